@@ -1,0 +1,119 @@
+//! Why a command did not do what was asked, in a form for people, with the exit code that belongs to it.
+
+use std::fmt;
+
+use crate::kernel;
+
+/// Exit codes of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Code {
+    /// The lab did not become ready, or a command in it failed.
+    NotReady = 1,
+    /// The file or the arguments are wrong.
+    Wrong = 2,
+    /// The host lacks something.
+    Host = 3,
+}
+
+/// A failure: one sentence, possibly what was seen, possibly a cure.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Failure {
+    /// The exit code.
+    pub code: Code,
+    /// What is wrong.
+    pub message: String,
+    /// What was seen: a command's output, a log's last lines.
+    pub detail: Option<String>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Failure {
+    /// A failure with its exit code.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Failure {
+            code,
+            message: message.into(),
+            detail: None,
+            help: None,
+        }
+    }
+
+    /// The file or the arguments are wrong.
+    pub fn wrong(message: impl Into<String>) -> Self {
+        Failure::new(Code::Wrong, message)
+    }
+
+    /// The host lacks something.
+    pub fn host(message: impl Into<String>) -> Self {
+        Failure::new(Code::Host, message)
+    }
+
+    /// The lab did not become ready.
+    pub fn not_ready(message: impl Into<String>) -> Self {
+        Failure::new(Code::NotReady, message)
+    }
+
+    /// Adds the cure.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Adds what was seen.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// A refusal of the kernel is the host's lack of something; the cure depends on what it refused.
+impl From<kernel::Error> for Failure {
+    fn from(error: kernel::Error) -> Self {
+        let help = cure(&error);
+        let failure = Failure::host(error.to_string());
+        match help {
+            Some(help) => failure.help(help),
+            None => failure,
+        }
+    }
+}
+
+fn cure(error: &kernel::Error) -> Option<&'static str> {
+    use nix::errno::Errno;
+    let namespace = error.what.contains("namespace");
+    let sysctl = error.what.starts_with("set sysctl");
+    Some(match error.errno {
+        Errno::EPERM | Errno::EACCES => {
+            "nslab needs root with CAP_SYS_ADMIN and CAP_NET_ADMIN; in a container, run it privileged \
+             (`nslab doctor` shows what is missing)"
+        }
+        Errno::ENOSPC if namespace => {
+            "the limit of namespaces is reached: raise sysctl user.max_net_namespaces (and \
+             user.max_mnt_namespaces, user.max_pid_namespaces)"
+        }
+        Errno::ENOSPC => "free some space there, or choose another place with NSLAB_RUN_DIR",
+        Errno::EMFILE => "raise it: `ulimit -n 100000` before nslab, or LimitNOFILE= in a systemd unit",
+        Errno::ENFILE => "raise it: `sysctl fs.file-max=1000000`",
+        Errno::EROFS => "choose another place with NSLAB_RUN_DIR",
+        Errno::EAGAIN => {
+            "the limit of processes is reached: raise `ulimit -u`, the cgroup's pids.max (TasksMax= in a systemd \
+             unit) or sysctl kernel.pid_max"
+        }
+        Errno::ENOENT if sysctl => {
+            "this kernel has no such sysctl: `sysctl -a` in a node lists those there are"
+        }
+        Errno::EINVAL | Errno::ERANGE if sysctl => "the kernel does not take this value for it",
+        _ => return None,
+    })
+}

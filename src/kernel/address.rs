@@ -1,0 +1,65 @@
+//! Interface addresses (rtnetlink(7), RTM_NEWADDR).
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+
+use super::netlink::{Netlink, Request};
+
+/// Puts an address on an interface. IPv4 gets its broadcast address as `ip address add … brd +` would.
+pub fn add(what: &str, index: u32, net: IpNet) -> Request {
+    let mut message = AddressMessage::default();
+    message.header.index = index;
+    message.header.prefix_len = net.prefix_len();
+    message.attributes.push(AddressAttribute::Local(net.addr()));
+    message.attributes.push(AddressAttribute::Address(net.addr()));
+    match net {
+        IpNet::V4(net) => {
+            message.header.family = AddressFamily::Inet;
+            if net.prefix_len() < 31 {
+                message
+                    .attributes
+                    .push(AddressAttribute::Broadcast(net.broadcast()));
+            }
+        }
+        IpNet::V6(_) => message.header.family = AddressFamily::Inet6,
+    }
+    Request::create(what, RouteNetlinkMessage::NewAddress(message))
+}
+
+/// The addresses of the socket's namespace: interface index, address.
+///
+/// # Errors
+/// What the kernel refused.
+pub fn list(netlink: &mut Netlink) -> super::Result<Vec<(u32, IpNet)>> {
+    let question = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+    let answer = netlink.dump("list addresses", question)?;
+    Ok(answer
+        .into_iter()
+        .filter_map(|message| match message {
+            RouteNetlinkMessage::NewAddress(address) => {
+                let local = own(&address.attributes)?;
+                IpNet::new(local, address.header.prefix_len)
+                    .ok()
+                    .map(|net| (address.header.index, net))
+            }
+            _ => None,
+        })
+        .collect())
+}
+
+/// IPv4 names the own address `Local` (`Address` being the peer's); IPv6 has `Address` alone.
+fn own(attributes: &[AddressAttribute]) -> Option<IpAddr> {
+    let local = attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Local(address) => Some(*address),
+        _ => None,
+    });
+    local.or_else(|| {
+        attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(address) => Some(*address),
+            _ => None,
+        })
+    })
+}

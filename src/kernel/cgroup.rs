@@ -1,0 +1,202 @@
+//! Control groups: one directory a node (cgroups(7)). The version 2 tree is used where there is one; where
+//! the controllers are on version 1 trees (a hybrid host), limits go there.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::error::{Attempt, Result};
+
+const MOUNT: &str = "/sys/fs/cgroup";
+/// Controllers that limits need.
+const LEGACY: [&str; 2] = ["cpu", "memory"];
+/// Period of CPU bandwidth control in microseconds, the kernel's default.
+const PERIOD: u64 = 100_000;
+
+/// Where the trees are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trees {
+    /// The version 2 tree.
+    pub unified: Option<PathBuf>,
+    /// Version 1 trees of controllers we use, by controller.
+    pub legacy: Vec<(&'static str, PathBuf)>,
+}
+
+impl Trees {
+    /// Looks where a host usually has them.
+    pub fn find() -> Trees {
+        let unified = ["", "unified"]
+            .iter()
+            .map(|sub| Path::new(MOUNT).join(sub))
+            .find(|path| path.join("cgroup.controllers").exists());
+        let legacy = LEGACY
+            .into_iter()
+            .map(|controller| (controller, Path::new(MOUNT).join(controller)))
+            .filter(|(_, path)| {
+                path.join("cgroup.procs").exists() && !path.join("cgroup.controllers").exists()
+            })
+            .collect();
+        Trees { unified, legacy }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        self.unified
+            .iter()
+            .chain(self.legacy.iter().map(|(_, path)| path))
+    }
+}
+
+/// What a node may use.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Limits {
+    /// Cores.
+    pub cpu: Option<f64>,
+    /// Bytes.
+    pub memory: Option<u64>,
+}
+
+/// The directory of a node: no file of the kernel's in a cgroup (`cgroup.procs`) is called like it.
+fn own(node: &str) -> String {
+    format!("node-{node}")
+}
+
+/// Makes `LAB/node-NODE` in the version 2 tree and opens it; `None` where there is no such tree or it is read-only.
+///
+/// # Errors
+/// It is there but refuses.
+pub fn make(trees: &Trees, lab: &str, node: &str) -> Result<Option<OwnedFd>> {
+    let Some(root) = &trees.unified else {
+        return Ok(None);
+    };
+    let path = root.join(lab).join(own(node));
+    match fs::create_dir_all(&path) {
+        Ok(()) => {}
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied
+            ) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(error).attempt(|| format!("make the cgroup of {node}")),
+    }
+    File::open(&path)
+        .map(|file| Some(file.into()))
+        .attempt(|| format!("open the cgroup of {node}"))
+}
+
+/// Sets limits of `LAB/node-NODE`, and puts the process into the trees where they are set.
+///
+/// # Errors
+/// A controller is missing or refuses.
+pub fn limit(trees: &Trees, lab: &str, node: &str, limits: Limits, pid: i32) -> Result<()> {
+    if let Some(memory) = limits.memory {
+        set(
+            trees,
+            lab,
+            node,
+            pid,
+            "memory",
+            &[("memory.max", "memory.limit_in_bytes", memory.to_string())],
+        )?;
+    }
+    if let Some(cores) = limits.cpu {
+        // Limits are validated to be small positive numbers.
+        let quota = (cores * PERIOD as f64) as u64;
+        set(
+            trees,
+            lab,
+            node,
+            pid,
+            "cpu",
+            &[("cpu.max", "cpu.cfs_quota_us", quota.to_string())],
+        )?;
+    }
+    Ok(())
+}
+
+fn set(
+    trees: &Trees,
+    lab: &str,
+    node: &str,
+    pid: i32,
+    controller: &str,
+    values: &[(&str, &str, String)],
+) -> Result<()> {
+    let legacy = trees.legacy.iter().find(|(name, _)| *name == controller);
+    let what = || format!("limit {controller} of {node}");
+    if let Some((_, root)) = legacy {
+        let path = root.join(lab).join(own(node));
+        fs::create_dir_all(&path).attempt(what)?;
+        for (_, file, value) in values {
+            fs::write(path.join(file), value).attempt(what)?;
+        }
+        return fs::write(path.join("cgroup.procs"), pid.to_string()).attempt(what);
+    }
+    let Some(root) = &trees.unified else {
+        return Err(super::Error::new(what(), nix::errno::Errno::EOPNOTSUPP));
+    };
+    for parent in [root.clone(), root.join(lab)] {
+        fs::write(parent.join("cgroup.subtree_control"), format!("+{controller}")).attempt(what)?;
+    }
+    for (file, _, value) in values {
+        fs::write(root.join(lab).join(own(node)).join(file), value).attempt(what)?;
+    }
+    Ok(())
+}
+
+/// The ways into the version 1 cgroups of `LAB/NODE`: there are some where the node has limits on such trees. Whoever
+/// writes "0" to them is moved there (cgroups(7)).
+pub fn legacy_doors(lab: &str, node: &str) -> Vec<File> {
+    LEGACY
+        .iter()
+        .map(|controller| {
+            Path::new(MOUNT)
+                .join(controller)
+                .join(lab)
+                .join(own(node))
+                .join("cgroup.procs")
+        })
+        .filter_map(|path| File::options().write(true).open(path).ok())
+        .collect()
+}
+
+/// Removes a lab's cgroups from every tree. Processes that are just dying keep theirs for a moment: those
+/// are tried again until the deadline.
+///
+/// # Errors
+/// The first that stays.
+pub fn remove(trees: &Trees, lab: &str, deadline: Instant) -> Result<()> {
+    for root in trees.all() {
+        let path = root.join(lab);
+        while let Err(error) = remove_tree(&path) {
+            if error.kind() != ErrorKind::ResourceBusy || Instant::now() >= deadline {
+                return Err(error).attempt(|| format!("remove the cgroup {}", path.display()));
+            }
+            // The kernel has no event for "the last process has left" that works in every tree.
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    Ok(())
+}
+
+fn remove_tree(path: &Path) -> std::io::Result<()> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_tree(&entry.path())?;
+        }
+    }
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,187 @@
+//! Network devices: the messages that make, raise and join them (rtnetlink(7), RTM_NEWLINK).
+
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{
+    InfoData, InfoKind, InfoMacVlan, InfoVeth, InfoVrf, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo,
+    LinkMessage, MacVlanMode,
+};
+
+use super::netlink::{Netlink, Request};
+
+/// A device to be made: where, and under what name.
+pub struct Device<'a> {
+    /// Interface name.
+    pub name: &'a str,
+    /// Interface index, or 0 to let the kernel choose.
+    pub index: u32,
+    /// MAC address, or none to let the kernel choose.
+    pub mac: Option<[u8; 6]>,
+    /// Bytes, or the kernel's default.
+    pub mtu: Option<u32>,
+    /// The network namespace it is made in; none for the socket's own.
+    pub namespace: Option<BorrowedFd<'a>>,
+}
+
+impl Device<'_> {
+    fn message(&self) -> LinkMessage {
+        let mut message = LinkMessage::default();
+        message.header.index = self.index;
+        let attributes = &mut message.attributes;
+        attributes.push(LinkAttribute::IfName(self.name.to_owned()));
+        attributes.extend(self.mac.map(|mac| LinkAttribute::Address(mac.to_vec())));
+        attributes.extend(self.mtu.map(LinkAttribute::Mtu));
+        attributes.extend(self.namespace.map(|fd| LinkAttribute::NetNsFd(fd.as_raw_fd())));
+        message
+    }
+
+    fn create(&self, what: &str, kind: InfoKind, data: Option<InfoData>) -> Request {
+        let mut message = self.message();
+        let mut info = vec![LinkInfo::Kind(kind)];
+        info.extend(data.map(LinkInfo::Data));
+        message.attributes.push(LinkAttribute::LinkInfo(info));
+        Request::create(what, RouteNetlinkMessage::NewLink(message))
+    }
+}
+
+/// A veth pair, each end straight in its namespace. Give the two ends different indexes: when they are equal
+/// the kernel takes up to a second to report carrier.
+pub fn veth(what: &str, a: &Device<'_>, b: &Device<'_>) -> Request {
+    a.create(
+        what,
+        InfoKind::Veth,
+        Some(InfoData::Veth(InfoVeth::Peer(b.message()))),
+    )
+}
+
+/// A bridge.
+pub fn bridge(what: &str, device: &Device<'_>) -> Request {
+    device.create(what, InfoKind::Bridge, None)
+}
+
+/// A dummy device.
+pub fn dummy(what: &str, device: &Device<'_>) -> Request {
+    device.create(what, InfoKind::Dummy, None)
+}
+
+/// A VRF device with its routing table.
+pub fn vrf(what: &str, device: &Device<'_>, table: u32) -> Request {
+    device.create(
+        what,
+        InfoKind::Vrf,
+        Some(InfoData::Vrf(vec![InfoVrf::TableId(table)])),
+    )
+}
+
+/// A macvlan device on top of the interface `parent` (an index in the socket's own namespace).
+pub fn macvlan(what: &str, device: &Device<'_>, parent: u32, mode: MacVlanMode) -> Request {
+    let mut request = device.create(
+        what,
+        InfoKind::MacVlan,
+        Some(InfoData::MacVlan(vec![InfoMacVlan::Mode(mode)])),
+    );
+    request.on(parent);
+    request
+}
+
+/// A VXLAN tunnel end (RFC 7348) whose packets travel in the socket's own namespace.
+pub fn vxlan(
+    what: &str,
+    device: &Device<'_>,
+    vni: u32,
+    remote: IpAddr,
+    local: Option<IpAddr>,
+    port: u16,
+) -> Request {
+    let mut data = vec![InfoVxlan::Id(vni), InfoVxlan::Port(port)];
+    data.push(match remote {
+        IpAddr::V4(address) => InfoVxlan::Group(address),
+        IpAddr::V6(address) => InfoVxlan::Group6(address),
+    });
+    data.extend(local.map(|local| match local {
+        IpAddr::V4(address) => InfoVxlan::Local(address),
+        IpAddr::V6(address) => InfoVxlan::Local6(address),
+    }));
+    device.create(what, InfoKind::Vxlan, Some(InfoData::Vxlan(data)))
+}
+
+impl Request {
+    /// Puts a device on top of another.
+    fn on(&mut self, parent: u32) {
+        if let RouteNetlinkMessage::NewLink(message) = self.message_mut() {
+            message.attributes.push(LinkAttribute::Link(parent));
+        }
+    }
+}
+
+/// Raises an interface.
+pub fn up(what: &str, index: u32) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
+    Request::change(what, RouteNetlinkMessage::SetLink(message))
+}
+
+/// Makes an interface a port of a bridge, and raises it.
+pub fn enslave(what: &str, index: u32, bridge: u32) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::Controller(bridge));
+    Request::change(what, RouteNetlinkMessage::SetLink(message))
+}
+
+/// Deletes an interface.
+pub fn delete(what: &str, index: u32) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    Request::change(what, RouteNetlinkMessage::DelLink(message))
+}
+
+/// An interface as the kernel describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Index.
+    pub index: u32,
+    /// Name.
+    pub name: String,
+    /// Whether it is raised.
+    pub up: bool,
+    /// Its link-layer address; empty where it has none.
+    pub address: Vec<u8>,
+}
+
+/// The interfaces of the socket's namespace.
+///
+/// # Errors
+/// What the kernel refused.
+pub fn list(netlink: &mut Netlink) -> super::Result<Vec<Interface>> {
+    let question = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    let answer = netlink.dump("list network interfaces", question)?;
+    Ok(answer
+        .into_iter()
+        .filter_map(|message| match message {
+            RouteNetlinkMessage::NewLink(link) => interface(link),
+            _ => None,
+        })
+        .collect())
+}
+
+fn interface(link: LinkMessage) -> Option<Interface> {
+    let (mut name, mut address) = (None, Vec::new());
+    for attribute in link.attributes {
+        match attribute {
+            LinkAttribute::IfName(text) => name = Some(text),
+            LinkAttribute::Address(bytes) => address = bytes,
+            _ => {}
+        }
+    }
+    Some(Interface {
+        index: link.header.index,
+        up: link.header.flags.contains(LinkFlags::Up),
+        name: name?,
+        address,
+    })
+}

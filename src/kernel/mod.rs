@@ -1,0 +1,20 @@
+//! The only place that makes system calls of its own, one file a concern. Knows nothing of labs.
+
+pub mod address;
+pub mod cgroup;
+pub mod error;
+pub mod link;
+pub mod message;
+pub mod mount;
+pub mod namespace;
+pub mod netlink;
+pub mod offload;
+pub mod overlay;
+pub mod process;
+pub mod route;
+pub mod spawn;
+pub mod sysctl;
+pub mod terminal;
+pub mod users;
+
+pub use error::{Error, Result};

@@ -1,0 +1,255 @@
+//! Mounts: the host's table, and the few calls that make and drop them (mount(2), proc_pid_mountinfo(5)).
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use rustix::fs::CWD;
+use rustix::mount::{MoveMountFlags, OpenTreeFlags};
+use serde::{Deserialize, Serialize};
+
+use super::error::{Attempt, Error, Result};
+
+/// One line of the mount table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Where it is.
+    pub target: PathBuf,
+    /// The file system's type.
+    pub kind: String,
+}
+
+/// How a host mount shows in a node's root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Shown {
+    /// As an overlay: the node may write, the host does not see it.
+    Overlay(PathBuf),
+    /// As a bind mount of a single file.
+    File(PathBuf),
+}
+
+/// File systems that are views of the kernel, not files: nodes get their own or none.
+const VIEWS: [&str; 20] = [
+    "proc",
+    "sysfs",
+    "devtmpfs",
+    "devpts",
+    "mqueue",
+    "cgroup",
+    "cgroup2",
+    "debugfs",
+    "tracefs",
+    "securityfs",
+    "pstore",
+    "bpf",
+    "configfs",
+    "fusectl",
+    "hugetlbfs",
+    "autofs",
+    "binfmt_misc",
+    "nsfs",
+    "efivarfs",
+    "rpc_pipefs",
+];
+
+/// Places nodes get anew, and other tools' containers, whose mounts are many and nobody's business.
+const APART: [&str; 10] = [
+    "/proc",
+    "/sys",
+    "/dev",
+    "/run",
+    "/tmp",
+    "/snap",
+    "/var/lib/docker",
+    "/var/lib/containers",
+    "/var/lib/containerd",
+    "/var/lib/kubelet",
+];
+
+/// The calling process's mounts, in the order they were made.
+///
+/// # Errors
+/// /proc is not mounted.
+pub fn table() -> Result<Vec<Mount>> {
+    let text = fs::read("/proc/self/mountinfo").attempt(|| "read the mount table")?;
+    Ok(text.split(|&byte| byte == b'\n').filter_map(parse).collect())
+}
+
+/// `36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw`: target is the fifth field, the type
+/// follows the lone dash.
+fn parse(line: &[u8]) -> Option<Mount> {
+    let mut fields = line.split(|&byte| byte == b' ');
+    let target = fields.nth(4)?;
+    let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
+    let target = PathBuf::from(OsString::from_vec(unescape(target)));
+    Some(Mount {
+        target,
+        kind: String::from_utf8_lossy(kind).into_owned(),
+    })
+}
+
+/// Blanks, tabs, newlines and backslashes stand as `\ooo`.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&first, tail)) = rest.split_first() {
+        let code = (first == b'\\').then(|| tail.get(..3)).flatten();
+        let code = code.and_then(|digits| std::str::from_utf8(digits).ok());
+        match code.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                plain.push(byte);
+                rest = &tail[3..];
+            }
+            None => {
+                plain.push(first);
+                rest = tail;
+            }
+        }
+    }
+    plain
+}
+
+/// What of the host's mounts a node's root shows besides `/` itself, outer before inner.
+pub fn shown(table: &[Mount]) -> Vec<Shown> {
+    let mut shown: Vec<Shown> = Vec::new();
+    for mount in table {
+        let apart = APART.iter().any(|place| mount.target.starts_with(place));
+        let user_view = mount.kind.starts_with("fuse.");
+        if mount.target == Path::new("/") || apart || user_view || VIEWS.contains(&mount.kind.as_str()) {
+            continue;
+        }
+        let Ok(metadata) = fs::metadata(&mount.target) else {
+            continue;
+        };
+        let target = mount.target.clone();
+        let entry = if metadata.is_dir() {
+            Shown::Overlay(target)
+        } else {
+            Shown::File(target)
+        };
+        // A place mounted over twice is shown once, as it looks now.
+        shown.retain(|other| other != &entry);
+        shown.push(entry);
+    }
+    shown.sort_by_key(|entry| match entry {
+        Shown::Overlay(path) | Shown::File(path) => path.components().count(),
+    });
+    shown
+}
+
+/// Keeps all further mounts of this mount namespace to itself, and drops those that neither nodes nor the
+/// supervisor need: every node's mount namespace starts as a copy of this one, and each mount costs.
+///
+/// # Errors
+/// The kernel refuses to make them private.
+pub fn seclude(keep: &[&Path]) -> Result<()> {
+    mount(
+        None::<&str>,
+        "/",
+        None::<&str>,
+        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+        None::<&str>,
+    )
+    .attempt(|| "make the lab's mounts private")?;
+    let table = table()?;
+    let shown = shown(&table);
+    for mount in table.iter().rev() {
+        let needed = ["/", "/proc", "/dev", "/sys"]
+            .iter()
+            .any(|path| mount.target == Path::new(path))
+            || mount.target.starts_with("/sys/fs/cgroup")
+            || keep.iter().any(|path| path.starts_with(&mount.target))
+            || shown.iter().any(|entry| match entry {
+                Shown::Overlay(path) | Shown::File(path) => *path == mount.target,
+            });
+        if !needed {
+            // One that is gone with its parent, or stays, costs a little time and nothing else.
+            let _ = umount2(&mount.target, MntFlags::MNT_DETACH);
+        }
+    }
+    Ok(())
+}
+
+/// Mounts a file system that has no device.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn virtual_fs(kind: &str, target: &Path, flags: MsFlags, options: &str) -> Result<()> {
+    mount(Some(kind), target, Some(kind), flags, Some(options))
+        .attempt(|| format!("mount {kind} on {}", target.display()))
+}
+
+/// Flags for file systems that hold neither programs nor devices.
+pub const INERT: MsFlags = MsFlags::MS_NOSUID
+    .union(MsFlags::MS_NODEV)
+    .union(MsFlags::MS_NOEXEC);
+
+/// A copy of the mount at `source` (and what is mounted below), not yet anywhere; see [`attach`].
+///
+/// # Errors
+/// There is no such path, or the kernel refuses.
+pub fn detached_copy(source: &Path) -> Result<OwnedFd> {
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::AT_RECURSIVE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    rustix::mount::open_tree(CWD, source, flags).map_err(|errno| refused("take", source, errno))
+}
+
+/// Puts a detached copy on a path.
+///
+/// # Errors
+/// There is no such path, or it is a file where the copy is a directory.
+pub fn attach(copy: &OwnedFd, target: &Path, read_only: bool) -> Result<()> {
+    rustix::mount::move_mount(copy, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(|errno| refused("bind on", target, errno))?;
+    if read_only {
+        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+        mount(None::<&str>, target, None::<&str>, flags, None::<&str>)
+            .attempt(|| format!("make {} read-only", target.display()))?;
+    }
+    Ok(())
+}
+
+fn refused(verb: &str, path: &Path, errno: rustix::io::Errno) -> Error {
+    Error::new(
+        format!("{verb} {}", path.display()),
+        Errno::from_raw(errno.raw_os_error()),
+    )
+}
+
+/// Makes `root` the root of the calling process's mount namespace, and lets go of the old one.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn pivot(root: &Path) -> Result<()> {
+    let what = || format!("make {} the root", root.display());
+    nix::unistd::chdir(root).attempt(what)?;
+    // The old root is stacked on the new one, where it can be unmounted: no directory for it is needed
+    // (pivot_root(2), "pivot_root(\".\", \".\")").
+    nix::unistd::pivot_root(".", ".").attempt(what)?;
+    umount2(".", MntFlags::MNT_DETACH).attempt(what)?;
+    nix::unistd::chdir("/").attempt(what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mount_lines_are_read_with_blanks_and_optional_fields() {
+        let line = b"36 35 98:0 /mnt1 /a\\040b\\134c rw,noatime master:1 shared:2 - ext3 /dev/root rw";
+        let mount = parse(line).unwrap();
+        assert_eq!(
+            mount,
+            Mount {
+                target: PathBuf::from("/a b\\c"),
+                kind: "ext3".into()
+            }
+        );
+        assert_eq!(parse(b""), None);
+        assert_eq!(parse(b"1 2 3"), None);
+    }
+}

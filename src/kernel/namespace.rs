@@ -1,0 +1,140 @@
+//! Network namespaces, held as descriptors (namespaces(7), network_namespaces(7)).
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
+
+use nix::sched::{CloneFlags, setns, unshare};
+
+use super::error::{Attempt, Error, Result};
+use super::netlink::Netlink;
+use super::sysctl::Sysctls;
+
+/// A network namespace. It lives as long as its descriptor, the socket in it, or a process inside.
+pub struct Namespace {
+    fd: OwnedFd,
+}
+
+impl AsFd for Namespace {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// How many namespaces' sysctls are set through one /proc before a fresh one is taken.
+const A_PROC: usize = 32;
+
+/// A namespace to be made.
+pub struct Wanted<'a> {
+    /// The node's name, for messages.
+    pub name: &'a str,
+    /// Sysctls set at once, in order: path below /proc/sys, value.
+    pub sysctls: &'a [(String, String)],
+}
+
+/// A namespace just made, with a socket open in it. Drop the socket when all is set up: it keeps the
+/// namespace alive as well.
+pub struct Made {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// A netlink socket inside it.
+    pub netlink: Netlink,
+}
+
+/// Makes namespaces in worker threads that end before this returns. Two threads halve the time; more gain
+/// nothing, as the kernel serialises the rest.
+///
+/// # Errors
+/// The first refusal: not permitted, or one of the kernel's limits reached.
+pub fn create(wanted: &[Wanted<'_>]) -> Result<Vec<Made>> {
+    const WORTH_A_THREAD: usize = 16;
+    if wanted.len() < WORTH_A_THREAD {
+        return thread::scope(|scope| join(start(scope, || create_here(wanted))?));
+    }
+    let (left, right) = wanted.split_at(wanted.len() / 2);
+    thread::scope(|scope| {
+        let left = start(scope, || create_here(left))?;
+        let right = start(scope, || create_here(right))?;
+        let (left, right) = (join(left), join(right));
+        let mut made = left?;
+        made.extend(right?);
+        Ok(made)
+    })
+}
+
+/// Starts a thread; where that many are not allowed, this is no reason to panic.
+fn start<'scope, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    work: impl FnOnce() -> Result<T> + Send + 'scope,
+) -> Result<thread::ScopedJoinHandle<'scope, Result<T>>> {
+    thread::Builder::new()
+        .spawn_scoped(scope, work)
+        .attempt(|| "start a thread")
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread
+        .join()
+        .unwrap_or_else(|_| Err(Error::new("make namespaces", nix::errno::Errno::ECANCELED)))
+}
+
+/// Leaves the calling thread in the last namespace made: for threads that end afterwards.
+fn create_here(wanted: &[Wanted<'_>]) -> Result<Vec<Made>> {
+    let mut made = Vec::with_capacity(wanted.len());
+    for wanted in wanted.chunks(A_PROC) {
+        let sysctls = Sysctls::fresh()?;
+        for wanted in wanted {
+            let what = || format!("create the network namespace of {}", wanted.name);
+            unshare(CloneFlags::CLONE_NEWNET).attempt(what)?;
+            let fd = File::open("/proc/thread-self/ns/net").attempt(what)?;
+            for (path, value) in wanted.sysctls {
+                sysctls
+                    .write(path, value)
+                    .map_err(|error| on(wanted.name, error))?;
+            }
+            made.push(Made {
+                namespace: Namespace { fd: fd.into() },
+                netlink: Netlink::open()?,
+            });
+        }
+    }
+    Ok(made)
+}
+
+fn on(node: &str, mut error: Error) -> Error {
+    error.what = format!("{} on {node}", error.what);
+    error
+}
+
+impl Namespace {
+    /// The namespace the calling thread is in.
+    ///
+    /// # Errors
+    /// /proc is not mounted.
+    pub fn current() -> Result<Self> {
+        let fd = File::open("/proc/thread-self/ns/net").attempt(|| "open this network namespace")?;
+        Ok(Namespace { fd: fd.into() })
+    }
+
+    /// Runs `work` on a thread inside the namespace, which ends before this returns.
+    ///
+    /// # Errors
+    /// The namespace cannot be entered, or what `work` returned.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        thread::scope(|scope| {
+            let work = || {
+                setns(&self.fd, CloneFlags::CLONE_NEWNET).attempt(|| "enter a network namespace")?;
+                work()
+            };
+            join(start(scope, work)?)
+        })
+    }
+
+    /// A netlink socket inside the namespace.
+    ///
+    /// # Errors
+    /// The namespace cannot be entered, or no descriptors are left.
+    pub fn netlink(&self) -> Result<Netlink> {
+        self.run(Netlink::open)
+    }
+}

@@ -1,0 +1,328 @@
+//! Processes: forks, pidfds, signals, limits, exit statuses (clone(2), pidfd_open(2)). Starting programs in new
+//! namespaces is `spawn`'s.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::mem;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::wait::WaitStatus;
+
+use super::error::{Attempt, Error, Result};
+
+const CLONE_PIDFD: u64 = 0x1000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// A started process.
+pub struct Child {
+    /// Its PID as seen from here.
+    pub pid: i32,
+    /// A descriptor that means this very process, and becomes readable when it ends.
+    pub pidfd: OwnedFd,
+}
+
+pub(super) fn clone_arguments(
+    flags: CloneFlags,
+    cgroup: Option<BorrowedFd<'_>>,
+    pidfd: &mut RawFd,
+) -> libc::clone_args {
+    // SAFETY: clone_args is plain numbers, for which zero means "not asked for".
+    let mut arguments: libc::clone_args = unsafe { mem::zeroed() };
+    // The flags are a C int; its bits, not its value, are meant.
+    arguments.flags = u64::from(flags.bits() as u32) | CLONE_PIDFD;
+    arguments.pidfd = std::ptr::from_mut(pidfd) as u64;
+    arguments.exit_signal = libc::SIGCHLD as u64;
+    if let Some(cgroup) = cgroup {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    arguments
+}
+
+/// Forks with new namespaces; `None` in the child.
+fn clone(flags: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> std::result::Result<Option<Child>, Errno> {
+    let mut pidfd: RawFd = -1;
+    let arguments = clone_arguments(flags, cgroup, &mut pidfd);
+    // SAFETY: no stack and no CLONE_VM: this is a fork. The kernel reads `arguments` and writes `pidfd`, both alive here.
+    let pid = unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw const arguments,
+            mem::size_of_val(&arguments),
+        )
+    };
+    match pid {
+        -1 => Err(Errno::last()),
+        0 => Ok(None),
+        // SAFETY: the kernel made this descriptor for us just now.
+        pid => Ok(Some(Child {
+            pid: pid as i32,
+            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+        })),
+    }
+}
+
+pub(super) fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
+    strings
+        .iter()
+        .map(|string| string.as_ptr())
+        .chain([std::ptr::null()])
+        .collect()
+}
+
+/// Marks all descriptors of a range to be closed at exec: those that our own caller left open are not marked, and
+/// whoever waits for their end must not wait for a lab. Kernels older than 5.11 leave them open.
+pub(super) unsafe fn close_on_exec(first: u32, last: u32) {
+    // SAFETY: plain numbers.
+    unsafe {
+        libc::syscall(libc::SYS_close_range, first, last, libc::CLOSE_RANGE_CLOEXEC);
+    }
+}
+
+/// In a forked process: closes all descriptors but the standard ones and this one, and ignores what would end
+/// it (the handlers would write to descriptors closed here).
+pub fn keep_only(descriptor: &OwnedFd) {
+    let keep = descriptor.as_raw_fd().unsigned_abs();
+    // SAFETY: plain system calls. What owns the closed descriptors in this copy of a process is used no more.
+    unsafe {
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+        for (first, last) in [(3, keep.saturating_sub(1)), (keep.saturating_add(1), u32::MAX)] {
+            if first <= last {
+                libc::syscall(libc::SYS_close_range, first, last, 0);
+            }
+        }
+    }
+}
+
+/// Rust ignores SIGPIPE and runtimes block signals; a new program starts with a clean slate.
+pub(super) unsafe fn reset_signals() {
+    // SAFETY: plain system calls; `set` is initialised by sigemptyset.
+    unsafe {
+        let mut set: libc::sigset_t = mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
+        for signal in [
+            libc::SIGPIPE,
+            libc::SIGINT,
+            libc::SIGQUIT,
+            libc::SIGTSTP,
+            libc::SIGTTIN,
+            libc::SIGTTOU,
+            libc::SIGHUP,
+        ] {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+    }
+}
+
+/// Forks this (single-threaded) process; runs `child` in the copy and ends it with what that returns.
+///
+/// # Errors
+/// The kernel refuses the fork.
+pub fn fork(what: &str, child: impl FnOnce() -> i32) -> Result<Child> {
+    match clone(CloneFlags::empty(), None).map_err(|errno| Error::new(what, errno))? {
+        Some(child) => Ok(child),
+        None => {
+            let status = child();
+            // SAFETY: ends the process without running the parent's exit handlers a second time.
+            unsafe { libc::_exit(status) }
+        }
+    }
+}
+
+/// Forks this (single-threaded) process into all namespaces of the process a pidfd means (but its user
+/// namespace), and into a cgroup; runs `child` there and ends it with what that returns. The caller stays where
+/// it is: it only says for a moment in which PID namespace its next child is to be born.
+///
+/// # Errors
+/// The process has ended, or may not be joined from here.
+pub fn fork_into(
+    what: &str,
+    target: BorrowedFd<'_>,
+    cgroup: Option<BorrowedFd<'_>>,
+    child: impl FnOnce() -> i32,
+) -> Result<Child> {
+    let here = File::open("/proc/self/ns/pid").attempt(|| what)?;
+    setns(target, CloneFlags::CLONE_NEWPID).attempt(|| what)?;
+    let forked = clone(CloneFlags::empty(), cgroup).map_err(|errno| Error::new(what, errno));
+    if let Ok(None) = forked {
+        let rest = CloneFlags::CLONE_NEWNET
+            | CloneFlags::CLONE_NEWNS
+            | CloneFlags::CLONE_NEWUTS
+            | CloneFlags::CLONE_NEWIPC
+            | CloneFlags::CLONE_NEWCGROUP;
+        let status = match setns(target, rest) {
+            Ok(()) => child(),
+            Err(errno) => {
+                eprintln!("nslab: {}", Error::new(what, errno));
+                super::spawn::early::NETWORK
+            }
+        };
+        // SAFETY: as in `fork`.
+        unsafe { libc::_exit(status) }
+    }
+    setns(&here, CloneFlags::CLONE_NEWPID).attempt(|| "return to the own PID namespace")?;
+    forked?.ok_or_else(|| Error::new(what, Errno::ECHILD))
+}
+
+/// A pidfd for a process by its PID.
+///
+/// # Errors
+/// There is no such process.
+pub fn pidfd(pid: i32) -> Result<OwnedFd> {
+    let what = || format!("open process {pid}");
+    let pid = rustix::process::Pid::from_raw(pid).ok_or_else(|| Error::new(what(), Errno::ESRCH))?;
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+        .map_err(|errno| Error::new(what(), Errno::from_raw(errno.raw_os_error())))
+}
+
+/// Sends a signal to the process a pidfd means; one that has ended is no error.
+///
+/// # Errors
+/// Not permitted.
+pub fn signal(pidfd: impl AsFd, signal: libc::c_int) -> Result<()> {
+    let what = || format!("send signal {signal}");
+    // SAFETY: signal 0 and unknown numbers are refused by the kernel, not by undefined behaviour.
+    let sent = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_fd().as_raw_fd(),
+            signal,
+            std::ptr::null::<()>(),
+            0,
+        )
+    };
+    match Errno::result(sent) {
+        Ok(_) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(Error::new(what(), errno)),
+    }
+}
+
+/// Asks for a signal when the thread that started this process ends; 0 takes the wish back.
+pub fn die_with_parent(signal: libc::c_int) {
+    // SAFETY: sets one number of the calling process.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, signal);
+    }
+}
+
+/// Replaces standard input, output and error.
+///
+/// # Errors
+/// No descriptors left.
+pub fn replace_stdio(input: impl AsFd, output: impl AsFd) -> Result<()> {
+    let pairs = [(input.as_fd(), 0), (output.as_fd(), 1), (output.as_fd(), 2)];
+    for (from, number) in pairs {
+        // SAFETY: dup2 onto the standard descriptors, which Rust's std uses by number and never closes.
+        let done = unsafe { libc::dup2(from.as_raw_fd(), number) };
+        Errno::result(done).attempt(|| "redirect standard streams")?;
+    }
+    Ok(())
+}
+
+/// /dev/null, open for reading and writing.
+///
+/// # Errors
+/// There is none.
+pub fn null() -> Result<File> {
+    File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .attempt(|| "open /dev/null")
+}
+
+/// Raises the soft limit of open files to the hard one: labs hold a descriptor or more a node.
+pub fn raise_open_files() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // Where this is refused the old limit stays, and its being reached is told then.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
+/// Gives children the usual soft limit again: some programs close every possible descriptor at start, and
+/// others use select(2).
+pub fn lower_open_files() {
+    const USUAL: u64 = 1024;
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft > USUAL
+    {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, USUAL.min(hard), hard);
+    }
+}
+
+/// Gives this process the signal dispositions and the mask a new program starts with.
+pub fn forget_signals() {
+    // SAFETY: plain system calls.
+    unsafe { reset_signals() }
+}
+
+/// Marks all descriptors but the standard ones to be closed when a program is executed.
+pub fn keep_standard_descriptors() {
+    // SAFETY: changes flags of this process's own descriptors only.
+    unsafe { close_on_exec(3, u32::MAX) }
+}
+
+/// Executes a program in place of this process; returns only the reason it could not.
+pub fn execute(program: &CStr, arguments: &[CString], environment: &[CString]) -> Errno {
+    let (arguments, environment) = (pointers(arguments), pointers(environment));
+    // SAFETY: null-ended arrays of C strings that outlive the call; it returns only on failure.
+    unsafe {
+        libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr());
+    }
+    Errno::last()
+}
+
+/// A shell's exit status for an ended process: its own, or 128 plus the signal.
+pub fn exit_code(status: WaitStatus) -> i32 {
+    match status {
+        WaitStatus::Exited(_, code) => code,
+        WaitStatus::Signaled(_, signal, _) => 128 + signal as i32,
+        _ => 0,
+    }
+}
+
+/// Makes a command start with no signal blocked: the standard library passes on this process's mask.
+pub fn unblock_signals(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: between fork and exec only plain system calls are made.
+    unsafe {
+        command.pre_exec(|| {
+            reset_signals();
+            Ok(())
+        });
+    }
+}
+
+/// Makes a command run as another user, with all of that user's groups.
+pub fn run_as(command: &mut std::process::Command, user: &super::users::User) {
+    use std::os::unix::process::CommandExt;
+    let (uid, gid) = (
+        nix::unistd::Uid::from_raw(user.uid),
+        nix::unistd::Gid::from_raw(user.gid),
+    );
+    let groups: Vec<_> = user
+        .groups
+        .iter()
+        .copied()
+        .chain([user.gid])
+        .map(nix::unistd::Gid::from_raw)
+        .collect();
+    // SAFETY: between fork and exec only plain system calls are made, on memory that was ready before.
+    unsafe {
+        command.pre_exec(move || {
+            nix::unistd::setgroups(&groups)?;
+            nix::unistd::setgid(gid)?;
+            nix::unistd::setuid(uid)?;
+            Ok(())
+        });
+    }
+}

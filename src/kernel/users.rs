@@ -1,0 +1,106 @@
+//! Users and groups by name, read from the files themselves (passwd(5), group(5)): the C library's look-up
+//! loads plugins, which a static binary in a strange root must not.
+
+use std::fs;
+use std::path::Path;
+
+/// A user as a program is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// User number.
+    pub uid: u32,
+    /// Number of the primary group.
+    pub gid: u32,
+    /// Numbers of further groups.
+    pub groups: Vec<u32>,
+    /// Login name, if the user has one.
+    pub name: Option<String>,
+    /// Home directory.
+    pub home: String,
+}
+
+/// Looks a user up by name or number in the /etc below `root`. A number needs no entry.
+pub fn user(root: &Path, wanted: &str) -> Option<User> {
+    let passwd = fs::read_to_string(root.join("etc/passwd")).unwrap_or_default();
+    let group = fs::read_to_string(root.join("etc/group")).unwrap_or_default();
+    parse_user(&passwd, &group, wanted)
+}
+
+fn parse_user(passwd: &str, group: &str, wanted: &str) -> Option<User> {
+    let number = wanted.parse::<u32>().ok();
+    for line in passwd.lines() {
+        let fields: Vec<&str> = line.split(':').collect();
+        let &[name, _, uid, gid, _, home, ..] = fields.as_slice() else {
+            continue;
+        };
+        let (Ok(uid), Ok(gid)) = (uid.parse(), gid.parse()) else {
+            continue;
+        };
+        if name == wanted || number == Some(uid) {
+            let groups = memberships(group, name);
+            return Some(User {
+                uid,
+                gid,
+                groups,
+                name: Some(name.to_owned()),
+                home: home.to_owned(),
+            });
+        }
+    }
+    number.map(|uid| User {
+        uid,
+        gid: uid,
+        groups: Vec::new(),
+        name: None,
+        home: "/".to_owned(),
+    })
+}
+
+fn memberships(group: &str, user: &str) -> Vec<u32> {
+    group
+        .lines()
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            let &[_, _, gid, members] = fields.as_slice() else {
+                return None;
+            };
+            members
+                .split(',')
+                .any(|member| member == user)
+                .then(|| gid.parse().ok())?
+        })
+        .collect()
+}
+
+/// Looks a group up by name or number in the /etc below `root`.
+pub fn group(root: &Path, wanted: &str) -> Option<u32> {
+    if let Ok(number) = wanted.parse() {
+        return Some(number);
+    }
+    let group = fs::read_to_string(root.join("etc/group")).unwrap_or_default();
+    group.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == wanted).then(|| fields.nth(1)?.parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str =
+        "root:x:0:0:root:/root:/bin/bash\nbroken\nfrr:x:102:106:Frr,,,:/nonexistent:/bin/false\n";
+    const GROUP: &str = "root:x:0:\nfrrvty:x:105:frr,ann\nfrr:x:106:\n";
+
+    #[test]
+    fn users_are_found_by_name_and_number() {
+        let frr = parse_user(PASSWD, GROUP, "frr").unwrap();
+        assert_eq!((frr.uid, frr.gid, frr.groups.as_slice()), (102, 106, &[105][..]));
+        assert_eq!(
+            parse_user(PASSWD, GROUP, "102").unwrap().name.as_deref(),
+            Some("frr")
+        );
+        assert_eq!(parse_user(PASSWD, GROUP, "4711").unwrap().gid, 4711);
+        assert_eq!(parse_user(PASSWD, GROUP, "nobody"), None);
+    }
+}
