@@ -1,8 +1,10 @@
 //! nslab runs network labs on one Linux host, straight on the kernel's namespaces.
 //!
 //! The way of the data is `file → Spec → Lab → Plan → kernel`. Everything up to the plan is plain data and
-//! pure functions (`lab`); system calls live in `kernel`, living labs in `run`, and what a person sees in
+//! pure functions ([`lab`]); system calls live in `kernel`, living labs in `run`, and what a person sees in
 //! `view` and `cli`.
 
 pub mod failure;
 pub mod kernel;
+pub mod lab;
+

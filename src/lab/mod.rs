@@ -1,0 +1,15 @@
+//! What a lab is: the file as written, the lab it means, and the plan that makes it. Pure: no I/O here.
+
+pub mod diagnostic;
+pub mod model;
+pub mod names;
+pub mod plan;
+pub mod planner;
+pub mod resolve;
+pub mod sources;
+pub mod spec;
+
+pub use diagnostic::{Diagnostic, Label};
+pub use model::Lab;
+pub use plan::Plan;
+pub use spec::schema;

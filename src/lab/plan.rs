@@ -1,0 +1,247 @@
+//! The plan: ordered steps with nothing left to decide. The supervisor applies it and never looks at the lab
+//! file again.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::model::{Bind, EngineChoice, Exec, File, Kind, Mac, MacvlanMode, Process, Underlay, Wait};
+
+/// What only the host could tell, found out before planning.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Facts {
+    /// The engine taken for each router that left it open.
+    pub auto_engine: Option<Engine>,
+    /// DNS servers for nodes that reach the outside.
+    pub dns_servers: Vec<IpAddr>,
+}
+
+/// A routing engine that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Engine {
+    /// FRR's daemons.
+    Frr,
+    /// nslab's own speaker.
+    Builtin,
+}
+
+impl Engine {
+    /// The engine a node gets: its own choice, or the host's for `auto`.
+    pub fn chosen(choice: EngineChoice, auto: Option<Engine>) -> Option<Engine> {
+        match choice {
+            EngineChoice::Frr => Some(Engine::Frr),
+            EngineChoice::Builtin => Some(Engine::Builtin),
+            EngineChoice::Auto => auto,
+        }
+    }
+}
+
+/// Everything to be done, in order: namespaces, then links, then each namespace's configuration, then nodes.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Plan {
+    /// The lab's name.
+    pub lab: String,
+    /// Network namespaces to make. Other steps refer to them by index.
+    pub namespaces: Vec<NamespaceStep>,
+    /// Links to make, in order.
+    pub links: Vec<LinkStep>,
+    /// Nodes, in the order of the file. `wait_for` refers to them by index.
+    pub nodes: Vec<NodeStep>,
+    /// The text of every node's /etc/hosts.
+    pub hosts: String,
+    /// The text of every node's /etc/resolv.conf.
+    pub resolv_conf: String,
+}
+
+/// A network namespace, and all that is set inside it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NamespaceStep {
+    /// The node that owns it.
+    pub node: String,
+    /// Sysctls set before the first interface exists: path below /proc/sys, value. In order.
+    pub sysctls: Vec<(String, String)>,
+    /// For a node of kind bridge: its bridge, made before the links.
+    pub bridge: Option<BridgeStep>,
+    /// Interface indexes raised when all links are there; the loopback (1) always among them.
+    pub up: Vec<u32>,
+    /// Interfaces whose transmit checksum offload is turned off.
+    pub no_offload: Vec<String>,
+    /// Addresses: interface index, address.
+    pub addresses: Vec<(u32, IpNet)>,
+    /// Routes, in the order of the file.
+    pub routes: Vec<RouteStep>,
+    /// Sysctls that concern single interfaces, set when those exist.
+    pub late_sysctls: Vec<(String, String)>,
+}
+
+/// The bridge of a node of kind bridge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BridgeStep {
+    /// Always `br0` today.
+    pub name: String,
+    /// Its interface index.
+    pub index: u32,
+    /// Its MAC address.
+    pub mac: Mac,
+    /// The ports: interface indexes.
+    pub ports: Vec<u32>,
+}
+
+/// A route with names turned into indexes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RouteStep {
+    /// Destination.
+    pub to: IpNet,
+    /// What happens.
+    pub action: RouteStepAction,
+    /// Priority.
+    pub metric: Option<u32>,
+    /// Table; main where none is given.
+    pub table: Option<u32>,
+}
+
+/// See [`super::model::RouteAction`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteStepAction {
+    /// Never empty; more than one is ECMP.
+    Forward(Vec<HopStep>),
+    /// Drop silently.
+    Blackhole,
+    /// ICMP unreachable.
+    Unreachable,
+    /// ICMP prohibited.
+    Prohibit,
+}
+
+/// See [`super::model::NextHop`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HopStep {
+    /// Gateway.
+    pub via: Option<IpAddr>,
+    /// Interface index.
+    pub dev: Option<u32>,
+    /// 1 to 256.
+    pub weight: u16,
+}
+
+/// One end of a link, as the kernel is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PortStep {
+    /// Index into [`Plan::namespaces`].
+    pub namespace: usize,
+    /// Interface name.
+    pub name: String,
+    /// Interface index, unique in the whole lab (equal indexes at both ends of a veth delay its carrier).
+    pub index: u32,
+    /// MAC address.
+    pub mac: Mac,
+}
+
+/// A link to be made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinkStep {
+    /// For messages: `router0:net0 -- tor0:net0`.
+    pub label: String,
+    /// Bytes.
+    pub mtu: Option<u32>,
+    /// What to make.
+    pub device: Device,
+}
+
+/// The devices a link is made of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// A pair, each end made straight inside its namespace.
+    Veth(PortStep, PortStep),
+    /// A pair with one end on the host.
+    Host {
+        /// The node's end.
+        port: PortStep,
+        /// The host's end.
+        host_interface: String,
+    },
+    /// See [`super::model::LinkShape::Macvlan`].
+    Macvlan {
+        /// The node's end.
+        port: PortStep,
+        /// Its parent on the host.
+        host_interface: String,
+        /// Mode.
+        mode: MacvlanMode,
+    },
+    /// See [`super::model::LinkShape::Vxlan`].
+    Vxlan {
+        /// The node's end.
+        port: PortStep,
+        /// 24 bits.
+        vni: u32,
+        /// The other end.
+        remote: IpAddr,
+        /// Source address.
+        local: Option<IpAddr>,
+        /// UDP destination port.
+        udp_port: u16,
+        /// Whose network carries it.
+        underlay: Underlay,
+    },
+    /// See [`super::model::LinkShape::Dummy`].
+    Dummy(PortStep),
+}
+
+impl Device {
+    /// The ends that are in nodes: one or two.
+    pub fn ports(&self) -> impl Iterator<Item = &PortStep> {
+        let (first, second) = match self {
+            Device::Veth(a, b) => (a, Some(b)),
+            Device::Host { port, .. }
+            | Device::Macvlan { port, .. }
+            | Device::Vxlan { port, .. }
+            | Device::Dummy(port) => (port, None),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
+/// A node, and all that happens in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeStep {
+    /// Name and hostname.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// The routing engine it runs: only for a router with a configuration.
+    pub engine: Option<Engine>,
+    /// Index into [`Plan::namespaces`].
+    pub namespace: usize,
+    /// Whether nothing is to be done in it, so that it needs no process.
+    pub idle: bool,
+    /// What must be true first.
+    pub wait_for: Vec<Wait>,
+    /// Milliseconds to wait before it starts.
+    pub startup_delay_ms: u64,
+    /// Environment of everything in it.
+    pub env: BTreeMap<String, String>,
+    /// Files written first, in order.
+    pub files: Vec<File>,
+    /// Host paths shown in it.
+    pub binds: Vec<Bind>,
+    /// A router's configuration text.
+    pub config: Option<String>,
+    /// Commands run once.
+    pub exec: Vec<Exec>,
+    /// Long-running processes.
+    pub run: Vec<Process>,
+    /// Cores.
+    pub cpu: Option<f64>,
+    /// Bytes.
+    pub memory: Option<u64>,
+    /// Labels, for listings.
+    pub labels: BTreeMap<String, String>,
+    /// Group, for listings.
+    pub group: Option<String>,
+}

@@ -1,0 +1,365 @@
+//! From the lab to the plan: every index, path and text decided.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use super::model::{Kind, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route, RouteAction};
+use super::names::Macs;
+use super::plan::{
+    BridgeStep, Device, Engine, Facts, HopStep, LinkStep, NamespaceStep, NodeStep, Plan, PortStep, RouteStep,
+    RouteStepAction,
+};
+use super::resolve::sysctl_interface;
+use super::spec::sysctl_path;
+
+/// The loopback interface has this index in every namespace.
+const LOOPBACK: u32 = 1;
+/// The name of the bridge of a node of kind bridge.
+pub const BRIDGE: &str = "br0";
+
+/// Makes the plan of a lab on a host of which these facts are known.
+pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
+    let mut planner = Planner::new(lab);
+    let mut plan = Plan {
+        lab: lab.name.clone(),
+        namespaces: planner.namespaces(),
+        links: Vec::new(),
+        nodes: Vec::new(),
+        hosts: hosts(lab),
+        resolv_conf: resolv_conf(lab, facts),
+    };
+    plan.links = lab
+        .links
+        .iter()
+        .map(|link| planner.link(link, &mut plan.namespaces))
+        .collect();
+    for (at, node) in lab.nodes.iter().enumerate() {
+        let namespace = planner.namespace_of[at];
+        if node.network == Network::Own {
+            planner.configure(namespace, node, &mut plan.namespaces[namespace]);
+        }
+        plan.nodes.push(node_step(node, namespace, facts));
+    }
+    plan
+}
+
+/// What is counted and looked up while the plan grows.
+struct Planner<'a> {
+    lab: &'a Lab,
+    /// The next interface index. They are unique in the lab, so the two ends of a pair always differ.
+    next_index: u32,
+    /// Namespaces by node.
+    namespace_of: Vec<usize>,
+    /// Interface indexes by namespace and name.
+    indexes: Vec<HashMap<&'a str, u32>>,
+    macs: Macs,
+}
+
+impl<'a> Planner<'a> {
+    fn new(lab: &'a Lab) -> Self {
+        let mut macs = Macs::default();
+        for port in lab.links.iter().flat_map(Link::ports) {
+            macs.take(port.mac);
+        }
+        Planner {
+            lab,
+            next_index: LOOPBACK + 1,
+            namespace_of: Vec::new(),
+            indexes: Vec::new(),
+            macs,
+        }
+    }
+
+    /// The namespaces in the order of their owners, with bridges but without ports.
+    fn namespaces(&mut self) -> Vec<NamespaceStep> {
+        let owners = self.lab.nodes.iter().filter(|node| node.network == Network::Own);
+        let steps: Vec<_> = owners.map(|node| self.namespace(node)).collect();
+        let mut own = 0;
+        let mut of_owner = vec![0; self.lab.nodes.len()];
+        for (at, node) in self.lab.nodes.iter().enumerate() {
+            of_owner[at] = own;
+            own += usize::from(node.network == Network::Own);
+        }
+        let nodes = 0..self.lab.nodes.len();
+        self.namespace_of = nodes.map(|at| of_owner[self.lab.owner(at)]).collect();
+        self.forwarding(steps)
+    }
+
+    fn namespace(&mut self, node: &'a Node) -> NamespaceStep {
+        let mut indexes = HashMap::from([("lo", LOOPBACK)]);
+        let mut up = vec![LOOPBACK];
+        let bridge = (node.kind == Kind::Bridge).then(|| {
+            let index = self.index();
+            indexes.insert(BRIDGE, index);
+            up.push(index);
+            BridgeStep {
+                name: BRIDGE.into(),
+                index,
+                mac: self.macs.derive(&self.lab.name, &node.name, BRIDGE),
+                ports: Vec::new(),
+            }
+        });
+        self.indexes.push(indexes);
+        NamespaceStep {
+            node: node.name.clone(),
+            sysctls: Vec::new(),
+            bridge,
+            up,
+            no_offload: Vec::new(),
+            addresses: Vec::new(),
+            routes: Vec::new(),
+            late_sysctls: Vec::new(),
+        }
+    }
+
+    /// The sysctls of namespaces: which ones forward depends on all nodes that live in them.
+    fn forwarding(&self, mut steps: Vec<NamespaceStep>) -> Vec<NamespaceStep> {
+        let mut forwards = vec![false; steps.len()];
+        let mut dad = vec![false; steps.len()];
+        for (at, node) in self.lab.nodes.iter().enumerate() {
+            let namespace = self.namespace_of[at];
+            forwards[namespace] |= node.kind == Kind::Router;
+            dad[namespace] |= node.dad;
+        }
+        for (at, step) in steps.iter_mut().enumerate() {
+            step.sysctls = base_sysctls(forwards[at], dad[at]);
+        }
+        steps
+    }
+
+    fn index(&mut self) -> u32 {
+        let index = self.next_index;
+        self.next_index += 1;
+        index
+    }
+
+    fn link(&mut self, link: &'a Link, namespaces: &mut [NamespaceStep]) -> LinkStep {
+        let mut port = |port: &'a Port| self.port(port, link.offload, namespaces);
+        let device = match &link.shape {
+            LinkShape::Veth(a, b) => Device::Veth(port(a), port(b)),
+            LinkShape::Host {
+                port: end,
+                host_interface,
+            } => Device::Host {
+                port: port(end),
+                host_interface: host_interface.clone(),
+            },
+            LinkShape::Macvlan {
+                port: end,
+                host_interface,
+                mode,
+            } => Device::Macvlan {
+                port: port(end),
+                host_interface: host_interface.clone(),
+                mode: *mode,
+            },
+            LinkShape::Vxlan {
+                port: end,
+                vni,
+                remote,
+                local,
+                udp_port,
+                underlay,
+            } => Device::Vxlan {
+                port: port(end),
+                vni: *vni,
+                remote: *remote,
+                local: *local,
+                udp_port: *udp_port,
+                underlay: *underlay,
+            },
+            LinkShape::Dummy(end) => Device::Dummy(port(end)),
+        };
+        LinkStep {
+            label: self.label(&link.shape),
+            mtu: link.mtu,
+            device,
+        }
+    }
+
+    /// One end of a link, which is noted in its namespace.
+    fn port(&mut self, port: &'a Port, offload: bool, namespaces: &mut [NamespaceStep]) -> PortStep {
+        let namespace = self.namespace_of[port.node];
+        let index = self.index();
+        self.indexes[namespace].insert(&port.interface, index);
+        let step = &mut namespaces[namespace];
+        step.up.push(index);
+        if !offload {
+            step.no_offload.push(port.interface.clone());
+        }
+        // A node that lives in a bridge's network has interfaces there that are no ports.
+        if self.lab.nodes[port.node].kind == Kind::Bridge
+            && let Some(bridge) = &mut step.bridge
+        {
+            bridge.ports.push(index);
+        }
+        PortStep {
+            namespace,
+            name: port.interface.clone(),
+            index,
+            mac: port.mac,
+        }
+    }
+
+    /// `router0:net0 -- tor0:net0`.
+    fn label(&self, shape: &LinkShape) -> String {
+        let end = |port: &Port| format!("{}:{}", self.lab.nodes[port.node].name, port.interface);
+        match shape {
+            LinkShape::Veth(a, b) => format!("{} -- {}", end(a), end(b)),
+            LinkShape::Host { port, host_interface } => format!("{} -- host:{host_interface}", end(port)),
+            LinkShape::Macvlan {
+                port, host_interface, ..
+            } => {
+                format!("{} -- macvlan on host:{host_interface}", end(port))
+            }
+            LinkShape::Vxlan {
+                port, vni, remote, ..
+            } => format!("{} -- vxlan {vni} to {remote}", end(port)),
+            LinkShape::Dummy(port) => format!("{} (dummy)", end(port)),
+        }
+    }
+
+    /// What is set inside a namespace once its links are there.
+    fn configure(&self, namespace: usize, node: &Node, step: &mut NamespaceStep) {
+        let indexes = &self.indexes[namespace];
+        for address in &node.addresses {
+            if let Some(index) = indexes.get(address.interface.as_str()) {
+                step.addresses.push((*index, address.net));
+            }
+        }
+        step.routes = node
+            .routes
+            .iter()
+            .map(|route| route_step(route, indexes))
+            .collect();
+        for (name, value) in &node.sysctls {
+            let path = sysctl_path(name);
+            let late = sysctl_interface(&path).is_some();
+            let list = if late {
+                &mut step.late_sysctls
+            } else {
+                &mut step.sysctls
+            };
+            list.push((path, value.clone()));
+        }
+    }
+}
+
+/// What every namespace is set to, because the kernel copies some of it from the host.
+fn base_sysctls(forwards: bool, dad: bool) -> Vec<(String, String)> {
+    let forward = if forwards { "1" } else { "0" };
+    let mut sysctls = vec![
+        // First: writing it resets others.
+        ("net/ipv4/ip_forward", forward),
+        ("net/ipv6/conf/all/forwarding", forward),
+        ("net/ipv4/conf/all/rp_filter", "0"),
+        ("net/ipv4/conf/default/rp_filter", "0"),
+        ("net/ipv4/conf/all/arp_ignore", "0"),
+        ("net/ipv4/conf/default/arp_ignore", "0"),
+    ];
+    if !dad {
+        sysctls.push(("net/ipv6/conf/all/accept_dad", "0"));
+        sysctls.push(("net/ipv6/conf/default/accept_dad", "0"));
+    }
+    let owned = |(path, value): (&str, &str)| (path.to_owned(), value.to_owned());
+    sysctls.into_iter().map(owned).collect()
+}
+
+fn route_step(route: &Route, indexes: &HashMap<&str, u32>) -> RouteStep {
+    let hop = |hop: &NextHop| HopStep {
+        via: hop.via,
+        dev: hop
+            .dev
+            .as_ref()
+            .and_then(|dev| indexes.get(dev.as_str()).copied()),
+        weight: hop.weight,
+    };
+    RouteStep {
+        to: route.to,
+        action: match &route.action {
+            RouteAction::Forward(hops) => RouteStepAction::Forward(hops.iter().map(hop).collect()),
+            RouteAction::Blackhole => RouteStepAction::Blackhole,
+            RouteAction::Unreachable => RouteStepAction::Unreachable,
+            RouteAction::Prohibit => RouteStepAction::Prohibit,
+        },
+        metric: route.metric,
+        table: route.table,
+    }
+}
+
+fn node_step(node: &Node, namespace: usize, facts: &Facts) -> NodeStep {
+    let engine = match (node.kind, &node.config) {
+        (Kind::Router, Some(_)) => Engine::chosen(node.engine, facts.auto_engine),
+        _ => None,
+    };
+    let idle = node.files.is_empty()
+        && node.binds.is_empty()
+        && node.exec.is_empty()
+        && node.run.is_empty()
+        && engine.is_none()
+        && node.config.is_none()
+        && node.cpu.is_none()
+        && node.memory.is_none();
+    NodeStep {
+        name: node.name.clone(),
+        kind: node.kind,
+        engine,
+        namespace,
+        idle,
+        wait_for: node.wait_for.clone(),
+        startup_delay_ms: u64::try_from(node.startup_delay.as_millis()).unwrap_or(u64::MAX),
+        env: node.env.clone(),
+        files: node.files.clone(),
+        binds: node.binds.clone(),
+        config: node.config.clone(),
+        exec: node.exec.clone(),
+        run: node.run.clone(),
+        cpu: node.cpu,
+        memory: node.memory,
+        labels: node.labels.clone(),
+        group: node.group.clone(),
+    }
+}
+
+/// The text of /etc/hosts: the same on every node.
+fn hosts(lab: &Lab) -> String {
+    let mut text = String::from("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n");
+    let mut seen: BTreeMap<(IpAddr, &str), ()> = BTreeMap::new();
+    for (at, node) in lab.nodes.iter().enumerate() {
+        // A node in another's namespace has the other's addresses.
+        for address in &lab.nodes[lab.owner(at)].addresses {
+            let ip = address.net.addr();
+            if names_a_machine(&ip) && seen.insert((ip, &node.name), ()).is_none() {
+                // Writing to a String cannot fail.
+                let _ = writeln!(text, "{ip} {}", node.name);
+            }
+        }
+    }
+    text
+}
+
+/// Link-local addresses say nothing without an interface, loopback ones mean everyone.
+fn names_a_machine(ip: &IpAddr) -> bool {
+    let link_local = match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    !link_local && !ip.is_loopback()
+}
+
+/// The text of /etc/resolv.conf: servers only where they can be reached.
+fn resolv_conf(lab: &Lab, facts: &Facts) -> String {
+    let outside = lab.mgmt.as_ref().is_some_and(|mgmt| mgmt.nat || mgmt.nat6);
+    if !outside || facts.dns_servers.is_empty() {
+        return "# nslab: this lab has no way to a DNS server; /etc/hosts knows its nodes\n".into();
+    }
+    let lines = facts
+        .dns_servers
+        .iter()
+        .map(|server| format!("nameserver {server}\n"));
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! What comes from the host's disk into a node, and what runs there.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::Scene;
+use super::mistakes::Mistakes;
+use crate::lab::Diagnostic;
+use crate::lab::model::{Bind, Content, File, Node};
+use crate::lab::sources::Entry;
+use crate::lab::spec::{ConfigSpec, ContentSpec, FileSpec, Span, Spanned};
+
+pub(super) fn fill(node: &mut Node, scene: &Scene, at: usize, mistakes: &mut Mistakes) {
+    let spec = &scene.nodes[at];
+    node.config = spec
+        .config
+        .as_ref()
+        .and_then(|config| self::config(scene, at, config, mistakes));
+    node.files = spec
+        .files
+        .iter()
+        .filter_map(|spec| file(scene, at, spec, mistakes))
+        .collect();
+    for bind in &spec.binds {
+        let source = scene.sources.locate(Path::new(&bind.source.value));
+        match scene.sources.entry(&source) {
+            Ok(_) => node.binds.push(Bind {
+                source,
+                target: bind.target.clone(),
+                read_only: bind.read_only,
+            }),
+            Err(reason) => missing(at, &bind.source.value, reason, &bind.source.span, mistakes),
+        }
+    }
+    let mut names: HashMap<&str, &Span> = HashMap::new();
+    for process in spec.run.iter().flatten() {
+        if let Some(first) = names.insert(&process.value.name, &process.span) {
+            let message = format!(
+                "two processes of node `{}` are called `{}`",
+                node.name, process.value.name
+            );
+            let diagnostic = Diagnostic::new(message, process.span.clone(), "again here")
+                .and(first.clone(), "first here")
+                .help("give one of them another name: it names the log");
+            mistakes.add_for(at, diagnostic);
+        }
+        node.run.push(process.value.clone());
+    }
+}
+
+/// A router's configuration; an empty one is none.
+fn config(scene: &Scene, at: usize, config: &Spanned<ConfigSpec>, mistakes: &mut Mistakes) -> Option<String> {
+    let text = match &config.value {
+        ConfigSpec::Text(text) => text.clone(),
+        ConfigSpec::File(file) => {
+            let path = scene.sources.locate(Path::new(&file.value));
+            match scene.sources.text(&path) {
+                Ok(text) => text,
+                Err(reason) => {
+                    missing(at, &file.value, reason, &file.span, mistakes);
+                    return None;
+                }
+            }
+        }
+    };
+    (!text.trim().is_empty()).then_some(text)
+}
+
+fn file(scene: &Scene, at: usize, spec: &FileSpec, mistakes: &mut Mistakes) -> Option<File> {
+    let content = match &spec.content {
+        ContentSpec::Text(text) => Content::Text(text.clone()),
+        ContentSpec::From(from) => {
+            let path = scene.sources.locate(Path::new(&from.value));
+            match scene.sources.entry(&path) {
+                Ok(Entry::Directory | Entry::File) => Content::From(path),
+                Err(reason) => {
+                    missing(at, &from.value, reason, &from.span, mistakes);
+                    return None;
+                }
+            }
+        }
+    };
+    Some(File {
+        path: spec.path.value.clone(),
+        content,
+        mode: spec.mode,
+        owner: spec.owner.clone(),
+    })
+}
+
+fn missing(at: usize, written: &str, reason: String, span: &Span, mistakes: &mut Mistakes) {
+    let message = format!("cannot use `{}`: {reason}", written.escape_debug());
+    let help = "paths are relative to the directory of the lab file";
+    mistakes.add_for(at, Diagnostic::new(message, span.clone(), "").help(help));
+}

@@ -1,0 +1,157 @@
+//! Inheritance: defaults, then the kind's table, then the group's, then the node's own. Scalars override, maps
+//! merge, lists replace, binds merge by destination.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::mistakes::Mistakes;
+use crate::lab::Diagnostic;
+use crate::lab::model::Kind;
+use crate::lab::spec::{NodeSpec, Spanned, Spec, suggest};
+
+/// Every node with what it inherits.
+pub(super) fn apply(spec: &Spec, mistakes: &mut Mistakes) -> Vec<NodeSpec> {
+    let nodes = spec.nodes.iter().enumerate();
+    nodes
+        .map(|(at, (name, node))| one(spec, at, name, node, mistakes))
+        .collect()
+}
+
+fn one(spec: &Spec, at: usize, name: &Spanned<String>, node: &NodeSpec, mistakes: &mut Mistakes) -> NodeSpec {
+    let group = group(spec, at, node, mistakes);
+    let kind = [Some(node), group, Some(&spec.defaults)]
+        .into_iter()
+        .flatten()
+        .find_map(|layer| layer.kind.clone());
+    if kind.is_none() {
+        let message = format!("node `{}` has no `kind`", name.value);
+        let help = "add `kind = \"host\"`, `\"router\"` or `\"bridge\"`";
+        mistakes.add_for(at, Diagnostic::new(message, name.span.clone(), "").help(help));
+    }
+    let by_kind = kind.as_ref().and_then(|kind| spec.kinds.get(&kind.value));
+    let mut merged = spec.defaults.clone();
+    for layer in [by_kind, group, Some(node)].into_iter().flatten() {
+        overlay(&mut merged, layer);
+    }
+    routers_only(at, kind.as_ref(), by_kind, node, &mut merged, mistakes);
+    merged.kind = kind;
+    merged
+}
+
+/// The table of the node's group.
+fn group<'a>(spec: &'a Spec, at: usize, node: &NodeSpec, mistakes: &mut Mistakes) -> Option<&'a NodeSpec> {
+    let name = node.group.as_ref().or(spec.defaults.group.as_ref())?;
+    let group = spec.groups.get(&name.value);
+    if group.is_none() {
+        let known = spec.groups.keys().map(String::as_str);
+        let none = format!("write a table `[groups.{}]`, which may be empty", name.value);
+        let help = suggest::cure(&name.value, known, "the groups are", &none);
+        let message = format!("there is no group `{}`", name.value.escape_debug());
+        mistakes.add_for(
+            at,
+            Diagnostic::new(message, name.span.clone(), "unknown group").help(help),
+        );
+    }
+    group
+}
+
+/// A configuration or an engine on a node that is no router: a mistake where it was written for this node or
+/// its kind. Engines that all nodes inherit concern the routers among them.
+fn routers_only(
+    at: usize,
+    kind: Option<&Spanned<Kind>>,
+    by_kind: Option<&NodeSpec>,
+    node: &NodeSpec,
+    merged: &mut NodeSpec,
+    mistakes: &mut Mistakes,
+) {
+    let Some(kind) = kind.filter(|kind| kind.value != Kind::Router) else {
+        return;
+    };
+    let word = match kind.value {
+        Kind::Bridge => "bridge",
+        _ => "host",
+    };
+    if let Some(config) = merged.config.take() {
+        let message = format!("a {word} runs no routing engine, so it has no use for `config`");
+        let help = "make it a router (`kind = \"router\"`), or remove `config`";
+        mistakes.add_for(
+            at,
+            Diagnostic::new(message, config.span, "")
+                .and(kind.span.clone(), "its kind")
+                .help(help),
+        );
+    }
+    let written = node
+        .engine
+        .as_ref()
+        .or(by_kind.and_then(|layer| layer.engine.as_ref()));
+    merged.engine = None;
+    if let Some(engine) = written {
+        let message = format!("a {word} runs no routing engine, so it has no use for `engine`");
+        let help = "make it a router (`kind = \"router\"`), or remove `engine`";
+        mistakes.add_for(
+            at,
+            Diagnostic::new(message, engine.span.clone(), "")
+                .and(kind.span.clone(), "its kind")
+                .help(help),
+        );
+    }
+}
+
+/// Puts one layer over another.
+fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
+    scalar(&mut base.group, &over.group);
+    scalar(&mut base.engine, &over.engine);
+    scalar(&mut base.network, &over.network);
+    scalar(&mut base.mgmt, &over.mgmt);
+    scalar(&mut base.routes, &over.routes);
+    scalar(&mut base.dad, &over.dad);
+    scalar(&mut base.config, &over.config);
+    scalar(&mut base.exec, &over.exec);
+    scalar(&mut base.run, &over.run);
+    scalar(&mut base.wait_for, &over.wait_for);
+    scalar(&mut base.startup_delay, &over.startup_delay);
+    scalar(&mut base.cpu, &over.cpu);
+    scalar(&mut base.memory, &over.memory);
+    for (name, value) in &over.labels {
+        base.labels.insert(name.clone(), value.clone());
+    }
+    for (name, value) in &over.sysctls {
+        base.sysctls.insert(name.clone(), value.clone());
+    }
+    for (name, value) in &over.env {
+        base.env.insert(name.clone(), value.clone());
+    }
+    merge_by(&mut base.addresses, &over.addresses, |item| {
+        item.interface.value.clone()
+    });
+    merge_by(&mut base.files, &over.files, |item| item.path.value.clone());
+    merge_by(&mut base.binds, &over.binds, |item| item.target.clone());
+}
+
+/// Lists replace as scalars override: what is said last holds.
+fn scalar<T: Clone>(base: &mut Option<T>, over: &Option<T>) {
+    if over.is_some() {
+        base.clone_from(over);
+    }
+}
+
+/// Items with the same key replace those they inherit; others are added.
+fn merge_by<T: Clone, K: Eq + Hash>(base: &mut Vec<T>, over: &[T], key: impl Fn(&T) -> K) {
+    if base.is_empty() {
+        base.extend_from_slice(over);
+        return;
+    }
+    let places: HashMap<K, usize> = base
+        .iter()
+        .enumerate()
+        .map(|(at, item)| (key(item), at))
+        .collect();
+    for item in over {
+        match places.get(&key(item)) {
+            Some(at) => base[*at] = item.clone(),
+            None => base.push(item.clone()),
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! Links: which interface they make where.
+
+use std::collections::{HashMap, HashSet};
+
+use ipnet::IpNet;
+
+use super::mistakes::Mistakes;
+use super::{Scene, devices};
+use crate::lab::Diagnostic;
+use crate::lab::model::{Kind, Link, LinkShape, Mac, MacvlanMode, Port};
+use crate::lab::names::Macs;
+use crate::lab::spec::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, suggest};
+
+/// More the kernel's bridge does not take.
+const BRIDGE_PORTS: usize = 1023;
+/// The least MTU that IPv6 runs over (RFC 8200).
+const IPV6_MTU: u32 = 1280;
+const HOST: &str = "host";
+
+/// The links, and what they bring into the nodes.
+#[derive(Default)]
+pub(super) struct Links {
+    pub links: Vec<Link>,
+    /// Addresses given at the ends: node, interface, address.
+    pub addresses: Vec<(usize, Spanned<String>, Spanned<IpNet>)>,
+    /// Interfaces by the node that owns their namespace, and where they were made.
+    interfaces: Vec<HashMap<String, Span>>,
+    /// Interfaces that are ports of a bridge: owner and name.
+    pub bridge_ports: HashSet<(usize, String)>,
+    /// MTUs below what IPv6 needs: by owner and name, the value and its place.
+    pub narrow: HashMap<(usize, String), Spanned<u32>>,
+    /// Interfaces of ends whose node is unknown: they may be the ones that seem to be missing elsewhere.
+    doubtful: HashSet<String>,
+    ports: Vec<usize>,
+    pub on_host: HashMap<String, Span>,
+    pub tunnels: HashMap<(Option<usize>, u32, u16), Span>,
+    macs: Macs,
+}
+
+impl Links {
+    /// Whether the namespace of a node has the interface, or may have it for all that could be read.
+    pub fn has(&self, scene: &Scene, node: usize, interface: &str) -> bool {
+        let owner = scene.owners[node];
+        self.built_in(scene, owner).any(|name| name == interface)
+            || self.interfaces[owner].contains_key(interface)
+            || self.doubtful.contains(interface)
+            || scene.spec.partial_links
+    }
+
+    /// The interfaces of a node's namespace, in alphabetical order after those that every such node has.
+    pub fn of(&self, scene: &Scene, node: usize) -> Vec<String> {
+        let owner = scene.owners[node];
+        let mut names: Vec<_> = self.interfaces[owner].keys().cloned().collect();
+        names.sort();
+        self.built_in(scene, owner)
+            .map(str::to_owned)
+            .chain(names)
+            .collect()
+    }
+
+    /// What a namespace has without any link.
+    fn built_in(&self, scene: &Scene, owner: usize) -> impl Iterator<Item = &'static str> + use<> {
+        let bridge = (scene.kind(owner) == Kind::Bridge).then_some("br0");
+        let mgmt = scene.has_mgmt(owner).then_some("eth0");
+        std::iter::once("lo").chain(bridge).chain(mgmt)
+    }
+}
+
+pub(super) fn resolve(scene: &Scene, mistakes: &mut Mistakes) -> Links {
+    let mut links = Links {
+        interfaces: vec![HashMap::new(); scene.nodes.len()],
+        ports: vec![0; scene.nodes.len()],
+        ..Links::default()
+    };
+    let fixed = scene.spec.links.iter().flat_map(|link| &link.endpoints);
+    for mac in fixed.filter_map(|end| end.mac.as_ref()) {
+        links.macs.take(mac.value);
+    }
+    for link in &scene.spec.links {
+        if let Some(link) = one(scene, link, &mut links, mistakes) {
+            links.links.push(link);
+        }
+    }
+    links
+}
+
+/// One link, `None` when something is wrong with it.
+fn one(scene: &Scene, spec: &LinkSpec, links: &mut Links, mistakes: &mut Mistakes) -> Option<Link> {
+    let kind = kind(spec);
+    let fitting = keys_fit(spec, kind, mistakes);
+    let (inside, outside): (Vec<_>, Vec<_>) = spec.endpoints.iter().partition(|end| end.node.value != HOST);
+    let counted = count(spec, kind, &inside, &outside, mistakes);
+    let looped = same_ends(&inside, mistakes);
+    // Every end is looked at, even when another is wrong; the same end twice has been told.
+    let looked_at = if looped { 1 } else { inside.len() };
+    let ports: Vec<_> = inside[..looked_at]
+        .iter()
+        .map(|end| port(scene, end, links, mistakes))
+        .collect();
+    if let Some(mtu) = spec.mtu.as_ref().filter(|mtu| mtu.value < IPV6_MTU) {
+        for port in ports.iter().flatten() {
+            let key = (scene.owners[port.node], port.interface.clone());
+            links.narrow.insert(key, mtu.clone());
+        }
+    }
+    let shape = shape(scene, spec, kind, ports, &outside, links, mistakes);
+    (fitting && counted).then_some(())?;
+    Some(Link {
+        shape: shape?,
+        mtu: spec.mtu.as_ref().map(|mtu| mtu.value),
+        offload: spec.offload.as_ref().is_none_or(|offload| offload.value),
+    })
+}
+
+/// What was said, or what the ends say.
+fn kind(spec: &LinkSpec) -> LinkType {
+    let to_host = spec.endpoints.iter().any(|end| end.node.value == HOST);
+    match spec.kind.as_ref().map(|kind| kind.value) {
+        None | Some(LinkType::Veth) if to_host => LinkType::Host,
+        None => LinkType::Veth,
+        Some(kind) => kind,
+    }
+}
+
+/// Whether every key given belongs to a link of this type.
+fn keys_fit(spec: &LinkSpec, kind: LinkType, mistakes: &mut Mistakes) -> bool {
+    use LinkType::{Host, Macvlan, Vxlan};
+    let given: [(&str, Option<&Span>, &[LinkType]); 7] = [
+        (
+            "host_interface",
+            spec.host_interface.as_ref().map(|v| &v.span),
+            &[Host, Macvlan],
+        ),
+        ("mode", spec.mode.as_ref().map(|v| &v.span), &[Macvlan]),
+        ("vni", spec.vni.as_ref().map(|v| &v.span), &[Vxlan]),
+        ("remote", spec.remote.as_ref().map(|v| &v.span), &[Vxlan]),
+        ("local", spec.local.as_ref().map(|v| &v.span), &[Vxlan]),
+        ("udp_port", spec.udp_port.as_ref().map(|v| &v.span), &[Vxlan]),
+        ("underlay", spec.underlay.as_ref().map(|v| &v.span), &[Vxlan]),
+    ];
+    let mut fit = true;
+    for (key, span, kinds) in given {
+        let Some(span) = span.filter(|_| !kinds.contains(&kind)) else {
+            continue;
+        };
+        fit = false;
+        let wanted: Vec<_> = kinds
+            .iter()
+            .map(|kind| format!("`type = \"{}\"`", kind.name()))
+            .collect();
+        let message = format!("a link of type {} has no `{key}`", kind.name());
+        let help = format!("remove it, or write {}", wanted.join(" or "));
+        mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
+    }
+    fit
+}
+
+/// Whether the link has as many ends as its type wants.
+fn count(
+    spec: &LinkSpec,
+    kind: LinkType,
+    inside: &[&EndpointSpec],
+    outside: &[&EndpointSpec],
+    mistakes: &mut Mistakes,
+) -> bool {
+    let wanted = if kind == LinkType::Veth { 2 } else { 1 };
+    let hosts = if kind == LinkType::Host { 1 } else { 0 };
+    if inside.len() == wanted && outside.len() <= hosts {
+        return true;
+    }
+    let help = match kind {
+        LinkType::Veth => "write two: `endpoints = [\"a:eth0\", \"b:eth0\"]`",
+        LinkType::Host => {
+            "write one of a node and one of the host: `endpoints = [\"web:eth1\", \"host:lab0\"]`"
+        }
+        _ => "write one: `endpoints = [\"web:eth1\"]`",
+    };
+    let message = match kind {
+        LinkType::Veth => format!("a link has two ends, not {}", spec.endpoints.len()),
+        LinkType::Host => "a link to the host has one end in a node and one on the host".into(),
+        _ if !outside.is_empty() => format!("a link of type {} has no end on the host", kind.name()),
+        _ => format!(
+            "a link of type {} has one end, not {}",
+            kind.name(),
+            spec.endpoints.len()
+        ),
+    };
+    mistakes.add(Diagnostic::new(message, spec.span.clone(), "").help(help));
+    false
+}
+
+/// Whether an interface is linked to itself; and the ends' MAC addresses differ.
+fn same_ends(inside: &[&EndpointSpec], mistakes: &mut Mistakes) -> bool {
+    let [first, second] = inside else { return false };
+    if first.node.value == second.node.value && first.interface.value == second.interface.value {
+        let message = format!(
+            "both ends of this link are `{}:{}`",
+            first.node.value, first.interface.value
+        );
+        let help = "an interface is linked to another one: change one of the ends";
+        mistakes.add(
+            Diagnostic::new(message, second.span.clone(), "the same again")
+                .and(first.span.clone(), "")
+                .help(help),
+        );
+        return true;
+    }
+    if let (Some(one), Some(two)) = (&first.mac, &second.mac)
+        && one.value == two.value
+    {
+        let message = format!("both ends of this link have the MAC address {}", one.value);
+        let help = format!("change one, for example to `{}`", next(one.value));
+        mistakes.add(
+            Diagnostic::new(message, two.span.clone(), "again here")
+                .and(one.span.clone(), "first here")
+                .help(help),
+        );
+    }
+    false
+}
+
+/// The neighbouring MAC address.
+fn next(mac: Mac) -> Mac {
+    let [a, b, c, d, e, f] = mac.0;
+    Mac([a, b, c, d, e, f ^ 1])
+}
+
+/// One end: the node is there, the name is free, its addresses are noted.
+fn port(scene: &Scene, end: &EndpointSpec, links: &mut Links, mistakes: &mut Mistakes) -> Option<Port> {
+    let Some(&node) = scene.index.get(end.node.value.as_str()) else {
+        let help = suggest::cure(&end.node.value, scene.names(), "the nodes are", "add the node");
+        let message = format!("there is no node `{}`", end.node.value.escape_debug());
+        mistakes.add(Diagnostic::new(message, end.node.span.clone(), "unknown node").help(help));
+        links.doubtful.insert(end.interface.value.clone());
+        return None;
+    };
+    let free = claim(scene, node, end, links, mistakes);
+    bridge_port(scene, node, end, links, mistakes);
+    let nets = [
+        end.ipv4.clone().map(|net| net.map(IpNet::V4)),
+        end.ipv6.clone().map(|net| net.map(IpNet::V6)),
+    ];
+    for net in nets.into_iter().flatten() {
+        links.addresses.push((node, end.interface.clone(), net));
+    }
+    free.then(|| Port {
+        node,
+        interface: end.interface.value.clone(),
+        mac: match &end.mac {
+            Some(mac) => mac.value,
+            None => {
+                let lab = scene.spec.name.as_ref().map_or("", |name| name.value.as_str());
+                links.macs.derive(lab, &end.node.value, &end.interface.value)
+            }
+        },
+    })
+}
+
+/// Counts the ports of bridges.
+fn bridge_port(scene: &Scene, node: usize, end: &EndpointSpec, links: &mut Links, mistakes: &mut Mistakes) {
+    if scene.kind(node) != Kind::Bridge {
+        return;
+    }
+    let owner = scene.owners[node];
+    links.bridge_ports.insert((owner, end.interface.value.clone()));
+    links.ports[node] += 1;
+    if links.ports[node] == BRIDGE_PORTS + 1 {
+        let message = format!("bridge `{}` has more than {BRIDGE_PORTS} ports", end.node.value);
+        let help = "the kernel's bridge takes no more: join a second bridge to it and spread the ports";
+        mistakes.add(Diagnostic::new(message, end.span.clone(), "one too many").help(help));
+    }
+}
+
+/// Makes the interface's name taken; false when it was.
+fn claim(scene: &Scene, node: usize, end: &EndpointSpec, links: &mut Links, mistakes: &mut Mistakes) -> bool {
+    let owner = scene.owners[node];
+    let name = &end.interface.value;
+    let reserved = match name.as_str() {
+        "lo" => Some("the loopback interface"),
+        "br0" if scene.kind(owner) == Kind::Bridge => Some("the bridge itself"),
+        "eth0" if scene.has_mgmt(owner) => Some("the management port"),
+        _ => None,
+    };
+    if let Some(what) = reserved {
+        let message = format!("`{name}` of node `{}` is {what}", scene.name(owner));
+        let free = free_name(scene, owner, links);
+        let help = format!("give this end another name, for example `{free}`");
+        mistakes.add(Diagnostic::new(message, end.interface.span.clone(), "taken").help(help));
+        return false;
+    }
+    if let Some(first) = links.interfaces[owner].get(name) {
+        let message = match owner == node {
+            true => format!("interface `{name}` of node `{}` is used twice", end.node.value),
+            false => format!(
+                "interface `{name}` is used twice: node `{}` lives in the network of `{}`",
+                end.node.value,
+                scene.name(owner)
+            ),
+        };
+        let help = format!(
+            "give one of them another name, for example `{}`",
+            free_name(scene, owner, links)
+        );
+        mistakes.add(
+            Diagnostic::new(message, end.interface.span.clone(), "again here")
+                .and(first.clone(), "first here")
+                .help(help),
+        );
+        return false;
+    }
+    links.interfaces[owner].insert(name.clone(), end.interface.span.clone());
+    true
+}
+
+/// The first `ethN` that is free.
+fn free_name(scene: &Scene, owner: usize, links: &Links) -> String {
+    let taken = &links.interfaces[owner];
+    let first = usize::from(scene.has_mgmt(owner));
+    let mut names = (first..).map(|at| format!("eth{at}"));
+    names.find(|name| !taken.contains_key(name)).unwrap_or_default()
+}
+
+/// What the link joins.
+fn shape(
+    scene: &Scene,
+    spec: &LinkSpec,
+    kind: LinkType,
+    ports: Vec<Option<Port>>,
+    outside: &[&EndpointSpec],
+    links: &mut Links,
+    mistakes: &mut Mistakes,
+) -> Option<LinkShape> {
+    let mut ports = ports.into_iter();
+    let first = ports.next();
+    match kind {
+        LinkType::Veth => Some(LinkShape::Veth(first??, ports.next()??)),
+        LinkType::Dummy => first?.map(LinkShape::Dummy),
+        LinkType::Host => {
+            let host_interface = devices::host_end(spec, outside, links, mistakes);
+            Some(LinkShape::Host {
+                port: first??,
+                host_interface: host_interface?,
+            })
+        }
+        LinkType::Macvlan => {
+            let host_interface = devices::parent(spec, mistakes);
+            Some(LinkShape::Macvlan {
+                port: first??,
+                host_interface: host_interface?,
+                mode: spec.mode.as_ref().map_or(MacvlanMode::Bridge, |mode| mode.value),
+            })
+        }
+        LinkType::Vxlan => devices::vxlan(scene, spec, first?, links, mistakes),
+    }
+}

@@ -1,0 +1,236 @@
+//! The management network.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::Scene;
+use super::mistakes::Mistakes;
+use crate::lab::Diagnostic;
+use crate::lab::model::{Mgmt, MgmtPort};
+use crate::lab::spec::{MgmtSpec, Span, Spanned};
+
+const IPV4_SUBNET: &str = "172.20.20.0/24";
+const IPV6_SUBNET: &str = "2001:172:20:20::/64";
+
+/// The management network: where the file has one, or a node asks for a port on it.
+pub(super) fn resolve(scene: &Scene, mistakes: &mut Mistakes) -> Option<Mgmt> {
+    let wanted = (0..scene.nodes.len()).any(|at| port(scene, at).is_some());
+    let default = MgmtSpec::default();
+    let spec = match &scene.spec.mgmt {
+        Some(spec) => spec,
+        None if wanted => &default,
+        None => return None,
+    };
+    let mgmt = filled(spec);
+    if mgmt.ipv4_subnet.is_none() && mgmt.ipv6_subnet.is_none() {
+        let help = "remove one of the two lines that say `none`";
+        mistakes
+            .add(Diagnostic::new("the management network has no subnet", spec.span.clone(), "").help(help));
+    }
+    subnets(spec, &mgmt, mistakes);
+    gateways(spec, &mgmt, mistakes);
+    ports(scene, spec, &mgmt, mistakes);
+    Some(mgmt)
+}
+
+/// The port of a node that asks for one.
+pub(super) fn port(scene: &Scene, at: usize) -> Option<MgmtPort> {
+    let port = scene.nodes[at].mgmt.as_ref().filter(|port| port.wanted)?;
+    Some(MgmtPort {
+        ipv4: port.ipv4.as_ref().map(|address| address.value),
+        ipv6: port.ipv6.as_ref().map(|address| address.value),
+    })
+}
+
+fn filled(spec: &MgmtSpec) -> Mgmt {
+    let ipv4_subnet = match &spec.ipv4_subnet {
+        Some(subnet) => subnet.value,
+        None => IPV4_SUBNET.parse().ok(),
+    };
+    let ipv6_subnet = match &spec.ipv6_subnet {
+        Some(subnet) => subnet.value,
+        None => IPV6_SUBNET.parse().ok(),
+    };
+    let text = |value: &Option<Spanned<String>>, default: &str| {
+        value
+            .as_ref()
+            .map_or_else(|| default.to_owned(), |value| value.value.clone())
+    };
+    let first_v4 = |net: Ipv4Net| Ipv4Addr::from_bits(net.network().to_bits().saturating_add(1));
+    let first_v6 = |net: Ipv6Net| Ipv6Addr::from_bits(net.network().to_bits().saturating_add(1));
+    Mgmt {
+        network: text(&spec.network, "mgmt"),
+        bridge: text(&spec.bridge, "br-mgmt"),
+        ipv4_subnet,
+        ipv6_subnet,
+        ipv4_gw: spec
+            .ipv4_gw
+            .as_ref()
+            .map(|gw| gw.value)
+            .or(ipv4_subnet.map(first_v4)),
+        ipv6_gw: spec
+            .ipv6_gw
+            .as_ref()
+            .map(|gw| gw.value)
+            .or(ipv6_subnet.map(first_v6)),
+        mtu: spec.mtu.as_ref().map(|mtu| mtu.value),
+        nat: spec.nat.as_ref().is_none_or(|nat| nat.value),
+        nat6: spec.nat6.as_ref().is_some_and(|nat| nat.value),
+    }
+}
+
+/// A subnet is a place for at least a gateway and a node.
+fn subnets(spec: &MgmtSpec, mgmt: &Mgmt, mistakes: &mut Mistakes) {
+    let spans = [
+        spec.ipv4_subnet.as_ref().map(|subnet| subnet.span.clone()),
+        spec.ipv6_subnet.as_ref().map(|subnet| subnet.span.clone()),
+    ];
+    let nets = [mgmt.ipv4_subnet.map(IpNet::V4), mgmt.ipv6_subnet.map(IpNet::V6)];
+    for (span, net) in spans.into_iter().zip(nets) {
+        let (Some(span), Some(net)) = (span, net) else {
+            continue;
+        };
+        let spare = net.max_prefix_len() - net.prefix_len();
+        let problem = if spare < 2 {
+            "is too small for a gateway and a node"
+        } else if net.prefix_len() < 8 || net.addr().is_multicast() || net.addr().is_loopback() {
+            "cannot be a management network"
+        } else {
+            continue;
+        };
+        let help = format!("take a private one, like `{IPV4_SUBNET}` or `{IPV6_SUBNET}`");
+        mistakes.add(Diagnostic::new(format!("the subnet {net} {problem}"), span, "").help(help));
+    }
+}
+
+fn gateways(spec: &MgmtSpec, mgmt: &Mgmt, mistakes: &mut Mistakes) {
+    let given = [
+        spec.ipv4_gw
+            .as_ref()
+            .map(|gw| (IpAddr::V4(gw.value), gw.span.clone())),
+        spec.ipv6_gw
+            .as_ref()
+            .map(|gw| (IpAddr::V6(gw.value), gw.span.clone())),
+    ];
+    let nets = [mgmt.ipv4_subnet.map(IpNet::V4), mgmt.ipv6_subnet.map(IpNet::V6)];
+    for (given, net) in given.into_iter().zip(nets) {
+        if let Some((address, span)) = given {
+            inside("the gateway", address, net, span, None, mistakes);
+        }
+    }
+}
+
+/// Whether an address can be one of a subnet's machines.
+fn inside(
+    what: &str,
+    address: IpAddr,
+    net: Option<IpNet>,
+    span: Span,
+    node: Option<usize>,
+    mistakes: &mut Mistakes,
+) {
+    let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+    let (message, help) = match net {
+        None => (
+            format!("the management network has no {family} subnet for {what} {address}"),
+            format!("remove the address, or give `[mgmt]` an {family} subnet"),
+        ),
+        Some(net) if !net.contains(&address) => (
+            format!("{what} {address} is outside of the management network {net}"),
+            format!("choose an address from {net}"),
+        ),
+        Some(net) if address == net.network() || (address.is_ipv4() && address == net.broadcast()) => (
+            format!("{what} {address} is the network or broadcast address of {net}"),
+            format!("choose another address from {net}"),
+        ),
+        Some(_) => return,
+    };
+    let diagnostic = Diagnostic::new(message, span, "").help(help);
+    match node {
+        Some(node) => mistakes.add_for(node, diagnostic),
+        None => mistakes.add(diagnostic),
+    }
+}
+
+/// The fixed addresses of nodes, and whether there is room for all of them.
+fn ports(scene: &Scene, spec: &MgmtSpec, mgmt: &Mgmt, mistakes: &mut Mistakes) {
+    let mut seen_v4 = HashMap::new();
+    let mut seen_v6 = HashMap::new();
+    let mut count: u64 = 0;
+    for (at, node) in scene.nodes.iter().enumerate() {
+        let Some(port) = node.mgmt.as_ref().filter(|port| port.wanted) else {
+            continue;
+        };
+        count += 1;
+        if let Some(address) = &port.ipv4 {
+            let net = mgmt.ipv4_subnet.map(IpNet::V4);
+            inside(
+                "the address",
+                address.value.into(),
+                net,
+                address.span.clone(),
+                Some(at),
+                mistakes,
+            );
+            let gateway = mgmt.ipv4_gw == Some(address.value);
+            once(scene, at, &mut seen_v4, address, gateway, mistakes);
+        }
+        if let Some(address) = &port.ipv6 {
+            let net = mgmt.ipv6_subnet.map(IpNet::V6);
+            inside(
+                "the address",
+                address.value.into(),
+                net,
+                address.span.clone(),
+                Some(at),
+                mistakes,
+            );
+            let gateway = mgmt.ipv6_gw == Some(address.value);
+            once(scene, at, &mut seen_v6, address, gateway, mistakes);
+        }
+    }
+    let room = mgmt
+        .ipv4_subnet
+        .map(|net| (1u64 << (32 - net.prefix_len())).saturating_sub(2));
+    if let Some(room) = room.filter(|room| count + 1 > *room && *room > 1) {
+        let span = match &spec.ipv4_subnet {
+            Some(subnet) => subnet.span.clone(),
+            None => spec.span.clone(),
+        };
+        let message =
+            format!("{count} nodes and a gateway do not fit into a management network of {room} addresses");
+        mistakes
+            .add(Diagnostic::new(message, span, "").help("make `ipv4_subnet` larger, like `172.20.0.0/16`"));
+    }
+}
+
+/// An address is one node's only, and not the gateway's.
+fn once<A: Eq + Hash + Copy + std::fmt::Display>(
+    scene: &Scene,
+    at: usize,
+    seen: &mut HashMap<A, (usize, Span)>,
+    address: &Spanned<A>,
+    gateway: bool,
+    mistakes: &mut Mistakes,
+) {
+    if gateway {
+        let message = format!("{} is the gateway of the management network", address.value);
+        let diagnostic = Diagnostic::new(message, address.span.clone(), "").help("choose another address");
+        mistakes.add_for(at, diagnostic);
+    }
+    if let Some((other, first)) = seen.insert(address.value, (at, address.span.clone())) {
+        let message = format!(
+            "nodes `{}` and `{}` have the same management address {}",
+            scene.name(other),
+            scene.name(at),
+            address.value
+        );
+        let diagnostic = Diagnostic::new(message, address.span.clone(), "again here")
+            .and(first, "first here")
+            .help("choose another address for one of them, or let nslab choose: `mgmt = true`");
+        mistakes.add(diagnostic);
+    }
+}

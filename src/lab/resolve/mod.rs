@@ -1,0 +1,213 @@
+//! From the file as written to the lab as meant: inheritance, defaults, and every check that needs more than one
+//! value. Nothing stops at the first mistake.
+
+mod addresses;
+mod content;
+mod devices;
+mod inherit;
+mod links;
+mod mgmt;
+mod mistakes;
+mod names;
+mod network;
+mod reach;
+mod routes;
+mod sysctls;
+#[cfg(test)]
+mod tests;
+mod waits;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::Diagnostic;
+use super::model::{EngineChoice, Kind, Lab, Network, Node};
+use super::sources::Sources;
+use super::spec::{self, NodeSpec, Spec};
+use mistakes::Mistakes;
+
+pub(crate) use sysctls::interface as sysctl_interface;
+
+/// What every check looks at.
+struct Scene<'a> {
+    spec: &'a Spec,
+    sources: &'a dyn Sources,
+    /// The nodes with what they inherit, in the order of the file.
+    nodes: Vec<NodeSpec>,
+    /// Nodes by name.
+    index: HashMap<&'a str, usize>,
+    /// For each node, the node in whose namespace it lives.
+    owners: Vec<usize>,
+    /// For each node, those that live in its namespace, itself among them; none for one in another's.
+    members: Vec<Vec<usize>>,
+}
+
+impl Scene<'_> {
+    fn name(&self, node: usize) -> &str {
+        &self.spec.nodes[node].0.value
+    }
+
+    fn kind(&self, node: usize) -> Kind {
+        self.nodes[node]
+            .kind
+            .as_ref()
+            .map_or(Kind::Host, |kind| kind.value)
+    }
+
+    /// Whether the node's namespace has a management port.
+    fn has_mgmt(&self, node: usize) -> bool {
+        let owner = self.owners[node];
+        self.nodes[owner].mgmt.as_ref().is_some_and(|mgmt| mgmt.wanted)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.spec.nodes.iter().map(|(name, _)| name.value.as_str())
+    }
+}
+
+/// Reads and resolves a lab file.
+///
+/// # Errors
+/// Every mistake in it, in the order of the file.
+pub fn load(text: &str, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
+    let (spec, mut diagnostics) = spec::read(text);
+    // Text that is not TOML at all left nothing to resolve.
+    if !diagnostics.is_empty() && spec == Spec::default() {
+        return Err(diagnostics);
+    }
+    match resolve(&spec, sources) {
+        Ok(lab) if diagnostics.is_empty() => Ok(lab),
+        Ok(_) => Err(diagnostics),
+        Err(more) => {
+            diagnostics.extend(more);
+            mistakes::sort(&mut diagnostics);
+            Err(diagnostics)
+        }
+    }
+}
+
+/// Makes the lab that a file means.
+///
+/// # Errors
+/// Every mistake in it, in the order of the file.
+pub fn resolve(spec: &Spec, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
+    let mut mistakes = Mistakes::default();
+    names::check(spec, &mut mistakes);
+    let index = spec
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(at, (name, _))| (name.value.as_str(), at))
+        .collect();
+    let mut scene = Scene {
+        spec,
+        sources,
+        nodes: inherit::apply(spec, &mut mistakes),
+        index,
+        owners: (0..spec.nodes.len()).collect(),
+        members: vec![Vec::new(); spec.nodes.len()],
+    };
+    scene.owners = network::owners(&scene, &mut mistakes);
+    for (at, owner) in scene.owners.iter().enumerate() {
+        scene.members[*owner].push(at);
+    }
+    network::check(&mut scene, &mut mistakes);
+    let lab = build(&scene, &mut mistakes);
+    let diagnostics = mistakes.sorted();
+    if diagnostics.is_empty() {
+        Ok(lab)
+    } else {
+        Err(diagnostics)
+    }
+}
+
+/// The lab, as far as it can be made.
+fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
+    let links = links::resolve(scene, mistakes);
+    let mgmt = mgmt::resolve(scene, mistakes);
+    let mut addresses = addresses::resolve(scene, &links, mgmt.as_ref(), mistakes);
+    let mut routes = routes::resolve(scene, &links, &addresses, mgmt.as_ref(), mistakes);
+    let mut sysctls = sysctls::resolve(scene, &links, mistakes);
+    let mut waits = waits::resolve(scene, mistakes);
+    let nodes = (0..scene.nodes.len())
+        .map(|at| {
+            let mut node = bare(scene, at);
+            node.addresses = std::mem::take(&mut addresses[at])
+                .into_iter()
+                .map(|placed| placed.address)
+                .collect();
+            node.routes = std::mem::take(&mut routes[at]);
+            node.sysctls = std::mem::take(&mut sysctls[at]);
+            node.wait_for = std::mem::take(&mut waits[at]);
+            content::fill(&mut node, scene, at, mistakes);
+            node
+        })
+        .collect();
+    let mut requires: Vec<String> = Vec::new();
+    for program in &scene.spec.requires {
+        if !requires.contains(&program.value) {
+            requires.push(program.value.clone());
+        }
+    }
+    Lab {
+        name: scene
+            .spec
+            .name
+            .as_ref()
+            .map(|name| name.value.clone())
+            .unwrap_or_default(),
+        mgmt,
+        nodes,
+        links: links.links,
+        requires,
+    }
+}
+
+/// A node without what other modules work out.
+fn bare(scene: &Scene, at: usize) -> Node {
+    let spec = &scene.nodes[at];
+    let owner = scene.owners[at];
+    let strings = |map: &std::collections::BTreeMap<String, spec::Spanned<String>>| {
+        map.iter()
+            .map(|(name, value)| (name.clone(), value.value.clone()))
+            .collect()
+    };
+    // Its own choice, or one of a node that shares its namespace: detection is a matter of the namespace.
+    let dad = scene.members[at].iter().any(|member| {
+        let dad = scene.nodes[*member].dad.as_ref();
+        dad.is_some_and(|dad| dad.value)
+    });
+    Node {
+        name: scene.name(at).to_owned(),
+        kind: scene.kind(at),
+        engine: spec
+            .engine
+            .as_ref()
+            .map_or(EngineChoice::Auto, |engine| engine.value),
+        group: spec.group.as_ref().map(|group| group.value.clone()),
+        labels: strings(&spec.labels),
+        network: if owner == at {
+            Network::Own
+        } else {
+            Network::Shared(owner)
+        },
+        mgmt: mgmt::port(scene, at),
+        addresses: Vec::new(),
+        routes: Vec::new(),
+        sysctls: Default::default(),
+        dad,
+        config: None,
+        env: strings(&spec.env),
+        files: Vec::new(),
+        binds: Vec::new(),
+        exec: spec.exec.clone().unwrap_or_default(),
+        run: Vec::new(),
+        wait_for: Vec::new(),
+        startup_delay: spec
+            .startup_delay
+            .as_ref()
+            .map_or(Duration::ZERO, |delay| delay.value),
+        cpu: spec.cpu.as_ref().map(|cpu| cpu.value),
+        memory: spec.memory.as_ref().map(|memory| memory.value),
+    }
+}

@@ -1,0 +1,70 @@
+//! Sysctls of nodes. Those of a node in another's namespace are the other's.
+
+use std::collections::BTreeMap;
+
+use super::Scene;
+use super::addresses::interface_is_there;
+use super::links::Links;
+use super::mistakes::Mistakes;
+use crate::lab::Diagnostic;
+use crate::lab::spec::{Span, Spanned, sysctl_path};
+
+/// For each node that owns a namespace, the sysctls set in it.
+pub(super) fn resolve(
+    scene: &Scene,
+    links: &Links,
+    mistakes: &mut Mistakes,
+) -> Vec<BTreeMap<String, String>> {
+    let owners = 0..scene.nodes.len();
+    owners
+        .map(|owner| of_namespace(scene, links, owner, mistakes))
+        .collect()
+}
+
+fn of_namespace(
+    scene: &Scene,
+    links: &Links,
+    owner: usize,
+    mistakes: &mut Mistakes,
+) -> BTreeMap<String, String> {
+    let mut sysctls: BTreeMap<String, String> = BTreeMap::new();
+    let mut places: BTreeMap<&str, &Span> = BTreeMap::new();
+    for &node in &scene.members[owner] {
+        for (name, value) in &scene.nodes[node].sysctls {
+            check(scene, links, node, name, &value.span, mistakes);
+            let first = places.insert(name, &value.span);
+            let before = sysctls.insert(name.clone(), value.value.clone());
+            if let (Some(first), true) = (first, before.is_some_and(|before| before != value.value)) {
+                let message = format!(
+                    "`{name}` is set to different values in nodes that share the network of `{}`",
+                    scene.name(owner)
+                );
+                mistakes.add_for(
+                    node,
+                    Diagnostic::new(message, value.span.clone(), "again here")
+                        .and(first.clone(), "first here")
+                        .help("a sysctl has one value in a network: remove one of the two"),
+                );
+            }
+        }
+    }
+    sysctls
+}
+
+/// A sysctl that names an interface names one that is there.
+fn check(scene: &Scene, links: &Links, node: usize, name: &str, span: &Span, mistakes: &mut Mistakes) {
+    let path = sysctl_path(name);
+    if let Some(interface) = interface(&path) {
+        let interface = Spanned::new(interface.to_owned(), span.clone());
+        interface_is_there(scene, links, node, &interface, mistakes);
+    }
+}
+
+/// The interface that a path below /proc/sys is about, if it is about one.
+pub(crate) fn interface(path: &str) -> Option<&str> {
+    let mut parts = path.split('/');
+    let (net, family, group, interface) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let per_interface =
+        net == "net" && matches!(family, "ipv4" | "ipv6" | "mpls") && matches!(group, "conf" | "neigh");
+    (per_interface && !matches!(interface, "all" | "default")).then_some(interface)
+}

@@ -1,0 +1,255 @@
+//! The top of the file: from TOML text to a [`Spec`].
+
+use toml::de::DeTable;
+
+use super::reader::{Reader, Table, Value, Wrong};
+use super::{MgmtSpec, NodeSpec, Spanned, Spec, link, node, suggest, values};
+use crate::lab::Diagnostic;
+use crate::lab::model::Kind;
+
+/// Reads a lab file. What could not be read is left out of the [`Spec`] and told in the diagnostics; where the
+/// text is not even TOML, only that is told.
+pub fn read(text: &str) -> (Spec, Vec<Diagnostic>) {
+    let mut reader = Reader::new(text);
+    let spec = read_with(&mut reader, text);
+    (spec, reader.diagnostics)
+}
+
+pub(super) fn read_with(reader: &mut Reader, text: &str) -> Spec {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        reader.diagnostics = syntax(text, &errors);
+        return Spec::default();
+    }
+    top(reader, document.get_ref())
+}
+
+/// TOML's own errors. The parser goes on after each, and may stumble over the same line or table again.
+fn syntax(text: &str, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
+    let mut told: Vec<Diagnostic> = Vec::new();
+    let mut last_line = None;
+    let mut doubled_table = false;
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        let before = text.get(..span.start).unwrap_or_default();
+        let line = before.matches('\n').count();
+        if last_line.replace(line) == Some(line) {
+            continue;
+        }
+        let duplicate = error.message().contains("duplicate key");
+        let header = before
+            .rsplit('\n')
+            .next()
+            .is_some_and(|line| line.trim_start().starts_with('['));
+        // The keys of a table that stands twice are those of the first.
+        if duplicate && doubled_table && !header {
+            continue;
+        }
+        doubled_table = duplicate && header;
+        let message = match duplicate {
+            true => format!("`{}` stands twice", text.get(span.clone()).unwrap_or_default()),
+            false => error.message().lines().collect::<Vec<_>>().join(", "),
+        };
+        told.push(Diagnostic::new(message.clone(), span, "").help(syntax_help(error.message())));
+    }
+    told
+}
+
+/// The cure for what TOML's parser commonly says.
+fn syntax_help(message: &str) -> &'static str {
+    if message.contains("duplicate key") {
+        "a name stands once in its table: rename one, or join the two"
+    } else if message.contains("escape") {
+        "a backslash is written twice (`\\\\`), or the text stands in single quotes, where it means itself"
+    } else if message.contains("string") || message.contains("quote") {
+        "text stands in double quotes: `name = \"lab\"`; several lines in three of them"
+    } else if message.contains("array") || message.contains("]") {
+        "a list is written `[\"a\", \"b\"]`, a table's head `[nodes.a]`"
+    } else if message.contains("inline table") || message.contains("}") {
+        "a table on one line is written `{ to = \"default\", via = \"10.0.1.1\" }`"
+    } else {
+        "lab files are TOML: `key = \"value\"`, one a line"
+    }
+}
+
+fn top(reader: &mut Reader, document: &DeTable) -> Spec {
+    let mut spec = Spec::default();
+    let mut table = Table::new(document, "lab", "a lab file", 0..0);
+    match table.get("name") {
+        Some(value) => spec.name = reader.string(value, "name", "my-lab"),
+        None => reader.missing(&table, "name", "name = \"my-lab\""),
+    }
+    if let Some(value) = table.get("requires") {
+        let requires = reader.list(value, "requires", "\"iperf3\"", |reader, value| {
+            reader.parsed(value, "requires", "iperf3", values::program)
+        });
+        spec.requires = requires.unwrap_or_default();
+    }
+    let mgmt_span = table.key_span("mgmt").unwrap_or_default();
+    if let Some(value) = table.get("mgmt") {
+        spec.mgmt = mgmt(reader, value, mgmt_span);
+    }
+    let defaults_span = table.key_span("defaults").unwrap_or_default();
+    if let Some(value) = table.get("defaults") {
+        spec.defaults = node::node(reader, value, "defaults", "`[defaults]`".into(), defaults_span);
+    }
+    kinds(reader, &mut table, &mut spec);
+    groups(reader, &mut table, &mut spec);
+    nodes(reader, &mut table, &mut spec);
+    links(reader, &mut table, &mut spec);
+    not_yet(reader, &mut table);
+    table.finish(reader);
+    spec
+}
+
+fn mgmt(reader: &mut Reader, value: &Value, span: super::Span) -> Option<MgmtSpec> {
+    let mut table = reader.table(value, "mgmt", "mgmt", "`[mgmt]`", span.clone())?;
+    let mgmt = MgmtSpec {
+        span,
+        network: table
+            .get("network")
+            .and_then(|value| reader.parsed(value, "network", "mgmt", network_name)),
+        bridge: table
+            .get("bridge")
+            .and_then(|value| reader.parsed(value, "bridge", "br-mgmt", values::interface)),
+        ipv4_subnet: table.get("ipv4_subnet").and_then(|value| {
+            reader.parsed(value, "ipv4_subnet", "172.20.20.0/24", |text| {
+                values::subnet(text, values::ipv4_net, ipnet::Ipv4Net::trunc)
+            })
+        }),
+        ipv6_subnet: table.get("ipv6_subnet").and_then(|value| {
+            reader.parsed(value, "ipv6_subnet", "2001:172:20:20::/64", |text| {
+                values::subnet(text, values::ipv6_net, ipnet::Ipv6Net::trunc)
+            })
+        }),
+        ipv4_gw: table
+            .get("ipv4_gw")
+            .and_then(|value| reader.parsed(value, "ipv4_gw", "172.20.20.1", values::ipv4)),
+        ipv6_gw: table
+            .get("ipv6_gw")
+            .and_then(|value| reader.parsed(value, "ipv6_gw", "2001:172:20:20::1", values::ipv6)),
+        mtu: table
+            .get("mtu")
+            .and_then(|value| reader.integer(value, "mtu", link::MTU)),
+        nat: table.get("nat").and_then(|value| reader.boolean(value, "nat")),
+        nat6: table.get("nat6").and_then(|value| reader.boolean(value, "nat6")),
+    };
+    table.finish(reader);
+    Some(mgmt)
+}
+
+fn network_name(text: &str) -> Result<String, Wrong> {
+    let good = (1..=48).contains(&text.len())
+        && text
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"_.-".contains(&c));
+    if good {
+        return Ok(text.into());
+    }
+    let message = format!("`{}` cannot be the name of a network", text.escape_debug());
+    Err(Wrong::new(
+        message,
+        "use at most 48 letters, digits, `.`, `_` and `-`: `mgmt`",
+    ))
+}
+
+fn kinds(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
+    let Some(value) = table.get("kinds") else { return };
+    for (name, value) in reader.map(value, "kinds", "[kinds.router]") {
+        if name.value == "k8s" {
+            let help = "remove it for now";
+            reader.wrong(
+                name.span,
+                Wrong::new("nodes of kind `k8s` are not yet supported", help),
+            );
+            continue;
+        }
+        let Some((_, kind)) = node::KINDS.iter().find(|(known, _)| *known == name.value) else {
+            let known = node::KINDS.iter().map(|(known, _)| *known);
+            let help = suggest::cure(name.value, known, "the kinds are", "");
+            reader.wrong(
+                name.span,
+                Wrong::new(format!("there is no kind `{}`", name.value), help),
+            );
+            continue;
+        };
+        let what = format!("`[kinds.{}]`", name.value);
+        let node = node::node(reader, value, name.value, what, name.span);
+        let message = "`[kinds.…]` cannot set `kind`: it is for nodes that have it already";
+        refuse(reader, node.kind.as_ref(), message);
+        refuse(
+            reader,
+            node.group.as_ref(),
+            "`[kinds.…]` cannot put nodes into a group",
+        );
+        spec.kinds.insert(*kind, node);
+    }
+}
+
+fn groups(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
+    let Some(value) = table.get("groups") else { return };
+    for (name, value) in reader.map(value, "groups", "[groups.rack0]") {
+        let what = format!("`[groups.{}]`", name.value);
+        let node = node::node(reader, value, name.value, what, name.span);
+        refuse(reader, node.group.as_ref(), "a group cannot be in a group");
+        spec.groups.insert(name.value.to_owned(), node);
+    }
+}
+
+/// Notes a key that has no meaning where it stands.
+fn refuse<T>(reader: &mut Reader, value: Option<&Spanned<T>>, message: &str) {
+    if let Some(value) = value {
+        reader.wrong(
+            value.span.clone(),
+            Wrong::new(message, "remove it, and write it in the nodes themselves"),
+        );
+    }
+}
+
+fn nodes(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
+    let Some(value) = table.get("nodes") else { return };
+    for (name, value) in reader.map(value, "nodes", "[nodes.web]") {
+        let before = reader.diagnostics.len();
+        let what = format!("node `{}`", name.value);
+        let mut node: NodeSpec = node::node(reader, value, name.value, what, name.span.clone());
+        if !value.get_ref().is_table() {
+            // That has been told; that it has no kind either follows.
+            node.kind = Some(Spanned::new(Kind::Router, name.span.clone()));
+        }
+        // A node that could not be read in full may lack addresses that it has in its author's mind.
+        spec.partial_addresses |= reader.diagnostics.len() > before;
+        spec.nodes.push((name.map(str::to_owned), node));
+    }
+}
+
+fn links(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
+    let Some(value) = table.get("links") else { return };
+    let Some(links) = value.get_ref().as_array() else {
+        let example = "[[links]]` with a line `endpoints = [\"a:eth0\", \"b:eth0\"]";
+        reader.mistyped(value, "links", "a list of tables", example);
+        spec.partial_links = true;
+        return;
+    };
+    let count = links.len();
+    spec.links = links
+        .iter()
+        .filter_map(|value| link::link(reader, value))
+        .collect();
+    spec.partial_links |= spec.links.len() < count;
+}
+
+/// What the format will have and nslab cannot do yet.
+fn not_yet(reader: &mut Reader, table: &mut Table) {
+    for (key, written) in [
+        ("cilium", "`[cilium]`"),
+        ("kubernetes", "`[kubernetes]`"),
+        ("checks", "`[[checks]]`"),
+    ] {
+        if let Some(span) = table.refused(key) {
+            reader.wrong(
+                span,
+                Wrong::new(format!("{written} is not yet supported"), "remove it for now"),
+            );
+        }
+    }
+}

@@ -1,0 +1,355 @@
+//! The lab file as written: every value typed on its own, nothing yet put together, each knowing where it stands.
+//!
+//! [`read`] makes a [`Spec`] from TOML; other tools' files become one by way of `import`. What can be said of a
+//! value alone (its type, its range, its form) is checked here; what needs the rest of the lab is checked by
+//! [`super::resolve`].
+
+mod command;
+mod file;
+mod link;
+mod node;
+mod reader;
+mod route;
+pub mod schema;
+pub(crate) mod suggest;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::{Deref, Range};
+use std::time::Duration;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::model::{EngineChoice, Exec, Kind, Mac, MacvlanMode, Process, Stage, Underlay};
+
+pub use file::read;
+pub use schema::schema;
+
+/// A place in the lab file, in bytes.
+pub type Span = Range<usize>;
+
+/// A value and the place it was read from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Spanned<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub span: Span,
+}
+
+impl<T> Spanned<T> {
+    /// Joins a value to its place.
+    pub fn new(value: T, span: Span) -> Self {
+        Spanned { value, span }
+    }
+
+    /// Another value at the same place.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Spanned<U> {
+        Spanned::new(change(self.value), self.span)
+    }
+}
+
+impl<T> Deref for Spanned<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// A whole lab file.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Spec {
+    /// The lab's name.
+    pub name: Option<Spanned<String>>,
+    /// Programs the lab needs on the host's PATH.
+    pub requires: Vec<Spanned<String>>,
+    /// `[mgmt]`.
+    pub mgmt: Option<MgmtSpec>,
+    /// `[defaults]`: for every node.
+    pub defaults: NodeSpec,
+    /// `[kinds.X]`: for every node of a kind.
+    pub kinds: BTreeMap<Kind, NodeSpec>,
+    /// `[groups.X]`: for every node of a group.
+    pub groups: BTreeMap<String, NodeSpec>,
+    /// `[nodes.X]`, in the order of the file.
+    pub nodes: Vec<(Spanned<String>, NodeSpec)>,
+    /// `[[links]]`, in the order of the file.
+    pub links: Vec<LinkSpec>,
+    /// Whether a link was left out because it could not be read, so that a missing interface proves nothing.
+    pub partial_links: bool,
+    /// Whether an address was left out because it could not be read, so that an unreachable gateway proves
+    /// nothing.
+    pub partial_addresses: bool,
+}
+
+/// `[mgmt]`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MgmtSpec {
+    /// Where the table stands.
+    pub span: Span,
+    /// Its name.
+    pub network: Option<Spanned<String>>,
+    /// Its bridge's name.
+    pub bridge: Option<Spanned<String>>,
+    /// IPv4 subnet; `Some(None)` for "none".
+    pub ipv4_subnet: Option<Spanned<Option<Ipv4Net>>>,
+    /// IPv6 subnet; `Some(None)` for "none".
+    pub ipv6_subnet: Option<Spanned<Option<Ipv6Net>>>,
+    /// Gateway.
+    pub ipv4_gw: Option<Spanned<Ipv4Addr>>,
+    /// Gateway.
+    pub ipv6_gw: Option<Spanned<Ipv6Addr>>,
+    /// Bytes.
+    pub mtu: Option<Spanned<u32>>,
+    /// IPv4 masquerade.
+    pub nat: Option<Spanned<bool>>,
+    /// IPv6 masquerade.
+    pub nat6: Option<Spanned<bool>>,
+}
+
+/// A node, or what nodes inherit.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct NodeSpec {
+    /// What it is.
+    pub kind: Option<Spanned<Kind>>,
+    /// The group it belongs to.
+    pub group: Option<Spanned<String>>,
+    /// The engine of a router.
+    pub engine: Option<Spanned<EngineChoice>>,
+    /// The node whose network it shares.
+    pub network: Option<Spanned<String>>,
+    /// Its management port.
+    pub mgmt: Option<Spanned<MgmtPortSpec>>,
+    /// Labels.
+    pub labels: BTreeMap<String, Spanned<String>>,
+    /// Addresses by interface, in the order of the file.
+    pub addresses: Vec<AddressesSpec>,
+    /// Static routes.
+    pub routes: Option<Vec<Spanned<RouteSpec>>>,
+    /// Sysctls by canonical name (see [`sysctl_path`]); the span is the name's.
+    pub sysctls: BTreeMap<String, Spanned<String>>,
+    /// Duplicate address detection.
+    pub dad: Option<Spanned<bool>>,
+    /// A router's configuration.
+    pub config: Option<Spanned<ConfigSpec>>,
+    /// Environment.
+    pub env: BTreeMap<String, Spanned<String>>,
+    /// Files by path, in the order of the file.
+    pub files: Vec<FileSpec>,
+    /// Host paths shown in the node.
+    pub binds: Vec<BindSpec>,
+    /// Commands run once.
+    pub exec: Option<Vec<Exec>>,
+    /// Long-running processes; the span is the name's.
+    pub run: Option<Vec<Spanned<Process>>>,
+    /// What it waits for.
+    pub wait_for: Option<Vec<Spanned<WaitSpec>>>,
+    /// Extra wait.
+    pub startup_delay: Option<Spanned<Duration>>,
+    /// Cores.
+    pub cpu: Option<Spanned<f64>>,
+    /// Bytes.
+    pub memory: Option<Spanned<u64>>,
+}
+
+/// `mgmt = true`, `mgmt = false` or `mgmt = { ipv4 = …, ipv6 = … }`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MgmtPortSpec {
+    /// Whether the node wants one at all.
+    pub wanted: bool,
+    /// Fixed address.
+    pub ipv4: Option<Spanned<Ipv4Addr>>,
+    /// Fixed address.
+    pub ipv6: Option<Spanned<Ipv6Addr>>,
+}
+
+/// The addresses of one interface.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AddressesSpec {
+    /// The interface.
+    pub interface: Spanned<String>,
+    /// Its addresses.
+    pub nets: Vec<Spanned<IpNet>>,
+}
+
+/// A static route.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouteSpec {
+    /// The destination, `None` for `default`.
+    pub to: Spanned<Option<IpNet>>,
+    /// What it does.
+    pub action: RouteActionSpec,
+    /// Priority.
+    pub metric: Option<u32>,
+    /// Table.
+    pub table: Option<u32>,
+}
+
+/// What a route does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RouteActionSpec {
+    /// Forward to these (never empty).
+    Forward(Vec<NextHopSpec>),
+    /// Drop silently.
+    Blackhole,
+    /// Drop with ICMP unreachable.
+    Unreachable,
+    /// Drop with ICMP prohibited.
+    Prohibit,
+}
+
+/// A next hop.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NextHopSpec {
+    /// The gateway.
+    pub via: Option<Spanned<IpAddr>>,
+    /// The interface.
+    pub dev: Option<Spanned<String>>,
+    /// ECMP weight, 1 to 256.
+    pub weight: u16,
+}
+
+/// A router's configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ConfigSpec {
+    /// In the lab file.
+    Text(String),
+    /// In a file beside it.
+    File(Spanned<String>),
+}
+
+/// A file put into the node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileSpec {
+    /// Absolute path in the node.
+    pub path: Spanned<String>,
+    /// What goes there.
+    pub content: ContentSpec,
+    /// Permission bits.
+    pub mode: Option<u32>,
+    /// Owner.
+    pub owner: Option<String>,
+}
+
+/// A file's content.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ContentSpec {
+    /// In the lab file.
+    Text(String),
+    /// A path on the host.
+    From(Spanned<String>),
+}
+
+/// A host path shown in the node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BindSpec {
+    /// On the host, as written.
+    pub source: Spanned<String>,
+    /// In the node, absolute.
+    pub target: String,
+    /// Whether the node may not write.
+    pub read_only: bool,
+}
+
+/// An entry of `wait_for`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WaitSpec {
+    /// The node.
+    pub node: String,
+    /// The stage.
+    pub stage: Stage,
+}
+
+/// A link.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinkSpec {
+    /// Where it stands.
+    pub span: Span,
+    /// Its type; `None` where nothing is said (a veth pair, or a link to the host by an endpoint `host:…`).
+    pub kind: Option<Spanned<LinkType>>,
+    /// Its ends.
+    pub endpoints: Vec<EndpointSpec>,
+    /// Bytes.
+    pub mtu: Option<Spanned<u32>>,
+    /// Checksum offload.
+    pub offload: Option<Spanned<bool>>,
+    /// An interface of the host.
+    pub host_interface: Option<Spanned<String>>,
+    /// Macvlan's mode.
+    pub mode: Option<Spanned<MacvlanMode>>,
+    /// VXLAN network identifier.
+    pub vni: Option<Spanned<u32>>,
+    /// The other tunnel end.
+    pub remote: Option<Spanned<IpAddr>>,
+    /// This tunnel end.
+    pub local: Option<Spanned<IpAddr>>,
+    /// UDP port.
+    pub udp_port: Option<Spanned<u16>>,
+    /// Whose network carries the tunnel.
+    pub underlay: Option<Spanned<Underlay>>,
+}
+
+/// The types of links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkType {
+    /// A pair between two nodes.
+    Veth,
+    /// A pair between a node and the host.
+    Host,
+    /// On top of an interface of the host.
+    Macvlan,
+    /// A tunnel.
+    Vxlan,
+    /// A device that goes nowhere.
+    Dummy,
+}
+
+impl LinkType {
+    /// Its name in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            LinkType::Veth => "veth",
+            LinkType::Host => "host",
+            LinkType::Macvlan => "macvlan",
+            LinkType::Vxlan => "vxlan",
+            LinkType::Dummy => "dummy",
+        }
+    }
+}
+
+/// One end of a link.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndpointSpec {
+    /// Where it stands.
+    pub span: Span,
+    /// The node (or `host`).
+    pub node: Spanned<String>,
+    /// The interface.
+    pub interface: Spanned<String>,
+    /// A fixed MAC address.
+    pub mac: Option<Spanned<Mac>>,
+    /// An address.
+    pub ipv4: Option<Spanned<Ipv4Net>>,
+    /// An address.
+    pub ipv6: Option<Spanned<Ipv6Net>>,
+}
+
+/// The path below /proc/sys of a sysctl in its canonical dotted form, where a slash stands for a dot that
+/// belongs to a name: `net.ipv4.conf.eth0/100.forwarding` is `net/ipv4/conf/eth0.100/forwarding`.
+pub fn sysctl_path(canonical: &str) -> String {
+    swap_separators(canonical)
+}
+
+/// Dots become slashes and slashes dots; its own inverse.
+fn swap_separators(name: &str) -> String {
+    let swap = |c| match c {
+        '.' => '/',
+        '/' => '.',
+        c => c,
+    };
+    name.chars().map(swap).collect()
+}

@@ -1,0 +1,60 @@
+//! "Did you mean …?"
+
+use std::fmt::Write as _;
+
+/// How many candidates a message lists at most.
+const LISTED: usize = 12;
+
+/// The candidate a mistyped word probably stands for.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (word.chars().count() / 3).max(1);
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        // A word of which nothing is left says nothing: `c` is not a mistyped `a`.
+        .filter(|(distance, _)| *distance <= allowed && *distance < word.chars().count())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Letter case counts for nothing: `Web` is meant to be `web`.
+fn distance(word: &str, candidate: &str) -> usize {
+    // Words of very different length cannot be near, and need no table.
+    if word.len().abs_diff(candidate.len()) > 8 {
+        return usize::MAX;
+    }
+    strsim::damerau_levenshtein(&word.to_ascii_lowercase(), &candidate.to_ascii_lowercase())
+}
+
+/// A cure for a word that is not among the candidates: the nearest, or all of them.
+pub(crate) fn cure<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str> + Clone,
+    all: &str,
+    none: &str,
+) -> String {
+    if let Some(near) = nearest(word, candidates.clone()) {
+        return format!("did you mean `{near}`?");
+    }
+    let listed = list(candidates);
+    if listed.is_empty() {
+        none.into()
+    } else {
+        format!("{all}: {listed}")
+    }
+}
+
+/// Names in backquotes, separated by commas; long lists are cut.
+pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let mut text = String::new();
+    for (at, name) in names.into_iter().enumerate() {
+        if at == LISTED {
+            text.push_str(", …");
+            break;
+        }
+        let separator = if at == 0 { "" } else { ", " };
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{separator}`{name}`");
+    }
+    text
+}

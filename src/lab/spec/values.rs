@@ -1,0 +1,450 @@
+//! The forms of single values: durations, sizes, addresses, names. Each says what is wrong and what would be
+//! right.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::reader::Wrong;
+use crate::lab::model::Mac;
+
+/// The longest delay a file may ask for; longer is surely a slip of the unit.
+const LONGEST_DELAY: Duration = Duration::from_secs(24 * 3600);
+/// Below this nothing starts.
+const SMALLEST_MEMORY: u64 = 1 << 20;
+
+/// `2s`, `500ms`, `1.5m`, `1h`.
+pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
+    let wrong =
+        |message: String| Wrong::new(message, "a duration is a number and a unit: `500ms`, `2s`, `1m`");
+    let split = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale = match unit.trim() {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        "" => return Err(wrong(format!("`{text}` has no unit"))),
+        unit => return Err(wrong(format!("`{text}` has the unknown unit `{unit}`"))),
+    };
+    let seconds = number
+        .parse::<f64>()
+        .map_err(|_| wrong(format!("`{text}` is not a duration")))?
+        * scale;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if duration <= LONGEST_DELAY => Ok(duration),
+        _ => Err(wrong(format!("`{text}` is longer than a day"))),
+    }
+}
+
+/// `256M`, `1G`; units of 1024.
+pub(super) fn memory(text: &str) -> Result<u64, Wrong> {
+    let wrong = || {
+        Wrong::new(
+            format!("`{text}` is not an amount of memory"),
+            "write a whole number and K, M, G or T: `256M`",
+        )
+    };
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let shift = match unit.trim().trim_end_matches('B').trim_end_matches('i') {
+        "" if unit.is_empty() => 0,
+        "K" | "k" => 10,
+        "M" => 20,
+        "G" => 30,
+        "T" => 40,
+        _ => return Err(wrong()),
+    };
+    memory_bytes(number.checked_mul(1 << shift).ok_or_else(wrong)?)
+}
+
+/// A limit that lets something start.
+pub(super) fn memory_bytes(bytes: u64) -> Result<u64, Wrong> {
+    if bytes < SMALLEST_MEMORY {
+        return Err(Wrong::new(
+            format!("{bytes} bytes of memory are too few to start anything"),
+            "give at least 1 MiB: `256M`",
+        ));
+    }
+    if bytes > i64::MAX as u64 {
+        return Err(Wrong::new(
+            "more memory than any machine has",
+            "write `256M` or `1G`",
+        ));
+    }
+    Ok(bytes)
+}
+
+/// `02:00:00:00:00:01`.
+pub(super) fn mac(text: &str) -> Result<Mac, Wrong> {
+    let wrong = || {
+        Wrong::new(
+            format!("`{text}` is not a MAC address"),
+            "a MAC address is six pairs of hexadecimal digits: `02:00:00:00:00:01`",
+        )
+    };
+    let mut bytes = [0; 6];
+    let mut pairs = text.split([':', '-']);
+    for byte in &mut bytes {
+        let pair = pairs.next().filter(|pair| pair.len() == 2).ok_or_else(wrong)?;
+        if !pair.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
+    }
+    if pairs.next().is_some() {
+        return Err(wrong());
+    }
+    if bytes == [0; 6] {
+        return Err(Wrong::new(
+            "no interface can have the MAC address of zeros",
+            "use `02:00:00:00:00:01`",
+        ));
+    }
+    if bytes[0] & 1 == 1 {
+        let unicast = Mac([
+            (bytes[0] & 0xfe) | 2,
+            bytes[1],
+            bytes[2],
+            bytes[3],
+            bytes[4],
+            bytes[5],
+        ]);
+        return Err(Wrong::new(
+            format!("`{text}` is a multicast MAC address, which no interface can have"),
+            format!("the first pair must be even: `{unicast}`"),
+        ));
+    }
+    Ok(Mac(bytes))
+}
+
+/// Octal permission bits.
+pub(super) fn mode(text: &str) -> Result<u32, Wrong> {
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mode| *mode <= 0o7777 && !text.starts_with('+'))
+        .ok_or_else(|| {
+            Wrong::new(
+                format!("`{text}` is not a file mode"),
+                "a mode is three or four octal digits: `0640`",
+            )
+        })
+}
+
+/// `user` or `user:group`.
+pub(super) fn owner(text: &str) -> Result<String, Wrong> {
+    let mut parts = text.split(':');
+    let good = |part: Option<&str>| part.is_none_or(is_account);
+    if good(parts.next()) && good(parts.next()) && parts.next().is_none() {
+        return Ok(text.into());
+    }
+    Err(Wrong::new(
+        format!("`{text}` is not an owner"),
+        "an owner is a user, or a user and a group: `root:adm`",
+    ))
+}
+
+/// A user, by name or number.
+pub(super) fn user(text: &str) -> Result<String, Wrong> {
+    if is_account(text) {
+        return Ok(text.into());
+    }
+    Err(Wrong::new(
+        format!("`{text}` is not a user"),
+        "write a user's name or number",
+    ))
+}
+
+fn is_account(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with('-')
+        && name
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"_.-$".contains(&c))
+}
+
+/// An address of either family.
+pub(super) fn ip(text: &str) -> Result<IpAddr, Wrong> {
+    text.parse().map_err(|_| {
+        let help = match text.split_once('/') {
+            Some((address, _)) if address.parse::<IpAddr>().is_ok() => {
+                format!("no prefix length here: `{address}`")
+            }
+            _ => "an address looks like `10.0.1.1` or `fd00::1`".into(),
+        };
+        Wrong::new(format!("`{text}` is not an IP address"), help)
+    })
+}
+
+/// An IPv4 address.
+pub(super) fn ipv4(text: &str) -> Result<Ipv4Addr, Wrong> {
+    match ip(text)? {
+        IpAddr::V4(address) => Ok(address),
+        IpAddr::V6(_) => Err(Wrong::new(
+            format!("`{text}` is an IPv6 address where IPv4 is wanted"),
+            "an IPv4 address looks like `10.0.1.1`",
+        )),
+    }
+}
+
+/// An IPv6 address.
+pub(super) fn ipv6(text: &str) -> Result<Ipv6Addr, Wrong> {
+    match ip(text)? {
+        IpAddr::V6(address) => Ok(address),
+        IpAddr::V4(_) => Err(Wrong::new(
+            format!("`{text}` is an IPv4 address where IPv6 is wanted"),
+            "an IPv6 address looks like `fd00::1`",
+        )),
+    }
+}
+
+/// An address with its prefix length.
+pub(super) fn net(text: &str) -> Result<IpNet, Wrong> {
+    text.parse().map_err(|_| {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            let length = if address.is_ipv4() { 24 } else { 64 };
+            return Wrong::new(
+                format!("`{text}` has no prefix length"),
+                format!("say how large its network is: `{text}/{length}`"),
+            );
+        }
+        if let Some((address, length)) = text.split_once('/')
+            && let Ok(address) = address.parse::<IpAddr>()
+        {
+            let longest = if address.is_ipv4() { 32 } else { 128 };
+            return Wrong::new(
+                format!("`{length}` is not a prefix length"),
+                format!(
+                    "a prefix length is a whole number from 0 to {longest}: `{address}/{}`",
+                    longest * 3 / 4
+                ),
+            );
+        }
+        Wrong::new(
+            format!("`{text}` is not an address with a prefix length"),
+            "write it like `10.0.1.2/24` or `fd00::2/64`",
+        )
+    })
+}
+
+/// An IPv4 address with its prefix length.
+pub(super) fn ipv4_net(text: &str) -> Result<Ipv4Net, Wrong> {
+    match net(text)? {
+        IpNet::V4(net) => Ok(net),
+        IpNet::V6(_) => Err(Wrong::new(
+            format!("`{text}` is an IPv6 address where IPv4 is wanted"),
+            "an IPv4 address and its prefix length look like `10.0.1.2/24`",
+        )),
+    }
+}
+
+/// An IPv6 address with its prefix length.
+pub(super) fn ipv6_net(text: &str) -> Result<Ipv6Net, Wrong> {
+    match net(text)? {
+        IpNet::V6(net) => Ok(net),
+        IpNet::V4(_) => Err(Wrong::new(
+            format!("`{text}` is an IPv4 address where IPv6 is wanted"),
+            "an IPv6 address and its prefix length look like `fd00::2/64`",
+        )),
+    }
+}
+
+/// A subnet: a prefix without host bits, or `none`.
+pub(super) fn subnet<T: FromStr + Copy + std::fmt::Display + PartialEq>(
+    text: &str,
+    parse: impl FnOnce(&str) -> Result<T, Wrong>,
+    trunc: impl FnOnce(&T) -> T,
+) -> Result<Option<T>, Wrong> {
+    if text == "none" {
+        return Ok(None);
+    }
+    let subnet = parse(text)?;
+    let trunc = trunc(&subnet);
+    if trunc != subnet {
+        return Err(host_bits(text, &trunc.to_string()));
+    }
+    Ok(Some(subnet))
+}
+
+/// The destination of a route: a prefix, a single address, or `default`.
+pub(super) fn destination(text: &str) -> Result<Option<IpNet>, Wrong> {
+    if text == "default" {
+        return Ok(None);
+    }
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(Some(IpNet::from(address)));
+    }
+    let net = net(text).map_err(|wrong| match text.contains('/') {
+        true => wrong,
+        false => Wrong::new(
+            format!("`{text}` is not a destination"),
+            "write `default`, a prefix like `10.0.0.0/8`, or an address",
+        ),
+    })?;
+    if net.trunc() != net {
+        return Err(host_bits(text, &net.trunc().to_string()));
+    }
+    Ok(Some(net))
+}
+
+fn host_bits(text: &str, right: &str) -> Wrong {
+    Wrong::new(
+        format!("`{text}` has host bits set, so it is no network"),
+        format!("the network is `{right}`"),
+    )
+}
+
+/// The canonical name of a sysctl, dotted, with a slash for a dot inside a name; see [`super::sysctl_path`].
+pub(super) fn sysctl(text: &str) -> Result<String, Wrong> {
+    // As sysctl(8) does: the first separator says which form it is.
+    let slashed = text
+        .find(['.', '/'])
+        .is_some_and(|at| text.as_bytes()[at] == b'/');
+    let name = if slashed {
+        super::swap_separators(text)
+    } else {
+        text.to_owned()
+    };
+    let path = super::sysctl_path(&name);
+    let legal = |c: u8| c.is_ascii_alphanumeric() || b"_-.".contains(&c);
+    let good = path
+        .split('/')
+        .all(|part| !matches!(part, "" | "." | "..") && part.bytes().all(legal));
+    if !good {
+        return Err(Wrong::new(
+            format!("`{text}` is not the name of a sysctl"),
+            "a sysctl is written like `net.ipv4.tcp_ecn`",
+        ));
+    }
+    if !name.starts_with("net.") {
+        return Err(Wrong::new(
+            format!("`{text}` belongs to the whole host, not to a node"),
+            "a node has its own `net.` sysctls only; set others on the host",
+        ));
+    }
+    if path.split('/').count() < 3 {
+        return Err(Wrong::new(
+            format!("`{text}` is a group of sysctls, not one"),
+            "name the one that is meant, like `net.ipv4.tcp_ecn`",
+        ));
+    }
+    Ok(name)
+}
+
+/// The name of an environment variable.
+pub(super) fn env_name(text: &str) -> Result<(), Wrong> {
+    let good = !text.is_empty()
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
+    if good {
+        return Ok(());
+    }
+    Err(Wrong::new(
+        format!("`{text}` is not the name of an environment variable"),
+        "use letters, digits and `_`, and no digit first: `MODE`",
+    ))
+}
+
+/// The name of a label.
+pub(super) fn label_name(text: &str) -> Result<(), Wrong> {
+    let good = !text.is_empty()
+        && text.len() <= 128
+        && text
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"_.-/".contains(&c));
+    if good {
+        return Ok(());
+    }
+    Err(Wrong::new(
+        format!("`{text}` is not the name of a label"),
+        "use letters, digits, `.`, `_`, `-` and `/`: `rack`",
+    ))
+}
+
+/// The name of a program on the PATH.
+pub(super) fn program(text: &str) -> Result<String, Wrong> {
+    let good = !text.is_empty()
+        && text
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"_.+-".contains(&c))
+        && !text.starts_with(['-', '.']);
+    if good {
+        return Ok(text.into());
+    }
+    Err(Wrong::new(
+        format!("`{text}` is not the name of a program"),
+        "write the program's name alone, as found on the PATH: `iperf3`",
+    ))
+}
+
+/// An absolute path inside a node.
+pub(super) fn node_path(text: &str) -> Result<String, Wrong> {
+    if !text.starts_with('/') {
+        return Err(Wrong::new(
+            format!("`{text}` is not an absolute path in the node"),
+            format!("begin it with a slash: `/{text}`"),
+        ));
+    }
+    if text.split('/').any(|part| part == "..") {
+        return Err(Wrong::new(
+            format!("`{text}` contains `..`"),
+            "write the path without `..`",
+        ));
+    }
+    if text.split('/').all(|part| matches!(part, "" | ".")) {
+        return Err(Wrong::new(
+            "the root directory itself cannot be replaced",
+            "name a path below it, like `/srv`",
+        ));
+    }
+    Ok(text.into())
+}
+
+/// The name of an interface, as far as it can be judged alone.
+pub(crate) fn interface(text: &str) -> Result<String, Wrong> {
+    let form = "use letters, digits, `.`, `_` and `-`: `eth0`";
+    if text.is_empty() {
+        return Err(Wrong::new("an interface has no name", form));
+    }
+    if text.len() > 15 {
+        return Err(Wrong::new(
+            format!(
+                "the interface name `{text}` is {} bytes long; the kernel takes at most 15",
+                text.len()
+            ),
+            match text.get(..15) {
+                Some(short) => format!("shorten it, for example to `{short}`"),
+                None => "shorten it".into(),
+            },
+        ));
+    }
+    // `all` and `default` are names of sysctl directories beside those of the interfaces.
+    if matches!(text, "." | ".." | "all" | "default") {
+        return Err(Wrong::new(
+            format!("the kernel allows no interface named `{text}`"),
+            form,
+        ));
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if let Some(illegal) = text.chars().find(|c| !legal(*c)) {
+        return Err(Wrong::new(
+            format!(
+                "the interface name `{}` contains {illegal:?}",
+                text.escape_debug()
+            ),
+            form,
+        ));
+    }
+    if text.starts_with('-') {
+        return Err(Wrong::new(
+            format!("the interface name `{text}` begins with `-`"),
+            form,
+        ));
+    }
+    Ok(text.into())
+}
