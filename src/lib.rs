@@ -4,7 +4,10 @@
 //! pure functions ([`lab`]); system calls live in `kernel`, living labs in `run`, and what a person sees in
 //! `view` and `cli`.
 
+pub mod cli;
+pub mod engine;
 pub mod failure;
 pub mod kernel;
 pub mod lab;
-
+pub mod run;
+pub mod view;

@@ -1,3 +1,11 @@
-//! The command line.
+//! The command line's front door: hidden verbs first, then whatever the user typed.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let status = nslab::run::hidden_verb(&words).unwrap_or_else(nslab::cli::main);
+    ExitCode::from(u8::try_from(status).unwrap_or(1))
+}

@@ -1,0 +1,43 @@
+//! `nslab cp`.
+
+use super::select;
+use crate::failure::Failure;
+use crate::run::copy::{self, Place};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sudo nslab cp tor0:/etc/frr/frr.conf .\n  \
+    sudo nslab cp site/ web:/srv\n\n\
+    Directories are copied with all they hold. A target that is a directory gets the source inside.")]
+pub struct Args {
+    /// The lab, where several have a node of that name
+    #[arg(long, value_name = "LAB")]
+    lab: Option<String>,
+    /// PATH, or NODE:PATH
+    #[arg(value_name = "FROM")]
+    from: String,
+    /// PATH, or NODE:PATH
+    #[arg(value_name = "TO")]
+    to: String,
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    let directory = super::run_directory()?;
+    let place = |text: &str| -> Result<Place, Failure> {
+        let Some((node, path)) = split(text) else {
+            return Ok(Place::Host(text.into()));
+        };
+        let lab = select::lab_of_node(&directory, args.lab.as_deref(), node)?;
+        Ok(Place::Node(crate::run::enter::door(&lab, node)?, path.into()))
+    };
+    let (from, to) = (place(&args.from)?, place(&args.to)?);
+    if matches!((&from, &to), (Place::Host(_), Place::Host(_))) {
+        return Err(Failure::wrong("neither side is in a node").help("write NODE:PATH for one of them"));
+    }
+    copy::copy(&from, &to)
+}
+
+/// `NODE:PATH`; a path with a slash before the colon is the host's.
+fn split(text: &str) -> Option<(&str, &str)> {
+    text.split_once(':')
+        .filter(|(node, _)| !node.is_empty() && !node.contains('/') && !node.starts_with('.'))
+}

@@ -1,0 +1,111 @@
+//! Lab files from the disk, and what they refer to.
+
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use crate::failure::Failure;
+use crate::lab::sources::{Entry, Sources};
+use crate::lab::{Diagnostic, Lab, resolve};
+use crate::view;
+
+/// No lab file of people's making is longer.
+const LONGEST: u64 = 16 << 20;
+
+/// A lab file that was read.
+pub struct LabFile {
+    /// Its path, absolute.
+    pub path: PathBuf,
+    /// What it means.
+    pub lab: Lab,
+}
+
+/// Why a lab file is no good.
+pub enum Mistaken {
+    /// It could not be read.
+    Unreadable(Failure),
+    /// What is wrong with it, rendered for the terminal.
+    Wrong(String),
+}
+
+impl Mistaken {
+    /// Prints what is wrong; what is left to say is the failure.
+    pub fn into_failure(self, path: &Path) -> Failure {
+        match self {
+            Mistaken::Unreadable(failure) => failure,
+            Mistaken::Wrong(text) => {
+                view::tell(&text);
+                Failure::wrong(format!(
+                    "{} cannot be used as it is; nothing was made",
+                    path.display()
+                ))
+            }
+        }
+    }
+}
+
+/// Reads and resolves a lab file.
+///
+/// # Errors
+/// It cannot be read, or has mistakes.
+pub fn load(path: &Path, colour: bool) -> Result<LabFile, Mistaken> {
+    let text = read(path).map_err(|message| Mistaken::Unreadable(Failure::wrong(message)))?;
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let base = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+    let render = |mistakes: Vec<Diagnostic>| {
+        Mistaken::Wrong(view::diagnostics::render(
+            &path.display().to_string(),
+            &text,
+            &mistakes,
+            colour,
+        ))
+    };
+    let lab = resolve::load(&text, &Disk { base }).map_err(render)?;
+    Ok(LabFile { path: absolute, lab })
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    let file = fs::File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => format!("there is no file {shown}"),
+        _ => format!("cannot open {shown}: {error}"),
+    })?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(format!("{shown} is a directory, not a file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(LONGEST + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("cannot read {shown}: {error}"))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(format!("{shown} is longer than {} MiB", LONGEST >> 20));
+    }
+    String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8 text"))
+}
+
+/// The files beside a lab file.
+struct Disk {
+    base: PathBuf,
+}
+
+impl Sources for Disk {
+    fn locate(&self, path: &Path) -> PathBuf {
+        let joined = self.base.join(path);
+        fs::canonicalize(&joined).unwrap_or(joined)
+    }
+
+    fn entry(&self, path: &Path) -> Result<Entry, String> {
+        match fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => Ok(Entry::Directory),
+            Ok(_) => Ok(Entry::File),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(format!("there is no {}", path.display()))
+            }
+            Err(error) => Err(format!("cannot look at {}: {error}", path.display())),
+        }
+    }
+
+    fn text(&self, path: &Path) -> Result<String, String> {
+        read(path)
+    }
+}

@@ -1,0 +1,21 @@
+//! `nslab gc`.
+
+use super::{need_root, print};
+use crate::failure::Failure;
+use crate::run::directory::RunDirectory;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Every nslab command sweeps first; this one only says what it found.")]
+pub struct Args {}
+
+pub fn run(_: Args) -> Result<(), Failure> {
+    need_root()?;
+    let swept = RunDirectory::find().sweep()?;
+    for lab in &swept.labs {
+        print(&format!("swept what lab {lab} left\n"));
+    }
+    if swept.labs.is_empty() && swept.failures.is_empty() {
+        print("nothing was left\n");
+    }
+    swept.failures.into_iter().next().map_or(Ok(()), Err)
+}

@@ -1,0 +1,63 @@
+//! `nslab graph`.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::{colour, file, print, select};
+use crate::failure::Failure;
+use crate::view::graph;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  nslab graph labs/quickstart.toml\n  \
+    nslab graph --format dot labs/cilium-bgp.toml | dot -Tsvg > lab.svg\n  \
+    sudo nslab graph                              the lab that is running")]
+pub struct Args {
+    /// The lab file; the running lab's where none is given
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The running lab, where several are
+    #[arg(long, value_name = "LAB", conflicts_with = "file")]
+    lab: Option<String>,
+    /// What is drawn
+    #[arg(long, value_enum, default_value = "text")]
+    format: Drawing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Drawing {
+    /// A tree for the terminal
+    Text,
+    /// Graphviz
+    Dot,
+    /// Mermaid, for Markdown
+    Mermaid,
+    /// The resolved lab, for programs
+    Json,
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    let path = match args.file {
+        Some(path) => path,
+        None => running(args.lab.as_deref())?,
+    };
+    let lab = file::load(&path, colour())
+        .map_err(|mistaken| mistaken.into_failure(&path))?
+        .lab;
+    match args.format {
+        Drawing::Text => print(&graph::text(&lab)),
+        Drawing::Dot => print(&graph::dot(&lab)),
+        Drawing::Mermaid => print(&graph::mermaid(&lab)),
+        Drawing::Json => super::print_json(&lab)?,
+    }
+    Ok(())
+}
+
+fn running(lab: Option<&str>) -> Result<PathBuf, Failure> {
+    let directory = super::run_directory()?;
+    let lab = select::lab(&directory, lab)?;
+    let state = lab
+        .state()
+        .ok_or_else(|| Failure::not_ready("the lab is only just starting: try again"))?;
+    Ok(state.file)
+}

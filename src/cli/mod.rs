@@ -1,0 +1,190 @@
+//! The command line: one file a verb. Arguments in, one call, something printed.
+
+use std::io::{IsTerminal, Write, stderr, stdout};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::failure::Failure;
+use crate::run::directory::RunDirectory;
+use crate::view;
+
+mod completions;
+mod cp;
+mod doctor;
+mod down;
+mod events;
+mod exec;
+mod file;
+mod gc;
+mod graph;
+mod labs;
+mod logs;
+mod man;
+mod ps;
+mod restart;
+mod schema;
+mod select;
+mod shell;
+mod up;
+mod validate;
+
+/// Network labs on one Linux host, from one file, in seconds, without Docker.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nslab",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "Examples:\n  \
+        sudo nslab up labs/quickstart.toml       bring a lab up; Ctrl-C takes it all down\n  \
+        sudo nslab exec a ping -c1 server        in another terminal: run something in node a\n  \
+        sudo nslab ps                            what the nodes are and do\n\n\
+        Exit codes: 0 done, 1 a lab did not become ready, 2 the file or the arguments are wrong,\n\
+        3 the host lacks something. `nslab exec` passes the command's own."
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Bring a lab up, and keep it until Ctrl-C (or, with -d, until `nslab down`)
+    #[command(visible_alias = "deploy")]
+    Up(up::Args),
+    /// Take labs down
+    #[command(visible_alias = "destroy")]
+    Down(down::Args),
+    /// List the labs that are running
+    Labs(labs::Args),
+    /// Run a command in a node
+    Exec(exec::Args),
+    /// Open a shell in a node
+    Shell(shell::Args),
+    /// Copy files between the host and a node
+    Cp(cp::Args),
+    /// Show the nodes of a running lab
+    #[command(visible_alias = "inspect")]
+    Ps(ps::Args),
+    /// Show what the processes of nodes have printed and logged
+    Logs(logs::Args),
+    /// Start a node again; its links stay
+    Restart(restart::Args),
+    /// Show what has happened in a running lab
+    Events(events::Args),
+    /// Draw the topology of a lab
+    Graph(graph::Args),
+    /// Check lab files without making anything
+    Validate(validate::Args),
+    /// Print the JSON Schema of lab files, for editors
+    Schema(schema::Args),
+    /// Find out what this host can do, and what to do where it cannot
+    Doctor(doctor::Args),
+    /// Sweep up what killed labs left
+    Gc(gc::Args),
+    /// Print the completions of a shell
+    Completions(completions::Args),
+    /// Print the manual page
+    Man(man::Args),
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// Reads the command line and does what it says. Returns the exit code.
+pub fn main() -> i32 {
+    if let Some(args) = exec::plain(std::env::args_os()) {
+        return exec::run(args).unwrap_or_else(exec::failed);
+    }
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help asked for goes to standard output with status 0, mistakes to standard error with 2.
+            let _ = error.print();
+            return error.exit_code();
+        }
+    };
+    let failed_with = |failure: Failure| {
+        report(&failure);
+        failure.code as i32
+    };
+    let done = |result: Result<(), Failure>| result.map_or_else(failed_with, |()| 0);
+    match cli.verb {
+        Verb::Up(args) => done(up::run(args)),
+        Verb::Down(args) => done(down::run(args)),
+        Verb::Labs(args) => done(labs::run(args)),
+        // exec's own failures must not look like the command's.
+        Verb::Exec(args) => exec::run(args).unwrap_or_else(exec::failed),
+        Verb::Shell(args) => shell::run(args).unwrap_or_else(exec::failed),
+        Verb::Cp(args) => done(cp::run(args)),
+        Verb::Ps(args) => done(ps::run(args)),
+        Verb::Logs(args) => done(logs::run(args)),
+        Verb::Restart(args) => done(restart::run(args)),
+        Verb::Events(args) => done(events::run(args)),
+        Verb::Graph(args) => done(graph::run(args)),
+        Verb::Validate(args) => done(validate::run(args)),
+        Verb::Schema(args) => done(schema::run(args)),
+        Verb::Doctor(args) => done(doctor::run(args)),
+        Verb::Gc(args) => done(gc::run(args)),
+        Verb::Completions(args) => done(completions::run(args)),
+        Verb::Man(args) => done(man::run(args)),
+    }
+}
+
+/// Prints a failure on standard error.
+fn report(failure: &Failure) {
+    view::tell(&view::failure::render(failure));
+}
+
+/// Prints to standard output. A reader that has gone (`nslab ps | head -1`) is no failure; a full disk is told.
+fn print(text: &str) {
+    let mut out = anstream::stdout();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
+        && error.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        report(&Failure::host(format!("cannot write the result: {error}")));
+    }
+}
+
+/// Prints a value as JSON.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::host(error.to_string()))?;
+    print(&(text + "\n"));
+    Ok(())
+}
+
+/// Whether standard error takes colours.
+fn colour() -> bool {
+    stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Whether standard output takes colours.
+fn colour_out() -> bool {
+    stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Labs belong to root: says so, with the line to type, before anything else can fail for that reason.
+fn need_root() -> Result<(), Failure> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    let words: Vec<String> = std::env::args().collect();
+    let line = shell_words::join(words.iter().map(String::as_str));
+    Err(Failure::host("nslab makes network namespaces, which takes root").help(format!("sudo {line}")))
+}
+
+/// The run directory, with what dead labs left swept away.
+fn run_directory() -> Result<RunDirectory, Failure> {
+    need_root()?;
+    let directory = RunDirectory::find();
+    for failure in directory.sweep()?.failures {
+        report(&failure);
+    }
+    Ok(directory)
+}

@@ -1,0 +1,136 @@
+//! `nslab ps`.
+
+use super::{Format, print, print_json, select};
+use crate::failure::Failure;
+use crate::run::client::Client;
+use crate::run::protocol::{NodeStatus, Reply, Request, ServiceState, Status};
+use crate::view::{table, units};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sudo nslab ps\n  sudo nslab ps --wide\n  \
+    sudo nslab ps --format json | jq '.nodes[].name'")]
+pub struct Args {
+    /// The lab, where several are running
+    #[arg(long, value_name = "LAB")]
+    lab: Option<String>,
+    /// More columns
+    #[arg(short, long)]
+    wide: bool,
+    /// How the table is printed
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    let directory = super::run_directory()?;
+    let lab = select::lab(&directory, args.lab.as_deref())?;
+    let (reply, _) = Client::connect(&lab)?.ask(&Request::Status)?;
+    let Reply::Status(status) = reply else {
+        return Err(Failure::host("an unexpected answer from the lab"));
+    };
+    match args.format {
+        Format::Json => print_json(&status),
+        Format::Text => {
+            print(&render(&status, args.wide));
+            Ok(())
+        }
+    }
+}
+
+fn render(status: &Status, wide: bool) -> String {
+    let narrow_head = [
+        "NODE",
+        "KIND",
+        "ENGINE",
+        "STATE",
+        "UPTIME",
+        "PROCS",
+        "MEMORY",
+        "ADDRESSES",
+    ];
+    let wide_head = ["RESTARTS", "PID", "GROUP", "LABELS", "PROCESSES"];
+    let head: Vec<&str> = narrow_head
+        .into_iter()
+        .chain(wide_head.into_iter().filter(|_| wide))
+        .collect();
+    let mut rows = table::table(&head);
+    for node in &status.nodes {
+        let mut row = narrow_row(node, wide);
+        if wide {
+            row.extend(wide_row(node));
+        }
+        rows.add_row(row);
+    }
+    table::render(&mut rows)
+}
+
+fn narrow_row(node: &NodeStatus, wide: bool) -> Vec<String> {
+    vec![
+        node.name.clone(),
+        node.kind.clone(),
+        node.engine.clone(),
+        node.state.clone(),
+        node.uptime.map_or_else(dash, units::duration),
+        if node.processes > 0 {
+            node.processes.to_string()
+        } else {
+            dash()
+        },
+        if node.memory > 0 {
+            units::size(node.memory)
+        } else {
+            dash()
+        },
+        addresses(node, wide),
+    ]
+}
+
+/// All addresses, or the first few.
+fn addresses(node: &NodeStatus, wide: bool) -> String {
+    const FEW: usize = 3;
+    let shown = if wide { node.addresses.len() } else { FEW };
+    let mut text: Vec<String> = node
+        .addresses
+        .iter()
+        .take(shown)
+        .map(|(interface, net)| format!("{interface} {net}"))
+        .collect();
+    if node.addresses.len() > shown {
+        text.push(format!("and {} more", node.addresses.len() - shown));
+    }
+    if text.is_empty() { dash() } else { text.join(", ") }
+}
+
+fn wide_row(node: &NodeStatus) -> Vec<String> {
+    let labels: Vec<String> = node
+        .labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let services: Vec<String> = node
+        .services
+        .iter()
+        .map(|service| {
+            let state = match &service.state {
+                ServiceState::Starting => "starting".to_owned(),
+                ServiceState::Running => "running".to_owned(),
+                ServiceState::Ready => "ready".to_owned(),
+                ServiceState::Ended(status) => format!("ended {status}"),
+                ServiceState::NotStarted(reason) => reason.clone(),
+            };
+            format!("{} ({state})", service.name)
+        })
+        .collect();
+    let or_dash = |text: String| if text.is_empty() { dash() } else { text };
+    vec![
+        node.restarts.to_string(),
+        node.init_pid.map_or_else(dash, |pid| pid.to_string()),
+        node.group.clone().unwrap_or_else(dash),
+        or_dash(labels.join(",")),
+        or_dash(services.join(", ")),
+    ]
+}
+
+fn dash() -> String {
+    "-".to_owned()
+}

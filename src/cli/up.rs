@@ -1,0 +1,183 @@
+//! `nslab up`.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use super::{Format, colour, file, need_root, print, print_json, report};
+use crate::failure::Failure;
+use crate::lab::model::EngineChoice;
+use crate::lab::{Lab, planner};
+use crate::run::directory::RunDirectory;
+use crate::run::events::{Event, What};
+use crate::run::launch::{Happening, Launch, Launched, launch};
+use crate::run::{client, named, preflight};
+use crate::view::plan;
+use crate::view::progress::Progress;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    sudo nslab up labs/quickstart.toml            in the foreground, until Ctrl-C\n  \
+    sudo nslab up -d labs/cilium-bgp.toml         in the background, until `nslab down`\n  \
+    nslab up --dry-run labs/quickstart.toml       print the plan, make nothing")]
+pub struct Args {
+    /// The lab file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Return when the lab is ready, and let it live in the background
+    #[arg(short, long)]
+    detach: bool,
+    /// Which program plays the routers, whatever the file says
+    #[arg(long, value_enum, value_name = "ENGINE")]
+    engine: Vec<Engine>,
+    /// Replace a running lab of the same name
+    #[arg(long)]
+    reconfigure: bool,
+    /// Print what would be made, and make nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// How long the lab may take to be ready, such as 90s or 5m
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration)]
+    timeout: Duration,
+    /// Put symbolic links to the nodes' network namespaces at /run/netns/LAB-NODE, for `ip netns`
+    #[arg(long)]
+    named: bool,
+    /// How progress (or the plan) is printed; json prints one event a line
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Engine {
+    /// FRR where it is installed
+    Auto,
+    /// FRR's daemons
+    Frr,
+    /// nslab's own speaker (not yet supported)
+    Builtin,
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    let mut file = file::load(&args.file, colour()).map_err(|mistaken| mistaken.into_failure(&args.file))?;
+    choose_engines(&mut file.lab, &args.engine);
+    if !args.dry_run {
+        need_root()?;
+    }
+    let facts = preflight::facts(&file.lab)?;
+    let plan = planner::plan(&file.lab, &facts);
+    if args.dry_run {
+        return match args.format {
+            Format::Json => print_json(&plan),
+            Format::Text => {
+                print(&plan::render(&plan));
+                Ok(())
+            }
+        };
+    }
+    let directory = super::run_directory()?;
+    if args.reconfigure {
+        super::down::take_down(&directory, &file.lab.name)?;
+    } else if directory.lab(&file.lab.name).alive() {
+        // Told before the checks below, which cost time.
+        return Err(directory.running_already(&file.lab.name));
+    }
+    preflight::check(&plan)?;
+    let launched = launch(Launch {
+        plan,
+        run_directory: directory,
+        file: file.path,
+        detached: args.detach,
+        timeout: args.timeout,
+    })?;
+    stand_by(launched, &file.lab, &args)
+}
+
+/// Follows the lab until it is over or, detached, until it is ready.
+fn stand_by(mut launched: Launched, lab: &Lab, args: &Args) -> Result<(), Failure> {
+    let mut progress = (args.format == Format::Text).then(Progress::new);
+    loop {
+        let event = match launched.happening()? {
+            Happening::Event(event) => event,
+            Happening::Over(result) => return result,
+        };
+        match &mut progress {
+            Some(progress) => progress.show(&event),
+            None => print_event(&event),
+        }
+        if let What::Ready { seconds } = event.what {
+            if args.named {
+                name_namespaces(launched.run_directory(), &lab.name);
+            }
+            if args.format == Format::Text {
+                print(&try_next(lab, seconds, args.detach));
+            }
+            if args.detach {
+                return launched.detach();
+            }
+        }
+    }
+}
+
+fn print_event(event: &Event) {
+    if let Ok(line) = serde_json::to_string(event) {
+        let _ = writeln!(std::io::stdout(), "{line}");
+    }
+}
+
+fn name_namespaces(directory: &RunDirectory, lab: &str) {
+    let directory = directory.lab(lab);
+    let named = client::Client::connect(&directory).and_then(|client| named::link(client, &directory));
+    if let Err(failure) = named {
+        report(&failure);
+    }
+}
+
+fn choose_engines(lab: &mut Lab, engines: &[Engine]) {
+    let Some(engine) = engines.last() else { return };
+    for node in lab.nodes.iter_mut().filter(|node| node.config.is_some()) {
+        node.engine = match engine {
+            Engine::Auto => EngineChoice::Auto,
+            Engine::Frr => EngineChoice::Frr,
+            Engine::Builtin => EngineChoice::Builtin,
+        };
+    }
+}
+
+/// What a newcomer would want to do now.
+fn try_next(lab: &Lab, seconds: f64, detached: bool) -> String {
+    let mut text = format!("lab {} is ready in {seconds:.2} s\n", lab.name);
+    let router = lab.nodes.iter().find(|node| node.config.is_some());
+    let first = router.or(lab.nodes.first());
+    if let Some(node) = first {
+        let command = match router {
+            Some(_) => "vtysh -c 'show bgp summary'",
+            None => "ip -br address",
+        };
+        text.push_str(&format!("  try:   sudo nslab exec {} {command}\n", node.name));
+        text.push_str("         sudo nslab ps\n");
+    }
+    let end = if detached {
+        format!("sudo nslab down {}", lab.name)
+    } else {
+        "Ctrl-C".to_owned()
+    };
+    text.push_str(&format!("  end:   {end}\n"));
+    text
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is not a time; write 500ms, 90s or 5m");
+    let split = text.find(|character: char| !(character.is_ascii_digit() || character == '.'));
+    let (number, unit) = text.split_at(split.unwrap_or(text.len()));
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        "ms" => number / 1000.0,
+        "" | "s" => number,
+        "m" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}

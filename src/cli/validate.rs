@@ -1,0 +1,48 @@
+//! `nslab validate`.
+
+use std::path::PathBuf;
+
+use super::{colour, file, print};
+use crate::failure::Failure;
+use crate::view;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  nslab validate labs/*.toml")]
+pub struct Args {
+    /// Lab files
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    let mut wrong = 0;
+    for path in &args.files {
+        match file::load(path, colour()) {
+            Ok(file) => {
+                let lab = file.lab;
+                let (nodes, links) = (lab.nodes.len(), lab.links.len());
+                print(&format!(
+                    "{}: lab {}, {nodes} nodes, {links} links\n",
+                    path.display(),
+                    lab.name
+                ));
+            }
+            Err(file::Mistaken::Unreadable(failure)) => {
+                super::report(&failure);
+                wrong += 1;
+            }
+            Err(file::Mistaken::Wrong(text)) => {
+                view::tell(&text);
+                wrong += 1;
+            }
+        }
+    }
+    match wrong {
+        0 => Ok(()),
+        1 if args.files.len() == 1 => Err(Failure::wrong("the file is not a lab as it stands")),
+        _ => Err(Failure::wrong(format!(
+            "{wrong} of {} files are not labs as they stand",
+            args.files.len()
+        ))),
+    }
+}

@@ -1,0 +1,342 @@
+//! FRR's daemons in a node, as a stock package runs them: integrated configuration, watchfrr supervising.
+
+use std::fmt::Write as _;
+use std::fs::{self, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::{Engine, Inside};
+use crate::failure::Failure;
+use crate::kernel::error::Attempt;
+use crate::kernel::overlay::Base;
+use crate::kernel::users;
+use crate::lab::model;
+use crate::lab::model::{Content, File, Process, Restart};
+use crate::lab::plan::NodeStep;
+
+/// Where packages put the daemons.
+const DAEMONS: &str = "/usr/lib/frr";
+
+/// A daemon, the words that begin the configuration lines it is for, and the address its options name.
+struct Daemon {
+    name: &'static str,
+    stanzas: &'static [&'static str],
+    loopback: &'static str,
+}
+
+/// Those that can be turned off, in the order of FRR's own list. zebra and staticd always run.
+const OPTIONAL: [Daemon; 18] = [
+    daemon("bgpd", &["router bgp", "bgp "], V4),
+    daemon("ospfd", &["router ospf", "ip ospf", "interface ospf"], V4),
+    daemon("ospf6d", &["router ospf6", "ipv6 ospf6"], V6),
+    daemon("ripd", &["router rip", "ip rip"], V4),
+    daemon("ripngd", &["router ripng", "ipv6 ripng"], V6),
+    daemon(
+        "isisd",
+        &["router isis", "ip router isis", "ipv6 router isis", "isis "],
+        V4,
+    ),
+    daemon("pimd", &["router pim", "ip pim", "ip igmp", "ip multicast"], V4),
+    daemon("pim6d", &["router pim6", "ipv6 pim", "ipv6 mld"], V6),
+    daemon("ldpd", &["mpls ldp"], V4),
+    daemon("nhrpd", &["nhrp ", "ip nhrp", "ipv6 nhrp"], V4),
+    daemon("eigrpd", &["router eigrp", "ip eigrp"], V4),
+    daemon("babeld", &["router babel", "babel "], V4),
+    daemon("sharpd", &["sharp "], V4),
+    daemon("pbrd", &["pbr-map", "pbr-policy"], V4),
+    daemon("bfdd", &["bfd"], V4),
+    daemon(
+        "fabricd",
+        &["router openfabric", "ip router openfabric", "openfabric "],
+        V4,
+    ),
+    daemon("vrrpd", &["vrrp "], V4),
+    daemon("pathd", &["segment-routing", "pce"], V4),
+];
+
+const V4: &str = "127.0.0.1";
+const V6: &str = "::1";
+
+const fn daemon(name: &'static str, stanzas: &'static [&'static str], loopback: &'static str) -> Daemon {
+    Daemon {
+        name,
+        stanzas,
+        loopback,
+    }
+}
+
+/// The engine.
+pub struct Frr;
+
+/// Whether FRR is installed on this host.
+pub fn installed() -> bool {
+    Path::new(DAEMONS).join("zebra").exists() && vtysh().is_some()
+}
+
+fn vtysh() -> Option<&'static str> {
+    ["/usr/bin/vtysh", "/usr/local/bin/vtysh", "/bin/vtysh"]
+        .into_iter()
+        .find(|path| Path::new(path).exists())
+}
+
+/// The optional daemons a configuration is for.
+pub fn daemons(config: &str) -> Vec<&'static str> {
+    let needs = |daemon: &&Daemon| config.lines().any(|line| daemon.is_for(line));
+    OPTIONAL.iter().filter(needs).map(|daemon| daemon.name).collect()
+}
+
+impl Daemon {
+    fn is_for(&self, line: &str) -> bool {
+        let line = line.trim();
+        let own = self.stanzas.iter().any(|stanza| match line.strip_prefix(stanza) {
+            // "router ospf" must not take "router ospf6" for its own.
+            Some(rest) => stanza.ends_with(' ') || rest.is_empty() || rest.starts_with(' '),
+            None => false,
+        });
+        // A neighbour or interface that asks for BFD needs its daemon too.
+        own || (self.name == "bfdd" && line.split(' ').any(|word| word == "bfd"))
+    }
+}
+
+/// The text of /etc/frr/daemons, in the form a stock package has it, so that it can be edited with `sed`.
+pub fn daemons_file(enabled: &[&str]) -> String {
+    let mut text = String::from("# Which of FRR's daemons run. zebra and staticd always do.\n");
+    for daemon in &OPTIONAL {
+        let state = if enabled.contains(&daemon.name) {
+            "yes"
+        } else {
+            "no"
+        };
+        let _ = writeln!(text, "{}={state}", daemon.name);
+    }
+    text.push_str("\nvtysh_enable=yes\nzebra_options=\"  -A 127.0.0.1 -s 90000000\"\nstaticd_options=\"-A 127.0.0.1\"\n");
+    for daemon in &OPTIONAL {
+        let _ = writeln!(text, "{}_options=\"-A {}\"", daemon.name, daemon.loopback);
+    }
+    text
+}
+
+/// Gives nodes an /etc/frr and a /run/frr of their own where the host has FRR, with what a fresh package has.
+///
+/// # Errors
+/// Memory is short.
+pub fn prepare_root(root: &Base) -> Result<(), Failure> {
+    if !Path::new(DAEMONS).exists() {
+        return Ok(());
+    }
+    let user = users::user(Path::new("/"), "frr");
+    let own = |path: &Path| match &user {
+        Some(user) => {
+            chown(path, Some(user.uid), Some(user.gid)).attempt(|| format!("give {} to frr", path.display()))
+        }
+        None => Ok(()),
+    };
+    own(&root.empty_directory(Path::new("/etc/frr"), 0o750)?)?;
+    for (name, text) in [
+        ("daemons", daemons_file(&[])),
+        ("frr.conf", "log syslog informational\n".to_owned()),
+        ("vtysh.conf", "service integrated-vtysh-config\n".to_owned()),
+        ("support_bundle_commands.conf", String::new()),
+    ] {
+        let place = root.write(&Path::new("/etc/frr").join(name), &text)?;
+        fs::set_permissions(&place, Permissions::from_mode(0o640))
+            .attempt(|| format!("write /etc/frr/{name}"))?;
+        own(&place)?;
+    }
+    let run = root.place(Path::new("/run/frr"))?;
+    fs::create_dir(&run).attempt(|| "make /run/frr")?;
+    fs::set_permissions(&run, Permissions::from_mode(0o755)).attempt(|| "make /run/frr")?;
+    own(&run)?;
+    Ok(())
+}
+
+/// What vtysh reads as /etc/frr/frr.conf: the lab's text, logging to the node's syslog unless it says else.
+fn integrated(node: &NodeStep) -> String {
+    let config = node.config.as_deref().unwrap_or_default();
+    let end = if config.ends_with('\n') { "" } else { "\n" };
+    format!("{}{config}{end}", preamble(node))
+}
+
+/// The lines before the lab's text.
+fn preamble(node: &NodeStep) -> String {
+    let config = node.config.as_deref().unwrap_or_default();
+    let says = |word: &str| config.lines().any(|line| line.trim_start().starts_with(word));
+    let hostname = format!("hostname {}\n", node.name);
+    [
+        ("hostname ", hostname.as_str()),
+        ("log ", "log syslog informational\n"),
+    ]
+    .into_iter()
+    .filter_map(|(word, line)| (!says(word)).then_some(line))
+    .collect()
+}
+
+fn owned(path: &str, text: String) -> File {
+    File {
+        path: path.to_owned(),
+        content: Content::Text(text),
+        mode: Some(0o640),
+        owner: Some("frr:frr".to_owned()),
+    }
+}
+
+impl Engine for Frr {
+    fn preflight(&self, node: &NodeStep) -> Result<(), Failure> {
+        let Some(vtysh) = vtysh().filter(|_| installed()) else {
+            return Err(
+                Failure::host(format!("router {} needs FRR, which is not installed", node.name)).help(
+                    "install it: `apt-get install frr` (or `dnf install frr`); its own service may stay off",
+                ),
+            );
+        };
+        let config = integrated(node);
+        for daemon in daemons(&config) {
+            if !Path::new(DAEMONS).join(daemon).exists() {
+                return Err(Failure::host(format!(
+                    "router {} needs FRR's {daemon}, which is not installed",
+                    node.name
+                ))
+                .help(format!("this FRR was built or packaged without {daemon}")));
+            }
+        }
+        dry_run(vtysh, node, &config)
+    }
+
+    fn files(&self, node: &NodeStep) -> Vec<File> {
+        let config = integrated(node);
+        vec![
+            owned("/etc/frr/daemons", daemons_file(&daemons(&config))),
+            owned("/etc/frr/frr.conf", config),
+        ]
+    }
+
+    async fn start(&self, node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
+        let config = integrated(node);
+        let mut enabled = daemons(&config);
+        enabled.push("staticd");
+        // zebra first: the others look for its socket only every ten seconds when it is not there yet.
+        launch(inside, "zebra", &["-A", V4, "-s", "90000000"]).await?;
+        for name in &enabled {
+            let loopback = OPTIONAL
+                .iter()
+                .find(|daemon| daemon.name == *name)
+                .map_or(V4, |daemon| daemon.loopback);
+            launch(inside, name, &["-A", loopback]).await?;
+        }
+        load(inside).await?;
+        // watchfrr finds them running and takes over; it restarts them by the package's own script, which
+        // reads /etc/frr/daemons.
+        let daemons = ["zebra"].into_iter().chain(enabled.iter().copied());
+        let argv = [format!("{DAEMONS}/watchfrr"), "-i".to_owned(), "1".to_owned()]
+            .into_iter()
+            .chain(daemons.map(str::to_owned));
+        inside.service(Process {
+            name: "watchfrr".to_owned(),
+            command: model::Command::Argv(argv.collect()),
+            restart: Restart::Always,
+            ready: None,
+            user: None,
+            workdir: None,
+            env: Default::default(),
+        });
+        Ok(())
+    }
+}
+
+/// Asks vtysh whether it knows every line.
+fn dry_run(vtysh: &str, node: &NodeStep, config: &str) -> Result<(), Failure> {
+    let what = || format!("check the configuration of {}", node.name);
+    let mut child = Command::new(vtysh)
+        .args(["--dryrun", "--inputfile", "/dev/stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .attempt(what)?;
+    if let Some(mut input) = child.stdin.take() {
+        // vtysh that stops reading early says why itself.
+        let _ = input.write_all(config.as_bytes());
+    }
+    let output = child.wait_with_output().attempt(what)?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let said = renumbered(&said, preamble(node).lines().count());
+    Err(
+        Failure::wrong(format!("FRR does not take the configuration of {}", node.name))
+            .detail(said)
+            .help("line numbers are those of the node's `config`, its first line being 1"),
+    )
+}
+
+/// vtysh's complaints (`line 3: % Unknown command: …`), counted from the line after the first few.
+fn renumbered(said: &str, before: usize) -> String {
+    let lines = said.trim().lines().map(|line| {
+        let number = line.strip_prefix("line ").and_then(|rest| rest.split_once(':'));
+        match number.and_then(|(number, rest)| Some((number.parse::<usize>().ok()?, rest))) {
+            Some((number, rest)) if number > before => format!("line {}:{rest}", number - before),
+            _ => line.to_owned(),
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Starts a daemon; it detaches when its sockets are there.
+async fn launch(inside: &impl Inside, name: &str, options: &[&str]) -> Result<(), Failure> {
+    let program = format!("{DAEMONS}/{name}");
+    let argv: Vec<String> = [&program[..], "-d", "-F", "traditional"]
+        .iter()
+        .chain(options)
+        .map(|word| (*word).to_owned())
+        .collect();
+    let finished = inside.command(name, &argv).await?;
+    if finished.status == 0 {
+        return Ok(());
+    }
+    Err(Failure::not_ready(format!(
+        "{name} of {} did not start (status {})",
+        inside.node(),
+        finished.status
+    ))
+    .detail(finished.output))
+}
+
+/// Sends the integrated configuration to all daemons.
+async fn load(inside: &impl Inside) -> Result<(), Failure> {
+    let finished = inside
+        .command("vtysh", &["vtysh".to_owned(), "-b".to_owned()])
+        .await?;
+    if finished.status == 0 {
+        return Ok(());
+    }
+    Err(
+        Failure::not_ready(format!("FRR on {} refused its configuration", inside.node()))
+            .detail(finished.output),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn daemons_follow_from_the_stanzas() {
+        assert_eq!(daemons("router bgp 65000\n neighbor x bfd\n"), ["bgpd", "bfdd"]);
+        assert_eq!(daemons("router ospf6\n"), ["ospf6d"]);
+        assert_eq!(
+            daemons("interface e\n ip ospf area 0\n isis passive\n"),
+            ["ospfd", "isisd"]
+        );
+        assert!(daemons("ip route 10.0.0.0/8 blackhole\n! router rip\n").is_empty());
+    }
+
+    #[test]
+    fn the_daemons_file_can_be_edited_with_sed() {
+        let text = daemons_file(&["bgpd"]);
+        assert!(text.contains("\nbgpd=yes\n") && text.contains("\nospfd=no\n"));
+    }
+}

@@ -1,0 +1,73 @@
+//! What brings a node to life beyond its network: one file an engine, behind one small trait.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use crate::failure::Failure;
+use crate::lab::model::{File, Process};
+use crate::lab::plan::{self, NodeStep};
+
+pub mod frr;
+
+/// A command that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// Exit status as a shell gives it.
+    pub status: i32,
+    /// The end of its output and errors.
+    pub output: String,
+}
+
+/// The inside of a node, as an engine uses it.
+pub trait Inside {
+    /// Runs a command to its end.
+    fn command(&self, name: &str, argv: &[String]) -> impl Future<Output = Result<Finished, Failure>>;
+    /// Starts a process that is watched, logged and started again as it says.
+    fn service(&self, process: Process);
+    /// The node's name.
+    fn node(&self) -> &str;
+}
+
+/// A program that plays a node.
+pub trait Engine {
+    /// Whether this host and this program take the node as it is; asked before anything is made.
+    ///
+    /// # Errors
+    /// What is missing, or what is wrong with the configuration.
+    fn preflight(&self, node: &NodeStep) -> Result<(), Failure>;
+    /// Files it wants in the node's root, before the lab file's own.
+    fn files(&self, node: &NodeStep) -> Vec<File>;
+    /// Starts everything and returns when it answers with the node's configuration loaded. What it started
+    /// ends with the node.
+    ///
+    /// # Errors
+    /// A program did not start or refused the configuration.
+    fn start(&self, node: &NodeStep, inside: &impl Inside) -> impl Future<Output = Result<(), Failure>>;
+}
+
+/// The engine of a node; none for nodes the kernel plays alone.
+pub fn of(node: &NodeStep) -> Option<frr::Frr> {
+    match node.engine {
+        Some(plan::Engine::Frr) => Some(frr::Frr),
+        Some(plan::Engine::Builtin) | None => None,
+    }
+}
+
+/// The environment every program in a node starts with, before the lab file's own.
+pub fn environment(node: &NodeStep) -> BTreeMap<String, String> {
+    let mut env = BTreeMap::from(
+        [
+            (
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            ),
+            ("HOME", "/root"),
+            ("USER", "root"),
+            ("LOGNAME", "root"),
+            ("LANG", "C.UTF-8"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned())),
+    );
+    env.extend(node.env.clone());
+    env
+}

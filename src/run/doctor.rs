@@ -1,0 +1,266 @@
+//! What this host can do for labs: each thing tried for real where that leaves nothing behind.
+
+use std::fs;
+use std::path::Path;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, getrlimit};
+use serde::Serialize;
+
+use super::directory::RunDirectory;
+use super::preflight;
+use crate::engine::frr;
+use crate::kernel::cgroup::Trees;
+use crate::kernel::{mount, overlay, process, sysctl};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// As it should be.
+    Good,
+    /// Some labs miss it.
+    Lacking,
+    /// No lab runs without it.
+    Missing,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What.
+    pub what: String,
+    /// How it is.
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// What to do about it.
+    pub cure: Option<String>,
+}
+
+fn good(what: &str, found: impl Into<String>) -> Finding {
+    Finding {
+        what: what.into(),
+        state: State::Good,
+        found: found.into(),
+        cure: None,
+    }
+}
+
+fn bad(what: &str, state: State, found: impl Into<String>, cure: &str) -> Finding {
+    Finding {
+        what: what.into(),
+        state,
+        found: found.into(),
+        cure: Some(cure.into()),
+    }
+}
+
+/// Looks at everything.
+pub fn examine() -> Vec<Finding> {
+    let mut findings = vec![
+        root(),
+        kernel(),
+        namespaces(),
+        overlays(),
+        run_directory(),
+        cgroups(),
+    ];
+    findings.extend(devices());
+    findings.extend([nat(), routers(), open_files(), namespace_limit()]);
+    findings
+}
+
+fn root() -> Finding {
+    if nix::unistd::geteuid().is_root() {
+        return good("root", "yes");
+    }
+    bad("root", State::Missing, "no", "run nslab with sudo")
+}
+
+/// setns(2) with a pidfd came with 5.8, mount_setattr and friends by 5.12.
+fn kernel() -> Finding {
+    const OLDEST: (u32, u32) = (5, 8);
+    let release = sysctl::read("kernel/osrelease").unwrap_or_default();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version >= OLDEST {
+        return good("kernel", release);
+    }
+    bad(
+        "kernel",
+        State::Missing,
+        release,
+        "nslab needs Linux 5.8 or newer",
+    )
+}
+
+/// Tries something in a child that ends at once.
+fn tried(trial: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    let (mut reader, mut writer) = std::io::pipe().map_err(|error| error.to_string())?;
+    let child = process::fork("try something", || {
+        if let Err(reason) = trial() {
+            let _ = std::io::Write::write_all(&mut writer, reason.as_bytes());
+            return 1;
+        }
+        0
+    })
+    .map_err(|error| error.to_string())?;
+    drop(writer);
+    let mut reason = String::new();
+    let _ = std::io::Read::read_to_string(&mut reader, &mut reason);
+    let status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(child.pid), None);
+    match status.map(process::exit_code) {
+        Ok(0) => Ok(()),
+        _ if reason.is_empty() => Err("it did not work".to_owned()),
+        _ => Err(reason),
+    }
+}
+
+fn namespaces() -> Finding {
+    let kinds = [
+        ("net", CloneFlags::CLONE_NEWNET),
+        ("mount", CloneFlags::CLONE_NEWNS),
+        ("pid", CloneFlags::CLONE_NEWPID),
+        ("uts", CloneFlags::CLONE_NEWUTS),
+        ("ipc", CloneFlags::CLONE_NEWIPC),
+        ("cgroup", CloneFlags::CLONE_NEWCGROUP),
+    ];
+    let refused: Vec<String> = kinds
+        .into_iter()
+        .filter_map(|(name, flag)| {
+            let reason = tried(|| unshare(flag).map_err(|errno| errno.desc().to_owned())).err()?;
+            Some(format!("{name}: {reason}"))
+        })
+        .collect();
+    if refused.is_empty() {
+        return good("namespaces", "net, mount, pid, uts, ipc, cgroup");
+    }
+    let cure = "run as root; in a container, one started with --privileged";
+    bad("namespaces", State::Missing, refused.join("; "), cure)
+}
+
+fn overlays() -> Finding {
+    let trial = || -> Result<(), String> {
+        let say = |error: crate::kernel::Error| error.to_string();
+        unshare(CloneFlags::CLONE_NEWNS).map_err(|errno| errno.desc().to_owned())?;
+        mount::seclude(&[]).map_err(say)?;
+        // Anywhere will do: nobody else sees this mount namespace.
+        overlay::trial(Path::new("/mnt")).map_err(say)
+    };
+    match tried(trial) {
+        Ok(()) => good("overlay root", "the host's root can be below a node's"),
+        Err(reason) => bad(
+            "overlay root",
+            State::Missing,
+            reason,
+            "load the module (`modprobe overlay`); inside a container inside a container the kernel stacks no further",
+        ),
+    }
+}
+
+fn run_directory() -> Finding {
+    match RunDirectory::find().sweep() {
+        Ok(_) => good("run directory", RunDirectory::find().path().display().to_string()),
+        Err(failure) => bad(
+            "run directory",
+            State::Missing,
+            failure.message,
+            "choose another with NSLAB_RUN_DIR",
+        ),
+    }
+}
+
+fn cgroups() -> Finding {
+    let trees = Trees::find();
+    match (&trees.unified, trees.legacy.is_empty()) {
+        (Some(_), true) => good("cgroups", "version 2"),
+        (Some(_), false) => good("cgroups", "hybrid: version 2 beside version 1 controllers"),
+        (None, false) => good("cgroups", "version 1"),
+        (None, true) => bad(
+            "cgroups",
+            State::Lacking,
+            "none mounted",
+            "limits (cpu, memory) need /sys/fs/cgroup",
+        ),
+    }
+}
+
+fn devices() -> Vec<Finding> {
+    let kinds = preflight::OPTIONAL_DEVICES;
+    let missing = match preflight::missing_devices(&kinds) {
+        Ok(missing) => missing,
+        Err(failure) => return vec![bad("devices", State::Missing, failure.message, "see namespaces")],
+    };
+    kinds
+        .into_iter()
+        .map(|kind| {
+            let what = format!("{kind} devices");
+            if missing.contains(&kind) {
+                let cure = format!("`modprobe {kind}`, or install this kernel's extra modules");
+                return bad(&what, State::Lacking, "this kernel has none", &cure);
+            }
+            good(&what, "yes")
+        })
+        .collect()
+}
+
+fn nat() -> Finding {
+    if Path::new("/proc/sys/net/netfilter").exists() {
+        return good("netfilter", "yes");
+    }
+    bad(
+        "netfilter",
+        State::Lacking,
+        "not loaded",
+        "`modprobe nf_tables nft_masq nf_conntrack` for labs with NAT",
+    )
+}
+
+fn routers() -> Finding {
+    if frr::installed() {
+        return good("FRR", "installed");
+    }
+    bad(
+        "FRR",
+        State::Lacking,
+        "not installed",
+        "`apt-get install frr`; its own service may stay off",
+    )
+}
+
+fn open_files() -> Finding {
+    const ENOUGH: u64 = 10_000;
+    let hard = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard);
+    if hard >= ENOUGH {
+        return good("open files", hard.to_string());
+    }
+    let found = format!("{hard}: enough for labs of about {} nodes", hard / 4);
+    bad(
+        "open files",
+        State::Lacking,
+        found,
+        "`ulimit -Hn 100000`, or LimitNOFILE= in the unit",
+    )
+}
+
+fn namespace_limit() -> Finding {
+    let limit = fs::read_to_string("/proc/sys/user/max_net_namespaces").unwrap_or_default();
+    let limit: u64 = limit.trim().parse().unwrap_or(u64::MAX);
+    if limit >= 1024 {
+        return good("namespace limit", limit.to_string());
+    }
+    let cure = "raise sysctl user.max_net_namespaces";
+    bad(
+        "namespace limit",
+        if limit == 0 {
+            State::Missing
+        } else {
+            State::Lacking
+        },
+        limit.to_string(),
+        cure,
+    )
+}

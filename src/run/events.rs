@@ -1,0 +1,128 @@
+//! The one stream of events of a lab: progress, `nslab events`, JSON output and tests all read it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+use crate::lab::model::Stage;
+
+/// Something that happened in a lab.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Seconds since 1970, with fractions.
+    pub time: f64,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum What {
+    /// The supervisor began.
+    Starting {
+        /// The lab.
+        lab: String,
+        /// How many nodes it will have.
+        nodes: usize,
+        /// How many links.
+        links: usize,
+    },
+    /// Part of the network stands.
+    Network {
+        /// `namespaces`, `links` or `addresses`.
+        part: String,
+        /// How many are done.
+        done: usize,
+        /// Of how many.
+        total: usize,
+    },
+    /// Nodes reached a stage. Nodes that do so together are told together.
+    Stage {
+        /// Which nodes.
+        nodes: Vec<String>,
+        /// Which stage.
+        stage: Stage,
+    },
+    /// A node waits for others.
+    Waiting {
+        /// Which node.
+        node: String,
+        /// For what, in words.
+        what: String,
+    },
+    /// A command of `exec` ended.
+    Exec {
+        /// The node.
+        node: String,
+        /// The command as written.
+        command: String,
+        /// Exit status as a shell would give it.
+        status: i32,
+        /// The end of what it printed.
+        output: String,
+        /// Whether it was allowed to fail.
+        may_fail: bool,
+    },
+    /// A long-running process was started.
+    ProcessStarted {
+        /// The node.
+        node: String,
+        /// The process.
+        process: String,
+    },
+    /// A long-running process ended.
+    ProcessEnded {
+        /// The node.
+        node: String,
+        /// The process.
+        process: String,
+        /// Exit status as a shell would give it.
+        status: i32,
+        /// Whether it is started again.
+        restarting: bool,
+    },
+    /// A node's init ended, and all its processes with it.
+    NodeDied {
+        /// The node.
+        node: String,
+        /// Exit status as a shell would give it.
+        status: i32,
+    },
+    /// A node is started again; its links have stayed.
+    NodeRestarting {
+        /// The node.
+        node: String,
+    },
+    /// Something went wrong in a lab that goes on living.
+    Trouble {
+        /// The node.
+        node: String,
+        /// What.
+        message: String,
+    },
+    /// Everything asked for is true.
+    Ready {
+        /// Seconds since the supervisor began.
+        seconds: f64,
+    },
+    /// The lab did not become ready and is being taken down.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+    /// The lab is being taken down.
+    Stopping,
+}
+
+impl Event {
+    /// An event that happens now.
+    pub fn now(what: What) -> Event {
+        let time = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0.0, |time| time.as_secs_f64());
+        Event { time, what }
+    }
+}

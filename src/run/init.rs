@@ -1,0 +1,371 @@
+//! The supervisor's side of a node's init: starting it, giving it orders, hearing its reports.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::CString;
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+
+use nix::sched::CloneFlags;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use tokio::sync::{Mutex, oneshot};
+
+use super::protocol::{Order, Report, Setup};
+use super::socket;
+use super::state::Living;
+use crate::failure::Failure;
+use crate::kernel::cgroup::{self, Limits};
+use crate::kernel::error::Attempt;
+use crate::kernel::message::Assembler;
+use crate::kernel::process::{self, Child};
+use crate::kernel::spawn::{self, Spawn, early};
+
+/// The hidden verb of a node's init.
+pub const VERB: &str = "node-init";
+
+/// A node's running init.
+pub struct InitHandle {
+    /// Its PID in the lab's PID namespace.
+    pub pid: i32,
+    /// Its pidfd: what commands enter the node with.
+    pub pidfd: OwnedFd,
+    /// The node's cgroup.
+    pub cgroup: Option<OwnedFd>,
+    stream: tokio::net::UnixStream,
+    sending: Mutex<()>,
+    programs: RefCell<HashMap<u64, Program>>,
+    next: Cell<u64>,
+    gone: Cell<bool>,
+    quiet: RefCell<Option<oneshot::Sender<()>>>,
+}
+
+/// A program that was ordered: who waits for its start and for its end.
+struct Program {
+    started: Option<oneshot::Sender<()>>,
+    ended: oneshot::Sender<End>,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// Exit status as a shell gives it.
+    pub status: i32,
+    /// Why it could not even be started.
+    pub reason: Option<String>,
+}
+
+/// A program that was ordered.
+pub struct Started {
+    /// Fires when it runs; is dropped when it could not be started.
+    pub running: oneshot::Receiver<()>,
+    /// Its end. Dropped without one when the node's init ended.
+    pub end: oneshot::Receiver<End>,
+}
+
+/// An init that has just begun.
+pub struct Fresh {
+    /// It.
+    pub handle: Rc<InitHandle>,
+    /// The node's /dev/log.
+    pub syslog: OwnedFd,
+    /// Its exit status to come.
+    pub end: oneshot::Receiver<i32>,
+}
+
+/// Why a node's init did not come up.
+pub enum StartError {
+    /// Somebody killed it.
+    Died(i32),
+    /// Something refused.
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for StartError {
+    fn from(error: E) -> Self {
+        StartError::Failed(error.into())
+    }
+}
+
+/// What to start, and how.
+pub struct Start {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// The user, root where none is given.
+    pub user: Option<String>,
+    /// The directory, `/` where none is given.
+    pub workdir: Option<String>,
+}
+
+/// Starts a node's init and waits until its root stands.
+///
+/// # Errors
+/// The kernel refuses the namespaces or the root, or a file of the lab cannot be put into it.
+pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
+    let step = &lab.plan.nodes[node];
+    let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
+    let setup = setup_file(lab, node)?;
+    let cgroup = cgroup::make(&lab.trees, &lab.directory.cgroup(), &step.name)?;
+    let child = spawn(lab, node, &theirs, &setup, cgroup.as_ref())?;
+    let end = lab.reaper.end_of(child.pid);
+    drop(theirs);
+    let limits = Limits {
+        cpu: step.cpu,
+        memory: step.memory,
+    };
+    cgroup::limit(&lab.trees, &lab.directory.cgroup(), &step.name, limits, child.pid)?;
+    let handle = Rc::new(InitHandle {
+        pid: child.pid,
+        pidfd: child.pidfd,
+        cgroup,
+        stream: socket::adopt(ours)?,
+        sending: Mutex::default(),
+        programs: RefCell::default(),
+        next: Cell::new(1),
+        gone: Cell::new(false),
+        quiet: RefCell::default(),
+    });
+    let (up, stands) = oneshot::channel();
+    tokio::task::spawn_local(listen(Rc::clone(&handle), up));
+    match stands.await {
+        Ok(Ok(syslog)) => Ok(Fresh { handle, syslog, end }),
+        Ok(Err(failure)) => Err(prefix(&step.name, failure).into()),
+        Err(_) => match end.await.unwrap_or(-1) {
+            KILLED => Err(StartError::Died(KILLED)),
+            status => {
+                let message = format!(
+                    "the init of {} ended before the node stood: {}",
+                    step.name,
+                    said(status)
+                );
+                Err(Failure::host(message).into())
+            }
+        },
+    }
+}
+
+/// Exit status, as a shell gives it, after SIGKILL.
+const KILLED: i32 = 128 + libc::SIGKILL;
+
+fn prefix(node: &str, mut failure: Failure) -> Failure {
+    failure.message = format!("{node}: {}", failure.message);
+    failure
+}
+
+fn said(status: i32) -> String {
+    match status {
+        early::NETWORK => "it could not enter its network namespace".to_owned(),
+        early::CGROUP => "it could not make its cgroup namespace".to_owned(),
+        early::EXECUTE => "nslab's own binary could not be executed".to_owned(),
+        early::DESCRIPTOR => "it could not be given its descriptors".to_owned(),
+        status => format!("status {status}"),
+    }
+}
+
+fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
+    let step = &lab.plan.nodes[node];
+    let mut files = crate::engine::of(step)
+        .map(|engine| crate::engine::Engine::files(&engine, step))
+        .unwrap_or_default();
+    files.extend(step.files.iter().cloned());
+    let setup = Setup {
+        node: step.name.clone(),
+        scratch: lab.directory.path.join("root"),
+        base: lab.base()?,
+        shown: lab.shown.clone(),
+        files,
+        binds: step.binds.clone(),
+    };
+    memory_file(&setup)
+}
+
+/// A file in memory that holds a value as JSON, to be passed to a child.
+///
+/// # Errors
+/// Memory is short.
+pub fn memory_file(value: &impl serde::Serialize) -> Result<File, Failure> {
+    let what = || "pass on a setup";
+    let fd = memfd_create(c"nslab", MFdFlags::MFD_CLOEXEC).attempt(what)?;
+    let mut file = File::from(fd);
+    let bytes = serde_json::to_vec(value).map_err(|error| Failure::host(error.to_string()))?;
+    file.write_all(&bytes).attempt(what)?;
+    file.seek(SeekFrom::Start(0)).attempt(what)?;
+    Ok(file)
+}
+
+fn spawn(
+    lab: &Living,
+    node: usize,
+    control: &UnixStream,
+    setup: &File,
+    cgroup: Option<&OwnedFd>,
+) -> Result<Child, Failure> {
+    let step = &lab.plan.nodes[node];
+    let namespaces = lab.namespaces.borrow();
+    let network = namespaces.get(step.namespace).map(AsFd::as_fd);
+    let keep = [control.as_fd(), setup.as_fd()];
+    let words = [format!("nslab: {}", step.name), VERB.to_owned()];
+    let arguments: Vec<CString> = words
+        .into_iter()
+        .chain(spawn::slots(keep.len()))
+        .filter_map(|word| CString::new(word).ok())
+        .collect();
+    Ok(spawn::spawn(
+        &format!("create the namespaces of {}", step.name),
+        Some(&lab.slots),
+        &Spawn {
+            flags: CloneFlags::CLONE_NEWPID
+                | CloneFlags::CLONE_NEWNS
+                | CloneFlags::CLONE_NEWUTS
+                | CloneFlags::CLONE_NEWIPC,
+            program: c"/proc/self/exe",
+            arguments: &arguments,
+            environment: &[],
+            keep: &keep,
+            stdio: None,
+            network,
+            cgroup: cgroup.map(AsFd::as_fd),
+            parent_death: Some(libc::SIGKILL),
+            session: true,
+        },
+    )?)
+}
+
+/// Hears reports until the init is gone. Waiting callers then find their channels closed.
+async fn listen(handle: Rc<InitHandle>, up: oneshot::Sender<Result<OwnedFd, Failure>>) {
+    let mut up = Some(up);
+    let mut assembler = Assembler::default();
+    loop {
+        if !matches!(socket::receive(&handle.stream, &mut assembler).await, Ok(true)) {
+            break;
+        }
+        while let Ok(Some(frame)) = assembler.frame() {
+            let Ok(report) = serde_json::from_slice(&frame.bytes) else {
+                continue;
+            };
+            match report {
+                Report::Up => {
+                    if let (Some(up), Some(syslog)) = (up.take(), frame.fds.into_iter().next()) {
+                        let _ = up.send(Ok(syslog));
+                    }
+                }
+                Report::Failed(failure) => {
+                    if let Some(up) = up.take() {
+                        let _ = up.send(Err(failure));
+                    }
+                }
+                Report::Started { id } => handle.on_start(id),
+                Report::NotStarted { id, reason, status } => handle.on_end(
+                    id,
+                    End {
+                        status,
+                        reason: Some(reason),
+                    },
+                ),
+                Report::Ended { id, status } => handle.on_end(id, End { status, reason: None }),
+                Report::Quiet => {
+                    if let Some(quiet) = handle.quiet.borrow_mut().take() {
+                        let _ = quiet.send(());
+                    }
+                }
+            }
+        }
+    }
+    handle.gone.set(true);
+    handle.programs.borrow_mut().clear();
+    handle.quiet.borrow_mut().take();
+}
+
+impl InitHandle {
+    /// Starts a program whose output and errors go to the given descriptors.
+    ///
+    /// # Errors
+    /// The init is gone.
+    pub async fn start(&self, start: Start, output: OwnedFd, errors: OwnedFd) -> Result<Started, Failure> {
+        let id = self.next.get();
+        self.next.set(id + 1);
+        let (started, running) = oneshot::channel();
+        let (ended, end) = oneshot::channel();
+        self.programs.borrow_mut().insert(
+            id,
+            Program {
+                started: Some(started),
+                ended,
+            },
+        );
+        let Start {
+            argv,
+            env,
+            user,
+            workdir,
+        } = start;
+        self.order(
+            &Order::Start {
+                id,
+                argv,
+                env,
+                user,
+                workdir,
+            },
+            &[output, errors],
+        )
+        .await?;
+        Ok(Started { running, end })
+    }
+
+    /// Asks every process of the node to end; returns when none is left, or the init is gone.
+    pub async fn quiet(&self) {
+        let (sender, quiet) = oneshot::channel();
+        self.quiet.replace(Some(sender));
+        if self
+            .order(
+                &Order::SignalAll {
+                    signal: libc::SIGTERM,
+                },
+                &[],
+            )
+            .await
+            .is_ok()
+        {
+            let _ = quiet.await;
+        }
+    }
+
+    /// Whether the init has ended.
+    pub fn is_gone(&self) -> bool {
+        self.gone.get()
+    }
+
+    /// Kills the init, and with it all processes of the node.
+    pub fn kill(&self) {
+        // One that has ended already needs no killing; nothing else can go wrong between parent and child.
+        let _ = process::signal(&self.pidfd, libc::SIGKILL);
+    }
+
+    async fn order(&self, order: &Order, fds: &[OwnedFd]) -> Result<(), Failure> {
+        let _turn = self.sending.lock().await;
+        let bytes = serde_json::to_vec(order).map_err(|error| Failure::host(error.to_string()))?;
+        socket::send(&self.stream, &bytes, fds).await
+    }
+
+    fn on_start(&self, id: u64) {
+        let started = self
+            .programs
+            .borrow_mut()
+            .get_mut(&id)
+            .and_then(|program| program.started.take());
+        if let Some(started) = started {
+            let _ = started.send(());
+        }
+    }
+
+    fn on_end(&self, id: u64, end: End) {
+        if let Some(program) = self.programs.borrow_mut().remove(&id) {
+            let _ = program.ended.send(end);
+        }
+    }
+}

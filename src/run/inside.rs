@@ -1,0 +1,417 @@
+//! The inside of a node as engines and stages use it: commands, services, probes, logs.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::task::JoinSet;
+
+use super::events::What;
+use super::init::{End, InitHandle, Start};
+use super::logs::{self, LogWriter};
+use super::protocol::{ServiceState, ServiceStatus};
+use super::state::Living;
+use crate::engine::{self, Finished};
+use crate::failure::Failure;
+use crate::kernel::error::{Attempt, Error};
+use crate::lab::model::{Probe, Process, Restart};
+
+/// How much of a command's output is kept for messages.
+const KEPT: usize = 16 * 1024;
+/// Longest line of a log; longer ones are cut into pieces.
+const LINE: usize = 8 * 1024;
+/// Pause before a process is started again: doubled each time it ends soon, up to the longest.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A process that ran this long starts again without a pause.
+const STEADY: Duration = Duration::from_secs(10);
+/// Between two looks at a condition the kernel has no event for.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A node whose init runs.
+pub struct Inside {
+    /// The lab.
+    pub lab: Rc<Living>,
+    /// The node.
+    pub node: usize,
+    /// Its init.
+    pub init: Rc<InitHandle>,
+    /// Its long-running processes; they are let go when this is dropped.
+    services: RefCell<JoinSet<()>>,
+}
+
+impl Inside {
+    /// The inside of a node.
+    pub fn new(lab: Rc<Living>, node: usize, init: Rc<InitHandle>) -> Inside {
+        lab.nodes[node].services.borrow_mut().clear();
+        Inside {
+            lab,
+            node,
+            init,
+            services: RefCell::default(),
+        }
+    }
+
+    fn log(&self) -> Rc<RefCell<LogWriter>> {
+        Rc::clone(&self.lab.nodes[self.node].log)
+    }
+
+    fn env(&self) -> BTreeMap<String, String> {
+        engine::environment(&self.lab.plan.nodes[self.node])
+    }
+
+    /// Writes what programs log through the node's /dev/log.
+    ///
+    /// # Errors
+    /// The socket cannot be watched.
+    pub fn watch_syslog(&self, socket: OwnedFd) -> Result<(), Failure> {
+        let socket = UnixDatagram::from(socket);
+        socket.set_nonblocking(true).attempt(|| "watch /dev/log")?;
+        let socket = tokio::net::UnixDatagram::from_std(socket).attempt(|| "watch /dev/log")?;
+        let log = self.log();
+        self.services.borrow_mut().spawn_local(async move {
+            let mut buffer = vec![0u8; LINE];
+            while let Ok(size) = socket.recv(&mut buffer).await {
+                let (process, text) = logs::parse_syslog(&buffer[..size]);
+                // A full disk loses log lines; the lab goes on.
+                let _ = log.borrow_mut().line(&process, &text);
+            }
+        });
+        Ok(())
+    }
+
+    /// A pipe for what a command prints.
+    fn pipe(&self, name: &str) -> Result<(OwnedFd, pipe::Receiver), Failure> {
+        let (reader, writer) = io::pipe().attempt(|| format!("make a pipe for {name}"))?;
+        let reader = pipe::Receiver::from_owned_fd(reader.into()).attempt(|| "watch a pipe")?;
+        Ok((writer.into(), reader))
+    }
+
+    /// Notes that a process is ready.
+    pub fn set_ready(&self, index: usize) {
+        if let Some(status) = self.lab.nodes[self.node].services.borrow_mut().get_mut(index) {
+            status.state = ServiceState::Ready;
+        }
+    }
+
+    /// Waits until a condition of the node holds.
+    pub async fn until(&self, probe: &Probe) {
+        loop {
+            let holds = match probe {
+                Probe::Tcp(port) => listens(self.init.pid, *port),
+                Probe::File(path) => exists(self.init.pid, path),
+                Probe::Exec(command) => {
+                    let finished = engine::Inside::command(self, "ready", &command.argv()).await;
+                    finished.is_ok_and(|finished| finished.status == 0)
+                }
+            };
+            if holds {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+impl engine::Inside for Inside {
+    async fn command(&self, name: &str, argv: &[String]) -> Result<Finished, Failure> {
+        let (writer, reader) = self.pipe(name)?;
+        let kept: Rc<RefCell<Vec<u8>>> = Rc::default();
+        let errors = writer.try_clone().attempt(|| "share a pipe")?;
+        let start = Start {
+            argv: argv.to_vec(),
+            env: self.env(),
+            user: None,
+            workdir: None,
+        };
+        let started = self.init.start(start, writer, errors).await?;
+        // A daemon the command leaves behind may go on writing: the reader lives as long as the node.
+        let pump = Pump {
+            name: name.to_owned(),
+            log: self.log(),
+            kept: Rc::clone(&kept),
+        };
+        let (drained, all_read) = tokio::sync::oneshot::channel();
+        let (ended, has_ended) = tokio::sync::oneshot::channel();
+        self.services
+            .borrow_mut()
+            .spawn_local(pump.run(reader, has_ended, drained));
+        let end = started.end.await.map_err(|_| gone(self))?;
+        let _ = ended.send(());
+        let _ = all_read.await;
+        if let Some(reason) = end.reason {
+            return Ok(Finished {
+                status: end.status,
+                output: reason,
+            });
+        }
+        let output = String::from_utf8_lossy(&kept.borrow()).trim_end().to_owned();
+        Ok(Finished {
+            status: end.status,
+            output,
+        })
+    }
+
+    fn service(&self, process: Process) {
+        let index = {
+            let mut services = self.lab.nodes[self.node].services.borrow_mut();
+            services.push(ServiceStatus {
+                name: process.name.clone(),
+                state: ServiceState::Starting,
+                restarts: 0,
+            });
+            services.len() - 1
+        };
+        let service = Service {
+            lab: Rc::clone(&self.lab),
+            node: self.node,
+            init: Rc::clone(&self.init),
+            env: self.env(),
+            process,
+            index,
+        };
+        self.services.borrow_mut().spawn_local(service.live());
+    }
+
+    fn node(&self) -> &str {
+        &self.lab.plan.nodes[self.node].name
+    }
+}
+
+fn gone(inside: &Inside) -> Failure {
+    Failure::not_ready(format!("the init of {} ended", engine::Inside::node(inside)))
+}
+
+/// Reads a pipe to the log, keeping the end of it.
+struct Pump {
+    name: String,
+    log: Rc<RefCell<LogWriter>>,
+    kept: Rc<RefCell<Vec<u8>>>,
+}
+
+impl Pump {
+    /// Reads until nobody can write any more. Tells `drained` when the command has ended and all it wrote
+    /// until then was read.
+    async fn run(
+        self,
+        mut reader: pipe::Receiver,
+        has_ended: tokio::sync::oneshot::Receiver<()>,
+        drained: tokio::sync::oneshot::Sender<()>,
+    ) {
+        let mut buffer = vec![0u8; LINE];
+        let mut line = Vec::new();
+        let mut waiting = Some((has_ended, drained));
+        loop {
+            let size = match &mut waiting {
+                None => reader.read(&mut buffer).await,
+                Some((has_ended, _)) => tokio::select! {
+                    biased;
+                    size = reader.read(&mut buffer) => size,
+                    _ = has_ended => {
+                        // What the pipe still holds was written before the end.
+                        while let Ok(size @ 1..) = reader.try_read(&mut buffer) {
+                            self.take(&buffer[..size], &mut line);
+                        }
+                        if let Some((_, drained)) = waiting.take() {
+                            let _ = drained.send(());
+                        }
+                        continue;
+                    }
+                },
+            };
+            match size {
+                Ok(size) if size > 0 => self.take(&buffer[..size], &mut line),
+                _ => break,
+            }
+        }
+        if !line.is_empty() {
+            self.write(&line);
+        }
+        if let Some((_, drained)) = waiting.take() {
+            let _ = drained.send(());
+        }
+    }
+
+    fn take(&self, bytes: &[u8], line: &mut Vec<u8>) {
+        let mut kept = self.kept.borrow_mut();
+        kept.extend_from_slice(bytes);
+        let surplus = kept.len().saturating_sub(KEPT);
+        kept.drain(..surplus);
+        for &byte in bytes {
+            if byte == b'\n' || line.len() >= LINE {
+                self.write(line);
+                line.clear();
+            }
+            if byte != b'\n' {
+                line.push(byte);
+            }
+        }
+    }
+
+    fn write(&self, line: &[u8]) {
+        let text = String::from_utf8_lossy(line);
+        // A full disk loses log lines; the lab goes on.
+        let _ = self
+            .log
+            .borrow_mut()
+            .line(&self.name, text.trim_end_matches('\r'));
+    }
+}
+
+/// A long-running process, started again as its policy says.
+struct Service {
+    lab: Rc<Living>,
+    node: usize,
+    init: Rc<InitHandle>,
+    env: BTreeMap<String, String>,
+    process: Process,
+    index: usize,
+}
+
+impl Service {
+    async fn live(self) {
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            let began = Instant::now();
+            let Some(end) = self.run_once().await else { return };
+            let wanted = match self.process.restart {
+                Restart::No => false,
+                Restart::OnFailure => end.status != 0,
+                Restart::Always => true,
+            };
+            let restarting = wanted && !*self.lab.stopping.borrow();
+            let over = end
+                .reason
+                .clone()
+                .map_or(ServiceState::Ended(end.status), ServiceState::NotStarted);
+            // A process that is started again is not over for those who wait for it.
+            let seen = if restarting && end.reason.is_none() {
+                ServiceState::Starting
+            } else {
+                over
+            };
+            self.set(|status| status.state = seen);
+            if let Some(reason) = &end.reason {
+                let message = format!("{} could not be started: {reason}", self.process.name);
+                self.lab.tell(What::Trouble {
+                    node: self.name(),
+                    message,
+                });
+            }
+            self.lab.tell(What::ProcessEnded {
+                node: self.name(),
+                process: self.process.name.clone(),
+                status: end.status,
+                restarting,
+            });
+            if !restarting {
+                return;
+            }
+            pause = if began.elapsed() >= STEADY {
+                SHORTEST_PAUSE
+            } else {
+                pause
+            };
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            self.set(|status| status.restarts += 1);
+        }
+    }
+
+    /// Runs the process once; `None` when the node itself is gone.
+    async fn run_once(&self) -> Option<End> {
+        let (reader, output, errors) = match self.pipes() {
+            Ok(pipes) => pipes,
+            Err(error) => {
+                return Some(End {
+                    status: 126,
+                    reason: Some(error.to_string()),
+                });
+            }
+        };
+        let mut env = self.env.clone();
+        env.extend(self.process.env.clone());
+        let start = Start {
+            argv: self.process.command.argv(),
+            env,
+            user: self.process.user.clone(),
+            workdir: self.process.workdir.clone(),
+        };
+        let started = self.init.start(start, output, errors).await.ok()?;
+        if started.running.await.is_ok() {
+            self.set(|status| status.state = ServiceState::Running);
+            self.lab.tell(What::ProcessStarted {
+                node: self.name(),
+                process: self.process.name.clone(),
+            });
+        }
+        let pump = Pump {
+            name: self.process.name.clone(),
+            log: Rc::clone(&self.lab.nodes[self.node].log),
+            kept: Rc::default(),
+        };
+        let (drained, _) = tokio::sync::oneshot::channel();
+        let (_ended, has_ended) = tokio::sync::oneshot::channel();
+        let reading = tokio::task::spawn_local(pump.run(reader, has_ended, drained));
+        let end = started.end.await.ok();
+        drop(reading);
+        end
+    }
+
+    /// Where the process writes to, twice, and where that is read.
+    fn pipes(&self) -> Result<(pipe::Receiver, OwnedFd, OwnedFd), Error> {
+        let what = || "make a pipe for its output";
+        let (reader, writer) = io::pipe().attempt(what)?;
+        let errors = writer.try_clone().attempt(what)?;
+        let reader = pipe::Receiver::from_owned_fd(reader.into()).attempt(what)?;
+        Ok((reader, writer.into(), errors.into()))
+    }
+
+    fn set(&self, change: impl FnOnce(&mut ServiceStatus)) {
+        if let Some(status) = self.lab.nodes[self.node]
+            .services
+            .borrow_mut()
+            .get_mut(self.index)
+        {
+            change(status);
+        }
+        self.lab.nodes[self.node].service_changed.notify_one();
+    }
+
+    fn name(&self) -> String {
+        self.lab.plan.nodes[self.node].name.clone()
+    }
+}
+
+/// Whether something listens on a TCP port in the network namespace of a process: the kernel's own list,
+/// where state 0A is LISTEN (proc_pid_net(5)).
+fn listens(pid: i32, port: u16) -> bool {
+    let port = format!(":{port:04X}");
+    ["tcp", "tcp6"].iter().any(|table| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+        text.lines().skip(1).any(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            let local = fields.next().is_some_and(|local| local.ends_with(&port));
+            local && fields.nth(1) == Some("0A")
+        })
+    })
+}
+
+/// Whether a path exists in the root of a process. Asked by the inode alone: the name is the lab file's.
+fn exists(pid: i32, path: &str) -> bool {
+    let Ok(root) = std::fs::File::open(format!("/proc/{pid}/root")) else {
+        return false;
+    };
+    let how = rustix::fs::ResolveFlags::IN_ROOT;
+    let relative = path.trim_start_matches('/');
+    let relative = if relative.is_empty() { "." } else { relative };
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+    rustix::fs::openat2(&root, Path::new(relative), flags, rustix::fs::Mode::empty(), how).is_ok()
+}

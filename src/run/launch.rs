@@ -1,0 +1,330 @@
+//! Starts a lab's supervisor, and stands by it: from the terminal for the lab's whole life, or (detached)
+//! until it is ready, leaving a watcher that only sweeps when the supervisor dies.
+
+use std::ffi::CString;
+use std::fs::{self, OpenOptions};
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::CloneFlags;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+
+use super::directory::{Birth, RunDirectory, State};
+use super::events::{Event, What};
+use super::init::memory_file;
+use super::protocol::Reply;
+use super::supervisor::{self, Setup};
+use crate::failure::Failure;
+use crate::kernel::error::Attempt;
+use crate::kernel::message::{Assembler, Received};
+use crate::kernel::process::{self, Child};
+use crate::kernel::spawn::{self, Spawn, early};
+use crate::lab::plan::Plan;
+
+/// A lab to be started.
+pub struct Launch {
+    /// What to make.
+    pub plan: Plan,
+    /// Where it says that it lives.
+    pub run_directory: RunDirectory,
+    /// The lab file.
+    pub file: PathBuf,
+    /// Whether it lives on without this process.
+    pub detached: bool,
+    /// How long it may take to be ready.
+    pub timeout: Duration,
+}
+
+/// A launched lab, seen from outside.
+pub struct Launched {
+    run_directory: RunDirectory,
+    lab: String,
+    child: Child,
+    events: UnixStream,
+    assembler: Assembler,
+    signals: UnixStream,
+    stops: u32,
+    failure: Option<Failure>,
+}
+
+/// What happened last.
+pub enum Happening {
+    /// An event of the lab.
+    Event(Event),
+    /// The lab is over; whether it was asked to end.
+    Over(Result<(), Failure>),
+}
+
+/// Starts the supervisor. The calling process must have a single thread.
+///
+/// # Errors
+/// The lab is running already, the run directory cannot be written, or the kernel refuses the namespaces.
+pub fn launch(launch: Launch) -> Result<Launched, Failure> {
+    let run_directory = launch.run_directory.clone();
+    let signals = watch_signals()?;
+    let birth = run_directory.give_birth(&launch.plan.lab)?;
+    match start(launch, &birth) {
+        Ok((lab, child, events)) => Ok(Launched {
+            run_directory,
+            lab,
+            child,
+            events,
+            assembler: Assembler::default(),
+            signals,
+            stops: 0,
+            failure: None,
+        }),
+        Err(failure) => {
+            // Let go of the lock first, or the sweep would take the lab for a living one; and of what else is
+            // open, as being short of descriptors may be what failed.
+            drop((birth, signals));
+            let _ = run_directory.sweep();
+            Err(failure)
+        }
+    }
+}
+
+/// A socket that becomes readable with each SIGINT, SIGTERM or SIGHUP.
+fn watch_signals() -> Result<UnixStream, Failure> {
+    let (reader, writer) = UnixStream::pair().attempt(|| "make a socket pair")?;
+    reader.set_nonblocking(true).attempt(|| "set up a socket")?;
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+        let writer = writer.try_clone().attempt(|| "watch for signals")?;
+        signal_hook::low_level::pipe::register(signal, writer).attempt(|| "watch for signals")?;
+    }
+    Ok(reader)
+}
+
+fn start(launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream), Failure> {
+    let directory = &birth.directory;
+    for path in [
+        directory.logs(),
+        directory.path.join("root"),
+        directory.path.join("base"),
+    ] {
+        fs::create_dir(&path).attempt(|| format!("make {}", path.display()))?;
+    }
+    let log_path = directory.path.join("supervisor.log");
+    let log = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(&log_path);
+    let log = log.attempt(|| format!("write {}", log_path.display()))?;
+    let state = state(&launch);
+    let setup = Setup {
+        plan: launch.plan,
+        directory: directory.path.clone(),
+        detached: launch.detached,
+        timeout: launch.timeout.as_secs_f64(),
+    };
+    // Written once before the supervisor lives, so that a full disk is found out in time.
+    directory.write_state(&state)?;
+    let setup = memory_file(&setup)?;
+    let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
+    let child = spawn(&birth.lock.as_fd(), &theirs.as_fd(), &setup.as_fd(), &log.as_fd())?;
+    directory.write_state(&State {
+        supervisor: child.pid,
+        ..state.clone()
+    })?;
+    Ok((state.lab, child, ours))
+}
+
+fn state(launch: &Launch) -> State {
+    State {
+        lab: launch.plan.lab.clone(),
+        file: launch.file.clone(),
+        started: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |time| time.as_secs()),
+        supervisor: 0,
+        detached: launch.detached,
+        named: Vec::new(),
+        nodes: launch.plan.nodes.iter().map(|node| node.name.clone()).collect(),
+    }
+}
+
+fn spawn(
+    lock: &impl AsFd,
+    launcher: &impl AsFd,
+    setup: &impl AsFd,
+    log: &impl AsFd,
+) -> Result<Child, Failure> {
+    let keep = [lock.as_fd(), launcher.as_fd(), setup.as_fd()];
+    let words = ["nslab: supervisor".to_owned(), supervisor::VERB.to_owned()];
+    let arguments: Vec<CString> = words
+        .into_iter()
+        .chain(spawn::slots(keep.len()))
+        .filter_map(|word| CString::new(word).ok())
+        .collect();
+    let null = process::null()?;
+    let log = log.as_fd().as_raw_fd();
+    Ok(spawn::spawn(
+        "create the lab's PID and mount namespaces",
+        None,
+        &Spawn {
+            flags: CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS,
+            program: c"/proc/self/exe",
+            arguments: &arguments,
+            environment: &[],
+            keep: &keep,
+            stdio: Some([null.as_raw_fd(), log, log]),
+            network: None,
+            cgroup: None,
+            parent_death: Some(libc::SIGKILL),
+            session: true,
+        },
+    )?)
+}
+
+impl Launched {
+    /// Waits for what happens next. A first signal to this process asks the lab to end, a second kills it.
+    ///
+    /// # Errors
+    /// The kernel refuses to wait.
+    pub fn happening(&mut self) -> Result<Happening, Failure> {
+        loop {
+            if let Some(frame) = self.assembler.frame()? {
+                if let Ok(Reply::Event(event)) = serde_json::from_slice(&frame.bytes) {
+                    if let What::Failed { failure } = &event.what {
+                        self.failure = Some(failure.clone());
+                    }
+                    return Ok(Happening::Event(event));
+                }
+                continue;
+            }
+            let [events, signals, end] = self.wait()?;
+            if events && self.assembler.read(&self.events)? == Received::Some {
+                continue;
+            }
+            if signals {
+                self.obey_signals()?;
+            } else if end {
+                return Ok(Happening::Over(self.bury()));
+            }
+        }
+    }
+
+    /// Which of events, signals and the supervisor's end are there.
+    fn wait(&self) -> Result<[bool; 3], Failure> {
+        let mut fds = [
+            PollFd::new(self.events.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.child.pidfd.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(crate::kernel::Error::new("wait for the lab", errno).into()),
+        }
+        let end = fds[2].any().unwrap_or(true);
+        // At the end of the stream its descriptor stays readable; then only the supervisor's end counts.
+        let data = fds[0]
+            .revents()
+            .is_some_and(|events| events.contains(PollFlags::POLLIN));
+        Ok([data, fds[1].any().unwrap_or(false), end])
+    }
+
+    fn obey_signals(&mut self) -> Result<(), Failure> {
+        let mut bytes = [0u8; 64];
+        while let Ok(1..) = (&self.signals).read(&mut bytes) {}
+        self.stops += 1;
+        let signal = if self.stops == 1 {
+            libc::SIGTERM
+        } else {
+            libc::SIGKILL
+        };
+        Ok(process::signal(&self.child.pidfd, signal)?)
+    }
+
+    /// Reaps the supervisor and sweeps after it.
+    fn bury(&mut self) -> Result<(), Failure> {
+        let status = reap(&self.child.pidfd);
+        let log = self.run_directory.lab(&self.lab).path.join("supervisor.log");
+        let said = fs::read_to_string(log).unwrap_or_default();
+        let swept = self.run_directory.sweep()?;
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        if let Some(failure) = swept.failures.into_iter().next() {
+            return Err(failure);
+        }
+        match status {
+            Some(0) => Ok(()),
+            Some(early::DESCRIPTOR) => {
+                Err(crate::kernel::Error::new("pass descriptors on to the supervisor", Errno::EMFILE).into())
+            }
+            _ if self.stops > 1 => Ok(()),
+            _ => Err(died(&self.lab, said.trim())),
+        }
+    }
+
+    /// Leaves the lab alone, with a watcher that sweeps the moment the supervisor dies.
+    ///
+    /// # Errors
+    /// The watcher cannot be forked; the lab lives all the same, and the next command sweeps.
+    pub fn detach(self) -> Result<(), Failure> {
+        let Launched {
+            run_directory, child, ..
+        } = self;
+        let (mut let_go, holding) = std::io::pipe().attempt(|| "make a pipe")?;
+        process::fork("start the lab's watcher", move || {
+            let _ = nix::unistd::setsid();
+            let _ = nix::unistd::chdir("/");
+            if let Ok(null) = process::null() {
+                let _ = process::replace_stdio(&null, &null);
+            }
+            // The other end of the pipe is closed with all that our caller had left open.
+            process::keep_only(&child.pidfd);
+            wait_for_end(&child.pidfd);
+            let _ = run_directory.sweep();
+            0
+        })?;
+        drop(holding);
+        let _ = let_go.read(&mut [0]);
+        Ok(())
+    }
+
+    /// The directory labs say in that they live.
+    pub fn run_directory(&self) -> &RunDirectory {
+        &self.run_directory
+    }
+}
+
+/// Why a supervisor ended that sent no failure: its last words, if it found some, were the failure itself.
+fn died(lab: &str, said: &str) -> Failure {
+    if let Some(failure) = said
+        .lines()
+        .last()
+        .and_then(|line| serde_json::from_str(line).ok())
+    {
+        return failure;
+    }
+    let failure = Failure::not_ready(format!(
+        "the supervisor of lab {lab} was killed; nothing of the lab is left"
+    ));
+    if said.is_empty() {
+        failure
+    } else {
+        failure.detail(said.to_owned())
+    }
+}
+
+/// Exit status of an ended child; none when it was killed.
+fn reap(pidfd: &OwnedFd) -> Option<i32> {
+    match waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED) {
+        Ok(nix::sys::wait::WaitStatus::Exited(_, status)) => Some(status),
+        _ => None,
+    }
+}
+
+/// Waits until a process (not necessarily a child) has ended.
+pub fn wait_for_end(pidfd: &OwnedFd) {
+    let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    while matches!(poll(&mut fds, PollTimeout::NONE), Err(Errno::EINTR)) {}
+}

@@ -1,0 +1,45 @@
+//! A lab that is alive: its supervisor, its nodes' inits, and the commands that speak with them.
+
+pub mod client;
+pub mod copy;
+pub mod directory;
+pub mod doctor;
+pub mod enter;
+pub mod events;
+pub mod launch;
+mod leave;
+pub mod logs;
+pub mod named;
+pub mod network;
+pub mod node;
+pub mod preflight;
+pub mod protocol;
+pub mod root;
+pub mod supervisor;
+
+mod control;
+mod init;
+mod inside;
+mod reaper;
+mod socket;
+mod stages;
+mod state;
+mod status;
+
+/// Runs the supervisor's or a node init's own verb, if that is what the command line says: nslab executes
+/// itself under these, and they are not for hands.
+pub fn hidden_verb(words: &[String]) -> Option<i32> {
+    let hidden = words
+        .get(1)
+        .is_some_and(|word| word == supervisor::VERB || word == init::VERB);
+    if hidden {
+        // Executed through /proc/self/exe it would be called "exe".
+        let _ = nix::sys::prctl::set_name(c"nslab");
+    }
+    let numbers: Vec<i32> = words.iter().skip(2).map_while(|word| word.parse().ok()).collect();
+    match (words.get(1).map(String::as_str), numbers.as_slice()) {
+        (Some(supervisor::VERB), &[lock, launcher, setup]) => Some(supervisor::main(lock, launcher, setup)),
+        (Some(init::VERB), &[control, setup]) => Some(node::main(control, setup)),
+        _ => None,
+    }
+}

@@ -1,0 +1,316 @@
+//! Applies the network part of a plan: namespaces, links, then what is inside each namespace.
+
+use std::os::fd::AsFd;
+use std::thread;
+
+use netlink_packet_route::link::MacVlanMode;
+use nix::errno::Errno;
+use tokio::task::yield_now;
+
+use super::events::What;
+use super::leave::leave_host;
+use crate::failure::Failure;
+use crate::kernel::error::Attempt;
+use crate::kernel::link::{self, Device};
+use crate::kernel::namespace::{self, Made, Namespace, Wanted};
+use crate::kernel::netlink::{Netlink, Request};
+use crate::kernel::route::{Hop, Target};
+use crate::kernel::sysctl::Sysctls;
+use crate::kernel::{Error, address, offload, route};
+use crate::lab::model::{MacvlanMode, Underlay};
+use crate::lab::plan::{self, LinkStep, NamespaceStep, Plan, PortStep, RouteStep, RouteStepAction};
+
+/// How much is done between two looks at signals and requests: some tens of milliseconds' worth.
+const CHUNK: usize = 100;
+
+/// Makes the plan's network. Yields between chunks, so that signals are obeyed while a large lab comes up.
+///
+/// # Errors
+/// What the kernel refused; nothing is taken back, as all of it goes with the namespaces when they are dropped.
+pub async fn stand_up(plan: &Plan, tell: &dyn Fn(What)) -> Result<Vec<Namespace>, Failure> {
+    let progress = |part: &str, done: usize, total: usize| {
+        tell(What::Network {
+            part: part.to_owned(),
+            done,
+            total,
+        });
+    };
+    let mut made: Vec<Made> = Vec::with_capacity(plan.namespaces.len());
+    for steps in plan.namespaces.chunks(2 * CHUNK) {
+        let wanted: Vec<Wanted<'_>> = steps
+            .iter()
+            .map(|step| Wanted {
+                name: &step.node,
+                sysctls: &step.sysctls,
+            })
+            .collect();
+        made.extend(namespace::create(&wanted)?);
+        progress("namespaces", made.len(), plan.namespaces.len());
+        yield_now().await;
+    }
+    let joined = join(plan, &mut made, &progress).await;
+    // The sockets go here: each would keep its namespace alive.
+    let namespaces: Vec<Namespace> = made.into_iter().map(|made| made.namespace).collect();
+    if let Err(failure) = joined {
+        // Whoever mends the lab file and tries again must not find its own names taken.
+        let _ = leave_host(plan, &namespaces);
+        return Err(failure);
+    }
+    Ok(namespaces)
+}
+
+/// Makes the links, and sets up what is inside each namespace.
+async fn join(plan: &Plan, made: &mut [Made], progress: &impl Fn(&str, usize, usize)) -> Result<(), Failure> {
+    let mut host = Netlink::open()?;
+    for (number, steps) in plan.links.chunks(CHUNK).enumerate() {
+        make_links(&mut host, made, steps)?;
+        progress("links", (number * CHUNK) + steps.len(), plan.links.len());
+        yield_now().await;
+    }
+    let mut done = 0;
+    for (steps, made) in plan.namespaces.chunks(2 * CHUNK).zip(made.chunks_mut(2 * CHUNK)) {
+        configure_all(steps, made)?;
+        done += steps.len();
+        progress("addresses", done, plan.namespaces.len());
+        yield_now().await;
+    }
+    Ok(())
+}
+
+fn make_links(host: &mut Netlink, made: &mut [Made], steps: &[LinkStep]) -> Result<(), Failure> {
+    let mut requests = Vec::with_capacity(steps.len());
+    let mut host_ends = Vec::new();
+    for step in steps {
+        let what = format!("make link {}", step.label);
+        match &step.device {
+            plan::Device::Veth(a, b) => {
+                let (mut a_device, mut b_device) = (named(a, step.mtu), named(b, step.mtu));
+                a_device.namespace = Some(made[a.namespace].namespace.as_fd());
+                b_device.namespace = Some(made[b.namespace].namespace.as_fd());
+                requests.push(link::veth(&what, &a_device, &b_device));
+            }
+            plan::Device::Host { port, host_interface } => {
+                let mut node = named(port, step.mtu);
+                node.namespace = Some(made[port.namespace].namespace.as_fd());
+                let end = Device {
+                    name: host_interface,
+                    index: 0,
+                    mac: None,
+                    mtu: step.mtu,
+                    namespace: None,
+                };
+                // The node's end first: the kernel heeds the second end's index only when the first has one.
+                requests.push(link::veth(&what, &node, &end));
+                host_ends.push(host_interface.as_str());
+            }
+            plan::Device::Macvlan {
+                port,
+                host_interface,
+                mode,
+            } => {
+                let parent = index_of(host, host_interface)?;
+                let mut node = named(port, step.mtu);
+                node.namespace = Some(made[port.namespace].namespace.as_fd());
+                requests.push(link::macvlan(&what, &node, parent, macvlan_mode(*mode)));
+            }
+            plan::Device::Vxlan {
+                port,
+                vni,
+                remote,
+                local,
+                udp_port,
+                underlay,
+            } => {
+                let mut node = named(port, step.mtu);
+                match underlay {
+                    Underlay::Host => {
+                        node.namespace = Some(made[port.namespace].namespace.as_fd());
+                        requests.push(link::vxlan(&what, &node, *vni, *remote, *local, *udp_port));
+                    }
+                    Underlay::Node => {
+                        let request = link::vxlan(&what, &node, *vni, *remote, *local, *udp_port);
+                        let socket = &mut made[port.namespace].netlink;
+                        socket.send_one(request).map_err(|error| refused(vec![error]))?;
+                    }
+                }
+            }
+            plan::Device::Dummy(port) => {
+                let mut node = named(port, step.mtu);
+                node.namespace = Some(made[port.namespace].namespace.as_fd());
+                requests.push(link::dummy(&what, &node));
+            }
+        }
+    }
+    host.send(requests).map_err(refused)?;
+    for name in host_ends {
+        let index = index_of(host, name)?;
+        host.send_one(link::up(&format!("raise {name} on the host"), index))
+            .map_err(|error| refused(vec![error]))?;
+    }
+    Ok(())
+}
+
+fn named(port: &PortStep, mtu: Option<u32>) -> Device<'_> {
+    Device {
+        name: &port.name,
+        index: port.index,
+        mac: Some(port.mac.0),
+        mtu,
+        namespace: None,
+    }
+}
+
+fn index_of(host: &mut Netlink, name: &str) -> Result<u32, Failure> {
+    let interfaces = link::list(host)?;
+    let found = interfaces.iter().find(|interface| interface.name == name);
+    found.map(|interface| interface.index).ok_or_else(|| {
+        let names: Vec<&str> = interfaces
+            .iter()
+            .map(|interface| interface.name.as_str())
+            .collect();
+        Failure::host(format!("the host has no interface {name}"))
+            .help(format!("it has {}", names.join(", ")))
+    })
+}
+
+fn macvlan_mode(mode: MacvlanMode) -> MacVlanMode {
+    match mode {
+        MacvlanMode::Bridge => MacVlanMode::Bridge,
+        MacvlanMode::Private => MacVlanMode::Private,
+        MacvlanMode::Vepa => MacVlanMode::Vepa,
+        MacvlanMode::Passthru => MacVlanMode::Passthrough,
+    }
+}
+
+/// On two threads, which end before this returns: the kernel does part of the work side by side.
+fn configure_all(steps: &[NamespaceStep], made: &mut [Made]) -> Result<(), Failure> {
+    const WORTH_A_THREAD: usize = 16;
+    let one_by_one = |steps: &[NamespaceStep], made: &mut [Made]| -> Result<(), Failure> {
+        steps
+            .iter()
+            .zip(made)
+            .try_for_each(|(step, made)| configure(step, made))
+    };
+    if steps.len() < WORTH_A_THREAD {
+        return one_by_one(steps, made);
+    }
+    let (left, right) = steps.split_at(steps.len() / 2);
+    let (left_made, right_made) = made.split_at_mut(left.len());
+    thread::scope(|scope| {
+        let other = thread::Builder::new()
+            .spawn_scoped(scope, || one_by_one(right, right_made))
+            .attempt(|| "start a thread")?;
+        let here = one_by_one(left, left_made);
+        let there = other
+            .join()
+            .unwrap_or_else(|_| Err(Failure::host("a thread of nslab's panicked")));
+        here.and(there)
+    })
+}
+
+/// One batch a namespace: bridge and ports, interfaces up, addresses, routes.
+fn configure(step: &NamespaceStep, made: &mut Made) -> Result<(), Failure> {
+    let node = &step.node;
+    let mut requests = Vec::with_capacity(step.up.len() + step.addresses.len() + step.routes.len() + 2);
+    if let Some(bridge) = &step.bridge {
+        let device = Device {
+            name: &bridge.name,
+            index: bridge.index,
+            mac: Some(bridge.mac.0),
+            mtu: None,
+            namespace: None,
+        };
+        requests.push(link::bridge(
+            &format!("make bridge {} in {node}", bridge.name),
+            &device,
+        ));
+        for &port in &bridge.ports {
+            requests.push(link::enslave(
+                &format!("make port {port} of {node} a bridge port"),
+                port,
+                bridge.index,
+            ));
+        }
+    }
+    for &index in &step.up {
+        requests.push(link::up(&format!("raise interface {index} of {node}"), index));
+    }
+    for (index, net) in &step.addresses {
+        requests.push(address::add(
+            &format!("put address {net} on {node}"),
+            *index,
+            *net,
+        ));
+    }
+    for step in &step.routes {
+        requests.push(add_route(node, step));
+    }
+    made.netlink.send(requests).map_err(refused)?;
+    if step.no_offload.is_empty() && step.late_sysctls.is_empty() {
+        return Ok(());
+    }
+    made.namespace.run(|| {
+        let sysctls = Sysctls::usual()?;
+        step.no_offload
+            .iter()
+            .try_for_each(|name| offload::disable_transmit_checksum(name))?;
+        step.late_sysctls
+            .iter()
+            .try_for_each(|(path, value)| sysctls.write(path, value))
+    })?;
+    Ok(())
+}
+
+fn add_route(node: &str, step: &RouteStep) -> Request {
+    let target = match &step.action {
+        RouteStepAction::Blackhole => Target::Blackhole,
+        RouteStepAction::Unreachable => Target::Unreachable,
+        RouteStepAction::Prohibit => Target::Prohibit,
+        RouteStepAction::Forward(hops) => Target::Hops(
+            hops.iter()
+                .map(|hop| Hop {
+                    via: hop.via,
+                    dev: hop.dev,
+                    weight: hop.weight,
+                })
+                .collect(),
+        ),
+    };
+    route::add(
+        &format!("add route {} to {node}", step.to),
+        step.to,
+        &target,
+        step.metric,
+        step.table,
+    )
+}
+
+/// The first refusal as the message, the others as detail.
+fn refused(errors: Vec<Error>) -> Failure {
+    let mut errors = errors.into_iter();
+    let Some(first) = errors.next() else {
+        return Failure::host("the kernel refused");
+    };
+    let unknown_device = first.errno == Errno::EOPNOTSUPP && first.what.starts_with("make");
+    let exists = first.errno == Errno::EEXIST && first.what.starts_with("make link");
+    let tunnel = exists && first.said.as_ref().is_some_and(|said| said.contains("VNI"));
+    let mut failure = Failure::from(first);
+    if unknown_device {
+        failure = failure.help(
+            "this kernel lacks the device type: load its module, or use another kind of link \
+             (`nslab doctor` lists what there is; a node's loopback carries addresses as well as a dummy)",
+        );
+    } else if tunnel {
+        failure =
+            failure.help("another tunnel on the host has this vni: choose another, or another udp_port");
+    } else if exists {
+        failure =
+            failure.help("the host already has an interface of that name: choose another in the lab file");
+    }
+    let others: Vec<String> = errors.take(9).map(|error| error.to_string()).collect();
+    if others.is_empty() {
+        failure
+    } else {
+        failure.detail(others.join("\n"))
+    }
+}

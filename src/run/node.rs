@@ -1,0 +1,250 @@
+//! A node's own init: PID 1 of its namespaces. Builds the node's root, then starts, reaps and reports in a
+//! small poll loop. When it ends, the kernel ends everything in the node.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::protocol::{Order, Report, Setup};
+use super::root;
+use crate::failure::Failure;
+use crate::kernel::error::Attempt;
+use crate::kernel::message::{self, Assembler, Received};
+use crate::kernel::{process, spawn, users};
+
+/// Runs a node's init. `control` and `setup` are the numbers of inherited descriptors: the socket to the
+/// supervisor, and a file with the [`Setup`].
+pub fn main(control: RawFd, setup: RawFd) -> i32 {
+    match prepare(control, setup) {
+        Ok(mut init) => init.serve(),
+        // Nobody to tell: the supervisor sees the status, and its log has the sentence.
+        Err(failure) => {
+            eprintln!("{failure}");
+            1
+        }
+    }
+}
+
+struct Init {
+    control: UnixStream,
+    children: SignalFd,
+    assembler: Assembler,
+    programs: HashMap<Pid, u64>,
+    waiting_for_quiet: bool,
+}
+
+fn prepare(control: RawFd, setup: RawFd) -> Result<Init, Failure> {
+    let control = UnixStream::from(spawn::inherited(control)?);
+    let setup: Setup = read_setup(spawn::inherited(setup)?)?;
+    // SIGCHLD is read as a descriptor; started programs get an empty mask.
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    mask.thread_block().attempt(|| "block SIGCHLD")?;
+    let children = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .attempt(|| "watch for ended processes")?;
+    let syslog = match stand_up(&setup) {
+        Ok(syslog) => syslog,
+        Err(failure) => {
+            tell(&control, &Report::Failed(failure), &[])?;
+            return Err(Failure::host("the node's root could not be made"));
+        }
+    };
+    process::lower_open_files();
+    tell(&control, &Report::Up, &[syslog])?;
+    let (assembler, programs) = (Assembler::default(), HashMap::new());
+    Ok(Init {
+        control,
+        children,
+        assembler,
+        programs,
+        waiting_for_quiet: false,
+    })
+}
+
+fn read_setup(file: OwnedFd) -> Result<Setup, Failure> {
+    let text = io::read_to_string(fs::File::from(file)).attempt(|| "read the node's setup")?;
+    serde_json::from_str(&text)
+        .map_err(|error| Failure::host(format!("the node's setup is damaged: {error}")))
+}
+
+/// The hostname, the root, and /dev/log, on which every program of the node can log.
+fn stand_up(setup: &Setup) -> Result<OwnedFd, Failure> {
+    nix::unistd::sethostname(&setup.node).attempt(|| "set the node's hostname")?;
+    root::build(setup)?;
+    let syslog = UnixDatagram::bind("/dev/log").attempt(|| "make the node's /dev/log")?;
+    let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    fs::set_permissions("/dev/log", everyone).attempt(|| "open the node's /dev/log to all")?;
+    Ok(syslog.into())
+}
+
+fn tell(control: &UnixStream, report: &Report, fds: &[OwnedFd]) -> Result<(), Failure> {
+    let bytes = serde_json::to_vec(report).map_err(|error| Failure::host(error.to_string()))?;
+    Ok(message::send(control, &bytes, fds)?)
+}
+
+impl Init {
+    /// Until the supervisor is gone; then the kernel takes the node down with this process.
+    fn serve(&mut self) -> i32 {
+        loop {
+            let mut fds = [
+                PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.children.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => return 1,
+            }
+            let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
+            let (orders, ended) = (ready(&fds[0]), ready(&fds[1]));
+            if ended && self.reap().is_err() {
+                return 1;
+            }
+            if orders && !matches!(self.obey(), Ok(true)) {
+                return 0;
+            }
+        }
+    }
+
+    /// Returns false when the supervisor is gone.
+    fn obey(&mut self) -> Result<bool, Failure> {
+        if self.assembler.read(&self.control)? == Received::End {
+            return Ok(false);
+        }
+        while let Some(frame) = self.assembler.frame()? {
+            let order = serde_json::from_slice(&frame.bytes)
+                .map_err(|error| Failure::host(format!("a damaged order: {error}")))?;
+            match order {
+                Order::Start {
+                    id,
+                    argv,
+                    env,
+                    user,
+                    workdir,
+                } => {
+                    let mut fds = frame.fds.into_iter();
+                    let (Some(output), Some(errors)) = (fds.next(), fds.next()) else {
+                        continue;
+                    };
+                    match start(&argv, &env, user.as_deref(), workdir.as_deref(), output, errors) {
+                        Ok(pid) => {
+                            self.programs.insert(pid, id);
+                            self.report(&Report::Started { id })?;
+                        }
+                        Err((status, reason)) => self.report(&Report::NotStarted { id, reason, status })?,
+                    }
+                }
+                Order::SignalAll { signal } => {
+                    if let Ok(signal) = Signal::try_from(signal) {
+                        // -1 is everybody in this PID namespace but ourselves.
+                        let _ = kill(Pid::from_raw(-1), signal);
+                    }
+                    self.waiting_for_quiet = true;
+                    self.reap()?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn reap(&mut self) -> Result<(), Failure> {
+        while let Ok(Some(_)) = self.children.read_signal() {}
+        loop {
+            let status = match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => break,
+                Ok(status) => status,
+                Err(Errno::EINTR) => continue,
+                Err(_) => {
+                    if std::mem::take(&mut self.waiting_for_quiet) {
+                        self.report(&Report::Quiet)?;
+                    }
+                    break;
+                }
+            };
+            let program = status.pid().and_then(|pid| self.programs.remove(&pid));
+            if let Some(id) = program {
+                self.report(&Report::Ended {
+                    id,
+                    status: process::exit_code(status),
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&self, report: &Report) -> Result<(), Failure> {
+        tell(&self.control, report, &[])
+    }
+}
+
+/// Starts a program; on failure, the shell's exit status for it and the reason.
+fn start(
+    argv: &[String],
+    env: &BTreeMap<String, String>,
+    user: Option<&str>,
+    workdir: Option<&str>,
+    output: OwnedFd,
+    errors: OwnedFd,
+) -> Result<Pid, (i32, String)> {
+    let Some((program, arguments)) = argv.split_first() else {
+        return Err((127, "there is no command".into()));
+    };
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(env)
+        .current_dir(workdir.unwrap_or("/"));
+    command
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors)
+        .process_group(0);
+    process::unblock_signals(&mut command);
+    if let Some(name) = user {
+        let user =
+            users::user(Path::new("/"), name).ok_or((126, format!("the node has no user {name:?}")))?;
+        become_user(&mut command, user);
+    }
+    match command.spawn() {
+        // Reaped by number in `reap`; the handle is not needed.
+        Ok(child) => Ok(Pid::from_raw(child.id().cast_signed())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let why = match workdir {
+                Some(directory) if !Path::new(directory).is_dir() => {
+                    format!("its directory {directory} is not there")
+                }
+                _ if Path::new(program).exists() => "its interpreter is not there".to_owned(),
+                _ => "command not found".to_owned(),
+            };
+            Err((127, format!("{program}: {why}")))
+        }
+        Err(error) => {
+            let why = match error.raw_os_error().map(Errno::from_raw) {
+                Some(Errno::EAGAIN) => "no more processes may be started".to_owned(),
+                Some(errno) => errno.desc().to_owned(),
+                None => error.to_string(),
+            };
+            Err((126, format!("{program}: {why}")))
+        }
+    }
+}
+
+fn become_user(command: &mut Command, user: users::User) {
+    command.env("HOME", &user.home);
+    if let Some(name) = &user.name {
+        command.env("USER", name).env("LOGNAME", name);
+    }
+    crate::kernel::process::run_as(command, &user);
+}

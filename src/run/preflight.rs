@@ -1,0 +1,217 @@
+//! What only the host can tell, asked after resolving and before the first namespace exists.
+
+use std::fs;
+use std::net::IpAddr;
+
+use netlink_packet_route::link::MacVlanMode;
+use nix::errno::Errno;
+
+use crate::engine::{self, Engine as _, frr};
+use crate::failure::Failure;
+use crate::kernel::link::{self, Device};
+use crate::kernel::namespace::{self, Wanted};
+use crate::kernel::netlink::Request;
+use crate::lab::Lab;
+use crate::lab::model::EngineChoice;
+use crate::lab::plan::{self, Engine, Facts, Plan};
+
+/// Finds out what the plan depends on.
+///
+/// # Errors
+/// The lab asks for what this host or this nslab does not have.
+pub fn facts(lab: &Lab) -> Result<Facts, Failure> {
+    let missing: Vec<&str> = lab
+        .requires
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !on_path(name))
+        .collect();
+    if let [first, ..] = missing.as_slice() {
+        return Err(Failure::host(format!(
+            "lab {} requires {}, not found on this host",
+            lab.name,
+            missing.join(", ")
+        ))
+        .help(format!("install it, for example with `apt-get install {first}`")));
+    }
+    if lab.mgmt.is_some() {
+        return Err(Failure::wrong("[mgmt] is not yet supported").help("take it out of the lab file for now"));
+    }
+    let auto_engine = frr::installed().then_some(Engine::Frr);
+    for node in lab.nodes.iter().filter(|node| node.config.is_some()) {
+        if node.engine == EngineChoice::Builtin {
+            return Err(Failure::wrong(format!(
+                "router {}: the builtin engine is not yet supported",
+                node.name
+            ))
+            .help("`engine = \"frr\"`, with FRR installed"));
+        }
+        if node.engine == EngineChoice::Auto && auto_engine.is_none() {
+            return Err(
+                Failure::host(format!("router {} needs FRR, which is not installed", node.name))
+                    .help("install it: `apt-get install frr` (its own service may stay off)"),
+            );
+        }
+    }
+    Ok(Facts {
+        auto_engine,
+        dns_servers: dns_servers(),
+    })
+}
+
+/// Checks what the plan needs of the kernel and of the engines.
+///
+/// # Errors
+/// What is missing or refused.
+pub fn check(plan: &Plan) -> Result<(), Failure> {
+    for node in &plan.nodes {
+        if let Some(engine) = engine::of(node) {
+            engine.preflight(node)?;
+        }
+    }
+    check_devices(plan)
+}
+
+/// Whether a program is on the PATH of this process.
+pub fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}
+
+/// The host's upstream servers. A stub on the loopback is of no use in another network namespace; the ones
+/// behind systemd-resolved's stand in a file of its own.
+fn dns_servers() -> Vec<IpAddr> {
+    ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"]
+        .iter()
+        .map(|path| nameservers(&fs::read_to_string(path).unwrap_or_default()))
+        .find(|servers| !servers.is_empty())
+        .unwrap_or_default()
+}
+
+fn nameservers(resolv_conf: &str) -> Vec<IpAddr> {
+    resolv_conf
+        .lines()
+        .filter_map(|line| {
+            line.trim()
+                .strip_prefix("nameserver")?
+                .trim()
+                .parse::<IpAddr>()
+                .ok()
+        })
+        .filter(|server| !server.is_loopback())
+        .collect()
+}
+
+/// A kind of device that not every kernel has.
+pub const OPTIONAL_DEVICES: [&str; 5] = ["bridge", "macvlan", "vxlan", "dummy", "vrf"];
+
+fn check_devices(plan: &Plan) -> Result<(), Failure> {
+    let mut wanted = Vec::new();
+    for link in &plan.links {
+        wanted.push(match link.device {
+            plan::Device::Macvlan { .. } => "macvlan",
+            plan::Device::Vxlan { .. } => "vxlan",
+            plan::Device::Dummy(_) => "dummy",
+            plan::Device::Veth(..) | plan::Device::Host { .. } => continue,
+        });
+    }
+    if plan.namespaces.iter().any(|namespace| namespace.bridge.is_some()) {
+        wanted.push("bridge");
+    }
+    wanted.sort_unstable();
+    wanted.dedup();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let missing = missing_devices(&wanted)?;
+    let Some(first) = missing.first() else {
+        return Ok(());
+    };
+    let user = match *first {
+        "bridge" => plan
+            .namespaces
+            .iter()
+            .find(|namespace| namespace.bridge.is_some())
+            .map(|it| it.node.clone()),
+        kind => plan
+            .links
+            .iter()
+            .find(|link| kind_of(&link.device) == kind)
+            .map(|link| link.label.clone()),
+    };
+    let help = match *first {
+        "dummy" => {
+            "load the module (`modprobe dummy`), or give the addresses to the node's `lo`, which carries them as well"
+        }
+        _ => "load the module with modprobe, or install the package with this kernel's extra modules",
+    };
+    let message = format!(
+        "this kernel cannot make {} devices, which {} needs",
+        missing.join(" or "),
+        user.unwrap_or_default()
+    );
+    Err(Failure::host(message).help(help))
+}
+
+fn kind_of(device: &plan::Device) -> &'static str {
+    match device {
+        plan::Device::Veth(..) | plan::Device::Host { .. } => "veth",
+        plan::Device::Macvlan { .. } => "macvlan",
+        plan::Device::Vxlan { .. } => "vxlan",
+        plan::Device::Dummy(_) => "dummy",
+    }
+}
+
+/// Which of these kinds of device this kernel cannot make: tried in a namespace thrown away at once.
+///
+/// # Errors
+/// Not even a namespace can be made.
+pub fn missing_devices<'a>(kinds: &[&'a str]) -> Result<Vec<&'a str>, Failure> {
+    let made = namespace::create(&[Wanted {
+        name: "a trial",
+        sysctls: &[],
+    }])?;
+    let mut missing = Vec::new();
+    for mut made in made {
+        for &kind in kinds {
+            let Some(request) = trial(kind) else { continue };
+            if matches!(made.netlink.send_one(request), Err(error) if error.errno == Errno::EOPNOTSUPP) {
+                missing.push(kind);
+            }
+        }
+    }
+    Ok(missing)
+}
+
+fn trial(kind: &str) -> Option<Request> {
+    let device = Device {
+        name: kind,
+        index: 0,
+        mac: None,
+        mtu: None,
+        namespace: None,
+    };
+    let what = format!("make a {kind} device");
+    Some(match kind {
+        "bridge" => link::bridge(&what, &device),
+        "dummy" => link::dummy(&what, &device),
+        "vxlan" => link::vxlan(&what, &device, 1, IpAddr::from([192, 0, 2, 1]), None, 4789),
+        // On top of the loopback it is refused, but with another error than where it is unknown.
+        "macvlan" => link::macvlan(&what, &device, 1, MacVlanMode::Bridge),
+        "vrf" => link::vrf(&what, &device, 1),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stubs_on_the_loopback_are_no_servers() {
+        let servers = nameservers(
+            "nameserver 127.0.0.53\nnameserver 192.0.2.1\n# nameserver 9.9.9.9\nnameserver ::1\n",
+        );
+        assert_eq!(servers, [IpAddr::from([192, 0, 2, 1])]);
+    }
+}

@@ -1,0 +1,200 @@
+//! What is said between commands, the supervisor and the nodes' inits: JSON in frames of `kernel::message`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::events::Event;
+use crate::failure::Failure;
+use crate::kernel::mount::Shown;
+use crate::lab::model::{Bind, File, Stage};
+
+/// A command's wish, sent to the control socket. One a connection.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// A descriptor to enter a node with; its init is started if it has none.
+    Enter {
+        /// The node.
+        node: String,
+    },
+    /// What the nodes are and do.
+    Status,
+    /// Everything that happened, and what happens from now on.
+    Events {
+        /// Whether the connection stays open.
+        follow: bool,
+    },
+    /// Kill a node's processes and start it again.
+    Restart {
+        /// The node.
+        node: String,
+    },
+    /// Take the lab down. Answered at once, with the supervisor's pidfd.
+    Down,
+}
+
+/// The supervisor's answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// Descriptors follow: the init's pidfd, then its cgroup's directory if it has one.
+    Enter {
+        /// The node's environment.
+        env: BTreeMap<String, String>,
+    },
+    /// The nodes.
+    Status(Status),
+    /// One event; many may follow.
+    Event(Event),
+    /// It is done. For [`Request::Down`], the supervisor's pidfd follows.
+    Done,
+    /// It cannot be done.
+    Failed(Failure),
+}
+
+/// A living lab.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Its name.
+    pub lab: String,
+    /// Its nodes, in the order of the file.
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// A node of a living lab.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Its name.
+    pub name: String,
+    /// host, router, bridge.
+    pub kind: String,
+    /// frr, kernel (nothing but the kernel plays it).
+    pub engine: String,
+    /// The stage it has reached.
+    pub stage: Option<Stage>,
+    /// In words: `idle`, `ready`, `starting`, `restarting`, `failed`.
+    pub state: String,
+    /// Seconds since it became ready.
+    pub uptime: Option<f64>,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// The supervisor's descriptor of its network namespace.
+    pub network_fd: Option<i32>,
+    /// PID of its init as the host sees it.
+    pub init_pid: Option<i32>,
+    /// How many processes it has, its init not counted.
+    pub processes: usize,
+    /// Bytes of memory its processes take, shared pages counted by share.
+    pub memory: u64,
+    /// Its long-running processes.
+    pub services: Vec<ServiceStatus>,
+    /// Interface and address, in order.
+    pub addresses: Vec<(String, String)>,
+    /// Its group.
+    pub group: Option<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A long-running process of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it is in its life.
+    pub state: ServiceState,
+    /// How often it was started again.
+    pub restarts: u32,
+}
+
+/// Where a process is in its life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServiceState {
+    /// Not yet executed.
+    Starting,
+    /// It runs.
+    Running,
+    /// It runs, and what shows that it is ready is true.
+    Ready,
+    /// It ended with this status, as a shell gives it.
+    Ended(i32),
+    /// It could not be executed, and why.
+    NotStarted(String),
+}
+
+/// All a node's init has to know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Setup {
+    /// Name and hostname.
+    pub node: String,
+    /// An empty directory of the host to build the root on.
+    pub scratch: PathBuf,
+    /// Where the base of all roots is.
+    pub base: PathBuf,
+    /// The host's mounts to show.
+    pub shown: Vec<Shown>,
+    /// Files of the lab file and of the engine.
+    pub files: Vec<File>,
+    /// Binds of the lab file.
+    pub binds: Vec<Bind>,
+}
+
+/// The supervisor's orders to an init.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Start a program. Two descriptors follow: its output and its errors.
+    Start {
+        /// A number for it that the supervisor chose.
+        id: u64,
+        /// Program and arguments.
+        argv: Vec<String>,
+        /// Its whole environment.
+        env: BTreeMap<String, String>,
+        /// A user name or number.
+        user: Option<String>,
+        /// The directory it starts in.
+        workdir: Option<String>,
+    },
+    /// Send a signal to every process of the node.
+    SignalAll {
+        /// Which signal.
+        signal: i32,
+    },
+}
+
+/// What an init tells the supervisor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Report {
+    /// The root stands. The node's syslog socket follows.
+    Up,
+    /// The root could not be made.
+    Failed(Failure),
+    /// A program runs.
+    Started {
+        /// Which.
+        id: u64,
+    },
+    /// A program could not be started.
+    NotStarted {
+        /// Which.
+        id: u64,
+        /// Why.
+        reason: String,
+        /// Exit status as a shell would give it: 126 or 127.
+        status: i32,
+    },
+    /// A program ended.
+    Ended {
+        /// Which.
+        id: u64,
+        /// Exit status as a shell would give it.
+        status: i32,
+    },
+    /// The node has no processes left after an order to all.
+    Quiet,
+}

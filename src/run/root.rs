@@ -1,0 +1,225 @@
+//! What nodes' roots hold before anything runs in them: a base made once by the supervisor, and what each node's
+//! init puts on top in its own mount namespace.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown, symlink};
+use std::path::{Path, PathBuf};
+
+use nix::sys::stat::{SFlag, makedev, mknod};
+
+use super::protocol::Setup;
+use crate::failure::{Code, Failure};
+use crate::kernel::error::Attempt;
+use crate::kernel::mount::Shown;
+use crate::kernel::overlay::Base;
+use crate::kernel::{mount, users};
+use crate::lab::model::{self, Content};
+use crate::lab::plan::Plan;
+
+/// Directories that are the node's own from the start: path, mode.
+const OWN: [(&str, u32); 4] = [
+    ("/run", 0o755),
+    ("/run/lock", 0o1777),
+    ("/tmp", 0o1777),
+    ("/var/log", 0o755),
+];
+
+/// Makes what the roots of all nodes have in common, in the supervisor's mount namespace, of which every node's
+/// begins as a copy.
+///
+/// # Errors
+/// The kernel refuses the tmpfs, or memory is short.
+pub fn make_base(path: &Path, shown: &[Shown], plan: &Plan) -> Result<(), Failure> {
+    let base = Base::begin(path, shown)?;
+    for (path, mode) in OWN {
+        base.empty_directory(Path::new(path), mode)?;
+    }
+    copy_log_directories(&base)?;
+    base.write(Path::new("/etc/hosts"), &plan.hosts)?;
+    base.write(Path::new("/etc/resolv.conf"), &plan.resolv_conf)?;
+    crate::engine::frr::prepare_root(&base)
+}
+
+/// Builds the node's root, enters it, and writes the lab file's files into it.
+///
+/// # Errors
+/// The kernel refuses a mount, or a file of the lab cannot be copied.
+pub fn build(setup: &Setup) -> Result<(), Failure> {
+    let base = Base::of(&setup.base, &setup.shown);
+    // Sources are opened while the host's root is still in sight, and used when it no longer is.
+    let sources = setup
+        .files
+        .iter()
+        .map(Source::open)
+        .collect::<Result<Vec<_>, _>>()?;
+    let binds = setup
+        .binds
+        .iter()
+        .map(|bind| mount::detached_copy(&bind.source))
+        .collect::<Result<Vec<_>, _>>()?;
+    base.enter(&setup.scratch, &setup.node)?;
+    for (file, source) in setup.files.iter().zip(sources) {
+        put(file, source)?;
+    }
+    for (bind, copy) in setup.binds.iter().zip(&binds) {
+        attach(bind, copy)?;
+    }
+    Ok(())
+}
+
+/// Daemons expect their directory below /var/log; what is in the host's is nobody's business.
+fn copy_log_directories(root: &Base) -> Result<(), Failure> {
+    for entry in fs::read_dir("/var/log").into_iter().flatten().flatten() {
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.is_dir() {
+            let place = root.place(&entry.path())?;
+            let what = || format!("make {}", entry.path().display());
+            fs::create_dir(&place).attempt(what)?;
+            fs::set_permissions(&place, Permissions::from_mode(metadata.mode() & 0o7777)).attempt(what)?;
+            chown(&place, Some(metadata.uid()), Some(metadata.gid())).attempt(what)?;
+        }
+    }
+    Ok(())
+}
+
+/// The content of a file to be put into the node.
+enum Source<'a> {
+    Text(&'a str),
+    Host(OwnedFd),
+}
+
+impl Source<'_> {
+    fn open(file: &model::File) -> Result<Source<'_>, Failure> {
+        Ok(match &file.content {
+            Content::Text(text) => Source::Text(text),
+            Content::From(path) => Source::Host(
+                File::open(path)
+                    .attempt(|| format!("open {}", path.display()))?
+                    .into(),
+            ),
+        })
+    }
+}
+
+fn put(file: &model::File, source: Source<'_>) -> Result<(), Failure> {
+    let target = Path::new(&file.path);
+    let what = || format!("write {} into the node", file.path);
+    if let Some(parent) = target.parent() {
+        fs::create_dir_all(parent).attempt(what)?;
+    }
+    match source {
+        Source::Text(text) => write(target, text.as_bytes(), 0o644).attempt(what)?,
+        Source::Host(fd) => {
+            let path = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+            copy(&path, target).attempt(what)?;
+        }
+    }
+    if let Some(mode) = file.mode {
+        fs::set_permissions(target, Permissions::from_mode(mode)).attempt(what)?;
+    }
+    if let Some(owner) = &file.owner {
+        let (user, group) = owner_numbers(owner)?;
+        chown_all(target, user, group).attempt(what)?;
+    }
+    Ok(())
+}
+
+fn write(target: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    // A symbolic link there (resolv.conf is often one) is replaced, not followed.
+    if fs::symlink_metadata(target).is_ok_and(|metadata| metadata.is_symlink()) {
+        fs::remove_file(target)?;
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(target)?;
+    io::Write::write_all(&mut file, bytes)
+}
+
+/// Copies a file, or a directory with all it holds: modes, owners, links and device numbers as they are.
+fn copy(source: &Path, target: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(source)?;
+    if metadata.is_dir() {
+        fs::create_dir_all(target)?;
+        fs::set_permissions(target, Permissions::from_mode(metadata.mode() & 0o7777))?;
+        for entry in fs::read_dir(source)? {
+            let entry = entry?;
+            let to = target.join(entry.file_name());
+            let kind = entry.file_type()?;
+            if kind.is_symlink() {
+                let _ = fs::remove_file(&to);
+                symlink(fs::read_link(entry.path())?, &to)?;
+            } else if kind.is_dir() || kind.is_file() {
+                copy(&entry.path(), &to)?;
+            } else {
+                special(&entry.metadata()?, &to)?;
+            }
+        }
+        return Ok(());
+    }
+    let mut bytes = Vec::new();
+    File::open(source)?.read_to_end(&mut bytes)?;
+    write(target, &bytes, metadata.mode() & 0o7777)?;
+    fs::set_permissions(target, Permissions::from_mode(metadata.mode() & 0o7777))
+}
+
+fn special(metadata: &fs::Metadata, target: &Path) -> io::Result<()> {
+    let kind = SFlag::from_bits_truncate(metadata.mode());
+    let mode = nix::sys::stat::Mode::from_bits_truncate(metadata.mode());
+    let number = makedev(metadata.rdev() >> 8, metadata.rdev() & 0xff);
+    mknod(target, kind, mode, number).map_err(io::Error::from)
+}
+
+fn chown_all(path: &Path, user: Option<u32>, group: Option<u32>) -> io::Result<()> {
+    lchown(path, user, group)?;
+    if fs::symlink_metadata(path)?.is_dir() {
+        for entry in fs::read_dir(path)? {
+            chown_all(&entry?.path(), user, group)?;
+        }
+    }
+    Ok(())
+}
+
+/// `user`, `user:group` or `:group`, as chown(1) takes it.
+fn owner_numbers(owner: &str) -> Result<(Option<u32>, Option<u32>), Failure> {
+    let unknown = |what: &str, name: &str| {
+        Failure::new(Code::Wrong, format!("the node has no {what} {name:?}"))
+            .help(format!("a {what} the host has, or a number"))
+    };
+    let (user, group) = owner
+        .split_once(':')
+        .map_or((owner, None), |(user, group)| (user, Some(group)));
+    let root = Path::new("/");
+    let user = match user {
+        "" => None,
+        name => Some(users::user(root, name).ok_or_else(|| unknown("user", name))?.uid),
+    };
+    let group = match group {
+        None | Some("") => None,
+        Some(name) => Some(users::group(root, name).ok_or_else(|| unknown("group", name))?),
+    };
+    Ok((user, group))
+}
+
+fn attach(bind: &model::Bind, copy: &OwnedFd) -> Result<(), Failure> {
+    let target = Path::new(&bind.target);
+    let what = || format!("make {} in the node", bind.target);
+    let directory = fs::metadata(format!("/proc/self/fd/{}", copy.as_raw_fd()))
+        .attempt(what)?
+        .is_dir();
+    if !target.exists() {
+        if directory {
+            fs::create_dir_all(target).attempt(what)?;
+        } else {
+            if let Some(parent) = target.parent() {
+                fs::create_dir_all(parent).attempt(what)?;
+            }
+            fs::write(target, "").attempt(what)?;
+        }
+    }
+    Ok(mount::attach(copy, target, bind.read_only)?)
+}

@@ -1,0 +1,308 @@
+//! A node's way from created to ready, and back again after its processes were killed.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::events::What;
+use super::init::{self, StartError};
+use super::inside::Inside;
+use super::protocol::ServiceState;
+use super::state::Living;
+use crate::engine::{self, Engine};
+use crate::failure::Failure;
+use crate::lab::model::{Exec, Process, Stage, Wait};
+
+/// Pause before a node whose init keeps dying is started again: doubled each time, up to the longest.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A node that lived this long starts again without a pause.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// Why a node's life in its present init is over.
+enum Over {
+    /// The init ended.
+    Died(i32),
+    /// Somebody asked for a restart.
+    Restart,
+}
+
+/// Lives a node's life until the lab ends.
+pub async fn live(lab: Rc<Living>, node: usize) {
+    wait_first(&lab, node).await;
+    if lab.plan.nodes[node].idle {
+        if !lab.nodes[node].is_ready() {
+            lab.reach(&[node], Stage::Configured);
+            lab.reach(&[node], Stage::Ready);
+        }
+        tokio::select! {
+            () = lab.nodes[node].wake.notified() => {}
+            () = lab.nodes[node].restart.notified() => {
+                // It had nothing to lose; but whoever asked waits for it to be ready again.
+                lab.nodes[node].stage.send_replace(Some(Stage::Links));
+                starts_again(&lab, node);
+            }
+        }
+    }
+    let mut pause = SHORTEST_PAUSE;
+    let mut first = true;
+    loop {
+        let began = Instant::now();
+        match one_life(&lab, node, first).await {
+            Ok(Over::Died(status)) => {
+                lab.tell(What::NodeDied {
+                    node: name(&lab, node),
+                    status,
+                });
+                if *lab.stopping.borrow() {
+                    return;
+                }
+                pause = if began.elapsed() >= STEADY {
+                    SHORTEST_PAUSE
+                } else {
+                    pause
+                };
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            Ok(Over::Restart) => {}
+            Err(failure) => {
+                fail(&lab, node, failure);
+                // Nothing runs; only a wish brings it back.
+                lab.nodes[node].restart.notified().await;
+            }
+        }
+        first = false;
+        starts_again(&lab, node);
+    }
+}
+
+fn starts_again(lab: &Living, node: usize) {
+    let state = &lab.nodes[node];
+    state.restarts.set(state.restarts.get() + 1);
+    lab.tell(What::NodeRestarting {
+        node: name(lab, node),
+    });
+}
+
+fn name(lab: &Living, node: usize) -> String {
+    lab.plan.nodes[node].name.clone()
+}
+
+fn fail(lab: &Living, node: usize, failure: Failure) {
+    lab.nodes[node].trouble.replace(Some(failure.message.clone()));
+    if lab.ready.get() {
+        let detail = failure
+            .detail
+            .map(|detail| format!("\n{detail}"))
+            .unwrap_or_default();
+        lab.tell(What::Trouble {
+            node: name(lab, node),
+            message: failure.message + &detail,
+        });
+    } else {
+        lab.failure.borrow_mut().get_or_insert(failure);
+        lab.progress.notify_one();
+    }
+}
+
+async fn wait_first(lab: &Rc<Living>, node: usize) {
+    let step = &lab.plan.nodes[node];
+    for &Wait { node: other, stage } in &step.wait_for {
+        let mut seen = lab.nodes[other].stage.subscribe();
+        let reached = |now: &Option<Stage>| now.is_some_and(|now| now >= stage);
+        if !reached(&seen.borrow()) {
+            waits(
+                lab,
+                node,
+                format!("{} to be {}", lab.plan.nodes[other].name, word(stage)),
+            );
+        }
+        // The sender is the lab's own and outlives every node's task.
+        let _ = seen.wait_for(reached).await;
+    }
+    if step.startup_delay_ms > 0 {
+        waits(
+            lab,
+            node,
+            format!("its startup_delay of {} ms", step.startup_delay_ms),
+        );
+        tokio::time::sleep(Duration::from_millis(step.startup_delay_ms)).await;
+    }
+}
+
+fn waits(lab: &Living, node: usize, what: String) {
+    lab.nodes[node].waiting_for.replace(what.clone());
+    lab.tell(What::Waiting {
+        node: name(lab, node),
+        what,
+    });
+}
+
+fn word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Created => "created",
+        Stage::Links => "linked",
+        Stage::Configured => "configured",
+        Stage::Ready => "ready",
+    }
+}
+
+/// From the start of an init to its end. An error means that the node could not be brought up; its processes
+/// are gone then.
+async fn one_life(lab: &Rc<Living>, node: usize, first: bool) -> Result<Over, Failure> {
+    let state = &lab.nodes[node];
+    state.waiting_for.replace("its root and files".into());
+    let init::Fresh {
+        handle,
+        syslog,
+        mut end,
+    } = match init::start(lab, node).await {
+        Ok(fresh) => fresh,
+        Err(StartError::Died(status)) => return Ok(Over::Died(status)),
+        Err(StartError::Failed(failure)) => return Err(failure),
+    };
+    let inside = Inside::new(Rc::clone(lab), node, Rc::clone(&handle));
+    inside.watch_syslog(syslog)?;
+    state.init.send_replace(Some(Rc::clone(&handle)));
+    let over = tokio::select! {
+        biased;
+        status = &mut end => Ok(Over::Died(status.unwrap_or(-1))),
+        () = state.restart.notified() => Ok(Over::Restart),
+        failure = failing_life(&inside, first) => Err(failure),
+    };
+    drop(inside);
+    state.init.send_replace(None);
+    state.ready_since.set(None);
+    // The links have stayed; everything above them is gone.
+    state.stage.send_replace(Some(Stage::Links));
+    match over {
+        Ok(Over::Died(status)) => Ok(Over::Died(status)),
+        // What failed because the init was killed is the init's death, not the node's failure.
+        Err(_) if handle.is_gone() => Ok(Over::Died(end.await.unwrap_or(-1))),
+        other => {
+            handle.kill();
+            let _ = end.await;
+            other
+        }
+    }
+}
+
+/// Brings the node up, and then lets its processes live. Returns only with a failure.
+async fn failing_life(inside: &Inside, first: bool) -> Failure {
+    match bring_up(inside, first).await {
+        Ok(()) => std::future::pending().await,
+        Err(failure) => failure,
+    }
+}
+
+async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
+    let (lab, node) = (&inside.lab, inside.node);
+    let (step, state) = (&lab.plan.nodes[node], &lab.nodes[node]);
+    for exec in &step.exec {
+        state.waiting_for.replace(format!("`{}`", exec.command));
+        run_exec(inside, exec, first).await?;
+    }
+    if let Some(engine) = engine::of(step) {
+        waits(lab, node, "its routing daemons".to_owned());
+        engine.start(step, inside).await?;
+    }
+    lab.reach(&[node], Stage::Configured);
+    let before = state.services.borrow().len();
+    for process in &step.run {
+        engine::Inside::service(inside, process.clone());
+    }
+    for (number, process) in step.run.iter().enumerate() {
+        state.waiting_for.replace(format!("process {}", process.name));
+        until_ready(inside, before + number, process).await?;
+    }
+    // An engine's own services count as well.
+    for index in 0..before {
+        until_running(inside, index).await?;
+    }
+    lab.reach(&[node], Stage::Ready);
+    Ok(())
+}
+
+/// Runs one command of `exec`. When a node is started again its links still have what earlier commands did to
+/// them, so "exists already" is to be expected: failures are then told, and the node comes up.
+async fn run_exec(inside: &Inside, exec: &Exec, first: bool) -> Result<(), Failure> {
+    let finished = engine::Inside::command(inside, "exec", &exec.command.argv()).await?;
+    inside.lab.tell(What::Exec {
+        node: engine::Inside::node(inside).to_owned(),
+        command: exec.command.to_string(),
+        status: finished.status,
+        output: finished.output.clone(),
+        may_fail: exec.may_fail || !first,
+    });
+    if finished.status == 0 || exec.may_fail || !first {
+        return Ok(());
+    }
+    let mut failure = Failure::not_ready(format!(
+        "`{}` failed in {} with status {} (line {} of the lab file)",
+        exec.command,
+        engine::Inside::node(inside),
+        finished.status,
+        exec.line
+    ));
+    if !finished.output.is_empty() {
+        failure = failure.detail(finished.output);
+    }
+    Err(failure.help("`{ command = …, may_fail = true }` lets the lab come up all the same"))
+}
+
+/// Waits until a process was started, or has failed for good.
+async fn until_running(inside: &Inside, index: usize) -> Result<(), Failure> {
+    let state = &inside.lab.nodes[inside.node];
+    loop {
+        let now = state.services.borrow().get(index).cloned();
+        let Some(service) = now else { return Ok(()) };
+        let name = engine::Inside::node(inside);
+        match service.state {
+            ServiceState::Starting => {}
+            ServiceState::Running | ServiceState::Ready | ServiceState::Ended(0) => return Ok(()),
+            ServiceState::Ended(status) => {
+                let message = format!("process {} of {name} ended with status {status}", service.name);
+                return Err(
+                    Failure::not_ready(message).help(format!("`nslab logs {name}` shows what it said"))
+                );
+            }
+            ServiceState::NotStarted(reason) => {
+                let message = format!(
+                    "process {} of {name} could not be started: {reason}",
+                    service.name
+                );
+                return Err(Failure::not_ready(message));
+            }
+        }
+        state.service_changed.notified().await;
+    }
+}
+
+async fn until_ready(inside: &Inside, index: usize, process: &Process) -> Result<(), Failure> {
+    until_running(inside, index).await?;
+    let Some(probe) = &process.ready else {
+        return Ok(());
+    };
+    waits(
+        &inside.lab,
+        inside.node,
+        format!("process {} to be ready ({probe})", process.name),
+    );
+    tokio::select! {
+        () = inside.until(probe) => {
+            inside.set_ready(index);
+            Ok(())
+        }
+        failure = until_failed(inside, index) => Err(failure),
+    }
+}
+
+/// Waits until a process has failed for good. One that ended well may have left a daemon behind.
+async fn until_failed(inside: &Inside, index: usize) -> Failure {
+    loop {
+        if let Err(failure) = until_running(inside, index).await {
+            return failure;
+        }
+        inside.lab.nodes[inside.node].service_changed.notified().await;
+    }
+}

@@ -1,0 +1,206 @@
+//! What the supervisor knows about its lab while it lives. One thread, so plain cells hold it.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::sync::{Notify, broadcast, watch};
+
+use super::directory::LabDirectory;
+use super::events::{Event, What};
+use super::init::InitHandle;
+use super::logs::LogWriter;
+use super::protocol::ServiceStatus;
+use super::reaper::Reaper;
+use crate::failure::Failure;
+use crate::kernel::cgroup::Trees;
+use crate::kernel::mount::Shown;
+use crate::kernel::namespace::Namespace;
+use crate::kernel::spawn::Slots;
+use crate::lab::model::Stage;
+use crate::lab::plan::Plan;
+
+/// How many events are kept for `nslab events`.
+const HISTORY: usize = 20_000;
+
+/// A living lab.
+pub struct Living {
+    /// What was asked for.
+    pub plan: Plan,
+    /// Its network namespaces, in the order of the plan's.
+    pub namespaces: RefCell<Vec<Namespace>>,
+    /// Its nodes, in the order of the plan's.
+    pub nodes: Vec<Node>,
+    /// Its directory.
+    pub directory: LabDirectory,
+    /// The host's mounts that nodes show.
+    pub shown: Vec<Shown>,
+    /// Where inits find what they are given.
+    pub slots: Slots,
+    /// Whether the base of the nodes' roots is made.
+    pub has_base: Cell<bool>,
+    /// Where cgroups are.
+    pub trees: Trees,
+    /// The host's /proc, to translate PIDs.
+    pub host_proc: OwnedFd,
+    /// Who waits for children.
+    pub reaper: Rc<Reaper>,
+    /// What happened.
+    pub events: Events,
+    /// The first failure of a node that was coming up.
+    pub failure: RefCell<Option<Failure>>,
+    /// Woken by each node's becoming ready, and by a failure.
+    pub progress: Notify,
+    /// Becomes true when the lab is to end.
+    pub stopping: watch::Sender<bool>,
+    /// Whether the lab has become ready: from then on failures are troubles.
+    pub ready: Cell<bool>,
+}
+
+/// A node of a living lab.
+pub struct Node {
+    /// The stage it has reached.
+    pub stage: watch::Sender<Option<Stage>>,
+    /// Its init, while it has one.
+    pub init: watch::Sender<Option<Rc<InitHandle>>>,
+    /// Asks an idle node to start its init.
+    pub wake: Notify,
+    /// Asks the node to be started again.
+    pub restart: Notify,
+    /// What it is waiting for, in words.
+    pub waiting_for: RefCell<String>,
+    /// Why it does not work, if it does not.
+    pub trouble: RefCell<Option<String>>,
+    /// When it became ready.
+    pub ready_since: Cell<Option<Instant>>,
+    /// How often it was started again.
+    pub restarts: Cell<u32>,
+    /// Its long-running processes.
+    pub services: RefCell<Vec<ServiceStatus>>,
+    /// Woken when one of them changes.
+    pub service_changed: Notify,
+    /// Its log.
+    pub log: Rc<RefCell<LogWriter>>,
+}
+
+impl Node {
+    /// A node nothing has happened to yet.
+    pub fn new(log: PathBuf) -> Node {
+        Node {
+            stage: watch::Sender::new(None),
+            init: watch::Sender::new(None),
+            wake: Notify::new(),
+            restart: Notify::new(),
+            waiting_for: RefCell::default(),
+            trouble: RefCell::default(),
+            ready_since: Cell::default(),
+            restarts: Cell::default(),
+            services: RefCell::default(),
+            service_changed: Notify::new(),
+            log: Rc::new(RefCell::new(LogWriter::new(log))),
+        }
+    }
+
+    /// Whether everything it runs is ready.
+    pub fn is_ready(&self) -> bool {
+        *self.stage.borrow() == Some(Stage::Ready)
+    }
+}
+
+impl Living {
+    /// Tells an event.
+    pub fn tell(&self, what: What) {
+        self.events.tell(what);
+    }
+
+    /// Nodes reach a stage, unless they have reached it already: an idle node whose init is started stays ready.
+    pub fn reach(&self, nodes: &[usize], stage: Stage) {
+        let mut nodes = nodes.to_vec();
+        nodes.retain(|&node| *self.nodes[node].stage.borrow() < Some(stage));
+        for &node in &nodes {
+            let node = &self.nodes[node];
+            node.stage.send_replace(Some(stage));
+            if stage == Stage::Ready {
+                node.ready_since.set(Some(Instant::now()));
+                node.waiting_for.borrow_mut().clear();
+                node.trouble.borrow_mut().take();
+            }
+        }
+        let nodes = nodes
+            .iter()
+            .map(|&node| self.plan.nodes[node].name.clone())
+            .collect::<Vec<_>>();
+        if !nodes.is_empty() {
+            self.tell(What::Stage { nodes, stage });
+        }
+        if stage == Stage::Ready {
+            self.progress.notify_one();
+        }
+    }
+
+    /// What the roots of all nodes have in common; made when the first node needs it.
+    ///
+    /// # Errors
+    /// The kernel refuses it, or memory is short.
+    pub fn base(&self) -> Result<PathBuf, Failure> {
+        let path = self.directory.path.join("base");
+        if !self.has_base.get() {
+            super::root::make_base(&path, &self.shown, &self.plan)?;
+            self.has_base.set(true);
+        }
+        Ok(path)
+    }
+
+    /// A node of this name.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.plan.nodes.iter().position(|node| node.name == name)
+    }
+}
+
+/// The lab's events: kept, and told to whoever listens.
+pub struct Events {
+    history: RefCell<Vec<Event>>,
+    /// None when the lab is over.
+    sender: RefCell<Option<broadcast::Sender<Event>>>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Events {
+            history: RefCell::default(),
+            sender: RefCell::new(Some(broadcast::Sender::new(4096))),
+        }
+    }
+}
+
+impl Events {
+    fn tell(&self, what: What) {
+        let event = Event::now(what);
+        let mut history = self.history.borrow_mut();
+        if history.len() >= HISTORY {
+            history.drain(..HISTORY / 2);
+        }
+        history.push(event.clone());
+        if let Some(sender) = &*self.sender.borrow() {
+            // Nobody listens: fine.
+            let _ = sender.send(event);
+        }
+    }
+
+    /// Nothing more will happen.
+    pub fn close(&self) {
+        self.sender.borrow_mut().take();
+    }
+
+    /// What happened so far, and a receiver of what happens from now on.
+    pub fn listen(&self) -> (Vec<Event>, broadcast::Receiver<Event>) {
+        let receiver = match &*self.sender.borrow() {
+            Some(sender) => sender.subscribe(),
+            // A receiver whose sender is gone: it says at once that nothing follows.
+            None => broadcast::Sender::new(1).subscribe(),
+        };
+        (self.history.borrow().clone(), receiver)
+    }
+}

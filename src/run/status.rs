@@ -1,0 +1,169 @@
+//! What the nodes of a living lab are and do, for `nslab ps`.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use super::protocol::{NodeStatus, ServiceState, Status};
+use super::state::Living;
+use crate::lab::plan::{Engine, NodeStep};
+
+/// Asks the kernel and the supervisor's own memory.
+pub fn of(lab: &Living) -> Status {
+    let use_by_node = use_by_pid_namespace();
+    let nodes = lab
+        .plan
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(number, step)| node(lab, number, step, &use_by_node))
+        .collect();
+    Status {
+        lab: lab.plan.lab.clone(),
+        nodes,
+    }
+}
+
+fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64, Use>) -> NodeStatus {
+    let state = &lab.nodes[number];
+    let init = state.init.borrow().clone();
+    let used = init
+        .as_ref()
+        .and_then(|init| use_by_node.get(&pid_namespace(init.pid)?))
+        .copied()
+        .unwrap_or_default();
+    let stage = *state.stage.borrow();
+    NodeStatus {
+        name: step.name.clone(),
+        kind: format!("{:?}", step.kind).to_lowercase(),
+        engine: match step.engine {
+            Some(Engine::Frr) => "frr",
+            Some(Engine::Builtin) => "builtin",
+            None => "kernel",
+        }
+        .to_owned(),
+        stage,
+        state: word(lab, number, step),
+        uptime: state.ready_since.get().map(|since| since.elapsed().as_secs_f64()),
+        restarts: state.restarts.get(),
+        network_fd: lab
+            .namespaces
+            .borrow()
+            .get(step.namespace)
+            .map(|namespace| namespace.as_fd().as_raw_fd()),
+        init_pid: init
+            .as_ref()
+            .and_then(|init| host_pid(&lab.host_proc, &init.pidfd)),
+        processes: used.processes.saturating_sub(1),
+        memory: used.memory,
+        services: state.services.borrow().clone(),
+        addresses: addresses(lab, step),
+        group: step.group.clone(),
+        labels: step.labels.clone(),
+    }
+}
+
+fn word(lab: &Living, number: usize, step: &NodeStep) -> String {
+    let state = &lab.nodes[number];
+    if let Some(trouble) = &*state.trouble.borrow() {
+        return format!("failed: {trouble}");
+    }
+    let down = |service: &super::protocol::ServiceStatus| {
+        matches!(
+            service.state,
+            ServiceState::Starting | ServiceState::NotStarted(_)
+        ) || matches!(service.state, ServiceState::Ended(status) if status != 0)
+    };
+    let broken = state
+        .services
+        .borrow()
+        .iter()
+        .find(|service| down(service))
+        .map(|service| service.name.clone());
+    match (state.is_ready(), broken) {
+        (true, Some(name)) => format!("degraded: {name}"),
+        (true, None) if step.idle && state.init.borrow().is_none() => "idle".to_owned(),
+        (true, None) => "ready".to_owned(),
+        (false, _) if state.restarts.get() > 0 => "restarting".to_owned(),
+        (false, _) => match state.waiting_for.borrow().as_str() {
+            "" => "starting".to_owned(),
+            what => format!("waiting for {what}"),
+        },
+    }
+}
+
+/// The addresses the lab file gave, by interface name.
+fn addresses(lab: &Living, step: &NodeStep) -> Vec<(String, String)> {
+    let namespace = &lab.plan.namespaces[step.namespace];
+    namespace
+        .addresses
+        .iter()
+        .map(|(index, net)| (interface_name(lab, step.namespace, *index), net.to_string()))
+        .collect()
+}
+
+fn interface_name(lab: &Living, namespace: usize, index: u32) -> String {
+    if index == 1 {
+        return "lo".to_owned();
+    }
+    let bridge = lab.plan.namespaces[namespace]
+        .bridge
+        .iter()
+        .find(|bridge| bridge.index == index);
+    if let Some(bridge) = bridge {
+        return bridge.name.clone();
+    }
+    let ports = lab.plan.links.iter().flat_map(|link| link.device.ports());
+    let mut here = ports.filter(|port| port.namespace == namespace && port.index == index);
+    here.next()
+        .map_or_else(|| index.to_string(), |port| port.name.clone())
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Use {
+    processes: usize,
+    memory: u64,
+}
+
+/// Processes and memory by PID namespace, from one walk over the lab's /proc.
+fn use_by_pid_namespace() -> HashMap<u64, Use> {
+    let mut found: HashMap<u64, Use> = HashMap::new();
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for pid in pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
+        let Some(namespace) = pid_namespace(pid) else {
+            continue;
+        };
+        let used = found.entry(namespace).or_default();
+        used.processes += 1;
+        used.memory += proportional_memory(pid);
+    }
+    found
+}
+
+/// The inode that names a process's PID namespace.
+fn pid_namespace(pid: i32) -> Option<u64> {
+    let link = fs::read_link(format!("/proc/{pid}/ns/pid")).ok()?;
+    link.to_str()?
+        .strip_prefix("pid:[")?
+        .strip_suffix(']')?
+        .parse()
+        .ok()
+}
+
+/// Bytes, shared pages counted by share (`Pss` of smaps_rollup, proc(5)).
+fn proportional_memory(pid: i32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let kilobytes: Option<u64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    kilobytes.unwrap_or(0) * 1024
+}
+
+/// The PID of a process as the host sees it: its pidfd's description, read through the host's /proc.
+pub fn host_pid(host_proc: &OwnedFd, pidfd: &OwnedFd) -> Option<i32> {
+    let path = format!("self/fdinfo/{}", pidfd.as_raw_fd());
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let file = rustix::fs::openat(host_proc, path, flags, rustix::fs::Mode::empty()).ok()?;
+    let text = std::io::read_to_string(fs::File::from(file)).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    line.trim().parse().ok().filter(|&pid| pid > 0)
+}

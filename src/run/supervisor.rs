@@ -1,0 +1,298 @@
+//! The lab's first process: PID 1 of its PID namespace. It holds every network namespace as a descriptor;
+//! when it ends, however it ends, the kernel takes the lab down.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use nix::mount::MsFlags;
+use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::time::timeout;
+
+use super::directory::LabDirectory;
+use super::events::What;
+use super::reaper::Reaper;
+use super::state::{Events, Living, Node};
+use super::{control, leave, network, socket, stages};
+use crate::failure::Failure;
+use crate::kernel::cgroup::Trees;
+use crate::kernel::error::Attempt;
+use crate::kernel::spawn::{Slots, inherited};
+use crate::kernel::{mount, process};
+use crate::lab::model::Stage;
+use crate::lab::plan::{Device, Plan};
+
+/// The hidden verb of the supervisor.
+pub const VERB: &str = "supervise";
+/// How long processes may take to end after they were asked to.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long the launcher may take to hear the last events.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// All the supervisor has to know.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Setup {
+    /// What to make.
+    pub plan: Plan,
+    /// The lab's directory.
+    pub directory: PathBuf,
+    /// Whether it lives on without its launcher.
+    pub detached: bool,
+    /// Seconds until a lab that is not ready has failed.
+    pub timeout: f64,
+}
+
+/// Runs the supervisor. The numbers are those of inherited descriptors: the lab's lock, the socket to the
+/// launcher, and a file with the [`Setup`].
+pub fn main(lock: RawFd, launcher: RawFd, setup: RawFd) -> i32 {
+    let prepared = prepare(lock, launcher, setup);
+    let result = prepared.and_then(|prepared| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.attempt(|| "start the supervisor's event loop")?;
+        runtime.block_on(LocalSet::new().run_until(run(prepared)))
+    });
+    match result {
+        Ok(status) => status,
+        Err(failure) => {
+            // There may be no descriptor left to tell the launcher on; it reads this when we have ended.
+            eprintln!("{}", serde_json::to_string(&failure).unwrap_or(failure.message));
+            failure.code as i32
+        }
+    }
+}
+
+struct Prepared {
+    setup: Setup,
+    slots: Slots,
+    launcher: UnixStream,
+    host_proc: OwnedFd,
+    shown: Vec<mount::Shown>,
+    /// Held until the process ends.
+    _lock: OwnedFd,
+}
+
+/// Everything that has to happen before there is an event loop.
+fn prepare(lock: RawFd, launcher: RawFd, setup: RawFd) -> Result<Prepared, Failure> {
+    let lock = inherited(lock)?;
+    let launcher = UnixStream::from(inherited(launcher)?);
+    let setup = inherited(setup)?;
+    // Inherited descriptors have moved up; before anything else takes their numbers:
+    let slots = Slots::keep()?;
+    let text = io::read_to_string(File::from(setup)).attempt(|| "read the lab's setup")?;
+    let setup: Setup = serde_json::from_str(&text)
+        .map_err(|error| Failure::host(format!("the lab's setup is damaged: {error}")))?;
+    process::raise_open_files();
+    let shown = mount::shown(&mount::table()?);
+    let host_proc = File::open("/proc").attempt(|| "open /proc")?.into();
+    mount::seclude(&[&setup.directory])?;
+    mount::virtual_fs("proc", Path::new("/proc"), mount::INERT | MsFlags::empty(), "")?;
+    Ok(Prepared {
+        setup,
+        slots,
+        launcher,
+        host_proc,
+        shown,
+        _lock: lock,
+    })
+}
+
+async fn run(prepared: Prepared) -> Result<i32, Failure> {
+    let began = Instant::now();
+    let Prepared {
+        setup,
+        slots,
+        launcher,
+        host_proc,
+        shown,
+        _lock,
+    } = prepared;
+    let Setup {
+        plan,
+        directory,
+        detached,
+        timeout: limit,
+    } = setup;
+    let directory = LabDirectory {
+        path: directory,
+        lab: plan.lab.clone(),
+    };
+    let logs = directory.logs();
+    let nodes = plan
+        .nodes
+        .iter()
+        .map(|node| Node::new(logs.join(format!("{}.log", node.name))))
+        .collect();
+    let lab = Rc::new(Living {
+        nodes,
+        plan,
+        directory,
+        shown,
+        host_proc,
+        slots,
+        has_base: Cell::default(),
+        namespaces: Default::default(),
+        trees: Trees::find(),
+        reaper: Reaper::start()?,
+        events: Events::default(),
+        failure: Default::default(),
+        progress: Notify::new(),
+        stopping: watch::Sender::new(false),
+        ready: Default::default(),
+    });
+    stop_on_signals(&lab)?;
+    let telling = tell_launcher(&lab, launcher, detached)?;
+    let status = match live(&lab, began, Duration::from_secs_f64(limit), detached).await {
+        Ok(()) => 0,
+        Err(failure) => {
+            let code = failure.code as i32;
+            lab.tell(What::Failed { failure });
+            code
+        }
+    };
+    // What is still there then goes with the namespaces.
+    let _ = leave::leave_host(&lab.plan, &lab.namespaces.borrow());
+    lab.events.close();
+    // A launcher that does not listen is not waited for.
+    let _ = timeout(LAST_WORDS, telling).await;
+    Ok(status)
+}
+
+fn stop_on_signals(lab: &Rc<Living>) -> Result<(), Failure> {
+    for kind in [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+    ] {
+        let mut signals = signal(kind).attempt(|| "watch for signals")?;
+        let lab = Rc::clone(lab);
+        spawn_local(async move {
+            while signals.recv().await.is_some() {
+                lab.stopping.send_replace(true);
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Sends all events to the launcher. In the foreground, its end is the lab's end too: the kernel's signal at
+/// the parent's death does it, but could have come before it was asked for.
+fn tell_launcher(lab: &Rc<Living>, launcher: UnixStream, detached: bool) -> Result<JoinHandle<()>, Failure> {
+    let launcher = socket::adopt(launcher)?;
+    let lab = Rc::clone(lab);
+    Ok(spawn_local(async move {
+        if control::stream_events(&lab, &launcher, true).await.is_err() && !(detached && lab.ready.get()) {
+            lab.stopping.send_replace(true);
+        }
+    }))
+}
+
+/// From nothing to ready, and on until the lab is to end.
+async fn live(lab: &Rc<Living>, began: Instant, limit: Duration, detached: bool) -> Result<(), Failure> {
+    let mut stopping = lab.stopping.subscribe();
+    lab.tell(What::Starting {
+        lab: lab.plan.lab.clone(),
+        nodes: lab.plan.nodes.len(),
+        links: lab.plan.links.len(),
+    });
+    control::listen(lab)?;
+    let up = tokio::select! {
+        up = timeout(limit, bring_up(lab)) => up.unwrap_or_else(|_| Err(too_late(lab, limit))),
+        _ = stopping.wait_for(|stop| *stop) => Err(Failure::not_ready("interrupted before the lab was ready")),
+    };
+    up?;
+    lab.ready.set(true);
+    if detached {
+        process::die_with_parent(0);
+    }
+    lab.tell(What::Ready {
+        seconds: began.elapsed().as_secs_f64(),
+    });
+    // The sender is the lab's own: this ends only with a wish.
+    let _ = stopping.wait_for(|stop| *stop).await;
+    lab.tell(What::Stopping);
+    // What does not end by itself in time ends with the namespace.
+    let _ = timeout(GRACE, quiet(lab)).await;
+    Ok(())
+}
+
+async fn bring_up(lab: &Rc<Living>) -> Result<(), Failure> {
+    let namespaces = network::stand_up(&lab.plan, &|what| lab.tell(what)).await?;
+    lab.namespaces.replace(namespaces);
+    let on_host: Vec<&str> = lab
+        .plan
+        .links
+        .iter()
+        .filter_map(|link| match &link.device {
+            Device::Host { host_interface, .. } => Some(host_interface.as_str()),
+            _ => None,
+        })
+        .collect();
+    if !on_host.is_empty() {
+        lab.directory.note_host_links(&on_host)?;
+    }
+    let all: Vec<usize> = (0..lab.nodes.len()).collect();
+    lab.reach(&all, Stage::Created);
+    lab.reach(&all, Stage::Links);
+    // Most nodes of large labs have nothing to do: told at once, they cost nothing.
+    let nothing_to_do: Vec<usize> = all
+        .iter()
+        .copied()
+        .filter(|&node| {
+            let step = &lab.plan.nodes[node];
+            step.idle && step.wait_for.is_empty() && step.startup_delay_ms == 0
+        })
+        .collect();
+    lab.reach(&nothing_to_do, Stage::Configured);
+    lab.reach(&nothing_to_do, Stage::Ready);
+    for node in all {
+        spawn_local(stages::live(Rc::clone(lab), node));
+    }
+    while !lab.nodes.iter().all(Node::is_ready) {
+        lab.progress.notified().await;
+        if let Some(failure) = lab.failure.borrow_mut().take() {
+            return Err(failure);
+        }
+    }
+    Ok(())
+}
+
+fn too_late(lab: &Living, limit: Duration) -> Failure {
+    let late = lab
+        .plan
+        .nodes
+        .iter()
+        .zip(&lab.nodes)
+        .filter(|(_, node)| !node.is_ready());
+    let lines: Vec<String> = late
+        .map(|(step, node)| match node.waiting_for.borrow().as_str() {
+            "" => step.name.clone(),
+            what => format!("{} waits for {what}", step.name),
+        })
+        .take(20)
+        .collect();
+    Failure::not_ready(format!("the lab was not ready within {} s", limit.as_secs_f64()))
+        .detail(lines.join("\n"))
+        .help("`--timeout` gives it longer")
+}
+
+/// Asks all processes to end, and waits until they have.
+async fn quiet(lab: &Rc<Living>) {
+    let inits: Vec<_> = lab
+        .nodes
+        .iter()
+        .filter_map(|node| node.init.borrow().clone())
+        .collect();
+    let mut ending = tokio::task::JoinSet::new();
+    for init in inits {
+        ending.spawn_local(async move { init.quiet().await });
+    }
+    ending.join_all().await;
+}

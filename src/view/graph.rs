@@ -1,0 +1,163 @@
+//! The topology of a lab as text for the terminal, DOT (Graphviz) or Mermaid.
+
+use std::fmt::Write as _;
+
+use crate::lab::Lab;
+use crate::lab::model::{Kind, Link, LinkShape, Node, Port};
+
+/// An end of a link outside all nodes, or the device itself where it has no other end.
+fn outside(shape: &LinkShape) -> Option<String> {
+    match shape {
+        LinkShape::Veth(..) => None,
+        LinkShape::Host { host_interface, .. } => Some(format!("host:{host_interface}")),
+        LinkShape::Macvlan { host_interface, .. } => Some(format!("host:{host_interface} (macvlan)")),
+        LinkShape::Vxlan { vni, remote, .. } => Some(format!("{remote} (vxlan {vni})")),
+        LinkShape::Dummy(_) => Some("(dummy)".to_owned()),
+    }
+}
+
+fn kind(node: &Node) -> &'static str {
+    match node.kind {
+        Kind::Host => "host",
+        Kind::Router => "router",
+        Kind::Bridge => "bridge",
+    }
+}
+
+/// For the terminal: each node with its interfaces, addresses and what is at their other ends.
+pub fn text(lab: &Lab) -> String {
+    let mut lines: Vec<Vec<String>> = vec![Vec::new(); lab.nodes.len()];
+    for link in &lab.links {
+        for (here, there) in ends(lab, link) {
+            lines[here.node].push(format!("{}{} ── {there}", here.interface, addresses(lab, here)));
+        }
+    }
+    let mut text = format!("{}\n", lab.name);
+    for (number, (node, lines)) in lab.nodes.iter().zip(&lines).enumerate() {
+        let last = number + 1 == lab.nodes.len();
+        let (branch, stem) = if last {
+            ("└── ", "    ")
+        } else {
+            ("├── ", "│   ")
+        };
+        let _ = writeln!(
+            text,
+            "{branch}{} ({}{})",
+            node.name,
+            kind(node),
+            own_addresses(node)
+        );
+        for (position, line) in lines.iter().enumerate() {
+            let twig = if position + 1 == lines.len() {
+                "└── "
+            } else {
+                "├── "
+            };
+            let _ = writeln!(text, "{stem}{twig}{line}");
+        }
+    }
+    text
+}
+
+/// Each end of a link that is in a node, with a name for the other end.
+fn ends<'a>(lab: &Lab, link: &'a Link) -> Vec<(&'a Port, String)> {
+    let name = |port: &Port| format!("{}:{}", lab.nodes[port.node].name, port.interface);
+    match (&link.shape, outside(&link.shape)) {
+        (LinkShape::Veth(a, b), _) => vec![(a, name(b)), (b, name(a))],
+        (_, Some(there)) => link.ports().map(|port| (port, there.clone())).collect(),
+        (_, None) => Vec::new(),
+    }
+}
+
+fn addresses(lab: &Lab, port: &Port) -> String {
+    let owner = &lab.nodes[lab.owner(port.node)];
+    let found = owner
+        .addresses
+        .iter()
+        .filter(|address| address.interface == port.interface);
+    found.map(|address| format!(" {}", address.net)).collect()
+}
+
+/// Addresses that belong to no link: the loopback's, and a bridge's own.
+fn own_addresses(node: &Node) -> String {
+    let own = node
+        .addresses
+        .iter()
+        .filter(|address| matches!(address.interface.as_str(), "lo" | "br0"));
+    own.map(|address| format!(", {} {}", address.interface, address.net))
+        .collect()
+}
+
+/// For Graphviz: `nslab graph --format dot FILE | dot -Tsvg`.
+pub fn dot(lab: &Lab) -> String {
+    let mut text = format!(
+        "graph \"{}\" {{\n  node [fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", fontsize=10];\n",
+        lab.name
+    );
+    for node in &lab.nodes {
+        let shape = match node.kind {
+            Kind::Router => "ellipse",
+            Kind::Host => "box",
+            Kind::Bridge => "hexagon",
+        };
+        let _ = writeln!(text, "  \"{}\" [shape={shape}];", node.name);
+    }
+    for link in &lab.links {
+        let tail = link.ports().next();
+        let Some(tail) = tail else { continue };
+        match (&link.shape, outside(&link.shape)) {
+            (LinkShape::Veth(a, b), _) => {
+                let (left, right) = (&lab.nodes[a.node].name, &lab.nodes[b.node].name);
+                let _ = writeln!(
+                    text,
+                    "  \"{left}\" -- \"{right}\" [taillabel=\"{}\", headlabel=\"{}\"];",
+                    a.interface, b.interface
+                );
+            }
+            (_, Some(there)) => {
+                let name = &lab.nodes[tail.node].name;
+                let _ = writeln!(
+                    text,
+                    "  \"{there}\" [shape=plaintext];\n  \"{name}\" -- \"{there}\" [taillabel=\"{}\"];",
+                    tail.interface
+                );
+            }
+            (_, None) => {}
+        }
+    }
+    text.push_str("}\n");
+    text
+}
+
+/// For Mermaid, which GitHub and GitLab draw in Markdown. Nodes are numbered, as names may hold anything.
+pub fn mermaid(lab: &Lab) -> String {
+    let mut text = "graph TD\n".to_owned();
+    for (number, node) in lab.nodes.iter().enumerate() {
+        let (open, close) = match node.kind {
+            Kind::Router => ("([", "])"),
+            Kind::Host => ("[", "]"),
+            Kind::Bridge => ("{{", "}}"),
+        };
+        let _ = writeln!(text, "  n{number}{open}\"{}\"{close}", node.name);
+    }
+    for (number, link) in lab.links.iter().enumerate() {
+        match (&link.shape, outside(&link.shape), link.ports().next()) {
+            (LinkShape::Veth(a, b), _, _) => {
+                let _ = writeln!(
+                    text,
+                    "  n{} ---|\"{} - {}\"| n{}",
+                    a.node, a.interface, b.interface, b.node
+                );
+            }
+            (_, Some(there), Some(port)) => {
+                let _ = writeln!(
+                    text,
+                    "  o{number}[\"{there}\"]\n  n{} ---|\"{}\"| o{number}",
+                    port.node, port.interface
+                );
+            }
+            _ => {}
+        }
+    }
+    text
+}

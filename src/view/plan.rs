@@ -1,0 +1,147 @@
+//! A plan as text, for `nslab up --dry-run`.
+
+use std::fmt::Write as _;
+
+use crate::lab::plan::{Device, NamespaceStep, NodeStep, Plan, RouteStepAction};
+
+/// The steps in the order they would be taken.
+pub fn render(plan: &Plan) -> String {
+    let mut text = format!("lab {}\n", plan.lab);
+    section(&mut text, "network namespaces", plan.namespaces.len());
+    for namespace in &plan.namespaces {
+        let sysctls: Vec<String> = namespace
+            .sysctls
+            .iter()
+            .chain(&namespace.late_sysctls)
+            .map(|(path, value)| format!("{}={value}", path.trim_start_matches("net/").replace('/', ".")))
+            .collect();
+        let _ = writeln!(text, "  {}: {}", namespace.node, sysctls.join(" "));
+    }
+    section(&mut text, "links", plan.links.len());
+    for link in &plan.links {
+        let mtu = link.mtu.map(|mtu| format!(", mtu {mtu}")).unwrap_or_default();
+        let _ = writeln!(text, "  {} ({}{mtu})", link.label, device(&link.device));
+    }
+    section(
+        &mut text,
+        "addresses and routes",
+        plan.namespaces
+            .iter()
+            .map(|it| it.addresses.len() + it.routes.len())
+            .sum(),
+    );
+    for (number, namespace) in plan.namespaces.iter().enumerate() {
+        addresses_and_routes(&mut text, plan, number, namespace);
+    }
+    let busy: Vec<&NodeStep> = plan
+        .nodes
+        .iter()
+        .filter(|node| !node.idle || !node.wait_for.is_empty())
+        .collect();
+    section(&mut text, "nodes in which something happens", busy.len());
+    for node in busy {
+        node_steps(&mut text, plan, node);
+    }
+    text
+}
+
+fn section(text: &mut String, title: &str, count: usize) {
+    let _ = writeln!(text, "\n{title}: {count}");
+}
+
+fn device(device: &Device) -> String {
+    match device {
+        Device::Veth(a, b) => format!("veth, {} and {}", a.mac, b.mac),
+        Device::Host { host_interface, .. } => format!("veth to {host_interface} on the host"),
+        Device::Macvlan { host_interface, .. } => format!("macvlan on {host_interface} of the host"),
+        Device::Vxlan { vni, remote, .. } => format!("vxlan {vni} to {remote}"),
+        Device::Dummy(_) => "dummy".to_owned(),
+    }
+}
+
+fn addresses_and_routes(text: &mut String, plan: &Plan, number: usize, namespace: &NamespaceStep) {
+    for (index, net) in &namespace.addresses {
+        let _ = writeln!(
+            text,
+            "  {} {} {net}",
+            namespace.node,
+            interface(plan, number, *index)
+        );
+    }
+    for route in &namespace.routes {
+        let action = match &route.action {
+            RouteStepAction::Blackhole => "blackhole".to_owned(),
+            RouteStepAction::Unreachable => "unreachable".to_owned(),
+            RouteStepAction::Prohibit => "prohibit".to_owned(),
+            RouteStepAction::Forward(hops) => {
+                let hops: Vec<String> = hops
+                    .iter()
+                    .map(|hop| {
+                        let via = hop.via.map(|via| format!("via {via}"));
+                        let dev = hop.dev.map(|dev| format!("dev {}", interface(plan, number, dev)));
+                        via.into_iter().chain(dev).collect::<Vec<_>>().join(" ")
+                    })
+                    .collect();
+                hops.join(", ")
+            }
+        };
+        let _ = writeln!(text, "  {} route {} {action}", namespace.node, route.to);
+    }
+}
+
+/// The name of an interface in a namespace by its index.
+pub fn interface(plan: &Plan, namespace: usize, index: u32) -> String {
+    if index == 1 {
+        return "lo".to_owned();
+    }
+    let bridge = plan
+        .namespaces
+        .get(namespace)
+        .and_then(|namespace| namespace.bridge.as_ref());
+    if let Some(bridge) = bridge.filter(|bridge| bridge.index == index) {
+        return bridge.name.clone();
+    }
+    let mut ports = plan.links.iter().flat_map(|link| link.device.ports());
+    let found = ports.find(|port| port.namespace == namespace && port.index == index);
+    found.map_or_else(|| format!("#{index}"), |port| port.name.clone())
+}
+
+fn node_steps(text: &mut String, plan: &Plan, node: &NodeStep) {
+    let _ = writeln!(text, "  {}", node.name);
+    for wait in &node.wait_for {
+        let stage = format!("{:?}", wait.stage).to_lowercase();
+        let _ = writeln!(text, "    wait for {} to be {stage}", plan.nodes[wait.node].name);
+    }
+    if node.startup_delay_ms > 0 {
+        let _ = writeln!(text, "    wait {} ms", node.startup_delay_ms);
+    }
+    for file in &node.files {
+        let _ = writeln!(text, "    write {}", file.path);
+    }
+    for bind in &node.binds {
+        let read_only = if bind.read_only { ", read-only" } else { "" };
+        let _ = writeln!(
+            text,
+            "    bind {} on {}{read_only}",
+            bind.source.display(),
+            bind.target
+        );
+    }
+    for exec in &node.exec {
+        let may_fail = if exec.may_fail { "  (may fail)" } else { "" };
+        let _ = writeln!(text, "    run {}{may_fail}", exec.command);
+    }
+    if let Some(engine) = node.engine {
+        let engine = format!("{engine:?}").to_lowercase();
+        let lines = node.config.as_deref().map_or(0, |config| config.lines().count());
+        let _ = writeln!(text, "    start {engine} with {lines} lines of configuration");
+    }
+    for process in &node.run {
+        let ready = process
+            .ready
+            .as_ref()
+            .map(|probe| format!(", ready with {probe}"))
+            .unwrap_or_default();
+        let _ = writeln!(text, "    start {}: {}{ready}", process.name, process.command);
+    }
+}

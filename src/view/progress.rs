@@ -1,0 +1,186 @@
+//! Progress of a lab that comes up: a bar on a terminal, plain lines otherwise.
+
+use std::collections::HashSet;
+use std::io::{IsTerminal, stderr};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::tell;
+use crate::lab::model::Stage;
+use crate::run::events::{Event, What};
+
+/// Shows events as they come. Writes to standard error, so that standard output stays for results.
+pub struct Progress {
+    bar: Option<ProgressBar>,
+    ready: HashSet<String>,
+    total: usize,
+    stopping: bool,
+}
+
+/// Nodes that become ready together are named up to this many.
+const NAMED: usize = 6;
+
+impl Progress {
+    /// For this process's standard error.
+    pub fn new() -> Progress {
+        let bar = stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(0);
+            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} nodes ready  {wide_msg}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        Progress {
+            bar,
+            ready: HashSet::new(),
+            total: 0,
+            stopping: false,
+        }
+    }
+
+    /// Shows an event.
+    pub fn show(&mut self, event: &Event) {
+        match &event.what {
+            What::Starting { nodes, .. } => {
+                self.total = *nodes;
+                if let Some(bar) = &self.bar {
+                    bar.set_length(*nodes as u64);
+                }
+            }
+            What::Stage {
+                nodes,
+                stage: Stage::Ready,
+            } => {
+                // Of a node that is started again this is told every time.
+                self.ready.extend(nodes.iter().cloned());
+                let ready = self.ready.len();
+                match &self.bar {
+                    Some(bar) => bar.set_position(ready as u64),
+                    None => tell(&format!("ready: {} ({ready}/{})\n", names(nodes), self.total)),
+                }
+            }
+            What::Ready { .. } | What::Failed { .. } => self.finish(),
+            What::Stopping => {
+                self.finish();
+                self.stopping = true;
+            }
+            // That they end is what was asked for.
+            What::ProcessEnded { .. } | What::NodeDied { .. } if self.stopping => return,
+            _ => {}
+        }
+        if let Some(line) = line(&event.what) {
+            self.say(&line);
+        } else if let (Some(bar), Some(now)) = (&self.bar, doing(&event.what)) {
+            bar.set_message(now);
+        }
+    }
+
+    /// Prints a line, above the bar if there is one.
+    fn say(&self, line: &str) {
+        match &self.bar {
+            Some(bar) if !bar.is_finished() => bar.println(line),
+            _ => tell(&format!("{line}\n")),
+        }
+    }
+
+    /// Takes the bar away.
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Progress::new()
+    }
+}
+
+fn names(nodes: &[String]) -> String {
+    if nodes.len() <= NAMED {
+        nodes.join(" ")
+    } else {
+        format!("{} nodes", nodes.len())
+    }
+}
+
+/// What is worth a line of its own, whoever watches.
+fn line(what: &What) -> Option<String> {
+    match what {
+        What::Exec {
+            node,
+            command,
+            status,
+            output,
+            may_fail,
+        } if *status != 0 => {
+            let allowed = if *may_fail { " (may fail)" } else { "" };
+            let mut text = format!("{node}: `{command}` ended with status {status}{allowed}");
+            for line in output.lines() {
+                text.push_str("\n  | ");
+                text.push_str(line);
+            }
+            Some(text)
+        }
+        // One that was to run once and has done so is nobody's concern.
+        What::ProcessEnded {
+            status: 0,
+            restarting: false,
+            ..
+        } => None,
+        What::ProcessEnded {
+            node,
+            process,
+            status,
+            restarting,
+        } => {
+            let next = if *restarting { ", it is started again" } else { "" };
+            Some(format!(
+                "{node}: process {process} ended with status {status}{next}"
+            ))
+        }
+        What::NodeDied { node, status } => Some(format!("{node}: its init ended with status {status}")),
+        What::NodeRestarting { node } => Some(format!("{node}: is started again; its links have stayed")),
+        What::Trouble { node, message } => Some(format!("{node}: {message}")),
+        _ => None,
+    }
+}
+
+/// What the lab is at, for the end of the bar.
+fn doing(what: &What) -> Option<String> {
+    match what {
+        What::Network { part, done, total } => Some(format!("{part} {done}/{total}")),
+        What::Waiting { node, what } => Some(format!("{node} waits for {what}")),
+        What::Exec { node, command, .. } => Some(format!("{node}: {command}")),
+        _ => None,
+    }
+}
+
+/// An event as a line of text, for `nslab events`.
+pub fn text(event: &Event) -> String {
+    match &event.what {
+        What::Starting { lab, nodes, links } => format!("lab {lab} starts: {nodes} nodes, {links} links"),
+        What::Network { part, done, total } => format!("{part}: {done} of {total}"),
+        What::Stage { nodes, stage } => format!("{}: {}", names(nodes), format!("{stage:?}").to_lowercase()),
+        What::Waiting { node, what } => format!("{node} waits for {what}"),
+        What::Exec {
+            node,
+            command,
+            status: 0,
+            ..
+        } => format!("{node}: `{command}` done"),
+        What::ProcessEnded {
+            node,
+            process,
+            status: 0,
+            restarting: false,
+        } => {
+            format!("{node}: process {process} is done")
+        }
+        What::ProcessStarted { node, process } => format!("{node}: process {process} started"),
+        What::Ready { seconds } => format!("ready in {seconds:.2} s"),
+        What::Failed { failure } => format!("failed: {failure}"),
+        What::Stopping => "the lab is taken down".to_owned(),
+        other => line(other).unwrap_or_default(),
+    }
+}
