@@ -1,0 +1,298 @@
+//! Routers run FRR: the daemons their configuration asks for, which answer when the lab is ready.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by panicking"
+)]
+
+mod common;
+#[path = "common/host.rs"]
+mod host;
+
+use common::{Lab, has_frr, until};
+use host::{do_aside, reaches};
+
+/// A router alone, with this configuration.
+fn router(config: &str) -> Lab {
+    Lab::new(&format!(
+        "name = \"alone\"\n[nodes.r]\nkind = \"router\"\nengine = \"frr\"\nconfig = '''\n{config}'''\n"
+    ))
+}
+
+/// The names of the daemons that run in a node.
+fn daemons(lab: &Lab, node: &str) -> Vec<String> {
+    let all = lab.sh(node, "for it in /proc/[0-9]*/exe; do readlink $it; done");
+    let mut names: Vec<_> = all
+        .lines()
+        .filter_map(|path| path.strip_prefix("/usr/lib/frr/"))
+        .map(str::to_owned)
+        .collect();
+    names.sort();
+    names
+}
+
+fn vtysh(lab: &Lab, node: &str, command: &str) -> String {
+    lab.ok(["exec", node, "vtysh", "-c", command])
+}
+
+#[test]
+fn daemons_are_those_the_stanzas_are_for_and_answer_at_once() {
+    if !has_frr() {
+        return;
+    }
+    let all: [(&str, &[&str], &str); 9] = [
+        ("ip route 10.0.0.0/8 blackhole\n", &[], "show ip route static"),
+        (
+            "router bgp 65000\n neighbor 10.0.0.1 remote-as 1\n neighbor 10.0.0.1 bfd\n",
+            &["bfdd", "bgpd"],
+            "show bfd peers",
+        ),
+        (
+            "router ospf\n network 10.0.0.0/8 area 0\n",
+            &["ospfd"],
+            "show ip ospf",
+        ),
+        (
+            "router ospf6\n ospf6 router-id 1.1.1.1\n",
+            &["ospf6d"],
+            "show ipv6 ospf6",
+        ),
+        (
+            "router isis core\n net 49.0001.0000.0000.0001.00\n",
+            &["isisd"],
+            "show isis summary",
+        ),
+        (
+            "router rip\n network 10.0.0.0/8\n",
+            &["ripd"],
+            "show ip rip status",
+        ),
+        (
+            "router ripng\n network lo\n",
+            &["ripngd"],
+            "show ipv6 ripng status",
+        ),
+        (
+            "router eigrp 1\n network 10.0.0.0/8\n",
+            &["eigrpd"],
+            "show ip eigrp topology",
+        ),
+        ("router babel\n network lo\n", &["babeld"], "show babel parameter"),
+    ];
+    let node = |(number, (config, _, _)): (usize, &(&str, &[&str], &str))| {
+        format!("[nodes.r{number}]\nkind = \"router\"\nconfig = '''\n{config}'''\n")
+    };
+    let nodes: String = all.iter().enumerate().map(node).collect();
+    let lab = Lab::up(&format!("name = \"many\"\n{nodes}"));
+    for (number, (_, wanted, question)) in all.iter().enumerate() {
+        let node = format!("r{number}");
+        let mut expected = vec!["staticd", "watchfrr", "zebra"];
+        expected.extend(*wanted);
+        expected.sort_unstable();
+        assert_eq!(daemons(&lab, &node), expected, "{node}");
+        let answer = vtysh(&lab, &node, question);
+        assert!(
+            !answer.contains("not running") && !answer.contains("Unknown"),
+            "{question}: {answer}"
+        );
+    }
+    let route = vtysh(&lab, "r0", "show ip route static");
+    assert!(
+        route.contains("10.0.0.0/8") && route.contains("blackhole"),
+        "{route}"
+    );
+}
+
+#[test]
+fn the_configuration_is_loaded_when_the_lab_is_ready() {
+    if !has_frr() {
+        return;
+    }
+    let lab =
+        router("router bgp 65000\n bgp router-id 1.2.3.4\n neighbor net0 interface remote-as external\n");
+    lab.ok(["up", "-d", lab.file()]);
+    let running = vtysh(&lab, "r", "show running-config");
+    for line in [
+        "hostname r",
+        "router bgp 65000",
+        " bgp router-id 1.2.3.4",
+        " neighbor net0 interface remote-as external",
+    ] {
+        assert!(
+            running.lines().any(|it| it == line),
+            "{line:?} is not in:\n{running}"
+        );
+    }
+    assert_eq!(lab.node("r")["engine"], "frr");
+}
+
+#[test]
+fn a_changed_configuration_can_be_written_and_read() {
+    if !has_frr() {
+        return;
+    }
+    let lab = router("router bgp 65000\n");
+    lab.ok(["up", "-d", lab.file()]);
+    assert!(lab.sh("r", "cat /etc/frr/frr.conf").contains("router bgp 65000"));
+    assert!(lab.sh("r", "cat /etc/frr/daemons").contains("\nbgpd=yes\n"));
+    lab.ok([
+        "exec",
+        "r",
+        "vtysh",
+        "-c",
+        "conf t",
+        "-c",
+        "router bgp 65000",
+        "-c",
+        "bgp router-id 9.9.9.9",
+    ]);
+    let said = vtysh(&lab, "r", "write");
+    assert!(said.contains("[OK]"), "{said}");
+    let text = lab.sh("r", "cat /etc/frr/frr.conf");
+    assert!(text.contains(" bgp router-id 9.9.9.9"), "{text}");
+    assert_eq!(lab.sh("r", "stat -c '%U %a' /etc/frr/frr.conf"), "frr 640\n");
+}
+
+#[test]
+fn ospf_routers_become_neighbours_and_learn_routes() {
+    if !has_frr() {
+        return;
+    }
+    let node = |name: &str, last: u8| {
+        format!(
+            r#"
+[nodes.{name}]
+kind = "router"
+addresses = {{ lo = ["10.255.0.{last}/32"], net0 = ["10.0.0.{last}/24"] }}
+config = """
+interface net0
+ ip ospf hello-interval 1
+ ip ospf dead-interval 3
+ ip ospf network point-to-point
+!
+router ospf
+ timers throttle spf 0 10 50
+ network 10.0.0.0/8 area 0
+"""
+"#
+        )
+    };
+    let lab = Lab::up(&format!(
+        "name = \"ospf\"\n{}{}[[links]]\nendpoints = [\"a:net0\", \"b:net0\"]\n",
+        node("a", 1),
+        node("b", 2)
+    ));
+    until("the neighbour", || {
+        vtysh(&lab, "a", "show ip ospf neighbor").contains("Full/")
+    });
+    until("the route", || {
+        lab.sh("a", "ip route show 10.255.0.2").contains("proto ospf")
+    });
+    reaches(&lab, "a", "10.255.0.2");
+}
+
+#[test]
+fn a_daemon_that_dies_is_started_again_with_its_configuration() {
+    if !has_frr() {
+        return;
+    }
+    let lab = router("router bgp 65000\n bgp router-id 1.2.3.4\n");
+    lab.ok(["up", "-d", lab.file()]);
+    let pid = |lab: &Lab| lab.run(["exec", "r", "pidof", "bgpd"]).out.trim().to_owned();
+    let before = pid(&lab);
+    lab.sh("r", "kill -9 $(pidof bgpd)");
+    until("another bgpd", || !pid(&lab).is_empty() && pid(&lab) != before);
+    until("its configuration", || {
+        lab.run(["exec", "r", "vtysh", "-c", "show bgp summary"])
+            .out
+            .contains("1.2.3.4")
+            || lab
+                .run(["exec", "r", "vtysh", "-c", "show running-config bgpd"])
+                .out
+                .contains("router-id 1.2.3.4")
+    });
+    assert_eq!(lab.node("r")["restarts"], 0, "the node itself lived on");
+}
+
+#[test]
+fn a_mistake_in_a_configuration_is_told_before_anything_is_made() {
+    if !has_frr() {
+        return;
+    }
+    let lab = router("router bgp 65000\n neighbor 10.0.0.1 remote-as external\n nonsense here\n");
+    let done = lab.run(["up", "-d", lab.file()]);
+    done.refused(2, &["configuration of r", "line 3:", "nonsense here"]);
+    assert!(lab.left().is_empty(), "{:?}", lab.left());
+}
+
+#[test]
+fn the_builtin_engine_is_refused_as_not_yet_supported() {
+    let lab = router("router bgp 65000\n");
+    let done = lab.run(["up", "-d", "--engine", "builtin", lab.file()]);
+    done.refused(2, &["not yet supported", "r"]);
+    let text = std::fs::read_to_string(lab.file())
+        .unwrap()
+        .replace("\"frr\"", "\"builtin\"");
+    std::fs::write(lab.file(), text).unwrap();
+    lab.run(["up", "-d", lab.file()])
+        .refused(2, &["not yet supported"]);
+    assert!(lab.left().is_empty(), "{:?}", lab.left());
+}
+
+#[test]
+fn a_host_without_frr_is_told_what_to_install() {
+    if !has_frr() {
+        return;
+    }
+    // A host without it is played by hiding it from this one command.
+    let lab = router("router bgp 65000\n");
+    let hidden = "mount -t tmpfs none /usr/lib/frr && exec $NSLAB up -d $FILE";
+    do_aside(&lab, hidden).refused(3, &["router r needs FRR", "apt-get install frr"]);
+    let text = std::fs::read_to_string(lab.file())
+        .unwrap()
+        .replace("\"frr\"", "\"auto\"");
+    std::fs::write(lab.file(), text).unwrap();
+    do_aside(&lab, hidden).refused(3, &["router r needs FRR", "apt-get install frr"]);
+    assert!(lab.left().is_empty(), "{:?}", lab.left());
+}
+
+#[test]
+fn a_daemon_that_this_frr_lacks_is_told_by_name() {
+    if !has_frr() {
+        return;
+    }
+    let lab = router("router bgp 65000\n");
+    let hidden = "mkdir $TEST/frr && cp /usr/lib/frr/* $TEST/frr && rm $TEST/frr/bgpd && \
+        mount --bind $TEST/frr /usr/lib/frr && exec $NSLAB up -d $FILE";
+    do_aside(&lab, hidden).refused(3, &["router r", "bgpd"]);
+    assert!(lab.left().is_empty(), "{:?}", lab.left());
+}
+
+#[test]
+fn a_router_without_a_configuration_forwards_and_needs_no_frr() {
+    let file = r#"
+name = "plain"
+[nodes.a]
+kind = "host"
+addresses = { eth0 = ["10.0.0.1/24"] }
+routes = [{ to = "default", via = "10.0.0.254" }]
+[nodes.r]
+kind = "router"
+addresses = { x = ["10.0.0.254/24"], y = ["10.0.1.254/24"] }
+[nodes.b]
+kind = "host"
+addresses = { eth0 = ["10.0.1.1/24"] }
+routes = [{ to = "default", via = "10.0.1.254" }]
+[[links]]
+endpoints = ["a:eth0", "r:x"]
+[[links]]
+endpoints = ["b:eth0", "r:y"]
+"#;
+    let lab = Lab::new(file);
+    let hidden = "{ test ! -d /usr/lib/frr || mount -t tmpfs none /usr/lib/frr; } && exec $NSLAB up -d $FILE";
+    do_aside(&lab, hidden).expect(0);
+    reaches(&lab, "a", "10.0.1.1");
+    assert_eq!(lab.node("r")["engine"], "kernel");
+}
