@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::run::directory::RunDirectory;
 use crate::view;
 
+mod check;
 mod completions;
 mod cp;
 mod doctor;
@@ -25,6 +26,7 @@ mod restart;
 mod schema;
 mod select;
 mod shell;
+mod test;
 mod up;
 mod validate;
 
@@ -39,8 +41,8 @@ mod validate;
         sudo nslab up labs/quickstart.toml       bring a lab up; Ctrl-C takes it all down\n  \
         sudo nslab exec a ping -c1 server        in another terminal: run something in node a\n  \
         sudo nslab ps                            what the nodes are and do\n\n\
-        Exit codes: 0 done, 1 a lab did not become ready, 2 the file or the arguments are wrong,\n\
-        3 the host lacks something. `nslab exec` passes the command's own."
+        Exit codes: 0 done, 1 a check failed or a lab did not become ready, \n\
+        2 the file or the arguments are wrong, 3 the host lacks something. `nslab exec` passes the command's own."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -74,8 +76,12 @@ enum Verb {
     Events(events::Args),
     /// Draw the topology of a lab
     Graph(graph::Args),
-    /// Check lab files without making anything
+    /// Look for mistakes in lab files without making anything
     Validate(validate::Args),
+    /// Bring labs up, make their checks, take them down
+    Test(test::Args),
+    /// Make the checks of a running lab
+    Check(check::Args),
     /// Print the JSON Schema of lab files, for editors
     Schema(schema::Args),
     /// Find out what this host can do, and what to do where it cannot
@@ -129,6 +135,8 @@ pub fn main() -> i32 {
         Verb::Events(args) => done(events::run(args)),
         Verb::Graph(args) => done(graph::run(args)),
         Verb::Validate(args) => done(validate::run(args)),
+        Verb::Test(args) => test::run(args).unwrap_or_else(failed_with),
+        Verb::Check(args) => check::run(args).unwrap_or_else(failed_with),
         Verb::Schema(args) => done(schema::run(args)),
         Verb::Doctor(args) => done(doctor::run(args)),
         Verb::Gc(args) => done(gc::run(args)),

@@ -167,7 +167,8 @@ fn try_next(lab: &Lab, seconds: f64, detached: bool) -> String {
     text
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A time such as 90s.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is not a time; write 500ms, 90s or 5m");
     let split = text.find(|character: char| !(character.is_ascii_digit() || character == '.'));
     let (number, unit) = text.split_at(split.unwrap_or(text.len()));

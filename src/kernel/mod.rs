@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod cgroup;
+pub mod echo;
 pub mod error;
 pub mod link;
 pub mod message;
@@ -9,6 +10,7 @@ pub mod mount;
 pub mod namespace;
 pub mod netlink;
 pub mod offload;
+pub mod output;
 pub mod overlay;
 pub mod process;
 pub mod route;

@@ -116,6 +116,15 @@ impl Namespace {
         Ok(Namespace { fd: fd.into() })
     }
 
+    /// The namespace a path leads to: `/proc/PID/ns/net`, or a descriptor below `/proc/PID/fd`.
+    ///
+    /// # Errors
+    /// There is none, or the caller may not.
+    pub fn at(path: &std::path::Path) -> Result<Self> {
+        let fd = File::open(path).attempt(|| format!("open the network namespace {}", path.display()))?;
+        Ok(Namespace { fd: fd.into() })
+    }
+
     /// Runs `work` on a thread inside the namespace, which ends before this returns.
     ///
     /// # Errors

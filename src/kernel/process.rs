@@ -302,6 +302,19 @@ pub fn unblock_signals(command: &mut std::process::Command) {
     }
 }
 
+/// Makes a command be killed when the calling thread ends, however it ends (PR_SET_PDEATHSIG, prctl(2)).
+pub fn die_with_caller(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: between fork and exec only plain system calls are made.
+    unsafe {
+        command.pre_exec(|| {
+            reset_signals();
+            die_with_parent(libc::SIGKILL);
+            Ok(())
+        });
+    }
+}
+
 /// Makes a command run as another user, with all of that user's groups.
 pub fn run_as(command: &mut std::process::Command, user: &super::users::User) {
     use std::os::unix::process::CommandExt;

@@ -9,7 +9,8 @@ use netlink_packet_route::route::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
-use super::netlink::Request;
+use super::error::Result;
+use super::netlink::{Netlink, Request};
 
 /// Where a route leads.
 pub enum Target {
@@ -24,6 +25,7 @@ pub enum Target {
 }
 
 /// A next hop.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hop {
     /// Gateway, possibly of the other family.
     pub via: Option<IpAddr>,
@@ -99,5 +101,105 @@ fn family(address: IpAddr) -> AddressFamily {
         AddressFamily::Inet
     } else {
         AddressFamily::Inet6
+    }
+}
+
+/// A route as the kernel has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Destination.
+    pub to: IpNet,
+    /// `unicast`, `blackhole`, `unreachable`, `prohibit`, or another of the kernel's types.
+    pub kind: RouteType,
+    /// Its next hops; none for types that lead nowhere.
+    pub hops: Vec<Hop>,
+    /// Who installed it (rtnetlink(7), rtm_protocol).
+    pub protocol: u8,
+    /// Priority; 0 where the kernel says nothing.
+    pub metric: u32,
+    /// Routing table.
+    pub table: u32,
+}
+
+/// All routes of a family in the socket's namespace.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn list(netlink: &mut Netlink, v4: bool) -> Result<Vec<Found>> {
+    let mut message = RouteMessage::default();
+    message.header.address_family = if v4 {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
+    let answers = netlink.dump("list the routes", RouteNetlinkMessage::GetRoute(message))?;
+    Ok(answers
+        .into_iter()
+        .filter_map(|answer| match answer {
+            RouteNetlinkMessage::NewRoute(message) => found(message, v4),
+            _ => None,
+        })
+        .collect())
+}
+
+fn found(message: RouteMessage, v4: bool) -> Option<Found> {
+    let header = message.header;
+    // The default route has no destination attribute.
+    let mut to = if v4 {
+        IpAddr::from([0; 4])
+    } else {
+        IpAddr::from([0; 16])
+    };
+    let mut single = Hop {
+        via: None,
+        dev: None,
+        weight: 1,
+    };
+    let (mut hops, mut metric, mut table) = (Vec::new(), 0, u32::from(header.table));
+    for attribute in message.attributes {
+        match attribute {
+            RouteAttribute::Destination(address) => to = ip(&address)?,
+            RouteAttribute::Oif(index) => single.dev = Some(index),
+            RouteAttribute::Priority(priority) => metric = priority,
+            RouteAttribute::Table(number) => table = number,
+            RouteAttribute::MultiPath(several) => hops = several.iter().map(hop).collect(),
+            other => single.via = via(&other).or(single.via),
+        }
+    }
+    if hops.is_empty() && (single.dev.is_some() || single.via.is_some()) {
+        hops.push(single);
+    }
+    Some(Found {
+        to: IpNet::new(to, header.destination_prefix_length).ok()?,
+        kind: header.kind,
+        hops,
+        protocol: u8::from(header.protocol),
+        metric,
+        table,
+    })
+}
+
+fn hop(next: &RouteNextHop) -> Hop {
+    Hop {
+        via: next.attributes.iter().find_map(via),
+        dev: Some(next.interface_index),
+        weight: u16::from(next.hops) + 1,
+    }
+}
+
+fn via(attribute: &RouteAttribute) -> Option<IpAddr> {
+    match attribute {
+        RouteAttribute::Gateway(address) => ip(address),
+        RouteAttribute::Via(RouteVia::Inet(address)) => Some(IpAddr::V4(*address)),
+        RouteAttribute::Via(RouteVia::Inet6(address)) => Some(IpAddr::V6(*address)),
+        _ => None,
+    }
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(address) => Some(IpAddr::V4(*address)),
+        RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
+        _ => None,
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::check::Check;
+
 /// A whole lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lab {
@@ -22,6 +24,8 @@ pub struct Lab {
     pub links: Vec<Link>,
     /// Programs that must be on the host's PATH.
     pub requires: Vec<String>,
+    /// What must be true of it once it lives.
+    pub checks: Vec<Check>,
 }
 
 /// The management network: `eth0` on the nodes that ask for it.

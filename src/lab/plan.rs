@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::check::Check;
 use super::model::{Bind, EngineChoice, Exec, File, Kind, Mac, MacvlanMode, Process, Underlay, Wait};
 
 /// What only the host could tell, found out before planning.
@@ -54,6 +55,8 @@ pub struct Plan {
     pub hosts: String,
     /// The text of every node's /etc/resolv.conf.
     pub resolv_conf: String,
+    /// What must be true of the living lab.
+    pub checks: Vec<Check>,
 }
 
 /// A network namespace, and all that is set inside it.

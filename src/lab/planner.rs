@@ -28,6 +28,7 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         nodes: Vec::new(),
         hosts: hosts(lab),
         resolv_conf: resolv_conf(lab, facts),
+        checks: lab.checks.clone(),
     };
     plan.links = lab
         .links

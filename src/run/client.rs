@@ -43,8 +43,7 @@ impl Client {
     /// # Errors
     /// What the supervisor says, or that it has gone.
     pub fn ask(&mut self, request: &Request) -> Result<(Reply, Vec<OwnedFd>), Failure> {
-        let bytes = serde_json::to_vec(request).map_err(|error| Failure::host(error.to_string()))?;
-        message::send(&self.stream, &bytes, &[] as &[OwnedFd])?;
+        self.tell(request)?;
         match self.next_reply()? {
             Some((Reply::Failed(failure), _)) => Err(failure),
             Some(answer) => Ok(answer),
@@ -65,6 +64,30 @@ impl Client {
                 return Ok(None);
             }
         }
+    }
+
+    /// Throws away what has come, for those who only want to be woken. Returns whether the lab is still there.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn drain(&mut self) -> Result<bool, Failure> {
+        self.stream.set_nonblocking(true).attempt(|| "set up a socket")?;
+        loop {
+            match self.assembler.read(&self.stream)? {
+                Received::Some => while self.assembler.frame()?.is_some() {},
+                Received::Nothing => return Ok(true),
+                Received::End => return Ok(false),
+            }
+        }
+    }
+
+    /// Asks without waiting for the answer.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn tell(&mut self, request: &Request) -> Result<(), Failure> {
+        let bytes = serde_json::to_vec(request).map_err(|error| Failure::host(error.to_string()))?;
+        Ok(message::send(&self.stream, &bytes, &[] as &[OwnedFd])?)
     }
 
     /// The next event; `None` when there are no more.

@@ -19,6 +19,8 @@ use crate::kernel::error::{Attempt, Error};
 use crate::kernel::link::{self, Interface};
 use crate::kernel::netlink::Netlink;
 
+/// In a test's directory: locked by the process that tests.
+const OWNER: &str = ".owner";
 /// How long dying processes may hold on to their cgroups before a sweep gives up.
 const SWEEP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -148,7 +150,62 @@ impl RunDirectory {
                 }
             }
         }
+        self.sweep_tests(&mut swept);
         Ok(swept)
+    }
+
+    /// A run directory of its own for a lab that is tested, swept with this one once neither its owner nor a lab in it
+    /// lives.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn for_test(&self, lab: &str) -> Result<TestDirectory, Failure> {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = self.tests().join(format!("{lab}-{}-{count}", std::process::id()));
+        // Under the lock, so that no sweeper sees it without its owner.
+        let _guard = self.lock()?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&path)
+            .attempt(|| format!("make {}", path.display()))?;
+        let owner = open_lock(&path.join(OWNER))?;
+        flock(&owner, FlockOperation::LockExclusive)
+            .map_err(|errno| refused("lock a test's directory", errno))?;
+        Ok(TestDirectory {
+            outer: self.clone(),
+            inner: RunDirectory { path },
+            owner: Some(owner),
+        })
+    }
+
+    fn tests(&self) -> PathBuf {
+        self.path.join(".tests")
+    }
+
+    /// Sweeps the directories of tests that are over. To be called under the lock.
+    fn sweep_tests(&self, swept: &mut Swept) {
+        for entry in fs::read_dir(self.tests()).into_iter().flatten().flatten() {
+            let inner = RunDirectory { path: entry.path() };
+            let owned = File::open(inner.path.join(OWNER)).is_ok_and(|owner| {
+                flock(&owner, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+            });
+            if owned {
+                continue;
+            }
+            match inner.sweep() {
+                Ok(within) => swept.add(within),
+                Err(failure) => swept.failures.push(failure),
+            }
+            if inner.all().next().is_none() {
+                swept
+                    .failures
+                    .extend(remove_all(&inner.path).err().map(Failure::from));
+            }
+        }
+        // Gone with the last of them.
+        let _ = fs::remove_dir(self.tests());
     }
 
     /// The labs that live, by name.
@@ -213,6 +270,47 @@ pub struct Swept {
     pub labs: Vec<String>,
     /// What could not be removed.
     pub failures: Vec<Failure>,
+}
+
+impl Swept {
+    fn add(&mut self, other: Swept) {
+        self.labs.extend(other.labs);
+        self.failures.extend(other.failures);
+    }
+}
+
+/// The run directory of a lab that is tested. What is dead in it goes with this value; a lab left alive stays.
+pub struct TestDirectory {
+    outer: RunDirectory,
+    inner: RunDirectory,
+    owner: Option<File>,
+}
+
+impl TestDirectory {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// The directory of a lab in it.
+    pub fn lab(&self, lab: &str) -> LabDirectory {
+        self.inner.lab(lab)
+    }
+
+    /// nslab itself, for this run directory.
+    pub fn command(&self) -> std::process::Command {
+        let mut command = std::process::Command::new("/proc/self/exe");
+        command.env("NSLAB_RUN_DIR", &self.inner.path);
+        command
+    }
+}
+
+impl Drop for TestDirectory {
+    fn drop(&mut self) {
+        self.owner.take();
+        // What cannot be swept now is swept by the next command.
+        let _ = self.outer.sweep();
+    }
 }
 
 impl LabDirectory {
@@ -294,6 +392,11 @@ impl LabDirectory {
         let parent = self.path.parent().unwrap_or(&self.path);
         let hash = crate::lab::names::hash(parent.as_os_str().as_encoded_bytes());
         format!("nslab-{:08x}-{}", hash as u32, self.lab)
+    }
+
+    /// The checks the lab was started with, as JSON.
+    pub fn checks(&self) -> PathBuf {
+        self.path.join("checks.json")
     }
 
     /// The control socket.

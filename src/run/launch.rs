@@ -118,6 +118,9 @@ fn start(launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream), F
         .open(&log_path);
     let log = log.attempt(|| format!("write {}", log_path.display()))?;
     let state = state(&launch);
+    let checks = serde_json::to_vec(&launch.plan.checks).map_err(|error| Failure::host(error.to_string()))?;
+    let checks_path = directory.checks();
+    fs::write(&checks_path, checks).attempt(|| format!("write {}", checks_path.display()))?;
     let setup = Setup {
         plan: launch.plan,
         directory: directory.path.clone(),

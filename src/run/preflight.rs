@@ -15,17 +15,18 @@ use crate::lab::Lab;
 use crate::lab::model::EngineChoice;
 use crate::lab::plan::{self, Engine, Facts, Plan};
 
+/// The programs a lab requires that are not on the host's PATH.
+pub fn missing(lab: &Lab) -> Vec<&str> {
+    let required = lab.requires.iter().map(String::as_str);
+    required.filter(|name| !on_path(name)).collect()
+}
+
 /// Finds out what the plan depends on.
 ///
 /// # Errors
 /// The lab asks for what this host or this nslab does not have.
 pub fn facts(lab: &Lab) -> Result<Facts, Failure> {
-    let missing: Vec<&str> = lab
-        .requires
-        .iter()
-        .map(String::as_str)
-        .filter(|name| !on_path(name))
-        .collect();
+    let missing = missing(lab);
     if let [first, ..] = missing.as_slice() {
         return Err(Failure::host(format!(
             "lab {} requires {}, not found on this host",

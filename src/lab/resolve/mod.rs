@@ -2,6 +2,7 @@
 //! value. Nothing stops at the first mistake.
 
 mod addresses;
+mod checks;
 mod content;
 mod devices;
 mod inherit;
@@ -129,7 +130,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
     let mut routes = routes::resolve(scene, &links, &addresses, mgmt.as_ref(), mistakes);
     let mut sysctls = sysctls::resolve(scene, &links, mistakes);
     let mut waits = waits::resolve(scene, mistakes);
-    let nodes = (0..scene.nodes.len())
+    let nodes: Vec<Node> = (0..scene.nodes.len())
         .map(|at| {
             let mut node = bare(scene, at);
             node.addresses = std::mem::take(&mut addresses[at])
@@ -149,6 +150,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
             requires.push(program.value.clone());
         }
     }
+    let checks = checks::resolve(scene, &nodes, mistakes);
     Lab {
         name: scene
             .spec
@@ -160,6 +162,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
         nodes,
         links: links.links,
         requires,
+        checks,
     }
 }
 

@@ -162,7 +162,7 @@ fn either(
 }
 
 /// A command split into its words as a shell would, with no more of a shell than that.
-fn argv(reader: &mut Reader, value: &Value, key: &str) -> Option<Command> {
+pub(super) fn argv(reader: &mut Reader, value: &Value, key: &str) -> Option<Command> {
     let words = reader.parsed(value, key, COMMAND, |text| match shell_words::split(text) {
         Ok(words) if words.first().is_none_or(String::is_empty) => Err(Wrong::new(
             "the command is empty",
@@ -178,7 +178,7 @@ fn argv(reader: &mut Reader, value: &Value, key: &str) -> Option<Command> {
 }
 
 /// A line for `sh -c`.
-fn shell_line(reader: &mut Reader, value: &Value) -> Option<Command> {
+pub(super) fn shell_line(reader: &mut Reader, value: &Value) -> Option<Command> {
     let line = reader.parsed(value, "shell", COMMAND, |text| match text.trim().is_empty() {
         true => Err(Wrong::new(
             "the command is empty",

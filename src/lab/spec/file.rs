@@ -3,7 +3,7 @@
 use toml::de::DeTable;
 
 use super::reader::{Reader, Table, Value, Wrong};
-use super::{MgmtSpec, NodeSpec, Spanned, Spec, link, node, suggest, values};
+use super::{MgmtSpec, NodeSpec, Spanned, Spec, check, link, node, suggest, values};
 use crate::lab::Diagnostic;
 use crate::lab::model::Kind;
 
@@ -97,6 +97,7 @@ fn top(reader: &mut Reader, document: &DeTable) -> Spec {
     groups(reader, &mut table, &mut spec);
     nodes(reader, &mut table, &mut spec);
     links(reader, &mut table, &mut spec);
+    checks(reader, &mut table, &mut spec);
     not_yet(reader, &mut table);
     table.finish(reader);
     spec
@@ -238,13 +239,25 @@ fn links(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
     spec.partial_links |= spec.links.len() < count;
 }
 
+fn checks(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
+    let Some(value) = table.get("checks") else { return };
+    match value.get_ref().as_array() {
+        Some(checks) => {
+            spec.checks = checks
+                .iter()
+                .filter_map(|value| check::check(reader, value))
+                .collect();
+        }
+        None => {
+            let example = "[[checks]]` with lines `name = …`, `node = …` and `ping = …";
+            reader.mistyped(value, "checks", "a list of tables", example);
+        }
+    }
+}
+
 /// What the format will have and nslab cannot do yet.
 fn not_yet(reader: &mut Reader, table: &mut Table) {
-    for (key, written) in [
-        ("cilium", "`[cilium]`"),
-        ("kubernetes", "`[kubernetes]`"),
-        ("checks", "`[[checks]]`"),
-    ] {
+    for (key, written) in [("cilium", "`[cilium]`"), ("kubernetes", "`[kubernetes]`")] {
         if let Some(span) = table.refused(key) {
             reader.wrong(
                 span,

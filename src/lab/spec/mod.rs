@@ -4,6 +4,8 @@
 //! value alone (its type, its range, its form) is checked here; what needs the rest of the lab is checked by
 //! [`super::resolve`].
 
+mod check;
+mod check_schema;
 mod command;
 mod file;
 mod link;
@@ -23,7 +25,8 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::model::{EngineChoice, Exec, Kind, Mac, MacvlanMode, Process, Stage, Underlay};
+use super::check::{BgpWanted, Expect, Phase, RouteWanted};
+use super::model::{Command, EngineChoice, Exec, Kind, Mac, MacvlanMode, Process, Stage, Underlay};
 
 pub use file::read;
 pub use schema::schema;
@@ -79,6 +82,8 @@ pub struct Spec {
     pub nodes: Vec<(Spanned<String>, NodeSpec)>,
     /// `[[links]]`, in the order of the file.
     pub links: Vec<LinkSpec>,
+    /// `[[checks]]`, in the order of the file.
+    pub checks: Vec<CheckSpec>,
     /// Whether a link was left out because it could not be read, so that a missing interface proves nothing.
     pub partial_links: bool,
     /// Whether an address was left out because it could not be read, so that an unreachable gateway proves
@@ -291,6 +296,65 @@ pub struct LinkSpec {
     pub udp_port: Option<Spanned<u16>>,
     /// Whose network carries the tunnel.
     pub underlay: Option<Spanned<Underlay>>,
+}
+
+/// A check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckSpec {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// The nodes it is made in.
+    pub nodes: Vec<Spanned<String>>,
+    /// What it asks.
+    pub question: QuestionSpec,
+    /// How long the answer may take to become right.
+    pub within: Duration,
+    /// How long it must stay right.
+    pub stays: Duration,
+    /// Whether the opposite is wanted.
+    pub not: bool,
+    /// When it is made.
+    pub phase: Phase,
+    /// The line it stands in.
+    pub line: usize,
+}
+
+/// What a check asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum QuestionSpec {
+    /// A command in the node.
+    Run {
+        /// What to run.
+        command: Command,
+        /// What it must do.
+        expect: Expect,
+    },
+    /// An echo request.
+    Ping(PingSpec),
+    /// A TCP connection.
+    Tcp(TcpSpec),
+    /// A route of the kernel's.
+    Route(RouteWanted),
+    /// A BGP neighbour.
+    Bgp(BgpWanted),
+}
+
+/// An echo request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PingSpec {
+    /// An address or a node's name.
+    pub to: Spanned<String>,
+    /// The source.
+    pub from: Option<Spanned<IpAddr>>,
+}
+
+/// A TCP connection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TcpSpec {
+    /// An address or a node's name.
+    pub to: Spanned<String>,
+    /// The port.
+    pub port: u16,
 }
 
 /// The types of links.

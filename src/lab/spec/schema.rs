@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+use super::check_schema::CheckTable;
+
 /// The JSON Schema (draft 2020-12) of the lab file.
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(LabFile).to_value()
@@ -13,7 +15,7 @@ pub fn schema() -> serde_json::Value {
 /// Makes a string schema with a pattern.
 macro_rules! pattern {
     ($name:ident, $pattern:literal, $description:literal) => {
-        struct $name;
+        pub(super) struct $name;
 
         impl JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -91,6 +93,8 @@ struct LabFile {
     nodes: Option<BTreeMap<String, NodeTable>>,
     /// The links between nodes.
     links: Option<Vec<LinkTable>>,
+    /// What must be true of the lab once it lives: `nslab test` and `nslab check` see to it.
+    checks: Option<Vec<CheckTable>>,
 }
 
 /// What every node of a kind has.
@@ -210,7 +214,7 @@ enum EngineWord {
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
-enum Scalar {
+pub(super) enum Scalar {
     Text(String),
     Number(f64),
     Truth(bool),

@@ -21,6 +21,23 @@ exec = [{ command = "true" }]
 run = [{ name = "x", command = "true", ready = { tcp = 80 } }]
 [[links]]
 endpoints = [{ node = "a", interface = "eth1" }]
+[[checks]]
+name = "x"
+node = "a"
+run = "true"
+expect = {}
+[[checks]]
+name = "y"
+node = "a"
+ping = { to = "a" }
+[[checks]]
+name = "z"
+node = "a"
+route = { to = "10.0.0.0/8" }
+[[checks]]
+name = "w"
+node = "a"
+bgp = { neighbor = "x" }
 "#;
 
 const TABLES: &[(&str, &str)] = &[
@@ -37,6 +54,11 @@ const TABLES: &[(&str, &str)] = &[
     ("nexthop", "NextHopTable"),
     ("link", "LinkTable"),
     ("endpoint", "EndpointTable"),
+    ("check", "CheckTable"),
+    ("expect", "ExpectTable"),
+    ("ping", "PingTable"),
+    ("checked route", "CheckedRouteTable"),
+    ("bgp", "BgpTable"),
 ];
 
 #[test]

@@ -1,0 +1,152 @@
+//! Asks a node of a living lab. What needs no program there is asked from a thread inside its network namespace.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+
+use super::answer::{Answer, Route, protocol};
+use super::stop::Stop;
+use crate::failure::Failure;
+use crate::kernel::error::{Attempt, Error};
+use crate::kernel::namespace::Namespace;
+use crate::kernel::netlink::Netlink;
+use crate::kernel::{echo, link, output, route};
+use crate::lab::check::{Question, RouteWanted};
+use crate::run::client::Client;
+use crate::run::directory::LabDirectory;
+use crate::run::protocol::{Reply, Request};
+
+/// How long a single packet or connection is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Asks once. A command that has not ended at the deadline is killed.
+pub fn ask(lab: &LabDirectory, node: &str, question: &Question, deadline: Instant, stop: &Stop) -> Answer {
+    let answer = match question {
+        Question::Run { command, .. } => run(lab, node, &command.argv(), deadline, stop),
+        Question::Bgp(_) => {
+            let words = ["vtysh", "-c", "show bgp summary json"].map(str::to_owned);
+            run(lab, node, &words, deadline, stop)
+        }
+        Question::Ping { to, from } => inside(lab, node, || match echo::request(*to, *from, PATIENCE) {
+            Ok(time) => Ok(Answer::Echo(time)),
+            Err(error) => Ok(Answer::Refused(error.to_string())),
+        }),
+        Question::Tcp(to) => inside(lab, node, || connect(*to)),
+        Question::Route(wanted) => inside(lab, node, || routes(wanted)),
+    };
+    answer.unwrap_or_else(|failure| {
+        let detail = failure
+            .detail
+            .map(|detail| format!(": {detail}"))
+            .unwrap_or_default();
+        Answer::Broken(failure.message + &detail)
+    })
+}
+
+/// A socket that becomes readable when the routes or links of a node change.
+///
+/// # Errors
+/// The node's namespace cannot be entered.
+pub fn watch(lab: &LabDirectory, node: &str) -> Result<Netlink, Failure> {
+    const LINK: u32 = 1;
+    const IPV4_ROUTE: u32 = 7;
+    const IPV6_ROUTE: u32 = 11;
+    let mut netlink = namespace(lab, node)?.netlink()?;
+    for group in [LINK, IPV4_ROUTE, IPV6_ROUTE] {
+        netlink.subscribe(group)?;
+    }
+    Ok(netlink)
+}
+
+fn inside(
+    lab: &LabDirectory,
+    node: &str,
+    work: impl FnOnce() -> crate::kernel::Result<Answer> + Send,
+) -> Result<Answer, Failure> {
+    Ok(namespace(lab, node)?.run(work)?)
+}
+
+fn namespace(lab: &LabDirectory, node: &str) -> Result<Namespace, Failure> {
+    let (reply, _) = Client::connect(lab)?.ask(&Request::Status)?;
+    let (Reply::Status(status), Some(state)) = (reply, lab.state()) else {
+        return Err(Failure::host("the lab does not tell its namespaces"));
+    };
+    let fd = status
+        .nodes
+        .iter()
+        .find(|candidate| candidate.name == node)
+        .and_then(|node| node.network_fd)
+        .ok_or_else(|| Failure::wrong(format!("{node} has no network")))?;
+    let path = PathBuf::from(format!("/proc/{}/fd/{fd}", state.supervisor));
+    Ok(Namespace::at(&path)?)
+}
+
+/// By `nslab exec`, which knows the way into a node.
+fn run(
+    lab: &LabDirectory,
+    node: &str,
+    argv: &[String],
+    deadline: Instant,
+    stop: &Stop,
+) -> Result<Answer, Failure> {
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["exec", "--lab", &lab.lab, node]).args(argv);
+    command.env("NSLAB_RUN_DIR", lab.path.parent().unwrap_or(&lab.path));
+    let done = output::run(&mut command, deadline, Some(stop))?;
+    let out = String::from_utf8_lossy(&done.out).into_owned();
+    let errors = String::from_utf8_lossy(&done.errors).into_owned();
+    Ok(match done.status {
+        Some(status) => Answer::Command { status, out, errors },
+        None => Answer::Broken("the command had not ended in time".to_owned()),
+    })
+}
+
+fn connect(to: SocketAddr) -> crate::kernel::Result<Answer> {
+    Ok(match TcpStream::connect_timeout(&to, PATIENCE) {
+        Ok(_) => Answer::Connected,
+        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            Answer::Refused(format!("no answer from {to}"))
+        }
+        Err(error) if error.raw_os_error() == Some(Errno::ECONNREFUSED as i32) => {
+            Answer::Refused(format!("{to} refuses the connection: nothing listens there"))
+        }
+        Err(error) => Answer::Refused(Error::io(format!("connect to {to}"), &error).to_string()),
+    })
+}
+
+fn routes(wanted: &RouteWanted) -> crate::kernel::Result<Answer> {
+    let mut netlink = Netlink::open()?;
+    let interfaces = link::list(&mut netlink)?;
+    let name = |index: u32| {
+        let found = interfaces.iter().find(|interface| interface.index == index);
+        found.map_or_else(|| format!("if{index}"), |interface| interface.name.clone())
+    };
+    let found = route::list(&mut netlink, wanted.to.addr().is_ipv4())?;
+    let routes = found.into_iter().map(|route| Route {
+        to: route.to,
+        kind: format!("{:?}", route.kind).to_lowercase(),
+        hops: route
+            .hops
+            .iter()
+            .map(|hop| (hop.via, hop.dev.map(name)))
+            .collect(),
+        proto: protocol(route.protocol),
+        metric: route.metric,
+        table: route.table,
+    });
+    Ok(Answer::Routes(routes.collect()))
+}
+
+/// The checks a living lab was started with.
+///
+/// # Errors
+/// They cannot be read.
+pub fn checks_of(lab: &LabDirectory) -> Result<Vec<crate::lab::check::Check>, Failure> {
+    let path = lab.checks();
+    let text = std::fs::read(&path).attempt(|| format!("read {}", path.display()))?;
+    serde_json::from_slice(&text)
+        .map_err(|error| Failure::host(format!("{} is of another nslab: {error}", path.display())))
+}

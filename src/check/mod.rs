@@ -1,0 +1,9 @@
+//! Checks of a living lab: asked, judged, repeated until right or too late, and reported.
+
+pub mod answer;
+pub mod ask;
+pub mod junit;
+pub mod report;
+pub mod runner;
+pub mod stop;
+pub mod trial;

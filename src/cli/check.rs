@@ -1,0 +1,96 @@
+//! `nslab check`.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::test::{Voice, write_for_user};
+use super::{Format, print_json, select};
+use crate::check::report::{CheckReport, LabReport, Life, summary};
+use crate::check::stop::Stop;
+use crate::check::{ask, junit, trial};
+use crate::failure::{Code, Failure};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  sudo nslab check\n  sudo nslab check --name 'rack'\n  \
+    sudo nslab check --format json | jq '.checks[] | select(.outcome == \"failed\")'\n\n\
+    Exit codes: 0 all hold, 1 one does not."
+)]
+pub struct Args {
+    /// The lab, where several are running
+    #[arg(long, value_name = "LAB")]
+    lab: Option<String>,
+    /// Only the checks that have this in their name
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
+    /// How results are printed
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Write a JUnit report to this file as well
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Results<'a> {
+    lab: &'a str,
+    passed: bool,
+    seconds: f64,
+    checks: &'a [CheckReport],
+}
+
+/// Returns the exit code.
+pub fn run(args: Args) -> Result<i32, Failure> {
+    let directory = super::run_directory()?;
+    let lab = select::lab(&directory, args.lab.as_deref())?;
+    let mut checks = ask::checks_of(&lab)?;
+    if checks.is_empty() {
+        return Err(Failure::wrong(format!("lab {} has no checks", lab.lab))
+            .help("add `[[checks]]` to its file and bring it up again; `nslab schema` and docs/checks.md have the keys"));
+    }
+    if let Some(text) = &args.name {
+        checks.retain(|check| check.name.contains(text.as_str()));
+        if checks.is_empty() {
+            return Err(Failure::wrong(format!("no check has {text:?} in its name")));
+        }
+    }
+    let stop = Stop::on_signals()?;
+    let began = Instant::now();
+    let mut voice = Voice::new(args.format == Format::Text);
+    let Some(checks) = trial::check_all(&lab, &checks, &stop, &mut |word| voice.say(word)) else {
+        return Err(Failure::not_ready("interrupted"));
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    let report = LabReport {
+        file: lab.state().map(|state| state.file).unwrap_or_default(),
+        lab: lab.lab,
+        life: Life::Ready,
+        ready_seconds: None,
+        checked_seconds: Some(seconds),
+        seconds,
+        checks,
+        kept: None,
+    };
+    let labs = [report];
+    if let Some(path) = &args.junit {
+        let text = junit::document(&labs, Duration::from_secs_f64(seconds)).map_err(Failure::host)?;
+        write_for_user(path, &text)?;
+    }
+    let [report] = &labs;
+    match args.format {
+        Format::Text => super::print(&summary(&labs, seconds)),
+        Format::Json => print_json(&Results {
+            lab: &report.lab,
+            passed: !report.has_failed(),
+            seconds,
+            checks: &report.checks,
+        })?,
+    }
+    Ok(if report.has_failed() {
+        Code::NotReady as i32
+    } else {
+        0
+    })
+}

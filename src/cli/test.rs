@@ -1,0 +1,265 @@
+//! `nslab test`.
+
+use std::fs;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::file::LabFile;
+use super::{Format, colour, file, need_root, print, print_json, report};
+use crate::check::junit;
+use crate::check::report::{LabReport, Life, summary};
+use crate::check::stop::Stop;
+use crate::check::trial::{Trial, Word};
+use crate::failure::{Code, Failure};
+use crate::kernel::error::Attempt;
+use crate::run::directory::RunDirectory;
+use crate::run::preflight;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  sudo nslab test labs/cilium-bgp.toml\n  \
+    sudo nslab test labs/*.toml -j 4 --junit report.xml\n  \
+    sudo nslab test --keep labs/clos.toml         leave the lab alive if a check fails\n\n\
+    Each lab lives in a run directory of its own, apart from those that are up already.\n\
+    Exit codes: 0 all checks passed, 1 one failed or a lab did not come up, 2 a file is wrong,\n\
+    3 the host lacks something. A lab whose file `requires` a program that is not here is skipped.")]
+pub struct Args {
+    /// The lab files
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// How many labs live at the same time
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: u16,
+    /// Write a JUnit report to this file as well
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Leave a lab alive in which a check failed, and say how to enter it
+    #[arg(long)]
+    keep: bool,
+    /// Save the logs of labs that failed below this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    logs: Option<PathBuf>,
+    /// Which program plays the routers, whatever the files say: auto, frr or builtin
+    #[arg(long, value_name = "ENGINE", value_parser = ["auto", "frr", "builtin"])]
+    engine: Vec<String>,
+    /// How long a lab may take to be ready, such as 90s or 5m
+    #[arg(long, value_name = "TIME", default_value = "2m")]
+    timeout: String,
+    /// How results are printed
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Serialize)]
+struct Results<'a> {
+    passed: bool,
+    seconds: f64,
+    labs: &'a [LabReport],
+}
+
+/// Returns the exit code.
+pub fn run(args: Args) -> Result<i32, Failure> {
+    let files = load(&args.files)?;
+    need_root()?;
+    super::up::duration(&args.timeout).map_err(Failure::wrong)?;
+    let directory = super::run_directory()?;
+    let stop = Stop::on_signals()?;
+    let began = Instant::now();
+    let labs = try_all(&args, &files, &directory, &stop)?;
+    let seconds = began.elapsed().as_secs_f64();
+    // Before anything else is said: a report that cannot be written is a failure, whatever it would say.
+    if let Some(path) = &args.junit {
+        let text = junit::document(&labs, Duration::from_secs_f64(seconds)).map_err(Failure::host)?;
+        write_for_user(path, &text)?;
+    }
+    if let Some(path) = &args.logs {
+        hand_over_all(path);
+    }
+    match args.format {
+        Format::Text => print(&summary(&labs, seconds)),
+        Format::Json => print_json(&Results {
+            passed: !labs.iter().any(LabReport::has_failed),
+            seconds,
+            labs: &labs,
+        })?,
+    }
+    if stop.wanted() {
+        return Err(Failure::not_ready("interrupted; nothing is left of the labs"));
+    }
+    Ok(exit_code(&labs))
+}
+
+/// A check that failed counts most: the host was good enough to find that out.
+fn exit_code(labs: &[LabReport]) -> i32 {
+    let codes: Vec<i32> = labs
+        .iter()
+        .filter(|lab| lab.has_failed())
+        .map(|lab| match lab.life {
+            Life::Failed { code, .. } => code,
+            _ => Code::NotReady as i32,
+        })
+        .collect();
+    let failed = Code::NotReady as i32;
+    match codes.as_slice() {
+        [] => 0,
+        codes if codes.contains(&failed) => failed,
+        [first, ..] => *first,
+    }
+}
+
+/// All files, or every mistake of every one.
+fn load(paths: &[PathBuf]) -> Result<Vec<LabFile>, Failure> {
+    let mut files = Vec::new();
+    let mut failures = Vec::new();
+    for path in paths {
+        match file::load(path, colour()) {
+            Ok(file) => files.push(file),
+            Err(mistaken) => failures.push(mistaken.into_failure(path)),
+        }
+    }
+    let last = failures.pop();
+    for failure in &failures {
+        report(failure);
+    }
+    match last {
+        Some(failure) => Err(failure),
+        None => Ok(files),
+    }
+}
+
+/// Tries labs on as many threads as were asked for. The reports are in the order of the files; those of labs that were
+/// not begun when the user wanted to end are missing.
+fn try_all(
+    args: &Args,
+    files: &[LabFile],
+    directory: &RunDirectory,
+    stop: &Stop,
+) -> Result<Vec<LabReport>, Failure> {
+    let mut options = vec!["--timeout".to_owned(), args.timeout.clone()];
+    for engine in &args.engine {
+        options.extend(["--engine".to_owned(), engine.clone()]);
+    }
+    let next = AtomicUsize::new(0);
+    let alone = args.jobs == 1 || files.len() == 1;
+    let voice = Mutex::new(Voice::new(args.format == Format::Text));
+    let say = |word: Word| {
+        if let Ok(mut voice) = voice.lock() {
+            voice.say(word);
+        }
+    };
+    let one = |at: usize| {
+        let (path, file) = (&args.files[at], &files[at]);
+        let missing = preflight::missing(&file.lab);
+        let trial = Trial {
+            file: path,
+            lab: &file.lab.name,
+            skip: (!missing.is_empty()).then(|| format!("requires {}, not found here", missing.join(", "))),
+            options: &options,
+            keep: args.keep,
+            logs: args.logs.as_deref(),
+        };
+        // Of several at once each is told as a whole.
+        let mut quiet = |_| {};
+        let mut loud = |word| say(word);
+        let saying: &mut dyn FnMut(Word) = if alone { &mut loud } else { &mut quiet };
+        let report = trial.run(directory, stop, saying);
+        if let (Ok(Some(report)), false) = (&report, alone) {
+            say(Word::Settled(report.text()));
+        }
+        report
+    };
+    let worker = || {
+        let mut done = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            if at >= files.len() || stop.wanted() {
+                return done;
+            }
+            done.push((at, one(at)));
+        }
+    };
+    let mut done = thread::scope(|scope| {
+        // A lab's processes die with the thread that started them, so each lab stays on its thread.
+        let threads: Vec<_> = (0..usize::from(args.jobs).min(files.len()))
+            .map(|_| thread::Builder::new().spawn_scoped(scope, worker))
+            .collect();
+        let mut done = Vec::new();
+        for thread in threads {
+            let thread = thread.attempt(|| "start a thread")?;
+            let reports = thread.join();
+            done.extend(reports.map_err(|_| Failure::host("a thread of nslab's panicked"))?);
+        }
+        Ok::<_, Failure>(done)
+    })?;
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter()
+        .filter_map(|(_, report)| report.transpose())
+        .collect()
+}
+
+/// Says how things go: what is settled as lines, what goes on as a line that is overwritten, on a terminal only.
+pub struct Voice {
+    wanted: bool,
+    terminal: bool,
+}
+
+impl Voice {
+    /// One that speaks, or (for programs' formats) one that is silent.
+    pub fn new(wanted: bool) -> Voice {
+        Voice {
+            wanted,
+            terminal: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// Says it.
+    pub fn say(&mut self, word: Word) {
+        if !self.wanted {
+            return;
+        }
+        if self.terminal {
+            // Back to the line's beginning, and clear it (ECMA-48: CR, EL 2).
+            let _ = write!(std::io::stderr(), "\r\x1b[2K");
+        }
+        match word {
+            Word::Settled(text) => print(&text),
+            Word::Now(text) if self.terminal => {
+                let _ = write!(std::io::stderr(), "{text} …");
+            }
+            Word::Now(_) => {}
+        }
+    }
+}
+
+/// Writes a file that belongs to the user who called sudo.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_for_user(path: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(path, text).attempt(|| format!("write {}", path.display()))?;
+    hand_over(path);
+    Ok(())
+}
+
+/// Gives a file to the user who called sudo. What cannot be given stays root's, and can still be read.
+fn hand_over(path: &Path) {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    if let (Some(user), Some(group)) = (number("SUDO_UID"), number("SUDO_GID")) {
+        let _ = std::os::unix::fs::lchown(path, Some(user), Some(group));
+    }
+}
+
+fn hand_over_all(path: &Path) {
+    hand_over(path);
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => hand_over_all(&entry.path()),
+            _ => hand_over(&entry.path()),
+        }
+    }
+}

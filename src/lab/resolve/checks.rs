@@ -1,0 +1,98 @@
+//! Checks: the nodes and names they speak of.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::Scene;
+use super::mistakes::Mistakes;
+use crate::lab::Diagnostic;
+use crate::lab::check::{Check, Question};
+use crate::lab::model::{Kind, Node};
+use crate::lab::spec::{CheckSpec, QuestionSpec, Spanned, suggest};
+
+/// All checks, in the order of the file but those of the phase "before" first.
+pub(super) fn resolve(scene: &Scene, nodes: &[Node], mistakes: &mut Mistakes) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for spec in &scene.spec.checks {
+        let question = question(scene, nodes, spec, mistakes);
+        for node in &spec.nodes {
+            let Some(&at) = scene.index.get(node.value.as_str()) else {
+                unknown(scene, node, "the check's node", mistakes);
+                continue;
+            };
+            if matches!(spec.question, QuestionSpec::Bgp(_)) && scene.kind(at) != Kind::Router {
+                let message = format!("`{}` is no router, and `bgp` asks a router", node.value);
+                let help = "name a router; or ask a program in the node with `run`";
+                mistakes.add(Diagnostic::new(message, node.span.clone(), "").help(help));
+            }
+            if let Some(question) = &question {
+                checks.push(Check {
+                    name: spec.name.value.clone(),
+                    node: node.value.clone(),
+                    question: question.clone(),
+                    within: spec.within,
+                    stays: spec.stays,
+                    not: spec.not,
+                    phase: spec.phase,
+                    line: spec.line,
+                });
+            }
+        }
+    }
+    checks.sort_by_key(|check| check.phase);
+    checks
+}
+
+fn question(scene: &Scene, nodes: &[Node], spec: &CheckSpec, mistakes: &mut Mistakes) -> Option<Question> {
+    Some(match &spec.question {
+        QuestionSpec::Run { command, expect } => Question::Run {
+            command: command.clone(),
+            expect: expect.clone(),
+        },
+        QuestionSpec::Ping(ping) => {
+            let to = address(scene, nodes, &ping.to, mistakes)?;
+            let from = ping.from.as_ref();
+            if let Some(from) = from.filter(|from| from.value.is_ipv4() != to.is_ipv4()) {
+                let message = format!("{} and {to} are not of one family", from.value);
+                let help = "give a source of the destination's family";
+                mistakes.add(Diagnostic::new(message, from.span.clone(), "").help(help));
+            }
+            Question::Ping {
+                to,
+                from: from.map(|from| from.value),
+            }
+        }
+        QuestionSpec::Tcp(tcp) => Question::Tcp(SocketAddr::new(
+            address(scene, nodes, &tcp.to, mistakes)?,
+            tcp.port,
+        )),
+        QuestionSpec::Route(wanted) => Question::Route(wanted.clone()),
+        QuestionSpec::Bgp(wanted) => Question::Bgp(wanted.clone()),
+    })
+}
+
+/// An address as it stands, or a node's: the first that is not on its loopback, else the first.
+fn address(scene: &Scene, nodes: &[Node], to: &Spanned<String>, mistakes: &mut Mistakes) -> Option<IpAddr> {
+    if let Ok(address) = to.value.parse() {
+        return Some(address);
+    }
+    let Some(&at) = scene.index.get(to.value.as_str()) else {
+        unknown(scene, to, "the destination", mistakes);
+        return None;
+    };
+    let addresses = &nodes[scene.owners[at]].addresses;
+    let found = addresses
+        .iter()
+        .find(|address| address.interface != "lo")
+        .or(addresses.first());
+    if found.is_none() {
+        let message = format!("node `{}` has no address", to.value);
+        mistakes.add(Diagnostic::new(message, to.span.clone(), "").help("write the address you mean"));
+    }
+    found.map(|address| address.net.addr())
+}
+
+fn unknown(scene: &Scene, name: &Spanned<String>, what: &str, mistakes: &mut Mistakes) {
+    let message = format!("{what} `{}` is not in the lab", name.value.escape_debug());
+    let help = suggest::cure(&name.value, scene.names(), "the nodes are", "add a node");
+    mistakes.add(Diagnostic::new(message, name.span.clone(), "").help(help));
+}
