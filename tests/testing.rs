@@ -1,6 +1,6 @@
 //! A lab is a test: `nslab test` brings labs up, makes their checks, reports, and leaves nothing.
 
-#![allow(clippy::unwrap_used, reason = "a test says so by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says so by panicking")]
 
 mod common;
 

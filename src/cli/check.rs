@@ -14,7 +14,7 @@ use crate::failure::{Code, Failure};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  sudo nslab check\n  sudo nslab check --name 'rack'\n  \
+    after_help = "Examples:\n  sudo nslab check\n  sudo nslab check --name rack --within 2s\n  \
     sudo nslab check --format json | jq '.checks[] | select(.outcome == \"failed\")'\n\n\
     Exit codes: 0 all hold, 1 one does not."
 )]
@@ -25,6 +25,9 @@ pub struct Args {
     /// Only the checks that have this in their name
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
+    /// Give up after this time, whatever the file allows
+    #[arg(long, value_name = "TIME", value_parser = super::up::duration)]
+    within: Option<Duration>,
     /// How results are printed
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -54,6 +57,11 @@ pub fn run(args: Args) -> Result<i32, Failure> {
         checks.retain(|check| check.name.contains(text.as_str()));
         if checks.is_empty() {
             return Err(Failure::wrong(format!("no check has {text:?} in its name")));
+        }
+    }
+    if let Some(within) = args.within {
+        for check in &mut checks {
+            check.within = check.within.min(within);
         }
     }
     let stop = Stop::on_signals()?;

@@ -1,0 +1,375 @@
+//! The labs that ship prove themselves: their checks pass, in turn and side by side, and each check fails when what it
+//! checks is broken by hand.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says so by panicking")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use common::{Lab, in_package, run, until};
+use serde_json::Value;
+
+/// A lab, what has to be on the host for it, and for each check: the node and line that break it, and those that mend it.
+type Breakers = &'static [(&'static str, [&'static str; 2], [&'static str; 2])];
+
+/// Brings a shipped lab up, breaks each of its checks once, and sees that one fail and pass again.
+fn break_each(name: &str, breakers: Breakers) {
+    let lab = Lab::of_file(&in_package(&format!("labs/{name}.toml")));
+    lab.ok(["up", "-d", lab.file()]);
+    let state = fs::read_to_string(lab.run_directory().join(name).join("checks.json")).unwrap();
+    let checks: Vec<Value> = serde_json::from_str(&state).unwrap();
+    let known: BTreeSet<&str> = checks
+        .iter()
+        .map(|check| check["name"].as_str().unwrap())
+        .collect();
+    let broken: BTreeSet<&str> = breakers.iter().map(|(check, ..)| *check).collect();
+    assert_eq!(known, broken, "each check of {name} has something that breaks it");
+    lab.run(["check"]).expect(0);
+    for (check, [node, line], [mender, mend]) in breakers {
+        lab.sh(node, line);
+        until(&format!("the failing of {check:?}"), || {
+            lab.run(["check", "--within", "0s", "--name", check]).code == 1
+        });
+        if !mend.is_empty() {
+            lab.sh(mender, mend);
+        }
+        let done = lab.run(["check", "--name", check]);
+        assert_eq!(done.code, 0, "{check:?} after `{mend}`: {}{}", done.out, done.err);
+    }
+}
+
+#[test]
+fn quickstart() {
+    break_each(
+        "quickstart",
+        &[
+            (
+                "the switch joins the desks",
+                ["a", "ip link set eth0 down"],
+                [
+                    "a",
+                    "ip link set eth0 up; ip route replace default via 10.0.1.1; ip route replace default via fd00:1::1",
+                ],
+            ),
+            (
+                "the router leads to the server",
+                ["r", "sysctl -qw net.ipv4.ip_forward=0"],
+                ["r", "sysctl -qw net.ipv4.ip_forward=1"],
+            ),
+            (
+                "by IPv6 too",
+                ["r", "sysctl -qw net.ipv6.conf.all.forwarding=0"],
+                ["r", "sysctl -qw net.ipv6.conf.all.forwarding=1"],
+            ),
+            (
+                "the default route is the router's",
+                ["a", "ip route replace default via 10.0.1.12"],
+                ["a", "ip route replace default via 10.0.1.1"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn cilium_bgp() {
+    if !common::has_frr() {
+        return;
+    }
+    const UP: &str = "vtysh -c 'conf t' -c 'router bgp 65000' -c 'no neighbor net0 shutdown' -c 'no neighbor net1 shutdown'";
+    const RACK_0_DOWN: &str = "vtysh -c 'conf t' -c 'router bgp 65000' -c 'neighbor net0 shutdown'";
+    const RACK_1_DOWN: &str = "vtysh -c 'conf t' -c 'router bgp 65000' -c 'neighbor net1 shutdown'";
+    break_each(
+        "cilium-bgp",
+        &[
+            (
+                "the spine has every network, and has redistributed or heard all of them",
+                ["router0", RACK_0_DOWN],
+                ["router0", UP],
+            ),
+            (
+                "rack 0 announces itself to the spine",
+                ["tor0", "ip link set net1 down"],
+                ["tor0", "ip link set net1 up"],
+            ),
+            (
+                "rack 1 announces itself to the spine",
+                ["tor1", "ip link set net1 down"],
+                ["tor1", "ip link set net1 up"],
+            ),
+            (
+                "a rack learns the rest",
+                [
+                    "router0",
+                    "ip link add spare type bridge; ip address add 10.0.9.1/24 dev spare; ip link set spare up",
+                ],
+                ["router0", "ip link delete spare"],
+            ),
+            (
+                "the spine shows interfaces, the racks the spine's name",
+                [
+                    "router0",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'bgp default show-hostname'",
+                ],
+                [
+                    "router0",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'no bgp default show-hostname'",
+                ],
+            ),
+            (
+                "a rack's router names the spine",
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'no bgp default show-hostname'",
+                ],
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'bgp default show-hostname'",
+                ],
+            ),
+            (
+                "rack 0 waits for its servers",
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'neighbor 10.0.1.2 shutdown'",
+                ],
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'no neighbor 10.0.1.2 shutdown'",
+                ],
+            ),
+            (
+                "rack 1 waits for its servers",
+                [
+                    "tor1",
+                    "vtysh -c 'conf t' -c 'router bgp 65011' -c 'neighbor 10.0.3.2 shutdown'",
+                ],
+                [
+                    "tor1",
+                    "vtysh -c 'conf t' -c 'router bgp 65011' -c 'no neighbor 10.0.3.2 shutdown'",
+                ],
+            ),
+            (
+                "the racks reach each other",
+                ["router0", RACK_1_DOWN],
+                ["router0", UP],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn interop_gobgp() {
+    if !common::has_frr() || !common::has("gobgpd") {
+        return;
+    }
+    const WITHDRAW_0: &str = "gobgp global rib del 10.1.0.0/24";
+    const ANNOUNCE_0: &str = "gobgp global rib add 10.1.0.0/24 origin igp";
+    break_each(
+        "interop-gobgp",
+        &[
+            (
+                "the spine has every network",
+                ["server0", WITHDRAW_0],
+                ["server0", ANNOUNCE_0],
+            ),
+            (
+                "the pods' networks come from where they are",
+                ["server2", "gobgp global rib add 10.1.2.0/24 origin egp"],
+                ["server2", "gobgp global rib add 10.1.2.0/24 origin igp"],
+            ),
+            (
+                "server0 announces its pods",
+                ["server0", WITHDRAW_0],
+                ["server0", ANNOUNCE_0],
+            ),
+            (
+                "server1 announces its pods",
+                ["server1", "gobgp global rib del 10.1.1.0/24"],
+                ["server1", "gobgp global rib add 10.1.1.0/24 origin igp"],
+            ),
+            (
+                "rack 0 learns the other",
+                ["server2", "gobgp global rib del 10.1.2.0/24"],
+                ["server2", "gobgp global rib add 10.1.2.0/24 origin igp"],
+            ),
+            (
+                "server2 announces its pods",
+                ["server2", "gobgp global rib del 10.1.2.0/24"],
+                ["server2", "gobgp global rib add 10.1.2.0/24 origin igp"],
+            ),
+            (
+                "server3 announces its pods",
+                ["server3", "gobgp global rib del 10.1.3.0/24"],
+                ["server3", "gobgp global rib add 10.1.3.0/24 origin igp"],
+            ),
+            (
+                "rack 1 learns the other",
+                ["server0", WITHDRAW_0],
+                ["server0", ANNOUNCE_0],
+            ),
+            (
+                "the kernel of a rack's router leads to its pods",
+                ["server0", WITHDRAW_0],
+                ["server0", ANNOUNCE_0],
+            ),
+            (
+                "a pod reaches one in the other rack",
+                ["server0", WITHDRAW_0],
+                ["server0", ANNOUNCE_0],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn clos() {
+    if !common::has_frr() {
+        return;
+    }
+    const DOWN: &str = "ip link set up1 down";
+    const UP: &str = "ip link set up1 up";
+    break_each(
+        "clos",
+        &[
+            ("all spines and leaves agree", ["leaf2", DOWN], ["leaf2", UP]),
+            (
+                "leaf0 has two ways to the last rack",
+                ["leaf3", DOWN],
+                ["leaf3", UP],
+            ),
+            (
+                "the last host is reached",
+                ["host3", "ip link set eth0 down"],
+                [
+                    "host3",
+                    "ip link set eth0 up; ip route replace default via 10.1.3.1",
+                ],
+            ),
+            (
+                "leaf3 loses its BGP daemon",
+                [
+                    "leaf3",
+                    "mv /usr/bin/pidof /usr/bin/pidof.away 2>/dev/null || mv /bin/pidof /bin/pidof.away",
+                ],
+                [
+                    "leaf3",
+                    "mv /usr/bin/pidof.away /usr/bin/pidof 2>/dev/null || mv /bin/pidof.away /bin/pidof",
+                ],
+            ),
+            (
+                "it is started again",
+                ["leaf3", "pidof bgpd > /run/bgpd.before"],
+                ["leaf3", "echo 0 > /run/bgpd.before"],
+            ),
+            ("the fabric is whole again", ["leaf3", DOWN], ["leaf3", UP]),
+            (
+                "the last rack answers again",
+                ["host3", "ip link set eth0 down"],
+                [
+                    "host3",
+                    "ip link set eth0 up; ip route replace default via 10.1.3.1",
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn ospf() {
+    if !common::has_frr() {
+        return;
+    }
+    const DOWN: [&str; 2] = ["r2", "ip link set r3 down"];
+    const UP: [&str; 2] = ["r2", "ip link set r3 up"];
+    break_each(
+        "ospf",
+        &[
+            ("every router has two full neighbors", DOWN, UP),
+            ("the way to b is the short one", DOWN, UP),
+            (
+                "a reaches b",
+                ["b", "ip link set eth0 down"],
+                ["b", "ip link set eth0 up; ip route replace default via 10.1.3.1"],
+            ),
+            (
+                "the link between r2 and r3 breaks",
+                [
+                    "r2",
+                    "ip link set r3 name elsewhere 2>/dev/null || { ip link set r3 down; ip link set r3 name elsewhere; }",
+                ],
+                ["r2", "ip link set elsewhere down; ip link set elsewhere name r3"],
+            ),
+            ("the long way takes over", ["r2", "ip link set r3 up"], DOWN),
+            (
+                "a still reaches b",
+                ["b", "ip link set eth0 down"],
+                ["b", "ip link set eth0 up; ip route replace default via 10.1.3.1"],
+            ),
+            (
+                "the link is mended",
+                ["r2", "ip link set r3 down; ip link set r3 name elsewhere"],
+                ["r2", "ip link set elsewhere name r3"],
+            ),
+            ("the short way is taken again", DOWN, UP),
+        ],
+    );
+}
+
+#[test]
+fn vrrp() {
+    if !common::has_frr() {
+        return;
+    }
+    const DOWN: &str = "ip link set eth0 down";
+    const UP: &str = "ip link set eth0 up";
+    break_each(
+        "vrrp",
+        &[
+            ("r1 is the gateway", ["r1", DOWN], ["r1", UP]),
+            ("r2 stands by", ["r1", DOWN], ["r1", UP]),
+            ("the gateway answers", ["pc", DOWN], ["pc", UP]),
+            (
+                "r1 goes",
+                ["r1", "ip link set eth0 down; ip link set eth0 name elsewhere"],
+                ["r1", "ip link set elsewhere name eth0; ip link set eth0 up"],
+            ),
+            ("r2 takes over", ["r1", UP], ["r1", DOWN]),
+            ("the gateway still answers", ["pc", DOWN], ["pc", UP]),
+            (
+                "r1 comes back",
+                ["r1", "ip link set eth0 down; ip link set eth0 name elsewhere"],
+                ["r1", "ip link set elsewhere name eth0"],
+            ),
+            ("and is the gateway again", ["r1", DOWN], ["r1", UP]),
+        ],
+    );
+}
+
+/// All of them at the same time. (Each in turn is what the tests above do, one lab a test.)
+#[test]
+fn all_labs_pass_side_by_side() {
+    if !common::has_frr() {
+        return;
+    }
+    let lab = Lab::new("name = \"unused\"\n");
+    let labs = fs::read_dir(in_package("labs")).unwrap();
+    let files: Vec<_> = labs.map(|entry| entry.unwrap().path()).collect();
+    let mut command = lab.nslab(["test", "-j", "3"]);
+    run(command.args(files)).expect(0);
+}
+
+/// A lab that ships is broken by a test above.
+#[test]
+fn every_lab_has_its_test() {
+    let source = fs::read_to_string(in_package("tests/shipped.rs")).unwrap();
+    for entry in fs::read_dir(in_package("labs")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(
+            source.contains(&format!("\"{name}\",")),
+            "no test breaks the checks of {name}"
+        );
+    }
+}
