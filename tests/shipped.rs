@@ -47,10 +47,10 @@ fn quickstart() {
         &[
             (
                 "the switch joins the desks",
-                ["a", "ip link set eth0 down"],
+                ["a", "ip address del 10.0.1.11/24 dev eth0"],
                 [
                     "a",
-                    "ip link set eth0 up; ip route replace default via 10.0.1.1; ip route replace default via fd00:1::1",
+                    "ip address add 10.0.1.11/24 dev eth0; ip route replace default via 10.0.1.1",
                 ],
             ),
             (
@@ -249,18 +249,12 @@ fn clos() {
             ),
             (
                 "leaf3 loses its BGP daemon",
-                [
-                    "leaf3",
-                    "mv /usr/bin/pidof /usr/bin/pidof.away 2>/dev/null || mv /bin/pidof /bin/pidof.away",
-                ],
-                [
-                    "leaf3",
-                    "mv /usr/bin/pidof.away /usr/bin/pidof 2>/dev/null || mv /bin/pidof.away /bin/pidof",
-                ],
+                ["leaf3", "rm /run/bgpd.before; mkdir /run/bgpd.before"],
+                ["leaf3", "rmdir /run/bgpd.before"],
             ),
             (
                 "it is started again",
-                ["leaf3", "pidof bgpd > /run/bgpd.before"],
+                ["leaf3", "until pidof bgpd > /run/bgpd.before; do sleep 0.1; done"],
                 ["leaf3", "echo 0 > /run/bgpd.before"],
             ),
             ("the fabric is whole again", ["leaf3", DOWN], ["leaf3", UP]),
@@ -324,11 +318,13 @@ fn vrrp() {
     }
     const DOWN: &str = "ip link set eth0 down";
     const UP: &str = "ip link set eth0 up";
+    const LOW: &str = "vtysh -c 'conf t' -c 'interface eth0' -c 'vrrp 10 priority 50'";
+    const HIGH: &str = "vtysh -c 'conf t' -c 'interface eth0' -c 'vrrp 10 priority 200'";
     break_each(
         "vrrp",
         &[
-            ("r1 is the gateway", ["r1", DOWN], ["r1", UP]),
-            ("r2 stands by", ["r1", DOWN], ["r1", UP]),
+            ("r1 is the gateway", ["r1", LOW], ["r1", HIGH]),
+            ("r2 stands by", ["r1", LOW], ["r1", HIGH]),
             ("the gateway answers", ["pc", DOWN], ["pc", UP]),
             (
                 "r1 goes",
@@ -342,7 +338,7 @@ fn vrrp() {
                 ["r1", "ip link set eth0 down; ip link set eth0 name elsewhere"],
                 ["r1", "ip link set elsewhere name eth0"],
             ),
-            ("and is the gateway again", ["r1", DOWN], ["r1", UP]),
+            ("and is the gateway again", ["r1", LOW], ["r1", HIGH]),
         ],
     );
 }
