@@ -48,7 +48,7 @@ fn render(status: &Status, wide: bool) -> String {
         "MEMORY",
         "ADDRESSES",
     ];
-    let wide_head = ["RESTARTS", "PID", "GROUP", "LABELS", "PROCESSES"];
+    let wide_head = ["CPU", "RESTARTS", "PID", "GROUP", "LABELS", "PROCESSES"];
     let head: Vec<&str> = narrow_head
         .into_iter()
         .chain(wide_head.into_iter().filter(|_| wide))
@@ -76,13 +76,18 @@ fn narrow_row(node: &NodeStatus, wide: bool) -> Vec<String> {
         } else {
             dash()
         },
-        if node.memory > 0 {
-            units::size(node.memory)
-        } else {
-            dash()
-        },
+        memory(node),
         addresses(node, wide),
     ]
+}
+
+/// What it takes, and what it may take.
+fn memory(node: &NodeStatus) -> String {
+    match (node.memory, node.memory_limit) {
+        (0, None) => dash(),
+        (used, None) => units::size(used),
+        (used, Some(limit)) => format!("{} of {}", units::size(used), units::size(limit)),
+    }
 }
 
 /// All addresses, or the first few.
@@ -123,6 +128,7 @@ fn wide_row(node: &NodeStatus) -> Vec<String> {
         .collect();
     let or_dash = |text: String| if text.is_empty() { dash() } else { text };
     vec![
+        node.cpu.map_or_else(dash, |cores| cores.to_string()),
         node.restarts.to_string(),
         node.init_pid.map_or_else(dash, |pid| pid.to_string()),
         node.group.clone().unwrap_or_else(dash),

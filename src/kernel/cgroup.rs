@@ -41,6 +41,13 @@ impl Trees {
         Trees { unified, legacy }
     }
 
+    /// Where a controller's files of `LAB/node-NODE` are, and whether they are version 1's.
+    pub(super) fn of(&self, controller: &str, lab: &str, node: &str) -> Option<(bool, PathBuf)> {
+        let legacy = self.legacy.iter().find(|(name, _)| *name == controller);
+        let root = legacy.map(|(_, root)| root).or(self.unified.as_ref())?;
+        Some((legacy.is_some(), root.join(lab).join(own(node))))
+    }
+
     fn all(&self) -> impl Iterator<Item = &PathBuf> {
         self.unified
             .iter()

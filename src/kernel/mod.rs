@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod echo;
 pub mod error;
 pub mod link;
+pub mod memory;
 pub mod message;
 pub mod mount;
 pub mod namespace;

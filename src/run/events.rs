@@ -83,6 +83,17 @@ pub enum What {
         status: i32,
         /// Whether it is started again.
         restarting: bool,
+        /// Why it was killed, where the kernel says.
+        reason: Option<String>,
+    },
+    /// The kernel killed processes of a node that reached its memory limit.
+    OutOfMemory {
+        /// The node.
+        node: String,
+        /// The limit in bytes.
+        limit: u64,
+        /// How many were killed.
+        killed: u64,
     },
     /// A node's init ended, and all its processes with it.
     NodeDied {

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use super::events::What;
 use super::init::{End, InitHandle, Start};
 use super::logs::{self, LogWriter};
+use super::memory;
 use super::protocol::{ServiceState, ServiceStatus};
 use super::state::Living;
 use crate::engine::{self, Finished};
@@ -166,6 +167,7 @@ impl engine::Inside for Inside {
                 name: process.name.clone(),
                 state: ServiceState::Starting,
                 restarts: 0,
+                reason: None,
             });
             services.len() - 1
         };
@@ -265,6 +267,9 @@ impl Pump {
     }
 }
 
+/// Exit status, as a shell gives it, after SIGKILL.
+const KILLED: i32 = 128 + 9;
+
 /// A long-running process, started again as its policy says.
 struct Service {
     lab: Rc<Living>,
@@ -297,7 +302,13 @@ impl Service {
             } else {
                 over
             };
-            self.set(|status| status.state = seen);
+            let killed = (end.status == KILLED)
+                .then(|| memory::reason(&self.lab, self.node))
+                .flatten();
+            self.set(|status| {
+                status.state = seen;
+                status.reason.clone_from(&killed);
+            });
             if let Some(reason) = &end.reason {
                 let message = format!("{} could not be started: {reason}", self.process.name);
                 self.lab.tell(What::Trouble {
@@ -310,6 +321,7 @@ impl Service {
                 process: self.process.name.clone(),
                 status: end.status,
                 restarting,
+                reason: killed,
             });
             if !restarting {
                 return;

@@ -20,6 +20,7 @@ pub mod supervisor;
 mod control;
 mod init;
 mod inside;
+mod memory;
 mod reaper;
 mod socket;
 mod stages;

@@ -88,6 +88,10 @@ pub struct NodeStatus {
     pub processes: usize,
     /// Bytes of memory its processes take, shared pages counted by share.
     pub memory: u64,
+    /// Bytes it may take.
+    pub memory_limit: Option<u64>,
+    /// Cores it may use.
+    pub cpu: Option<f64>,
     /// Its long-running processes.
     pub services: Vec<ServiceStatus>,
     /// Interface and address, in order.
@@ -107,6 +111,8 @@ pub struct ServiceStatus {
     pub state: ServiceState,
     /// How often it was started again.
     pub restarts: u32,
+    /// Why it was killed last, where the kernel says.
+    pub reason: Option<String>,
 }
 
 /// Where a process is in its life.

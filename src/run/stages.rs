@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::events::What;
 use super::init::{self, StartError};
 use super::inside::Inside;
+use super::memory::MemoryWatch;
 use super::protocol::ServiceState;
 use super::state::Living;
 use crate::engine::{self, Engine};
@@ -163,6 +164,7 @@ async fn one_life(lab: &Rc<Living>, node: usize, first: bool) -> Result<Over, Fa
     };
     let inside = Inside::new(Rc::clone(lab), node, Rc::clone(&handle));
     inside.watch_syslog(syslog)?;
+    let memory = MemoryWatch::start(lab, node)?;
     state.init.send_replace(Some(Rc::clone(&handle)));
     let over = tokio::select! {
         biased;
@@ -171,6 +173,7 @@ async fn one_life(lab: &Rc<Living>, node: usize, first: bool) -> Result<Over, Fa
         failure = failing_life(&inside, first) => Err(failure),
     };
     drop(inside);
+    drop(memory);
     state.init.send_replace(None);
     state.ready_since.set(None);
     // The links have stayed; everything above them is gone.
@@ -262,6 +265,10 @@ async fn until_running(inside: &Inside, index: usize) -> Result<(), Failure> {
             ServiceState::Running | ServiceState::Ready | ServiceState::Ended(0) => return Ok(()),
             ServiceState::Ended(status) => {
                 let message = format!("process {} of {name} ended with status {status}", service.name);
+                if let Some(reason) = service.reason {
+                    return Err(Failure::not_ready(format!("{message}: {reason}"))
+                        .help("give it more `memory` in the lab file, or what it runs less to do"));
+                }
                 return Err(
                     Failure::not_ready(message).help(format!("`nslab logs {name}` shows what it said"))
                 );

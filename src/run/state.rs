@@ -77,6 +77,10 @@ pub struct Node {
     pub ready_since: Cell<Option<Instant>>,
     /// How often it was started again.
     pub restarts: Cell<u32>,
+    /// How many of its processes the kernel has killed for their memory, as far as events told.
+    pub memory_kills: Cell<u64>,
+    /// How many of those ends were given as the reason of a process's end.
+    pub memory_reasons: Cell<u64>,
     /// Its long-running processes.
     pub services: RefCell<Vec<ServiceStatus>>,
     /// Woken when one of them changes.
@@ -97,6 +101,8 @@ impl Node {
             trouble: RefCell::default(),
             ready_since: Cell::default(),
             restarts: Cell::default(),
+            memory_kills: Cell::default(),
+            memory_reasons: Cell::default(),
             services: RefCell::default(),
             service_changed: Notify::new(),
             log: Rc::new(RefCell::new(LogWriter::new(log))),

@@ -6,6 +6,7 @@ use std::io::{IsTerminal, stderr};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::tell;
+use super::units;
 use crate::lab::model::Stage;
 use crate::run::events::{Event, What};
 
@@ -122,6 +123,17 @@ fn line(what: &What) -> Option<String> {
             }
             Some(text)
         }
+        What::OutOfMemory { node, limit, killed } => {
+            let what = if *killed == 1 {
+                "a process".to_owned()
+            } else {
+                format!("{killed} processes")
+            };
+            Some(format!(
+                "{node}: the kernel killed {what}: the node reached its memory limit of {}",
+                units::size(*limit)
+            ))
+        }
         // One that was to run once and has done so is nobody's concern.
         What::ProcessEnded {
             status: 0,
@@ -133,10 +145,15 @@ fn line(what: &What) -> Option<String> {
             process,
             status,
             restarting,
+            reason,
         } => {
             let next = if *restarting { ", it is started again" } else { "" };
+            let why = reason
+                .as_ref()
+                .map(|reason| format!(": {reason}"))
+                .unwrap_or_default();
             Some(format!(
-                "{node}: process {process} ended with status {status}{next}"
+                "{node}: process {process} ended with status {status}{why}{next}"
             ))
         }
         What::NodeDied { node, status } => Some(format!("{node}: its init ended with status {status}")),
@@ -174,6 +191,7 @@ pub fn text(event: &Event) -> String {
             process,
             status: 0,
             restarting: false,
+            ..
         } => {
             format!("{node}: process {process} is done")
         }
