@@ -123,6 +123,24 @@ fn a_report_for_ci_is_read_by_others() {
 }
 
 #[test]
+fn labs_of_one_name_do_not_overwrite_each_others_logs() {
+    let lab = Lab::new(BAD);
+    let logs = lab.path("logs");
+    lab.run([
+        "test",
+        "-j2",
+        "--logs",
+        logs.to_str().unwrap(),
+        lab.file(),
+        lab.file(),
+    ])
+    .expect(1);
+    for name in ["twin", "twin-2"] {
+        assert!(logs.join(name).join("report.txt").exists(), "{name}");
+    }
+}
+
+#[test]
 fn a_lab_that_failed_is_kept_for_a_look() {
     let lab = Lab::new(BAD);
     let said = lab.run(["test", "--keep", lab.file()]).expect(1);

@@ -33,7 +33,7 @@ pub struct Trial<'a> {
     pub options: &'a [String],
     /// Whether a lab that failed stays alive.
     pub keep: bool,
-    /// Where the logs of labs that failed go.
+    /// The directory for the logs of this lab, should it fail.
     pub logs: Option<&'a Path>,
 }
 
@@ -100,7 +100,7 @@ impl Trial<'_> {
         if report.has_failed()
             && let Some(logs) = self.logs
         {
-            save_logs(&report, &lab, &logs.join(self.lab))?;
+            save_logs(&report, &lab, logs)?;
         }
         if self.keep && report.has_failed() && report.life == Life::Ready {
             let text = kept(&place, self.lab, &report);

@@ -144,7 +144,7 @@ fn try_all(
     for engine in &args.engine {
         options.extend(["--engine".to_owned(), engine.clone()]);
     }
-    let next = AtomicUsize::new(0);
+    let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let alone = args.jobs == 1 || files.len() == 1;
     let voice = Mutex::new(Voice::new(args.format == Format::Text));
     let say = |word: Word| {
@@ -155,13 +155,14 @@ fn try_all(
     let one = |at: usize| {
         let (path, file) = (&args.files[at], &files[at]);
         let missing = preflight::missing(&file.lab);
+        let logs = args.logs.as_ref().map(|logs| logs.join(unique(files, at)));
         let trial = Trial {
             file: path,
             lab: &file.lab.name,
             skip: (!missing.is_empty()).then(|| format!("requires {}, not found here", missing.join(", "))),
             options: &options,
             keep: args.keep,
-            logs: args.logs.as_deref(),
+            logs: logs.as_deref(),
         };
         // Of several at once each is told as a whole.
         let mut quiet = |_| {};
@@ -170,6 +171,8 @@ fn try_all(
         let report = trial.run(directory, stop, saying);
         if let (Ok(Some(report)), false) = (&report, alone) {
             say(Word::Settled(report.text()));
+            let done = 1 + finished.fetch_add(1, Ordering::Relaxed);
+            say(Word::Now(format!("{done} of {} labs are done", files.len())));
         }
         report
     };
@@ -196,10 +199,21 @@ fn try_all(
         }
         Ok::<_, Failure>(done)
     })?;
+    // Clears what stands on the terminal's last line.
+    say(Word::Settled(String::new()));
     done.sort_by_key(|(at, _)| *at);
     done.into_iter()
         .filter_map(|(_, report)| report.transpose())
         .collect()
+}
+
+/// The lab's name, with a number where several files name theirs so.
+fn unique(files: &[LabFile], at: usize) -> String {
+    let name = &files[at].lab.name;
+    match files[..at].iter().filter(|file| file.lab.name == *name).count() {
+        0 => name.clone(),
+        before => format!("{name}-{}", before + 1),
+    }
 }
 
 /// Says how things go: what is settled as lines, what goes on as a line that is overwritten, on a terminal only.
