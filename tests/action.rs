@@ -58,7 +58,8 @@ fn installs_tests_and_reports() {
     step(&lab, "prepare", &[("NSLAB_PACKAGES", ""), ("NSLAB_RAISE", "no")]).expect(0);
     fs::write(
         lab.path("bad-1.toml"),
-        LABS.replace("ping = \"127.0.0.1\"", "run = \"false\""),
+        LABS.replace("\"good\"", "\"bad\"")
+            .replace("ping = \"127.0.0.1\"", "run = \"false\""),
     )
     .unwrap();
     fs::write(lab.path("good-1.toml"), LABS).unwrap();
@@ -83,7 +84,7 @@ fn installs_tests_and_reports() {
             .unwrap()
             .contains("failures=\"1\"")
     );
-    assert!(lab.path("logs/good/report.txt").exists());
+    assert!(lab.path("logs/bad/report.txt").exists());
 }
 
 #[test]

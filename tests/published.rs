@@ -6,11 +6,11 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{Lab, eventually, has_frr, in_package, until};
+use common::{Host, Lab, eventually, has_frr, in_package, until};
 use serde_json::Value;
 
-/// What router0 knows: its loopback, the racks' loopbacks and the servers' networks.
-const ROUTES: [&str; 7] = [
+/// What router0 knows: its loopback, the racks' loopbacks, the servers' networks, and the management network.
+const ROUTES: [&str; 8] = [
     "10.0.0.0/32",
     "10.0.0.1/32",
     "10.0.0.2/32",
@@ -18,10 +18,11 @@ const ROUTES: [&str; 7] = [
     "10.0.2.0/24",
     "10.0.3.0/24",
     "10.0.4.0/24",
+    "172.20.20.0/24",
 ];
 
 fn published() -> Lab {
-    let lab = Lab::of_file(&in_package("labs/cilium-bgp.toml"));
+    let lab = Lab::of_file(&in_package("labs/cilium-bgp.toml")).on(Host::new());
     lab.ok(["up", "-d", "--engine", "frr", lab.file()]);
     lab
 }
@@ -36,11 +37,11 @@ fn routes(lab: &Lab, node: &str) -> Value {
     serde_json::from_str(&told.out).unwrap_or_default()
 }
 
-/// Waits until a router knows the seven routes, and no others.
+/// Waits until a router knows the eight routes, and no others.
 #[track_caller]
 fn has_converged(lab: &Lab, node: &str) {
     let expected: BTreeSet<&str> = ROUTES.into_iter().collect();
-    until(&format!("seven routes on {node}"), || {
+    until(&format!("eight routes on {node}"), || {
         let told = routes(lab, node);
         let known = told["routes"]
             .as_object()
@@ -113,6 +114,7 @@ fn the_published_table_and_sessions() {
         ("10.0.2.0/24", "net0", "65010"),
         ("10.0.3.0/24", "net1", "65011"),
         ("10.0.4.0/24", "net1", "65011"),
+        ("172.20.20.0/24", "0.0.0.0", ""),
     ];
     assert_eq!(lines.len(), expected.len(), "{table}");
     for (line, (prefix, next_hop, path)) in lines.iter().zip(expected) {
@@ -128,16 +130,16 @@ fn the_published_table_and_sessions() {
             "{table}"
         );
     }
-    assert!(table.contains("Displayed  7 routes and 7 total paths"), "{table}");
+    assert!(table.contains("Displayed  8 routes and 8 total paths"), "{table}");
 
-    // The published figures are one higher: the management network is the eighth route there.
-    session(&lab, "router0", "net0", "65010", "3", "8");
-    session(&lab, "router0", "net1", "65011", "3", "8");
+    // FRR counts the default route it originates among what it sends.
+    session(&lab, "router0", "net0", "65010", "3", "9");
+    session(&lab, "router0", "net1", "65011", "3", "9");
     for (tor, servers) in [
         ("tor0", ["10.0.1.2", "10.0.2.2"]),
         ("tor1", ["10.0.3.2", "10.0.4.2"]),
     ] {
-        session(&lab, tor, "router0(net0)", "65000", "5", "8");
+        session(&lab, tor, "router0(net0)", "65000", "6", "9");
         for server in servers {
             let waiting = eventually(&format!("{tor} to wait for {server}"), || {
                 neighbour(&vtysh(&lab, tor, "show bgp summary"), server).filter(|words| words[9] == "Active")
@@ -171,7 +173,7 @@ fn a_killed_bgpd_comes_back_with_its_configuration() {
         pid_of(&lab, "router0", "bgpd").is_some_and(|pid| pid != before)
     });
     has_converged(&lab, "router0");
-    session(&lab, "router0", "net0", "65010", "3", "8");
+    session(&lab, "router0", "net0", "65010", "3", "9");
     let node = lab.node("router0");
     assert_eq!(
         (&node["restarts"], &node["state"]),
@@ -226,7 +228,7 @@ fn a_restarted_router_comes_back_with_its_configuration() {
         lab.ok(["exec", "router0", "ip", "route"])
             .contains("blackhole 10.0.0.0/8")
     );
-    session(&lab, "router0", "net1", "65011", "3", "8");
+    session(&lab, "router0", "net1", "65011", "3", "9");
 }
 
 #[test]

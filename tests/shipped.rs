@@ -8,7 +8,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs;
 
-use common::{Lab, in_package, run, until};
+use common::{Host, Lab, in_package, run, until};
 use serde_json::Value;
 
 /// A lab, what has to be on the host for it, and for each check: the node and line that break it, and those that mend it.
@@ -16,7 +16,8 @@ type Breakers = &'static [(&'static str, [&'static str; 2], [&'static str; 2])];
 
 /// Brings a shipped lab up, breaks each of its checks once, and sees that one fail and pass again.
 fn break_each(name: &str, breakers: Breakers) {
-    let lab = Lab::of_file(&in_package(&format!("labs/{name}.toml")));
+    // With a host of its own, whose networks are nobody else's.
+    let lab = Lab::of_file(&in_package(&format!("labs/{name}.toml"))).on(Host::new());
     lab.ok(["up", "-d", lab.file()]);
     let state = fs::read_to_string(lab.run_directory().join(name).join("checks.json")).unwrap();
     let checks: Vec<Value> = serde_json::from_str(&state).unwrap();
@@ -349,7 +350,7 @@ fn all_labs_pass_side_by_side() {
     if !common::has_frr() {
         return;
     }
-    let lab = Lab::new("name = \"unused\"\n");
+    let lab = Lab::new("name = \"unused\"\n").on(Host::new());
     let labs = fs::read_dir(in_package("labs")).unwrap();
     let files: Vec<_> = labs.map(|entry| entry.unwrap().path()).collect();
     let mut command = lab.nslab(["test", "-j", "3"]);

@@ -3,13 +3,25 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::netlink::{Netlink, Request};
 
+/// As [`add`], but an IPv6 address is used at once: no duplicate is looked for (IFA_F_NODAD). For links whose other end is
+/// known.
+pub fn add_at_once(what: &str, index: u32, net: IpNet) -> Request {
+    let mut message = message(index, net);
+    message.header.flags |= AddressHeaderFlags::Nodad;
+    Request::create(what, RouteNetlinkMessage::NewAddress(message))
+}
+
 /// Puts an address on an interface. IPv4 gets its broadcast address as `ip address add … brd +` would.
 pub fn add(what: &str, index: u32, net: IpNet) -> Request {
+    Request::create(what, RouteNetlinkMessage::NewAddress(message(index, net)))
+}
+
+fn message(index: u32, net: IpNet) -> AddressMessage {
     let mut message = AddressMessage::default();
     message.header.index = index;
     message.header.prefix_len = net.prefix_len();
@@ -26,7 +38,7 @@ pub fn add(what: &str, index: u32, net: IpNet) -> Request {
         }
         IpNet::V6(_) => message.header.family = AddressFamily::Inet6,
     }
-    Request::create(what, RouteNetlinkMessage::NewAddress(message))
+    message
 }
 
 /// The addresses of the socket's namespace: interface index, address.

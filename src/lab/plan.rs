@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
@@ -17,6 +17,17 @@ pub struct Facts {
     pub auto_engine: Option<Engine>,
     /// DNS servers for nodes that reach the outside.
     pub dns_servers: Vec<IpAddr>,
+    /// How the management network is joined to the host, where the lab has one.
+    pub uplink: Option<Uplink>,
+}
+
+/// What joins a management network to the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uplink {
+    /// The host's end of the veth.
+    pub interface: String,
+    /// The network on it: four addresses, the first the host's, the second the hub's.
+    pub net: Ipv4Net,
 }
 
 /// A routing engine that was taken.
@@ -55,8 +66,21 @@ pub struct Plan {
     pub hosts: String,
     /// The text of every node's /etc/resolv.conf.
     pub resolv_conf: String,
+    /// What is set on the host for the management network.
+    pub host: Option<HostStep>,
     /// What must be true of the living lab.
     pub checks: Vec<Check>,
+}
+
+/// What is set on the host for the management network. All of it goes with the interface.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HostStep {
+    /// The host's end of the veth, one of [`Plan::links`].
+    pub interface: String,
+    /// Its addresses.
+    pub addresses: Vec<IpNet>,
+    /// Subnets, and the gateway to each.
+    pub routes: Vec<(IpNet, IpAddr)>,
 }
 
 /// A network namespace, and all that is set inside it.

@@ -1,8 +1,12 @@
 //! From the lab to the plan: every index, path and text decided.
 
+mod management;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use super::model::{Kind, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route, RouteAction};
 use super::names::Macs;
@@ -20,13 +24,15 @@ pub const BRIDGE: &str = "br0";
 
 /// Makes the plan of a lab on a host of which these facts are known.
 pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
+    let managed = management::addresses(lab);
     let mut planner = Planner::new(lab);
     let mut plan = Plan {
         lab: lab.name.clone(),
         namespaces: planner.namespaces(),
         links: Vec::new(),
         nodes: Vec::new(),
-        hosts: hosts(lab),
+        hosts: hosts(lab, &managed),
+        host: None,
         resolv_conf: resolv_conf(lab, facts),
         checks: lab.checks.clone(),
     };
@@ -35,10 +41,16 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         .iter()
         .map(|link| planner.link(link, &mut plan.namespaces))
         .collect();
+    if let Some(mgmt) = &lab.mgmt {
+        planner.management(mgmt, facts.uplink.as_ref(), &managed, &mut plan);
+    }
     for (at, node) in lab.nodes.iter().enumerate() {
         let namespace = planner.namespace_of[at];
         if node.network == Network::Own {
             planner.configure(namespace, node, &mut plan.namespaces[namespace]);
+            if let (Some(mgmt), Some(_)) = (&lab.mgmt, &node.mgmt) {
+                planner.default_routes(mgmt, at, &mut plan.namespaces[namespace].routes);
+            }
         }
         plan.nodes.push(node_step(node, namespace, facts));
     }
@@ -324,13 +336,15 @@ fn node_step(node: &Node, namespace: usize, facts: &Facts) -> NodeStep {
 }
 
 /// The text of /etc/hosts: the same on every node.
-fn hosts(lab: &Lab) -> String {
+fn hosts(lab: &Lab, managed: &[Vec<IpNet>]) -> String {
     let mut text = String::from("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n");
     let mut seen: BTreeMap<(IpAddr, &str), ()> = BTreeMap::new();
     for (at, node) in lab.nodes.iter().enumerate() {
         // A node in another's namespace has the other's addresses.
-        for address in &lab.nodes[lab.owner(at)].addresses {
-            let ip = address.net.addr();
+        let owner = lab.owner(at);
+        let own = lab.nodes[owner].addresses.iter().map(|address| address.net);
+        for net in own.chain(managed[owner].iter().copied()) {
+            let ip = net.addr();
             if names_a_machine(&ip) && seen.insert((ip, &node.name), ()).is_none() {
                 // Writing to a String cannot fail.
                 let _ = writeln!(text, "{ip} {}", node.name);

@@ -114,6 +114,11 @@ pub enum What {
         /// What.
         message: String,
     },
+    /// Something the user should know, though nothing went wrong.
+    Notice {
+        /// What.
+        message: String,
+    },
     /// Everything asked for is true.
     Ready {
         /// Seconds since the supervisor began.

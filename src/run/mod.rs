@@ -9,6 +9,7 @@ pub mod events;
 pub mod launch;
 mod leave;
 pub mod logs;
+pub mod management;
 pub mod named;
 pub mod network;
 pub mod node;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use netlink_packet_route::link::MacVlanMode;
 use nix::errno::Errno;
 
+use super::management;
 use crate::engine::{self, Engine as _, frr};
 use crate::failure::Failure;
 use crate::kernel::link::{self, Device};
@@ -35,9 +36,17 @@ pub fn facts(lab: &Lab) -> Result<Facts, Failure> {
         ))
         .help(format!("install it, for example with `apt-get install {first}`")));
     }
-    if lab.mgmt.is_some() {
-        return Err(Failure::wrong("[mgmt] is not yet supported").help("take it out of the lab file for now"));
-    }
+    let uplink = match &lab.mgmt {
+        Some(mgmt) if mgmt.nat || mgmt.nat6 => {
+            return Err(
+                Failure::wrong("NAT for the management network is not yet supported").help(
+                    "say `nat = false` in [mgmt]: nodes and host then reach each other, and not the outside",
+                ),
+            );
+        }
+        Some(_) => Some(management::uplink(&lab.name)?),
+        None => None,
+    };
     let auto_engine = frr::installed().then_some(Engine::Frr);
     for node in lab.nodes.iter().filter(|node| node.config.is_some()) {
         if node.engine == EngineChoice::Builtin {
@@ -55,6 +64,7 @@ pub fn facts(lab: &Lab) -> Result<Facts, Failure> {
         }
     }
     Ok(Facts {
+        uplink,
         auto_engine,
         dns_servers: dns_servers(),
     })
@@ -69,6 +79,9 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
         if let Some(engine) = engine::of(node) {
             engine.preflight(node)?;
         }
+    }
+    if let Some(host) = &plan.host {
+        management::check(host)?;
     }
     check_devices(plan)
 }

@@ -21,7 +21,7 @@ use super::directory::LabDirectory;
 use super::events::What;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
-use super::{control, leave, network, socket, stages};
+use super::{control, leave, management, network, socket, stages};
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::error::Attempt;
@@ -237,6 +237,9 @@ async fn bring_up(lab: &Rc<Living>) -> Result<(), Failure> {
         .collect();
     if !on_host.is_empty() {
         lab.directory.note_host_links(&on_host)?;
+    }
+    if let Some(step) = &lab.plan.host {
+        management::join(step, &|what| lab.tell(what))?;
     }
     let all: Vec<usize> = (0..lab.nodes.len()).collect();
     lab.reach(&all, Stage::Created);

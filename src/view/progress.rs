@@ -123,6 +123,7 @@ fn line(what: &What) -> Option<String> {
             }
             Some(text)
         }
+        What::Notice { message } => Some(format!("note: {message}")),
         What::OutOfMemory { node, limit, killed } => {
             let what = if *killed == 1 {
                 "a process".to_owned()

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::lab::plan::Device;
+use crate::lab::plan::{Device, Uplink};
 use crate::lab::resolve::load;
 use crate::lab::sources::Memory;
 
@@ -19,6 +19,10 @@ fn planned(text: &str) -> Plan {
     let facts = Facts {
         auto_engine: Some(Engine::Frr),
         dns_servers: vec![IpAddr::from([192, 0, 2, 53])],
+        uplink: Some(Uplink {
+            interface: "nslab-0".to_owned(),
+            net: "100.127.0.0/30".parse().unwrap(),
+        }),
     };
     plan(&lab, &facts)
 }

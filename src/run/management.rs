@@ -1,0 +1,148 @@
+//! The host's side of a lab's management network: where the hub is joined to it, and whether it can be.
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::directory::RunDirectory;
+use super::events::What;
+use crate::failure::Failure;
+use crate::kernel::netlink::Netlink;
+use crate::kernel::route::{Hop, Target};
+use crate::kernel::{address, link, route};
+use crate::lab::names;
+use crate::lab::plan::{HostStep, Uplink};
+
+/// How the names of all labs' interfaces on the host begin, whatever run directory they are in.
+const PREFIX: &str = "nslab-";
+/// Where the networks between host and hubs are taken from: the upper end of the range that RFC 6598 sets aside for use
+/// between networks. Each lab has four addresses of it.
+const POOL: &str = "100.127.0.0/16";
+const LENGTH: u8 = 30;
+/// How many networks are tried before giving up.
+const TRIES: u32 = 1000;
+
+/// The interface and the network between the host and a lab's hub. Both derive from the lab's name and run directory, so
+/// that labs do not meet; a network that the host uses is passed over.
+///
+/// # Errors
+/// The host's addresses cannot be listed, or it uses all of the range.
+pub fn uplink(lab: &str) -> Result<Uplink, Failure> {
+    let place = RunDirectory::find().path().join(lab);
+    let hash = names::hash(place.as_os_str().as_encoded_bytes());
+    let used: Vec<IpNet> = address::list(&mut Netlink::open()?)?
+        .into_iter()
+        .map(|(_, net)| net)
+        .collect();
+    let pool: Ipv4Net = POOL.parse().map_err(|_| Failure::host("no addresses"))?;
+    let count = 1u32 << (LENGTH - pool.prefix_len());
+    let candidates = (0..TRIES).filter_map(|attempt| {
+        let number = (hash as u32).wrapping_add(attempt) % count;
+        Ipv4Net::new((pool.network().to_bits() + number * 4).into(), LENGTH).ok()
+    });
+    let free = |net: &Ipv4Net| !used.iter().any(|other| overlap(*other, (*net).into()));
+    let net = candidates.into_iter().find(free).ok_or_else(|| {
+        Failure::host(format!(
+            "the host uses all of {POOL}, from which labs are joined to it"
+        ))
+    })?;
+    Ok(Uplink {
+        interface: format!("{PREFIX}{:08x}", hash as u32),
+        net,
+    })
+}
+
+fn overlap(a: IpNet, b: IpNet) -> bool {
+    a.contains(&b.network()) || b.contains(&a.network())
+}
+
+/// Whether the host itself uses one of the subnets: an address in one, or a route into it. Other labs' do not count.
+///
+/// # Errors
+/// It does; or it cannot be asked.
+pub fn check(step: &HostStep) -> Result<(), Failure> {
+    let mut netlink = Netlink::open()?;
+    let interfaces = link::list(&mut netlink)?;
+    let name = |index: u32| {
+        let found = interfaces.iter().find(|interface| interface.index == index);
+        found.map_or("", |interface| interface.name.as_str())
+    };
+    let refused = |subnet: IpNet, what: String| {
+        Err(Failure::host(format!(
+            "the management network {subnet} is in use on this host: {what}"
+        ))
+        .help("choose another with `ipv4_subnet` or `ipv6_subnet` in [mgmt], like \"172.31.250.0/24\""))
+    };
+    let addresses = address::list(&mut netlink)?;
+    let mut routes = route::list(&mut netlink, true)?;
+    routes.extend(route::list(&mut netlink, false)?);
+    for (subnet, _) in &step.routes {
+        for (index, net) in &addresses {
+            if overlap(*net, *subnet) && !name(*index).starts_with(PREFIX) {
+                return refused(*subnet, format!("{} has the address {net}", name(*index)));
+            }
+        }
+        for found in &routes {
+            let ours = found
+                .hops
+                .iter()
+                .any(|hop| hop.dev.is_some_and(|dev| name(dev).starts_with(PREFIX)));
+            // A wider route, of a VPN perhaps, is not in the way: the narrower one wins.
+            if subnet.contains(&found.to) && !ours {
+                return refused(*subnet, format!("there is a route to {}", found.to));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives the host its addresses and ways to the management network.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn join(step: &HostStep, tell: &dyn Fn(What)) -> Result<(), Failure> {
+    let mut netlink = Netlink::open()?;
+    let interfaces = link::list(&mut netlink)?;
+    let index = interfaces
+        .iter()
+        .find(|interface| interface.name == step.interface)
+        .map(|interface| interface.index)
+        .ok_or_else(|| Failure::host(format!("the host has lost its interface {}", step.interface)))?;
+    for net in &step.addresses {
+        let what = format!("put address {net} on {} of the host", step.interface);
+        netlink.send_one(address::add_at_once(&what, index, *net))?;
+    }
+    for (subnet, via) in &step.routes {
+        // Another lab with the same subnet came first: the kernel would take either, so it keeps the first's.
+        let taken = route::list(&mut netlink, subnet.addr().is_ipv4())?;
+        if taken.iter().any(|found| found.to == *subnet) {
+            let message = format!(
+                "the host reaches {subnet} in the lab that came first; this one's nodes reach the host, not the other \
+                 way round"
+            );
+            tell(What::Notice { message });
+            continue;
+        }
+        let hop = Hop {
+            via: Some(*via),
+            dev: Some(index),
+            weight: 1,
+        };
+        let what = format!("add the host's route to {subnet}");
+        let request = route::add(&what, *subnet, &Target::Hops(vec![hop]), None, None);
+        netlink.send_one(request)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_overlap_when_one_holds_the_other() {
+        let net = |text: &str| text.parse().unwrap();
+        assert!(overlap(net("10.0.0.0/8"), net("10.1.0.0/16")));
+        assert!(overlap(net("10.1.0.0/16"), net("10.0.0.5/8")));
+        assert!(!overlap(net("10.0.0.0/24"), net("10.0.1.0/24")));
+        assert!(!overlap(net("fd00::/64"), net("10.0.0.0/8")));
+    }
+}
