@@ -283,6 +283,7 @@ fn ospf() {
         &[
             ("every router has two full neighbors", DOWN, UP),
             ("the way to b is the short one", DOWN, UP),
+            ("the way back from b is the short one", DOWN, UP),
             (
                 "a reaches b",
                 ["b", "ip link set eth0 down"],
@@ -298,6 +299,11 @@ fn ospf() {
             ),
             ("the long way takes over", ["r2", "ip link set r3 up"], DOWN),
             (
+                "and so it does on the way back",
+                ["r2", "ip link set r3 up"],
+                DOWN,
+            ),
+            (
                 "a still reaches b",
                 ["b", "ip link set eth0 down"],
                 ["b", "ip link set eth0 up; ip route replace default via 10.1.3.1"],
@@ -308,6 +314,7 @@ fn ospf() {
                 ["r2", "ip link set elsewhere name r3"],
             ),
             ("the short way is taken again", DOWN, UP),
+            ("the short way back is taken again", DOWN, UP),
         ],
     );
 }
@@ -324,7 +331,7 @@ fn vrrp() {
     break_each(
         "vrrp",
         &[
-            ("r1 is the gateway", ["r1", LOW], ["r1", HIGH]),
+            ("r1 is the gateway", ["r1", DOWN], ["r1", UP]),
             ("r2 stands by", ["r1", LOW], ["r1", HIGH]),
             ("the gateway answers", ["pc", DOWN], ["pc", UP]),
             (
@@ -339,7 +346,7 @@ fn vrrp() {
                 ["r1", "ip link set eth0 down; ip link set eth0 name elsewhere"],
                 ["r1", "ip link set elsewhere name eth0"],
             ),
-            ("and is the gateway again", ["r1", LOW], ["r1", HIGH]),
+            ("and is the gateway again", ["r1", DOWN], ["r1", UP]),
         ],
     );
 }
