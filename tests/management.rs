@@ -132,6 +132,15 @@ fn a_second_lab_with_the_same_subnet_lives_and_is_told() {
     let done = first.run(["up", "-d", second.to_str().unwrap()]);
     assert_eq!(done.code, 0, "{done:?}");
     assert!(done.err.contains("the lab that came first"), "{done:?}");
+    // The host's way leads into the first, which alone is answered.
+    host_reaches(first.host(), "172.20.20.2");
+    let own = ip(first.host(), "-4 -o address show");
+    for (lab, answered) in [("first", true), ("second", false)] {
+        let end = own.lines().find(|line| line.contains("nslab-")).unwrap();
+        let end = end.split_whitespace().nth(3).unwrap().split('/').next().unwrap();
+        let done = first.run(["exec", "--lab", lab, "a", "ping", "-c1", "-W2", end]);
+        assert_eq!(done.code == 0, answered, "{lab}: {done:?}");
+    }
     for lab in ["first", "second"] {
         first.ok(["exec", "--lab", lab, "a", "ping", "-c1", "-W5", "172.20.20.2"]);
     }
@@ -153,6 +162,33 @@ fn a_subnet_the_host_uses_is_refused() {
             .refused(3, &["172.20.20.0/24 is in use on this host", "ipv4_subnet"]);
         assert_eq!(ours(lab.host()), Vec::<String>::new());
     }
+}
+
+#[test]
+fn what_the_host_has_elsewhere_is_not_in_the_way() {
+    let lab = lab("beside", "");
+    ip(lab.host(), "link set lo up");
+    // A policy's own table, and a wider route.
+    ip(lab.host(), "route add 172.20.20.0/24 dev lo table 77");
+    ip(lab.host(), "route add 172.16.0.0/12 dev lo");
+    lab.ok(["up", "-d", lab.file()]);
+    host_reaches(lab.host(), "172.20.20.2");
+}
+
+#[test]
+fn the_way_to_the_hub_keeps_clear_of_the_hosts_routes() {
+    let lab = lab("clear", "");
+    ip(lab.host(), "link set lo up");
+    lab.ok(["up", "-d", lab.file()]);
+    let first = ip(lab.host(), &format!("-4 -o address show {}", ours(lab.host())[0]));
+    let net = first.split_whitespace().nth(3).unwrap().to_owned();
+    lab.ok(["down"]);
+    // The network it would choose again belongs to somebody else now.
+    let address = net.split('/').next().unwrap();
+    ip(lab.host(), &format!("route add {address}/32 dev lo"));
+    lab.ok(["up", "-d", lab.file()]);
+    let second = ip(lab.host(), &format!("-4 -o address show {}", ours(lab.host())[0]));
+    assert!(!second.contains(&net), "{first}{second}");
 }
 
 #[test]

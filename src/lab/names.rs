@@ -4,6 +4,9 @@ use std::collections::HashSet;
 
 use super::model::Mac;
 
+/// How the names of the management hub's ports begin.
+pub const HUB_PORT: &str = "to-";
+
 /// Hands out MAC addresses that derive from names, never the same one twice.
 #[derive(Debug, Default)]
 pub struct Macs {

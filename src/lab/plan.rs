@@ -86,7 +86,7 @@ pub struct HostStep {
 /// A network namespace, and all that is set inside it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NamespaceStep {
-    /// The node that owns it.
+    /// The node that owns it; for the hub of the management network, that network's name.
     pub node: String,
     /// Sysctls set before the first interface exists: path below /proc/sys, value. In order.
     pub sysctls: Vec<(String, String)>,

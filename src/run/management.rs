@@ -1,6 +1,7 @@
 //! The host's side of a lab's management network: where the hub is joined to it, and whether it can be.
 
 use ipnet::{IpNet, Ipv4Net};
+use nix::errno::Errno;
 
 use super::directory::RunDirectory;
 use super::events::What;
@@ -17,22 +18,28 @@ const PREFIX: &str = "nslab-";
 /// between networks. Each lab has four addresses of it.
 const POOL: &str = "100.127.0.0/16";
 const LENGTH: u8 = 30;
+/// The main routing table (RT_TABLE_MAIN).
+const MAIN: u32 = 254;
 /// How many networks are tried before giving up.
 const TRIES: u32 = 1000;
 
 /// The interface and the network between the host and a lab's hub. Both derive from the lab's name and run directory, so
-/// that labs do not meet; a network that the host uses is passed over.
+/// that labs do not meet; a network that the host uses, or has a route into, is passed over.
 ///
 /// # Errors
-/// The host's addresses cannot be listed, or it uses all of the range.
+/// The host's addresses or routes cannot be listed, or it uses all of the range.
 pub fn uplink(lab: &str) -> Result<Uplink, Failure> {
     let place = RunDirectory::find().path().join(lab);
     let hash = names::hash(place.as_os_str().as_encoded_bytes());
-    let used: Vec<IpNet> = address::list(&mut Netlink::open()?)?
+    let mut netlink = Netlink::open()?;
+    let mut used: Vec<IpNet> = address::list(&mut netlink)?
         .into_iter()
         .map(|(_, net)| net)
         .collect();
     let pool: Ipv4Net = POOL.parse().map_err(|_| Failure::host("no addresses"))?;
+    // In any table; but a wider route than the range is not in the way: the narrower one wins.
+    let routes = route::list(&mut netlink, true)?.into_iter().map(|found| found.to);
+    used.extend(routes.filter(|to| to.prefix_len() >= pool.prefix_len()));
     let count = 1u32 << (LENGTH - pool.prefix_len());
     let candidates = (0..TRIES).filter_map(|attempt| {
         let number = (hash as u32).wrapping_add(attempt) % count;
@@ -86,8 +93,10 @@ pub fn check(step: &HostStep) -> Result<(), Failure> {
                 .iter()
                 .any(|hop| hop.dev.is_some_and(|dev| name(dev).starts_with(PREFIX)));
             // A wider route, of a VPN perhaps, is not in the way: the narrower one wins.
-            if subnet.contains(&found.to) && !ours {
-                return refused(*subnet, format!("there is a route to {}", found.to));
+            if found.table == MAIN && subnet.contains(&found.to) && !ours {
+                let dev = found.hops.iter().find_map(|hop| hop.dev).map(name);
+                let dev = dev.map(|dev| format!(" by {dev}")).unwrap_or_default();
+                return refused(*subnet, format!("there is a route to {}{dev}", found.to));
             }
         }
     }
@@ -111,16 +120,6 @@ pub fn join(step: &HostStep, tell: &dyn Fn(What)) -> Result<(), Failure> {
         netlink.send_one(address::add_at_once(&what, index, *net))?;
     }
     for (subnet, via) in &step.routes {
-        // Another lab with the same subnet came first: the kernel would take either, so it keeps the first's.
-        let taken = route::list(&mut netlink, subnet.addr().is_ipv4())?;
-        if taken.iter().any(|found| found.to == *subnet) {
-            let message = format!(
-                "the host reaches {subnet} in the lab that came first; this one's nodes reach the host, not the other \
-                 way round"
-            );
-            tell(What::Notice { message });
-            continue;
-        }
         let hop = Hop {
             via: Some(*via),
             dev: Some(index),
@@ -128,7 +127,17 @@ pub fn join(step: &HostStep, tell: &dyn Fn(What)) -> Result<(), Failure> {
         };
         let what = format!("add the host's route to {subnet}");
         let request = route::add(&what, *subnet, &Target::Hops(vec![hop]), None, None);
-        netlink.send_one(request)?;
+        match netlink.send_one(request) {
+            // Another lab with the same subnet came first: of two such routes the kernel would follow one only.
+            Err(error) if error.errno == Errno::EEXIST => {
+                let message = format!(
+                    "this host reaches {subnet} in the lab that came first; between it and this lab's nodes there is \
+                     no way"
+                );
+                tell(What::Notice { message });
+            }
+            other => other?,
+        }
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::{LOOPBACK, Planner, base_sysctls};
 use crate::lab::model::{Lab, Mgmt, MgmtPort, Network};
+use crate::lab::names::HUB_PORT;
 use crate::lab::plan::{
     BridgeStep, Device, HopStep, HostStep, LinkStep, NamespaceStep, Plan, PortStep, RouteStep,
     RouteStepAction, Uplink,
@@ -15,8 +16,6 @@ use crate::lab::plan::{
 
 /// The nodes' interface.
 const PORT: &str = "eth0";
-/// The hub's end of the veth to the host.
-const HOST_PORT: &str = "host";
 /// That veth's IPv6 addresses are its IPv4 ones behind this unique local prefix (RFC 4193): with link-local ones alone the
 /// host would have no address to speak to the nodes from.
 const V6_PREFIX: Ipv6Addr = Ipv6Addr::new(0xfd6e, 0x736c, 0x6162, 0, 0, 0, 0, 0);
@@ -117,7 +116,7 @@ impl<'a> Planner<'a> {
             if let Some(bridge) = &mut step.bridge {
                 bridge.ports.push(outer);
             }
-            let port = format!("port{at}");
+            let port = format!("{HUB_PORT}{at}");
             plan.links.push(LinkStep {
                 label: format!("{}:{PORT} -- {}", node.name, mgmt.network),
                 mtu: mgmt.mtu,
@@ -155,15 +154,16 @@ impl<'a> Planner<'a> {
         links: &mut Vec<LinkStep>,
     ) -> HostStep {
         let index = self.index();
+        let name = format!("{HUB_PORT}host");
         links.push(LinkStep {
             label: format!("{} -- host:{}", mgmt.network, uplink.interface),
             mtu: mgmt.mtu,
             device: Device::Host {
                 port: PortStep {
                     namespace: hub,
-                    name: HOST_PORT.into(),
+                    mac: self.macs.derive(&self.lab.name, &mgmt.network, &name),
+                    name,
                     index,
-                    mac: self.macs.derive(&self.lab.name, &mgmt.network, HOST_PORT),
                 },
                 host_interface: uplink.interface.clone(),
             },

@@ -1,7 +1,6 @@
 //! The management network.
 
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -10,6 +9,7 @@ use super::Scene;
 use super::mistakes::Mistakes;
 use crate::lab::Diagnostic;
 use crate::lab::model::{Mgmt, MgmtPort};
+use crate::lab::names::HUB_PORT;
 use crate::lab::spec::{MgmtSpec, Span, Spanned};
 
 const IPV4_SUBNET: &str = "172.20.20.0/24";
@@ -30,6 +30,7 @@ pub(super) fn resolve(scene: &Scene, mistakes: &mut Mistakes) -> Option<Mgmt> {
         mistakes
             .add(Diagnostic::new("the management network has no subnet", spec.span.clone(), "").help(help));
     }
+    bridge(spec, mistakes);
     subnets(spec, &mgmt, mistakes);
     gateways(spec, &mgmt, mistakes);
     ports(scene, spec, &mgmt, mistakes);
@@ -79,6 +80,16 @@ fn filled(spec: &MgmtSpec) -> Mgmt {
         mtu: spec.mtu.as_ref().map(|mtu| mtu.value),
         nat: spec.nat.as_ref().is_none_or(|nat| nat.value),
         nat6: spec.nat6.as_ref().is_some_and(|nat| nat.value),
+    }
+}
+
+/// The bridge shares its namespace with the loopback, the way to the host and the nodes' ports.
+fn bridge(spec: &MgmtSpec, mistakes: &mut Mistakes) {
+    let Some(name) = &spec.bridge else { return };
+    if name.value == "lo" || name.value.starts_with(HUB_PORT) {
+        let message = format!("the bridge cannot be called `{}`", name.value);
+        let help = format!("choose a name that is not `lo` and does not begin with `{HUB_PORT}`: `br-mgmt`");
+        mistakes.add(Diagnostic::new(message, name.span.clone(), "").help(help));
     }
 }
 
@@ -157,39 +168,24 @@ fn inside(
 
 /// The fixed addresses of nodes, and whether there is room for all of them.
 fn ports(scene: &Scene, spec: &MgmtSpec, mgmt: &Mgmt, mistakes: &mut Mistakes) {
-    let mut seen_v4 = HashMap::new();
-    let mut seen_v6 = HashMap::new();
+    let mut seen = HashMap::new();
     let mut count: u64 = 0;
     for (at, node) in scene.nodes.iter().enumerate() {
         let Some(port) = node.mgmt.as_ref().filter(|port| port.wanted) else {
             continue;
         };
         count += 1;
-        if let Some(address) = &port.ipv4 {
-            let net = mgmt.ipv4_subnet.map(IpNet::V4);
-            inside(
-                "the address",
-                address.value.into(),
-                net,
-                address.span.clone(),
-                Some(at),
-                mistakes,
-            );
-            let gateway = mgmt.ipv4_gw == Some(address.value);
-            once(scene, at, &mut seen_v4, address, gateway, mistakes);
-        }
-        if let Some(address) = &port.ipv6 {
-            let net = mgmt.ipv6_subnet.map(IpNet::V6);
-            inside(
-                "the address",
-                address.value.into(),
-                net,
-                address.span.clone(),
-                Some(at),
-                mistakes,
-            );
-            let gateway = mgmt.ipv6_gw == Some(address.value);
-            once(scene, at, &mut seen_v6, address, gateway, mistakes);
+        let v4 = port.ipv4.clone().map(|address| address.map(IpAddr::V4));
+        let v6 = port.ipv6.clone().map(|address| address.map(IpAddr::V6));
+        for address in v4.into_iter().chain(v6) {
+            let (net, gateway) = match address.value {
+                IpAddr::V4(_) => (mgmt.ipv4_subnet.map(IpNet::V4), mgmt.ipv4_gw.map(IpAddr::V4)),
+                IpAddr::V6(_) => (mgmt.ipv6_subnet.map(IpNet::V6), mgmt.ipv6_gw.map(IpAddr::V6)),
+            };
+            let span = address.span.clone();
+            inside("the address", address.value, net, span, Some(at), mistakes);
+            let is_gateway = gateway == Some(address.value);
+            once(scene, at, &mut seen, &address, is_gateway, mistakes);
         }
     }
     let room = mgmt
@@ -208,11 +204,11 @@ fn ports(scene: &Scene, spec: &MgmtSpec, mgmt: &Mgmt, mistakes: &mut Mistakes) {
 }
 
 /// An address is one node's only, and not the gateway's.
-fn once<A: Eq + Hash + Copy + std::fmt::Display>(
+fn once(
     scene: &Scene,
     at: usize,
-    seen: &mut HashMap<A, (usize, Span)>,
-    address: &Spanned<A>,
+    seen: &mut HashMap<IpAddr, (usize, Span)>,
+    address: &Spanned<IpAddr>,
     gateway: bool,
     mistakes: &mut Mistakes,
 ) {
