@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 
-use super::answer::{Answer, Route, protocol};
+use super::answer::Answer;
+use super::route::{Route, protocol};
 use super::stop::Stop;
 use crate::failure::Failure;
 use crate::kernel::error::{Attempt, Error};

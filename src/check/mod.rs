@@ -4,6 +4,7 @@ pub mod answer;
 pub mod ask;
 pub mod junit;
 pub mod report;
+pub mod route;
 pub mod runner;
 pub mod stop;
 pub mod trial;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::failure::Failure;
-use crate::kernel::error::Attempt;
+use crate::kernel::signals;
 
 /// Becomes readable with the first SIGINT, SIGTERM or SIGHUP, and stays so.
 pub struct Stop {
@@ -19,11 +19,7 @@ impl Stop {
     /// # Errors
     /// No descriptors are left.
     pub fn on_signals() -> Result<Stop, Failure> {
-        let (reader, writer) = std::os::unix::net::UnixStream::pair().attempt(|| "make a socket pair")?;
-        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-            let writer = writer.try_clone().attempt(|| "watch for signals")?;
-            signal_hook::low_level::pipe::register(signal, writer).attempt(|| "watch for signals")?;
-        }
+        let reader = signals::watch()?;
         Ok(Stop {
             reader: reader.into(),
         })

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::test::{Voice, write_for_user};
+use super::handover::write_for_user;
+use super::voice::Voice;
 use super::{Format, print_json, select};
 use crate::check::report::{CheckReport, LabReport, Life, summary};
 use crate::check::stop::Stop;

@@ -18,6 +18,7 @@ mod exec;
 mod file;
 mod gc;
 mod graph;
+mod handover;
 mod labs;
 mod logs;
 mod man;
@@ -29,6 +30,7 @@ mod shell;
 mod test;
 mod up;
 mod validate;
+mod voice;
 
 /// Network labs on one Linux host, from one file, in seconds, without Docker.
 #[derive(Debug, Parser)]

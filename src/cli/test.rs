@@ -1,8 +1,6 @@
 //! `nslab test`.
 
-use std::fs;
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -11,6 +9,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::file::LabFile;
+use super::handover::{hand_over_all, write_for_user};
+use super::voice::Voice;
 use super::{Format, colour, file, need_root, print, print_json, report};
 use crate::check::junit;
 use crate::check::report::{LabReport, Life, summary};
@@ -213,67 +213,5 @@ fn unique(files: &[LabFile], at: usize) -> String {
     match files[..at].iter().filter(|file| file.lab.name == *name).count() {
         0 => name.clone(),
         before => format!("{name}-{}", before + 1),
-    }
-}
-
-/// Says how things go: what is settled as lines, what goes on as a line that is overwritten, on a terminal only.
-pub struct Voice {
-    wanted: bool,
-    terminal: bool,
-}
-
-impl Voice {
-    /// One that speaks, or (for programs' formats) one that is silent.
-    pub fn new(wanted: bool) -> Voice {
-        Voice {
-            wanted,
-            terminal: std::io::stderr().is_terminal(),
-        }
-    }
-
-    /// Says it.
-    pub fn say(&mut self, word: Word) {
-        if !self.wanted {
-            return;
-        }
-        if self.terminal {
-            // Back to the line's beginning, and clear it (ECMA-48: CR, EL 2).
-            let _ = write!(std::io::stderr(), "\r\x1b[2K");
-        }
-        match word {
-            Word::Settled(text) => print(&text),
-            Word::Now(text) if self.terminal => {
-                let _ = write!(std::io::stderr(), "{text} …");
-            }
-            Word::Now(_) => {}
-        }
-    }
-}
-
-/// Writes a file that belongs to the user who called sudo.
-///
-/// # Errors
-/// It cannot be written.
-pub fn write_for_user(path: &Path, text: &str) -> Result<(), Failure> {
-    fs::write(path, text).attempt(|| format!("write {}", path.display()))?;
-    hand_over(path);
-    Ok(())
-}
-
-/// Gives a file to the user who called sudo. What cannot be given stays root's, and can still be read.
-fn hand_over(path: &Path) {
-    let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
-    if let (Some(user), Some(group)) = (number("SUDO_UID"), number("SUDO_GID")) {
-        let _ = std::os::unix::fs::lchown(path, Some(user), Some(group));
-    }
-}
-
-fn hand_over_all(path: &Path) {
-    hand_over(path);
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => hand_over_all(&entry.path()),
-            _ => hand_over(&entry.path()),
-        }
     }
 }

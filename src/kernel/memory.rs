@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -37,8 +37,8 @@ impl Watch {
         let Some((legacy, path)) = trees.of("memory", lab, node) else {
             return Ok(None);
         };
+        let counter = path.join(counter(legacy));
         if legacy {
-            let counter = path.join("memory.oom_control");
             let control = File::open(&counter).attempt(what)?;
             let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK).attempt(what)?;
             let line = format!("{} {}", event.as_fd().as_raw_fd(), control.as_raw_fd());
@@ -48,7 +48,6 @@ impl Watch {
                 wake: event.into(),
             }));
         }
-        let counter = path.join("memory.events");
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).attempt(what)?;
         inotify
             .add_watch(&counter, AddWatchFlags::IN_MODIFY)
@@ -72,15 +71,34 @@ impl Watch {
             .attempt(|| "watch a node's memory")
     }
 
-    /// How many processes were killed since the cgroup was made.
+    /// As [`kills`].
     pub fn kills(&self) -> u64 {
-        count(&fs::read_to_string(&self.counter).unwrap_or_default())
+        read(&self.counter)
     }
 
     /// Takes back the signal.
     pub fn drain(&self) {
         let mut buffer = [0u8; 4096];
         while nix::unistd::read(&self.wake, &mut buffer).is_ok_and(|size| size > 0) {}
+    }
+}
+
+/// How many processes of a node were killed since its cgroup was made.
+pub fn kills(trees: &Trees, lab: &str, node: &str) -> u64 {
+    let found = trees.of("memory", lab, node);
+    found.map_or(0, |(legacy, path)| read(&path.join(counter(legacy))))
+}
+
+fn read(counter: &Path) -> u64 {
+    count(&fs::read_to_string(counter).unwrap_or_default())
+}
+
+/// The file that counts.
+fn counter(legacy: bool) -> &'static str {
+    if legacy {
+        "memory.oom_control"
+    } else {
+        "memory.events"
     }
 }
 

@@ -15,6 +15,7 @@ pub mod output;
 pub mod overlay;
 pub mod process;
 pub mod route;
+pub mod signals;
 pub mod spawn;
 pub mod sysctl;
 pub mod terminal;

@@ -149,7 +149,7 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
 }
 
 /// Exit status, as a shell gives it, after SIGKILL.
-const KILLED: i32 = 128 + libc::SIGKILL;
+pub const KILLED: i32 = 128 + libc::SIGKILL;
 
 fn prefix(node: &str, mut failure: Failure) -> Failure {
     failure.message = format!("{node}: {}", failure.message);

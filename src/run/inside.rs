@@ -14,7 +14,7 @@ use tokio::net::unix::pipe;
 use tokio::task::JoinSet;
 
 use super::events::What;
-use super::init::{End, InitHandle, Start};
+use super::init::{End, InitHandle, KILLED, Start};
 use super::logs::{self, LogWriter};
 use super::memory;
 use super::protocol::{ServiceState, ServiceStatus};
@@ -266,9 +266,6 @@ impl Pump {
             .line(&self.name, text.trim_end_matches('\r'));
     }
 }
-
-/// Exit status, as a shell gives it, after SIGKILL.
-const KILLED: i32 = 128 + 9;
 
 /// A long-running process, started again as its policy says.
 struct Service {

@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{Assembler, Received};
 use crate::kernel::process::{self, Child};
+use crate::kernel::signals;
 use crate::kernel::spawn::{self, Spawn, early};
 use crate::lab::plan::Plan;
 
@@ -67,7 +68,7 @@ pub enum Happening {
 /// The lab is running already, the run directory cannot be written, or the kernel refuses the namespaces.
 pub fn launch(launch: Launch) -> Result<Launched, Failure> {
     let run_directory = launch.run_directory.clone();
-    let signals = watch_signals()?;
+    let signals = signals::watch()?;
     let birth = run_directory.give_birth(&launch.plan.lab)?;
     match start(launch, &birth) {
         Ok((lab, child, events)) => Ok(Launched {
@@ -88,17 +89,6 @@ pub fn launch(launch: Launch) -> Result<Launched, Failure> {
             Err(failure)
         }
     }
-}
-
-/// A socket that becomes readable with each SIGINT, SIGTERM or SIGHUP.
-fn watch_signals() -> Result<UnixStream, Failure> {
-    let (reader, writer) = UnixStream::pair().attempt(|| "make a socket pair")?;
-    reader.set_nonblocking(true).attempt(|| "set up a socket")?;
-    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        let writer = writer.try_clone().attempt(|| "watch for signals")?;
-        signal_hook::low_level::pipe::register(signal, writer).attempt(|| "watch for signals")?;
-    }
-    Ok(reader)
 }
 
 fn start(launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream), Failure> {

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::events::What;
 use super::state::Living;
 use crate::failure::Failure;
-use crate::kernel::memory::Watch;
+use crate::kernel::memory::{self, Watch};
 
 /// How often and how long the count is looked at after the signal: version 1 signals before it counts.
 const LOOKS: u32 = 100;
@@ -72,9 +72,8 @@ async fn follow(lab: Rc<Living>, node: usize, limit: u64, watch: AsyncFd<Watch>)
 pub fn reason(lab: &Living, node: usize) -> Option<String> {
     let step = &lab.plan.nodes[node];
     let limit = step.memory?;
-    let watch = Watch::of(&lab.trees, &lab.directory.cgroup(), &step.name).ok()??;
     let accounted = &lab.nodes[node].memory_reasons;
-    if watch.kills() <= accounted.get() {
+    if memory::kills(&lab.trees, &lab.directory.cgroup(), &step.name) <= accounted.get() {
         return None;
     }
     accounted.set(accounted.get() + 1);
