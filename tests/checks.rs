@@ -161,17 +161,39 @@ fn a_check_waits_for_what_becomes_true() {
         ("file", "run = \"test -e /run/there\"\nwithin = \"30s\""),
         ("route", "route = { to = \"10.7.0.0/16\" }\nwithin = \"30s\""),
     ]);
-    for (name, line) in [
-        ("file", "touch /run/there"),
-        ("route", "ip route add blackhole 10.7.0.0/16"),
+    // Once it waits it listens to the lab's events, and for routes to the node's kernel: one and two sockets more than the
+    // four that signals take.
+    for (name, line, sockets) in [
+        ("file", "touch /run/there", 5),
+        ("route", "ip route add blackhole 10.7.0.0/16", 6),
     ] {
-        let mut waiting = lab.start(["check", "--name", name]);
-        // Asked at least once in vain: nothing else in the lab goes by this name.
-        common::until("a first question", || !waiting.is_over());
+        let mut waiting = lab.start(["check", "--format", "json", "--name", name]);
+        common::until("the check's waiting", || {
+            assert!(
+                !waiting.is_over(),
+                "it did not wait: {}{}",
+                waiting.out(),
+                waiting.err()
+            );
+            open_sockets(waiting.pid().as_raw()) >= sockets
+        });
         lab.sh("a", line);
         let done = waiting.wait();
         assert_eq!(done.code, 0, "{done:?}");
+        let report: Value = serde_json::from_str(&done.out).unwrap();
+        assert!(report["checks"][0]["questions"].as_u64() > Some(1), "{report:#}");
     }
+}
+
+fn open_sockets(pid: i32) -> usize {
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    descriptors
+        .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .filter(|target| target.to_string_lossy().starts_with("socket:"))
+        .count()
 }
 
 #[test]
