@@ -255,8 +255,13 @@ fn clos() {
             ),
             (
                 "it is started again",
-                ["leaf3", "until pidof bgpd > /run/bgpd.before; do sleep 0.1; done"],
-                ["leaf3", "echo 0 > /run/bgpd.before"],
+                // Once the daemon of the step before answers, nothing is under way that would start another.
+                [
+                    "leaf3",
+                    "until vtysh -d bgpd -c 'show version' > /dev/null 2>&1; do sleep 0.1; done; \
+                     kill -STOP $(pidof watchfrr); while pidof bgpd; do kill -9 $(pidof bgpd); sleep 0.1; done",
+                ],
+                ["leaf3", "kill -CONT $(pidof watchfrr)"],
             ),
             ("the fabric is whole again", ["leaf3", DOWN], ["leaf3", UP]),
             (
