@@ -10,6 +10,7 @@ pub mod message;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
+pub mod nftables;
 pub mod offload;
 pub mod output;
 pub mod overlay;

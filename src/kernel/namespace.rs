@@ -1,9 +1,13 @@
 //! Network namespaces, held as descriptors (namespaces(7), network_namespaces(7)).
+#![allow(unsafe_code)]
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
 use std::thread;
 
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
 
 use super::error::{Attempt, Error, Result};
@@ -75,7 +79,7 @@ fn start<'scope, T: Send + 'scope>(
 fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread
         .join()
-        .unwrap_or_else(|_| Err(Error::new("make namespaces", nix::errno::Errno::ECANCELED)))
+        .unwrap_or_else(|_| Err(Error::new("make namespaces", Errno::ECANCELED)))
 }
 
 /// Leaves the calling thread in the last namespace made: for threads that end afterwards.
@@ -114,6 +118,33 @@ impl Namespace {
     pub fn current() -> Result<Self> {
         let fd = File::open("/proc/thread-self/ns/net").attempt(|| "open this network namespace")?;
         Ok(Namespace { fd: fd.into() })
+    }
+
+    /// A number that the calling thread's namespace alone has had since the machine was started (SO_NETNS_COOKIE,
+    /// Linux 5.14; its inode's number before that).
+    ///
+    /// # Errors
+    /// No descriptors are left.
+    pub fn cookie() -> Result<u64> {
+        let what = || "identify this network namespace";
+        let socket = UnixDatagram::unbound().attempt(what)?;
+        let mut cookie = 0u64;
+        let mut length = size_of::<u64>() as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` bytes to `cookie`, both of which outlive the call.
+        let done = unsafe {
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_NETNS_COOKIE,
+                (&raw mut cookie).cast(),
+                &raw mut length,
+            )
+        };
+        if Errno::result(done).is_ok() {
+            return Ok(cookie);
+        }
+        let inode = std::fs::metadata("/proc/thread-self/ns/net").attempt(what)?.ino();
+        Ok(inode)
     }
 
     /// The namespace a path leads to: `/proc/PID/ns/net`, or a descriptor below `/proc/PID/fd`.

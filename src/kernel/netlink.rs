@@ -21,11 +21,11 @@ use super::error::{Attempt, Error, Result};
 const ANSWER: usize = 64 * 1024;
 /// A batch is cut here, well below the smallest usual send buffer (208 KiB).
 const BATCH: usize = 64 * 1024;
-const HEADER: usize = 16;
+pub(super) const HEADER: usize = 16;
 const NLM_F_CAPPED: u16 = 0x100;
 const NLM_F_ACK_TLVS: u16 = 0x200;
 const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
+pub(super) const NLMSG_DONE: u16 = 3;
 const NLMSGERR_ATTR_MSG: u16 = 1;
 
 /// A request, and what it attempts.
@@ -226,14 +226,14 @@ fn append(bytes: &mut Vec<u8>, sequence: u32, flags: u16, message: RouteNetlinkM
 }
 
 /// One message of an answer.
-struct Answer<'a> {
-    sequence: u32,
-    kind: u16,
-    failure: Option<(Errno, Option<String>)>,
-    bytes: &'a [u8],
+pub(super) struct Answer<'a> {
+    pub sequence: u32,
+    pub kind: u16,
+    pub failure: Option<(Errno, Option<String>)>,
+    pub bytes: &'a [u8],
 }
 
-fn answers(mut rest: &[u8]) -> Vec<Answer<'_>> {
+pub(super) fn answers(mut rest: &[u8]) -> Vec<Answer<'_>> {
     let mut found = Vec::new();
     while rest.len() >= HEADER {
         let length = word(rest, 0) as usize;
@@ -298,11 +298,11 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-fn half(bytes: &[u8], at: usize) -> u16 {
+pub(super) fn half(bytes: &[u8], at: usize) -> u16 {
     u16::from_ne_bytes([bytes[at], bytes[at + 1]])
 }
 
-fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
