@@ -201,10 +201,3 @@ fn nothing_stays_on_the_host_when_the_lab_is_killed() {
     assert_eq!(ip(lab.host(), "route show 172.20.20.0/24"), "");
     lab.ok(["up", "-d", lab.file()]);
 }
-
-#[test]
-fn nat_is_refused_until_it_is_there() {
-    let lab = Lab::new("name = \"x\"\n[mgmt]\n[nodes.a]\nkind = \"host\"\nmgmt = true\n");
-    lab.run(["up", "-d", lab.file()])
-        .refused(2, &["NAT", "nat = false"]);
-}

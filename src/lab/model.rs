@@ -60,6 +60,15 @@ pub struct MgmtPort {
     pub ipv6: Option<std::net::Ipv6Addr>,
 }
 
+/// A TCP port of a node that is reached on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// Where the host listens.
+    pub listen: std::net::SocketAddr,
+    /// The node's port.
+    pub port: u16,
+}
+
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -111,6 +120,8 @@ pub struct Node {
     pub network: Network,
     /// Its management port, if it asked for one.
     pub mgmt: Option<MgmtPort>,
+    /// TCP ports of its own that are reached on the host.
+    pub ports: Vec<PublishedPort>,
     /// Its interfaces' addresses, links' own addresses included, in the order of the file. Empty for a node
     /// in another's namespace: they were moved to the owner.
     pub addresses: Vec<Address>,

@@ -2,7 +2,7 @@
 //! file again.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
@@ -81,6 +81,27 @@ pub struct HostStep {
     pub addresses: Vec<IpNet>,
     /// Subnets, and the gateway to each.
     pub routes: Vec<(IpNet, IpAddr)>,
+    /// The hub: index into [`Plan::namespaces`].
+    pub hub: usize,
+    /// The way to the outside, where the nodes have one.
+    pub nat: Option<NatStep>,
+    /// Ports of nodes that are reached on the host: where it listens, and what answers there.
+    pub ports: Vec<(SocketAddr, SocketAddr)>,
+}
+
+/// What lets nodes reach what the host reaches: the hub puts its own address into the packets that leave, and so does the
+/// host.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NatStep {
+    /// The hub's interface towards the host.
+    pub hub_interface: String,
+    /// The hub's addresses on it, of the families that pass.
+    pub sources: Vec<IpAddr>,
+    /// Interfaces of the host that forward IPv4 only since nslab asked for it: they forward for labs alone. Found out
+    /// when the lab starts.
+    pub opened: Vec<String>,
+    /// The same for IPv6, which can only be turned on for all of them.
+    pub opened_v6: bool,
 }
 
 /// A network namespace, and all that is set inside it.

@@ -13,6 +13,8 @@ use nix::errno::Errno;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use super::nat;
+
 use crate::failure::Failure;
 use crate::kernel::cgroup;
 use crate::kernel::error::{Attempt, Error};
@@ -68,7 +70,7 @@ impl From<Interface> for HostLink {
 }
 
 /// A lab's own directory.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LabDirectory {
     /// Its path.
     pub path: PathBuf,
@@ -151,6 +153,7 @@ impl RunDirectory {
             }
         }
         self.sweep_tests(&mut swept);
+        swept.failures.extend(nat::sweep().err());
         Ok(swept)
     }
 
@@ -434,7 +437,7 @@ fn remove_all(path: &Path) -> Result<(), Error> {
     }
 }
 
-fn open_lock(path: &Path) -> Result<File, Error> {
+pub(super) fn open_lock(path: &Path) -> Result<File, Error> {
     OpenOptions::new()
         .read(true)
         .write(true)

@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use serde::Serialize;
 
 use super::directory::RunDirectory;
-use super::preflight;
+use super::{nat, preflight};
 use crate::engine::frr;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::{mount, overlay, process, sysctl};
@@ -208,15 +208,15 @@ fn devices() -> Vec<Finding> {
 }
 
 fn nat() -> Finding {
-    if Path::new("/proc/sys/net/netfilter").exists() {
-        return good("netfilter", "yes");
+    match nat::trial() {
+        Ok(()) => good("NAT", "nftables with owned tables"),
+        Err(failure) => bad(
+            "NAT",
+            State::Lacking,
+            failure.message,
+            failure.help.as_deref().unwrap_or_default(),
+        ),
     }
-    bad(
-        "netfilter",
-        State::Lacking,
-        "not loaded",
-        "`modprobe nf_tables nft_masq nf_conntrack` for labs with NAT",
-    )
 }
 
 fn routers() -> Finding {

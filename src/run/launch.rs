@@ -18,6 +18,7 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use super::directory::{Birth, RunDirectory, State};
 use super::events::{Event, What};
 use super::init::memory_file;
+use super::nat;
 use super::protocol::Reply;
 use super::supervisor::{self, Setup};
 use crate::failure::Failure;
@@ -91,7 +92,7 @@ pub fn launch(launch: Launch) -> Result<Launched, Failure> {
     }
 }
 
-fn start(launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream), Failure> {
+fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream), Failure> {
     let directory = &birth.directory;
     for path in [
         directory.logs(),
@@ -107,6 +108,11 @@ fn start(launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream), F
         .mode(0o600)
         .open(&log_path);
     let log = log.attempt(|| format!("write {}", log_path.display()))?;
+    if let Some(host) = &mut launch.plan.host
+        && let Some(step) = &mut host.nat
+    {
+        nat::reserve(directory, &host.interface, step)?;
+    }
     let state = state(&launch);
     let checks = serde_json::to_vec(&launch.plan.checks).map_err(|error| Failure::host(error.to_string()))?;
     let checks_path = directory.checks();

@@ -1,10 +1,14 @@
 //! The host's side of a lab's management network: where the hub is joined to it, and whether it can be.
 
+use std::rc::Rc;
+
 use ipnet::{IpNet, Ipv4Net};
 use nix::errno::Errno;
 
 use super::directory::RunDirectory;
 use super::events::What;
+use super::state::Living;
+use super::{nat, ports};
 use crate::failure::Failure;
 use crate::kernel::netlink::Netlink;
 use crate::kernel::route::{Hop, Target};
@@ -13,13 +17,13 @@ use crate::lab::names;
 use crate::lab::plan::{HostStep, Uplink};
 
 /// How the names of all labs' interfaces on the host begin, whatever run directory they are in.
-const PREFIX: &str = "nslab-";
+pub(super) const PREFIX: &str = "nslab-";
 /// Where the networks between host and hubs are taken from: the upper end of the range that RFC 6598 sets aside for use
 /// between networks. Each lab has four addresses of it.
 const POOL: &str = "100.127.0.0/16";
 const LENGTH: u8 = 30;
 /// The main routing table (RT_TABLE_MAIN).
-const MAIN: u32 = 254;
+pub(super) const MAIN: u32 = 254;
 /// How many networks are tried before giving up.
 const TRIES: u32 = 1000;
 
@@ -103,11 +107,23 @@ pub fn check(step: &HostStep) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Gives the host its addresses and ways to the management network.
+/// Joins the living lab to the host: addresses and ways to the management network, the way to the outside, ports.
 ///
 /// # Errors
-/// The kernel refuses.
-pub fn join(step: &HostStep, tell: &dyn Fn(What)) -> Result<(), Failure> {
+/// The kernel refuses, or a port is in use.
+pub async fn join(lab: &Rc<Living>, step: &HostStep) -> Result<(), Failure> {
+    connect(step, &|what| lab.tell(what))?;
+    if let Some(nat) = &step.nat {
+        let namespaces = lab.namespaces.borrow();
+        if let Some(hub) = namespaces.get(step.hub) {
+            lab.nat
+                .replace(Some(nat::start(step, nat, hub, &|what| lab.tell(what))?));
+        }
+    }
+    ports::publish(lab, &step.ports).await
+}
+
+fn connect(step: &HostStep, tell: &dyn Fn(What)) -> Result<(), Failure> {
     let mut netlink = Netlink::open()?;
     let interfaces = link::list(&mut netlink)?;
     let index = interfaces
@@ -130,9 +146,17 @@ pub fn join(step: &HostStep, tell: &dyn Fn(What)) -> Result<(), Failure> {
         match netlink.send_one(request) {
             // Another lab with the same subnet came first: of two such routes the kernel would follow one only.
             Err(error) if error.errno == Errno::EEXIST => {
+                // With NAT the host answers the hub, which it can reach.
+                let family = subnet.addr().is_ipv4();
+                let sources = step.nat.iter().flat_map(|nat| &nat.sources);
+                let masked = sources.into_iter().any(|source| source.is_ipv4() == family);
+                let answers = if masked {
+                    ""
+                } else {
+                    "; it cannot answer this lab's nodes either"
+                };
                 let message = format!(
-                    "this host reaches {subnet} in the lab that came first; between it and this lab's nodes there is \
-                     no way"
+                    "this host reaches {subnet} in the lab that came first, and not in this one{answers}"
                 );
                 tell(What::Notice { message });
             }

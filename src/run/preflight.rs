@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use netlink_packet_route::link::MacVlanMode;
 use nix::errno::Errno;
 
-use super::management;
+use super::{management, nat};
 use crate::engine::{self, Engine as _, frr};
 use crate::failure::Failure;
 use crate::kernel::link::{self, Device};
@@ -37,13 +37,6 @@ pub fn facts(lab: &Lab) -> Result<Facts, Failure> {
         .help(format!("install it, for example with `apt-get install {first}`")));
     }
     let uplink = match &lab.mgmt {
-        Some(mgmt) if mgmt.nat || mgmt.nat6 => {
-            return Err(
-                Failure::wrong("NAT for the management network is not yet supported").help(
-                    "say `nat = false` in [mgmt]: nodes and host then reach each other, and not the outside",
-                ),
-            );
-        }
         Some(_) => Some(management::uplink(&lab.name)?),
         None => None,
     };
@@ -82,6 +75,9 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
     }
     if let Some(host) = &plan.host {
         management::check(host)?;
+        if let Some(step) = &host.nat {
+            nat::check(step)?;
+        }
     }
     check_devices(plan)
 }

@@ -12,6 +12,7 @@ use super::directory::LabDirectory;
 use super::events::{Event, What};
 use super::init::InitHandle;
 use super::logs::LogWriter;
+use super::nat::Nat;
 use super::protocol::ServiceStatus;
 use super::reaper::Reaper;
 use crate::failure::Failure;
@@ -31,6 +32,8 @@ pub struct Living {
     pub plan: Plan,
     /// Its network namespaces, in the order of the plan's.
     pub namespaces: RefCell<Vec<Namespace>>,
+    /// Its rules on the host.
+    pub nat: RefCell<Option<Nat>>,
     /// Its nodes, in the order of the plan's.
     pub nodes: Vec<Node>,
     /// Its directory.

@@ -139,6 +139,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         slots,
         has_base: Cell::default(),
         namespaces: Default::default(),
+        nat: Default::default(),
         trees: Trees::find(),
         reaper: Reaper::start()?,
         events: Events::default(),
@@ -239,7 +240,7 @@ async fn bring_up(lab: &Rc<Living>) -> Result<(), Failure> {
         lab.directory.note_host_links(&on_host)?;
     }
     if let Some(step) = &lab.plan.host {
-        management::join(step, &|what| lab.tell(what))?;
+        management::join(lab, step).await?;
     }
     let all: Vec<usize> = (0..lab.nodes.len()).collect();
     lab.reach(&all, Stage::Created);

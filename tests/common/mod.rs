@@ -249,15 +249,18 @@ impl Host {
         host
     }
 
+    /// A path by which others find it.
+    pub fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.namespace.as_raw_fd())
+    }
+
     /// A command that will run in it.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
-        let namespace = format!(
-            "--net=/proc/{}/fd/{}",
-            std::process::id(),
-            self.namespace.as_raw_fd()
-        );
-        command.arg(namespace).arg("--").arg(program);
+        command
+            .arg(format!("--net={}", self.path()))
+            .arg("--")
+            .arg(program);
         command
     }
 

@@ -2,7 +2,7 @@
 //! that leads from the hub to the host.
 
 use std::collections::HashSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
@@ -10,7 +10,7 @@ use super::{LOOPBACK, Planner, base_sysctls};
 use crate::lab::model::{Lab, Mgmt, MgmtPort, Network};
 use crate::lab::names::HUB_PORT;
 use crate::lab::plan::{
-    BridgeStep, Device, HopStep, HostStep, LinkStep, NamespaceStep, Plan, PortStep, RouteStep,
+    BridgeStep, Device, HopStep, HostStep, LinkStep, NamespaceStep, NatStep, Plan, PortStep, RouteStep,
     RouteStepAction, Uplink,
 };
 
@@ -66,6 +66,19 @@ fn free(net: IpNet, taken: &HashSet<IpAddr>) -> Option<IpAddr> {
                 .find(|address| !taken.contains(address))
         }
     }
+}
+
+/// Where the host listens for nodes' ports, and the management addresses that answer.
+fn published(lab: &Lab, given: &[Vec<IpNet>]) -> Vec<(SocketAddr, SocketAddr)> {
+    let nodes = lab.nodes.iter().zip(given);
+    nodes
+        .flat_map(|(node, given)| {
+            let address = given.first().map(IpNet::addr);
+            node.ports
+                .iter()
+                .filter_map(move |it| Some((it.listen, SocketAddr::new(address?, it.port))))
+        })
+        .collect()
 }
 
 /// The gateway's addresses with their subnets' lengths.
@@ -139,7 +152,9 @@ impl<'a> Planner<'a> {
             there.addresses.extend(given[at].iter().map(|net| (inner, *net)));
         }
         if let Some(uplink) = uplink {
-            plan.host = Some(self.uplink(mgmt, uplink, hub, &mut step, &mut plan.links));
+            let mut host = self.uplink(mgmt, uplink, hub, &mut step, &mut plan.links);
+            host.ports = published(lab, given);
+            plan.host = Some(host);
         }
         plan.namespaces.push(step);
     }
@@ -162,7 +177,7 @@ impl<'a> Planner<'a> {
                 port: PortStep {
                     namespace: hub,
                     mac: self.macs.derive(&self.lab.name, &mgmt.network, &name),
-                    name,
+                    name: name.clone(),
                     index,
                 },
                 host_interface: uplink.interface.clone(),
@@ -173,7 +188,11 @@ impl<'a> Planner<'a> {
             interface: uplink.interface.clone(),
             addresses: Vec::new(),
             routes: Vec::new(),
+            hub,
+            nat: None,
+            ports: Vec::new(),
         };
+        let mut sources = Vec::new();
         let mut ends = uplink.net.hosts();
         let (Some(outer), Some(inner)) = (ends.next(), ends.next()) else {
             return host;
@@ -188,10 +207,18 @@ impl<'a> Planner<'a> {
         };
         if let Some(subnet) = mgmt.ipv4_subnet {
             join(subnet.into(), outer.into(), inner.into(), length);
+            sources.extend(mgmt.nat.then_some(IpAddr::V4(inner)));
         }
         if let Some(subnet) = mgmt.ipv6_subnet {
             join(subnet.into(), v6(outer), v6(inner), length + LONGER);
+            sources.extend(mgmt.nat6.then_some(v6(inner)));
         }
+        host.nat = (!sources.is_empty()).then(|| NatStep {
+            hub_interface: name,
+            sources,
+            opened: Vec::new(),
+            opened_v6: false,
+        });
         host
     }
 

@@ -105,6 +105,7 @@ fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
     scalar(&mut base.engine, &over.engine);
     scalar(&mut base.network, &over.network);
     scalar(&mut base.mgmt, &over.mgmt);
+    scalar(&mut base.ports, &over.ports);
     scalar(&mut base.routes, &over.routes);
     scalar(&mut base.dad, &over.dad);
     scalar(&mut base.config, &over.config);

@@ -1,14 +1,14 @@
 //! The management network.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::Scene;
 use super::mistakes::Mistakes;
 use crate::lab::Diagnostic;
-use crate::lab::model::{Mgmt, MgmtPort};
+use crate::lab::model::{Mgmt, MgmtPort, PublishedPort};
 use crate::lab::names::HUB_PORT;
 use crate::lab::spec::{MgmtSpec, Span, Spanned};
 
@@ -44,6 +44,33 @@ pub(super) fn port(scene: &Scene, at: usize) -> Option<MgmtPort> {
         ipv4: port.ipv4.as_ref().map(|address| address.value),
         ipv6: port.ipv6.as_ref().map(|address| address.value),
     })
+}
+
+/// The published ports of a node, which leads to them over its management port.
+pub(super) fn published(scene: &Scene, mistakes: &mut Mistakes) -> Vec<Vec<PublishedPort>> {
+    let mut seen: HashMap<SocketAddr, Span> = HashMap::new();
+    let mut all = Vec::with_capacity(scene.nodes.len());
+    for (at, node) in scene.nodes.iter().enumerate() {
+        let ports = node.ports.as_deref().unwrap_or_default();
+        if let Some(first) = ports.first().filter(|_| port(scene, at).is_none()) {
+            let message = format!("{} has no management port to publish others by", scene.name(at));
+            let diagnostic =
+                Diagnostic::new(message, first.span.clone(), "").help("give it one: `mgmt = true`");
+            mistakes.add_for(at, diagnostic);
+        }
+        for published in ports {
+            let listen = published.value.listen;
+            if let Some(first) = seen.insert(listen, published.span.clone()) {
+                let message = format!("{listen} of the host is published twice");
+                let diagnostic = Diagnostic::new(message, published.span.clone(), "again here")
+                    .and(first, "first here")
+                    .help("choose another port of the host for one of them");
+                mistakes.add_for(at, diagnostic);
+            }
+        }
+        all.push(ports.iter().map(|published| published.value).collect());
+    }
+    all
 }
 
 fn filled(spec: &MgmtSpec) -> Mgmt {

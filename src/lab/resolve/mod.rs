@@ -126,6 +126,7 @@ pub fn resolve(spec: &Spec, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic
 fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
     let links = links::resolve(scene, mistakes);
     let mgmt = mgmt::resolve(scene, mistakes);
+    let mut ports = mgmt::published(scene, mistakes);
     let mut addresses = addresses::resolve(scene, &links, mgmt.as_ref(), mistakes);
     let mut routes = routes::resolve(scene, &links, &addresses, mgmt.as_ref(), mistakes);
     let mut sysctls = sysctls::resolve(scene, &links, mistakes);
@@ -138,6 +139,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
                 .map(|placed| placed.address)
                 .collect();
             node.routes = std::mem::take(&mut routes[at]);
+            node.ports = std::mem::take(&mut ports[at]);
             node.sysctls = std::mem::take(&mut sysctls[at]);
             node.wait_for = std::mem::take(&mut waits[at]);
             content::fill(&mut node, scene, at, mistakes);
@@ -202,6 +204,7 @@ fn bare(scene: &Scene, at: usize) -> Node {
         config: None,
         env: strings(&spec.env),
         files: Vec::new(),
+        ports: Vec::new(),
         binds: Vec::new(),
         exec: spec.exec.clone().unwrap_or_default(),
         run: Vec::new(),

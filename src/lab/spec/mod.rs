@@ -26,7 +26,9 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::check::{BgpWanted, Expect, Phase, RouteWanted};
-use super::model::{Command, EngineChoice, Exec, Kind, Mac, MacvlanMode, Process, Stage, Underlay};
+use super::model::{
+    Command, EngineChoice, Exec, Kind, Mac, MacvlanMode, Process, PublishedPort, Stage, Underlay,
+};
 
 pub use file::read;
 pub use schema::schema;
@@ -129,6 +131,8 @@ pub struct NodeSpec {
     pub network: Option<Spanned<String>>,
     /// Its management port.
     pub mgmt: Option<Spanned<MgmtPortSpec>>,
+    /// Its ports that are reached on the host.
+    pub ports: Option<Vec<Spanned<PublishedPort>>>,
     /// Labels.
     pub labels: BTreeMap<String, Spanned<String>>,
     /// Addresses by interface, in the order of the file.

@@ -106,6 +106,11 @@ fn network(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
     if let Some(value) = table.get("sysctls") {
         node.sysctls = sysctls(reader, value);
     }
+    node.ports = table.get("ports").and_then(|value| {
+        reader.list(value, "ports", "\"8080:80\"", |reader, value| {
+            reader.parsed(value, "ports", "8080:80", values::published_port)
+        })
+    });
     node.dad = table.get("dad").and_then(|value| reader.boolean(value, "dad"));
 }
 

@@ -55,6 +55,11 @@ pattern!(
     "Host path, path in the node, and perhaps ro: data/:/data:ro."
 );
 pattern!(
+    PublishedPortText,
+    "^(([0-9.]+|\\[[0-9A-Fa-f:.]+\\]):)?[0-9]+:[0-9]+(/tcp)?$",
+    "[ADDRESS:]HOSTPORT:PORT, on the host's loopback where no address is given: 8080:80."
+);
+pattern!(
     WaitText,
     "^[^:]+(:(created|links|configured|ready))?$",
     "A node, or a node and the stage it must reach."
@@ -153,6 +158,8 @@ struct NodeTable {
     network: Option<SharedNetwork>,
     /// Whether it has a port (eth0) on the management network.
     mgmt: Option<MgmtPortValue>,
+    /// TCP ports of its own that are reached on the host.
+    ports: Option<Vec<PublishedPortText>>,
     /// Addresses by interface: lo, br0 of a bridge, or the end of a link.
     addresses: Option<BTreeMap<String, Vec<AddressWithPrefix>>>,
     /// Static routes.

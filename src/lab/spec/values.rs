@@ -1,14 +1,14 @@
 //! The forms of single values: durations, sizes, addresses, names. Each says what is wrong and what would be
 //! right.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::reader::Wrong;
-use crate::lab::model::Mac;
+use crate::lab::model::{Mac, PublishedPort};
 
 /// The longest delay a file may ask for; longer is surely a slip of the unit.
 const LONGEST_DELAY: Duration = Duration::from_secs(24 * 3600);
@@ -39,6 +39,40 @@ pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
         Ok(duration) if duration <= LONGEST_DELAY => Ok(duration),
         _ => Err(wrong(format!("`{text}` is longer than a day"))),
     }
+}
+
+/// `8080:80`, `127.0.0.1:8080:80`, `[::1]:8080:80`. Without an address it is the host's loopback.
+pub(super) fn published_port(text: &str) -> Result<PublishedPort, Wrong> {
+    let help = "write [ADDRESS:]HOSTPORT:PORT: `8080:80`, `127.0.0.1:8080:80`, `[::1]:8080:80`";
+    let wrong = |message: String| Wrong::new(message, help);
+    let (text, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    if protocol != "tcp" {
+        return Err(wrong(format!(
+            "only TCP ports can be published, not {protocol} ones"
+        )));
+    }
+    let parts = text.rsplit_once(':');
+    let (listen, port) = parts.ok_or_else(|| wrong(format!("`{text}` names only one port")))?;
+    let number = |text: &str| match text.parse::<u16>() {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(wrong(format!("`{text}` is not a port from 1 to 65535"))),
+    };
+    let (address, host_port) = match listen.rsplit_once(':') {
+        None => (IpAddr::V4(Ipv4Addr::LOCALHOST), number(listen)?),
+        Some((address, host_port)) => {
+            let bare = address.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+            let parsed = match bare {
+                Some(bare) => bare.parse::<Ipv6Addr>().map(IpAddr::V6),
+                None => address.parse::<Ipv4Addr>().map(IpAddr::V4),
+            };
+            let parsed = parsed.map_err(|_| wrong(format!("`{address}` is not an address of the host's")))?;
+            (parsed, number(host_port)?)
+        }
+    };
+    Ok(PublishedPort {
+        listen: SocketAddr::new(address, host_port),
+        port: number(port)?,
+    })
 }
 
 /// `256M`, `1G`; units of 1024.
