@@ -229,9 +229,17 @@ impl Engine for Frr {
         // watchfrr finds them running and takes over; it restarts them by the package's own script, which
         // reads /etc/frr/daemons.
         let daemons = ["zebra"].into_iter().chain(enabled.iter().copied());
-        let argv = [format!("{DAEMONS}/watchfrr"), "-i".to_owned(), "1".to_owned()]
-            .into_iter()
-            .chain(daemons.map(str::to_owned));
+        // Its own default lets a minute pass between two restarts; in a lab daemons are killed on purpose.
+        let argv = [
+            &format!("{DAEMONS}/watchfrr"),
+            "-i",
+            "1",
+            "--min-restart-interval",
+            "1",
+        ]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(daemons.map(str::to_owned));
         inside.service(Process {
             name: "watchfrr".to_owned(),
             command: model::Command::Argv(argv.collect()),
