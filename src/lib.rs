@@ -4,6 +4,7 @@
 //! pure functions ([`lab`]); system calls live in `kernel`, living labs in `run`, and what a person sees in
 //! `view` and `cli`.
 
+pub mod bgp;
 pub mod check;
 pub mod cli;
 pub mod engine;

@@ -1,0 +1,3 @@
+//! The core of nslab's own BGP speaker: a function of state, event and time. No sockets, clocks or threads.
+
+pub mod wire;

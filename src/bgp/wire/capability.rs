@@ -1,0 +1,216 @@
+//! Capabilities (RFC 5492).
+
+use super::reader::Reader;
+use super::types::AfiSafi;
+
+/// What a side says it can do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Capability {
+    /// A family of addresses (RFC 4760 section 8).
+    Multiprotocol(AfiSafi),
+    /// Routes can be asked for again (RFC 2918).
+    RouteRefresh,
+    /// Families, and the AFI of next hops that may be used for them beside their own (RFC 8950 section 4).
+    ExtendedNextHop(Vec<(AfiSafi, u16)>),
+    /// Messages up to 65,535 octets (RFC 8654).
+    ExtendedMessages,
+    /// See there.
+    GracefulRestart(GracefulRestart),
+    /// AS numbers of four octets, with the own one (RFC 6793).
+    FourOctetAs(u32),
+    /// Several paths to a prefix: families, and whether they are received (1), sent (2) or both (3) (RFC 7911).
+    AddPath(Vec<(AfiSafi, u8)>),
+    /// Beginning and end of a refresh are marked (RFC 7313).
+    EnhancedRouteRefresh,
+    /// Host and domain name (draft-walton-bgp-hostname-capability).
+    Fqdn {
+        /// Host name.
+        host: String,
+        /// Domain name, perhaps empty.
+        domain: String,
+    },
+    /// Another one.
+    Unknown {
+        /// Its code.
+        code: u8,
+        /// Its value.
+        value: Vec<u8>,
+    },
+}
+
+/// What a side says about its restarts (RFC 4724 section 3, RFC 8538 section 2).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct GracefulRestart {
+    /// It has just restarted.
+    pub restarting: bool,
+    /// It keeps routes over NOTIFICATIONs as well.
+    pub notification: bool,
+    /// Seconds until it is back, at most 4,095.
+    pub time: u16,
+    /// Families whose routes are kept, and whether it has gone on forwarding by them.
+    pub families: Vec<(AfiSafi, bool)>,
+}
+
+const RESTARTING: u8 = 0x80;
+const NOTIFICATION: u8 = 0x40;
+const FORWARDING: u8 = 0x80;
+const LONGEST_TIME: u16 = 0x0fff;
+
+impl Capability {
+    fn code(&self) -> u8 {
+        match self {
+            Capability::Multiprotocol(_) => 1,
+            Capability::RouteRefresh => 2,
+            Capability::ExtendedNextHop(_) => 5,
+            Capability::ExtendedMessages => 6,
+            Capability::GracefulRestart(_) => 64,
+            Capability::FourOctetAs(_) => 65,
+            Capability::AddPath(_) => 69,
+            Capability::EnhancedRouteRefresh => 70,
+            Capability::Fqdn { .. } => 73,
+            Capability::Unknown { code, .. } => *code,
+        }
+    }
+
+    /// A capability's own length is one octet: lists and names are cut there.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let mut value = Vec::new();
+        match self {
+            Capability::Multiprotocol(family) => {
+                value.extend(family.afi.to_be_bytes());
+                value.extend([0, family.safi]);
+            }
+            Capability::ExtendedNextHop(families) => {
+                for (family, next_hop) in families.iter().take(42) {
+                    value.extend(family.afi.to_be_bytes());
+                    value.extend([0, family.safi]);
+                    value.extend(next_hop.to_be_bytes());
+                }
+            }
+            Capability::GracefulRestart(restart) => restart.encode(&mut value),
+            Capability::FourOctetAs(asn) => value.extend(asn.to_be_bytes()),
+            Capability::AddPath(families) => {
+                for (family, modes) in families.iter().take(63) {
+                    value.extend(family.afi.to_be_bytes());
+                    value.extend([family.safi, *modes]);
+                }
+            }
+            Capability::Fqdn { host, domain } => {
+                for name in [host, domain] {
+                    // 64 octets for each, as FRR takes.
+                    let name = &name[..name.floor_char_boundary(64)];
+                    value.push(name.len() as u8);
+                    value.extend(name.as_bytes());
+                }
+            }
+            Capability::Unknown { value: given, .. } => value.extend(given.iter().take(255)),
+            Capability::RouteRefresh | Capability::ExtendedMessages | Capability::EnhancedRouteRefresh => {}
+        }
+        out.extend([self.code(), value.len() as u8]);
+        out.extend(value);
+    }
+
+    /// Reads capabilities until the end; nothing where one is cut off. One whose value has a wrong form is kept as
+    /// unknown, which is to say ignored (RFC 5492 section 3).
+    pub(super) fn decode_all(bytes: &[u8]) -> Option<Vec<Capability>> {
+        let mut reader = Reader::new(bytes);
+        let mut found = Vec::new();
+        while !reader.is_empty() {
+            let code = reader.u8()?;
+            let value = reader.counted8()?;
+            found.push(decode(code, value).unwrap_or_else(|| Capability::Unknown {
+                code,
+                value: value.to_vec(),
+            }));
+        }
+        Some(found)
+    }
+}
+
+fn decode(code: u8, value: &[u8]) -> Option<Capability> {
+    let mut reader = Reader::new(value);
+    let capability = match code {
+        1 => {
+            let family = spaced_family(&mut reader)?;
+            Capability::Multiprotocol(family)
+        }
+        2 => Capability::RouteRefresh,
+        5 => {
+            let mut families = Vec::new();
+            while !reader.is_empty() {
+                families.push((spaced_family(&mut reader)?, reader.u16()?));
+            }
+            Capability::ExtendedNextHop(families)
+        }
+        6 => Capability::ExtendedMessages,
+        64 => Capability::GracefulRestart(GracefulRestart::decode(&mut reader)?),
+        65 => Capability::FourOctetAs(reader.u32()?),
+        69 => {
+            let mut families = Vec::new();
+            while !reader.is_empty() {
+                families.push((family(&mut reader)?, reader.u8()?));
+            }
+            Capability::AddPath(families)
+        }
+        70 => Capability::EnhancedRouteRefresh,
+        73 => Capability::Fqdn {
+            host: name(&mut reader)?,
+            domain: name(&mut reader)?,
+        },
+        _ => return None,
+    };
+    reader.is_empty().then_some(capability)
+}
+
+impl GracefulRestart {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let [high, low] = self.time.min(LONGEST_TIME).to_be_bytes();
+        let restarting = if self.restarting { RESTARTING } else { 0 };
+        let notification = if self.notification { NOTIFICATION } else { 0 };
+        out.extend([high | restarting | notification, low]);
+        for (family, forwarding) in self.families.iter().take(63) {
+            out.extend(family.afi.to_be_bytes());
+            out.extend([family.safi, if *forwarding { FORWARDING } else { 0 }]);
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Option<GracefulRestart> {
+        let [high, low] = reader.array()?;
+        let mut families = Vec::new();
+        while !reader.is_empty() {
+            families.push((family(reader)?, reader.u8()? & FORWARDING != 0));
+        }
+        Some(GracefulRestart {
+            restarting: high & RESTARTING != 0,
+            notification: high & NOTIFICATION != 0,
+            time: u16::from_be_bytes([high, low]) & LONGEST_TIME,
+            families,
+        })
+    }
+}
+
+fn family(reader: &mut Reader<'_>) -> Option<AfiSafi> {
+    let afi = reader.u16()?;
+    let safi = reader.u8()?;
+    Some(AfiSafi { afi, safi })
+}
+
+/// A family with a reserved octet between its numbers.
+fn spaced_family(reader: &mut Reader<'_>) -> Option<AfiSafi> {
+    let afi = reader.u16()?;
+    let [_, safi] = reader.array()?;
+    Some(AfiSafi { afi, safi })
+}
+
+/// What could move a terminal's cursor is replaced: names are shown to people.
+fn name(reader: &mut Reader<'_>) -> Option<String> {
+    let text = String::from_utf8_lossy(reader.counted8()?);
+    let printable = |c: char| {
+        if c.is_control() {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    Some(text.chars().map(printable).collect())
+}
