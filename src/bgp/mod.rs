@@ -1,3 +1,5 @@
 //! The core of nslab's own BGP speaker: a function of state, event and time. No sockets, clocks or threads.
 
+pub mod dice;
+pub mod session;
 pub mod wire;

@@ -1,0 +1,489 @@
+//! A session with one neighbour: the finite state machine of RFC 4271 section 8.
+//!
+//! A session may have two connections for a moment, one that each side opened; each is in a state of its own, and of
+//! two that get far enough one is closed (section 6.8). The state shown is that of the one that is furthest. Without
+//! connections a session dials (Connect), waits until it dials again (Active), or rests (Idle).
+
+mod agreement;
+mod connection;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+pub use agreement::Agreement;
+use connection::{Connection, Phase};
+
+use super::dice::Dice;
+use super::wire::error_code::{
+    FINITE_STATE_MACHINE, OPEN_MESSAGE, cease, finite_state_machine, open_message,
+};
+use super::wire::{Capability, Message, Notification, Open};
+
+/// A moment, as the time since any fixed one. It never goes back.
+pub type Time = Duration;
+
+/// How long a neighbour may take for its OPEN (RFC 4271 section 8.2.2 suggests four minutes).
+const OPEN_HOLD: Duration = Duration::from_secs(240);
+/// How long a session rests after an error; doubled with each that follows before it was up (section 8.1.1, IdleHoldTime).
+const IDLE_HOLD: Duration = Duration::from_secs(1);
+const LONGEST_IDLE_HOLD: Duration = Duration::from_secs(120);
+
+/// What is configured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The AS this side shows to the neighbour.
+    pub local_as: u32,
+    /// The AS the neighbour may have.
+    pub remote_as: RemoteAs,
+    /// This side's identifier.
+    pub router_id: Ipv4Addr,
+    /// Seconds; 0 is for ever.
+    pub hold_time: u16,
+    /// Seconds between keepalives, unless a third of the agreed hold time is less.
+    pub keepalive: u16,
+    /// Seconds between attempts to connect.
+    pub connect_retry: u16,
+    /// The neighbour alone connects.
+    pub passive: bool,
+    /// What this side can do; its AS is added.
+    pub capabilities: Vec<Capability>,
+}
+
+/// The AS a neighbour may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemoteAs {
+    /// This one.
+    Number(u32),
+    /// The same as this side's.
+    Internal,
+    /// Any other.
+    External,
+}
+
+impl RemoteAs {
+    fn allows(self, asn: u32, own: u32) -> bool {
+        match self {
+            RemoteAs::Number(number) => asn == number,
+            RemoteAs::Internal => asn == own,
+            RemoteAs::External => asn != own,
+        }
+    }
+}
+
+/// A state of the FSM, in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Resting, or shut down.
+    Idle,
+    /// Dialling.
+    Connect,
+    /// Waiting for a connection.
+    Active,
+    /// An OPEN was sent.
+    OpenSent,
+    /// OPENs were exchanged.
+    OpenConfirm,
+    /// Routes are exchanged.
+    Established,
+}
+
+impl State {
+    /// Its name in FRR's tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Idle => "Idle",
+            State::Connect => "Connect",
+            State::Active => "Active",
+            State::OpenSent => "OpenSent",
+            State::OpenConfirm => "OpenConfirm",
+            State::Established => "Established",
+        }
+    }
+}
+
+/// A TCP connection, numbered by whoever has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// What happens to a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It may begin: it is not shut down, and there is a way to the neighbour.
+    Start,
+    /// It is to end, and not to begin again by itself.
+    Stop(Notification),
+    /// The neighbour opened a connection.
+    Accepted(ConnectionId),
+    /// A connection that was dialled is open.
+    Dialled(ConnectionId),
+    /// Dialling failed.
+    DialFailed,
+    /// A connection is over.
+    Closed(ConnectionId),
+    /// What came on a connection is no BGP.
+    Broken(ConnectionId, Notification),
+    /// Only time has passed.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "they are few, and gone at once")]
+pub enum Action {
+    /// Open a connection; answered by `Dialled` or `DialFailed`. One that is being opened already is given up for it.
+    Dial,
+    /// Give up the one that is being opened.
+    HangUp,
+    /// Send a message.
+    Send(ConnectionId, Message),
+    /// Close a connection once all is sent. It is not to be heard of again.
+    Close(ConnectionId),
+    /// The session is up.
+    Up(ConnectionId, Box<Agreement>),
+    /// The session is down.
+    Down(Reason),
+}
+
+/// Why a session went down, or a connection did not become one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// This side said why.
+    Sent(Notification),
+    /// The other side said why.
+    Received(Notification),
+    /// The connection ended without a word.
+    Closed,
+}
+
+/// A session.
+#[derive(Debug)]
+pub struct Session {
+    settings: Settings,
+    dice: Dice,
+    started: bool,
+    dialling: bool,
+    /// When it dials again.
+    retry: Option<Time>,
+    /// When it stops resting.
+    rest: Option<Time>,
+    idle_hold: Duration,
+    connections: Vec<Connection>,
+    /// Why the last connection ended.
+    last: Option<Reason>,
+}
+
+impl Session {
+    /// A session that has not begun. The seed decides its jitter (RFC 4271 section 10).
+    pub fn new(settings: Settings, seed: u64) -> Session {
+        Session {
+            settings,
+            dice: Dice::new(seed),
+            started: false,
+            dialling: false,
+            retry: None,
+            rest: None,
+            idle_hold: IDLE_HOLD,
+            connections: Vec::new(),
+            last: None,
+        }
+    }
+
+    /// What is configured.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Changes what is configured. What was agreed on already stays until the session begins anew.
+    pub fn configure(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    /// The state of whatever is furthest.
+    pub fn state(&self) -> State {
+        let furthest = self.connections.iter().map(Connection::state).max();
+        match furthest {
+            Some(state) => state,
+            None if !self.started || self.rest.is_some() => State::Idle,
+            None if self.dialling => State::Connect,
+            None => State::Active,
+        }
+    }
+
+    /// Why the last connection ended.
+    pub fn last_reason(&self) -> Option<&Reason> {
+        self.last.as_ref()
+    }
+
+    /// What was agreed on, while the session is up.
+    pub fn agreement(&self) -> Option<&Agreement> {
+        let up = self.connections.iter().find_map(Connection::established);
+        up.map(|(_, agreement)| agreement)
+    }
+
+    /// The connection the session is up on.
+    pub fn established_on(&self) -> Option<ConnectionId> {
+        let up = self.connections.iter().find_map(Connection::established);
+        up.map(|(id, _)| id)
+    }
+
+    /// When something is to be done though nothing happens.
+    pub fn deadline(&self) -> Option<Time> {
+        let own = self.retry.into_iter().chain(self.rest);
+        own.chain(self.connections.iter().filter_map(Connection::deadline))
+            .min()
+    }
+
+    /// Takes note of an event.
+    pub fn happen(&mut self, event: Event, now: Time, actions: &mut Vec<Action>) {
+        match event {
+            Event::Start if !self.started => {
+                self.started = true;
+                self.idle_hold = IDLE_HOLD;
+                self.rest = None;
+                self.dial(now, actions);
+            }
+            Event::Stop(notification) => {
+                self.started = false;
+                (self.rest, self.retry) = (None, None);
+                self.hang_up(actions);
+                while let Some(id) = self.connections.first().map(Connection::id) {
+                    self.end(id, Reason::Sent(notification.clone()), now, actions);
+                }
+                self.rest = None;
+            }
+            Event::Accepted(id) => self.accept(id, now, actions),
+            Event::Dialled(id) => {
+                self.dialling = false;
+                self.retry = None;
+                self.greet(id, true, now, actions);
+            }
+            Event::DialFailed => self.dialling = false,
+            Event::Closed(id) => self.end(id, Reason::Closed, now, actions),
+            Event::Broken(id, notification) => self.end(id, Reason::Sent(notification), now, actions),
+            Event::Start | Event::Tick => {}
+        }
+        self.pass_time(now, actions);
+    }
+
+    /// Takes note of a message. Routes are its reader's business: here an UPDATE is a sign of life.
+    pub fn receive(&mut self, id: ConnectionId, message: &Message, now: Time, actions: &mut Vec<Action>) {
+        let Some(connection) = self.connections.iter_mut().find(|it| it.id() == id) else {
+            return;
+        };
+        connection.heard(now);
+        match (connection.state(), message) {
+            (_, Message::Notification(notification)) => {
+                self.end(id, Reason::Received(notification.clone()), now, actions);
+            }
+            (State::OpenSent, Message::Open(open)) => self.opened(id, open, now, actions),
+            (State::OpenConfirm, Message::Keepalive) => self.establish(id, now, actions),
+            (State::Established, Message::Keepalive | Message::Update(_) | Message::RouteRefresh(..)) => {}
+            (state, _) => {
+                let subcode = match state {
+                    State::OpenSent => finite_state_machine::UNEXPECTED_IN_OPEN_SENT,
+                    State::OpenConfirm => finite_state_machine::UNEXPECTED_IN_OPEN_CONFIRM,
+                    _ => finite_state_machine::UNEXPECTED_IN_ESTABLISHED,
+                };
+                let notification = Notification::new(FINITE_STATE_MACHINE, subcode);
+                self.end(id, Reason::Sent(notification), now, actions);
+            }
+        }
+        self.pass_time(now, actions);
+    }
+
+    /// Ends the session for a reason of this side's. It begins again by itself.
+    pub fn fail(&mut self, notification: Notification, now: Time, actions: &mut Vec<Action>) {
+        while let Some(id) = self.connections.first().map(Connection::id) {
+            self.end(id, Reason::Sent(notification.clone()), now, actions);
+        }
+    }
+
+    /// A connection the neighbour opened: one more than there may be is not even answered.
+    fn accept(&mut self, id: ConnectionId, now: Time, actions: &mut Vec<Action>) {
+        let has_one = self.connections.iter().any(|it| !it.dialled);
+        if !self.started || has_one || self.established_on().is_some() {
+            let notification = Notification::cease(cease::CONNECTION_REJECTED);
+            actions.push(Action::Send(id, Message::Notification(notification)));
+            actions.push(Action::Close(id));
+            return;
+        }
+        // A neighbour that dials ends the rest: were it turned away, two that rest in turn would never meet.
+        self.rest = None;
+        self.greet(id, false, now, actions);
+    }
+
+    fn greet(&mut self, id: ConnectionId, dialled: bool, now: Time, actions: &mut Vec<Action>) {
+        if !self.started || self.established_on().is_some() {
+            actions.push(Action::Close(id));
+            return;
+        }
+        let mut capabilities = self.settings.capabilities.clone();
+        capabilities.push(Capability::FourOctetAs(self.settings.local_as));
+        let open = Open {
+            asn: self.settings.local_as,
+            hold_time: self.settings.hold_time,
+            router_id: self.settings.router_id,
+            capabilities,
+        };
+        actions.push(Action::Send(id, Message::Open(open.clone())));
+        self.connections
+            .push(Connection::new(id, dialled, open, now + OPEN_HOLD));
+    }
+
+    fn opened(&mut self, id: ConnectionId, open: &Open, now: Time, actions: &mut Vec<Action>) {
+        let own = &self.settings;
+        let internal = open.asn == own.local_as;
+        let refusal = if !own.remote_as.allows(open.asn, own.local_as) {
+            Some(open_message::BAD_PEER_AS)
+        } else if internal && open.router_id == own.router_id {
+            Some(open_message::BAD_BGP_IDENTIFIER)
+        } else {
+            None
+        };
+        if let Some(subcode) = refusal {
+            let notification = Notification::new(OPEN_MESSAGE, subcode);
+            return self.end(id, Reason::Sent(notification), now, actions);
+        }
+        let loser = self.collision(id, open);
+        if let Some(loser) = loser {
+            let notification = Notification::cease(cease::CONNECTION_COLLISION_RESOLUTION);
+            self.end(loser, Reason::Sent(notification), now, actions);
+            if loser == id {
+                return;
+            }
+        }
+        let Some(connection) = self.connections.iter_mut().find(|it| it.id() == id) else {
+            return;
+        };
+        match Agreement::new(connection.sent(), open, self.settings.keepalive) {
+            Some(agreement) => {
+                actions.push(Action::Send(id, Message::Keepalive));
+                connection.confirm(agreement, now, &mut self.dice);
+            }
+            None => {
+                let notification = Notification::new(OPEN_MESSAGE, open_message::UNSUPPORTED_CAPABILITY);
+                self.end(id, Reason::Sent(notification), now, actions);
+            }
+        }
+    }
+
+    /// Which of two connections goes when an OPEN comes on one of them (RFC 4271 section 6.8, RFC 6286 section 2.3):
+    /// the one that the side with the lower identifier opened, unless the other is up already.
+    fn collision(&self, id: ConnectionId, open: &Open) -> Option<ConnectionId> {
+        let this = self.connections.iter().find(|it| it.id() == id)?;
+        let other = self
+            .connections
+            .iter()
+            .find(|it| it.id() != id && it.state() >= State::OpenConfirm)?;
+        if other.state() == State::Established {
+            return Some(id);
+        }
+        let own = (self.settings.router_id, self.settings.local_as);
+        let keeps_own = own > (open.router_id, open.asn);
+        Some(if this.dialled == keeps_own { other.id() } else { id })
+    }
+
+    fn establish(&mut self, id: ConnectionId, now: Time, actions: &mut Vec<Action>) {
+        self.hang_up(actions);
+        self.retry = None;
+        self.idle_hold = IDLE_HOLD;
+        let others: Vec<ConnectionId> = self
+            .connections
+            .iter()
+            .map(Connection::id)
+            .filter(|it| *it != id)
+            .collect();
+        for other in others {
+            let notification = Notification::cease(cease::CONNECTION_COLLISION_RESOLUTION);
+            self.end(other, Reason::Sent(notification), now, actions);
+        }
+        if let Some(connection) = self.connections.iter_mut().find(|it| it.id() == id)
+            && let Some(agreement) = connection.establish()
+        {
+            actions.push(Action::Up(id, Box::new(agreement)));
+        }
+    }
+
+    /// Ends a connection. When it was the last, the session rests or dials again.
+    fn end(&mut self, id: ConnectionId, reason: Reason, now: Time, actions: &mut Vec<Action>) {
+        let Some(at) = self.connections.iter().position(|it| it.id() == id) else {
+            return;
+        };
+        let connection = self.connections.remove(at);
+        let was_up = connection.state() == State::Established;
+        if let Reason::Sent(notification) = &reason {
+            actions.push(Action::Send(id, Message::Notification(notification.clone())));
+        }
+        if reason != Reason::Closed {
+            actions.push(Action::Close(id));
+        }
+        if was_up {
+            actions.push(Action::Down(reason.clone()));
+        }
+        // The loser of two leaves no trace: the other goes on.
+        if !self.connections.is_empty() {
+            return;
+        }
+        self.last = Some(reason);
+        if self.started && !self.dialling {
+            self.rest = Some(now + self.idle_hold);
+            self.idle_hold = (self.idle_hold * 2).min(LONGEST_IDLE_HOLD);
+        }
+    }
+
+    fn dial(&mut self, now: Time, actions: &mut Vec<Action>) {
+        if self.settings.passive {
+            return;
+        }
+        self.dialling = true;
+        let retry = Duration::from_secs(self.settings.connect_retry.max(1).into());
+        self.retry = Some(now + self.dice.jitter(retry));
+        actions.push(Action::Dial);
+    }
+
+    fn hang_up(&mut self, actions: &mut Vec<Action>) {
+        if std::mem::take(&mut self.dialling) {
+            actions.push(Action::HangUp);
+        }
+    }
+
+    fn pass_time(&mut self, now: Time, actions: &mut Vec<Action>) {
+        if self.rest.is_some_and(|rest| rest <= now) {
+            self.rest = None;
+            self.dial(now, actions);
+        }
+        if self.retry.is_some_and(|retry| retry <= now) {
+            self.retry = None;
+            if self.connections.is_empty() {
+                self.dial(now, actions);
+            }
+        }
+        let silent: Vec<ConnectionId> = self
+            .connections
+            .iter()
+            .filter(|it| it.is_silent(now))
+            .map(Connection::id)
+            .collect();
+        for id in silent {
+            self.end(id, Reason::Sent(Notification::hold_timer_expired()), now, actions);
+        }
+        for connection in &mut self.connections {
+            if connection.keepalive_is_due(now, &mut self.dice) {
+                actions.push(Action::Send(connection.id(), Message::Keepalive));
+            }
+        }
+    }
+}
+
+impl Connection {
+    fn state(&self) -> State {
+        match self.phase {
+            Phase::OpenSent => State::OpenSent,
+            Phase::OpenConfirm(_) => State::OpenConfirm,
+            Phase::Established(_) => State::Established,
+        }
+    }
+}
