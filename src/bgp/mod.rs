@@ -2,4 +2,5 @@
 
 pub mod dice;
 pub mod session;
+pub mod table;
 pub mod wire;

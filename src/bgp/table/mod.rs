@@ -1,0 +1,167 @@
+//! Routes by prefix: what each source says, and which of it is used (RFC 4271 section 9.1).
+
+mod decision;
+mod route;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+
+pub use decision::{MultipathRule, Rules};
+pub use route::{NextHopState, Route, Source, SourceId, SourceKind};
+
+/// Everything known about the prefixes of one family.
+#[derive(Debug, Default)]
+pub struct Table {
+    destinations: BTreeMap<IpNet, Destination>,
+    /// Prefixes about which something has changed since the last decision.
+    pending: BTreeSet<IpNet>,
+}
+
+/// What is known about a prefix.
+#[derive(Debug, Default)]
+pub struct Destination {
+    /// In the order in which they came; the selection, if there is one, refers to them.
+    routes: Vec<Route>,
+    selection: Option<Selection>,
+}
+
+/// Which routes to a prefix are used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// The best one's source and path identifier.
+    pub best: (SourceId, u32),
+    /// All that packets are shared among, the best first.
+    pub multipath: Vec<(SourceId, u32)>,
+}
+
+impl Destination {
+    /// All routes, in the order in which they came.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// The best route.
+    pub fn best(&self) -> Option<&Route> {
+        let selection = self.selection.as_ref()?;
+        self.route(selection.best)
+    }
+
+    /// The routes packets are shared among, the best first.
+    pub fn multipath(&self) -> impl Iterator<Item = &Route> {
+        let chosen = self.selection.iter().flat_map(|it| &it.multipath);
+        chosen.filter_map(|key| self.route(*key))
+    }
+
+    fn route(&self, key: (SourceId, u32)) -> Option<&Route> {
+        self.routes.iter().find(|route| route.key() == key)
+    }
+}
+
+impl Table {
+    /// Puts a route in, in the place of the one its source had told before under the same path identifier.
+    pub fn insert(&mut self, prefix: IpNet, route: Route) {
+        let destination = self.destinations.entry(prefix).or_default();
+        match destination
+            .routes
+            .iter_mut()
+            .find(|known| known.key() == route.key())
+        {
+            // A source that says the same again changes nothing.
+            Some(known) if known.says_the_same(&route) => return,
+            Some(known) => *known = route,
+            None => destination.routes.push(route),
+        }
+        self.pending.insert(prefix);
+    }
+
+    /// Takes a route out. Returns whether there was one.
+    pub fn remove(&mut self, prefix: IpNet, source: SourceId, path_id: u32) -> bool {
+        let Some(destination) = self.destinations.get_mut(&prefix) else {
+            return false;
+        };
+        let before = destination.routes.len();
+        destination
+            .routes
+            .retain(|route| route.key() != (source, path_id));
+        let removed = destination.routes.len() < before;
+        if removed {
+            self.pending.insert(prefix);
+        }
+        removed
+    }
+
+    /// Takes everything out that a source has told.
+    pub fn remove_source(&mut self, source: SourceId) {
+        self.retain(|_, route| route.source.id != source);
+    }
+
+    /// Keeps only routes that a condition holds for.
+    pub fn retain(&mut self, mut keeps: impl FnMut(&IpNet, &Route) -> bool) {
+        for (prefix, destination) in &mut self.destinations {
+            let before = destination.routes.len();
+            destination.routes.retain(|route| keeps(prefix, route));
+            if destination.routes.len() < before {
+                self.pending.insert(*prefix);
+            }
+        }
+    }
+
+    /// Looks anew at the ways to next hops.
+    pub fn resolve(&mut self, mut state: impl FnMut(&Route) -> NextHopState) {
+        for (prefix, destination) in &mut self.destinations {
+            for route in &mut destination.routes {
+                let now = state(route);
+                if route.next_hop_state != now {
+                    route.next_hop_state = now;
+                    self.pending.insert(*prefix);
+                }
+            }
+        }
+    }
+
+    /// Decides about all prefixes that something has changed about. Returns those whose selection, or whose selected
+    /// routes, are not what they were.
+    pub fn decide(&mut self, rules: &Rules) -> Vec<IpNet> {
+        let pending = std::mem::take(&mut self.pending);
+        for prefix in &pending {
+            let Some(destination) = self.destinations.get_mut(prefix) else {
+                continue;
+            };
+            let current = destination.selection.as_ref().map(|selection| selection.best);
+            destination.selection = decision::select(&destination.routes, current, rules);
+            if destination.routes.is_empty() {
+                self.destinations.remove(prefix);
+            }
+        }
+        pending.into_iter().collect()
+    }
+
+    /// Lets all prefixes be decided about anew, because rules have changed.
+    pub fn reconsider(&mut self) {
+        self.pending.extend(self.destinations.keys());
+    }
+
+    /// What is known about a prefix.
+    pub fn get(&self, prefix: &IpNet) -> Option<&Destination> {
+        self.destinations.get(prefix)
+    }
+
+    /// All prefixes in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&IpNet, &Destination)> {
+        self.destinations.iter()
+    }
+
+    /// How many prefixes there are.
+    pub fn len(&self) -> usize {
+        self.destinations.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.destinations.is_empty()
+    }
+}

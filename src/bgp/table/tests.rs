@@ -1,0 +1,265 @@
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::bgp::wire::{Attributes, NextHop, Origin};
+
+fn net() -> IpNet {
+    "10.1.0.0/24".parse().unwrap()
+}
+
+fn route(id: u32, kind: SourceKind, change: impl FnOnce(&mut Attributes)) -> Route {
+    let mut attributes = Attributes {
+        as_path: "65010".parse().unwrap(),
+        ..Attributes::default()
+    };
+    change(&mut attributes);
+    Route {
+        source: Arc::new(Source {
+            id: SourceId(id),
+            kind,
+            asn: attributes.as_path.first().unwrap_or(65000),
+            router_id: Ipv4Addr::from(id),
+            address: Some(IpAddr::from(Ipv4Addr::from(0x0a00_0000 + id))),
+        }),
+        path_id: 0,
+        attributes: Arc::new(attributes),
+        next_hop: NextHop::V4(Ipv4Addr::from(0x0a00_0000 + id)),
+        next_hop_state: NextHopState::Reachable(0),
+        weight: 0,
+        stale: false,
+        since: Duration::ZERO,
+    }
+}
+
+fn external(id: u32, change: impl FnOnce(&mut Attributes)) -> Route {
+    route(id, SourceKind::External, change)
+}
+
+/// The best of these and those beside it, whatever the order they come in.
+fn chosen(routes: &[Route], rules: &Rules) -> Vec<u32> {
+    let ask = |routes: &mut dyn Iterator<Item = &Route>| {
+        let mut table = Table::default();
+        routes.for_each(|route| table.insert(net(), route.clone()));
+        table.decide(rules);
+        let destination = table.get(&net()).unwrap();
+        destination
+            .multipath()
+            .map(|route| route.source.id.0)
+            .collect::<Vec<u32>>()
+    };
+    let forward = ask(&mut routes.iter());
+    assert_eq!(forward, ask(&mut routes.iter().rev()));
+    forward
+}
+
+/// The second of two is better than the first.
+#[track_caller]
+fn second(first: Route, second: Route) {
+    let best = second.source.id.0;
+    assert_eq!(chosen(&[first, second], &Rules::default())[0], best);
+}
+
+#[test]
+fn each_step_decides_before_those_after_it() {
+    let mut heavy = external(2, |it| it.as_path = "1 2 3".parse().unwrap());
+    heavy.weight = 1;
+    second(external(1, |it| it.local_pref = Some(200)), heavy);
+    second(
+        route(1, SourceKind::Local, |_| {}),
+        external(2, |it| {
+            it.local_pref = Some(101);
+            it.as_path = "1 2 3".parse().unwrap();
+        }),
+    );
+    second(
+        external(1, |it| it.as_path = Default::default()),
+        route(2, SourceKind::Local, |_| {}),
+    );
+    second(
+        external(1, |it| it.as_path = "1 2".parse().unwrap()),
+        external(2, |it| it.origin = Origin::Incomplete),
+    );
+    second(
+        external(1, |it| it.origin = Origin::Egp),
+        external(2, |it| it.med = Some(7)),
+    );
+    second(external(1, |it| it.med = Some(7)), external(2, |_| {}));
+    second(route(1, SourceKind::Internal, |_| {}), external(2, |_| {}));
+    let mut far = route(1, SourceKind::Internal, |_| {});
+    far.next_hop_state = NextHopState::Reachable(10);
+    second(
+        far,
+        route(2, SourceKind::Internal, |it| {
+            it.originator_id = Some(Ipv4Addr::BROADCAST)
+        }),
+    );
+    second(
+        route(1, SourceKind::Internal, |it| {
+            it.cluster_list = vec![Ipv4Addr::LOCALHOST]
+        }),
+        route(2, SourceKind::Internal, |_| {}),
+    );
+    second(
+        route(1, SourceKind::Internal, |it| {
+            it.originator_id = Some(Ipv4Addr::new(9, 9, 9, 9))
+        }),
+        route(2, SourceKind::Internal, |_| {}),
+    );
+    second(external(2, |_| {}), external(1, |_| {}));
+}
+
+#[test]
+fn med_counts_within_one_as_only_unless_told_otherwise() {
+    let routes = [
+        external(1, |it| {
+            it.as_path = "65011 1".parse().unwrap();
+            it.med = Some(100);
+        }),
+        external(2, |it| {
+            it.as_path = "65012 1".parse().unwrap();
+            it.med = Some(10);
+        }),
+        external(3, |it| {
+            it.as_path = "65011 1".parse().unwrap();
+            it.med = Some(50);
+        }),
+    ];
+    // 1 loses to 3, which has the same AS; of 2 and 3 the identifier decides.
+    assert_eq!(chosen(&routes, &Rules::default()), [2]);
+    let rules = Rules {
+        always_compare_med: true,
+        ..Rules::default()
+    };
+    assert_eq!(chosen(&routes[..2], &rules), [2]);
+    let missing = external(4, |it| it.as_path = "65012 1".parse().unwrap());
+    assert_eq!(
+        chosen(&[routes[1].clone(), missing.clone()], &Rules::default()),
+        [4]
+    );
+    let rules = Rules {
+        missing_med_is_worst: true,
+        ..Rules::default()
+    };
+    assert_eq!(chosen(&[routes[1].clone(), missing], &rules), [2]);
+}
+
+#[test]
+fn packets_are_shared_among_routes_that_are_alike() {
+    let same = [
+        external(1, |_| {}),
+        external(2, |_| {}),
+        external(3, |it| it.med = Some(1)),
+    ];
+    assert_eq!(chosen(&same, &Rules::default()), [1, 2]);
+    let other = [
+        external(1, |_| {}),
+        external(2, |it| it.as_path = "65011".parse().unwrap()),
+    ];
+    assert_eq!(chosen(&other, &Rules::default()), [1]);
+    let relaxed = Rules {
+        multipath: MultipathRule::SameLength,
+        ..Rules::default()
+    };
+    assert_eq!(chosen(&other, &relaxed), [1, 2]);
+    let one = Rules {
+        maximum_paths: 1,
+        ..Rules::default()
+    };
+    assert_eq!(chosen(&same, &one), [1]);
+}
+
+#[test]
+fn the_route_in_use_stays_among_equals() {
+    let mut table = Table::default();
+    let rules = Rules {
+        maximum_paths: 1,
+        ..Rules::default()
+    };
+    table.insert(net(), external(2, |_| {}));
+    table.decide(&rules);
+    table.insert(net(), external(1, |_| {}));
+    table.decide(&rules);
+    assert_eq!(table.get(&net()).unwrap().best().unwrap().source.id, SourceId(2));
+    let rules = Rules {
+        compare_router_id: true,
+        ..rules
+    };
+    table.reconsider();
+    table.decide(&rules);
+    assert_eq!(table.get(&net()).unwrap().best().unwrap().source.id, SourceId(1));
+}
+
+#[test]
+fn routes_come_change_and_go() {
+    let mut table = Table::default();
+    let rules = Rules::default();
+    table.insert(net(), external(1, |_| {}));
+    assert_eq!(table.decide(&rules), [net()]);
+    table.insert(net(), external(1, |_| {}));
+    assert!(table.decide(&rules).is_empty(), "the same again changes nothing");
+    table.insert(net(), external(1, |it| it.med = Some(5)));
+    assert_eq!(table.decide(&rules), [net()]);
+    table.resolve(|_| NextHopState::Unreachable);
+    assert_eq!(table.decide(&rules), [net()]);
+    assert!(table.get(&net()).unwrap().best().is_none());
+    assert!(!table.remove(net(), SourceId(9), 0));
+    table.remove_source(SourceId(1));
+    assert_eq!(table.decide(&rules), [net()]);
+    assert!(table.is_empty());
+}
+
+fn arbitrary_route() -> impl Strategy<Value = Route> {
+    let kind = prop_oneof![
+        Just(SourceKind::Local),
+        Just(SourceKind::Internal),
+        Just(SourceKind::External)
+    ];
+    let attributes = (0..3u32, 0..3usize, 0..2u8, proptest::option::of(0..3u32), 0..2u32);
+    (0..6u32, kind, attributes, 0..3u32, 0..2u32).prop_map(
+        |(id, kind, (preference, length, origin, med, first), cost, weight)| {
+            let mut made = route(id, kind, |it| {
+                it.local_pref = (preference > 0).then_some(preference * 50);
+                it.as_path = AsPathOf(65010 + first, length).into();
+                it.origin = Origin::from_number(origin).unwrap();
+                it.med = med;
+            });
+            made.next_hop_state = NextHopState::Reachable(cost);
+            made.weight = weight;
+            made
+        },
+    )
+}
+
+/// A path that begins with an AS and is so long.
+struct AsPathOf(u32, usize);
+
+impl From<AsPathOf> for crate::bgp::wire::AsPath {
+    fn from(AsPathOf(first, length): AsPathOf) -> Self {
+        let rest = (0..length as u32).map(|number| 100 + number);
+        crate::bgp::wire::AsPath::sequence(std::iter::once(first).chain(rest).collect::<Vec<u32>>())
+    }
+}
+
+proptest! {
+    /// The outcome hangs on what is said, not on the order in which it was said.
+    #[test]
+    fn order_does_not_matter(
+        routes in prop::collection::vec(arbitrary_route(), 1..8),
+        swaps in prop::collection::vec(any::<(u8, u8)>(), 0..16),
+    ) {
+        let mut seen = std::collections::HashSet::new();
+        let routes: Vec<Route> = routes.into_iter().filter(|it| seen.insert(it.source.id)).collect();
+        let mut shuffled = routes.clone();
+        for (a, b) in swaps {
+            let length = shuffled.len();
+            shuffled.swap(usize::from(a) % length, usize::from(b) % length);
+        }
+        let rules = Rules::default();
+        let best = decision::select(&routes, None, &rules);
+        prop_assert_eq!(decision::select(&shuffled, None, &rules), best);
+    }
+}
