@@ -1,5 +1,6 @@
 //! The core of nslab's own BGP speaker: a function of state, event and time. No sockets, clocks or threads.
 
+pub mod config;
 pub mod dice;
 pub mod session;
 pub mod table;

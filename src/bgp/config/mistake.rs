@@ -1,0 +1,121 @@
+//! What is wrong with a line.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::grammar::{Candidate, Fault, FaultKind};
+
+/// A line that could not be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// The line, from 1.
+    pub line: usize,
+    /// The words at fault, in bytes of the line.
+    pub span: Range<usize>,
+    /// The sort of mistake.
+    pub kind: MistakeKind,
+    /// What is wrong, in a sentence.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub help: String,
+}
+
+/// Sorts of mistakes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MistakeKind {
+    /// No such command.
+    Unknown,
+    /// FRR has the command, this engine has not.
+    NeedsFrr,
+    /// The command cannot be done; the reason in FRR's words where it has some.
+    Invalid(String),
+}
+
+/// Why a command that was understood is not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It cannot be done, and the word at fault, else the whole line.
+    Invalid(String, Option<Range<usize>>),
+    /// Only FRR has it. With `block` it opens a block of lines that are FRR's too.
+    NeedsFrr {
+        /// Whether lines of its own follow.
+        block: bool,
+    },
+}
+
+impl Refusal {
+    /// The whole line is at fault.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Refusal::Invalid(message.into(), None)
+    }
+}
+
+impl Mistake {
+    pub(super) fn refused(refusal: Refusal, line: &str) -> Self {
+        let whole = line.len() - line.trim_start().len()..line.trim_end().len();
+        match refusal {
+            Refusal::Invalid(message, span) => Mistake {
+                line: 1,
+                span: span.unwrap_or(whole),
+                kind: MistakeKind::Invalid(message.clone()),
+                message,
+                help: String::new(),
+            },
+            Refusal::NeedsFrr { .. } => Mistake {
+                line: 1,
+                message: format!("`{}` needs the frr engine", line.trim()),
+                span: whole,
+                kind: MistakeKind::NeedsFrr,
+                help: "give the node `engine = \"frr\"`, or remove the line".to_owned(),
+            },
+        }
+    }
+
+    pub(super) fn fault(fault: Fault, line: &str) -> Self {
+        let word = line.get(fault.span.clone()).unwrap_or_default();
+        let kind = match fault.kind {
+            FaultKind::Unknown => MistakeKind::Unknown,
+            FaultKind::Incomplete => MistakeKind::Invalid("incomplete command".to_owned()),
+            FaultKind::Ambiguous => MistakeKind::Invalid("ambiguous command".to_owned()),
+        };
+        let message = match fault.kind {
+            FaultKind::Unknown => format!("`{word}` is not known here"),
+            FaultKind::Incomplete => format!("`{}` is incomplete", line.trim()),
+            FaultKind::Ambiguous => format!("`{word}` is short for more than one word"),
+        };
+        Mistake {
+            line: 1,
+            span: fault.span,
+            kind,
+            message,
+            help: expectation(word, &fault.expected),
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "line {}: {}", self.line, self.message)
+    }
+}
+
+/// What could stand at a place: the nearest keyword, or the few there are.
+fn expectation(word: &str, expected: &[Candidate]) -> String {
+    let keywords = expected.iter().filter(|candidate| candidate.is_keyword);
+    let near = keywords.map(|candidate| (strsim::jaro_winkler(word, &candidate.text), candidate));
+    let nearest = near.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    if let Some((likeness, candidate)) = nearest
+        && likeness > 0.8
+        && !word.is_empty()
+        && !candidate.text.starts_with(word)
+    {
+        return format!("did you mean `{}`?", candidate.text);
+    }
+    let texts: Vec<&str> = expected.iter().map(|candidate| candidate.text.as_str()).collect();
+    match texts.as_slice() {
+        [] => String::new(),
+        ["<cr>"] => "the line should end here".to_owned(),
+        texts if texts.len() > 12 => String::new(),
+        texts => format!("expected {}", texts.join(", ")),
+    }
+}

@@ -1,0 +1,43 @@
+//! FRR's configuration language: reading it, what it says, and writing it as FRR 8.4 does.
+//!
+//! [`Config::parse`] reads a whole text and tells every mistake at once; [`apply`] changes a living
+//! configuration by one line, as `configure terminal` does; [`Config::print`] gives the running configuration.
+//! Pure: nothing is read from or written to the system.
+
+mod argument;
+mod commands;
+pub mod community;
+mod edit;
+mod effective;
+mod general;
+pub mod grammar;
+mod lists;
+mod mistake;
+mod model;
+mod neighbor_families;
+mod neighbors;
+mod parse;
+mod pattern;
+mod policy;
+mod print;
+mod print_neighbors;
+mod print_policy;
+mod print_router;
+mod route_maps;
+mod router;
+mod routers;
+mod settings;
+
+#[cfg(test)]
+mod tests;
+
+pub use argument::Arguments;
+pub use edit::{Mode, Place};
+pub use effective::{Effective, EffectiveFamily};
+pub use mistake::{Mistake, MistakeKind, Refusal};
+pub use model::*;
+pub use parse::{Applied, apply, complete, help};
+pub use pattern::Kind;
+pub use policy::*;
+pub use router::*;
+pub use settings::*;

@@ -1,0 +1,275 @@
+//! A router's configuration as plain data.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::policy::{AccessRule, CommunityRule, Lists, PrefixRule, RouteMap};
+use super::router::Bgp;
+
+/// Whose defaults are in force (`frr defaults`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// Long timers and a policy for every external neighbor.
+    #[default]
+    Traditional,
+    /// Short timers, no policy needed.
+    Datacenter,
+}
+
+/// What depends on the profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Defaults {
+    /// Seconds between keepalives.
+    pub keepalive: u16,
+    /// Seconds until a silent neighbor is down.
+    pub hold: u16,
+    /// Seconds between attempts to connect.
+    pub connect_retry: u16,
+    /// `bgp default show-hostname`, `show-nexthop-hostname`, `bgp log-neighbor-changes`, `bgp deterministic-med`.
+    pub datacenter_flags: bool,
+    /// `bgp ebgp-requires-policy`.
+    pub ebgp_requires_policy: bool,
+}
+
+impl Profile {
+    /// Its name in `frr defaults`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Traditional => "traditional",
+            Profile::Datacenter => "datacenter",
+        }
+    }
+
+    /// FRR 8.4's defaults under it.
+    pub fn defaults(self) -> Defaults {
+        match self {
+            Profile::Traditional => Defaults {
+                keepalive: 60,
+                hold: 180,
+                connect_retry: 120,
+                datacenter_flags: false,
+                ebgp_requires_policy: true,
+            },
+            Profile::Datacenter => Defaults {
+                keepalive: 3,
+                hold: 9,
+                connect_retry: 10,
+                datacenter_flags: true,
+                ebgp_requires_policy: false,
+            },
+        }
+    }
+}
+
+/// A router's configuration. The default is FRR's of an empty file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Whose defaults are in force.
+    pub profile: Profile,
+    /// `hostname`.
+    pub hostname: Option<String>,
+    /// `domainname`.
+    pub domainname: Option<String>,
+    /// Lines that are taken and shown again but change nothing here: `log`, `service`, `debug`, `password` ….
+    pub kept: BTreeSet<String>,
+    /// `ip forwarding`.
+    pub ipv4_forwarding: bool,
+    /// `ipv6 forwarding`.
+    pub ipv6_forwarding: bool,
+    /// Seconds until a changed route-map is applied (`bgp route-map delay-timer`).
+    pub route_map_delay: Option<u16>,
+    /// `ip router-id`.
+    pub router_id: Option<std::net::Ipv4Addr>,
+    /// Interfaces by name.
+    pub interfaces: BTreeMap<String, Interface>,
+    /// Static routes of both families.
+    pub static_routes: BTreeSet<StaticRoute>,
+    /// `router bgp`.
+    pub bgp: Option<Bgp>,
+    /// `access-list`.
+    pub access_lists: Lists<AccessRule>,
+    /// `ipv6 access-list`.
+    pub access_lists6: Lists<AccessRule>,
+    /// `ip prefix-list`.
+    pub prefix_lists: Lists<PrefixRule>,
+    /// `ipv6 prefix-list`.
+    pub prefix_lists6: Lists<PrefixRule>,
+    /// `bgp as-path access-list`; regular expressions in FRR's dialect.
+    pub as_path_lists: Lists<String>,
+    /// `bgp community-list`.
+    pub community_lists: Lists<CommunityRule<u32>>,
+    /// `bgp extcommunity-list`; communities such as `rt 65000:1`.
+    pub extcommunity_lists: Lists<CommunityRule<String>>,
+    /// `bgp large-community-list`.
+    pub large_community_lists: Lists<CommunityRule<(u32, u32, u32)>>,
+    /// Route-maps by name, in the order they were made.
+    pub route_maps: Ordered<RouteMap>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            profile: Profile::default(),
+            hostname: None,
+            domainname: None,
+            kept: BTreeSet::new(),
+            ipv4_forwarding: true,
+            ipv6_forwarding: true,
+            route_map_delay: None,
+            router_id: None,
+            interfaces: BTreeMap::new(),
+            static_routes: BTreeSet::new(),
+            bgp: None,
+            access_lists: Ordered::default(),
+            access_lists6: Ordered::default(),
+            prefix_lists: Ordered::default(),
+            prefix_lists6: Ordered::default(),
+            as_path_lists: Ordered::default(),
+            community_lists: Ordered::default(),
+            extcommunity_lists: Ordered::default(),
+            large_community_lists: Ordered::default(),
+            route_maps: Ordered::default(),
+        }
+    }
+}
+
+/// An interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// `description`.
+    pub description: Option<String>,
+    /// Addresses with their networks' lengths.
+    pub addresses: BTreeSet<IpNet>,
+    /// `shutdown`.
+    pub shutdown: bool,
+    /// `bandwidth` in Mbit/s.
+    pub bandwidth: Option<u32>,
+    /// `link-detect`.
+    pub link_detect: bool,
+    /// `no ipv6 nd suppress-ra`: router advertisements are sent.
+    pub router_advertisements: bool,
+    /// `ipv6 nd ra-interval` in milliseconds.
+    pub ra_interval: Option<u32>,
+    /// `ipv6 nd ra-lifetime` in seconds.
+    pub ra_lifetime: Option<u16>,
+}
+
+impl Default for Interface {
+    fn default() -> Self {
+        Interface {
+            description: None,
+            addresses: BTreeSet::new(),
+            shutdown: false,
+            bandwidth: None,
+            link_detect: true,
+            router_advertisements: false,
+            ra_interval: None,
+            ra_lifetime: None,
+        }
+    }
+}
+
+/// A static route.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StaticRoute {
+    /// Where to.
+    pub prefix: IpNet,
+    /// Administrative distance, 1 where none is given.
+    pub distance: u8,
+    /// Which way.
+    pub via: Via,
+    /// `onlink`.
+    pub onlink: bool,
+    /// 0 is none.
+    pub tag: u32,
+}
+
+/// Which way a static route goes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Via {
+    /// A router, on the interface if one is given.
+    Address(IpAddr, Option<String>),
+    /// An interface.
+    Interface(String),
+    /// Dropped.
+    Blackhole,
+    /// Dropped; FRR's name for the interface that does it.
+    Null0,
+    /// Refused with an ICMP message.
+    Reject,
+}
+
+/// Things by name, in an order that counts when they are printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ordered<T>(Vec<(String, T)>);
+
+impl<T> Default for Ordered<T> {
+    fn default() -> Self {
+        Ordered(Vec::new())
+    }
+}
+
+impl<T> Ordered<T> {
+    /// The thing of this name.
+    pub fn get(&self, name: &str) -> Option<&T> {
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, thing)| thing)
+    }
+
+    /// The thing of this name, to be changed.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut T> {
+        let mut things = self.0.iter_mut();
+        things.find(|(known, _)| known == name).map(|(_, thing)| thing)
+    }
+
+    /// All of them in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.0.iter().map(|(name, thing)| (name.as_str(), thing))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, name: &str) -> Option<T> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(at).1)
+    }
+}
+
+impl<T: Default> Ordered<T> {
+    /// The thing of this name, made at the end if there is none.
+    pub fn last_or_default(&mut self, name: &str) -> &mut T {
+        let end = self.0.len();
+        self.at(name, end)
+    }
+
+    /// The thing of this name, made at its place if there is none: numbers first, then names.
+    pub fn sorted_or_default(&mut self, name: &str) -> &mut T {
+        let end = self.0.partition_point(|(known, _)| rank(known) < rank(name));
+        self.at(name, end)
+    }
+
+    fn at(&mut self, name: &str, new: usize) -> &mut T {
+        let at = self
+            .0
+            .iter()
+            .position(|(known, _)| known == name)
+            .unwrap_or_else(|| {
+                self.0.insert(new, (name.to_owned(), T::default()));
+                new
+            });
+        &mut self.0[at].1
+    }
+}
+
+fn rank(name: &str) -> (bool, u32, &str) {
+    let number = name.parse::<u32>().ok();
+    (number.is_none(), number.unwrap_or(0), name)
+}
