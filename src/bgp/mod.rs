@@ -3,5 +3,6 @@
 pub mod config;
 pub mod dice;
 pub mod session;
+pub mod speaker;
 pub mod table;
 pub mod wire;

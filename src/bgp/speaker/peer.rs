@@ -1,0 +1,219 @@
+//! A neighbour: its session, who it is, and what it was told.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::{Endpoints, Interface, Speaker};
+use crate::bgp::config::{self, Bgp, Effective, EffectiveFamily, PeerName};
+use crate::bgp::session::{Agreement, ConnectionId, RemoteAs, Session, Settings, Time};
+use crate::bgp::table::{Source, SourceId};
+use crate::bgp::wire::{
+    AfiSafi, Attributes, Capability, Family, GracefulRestart, Message, NextHop, Options, PerFamily, encode,
+};
+
+/// A route as a neighbour was told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// What was said about it.
+    pub attributes: Arc<Attributes>,
+    /// The way.
+    pub next_hop: NextHop,
+}
+
+/// Messages, in and out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// All that came.
+    pub received: u64,
+    /// All that went.
+    pub sent: u64,
+}
+
+/// A neighbour.
+pub struct Peer {
+    /// Its number, which is also that of the source of its routes.
+    pub id: SourceId,
+    /// How it is configured.
+    pub name: PeerName,
+    /// All that is configured for it.
+    pub effective: Effective,
+    /// Whether it came by itself (`bgp listen range`).
+    pub dynamic: bool,
+    /// Its address, once that is known.
+    pub remote: Option<IpAddr>,
+    /// The interface it is on, if that is how it is known.
+    pub interface: Option<u32>,
+    /// The session with it.
+    pub session: Session,
+    /// Messages of all its connections.
+    pub counts: Counts,
+    /// When the session came up or went down last.
+    pub since: Option<Time>,
+    /// The ends of the connection the session is up on.
+    pub endpoints: Option<Endpoints>,
+    /// What it was told.
+    pub told: PerFamily<BTreeMap<IpNet, Told>>,
+    pub(super) source: Option<Arc<Source>>,
+    pub(super) incoming: BTreeMap<ConnectionId, Incoming>,
+}
+
+/// A connection's octets that are no whole message yet.
+pub(super) struct Incoming {
+    pub(super) endpoints: Endpoints,
+    pub(super) octets: Vec<u8>,
+}
+
+impl Peer {
+    pub(super) fn new(
+        id: SourceId,
+        name: PeerName,
+        effective: Effective,
+        settings: Settings,
+        seed: u64,
+    ) -> Peer {
+        let remote = match &name {
+            PeerName::Address(address) => Some(*address),
+            PeerName::Interface(_) => None,
+        };
+        Peer {
+            id,
+            name,
+            effective,
+            dynamic: false,
+            remote,
+            interface: None,
+            session: Session::new(settings, seed.wrapping_add(id.0.into())),
+            counts: Counts::default(),
+            since: None,
+            endpoints: None,
+            told: PerFamily::default(),
+            source: None,
+            incoming: BTreeMap::new(),
+        }
+    }
+
+    /// What is configured for it in a family.
+    pub fn family(&self, family: Family) -> &EffectiveFamily {
+        match family {
+            Family::Ipv4Unicast => &self.effective.ipv4,
+            Family::Ipv6Unicast => &self.effective.ipv6,
+        }
+    }
+
+    /// Whether routes of a family are exchanged with it now.
+    pub fn exchanges(&self, family: Family) -> bool {
+        let agreement = self.session.agreement();
+        agreement.is_some_and(|agreement| *agreement.families.get(family))
+    }
+
+    /// Whether a connection comes from it.
+    pub(super) fn is_at(&self, endpoints: &Endpoints) -> bool {
+        self.remote == Some(endpoints.remote)
+            && (self.interface.is_none() || self.interface == endpoints.interface)
+    }
+
+    pub(super) fn begin(&mut self, id: ConnectionId, endpoints: Endpoints) {
+        let octets = Vec::new();
+        self.incoming.insert(id, Incoming { endpoints, octets });
+    }
+
+    /// How messages on its connections are written and read.
+    pub(super) fn options(&self) -> Options {
+        // Before there is an agreement there is nothing that hangs on one.
+        self.session
+            .agreement()
+            .map_or_else(Options::default, |agreement| agreement.options)
+    }
+
+    pub(super) fn write(&mut self, message: &Message) -> Vec<u8> {
+        let mut octets = Vec::new();
+        encode(message, &self.options(), &mut octets);
+        self.counts.sent += 1;
+        octets
+    }
+
+    pub(super) fn agreement(&self) -> Option<&Agreement> {
+        self.session.agreement()
+    }
+}
+
+/// Seconds a neighbour waits for this router after a restart (FRR's default).
+const RESTART_TIME: u16 = 120;
+/// Several paths to a prefix are understood (RFC 7911 section 4).
+const RECEIVE: u8 = 1;
+/// AFI of IPv6.
+const IPV6: u16 = 2;
+
+impl Speaker {
+    /// What a session with a neighbour is to be like.
+    pub(super) fn session_settings(&self, bgp: &Bgp, effective: &Effective) -> Settings {
+        let local_as = effective.local_as.map_or(bgp.asn, |local| local.asn);
+        Settings {
+            local_as,
+            remote_as: match effective.remote_as {
+                Some(config::RemoteAs::Number(asn)) => RemoteAs::Number(asn),
+                Some(config::RemoteAs::Internal) => RemoteAs::Internal,
+                // Without one FRR does not start the neighbour at all; see `allow`.
+                Some(config::RemoteAs::External) | None => RemoteAs::External,
+            },
+            router_id: self.router_id(),
+            hold_time: effective.timers.hold,
+            keepalive: effective.timers.keepalive,
+            connect_retry: effective.connect_retry,
+            passive: effective.passive,
+            capabilities: self.capabilities(effective),
+        }
+    }
+
+    fn capabilities(&self, effective: &Effective) -> Vec<Capability> {
+        let active = |family: Family| match family {
+            Family::Ipv4Unicast => effective.ipv4.activate,
+            Family::Ipv6Unicast => effective.ipv6.activate,
+        };
+        let families: Vec<AfiSafi> = Family::ALL
+            .into_iter()
+            .filter(|it| active(*it))
+            .map(Into::into)
+            .collect();
+        let mut said: Vec<Capability> = families.iter().copied().map(Capability::Multiprotocol).collect();
+        said.extend([
+            Capability::RouteRefresh,
+            Capability::EnhancedRouteRefresh,
+            Capability::ExtendedMessages,
+        ]);
+        if effective.extended_nexthop {
+            let ipv4 = AfiSafi::from(Family::Ipv4Unicast);
+            said.push(Capability::ExtendedNextHop(vec![(ipv4, IPV6)]));
+        }
+        said.push(Capability::AddPath(
+            families.iter().map(|family| (*family, RECEIVE)).collect(),
+        ));
+        said.push(Capability::Fqdn {
+            host: self.hostname.clone(),
+            domain: String::new(),
+        });
+        if effective.graceful_restart != config::GracefulRestart::Disabled {
+            said.push(Capability::GracefulRestart(GracefulRestart {
+                time: RESTART_TIME,
+                notification: true,
+                ..GracefulRestart::default()
+            }));
+        }
+        said
+    }
+
+    /// The interface a neighbour is reached by.
+    pub(super) fn interface_of(&self, peer: &Peer) -> Option<&Interface> {
+        let by_index = |index: u32| self.interfaces.iter().find(|it| it.index == index);
+        if let Some(index) = peer.interface {
+            return by_index(index);
+        }
+        let remote = peer.remote?;
+        self.interfaces
+            .iter()
+            .find(|it| it.up && it.addresses.iter().any(|net| net.contains(&remote)))
+    }
+}
