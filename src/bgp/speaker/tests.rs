@@ -180,13 +180,23 @@ impl Network {
             };
             let interface = |end: &(usize, u32)| &self.nodes[end.0].interfaces[end.1 as usize - 1];
             let (mine, theirs) = (interface(here), interface(there));
-            let has = theirs.addresses.iter().any(|net| net.addr() == dial.remote);
+            // A router answers at all its addresses, but for link-local ones.
+            let all = self.nodes[there.0].interfaces.iter().flat_map(|it| &it.addresses);
+            let has = if is_local {
+                theirs.addresses.iter().any(|net| net.addr() == dial.remote)
+            } else {
+                all.into_iter().any(|net| net.addr() == dial.remote)
+            };
             let right = dial.interface.is_none_or(|index| index == mine.index);
             if !has || !right || !mine.up || !theirs.up {
                 return None;
             }
             let same = mine.addresses.iter().find(|net| net.contains(&dial.remote));
-            Some((there.0, same?.addr(), is_local.then_some(theirs.index)))
+            let any = mine
+                .addresses
+                .iter()
+                .find(|net| net.addr().is_ipv4() == dial.remote.is_ipv4());
+            Some((there.0, same.or(any)?.addr(), is_local.then_some(theirs.index)))
         })
     }
 
@@ -302,6 +312,47 @@ fn the_published_lab_has_its_published_tables_within_a_second() {
     );
     let default = &network.nodes[tor0].speaker.forwarded()[&"0.0.0.0/0".parse::<IpNet>().unwrap()];
     assert_eq!(default, way);
+}
+
+/// The same with servers that announce their pods' networks: they dial their router's loopback, which knows them by the
+/// address they come from.
+#[test]
+fn with_servers_it_has_the_tables_published_for_that() {
+    let mut network = published();
+    let [spine, tor0, tor1] = [0, 1, 2];
+    for (number, (tor, asn)) in [(tor0, 65010), (tor0, 65010), (tor1, 65011), (tor1, 65011)]
+        .into_iter()
+        .enumerate()
+    {
+        let text = format!(
+            "router bgp {asn}\n bgp router-id 10.0.{0}.2\n no bgp network import-check\n neighbor 10.0.0.{tor} remote-as {asn}\n \
+             address-family ipv4 unicast\n  network 10.1.{number}.0/24\n",
+            number + 1
+        );
+        let server = network.node(&format!("server{number}"), &text, &[]);
+        let address = format!("10.0.{}.2/24", number + 1);
+        // The racks' interfaces are there already.
+        let there = network.nodes[tor].interfaces.iter().find(|it| {
+            it.addresses
+                .iter()
+                .any(|net| net.contains(&address.parse::<IpNet>().unwrap()))
+        });
+        let there = (tor, there.unwrap().index);
+        let here = (server, network.interface(server, "net0", &[&address]));
+        network.links.push([there, here]);
+    }
+    network.start();
+    network.run(1);
+    assert_eq!(network.nodes[spine].speaker.table(Family::Ipv4Unicast).len(), 12);
+    for (tor, servers) in [(tor0, ["10.0.1.2", "10.0.2.2"]), (tor1, ["10.0.3.2", "10.0.4.2"])] {
+        assert_eq!(network.prefixes(tor, "net0"), (8, 13));
+        for server in servers {
+            assert_eq!(network.prefixes(tor, server), (1, 11));
+        }
+    }
+    for name in ["net0", "net1"] {
+        assert_eq!(network.prefixes(spine, name), (5, 13));
+    }
 }
 
 #[test]
