@@ -245,6 +245,11 @@ fn published_ports_are_reached_on_the_host_and_only_where_they_were_published() 
     let (host, outside) = connected();
     let node = format!("ports = [\"8080:80\", \"[::1]:8081:80\", \"198.51.100.1:8082:80\"]\n{WEB}");
     let lab = Lab::new(&text("web", "", &node)).on(host);
+    let planned = lab.ok(["up", "--dry-run", lab.file()]);
+    assert!(
+        planned.contains("publish 127.0.0.1:8080 for 172.20.20.2:80"),
+        "{planned}"
+    );
     lab.ok(["up", "-d", lab.file()]);
     assert_eq!(said(lab.host(), "127.0.0.1", 8080), "a");
     assert_eq!(said(lab.host(), "::1", 8081), "a");

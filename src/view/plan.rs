@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::lab::plan::{Device, NamespaceStep, NodeStep, Plan, RouteStepAction};
+use crate::lab::plan::{Device, HostStep, NamespaceStep, NodeStep, Plan, RouteStepAction};
 
 /// The steps in the order they would be taken.
 pub fn render(plan: &Plan) -> String {
@@ -33,6 +33,9 @@ pub fn render(plan: &Plan) -> String {
     for (number, namespace) in plan.namespaces.iter().enumerate() {
         addresses_and_routes(&mut text, plan, number, namespace);
     }
+    if let Some(host) = &plan.host {
+        on_host(&mut text, host);
+    }
     let busy: Vec<&NodeStep> = plan
         .nodes
         .iter()
@@ -43,6 +46,28 @@ pub fn render(plan: &Plan) -> String {
         node_steps(&mut text, plan, node);
     }
     text
+}
+
+/// What is set on this machine for the management network.
+fn on_host(text: &mut String, host: &HostStep) {
+    section(
+        text,
+        "on this machine",
+        host.addresses.len() + host.routes.len() + host.ports.len(),
+    );
+    for net in &host.addresses {
+        let _ = writeln!(text, "  {} {net}", host.interface);
+    }
+    for (subnet, via) in &host.routes {
+        let _ = writeln!(text, "  route {subnet} via {via}");
+    }
+    if let Some(nat) = &host.nat {
+        let sources: Vec<String> = nat.sources.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "  masquerade {}", sources.join(" and "));
+    }
+    for (listen, to) in &host.ports {
+        let _ = writeln!(text, "  publish {listen} for {to}");
+    }
 }
 
 fn section(text: &mut String, title: &str, count: usize) {
