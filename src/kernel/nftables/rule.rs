@@ -1,0 +1,213 @@
+//! Rules, put together from nf_tables' expressions.
+//!
+//! The numbers of attributes below are those of the expressions' own enums in linux/netfilter/nf_tables.h, in their order:
+//! NFTA_META_DREG is 1, NFTA_META_KEY 2, and so on.
+
+use std::net::IpAddr;
+
+use super::attributes::{Attributes, NLA_F_NESTED};
+use super::{Change, Family, NEWRULE, NLM_F_APPEND, NLM_F_CREATE};
+
+/// A rule: conditions, and what happens where all of them hold.
+#[derive(Default)]
+pub struct Rule {
+    expressions: Attributes,
+    comment: Option<String>,
+}
+
+/// Keys of the meta expression (NFT_META_*).
+const META_IIFNAME: u32 = 6;
+const META_OIFNAME: u32 = 7;
+const META_NFPROTO: u32 = 15;
+/// Operators of comparisons (NFT_CMP_*).
+const EQUAL: u32 = 0;
+const UNEQUAL: u32 = 1;
+/// The register conditions are put through (NFT_REG_1).
+const REGISTER: u32 = 1;
+pub(super) const NF_DROP: u32 = 0;
+const NF_ACCEPT: u32 = 1;
+/// Connection tracking's states as the `ct` expression gives them, in the CPU's own byte order.
+const CT_INVALID_OR_NEW: u32 = 1 | 8;
+
+impl Rule {
+    /// A rule for all packets.
+    pub fn new() -> Rule {
+        Rule::default()
+    }
+
+    /// A sentence kept with the rule, by which it is found again.
+    #[must_use]
+    pub fn comment(mut self, comment: &str) -> Rule {
+        self.comment = Some(comment.to_owned());
+        self
+    }
+
+    /// Only packets that came in by this interface. A `*` at the end stands for anything.
+    #[must_use]
+    pub fn from_interface(self, name: &str) -> Rule {
+        self.interface(META_IIFNAME, EQUAL, name)
+    }
+
+    /// Only packets that came in by another.
+    #[must_use]
+    pub fn not_from_interface(self, name: &str) -> Rule {
+        self.interface(META_IIFNAME, UNEQUAL, name)
+    }
+
+    /// Only packets that go out by this interface.
+    #[must_use]
+    pub fn to_interface(self, name: &str) -> Rule {
+        self.interface(META_OIFNAME, EQUAL, name)
+    }
+
+    /// Only packets that go out by another.
+    #[must_use]
+    pub fn not_to_interface(self, name: &str) -> Rule {
+        self.interface(META_OIFNAME, UNEQUAL, name)
+    }
+
+    /// Only IPv4 packets, or only IPv6 ones.
+    #[must_use]
+    pub fn family(mut self, v4: bool) -> Rule {
+        let family = if v4 { Family::Ip } else { Family::Ip6 };
+        self.meta(META_NFPROTO);
+        self.compare(EQUAL, &[family as u8]);
+        self
+    }
+
+    /// Only packets with this source.
+    #[must_use]
+    pub fn source(self, address: IpAddr) -> Rule {
+        let mut rule = self.family(address.is_ipv4());
+        // Offsets of the source in the IPv4 header (RFC 791) and the IPv6 header (RFC 8200).
+        match address {
+            IpAddr::V4(address) => rule.network_header(12, &address.octets()),
+            IpAddr::V6(address) => rule.network_header(8, &address.octets()),
+        }
+        rule
+    }
+
+    /// Only packets that belong to no connection yet.
+    #[must_use]
+    pub fn new_connection(mut self) -> Rule {
+        self.expression("ct", |body| {
+            body.word(1, REGISTER);
+            body.word(2, 0);
+        });
+        self.expression("bitwise", |body| {
+            body.word(1, REGISTER);
+            body.word(2, REGISTER);
+            body.word(3, 4);
+            body.nest(4, |body| body.put(1, &CT_INVALID_OR_NEW.to_ne_bytes()));
+            body.nest(5, |body| body.put(1, &[0; 4]));
+        });
+        self.compare(UNEQUAL, &[0; 4]);
+        self
+    }
+
+    /// They get the address of the interface they leave by as their source.
+    #[must_use]
+    pub fn masquerade(mut self) -> Rule {
+        self.expression("masq", |_| {});
+        self
+    }
+
+    /// They are accepted, as far as this chain goes.
+    #[must_use]
+    pub fn accept(self) -> Rule {
+        self.verdict(NF_ACCEPT)
+    }
+
+    /// They are dropped.
+    #[must_use]
+    pub fn discard(self) -> Rule {
+        self.verdict(NF_DROP)
+    }
+
+    fn verdict(mut self, code: u32) -> Rule {
+        self.expression("immediate", |body| {
+            body.word(1, 0);
+            body.nest(2, |body| body.nest(2, |body| body.word(1, code)));
+        });
+        self
+    }
+
+    fn interface(mut self, key: u32, operator: u32, name: &str) -> Rule {
+        self.meta(key);
+        match name.strip_suffix('*') {
+            Some(prefix) => self.compare(operator, prefix.as_bytes()),
+            None => {
+                // Names are compared with all of the 16 bytes the kernel keeps of them (IFNAMSIZ).
+                let mut bytes = [0; 16];
+                let length = name.len().min(15);
+                bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
+                self.compare(operator, &bytes);
+            }
+        }
+        self
+    }
+
+    fn meta(&mut self, key: u32) {
+        self.expression("meta", |body| {
+            body.word(1, REGISTER);
+            body.word(2, key);
+        });
+    }
+
+    fn network_header(&mut self, offset: u32, value: &[u8]) {
+        let length = u32::try_from(value.len()).unwrap_or(0);
+        self.expression("payload", |body| {
+            body.word(1, REGISTER);
+            body.word(2, 1);
+            body.word(3, offset);
+            body.word(4, length);
+        });
+        self.compare(EQUAL, value);
+    }
+
+    fn compare(&mut self, operator: u32, value: &[u8]) {
+        self.expression("cmp", |body| {
+            body.word(1, REGISTER);
+            body.word(2, operator);
+            body.nest(3, |body| body.put(1, value));
+        });
+    }
+
+    fn expression(&mut self, name: &str, data: impl FnOnce(&mut Attributes)) {
+        self.expressions.nest(1, |body| {
+            body.text(1, name);
+            body.nest(2, data);
+        });
+    }
+
+    /// The rule as the last of a chain.
+    pub fn append(self, family: Family, table: &str, chain: &str) -> Change {
+        self.add(family, table, chain, NLM_F_CREATE | NLM_F_APPEND)
+    }
+
+    /// The rule as the first of a chain.
+    pub fn insert(self, family: Family, table: &str, chain: &str) -> Change {
+        self.add(family, table, chain, NLM_F_CREATE)
+    }
+
+    fn add(self, family: Family, table: &str, chain: &str, flags: u16) -> Change {
+        let mut body = Attributes::default();
+        body.text(1, table);
+        body.text(2, chain);
+        body.put(4 | NLA_F_NESTED, &self.expressions.0);
+        if let Some(comment) = self.comment {
+            // As libnftnl keeps comments: type 0, a length, and the text with its final zero.
+            let mut data = vec![0, u8::try_from(comment.len() + 1).unwrap_or(u8::MAX)];
+            data.extend(comment.as_bytes());
+            data.push(0);
+            body.put(7, &data);
+        }
+        Change {
+            what: format!("add a rule to the nftables chain {table} {chain}"),
+            kind: NEWRULE,
+            flags,
+            family,
+            body,
+        }
+    }
+}
