@@ -204,6 +204,25 @@ fn two_labs_with_one_subnet_both_reach_the_outside_and_the_last_puts_back() {
     assert_eq!(state(first.host()), before);
 }
 
+/// What a lab alone has asked for goes with it, though another lives.
+#[test]
+fn each_lab_opens_what_it_needs_and_no_longer_than_it_needs_it() {
+    let (host, _outside) = connected();
+    let first = Lab::new(&text("one", "", "")).on(host);
+    first.ok(["up", "-d", first.file()]);
+    another_network(first.host());
+    let second = first.path("two.toml");
+    fs::write(&second, text("two", "", "")).unwrap();
+    assert_eq!(first.run(["up", "-d", second.to_str().unwrap()]).code, 0);
+    let forwards = |name: &str| sysctl(first.host(), &format!("net.ipv4.conf.{name}.forwarding"));
+    assert_eq!((forwards("up0"), forwards("other")), ("1".into(), "1".into()));
+    first.ok(["down", "two"]);
+    assert_eq!((forwards("up0"), forwards("other")), ("1".into(), "0".into()));
+    reaches(&first, "a", FAR);
+    first.ok(["down", "one"]);
+    assert_eq!(forwards("up0"), "0");
+}
+
 #[test]
 fn without_nat_nothing_of_it_is_done() {
     let (host, _outside) = connected();

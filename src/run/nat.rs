@@ -3,7 +3,8 @@
 //!
 //! On the host the rules are in a table that belongs to the supervisor's socket. Two things cannot hang on a socket:
 //! sysctls, and rules in other programs' chains. They are noted in a file that all labs of this network namespace share,
-//! whatever run directory they are in, before they are made; the last lab to go, or whoever sweeps, undoes them.
+//! whatever run directory they are in, before they are made; when the last lab
+//! that needs them is gone, whoever sweeps undoes them.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
@@ -50,6 +51,8 @@ struct User {
     directory: LabDirectory,
     /// Its interface on the host, which is also the comment of its rules in others' chains.
     interface: String,
+    /// The sysctls it needs on.
+    needs: Vec<String>,
 }
 
 /// Tries what NAT needs in a namespace that is thrown away at once.
@@ -119,45 +122,44 @@ pub fn reserve(directory: &LabDirectory, interface: &str, step: &mut NatStep) ->
     let place = Place::find()?;
     let _guard = place.lock()?;
     let mut notes = place.read();
-    notes.users.push(User {
-        directory: directory.clone(),
-        interface: interface.to_owned(),
-    });
-    let v4 = step.sources.iter().any(IpAddr::is_ipv4);
-    let v6 = step.sources.iter().any(IpAddr::is_ipv6);
-    let mut open = Vec::new();
-    if v4 {
-        open.extend(
+    let mut needs = Vec::new();
+    if step.sources.iter().any(IpAddr::is_ipv4) {
+        needs.extend(
             uplinks()?
-                .into_iter()
+                .iter()
                 .map(|name| format!("net/ipv4/conf/{name}/forwarding")),
         );
     }
-    if v6 && sysctl::read(ALL_V6)? != "1" {
-        open.push(ALL_V6.to_owned());
+    if step.sources.iter().any(IpAddr::is_ipv6) {
+        needs.push(ALL_V6.to_owned());
     }
+    let mut open = needs.clone();
     open.retain(|path| sysctl::read(path).is_ok_and(|value| value != "1"));
     for path in &open {
         // Turned on for all, IPv6 is turned on for each, and each may have been otherwise.
         let each = if path == ALL_V6 { all_v6() } else { Vec::new() };
         for path in std::iter::once(path.clone()).chain(each) {
-            if !notes.sysctls.iter().any(|(noted, _)| *noted == path) {
-                let value = sysctl::read(&path)?;
-                notes.sysctls.push((path, value));
-            }
+            let value = sysctl::read(&path)?;
+            notes.sysctls.push((path, value));
         }
     }
+    // A lab that was killed and comes again before anybody has swept has one entry all the same.
+    notes.users.retain(|user| user.directory.path != directory.path);
+    notes.users.push(User {
+        directory: directory.clone(),
+        interface: interface.to_owned(),
+        needs,
+    });
     place.write(&notes)?;
     let sysctls = Sysctls::usual()?;
     for path in &open {
         sysctls.write(path, "1")?;
     }
-    let opened: BTreeSet<String> = notes
+    step.opened = notes
         .sysctls
         .iter()
         .filter_map(|(path, _)| opened_v4(path))
         .collect();
-    step.opened = opened.into_iter().collect();
     step.opened_v6 = notes.sysctls.iter().any(|(path, _)| path == ALL_V6);
     Ok(())
 }
@@ -318,19 +320,34 @@ pub fn sweep() -> Result<(), Failure> {
         notes.users.into_iter().partition(|user| user.directory.alive());
     delete_rules(&dead)?;
     notes.users = living;
-    if !notes.users.is_empty() {
-        return place.write(&notes);
-    }
+    let (needed, over): (Vec<_>, Vec<_>) = notes
+        .sysctls
+        .into_iter()
+        .partition(|(path, _)| is_needed(path, &notes.users));
     let sysctls = Sysctls::usual()?;
-    for (path, value) in &notes.sysctls {
+    for (path, value) in &over {
         // An interface that is gone takes its sysctls along; one that is right already need not be told (for IPv6 each
         // write concerns routes).
         if sysctl::read(path).is_ok_and(|now| now != *value) {
             sysctls.write(path, value)?;
         }
     }
+    notes.sysctls = needed;
+    if !notes.users.is_empty() {
+        return place.write(&notes);
+    }
     fs::remove_file(&place.notes).attempt(|| format!("remove {}", place.notes.display()))?;
     Ok(())
+}
+
+/// Whether somebody needs a sysctl on; IPv6 goes for all interfaces at once.
+fn is_needed(path: &str, users: &[User]) -> bool {
+    let path = if path.starts_with("net/ipv6/") {
+        ALL_V6
+    } else {
+        path
+    };
+    users.iter().flat_map(|user| &user.needs).any(|need| need == path)
 }
 
 fn delete_rules(dead: &[User]) -> Result<(), Failure> {

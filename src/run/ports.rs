@@ -23,6 +23,9 @@ use crate::kernel::error::{Attempt, Error};
 /// How many connections a port carries at a time: two descriptors each. Further ones wait in the kernel's queue.
 const CONNECTIONS: usize = 512;
 
+/// How long a port rests that cannot take a connection.
+const AGAIN: Duration = Duration::from_millis(100);
+
 /// Starts to answer on the host for all published ports of the lab.
 ///
 /// # Errors
@@ -54,9 +57,10 @@ async fn answer(lab: Rc<Living>, listener: TcpListener, to: SocketAddr) {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
             return;
         };
-        // The errors of accept(2) are those of single connections, but for a want of descriptors or memory.
         let Ok((client, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            // Out of descriptors or memory, the one error that stays: nothing tells when there are some again, and the
+            // listener goes on being readable.
+            tokio::time::sleep(AGAIN).await;
             continue;
         };
         let lab = Rc::clone(&lab);
