@@ -1,57 +1,31 @@
 //! Communities as FRR writes them.
 
-/// The communities that have names. `internet` is not carried: as a value it is 0:0.
-const NAMES: &[(&str, u32)] = &[
-    ("internet", 0),
-    ("graceful-shutdown", 0xffff_0000),
-    ("accept-own", 0xffff_0001),
-    ("route-filter-translated-v4", 0xffff_0002),
-    ("route-filter-v4", 0xffff_0003),
-    ("route-filter-translated-v6", 0xffff_0004),
-    ("route-filter-v6", 0xffff_0005),
-    ("llgr-stale", 0xffff_0006),
-    ("no-llgr", 0xffff_0007),
-    ("accept-own-nexthop", 0xffff_0008),
-    ("blackhole", 0xffff_029a),
-    ("no-export", 0xffff_ff01),
-    ("no-advertise", 0xffff_ff02),
-    ("local-AS", 0xffff_ff03),
-    ("no-peer", 0xffff_ff04),
-];
+use crate::bgp::wire::{Community, LargeCommunity};
 
 /// Reads `65000:1`, a number or a name.
 pub fn parse(text: &str) -> Option<u32> {
-    if let Some((_, value)) = NAMES.iter().find(|(name, _)| *name == text) {
-        return Some(*value);
-    }
-    match text.split_once(':') {
-        Some((high, low)) => Some(u32::from(number::<u16>(high)?) << 16 | u32::from(number::<u16>(low)?)),
-        None => number(text),
-    }
+    text.parse().ok().map(|Community(value)| value)
 }
 
 /// Writes a community as FRR shows it.
 pub fn print(community: u32) -> String {
-    match NAMES.iter().find(|(_, value)| *value == community) {
-        Some((name, _)) => (*name).to_owned(),
-        None => format!("{}:{}", community >> 16, community & 0xffff),
-    }
+    Community(community).to_string()
 }
 
 /// Reads a large community, three numbers.
 pub fn parse_large(text: &str) -> Option<(u32, u32, u32)> {
-    let mut parts = text.split(':');
-    let large = (
-        number(parts.next()?)?,
-        number(parts.next()?)?,
-        number(parts.next()?)?,
-    );
-    parts.next().is_none().then_some(large)
+    let large: LargeCommunity = text.parse().ok()?;
+    Some((large.global, large.local1, large.local2))
 }
 
 /// Writes a large community.
-pub fn print_large((global, first, second): (u32, u32, u32)) -> String {
-    format!("{global}:{first}:{second}")
+pub fn print_large((global, local1, local2): (u32, u32, u32)) -> String {
+    let large = LargeCommunity {
+        global,
+        local1,
+        local2,
+    };
+    large.to_string()
 }
 
 /// Whether a text is a route target or site of origin, `65000:1` or `10.0.0.1:1`.

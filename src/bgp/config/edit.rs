@@ -45,8 +45,8 @@ impl Mode {
             Mode::Interface(_) => Place::Interface,
             Mode::RouteMap(..) => Place::RouteMap,
             Mode::Bgp => Place::Bgp,
-            Mode::Family(Family::Ipv4) => Place::Ipv4,
-            Mode::Family(Family::Ipv6) => Place::Ipv6,
+            Mode::Family(Family::Ipv4Unicast) => Place::Ipv4,
+            Mode::Family(Family::Ipv6Unicast) => Place::Ipv6,
             Mode::Line => Place::Line,
         }
     }
@@ -97,7 +97,7 @@ impl Edit<'_> {
     pub fn family(&self) -> Family {
         match &*self.mode {
             Mode::Family(family) => *family,
-            _ => Family::Ipv4,
+            _ => Family::Ipv4Unicast,
         }
     }
 

@@ -103,7 +103,7 @@ impl Config {
             let settings = own.family(family).or(upper.family(family));
             effective_family(settings, bgp.activates(family))
         };
-        let (ipv4, ipv6) = (family(Family::Ipv4), family(Family::Ipv6));
+        let (ipv4, ipv6) = (family(Family::Ipv4Unicast), family(Family::Ipv6Unicast));
         let Settings {
             remote_as,
             local_as,

@@ -295,7 +295,7 @@ impl Bgp {
 
     /// Drops what is said but would be inherited all the same, as FRR does of what is on by default.
     pub(super) fn settle(&mut self) {
-        for family in [Family::Ipv4, Family::Ipv6] {
+        for family in [Family::Ipv4Unicast, Family::Ipv6Unicast] {
             let default = FamilySettings {
                 activate: Some(self.activates(family)),
                 send_community: Some(true),

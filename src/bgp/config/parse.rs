@@ -204,7 +204,7 @@ impl Config {
 /// Where lines after a foreign block belong: its first line may itself have left a mode.
 fn outside(mode: &Mode, line: &str) -> Mode {
     match find(mode, line) {
-        Ok((Mode::Family(Family::Ipv4 | Family::Ipv6), _)) => Mode::Bgp,
+        Ok((Mode::Family(Family::Ipv4Unicast | Family::Ipv6Unicast), _)) => Mode::Bgp,
         Ok((place, _)) => place,
         Err(_) => mode.clone(),
     }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::model::Ordered;
+pub use crate::bgp::wire::{Family, Origin};
 
 /// Lists of a kind, by name.
 pub type Lists<T> = Ordered<List<T>>;
@@ -139,55 +140,6 @@ pub enum AddressMatch {
     Address(IpAddr),
     /// `type blackhole`.
     Blackhole,
-}
-
-/// An address family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Family {
-    /// IPv4 unicast.
-    Ipv4,
-    /// IPv6 unicast.
-    Ipv6,
-}
-
-impl Family {
-    /// `ipv4` or `ipv6`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Family::Ipv4 => "ipv4",
-            Family::Ipv6 => "ipv6",
-        }
-    }
-
-    /// The keyword of addresses, `ip` or `ipv6`.
-    pub fn ip(self) -> &'static str {
-        match self {
-            Family::Ipv4 => "ip",
-            Family::Ipv6 => "ipv6",
-        }
-    }
-}
-
-/// The attribute ORIGIN.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// From an interior protocol.
-    Igp,
-    /// From EGP.
-    Egp,
-    /// From elsewhere.
-    Incomplete,
-}
-
-impl Origin {
-    /// The keyword.
-    pub fn name(self) -> &'static str {
-        match self {
-            Origin::Igp => "igp",
-            Origin::Egp => "egp",
-            Origin::Incomplete => "incomplete",
-        }
-    }
 }
 
 /// A condition of a route-map.

@@ -12,7 +12,7 @@ pub(super) fn router(bgp: &Bgp, profile: Profile) -> Vec<String> {
     lines.extend(globals(bgp, profile).into_iter().map(|line| format!(" {line}")));
     lines.extend(sessions(bgp).into_iter().map(|line| format!(" {line}")));
     lines.extend(listening(bgp).into_iter().map(|line| format!(" {line}")));
-    for family in [Family::Ipv4, Family::Ipv6] {
+    for family in [Family::Ipv4Unicast, Family::Ipv6Unicast] {
         lines.extend(family_lines(bgp, family));
     }
     lines.push("exit".to_owned());

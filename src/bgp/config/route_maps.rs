@@ -51,7 +51,7 @@ pub(super) const ENTRY: Rows = &[
     ("match ip next-hop prefix-len ~ <length:0-32>", |e, a| {
         condition(e, a, "ip next-hop prefix-len", || {
             Ok(Match::NextHop(
-                Family::Ipv4,
+                Family::Ipv4Unicast,
                 AddressMatch::PrefixLength(a.value("length")?),
             ))
         })
@@ -363,8 +363,8 @@ fn replace<T: fmt::Display>(all: &mut Vec<T>, stem: &str, of: impl Fn(&T) -> Str
 
 fn family(arguments: &Arguments) -> Family {
     match arguments.has("ipv6") {
-        true => Family::Ipv6,
-        false => Family::Ipv4,
+        true => Family::Ipv6Unicast,
+        false => Family::Ipv4Unicast,
     }
 }
 

@@ -95,16 +95,16 @@ impl Bgp {
     /// The table of a family.
     pub fn family(&self, family: Family) -> &FamilyTable {
         match family {
-            Family::Ipv4 => &self.ipv4,
-            Family::Ipv6 => &self.ipv6,
+            Family::Ipv4Unicast => &self.ipv4,
+            Family::Ipv6Unicast => &self.ipv6,
         }
     }
 
     /// The table of a family, to be changed.
     pub fn family_mut(&mut self, family: Family) -> &mut FamilyTable {
         match family {
-            Family::Ipv4 => &mut self.ipv4,
-            Family::Ipv6 => &mut self.ipv6,
+            Family::Ipv4Unicast => &mut self.ipv4,
+            Family::Ipv6Unicast => &mut self.ipv6,
         }
     }
 
@@ -116,8 +116,8 @@ impl Bgp {
     /// Whether neighbors outside of groups are active in a family unless told otherwise.
     pub fn activates(&self, family: Family) -> bool {
         match family {
-            Family::Ipv4 => self.flags.default_ipv4_unicast,
-            Family::Ipv6 => self.flags.default_ipv6_unicast,
+            Family::Ipv4Unicast => self.flags.default_ipv4_unicast,
+            Family::Ipv6Unicast => self.flags.default_ipv6_unicast,
         }
     }
 
@@ -302,16 +302,16 @@ impl Group {
     /// Settings in a family.
     pub fn family(&self, family: Family) -> &FamilySettings {
         match family {
-            Family::Ipv4 => &self.ipv4,
-            Family::Ipv6 => &self.ipv6,
+            Family::Ipv4Unicast => &self.ipv4,
+            Family::Ipv6Unicast => &self.ipv6,
         }
     }
 
     /// Settings in a family, to be changed.
     pub fn family_mut(&mut self, family: Family) -> &mut FamilySettings {
         match family {
-            Family::Ipv4 => &mut self.ipv4,
-            Family::Ipv6 => &mut self.ipv6,
+            Family::Ipv4Unicast => &mut self.ipv4,
+            Family::Ipv6Unicast => &mut self.ipv6,
         }
     }
 }

@@ -75,10 +75,10 @@ pub(super) const BGP: Rows = &[
         switch(&mut e.bgp()?.flags.hard_administrative_reset, a)
     }),
     ("[no] bgp default ipv4-unicast", |e, a| {
-        default_family(e, a, Family::Ipv4)
+        default_family(e, a, Family::Ipv4Unicast)
     }),
     ("[no] bgp default ipv6-unicast", |e, a| {
-        default_family(e, a, Family::Ipv6)
+        default_family(e, a, Family::Ipv6Unicast)
     }),
     ("[no] bgp default show-hostname", |e, a| {
         switch(&mut e.bgp()?.flags.show_hostname, a)
@@ -204,7 +204,11 @@ pub(super) const BGP: Rows = &[
         listen_range,
     ),
     ("address-family (ipv4|ipv6) [unicast]", |e, a| {
-        *e.mode = Mode::Family(if a.has("ipv6") { Family::Ipv6 } else { Family::Ipv4 });
+        *e.mode = Mode::Family(if a.has("ipv6") {
+            Family::Ipv6Unicast
+        } else {
+            Family::Ipv4Unicast
+        });
         Ok(())
     }),
     ("no (auto-summary|synchronization)", ignored),
@@ -366,8 +370,8 @@ fn default_family(edit: &mut Edit, arguments: &Arguments, family: Family) -> Res
         own.family_mut(family).activate.get_or_insert(old);
     }
     match family {
-        Family::Ipv4 => switch(&mut bgp.flags.default_ipv4_unicast, arguments),
-        Family::Ipv6 => switch(&mut bgp.flags.default_ipv6_unicast, arguments),
+        Family::Ipv4Unicast => switch(&mut bgp.flags.default_ipv4_unicast, arguments),
+        Family::Ipv6Unicast => switch(&mut bgp.flags.default_ipv6_unicast, arguments),
     }
 }
 

@@ -349,7 +349,7 @@ fn a_line_can_be_completed_and_explained() {
         ["(1-4294967295)", "external", "internal"]
     );
     assert_eq!(
-        texts(complete(&Mode::Family(Family::Ipv4), "neighbor x next")),
+        texts(complete(&Mode::Family(Family::Ipv4Unicast), "neighbor x next")),
         ["next-hop-self"]
     );
 }

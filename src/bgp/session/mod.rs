@@ -16,6 +16,7 @@ use std::time::Duration;
 pub use agreement::Agreement;
 use connection::{Connection, Phase};
 
+use super::config::RemoteAs;
 use super::dice::Dice;
 use super::wire::error_code::{
     FINITE_STATE_MACHINE, OPEN_MESSAGE, cease, finite_state_machine, open_message,
@@ -52,24 +53,11 @@ pub struct Settings {
     pub capabilities: Vec<Capability>,
 }
 
-/// The AS a neighbour may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RemoteAs {
-    /// This one.
-    Number(u32),
-    /// The same as this side's.
-    Internal,
-    /// Any other.
-    External,
-}
-
-impl RemoteAs {
-    fn allows(self, asn: u32, own: u32) -> bool {
-        match self {
-            RemoteAs::Number(number) => asn == number,
-            RemoteAs::Internal => asn == own,
-            RemoteAs::External => asn != own,
-        }
+fn allows(remote_as: RemoteAs, asn: u32, own: u32) -> bool {
+    match remote_as {
+        RemoteAs::Number(number) => asn == number,
+        RemoteAs::Internal => asn == own,
+        RemoteAs::External => asn != own,
     }
 }
 
@@ -336,7 +324,7 @@ impl Session {
     fn opened(&mut self, id: ConnectionId, open: &Open, now: Time, actions: &mut Vec<Action>) {
         let own = &self.settings;
         let internal = open.asn == own.local_as;
-        let refusal = if !own.remote_as.allows(open.asn, own.local_as) {
+        let refusal = if !allows(own.remote_as, open.asn, own.local_as) {
             Some(open_message::BAD_PEER_AS)
         } else if internal && open.router_id == own.router_id {
             Some(open_message::BAD_BGP_IDENTIFIER)

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
-use crate::bgp::wire::{Family, NextHop, Update, decode, encode};
+use crate::bgp::wire::{Family, Update, decode, encode};
 
 fn settings(asn: u32, id: u8, remote_as: RemoteAs) -> Settings {
     Settings {
@@ -317,8 +317,10 @@ fn without_a_common_family_there_is_no_session() {
     pair.start();
     pair.run(seconds(1));
     assert_ne!(pair.states(), UP);
-    let hop = NextHop::V4(Ipv4Addr::LOCALHOST);
-    assert!(!hop.is_host());
+    let unsupported = Notification::new(OPEN_MESSAGE, open_message::UNSUPPORTED_CAPABILITY);
+    let reasons = [0, 1].map(|side| pair.sides[side].last_reason().cloned());
+    let sent = Some(Reason::Sent(unsupported));
+    assert!(reasons.contains(&sent), "{reasons:?}");
 }
 
 /// Connections break, sides stop and start, the network goes and comes, all by chance; in the end both are left alone,

@@ -8,7 +8,6 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Action, Peer, Speaker, Told};
 use crate::bgp::config::Bgp;
-use crate::bgp::session::Time;
 use crate::bgp::table::{Route, SourceId, SourceKind};
 use crate::bgp::wire::{
     Attributes, Community, Family, Message, NextHop, Nlri, Origin, RefreshKind, TooLong, announce, encode,
@@ -73,13 +72,7 @@ impl Speaker {
     }
 
     /// Tells all neighbours what has changed.
-    pub(super) fn export(
-        &mut self,
-        family: Family,
-        changed: &[IpNet],
-        _now: Time,
-        actions: &mut Vec<Action>,
-    ) {
+    pub(super) fn export(&mut self, family: Family, changed: &[IpNet], actions: &mut Vec<Action>) {
         if changed.is_empty() {
             return;
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Interface, OWN, Speaker, configured, family_of};
+use super::{Interface, OWN, Speaker, family_of};
 use crate::bgp::config::{FamilyTable, Source as Redistributed};
 use crate::bgp::session::Time;
 use crate::bgp::table::{NextHopState, Route, Source, SourceKind};
@@ -41,7 +41,7 @@ impl Speaker {
         let mut wanted = BTreeMap::new();
         for family in Family::ALL {
             if let Some(bgp) = &self.config.bgp {
-                self.originate_family(family, bgp.family(configured(family)), &mut wanted);
+                self.originate_family(family, bgp.family(family), &mut wanted);
             }
         }
         let source = Arc::new(Source {

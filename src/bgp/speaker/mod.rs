@@ -299,17 +299,17 @@ impl Speaker {
             self.originate(now);
             self.resolve_all();
         }
-        self.settle(now, &mut actions);
+        self.settle(&mut actions);
         actions
     }
 
     /// Decides about whatever has changed, and tells it.
-    fn settle(&mut self, now: Time, actions: &mut Vec<Action>) {
+    fn settle(&mut self, actions: &mut Vec<Action>) {
         let rules = self.rules();
         for family in Family::ALL {
             let changed = self.tables.get_mut(family).decide(&rules);
             self.forward(&changed, actions);
-            self.export(family, &changed, now, actions);
+            self.export(family, &changed, actions);
         }
     }
 
@@ -342,7 +342,7 @@ impl Speaker {
         let gone: Vec<SourceId> = self
             .peers
             .values()
-            .filter(|peer| !names.contains(&peer.name) && !peer.dynamic)
+            .filter(|peer| !names.contains(&peer.name))
             .map(|peer| peer.id)
             .collect();
         for id in gone {
@@ -507,7 +507,7 @@ impl Speaker {
     fn dial(&self, id: SourceId) -> Option<Action> {
         let peer = self.peers.get(&id)?;
         let effective = &peer.effective;
-        let internal = peer.session.settings().remote_as == session::RemoteAs::Internal;
+        let internal = peer.session.settings().remote_as == config::RemoteAs::Internal;
         let local = match &effective.update_source {
             Some(config::UpdateSource::Address(address)) => Some(*address),
             Some(config::UpdateSource::Interface(name)) => {
@@ -529,14 +529,6 @@ impl Speaker {
                 password: effective.password.clone(),
             },
         ))
-    }
-}
-
-/// The family of routes in the configuration's words.
-fn configured(family: Family) -> config::Family {
-    match family {
-        Family::Ipv4Unicast => config::Family::Ipv4,
-        Family::Ipv6Unicast => config::Family::Ipv6,
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::{Endpoints, Interface, Speaker};
-use crate::bgp::config::{self, Bgp, Effective, EffectiveFamily, PeerName};
-use crate::bgp::session::{Agreement, ConnectionId, RemoteAs, Session, Settings, Time};
+use crate::bgp::config::{self, Bgp, Effective, EffectiveFamily, PeerName, RemoteAs};
+use crate::bgp::session::{Agreement, ConnectionId, Session, Settings, Time};
 use crate::bgp::table::{Source, SourceId};
 use crate::bgp::wire::{
     AfiSafi, Attributes, Capability, Family, GracefulRestart, Message, NextHop, Options, PerFamily, encode,
@@ -40,8 +40,6 @@ pub struct Peer {
     pub name: PeerName,
     /// All that is configured for it.
     pub effective: Effective,
-    /// Whether it came by itself (`bgp listen range`).
-    pub dynamic: bool,
     /// Its address, once that is known.
     pub remote: Option<IpAddr>,
     /// The interface it is on, if that is how it is known.
@@ -82,7 +80,6 @@ impl Peer {
             id,
             name,
             effective,
-            dynamic: false,
             remote,
             interface: None,
             session: Session::new(settings, seed.wrapping_add(id.0.into())),
@@ -153,12 +150,8 @@ impl Speaker {
         let local_as = effective.local_as.map_or(bgp.asn, |local| local.asn);
         Settings {
             local_as,
-            remote_as: match effective.remote_as {
-                Some(config::RemoteAs::Number(asn)) => RemoteAs::Number(asn),
-                Some(config::RemoteAs::Internal) => RemoteAs::Internal,
-                // Without one FRR does not start the neighbour at all; see `allow`.
-                Some(config::RemoteAs::External) | None => RemoteAs::External,
-            },
+            // A neighbour of which nobody has said the AS is not started.
+            remote_as: effective.remote_as.unwrap_or(RemoteAs::External),
             router_id: self.router_id(),
             hold_time: effective.timers.hold,
             keepalive: effective.timers.keepalive,

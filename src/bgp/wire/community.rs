@@ -48,7 +48,7 @@ impl Community {
 }
 
 /// Names as FRR has them.
-const NAMES: [(Community, &str); 10] = [
+const NAMES: [(Community, &str); 15] = [
     (Community::INTERNET, "internet"),
     (Community::NO_EXPORT, "no-export"),
     (Community::NO_ADVERTISE, "no-advertise"),
@@ -59,6 +59,12 @@ const NAMES: [(Community, &str); 10] = [
     (Community::NO_LLGR, "no-llgr"),
     (Community::ACCEPT_OWN, "accept-own"),
     (Community::NO_PEER, "no-peer"),
+    // Registered, and of no effect here.
+    (Community(0xffff_0002), "route-filter-translated-v4"),
+    (Community(0xffff_0003), "route-filter-v4"),
+    (Community(0xffff_0004), "route-filter-translated-v6"),
+    (Community(0xffff_0005), "route-filter-v6"),
+    (Community(0xffff_0008), "accept-own-nexthop"),
 ];
 
 impl fmt::Display for Community {
@@ -75,7 +81,7 @@ impl FromStr for Community {
 
     /// A well-known name, `65000:1` or the number as a whole.
     fn from_str(text: &str) -> Result<Self, NotThat> {
-        let named = NAMES.iter().find(|(_, name)| name.eq_ignore_ascii_case(text));
+        let named = NAMES.iter().find(|(_, name)| *name == text);
         if let Some((community, _)) = named {
             return Ok(*community);
         }

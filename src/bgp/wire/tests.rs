@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::error_code::{MESSAGE_HEADER, OPEN_MESSAGE, UPDATE_MESSAGE};
 use super::*;
+use crate::bgp::dice::Dice;
 
 const WIDE: Options = Options {
     four_octet: true,
@@ -397,18 +398,6 @@ proptest! {
     }
 }
 
-/// A small generator (xorshift64*), so that a failure comes again.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % sides
-    }
-}
-
 #[test]
 fn mutated_messages_do_no_harm() {
     let v6: &[u8] = &[
@@ -445,12 +434,12 @@ fn mutated_messages_do_no_harm() {
             &WIDE,
         ),
     ];
-    let mut dice = Dice(42);
+    let mut dice = Dice::new(42);
     let (mut read_well, mut refused) = (0, 0);
     for round in 0..200_000 {
         let mut message = seeds[round % seeds.len()].clone();
         for _ in 0..=dice.roll(3) {
-            let at = HEADER + dice.roll(message.len() - HEADER);
+            let at = HEADER + dice.roll((message.len() - HEADER) as u64) as usize;
             match dice.roll(4) {
                 0 => message[at] = dice.roll(256) as u8,
                 1 => message[at] ^= 1 << dice.roll(8),

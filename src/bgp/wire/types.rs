@@ -67,6 +67,22 @@ impl Family {
     pub fn safi(self) -> u8 {
         1
     }
+
+    /// `ipv4` or `ipv6`, as in FRR's `address-family`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::Ipv4Unicast => "ipv4",
+            Family::Ipv6Unicast => "ipv6",
+        }
+    }
+
+    /// FRR's keyword of its addresses, `ip` or `ipv6`.
+    pub fn ip(self) -> &'static str {
+        match self {
+            Family::Ipv4Unicast => "ip",
+            Family::Ipv6Unicast => "ipv6",
+        }
+    }
 }
 
 impl From<Family> for AfiSafi {
@@ -135,6 +151,15 @@ impl Origin {
             Origin::Igp => 0,
             Origin::Egp => 1,
             Origin::Incomplete => 2,
+        }
+    }
+
+    /// Its keyword in FRR's language.
+    pub fn name(self) -> &'static str {
+        match self {
+            Origin::Igp => "igp",
+            Origin::Egp => "egp",
+            Origin::Incomplete => "incomplete",
         }
     }
 
