@@ -3,6 +3,8 @@
 pub mod config;
 pub mod dice;
 pub mod session;
+pub mod show;
 pub mod speaker;
 pub mod table;
+pub mod terminal;
 pub mod wire;
