@@ -1,5 +1,17 @@
 //! vtysh's answers: what FRR 8.4 says about a router, as text and as JSON, of nslab's own speaker.
 
+mod clock;
+mod facts;
+mod json;
+mod path;
+mod reset;
+mod routes;
+mod scope;
+mod summary;
+
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use super::config::Arguments;
@@ -17,8 +29,36 @@ pub struct View<'s> {
     pub unix: Duration,
 }
 
+/// A pattern behind `show bgp` in all its spellings.
+macro_rules! bgp {
+    ($rest:literal) => {
+        concat!(
+            "show [ip] bgp [(vrf|view) <instance>] [(ipv4|ipv6) [unicast]] ",
+            $rest
+        )
+    };
+}
+
 /// Gives an answer: all its lines, each ended.
 pub type Show = fn(&View, &Arguments) -> String;
 
 /// The commands that only show, their patterns in the form of `config::grammar`.
-pub const ROWS: &[(&str, Show)] = &[];
+pub const ROWS: &[(&str, Show)] = &[
+    (
+        bgp!(
+            "summary [established|failed] [neighbor <peer>|remote-as (<asn:1-4294967295>|internal|external)] \
+             [terse] [wide] [json]"
+        ),
+        summary::summary,
+    ),
+    (bgp!("[wide|json]"), routes::table),
+    (bgp!("all [wide|json]"), routes::all),
+];
+
+impl<'s> View<'s> {
+    /// The router's own name.
+    fn hostname(&self) -> &'s str {
+        let configured = self.speaker.config().hostname.as_deref();
+        configured.unwrap_or(self.speaker.hostname())
+    }
+}

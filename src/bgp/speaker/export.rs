@@ -30,7 +30,7 @@ impl Speaker {
         };
         let mut octets = Vec::new();
         withdraw(family, [], &peer.options(), &mut octets);
-        peer.counts.sent += 1;
+        peer.record.sent.count(&octets);
         actions.push(Action::Send(connection, octets));
     }
 
@@ -47,18 +47,21 @@ impl Speaker {
             .agreement()
             .is_some_and(|agreement| agreement.enhanced_route_refresh);
         peer.told.get_mut(family).clear();
-        let mark = |kind| {
+        let sent = &mut peer.record.sent;
+        let mut mark = |kind| {
             let mut octets = Vec::new();
             encode(
                 &Message::RouteRefresh(family.into(), kind),
                 &Default::default(),
                 &mut octets,
             );
+            sent.count(&octets);
             Action::Send(connection, octets)
         };
-        actions.extend(marks.then(|| mark(RefreshKind::Begin)));
+        let [begin, end] = [RefreshKind::Begin, RefreshKind::End].map(|kind| marks.then(|| mark(kind)));
+        actions.extend(begin);
         self.export_to(id, family, &all, actions);
-        actions.extend(marks.then(|| mark(RefreshKind::End)));
+        actions.extend(end);
     }
 
     fn told_prefixes(&self, family: Family) -> Vec<IpNet> {
@@ -142,7 +145,7 @@ impl Speaker {
             );
         }
         if !octets.is_empty() {
-            peer.counts.sent += 1;
+            peer.record.sent.count(&octets);
             actions.push(Action::Send(connection, octets));
         }
     }
@@ -182,6 +185,7 @@ impl Speaker {
             attributes.local_pref = Some(bgp.local_preference);
         }
         attributes.origin = Origin::Igp;
+        attributes.med = Some(0);
         Told {
             attributes: Arc::new(attributes),
             next_hop: self.own_next_hop(peer, family),

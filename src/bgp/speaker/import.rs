@@ -30,12 +30,12 @@ impl Speaker {
             let message = match frame(rest, &options) {
                 Ok(None) => break,
                 Ok(Some(length)) => {
+                    peer.record.received(rest, now);
                     done += length.max(HEADER);
                     decode(&rest[..length], &options)
                 }
                 Err(notification) => Err(notification),
             };
-            peer.counts.received += 1;
             match message {
                 Ok(message) => self.take(source, id, message, now, actions),
                 Err(notification) => {
@@ -190,14 +190,14 @@ impl Speaker {
             address: endpoints.map(|ends| ends.remote),
         }));
         peer.endpoints = endpoints;
-        peer.since = Some(now);
+        peer.record.up(&agreement, now);
         actions.push(Action::Log(format!("%ADJCHANGE: neighbor {} Up", shown(peer))));
         for family in Family::ALL {
             self.begin_family(id, family, actions);
         }
     }
 
-    pub(super) fn down(&mut self, id: SourceId, reason: &Reason, actions: &mut Vec<Action>) {
+    pub(super) fn down(&mut self, id: SourceId, reason: &Reason, now: Time, actions: &mut Vec<Action>) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
@@ -210,6 +210,7 @@ impl Speaker {
             "%ADJCHANGE: neighbor {} Down {why}",
             shown(peer)
         )));
+        peer.record.down(reason, now);
         peer.source = None;
         peer.endpoints = None;
         peer.told = Default::default();

@@ -7,8 +7,11 @@ mod export;
 mod import;
 mod local;
 mod peer;
+mod record;
 mod resolve;
 
+#[cfg(test)]
+pub(super) mod network;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +20,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-pub use peer::{Counts, Peer, Told};
+pub use peer::{Peer, Told};
+pub use record::{Messages, Record};
 
 use super::config::{self, Bgp, Config, PeerName};
 use super::session::{self, ConnectionId, Time};
@@ -215,6 +219,16 @@ impl Speaker {
         &self.forwarded
     }
 
+    /// The name neighbours are told.
+    pub fn hostname(&self) -> &str {
+        &self.hostname
+    }
+
+    /// The kernel's interfaces.
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
     /// The identifier: as configured, else the highest address of the loopback, else of all (as FRR chooses it).
     pub fn router_id(&self) -> Ipv4Addr {
         let configured = self
@@ -300,7 +314,19 @@ impl Speaker {
             self.resolve_all();
         }
         self.settle(&mut actions);
+        self.note_sent(&actions, now);
         actions
+    }
+
+    /// Remembers to whom something was sent.
+    fn note_sent(&mut self, actions: &[Action], now: Time) {
+        for action in actions {
+            if let Action::Send(id, _) = action
+                && let Some(peer) = self.connections.get(id).and_then(|id| self.peers.get_mut(id))
+            {
+                peer.record.last_sent = Some(now);
+            }
+        }
     }
 
     /// Decides about whatever has changed, and tells it.
@@ -489,7 +515,7 @@ impl Speaker {
                 session::Action::HangUp => actions.push(Action::HangUp(id)),
                 session::Action::Send(connection, message) => {
                     if let Some(peer) = self.peers.get_mut(&id) {
-                        actions.push(Action::Send(connection, peer.write(&message)));
+                        actions.push(Action::Send(connection, peer.write(&message, now)));
                     }
                 }
                 session::Action::Close(connection) => {
@@ -499,7 +525,7 @@ impl Speaker {
                 session::Action::Up(connection, agreement) => {
                     self.up(id, connection, *agreement, now, actions)
                 }
-                session::Action::Down(reason) => self.down(id, &reason, actions),
+                session::Action::Down(reason) => self.down(id, &reason, now, actions),
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Endpoints, Interface, Speaker};
+use super::{Endpoints, Interface, Record, Speaker};
 use crate::bgp::config::{self, Bgp, Effective, EffectiveFamily, PeerName, RemoteAs};
 use crate::bgp::session::{Agreement, ConnectionId, Session, Settings, Time};
 use crate::bgp::table::{Source, SourceId};
@@ -23,15 +23,6 @@ pub struct Told {
     pub next_hop: NextHop,
 }
 
-/// Messages, in and out.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// All that came.
-    pub received: u64,
-    /// All that went.
-    pub sent: u64,
-}
-
 /// A neighbour.
 pub struct Peer {
     /// Its number, which is also that of the source of its routes.
@@ -46,10 +37,8 @@ pub struct Peer {
     pub interface: Option<u32>,
     /// The session with it.
     pub session: Session,
-    /// Messages of all its connections.
-    pub counts: Counts,
-    /// When the session came up or went down last.
-    pub since: Option<Time>,
+    /// What is remembered of it, over the ends of sessions.
+    pub record: Record,
     /// The ends of the connection the session is up on.
     pub endpoints: Option<Endpoints>,
     /// What it was told.
@@ -83,8 +72,7 @@ impl Peer {
             remote,
             interface: None,
             session: Session::new(settings, seed.wrapping_add(id.0.into())),
-            counts: Counts::default(),
-            since: None,
+            record: Record::default(),
             endpoints: None,
             told: PerFamily::default(),
             source: None,
@@ -125,10 +113,11 @@ impl Peer {
             .map_or_else(Options::default, |agreement| agreement.options)
     }
 
-    pub(super) fn write(&mut self, message: &Message) -> Vec<u8> {
+    pub(super) fn write(&mut self, message: &Message, now: Time) -> Vec<u8> {
         let mut octets = Vec::new();
         encode(message, &self.options(), &mut octets);
-        self.counts.sent += 1;
+        self.record.sent.count(&octets);
+        self.record.last_sent = Some(now);
         octets
     }
 

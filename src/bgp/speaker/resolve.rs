@@ -42,6 +42,12 @@ fn connected(interfaces: &[Interface], address: IpAddr) -> Option<&Interface> {
 }
 
 impl Speaker {
+    /// Whether a neighbour is where a session with it makes sense.
+    pub fn is_in_reach(&self, peer: &Peer) -> bool {
+        let bgp = self.config.bgp.as_ref();
+        bgp.is_some_and(|bgp| is_near_enough(peer, bgp, &self.interfaces))
+    }
+
     /// Whether there is a way to a route's next hop.
     pub(super) fn resolve(&self, route: &Route) -> NextHopState {
         if route.source.kind == SourceKind::Local {

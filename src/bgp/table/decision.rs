@@ -96,7 +96,7 @@ pub(super) fn select(routes: &[Route], current: Option<(SourceId, u32)>, rules: 
     })
 }
 
-fn is_usable(route: &Route) -> bool {
+pub(super) fn is_usable(route: &Route) -> bool {
     route.next_hop_state != NextHopState::Unreachable
 }
 
@@ -135,7 +135,7 @@ fn before_ties(a: &Route, b: &Route, rules: &Rules) -> Ordering {
         })
 }
 
-fn med(a: &Route, b: &Route, rules: &Rules) -> Ordering {
+pub(super) fn med(a: &Route, b: &Route, rules: &Rules) -> Ordering {
     if !rules.always_compare_med && a.attributes.as_path.first() != b.attributes.as_path.first() {
         return Ordering::Equal;
     }
@@ -145,7 +145,7 @@ fn med(a: &Route, b: &Route, rules: &Rules) -> Ordering {
 }
 
 /// Of external routes that are alike the one in use stays, so that routers do not flap between them (RFC 5004).
-fn in_use(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rules: &Rules) -> Ordering {
+pub(super) fn in_use(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rules: &Rules) -> Ordering {
     let external = |route: &Route| route.source.kind == SourceKind::External;
     if rules.compare_router_id || !external(a) || !external(b) {
         return Ordering::Equal;
@@ -169,15 +169,15 @@ fn shares(route: &Route, best: &Route, rules: &Rules) -> bool {
     }
 }
 
-fn is_foreign(route: &Route) -> bool {
+pub(super) fn is_foreign(route: &Route) -> bool {
     route.source.kind != SourceKind::Local
 }
 
-fn is_internal(route: &Route) -> bool {
+pub(super) fn is_internal(route: &Route) -> bool {
     route.source.kind == SourceKind::Internal
 }
 
-fn cost(route: &Route) -> u32 {
+pub(super) fn cost(route: &Route) -> u32 {
     match route.next_hop_state {
         NextHopState::Reachable(cost) => cost,
         NextHopState::Unreachable => u32::MAX,
@@ -185,10 +185,10 @@ fn cost(route: &Route) -> u32 {
 }
 
 /// The identifier of whoever brought the route into the AS (RFC 4456 section 9).
-fn originator(route: &Route) -> std::net::Ipv4Addr {
+pub(super) fn originator(route: &Route) -> std::net::Ipv4Addr {
     route.attributes.originator_id.unwrap_or(route.source.router_id)
 }
 
-fn cluster_length(route: &Route) -> usize {
+pub(super) fn cluster_length(route: &Route) -> usize {
     route.attributes.cluster_list.len()
 }

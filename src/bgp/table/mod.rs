@@ -1,6 +1,7 @@
 //! Routes by prefix: what each source says, and which of it is used (RFC 4271 section 9.1).
 
 mod decision;
+mod reason;
 mod route;
 
 #[cfg(test)]
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 pub use decision::{MultipathRule, Rules};
+pub use reason::Reason;
 pub use route::{NextHopState, Route, Source, SourceId, SourceKind};
 
 /// Everything known about the prefixes of one family.
@@ -19,6 +21,8 @@ pub struct Table {
     destinations: BTreeMap<IpNet, Destination>,
     /// Prefixes about which something has changed since the last decision.
     pending: BTreeSet<IpNet>,
+    /// How many times a best route has changed.
+    version: u64,
 }
 
 /// What is known about a prefix.
@@ -27,6 +31,12 @@ pub struct Destination {
     /// In the order in which they came; the selection, if there is one, refers to them.
     routes: Vec<Route>,
     selection: Option<Selection>,
+    /// What decided for the best route when it was chosen last.
+    reason: Option<Reason>,
+    /// The table's version when the best route changed last; 0 where there never was one.
+    version: u64,
+    /// Whether the best route says something else since the last decision.
+    renewed: bool,
 }
 
 /// Which routes to a prefix are used.
@@ -56,6 +66,20 @@ impl Destination {
         chosen.filter_map(|key| self.route(*key))
     }
 
+    /// What decided for the best route.
+    pub fn reason(&self) -> Option<Reason> {
+        self.reason
+    }
+
+    /// The table's version when the best route changed last; 0 where there never was one.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    fn best_key(&self) -> Option<(SourceId, u32)> {
+        self.selection.as_ref().map(|selection| selection.best)
+    }
+
     fn route(&self, key: (SourceId, u32)) -> Option<&Route> {
         self.routes.iter().find(|route| route.key() == key)
     }
@@ -65,6 +89,7 @@ impl Table {
     /// Puts a route in, in the place of the one its source had told before under the same path identifier.
     pub fn insert(&mut self, prefix: IpNet, route: Route) {
         let destination = self.destinations.entry(prefix).or_default();
+        let is_best = destination.best_key() == Some(route.key());
         match destination
             .routes
             .iter_mut()
@@ -72,7 +97,10 @@ impl Table {
         {
             // A source that says the same again changes nothing.
             Some(known) if known.says_the_same(&route) => return,
-            Some(known) => *known = route,
+            Some(known) => {
+                *known = route;
+                destination.renewed |= is_best;
+            }
             None => destination.routes.push(route),
         }
         self.pending.insert(prefix);
@@ -131,8 +159,15 @@ impl Table {
             let Some(destination) = self.destinations.get_mut(prefix) else {
                 continue;
             };
-            let current = destination.selection.as_ref().map(|selection| selection.best);
+            let current = destination.best_key();
             destination.selection = decision::select(&destination.routes, current, rules);
+            destination.reason = destination
+                .best()
+                .map(|best| reason::of(best, &destination.routes, current, rules));
+            if std::mem::take(&mut destination.renewed) || destination.best_key() != current {
+                self.version += 1;
+                destination.version = self.version;
+            }
             if destination.routes.is_empty() {
                 self.destinations.remove(prefix);
             }
@@ -153,6 +188,11 @@ impl Table {
     /// All prefixes in order.
     pub fn iter(&self) -> impl Iterator<Item = (&IpNet, &Destination)> {
         self.destinations.iter()
+    }
+
+    /// How many times a best route has changed, or come, or gone.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// How many prefixes there are.

@@ -12,11 +12,11 @@ pub const LONGEST: usize = 4096;
 pub const LONGEST_EXTENDED: usize = 65535;
 const MARKER: [u8; 16] = [0xff; 16];
 
-pub(super) const OPEN: u8 = 1;
-pub(super) const UPDATE: u8 = 2;
-pub(super) const NOTIFICATION: u8 = 3;
-pub(super) const KEEPALIVE: u8 = 4;
-pub(super) const ROUTE_REFRESH: u8 = 5;
+pub(in crate::bgp) const OPEN: u8 = 1;
+pub(in crate::bgp) const UPDATE: u8 = 2;
+pub(in crate::bgp) const NOTIFICATION: u8 = 3;
+pub(in crate::bgp) const KEEPALIVE: u8 = 4;
+pub(in crate::bgp) const ROUTE_REFRESH: u8 = 5;
 
 /// The longest message that may be sent.
 pub(super) fn longest(options: &Options) -> usize {

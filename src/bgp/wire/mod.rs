@@ -11,7 +11,7 @@ mod capability;
 mod community;
 pub mod error_code;
 mod extended_community;
-mod header;
+pub(in crate::bgp) mod header;
 mod message;
 mod nlri;
 mod notification;

@@ -1,0 +1,83 @@
+//! Why a session ended last, or has not begun, in FRR's words and numbers.
+
+use super::View;
+use crate::bgp::config::PeerName;
+use crate::bgp::session::Reason;
+use crate::bgp::speaker::Peer;
+use crate::bgp::wire::Notification;
+use crate::bgp::wire::error_code::{CEASE, cease};
+
+/// Why a session is not up, or was not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reset<'s> {
+    /// `shutdown`.
+    Shutdown,
+    /// Nobody has answered yet, or has not yet been asked.
+    NoFamily,
+    /// There is no way to the neighbour.
+    NoWay,
+    /// The address of an interface's neighbour is not known.
+    NoAddress,
+    /// The neighbour's OPEN was waited for.
+    NoOpen,
+    /// `clear bgp`.
+    User,
+    /// The neighbour said why.
+    Received(&'s Notification),
+    /// This side said why.
+    Sent(&'s Notification),
+    /// The connection ended without a word.
+    Closed,
+}
+
+impl<'s> Reset<'s> {
+    /// Why a neighbour's last session ended.
+    pub(super) fn of(view: &View<'s>, peer: &'s Peer) -> Reset<'s> {
+        if view.is_shut(peer) {
+            return Reset::Shutdown;
+        }
+        match &peer.record.reset {
+            Some((_, Reason::Received(notification))) => Reset::Received(notification),
+            Some((_, Reason::Sent(notification))) => match (notification.code, notification.subcode) {
+                (CEASE, cease::ADMINISTRATIVE_RESET) => Reset::User,
+                (CEASE, cease::ADMINISTRATIVE_SHUTDOWN) => Reset::Shutdown,
+                _ => Reset::Sent(notification),
+            },
+            Some((_, Reason::Closed)) => Reset::Closed,
+            None if view.waits_for_way(peer) => Reset::NoWay,
+            None if peer.remote.is_none() => Reset::NoAddress,
+            None if matches!(peer.name, PeerName::Interface(_)) => Reset::NoOpen,
+            None => Reset::NoFamily,
+        }
+    }
+
+    /// FRR's words.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Reset::Shutdown => "Admin. shutdown",
+            Reset::NoFamily => "No AFI/SAFI activated for peer",
+            Reset::NoWay => "Waiting for NHT",
+            Reset::NoAddress => "Waiting for Peer IPv6 LLA",
+            Reset::NoOpen => "Waiting for peer OPEN",
+            Reset::User => "User reset",
+            Reset::Received(_) => "BGP Notification received",
+            Reset::Sent(_) => "BGP Notification send",
+            Reset::Closed => "Peer closed the session",
+        }
+    }
+
+    /// FRR's number.
+    pub(super) fn code(self) -> u8 {
+        match self {
+            Reset::Shutdown => 11,
+            Reset::User => 12,
+            Reset::Received(_) => 13,
+            Reset::Sent(_) => 14,
+            Reset::Closed => 15,
+            Reset::NoWay => 27,
+            Reset::NoAddress => 28,
+            Reset::NoFamily => 30,
+            Reset::NoOpen => 32,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The words between `show` and what is asked for: `show [ip] bgp [vrf NAME] [ipv4|ipv6] [unicast]`.
+
+use super::View;
+use crate::bgp::config::Arguments;
+use crate::bgp::wire::Family;
+
+/// Which families an answer is about.
+pub(super) struct Scope<'l> {
+    family: Option<Family>,
+    /// Whether the command names a family of prefixes beside that of addresses.
+    is_exact: bool,
+    instance: Option<&'l str>,
+    json: bool,
+}
+
+impl<'l> Scope<'l> {
+    pub(super) fn of(arguments: &Arguments<'l>) -> Scope<'l> {
+        let family = match arguments.one_of(&["ipv4", "ipv6", "ip"]) {
+            Some("ipv6") => Some(Family::Ipv6Unicast),
+            Some(_) => Some(Family::Ipv4Unicast),
+            None => None,
+        };
+        Scope {
+            family,
+            is_exact: arguments.has("unicast"),
+            instance: arguments.get("instance"),
+            json: arguments.has("json"),
+        }
+    }
+
+    /// What is said where another than the one router is meant.
+    pub(super) fn refusal(&self, view: &View) -> Option<String> {
+        let known = |name: &str| matches!(name, "default" | "all");
+        if self.instance.is_some_and(|name| !known(name)) {
+            return Some(match self.json {
+                true => "{\n  \"warning\":\"View/Vrf is unknown\"\n}\n".to_owned(),
+                false => "% BGP instance not found\n".to_owned(),
+            });
+        }
+        let _ = view;
+        None
+    }
+
+    /// The one family that answers of `summary` have no heading for.
+    pub(super) fn only(&self) -> Option<Family> {
+        self.family.filter(|_| self.is_exact)
+    }
+
+    /// The families, all where none is named.
+    pub(super) fn families(&self) -> Vec<Family> {
+        self.family.map_or(Family::ALL.to_vec(), |family| vec![family])
+    }
+
+    /// The family of a table; FRR takes IPv6 where none is named.
+    pub(super) fn table(&self) -> Family {
+        self.family.unwrap_or(Family::Ipv6Unicast)
+    }
+}
+
+/// The key of a family in FRR's JSON.
+pub(super) fn key(family: Family) -> &'static str {
+    match family {
+        Family::Ipv4Unicast => "ipv4Unicast",
+        Family::Ipv6Unicast => "ipv6Unicast",
+    }
+}
+
+/// Answers of several families as one JSON object.
+pub(super) fn several(answers: impl Iterator<Item = (Family, String)>) -> String {
+    let answers: Vec<String> = answers
+        .map(|(family, answer)| format!("\"{}\":{answer}\n", key(family)))
+        .collect();
+    format!("{{\n{}}}\n", answers.join(",\n"))
+}

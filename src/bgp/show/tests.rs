@@ -1,0 +1,87 @@
+//! Answers of speakers in whole networks, beside those that FRR 8.4.4 gave in the same labs (tests/data/frr-8.4.4).
+
+use std::time::Duration;
+
+use regex::Regex;
+
+use super::{ROWS, Show, View};
+use crate::bgp::config::grammar::{Command, Table};
+use crate::bgp::speaker::network::{Network, published};
+
+/// The commands and FRR's answers in a file of them.
+fn recorded(file: &str) -> Vec<(String, String)> {
+    let path = format!("{}/tests/data/frr-8.4.4/{file}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let answers = text.split("\n>>>>").filter_map(|part| part.split_once('\n'));
+    answers
+        .map(|(command, answer)| (command.to_owned(), answer.to_owned()))
+        .collect()
+}
+
+fn ask(network: &Network, node: usize, line: &str) -> String {
+    let commands = ROWS.iter().map(|(pattern, show)| Command {
+        modes: &[()],
+        pattern,
+        id: *show,
+    });
+    let table: Table<(), Show> = Table::new(commands, &[]);
+    let found = table
+        .find((), line)
+        .unwrap_or_else(|fault| panic!("{line}: {fault:?}"));
+    let view = View {
+        speaker: &network.nodes[node].speaker,
+        now: network.now,
+        unix: Duration::from_secs(1_795_573_800) + network.now,
+    };
+    (found.id)(&view, &found.arguments)
+}
+
+/// An answer without what differs from one run to the next: times, messages, the order of arrival, MAC addresses.
+fn masked(answer: &str) -> String {
+    let masks = [
+        (r"\bfe80::[0-9a-f:]+", "fe80::"),
+        (r"\b\d\d:\d\d:\d\d\b", "TIME"),
+        (
+            r#""(msgRcvd|msgSent|peerUptimeMsec|peerUptimeEstablishedEpoch|version|tableVersion)": ?\d+"#,
+            "\"$1\":0",
+        ),
+        (r"(?m)^(\S+ +4 +.*?) +\d+ +\d+ +0 +0 +0 ", "$1 MESSAGES "),
+        (r"table version (is )?\d+", "table version $1 0"),
+    ];
+    let mut text = answer.to_owned();
+    for (pattern, replacement) in masks {
+        let pattern = Regex::new(pattern).unwrap();
+        text = pattern.replace_all(&text, replacement).into_owned();
+    }
+    text
+}
+
+/// All answers recorded of a node are the speaker's as well.
+fn compare(network: &Network, node: usize, file: &str) {
+    let mut wrong = Vec::new();
+    for (command, expected) in recorded(file) {
+        let answer = ask(network, node, &command);
+        if masked(&answer) != masked(&expected) {
+            wrong.push(format!(
+                "=== {command}\n--- FRR\n{}\n--- nslab\n{}",
+                masked(&expected),
+                masked(&answer)
+            ));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{file}: {} answers differ\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn the_published_lab_answers_as_frr_does() {
+    let mut network = published();
+    network.start();
+    network.run(3);
+    compare(&network, 0, "cilium-bgp.router0");
+    compare(&network, 1, "cilium-bgp.tor0");
+}

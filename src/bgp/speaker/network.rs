@@ -1,0 +1,292 @@
+//! Whole networks of speakers on virtual time, for tests.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use super::*;
+
+/// Speakers, the links between them, and what is on its way.
+pub(in crate::bgp) struct Network {
+    pub(in crate::bgp) nodes: Vec<Node>,
+    /// Both ends of each link: node, interface.
+    pub(in crate::bgp) links: Vec<[(usize, u32); 2]>,
+    /// What is on its way, in order.
+    wire: BTreeMap<(Time, u64), (usize, Event)>,
+    /// Where octets of a connection go: node and number there.
+    connections: HashMap<(usize, ConnectionId), (usize, ConnectionId)>,
+    count: u64,
+    pub(in crate::bgp) now: Time,
+}
+
+pub(in crate::bgp) struct Node {
+    pub(in crate::bgp) speaker: Speaker,
+    pub(in crate::bgp) interfaces: Vec<Interface>,
+}
+
+const DELAY: Time = Time::from_millis(2);
+
+impl Network {
+    pub(in crate::bgp) fn new() -> Network {
+        Network {
+            nodes: Vec::new(),
+            links: Vec::new(),
+            wire: BTreeMap::new(),
+            connections: HashMap::new(),
+            count: 0,
+            now: Time::ZERO,
+        }
+    }
+
+    pub(in crate::bgp) fn node(&mut self, name: &str, text: &str, loopback: &[&str]) -> usize {
+        let (config, mistakes) = Config::parse(text);
+        assert!(mistakes.is_empty(), "{name}: {mistakes:?}");
+        let mut speaker = Speaker::new(name, self.nodes.len() as u64 + 1);
+        speaker.config = config;
+        let lo = Interface {
+            index: 1,
+            name: "lo".into(),
+            up: true,
+            addresses: loopback.iter().map(|net| net.parse().unwrap()).collect(),
+        };
+        self.nodes.push(Node {
+            speaker,
+            interfaces: vec![lo],
+        });
+        self.nodes.len() - 1
+    }
+
+    /// An interface, with a link-local address of its own beside those given.
+    pub(in crate::bgp) fn interface(&mut self, node: usize, name: &str, addresses: &[&str]) -> u32 {
+        let index = self.nodes[node].interfaces.len() as u32 + 1;
+        let local = format!("fe80::{:x}:{index:x}/64", node + 1);
+        let addresses = addresses.iter().copied().chain([local.as_str()]);
+        self.nodes[node].interfaces.push(Interface {
+            index,
+            name: name.into(),
+            up: true,
+            addresses: addresses.map(|net| net.parse().unwrap()).collect(),
+        });
+        index
+    }
+
+    pub(in crate::bgp) fn link(&mut self, a: (usize, &str, &[&str]), b: (usize, &str, &[&str])) -> usize {
+        let ends = [a, b].map(|(node, name, addresses)| (node, self.interface(node, name, addresses)));
+        self.links.push(ends);
+        self.links.len() - 1
+    }
+
+    pub(in crate::bgp) fn start(&mut self) {
+        for node in 0..self.nodes.len() {
+            let config = self.nodes[node].speaker.config.clone();
+            self.happen(node, Event::Interfaces(self.nodes[node].interfaces.clone()));
+            self.happen(node, Event::Configure(Box::new(config)));
+        }
+        for link in 0..self.links.len() {
+            self.advertise(link);
+        }
+    }
+
+    /// Both ends of a link hear of each other.
+    pub(in crate::bgp) fn advertise(&mut self, link: usize) {
+        let [a, b] = self.links[link];
+        for (from, to) in [(a, b), (b, a)] {
+            let address = self.nodes[from.0].interfaces[from.1 as usize - 1]
+                .link_local()
+                .unwrap();
+            self.later(to.0, Event::Discovered(to.1, address));
+        }
+    }
+
+    /// Takes a link down or brings it up. What was on connections over it is lost, and both ends see that.
+    pub(in crate::bgp) fn set(&mut self, link: usize, up: bool) {
+        for (node, index) in self.links[link] {
+            self.nodes[node].interfaces[index as usize - 1].up = up;
+            let interfaces = self.nodes[node].interfaces.clone();
+            self.happen(node, Event::Interfaces(interfaces));
+        }
+        if up {
+            self.advertise(link);
+        }
+    }
+
+    pub(in crate::bgp) fn later(&mut self, node: usize, event: Event) {
+        self.count += 1;
+        self.wire.insert((self.now + DELAY, self.count), (node, event));
+    }
+
+    pub(in crate::bgp) fn happen(&mut self, node: usize, event: Event) {
+        let actions = self.nodes[node].speaker.happen(event, self.now);
+        for action in actions {
+            self.perform(node, action);
+        }
+    }
+
+    pub(in crate::bgp) fn perform(&mut self, node: usize, action: Action) {
+        match action {
+            Action::Dial(peer, dial) => self.dial(node, peer, &dial),
+            Action::Send(id, octets) => {
+                if let Some((other, there)) = self.connections.get(&(node, id)).copied() {
+                    self.later(other, Event::Received(there, octets));
+                }
+            }
+            Action::Close(id) => {
+                if let Some((other, there)) = self.connections.remove(&(node, id)) {
+                    self.later(other, Event::Closed(there));
+                }
+            }
+            Action::HangUp(_) | Action::Forward(..) | Action::Log(_) => {}
+        }
+    }
+
+    pub(in crate::bgp) fn dial(&mut self, node: usize, peer: SourceId, dial: &Dial) {
+        let Some((there, local, interface)) = self.find(node, dial) else {
+            return self.later(node, Event::DialFailed(peer));
+        };
+        self.count += 1;
+        let ids = [ConnectionId(2 * self.count), ConnectionId(2 * self.count + 1)];
+        self.connections.insert((node, ids[0]), (there, ids[1]));
+        self.connections.insert((there, ids[1]), (node, ids[0]));
+        let here = Endpoints {
+            local,
+            remote: dial.remote,
+            interface: dial.interface,
+        };
+        let other = Endpoints {
+            local: dial.remote,
+            remote: local,
+            interface,
+        };
+        self.later(there, Event::Accepted(ids[1], other));
+        self.later(node, Event::Dialled(peer, ids[0], here));
+    }
+
+    /// The node on one of the links that has an address, this side's address, and for link-local ones the interface there.
+    pub(in crate::bgp) fn find(&self, node: usize, dial: &Dial) -> Option<(usize, IpAddr, Option<u32>)> {
+        let is_local = matches!(dial.remote, IpAddr::V6(it) if it.is_unicast_link_local());
+        self.links.iter().find_map(|[a, b]| {
+            let (here, there) = if a.0 == node {
+                (a, b)
+            } else if b.0 == node {
+                (b, a)
+            } else {
+                return None;
+            };
+            let interface = |end: &(usize, u32)| &self.nodes[end.0].interfaces[end.1 as usize - 1];
+            let (mine, theirs) = (interface(here), interface(there));
+            // A router answers at all its addresses, but for link-local ones.
+            let all = self.nodes[there.0].interfaces.iter().flat_map(|it| &it.addresses);
+            let has = if is_local {
+                theirs.addresses.iter().any(|net| net.addr() == dial.remote)
+            } else {
+                all.into_iter().any(|net| net.addr() == dial.remote)
+            };
+            let right = dial.interface.is_none_or(|index| index == mine.index);
+            if !has || !right || !mine.up || !theirs.up {
+                return None;
+            }
+            let same = mine.addresses.iter().find(|net| net.contains(&dial.remote));
+            let any = mine
+                .addresses
+                .iter()
+                .find(|net| net.addr().is_ipv4() == dial.remote.is_ipv4());
+            Some((there.0, same.or(any)?.addr(), is_local.then_some(theirs.index)))
+        })
+    }
+
+    /// Lets time pass, from one thing that happens to the next.
+    pub(in crate::bgp) fn run(&mut self, seconds: u64) {
+        let end = self.now + Time::from_secs(seconds);
+        loop {
+            let arrival = self.wire.first_key_value().map(|((at, _), _)| *at);
+            let deadlines = self.nodes.iter().enumerate();
+            let deadline = deadlines
+                .filter_map(|(at, node)| Some((node.speaker.deadline()?, at)))
+                .min();
+            let next = arrival.into_iter().chain(deadline.map(|(at, _)| at)).min();
+            let Some(at) = next.filter(|at| *at <= end) else {
+                self.now = end;
+                return;
+            };
+            self.now = self.now.max(at);
+            match self.wire.first_entry().filter(|entry| entry.key().0 <= at) {
+                Some(entry) => {
+                    let (node, event) = entry.remove();
+                    self.happen(node, event);
+                }
+                None => self.happen(deadline.unwrap().1, Event::Tick),
+            }
+        }
+    }
+
+    pub(in crate::bgp) fn peer(&self, node: usize, name: &str) -> &Peer {
+        self.nodes[node]
+            .speaker
+            .peers()
+            .find(|peer| peer.name.to_string() == name)
+            .unwrap()
+    }
+
+    /// How many prefixes a neighbour has told, and how many it was told.
+    pub(in crate::bgp) fn prefixes(&self, node: usize, name: &str) -> (usize, usize) {
+        let peer = self.peer(node, name);
+        let table = self.nodes[node].speaker.table(Family::Ipv4Unicast);
+        let told_by =
+            |routes: &[crate::bgp::table::Route]| routes.iter().filter(|it| it.source.id == peer.id).count();
+        let received = table.iter().map(|(_, it)| told_by(it.routes())).sum();
+        (received, peer.told.ipv4.len())
+    }
+}
+
+/// The configuration of a node in a lab that ships.
+pub(in crate::bgp) fn config_of(lab: &str, node: &str) -> String {
+    let path = format!("{}/labs/{lab}.toml", env!("CARGO_MANIFEST_DIR"));
+    let file: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
+    file["nodes"][node]["config"].as_str().unwrap().to_owned()
+}
+
+/// The published lab: a spine, two racks' routers, and servers that open no sessions.
+pub(in crate::bgp) fn published() -> Network {
+    let mut network = Network::new();
+    let [spine, tor0, tor1] = [
+        ("router0", "10.0.0.0/32"),
+        ("tor0", "10.0.0.1/32"),
+        ("tor1", "10.0.0.2/32"),
+    ]
+    .map(|(name, lo)| network.node(name, &config_of("cilium-bgp", name), &[lo]));
+    network.interface(spine, "eth0", &["172.20.20.2/24"]);
+    network.link((spine, "net0", &[]), (tor0, "net0", &[]));
+    network.link((spine, "net1", &[]), (tor1, "net0", &[]));
+    network.interface(tor0, "net1", &["10.0.1.1/24"]);
+    network.interface(tor0, "net2", &["10.0.2.1/24"]);
+    network.interface(tor1, "net1", &["10.0.3.1/24"]);
+    network.interface(tor1, "net2", &["10.0.4.1/24"]);
+    network
+}
+
+/// The Clos fabric that ships; the numbers of its leaves.
+pub(in crate::bgp) fn clos() -> (Network, Vec<usize>) {
+    let mut network = Network::new();
+    let spines = [("spine0", "10.0.0.1/32"), ("spine1", "10.0.0.2/32")]
+        .map(|(name, lo)| network.node(name, &config_of("clos", name), &[lo]));
+    let leaves: Vec<usize> = (0..4)
+        .map(|number| {
+            let lo = format!("10.0.1.{number}/32");
+            let leaf = network.node(
+                &format!("leaf{number}"),
+                &config_of("clos", &format!("leaf{number}")),
+                &[&lo],
+            );
+            network.interface(leaf, "hosts", &[&format!("10.1.{number}.1/24")]);
+            leaf
+        })
+        .collect();
+    for (number, leaf) in leaves.iter().enumerate() {
+        for (up, spine) in spines.iter().enumerate() {
+            network.link(
+                (*spine, &format!("down{number}"), &[]),
+                (*leaf, &format!("up{up}"), &[]),
+            );
+        }
+    }
+    (network, leaves)
+}
