@@ -1,17 +1,228 @@
-//! Everything about a route: `show bgp ipv4 unicast PREFIX`, and tables with `detail`.
+//! The lines that tell everything about a route.
 
-use super::View;
-use super::json::Json;
+use std::fmt::Write;
+use std::net::IpAddr;
+
 use super::path::Path;
+use super::{View, clock};
+use crate::bgp::table::NextHopState;
+use crate::bgp::wire::{Family, NextHop};
 
-/// A prefix of a table with `json detail`: what holds for the prefix, then its routes.
-pub(super) fn entry(_view: &View, _paths: &[Path]) -> Vec<Json> {
-    Vec::new()
+/// Where a route of this router's own comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origination {
+    /// `redistribute`.
+    Redistributed,
+    /// `network`.
+    Network,
+    /// `aggregate-address`.
+    Aggregate,
 }
 
 impl<'s> Path<'s> {
     /// The lines of a route.
-    pub(super) fn detail(&self, _view: &View<'s>) -> String {
-        String::new()
+    pub(super) fn detail(&self, view: &View<'s>) -> String {
+        let mut out = format!("  {}\n", self.path_line(view));
+        let _ = writeln!(out, "    {}", self.way_line(view));
+        out += &self.second_way(view);
+        let _ = writeln!(out, "      {}", self.attributes_line(view));
+        let attributes = &self.route.attributes;
+        let mut list = |name: &str, items: Vec<String>| {
+            if !items.is_empty() {
+                let _ = writeln!(out, "      {name}: {}", items.join(" "));
+            }
+        };
+        let strings = |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>();
+        list(
+            "Community",
+            strings(&mut attributes.communities.iter().map(ToString::to_string)),
+        );
+        list(
+            "Extended Community",
+            strings(&mut attributes.extended_communities.iter().map(ToString::to_string)),
+        );
+        list(
+            "Large Community",
+            strings(&mut attributes.large_communities.iter().map(ToString::to_string)),
+        );
+        out += &self.reflection();
+        if self.route.path_id > 0 {
+            let _ = writeln!(out, "      AddPath ID: RX {}", self.route.path_id);
+        }
+        let _ = writeln!(out, "      Last update: {}", clock::date(self.told_at(view)));
+        out
+    }
+
+    /// When the route came, since 1970.
+    pub(super) fn told_at(&self, view: &View) -> std::time::Duration {
+        let ago = view.now.saturating_sub(self.route.since);
+        view.unix.saturating_sub(ago)
+    }
+
+    fn path_line(&self, view: &View<'s>) -> String {
+        let attributes = &self.route.attributes;
+        let mut line = self.as_path();
+        if self.route.stale {
+            line += ", (stale)";
+        }
+        if let Some((asn, id)) = attributes.aggregator {
+            let _ = write!(line, ", (aggregated by {asn} {id})");
+        }
+        let settings = self.peer(view).map(|peer| peer.family(self.family));
+        if settings.is_some_and(|it| it.route_reflector_client) {
+            line += ", (Received from a RR-client)";
+        }
+        if settings.is_some_and(|it| it.route_server_client) {
+            line += ", (Received from a RS-client)";
+        }
+        line
+    }
+
+    /// The path; of a route that began in this AS, `Local`.
+    pub(super) fn as_path(&self) -> String {
+        match self.route.attributes.as_path.segments.is_empty() {
+            true => "Local".to_owned(),
+            false => self.route.attributes.as_path.to_string(),
+        }
+    }
+
+    fn way_line(&self, view: &View<'s>) -> String {
+        let shows = view.bgp().is_some_and(|bgp| bgp.flags.show_nexthop_hostname);
+        let address = match self.route.next_hop {
+            NextHop::V4(address) => IpAddr::V4(address),
+            NextHop::V6 { global, .. } => IpAddr::V6(global),
+        };
+        let mut line = address.to_string();
+        if let Some(name) = self.hostname(view).filter(|_| shows) {
+            let _ = write!(line, "({name})");
+        }
+        match self.route.next_hop_state {
+            NextHopState::Unreachable => line += " (inaccessible)",
+            NextHopState::Reachable(0) => {}
+            NextHopState::Reachable(cost) => {
+                let _ = write!(line, " (metric {cost})");
+            }
+        }
+        let from = self
+            .peer(view)
+            .map_or_else(|| self.own_address().to_string(), |peer| view.shown(peer));
+        let _ = write!(line, " from {from} ({})", self.told_by_id());
+        line
+    }
+
+    /// The address FRR gives to itself as a neighbour.
+    pub(super) fn own_address(&self) -> IpAddr {
+        match (self.family, self.route.next_hop) {
+            (Family::Ipv4Unicast, NextHop::V4(_)) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+            _ => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
+        }
+    }
+
+    /// The identifier of whoever brought the route into the AS.
+    pub(super) fn told_by_id(&self) -> std::net::Ipv4Addr {
+        let originator = self.route.attributes.originator_id;
+        originator.unwrap_or(self.route.source.router_id)
+    }
+
+    fn second_way(&self, view: &View<'s>) -> String {
+        let NextHop::V6 { global, link_local } = self.route.next_hop else {
+            return String::new();
+        };
+        match self.second_next_hop(view, global, link_local) {
+            Some(local) if self.is_valid() => format!("    ({local}) (used)\n"),
+            Some(local) => format!("    ({local}) (inaccessible)\n"),
+            None => String::new(),
+        }
+    }
+
+    fn attributes_line(&self, view: &View<'s>) -> String {
+        let attributes = &self.route.attributes;
+        let mut line = format!("Origin {}", attributes.origin);
+        if let Some(med) = attributes.med {
+            let _ = write!(line, ", metric {med}");
+        }
+        if let Some(preference) = attributes.local_pref {
+            let _ = write!(line, ", localpref {preference}");
+        }
+        if self.route.weight > 0 {
+            let _ = write!(line, ", weight {}", self.route.weight);
+        }
+        line += if self.is_valid() { ", valid" } else { ", invalid" };
+        line += match self.origination(view) {
+            None if self.is_internal() => ", internal",
+            None => ", external",
+            Some(Origination::Redistributed) => ", sourced",
+            Some(Origination::Network) => ", sourced, local",
+            Some(Origination::Aggregate) => ", aggregated, local",
+        };
+        if attributes.atomic_aggregate {
+            line += ", atomic-aggregate";
+        }
+        if self.is_shared() {
+            line += ", multipath";
+        }
+        if let Some(asn) = self.best_of_as(view) {
+            match asn {
+                0 => line += ", bestpath-from-AS Local",
+                asn => {
+                    let _ = write!(line, ", bestpath-from-AS {asn}");
+                }
+            }
+        }
+        if self.is_best() {
+            let reason = self.destination.reason().map_or("", |reason| reason.name());
+            let _ = write!(line, ", best ({reason})");
+        }
+        line
+    }
+
+    /// Whether it is one of several that packets are shared among.
+    pub(super) fn is_shared(&self) -> bool {
+        let several = self.destination.multipath().nth(1).is_some();
+        several && (self.is_best() || self.is_beside())
+    }
+
+    /// The AS the route came from, 0 for none, if it is the best from there: with `bgp deterministic-med` these are found
+    /// first.
+    pub(super) fn best_of_as(&self, view: &View) -> Option<u32> {
+        let bgp = view.bgp()?;
+        let first = |route: &crate::bgp::table::Route| route.attributes.as_path.first();
+        let mut rivals = self
+            .destination
+            .routes()
+            .iter()
+            .filter(|it| it.key() != self.route.key() && first(it) == first(self.route));
+        let is_best = self.is_best() || (self.is_valid() && rivals.next().is_none());
+        let counts = bgp.flags.deterministic_med && is_best;
+        counts.then(|| first(self.route).unwrap_or(0))
+    }
+
+    /// Where a route of this router's own comes from.
+    pub(super) fn origination(&self, view: &View) -> Option<Origination> {
+        let bgp = view.bgp().filter(|_| self.is_own())?;
+        let attributes = &self.route.attributes;
+        Some(match () {
+            () if attributes.aggregator.is_some() => Origination::Aggregate,
+            () if bgp.family(self.family).networks.contains_key(&self.prefix) => Origination::Network,
+            () => Origination::Redistributed,
+        })
+    }
+
+    fn reflection(&self) -> String {
+        let attributes = &self.route.attributes;
+        if attributes.originator_id.is_none() && attributes.cluster_list.is_empty() {
+            return String::new();
+        }
+        let mut out = String::from("      ");
+        if let Some(originator) = attributes.originator_id {
+            let _ = write!(out, "Originator: {originator}");
+        }
+        if !attributes.cluster_list.is_empty() {
+            out += ", Cluster list: ";
+            for cluster in &attributes.cluster_list {
+                let _ = write!(out, "{cluster} ");
+            }
+        }
+        out + "\n"
     }
 }

@@ -1,6 +1,9 @@
 //! vtysh's answers: what FRR 8.4 says about a router, as text and as JSON, of nslab's own speaker.
 
 mod clock;
+mod detail;
+mod detail_json;
+mod entry;
 mod facts;
 mod json;
 mod path;
@@ -51,8 +54,16 @@ pub const ROWS: &[(&str, Show)] = &[
         ),
         summary::summary,
     ),
-    (bgp!("[wide|json]"), routes::table),
-    (bgp!("all [wide|json]"), routes::all),
+    (bgp!("[wide|json [detail]]"), routes::table),
+    (
+        bgp!("(<address>|<prefix>) [bestpath|multipath|longer-prefixes] [json]"),
+        entry::entry,
+    ),
+    (bgp!("all [wide|json [detail]]"), routes::all),
+    (
+        "show ip bgp [(vrf|view) <instance>] [ipv4 [unicast]] detail",
+        routes::table,
+    ),
 ];
 
 impl<'s> View<'s> {

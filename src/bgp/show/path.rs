@@ -9,12 +9,13 @@ use super::json::{Json, Object, text};
 use crate::bgp::config::PeerName;
 use crate::bgp::speaker::Peer;
 use crate::bgp::table::{Destination, NextHopState, Route, SourceKind};
-use crate::bgp::wire::{Attributes, NextHop};
+use crate::bgp::wire::{Attributes, Family, NextHop};
 
 /// A route where it stands.
 #[derive(Clone, Copy)]
 pub(super) struct Path<'s> {
     pub(super) prefix: IpNet,
+    pub(super) family: Family,
     pub(super) destination: &'s Destination,
     pub(super) route: &'s Route,
 }

@@ -1,7 +1,6 @@
 //! Why a session ended last, or has not begun, in FRR's words and numbers.
 
 use super::View;
-use crate::bgp::config::PeerName;
 use crate::bgp::session::Reason;
 use crate::bgp::speaker::Peer;
 use crate::bgp::wire::Notification;
@@ -12,7 +11,7 @@ use crate::bgp::wire::error_code::{CEASE, cease};
 pub(super) enum Reset<'s> {
     /// `shutdown`.
     Shutdown,
-    /// Nobody has answered yet, or has not yet been asked.
+    /// The neighbour is to come by itself, and has not. (FRR says that it has no family.)
     NoFamily,
     /// There is no way to the neighbour.
     NoWay,
@@ -46,8 +45,8 @@ impl<'s> Reset<'s> {
             Some((_, Reason::Closed)) => Reset::Closed,
             None if view.waits_for_way(peer) => Reset::NoWay,
             None if peer.remote.is_none() => Reset::NoAddress,
-            None if matches!(peer.name, PeerName::Interface(_)) => Reset::NoOpen,
-            None => Reset::NoFamily,
+            None if peer.effective.passive => Reset::NoFamily,
+            None => Reset::NoOpen,
         }
     }
 

@@ -41,6 +41,7 @@ pub(super) fn heading(view: &View, family: Family, columns: Columns) -> String {
 pub(super) struct Style {
     pub(super) json: bool,
     pub(super) wide: bool,
+    pub(super) detail: bool,
     /// Whether the answer is one of several families.
     pub(super) among: bool,
 }
@@ -50,6 +51,7 @@ impl Style {
         Style {
             json: arguments.has("json"),
             wide: arguments.has("wide"),
+            detail: arguments.has("detail"),
             among: false,
         }
     }
@@ -69,6 +71,7 @@ pub(super) fn paths<'s>(
     let found = destinations.map(|(prefix, destination)| {
         let paths = destination.routes().iter().rev().map(|route| Path {
             prefix: *prefix,
+            family,
             destination,
             route,
         });
@@ -108,7 +111,10 @@ fn as_text(view: &View, family: Family, style: Style, found: &[(IpNet, Vec<Path>
     let mut out = heading(view, family, columns);
     for (_, paths) in found {
         for (at, path) in paths.iter().enumerate() {
-            out += &path.line(view, columns, at == 0);
+            out += &match style.detail {
+                true => path.detail(view),
+                false => path.line(view, columns, at == 0),
+            };
         }
     }
     let _ = write!(
@@ -133,7 +139,10 @@ fn as_json(view: &View, family: Family, style: Style, found: &[(IpNet, Vec<Path>
         bgp.asn,
     );
     for (at, (prefix, paths)) in found.iter().enumerate() {
-        let values: Vec<Json> = paths.iter().map(|path| path.as_json(view)).collect();
+        let values: Vec<Json> = match style.detail {
+            true => super::detail_json::of_prefix(view, *prefix, paths),
+            false => paths.iter().map(|path| path.as_json(view)).collect(),
+        };
         let comma = if at > 0 { "," } else { "" };
         let _ = writeln!(out, "{comma}\"{prefix}\": {}", Json::Array(values).plain());
     }

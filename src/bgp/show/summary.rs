@@ -120,6 +120,9 @@ fn one(view: &View, bgp: &Bgp, family: Family, wanted: &Wanted) -> String {
         return "% No failed BGP neighbors found\n".to_owned();
     }
     let mut out = head(view, bgp, family, peers.len(), wanted.terse);
+    if shown.is_empty() && (wanted.neighbor.is_some() || wanted.remote_as.is_some()) {
+        return out + "% No matching neighbor\n";
+    }
     let width = peers_width(view, &shown);
     let counts = facts::counts(view.speaker.table(family));
     out += &match (wanted.failed, wanted.wide) {

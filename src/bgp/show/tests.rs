@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::{ROWS, Show, View};
 use crate::bgp::config::grammar::{Command, Table};
-use crate::bgp::speaker::network::{Network, published};
+use crate::bgp::speaker::network::{Network, clos, published};
 
 /// The commands and FRR's answers in a file of them.
 fn recorded(file: &str) -> Vec<(String, String)> {
@@ -42,11 +42,12 @@ fn masked(answer: &str) -> String {
         (r"\bfe80::[0-9a-f:]+", "fe80::"),
         (r"\b\d\d:\d\d:\d\d\b", "TIME"),
         (
-            r#""(msgRcvd|msgSent|peerUptimeMsec|peerUptimeEstablishedEpoch|version|tableVersion)": ?\d+"#,
+            r#""(msgRcvd|msgSent|peerUptimeMsec|peerUptimeEstablishedEpoch|version|tableVersion|epoch)": ?\d+"#,
             "\"$1\":0",
         ),
         (r"(?m)^(\S+ +4 +.*?) +\d+ +\d+ +0 +0 +0 ", "$1 MESSAGES "),
-        (r"table version (is )?\d+", "table version $1 0"),
+        (r"\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d TIME \d{4}", "DATE"),
+        (r"(table version|, version)( is)? \d+", "$1$2 0"),
     ];
     let mut text = answer.to_owned();
     for (pattern, replacement) in masks {
@@ -84,4 +85,17 @@ fn the_published_lab_answers_as_frr_does() {
     network.run(3);
     compare(&network, 0, "cilium-bgp.router0");
     compare(&network, 1, "cilium-bgp.tor0");
+}
+
+/// The way over the second spine is the newer one.
+#[test]
+fn a_clos_answers_as_frr_does() {
+    let (mut network, leaves) = clos();
+    network.start();
+    network.run(3);
+    network.set(1, false);
+    network.run(2);
+    network.set(1, true);
+    network.run(15);
+    compare(&network, leaves[0], "clos.leaf0");
 }

@@ -1,0 +1,134 @@
+//! One prefix: `show bgp ipv4 unicast PREFIX`.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::View;
+use super::detail_json;
+use super::json::Json;
+use super::path::Path;
+use super::routes::{Style, show};
+use super::scope::Scope;
+use crate::bgp::config::Arguments;
+use crate::bgp::speaker::Peer;
+use crate::bgp::wire::{Community, Family};
+
+impl<'s> View<'s> {
+    /// The neighbours that were told a prefix.
+    pub(super) fn told(&self, family: Family, prefix: &IpNet) -> Vec<&'s Peer> {
+        let mut peers = self.peers_in(family);
+        peers.retain(|peer| peer.told.get(family).contains_key(prefix));
+        peers
+    }
+}
+
+/// `show bgp ipv4 unicast ADDRESS` and `show bgp ipv4 unicast PREFIX`.
+pub(super) fn entry(view: &View, arguments: &Arguments) -> String {
+    let scope = Scope::of(arguments);
+    if let Some(refusal) = scope.refusal(view) {
+        return refusal;
+    }
+    let family = scope.table();
+    let (wanted, exact) = match (arguments.get("prefix"), arguments.get("address")) {
+        (Some(prefix), _) => (prefix.parse::<IpNet>().ok(), true),
+        (None, Some(address)) => (address.parse::<IpAddr>().ok().map(IpNet::from), false),
+        (None, None) => (None, false),
+    };
+    let Some(wanted) = wanted.map(|net| net.trunc()) else {
+        return String::new();
+    };
+    if wanted.addr().is_ipv4() != (family == Family::Ipv4Unicast) {
+        let [this, other] = match family {
+            Family::Ipv4Unicast => ["IPv6", "IPv4"],
+            Family::Ipv6Unicast => ["IPv4", "IPv6"],
+        };
+        return format!("% Cannot specify {this} address or prefix with {other} AFI\n");
+    }
+    if arguments.has("longer-prefixes") {
+        let style = Style::of(arguments);
+        return show(view, family, style, |path| wanted.contains(&path.prefix));
+    }
+    let paths = paths(view, family, wanted, exact);
+    let shown = |path: &&Path| match arguments.one_of(&["bestpath", "multipath"]) {
+        Some("bestpath") => path.is_best(),
+        Some(_) => path.is_best() || path.is_beside(),
+        None => true,
+    };
+    match (paths.first(), arguments.has("json")) {
+        (Some(first), true) => {
+            let values = paths.iter().filter(shown).map(|path| path.detail_as_json(view));
+            let head = detail_json::head(view, first.prefix, first);
+            head.with("paths", values.collect::<Vec<Json>>()).pretty() + "\n"
+        }
+        (Some(first), false) => {
+            let lines = paths.iter().filter(shown).map(|path| path.detail(view));
+            head(view, first, &paths) + &lines.collect::<String>()
+        }
+        (None, true) => "{\n}\n".to_owned(),
+        (None, false) => "% Network not in table\n".to_owned(),
+    }
+}
+
+/// The routes of a prefix, or of the longest one an address is in; the newest first.
+fn paths<'s>(view: &View<'s>, family: Family, wanted: IpNet, exact: bool) -> Vec<Path<'s>> {
+    let table = view.speaker.table(family);
+    let mut prefix = wanted;
+    let found = loop {
+        if let Some(destination) = table.get(&prefix) {
+            break Some(destination);
+        }
+        match prefix.supernet().filter(|_| !exact) {
+            Some(wider) => prefix = wider,
+            None => break None,
+        }
+    };
+    let Some(destination) = found else {
+        return Vec::new();
+    };
+    let routes = destination.routes().iter().rev();
+    routes
+        .map(|route| Path {
+            prefix,
+            family,
+            destination,
+            route,
+        })
+        .collect()
+}
+
+fn head(view: &View, first: &Path, paths: &[Path]) -> String {
+    let mut out = format!(
+        "BGP routing table entry for {}, version {}\nPaths: ({} available, ",
+        first.prefix,
+        first.destination.version(),
+        paths.len()
+    );
+    match paths.iter().position(Path::is_best) {
+        Some(at) => {
+            let _ = write!(out, "best #{}, table default", at + 1);
+            let communities = first.destination.best().map(|it| &it.attributes.communities);
+            let has = |community| communities.is_some_and(|it| it.contains(&community));
+            out += match () {
+                () if has(Community::NO_ADVERTISE) => ", not advertised to any peer",
+                () if has(Community::NO_EXPORT) => ", not advertised to EBGP peer",
+                () if has(Community::LOCAL_AS) => ", not advertised outside local AS",
+                () => "",
+            };
+        }
+        None => out += "no best path",
+    }
+    out += ")\n";
+    let told = view.told(first.family, &first.prefix);
+    if told.is_empty() {
+        return out + "  Not advertised to any peer\n";
+    }
+    let names: Vec<String> = told.iter().map(|peer| view.shown(peer)).collect();
+    let _ = writeln!(
+        out,
+        "  Advertised to non peer-group peers:\n  {}",
+        names.join(" ")
+    );
+    out
+}
