@@ -1,11 +1,17 @@
 //! vtysh's answers: what FRR 8.4 says about a router, as text and as JSON, of nslab's own speaker.
 
+mod capabilities;
 mod clock;
 mod detail;
 mod detail_json;
 mod entry;
 mod facts;
 mod json;
+mod neighbor;
+mod neighbor_family;
+mod neighbor_json;
+mod neighbor_text;
+mod neighbors;
 mod path;
 mod reset;
 mod routes;
@@ -63,6 +69,14 @@ pub const ROWS: &[(&str, Show)] = &[
     (
         "show ip bgp [(vrf|view) <instance>] [ipv4 [unicast]] detail",
         routes::table,
+    ),
+    (
+        "show [ip] bgp [(vrf|view) <instance>] [(ipv4|ipv6)] neighbors [<peer>] [json]",
+        neighbors::neighbors,
+    ),
+    (
+        "show bgp (ipv4|ipv6) neighbors [<peer>] graceful-restart",
+        neighbors::graceful_restart,
     ),
 ];
 

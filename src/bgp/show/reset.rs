@@ -1,6 +1,8 @@
 //! Why a session ended last, or has not begun, in FRR's words and numbers.
 
 use super::View;
+use super::json::Object;
+use crate::bgp::config::PeerName;
 use crate::bgp::session::Reason;
 use crate::bgp::speaker::Peer;
 use crate::bgp::wire::Notification;
@@ -21,6 +23,8 @@ pub(super) enum Reset<'s> {
     NoOpen,
     /// `clear bgp`.
     User,
+    /// The interface it is on went down.
+    InterfaceDown,
     /// The neighbour said why.
     Received(&'s Notification),
     /// This side said why.
@@ -40,6 +44,9 @@ impl<'s> Reset<'s> {
             Some((_, Reason::Sent(notification))) => match (notification.code, notification.subcode) {
                 (CEASE, cease::ADMINISTRATIVE_RESET) => Reset::User,
                 (CEASE, cease::ADMINISTRATIVE_SHUTDOWN) => Reset::Shutdown,
+                (CEASE, cease::OTHER_CONFIGURATION_CHANGE) if matches!(peer.name, PeerName::Interface(_)) => {
+                    Reset::InterfaceDown
+                }
                 _ => Reset::Sent(notification),
             },
             Some((_, Reason::Closed)) => Reset::Closed,
@@ -59,9 +66,48 @@ impl<'s> Reset<'s> {
             Reset::NoAddress => "Waiting for Peer IPv6 LLA",
             Reset::NoOpen => "Waiting for peer OPEN",
             Reset::User => "User reset",
+            Reset::InterfaceDown => "Interface down",
             Reset::Received(_) => "BGP Notification received",
             Reset::Sent(_) => "BGP Notification send",
             Reset::Closed => "Peer closed the session",
+        }
+    }
+
+    /// A line's words: a NOTIFICATION's are in them.
+    pub(super) fn line(self) -> String {
+        match self.notification() {
+            Some((way, notification)) => {
+                let hard = if notification.is_hard_reset() {
+                    "/Hard Reset"
+                } else {
+                    ""
+                };
+                format!("Notification {way} ({}{hard})", reason(notification))
+            }
+            None => self.words().to_owned(),
+        }
+    }
+
+    /// Puts everything about it into an object.
+    pub(super) fn put(self, object: &mut Object) {
+        if let Some((_, notification)) = self.notification() {
+            let inner = notification.inner().unwrap_or_else(|| notification.clone());
+            object.put(
+                "lastErrorCodeSubcode",
+                format!("{:02X}{:02X}", inner.code, inner.subcode),
+            );
+            object.put("lastNotificationReason", reason(notification));
+            object.put_if("lastNotificationHardReset", notification.is_hard_reset());
+        }
+        object.put("lastResetDueTo", self.words());
+        object.put("lastResetCode", self.code());
+    }
+
+    fn notification(self) -> Option<(&'static str, &'s Notification)> {
+        match self {
+            Reset::Received(notification) => Some(("received", notification)),
+            Reset::Sent(notification) => Some(("sent", notification)),
+            _ => None,
         }
     }
 
@@ -73,10 +119,16 @@ impl<'s> Reset<'s> {
             Reset::Received(_) => 13,
             Reset::Sent(_) => 14,
             Reset::Closed => 15,
+            Reset::InterfaceDown => 25,
             Reset::NoWay => 27,
             Reset::NoAddress => 28,
             Reset::NoFamily => 30,
             Reset::NoOpen => 32,
         }
     }
+}
+
+fn reason(notification: &Notification) -> String {
+    let inner = notification.inner().unwrap_or_else(|| notification.clone());
+    Notification::new(inner.code, inner.subcode).to_string()
 }

@@ -248,7 +248,7 @@ fn failed_row(view: &View, peer: &Peer, width: usize) -> String {
         record.established,
         record.dropped,
         up_or_down(view, peer),
-        Reset::of(view, peer).words(),
+        Reset::of(view, peer).line(),
     )
 }
 
@@ -356,7 +356,7 @@ fn put_up_time(view: &View, peer: &Peer, object: &mut Object) {
         .changed
         .map(|changed| view.now.saturating_sub(changed));
     object.put("peerUptimeMsec", lasted.map_or(0, |time| time.as_secs() * 1000));
-    if let Some(lasted) = lasted.filter(|_| is_up(peer)) {
+    if let Some(lasted) = lasted {
         object.put(
             "peerUptimeEstablishedEpoch",
             view.unix.saturating_sub(lasted).as_secs(),
@@ -375,18 +375,12 @@ fn peer_state(view: &View, peer: &Peer, family: Family) -> &'static str {
 }
 
 fn failed_peer_as_json(view: &View, peer: &Peer) -> Json {
-    let reset = Reset::of(view, peer);
-    let lasted = peer
-        .record
-        .changed
-        .map(|changed| view.now.saturating_sub(changed));
-    Object::new()
-        .with("connectionsEstablished", peer.record.established)
-        .with("connectionsDropped", peer.record.dropped)
-        .with("peerUptime", up_or_down(view, peer))
-        .with("peerUptimeMsec", lasted.map_or(0, |time| time.as_secs() * 1000))
-        .with("lastResetDueTo", reset.words())
-        .with("lastResetCode", reset.code())
-        .with("idType", kind_of_name(peer))
-        .into()
+    let mut object = Object::new();
+    object.put_some("hostname", peer.record.name.as_deref());
+    object.put("connectionsEstablished", peer.record.established);
+    object.put("connectionsDropped", peer.record.dropped);
+    put_up_time(view, peer, &mut object);
+    Reset::of(view, peer).put(&mut object);
+    object.put("idType", kind_of_name(peer));
+    object.into()
 }

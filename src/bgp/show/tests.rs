@@ -39,13 +39,47 @@ fn ask(network: &Network, node: usize, line: &str) -> String {
 /// An answer without what differs from one run to the next: times, messages, the order of arrival, MAC addresses.
 fn masked(answer: &str) -> String {
     let masks = [
-        (r"\bfe80::[0-9a-f:]+", "fe80::"),
+        (r"\bfe80:[0-9a-f:]+", "fe80::"),
         (r"\b\d\d:\d\d:\d\d\b", "TIME"),
         (
             r#""(msgRcvd|msgSent|peerUptimeMsec|peerUptimeEstablishedEpoch|version|tableVersion|epoch)": ?\d+"#,
             "\"$1\":0",
         ),
         (r"(?m)^(\S+ +4 +.*?) +\d+ +\d+ +0 +0 +0 ", "$1 MESSAGES "),
+        // What FRR can do and nslab cannot: so neither side of these sessions says it can.
+        (
+            r"(?m)^ +Long-lived Graceful Restart: .*\n +Address families by peer:\n",
+            "",
+        ),
+        (
+            r#"(?m)^ +"longLivedGracefulRestart":.*\n +"longLivedGracefulRestartByPeer":\{[^}]*\},\n"#,
+            "",
+        ),
+        (r"\(old & new\)|OldNew", "New"),
+        (r"\(new\)", "New"),
+        // FRR says that it has restarted when it starts.
+        (r"R bit: True", "R bit: False"),
+        (r#""rBit":true"#, "\"rBit\":false"),
+        // FRR compares whole seconds.
+        (r"(sent after update:|SentAfterUpdate.:).*", "$1"),
+        // Measured, or an accident.
+        (
+            r"(?m)^Estimated round trip time.*\n|^ +.estimatedRttInMsecs.*\n",
+            "",
+        ),
+        (r"(?m)^Next \w+ timer due.*\n|^ +.next\w+TimerDueInMsecs.*\n", ""),
+        (r"FD used: \d+", "FD used: 1"),
+        (
+            r#"((?:Opens|Notifications|Updates|Keepalives|Total):) +\d+ +\d+"#,
+            "$1 COUNTS",
+        ),
+        (
+            r#""((?:opens|notifications|updates|keepalives|total)(?:Sent|Recv)|bgpTimer(?:UpMsec|LastRead|LastWrite|UpEstablishedEpoch)|bgpInUpdateElapsedTimeMsecs|lastResetTimerMsecs|lastResetCode|port(?:Local|Foreign))":\d+"#,
+            "\"$1\":0",
+        ),
+        (r"([Pp]ort): \d+", "$1: 0"),
+        (r"Last write never", "Last write TIME"),
+        (r"Last reset TIME,  .*|.lastResetDueTo.:.*", "Last reset"),
         (r"\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d TIME \d{4}", "DATE"),
         (r"(table version|, version)( is)? \d+", "$1$2 0"),
     ];

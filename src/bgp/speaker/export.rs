@@ -31,6 +31,7 @@ impl Speaker {
         let mut octets = Vec::new();
         withdraw(family, [], &peer.options(), &mut octets);
         peer.record.sent.count(&octets);
+        *peer.record.updates_at_end.get_mut(family) = peer.record.sent.updates;
         actions.push(Action::Send(connection, octets));
     }
 

@@ -83,9 +83,12 @@ impl Speaker {
     }
 
     fn update(&mut self, source: SourceId, update: Update, now: Time, actions: &mut Vec<Action>) {
-        let Some(peer) = self.peers.get(&source) else {
+        let Some(peer) = self.peers.get_mut(&source) else {
             return;
         };
+        if let Some(family) = update.end_of_rib {
+            *peer.record.told_all.get_mut(family) = true;
+        }
         for fault in &update.faults {
             actions.push(Action::Log(format!("neighbor {}: {fault}", peer.name)));
         }

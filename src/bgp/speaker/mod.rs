@@ -122,6 +122,8 @@ pub struct Endpoints {
     pub remote: IpAddr,
     /// The interface of link-local addresses.
     pub interface: Option<u32>,
+    /// The ports, this side's first.
+    pub ports: (u16, u16),
 }
 
 /// What is to be done.

@@ -150,11 +150,13 @@ impl Network {
             local,
             remote: dial.remote,
             interface: dial.interface,
+            ports: (40000, dial.port),
         };
         let other = Endpoints {
             local: dial.remote,
             remote: local,
             interface,
+            ports: (dial.port, 40000),
         };
         self.later(there, Event::Accepted(ids[1], other));
         self.later(node, Event::Dialled(peer, ids[0], here));

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::bgp::session::{Agreement, Reason, Time};
-use crate::bgp::wire::{HEADER, header};
+use crate::bgp::wire::{HEADER, PerFamily, header};
 
 /// What is remembered of a neighbour, over the ends of its sessions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +18,10 @@ pub struct Record {
     pub last_received: Option<Time>,
     /// When an UPDATE came last.
     pub last_update: Option<Time>,
+    /// Of which families the neighbour has told everything since the session came up (RFC 4724 section 2).
+    pub told_all: PerFamily<bool>,
+    /// How many UPDATEs had been sent when it had been told everything of a family.
+    pub updates_at_end: PerFamily<u64>,
     /// How many sessions there were.
     pub established: u32,
     /// How many of them are over.
@@ -90,6 +94,7 @@ impl Record {
 
     pub(super) fn up(&mut self, agreement: &Agreement, now: Time) {
         self.established += 1;
+        self.told_all = PerFamily::default();
         self.changed = Some(now);
         self.asn = Some(agreement.remote_as);
         self.router_id = Some(agreement.remote_id);

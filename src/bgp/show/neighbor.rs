@@ -1,0 +1,191 @@
+//! What `show bgp neighbors` tells about a neighbour, as both its text and its JSON need it.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use super::View;
+use super::capabilities::Capabilities;
+use super::facts::is_up;
+use super::reset::Reset;
+use crate::bgp::config::GracefulRestart;
+use crate::bgp::session::State;
+use crate::bgp::speaker::{Endpoints, Interface, Peer};
+use crate::bgp::wire::Family;
+
+/// A neighbour to be shown.
+pub(super) struct Neighbor<'s> {
+    pub(super) view: View<'s>,
+    pub(super) peer: &'s Peer,
+    /// What both sides said, while the session is up.
+    pub(super) capabilities: Option<Capabilities>,
+    pub(super) reset: Reset<'s>,
+}
+
+/// The addresses that a neighbour is told as next hops.
+pub(super) struct NextHops {
+    pub(super) v4: std::net::Ipv4Addr,
+    pub(super) global: Ipv6Addr,
+    pub(super) local: Ipv6Addr,
+    /// Whether both are on one network.
+    pub(super) shared: bool,
+}
+
+impl<'s> Neighbor<'s> {
+    pub(super) fn new(view: &View<'s>, peer: &'s Peer) -> Neighbor<'s> {
+        Neighbor {
+            view: *view,
+            peer,
+            capabilities: Capabilities::of(peer),
+            reset: Reset::of(view, peer),
+        }
+    }
+
+    /// How long ago something was; since the speaker began, if it never was.
+    pub(super) fn ago(&self, at: Option<Duration>) -> Duration {
+        self.view.now.saturating_sub(at.unwrap_or_default())
+    }
+
+    /// The families that are configured for it.
+    pub(super) fn families(&self) -> impl Iterator<Item = Family> {
+        let peer = self.peer;
+        Family::ALL
+            .into_iter()
+            .filter(|family| peer.family(*family).activate)
+    }
+
+    /// The families that are exchanged.
+    pub(super) fn exchanged(&self) -> Vec<Family> {
+        Family::ALL
+            .into_iter()
+            .filter(|family| self.peer.exchanges(*family))
+            .collect()
+    }
+
+    /// Whether graceful restart was agreed on: then ends of tables count.
+    pub(super) fn restarts(&self) -> bool {
+        let agreement = self.peer.session.agreement();
+        agreement.is_some_and(|agreement| agreement.graceful_restart.is_some())
+    }
+
+    /// This side's role in restarts; a star where it is the router's own.
+    pub(super) fn local_mode(&self) -> &'static str {
+        let own = self.view.bgp().and_then(|bgp| bgp.neighbor(&self.peer.name));
+        let is_said = own.is_some_and(|it| it.own.settings.graceful_restart.is_some());
+        match (self.peer.effective.graceful_restart, is_said) {
+            (GracefulRestart::Restarter, false) => "Restart*",
+            (GracefulRestart::Helper, false) => "Helper*",
+            (GracefulRestart::Disabled, false) => "Disable*",
+            (GracefulRestart::Restarter, true) => "Restart",
+            (GracefulRestart::Helper, true) => "Helper",
+            (GracefulRestart::Disabled, true) => "Disable",
+        }
+    }
+
+    /// The neighbour's role in restarts.
+    pub(super) fn remote_mode(&self) -> &'static str {
+        let Some(capabilities) = &self.capabilities else {
+            return "NotApplicable";
+        };
+        match capabilities.restart() {
+            None => "Disable",
+            Some(restart) if restart.families.is_empty() => "Helper",
+            Some(_) => "Restart",
+        }
+    }
+
+    /// Whether the neighbour has restarted, and keeps routes over NOTIFICATIONs.
+    pub(super) fn restart_bits(&self) -> (bool, bool) {
+        let restart = self.capabilities.as_ref().and_then(Capabilities::restart);
+        restart.map_or((false, false), |it| (it.restarting, it.notification))
+    }
+
+    /// Seconds the neighbour asked to be waited for.
+    pub(super) fn remote_restart_time(&self) -> u16 {
+        let restart = self.capabilities.as_ref().and_then(Capabilities::restart);
+        restart.map_or(0, |it| it.time)
+    }
+
+    /// Whether the neighbour has gone on forwarding in a family.
+    pub(super) fn has_forwarded(&self, family: Family) -> bool {
+        let restart = self.capabilities.as_ref().and_then(Capabilities::restart);
+        restart.is_some_and(|it| it.families.contains(&(family.into(), true)))
+    }
+
+    /// Whether nothing has been sent since the end of a table.
+    pub(super) fn ended_last(&self, family: Family) -> bool {
+        let record = &self.peer.record;
+        *record.updates_at_end.get(family) == record.sent.updates
+    }
+
+    /// Hold time and keepalive interval that hold now.
+    pub(super) fn timers(&self) -> (u16, u16) {
+        let timers = self.peer.effective.timers;
+        let agreement = self.peer.session.agreement();
+        agreement.map_or((timers.hold, timers.keepalive), |it| (it.hold_time, it.keepalive))
+    }
+
+    /// How many hops away it may be.
+    pub(super) fn hops(&self) -> u8 {
+        let effective = &self.peer.effective;
+        match self.view.is_internal(self.peer) {
+            true => 255,
+            false => effective.ttl_security.or(effective.ebgp_multihop).unwrap_or(1),
+        }
+    }
+
+    /// The ends of the connection.
+    pub(super) fn ends(&self) -> Option<Endpoints> {
+        self.peer.endpoints.filter(|_| is_up(self.peer))
+    }
+
+    /// Until something is tried again, and whether that is to connect; else to begin at all.
+    pub(super) fn next_try(&self) -> Option<(bool, Duration)> {
+        let deadline = self.peer.session.deadline()?;
+        let due = deadline.saturating_sub(self.view.now);
+        match self.peer.session.state() {
+            State::Connect | State::Active => Some((true, due)),
+            State::Idle => Some((false, due)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn next_hops(&self) -> Option<NextHops> {
+        let ends = self.ends()?;
+        let interfaces = self.view.speaker.interfaces();
+        let has = |interface: &&Interface| {
+            interface.addresses.iter().any(|net| net.addr() == ends.local)
+                && ends.interface.is_none_or(|index| index == interface.index)
+        };
+        let interface = interfaces.iter().find(has);
+        let addresses = || {
+            interface
+                .iter()
+                .flat_map(|it| &it.addresses)
+                .map(|net| net.addr())
+        };
+        let v4 = addresses().find_map(|address| match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        });
+        let v6 = |local: bool| {
+            addresses().find_map(|address| match address {
+                IpAddr::V6(address) if address.is_unicast_link_local() == local => Some(address),
+                _ => None,
+            })
+        };
+        let local = v6(true).unwrap_or(Ipv6Addr::UNSPECIFIED);
+        let (v4, global) = match ends.local {
+            IpAddr::V4(address) => (address, v6(false).unwrap_or(local)),
+            IpAddr::V6(address) => (v4.unwrap_or(self.view.speaker.router_id()), address),
+        };
+        let shared = interfaces
+            .iter()
+            .any(|it| it.addresses.iter().any(|net| net.contains(&ends.remote)));
+        Some(NextHops {
+            v4,
+            global,
+            local,
+            shared,
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! `show bgp neighbors` as JSON.
+
+use super::clock;
+use super::facts::{is_up, local_as, remote_as};
+use super::json::{Object, text};
+use super::neighbor::Neighbor;
+use super::neighbor_family::{facts, group_of};
+use super::scope::key;
+use crate::bgp::config::{PeerName, UpdateSource};
+use crate::bgp::wire::Family;
+
+/// Everything about a neighbour.
+pub(super) fn object(it: &Neighbor) -> Object {
+    let mut object = Object::new();
+    put_head(it, &mut object);
+    put_state(it, &mut object);
+    if let Some(capabilities) = &it.capabilities {
+        object.put("neighborCapabilities", capabilities.as_json());
+    }
+    object.put("gracefulRestartInfo", restart(it));
+    put_messages(it, &mut object);
+    let families = it.families().fold(Object::new(), |families, family| {
+        families.with(key(family), facts(&it.view, it.peer, family).json)
+    });
+    object.put("addressFamilyInfo", families);
+    put_connection(it, &mut object);
+    object
+}
+
+fn put_head(it: &Neighbor, object: &mut Object) {
+    let peer = it.peer;
+    if matches!(peer.name, PeerName::Interface(_)) {
+        let address = peer
+            .remote
+            .map_or("none".to_owned(), |address| address.to_string());
+        object.put("bgpNeighborAddr", address);
+    }
+    object.put("remoteAs", remote_as(peer));
+    object.put("localAs", local_as(peer));
+    let internal = it.view.is_internal(peer);
+    object.put(
+        if internal {
+            "nbrInternalLink"
+        } else {
+            "nbrExternalLink"
+        },
+        true,
+    );
+    object.put("localRole", "undefined");
+    object.put("remoteRole", "undefined");
+    object.put_some("nbrDesc", peer.effective.description.as_deref());
+    object.put_some("hostname", peer.record.name.as_deref());
+    object.put_some("peerGroup", group_of(&it.view, peer));
+    object.put_if("adminShutDown", it.view.is_shut(peer));
+}
+
+fn put_state(it: &Neighbor, object: &mut Object) {
+    let (peer, record) = (it.peer, &it.peer.record);
+    let millis = |at| it.ago(at).as_secs() * 1000;
+    let remote = record.router_id.filter(|_| is_up(peer));
+    object.put("bgpVersion", 4);
+    object.put(
+        "remoteRouterId",
+        text(remote.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED)),
+    );
+    object.put("localRouterId", text(it.view.speaker.router_id()));
+    object.put("bgpState", it.view.state(peer).name());
+    if is_up(peer) {
+        let lasted = it.ago(record.changed);
+        object.put("bgpTimerUpMsec", lasted.as_secs() * 1000);
+        object.put("bgpTimerUpString", clock::lasted(lasted));
+        let since = it.view.unix.saturating_sub(lasted);
+        object.put("bgpTimerUpEstablishedEpoch", since.as_secs());
+    }
+    object.put("bgpTimerLastRead", millis(record.last_received));
+    object.put("bgpTimerLastWrite", millis(record.last_sent));
+    object.put("bgpInUpdateElapsedTimeMsecs", millis(record.last_update));
+    let configured = peer.effective.timers;
+    let (hold, keepalive) = it.timers();
+    for (name, seconds) in [
+        ("bgpTimerConfiguredHoldTimeMsecs", configured.hold),
+        ("bgpTimerConfiguredKeepAliveIntervalMsecs", configured.keepalive),
+        ("bgpTimerHoldTimeMsecs", hold),
+        ("bgpTimerKeepAliveIntervalMsecs", keepalive),
+    ] {
+        object.put(name, u32::from(seconds) * 1000);
+    }
+    object.put("extendedOptionalParametersLength", false);
+    object.put("bgpTimerConfiguredConditionalAdvertisementsSec", 60);
+}
+
+/// Ends of tables, roles and timers of restarts.
+pub(super) fn restart(it: &Neighbor) -> Object {
+    let ends = |is: &dyn Fn(Family) -> bool| {
+        let families = it
+            .exchanged()
+            .into_iter()
+            .filter(|family| it.restarts() && is(*family));
+        families.fold(Object::new(), |object, family| object.with(key(family), true))
+    };
+    let received = |family| *it.peer.record.told_all.get(family);
+    let (restarting, notification) = it.restart_bits();
+    let configured = it.view.bgp().map(|bgp| bgp.graceful_restart).unwrap_or_default();
+    let mut object = Object::new()
+        .with("endOfRibSend", ends(&|_| true))
+        .with("endOfRibRecv", ends(&received))
+        .with("localGrMode", it.local_mode())
+        .with("remoteGrMode", it.remote_mode())
+        .with("rBit", restarting)
+        .with("nBit", notification)
+        .with(
+            "timers",
+            Object::new()
+                .with("configuredRestartTimer", configured.restart_time)
+                .with("receivedRestartTimer", it.remote_restart_time()),
+        );
+    let families = it.exchanged().into_iter().filter(|_| it.restarts());
+    for family in families {
+        let status = Object::new()
+            .with("endOfRibSend", true)
+            .with("endOfRibSentAfterUpdate", it.ended_last(family))
+            .with("endOfRibRecv", received(family));
+        let timers = Object::new().with("stalePathTimer", configured.stalepath_time);
+        object.put(
+            key(family),
+            Object::new()
+                .with("fBit", it.has_forwarded(family))
+                .with("endOfRibStatus", status)
+                .with("timers", timers),
+        );
+    }
+    object
+}
+
+fn put_messages(it: &Neighbor, object: &mut Object) {
+    let (sent, received) = (&it.peer.record.sent, &it.peer.record.received);
+    let mut stats = Object::new().with("depthInq", 0).with("depthOutq", 0);
+    for (name, sent, received) in [
+        ("opens", sent.opens, received.opens),
+        ("notifications", sent.notifications, received.notifications),
+        ("updates", sent.updates, received.updates),
+        ("keepalives", sent.keepalives, received.keepalives),
+        ("routeRefresh", sent.refreshes, received.refreshes),
+        ("capability", 0, 0),
+        ("total", sent.total(), received.total()),
+    ] {
+        stats.put(format!("{name}Sent"), sent);
+        stats.put(format!("{name}Recv"), received);
+    }
+    object.put("messageStats", stats);
+    let effective = &it.peer.effective;
+    object.put(
+        "minBtwnAdvertisementRunsTimerMsecs",
+        u32::from(effective.advertisement_interval) * 1000,
+    );
+    match &effective.update_source {
+        Some(UpdateSource::Address(address)) => object.put("updateSource", text(address)),
+        Some(UpdateSource::Interface(name)) => object.put("updateSource", name.as_str()),
+        None => {}
+    }
+}
+
+fn put_connection(it: &Neighbor, object: &mut Object) {
+    let (peer, record) = (it.peer, &it.peer.record);
+    object.put("connectionsEstablished", record.established);
+    object.put("connectionsDropped", record.dropped);
+    let reset = record.reset.as_ref().map(|(at, _)| *at);
+    object.put("lastResetTimerMsecs", it.ago(reset).as_secs() * 1000);
+    it.reset.put(object);
+    let internal = it.view.is_internal(peer);
+    object.put(
+        if internal {
+            "internalBgpNbrMaxHopsAway"
+        } else {
+            "externalBgpNbrMaxHopsAway"
+        },
+        it.hops(),
+    );
+    match it.ends() {
+        Some(ends) => {
+            object.put("hostLocal", text(ends.local));
+            object.put("portLocal", ends.ports.0);
+            object.put("hostForeign", text(ends.remote));
+            object.put("portForeign", ends.ports.1);
+        }
+        None => {
+            object.put("hostLocal", "Unknown");
+            object.put("portLocal", -1);
+            object.put("hostForeign", "Unknown");
+            object.put("portForeign", -1);
+        }
+    }
+    if let Some(hops) = it.next_hops() {
+        object.put("nexthop", text(hops.v4));
+        object.put("nexthopGlobal", text(hops.global));
+        object.put("nexthopLocal", text(hops.local));
+        let shared = if hops.shared {
+            "sharedNetwork"
+        } else {
+            "nonSharedNetwork"
+        };
+        object.put("bgpConnection", shared);
+    }
+    object.put("connectRetryTimer", peer.effective.connect_retry);
+    if let Some((connects, due)) = it.next_try() {
+        let what = if connects { "Connect" } else { "Start" };
+        object.put(format!("next{what}TimerDueInMsecs"), due.as_secs() * 1000);
+    }
+    if peer.effective.password.is_some() {
+        object.put("authenticationEnabled", 1);
+    }
+    let threads = if is_up(peer) { "on" } else { "off" };
+    object.put("readThread", threads);
+    object.put("writeThread", threads);
+}

@@ -1,0 +1,240 @@
+//! `show bgp neighbors` as text.
+
+use std::fmt::Write;
+
+use super::clock;
+use super::facts::{is_up, local_as, remote_as};
+use super::neighbor::Neighbor;
+use super::neighbor_family::{facts, group_of};
+use crate::bgp::config::{PeerName, UpdateSource};
+use crate::bgp::wire::Family;
+
+/// Everything about a neighbour.
+pub(super) fn lines(it: &Neighbor) -> String {
+    head(it) + &state(it) + &restart(it) + &messages(it) + &families(it) + &connection(it)
+}
+
+fn head(it: &Neighbor) -> String {
+    let peer = it.peer;
+    let address = peer
+        .remote
+        .map_or("none".to_owned(), |address| address.to_string());
+    let name = match &peer.name {
+        PeerName::Interface(name) => format!("on {name}: {address}"),
+        PeerName::Address(address) => format!("is {address}"),
+    };
+    let mut out = format!(
+        "BGP neighbor {name}, remote AS {}, local AS {}, {} link\n  Local Role: undefined\n  Remote Role: undefined\n",
+        remote_as(peer),
+        local_as(peer),
+        if it.view.is_internal(peer) {
+            "internal"
+        } else {
+            "external"
+        },
+    );
+    if let Some(text) = &peer.effective.description {
+        let _ = writeln!(out, " Description: {text}");
+    }
+    if let Some(name) = &peer.record.name {
+        let _ = writeln!(out, "Hostname: {name}");
+    }
+    if let Some(group) = group_of(&it.view, peer) {
+        let _ = writeln!(out, " Member of peer-group {group} for session parameters");
+    }
+    if it.view.is_shut(peer) {
+        out += " Administratively shut down\n";
+    }
+    out
+}
+
+fn state(it: &Neighbor) -> String {
+    let (peer, record) = (it.peer, &it.peer.record);
+    let remote = record.router_id.filter(|_| is_up(peer));
+    let remote = remote.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED);
+    let mut out = format!(
+        "  BGP version 4, remote router ID {remote}, local router ID {}\n  BGP state = {}",
+        it.view.speaker.router_id(),
+        it.view.state(peer).name(),
+    );
+    if is_up(peer) {
+        let _ = write!(out, ", up for {}", clock::lasted(it.ago(record.changed)));
+    }
+    let sent = record
+        .last_sent
+        .map_or("never".to_owned(), |at| clock::lasted(it.ago(Some(at))));
+    let _ = writeln!(
+        out,
+        "\n  Last read {}, Last write {sent}",
+        clock::lasted(it.ago(record.last_received))
+    );
+    let (hold, keepalive) = it.timers();
+    let configured = peer.effective.timers;
+    let _ = writeln!(
+        out,
+        "  Hold time is {hold} seconds, keepalive interval is {keepalive} seconds"
+    );
+    let _ = writeln!(
+        out,
+        "  Configured hold time is {} seconds, keepalive interval is {} seconds",
+        configured.hold, configured.keepalive
+    );
+    out += "  Configured conditional advertisements interval is 60 seconds\n";
+    out + &it.capabilities.as_ref().map_or(String::new(), |it| it.lines())
+}
+
+/// FRR's words for yes and no here.
+fn truth(value: bool) -> &'static str {
+    if value { "True" } else { "False" }
+}
+
+/// What ends of tables and roles there are in restarts.
+pub(super) fn restart(it: &Neighbor) -> String {
+    let mut out = String::from("  Graceful restart information:\n");
+    if it.restarts() {
+        let names = |families: Vec<Family>| {
+            let names: Vec<String> = families.iter().map(ToString::to_string).collect();
+            names.join(", ")
+        };
+        let sent = it.exchanged();
+        let mut received = it.exchanged();
+        received.retain(|family| *it.peer.record.told_all.get(*family));
+        for (word, families) in [("send", sent), ("received", received)] {
+            if !families.is_empty() {
+                let _ = writeln!(out, "    End-of-RIB {word}: {}", names(families));
+            }
+        }
+    }
+    out + &roles(it)
+}
+
+/// The roles of both sides in restarts, and their timers.
+pub(super) fn roles(it: &Neighbor) -> String {
+    let (restarting, notification) = it.restart_bits();
+    let restart = it.view.bgp().map(|bgp| bgp.graceful_restart).unwrap_or_default();
+    let mut out = format!(
+        "    Local GR Mode: {}\n    Remote GR Mode: {}\n    R bit: {}\n    N bit: {}\n    Timers:\n      \
+         Configured Restart Time(sec): {}\n      Received Restart Time(sec): {}\n",
+        it.local_mode(),
+        it.remote_mode(),
+        truth(restarting),
+        truth(notification),
+        restart.restart_time,
+        it.remote_restart_time(),
+    );
+    if it.restarts() {
+        for family in it.exchanged() {
+            let received = *it.peer.record.told_all.get(family);
+            let _ = write!(
+                out,
+                "    {family}:\n      F bit: {}\n      End-of-RIB sent: Yes\n      End-of-RIB sent after update: {}\n      \
+                 End-of-RIB received: {}\n      Timers:\n        Configured Stale Path Time(sec): {}\n",
+                truth(it.has_forwarded(family)),
+                if it.ended_last(family) { "Yes" } else { "No" },
+                if received { "Yes" } else { "No" },
+                restart.stalepath_time,
+            );
+        }
+    }
+    out
+}
+
+fn messages(it: &Neighbor) -> String {
+    let (sent, received) = (&it.peer.record.sent, &it.peer.record.received);
+    let mut out = String::from(
+        "  Message statistics:\n    Inq depth is 0\n    Outq depth is 0\n                         Sent       Rcvd\n",
+    );
+    for (name, sent, received) in [
+        ("Opens:", sent.opens, received.opens),
+        ("Notifications:", sent.notifications, received.notifications),
+        ("Updates:", sent.updates, received.updates),
+        ("Keepalives:", sent.keepalives, received.keepalives),
+        ("Route Refresh:", sent.refreshes, received.refreshes),
+        ("Capability:", 0, 0),
+        ("Total:", sent.total(), received.total()),
+    ] {
+        let _ = writeln!(out, "    {name:15}{sent:>10} {received:>10}");
+    }
+    let effective = &it.peer.effective;
+    let _ = writeln!(
+        out,
+        "  Minimum time between advertisement runs is {} seconds",
+        effective.advertisement_interval
+    );
+    match &effective.update_source {
+        Some(UpdateSource::Address(address)) => {
+            let _ = writeln!(out, "  Update source is {address}");
+        }
+        Some(UpdateSource::Interface(name)) => {
+            let _ = writeln!(out, "  Update source is {name}");
+        }
+        None => {}
+    }
+    out
+}
+
+fn families(it: &Neighbor) -> String {
+    let families = it.families().map(|family| {
+        let facts = facts(&it.view, it.peer, family);
+        format!("\n For address family: {family}\n{}", facts.lines)
+    });
+    families.collect()
+}
+
+fn connection(it: &Neighbor) -> String {
+    let (peer, record) = (it.peer, &it.peer.record);
+    let mut out = format!(
+        "\n  Connections established {}; dropped {}\n",
+        record.established, record.dropped
+    );
+    let reset = record.reset.as_ref().map(|(at, _)| *at);
+    let _ = writeln!(
+        out,
+        "  Last reset {},  {}",
+        clock::lasted(it.ago(reset)),
+        it.reset.line()
+    );
+    let internal = it.view.is_internal(peer);
+    let _ = writeln!(
+        out,
+        "  {} BGP neighbor may be up to {} hops away.",
+        if internal { "Internal" } else { "External" },
+        it.hops()
+    );
+    if let (Some(ends), Some(hops)) = (it.ends(), it.next_hops()) {
+        let _ = write!(
+            out,
+            "Local host: {}, Local port: {}\nForeign host: {}, Foreign port: {}\nNexthop: {}\nNexthop global: {}\n\
+             Nexthop local: {}\nBGP connection: {}shared network\n",
+            ends.local,
+            ends.ports.0,
+            ends.remote,
+            ends.ports.1,
+            hops.v4,
+            hops.global,
+            hops.local,
+            if hops.shared { "" } else { "non " },
+        );
+    }
+    let _ = writeln!(
+        out,
+        "BGP Connect Retry Timer in Seconds: {}",
+        peer.effective.connect_retry
+    );
+    if let Some((connects, due)) = it.next_try() {
+        let what = if connects { "connect" } else { "start" };
+        let _ = writeln!(out, "Next {what} timer due in {} seconds", due.as_secs());
+    }
+    if peer.effective.password.is_some() {
+        out += "Peer Authentication Enabled\n";
+    }
+    let (threads, descriptor) = match peer.session.established_on() {
+        Some(connection) => ("on", connection.0.to_string()),
+        None => ("off", "-1".to_owned()),
+    };
+    let _ = writeln!(
+        out,
+        "Read thread: {threads}  Write thread: {threads}  FD used: {descriptor}"
+    );
+    out + "\n"
+}
