@@ -1,21 +1,26 @@
 //! vtysh's answers: what FRR 8.4 says about a router, as text and as JSON, of nslab's own speaker.
 
+mod advertised;
 mod capabilities;
 mod clock;
 mod detail;
 mod detail_json;
 mod entry;
 mod facts;
+mod groups;
 mod json;
+mod matching;
 mod neighbor;
 mod neighbor_family;
 mod neighbor_json;
 mod neighbor_text;
 mod neighbors;
+mod nexthops;
 mod path;
 mod reset;
 mod routes;
 mod scope;
+mod statistics;
 mod summary;
 
 #[cfg(test)]
@@ -77,6 +82,33 @@ pub const ROWS: &[(&str, Show)] = &[
     (
         "show bgp (ipv4|ipv6) neighbors [<peer>] graceful-restart",
         neighbors::graceful_restart,
+    ),
+    (
+        bgp!(
+            "neighbors <peer> \
+             (advertised-routes|received-routes|filtered-routes|routes|prefix-counts) [wide|json]"
+        ),
+        advertised::routes,
+    ),
+    (bgp!("peer-group [<group>] [json]"), groups::groups),
+    (
+        bgp!("community [<value:community>...] [exact-match] [wide|json]"),
+        matching::communities,
+    ),
+    (
+        bgp!("large-community [<value>...] [exact-match] [wide|json]"),
+        matching::large_communities,
+    ),
+    (bgp!("regexp <expression> [wide|json]"), matching::regexp),
+    (bgp!("cidr-only [wide|json]"), matching::cidr_only),
+    (
+        bgp!("version <version:1-4294967295> [wide|json]"),
+        matching::since_version,
+    ),
+    (bgp!("statistics [json]"), statistics::statistics),
+    (
+        "show [ip] bgp [(vrf|view) <instance>] nexthop [detail]",
+        nexthops::next_hops,
     ),
 ];
 

@@ -42,6 +42,8 @@ pub(super) struct Style {
     pub(super) json: bool,
     pub(super) wide: bool,
     pub(super) detail: bool,
+    /// Whether all of the table is meant: FRR says so if that is empty.
+    pub(super) whole: bool,
     /// Whether the answer is one of several families.
     pub(super) among: bool,
 }
@@ -52,6 +54,7 @@ impl Style {
             json: arguments.has("json"),
             wide: arguments.has("wide"),
             detail: arguments.has("detail"),
+            whole: false,
             among: false,
         }
     }
@@ -101,10 +104,9 @@ fn as_text(view: &View, family: Family, style: Style, found: &[(IpNet, Vec<Path>
         .map(|(_, destination)| destination.routes().len())
         .sum();
     if found.is_empty() {
-        // FRR says so of a table without routes only.
-        return match total {
-            0 => "No BGP prefixes displayed, 0 exist\n".to_owned(),
-            _ => String::new(),
+        return match style.whole {
+            true => "No BGP prefixes displayed, 0 exist\n".to_owned(),
+            false => String::new(),
         };
     }
     let columns = style.columns();
@@ -153,7 +155,14 @@ fn as_json(view: &View, family: Family, style: Style, found: &[(IpNet, Vec<Path>
 
 /// `show bgp ipv4 unicast`.
 pub(super) fn table(view: &View, arguments: &Arguments) -> String {
-    filtered(view, arguments, |_| true)
+    let scope = Scope::of(arguments);
+    let style = Style {
+        whole: true,
+        ..Style::of(arguments)
+    };
+    scope
+        .refusal(view)
+        .unwrap_or_else(|| show(view, scope.table(), style, |_| true))
 }
 
 /// A part of the table a command is about.

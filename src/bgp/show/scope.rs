@@ -1,6 +1,7 @@
 //! The words between `show` and what is asked for: `show [ip] bgp [vrf NAME] [ipv4|ipv6] [unicast]`.
 
 use super::View;
+use super::json::Object;
 use crate::bgp::config::Arguments;
 use crate::bgp::wire::Family;
 
@@ -30,15 +31,17 @@ impl<'l> Scope<'l> {
 
     /// What is said where another than the one router is meant.
     pub(super) fn refusal(&self, view: &View) -> Option<String> {
-        let known = |name: &str| matches!(name, "default" | "all");
-        if self.instance.is_some_and(|name| !known(name)) {
-            return Some(match self.json {
-                true => "{\n  \"warning\":\"View/Vrf is unknown\"\n}\n".to_owned(),
-                false => "% BGP instance not found\n".to_owned(),
-            });
-        }
-        let _ = view;
-        None
+        let is_other = |name: &str| !matches!(name, "default" | "all");
+        let words = match () {
+            () if self.instance.is_some_and(is_other) && self.json => "View/Vrf is unknown",
+            () if self.instance.is_some_and(is_other) => "BGP instance not found",
+            () if view.bgp().is_none() => "Default BGP instance not found",
+            () => return None,
+        };
+        Some(match self.json {
+            true => Object::new().with("warning", words).pretty() + "\n",
+            false => format!("% {words}\n"),
+        })
     }
 
     /// The one family that answers of `summary` have no heading for.

@@ -53,9 +53,6 @@ impl Wanted<'_> {
 pub(super) fn summary(view: &View, arguments: &Arguments) -> String {
     let scope = Scope::of(arguments);
     let json = arguments.has("json");
-    if let Some(refusal) = scope.refusal(view) {
-        return refusal;
-    }
     let Some(bgp) = view.bgp() else {
         return if json {
             "{}\n"
@@ -64,6 +61,9 @@ pub(super) fn summary(view: &View, arguments: &Arguments) -> String {
         }
         .to_owned();
     };
+    if let Some(refusal) = scope.refusal(view) {
+        return refusal;
+    }
     let wanted = Wanted {
         established: arguments.has("established"),
         failed: arguments.has("failed"),

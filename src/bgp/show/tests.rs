@@ -62,6 +62,8 @@ fn masked(answer: &str) -> String {
         (r#""rBit":true"#, "\"rBit\":false"),
         // FRR compares whole seconds.
         (r"(sent after update:|SentAfterUpdate.:).*", "$1"),
+        // In the order of addresses, which are masked.
+        (r"(?m)^  if (up|net)\d$", "  if LINK"),
         // Measured, or an accident.
         (
             r"(?m)^Estimated round trip time.*\n|^ +.estimatedRttInMsecs.*\n",

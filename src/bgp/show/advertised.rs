@@ -1,0 +1,277 @@
+//! What passes between this router and a neighbour: `show bgp … neighbors NEIGHBOR advertised-routes` and the like.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::View;
+use super::facts::is_up;
+use super::json::{Json, Object, text};
+use super::path::{NARROW, Path, WIDE};
+use super::routes::{Style, heading, paths, show};
+use super::scope::Scope;
+use crate::bgp::config::Arguments;
+use crate::bgp::speaker::{Peer, Told};
+use crate::bgp::wire::{Attributes, Family, NextHop};
+
+/// A route that passed, as a line has it.
+struct Row {
+    prefix: IpNet,
+    next_hop: IpAddr,
+    attributes: Attributes,
+    weight: u32,
+}
+
+/// `show bgp … neighbors NEIGHBOR (advertised-routes|received-routes|filtered-routes|routes|prefix-counts)`.
+pub(super) fn routes(view: &View, arguments: &Arguments) -> String {
+    let scope = Scope::of(arguments);
+    let name = arguments.get("peer").unwrap_or_default();
+    let (family, json) = (scope.table(), arguments.has("json"));
+    let what = arguments.one_of(&[
+        "advertised-routes",
+        "received-routes",
+        "filtered-routes",
+        "prefix-counts",
+    ]);
+    let Some(peer) = view.peer(name) else {
+        return unknown(name, json);
+    };
+    let settings = peer.family(family);
+    if !settings.activate {
+        return warning("No such neighbor or address family", json);
+    }
+    match what {
+        Some("advertised-routes") => advertised(view, peer, family, arguments),
+        Some("prefix-counts") => prefix_counts(view, peer, family, json),
+        Some(_) if !settings.soft_reconfiguration => {
+            warning("Inbound soft reconfiguration not enabled", json)
+        }
+        Some("received-routes") => {
+            let rows = received(view, peer, family);
+            listed(view, family, "receivedRoutes", &rows, None, arguments)
+        }
+        Some(_) => listed(view, family, "receivedRoutes", &[], None, arguments),
+        None => show(view, family, Style::of(arguments), |path| {
+            path.route.source.id == peer.id
+        }),
+    }
+}
+
+fn unknown(name: &str, json: bool) -> String {
+    let is_address = name.parse::<IpAddr>().is_ok();
+    match (is_address, json) {
+        (true, true) => "{\n  \"warning\":\"No such neighbor in this view/vrf\"\n}\n".to_owned(),
+        (true, false) => "No such neighbor in this view/vrf\n".to_owned(),
+        (false, true) => Object::new().with("malformedAddressOrName", name).pretty() + "\n",
+        (false, false) => format!("% Malformed address or name: {name}\n"),
+    }
+}
+
+fn warning(words: &str, json: bool) -> String {
+    match json {
+        true => format!("{{ \"warning\": \"{words}\" }}\n"),
+        false => format!("% {words}\n"),
+    }
+}
+
+fn advertised(view: &View, peer: &Peer, family: Family, arguments: &Arguments) -> String {
+    let told = peer.told.get(family);
+    let table = view.speaker.table(family);
+    let mut default = None;
+    let mut rows = Vec::new();
+    for (prefix, it) in told {
+        let best = table.get(prefix).and_then(|destination| destination.best());
+        match best {
+            Some(best) => rows.push(row(view, peer, family, *prefix, it, best)),
+            None => default = Some(*prefix),
+        }
+    }
+    listed(view, family, "advertisedRoutes", &rows, default, arguments)
+}
+
+/// A route that a neighbour was told, as FRR keeps it: before the own AS is put into its path.
+fn row(
+    view: &View,
+    peer: &Peer,
+    family: Family,
+    prefix: IpNet,
+    told: &Told,
+    best: &crate::bgp::table::Route,
+) -> Row {
+    let internal = view.is_internal(peer);
+    let mut attributes = Attributes::clone(&told.attributes);
+    if !internal {
+        attributes.as_path = best.attributes.as_path.clone();
+        attributes.local_pref = best.attributes.local_pref;
+    }
+    let is_own = |address: IpAddr| {
+        let interfaces = view.speaker.interfaces().iter();
+        interfaces
+            .flat_map(|it| &it.addresses)
+            .any(|net| net.addr() == address)
+    };
+    let next_hop = match (told.next_hop, best.next_hop) {
+        // FRR keeps the next hop of an unnumbered neighbour until the message is written.
+        (NextHop::V4(_), NextHop::V6 { .. }) if family == Family::Ipv4Unicast && internal => {
+            best.next_hop.address()
+        }
+        (NextHop::V4(address), _) if is_own(address.into()) => IpAddr::from([0, 0, 0, 0]),
+        (NextHop::V6 { global, .. }, _) if is_own(global.into()) => IpAddr::from([0u16; 8]),
+        (next_hop, _) => next_hop.address(),
+    };
+    Row {
+        prefix,
+        next_hop,
+        attributes,
+        weight: best.weight,
+    }
+}
+
+fn received(view: &View, peer: &Peer, family: Family) -> Vec<Row> {
+    let found = paths(view, family, |path| path.route.source.id == peer.id);
+    let rows = found.into_iter().flat_map(|(_, paths)| paths).map(|path| Row {
+        prefix: path.prefix,
+        next_hop: path.route.next_hop.address(),
+        attributes: Attributes::clone(&path.route.attributes),
+        weight: path.route.weight,
+    });
+    rows.collect()
+}
+
+fn listed(
+    view: &View,
+    family: Family,
+    name: &str,
+    rows: &[Row],
+    default: Option<IpNet>,
+    arguments: &Arguments,
+) -> String {
+    if arguments.has("json") {
+        return listed_as_json(view, family, name, rows, default);
+    }
+    let wide = arguments.has("wide");
+    let columns = if wide { WIDE } else { NARROW };
+    if rows.is_empty() && default.is_none() {
+        return String::new();
+    }
+    let mut out = heading(view, family, columns);
+    if let Some(default) = default {
+        let line = format!("Originating default network {default}\n\n");
+        out.insert_str(out.len() - columns.heading().len(), &line);
+    }
+    for row in rows {
+        let network = columns.network(Some(row.prefix));
+        let rest = columns.rest(&row.next_hop.to_string(), &row.attributes, row.weight);
+        out += &format!("*> {network}{rest}");
+    }
+    out + &format!("\nTotal number of prefixes {}\n", rows.len())
+}
+
+fn listed_as_json(view: &View, family: Family, name: &str, rows: &[Row], default: Option<IpNet>) -> String {
+    let mut object = Object::new();
+    if let Some(bgp) = view.bgp().filter(|_| !rows.is_empty() || default.is_some()) {
+        object.put("bgpTableVersion", view.speaker.table(family).version());
+        object.put("bgpLocalRouterId", text(view.speaker.router_id()));
+        object.put("defaultLocPrf", bgp.local_preference);
+        object.put("localAS", bgp.asn);
+        let letters = |letters: &[(&str, &str)]| {
+            let put = |object: Object, (name, letter): &(&str, &str)| object.with(*name, *letter);
+            letters.iter().fold(Object::new(), put)
+        };
+        object.put("bgpStatusCodes", letters(STATUS));
+        object.put("bgpOriginCodes", letters(ORIGINS));
+    }
+    object.put_some("bgpOriginatingDefaultNetwork", default.map(text));
+    let routes = rows.iter().fold(Object::new(), |routes, row| {
+        routes.with(row.prefix.to_string(), row_as_json(row))
+    });
+    object
+        .with(name, routes)
+        .with("totalPrefixCounter", rows.len())
+        .with("filteredPrefixCounter", 0)
+        .pretty()
+        + "\n"
+}
+
+const STATUS: &[(&str, &str)] = &[
+    ("suppressed", "s"),
+    ("damped", "d"),
+    ("history", "h"),
+    ("valid", "*"),
+    ("best", ">"),
+    ("multipath", "="),
+    ("internal", "i"),
+    ("ribFailure", "r"),
+    ("stale", "S"),
+    ("removed", "R"),
+];
+const ORIGINS: &[(&str, &str)] = &[("igp", "i"), ("egp", "e"), ("incomplete", "?")];
+
+fn row_as_json(row: &Row) -> Json {
+    let mut object = Object::new()
+        .with("addrPrefix", text(row.prefix.addr()))
+        .with("prefixLen", row.prefix.prefix_len())
+        .with("network", text(row.prefix));
+    let name = if row.next_hop.is_ipv4() {
+        "nextHop"
+    } else {
+        "nextHopGlobal"
+    };
+    object.put(name, text(row.next_hop));
+    object.put_some("metric", row.attributes.med);
+    object.put_some("locPrf", row.attributes.local_pref);
+    object.put("weight", row.weight);
+    object.put("path", text(&row.attributes.as_path));
+    object.put("bgpOriginCode", text(row.attributes.origin.letter()));
+    let symbols = Object::new().with("*", true).with(">", true);
+    object.with("appliedStatusSymbols", symbols).into()
+}
+
+/// `prefix-counts`.
+fn prefix_counts(view: &View, peer: &Peer, family: Family, json: bool) -> String {
+    let found = paths(view, family, |path| path.route.source.id == peer.id);
+    let all: Vec<Path> = found.into_iter().flat_map(|(_, paths)| paths).collect();
+    let count = |is: &dyn Fn(&Path) -> bool| all.iter().filter(|path| is(path)).count();
+    let heard = if peer.family(family).soft_reconfiguration && is_up(peer) {
+        all.len()
+    } else {
+        0
+    };
+    let valid = count(&|path| path.is_valid());
+    let rows = [
+        ("Adj-in", heard),
+        ("Damped", 0),
+        ("Removed", 0),
+        ("History", 0),
+        ("Stale", count(&|path| path.route.stale)),
+        ("Valid", valid),
+        ("All RIB", all.len()),
+        ("PfxCt counted", all.len()),
+        ("PfxCt Best Selected", count(&|path| path.is_best())),
+        ("Useable", valid),
+    ];
+    if json {
+        let counters = rows
+            .into_iter()
+            .fold(Object::new(), |object, (name, count)| object.with(name, count));
+        return Object::new()
+            .with("prefixCountsFor", text(&peer.name))
+            .with("multiProtocol", super::scope::key(family))
+            .with("pfxCounter", all.len())
+            .with("ribTableWalkCounters", counters)
+            .pretty()
+            + "\n";
+    }
+    let name = match view.shown_hostname(peer) {
+        Some(name) => format!("{name}/{}", peer.name),
+        None => peer.name.to_string(),
+    };
+    let mut out = format!(
+        "Prefix counts for {name}, {family}\nPfxCt: {}\n\nCounts from RIB table walk:\n\n",
+        all.len()
+    );
+    for (name, count) in rows {
+        out += &format!("{name:>20}: {count:<10}\n");
+    }
+    out
+}

@@ -1,0 +1,114 @@
+//! `show bgp peer-group`.
+
+use super::View;
+use super::json::{Json, Object};
+use super::neighbor_family::group_of;
+use super::scope::Scope;
+use crate::bgp::config::{Arguments, Bgp, Group, RemoteAs};
+use crate::bgp::speaker::Peer;
+use crate::bgp::wire::Family;
+
+/// `show bgp peer-group [NAME] [json]`.
+pub(super) fn groups(view: &View, arguments: &Arguments) -> String {
+    let scope = Scope::of(arguments);
+    let refusal = scope.refusal(view);
+    let Some(bgp) = view.bgp().filter(|_| refusal.is_none()) else {
+        return refusal.unwrap_or_default();
+    };
+    let wanted = arguments.get("group");
+    let json = arguments.has("json");
+    let found: Vec<(&String, &Group)> = bgp
+        .groups
+        .iter()
+        .filter(|(name, _)| wanted.is_none_or(|wanted| wanted == name.as_str()))
+        .collect();
+    if found.is_empty() && wanted.is_some() && !json {
+        return "% No such peer-group\n".to_owned();
+    }
+    if json {
+        let object = found.into_iter().fold(Object::new(), |object, (name, group)| {
+            object.with(name.as_str(), as_json(view, bgp, name, group))
+        });
+        return object.pretty() + "\n";
+    }
+    let lines = found
+        .into_iter()
+        .map(|(name, group)| lines(view, bgp, name, group));
+    lines.collect()
+}
+
+fn members<'s>(view: &View<'s>, name: &str) -> Vec<&'s Peer> {
+    let mut peers = view.peers();
+    peers.retain(|peer| group_of(view, peer) == Some(name));
+    peers
+}
+
+fn families(bgp: &Bgp, group: &Group) -> Vec<Family> {
+    let active = |family: &Family| {
+        let said = group.family(*family).activate;
+        said.unwrap_or(bgp.activates(*family))
+    };
+    Family::ALL.into_iter().filter(active).collect()
+}
+
+/// The AS, 0 for any other than the own, and whether it is the own.
+fn remote_as(bgp: &Bgp, group: &Group) -> Option<(u32, bool)> {
+    Some(match group.settings.remote_as? {
+        RemoteAs::Number(asn) => (asn, asn == bgp.asn),
+        RemoteAs::Internal => (bgp.asn, true),
+        RemoteAs::External => (0, false),
+    })
+}
+
+fn kind(bgp: &Bgp, group: &Group) -> &'static str {
+    match remote_as(bgp, group) {
+        Some((_, true)) => "internal",
+        _ => "external",
+    }
+}
+
+fn lines(view: &View, bgp: &Bgp, name: &str, group: &Group) -> String {
+    let mut out = match remote_as(bgp, group) {
+        Some((asn, _)) => format!("\nBGP peer-group {name}, remote AS {asn}\n"),
+        None => format!("\nBGP peer-group {name}\n"),
+    };
+    out += &format!(
+        "  Peer-group type is {}\n  Configured address-families:",
+        kind(bgp, group)
+    );
+    let families = families(bgp, group);
+    if families.is_empty() {
+        out += " none";
+    }
+    for family in families {
+        out += &format!(" {family};");
+    }
+    out += "\n";
+    let members = members(view, name);
+    if !members.is_empty() {
+        out += "  Peer-group members:\n";
+    }
+    for peer in members {
+        out += &format!("    {}  {} \n", peer.name, view.state(peer).name());
+    }
+    out
+}
+
+fn as_json(view: &View, bgp: &Bgp, name: &str, group: &Group) -> Object {
+    let mut object = Object::new();
+    object.put_some("remoteAs", remote_as(bgp, group).map(|(asn, _)| asn));
+    object.put("type", kind(bgp, group));
+    let families = families(bgp, group)
+        .into_iter()
+        .map(|family| Json::Text(family.to_string()));
+    object.put("addressFamiliesConfigured", families.collect::<Vec<Json>>());
+    let members = members(view, name);
+    if !members.is_empty() {
+        let members = members.into_iter().fold(Object::new(), |object, peer| {
+            let status = Object::new().with("status", view.state(peer).name());
+            object.with(peer.name.to_string(), status)
+        });
+        object.put("members", members);
+    }
+    object
+}

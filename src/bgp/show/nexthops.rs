@@ -1,0 +1,98 @@
+//! `show bgp nexthop`: the next hops of routes and the addresses of neighbours, and the ways to them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{View, clock};
+use crate::bgp::config::{Arguments, PeerName};
+use crate::bgp::table::{NextHopState, SourceKind};
+use crate::bgp::wire::Family;
+
+/// A next hop.
+struct Entry {
+    cost: Option<u32>,
+    paths: usize,
+    peer: Option<String>,
+    interface: Option<String>,
+    must_be_connected: bool,
+    since: Duration,
+}
+
+/// IPv4 first, then the next hops of routes, then what neighbours by interface are known by.
+type Key = (bool, bool, IpAddr);
+
+/// `show bgp nexthop`.
+pub(super) fn next_hops(view: &View, _arguments: &Arguments) -> String {
+    let mut out = String::from("Current BGP nexthop cache:\n");
+    for ((_, _, address), entry) in entries(view) {
+        out += &match entry.cost {
+            Some(cost) => format!(" {address} valid [IGP metric {cost}], #paths {}", entry.paths),
+            None => format!(" {address} invalid, #paths {}", entry.paths),
+        };
+        if let Some(peer) = &entry.peer {
+            out += &format!(", peer {peer}");
+        }
+        out += "\n";
+        if entry.cost.is_none() && entry.must_be_connected {
+            out += "  Must be Connected\n";
+        }
+        if let Some(interface) = &entry.interface {
+            out += &format!("  if {interface}\n");
+        }
+        let at = view.unix.saturating_sub(view.now.saturating_sub(entry.since));
+        out += &format!("  Last update: {}\n\n", clock::date(at));
+    }
+    out
+}
+
+fn entries(view: &View) -> BTreeMap<Key, Entry> {
+    let mut entries: BTreeMap<Key, Entry> = BTreeMap::new();
+    let interface_at = |address: IpAddr| {
+        let mut interfaces = view.speaker.interfaces().iter().filter(|it| it.up);
+        interfaces.find(|it| it.addresses.iter().any(|net| net.contains(&address)))
+    };
+    for peer in view.peers() {
+        let Some(address) = peer.remote else { continue };
+        let by_interface = matches!(peer.name, PeerName::Interface(_));
+        let interface = interface_at(address).filter(|_| !by_interface);
+        let entry = Entry {
+            cost: view.speaker.is_in_reach(peer).then_some(0),
+            paths: 0,
+            peer: Some(peer.name.to_string()),
+            interface: interface.map(|it| it.name.clone()),
+            must_be_connected: !view.is_internal(peer) && peer.effective.ebgp_multihop.is_none(),
+            since: peer.record.changed.unwrap_or_default(),
+        };
+        entries.insert((address.is_ipv6(), by_interface, address), entry);
+    }
+    for family in Family::ALL {
+        let destinations = view.speaker.table(family).iter();
+        let routes = destinations.flat_map(|(_, destination)| destination.routes());
+        for route in routes.filter(|route| route.source.kind != SourceKind::Local) {
+            let address = route.next_hop.address();
+            let peer = view.speaker.peers().find(|peer| peer.id == route.source.id);
+            let by_interface = peer.and_then(|peer| peer.interface);
+            let interfaces = view.speaker.interfaces();
+            let interface = match by_interface {
+                Some(index) => interfaces.iter().find(|it| it.index == index),
+                None => interface_at(address),
+            };
+            let entry = entries
+                .entry((address.is_ipv6(), false, address))
+                .or_insert(Entry {
+                    cost: None,
+                    paths: 0,
+                    peer: None,
+                    interface: interface.map(|it| it.name.clone()),
+                    must_be_connected: false,
+                    since: route.since,
+                });
+            entry.paths += 1;
+            if let NextHopState::Reachable(cost) = route.next_hop_state {
+                entry.cost = Some(cost);
+            }
+        }
+    }
+    entries
+}
