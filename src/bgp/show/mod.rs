@@ -10,6 +10,7 @@ mod facts;
 mod groups;
 mod json;
 mod matching;
+mod memory;
 mod neighbor;
 mod neighbor_family;
 mod neighbor_json;
@@ -110,6 +111,7 @@ pub const ROWS: &[(&str, Show)] = &[
         "show [ip] bgp [(vrf|view) <instance>] nexthop [detail]",
         nexthops::next_hops,
     ),
+    ("show [ip] bgp memory", memory::usage),
 ];
 
 impl<'s> View<'s> {

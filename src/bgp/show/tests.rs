@@ -135,3 +135,19 @@ fn a_clos_answers_as_frr_does() {
     network.run(15);
     compare(&network, leaves[0], "clos.leaf0");
 }
+
+#[test]
+fn memory_is_counted_with_frrs_sizes() {
+    let mut network = published();
+    network.start();
+    network.run(3);
+    let answer = ask(&network, 1, "show bgp memory");
+    assert!(
+        answer.starts_with(
+            "15 RIB nodes, using 2880 bytes of memory\n9 BGP routes, using 1008 bytes of memory\n"
+        )
+    );
+    assert!(
+        answer.ends_with("3 peers, using 2172 KiB of memory\n2 peer groups, using 128 bytes of memory\n")
+    );
+}

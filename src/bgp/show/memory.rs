@@ -1,0 +1,44 @@
+//! `show bgp memory`: how much FRR would use for what is here.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::View;
+use super::facts::{memory, nodes};
+use crate::bgp::config::Arguments;
+use crate::bgp::wire::Family;
+
+/// FRR's octets for a node of a table, a route, an advertisement, attributes, a path, a neighbour and a peer-group.
+const NODE: usize = 192;
+const ROUTE: usize = 112;
+const ADVERTISEMENT: usize = 96;
+const ATTRIBUTES: usize = 312;
+const PATH: usize = 40;
+const PEER: usize = 741_464;
+const GROUP: usize = 64;
+
+/// `show bgp memory`.
+pub(super) fn usage(view: &View, _arguments: &Arguments) -> String {
+    let tables = Family::ALL.map(|family| view.speaker.table(family));
+    let routes = || {
+        let destinations = tables.iter().flat_map(|table| table.iter());
+        destinations.flat_map(|(_, destination)| destination.routes())
+    };
+    let attributes: HashSet<_> = routes().map(|route| Arc::as_ptr(&route.attributes)).collect();
+    let paths: HashSet<_> = routes().map(|route| &route.attributes.as_path).collect();
+    let told = view.peers().into_iter();
+    let told: usize = told.map(|peer| peer.told.ipv4.len() + peer.told.ipv6.len()).sum();
+    let rows = [
+        ("RIB nodes", tables.iter().map(|table| nodes(table)).sum(), NODE),
+        ("BGP routes", routes().count(), ROUTE),
+        ("Adj-Out entries", told, ADVERTISEMENT),
+        ("BGP attributes", attributes.len(), ATTRIBUTES),
+        ("BGP AS-PATH entries", paths.len(), PATH),
+        ("peers", view.peers().len(), PEER),
+        ("peer groups", view.bgp().map_or(0, |bgp| bgp.groups.len()), GROUP),
+    ];
+    let lines = rows.into_iter().filter(|(_, count, _)| *count > 0);
+    lines
+        .map(|(name, count, size)| format!("{count} {name}, using {} of memory\n", memory(count * size)))
+        .collect()
+}
