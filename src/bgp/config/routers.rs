@@ -281,9 +281,10 @@ pub(super) const FAMILY: Rows = &[
     ("[no] network <prefix> label-index <line>", needs_frr),
     ("[no] (import|export) (vpn|vrf) [<line>]", needs_frr),
     (
-        "[no] (rd|rt|route-target|label|nexthop|sid|route-map) [vpn] [<line>]",
+        "[no] (rd|rt|route-target|label|nexthop|sid) [vpn] [<line>]",
         needs_frr,
     ),
+    ("[no] route-map vpn [<line>]", needs_frr),
 ];
 
 /// Commands of IPv4 unicast.

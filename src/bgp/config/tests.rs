@@ -491,3 +491,12 @@ proptest! {
         prop_assert_eq!(Config::parse(&config.print()).0, config);
     }
 }
+
+/// A route-map may follow an address family that nobody has left.
+#[test]
+fn a_route_map_ends_an_address_family() {
+    let text = "router bgp 1\n address-family ipv4 unicast\nroute-map M permit 10\n set metric 5\n";
+    let (config, mistakes) = Config::parse(text);
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    assert!(config.route_maps.get("M").is_some());
+}
