@@ -2,6 +2,8 @@
 
 pub mod config;
 pub mod dice;
+pub mod expression;
+pub mod policy;
 pub mod session;
 pub mod show;
 pub mod speaker;

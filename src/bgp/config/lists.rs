@@ -8,6 +8,7 @@ use super::edit::Rows;
 use super::mistake::Refusal;
 use super::model::Ordered;
 use super::policy::{AccessRule, Action, CommunityRule, List, Lists, PrefixRule};
+use crate::bgp::expression::Expression;
 
 /// The commands.
 pub(super) const LISTS: Rows = &[
@@ -238,12 +239,12 @@ fn access_rule(arguments: &Arguments) -> Result<AccessRule, Refusal> {
     Ok(AccessRule::Wildcard(address, wildcard))
 }
 
-/// A regular expression that can be compiled once `_` is put in the usual way.
+/// A regular expression.
 fn expression(arguments: &Arguments) -> Result<String, Refusal> {
     let text = arguments.text("line")?;
-    match regex::Regex::new(&text.replace('_', "(^|[,{}() ]|$)")) {
-        Ok(_) => Ok(text),
-        Err(_) => Err(Refusal::Invalid(
+    match Expression::is_valid(&text) {
+        true => Ok(text),
+        false => Err(Refusal::Invalid(
             format!("`{text}` is no regular expression"),
             arguments.span("line"),
         )),

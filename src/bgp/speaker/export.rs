@@ -8,10 +8,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Action, Peer, Speaker, Told};
 use crate::bgp::config::Bgp;
-use crate::bgp::table::{Route, SourceId, SourceKind};
+use crate::bgp::table::SourceId;
 use crate::bgp::wire::{
-    Attributes, Community, Family, Message, NextHop, Nlri, Origin, RefreshKind, TooLong, announce, encode,
-    withdraw,
+    Attributes, Family, Message, NextHop, Nlri, RefreshKind, TooLong, announce, encode, withdraw,
 };
 
 impl Speaker {
@@ -75,13 +74,38 @@ impl Speaker {
         all
     }
 
-    /// Tells all neighbours what has changed.
-    pub(super) fn export(&mut self, family: Family, changed: &[IpNet], actions: &mut Vec<Action>) {
-        if changed.is_empty() {
+    /// Tells a neighbour everything again that it was told.
+    pub(super) fn soft_out(&mut self, id: SourceId, family: Family, actions: &mut Vec<Action>) {
+        let all = self.told_prefixes(family);
+        if let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.exchanges(family)) {
+            peer.told.get_mut(family).clear();
+            self.export_to(id, family, &all, actions);
+        }
+    }
+
+    /// Tells all neighbours what has changed. A default route of this router's own may hang on any other route; after a
+    /// change of the configuration it is looked at though no route has changed.
+    pub(super) fn export(
+        &mut self,
+        family: Family,
+        changed: &[IpNet],
+        configured: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        if changed.is_empty() && !configured {
             return;
         }
+        let default = default_of(family);
         let ids: Vec<SourceId> = self.peers.keys().copied().collect();
         for id in ids {
+            let makes_default = self.peers.get(&id).is_some_and(|peer| {
+                let originates = peer.family(family).default_originate.is_some();
+                originates || peer.told.get(family).contains_key(&default)
+            });
+            // It is the first of all that are in order.
+            if makes_default && changed.first() != Some(&default) {
+                self.export_to(id, family, &[default], actions);
+            }
             self.export_to(id, family, changed, actions);
         }
     }
@@ -97,9 +121,16 @@ impl Speaker {
         let mut withdrawn = Vec::new();
         let mut announced: Vec<(Told, Vec<Nlri>)> = Vec::new();
         let mut places: HashMap<(Arc<Attributes>, NextHop), usize> = HashMap::new();
+        // How many more prefixes it may be told (`maximum-prefix-out`).
+        let limit = peer.family(family).maximum_prefix_out;
+        let mut room = limit.map(|limit| (limit as usize).saturating_sub(told.len()));
         for prefix in prefixes {
             match (self.wanted(peer, bgp, family, prefix), told.get(prefix)) {
+                (Some(_), None) if room == Some(0) => {}
                 (Some(wanted), before) if before != Some(&wanted) => {
+                    if before.is_none() {
+                        room = room.map(|room| room - 1);
+                    }
                     let key = (Arc::clone(&wanted.attributes), wanted.next_hop);
                     let at = *places.entry(key).or_insert(announced.len());
                     match announced.get_mut(at) {
@@ -154,140 +185,17 @@ impl Speaker {
     /// What a neighbour is to be told about a prefix. As with FRR that includes what it has told itself, if it is in
     /// another AS: there the path stops it.
     fn wanted(&self, peer: &Peer, bgp: &Bgp, family: Family, prefix: &IpNet) -> Option<Told> {
-        let settings = peer.family(family);
-        let to = peer.source.as_ref()?;
-        let external = to.kind == SourceKind::External;
-        // Nothing goes to another AS unless a policy says what (RFC 8212).
-        let has_policy = settings.route_map_out.is_some()
-            || settings.prefix_list_out.is_some()
-            || settings.filter_list_out.is_some()
-            || settings.distribute_list_out.is_some();
-        if *prefix == default_of(family) && settings.default_originate.is_some() {
-            return Some(self.default_route(peer, bgp, family, external));
-        }
-        if external && bgp.flags.ebgp_requires_policy && !has_policy {
-            return None;
+        if *prefix == default_of(family)
+            && let Some(default) = self.default_for(peer, bgp, family, *prefix)
+        {
+            return Some(default);
         }
         let route = self.tables.get(family).get(prefix)?.best()?;
-        self.may_pass(peer, bgp, family, route, external).then(|| {
-            let attributes = self.attributes_for(peer, bgp, family, route, external);
-            Told {
-                attributes: Arc::new(attributes),
-                next_hop: self.next_hop_for(peer, family, route, external),
-            }
-        })
-    }
-
-    fn default_route(&self, peer: &Peer, bgp: &Bgp, family: Family, external: bool) -> Told {
-        let mut attributes = Attributes::default();
-        if external {
-            attributes.as_path.prepend(bgp.asn, 1);
-        } else {
-            attributes.local_pref = Some(bgp.local_preference);
-        }
-        attributes.origin = Origin::Igp;
-        attributes.med = Some(0);
-        Told {
-            attributes: Arc::new(attributes),
-            next_hop: self.own_next_hop(peer, family),
-        }
-    }
-
-    /// Whether a neighbour may hear of a route at all.
-    fn may_pass(&self, peer: &Peer, bgp: &Bgp, family: Family, route: &Route, external: bool) -> bool {
-        let communities = &route.attributes.communities;
-        if communities.contains(&Community::NO_ADVERTISE) {
-            return false;
-        }
-        if external {
-            let stays = [Community::NO_EXPORT, Community::LOCAL_AS];
-            return !stays.iter().any(|stay| communities.contains(stay));
-        }
-        if route.source.kind != SourceKind::Internal {
-            return true;
-        }
-        // Between neighbours in one AS only a reflector passes routes on (RFC 4456 section 6).
-        let is_client = |id: SourceId| {
-            let peer = self.peers.get(&id);
-            peer.is_some_and(|peer| peer.family(family).route_reflector_client)
-        };
-        let (from, to) = (is_client(route.source.id), is_client(peer.id));
-        route.source.id != peer.id && (from != to || (from && to && bgp.flags.client_to_client_reflection))
-    }
-
-    fn attributes_for(
-        &self,
-        peer: &Peer,
-        bgp: &Bgp,
-        family: Family,
-        route: &Route,
-        external: bool,
-    ) -> Attributes {
-        let settings = peer.family(family);
-        let mut attributes = Attributes::clone(&route.attributes);
-        if !settings.send_community {
-            attributes.communities.clear();
-        }
-        if !settings.send_extcommunity {
-            attributes.extended_communities.clear();
-        }
-        if !settings.send_large_community {
-            attributes.large_communities.clear();
-        }
-        if external {
-            attributes.local_pref = None;
-            attributes.originator_id = None;
-            attributes.cluster_list.clear();
-            // It is meant for the AS that it was told to (RFC 4271 section 5.1.4).
-            if route.source.kind != SourceKind::Local && !settings.attribute_unchanged.med {
-                attributes.med = None;
-            }
-            if !settings.attribute_unchanged.as_path && !settings.route_server_client {
-                self.prepend(peer, bgp, &mut attributes);
-            }
-        } else {
-            attributes.local_pref.get_or_insert(bgp.local_preference);
-            if route.source.kind == SourceKind::Internal {
-                attributes.originator_id.get_or_insert(route.source.router_id);
-                attributes
-                    .cluster_list
-                    .insert(0, bgp.cluster_id.unwrap_or(self.router_id()));
-            }
-        }
-        attributes
-    }
-
-    /// The own AS, and the one shown to this neighbour in its place or before it.
-    fn prepend(&self, peer: &Peer, bgp: &Bgp, attributes: &mut Attributes) {
-        match peer.effective.local_as {
-            Some(local) => {
-                if !local.replace_as {
-                    attributes.as_path.prepend(bgp.asn, 1);
-                }
-                attributes.as_path.prepend(local.asn, 1);
-            }
-            None => attributes.as_path.prepend(bgp.asn, 1),
-        }
-    }
-
-    fn next_hop_for(&self, peer: &Peer, family: Family, route: &Route, external: bool) -> NextHop {
-        let settings = peer.family(family);
-        let own = route.source.kind == SourceKind::Local && route.next_hop.address().is_unspecified();
-        let forced = settings.next_hop_self_force
-            || (settings.next_hop_self && route.source.kind != SourceKind::Internal);
-        // A next hop of the other family, or one that means something on another link only, cannot be told.
-        let foreign = route.next_hop.address().is_ipv4() != (family == Family::Ipv4Unicast)
-            || route.next_hop.link_local().is_some();
-        let keeps = settings.attribute_unchanged.next_hop || settings.route_server_client;
-        if own || forced || foreign || (external && !keeps && !self.shares_network(peer, route.next_hop)) {
-            self.own_next_hop(peer, family)
-        } else {
-            route.next_hop
-        }
+        self.tell_about(peer, bgp, family, prefix, route)
     }
 
     /// This router as a neighbour reaches it.
-    fn own_next_hop(&self, peer: &Peer, family: Family) -> NextHop {
+    pub(super) fn own_next_hop(&self, peer: &Peer, family: Family) -> NextHop {
         let interface = self.interface_of(peer);
         let local = peer.endpoints.map(|ends| ends.local);
         let extended = peer

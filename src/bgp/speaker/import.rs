@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Action, Speaker, family_of};
+use super::inbound::Received;
+use super::{Action, Speaker};
 use crate::bgp::session::{self, Agreement, ConnectionId, Reason, Time};
-use crate::bgp::table::{NextHopState, Route, Source, SourceId, SourceKind};
-use crate::bgp::wire::{Attributes, Family, HEADER, Message, Nlri, RefreshKind, Update, decode, frame};
+use crate::bgp::table::{Source, SourceId, SourceKind};
+use crate::bgp::wire::{Family, HEADER, Message, RefreshKind, Update, decode, frame};
 
 impl Speaker {
     /// Octets of a connection, which may be part of a message or several.
@@ -94,77 +95,20 @@ impl Speaker {
         }
         for (family, nlri) in &update.unreachable {
             for it in nlri {
-                self.tables
-                    .get_mut(*family)
-                    .remove(it.prefix, source, it.path_id.unwrap_or(0));
+                self.unlearn(source, *family, it);
             }
         }
-        let attributes = Arc::new(update.attributes);
+        let attributes = self.taken(source, update.attributes);
         for reach in update.reachable {
-            for it in reach.nlri {
-                match self.import(source, reach.family, &it, &attributes, reach.next_hop, now) {
-                    Some(route) => self.tables.get_mut(reach.family).insert(it.prefix, route),
-                    // A route that may not be used withdraws the one it replaces.
-                    None => drop(self.tables.get_mut(reach.family).remove(
-                        it.prefix,
-                        source,
-                        it.path_id.unwrap_or(0),
-                    )),
-                }
+            let told = Received {
+                attributes: Arc::clone(&attributes),
+                next_hop: reach.next_hop,
+            };
+            for it in &reach.nlri {
+                self.learn(source, reach.family, it, &told, now);
             }
+            self.check_limit(source, reach.family, now, actions);
         }
-    }
-
-    /// A route as it is kept; none if it is not to be used at all.
-    fn import(
-        &self,
-        source: SourceId,
-        family: Family,
-        nlri: &Nlri,
-        attributes: &Arc<Attributes>,
-        next_hop: crate::bgp::wire::NextHop,
-        now: Time,
-    ) -> Option<Route> {
-        let (bgp, peer) = (self.config.bgp.as_ref()?, self.peers.get(&source)?);
-        let told_by = peer.source.clone()?;
-        let settings = peer.family(family);
-        if !peer.exchanges(family) || family_of(&nlri.prefix) != family {
-            return None;
-        }
-        let external = told_by.kind == SourceKind::External;
-        // A path with the own AS in it has been here before (RFC 4271 section 9.1.2).
-        if attributes.as_path.contains(bgp.asn) && settings.allowas_in.is_none() {
-            return None;
-        }
-        // A reflected route of this router's own, or one that has passed its cluster (RFC 4456 section 8).
-        let own = self.router_id();
-        let cluster = bgp.cluster_id.unwrap_or(own);
-        if attributes.originator_id == Some(own) || attributes.cluster_list.contains(&cluster) {
-            return None;
-        }
-        if external && peer.effective.enforce_first_as && attributes.as_path.first() != Some(told_by.asn) {
-            return None;
-        }
-        // Nothing comes from another AS unless a policy says what (RFC 8212).
-        let has_policy = settings.route_map_in.is_some()
-            || settings.prefix_list_in.is_some()
-            || settings.filter_list_in.is_some()
-            || settings.distribute_list_in.is_some();
-        if external && bgp.flags.ebgp_requires_policy && !has_policy {
-            return None;
-        }
-        let mut route = Route {
-            source: told_by,
-            path_id: nlri.path_id.unwrap_or(0),
-            attributes: Arc::clone(attributes),
-            next_hop,
-            next_hop_state: NextHopState::Unreachable,
-            weight: settings.weight.unwrap_or(0).into(),
-            stale: false,
-            since: now,
-        };
-        route.next_hop_state = self.resolve(&route);
-        Some(route)
     }
 
     pub(super) fn up(
@@ -194,6 +138,7 @@ impl Speaker {
         }));
         peer.endpoints = endpoints;
         peer.record.up(&agreement, now);
+        peer.intake.begin(&peer.effective);
         actions.push(Action::Log(format!("%ADJCHANGE: neighbor {} Up", shown(peer))));
         for family in Family::ALL {
             self.begin_family(id, family, actions);
@@ -218,6 +163,7 @@ impl Speaker {
         peer.endpoints = None;
         peer.told = Default::default();
         peer.incoming.clear();
+        peer.intake.end();
         for family in Family::ALL {
             self.tables.get_mut(family).remove_source(id);
         }

@@ -6,22 +6,35 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Interface, OWN, Speaker, family_of};
-use crate::bgp::config::{FamilyTable, Source as Redistributed};
+use super::{Interface, KernelRoute, OWN, Speaker, family_of};
+use crate::bgp::config::{Bgp, Redistribute, Source as Redistributed};
+use crate::bgp::policy::{Context, Direction, NextHopChange, Subject, Verdict};
 use crate::bgp::session::Time;
-use crate::bgp::table::{NextHopState, Route, Source, SourceKind};
-use crate::bgp::wire::{Attributes, Family, NextHop, Origin};
+use crate::bgp::table::{NextHopState, Route};
+use crate::bgp::wire::{Attributes, Community, Family, NextHop, Origin};
 
 /// What FRR gives to its own routes.
-const WEIGHT: u32 = 32768;
+pub(super) const WEIGHT: u32 = 32768;
 
 /// A route of this router's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Own {
+    attributes: Arc<Attributes>,
+    next_hop: NextHop,
+    weight: u32,
+    tag: u32,
+}
+
+/// Why this router has a route of its own.
+struct Reason<'a> {
     origin: Origin,
     med: u32,
     /// The next hop, where the route has one that can be told.
     via: Option<IpAddr>,
+    /// The interface packets leave by.
+    interface: Option<&'a str>,
+    blackhole: bool,
+    route_map: Option<&'a str>,
 }
 
 impl Interface {
@@ -39,47 +52,26 @@ impl Speaker {
     /// Puts the routes of its own into the tables, and takes out those it has no longer.
     pub(super) fn originate(&mut self, now: Time) {
         let mut wanted = BTreeMap::new();
-        for family in Family::ALL {
-            if let Some(bgp) = &self.config.bgp {
-                self.originate_family(family, bgp.family(family), &mut wanted);
+        if let Some(bgp) = &self.config.bgp {
+            for family in Family::ALL {
+                self.redistribute(family, bgp, &mut wanted);
+                self.networks(family, bgp, &mut wanted);
             }
         }
-        let source = Arc::new(Source {
-            id: OWN,
-            kind: SourceKind::Local,
-            asn: self.config.bgp.as_ref().map_or(0, |bgp| bgp.asn),
-            router_id: self.router_id(),
-            address: None,
-        });
+        let source = self.own_source(OWN);
         let before = std::mem::take(&mut self.own);
         for prefix in before.keys().filter(|prefix| !wanted.contains_key(*prefix)) {
             self.tables.get_mut(family_of(prefix)).remove(*prefix, OWN, 0);
         }
         for (prefix, own) in &wanted {
-            let next_hop = match own.via {
-                Some(IpAddr::V4(address)) => NextHop::V4(address),
-                Some(IpAddr::V6(global)) => NextHop::V6 {
-                    global,
-                    link_local: None,
-                },
-                None if family_of(prefix) == Family::Ipv4Unicast => NextHop::V4(Ipv4Addr::UNSPECIFIED),
-                None => NextHop::V6 {
-                    global: Ipv6Addr::UNSPECIFIED,
-                    link_local: None,
-                },
-            };
-            let attributes = Attributes {
-                origin: own.origin,
-                med: Some(own.med),
-                ..Attributes::default()
-            };
             let route = Route {
                 source: Arc::clone(&source),
                 path_id: 0,
-                attributes: Arc::new(attributes),
-                next_hop,
+                attributes: Arc::clone(&own.attributes),
+                next_hop: own.next_hop,
                 next_hop_state: NextHopState::Reachable(0),
-                weight: WEIGHT,
+                weight: own.weight,
+                tag: own.tag,
                 stale: false,
                 since: now,
             };
@@ -88,42 +80,149 @@ impl Speaker {
         self.own = wanted;
     }
 
-    fn originate_family(&self, family: Family, table: &FamilyTable, wanted: &mut BTreeMap<IpNet, Own>) {
-        let up = || self.interfaces.iter().filter(|it| it.up);
-        let own = |med: Option<u32>, metric: u32, via: Option<IpAddr>| Own {
-            origin: Origin::Incomplete,
-            med: med.unwrap_or(metric),
-            via,
-        };
+    /// `redistribute connected`, `static` and `kernel`.
+    fn redistribute(&self, family: Family, bgp: &Bgp, wanted: &mut BTreeMap<IpNet, Own>) {
+        let table = bgp.family(family);
         if let Some(how) = table.redistribute.get(&Redistributed::Connected) {
-            let networks = up()
-                .flat_map(Interface::networks)
-                .filter(|it| family_of(it) == family);
-            wanted.extend(networks.map(|prefix| (prefix, own(how.metric, 0, None))));
+            for interface in self.interfaces.iter().filter(|it| it.up) {
+                let reason = redistributed(how, 0, None, Some(&interface.name), false);
+                for prefix in interface.networks().filter(|it| family_of(it) == family) {
+                    wanted.extend(self.own(bgp, prefix, &reason).map(|own| (prefix, own)));
+                }
+            }
         }
         for (kind, is_static) in [(Redistributed::Static, true), (Redistributed::Kernel, false)] {
             let Some(how) = table.redistribute.get(&kind) else {
                 continue;
             };
-            let routes = self
-                .routes
-                .iter()
-                .filter(|it| it.is_static == is_static && family_of(&it.to) == family);
-            for route in routes {
-                let via = route.hops.first().and_then(|hop| hop.via);
-                let via = via.filter(|via| via.is_ipv4() == route.to.addr().is_ipv4());
-                wanted.insert(route.to, own(how.metric, route.metric, via));
-            }
-        }
-        let import_check = self.config.bgp.as_ref().is_some_and(|bgp| bgp.flags.import_check);
-        for prefix in table.networks.keys() {
-            let connected = || up().flat_map(Interface::networks).any(|net| net == *prefix);
-            let known = || self.routes.iter().any(|route| route.to == *prefix);
-            if !import_check || connected() || known() {
-                let origin = Origin::Igp;
-                let (med, via) = (0, None);
-                wanted.insert(*prefix, Own { origin, med, via });
+            let routes = self.routes.iter();
+            for route in routes.filter(|it| it.is_static == is_static && family_of(&it.to) == family) {
+                let own = self.redistributed_route(bgp, how, route);
+                wanted.extend(own.map(|own| (route.to, own)));
             }
         }
     }
+
+    fn redistributed_route(&self, bgp: &Bgp, how: &Redistribute, route: &KernelRoute) -> Option<Own> {
+        let hop = route.hops.first();
+        let via = hop.and_then(|hop| hop.via);
+        let via = via.filter(|via| via.is_ipv4() == route.to.addr().is_ipv4());
+        let out = hop.and_then(|hop| self.interfaces.iter().find(|it| it.index == hop.interface));
+        let interface = out.map(|it| it.name.as_str());
+        let reason = redistributed(how, route.metric, via, interface, hop.is_none());
+        self.own(bgp, route.to, &reason)
+    }
+
+    /// `network`.
+    fn networks(&self, family: Family, bgp: &Bgp, wanted: &mut BTreeMap<IpNet, Own>) {
+        let up = || self.interfaces.iter().filter(|it| it.up);
+        for (prefix, network) in &bgp.family(family).networks {
+            let connected = || up().flat_map(Interface::networks).any(|net| net == *prefix);
+            let known = || self.routes.iter().any(|route| route.to == *prefix);
+            if bgp.flags.import_check && !connected() && !known() {
+                continue;
+            }
+            let reason = Reason {
+                origin: Origin::Igp,
+                med: 0,
+                via: None,
+                interface: None,
+                blackhole: false,
+                route_map: network.route_map.as_deref(),
+            };
+            wanted.extend(self.own(bgp, *prefix, &reason).map(|own| (*prefix, own)));
+        }
+    }
+
+    /// A route as its route-map lets it pass; none if it does not.
+    fn own(&self, bgp: &Bgp, prefix: IpNet, reason: &Reason) -> Option<Own> {
+        let attributes = Attributes {
+            origin: reason.origin,
+            med: Some(reason.med),
+            ..Attributes::default()
+        };
+        let mut subject = Subject {
+            prefix,
+            attributes: Arc::new(attributes),
+            next_hop: next_hop(&prefix, reason.via),
+            next_hop_change: NextHopChange::None,
+            weight: WEIGHT,
+            tag: 0,
+        };
+        if let Some(name) = reason.route_map {
+            let context = self.context_own(bgp, reason.interface, reason.blackhole);
+            if self.policy.apply(name, &mut subject, &context) == Verdict::Deny {
+                return None;
+            }
+        }
+        lower_if_shutting_down(bgp, &mut subject.attributes);
+        Some(Own {
+            attributes: subject.attributes,
+            next_hop: subject.next_hop,
+            weight: subject.weight,
+            tag: subject.tag,
+        })
+    }
+
+    /// What a route-map for a route of this router's own may ask about.
+    pub(super) fn context_own<'a>(
+        &self,
+        bgp: &Bgp,
+        interface: Option<&'a str>,
+        blackhole: bool,
+    ) -> Context<'a> {
+        Context {
+            direction: Direction::Own,
+            own_as: bgp.asn,
+            peer: None,
+            peer_address: None,
+            interface,
+            blackhole,
+            seed: self.seed,
+        }
+    }
+}
+
+fn redistributed<'a>(
+    how: &'a Redistribute,
+    metric: u32,
+    via: Option<IpAddr>,
+    interface: Option<&'a str>,
+    blackhole: bool,
+) -> Reason<'a> {
+    Reason {
+        origin: Origin::Incomplete,
+        med: how.metric.unwrap_or(metric),
+        via,
+        interface,
+        blackhole,
+        route_map: how.route_map.as_deref(),
+    }
+}
+
+fn next_hop(prefix: &IpNet, via: Option<IpAddr>) -> NextHop {
+    match via {
+        Some(IpAddr::V4(address)) => NextHop::V4(address),
+        Some(IpAddr::V6(global)) => NextHop::V6 {
+            global,
+            link_local: None,
+        },
+        None if family_of(prefix) == Family::Ipv4Unicast => NextHop::V4(Ipv4Addr::UNSPECIFIED),
+        None => NextHop::V6 {
+            global: Ipv6Addr::UNSPECIFIED,
+            link_local: None,
+        },
+    }
+}
+
+/// Routes of a router that is about to shut down are the last to be used, and say so (RFC 8326 section 4).
+pub(super) fn lower_if_shutting_down(bgp: &Bgp, attributes: &mut Arc<Attributes>) {
+    if !bgp.flags.graceful_shutdown {
+        return;
+    }
+    let attributes = Arc::make_mut(attributes);
+    attributes.local_pref = Some(0);
+    attributes.communities.push(Community::GRACEFUL_SHUTDOWN);
+    attributes.communities.sort_unstable();
+    attributes.communities.dedup();
 }

@@ -3,9 +3,15 @@
 //! A function of state, event and time. Whoever runs it carries bytes and connections, knows the kernel's interfaces, and
 //! puts routes into it; in a test that is another function, on a clock of its own.
 
+mod aggregate;
+mod aggregate_path;
+mod change;
 mod export;
 mod import;
+mod inbound;
+mod limits;
 mod local;
+mod outbound;
 mod peer;
 mod record;
 mod resolve;
@@ -20,10 +26,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+pub use aggregate::AGGREGATE;
+pub use inbound::Received;
+pub use limits::Overflow;
 pub use peer::{Peer, Told};
 pub use record::{Messages, Record};
 
 use super::config::{self, Bgp, Config, PeerName};
+use super::policy::Policy;
 use super::session::{self, ConnectionId, Time};
 use super::table::{MultipathRule, Rules, SourceId, Table};
 use super::wire::{Family, Notification, PerFamily, error_code::cease};
@@ -109,6 +119,10 @@ pub enum Event {
     Closed(ConnectionId),
     /// A neighbour's session is to begin anew.
     Reset(SourceId),
+    /// A neighbour's routes are to pass policy again, of a family or all.
+    SoftIn(SourceId, Option<Family>),
+    /// A neighbour is to be told everything again, of a family or all.
+    SoftOut(SourceId, Option<Family>),
     /// Only time has passed.
     Tick,
 }
@@ -167,6 +181,8 @@ pub struct Speaker {
     /// The name neighbours are told.
     hostname: String,
     config: Config,
+    /// Lists and route-maps of the configuration.
+    policy: Policy,
     seed: u64,
     interfaces: Vec<Interface>,
     routes: Vec<KernelRoute>,
@@ -176,6 +192,8 @@ pub struct Speaker {
     tables: PerFamily<Table>,
     /// Routes of this router's own that are in the tables.
     own: BTreeMap<IpNet, local::Own>,
+    /// Aggregates that are in the tables.
+    aggregates: PerFamily<BTreeSet<IpNet>>,
     /// What is in the kernel.
     forwarded: BTreeMap<IpNet, Vec<Hop>>,
 }
@@ -189,6 +207,7 @@ impl Speaker {
         Speaker {
             hostname: hostname.to_owned(),
             config: Config::default(),
+            policy: Policy::default(),
             seed,
             interfaces: Vec::new(),
             routes: Vec::new(),
@@ -197,6 +216,7 @@ impl Speaker {
             connections: BTreeMap::new(),
             tables: PerFamily::default(),
             own: BTreeMap::new(),
+            aggregates: PerFamily::default(),
             forwarded: BTreeMap::new(),
         }
     }
@@ -262,6 +282,7 @@ impl Speaker {
         self.peers
             .values()
             .filter_map(|peer| peer.session.deadline())
+            .chain(self.end_of_overflow())
             .min()
     }
 
@@ -271,8 +292,7 @@ impl Speaker {
         let mut resolve = false;
         match event {
             Event::Configure(config) => {
-                self.config = *config;
-                self.configure_peers(now, &mut actions);
+                self.configure(*config, now, &mut actions);
                 resolve = true;
             }
             Event::Interfaces(interfaces) => {
@@ -304,18 +324,29 @@ impl Speaker {
                 }
             }
             Event::Reset(peer) => self.reset(peer, now, &mut actions),
+            Event::SoftIn(peer, family) => {
+                for family in chosen(family) {
+                    self.soft_in(peer, family, now, &mut actions);
+                }
+            }
+            Event::SoftOut(peer, family) => {
+                for family in chosen(family) {
+                    self.soft_out(peer, family, &mut actions);
+                }
+            }
             Event::Tick => {
                 let ids: Vec<SourceId> = self.peers.keys().copied().collect();
                 for id in ids {
                     self.tell(id, session::Event::Tick, now, &mut actions);
                 }
+                self.end_overflows(now, &mut actions);
             }
         }
         if resolve {
             self.originate(now);
             self.resolve_all();
         }
-        self.settle(&mut actions);
+        self.settle(resolve, now, &mut actions);
         self.note_sent(&actions, now);
         actions
     }
@@ -331,13 +362,29 @@ impl Speaker {
         }
     }
 
+    /// Does as a configuration says.
+    fn configure(&mut self, config: Config, now: Time, actions: &mut Vec<Action>) {
+        let (settings, before) = (
+            self.effective_of_all(),
+            std::mem::replace(&mut self.config, config),
+        );
+        self.policy = Policy::compile(&self.config);
+        self.configure_peers(now, actions);
+        self.reconsider_inbound(&settings, &before, now, actions);
+    }
+
     /// Decides about whatever has changed, and tells it.
-    fn settle(&mut self, actions: &mut Vec<Action>) {
+    fn settle(&mut self, configured: bool, now: Time, actions: &mut Vec<Action>) {
         let rules = self.rules();
         for family in Family::ALL {
-            let changed = self.tables.get_mut(family).decide(&rules);
+            let mut changed = self.tables.get_mut(family).decide(&rules);
+            let also = self.aggregate(family, &changed, configured, now);
+            changed.extend(also);
+            changed.extend(self.tables.get_mut(family).decide(&rules));
+            changed.sort_unstable();
+            changed.dedup();
             self.forward(&changed, actions);
-            self.export(family, &changed, actions);
+            self.export(family, &changed, configured, actions);
         }
     }
 
@@ -389,11 +436,15 @@ impl Speaker {
             let id = known.unwrap_or(SourceId(self.next_peer));
             let settings = self.session_settings(&bgp, &effective);
             match self.peers.get_mut(&id) {
-                Some(peer) if peer.effective == effective && *peer.session.settings() == settings => {}
                 // What is agreed on with a neighbour holds for a session: with other settings it begins anew.
                 Some(peer) => {
+                    let (before, agreed) = (&peer.effective, peer.session.settings());
+                    let resets = change::must_reset((before, agreed), (&effective, &settings));
                     peer.effective = effective;
                     peer.session.configure(settings);
+                    if !resets {
+                        continue;
+                    }
                     let why = Notification::cease(cease::OTHER_CONFIGURATION_CHANGE);
                     self.tell(id, session::Event::Stop(why), now, actions);
                 }
@@ -433,7 +484,10 @@ impl Speaker {
                 "" => Notification::cease(cease::ADMINISTRATIVE_SHUTDOWN),
                 text => Notification::shutdown(cease::ADMINISTRATIVE_SHUTDOWN, text),
             })
-        } else if peer.remote.is_none() || !resolve::is_near_enough(peer, bgp, &self.interfaces) {
+        } else if peer.remote.is_none()
+            || peer.intake.overflow.is_some()
+            || !resolve::is_near_enough(peer, bgp, &self.interfaces)
+        {
             session::Event::Stop(Notification::cease(cease::OTHER_CONFIGURATION_CHANGE))
         } else {
             session::Event::Start
@@ -499,6 +553,7 @@ impl Speaker {
             peer.session.fail(why, now, &mut outcome);
         }
         self.perform(id, outcome, now, actions);
+        self.forgive(id, now, actions);
     }
 
     /// Tells a session what happened, and does what it asks for.
@@ -558,6 +613,12 @@ impl Speaker {
             },
         ))
     }
+}
+
+/// A family, or all.
+fn chosen(family: Option<Family>) -> impl Iterator<Item = Family> {
+    let all = Family::ALL.into_iter();
+    all.filter(move |it| family.is_none_or(|family| family == *it))
 }
 
 /// The family a prefix belongs to.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::inbound::Intake;
 use super::{Endpoints, Interface, Record, Speaker};
 use crate::bgp::config::{self, Bgp, Effective, EffectiveFamily, PeerName, RemoteAs};
 use crate::bgp::session::{Agreement, ConnectionId, Session, Settings, Time};
@@ -43,6 +44,8 @@ pub struct Peer {
     pub endpoints: Option<Endpoints>,
     /// What it was told.
     pub told: PerFamily<BTreeMap<IpNet, Told>>,
+    /// What it has told, before any policy, and how much of it there may be.
+    pub(super) intake: Intake,
     pub(super) source: Option<Arc<Source>>,
     pub(super) incoming: BTreeMap<ConnectionId, Incoming>,
 }
@@ -75,6 +78,7 @@ impl Peer {
             record: Record::default(),
             endpoints: None,
             told: PerFamily::default(),
+            intake: Intake::default(),
             source: None,
             incoming: BTreeMap::new(),
         }

@@ -23,6 +23,8 @@ pub struct Table {
     pending: BTreeSet<IpNet>,
     /// How many times a best route has changed.
     version: u64,
+    /// How many routes each source has told.
+    counts: BTreeMap<SourceId, usize>,
 }
 
 /// What is known about a prefix.
@@ -101,7 +103,10 @@ impl Table {
                 *known = route;
                 destination.renewed |= is_best;
             }
-            None => destination.routes.push(route),
+            None => {
+                *self.counts.entry(route.source.id).or_default() += 1;
+                destination.routes.push(route);
+            }
         }
         self.pending.insert(prefix);
     }
@@ -117,6 +122,7 @@ impl Table {
             .retain(|route| route.key() != (source, path_id));
         let removed = destination.routes.len() < before;
         if removed {
+            uncount(&mut self.counts, source);
             self.pending.insert(prefix);
         }
         removed
@@ -131,7 +137,13 @@ impl Table {
     pub fn retain(&mut self, mut keeps: impl FnMut(&IpNet, &Route) -> bool) {
         for (prefix, destination) in &mut self.destinations {
             let before = destination.routes.len();
-            destination.routes.retain(|route| keeps(prefix, route));
+            destination.routes.retain(|route| {
+                let stays = keeps(prefix, route);
+                if !stays {
+                    uncount(&mut self.counts, route.source.id);
+                }
+                stays
+            });
             if destination.routes.len() < before {
                 self.pending.insert(*prefix);
             }
@@ -195,6 +207,17 @@ impl Table {
         self.version
     }
 
+    /// The prefixes that lie in a network, itself included, in order.
+    pub fn within(&self, net: IpNet) -> impl Iterator<Item = (&IpNet, &Destination)> {
+        let from = self.destinations.range(net..);
+        from.take_while(move |(prefix, _)| net.contains(*prefix))
+    }
+
+    /// How many routes a source has told.
+    pub fn count(&self, source: SourceId) -> usize {
+        self.counts.get(&source).copied().unwrap_or(0)
+    }
+
     /// How many prefixes there are.
     pub fn len(&self) -> usize {
         self.destinations.len()
@@ -203,5 +226,11 @@ impl Table {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.destinations.is_empty()
+    }
+}
+
+fn uncount(counts: &mut BTreeMap<SourceId, usize>, source: SourceId) {
+    if let Some(count) = counts.get_mut(&source) {
+        *count = count.saturating_sub(1);
     }
 }

@@ -60,6 +60,8 @@ pub struct Route {
     pub next_hop_state: NextHopState,
     /// Cisco's weight: the first thing that counts, and never told to others.
     pub weight: u32,
+    /// The tag, which route-maps set and ask for.
+    pub tag: u32,
     /// Kept over its source's restart (RFC 4724), until the source says it again.
     pub stale: bool,
     /// When it came.
@@ -78,6 +80,7 @@ impl Route {
             && self.next_hop == other.next_hop
             && self.next_hop_state == other.next_hop_state
             && self.weight == other.weight
+            && self.tag == other.tag
             && self.stale == other.stale
             && self.source == other.source
     }

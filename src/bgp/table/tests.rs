@@ -30,6 +30,7 @@ fn route(id: u32, kind: SourceKind, change: impl FnOnce(&mut Attributes)) -> Rou
         next_hop: NextHop::V4(Ipv4Addr::from(0x0a00_0000 + id)),
         next_hop_state: NextHopState::Reachable(0),
         weight: 0,
+        tag: 0,
         stale: false,
         since: Duration::ZERO,
     }

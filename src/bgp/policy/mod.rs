@@ -1,0 +1,105 @@
+//! Policy: which routes pass, and what is changed on them, with FRR's semantics.
+//!
+//! [`Policy::compile`] makes lists and route-maps of a configuration ready once; after that a route costs no more than
+//! looking up names and comparing. Pure: what a route-map may ask about beside the route is in [`Context`].
+
+mod access;
+mod changes;
+mod communities;
+mod conditions;
+mod dependence;
+mod prefixes;
+mod private_as;
+mod route_map;
+mod subject;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use ipnet::IpNet;
+
+pub use dependence::{References, differ};
+pub use private_as::{is_private, remove_private};
+pub use route_map::Verdict;
+pub use subject::{Context, Direction, NextHopChange, Subject};
+
+use super::config::{Action, Config, List, Lists, RouteMap};
+use super::expression::Expression;
+use super::wire::{AsPath, Family, PerFamily};
+use communities::CommunityList;
+use prefixes::PrefixList;
+
+/// Lists and route-maps, ready for use.
+#[derive(Debug, Default)]
+pub struct Policy {
+    prefix_lists: PerFamily<HashMap<String, PrefixList>>,
+    access_lists: PerFamily<HashMap<String, access::AccessList>>,
+    as_path_lists: HashMap<String, Vec<(Action, Expression)>>,
+    community_lists: HashMap<String, CommunityList<super::wire::Community>>,
+    large_community_lists: HashMap<String, CommunityList<super::wire::LargeCommunity>>,
+    extcommunity_lists: HashMap<String, CommunityList<super::wire::ExtendedCommunity>>,
+    route_maps: HashMap<String, RouteMap>,
+}
+
+impl Policy {
+    /// The lists and route-maps of a configuration.
+    pub fn compile(config: &Config) -> Policy {
+        let access = |lists| by_name(lists, |list| access::AccessList::new(list));
+        Policy {
+            prefix_lists: PerFamily {
+                ipv4: by_name(&config.prefix_lists, PrefixList::new),
+                ipv6: by_name(&config.prefix_lists6, PrefixList::new),
+            },
+            access_lists: PerFamily {
+                ipv4: access(&config.access_lists),
+                ipv6: access(&config.access_lists6),
+            },
+            as_path_lists: by_name(&config.as_path_lists, |list| {
+                let rules = list.rules.values();
+                rules
+                    .map(|(action, text)| (*action, Expression::new(text)))
+                    .collect()
+            }),
+            community_lists: by_name(&config.community_lists, communities::standard),
+            large_community_lists: by_name(&config.large_community_lists, communities::large),
+            extcommunity_lists: by_name(&config.extcommunity_lists, communities::extended),
+            route_maps: config
+                .route_maps
+                .iter()
+                .map(|(name, map)| (name.to_owned(), map.clone()))
+                .collect(),
+        }
+    }
+
+    /// Whether a prefix-list lets a prefix through. One that does not exist lets nothing through; one without rules
+    /// everything.
+    pub fn prefix_list_permits(&self, name: &str, family: Family, prefix: &IpNet) -> bool {
+        let list = self.prefix_lists.get(family).get(name);
+        list.is_some_and(|list| list.permits(prefix))
+    }
+
+    /// Whether an access-list lets a prefix through. One that does not exist lets nothing through.
+    pub fn access_list_permits(&self, name: &str, family: Family, prefix: &IpNet) -> bool {
+        let list = self.access_lists.get(family).get(name);
+        list.is_some_and(|list| list.permits(prefix))
+    }
+
+    /// Whether an as-path access-list lets a path through. One that does not exist lets nothing through.
+    pub fn as_path_list_permits(&self, name: &str, path: &AsPath) -> bool {
+        let Some(list) = self.as_path_lists.get(name) else {
+            return false;
+        };
+        let text = path.to_string();
+        let found = list.iter().find(|(_, expression)| expression.matches(&text));
+        found.is_some_and(|(action, _)| *action == Action::Permit)
+    }
+}
+
+fn by_name<T, C>(lists: &Lists<T>, compile: impl Fn(&List<T>) -> C) -> HashMap<String, C> {
+    lists
+        .iter()
+        .map(|(name, list)| (name.to_owned(), compile(list)))
+        .collect()
+}

@@ -1,0 +1,98 @@
+//! What a route-map looks at and changes.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::bgp::config::PeerName;
+use crate::bgp::table::Route;
+use crate::bgp::wire::{Attributes, Family, NextHop};
+
+/// A route on its way through policy.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Where to.
+    pub prefix: IpNet,
+    /// What is said about it.
+    pub attributes: Arc<Attributes>,
+    /// The way.
+    pub next_hop: NextHop,
+    /// What was made of the way.
+    pub next_hop_change: NextHopChange,
+    /// Cisco's weight.
+    pub weight: u32,
+    /// The tag.
+    pub tag: u32,
+}
+
+/// What a route-map has made of a next hop.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NextHopChange {
+    /// Nothing.
+    #[default]
+    None,
+    /// It was set.
+    Set,
+    /// It is to be the neighbour's address: this router's, of what goes out.
+    PeerAddress,
+    /// It is to go out as it came.
+    Unchanged,
+}
+
+/// Where a route-map stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// For what a neighbour tells.
+    In,
+    /// For what a neighbour is told.
+    Out,
+    /// For this router's own routes: `network`, `redistribute`, `aggregate-address`, `default-originate`.
+    Own,
+}
+
+/// What a route-map may ask about beside the route.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Where the route-map stands.
+    pub direction: Direction,
+    /// The AS this router shows.
+    pub own_as: u32,
+    /// The neighbour that tells or is told.
+    pub peer: Option<&'a PeerName>,
+    /// The neighbour's address.
+    pub peer_address: Option<IpAddr>,
+    /// The interface of the next hop.
+    pub interface: Option<&'a str>,
+    /// Whether packets to the prefix are dropped.
+    pub blackhole: bool,
+    /// A number of which chance is made.
+    pub seed: u64,
+}
+
+impl Subject {
+    /// A route that is to be judged.
+    pub fn of(prefix: IpNet, route: &Route) -> Subject {
+        Subject {
+            prefix,
+            attributes: Arc::clone(&route.attributes),
+            next_hop: route.next_hop,
+            next_hop_change: NextHopChange::None,
+            weight: route.weight,
+            tag: route.tag,
+        }
+    }
+
+    /// The family of its prefix.
+    pub fn family(&self) -> Family {
+        match self.prefix {
+            IpNet::V4(_) => Family::Ipv4Unicast,
+            IpNet::V6(_) => Family::Ipv6Unicast,
+        }
+    }
+
+    /// The attributes, to be changed.
+    pub(super) fn attributes_mut(&mut self) -> &mut Attributes {
+        Arc::make_mut(&mut self.attributes)
+    }
+}

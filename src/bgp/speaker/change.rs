@@ -1,0 +1,141 @@
+//! What a changed configuration means for sessions that are up.
+
+use std::collections::BTreeMap;
+
+use super::{Action, Speaker};
+use crate::bgp::config::{Bgp, Config, Effective, EffectiveFamily};
+use crate::bgp::policy::{References, differ};
+use crate::bgp::session::{Settings, Time};
+use crate::bgp::table::SourceId;
+use crate::bgp::wire::Family;
+
+/// Whether a session has to begin anew: what both sides agreed on, or how they are connected, is to be something else. All
+/// other settings hold from now on, or from the next session on (timers), as FRR has it.
+pub(super) fn must_reset(before: (&Effective, &Settings), after: (&Effective, &Settings)) -> bool {
+    let agreed = |settings: &Settings| {
+        (
+            settings.local_as,
+            settings.remote_as,
+            settings.router_id,
+            settings.passive,
+            settings.capabilities.clone(),
+        )
+    };
+    let connected = |it: &Effective| {
+        (
+            (
+                it.local_as,
+                it.password.clone(),
+                it.port,
+                it.interface.clone(),
+                it.v6only,
+            ),
+            (it.ebgp_multihop, it.ttl_security, it.disable_connected_check),
+            (it.update_source.clone(), it.tcp_mss),
+            (it.capability_dynamic, it.dont_capability_negotiate),
+        )
+    };
+    agreed(before.1) != agreed(after.1)
+        || connected(before.0) != connected(after.0)
+        || family_resets(&before.0.ipv4, &after.0.ipv4)
+        || family_resets(&before.0.ipv6, &after.0.ipv6)
+}
+
+fn family_resets(before: &EffectiveFamily, after: &EffectiveFamily) -> bool {
+    let role = |it: &EffectiveFamily| {
+        (
+            it.activate,
+            it.addpath,
+            it.disable_addpath_rx,
+            it.route_reflector_client,
+            it.route_server_client,
+        )
+    };
+    role(before) != role(after)
+}
+
+/// Whether a neighbour's routes have to pass policy again.
+fn judges_anew(
+    family: Family,
+    (before, before_all): (&Effective, &Config),
+    (after, after_all): (&Effective, &Config),
+) -> bool {
+    let own = |effective: &Effective| {
+        let it = family_of(effective, family);
+        (
+            (
+                effective.enforce_first_as,
+                it.soft_reconfiguration,
+                it.allowas_in,
+                it.weight,
+            ),
+            (it.distribute_list_in.clone(), it.prefix_list_in.clone()),
+            (it.filter_list_in.clone(), it.route_map_in.clone()),
+        )
+    };
+    let common = |config: &Config| config.bgp.as_ref().map(common_rules);
+    own(before) != own(after)
+        || common(before_all) != common(after_all)
+        || differ(
+            References::inbound(family, family_of(after, family)),
+            before_all,
+            after_all,
+        )
+}
+
+/// Settings of the router that decide about what neighbours tell.
+fn common_rules(bgp: &Bgp) -> (bool, bool, bool, Option<std::net::Ipv4Addr>) {
+    let flags = &bgp.flags;
+    (
+        flags.ebgp_requires_policy,
+        flags.reject_as_sets,
+        flags.graceful_shutdown,
+        bgp.cluster_id,
+    )
+}
+
+fn family_of(effective: &Effective, family: Family) -> &EffectiveFamily {
+    match family {
+        Family::Ipv4Unicast => &effective.ipv4,
+        Family::Ipv6Unicast => &effective.ipv6,
+    }
+}
+
+impl Speaker {
+    /// What holds for all neighbours now.
+    pub(super) fn effective_of_all(&self) -> BTreeMap<SourceId, Effective> {
+        let all = self.peers.iter();
+        all.map(|(id, peer)| (*id, peer.effective.clone())).collect()
+    }
+
+    /// Lets the routes of neighbours pass policy again for which something of it has changed. What neighbours are told is
+    /// looked at anew after every change, and told where it differs.
+    pub(super) fn reconsider_inbound(
+        &mut self,
+        before: &BTreeMap<SourceId, Effective>,
+        config: &Config,
+        now: Time,
+        actions: &mut Vec<Action>,
+    ) {
+        let mut anew = Vec::new();
+        for (id, effective) in before {
+            let Some(peer) = self.peers.get(id) else {
+                continue;
+            };
+            for family in Family::ALL {
+                let after = (&peer.effective, &self.config);
+                if judges_anew(family, (effective, config), after) {
+                    anew.push((*id, family));
+                }
+            }
+        }
+        for (id, family) in anew {
+            self.soft_in(id, family, now, actions);
+        }
+        for id in before.keys() {
+            for family in Family::ALL {
+                self.check_limit(*id, family, now, actions);
+            }
+        }
+    }
+}

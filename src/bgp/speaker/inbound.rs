@@ -1,0 +1,389 @@
+//! What becomes of a route that a neighbour tells: kept as it came, checked, filtered, changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::limits::{Overflow, Warned};
+use super::{Action, Peer, Speaker, family_of};
+use crate::bgp::config::{AllowAsIn, Bgp, Effective, EffectiveFamily};
+use crate::bgp::policy::{Context, Direction, Subject, Verdict};
+use crate::bgp::session::Time;
+use crate::bgp::table::{NextHopState, Route, Source, SourceId, SourceKind};
+use crate::bgp::wire::{
+    AsPath, Attributes, Community, Family, Message, NextHop, Nlri, PerFamily, RefreshKind, Segment,
+};
+
+/// LOCAL_PREF of a route whose sender is about to shut down (RFC 8326 section 4).
+const SHUTTING_DOWN: u32 = 0;
+
+/// A route as a neighbour told it, before any policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// What was said about it.
+    pub attributes: Arc<Attributes>,
+    /// The way.
+    pub next_hop: NextHop,
+}
+
+/// What a neighbour has told, before any policy, and how much of it there may be.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    /// Routes as they came, by prefix and path identifier (`soft-reconfiguration inbound`).
+    kept: PerFamily<BTreeMap<(IpNet, u32), Received>>,
+    /// Whether those are all of them.
+    is_whole: PerFamily<bool>,
+    /// What policy made of the last route: the next one often is alike, and shares it.
+    last: Option<Arc<Attributes>>,
+    /// What was said already about limits.
+    pub(super) warned: PerFamily<Warned>,
+    /// Why the session does not begin again by itself.
+    pub(super) overflow: Option<Overflow>,
+}
+
+impl Intake {
+    /// A session begins.
+    pub(super) fn begin(&mut self, effective: &Effective) {
+        self.is_whole.ipv4 = effective.ipv4.soft_reconfiguration;
+        self.is_whole.ipv6 = effective.ipv6.soft_reconfiguration;
+    }
+
+    /// A session is over.
+    pub(super) fn end(&mut self) {
+        *self = Intake {
+            overflow: self.overflow,
+            ..Intake::default()
+        };
+    }
+}
+
+impl Speaker {
+    /// Routes of a family as a neighbour told them, before any policy: none unless they are kept
+    /// (`soft-reconfiguration inbound`).
+    pub fn received(&self, peer: &Peer, family: Family) -> impl Iterator<Item = (IpNet, u32, &Received)> {
+        let kept = self.peers.get(&peer.id).map(|peer| peer.intake.kept.get(family));
+        let all = kept.into_iter().flatten();
+        all.map(|((prefix, path_id), it)| (*prefix, *path_id, it))
+    }
+
+    /// How many routes of a neighbour are in the table.
+    pub fn accepted(&self, peer: &Peer, family: Family) -> usize {
+        self.tables.get(family).count(peer.id)
+    }
+
+    /// How many routes of a neighbour are kept and did not get into the table.
+    pub fn filtered(&self, peer: &Peer, family: Family) -> usize {
+        let kept = peer.intake.kept.get(family).len();
+        kept.saturating_sub(self.accepted(peer, family))
+    }
+
+    /// What a message says about its routes, as it is taken: an AS that is shown to the neighbour as the own stands
+    /// before the path, unless that is not wanted (`local-as`).
+    pub(super) fn taken(&self, source: SourceId, mut attributes: Attributes) -> Arc<Attributes> {
+        let peer = self.peers.get(&source);
+        let shown = peer.and_then(|peer| peer.effective.local_as);
+        if let Some(local) = shown.filter(|local| !local.no_prepend) {
+            attributes.as_path.prepend(local.asn, 1);
+        }
+        Arc::new(attributes)
+    }
+
+    /// A neighbour tells a route.
+    pub(super) fn learn(
+        &mut self,
+        source: SourceId,
+        family: Family,
+        nlri: &Nlri,
+        told: &Received,
+        now: Time,
+    ) {
+        let path_id = nlri.path_id.unwrap_or(0);
+        let Some(peer) = self.peers.get_mut(&source) else {
+            return;
+        };
+        if peer.family(family).soft_reconfiguration {
+            let key = (nlri.prefix, path_id);
+            peer.intake.kept.get_mut(family).insert(key, told.clone());
+        }
+        self.judge(source, family, (nlri.prefix, path_id), told, now);
+    }
+
+    /// A neighbour takes a route back.
+    pub(super) fn unlearn(&mut self, source: SourceId, family: Family, nlri: &Nlri) {
+        let path_id = nlri.path_id.unwrap_or(0);
+        if let Some(peer) = self.peers.get_mut(&source) {
+            peer.intake.kept.get_mut(family).remove(&(nlri.prefix, path_id));
+        }
+        let table = self.tables.get_mut(family);
+        table.remove(nlri.prefix, source, path_id);
+    }
+
+    /// Puts a route into the table as policy lets it; one that may not be used takes away the one it replaces.
+    fn judge(
+        &mut self,
+        source: SourceId,
+        family: Family,
+        (prefix, path_id): (IpNet, u32),
+        told: &Received,
+        now: Time,
+    ) {
+        match self.import(source, family, (prefix, path_id), told, now) {
+            Some(mut route) => {
+                self.share(source, told, &mut route);
+                self.tables.get_mut(family).insert(prefix, route);
+            }
+            None => drop(self.tables.get_mut(family).remove(prefix, source, path_id)),
+        }
+    }
+
+    /// Routes that policy has changed alike have their attributes in common.
+    fn share(&mut self, source: SourceId, told: &Received, route: &mut Route) {
+        let Some(peer) = self.peers.get_mut(&source) else {
+            return;
+        };
+        if Arc::ptr_eq(&told.attributes, &route.attributes) {
+            return;
+        }
+        match &peer.intake.last {
+            Some(last) if *last == route.attributes => route.attributes = Arc::clone(last),
+            _ => peer.intake.last = Some(Arc::clone(&route.attributes)),
+        }
+    }
+
+    /// Lets a neighbour's routes pass policy again: those that are kept, else it is asked for them (RFC 2918).
+    pub(super) fn soft_in(&mut self, id: SourceId, family: Family, now: Time, actions: &mut Vec<Action>) {
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.exchanges(family)) else {
+            return;
+        };
+        if peer.family(family).soft_reconfiguration && *peer.intake.is_whole.get(family) {
+            let kept = std::mem::take(peer.intake.kept.get_mut(family));
+            for (key, told) in &kept {
+                self.judge(id, family, *key, told, now);
+            }
+            if let Some(peer) = self.peers.get_mut(&id) {
+                *peer.intake.kept.get_mut(family) = kept;
+            }
+            self.check_limit(id, family, now, actions);
+        } else {
+            self.ask_again(id, family, now, actions);
+        }
+    }
+
+    /// Asks a neighbour to tell everything again, if it knows of that.
+    fn ask_again(&mut self, id: SourceId, family: Family, now: Time, actions: &mut Vec<Action>) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let knows = peer.agreement().is_some_and(|agreement| agreement.route_refresh);
+        let Some(connection) = peer.session.established_on().filter(|_| knows) else {
+            return;
+        };
+        // From here on all it tells is kept, if that is wanted.
+        let keeps = peer.family(family).soft_reconfiguration;
+        *peer.intake.is_whole.get_mut(family) = keeps;
+        if !keeps {
+            peer.intake.kept.get_mut(family).clear();
+        }
+        let message = Message::RouteRefresh(family.into(), RefreshKind::Request);
+        actions.push(Action::Send(connection, peer.write(&message, now)));
+    }
+
+    /// A route as it is kept in the table; none if it is not to be used at all.
+    fn import(
+        &self,
+        source: SourceId,
+        family: Family,
+        (prefix, path_id): (IpNet, u32),
+        told: &Received,
+        now: Time,
+    ) -> Option<Route> {
+        let (bgp, peer) = (self.config.bgp.as_ref()?, self.peers.get(&source)?);
+        let told_by = peer.source.as_ref()?;
+        let settings = peer.family(family);
+        if !peer.exchanges(family) || family_of(&prefix) != family {
+            return None;
+        }
+        if !self.is_acceptable(peer, bgp, settings, told_by, &told.attributes)
+            || !self.passes_lists_in(family, settings, &prefix, &told.attributes.as_path)
+        {
+            return None;
+        }
+        let mut subject = Subject {
+            prefix,
+            attributes: Arc::clone(&told.attributes),
+            next_hop: told.next_hop,
+            next_hop_change: Default::default(),
+            weight: settings.weight.unwrap_or(0).into(),
+            tag: 0,
+        };
+        if let Some(name) = &settings.route_map_in {
+            let context = self.context_in(peer, bgp, told.next_hop, now);
+            if self.policy.apply(name, &mut subject, &context) == Verdict::Deny {
+                return None;
+            }
+        }
+        if told_by.kind == SourceKind::External {
+            lower_if_shutting_down(&mut subject, bgp);
+        }
+        // A way that leads back here is none.
+        if self.is_own_address(subject.next_hop.address()) {
+            return None;
+        }
+        let mut route = Route {
+            source: Arc::clone(told_by),
+            path_id,
+            attributes: subject.attributes,
+            next_hop: subject.next_hop,
+            next_hop_state: NextHopState::Unreachable,
+            weight: subject.weight,
+            tag: subject.tag,
+            stale: false,
+            since: now,
+        };
+        route.next_hop_state = self.resolve(&route);
+        Some(route)
+    }
+
+    /// Checks that no policy can change: loops, and whether anything is to come from another AS at all.
+    fn is_acceptable(
+        &self,
+        peer: &Peer,
+        bgp: &Bgp,
+        settings: &EffectiveFamily,
+        told_by: &Source,
+        attributes: &Attributes,
+    ) -> bool {
+        if loops(peer, bgp, settings, &attributes.as_path) {
+            return false;
+        }
+        // A reflected route of this router's own, or one that has passed its cluster (RFC 4456 section 8).
+        let own = self.router_id();
+        let cluster = bgp.cluster_id.unwrap_or(own);
+        if attributes.originator_id == Some(own) || attributes.cluster_list.contains(&cluster) {
+            return false;
+        }
+        if bgp.flags.reject_as_sets && has_set(&attributes.as_path) {
+            return false;
+        }
+        if told_by.kind != SourceKind::External {
+            return true;
+        }
+        if peer.effective.enforce_first_as && first_told(peer, &attributes.as_path) != Some(told_by.asn) {
+            return false;
+        }
+        // Nothing comes from another AS unless a policy says what (RFC 8212).
+        let has_policy = settings.route_map_in.is_some()
+            || settings.prefix_list_in.is_some()
+            || settings.filter_list_in.is_some()
+            || settings.distribute_list_in.is_some();
+        has_policy || !bgp.flags.ebgp_requires_policy
+    }
+
+    fn passes_lists_in(
+        &self,
+        family: Family,
+        settings: &EffectiveFamily,
+        prefix: &IpNet,
+        path: &AsPath,
+    ) -> bool {
+        let lists = Lists {
+            access: settings.distribute_list_in.as_deref(),
+            prefix: settings.prefix_list_in.as_deref(),
+            as_path: settings.filter_list_in.as_deref(),
+        };
+        self.passes(&lists, family, prefix, path)
+    }
+
+    /// Whether a route passes a neighbour's lists, in FRR's order.
+    pub(super) fn passes(&self, lists: &Lists, family: Family, prefix: &IpNet, path: &AsPath) -> bool {
+        let policy = &self.policy;
+        let is_fine = |name: Option<&str>, permits: &dyn Fn(&str) -> bool| name.is_none_or(permits);
+        is_fine(lists.access, &|name| {
+            policy.access_list_permits(name, family, prefix)
+        }) && is_fine(lists.prefix, &|name| {
+            policy.prefix_list_permits(name, family, prefix)
+        }) && is_fine(lists.as_path, &|name| policy.as_path_list_permits(name, path))
+    }
+
+    fn context_in<'a>(&'a self, peer: &'a Peer, bgp: &Bgp, next_hop: NextHop, now: Time) -> Context<'a> {
+        // Only of a link-local next hop is it known before it is resolved (FRR).
+        let interface = next_hop.link_local().and_then(|_| self.interface_of(peer));
+        Context {
+            direction: Direction::In,
+            own_as: peer.effective.local_as.map_or(bgp.asn, |local| local.asn),
+            peer: Some(&peer.name),
+            peer_address: peer.source.as_ref().and_then(|source| source.address),
+            interface: interface.map(|it| it.name.as_str()),
+            blackhole: false,
+            seed: self.seed ^ now.as_nanos() as u64,
+        }
+    }
+
+    fn is_own_address(&self, address: std::net::IpAddr) -> bool {
+        let all = self.interfaces.iter().flat_map(|it| &it.addresses);
+        all.into_iter().any(|net| net.addr() == address)
+    }
+}
+
+/// Lists that stand before a route-map.
+pub(super) struct Lists<'a> {
+    /// `distribute-list`.
+    pub(super) access: Option<&'a str>,
+    /// `prefix-list`.
+    pub(super) prefix: Option<&'a str>,
+    /// `filter-list`.
+    pub(super) as_path: Option<&'a str>,
+}
+
+/// Whether a path has been here before (RFC 4271 section 9.1.2), more often than is allowed (`allowas-in`). An AS shown to
+/// the neighbour in place of the own counts as well; once it is there because this router has put it there.
+fn loops(peer: &Peer, bgp: &Bgp, settings: &EffectiveFamily, path: &AsPath) -> bool {
+    let times = |asn: u32| path.asns().filter(|other| *other == asn).count();
+    let allowed = match settings.allowas_in {
+        Some(AllowAsIn::Times(times)) => usize::from(times),
+        Some(AllowAsIn::Origin) | None => 0,
+    };
+    let is_origin = |asn: u32| settings.allowas_in == Some(AllowAsIn::Origin) && path.origin() == Some(asn);
+    if let Some(local) = peer.effective.local_as {
+        let own = usize::from(!local.no_prepend);
+        let allowed = if settings.allowas_in.is_some() {
+            allowed
+        } else {
+            own
+        };
+        if times(local.asn) > allowed.max(own) && !is_origin(local.asn) {
+            return true;
+        }
+    }
+    times(bgp.asn) > allowed && !is_origin(bgp.asn)
+}
+
+/// The first AS of a path as the neighbour told it.
+fn first_told(peer: &Peer, path: &AsPath) -> Option<u32> {
+    let put_in = peer.effective.local_as.is_some_and(|local| !local.no_prepend);
+    path.first()?;
+    path.asns().nth(usize::from(put_in))
+}
+
+pub(super) fn has_set(path: &AsPath) -> bool {
+    let is_set = |segment: &Segment| matches!(segment, Segment::Set(_) | Segment::ConfedSet(_));
+    path.segments.iter().any(is_set)
+}
+
+/// A route whose sender is about to shut down, or of a router that is, is the last to be used (RFC 8326 section 4).
+fn lower_if_shutting_down(subject: &mut Subject, bgp: &Bgp) {
+    let shuts_down = subject
+        .attributes
+        .communities
+        .contains(&Community::GRACEFUL_SHUTDOWN);
+    if !shuts_down && !bgp.flags.graceful_shutdown {
+        return;
+    }
+    let attributes = Arc::make_mut(&mut subject.attributes);
+    attributes.local_pref = Some(SHUTTING_DOWN);
+    if !shuts_down {
+        attributes.communities.push(Community::GRACEFUL_SHUTDOWN);
+        attributes.communities.sort_unstable();
+    }
+}

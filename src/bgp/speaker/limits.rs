@@ -1,0 +1,122 @@
+//! How many prefixes a neighbour may send (`maximum-prefix`).
+
+use std::time::Duration;
+
+use super::{Action, Speaker};
+use crate::bgp::config::{Excess, MaximumPrefix};
+use crate::bgp::session::{self, Time};
+use crate::bgp::table::SourceId;
+use crate::bgp::wire::error_code::{CEASE, cease};
+use crate::bgp::wire::{Family, Notification};
+
+/// What was said already about a limit.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Warned {
+    /// That there are nearly too many.
+    near: bool,
+    /// That there are too many.
+    beyond: bool,
+}
+
+/// A session that is down because there were too many prefixes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overflow {
+    /// When it may begin again; none for not before it is reset by hand.
+    pub until: Option<Time>,
+}
+
+impl Speaker {
+    /// Looks at a neighbour's number of prefixes after it has told some.
+    pub(super) fn check_limit(&mut self, id: SourceId, family: Family, now: Time, actions: &mut Vec<Action>) {
+        let Some(peer) = self.peers.get(&id).filter(|peer| peer.exchanges(family)) else {
+            return;
+        };
+        let Some(limit) = peer.family(family).maximum_prefix else {
+            return;
+        };
+        let filtered = if limit.force {
+            self.filtered(peer, family)
+        } else {
+            0
+        };
+        let count = self.accepted(peer, family) + filtered;
+        let said = *peer.intake.warned.get(family);
+        let warned = Warned {
+            near: is_near(count, &limit),
+            beyond: is_beyond(count, &limit),
+        };
+        let of = format!("No. of {family} prefix received from {}", peer.name);
+        if let Some(peer) = self.peers.get_mut(&id) {
+            *peer.intake.warned.get_mut(family) = warned;
+        }
+        if warned.beyond && !said.beyond {
+            let text = format!("%MAXPFXEXCEED: {of} {count} exceed, limit {}", limit.limit);
+            actions.push(Action::Log(text));
+            self.exceed(id, family, &limit, now, actions);
+        } else if warned.near && !warned.beyond && !said.near {
+            let text = format!("%MAXPFX: {of} reaches {count}, max {}", limit.limit);
+            actions.push(Action::Log(text));
+        }
+    }
+
+    /// Ends a session with too many prefixes, unless that is only to be said (RFC 4486 section 4).
+    fn exceed(
+        &mut self,
+        id: SourceId,
+        family: Family,
+        limit: &MaximumPrefix,
+        now: Time,
+        actions: &mut Vec<Action>,
+    ) {
+        let until = match limit.excess {
+            Excess::Warning => return,
+            Excess::Shutdown => None,
+            Excess::Restart(minutes) => Some(now + Duration::from_secs(u64::from(minutes) * 60)),
+        };
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.intake.overflow = Some(Overflow { until });
+        }
+        let mut data = family.afi().to_be_bytes().to_vec();
+        data.push(family.safi());
+        data.extend(limit.limit.to_be_bytes());
+        let why = Notification::with_data(CEASE, cease::MAXIMUM_NUMBER_OF_PREFIXES_REACHED, data);
+        self.tell(id, session::Event::Stop(why), now, actions);
+    }
+
+    /// When the first session that is down for some minutes begins again.
+    pub(super) fn end_of_overflow(&self) -> Option<Time> {
+        let all = self.peers.values();
+        all.filter_map(|peer| peer.intake.overflow?.until).min()
+    }
+
+    /// Lets sessions begin again whose minutes are over.
+    pub(super) fn end_overflows(&mut self, now: Time, actions: &mut Vec<Action>) {
+        let over = self.peers.values().filter(|peer| {
+            let until = peer.intake.overflow.and_then(|overflow| overflow.until);
+            until.is_some_and(|until| until <= now)
+        });
+        let ids: Vec<SourceId> = over.map(|peer| peer.id).collect();
+        for id in ids {
+            self.forgive(id, now, actions);
+        }
+    }
+
+    /// Lets a session begin again that was down because there were too many prefixes.
+    pub(super) fn forgive(&mut self, id: SourceId, now: Time, actions: &mut Vec<Action>) {
+        let peer = self.peers.get_mut(&id);
+        if peer.is_none_or(|peer| peer.intake.overflow.take().is_none()) {
+            return;
+        }
+        if let Some(bgp) = self.config.bgp.clone() {
+            self.allow(id, &bgp, now, actions);
+        }
+    }
+}
+
+fn is_beyond(count: usize, limit: &MaximumPrefix) -> bool {
+    count as u64 > u64::from(limit.limit)
+}
+
+fn is_near(count: usize, limit: &MaximumPrefix) -> bool {
+    count as u64 > u64::from(limit.limit) * u64::from(limit.threshold) / 100
+}
