@@ -11,14 +11,14 @@ use crate::bgp::wire::{AsPath, Attributes, Community, ExtendedCommunity, LargeCo
 /// Makes a change. Those that only concern the kernel's route (`distance`, `src`, `table`) change nothing here.
 pub(super) fn apply(policy: &Policy, set: &Set, subject: &mut Subject, context: &Context) {
     match set {
-        Set::NextHop(value) => return next_hop4(*value, subject, context),
-        Set::NextHop6(value) => return next_hop6(*value, subject, context),
-        Set::NextHop6Local(address) => return link_local(*address, subject),
-        Set::NextHop6PreferGlobal => return prefer_global(subject),
+        Set::NextHop(value) => next_hop4(*value, subject, context),
+        Set::NextHop6(value) => next_hop6(*value, subject, context),
+        Set::NextHop6Local(address) => link_local(*address, subject),
+        Set::NextHop6PreferGlobal => prefer_global(subject),
         Set::Weight(weight) => subject.weight = *weight,
         Set::Tag(tag) => subject.tag = *tag,
         Set::Distance(_) | Set::Source(_) | Set::Table(_) => {}
-        set => return attribute(policy, set, subject.attributes_mut(), context),
+        set => attribute(policy, set, subject.attributes_mut(), context),
     }
 }
 

@@ -28,6 +28,7 @@ pub use subject::{Context, Direction, NextHopChange, Subject};
 use super::config::{Action, Config, List, Lists, RouteMap};
 use super::expression::Expression;
 use super::wire::{AsPath, Family, PerFamily};
+use access::AccessList;
 use communities::CommunityList;
 use prefixes::PrefixList;
 
@@ -35,7 +36,7 @@ use prefixes::PrefixList;
 #[derive(Debug, Default)]
 pub struct Policy {
     prefix_lists: PerFamily<HashMap<String, PrefixList>>,
-    access_lists: PerFamily<HashMap<String, access::AccessList>>,
+    access_lists: PerFamily<HashMap<String, AccessList>>,
     as_path_lists: HashMap<String, Vec<(Action, Expression)>>,
     community_lists: HashMap<String, CommunityList<super::wire::Community>>,
     large_community_lists: HashMap<String, CommunityList<super::wire::LargeCommunity>>,
@@ -46,7 +47,7 @@ pub struct Policy {
 impl Policy {
     /// The lists and route-maps of a configuration.
     pub fn compile(config: &Config) -> Policy {
-        let access = |lists| by_name(lists, |list| access::AccessList::new(list));
+        let access = |lists| by_name(lists, AccessList::new);
         Policy {
             prefix_lists: PerFamily {
                 ipv4: by_name(&config.prefix_lists, PrefixList::new),

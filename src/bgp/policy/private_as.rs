@@ -1,7 +1,7 @@
 //! AS numbers for private use (RFC 6996), and paths without them.
 
 use crate::bgp::config::RemovePrivateAs;
-use crate::bgp::wire::{AsPath, Segment};
+use crate::bgp::wire::AsPath;
 
 /// Whether an AS number is for private use, as FRR counts: 65535 too.
 pub fn is_private(asn: u32) -> bool {
@@ -19,30 +19,6 @@ pub fn remove_private(path: &AsPath, how: RemovePrivateAs, own: u32, neighbor: u
             path.mapped(|asn| if goes(asn) { own } else { asn })
         }
         (_, false) => path.retained(|asn| !is_private(asn) || asn == neighbor),
-    }
-}
-
-impl AsPath {
-    /// The path with other AS numbers in the places of its own.
-    pub fn mapped(&self, change: impl Fn(u32) -> u32) -> AsPath {
-        self.changed(|asns| asns.iter().copied().map(&change).collect())
-    }
-
-    /// The path without the AS numbers for which a condition does not hold.
-    pub fn retained(&self, keeps: impl Fn(u32) -> bool) -> AsPath {
-        self.changed(|asns| asns.iter().copied().filter(|asn| keeps(*asn)).collect())
-    }
-
-    fn changed(&self, change: impl Fn(&[u32]) -> Vec<u32>) -> AsPath {
-        let segments = self.segments.iter().map(|segment| match segment {
-            Segment::Sequence(asns) => Segment::Sequence(change(asns)),
-            Segment::Set(asns) => Segment::Set(change(asns)),
-            Segment::ConfedSequence(asns) => Segment::ConfedSequence(change(asns)),
-            Segment::ConfedSet(asns) => Segment::ConfedSet(change(asns)),
-        });
-        AsPath {
-            segments: segments.filter(|segment| !segment.asns().is_empty()).collect(),
-        }
     }
 }
 

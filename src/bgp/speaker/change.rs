@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Action, Speaker};
 use crate::bgp::config::{Bgp, Config, Effective, EffectiveFamily};
-use crate::bgp::policy::{References, differ};
+use crate::bgp::policy::{Policy, References, differ};
 use crate::bgp::session::{Settings, Time};
 use crate::bgp::table::SourceId;
 use crate::bgp::wire::Family;
@@ -102,15 +102,26 @@ fn family_of(effective: &Effective, family: Family) -> &EffectiveFamily {
 }
 
 impl Speaker {
+    /// Does as a configuration says.
+    pub(super) fn configure(&mut self, config: Config, now: Time, actions: &mut Vec<Action>) {
+        let (settings, before) = (
+            self.effective_of_all(),
+            std::mem::replace(&mut self.config, config),
+        );
+        self.policy = Policy::compile(&self.config);
+        self.configure_peers(now, actions);
+        self.reconsider_inbound(&settings, &before, now, actions);
+    }
+
     /// What holds for all neighbours now.
-    pub(super) fn effective_of_all(&self) -> BTreeMap<SourceId, Effective> {
+    fn effective_of_all(&self) -> BTreeMap<SourceId, Effective> {
         let all = self.peers.iter();
         all.map(|(id, peer)| (*id, peer.effective.clone())).collect()
     }
 
     /// Lets the routes of neighbours pass policy again for which something of it has changed. What neighbours are told is
     /// looked at anew after every change, and told where it differs.
-    pub(super) fn reconsider_inbound(
+    fn reconsider_inbound(
         &mut self,
         before: &BTreeMap<SourceId, Effective>,
         config: &Config,

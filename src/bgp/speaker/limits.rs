@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Speaker};
+use super::{Action, Peer, Speaker};
 use crate::bgp::config::{Excess, MaximumPrefix};
 use crate::bgp::session::{self, Time};
 use crate::bgp::table::SourceId;
@@ -23,6 +23,13 @@ pub(super) struct Warned {
 pub struct Overflow {
     /// When it may begin again; none for not before it is reset by hand.
     pub until: Option<Time>,
+}
+
+impl Peer {
+    /// Why its session does not begin again by itself, if it had too many prefixes.
+    pub fn overflow(&self) -> Option<Overflow> {
+        self.intake.overflow
+    }
 }
 
 impl Speaker {

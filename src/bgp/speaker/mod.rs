@@ -362,17 +362,6 @@ impl Speaker {
         }
     }
 
-    /// Does as a configuration says.
-    fn configure(&mut self, config: Config, now: Time, actions: &mut Vec<Action>) {
-        let (settings, before) = (
-            self.effective_of_all(),
-            std::mem::replace(&mut self.config, config),
-        );
-        self.policy = Policy::compile(&self.config);
-        self.configure_peers(now, actions);
-        self.reconsider_inbound(&settings, &before, now, actions);
-    }
-
     /// Decides about whatever has changed, and tells it.
     fn settle(&mut self, configured: bool, now: Time, actions: &mut Vec<Action>) {
         let rules = self.rules();

@@ -1,5 +1,11 @@
 //! What networks of speakers come to.
 
+mod aggregates;
+mod limits;
+mod line;
+mod policy;
+mod reconfigured;
+
 use std::collections::VecDeque;
 
 use ipnet::IpNet;

@@ -135,6 +135,28 @@ impl AsPath {
         }
     }
 
+    /// The path with other AS numbers in the places of its own.
+    pub fn mapped(&self, change: impl Fn(u32) -> u32) -> AsPath {
+        self.changed(|asns| asns.iter().copied().map(&change).collect())
+    }
+
+    /// The path without the AS numbers for which a condition does not hold.
+    pub fn retained(&self, keeps: impl Fn(u32) -> bool) -> AsPath {
+        self.changed(|asns| asns.iter().copied().filter(|asn| keeps(*asn)).collect())
+    }
+
+    fn changed(&self, change: impl Fn(&[u32]) -> Vec<u32>) -> AsPath {
+        let segments = self.segments.iter().map(|segment| match segment {
+            Segment::Sequence(asns) => Segment::Sequence(change(asns)),
+            Segment::Set(asns) => Segment::Set(change(asns)),
+            Segment::ConfedSequence(asns) => Segment::ConfedSequence(change(asns)),
+            Segment::ConfedSet(asns) => Segment::ConfedSet(change(asns)),
+        });
+        AsPath {
+            segments: segments.filter(|segment| !segment.asns().is_empty()).collect(),
+        }
+    }
+
     /// The first part of the path, as long as said; sets and confederations in front of it stay whole.
     pub(super) fn leading(&self, length: usize) -> AsPath {
         let mut left = length;

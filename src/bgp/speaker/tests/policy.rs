@@ -1,0 +1,342 @@
+//! Policy between neighbours. Each figure is what FRR 8.4.4 showed on the same line of routers.
+
+use super::line::{A, B, C, D, Words, line, line_with};
+use super::*;
+use crate::bgp::wire::NextHop;
+use std::sync::Arc;
+
+const FROM_A: [&str; 4] = ["10.1.0.0/24", "10.1.1.0/24", "10.1.2.0/25", "10.2.0.0/16"];
+
+fn family(text: &str) -> Words<'_> {
+    Words {
+        family: text,
+        ..Words::default()
+    }
+}
+
+#[test]
+fn without_policy_everything_passes() {
+    let network = line(Words::default());
+    assert_eq!(
+        network.paths(C),
+        [
+            "10.1.0.0/24 65002 65001",
+            "10.1.1.0/24 65002 65001 64512 65009",
+            "10.1.2.0/25 65002 65001 65003",
+            "10.2.0.0/16 65002 65001",
+            "10.9.0.0/16 65002"
+        ]
+    );
+    // What is meant for the own AS alone is not told to others.
+    let route = network.best(C, "10.1.0.0/24").unwrap();
+    assert_eq!((route.attributes.med, route.attributes.local_pref), (None, None));
+    assert_eq!(route.next_hop, NextHop::V4([10, 0, 23, 2].into()));
+    let own = network.best(C, "10.9.0.0/16").unwrap();
+    assert_eq!(own.attributes.med, Some(0));
+    assert_eq!(
+        network.best(D, "10.9.0.0/16").unwrap().attributes.local_pref,
+        Some(100)
+    );
+}
+
+#[test]
+fn lists_that_do_not_exist_let_nothing_through() {
+    for kind in ["prefix-list", "distribute-list", "filter-list", "route-map"] {
+        let words = format!("  neighbor 10.0.12.1 {kind} NOPE in\n");
+        let network = line(family(&words));
+        assert!(network.told_by(B, "10.0.12.1").is_empty(), "{kind} in");
+        let words = format!("  neighbor 10.0.23.3 {kind} NOPE out\n");
+        let network = line(family(&words));
+        assert!(network.paths(C).is_empty(), "{kind} out");
+        assert_eq!(network.told_by(B, "10.0.12.1"), FROM_A);
+    }
+}
+
+#[test]
+fn lists_filter_in_and_out() {
+    let before = "ip prefix-list P permit 10.1.0.0/16 le 24\naccess-list L permit 10.1.0.0/16\n\
+        bgp as-path access-list F permit _65009$\n";
+    for (kind, passes) in [
+        ("prefix-list P", &FROM_A[..2]),
+        ("distribute-list L", &FROM_A[..3]),
+        ("filter-list F", &FROM_A[1..2]),
+    ] {
+        let words = format!("  neighbor 10.0.12.1 {kind} in\n");
+        let network = line(Words {
+            before,
+            ..family(&words)
+        });
+        assert_eq!(network.told_by(B, "10.0.12.1"), passes, "{kind}");
+        let words = format!("  neighbor 10.0.23.3 {kind} out\n");
+        let network = line(Words {
+            before,
+            ..family(&words)
+        });
+        assert_eq!(network.told_by(C, "10.0.23.2"), passes, "{kind}");
+    }
+}
+
+#[test]
+fn route_maps_change_what_comes_and_what_goes() {
+    let before = "route-map M permit 10\n set community no-export additive\n set local-preference 300\n set metric 44\n \
+        set ip next-hop peer-address\n set as-path prepend 7 8\n";
+    let network = line(Words {
+        before,
+        ..family("  neighbor 10.0.23.3 route-map M out\n  neighbor 10.0.24.4 route-map M out\n")
+    });
+    let external = network.best(C, "10.1.0.0/24").unwrap();
+    let attributes = &external.attributes;
+    assert_eq!(attributes.as_path.to_string(), "65002 7 8 65001");
+    assert_eq!((attributes.med, attributes.local_pref), (Some(44), None));
+    let communities: Vec<String> = attributes.communities.iter().map(ToString::to_string).collect();
+    assert_eq!(communities, ["65001:1", "65001:2", "no-export"]);
+    let internal = network.best(D, "10.1.0.0/24").unwrap();
+    assert_eq!(internal.next_hop, NextHop::V4([10, 0, 24, 2].into()));
+    assert_eq!(internal.attributes.local_pref, Some(300));
+    assert_eq!(internal.attributes.as_path.to_string(), "7 8 65001");
+
+    let before =
+        "route-map M permit 10\n set weight 5\n set ip next-hop 10.0.23.3\n set local-preference 50\n";
+    let network = line(Words {
+        before,
+        ..family("  neighbor 10.0.12.1 route-map M in\n  neighbor 10.0.12.1 weight 9\n")
+    });
+    let route = network.best(B, "10.2.0.0/16").unwrap();
+    assert_eq!((route.weight, route.attributes.local_pref), (5, Some(50)));
+    assert_eq!(route.next_hop, NextHop::V4([10, 0, 23, 3].into()));
+    // Routes that were changed alike share what is said about them.
+    let other = network.best(B, "10.1.0.0/24").unwrap();
+    assert!(!Arc::ptr_eq(&route.attributes, &other.attributes));
+}
+
+#[test]
+fn a_next_hop_of_this_routers_own_is_none() {
+    let before = "route-map M permit 10\n set ip next-hop 10.0.23.2\n";
+    let network = line(Words {
+        before,
+        ..family("  neighbor 10.0.12.1 route-map M in\n")
+    });
+    assert!(network.told_by(B, "10.0.12.1").is_empty());
+}
+
+#[test]
+fn private_numbers_are_taken_out_of_paths() {
+    let paths = |how: &str| line(family(&format!("  neighbor 10.0.23.3 {how}\n"))).paths(C);
+    let removed = [
+        "10.1.0.0/24 65002",
+        "10.1.1.0/24 65002",
+        "10.1.2.0/25 65002 65003",
+        "10.2.0.0/16 65002",
+        "10.9.0.0/16 65002",
+    ];
+    assert_eq!(paths("remove-private-AS"), removed);
+    assert_eq!(paths("remove-private-AS all"), removed);
+    assert_eq!(
+        paths("remove-private-AS all replace-AS"),
+        [
+            "10.1.0.0/24 65002 65002",
+            "10.1.1.0/24 65002 65002 65002 65002",
+            "10.1.2.0/25 65002 65002 65003",
+            "10.2.0.0/16 65002 65002",
+            "10.9.0.0/16 65002"
+        ]
+    );
+    assert_eq!(paths("as-override")[2], "10.1.2.0/25 65002 65001 65002");
+}
+
+#[test]
+fn another_as_is_shown_and_seen() {
+    let shown = |how: &str| {
+        let words = format!(" neighbor 10.0.12.1 local-as 65100{how}\n");
+        line(Words {
+            router: &words,
+            ..Words::default()
+        })
+    };
+    let network = shown("");
+    assert_eq!(network.paths(B)[0], "10.1.0.0/24 65100 65001");
+    assert_eq!(network.paths(C)[0], "10.1.0.0/24 65002 65100 65001");
+    assert_eq!(network.told_by(A, "10.0.12.2"), ["10.9.0.0/16"]);
+    assert!(network.paths(A).contains(&"10.9.0.0/16 65100 65002".to_owned()));
+    let network = shown(" no-prepend");
+    assert_eq!(network.paths(B)[0], "10.1.0.0/24 65001");
+    let network = shown(" no-prepend replace-as");
+    assert!(network.paths(A).contains(&"10.9.0.0/16 65100".to_owned()));
+}
+
+#[test]
+fn the_own_as_may_be_in_a_path_as_often_as_is_allowed() {
+    let count = |c: &str| {
+        let network = line_with("", Words::default(), c);
+        network.told_by(C, "10.0.23.2").len()
+    };
+    // The line's own configuration allows it three times.
+    assert_eq!(count(""), 5);
+    assert_eq!(count("  no neighbor 10.0.23.2 allowas-in\n"), 4);
+    assert_eq!(count("  neighbor 10.0.23.2 allowas-in 1\n"), 5);
+    assert_eq!(count("  neighbor 10.0.23.2 allowas-in origin\n"), 5);
+    let network = line(Words {
+        router: " neighbor 10.0.23.3 sender-as-path-loop-detection\n",
+        ..Words::default()
+    });
+    assert_eq!(network.told_by(C, "10.0.23.2").len(), 4);
+}
+
+#[test]
+fn communities_are_sent_unless_that_is_taken_back() {
+    let counts = |how: &str| {
+        let network = line(family(how));
+        let found = network
+            .best(C, "10.1.0.0/24")
+            .unwrap()
+            .attributes
+            .communities
+            .len();
+        let other = &network.best(C, "10.1.2.0/25").unwrap().attributes;
+        (
+            found,
+            other.large_communities.len(),
+            other.extended_communities.len(),
+        )
+    };
+    assert_eq!(counts(""), (2, 1, 1));
+    assert_eq!(counts("  no neighbor 10.0.23.3 send-community\n"), (0, 1, 1));
+    assert_eq!(counts("  no neighbor 10.0.23.3 send-community all\n"), (0, 0, 0));
+    assert_eq!(
+        counts("  no neighbor 10.0.23.3 send-community extended\n"),
+        (2, 1, 0)
+    );
+}
+
+#[test]
+fn well_known_communities_hold_routes_back() {
+    let told = |community: &str| {
+        let before = format!("route-map M permit 10\n set community {community}\n");
+        let network = line(Words {
+            before: &before,
+            ..family("  neighbor 10.0.12.1 route-map M in\n  neighbor 10.0.24.4 next-hop-self\n")
+        });
+        (
+            network.told_by(C, "10.0.23.2").len(),
+            network.told_by(D, "10.0.24.2").len(),
+        )
+    };
+    assert_eq!(told("1:1"), (5, 5));
+    assert_eq!(told("no-export"), (1, 5));
+    assert_eq!(told("local-AS"), (1, 5));
+    assert_eq!(told("no-advertise"), (1, 1));
+}
+
+#[test]
+fn a_router_that_shuts_down_says_so() {
+    let network = line(Words {
+        router: " bgp graceful-shutdown\n",
+        ..Words::default()
+    });
+    for prefix in ["10.9.0.0/16", "10.2.0.0/16"] {
+        let here = network.best(B, prefix).unwrap();
+        assert_eq!(here.attributes.local_pref, Some(0), "{prefix}");
+        let there = network.best(C, prefix).unwrap();
+        assert_eq!(there.attributes.local_pref, Some(0), "{prefix}");
+        assert_eq!(there.attributes.communities[0].to_string(), "graceful-shutdown");
+    }
+    assert_eq!(
+        network.best(D, "10.9.0.0/16").unwrap().attributes.local_pref,
+        Some(0)
+    );
+}
+
+#[test]
+fn a_route_server_does_not_show() {
+    let network = line(family(
+        "  neighbor 10.0.12.1 route-server-client\n  neighbor 10.0.23.3 route-server-client\n",
+    ));
+    let table = network.nodes[C].speaker.table(Family::Ipv4Unicast);
+    let route = &table.get(&"10.1.0.0/24".parse().unwrap()).unwrap().routes()[0];
+    assert_eq!(route.attributes.as_path.to_string(), "65001");
+    assert_eq!(route.attributes.med, Some(5));
+    assert_eq!(route.next_hop, NextHop::V4([10, 0, 12, 1].into()));
+    // What the server has from no client goes by itself.
+    let own = &table.get(&"10.9.0.0/16".parse().unwrap()).unwrap().routes()[0];
+    assert_eq!(own.next_hop, NextHop::V4([10, 0, 23, 2].into()));
+}
+
+#[test]
+fn attributes_may_stay_as_they_are() {
+    let network = line(family("  neighbor 10.0.23.3 attribute-unchanged\n"));
+    let table = network.nodes[C].speaker.table(Family::Ipv4Unicast);
+    let route = &table.get(&"10.1.0.0/24".parse().unwrap()).unwrap().routes()[0];
+    assert_eq!(
+        (
+            route.attributes.as_path.to_string().as_str(),
+            route.attributes.med
+        ),
+        ("65001", Some(5))
+    );
+    assert_eq!(route.next_hop, NextHop::V4([10, 0, 12, 1].into()));
+    // A path in which nobody is yet begins here.
+    assert_eq!(
+        network
+            .best(C, "10.9.0.0/16")
+            .unwrap()
+            .attributes
+            .as_path
+            .to_string(),
+        "65002"
+    );
+}
+
+#[test]
+fn a_default_route_hangs_on_another() {
+    let before = "ip prefix-list P permit 10.1.0.0/24\nroute-map D permit 10\n match ip address prefix-list P\n \
+        set metric 123\n set community 9:9\n";
+    let words = Words {
+        before,
+        ..family(
+            "  neighbor 10.0.23.3 default-originate route-map D\n  neighbor 10.0.23.3 prefix-list P out\n",
+        )
+    };
+    let mut network = line(words);
+    assert_eq!(network.paths(C), ["0.0.0.0/0 65002", "10.1.0.0/24 65002 65001"]);
+    let default = &network.best(C, "0.0.0.0/0").unwrap().attributes;
+    assert_eq!(
+        (default.med, default.communities[0].to_string().as_str()),
+        (Some(123), "9:9")
+    );
+    // It goes when the other goes, and comes with it.
+    network.set(0, false);
+    network.run(12);
+    assert!(network.paths(C).is_empty());
+    network.set(0, true);
+    network.run(20);
+    assert_eq!(network.paths(C).len(), 2);
+    let network = line(Words {
+        before,
+        ..family(
+            "  neighbor 10.0.23.3 default-originate route-map NOPE\n  neighbor 10.0.23.3 prefix-list P out\n",
+        )
+    });
+    assert_eq!(network.paths(C), ["10.1.0.0/24 65002 65001"]);
+}
+
+#[test]
+fn what_is_redistributed_is_chosen_and_changed() {
+    let before = "ip route 10.8.0.0/16 Null0\nip prefix-list P permit 10.0.23.0/24\nroute-map R permit 10\n \
+        match interface net3\n set community 3:3\n set origin igp\nroute-map R deny 20\n";
+    let network = line(Words {
+        before,
+        ..family("  redistribute connected metric 17 route-map R\n")
+    });
+    let own: Vec<String> = network
+        .paths(B)
+        .into_iter()
+        .filter(|it| it.ends_with(' '))
+        .collect();
+    assert_eq!(own, ["10.0.23.0/24 ", "10.9.0.0/16 "]);
+    let attributes = &network.best(B, "10.0.23.0/24").unwrap().attributes;
+    assert_eq!(
+        (attributes.med, attributes.communities[0].to_string().as_str()),
+        (Some(17), "3:3")
+    );
+    assert_eq!(attributes.origin.name(), "igp");
+}
