@@ -340,3 +340,40 @@ fn what_is_redistributed_is_chosen_and_changed() {
     );
     assert_eq!(attributes.origin.name(), "igp");
 }
+
+#[test]
+fn ipv6_has_lists_and_next_hops_of_its_own() {
+    let mut network = Network::new();
+    let text = |asn: u32, other: &str, before: &str, family: &str| {
+        format!(
+            "frr defaults datacenter\n{before}router bgp {asn}\n bgp router-id 10.0.0.{asn}\n no bgp network import-check\n \
+             no bgp default ipv4-unicast\n neighbor {other} remote-as external\n address-family ipv6 unicast\n  \
+             neighbor {other} activate\n{family}"
+        )
+    };
+    let a = text(
+        1,
+        "2001:db8::2",
+        "",
+        "  network 2001:db8:1::/48\n  network 2001:db8:1:1::/64\n  network 2001:db8:2::/48\n",
+    );
+    let before = "ipv6 prefix-list P permit 2001:db8:1::/48 le 64\nroute-map M permit 10\n match ipv6 address prefix-list P\n \
+        match ipv6 next-hop address 2001:db8::1\n set ipv6 next-hop global 2001:db8::9\n set tag 4\n";
+    let b = text(
+        2,
+        "2001:db8::1",
+        before,
+        "  neighbor 2001:db8::1 route-map M in\n",
+    );
+    let (a, b) = (network.node("a", &a, &[]), network.node("b", &b, &[]));
+    network.link((a, "net0", &["2001:db8::1/64"]), (b, "net0", &["2001:db8::2/64"]));
+    network.start();
+    network.run(10);
+    let table = network.nodes[b].speaker.table(Family::Ipv6Unicast);
+    let prefixes: Vec<String> = table.iter().map(|(prefix, _)| prefix.to_string()).collect();
+    assert_eq!(prefixes, ["2001:db8:1::/48", "2001:db8:1:1::/64"]);
+    let (_, destination) = table.iter().next().unwrap();
+    let route = &destination.routes()[0];
+    assert_eq!(route.next_hop.address().to_string(), "2001:db8::9");
+    assert_eq!(route.tag, 4);
+}
