@@ -7,18 +7,21 @@ use crate::bgp::config::{Bgp, Config, Effective, EffectiveFamily};
 use crate::bgp::policy::{Policy, References, differ};
 use crate::bgp::session::{Settings, Time};
 use crate::bgp::table::SourceId;
-use crate::bgp::wire::Family;
+use crate::bgp::wire::{Capability, Family};
 
 /// Whether a session has to begin anew: what both sides agreed on, or how they are connected, is to be something else. All
 /// other settings hold from now on, or from the next session on (timers), as FRR has it.
 pub(super) fn must_reset(before: (&Effective, &Settings), after: (&Effective, &Settings)) -> bool {
     let agreed = |settings: &Settings| {
+        // Of restarts the neighbour hears with the next session (FRR: "reset this peer to take effect").
+        let lasting = |it: &&Capability| !matches!(it, Capability::GracefulRestart(_));
+        let capabilities = settings.capabilities.iter().filter(lasting).cloned();
         (
             settings.local_as,
             settings.remote_as,
             settings.router_id,
             settings.passive,
-            settings.capabilities.clone(),
+            capabilities.collect::<Vec<_>>(),
         )
     };
     let connected = |it: &Effective| {
@@ -32,7 +35,7 @@ pub(super) fn must_reset(before: (&Effective, &Settings), after: (&Effective, &S
             ),
             (it.ebgp_multihop, it.ttl_security, it.disable_connected_check),
             (it.update_source.clone(), it.tcp_mss),
-            (it.capability_dynamic, it.dont_capability_negotiate),
+            it.capability_dynamic,
         )
     };
     agreed(before.1) != agreed(after.1)

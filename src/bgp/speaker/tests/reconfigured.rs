@@ -66,6 +66,8 @@ fn only_what_is_agreed_on_resets() {
         "timers 5 15",
         "advertisement-interval 3",
         "enforce-first-as",
+        "graceful-restart-disable",
+        "sender-as-path-loop-detection",
     ] {
         assert!(stays_up(&router(line_of_text), ""), "{line_of_text}");
     }
