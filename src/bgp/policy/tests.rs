@@ -1,4 +1,4 @@
-//! Policy against what FRR 8.4.4 was seen to do, with two routers in a lab.
+//! Policy against what FRR 8.4.4 was seen to do in a lab, but for the tests that say otherwise.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -228,6 +228,7 @@ fn other_conditions() {
     assert!(with("peer 10.0.23.3").is_empty());
     assert!(with("peer local").is_empty());
     assert!(with("interface net1").is_empty());
+    // From here to the lists: not seen on FRR.
     assert_eq!(with("metric 7"), ALL[1..2]);
     assert_eq!(with("ip address prefix-len 25"), ALL[2..3]);
     assert_eq!(with("ip next-hop address 10.0.12.1"), ALL);
@@ -255,6 +256,7 @@ fn route_maps_for_what_goes_out_know_no_neighbor() {
     }
 }
 
+/// Not seen on FRR: from what its code and the RFCs say.
 #[test]
 fn communities_are_set_added_and_deleted() {
     let set = |text: &str| -> Vec<String> {

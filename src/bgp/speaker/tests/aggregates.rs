@@ -109,7 +109,7 @@ fn an_aggregate_goes_with_its_last_part_and_lets_the_others_out() {
     assert_eq!(network.told_by(A, "10.0.12.2"), ["10.9.0.0/16"]);
 }
 
-/// One part that changes decides about all the others.
+/// One part that changes decides about all the others. The change itself was not seen on FRR.
 #[test]
 fn parts_that_come_to_go_together_are_hidden_and_let_out_again() {
     let mut network = aggregated("matching-MED-only summary-only");

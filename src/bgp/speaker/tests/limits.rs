@@ -43,6 +43,7 @@ fn too_many_prefixes_end_a_session_until_it_is_reset() {
     assert_eq!(network.told_by(B, "10.0.12.1").len(), 4);
 }
 
+/// Not seen on FRR: from what its code and the RFCs say.
 #[test]
 fn a_session_may_begin_again_after_some_minutes() {
     let mut network = with("3 restart 2");
@@ -65,6 +66,7 @@ fn a_limit_may_only_be_told() {
     assert_eq!(with("4").told_by(B, "10.0.12.1").len(), 4);
 }
 
+/// Not seen on FRR: from what its code and the RFCs say.
 #[test]
 fn filtered_prefixes_count_if_that_is_said() {
     let count = |how: &str| {

@@ -1,4 +1,5 @@
-//! Policy between neighbours. Each figure is what FRR 8.4.4 showed on the same line of routers.
+//! Policy between neighbours. The figures are what FRR 8.4.4 showed on the same line of routers, but for the tests that
+//! say otherwise.
 
 use super::line::{A, B, C, D, Words, line, line_with};
 use super::*;
@@ -52,6 +53,7 @@ fn lists_that_do_not_exist_let_nothing_through() {
     }
 }
 
+/// Not seen on FRR: from what its code and the RFCs say.
 #[test]
 fn lists_filter_in_and_out() {
     let before = "ip prefix-list P permit 10.1.0.0/16 le 24\naccess-list L permit 10.1.0.0/16\n\
@@ -109,6 +111,7 @@ fn route_maps_change_what_comes_and_what_goes() {
     assert!(!Arc::ptr_eq(&route.attributes, &other.attributes));
 }
 
+/// Not seen on FRR: from what its code and the RFCs say.
 #[test]
 fn a_next_hop_of_this_routers_own_is_none() {
     let before = "route-map M permit 10\n set ip next-hop 10.0.23.2\n";
@@ -144,6 +147,7 @@ fn private_numbers_are_taken_out_of_paths() {
     assert_eq!(paths("as-override")[2], "10.1.2.0/25 65002 65001 65002");
 }
 
+/// Seen on FRR without `no-prepend` and `replace-as`.
 #[test]
 fn another_as_is_shown_and_seen() {
     let shown = |how: &str| {
@@ -164,6 +168,7 @@ fn another_as_is_shown_and_seen() {
     assert!(network.paths(A).contains(&"10.9.0.0/16 65100".to_owned()));
 }
 
+/// Not seen on FRR: from what its code and the RFCs say.
 #[test]
 fn the_own_as_may_be_in_a_path_as_often_as_is_allowed() {
     let count = |c: &str| {
@@ -208,6 +213,7 @@ fn communities_are_sent_unless_that_is_taken_back() {
     );
 }
 
+/// Seen on FRR for `no-export` alone.
 #[test]
 fn well_known_communities_hold_routes_back() {
     let told = |community: &str| {
@@ -246,6 +252,7 @@ fn a_router_that_shuts_down_says_so() {
     );
 }
 
+/// Not seen on FRR: from what its code and the RFCs say.
 #[test]
 fn a_route_server_does_not_show() {
     let network = line(family(
@@ -261,6 +268,7 @@ fn a_route_server_does_not_show() {
     assert_eq!(own.next_hop, NextHop::V4([10, 0, 23, 2].into()));
 }
 
+/// Not seen on FRR: from what its code and the RFCs say.
 #[test]
 fn attributes_may_stay_as_they_are() {
     let network = line(family("  neighbor 10.0.23.3 attribute-unchanged\n"));
@@ -319,6 +327,7 @@ fn a_default_route_hangs_on_another() {
     assert_eq!(network.paths(C), ["10.1.0.0/24 65002 65001"]);
 }
 
+/// Not seen on FRR: from what its code and the RFCs say.
 #[test]
 fn what_is_redistributed_is_chosen_and_changed() {
     let before = "ip route 10.8.0.0/16 Null0\nip prefix-list P permit 10.0.23.0/24\nroute-map R permit 10\n \
@@ -341,6 +350,7 @@ fn what_is_redistributed_is_chosen_and_changed() {
     assert_eq!(attributes.origin.name(), "igp");
 }
 
+/// Not seen on FRR: from what its code and the RFCs say.
 #[test]
 fn ipv6_has_lists_and_next_hops_of_its_own() {
     let mut network = Network::new();
