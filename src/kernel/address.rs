@@ -41,11 +41,26 @@ fn message(index: u32, net: IpNet) -> AddressMessage {
     message
 }
 
+/// Takes an address from an interface.
+pub fn remove(what: &str, index: u32, net: IpNet) -> Request {
+    Request::change(what, RouteNetlinkMessage::DelAddress(message(index, net)))
+}
+
 /// The addresses of the socket's namespace: interface index, address.
 ///
 /// # Errors
 /// What the kernel refused.
 pub fn list(netlink: &mut Netlink) -> super::Result<Vec<(u32, IpNet)>> {
+    let found = list_with_use(netlink)?;
+    Ok(found.into_iter().map(|(index, net, _)| (index, net)).collect())
+}
+
+/// The addresses of the socket's namespace: interface index, address, and whether it can be used: an IPv6 address cannot
+/// while the link is searched for another that has it, nor when one was found.
+///
+/// # Errors
+/// What the kernel refused.
+pub fn list_with_use(netlink: &mut Netlink) -> super::Result<Vec<(u32, IpNet, bool)>> {
     let question = RouteNetlinkMessage::GetAddress(AddressMessage::default());
     let answer = netlink.dump("list addresses", question)?;
     Ok(answer
@@ -53,9 +68,10 @@ pub fn list(netlink: &mut Netlink) -> super::Result<Vec<(u32, IpNet)>> {
         .filter_map(|message| match message {
             RouteNetlinkMessage::NewAddress(address) => {
                 let local = own(&address.attributes)?;
-                IpNet::new(local, address.header.prefix_len)
-                    .ok()
-                    .map(|net| (address.header.index, net))
+                let net = IpNet::new(local, address.header.prefix_len).ok()?;
+                let flags = address.header.flags;
+                let unusable = AddressHeaderFlags::Tentative | AddressHeaderFlags::Dadfailed;
+                Some((address.header.index, net, !flags.intersects(unusable)))
             }
             _ => None,
         })

@@ -118,9 +118,18 @@ impl Request {
 
 /// Raises an interface.
 pub fn up(what: &str, index: u32) -> Request {
+    set(what, index, LinkFlags::Up)
+}
+
+/// Takes an interface down.
+pub fn down(what: &str, index: u32) -> Request {
+    set(what, index, LinkFlags::empty())
+}
+
+fn set(what: &str, index: u32, flags: LinkFlags) -> Request {
     let mut message = LinkMessage::default();
     message.header.index = index;
-    message.header.flags = LinkFlags::Up;
+    message.header.flags = flags;
     message.header.change_mask = LinkFlags::Up;
     Request::change(what, RouteNetlinkMessage::SetLink(message))
 }
@@ -149,6 +158,8 @@ pub struct Interface {
     pub name: String,
     /// Whether it is raised.
     pub up: bool,
+    /// Whether packets pass: it is raised, and so is what it is on.
+    pub running: bool,
     /// Its link-layer address; empty where it has none.
     pub address: Vec<u8>,
 }
@@ -181,6 +192,7 @@ fn interface(link: LinkMessage) -> Option<Interface> {
     Some(Interface {
         index: link.header.index,
         up: link.header.flags.contains(LinkFlags::Up),
+        running: link.header.flags.contains(LinkFlags::Up | LinkFlags::Running),
         name: name?,
         address,
     })

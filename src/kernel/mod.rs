@@ -16,10 +16,17 @@ pub mod output;
 pub mod overlay;
 pub mod process;
 pub mod route;
+pub mod route_change;
+pub mod router_discovery;
 pub mod signals;
 pub mod spawn;
 pub mod sysctl;
+pub mod tcp;
 pub mod terminal;
 pub mod users;
+pub mod watch;
+
+mod netlink_batch;
+mod socket_option;
 
 pub use error::{Error, Result};

@@ -16,11 +16,13 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
 
 use super::error::{Attempt, Error, Result};
+use super::netlink_batch::Batch;
+use super::socket_option;
 
 /// Room for one answer: the kernel never sends more in one datagram (NLMSG_GOODSIZE and dump buffers).
 const ANSWER: usize = 64 * 1024;
 /// A batch is cut here, well below the smallest usual send buffer (208 KiB).
-const BATCH: usize = 64 * 1024;
+pub(super) const BATCH: usize = 64 * 1024;
 pub(super) const HEADER: usize = 16;
 const NLM_F_CAPPED: u16 = 0x100;
 const NLM_F_ACK_TLVS: u16 = 0x200;
@@ -113,7 +115,7 @@ impl Netlink {
                 let last = pending.len() - size;
                 let flags = u16::from_ne_bytes([pending[last + 6], pending[last + 7]]) | NLM_F_ACK;
                 pending[last + 6..last + 8].copy_from_slice(&flags.to_ne_bytes());
-                self.exchange(&pending, &mut names, &mut failures);
+                self.exchange_named(&pending, &mut names, &mut failures);
                 pending.clear();
             }
         }
@@ -132,36 +134,94 @@ impl Netlink {
         self.send(vec![request]).map_err(|mut errors| errors.remove(0))
     }
 
-    fn exchange(&mut self, bytes: &[u8], names: &mut Vec<(u32, String)>, failures: &mut Vec<Error>) {
+    fn exchange_named(&mut self, bytes: &[u8], names: &mut Vec<(u32, String)>, failures: &mut Vec<Error>) {
         let Some(last) = names.last().map(|(sequence, _)| *sequence) else {
             return;
         };
-        let mut run = || -> Result<()> {
-            retry(|| self.socket.send(bytes, 0)).attempt(|| "send to the kernel's netlink")?;
-            let mut done = false;
-            while !done {
-                self.receive()?;
-                for answer in answers(&self.buffer) {
-                    if let Some((errno, said)) = answer.failure {
-                        let what = names.iter().find(|(sequence, _)| *sequence == answer.sequence);
-                        let what = what.map_or("answer a netlink request", |(_, what)| what.as_str());
-                        failures.push(Error {
-                            what: what.to_owned(),
-                            errno,
-                            said,
-                        });
-                    }
-                    done |= answer.sequence == last && answer.kind == NLMSG_ERROR;
-                }
-            }
-            Ok(())
-        };
-        if let Err(error) = run() {
-            failures.push(error);
-        }
+        let done = self.exchange(bytes, last, &mut |sequence, errno, said| {
+            let what = names.iter().find(|(known, _)| *known == sequence);
+            let what = what.map_or("answer a netlink request", |(_, what)| what.as_str());
+            failures.push(Error {
+                what: what.to_owned(),
+                errno,
+                said,
+            });
+        });
+        failures.extend(done.err());
         names.clear();
+    }
+
+    /// Sends written requests, of which the last asks for an acknowledgement, and waits for that. Tells of each that failed
+    /// its number, the kernel's and its words.
+    fn exchange(
+        &mut self,
+        bytes: &[u8],
+        last: u32,
+        failed: &mut dyn FnMut(u32, Errno, Option<String>),
+    ) -> Result<()> {
+        retry(|| self.socket.send(bytes, 0)).attempt(|| "send to the kernel's netlink")?;
+        let mut done = false;
+        while !done {
+            self.receive()?;
+            for answer in answers(&self.buffer) {
+                if let Some((errno, said)) = answer.failure {
+                    failed(answer.sequence, errno, said);
+                }
+                done |= answer.sequence == last && answer.kind == NLMSG_ERROR;
+            }
+        }
         // A lab holds a socket a node: the room for answers is given back.
         self.buffer = Vec::new();
+        Ok(())
+    }
+
+    /// Sends requests that were written by hand, and begins a new batch. Tells of each that failed its place in the batch, the
+    /// kernel's number and its words.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub(super) fn send_batch(
+        &mut self,
+        batch: &mut Batch,
+        mut failed: impl FnMut(usize, Errno, Option<String>),
+    ) -> Result<()> {
+        let Some(&last) = batch.starts.last() else {
+            return Ok(());
+        };
+        let first = self.sequence.wrapping_add(1);
+        for &start in &batch.starts {
+            self.sequence = self.sequence.wrapping_add(1);
+            batch.bytes[start + 8..start + 12].copy_from_slice(&self.sequence.to_ne_bytes());
+        }
+        let flags = half(&batch.bytes, last + 6) | NLM_F_ACK;
+        batch.bytes[last + 6..last + 8].copy_from_slice(&flags.to_ne_bytes());
+        let bytes = std::mem::take(&mut batch.bytes);
+        batch.starts.clear();
+        self.exchange(&bytes, self.sequence, &mut |sequence, errno, said| {
+            failed(sequence.wrapping_sub(first) as usize, errno, said);
+        })
+    }
+
+    /// The number that other sockets know this one by (netlink(7), nl_pid).
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub fn port(&self) -> Result<u32> {
+        let mut address = SocketAddr::new(0, 0);
+        self.socket
+            .get_address(&mut address)
+            .attempt(|| "find a netlink socket's number")?;
+        Ok(address.port_number())
+    }
+
+    /// Makes room for many answers: each request of a batch may fail.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn make_room(&mut self, octets: i32) -> Result<()> {
+        socket_option::set(&self.socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &octets)
+            .or_else(|_| socket_option::set(&self.socket, libc::SOL_SOCKET, libc::SO_RCVBUF, &octets))
+            .attempt(|| "make room for netlink answers")
     }
 
     fn receive(&mut self) -> Result<()> {
@@ -177,6 +237,19 @@ impl Netlink {
     /// # Errors
     /// What the kernel refused.
     pub fn dump(&mut self, what: &str, message: RouteNetlinkMessage) -> Result<Vec<RouteNetlinkMessage>> {
+        self.dump_where(what, message, |_| true)
+    }
+
+    /// As [`Netlink::dump`], of those whose octets behind the netlink header pass.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub fn dump_where(
+        &mut self,
+        what: &str,
+        message: RouteNetlinkMessage,
+        passes: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<RouteNetlinkMessage>> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut bytes = Vec::new();
         append(&mut bytes, self.sequence, NLM_F_REQUEST | NLM_F_DUMP, message);
@@ -196,7 +269,11 @@ impl Netlink {
                     });
                 }
                 if answer.kind == NLMSG_DONE {
+                    self.buffer = Vec::new();
                     return Ok(found);
+                }
+                if !passes(answer.bytes.get(HEADER..).unwrap_or_default()) {
+                    continue;
                 }
                 // A message the codec cannot read is one we would not understand either.
                 if let Ok(NetlinkMessage {
@@ -294,7 +371,7 @@ fn extended_text(payload: &[u8], flags: u16) -> Option<String> {
     None
 }
 
-fn word(bytes: &[u8], at: usize) -> u32 {
+pub(super) fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 

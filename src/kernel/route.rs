@@ -126,13 +126,24 @@ pub struct Found {
 /// # Errors
 /// The kernel refuses.
 pub fn list(netlink: &mut Netlink, v4: bool) -> Result<Vec<Found>> {
+    list_where(netlink, v4, |_, _| true)
+}
+
+/// All routes of a family in the socket's namespace whose table (255 for any above it) and protocol pass.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn list_where(netlink: &mut Netlink, v4: bool, passes: impl Fn(u8, u8) -> bool) -> Result<Vec<Found>> {
     let mut message = RouteMessage::default();
     message.header.address_family = if v4 {
         AddressFamily::Inet
     } else {
         AddressFamily::Inet6
     };
-    let answers = netlink.dump("list the routes", RouteNetlinkMessage::GetRoute(message))?;
+    // struct rtmsg: the table at 4, the protocol at 5.
+    let passes = |body: &[u8]| body.len() > 5 && passes(body[4], body[5]);
+    let question = RouteNetlinkMessage::GetRoute(message);
+    let answers = netlink.dump_where("list the routes", question, passes)?;
     Ok(answers
         .into_iter()
         .filter_map(|answer| match answer {
