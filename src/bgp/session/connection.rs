@@ -59,6 +59,14 @@ impl Connection {
         }
     }
 
+    /// What was agreed on, once both have introduced themselves.
+    pub(super) fn agreement(&self) -> Option<&Agreement> {
+        match &self.phase {
+            Phase::OpenSent => None,
+            Phase::OpenConfirm(agreement) | Phase::Established(agreement) => Some(agreement),
+        }
+    }
+
     /// Both have introduced themselves: from now on the agreed times hold.
     pub(super) fn confirm(&mut self, agreement: Agreement, now: Time, dice: &mut Dice) {
         self.hold_time = Duration::from_secs(agreement.hold_time.into());

@@ -291,8 +291,10 @@ impl Session {
 
     /// A connection the neighbour opened: one more than there may be is not even answered.
     fn accept(&mut self, id: ConnectionId, now: Time, actions: &mut Vec<Action>) {
-        let has_one = self.connections.iter().any(|it| !it.dialled);
-        if !self.started || has_one || self.established_on().is_some() {
+        let mut known = self.connections.iter();
+        let is_too_much =
+            known.any(|it| !it.dialled || it.agreement().is_some_and(|with| self.keeps(it, with)));
+        if !self.started || is_too_much {
             let notification = Notification::cease(cease::CONNECTION_REJECTED);
             actions.push(Action::Send(id, Message::Notification(notification)));
             actions.push(Action::Close(id));
@@ -304,7 +306,7 @@ impl Session {
     }
 
     fn greet(&mut self, id: ConnectionId, dialled: bool, now: Time, actions: &mut Vec<Action>) {
-        if !self.started || self.established_on().is_some() {
+        if !self.started || (dialled && self.established_on().is_some()) {
             actions.push(Action::Close(id));
             return;
         }
@@ -335,8 +337,7 @@ impl Session {
             let notification = Notification::new(OPEN_MESSAGE, subcode);
             return self.end(id, Reason::Sent(notification), now, actions);
         }
-        let loser = self.collision(id, open);
-        if let Some(loser) = loser {
+        if let Some(loser) = self.collision(open.router_id, open.asn) {
             let notification = Notification::cease(cease::CONNECTION_COLLISION_RESOLUTION);
             self.end(loser, Reason::Sent(notification), now, actions);
             if loser == id {
@@ -358,32 +359,38 @@ impl Session {
         }
     }
 
-    /// Which of two connections goes when an OPEN comes on one of them (RFC 4271 section 6.8, RFC 6286 section 2.3):
-    /// the one that the side with the lower identifier opened, unless the other is up already.
-    fn collision(&self, id: ConnectionId, open: &Open) -> Option<ConnectionId> {
-        let this = self.connections.iter().find(|it| it.id() == id)?;
-        let other = self
-            .connections
-            .iter()
-            .find(|it| it.id() != id && it.state() >= State::OpenConfirm)?;
-        if other.state() == State::Established {
-            return Some(id);
-        }
-        let own = (self.settings.router_id, self.settings.local_as);
-        let keeps_own = own > (open.router_id, open.asn);
-        Some(if this.dialled == keeps_own { other.id() } else { id })
+    /// Which of two connections goes as soon as one of them has told who the neighbour is (RFC 4271 section 6.8,
+    /// RFC 6286 section 2.3): the one that the side with the lower identifier opened.
+    ///
+    /// However far it is: were one kept because it is up on this side already, while the other side, where it is not yet,
+    /// goes by the identifiers, both would be closed (this is CollisionDetectEstablishedState of section 8.1.1).
+    fn collision(&self, remote_id: Ipv4Addr, remote_as: u32) -> Option<ConnectionId> {
+        let keeps_own = self.keeps_own(remote_id, remote_as);
+        let loser = self.connections.iter().find(|it| it.dialled != keeps_own)?;
+        (self.connections.len() > 1).then_some(loser.id())
+    }
+
+    /// Whether of two connections with a neighbour this side's stays.
+    fn keeps_own(&self, remote_id: Ipv4Addr, remote_as: u32) -> bool {
+        (self.settings.router_id, self.settings.local_as) > (remote_id, remote_as)
+    }
+
+    /// Whether a connection, of which it is known with whom, stays when there is another.
+    fn keeps(&self, connection: &Connection, with: &Agreement) -> bool {
+        connection.dialled == self.keeps_own(with.remote_id, with.remote_as)
     }
 
     fn establish(&mut self, id: ConnectionId, now: Time, actions: &mut Vec<Action>) {
         self.hang_up(actions);
         self.retry = None;
         self.idle_hold = IDLE_HOLD;
-        let others: Vec<ConnectionId> = self
-            .connections
-            .iter()
-            .map(Connection::id)
-            .filter(|it| *it != id)
-            .collect();
+        // One that will take its place stays, or the other side may be about to close the one that is up.
+        let with = self.connections.iter().find(|it| it.id() == id);
+        let with = with.and_then(Connection::agreement);
+        let keeps_own = with.is_some_and(|with| self.keeps_own(with.remote_id, with.remote_as));
+        let others = self.connections.iter().filter(|it| it.id() != id);
+        let others = others.filter(|it| it.dialled != keeps_own).map(Connection::id);
+        let others: Vec<ConnectionId> = others.collect();
         for other in others {
             let notification = Notification::cease(cease::CONNECTION_COLLISION_RESOLUTION);
             self.end(other, Reason::Sent(notification), now, actions);
