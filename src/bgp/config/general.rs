@@ -153,13 +153,15 @@ pub(super) const INTERFACE: Rows = &[
     ),
     ("[no] ip address <prefix4> (label|peer) <line>", needs_frr),
     (
-        "[no] ip (ospf|rip|pim|igmp|router|nhrp|irdp|multicast|mroute|eigrp|split-horizon) [<line>]",
+        "[no] ip (ospf|rip|pim|igmp|nhrp|irdp|multicast|mroute|eigrp|split-horizon) [<line>]",
         needs_frr,
     ),
     (
-        "[no] ipv6 (ospf6|rip|ripng|pim|mld|router|nhrp|multicast|mroute|split-horizon) [<line>]",
+        "[no] ipv6 (ospf6|rip|ripng|pim|mld|nhrp|multicast|mroute|split-horizon) [<line>]",
         needs_frr,
     ),
+    // Told in full: `ip route` in a block that nobody has closed would be short for less.
+    ("[no] (ip|ipv6) router (isis|openfabric) <word>", needs_frr),
     (
         "[no] (vrrp|isis|mpls|evpn|pbr-policy|openfabric|tunnel|babel|bfd|eigrp|delay|multicast|vrf) [<line>]",
         needs_frr,

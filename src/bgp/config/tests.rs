@@ -216,6 +216,19 @@ fn things_can_be_removed() {
 }
 
 #[test]
+fn routes_may_follow_an_interface_that_nobody_closed() {
+    let text = "interface net0\n ip address 192.0.2.1/24\n!\nip route 10.0.0.0/8 192.0.2.2\nipv6 route ::/0 fe80::1 net0\n";
+    let (config, mistakes) = Config::parse(text);
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    assert_eq!(config.static_routes.len(), 2);
+    let (_, mistakes) = Config::parse("interface net0\n ip router isis core\n ipv6 router isis core\n");
+    assert!(
+        mistakes.len() == 2 && Config::needs_frr(&mistakes),
+        "{mistakes:?}"
+    );
+}
+
+#[test]
 fn what_frr_alone_has_is_told_once_for_a_block() {
     let text = "hostname r\nrouter ospf\n network 10.0.0.0/8 area 0\n area 1 stub\nexit\n!\nrouter isis x\nnet 49.1\n\
                 is-type level-1\nrouter bgp 65000\n neighbor 1.1.1.1 remote-as 2\n neighbor 1.1.1.1 bfd\n \
