@@ -6,6 +6,8 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args_os()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    let status = nslab::run::hidden_verb(&words).unwrap_or_else(nslab::cli::main);
+    let status = nslab::run::hidden_verb(&words)
+        .or_else(|| nslab::cli::vtysh::called(&words))
+        .unwrap_or_else(nslab::cli::main);
     ExitCode::from(u8::try_from(status).unwrap_or(1))
 }

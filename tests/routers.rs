@@ -228,20 +228,6 @@ fn a_mistake_in_a_configuration_is_told_before_anything_is_made() {
 }
 
 #[test]
-fn the_builtin_engine_is_refused_as_not_yet_supported() {
-    let lab = router("router bgp 65000\n");
-    let done = lab.run(["up", "-d", "--engine", "builtin", lab.file()]);
-    done.refused(2, &["not yet supported", "r"]);
-    let text = std::fs::read_to_string(lab.file())
-        .unwrap()
-        .replace("\"frr\"", "\"builtin\"");
-    std::fs::write(lab.file(), text).unwrap();
-    lab.run(["up", "-d", lab.file()])
-        .refused(2, &["not yet supported"]);
-    assert!(lab.left().is_empty(), "{:?}", lab.left());
-}
-
-#[test]
 fn a_host_without_frr_is_told_what_to_install() {
     if !has_frr() {
         return;
@@ -249,11 +235,6 @@ fn a_host_without_frr_is_told_what_to_install() {
     // A host without it is played by hiding it from this one command.
     let lab = router("router bgp 65000\n");
     let hidden = "mount -t tmpfs none /usr/lib/frr && exec $NSLAB up -d $FILE";
-    do_aside(&lab, hidden).refused(3, &["router r needs FRR", "apt-get install frr"]);
-    let text = std::fs::read_to_string(lab.file())
-        .unwrap()
-        .replace("\"frr\"", "\"auto\"");
-    std::fs::write(lab.file(), text).unwrap();
     do_aside(&lab, hidden).refused(3, &["router r needs FRR", "apt-get install frr"]);
     assert!(lab.left().is_empty(), "{:?}", lab.left());
 }

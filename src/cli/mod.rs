@@ -31,6 +31,7 @@ mod test;
 mod up;
 mod validate;
 mod voice;
+pub mod vtysh;
 
 /// Network labs on one Linux host, from one file, in seconds, without Docker.
 #[derive(Debug, Parser)]

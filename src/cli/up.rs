@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use super::{Format, colour, file, need_root, print, print_json, report};
 use crate::failure::Failure;
 use crate::lab::model::EngineChoice;
+use crate::lab::plan::{Engine as EngineTaken, Plan};
 use crate::lab::{Lab, planner};
 use crate::run::directory::RunDirectory;
 use crate::run::events::{Event, What};
@@ -51,11 +52,11 @@ pub struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Engine {
-    /// FRR where it is installed
+    /// FRR where it is installed, else nslab's own speaker
     Auto,
     /// FRR's daemons
     Frr,
-    /// nslab's own speaker (not yet supported)
+    /// nslab's own speaker
     Builtin,
 }
 
@@ -84,6 +85,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         return Err(directory.running_already(&file.lab.name));
     }
     preflight::check(&plan)?;
+    let engines = engines(&plan);
     let launched = launch(Launch {
         plan,
         run_directory: directory,
@@ -91,11 +93,11 @@ pub fn run(args: Args) -> Result<(), Failure> {
         detached: args.detach,
         timeout: args.timeout,
     })?;
-    stand_by(launched, &file.lab, &args)
+    stand_by(launched, &file.lab, &engines, &args)
 }
 
 /// Follows the lab until it is over or, detached, until it is ready.
-fn stand_by(mut launched: Launched, lab: &Lab, args: &Args) -> Result<(), Failure> {
+fn stand_by(mut launched: Launched, lab: &Lab, engines: &str, args: &Args) -> Result<(), Failure> {
     let mut progress = (args.format == Format::Text).then(Progress::new);
     loop {
         let event = match launched.happening()? {
@@ -111,7 +113,7 @@ fn stand_by(mut launched: Launched, lab: &Lab, args: &Args) -> Result<(), Failur
                 name_namespaces(launched.run_directory(), &lab.name);
             }
             if args.format == Format::Text {
-                print(&try_next(lab, seconds, args.detach));
+                print(&try_next(lab, engines, seconds, args.detach));
             }
             if args.detach {
                 return launched.detach();
@@ -145,9 +147,21 @@ fn choose_engines(lab: &mut Lab, engines: &[Engine]) {
     }
 }
 
+/// Which engines play the routers: `, its routers on frr`. Nothing where there are none.
+fn engines(plan: &Plan) -> String {
+    let mut taken: Vec<_> = plan.nodes.iter().filter_map(|node| node.engine).collect();
+    taken.sort_unstable();
+    taken.dedup();
+    let names: Vec<&str> = taken.into_iter().map(EngineTaken::name).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        names => format!(", its routers on {}", names.join(" and ")),
+    }
+}
+
 /// What a newcomer would want to do now.
-fn try_next(lab: &Lab, seconds: f64, detached: bool) -> String {
-    let mut text = format!("lab {} is ready in {seconds:.2} s\n", lab.name);
+fn try_next(lab: &Lab, engines: &str, seconds: f64, detached: bool) -> String {
+    let mut text = format!("lab {} is ready in {seconds:.2} s{engines}\n", lab.name);
     let router = lab.nodes.iter().find(|node| node.config.is_some());
     let first = router.or(lab.nodes.first());
     if let Some(node) = first {

@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::configuration::{self, integrated, preamble};
 use super::{Engine, Inside};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
@@ -152,27 +153,6 @@ pub fn prepare_root(root: &Base) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What vtysh reads as /etc/frr/frr.conf: the lab's text, logging to the node's syslog unless it says else.
-fn integrated(node: &NodeStep) -> String {
-    let config = node.config.as_deref().unwrap_or_default();
-    let end = if config.ends_with('\n') { "" } else { "\n" };
-    format!("{}{config}{end}", preamble(node))
-}
-
-/// The lines before the lab's text.
-fn preamble(node: &NodeStep) -> String {
-    let config = node.config.as_deref().unwrap_or_default();
-    let says = |word: &str| config.lines().any(|line| line.trim_start().starts_with(word));
-    let hostname = format!("hostname {}\n", node.name);
-    [
-        ("hostname ", hostname.as_str()),
-        ("log ", "log syslog informational\n"),
-    ]
-    .into_iter()
-    .filter_map(|(word, line)| (!says(word)).then_some(line))
-    .collect()
-}
-
 fn owned(path: &str, text: String) -> File {
     File {
         path: path.to_owned(),
@@ -277,7 +257,7 @@ fn dry_run(vtysh: &str, node: &NodeStep, config: &str) -> Result<(), Failure> {
     Err(
         Failure::wrong(format!("FRR does not take the configuration of {}", node.name))
             .detail(said)
-            .help("line numbers are those of the node's `config`, its first line being 1"),
+            .help(configuration::LINES),
     )
 }
 

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use crate::failure::Failure;
-use crate::lab::model::{File, Process};
+use crate::lab::model::{File, Probe, Process};
 use crate::lab::plan::{self, NodeStep};
 
+mod configuration;
 pub mod frr;
+pub mod speaker;
 
 /// A command that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub trait Inside {
     fn command(&self, name: &str, argv: &[String]) -> impl Future<Output = Result<Finished, Failure>>;
     /// Starts a process that is watched, logged and started again as it says.
     fn service(&self, process: Process);
+    /// Waits until a condition of the node holds.
+    fn until(&self, probe: &Probe) -> impl Future<Output = ()>;
     /// The node's name.
     fn node(&self) -> &str;
 }
@@ -37,6 +41,10 @@ pub trait Engine {
     fn preflight(&self, node: &NodeStep) -> Result<(), Failure>;
     /// Files it wants in the node's root, before the lab file's own.
     fn files(&self, node: &NodeStep) -> Vec<File>;
+    /// Symbolic links it wants there: path, and where it leads.
+    fn links(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
     /// Starts everything and returns when it answers with the node's configuration loaded. What it started
     /// ends with the node.
     ///
@@ -45,11 +53,49 @@ pub trait Engine {
     fn start(&self, node: &NodeStep, inside: &impl Inside) -> impl Future<Output = Result<(), Failure>>;
 }
 
+/// An engine of those there are.
+pub enum Router {
+    /// FRR's daemons.
+    Frr(frr::Frr),
+    /// nslab's own speaker.
+    Builtin(speaker::Builtin),
+}
+
 /// The engine of a node; none for nodes the kernel plays alone.
-pub fn of(node: &NodeStep) -> Option<frr::Frr> {
-    match node.engine {
-        Some(plan::Engine::Frr) => Some(frr::Frr),
-        Some(plan::Engine::Builtin) | None => None,
+pub fn of(node: &NodeStep) -> Option<Router> {
+    node.engine.map(|engine| match engine {
+        plan::Engine::Frr => Router::Frr(frr::Frr),
+        plan::Engine::Builtin => Router::Builtin(speaker::Builtin),
+    })
+}
+
+impl Engine for Router {
+    fn preflight(&self, node: &NodeStep) -> Result<(), Failure> {
+        match self {
+            Router::Frr(engine) => engine.preflight(node),
+            Router::Builtin(engine) => engine.preflight(node),
+        }
+    }
+
+    fn files(&self, node: &NodeStep) -> Vec<File> {
+        match self {
+            Router::Frr(engine) => engine.files(node),
+            Router::Builtin(engine) => engine.files(node),
+        }
+    }
+
+    fn links(&self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Router::Frr(engine) => engine.links(),
+            Router::Builtin(engine) => engine.links(),
+        }
+    }
+
+    async fn start(&self, node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
+        match self {
+            Router::Frr(engine) => engine.start(node, inside).await,
+            Router::Builtin(engine) => engine.start(node, inside).await,
+        }
     }
 }
 

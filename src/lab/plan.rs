@@ -14,7 +14,7 @@ use super::model::{Bind, EngineChoice, Exec, File, Kind, Mac, MacvlanMode, Proce
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Facts {
     /// The engine taken for each router that left it open.
-    pub auto_engine: Option<Engine>,
+    pub auto_engine: Engine,
     /// DNS servers for nodes that reach the outside.
     pub dns_servers: Vec<IpAddr>,
     /// How the management network is joined to the host, where the lab has one.
@@ -31,22 +31,31 @@ pub struct Uplink {
 }
 
 /// A routing engine that was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Engine {
     /// FRR's daemons.
     Frr,
     /// nslab's own speaker.
+    #[default]
     Builtin,
 }
 
 impl Engine {
     /// The engine a node gets: its own choice, or the host's for `auto`.
-    pub fn chosen(choice: EngineChoice, auto: Option<Engine>) -> Option<Engine> {
+    pub fn chosen(choice: EngineChoice, auto: Engine) -> Engine {
         match choice {
-            EngineChoice::Frr => Some(Engine::Frr),
-            EngineChoice::Builtin => Some(Engine::Builtin),
+            EngineChoice::Frr => Engine::Frr,
+            EngineChoice::Builtin => Engine::Builtin,
             EngineChoice::Auto => auto,
+        }
+    }
+
+    /// Its name in lab files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Frr => "frr",
+            Engine::Builtin => "builtin",
         }
     }
 }

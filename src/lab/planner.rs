@@ -303,7 +303,7 @@ fn route_step(route: &Route, indexes: &HashMap<&str, u32>) -> RouteStep {
 
 fn node_step(node: &Node, namespace: usize, facts: &Facts) -> NodeStep {
     let engine = match (node.kind, &node.config) {
-        (Kind::Router, Some(_)) => Engine::chosen(node.engine, facts.auto_engine),
+        (Kind::Router, Some(_)) => Some(Engine::chosen(node.engine, facts.auto_engine)),
         _ => None,
     };
     let idle = node.files.is_empty()

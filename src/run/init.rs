@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, oneshot};
 use super::protocol::{Order, Report, Setup};
 use super::socket;
 use super::state::Living;
+use crate::engine::Engine as _;
 use crate::failure::Failure;
 use crate::kernel::cgroup::{self, Limits};
 use crate::kernel::error::Attempt;
@@ -168,16 +169,18 @@ fn said(status: i32) -> String {
 
 fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
     let step = &lab.plan.nodes[node];
-    let mut files = crate::engine::of(step)
-        .map(|engine| crate::engine::Engine::files(&engine, step))
-        .unwrap_or_default();
-    files.extend(step.files.iter().cloned());
+    let engine = crate::engine::of(step);
+    let files = engine.iter().flat_map(|engine| engine.files(step));
+    let files = files.chain(step.files.iter().cloned()).collect();
+    let links = engine.iter().flat_map(|engine| engine.links());
+    let links = links.map(|(path, target)| ((*path).to_owned(), (*target).to_owned()));
     let setup = Setup {
         node: step.name.clone(),
         scratch: lab.directory.path.join("root"),
         base: lab.base()?,
         shown: lab.shown.clone(),
         files,
+        links: links.collect(),
         binds: step.binds.clone(),
     };
     memory_file(&setup)

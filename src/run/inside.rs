@@ -101,24 +101,6 @@ impl Inside {
             status.state = ServiceState::Ready;
         }
     }
-
-    /// Waits until a condition of the node holds.
-    pub async fn until(&self, probe: &Probe) {
-        loop {
-            let holds = match probe {
-                Probe::Tcp(port) => listens(self.init.pid, *port),
-                Probe::File(path) => exists(self.init.pid, path),
-                Probe::Exec(command) => {
-                    let finished = engine::Inside::command(self, "ready", &command.argv()).await;
-                    finished.is_ok_and(|finished| finished.status == 0)
-                }
-            };
-            if holds {
-                return;
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
 }
 
 impl engine::Inside for Inside {
@@ -180,6 +162,23 @@ impl engine::Inside for Inside {
             index,
         };
         self.services.borrow_mut().spawn_local(service.live());
+    }
+
+    async fn until(&self, probe: &Probe) {
+        loop {
+            let holds = match probe {
+                Probe::Tcp(port) => listens(self.init.pid, *port),
+                Probe::File(path) => exists(self.init.pid, path),
+                Probe::Exec(command) => {
+                    let finished = engine::Inside::command(self, "ready", &command.argv()).await;
+                    finished.is_ok_and(|finished| finished.status == 0)
+                }
+            };
+            if holds {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     fn node(&self) -> &str {

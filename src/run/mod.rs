@@ -30,12 +30,14 @@ mod stages;
 mod state;
 mod status;
 
-/// Runs the supervisor's or a node init's own verb, if that is what the command line says: nslab executes
+use crate::engine::speaker;
+
+/// Runs the supervisor's, a node init's or a speaker's own verb, if that is what the command line says: nslab executes
 /// itself under these, and they are not for hands.
 pub fn hidden_verb(words: &[String]) -> Option<i32> {
     let hidden = words
         .get(1)
-        .is_some_and(|word| word == supervisor::VERB || word == init::VERB);
+        .is_some_and(|word| [supervisor::VERB, init::VERB, speaker::VERB].contains(&word.as_str()));
     if hidden {
         // Executed through /proc/self/exe it would be called "exe".
         let _ = nix::sys::prctl::set_name(c"nslab");
@@ -44,6 +46,7 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
     match (words.get(1).map(String::as_str), numbers.as_slice()) {
         (Some(supervisor::VERB), &[lock, launcher, setup]) => Some(supervisor::main(lock, launcher, setup)),
         (Some(init::VERB), &[control, setup]) => Some(node::main(control, setup)),
+        (Some(speaker::VERB), &[]) => Some(speaker::main()),
         _ => None,
     }
 }

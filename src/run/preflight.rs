@@ -8,12 +8,11 @@ use nix::errno::Errno;
 
 use super::{management, nat};
 use crate::engine::{self, Engine as _, frr};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::kernel::link::{self, Device};
 use crate::kernel::namespace::{self, Wanted};
 use crate::kernel::netlink::Request;
 use crate::lab::Lab;
-use crate::lab::model::EngineChoice;
 use crate::lab::plan::{self, Engine, Facts, Plan};
 
 /// The programs a lab requires that are not on the host's PATH.
@@ -40,27 +39,20 @@ pub fn facts(lab: &Lab) -> Result<Facts, Failure> {
         Some(_) => Some(management::uplink(&lab.name)?),
         None => None,
     };
-    let auto_engine = frr::installed().then_some(Engine::Frr);
-    for node in lab.nodes.iter().filter(|node| node.config.is_some()) {
-        if node.engine == EngineChoice::Builtin {
-            return Err(Failure::wrong(format!(
-                "router {}: the builtin engine is not yet supported",
-                node.name
-            ))
-            .help("`engine = \"frr\"`, with FRR installed"));
-        }
-        if node.engine == EngineChoice::Auto && auto_engine.is_none() {
-            return Err(
-                Failure::host(format!("router {} needs FRR, which is not installed", node.name))
-                    .help("install it: `apt-get install frr` (its own service may stay off)"),
-            );
-        }
-    }
     Ok(Facts {
         uplink,
-        auto_engine,
+        auto_engine: auto_engine(),
         dns_servers: dns_servers(),
     })
+}
+
+/// The engine of routers that leave it open: FRR where it is installed.
+pub fn auto_engine() -> Engine {
+    if frr::installed() {
+        Engine::Frr
+    } else {
+        Engine::Builtin
+    }
 }
 
 /// Checks what the plan needs of the kernel and of the engines.
@@ -68,11 +60,7 @@ pub fn facts(lab: &Lab) -> Result<Facts, Failure> {
 /// # Errors
 /// What is missing or refused.
 pub fn check(plan: &Plan) -> Result<(), Failure> {
-    for node in &plan.nodes {
-        if let Some(engine) = engine::of(node) {
-            engine.preflight(node)?;
-        }
-    }
+    check_engines(plan)?;
     if let Some(host) = &plan.host {
         management::check(host)?;
         if let Some(step) = &host.nat {
@@ -80,6 +68,33 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
         }
     }
     check_devices(plan)
+}
+
+/// Asks every engine whether it takes its nodes: what is wrong with their configurations is told all at once.
+fn check_engines(plan: &Plan) -> Result<(), Failure> {
+    let mut refused: Vec<Failure> = Vec::new();
+    for node in &plan.nodes {
+        let Some(engine) = engine::of(node) else { continue };
+        match engine.preflight(node) {
+            Err(failure) if failure.code == Code::Wrong => refused.push(failure),
+            other => other?,
+        }
+    }
+    if refused.len() < 2 {
+        return refused.pop().map_or(Ok(()), Err);
+    }
+    let message = format!("the configurations of {} routers are not taken", refused.len());
+    let help = refused.last().and_then(|failure| failure.help.clone());
+    let details = refused.into_iter().map(|failure| {
+        let detail = failure.detail.unwrap_or_default();
+        format!("{}:\n{detail}", failure.message)
+    });
+    let all = details.collect::<Vec<_>>().join("\n");
+    let failure = Failure::wrong(message).detail(all);
+    Err(match help {
+        Some(help) => failure.help(help),
+        None => failure,
+    })
 }
 
 /// Whether a program is on the PATH of this process.

@@ -70,7 +70,7 @@ pub struct NodeStatus {
     pub name: String,
     /// host, router, bridge.
     pub kind: String,
-    /// frr, kernel (nothing but the kernel plays it).
+    /// frr, builtin, kernel (nothing but the kernel plays it).
     pub engine: String,
     /// The stage it has reached.
     pub stage: Option<Stage>,
@@ -144,6 +144,8 @@ pub struct Setup {
     pub shown: Vec<Shown>,
     /// Files of the lab file and of the engine.
     pub files: Vec<File>,
+    /// Symbolic links of the engine: path, and where it leads.
+    pub links: Vec<(String, String)>,
     /// Binds of the lab file.
     pub binds: Vec<Bind>,
 }

@@ -60,6 +60,9 @@ pub fn build(setup: &Setup) -> Result<(), Failure> {
         .map(|bind| mount::detached_copy(&bind.source))
         .collect::<Result<Vec<_>, _>>()?;
     base.enter(&setup.scratch, &setup.node)?;
+    for (path, target) in &setup.links {
+        link(Path::new(path), target).attempt(|| format!("write {path} into the node"))?;
+    }
     for (file, source) in setup.files.iter().zip(sources) {
         put(file, source)?;
     }
@@ -67,6 +70,18 @@ pub fn build(setup: &Setup) -> Result<(), Failure> {
         attach(bind, copy)?;
     }
     Ok(())
+}
+
+/// Makes a symbolic link in the place of whatever the host has there.
+fn link(path: &Path, target: &str) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    symlink(target, path)
 }
 
 /// Daemons expect their directory below /var/log; what is in the host's is nobody's business.

@@ -296,7 +296,7 @@ async fn until_ready(inside: &Inside, index: usize, process: &Process) -> Result
         format!("process {} to be ready ({probe})", process.name),
     );
     tokio::select! {
-        () = inside.until(probe) => {
+        () = engine::Inside::until(inside, probe) => {
             inside.set_ready(index);
             Ok(())
         }

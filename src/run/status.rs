@@ -36,12 +36,7 @@ fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64,
     NodeStatus {
         name: step.name.clone(),
         kind: format!("{:?}", step.kind).to_lowercase(),
-        engine: match step.engine {
-            Some(Engine::Frr) => "frr",
-            Some(Engine::Builtin) => "builtin",
-            None => "kernel",
-        }
-        .to_owned(),
+        engine: step.engine.map_or("kernel", Engine::name).to_owned(),
         stage,
         state: word(lab, number, step),
         uptime: state.ready_since.get().map(|since| since.elapsed().as_secs_f64()),

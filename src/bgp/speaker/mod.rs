@@ -52,7 +52,8 @@ pub struct Interface {
 }
 
 impl Interface {
-    fn link_local(&self) -> Option<Ipv6Addr> {
+    /// Its link-local address.
+    pub fn link_local(&self) -> Option<Ipv6Addr> {
         self.addresses.iter().find_map(|net| match net.addr() {
             IpAddr::V6(address) if address.is_unicast_link_local() => Some(address),
             _ => None,
@@ -505,11 +506,7 @@ impl Speaker {
 
     /// A neighbour is known by its address, whatever address of this router's it dials.
     fn accept(&mut self, id: ConnectionId, endpoints: Endpoints, now: Time, actions: &mut Vec<Action>) {
-        let known = self
-            .peers
-            .values()
-            .find(|peer| peer.is_at(&endpoints))
-            .map(|peer| peer.id);
+        let known = self.peer_at(&endpoints).map(|peer| peer.id);
         match known {
             Some(peer) => {
                 self.connect(peer, id, endpoints, session::Event::Accepted(id), now, actions);
@@ -577,7 +574,12 @@ impl Speaker {
     }
 
     fn dial(&self, id: SourceId) -> Option<Action> {
-        let peer = self.peers.get(&id)?;
+        let way = self.way_to(self.peers.get(&id)?)?;
+        Some(Action::Dial(id, way))
+    }
+
+    /// How a connection to a neighbour is opened. One that it opens is to be like it.
+    pub fn way_to(&self, peer: &Peer) -> Option<Dial> {
         let effective = &peer.effective;
         let internal = peer.session.settings().remote_as == config::RemoteAs::Internal;
         let local = match &effective.update_source {
@@ -589,18 +591,20 @@ impl Speaker {
             }
             None => None,
         };
-        Some(Action::Dial(
-            id,
-            Dial {
-                remote: peer.remote?,
-                port: effective.port,
-                interface: peer.interface,
-                local,
-                hops: effective.ebgp_multihop.unwrap_or(if internal { 255 } else { 1 }),
-                security_hops: effective.ttl_security,
-                password: effective.password.clone(),
-            },
-        ))
+        Some(Dial {
+            remote: peer.remote?,
+            port: effective.port,
+            interface: peer.interface,
+            local,
+            hops: effective.ebgp_multihop.unwrap_or(if internal { 255 } else { 1 }),
+            security_hops: effective.ttl_security,
+            password: effective.password.clone(),
+        })
+    }
+
+    /// The neighbour at the other end of a connection, whatever address of this router's that goes to.
+    pub fn peer_at(&self, endpoints: &Endpoints) -> Option<&Peer> {
+        self.peers.values().find(|peer| peer.is_at(endpoints))
     }
 }
 

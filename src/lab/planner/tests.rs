@@ -17,7 +17,7 @@ fn planned(text: &str) -> Plan {
         ),
     };
     let facts = Facts {
-        auto_engine: Some(Engine::Frr),
+        auto_engine: Engine::Frr,
         dns_servers: vec![IpAddr::from([192, 0, 2, 53])],
         uplink: Some(Uplink {
             interface: "nslab-0".to_owned(),

@@ -1,0 +1,353 @@
+//! The speaker's TCP connections: those it opens, those others open, and what goes over them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpListener as PlainListener};
+use std::rc::Rc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+
+use super::process::Happening;
+use crate::bgp::session::ConnectionId;
+use crate::bgp::speaker::{Dial, Endpoints};
+use crate::bgp::table::SourceId;
+use crate::kernel::error::Attempt;
+use crate::kernel::{Result, tcp};
+
+/// The port of BGP.
+const PORT: u16 = 179;
+/// How much is read at once, first and where there is more.
+const FEW: usize = 4 * 1024;
+const ROOM: usize = 64 * 1024;
+/// How long the other side may take to hear the last words and to hang up.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// All connections of a speaker.
+pub struct Connections {
+    happenings: Sender<Happening>,
+    listeners: Vec<Listener>,
+    /// Whose connections are signed, and by which key.
+    keys: BTreeMap<IpNet, String>,
+    dialling: BTreeMap<SourceId, (ConnectionId, AbortHandle)>,
+    open: BTreeMap<ConnectionId, Open>,
+    tasks: JoinSet<()>,
+    last: u64,
+}
+
+/// An open connection. Dropped, it is closed once all is sent.
+struct Open {
+    outgoing: UnboundedSender<Vec<u8>>,
+    _closing: oneshot::Sender<()>,
+}
+
+struct Listener {
+    v4: bool,
+    socket: Rc<TcpListener>,
+    accepting: AbortHandle,
+}
+
+impl Connections {
+    /// None yet. What happens on them is told.
+    pub fn new(happenings: Sender<Happening>) -> Connections {
+        Connections {
+            happenings,
+            listeners: Vec::new(),
+            keys: BTreeMap::new(),
+            dialling: BTreeMap::new(),
+            open: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            last: 0,
+        }
+    }
+
+    /// Begins to listen, or ends it.
+    ///
+    /// # Errors
+    /// Somebody else has the port, for one family at least; the other is listened on.
+    pub fn listen(&mut self, on: bool) -> Result<()> {
+        if !on {
+            for listener in self.listeners.drain(..) {
+                listener.accepting.abort();
+            }
+            self.keys.clear();
+            return Ok(());
+        }
+        let mut done = Ok(());
+        for v4 in [true, false] {
+            if self.listeners.iter().all(|listener| listener.v4 != v4) {
+                done = done.and(self.listen_on(v4));
+            }
+        }
+        done
+    }
+
+    fn listen_on(&mut self, v4: bool) -> Result<()> {
+        let socket: PlainListener = tcp::listen(v4, PORT)?;
+        for (network, key) in self.keys.iter().filter(|(network, _)| is_v4(network) == v4) {
+            tcp::set_key(&socket, *network, key)?;
+        }
+        let socket = TcpListener::from_std(socket).attempt(|| "listen for BGP")?;
+        let socket = Rc::new(socket);
+        let accepting = accept_all(Rc::clone(&socket), self.happenings.clone());
+        let accepting = self.tasks.spawn_local(accepting);
+        self.listeners.push(Listener {
+            v4,
+            socket,
+            accepting,
+        });
+        Ok(())
+    }
+
+    /// Says whose connections are signed from now on. Those that are open stay as they are.
+    ///
+    /// # Errors
+    /// The kernel refuses a key; the others hold.
+    pub fn sign(&mut self, keys: BTreeMap<IpNet, String>) -> Result<()> {
+        let mut done = Ok(());
+        let gone = self.keys.keys().filter(|network| !keys.contains_key(*network));
+        let gone = gone.map(|network| (network, ""));
+        let changed = keys
+            .iter()
+            .filter(|(network, key)| self.keys.get(*network) != Some(*key));
+        let changed = changed.map(|(network, key)| (network, key.as_str()));
+        for (network, key) in gone.chain(changed) {
+            let listeners = self.listeners.iter();
+            for listener in listeners.filter(|listener| listener.v4 == is_v4(network)) {
+                done = done.and(tcp::set_key(&*listener.socket, *network, key));
+            }
+        }
+        self.keys = keys;
+        done
+    }
+
+    /// Opens a connection. An earlier one to the same neighbour that is not open yet is given up.
+    ///
+    /// # Errors
+    /// It cannot even be tried.
+    pub fn dial(&mut self, peer: SourceId, dial: &Dial) -> Result<()> {
+        self.hang_up(peer);
+        let remote = match dial.remote {
+            IpAddr::V6(remote) if remote.is_unicast_link_local() => {
+                SocketAddrV6::new(remote, dial.port, 0, dial.interface.unwrap_or(0)).into()
+            }
+            remote => SocketAddr::new(remote, dial.port),
+        };
+        let socket = tcp::dial(&tcp::Dial {
+            remote,
+            local: dial.local,
+            reach: reach(dial),
+            key: dial.password.as_deref(),
+        })?;
+        let id = self.next();
+        let (socket, happenings) = (TcpSocket::from_std_stream(socket), self.happenings.clone());
+        let connecting = self.tasks.spawn_local(async move {
+            let outcome = socket.connect(remote).await;
+            let _ = happenings.send(Happening::Dialled(peer, id, outcome)).await;
+        });
+        self.dialling.insert(peer, (id, connecting));
+        Ok(())
+    }
+
+    /// Gives up a connection that is not open yet.
+    pub fn hang_up(&mut self, peer: SourceId) {
+        if let Some((_, connecting)) = self.dialling.remove(&peer) {
+            connecting.abort();
+        }
+    }
+
+    /// Whether dialling had this outcome to be waited for.
+    pub fn has_dialled(&mut self, peer: SourceId, id: ConnectionId) -> bool {
+        let awaited = matches!(self.dialling.get(&peer), Some((known, _)) if *known == id);
+        if awaited {
+            self.dialling.remove(&peer);
+        }
+        awaited
+    }
+
+    /// A number for a connection that somebody opened.
+    pub fn next(&mut self) -> ConnectionId {
+        self.last += 1;
+        ConnectionId(self.last)
+    }
+
+    /// Takes an open connection.
+    pub fn take(&mut self, id: ConnectionId, stream: TcpStream) {
+        // Messages are written whole; nothing is gained by waiting for more.
+        let _ = stream.set_nodelay(true);
+        let (sender, outgoing) = unbounded_channel();
+        let (closing, closes) = oneshot::channel();
+        let open = Open {
+            outgoing: sender,
+            _closing: closing,
+        };
+        self.open.insert(id, open);
+        let happenings = self.happenings.clone();
+        self.tasks.spawn_local(async move {
+            tokio::select! {
+                () = serve(id, stream, outgoing, happenings) => {}
+                () = farewell(closes) => {}
+            }
+        });
+    }
+
+    /// Says how far packets of a connection travel.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn reach(stream: &TcpStream, endpoints: &Endpoints, dial: &Dial) -> Result<()> {
+        tcp::reach(stream, endpoints.remote.is_ipv4(), reach(dial))
+    }
+
+    /// Whether a connection is open, so that it is to be heard of.
+    pub fn is_open(&self, id: ConnectionId) -> bool {
+        self.open.contains_key(&id)
+    }
+
+    /// Sends octets, in their turn.
+    pub fn send(&self, id: ConnectionId, octets: Vec<u8>) {
+        if let Some(open) = self.open.get(&id) {
+            // One that has just ended says so itself.
+            let _ = open.outgoing.send(octets);
+        }
+    }
+
+    /// Closes a connection once all is sent. It is not heard of again.
+    pub fn close(&mut self, id: ConnectionId) {
+        self.open.remove(&id);
+    }
+
+    /// Closes all, and waits a moment until the others have heard everything.
+    pub async fn end(mut self, patience: Duration) {
+        for (_, (_, connecting)) in std::mem::take(&mut self.dialling) {
+            connecting.abort();
+        }
+        for listener in self.listeners.drain(..) {
+            listener.accepting.abort();
+        }
+        self.open.clear();
+        let _ = timeout(patience, async {
+            while self.tasks.join_next().await.is_some() {}
+        })
+        .await;
+    }
+
+    /// Forgets tasks that have ended.
+    pub fn tidy(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+    }
+}
+
+fn is_v4(network: &IpNet) -> bool {
+    network.addr().is_ipv4()
+}
+
+fn reach(dial: &Dial) -> tcp::Reach {
+    dial.security_hops
+        .map_or(tcp::Reach::Hops(dial.hops), tcp::Reach::Within)
+}
+
+/// Both ends of a connection. Only link-local addresses say which link they are on.
+///
+/// # Errors
+/// It is over already.
+pub fn endpoints(stream: &TcpStream) -> io::Result<Endpoints> {
+    let (local, remote) = (stream.local_addr()?, stream.peer_addr()?);
+    let interface = match remote {
+        SocketAddr::V6(remote) => Some(remote.scope_id()).filter(|scope| *scope != 0),
+        SocketAddr::V4(_) => None,
+    };
+    Ok(Endpoints {
+        local: local.ip(),
+        remote: remote.ip(),
+        interface,
+    })
+}
+
+async fn accept_all(listener: Rc<TcpListener>, happenings: Sender<Happening>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if happenings.send(Happening::Accepted(stream)).await.is_err() {
+                    return;
+                }
+            }
+            // One that has ended before it was accepted; or no descriptors are left, and some may soon be.
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+/// Until the other side has had its time after the speaker closed its end.
+async fn farewell(closes: oneshot::Receiver<()>) {
+    let _ = closes.await;
+    tokio::time::sleep(FAREWELL).await;
+}
+
+/// Carries octets both ways until one side has enough.
+async fn serve(
+    id: ConnectionId,
+    mut stream: TcpStream,
+    outgoing: UnboundedReceiver<Vec<u8>>,
+    happenings: Sender<Happening>,
+) {
+    let (mut reading, writing) = stream.split();
+    let has_ended = tokio::select! {
+        biased;
+        sent = send_all(writing, outgoing) => sent.is_err(),
+        () = receive_all(id, &mut reading, &happenings) => true,
+    };
+    if has_ended {
+        let _ = happenings.send(Happening::Closed(id)).await;
+        return;
+    }
+    // Were the socket closed with something unread in it, the kernel would take back what the other has not read yet.
+    let mut nothing = [0u8; 512];
+    while reading.read(&mut nothing).await.is_ok_and(|length| length > 0) {}
+}
+
+/// Sends until the speaker has closed its end.
+async fn send_all(mut stream: WriteHalf<'_>, mut outgoing: UnboundedReceiver<Vec<u8>>) -> io::Result<()> {
+    while let Some(octets) = outgoing.recv().await {
+        stream.write_all(&octets).await?;
+    }
+    stream.shutdown().await
+}
+
+/// Tells what comes until nothing more does.
+async fn receive_all(id: ConnectionId, stream: &mut ReadHalf<'_>, happenings: &Sender<Happening>) {
+    loop {
+        if stream.readable().await.is_err() {
+            return;
+        }
+        match read(stream) {
+            Ok(octets) if octets.is_empty() => return,
+            Ok(octets) => {
+                if happenings.send(Happening::Received(id, octets)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// What has come: often a few octets, and much where a table comes. A connection on which nothing comes holds no buffer.
+fn read(stream: &ReadHalf<'_>) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::with_capacity(FEW);
+    stream.try_read_buf(&mut octets)?;
+    if octets.len() == FEW {
+        octets.reserve(ROOM);
+        // Its end, if that is what comes next, comes again.
+        let _ = stream.try_read_buf(&mut octets);
+    }
+    Ok(octets)
+}

@@ -1,0 +1,124 @@
+//! nslab's own BGP speaker in a node: its core joined to sockets, timers and netlink, in a process of its own.
+
+use super::configuration::{self, integrated};
+use super::{Engine, Inside};
+use crate::bgp::config::{Config, Mistake, MistakeKind};
+use crate::failure::Failure;
+use crate::lab::model::{Command, Content, File, Probe, Process, Restart};
+use crate::lab::plan::NodeStep;
+
+mod connections;
+mod discovery;
+mod forwarding;
+mod interfaces;
+mod network;
+mod process;
+mod router;
+mod sessions;
+mod statics;
+
+pub use process::main;
+
+/// The hidden verb of a speaker.
+pub const VERB: &str = "speaker";
+/// Where a node's configuration stands, as with FRR.
+const CONFIGURATION: &str = "/etc/frr/frr.conf";
+/// Where vtysh finds the speaker.
+pub const SOCKET: &str = "/run/frr/nslab.vty";
+/// nslab itself, as the first process of every node is nslab's: found even where its file is not to be seen in the node.
+const ITSELF: &str = "/proc/1/exe";
+
+/// The engine.
+pub struct Builtin;
+
+/// What is wrong with a node's configuration, as text; none if nothing is.
+pub fn complaints(text: &str) -> Option<String> {
+    let (_, mistakes) = Config::parse(text);
+    let complaints: Vec<String> = mistakes.iter().map(|mistake| complaint(text, mistake)).collect();
+    (!complaints.is_empty()).then(|| complaints.join("\n"))
+}
+
+/// A mistake with its line, the words at fault underlined.
+fn complaint(text: &str, mistake: &Mistake) -> String {
+    let line = text.lines().nth(mistake.line - 1).unwrap_or_default();
+    let before = line.get(..mistake.span.start).unwrap_or_default().chars().count();
+    let words = line.get(mistake.span.clone()).unwrap_or_default().chars().count();
+    let mark = format!("{}{}", " ".repeat(before), "^".repeat(words.max(1)));
+    let kind = match &mistake.kind {
+        MistakeKind::Unknown => "unknown",
+        MistakeKind::NeedsFrr => "needs the frr engine",
+        MistakeKind::Invalid(_) => mistake.message.as_str(),
+    };
+    let help = match (&mistake.kind, mistake.help.as_str()) {
+        // Told once for the whole node.
+        (MistakeKind::NeedsFrr, _) | (_, "") => String::new(),
+        (_, help) => format!(" ({help})"),
+    };
+    let number = format!("line {}: ", mistake.line);
+    let indent = " ".repeat(number.len());
+    format!("{number}{line}\n{indent}{mark} {kind}{help}")
+}
+
+impl Engine for Builtin {
+    fn preflight(&self, node: &NodeStep) -> Result<(), Failure> {
+        match complaints(node.config.as_deref().unwrap_or_default()) {
+            None => Ok(()),
+            Some(complaints) => Err(refusal(&node.name, complaints)),
+        }
+    }
+
+    fn files(&self, node: &NodeStep) -> Vec<File> {
+        vec![File {
+            path: CONFIGURATION.to_owned(),
+            content: Content::Text(integrated(node)),
+            mode: Some(0o640),
+            owner: None,
+        }]
+    }
+
+    fn links(&self) -> &'static [(&'static str, &'static str)] {
+        &[("/usr/bin/vtysh", ITSELF)]
+    }
+
+    async fn start(&self, _node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
+        inside.service(Process {
+            name: VERB.to_owned(),
+            command: Command::Argv(vec![ITSELF.to_owned(), VERB.to_owned()]),
+            restart: Restart::Always,
+            ready: None,
+            user: None,
+            workdir: None,
+            env: Default::default(),
+        });
+        inside.until(&Probe::File(SOCKET.to_owned())).await;
+        Ok(())
+    }
+}
+
+/// Why a node is not brought up.
+pub fn refusal(node: &str, complaints: String) -> Failure {
+    Failure::wrong(format!(
+        "the builtin engine does not take the configuration of {node}"
+    ))
+    .detail(complaints)
+    .help(format!(
+        "{}; where FRR is needed, give the node `engine = \"frr\"`",
+        configuration::LINES
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_are_underlined_all_at_once() {
+        let text = "router bgp 65000\n neighbr 192.0.2.1 remote-as 1\n neighbor 192.0.2.2 remote-as 2\n neighbor 192.0.2.2 bfd\n";
+        let complaints = complaints(text).unwrap();
+        let lines: Vec<&str> = complaints.lines().collect();
+        assert_eq!(lines.len(), 4, "{complaints}");
+        assert_eq!(lines[0], "line 2:  neighbr 192.0.2.1 remote-as 1");
+        assert!(lines[1].starts_with("         ^^^^^^^ unknown"), "{complaints}");
+        assert!(lines[3].ends_with(" needs the frr engine"), "{complaints}");
+    }
+}

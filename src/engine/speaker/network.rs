@@ -1,0 +1,151 @@
+//! The node's interfaces, addresses and routes as the speaker knows them.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use ipnet::IpNet;
+use netlink_packet_route::route::RouteType;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::Sender;
+
+use super::forwarding::{BGP, STATIC};
+use super::process::Happening;
+use crate::bgp::speaker::{Hop, Interface, KernelRoute};
+use crate::kernel::netlink::Netlink;
+use crate::kernel::route::{self, Found};
+use crate::kernel::watch::Watch;
+use crate::kernel::{Result, address, link};
+
+/// The protocol of routes that come with addresses, and of what ICMP redirects say (rtnetlink(7), rtm_protocol).
+const KERNEL: u8 = 2;
+const REDIRECT: u8 = 1;
+
+/// What there is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Interfaces that have a name, with the addresses that can be used.
+    pub interfaces: Vec<Interface>,
+    /// Their link-layer addresses.
+    pub link_layer: BTreeMap<u32, Vec<u8>>,
+    /// Interfaces that are raised, whether packets pass or not.
+    pub raised: Vec<u32>,
+    /// All addresses, those that cannot be used yet included.
+    pub addresses: Vec<(u32, IpNet)>,
+}
+
+impl Network {
+    /// Looks at interfaces and addresses.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn look(netlink: &mut Netlink) -> Result<Network> {
+        let mut network = Network::default();
+        let found = address::list_with_use(netlink)?;
+        for link in link::list(netlink)? {
+            let own = found.iter().filter(|(index, ..)| *index == link.index);
+            let usable = own.filter(|(.., usable)| *usable).map(|(_, net, _)| *net);
+            if link.up {
+                network.raised.push(link.index);
+            }
+            network.link_layer.insert(link.index, link.address);
+            network.interfaces.push(Interface {
+                index: link.index,
+                name: link.name,
+                up: link.running,
+                addresses: usable.collect(),
+            });
+        }
+        network.addresses = found.into_iter().map(|(index, net, _)| (index, net)).collect();
+        Ok(network)
+    }
+
+    /// The same with these interfaces down.
+    pub fn without(&self, fallen: impl Fn(u32) -> bool) -> Vec<Interface> {
+        let mut interfaces = self.interfaces.clone();
+        for interface in interfaces.iter_mut().filter(|it| fallen(it.index)) {
+            interface.up = false;
+        }
+        interfaces
+    }
+}
+
+impl Network {
+    /// Interfaces that had IPv4 addresses before and have none any more.
+    pub fn without_ipv4_since(&self, before: &Network) -> Vec<u32> {
+        let has = |interface: &&Interface| interface.addresses.iter().any(|net| net.addr().is_ipv4());
+        let had: Vec<u32> = before.interfaces.iter().filter(has).map(|it| it.index).collect();
+        let lost = self
+            .interfaces
+            .iter()
+            .filter(|it| !has(it) && had.contains(&it.index));
+        lost.map(|it| it.index).collect()
+    }
+}
+
+/// The kernel's routes that neither came with an address nor are the speaker's, best first of those to the same destination;
+/// such that cannot be used now, as their interface is down, are left out.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn routes(netlink: &mut Netlink, interfaces: &[Interface]) -> Result<Vec<KernelRoute>> {
+    let mut routes: BTreeMap<IpNet, KernelRoute> = BTreeMap::new();
+    for v4 in [true, false] {
+        let found = route::list_where(netlink, v4, |table, protocol| {
+            table == libc::RT_TABLE_MAIN
+                && ![REDIRECT, KERNEL, BGP.protocol, STATIC.protocol].contains(&protocol)
+        })?;
+        for route in found.into_iter().filter_map(|found| usable(found, interfaces)) {
+            let best = routes.entry(route.to).or_insert_with(|| route.clone());
+            if route.metric < best.metric {
+                *best = route;
+            }
+        }
+    }
+    Ok(routes.into_values().collect())
+}
+
+fn usable(found: Found, interfaces: &[Interface]) -> Option<KernelRoute> {
+    let hops: Vec<Hop> = match found.kind {
+        RouteType::Unicast => {
+            let up = |index: u32| interfaces.iter().any(|it| it.index == index && it.up);
+            let hops = found.hops.iter().filter_map(|hop| {
+                let interface = hop.dev.filter(|index| up(*index))?;
+                let via = hop.via;
+                Some(Hop { via, interface })
+            });
+            let hops: Vec<Hop> = hops.collect();
+            if hops.is_empty() {
+                return None;
+            }
+            hops
+        }
+        RouteType::BlackHole | RouteType::Unreachable | RouteType::Prohibit => Vec::new(),
+        _ => return None,
+    };
+    Some(KernelRoute {
+        to: found.to,
+        hops,
+        metric: found.metric,
+        is_static: false,
+    })
+}
+
+/// Tells what changes, for ever.
+///
+/// # Errors
+/// The socket cannot be watched.
+pub fn follow(watch: Watch, happenings: Sender<Happening>) -> Result<()> {
+    let watch: Rc<AsyncFd<Watch>> = Rc::new(watch.register()?);
+    tokio::task::spawn_local(async move {
+        while let Ok(mut ready) = watch.readable().await {
+            // Cleared first: what comes while it is read makes it ready again.
+            ready.clear_ready();
+            let changes = watch.get_ref().read();
+            // What changes while this waits its turn is told together.
+            if !changes.is_empty() && happenings.send(Happening::Network(changes)).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}

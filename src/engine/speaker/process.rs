@@ -1,0 +1,152 @@
+//! The speaker's process: one thread that waits for what happens, lets the core decide, and does what that says.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::unistd::gethostname;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::LocalSet;
+
+use super::network;
+use super::router::Router;
+use super::sessions::Sessions;
+use super::{CONFIGURATION, SOCKET};
+use crate::bgp::config::Config;
+use crate::bgp::session::ConnectionId;
+use crate::bgp::table::SourceId;
+use crate::failure::Failure;
+use crate::kernel::error::Attempt;
+use crate::kernel::router_discovery::Heard;
+use crate::kernel::signals;
+use crate::kernel::watch::{Changes, Watch};
+
+/// How much may wait to be looked at; whoever has more to tell waits then.
+const QUEUE: usize = 64;
+/// How much is looked at before routes are put into the kernel.
+const CHUNK: usize = 64;
+/// How long neighbours may take to hear that this router goes.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// What happens.
+pub enum Happening {
+    /// Dialling has ended.
+    Dialled(SourceId, ConnectionId, io::Result<TcpStream>),
+    /// Somebody has opened a connection.
+    Accepted(TcpStream),
+    /// Octets came.
+    Received(ConnectionId, Vec<u8>),
+    /// A connection is over.
+    Closed(ConnectionId),
+    /// Interfaces, addresses or routes have changed.
+    Network(Changes),
+    /// Something was said on a link about routers.
+    Heard(Heard),
+    /// Somebody has begun a session of vtysh.
+    SessionBegan(UnixStream),
+    /// A line of a session.
+    SessionLine(u64, String),
+    /// A session is over.
+    SessionEnded(u64),
+}
+
+/// Runs the process of the node it is in, until a signal ends it.
+pub fn main() -> i32 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => LocalSet::new().block_on(&runtime, run()),
+        Err(error) => Err(Failure::host(format!("cannot start the speaker: {error}"))),
+    };
+    match outcome {
+        Ok(()) => 0,
+        Err(failure) => {
+            log(&failure.to_string());
+            1
+        }
+    }
+}
+
+async fn run() -> Result<(), Failure> {
+    let signals = signals::watch()?;
+    let signals = UnixStream::from_std(signals).attempt(|| "watch for signals")?;
+    let (sender, mut happenings) = channel(QUEUE);
+    let hostname = gethostname().attempt(|| "find the node's name")?;
+    let hostname = hostname.to_string_lossy().into_owned();
+    let mut router = Router::begin(&hostname, sender.clone())?;
+    // Announcements are heard from before the first look, so that nothing is missed in between.
+    network::follow(Watch::open(router.own_port()?)?, sender.clone())?;
+    router.start(load());
+    // Whoever waits for the speaker waits for its socket.
+    router.take_sessions(Sessions::begin(Path::new(SOCKET), sender)?);
+    tokio::select! {
+        () = live(&mut router, &mut happenings) => {}
+        _ = signals.readable() => {}
+    }
+    drop(happenings);
+    router.end(FAREWELL).await;
+    Ok(())
+}
+
+/// Until it is dropped.
+async fn live(router: &mut Router, happenings: &mut Receiver<Happening>) {
+    loop {
+        let happening = tokio::select! {
+            biased;
+            happening = happenings.recv() => happening,
+            () = tokio::time::sleep_until(router.deadline().into()) => None,
+        };
+        if let Some(happening) = happening {
+            router.take(happening);
+            for _ in 1..CHUNK {
+                match happenings.try_recv() {
+                    Ok(happening) => router.take(happening),
+                    Err(_) => break,
+                }
+            }
+        }
+        router.tick();
+    }
+}
+
+/// The configuration as it stands in the node. What cannot be taken of it is told and left out, as vtysh does.
+fn load() -> Config {
+    let text = fs::read_to_string(CONFIGURATION).unwrap_or_default();
+    let (config, mistakes) = Config::parse(&text);
+    for mistake in mistakes {
+        log(&format!("{CONFIGURATION}: {mistake}"));
+    }
+    config
+}
+
+/// Writes the configuration in one step, with the mode and owner of what was there.
+///
+/// # Errors
+/// No space is left.
+pub fn save(config: &Config) -> crate::kernel::Result<()> {
+    let what = || format!("write {CONFIGURATION}");
+    let (mode, owner) = fs::metadata(CONFIGURATION).map_or((0o640, None), |metadata| {
+        (metadata.mode() & 0o7777, Some((metadata.uid(), metadata.gid())))
+    });
+    let new = format!("{CONFIGURATION}.new");
+    let mut options = fs::OpenOptions::new();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let write = || -> io::Result<()> {
+        let mut file = options.open(&new)?;
+        file.write_all(config.print().as_bytes())?;
+        if let Some((user, group)) = owner {
+            chown(&new, Some(user), Some(group))?;
+        }
+        fs::set_permissions(&new, fs::Permissions::from_mode(mode))?;
+        fs::rename(&new, CONFIGURATION)
+    };
+    write().attempt(what)
+}
+
+/// Says something in the node's log, which is this process's output.
+pub fn log(text: &str) {
+    // Nobody may be reading any more; the router goes on.
+    let _ = writeln!(io::stdout(), "{text}");
+}

@@ -1,0 +1,477 @@
+//! A router at work: the core, and all that its events come from and its actions go to.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ipnet::IpNet;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::Sender;
+
+use super::connections::{Connections, endpoints};
+use super::discovery::{self, Discovery};
+use super::forwarding::Forwarding;
+use super::network::{self, Network};
+use super::process::{Happening, log, save};
+use super::sessions::Sessions;
+use super::{interfaces, statics};
+use crate::bgp::config::{Bgp, Config};
+use crate::bgp::session::{State, Time};
+use crate::bgp::show::View;
+use crate::bgp::speaker::{Action, Event, KernelRoute, Speaker};
+use crate::bgp::table::{Destination, NextHopState, SourceKind};
+use crate::bgp::wire::Family;
+use crate::kernel::netlink::Netlink;
+use crate::kernel::watch::Changes;
+use crate::kernel::{Error, Result};
+
+/// A look at everything is due at least this often; with nothing to do there is no cost in it.
+const IDLE: Duration = Duration::from_secs(3600);
+/// FRR's distances of what BGP learned.
+const DISTANCES: (u8, u8) = (20, 200);
+
+/// A router.
+pub struct Router {
+    began: Instant,
+    speaker: Speaker,
+    netlink: Netlink,
+    connections: Connections,
+    discovery: Option<Discovery>,
+    forwarding: Forwarding,
+    sessions: Option<Sessions>,
+    network: Network,
+    kernel_routes: Vec<KernelRoute>,
+    /// What the core knows of the kernel's routes: those, and the static ones that hold.
+    routes: Vec<KernelRoute>,
+    /// What happens next.
+    events: VecDeque<Event>,
+    /// Whether static routes are to be looked at again.
+    statics_are_due: bool,
+    /// When routes of an earlier life go that have not been learned again.
+    sweep: Option<Instant>,
+}
+
+impl Router {
+    /// A router without a configuration, which knows what the kernel has.
+    ///
+    /// # Errors
+    /// The kernel refuses a socket, or to say what it has.
+    pub fn begin(hostname: &str, happenings: Sender<Happening>) -> Result<Router> {
+        let discovery = Discovery::begin(happenings.clone());
+        if let Err(error) = &discovery {
+            log(&format!("no neighbours are looked for on links: {error}"));
+        }
+        // Neighbours must not all dial in step.
+        let seed = since_1970().as_nanos() as u64 ^ u64::from(std::process::id());
+        Ok(Router {
+            began: Instant::now(),
+            speaker: Speaker::new(hostname, seed),
+            netlink: Netlink::open()?,
+            connections: Connections::new(happenings),
+            discovery: discovery.ok(),
+            forwarding: Forwarding::begin()?,
+            sessions: None,
+            network: Network::default(),
+            kernel_routes: Vec::new(),
+            routes: Vec::new(),
+            events: VecDeque::new(),
+            statics_are_due: false,
+            sweep: None,
+        })
+    }
+
+    /// The number of the socket that routes are changed by.
+    ///
+    /// # Errors
+    /// The socket is broken.
+    pub fn own_port(&self) -> Result<u32> {
+        self.forwarding.port()
+    }
+
+    /// Takes sessions of vtysh from now on.
+    pub fn take_sessions(&mut self, sessions: Sessions) {
+        self.sessions = Some(sessions);
+    }
+
+    /// Begins with a configuration.
+    pub fn start(&mut self, config: Config) {
+        self.look(&Changes {
+            interfaces: true,
+            routes: true,
+            ..Changes::default()
+        });
+        let restart = config.bgp.as_ref().map(|bgp| bgp.graceful_restart);
+        let keeps = restart.filter(|it| it.enabled == Some(true));
+        self.events.push_back(Event::Configure(Box::new(config)));
+        // What an earlier life has left leads where it did until it is learned again, if that was agreed on.
+        let patience = keeps.map_or(0, |it| it.restart_time);
+        self.sweep = Some(Instant::now() + Duration::from_secs(patience.into()));
+        self.tick();
+    }
+
+    /// When something is to be done though nothing happens.
+    pub fn deadline(&self) -> Instant {
+        let speaker = self.speaker.deadline().map(|time| self.began + time);
+        let discovery = self.discovery.as_ref().and_then(Discovery::deadline);
+        let all = [speaker, discovery, self.sweep];
+        let first = all.into_iter().flatten().min();
+        first.unwrap_or_else(|| Instant::now() + IDLE)
+    }
+
+    fn now(&self) -> Time {
+        self.began.elapsed()
+    }
+
+    /// Takes note of something that happened.
+    pub fn take(&mut self, happening: Happening) {
+        match happening {
+            Happening::Dialled(peer, id, outcome) => {
+                if self.connections.has_dialled(peer, id) {
+                    let ends = outcome.and_then(|stream| Ok((endpoints(&stream)?, stream)));
+                    let event = ends.map_or(Event::DialFailed(peer), |(ends, stream)| {
+                        self.connections.take(id, stream);
+                        Event::Dialled(peer, id, ends)
+                    });
+                    self.events.push_back(event);
+                }
+            }
+            Happening::Accepted(stream) => self.accept(stream),
+            Happening::Received(id, octets) if self.connections.is_open(id) => {
+                self.events.push_back(Event::Received(id, octets));
+            }
+            Happening::Closed(id) if self.connections.is_open(id) => {
+                self.connections.close(id);
+                self.events.push_back(Event::Closed(id));
+            }
+            Happening::Received(..) | Happening::Closed(_) => {}
+            Happening::Network(changes) => self.look(&changes),
+            Happening::Heard(heard) => {
+                let discovery = self.discovery.as_mut();
+                if let Some((interface, address)) = discovery.and_then(|it| it.hear(heard)) {
+                    self.discover(interface, address);
+                }
+            }
+            Happening::SessionBegan(stream) => {
+                if let Some(sessions) = &mut self.sessions {
+                    sessions.accept(stream);
+                }
+            }
+            Happening::SessionLine(id, line) => self.obey(id, &line),
+            Happening::SessionEnded(id) => {
+                if let Some(sessions) = &mut self.sessions {
+                    sessions.end(id);
+                }
+            }
+        }
+        self.settle();
+    }
+
+    fn accept(&mut self, stream: TcpStream) {
+        let Ok(ends) = endpoints(&stream) else { return };
+        let id = self.connections.next();
+        let actions = self.speaker.happen(Event::Accepted(id, ends), self.now());
+        // Only now it is known whose it is: a neighbour may be one that comes by itself.
+        let peer = self.speaker.peer_at(&ends);
+        if let Some(dial) = peer.and_then(|peer| self.speaker.way_to(peer)) {
+            tell(Connections::reach(&stream, &ends, &dial));
+        }
+        self.connections.take(id, stream);
+        self.perform(actions);
+    }
+
+    fn obey(&mut self, id: u64, line: &str) {
+        let view = View {
+            speaker: &self.speaker,
+            now: self.began.elapsed(),
+            unix: since_1970(),
+        };
+        let session = self.sessions.as_mut().and_then(|sessions| sessions.get(id));
+        let Some(session) = session else { return };
+        let reply = session.terminal.line(&view, line);
+        session.answer(reply.output);
+        self.events.extend(reply.events);
+        self.settle();
+        if reply.writes {
+            tell(save(self.speaker.config()));
+        }
+        if reply.ends
+            && let Some(sessions) = &mut self.sessions
+        {
+            sessions.end(id);
+        }
+    }
+
+    /// Lets the core decide about all that happened.
+    fn settle(&mut self) {
+        while let Some(event) = self.events.pop_front() {
+            match event {
+                Event::Configure(config) => self.configure(*config),
+                event => {
+                    let actions = self.speaker.happen(event, self.now());
+                    self.perform(actions);
+                }
+            }
+        }
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Dial(peer, dial) => {
+                    // It may succeed later: the core tries again.
+                    if self.connections.dial(peer, &dial).is_err() {
+                        self.events.push_back(Event::DialFailed(peer));
+                    }
+                }
+                Action::HangUp(peer) => self.connections.hang_up(peer),
+                Action::Send(id, octets) => self.connections.send(id, octets),
+                Action::Close(id) => self.connections.close(id),
+                Action::Forward(to, hops) => self.forwarding.forward(to, &hops),
+                Action::Log(text) => log(&text),
+            }
+        }
+    }
+
+    /// Does what time brings, and puts into the kernel what was decided.
+    pub fn tick(&mut self) {
+        let now = Instant::now();
+        if self.speaker.deadline().is_some_and(|time| time <= self.now()) {
+            self.events.push_back(Event::Tick);
+        }
+        self.settle();
+        if let Some(discovery) = &mut self.discovery {
+            discovery.tick(now);
+        }
+        self.follow_learned();
+        tell_all(self.forwarding.flush());
+        if self.sweep.is_some_and(|sweep| sweep <= now) {
+            self.sweep = None;
+            tell_all(self.forwarding.sweep());
+        }
+        self.connections.tidy();
+    }
+
+    /// Static routes may lead over what BGP learned, and yield to it.
+    fn follow_learned(&mut self) {
+        if self.forwarding.has_waiting() && !self.speaker.config().static_routes.is_empty() {
+            self.statics_are_due = true;
+        }
+        if self.statics_are_due {
+            self.choose_statics();
+            self.settle();
+        }
+    }
+
+    fn configure(&mut self, config: Config) {
+        let before = self.speaker.config().clone();
+        tell_all(interfaces::forward(&before, &config));
+        tell_all(interfaces::apply(
+            &mut self.netlink,
+            &before,
+            &config,
+            &self.network,
+        ));
+        tell(self.connections.listen(config.bgp.is_some()));
+        let actions = self
+            .speaker
+            .happen(Event::Configure(Box::new(config)), self.now());
+        self.perform(actions);
+        // Addresses that were just given are announced; with them known at once nothing has to begin twice.
+        self.look(&Changes {
+            interfaces: true,
+            ..Changes::default()
+        });
+        self.meet();
+        self.choose_statics();
+    }
+
+    /// Looks for neighbours where the configuration wants it, and knows those again that were met before.
+    fn meet(&mut self) {
+        self.sign();
+        let Some(discovery) = &mut self.discovery else {
+            return;
+        };
+        let (config, network) = (self.speaker.config(), &self.network);
+        let wanted = discovery::wanted(config, &network.interfaces, &network.link_layer);
+        discovery.set(wanted, Instant::now());
+        let routers: Vec<_> = discovery.routers().collect();
+        for (interface, address) in routers {
+            self.discover(interface, address);
+        }
+    }
+
+    /// A router was heard on a link. The session with another on the same link stays as it is.
+    fn discover(&mut self, interface: u32, address: std::net::Ipv6Addr) {
+        let mut peers = self.speaker.peers();
+        let known = peers.find(|peer| peer.interface == Some(interface));
+        let is_up = known.is_some_and(|peer| peer.session.state() == State::Established);
+        if !is_up {
+            drop(peers);
+            self.events.push_back(Event::Discovered(interface, address));
+            self.settle();
+            self.sign();
+        }
+    }
+
+    /// Signs the connections of those neighbours that have a password.
+    fn sign(&mut self) {
+        let config = self.speaker.config();
+        let mut keys = BTreeMap::new();
+        if let Some(bgp) = &config.bgp {
+            for (range, group) in &bgp.listen_ranges {
+                let group = bgp.groups.get(group);
+                let password = group.and_then(|group| config.effective_of_group(bgp, group).password);
+                keys.extend(password.map(|password| (*range, password)));
+            }
+        }
+        for peer in self.speaker.peers() {
+            if let (Some(remote), Some(password)) = (peer.remote, &peer.effective.password) {
+                keys.insert(IpNet::from(remote), password.clone());
+            }
+        }
+        tell(self.connections.sign(keys));
+    }
+
+    /// Looks at the kernel's interfaces and routes again, and tells the core what has changed.
+    fn look(&mut self, changes: &Changes) {
+        let network = match Network::look(&mut self.netlink) {
+            Ok(network) => network,
+            Err(error) => return log(&error.to_string()),
+        };
+        let before = std::mem::replace(&mut self.network, network);
+        self.let_fall(&before, &changes.fallen);
+        let has_changed = before != self.network;
+        if has_changed {
+            let config = self.speaker.config();
+            tell_all(interfaces::apply(
+                &mut self.netlink,
+                config,
+                config,
+                &self.network,
+            ));
+            self.events
+                .push_back(Event::Interfaces(self.network.interfaces.clone()));
+            self.settle();
+            self.meet();
+        }
+        if has_changed || changes.routes {
+            match network::routes(&mut self.netlink, &self.network.interfaces) {
+                Ok(routes) => self.kernel_routes = routes,
+                Err(error) => log(&error.to_string()),
+            }
+            self.choose_statics();
+            self.settle();
+        }
+        tell_all(self.forwarding.flush());
+        for interface in self.network.without_ipv4_since(&before) {
+            tell_all(self.forwarding.restore_over(interface, self.speaker.forwarded()));
+        }
+        tell_all(
+            self.forwarding
+                .restore(&changes.removed, self.speaker.forwarded()),
+        );
+    }
+
+    /// Interfaces that were down for a moment and are up again: the kernel has forgotten what led over them, and so has to be
+    /// told everything anew.
+    fn let_fall(&mut self, before: &Network, fallen: &BTreeSet<u32>) {
+        let up = |network: &Network, index: u32| {
+            let mut interfaces = network.interfaces.iter();
+            interfaces.any(|it| it.index == index && it.up)
+        };
+        let flapped = |index: u32| fallen.contains(&index) && up(before, index) && up(&self.network, index);
+        let interfaces = before.without(flapped);
+        if interfaces == before.interfaces {
+            return;
+        }
+        let now = std::mem::take(&mut self.network);
+        self.network = Network {
+            interfaces: interfaces.clone(),
+            ..now.clone()
+        };
+        self.events.push_back(Event::Interfaces(interfaces));
+        self.settle();
+        self.meet();
+        self.choose_statics();
+        self.settle();
+        tell_all(self.forwarding.flush());
+        self.network = now;
+        self.events
+            .push_back(Event::Interfaces(self.network.interfaces.clone()));
+        self.settle();
+        self.meet();
+    }
+
+    /// Puts the static routes that hold into the kernel, and tells the core of them and of the kernel's.
+    fn choose_statics(&mut self) {
+        self.statics_are_due = false;
+        let distance = |prefix: &IpNet| self.learned_distance(prefix);
+        let chosen = statics::choose(
+            &self.speaker.config().static_routes,
+            &statics::Surroundings {
+                interfaces: &self.network.interfaces,
+                kernel: &self.kernel_routes,
+                learned: self.speaker.forwarded(),
+                distance: &distance,
+            },
+        );
+        let own = chosen.iter().map(|(to, way)| statics::as_kernel_route(*to, way));
+        let routes: Vec<KernelRoute> = self.kernel_routes.iter().cloned().chain(own).collect();
+        tell_all(self.forwarding.set_statics(chosen));
+        if routes != self.routes {
+            self.routes.clone_from(&routes);
+            self.events.push_back(Event::Routes(routes));
+        }
+    }
+
+    /// The distance of what a neighbour told about a prefix.
+    fn learned_distance(&self, prefix: &IpNet) -> Option<u8> {
+        let family = match prefix {
+            IpNet::V4(_) => Family::Ipv4Unicast,
+            IpNet::V6(_) => Family::Ipv6Unicast,
+        };
+        let routes = self.speaker.table(family).get(prefix).map(Destination::routes)?;
+        let bgp = self.speaker.config().bgp.as_ref();
+        let configured = bgp.and_then(|bgp: &Bgp| bgp.family(family).distance);
+        let (external, internal) =
+            configured.map_or(DISTANCES, |(external, internal, _)| (external, internal));
+        let usable = routes
+            .iter()
+            .filter(|route| route.next_hop_state != NextHopState::Unreachable);
+        let distances = usable.filter_map(|route| match route.source.kind {
+            SourceKind::Local => None,
+            SourceKind::External => Some(external),
+            SourceKind::Internal => Some(internal),
+        });
+        distances.min()
+    }
+
+    /// Ends everything: neighbours are told, routes are taken out.
+    pub async fn end(mut self, patience: Duration) {
+        let mut config = self.speaker.config().clone();
+        config.bgp = None;
+        let actions = self
+            .speaker
+            .happen(Event::Configure(Box::new(config)), self.now());
+        self.perform(actions);
+        self.forwarding.clear();
+        if let Some(discovery) = &mut self.discovery {
+            discovery.end();
+        }
+        self.connections.end(patience).await;
+    }
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Says in the log what could not be done.
+fn tell(done: Result<()>) {
+    tell_all(done.err().into_iter().collect());
+}
+
+fn tell_all(failures: Vec<Error>) {
+    for failure in failures {
+        log(&failure.to_string());
+    }
+}

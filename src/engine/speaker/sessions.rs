@@ -1,0 +1,128 @@
+//! vtysh's sessions: a Unix socket, a session a connection, lines both ways.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+use nix::sys::stat::{Mode, umask};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::process::Happening;
+use crate::bgp::terminal::Terminal;
+use crate::kernel::Result;
+use crate::kernel::error::Attempt;
+
+/// Longest line that is taken.
+const LONGEST_LINE: u64 = 64 * 1024;
+/// What a line is read into at once.
+const ROOM: usize = 1024;
+
+/// The sessions.
+pub struct Sessions {
+    happenings: Sender<Happening>,
+    open: BTreeMap<u64, Session>,
+    last: u64,
+}
+
+/// A session.
+pub struct Session {
+    /// Where it is.
+    pub terminal: Terminal,
+    answers: UnboundedSender<String>,
+}
+
+impl Sessions {
+    /// Takes sessions on a socket that only root may use. It is there once it answers.
+    ///
+    /// # Errors
+    /// The socket cannot be made.
+    pub fn begin(path: &Path, happenings: Sender<Happening>) -> Result<Sessions> {
+        let what = || format!("make {}", path.display());
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).attempt(what)?;
+        }
+        let new = path.with_extension("new");
+        let _ = fs::remove_file(&new);
+        let before = umask(Mode::S_IRWXG | Mode::S_IRWXO | Mode::S_IXUSR);
+        let bound = UnixListener::bind(&new);
+        umask(before);
+        let listener = Rc::new(bound.attempt(what)?);
+        fs::rename(&new, path).attempt(what)?;
+        tokio::task::spawn_local(accept_all(listener, happenings.clone()));
+        Ok(Sessions {
+            happenings,
+            open: BTreeMap::new(),
+            last: 0,
+        })
+    }
+
+    /// Begins a session.
+    pub fn accept(&mut self, stream: UnixStream) {
+        self.last += 1;
+        let (reading, writing) = stream.into_split();
+        let (answers, written) = unbounded_channel();
+        tokio::task::spawn_local(answer_all(writing, written));
+        tokio::task::spawn_local(read_all(self.last, reading, self.happenings.clone()));
+        let terminal = Terminal::default();
+        self.open.insert(self.last, Session { terminal, answers });
+    }
+
+    /// A session that is not over.
+    pub fn get(&mut self, id: u64) -> Option<&mut Session> {
+        self.open.get_mut(&id)
+    }
+
+    /// Ends a session, once all its answers are written.
+    pub fn end(&mut self, id: u64) {
+        self.open.remove(&id);
+    }
+}
+
+impl Session {
+    /// Answers.
+    pub fn answer(&self, text: String) {
+        // Somebody who has hung up wants no answer.
+        let _ = self.answers.send(text);
+    }
+}
+
+async fn accept_all(listener: Rc<UnixListener>, happenings: Sender<Happening>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        if happenings.send(Happening::SessionBegan(stream)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read_all(id: u64, stream: OwnedReadHalf, happenings: Sender<Happening>) {
+    let mut reader = BufReader::with_capacity(ROOM, stream);
+    while let Ok(Some(line)) = read_line(&mut reader).await {
+        if happenings.send(Happening::SessionLine(id, line)).await.is_err() {
+            return;
+        }
+    }
+    let _ = happenings.send(Happening::SessionEnded(id)).await;
+}
+
+/// The next whole line, without its end.
+async fn read_line(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<String>> {
+    let mut octets = Vec::new();
+    reader.take(LONGEST_LINE).read_until(b'\n', &mut octets).await?;
+    if octets.pop() != Some(b'\n') {
+        return Ok(None);
+    }
+    Ok(Some(String::from_utf8_lossy(&octets).into_owned()))
+}
+
+async fn answer_all(mut stream: OwnedWriteHalf, mut answers: UnboundedReceiver<String>) {
+    while let Some(answer) = answers.recv().await {
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
