@@ -268,6 +268,7 @@ pub fn endpoints(stream: &TcpStream) -> io::Result<Endpoints> {
         local: local.ip(),
         remote: remote.ip(),
         interface,
+        ports: (local.port(), remote.port()),
     })
 }
 
