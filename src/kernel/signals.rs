@@ -1,6 +1,8 @@
 //! Signals as something to wait for (signal-hook's self-pipe).
 
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::error::{Attempt, Result};
 
@@ -16,4 +18,15 @@ pub fn watch() -> Result<UnixStream> {
         signal_hook::low_level::pipe::register(signal, writer).attempt(|| "watch for signals")?;
     }
     Ok(reader)
+}
+
+/// From now on SIGINT ends what this process runs, and not the process.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn outlive_interrupts() -> Result<()> {
+    // Caught and not ignored: what is ignored stays so in the programs that are run.
+    let seen = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(libc::SIGINT, seen).attempt(|| "catch SIGINT")?;
+    Ok(())
 }

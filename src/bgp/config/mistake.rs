@@ -50,7 +50,22 @@ impl Refusal {
     }
 }
 
+/// The reason where a line ends too early.
+const INCOMPLETE: &str = "incomplete command";
+/// The reason where a word is short for several.
+const AMBIGUOUS: &str = "ambiguous command";
+
 impl Mistake {
+    /// What the line is to the table of commands; none where it is a command that cannot be done.
+    pub fn fault_kind(&self) -> Option<FaultKind> {
+        match &self.kind {
+            MistakeKind::Unknown => Some(FaultKind::Unknown),
+            MistakeKind::Invalid(reason) if reason == INCOMPLETE => Some(FaultKind::Incomplete),
+            MistakeKind::Invalid(reason) if reason == AMBIGUOUS => Some(FaultKind::Ambiguous),
+            MistakeKind::Invalid(_) | MistakeKind::NeedsFrr => None,
+        }
+    }
+
     pub(super) fn refused(refusal: Refusal, line: &str) -> Self {
         let whole = line.len() - line.trim_start().len()..line.trim_end().len();
         match refusal {
@@ -71,12 +86,13 @@ impl Mistake {
         }
     }
 
-    pub(super) fn fault(fault: Fault, line: &str) -> Self {
+    /// A line that is no command.
+    pub fn fault(fault: Fault, line: &str) -> Self {
         let word = line.get(fault.span.clone()).unwrap_or_default();
         let kind = match fault.kind {
             FaultKind::Unknown => MistakeKind::Unknown,
-            FaultKind::Incomplete => MistakeKind::Invalid("incomplete command".to_owned()),
-            FaultKind::Ambiguous => MistakeKind::Invalid("ambiguous command".to_owned()),
+            FaultKind::Incomplete => MistakeKind::Invalid(INCOMPLETE.to_owned()),
+            FaultKind::Ambiguous => MistakeKind::Invalid(AMBIGUOUS.to_owned()),
         };
         let message = match fault.kind {
             FaultKind::Unknown => format!("`{word}` is not known here"),

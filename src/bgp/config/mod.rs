@@ -36,7 +36,7 @@ pub use edit::{Mode, Place};
 pub use effective::{Effective, EffectiveFamily};
 pub use mistake::{Mistake, MistakeKind, Refusal};
 pub use model::*;
-pub use parse::{Applied, apply, complete, help};
+pub use parse::{Applied, Reader, apply, complete, help, patterns};
 pub use pattern::Kind;
 pub use policy::*;
 pub use router::*;

@@ -41,6 +41,14 @@ pub fn help(mode: &Mode, line: &str) -> Vec<Candidate> {
     TABLE.complete(mode.place(), line)
 }
 
+/// The patterns of the commands that could stand there.
+pub fn patterns(mode: &Mode) -> Vec<&'static str> {
+    let place = mode.place();
+    let commands = TABLE.commands().iter();
+    let commands = commands.filter(|command| command.modes.contains(&place));
+    commands.map(|command| command.pattern).collect()
+}
+
 /// Why a line is not taken.
 enum Stop {
     Fault(Fault),
@@ -124,6 +132,7 @@ fn worse(fault: &Fault, other: &Fault) -> bool {
 }
 
 /// Lines of a block that only FRR has.
+#[derive(Debug)]
 struct Foreign {
     /// How far its first line is indented.
     indentation: usize,
@@ -157,39 +166,61 @@ fn indentation(line: &str) -> usize {
     line.len() - line.trim_start().len()
 }
 
+/// Reads a text line by line.
+#[derive(Debug, Default)]
+pub struct Reader {
+    mode: Mode,
+    foreign: Option<Foreign>,
+}
+
+impl Reader {
+    /// Where the next line stands.
+    pub fn mode(&self) -> &Mode {
+        &self.mode
+    }
+
+    /// Takes the next line. Lines of a block that only FRR has are passed over: its first line was told.
+    ///
+    /// # Errors
+    /// The line is not taken, and nothing is changed.
+    pub fn take(&mut self, config: &mut Config, line: &str) -> Result<(), Mistake> {
+        if let Some(block) = &self.foreign {
+            let (covered, ends) = block.covers(line);
+            if ends {
+                self.foreign = None;
+            }
+            if covered {
+                return Ok(());
+            }
+        }
+        let Err(stop) = take(config, &mut self.mode, line) else {
+            return Ok(());
+        };
+        if stop.opens_block() {
+            self.mode = outside(&self.mode, line);
+            self.foreign = Some(Foreign {
+                indentation: indentation(line),
+                mode: self.mode.clone(),
+            });
+        }
+        Err(stop.mistake(line))
+    }
+}
+
 impl Config {
     /// Reads a configuration, and tells every mistake at once.
     pub fn parse(text: &str) -> (Config, Vec<Mistake>) {
         let mut config = Config::default();
-        let mut mode = Mode::Configure;
-        let mut mistakes = Vec::new();
-        let mut foreign: Option<Foreign> = None;
-        for (at, line) in text.lines().enumerate() {
-            if let Some(block) = &foreign {
-                let (covered, ends) = block.covers(line);
-                if ends {
-                    foreign = None;
-                }
-                if covered {
-                    continue;
-                }
-            }
-            if let Err(stop) = take(&mut config, &mut mode, line) {
-                if stop.opens_block() {
-                    mode = outside(&mode, line);
-                    let indentation = indentation(line);
-                    foreign = Some(Foreign {
-                        indentation,
-                        mode: mode.clone(),
-                    });
-                }
-                let mistake = stop.mistake(line);
-                mistakes.push(Mistake {
-                    line: at + 1,
-                    ..mistake
-                });
-            }
-        }
+        let mut reader = Reader::default();
+        let lines = text.lines().enumerate();
+        let mistakes = lines.filter_map(|(at, line)| {
+            let mistake = reader.take(&mut config, line).err()?;
+            Some(Mistake {
+                line: at + 1,
+                ..mistake
+            })
+        });
+        let mistakes = mistakes.collect();
         (config, mistakes)
     }
 

@@ -45,7 +45,7 @@ impl<'s> View<'s> {
     }
 
     /// A neighbour by its address or interface.
-    pub(super) fn peer(&self, name: &str) -> Option<&'s Peer> {
+    pub(in crate::bgp) fn peer(&self, name: &str) -> Option<&'s Peer> {
         self.speaker.peers().find(|peer| {
             peer.name.to_string() == name || peer.remote.is_some_and(|it| it.to_string() == name)
         })
@@ -107,7 +107,7 @@ impl<'s> View<'s> {
     }
 
     /// Whether a neighbour is in the own AS.
-    pub(super) fn is_internal(&self, peer: &Peer) -> bool {
+    pub(in crate::bgp) fn is_internal(&self, peer: &Peer) -> bool {
         match peer.effective.remote_as {
             Some(RemoteAs::Number(asn)) => asn == local_as(peer),
             Some(RemoteAs::Internal) => true,
@@ -117,7 +117,7 @@ impl<'s> View<'s> {
 }
 
 /// A neighbour's AS; 0 as long as nobody has said.
-pub(super) fn remote_as(peer: &Peer) -> u32 {
+pub(in crate::bgp) fn remote_as(peer: &Peer) -> u32 {
     match peer.effective.remote_as {
         Some(RemoteAs::Number(asn)) => asn,
         _ => peer.record.asn.unwrap_or(0),

@@ -7,6 +7,7 @@ mod detail;
 mod detail_json;
 mod entry;
 mod facts;
+mod general;
 mod groups;
 mod json;
 mod matching;
@@ -32,6 +33,8 @@ use std::time::Duration;
 use super::config::Arguments;
 use super::session::Time;
 use super::speaker::Speaker;
+pub(in crate::bgp) use facts::remote_as;
+pub(in crate::bgp) use general::GENERAL;
 
 /// A speaker as it is shown at a moment.
 #[derive(Clone, Copy)]
@@ -116,7 +119,7 @@ pub const ROWS: &[(&str, Show)] = &[
 
 impl<'s> View<'s> {
     /// The router's own name.
-    fn hostname(&self) -> &'s str {
+    pub(in crate::bgp) fn hostname(&self) -> &'s str {
         let configured = self.speaker.config().hostname.as_deref();
         configured.unwrap_or(self.speaker.hostname())
     }

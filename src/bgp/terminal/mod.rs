@@ -1,30 +1,130 @@
 //! A vtysh session on nslab's own speaker: lines in, answers and events for the speaker out. No input or output.
+//!
+//! A session is where vtysh stands: in the exec mode, or in a place of the configuration. The configuration itself is the
+//! speaker's; a line that changes it becomes an [`Event::Configure`] of the whole new one.
 
+mod clear;
+mod commands;
+mod configure;
+mod exec;
+mod filter;
+mod help;
+mod message;
+mod running;
+mod turn;
+
+#[cfg(test)]
+mod tests;
+
+use super::config::{Mode, Reader};
 use super::show::View;
 use super::speaker::Event;
+pub use configure::complaint;
+pub use help::layout;
+pub use message::{Answer, Candidate, Complaint, Errand, Fault, Request, Status};
+use turn::Turn;
+
+/// Longest command, as in FRR.
+const LONGEST: usize = 4096;
+/// What is said of a longer one.
+const TOO_LONG: &str = "% A line has at most 4096 octets\n";
 
 /// What a line brings about.
 #[derive(Debug, Default)]
 pub struct Reply {
-    /// What is printed.
+    /// What goes back to vtysh.
     pub output: String,
     /// What happens to the speaker.
     pub events: Vec<Event>,
     /// Whether the running configuration is to be written to the node's /etc/frr/frr.conf.
     pub writes: bool,
-    /// Whether the line was refused.
-    pub failed: bool,
     /// Whether the session is over.
     pub ends: bool,
 }
 
 /// A session.
 #[derive(Debug, Default)]
-pub struct Terminal {}
+pub struct Terminal {
+    stage: Stage,
+    /// What a configuration is loaded by.
+    reader: Reader,
+    /// What was said with `debug` in the exec mode.
+    debugging: Vec<String>,
+}
+
+/// Where a session stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+enum Stage {
+    /// Where one can only look.
+    View,
+    /// The exec mode.
+    #[default]
+    Enable,
+    /// In the configuration.
+    Configure(Mode),
+}
 
 impl Terminal {
-    /// Takes a line.
-    pub fn line(&mut self, _view: &View, _line: &str) -> Reply {
-        Reply::default()
+    /// Takes a line that came from vtysh.
+    pub fn line(&mut self, view: &View, line: &str) -> Reply {
+        let mut turn = match Request::decode(line) {
+            Some(request) => self.take(view, request),
+            None => Turn::failed(
+                Status::Failed,
+                "% This is no request of this vtysh's\n".to_owned(),
+            ),
+        };
+        let config = turn.config.as_ref().unwrap_or(view.speaker.config());
+        let hostname = config.hostname.as_deref().unwrap_or(view.speaker.hostname());
+        turn.answer.prompt = self.prompt(hostname);
+        let mut events = turn.events;
+        events.extend(turn.config.map(|config| Event::Configure(Box::new(config))));
+        Reply {
+            output: turn.answer.encode(),
+            events,
+            writes: turn.writes,
+            ends: turn.answer.ends,
+        }
+    }
+
+    fn take(&mut self, view: &View, request: Request) -> Turn {
+        let is_too_long = match &request {
+            Request::Run(line) | Request::Complete(line) | Request::Help(line) => line.len() > LONGEST,
+            Request::Hello | Request::Load(_) => false,
+        };
+        if is_too_long {
+            return Turn::failed(Status::Failed, TOO_LONG.to_owned());
+        }
+        match request {
+            Request::Hello => Turn::default(),
+            Request::Run(line) => self.run(view, &line),
+            Request::Load(lines) => self.load(view, &lines),
+            Request::Complete(line) => help::complete(&self.stage, view, &line),
+            Request::Help(line) => help::help(&self.stage, view, &line),
+        }
+    }
+
+    /// A command, wherever the session stands.
+    fn run(&mut self, view: &View, line: &str) -> Turn {
+        let text = line.trim();
+        if text.is_empty() || text.starts_with(['!', '#']) {
+            return Turn::default();
+        }
+        match &self.stage {
+            Stage::Configure(mode) => {
+                let mode = mode.clone();
+                self.configure(view, mode, line)
+            }
+            Stage::View => self.execute(view, commands::Level::View, line),
+            Stage::Enable => self.execute(view, commands::Level::Enable, line),
+        }
+    }
+
+    fn prompt(&self, hostname: &str) -> String {
+        match &self.stage {
+            Stage::View => format!("{hostname}> "),
+            Stage::Enable => format!("{hostname}# "),
+            Stage::Configure(mode) => format!("{hostname}({})# ", mode.prompt()),
+        }
     }
 }

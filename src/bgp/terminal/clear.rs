@@ -1,0 +1,103 @@
+//! `clear bgp`: sessions that begin anew, or routes that are told again.
+
+use std::net::IpAddr;
+
+use super::Terminal;
+use super::turn::Turn;
+use crate::bgp::config::Arguments;
+use crate::bgp::show::{View, remote_as};
+use crate::bgp::speaker::{Event, Peer};
+use crate::bgp::table::SourceId;
+use crate::bgp::wire::Family;
+
+/// As with FRR a neighbour that is not there is told, and is no failure.
+pub(super) fn clear(_: &mut Terminal, view: &View, arguments: &Arguments) -> Turn {
+    if let Some(instance) = arguments.get("instance").filter(|name| *name != "default") {
+        return Turn::printed(format!("Can't find BGP instance {instance}\n"));
+    }
+    let family = family(arguments);
+    match peers(view, arguments, family) {
+        Ok(peers) => Turn {
+            events: peers
+                .into_iter()
+                .flat_map(|peer| events(peer, family, arguments))
+                .collect(),
+            ..Turn::default()
+        },
+        Err(message) => Turn::printed(message),
+    }
+}
+
+fn family(arguments: &Arguments) -> Option<Family> {
+    match arguments.one_of(&["ipv4", "ipv6"]) {
+        Some("ipv4") => Some(Family::Ipv4Unicast),
+        Some(_) => Some(Family::Ipv6Unicast),
+        None => None,
+    }
+}
+
+fn events(peer: SourceId, family: Option<Family>, arguments: &Arguments) -> Vec<Event> {
+    let soft = arguments.has("soft");
+    let (inward, outward) = (arguments.has("in"), arguments.has("out"));
+    match (soft, inward, outward) {
+        (_, true, _) => vec![Event::SoftIn(peer, family)],
+        (_, _, true) => vec![Event::SoftOut(peer, family)],
+        (true, ..) => vec![Event::SoftIn(peer, family), Event::SoftOut(peer, family)],
+        _ => vec![Event::Reset(peer)],
+    }
+}
+
+/// Which neighbours are meant.
+///
+/// # Errors
+/// There are none, in FRR's words.
+fn peers(view: &View, arguments: &Arguments, family: Option<Family>) -> Result<Vec<SourceId>, String> {
+    let all = |takes: &dyn Fn(&Peer) -> bool| -> Vec<SourceId> {
+        let active = |peer: &&Peer| family.is_none_or(|family| peer.family(family).activate);
+        let peers = view.speaker.peers().filter(active).filter(|peer| takes(peer));
+        peers.map(|peer| peer.id).collect()
+    };
+    let which = family.map_or("Unknown".to_owned(), |family| family.to_string());
+    let some = |peers: Vec<SourceId>, message: String| match peers.is_empty() {
+        true => Err(message),
+        false => Ok(peers),
+    };
+    if arguments.has("*") {
+        return Ok(all(&|_| true));
+    }
+    if arguments.has("external") {
+        let peers = all(&|peer| !view.is_internal(peer));
+        return some(peers, format!("% BGP: No external {which} peer is configured\n"));
+    }
+    if let Some(group) = arguments.get("group") {
+        return group_members(view, group);
+    }
+    if let Some(asn) = arguments.get("asn") {
+        let peers = all(&|peer| remote_as(peer).to_string() == asn);
+        return some(
+            peers,
+            format!("% BGP: No {which} peer is configured with AS {asn}\n"),
+        );
+    }
+    let name = arguments.get("peer").unwrap_or_default();
+    let known = view.peer(name).map(|peer| peer.id);
+    known
+        .map(|peer| vec![peer])
+        .ok_or_else(|| match name.parse::<IpAddr>() {
+            Ok(_) => format!("% BGP: Unknown neighbor - \"{name}\"\n"),
+            Err(_) => format!("Malformed address or name: {name}\n"),
+        })
+}
+
+fn group_members(view: &View, group: &str) -> Result<Vec<SourceId>, String> {
+    let bgp = view.speaker.config().bgp.as_ref();
+    let Some(bgp) = bgp.filter(|bgp| bgp.groups.contains_key(group)) else {
+        return Err(format!("% BGP: No such peer-group {group}\n"));
+    };
+    let is_in = |peer: &&Peer| {
+        let configured = bgp.neighbors.iter().find(|it| it.name == peer.name);
+        configured.is_some_and(|it| it.group.as_deref() == Some(group))
+    };
+    let members = view.speaker.peers().filter(is_in);
+    Ok(members.map(|peer| peer.id).collect())
+}

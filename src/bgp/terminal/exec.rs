@@ -1,0 +1,194 @@
+//! What the commands of the exec mode do.
+
+use regex::Regex;
+
+use super::commands::{Exec, Level, TABLE};
+use super::filter::Filtered;
+use super::message::{Errand, Status};
+use super::turn::Turn;
+use super::{Stage, Terminal, help};
+use crate::bgp::config::{Arguments, Mistake, Mode};
+use crate::bgp::show::View;
+
+impl Terminal {
+    /// A command of the exec mode.
+    pub(super) fn execute(&mut self, view: &View, level: Level, line: &str) -> Turn {
+        let filtered = match Filtered::of(line) {
+            Ok(filtered) => filtered,
+            Err(refusal) => return Turn::printed(refusal),
+        };
+        // A question in the middle of a command that was not typed is asked as help.
+        if let Some(question) = filtered.command.trim_end().strip_suffix('?') {
+            return Turn::printed(help::layout(&help::of_exec(level, view, question)));
+        }
+        let found = match TABLE.find(level, filtered.command) {
+            Ok(found) => found,
+            Err(fault) => {
+                let mistake = Mistake::fault(fault, filtered.command);
+                return Turn::refused(&mistake, filtered.command);
+            }
+        };
+        let mut turn = match found.id {
+            Exec::Show(show) => Turn::printed(show(view, &found.arguments)),
+            Exec::Do(handler) => handler(self, view, &found.arguments),
+        };
+        turn.answer.output = filtered.take(turn.answer.output);
+        turn
+    }
+}
+
+/// Nothing is to be done.
+pub(super) fn nothing(_: &mut Terminal, _: &View, _: &Arguments) -> Turn {
+    Turn::default()
+}
+
+/// FRR has nothing there but an empty line.
+pub(super) fn empty(_: &mut Terminal, _: &View, _: &Arguments) -> Turn {
+    Turn::printed("\n")
+}
+
+pub(super) fn enable(terminal: &mut Terminal, _: &View, _: &Arguments) -> Turn {
+    enter(terminal, Stage::Enable)
+}
+
+pub(super) fn disable(terminal: &mut Terminal, _: &View, _: &Arguments) -> Turn {
+    enter(terminal, Stage::View)
+}
+
+pub(super) fn configure(terminal: &mut Terminal, _: &View, _: &Arguments) -> Turn {
+    enter(terminal, Stage::Configure(Mode::Configure))
+}
+
+/// In the configuration, where `do` leads here, a command leaves the session where it is.
+fn enter(terminal: &mut Terminal, stage: Stage) -> Turn {
+    if !matches!(terminal.stage, Stage::Configure(_)) {
+        terminal.stage = stage;
+    }
+    Turn::default()
+}
+
+pub(super) fn leave(_: &mut Terminal, _: &View, _: &Arguments) -> Turn {
+    Turn::ended()
+}
+
+pub(super) fn list(terminal: &mut Terminal, _: &View, _: &Arguments) -> Turn {
+    Turn::printed(help::list(&terminal.stage))
+}
+
+pub(super) fn find(_: &mut Terminal, _: &View, arguments: &Arguments) -> Turn {
+    let expression = arguments.get("expression").unwrap_or_default();
+    let Ok(expression) = Regex::new(expression) else {
+        let message = format!("% Bad regexp '{expression}'\n");
+        return Turn::failed(Status::Failed, message);
+    };
+    let commands = TABLE.commands().iter();
+    let found = commands.filter(|command| expression.is_match(command.pattern));
+    let lines = found.map(|command| {
+        let mode = match command.modes.contains(&Level::View) {
+            true => "view",
+            false => "enable",
+        };
+        format!("  ({mode})  {}\n", command.pattern)
+    });
+    Turn::printed(lines.collect::<String>())
+}
+
+pub(super) fn history(_: &mut Terminal, _: &View, _: &Arguments) -> Turn {
+    Turn::errand(Errand::History)
+}
+
+pub(super) fn version(_: &mut Terminal, view: &View, _: &Arguments) -> Turn {
+    Turn::printed(format!(
+        "nslab {} ({}), answering as FRRouting 8.4.4 does.\n",
+        env!("CARGO_PKG_VERSION"),
+        view.hostname()
+    ))
+}
+
+/// What FRR has a daemon for is all in one process here.
+pub(super) fn daemons(_: &mut Terminal, _: &View, _: &Arguments) -> Turn {
+    Turn::printed(" zebra bgpd watchfrr staticd\n")
+}
+
+/// The node's own program looks whether others answer.
+pub(super) fn probe(_: &mut Terminal, _: &View, arguments: &Arguments) -> Turn {
+    let host = arguments.get("host").unwrap_or_default();
+    if host.starts_with('-') {
+        return Turn::failed(Status::Failed, format!("% `{host}` is no host\n"));
+    }
+    let program = arguments.one_of(&["ping", "traceroute"]).unwrap_or("ping");
+    let family = arguments.one_of(&["ip", "ipv6"]).map(|family| match family {
+        "ip" => "-4",
+        _ => "-6",
+    });
+    let words = family.into_iter().chain([host]).map(str::to_owned);
+    Turn::errand(Errand::Run(program.to_owned(), words.collect()))
+}
+
+/// The file itself is written by whoever runs the speaker.
+pub(super) fn write(_: &mut Terminal, _: &View, arguments: &Arguments) -> Turn {
+    let note = match arguments.has("integrated") {
+        true => "",
+        false => "Note: this version of vtysh never writes vtysh.conf\n",
+    };
+    Turn {
+        writes: true,
+        ..Turn::printed(format!(
+            "{note}Building Configuration...\nIntegrated configuration saved to /etc/frr/frr.conf\n[OK]\n"
+        ))
+    }
+}
+
+/// What is said in the exec mode holds for the session and is in no configuration, as with FRR.
+pub(super) fn debug(terminal: &mut Terminal, _: &View, arguments: &Arguments) -> Turn {
+    let words = arguments.get("words").unwrap_or_default();
+    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    terminal.debugging.retain(|known| !known.starts_with(&words));
+    let state = match arguments.no() {
+        true => "off",
+        false => {
+            terminal.debugging.push(words.clone());
+            "on"
+        }
+    };
+    let (words, way) = sentence(&words);
+    Turn::printed(format!("{words} debugging is {state}{way}\n"))
+}
+
+pub(super) fn debugging(terminal: &mut Terminal, view: &View, _: &Arguments) -> Turn {
+    let configured = view.speaker.config().kept.iter();
+    let configured = configured.filter_map(|line| line.strip_prefix("debug "));
+    let said = configured.chain(terminal.debugging.iter().map(String::as_str));
+    let said: std::collections::BTreeSet<&str> = said.collect();
+    let of = |daemon: &str| {
+        let lines = said.iter().filter(|words| words.starts_with(daemon));
+        let lines = lines.map(|words| {
+            let (words, way) = sentence(words);
+            format!("  {words} debugging is on{way}\n")
+        });
+        lines.collect::<String>()
+    };
+    Turn::printed(format!(
+        "Zebra debugging status:\n{}\nBGP debugging status:\n{}\n\nStaticd debugging status\n{}\n",
+        of("zebra"),
+        of("bgp"),
+        of("static")
+    ))
+}
+
+/// `bgp updates in` as FRR says it, and the way at the end.
+fn sentence(words: &str) -> (String, &'static str) {
+    let (words, way) = match words {
+        words if words.ends_with(" in") => (&words[..words.len() - 3], " (inbound)"),
+        words if words.ends_with(" out") => (&words[..words.len() - 4], " (outbound)"),
+        words => (words, ""),
+    };
+    let (daemon, rest) = words.split_once(' ').unwrap_or((words, ""));
+    let daemon = match daemon {
+        "bgp" => "BGP",
+        "zebra" => "Zebra",
+        "static" => "Static",
+        other => other,
+    };
+    (format!("{daemon} {rest}").trim_end().to_owned(), way)
+}

@@ -1,0 +1,108 @@
+//! `vtysh -f`: a file of the configuration's lines; and `vtysh -C`, which only looks at it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::connection::Connection;
+use crate::bgp::config::{Config, Reader};
+use crate::bgp::terminal::{Request, Status, complaint};
+
+/// Where the configuration stands.
+const CONFIGURATION: &str = "/etc/frr/frr.conf";
+/// Lines that are sent at once: a request is one line, of which the speaker takes so much.
+const AT_ONCE: usize = 16 * 1024;
+/// FRR's number of a file that cannot be read.
+const UNREADABLE: i32 = 11;
+
+/// Adds what a file says to the running configuration. The status is that of the worst of its lines.
+///
+/// # Errors
+/// The speaker has gone.
+pub fn load(connection: &mut Connection, path: &Path) -> io::Result<i32> {
+    let Some(text) = read(path) else {
+        return Ok(UNREADABLE);
+    };
+    let (mut worst, mut number) = (Status::Success, 0);
+    for lines in batches(&text) {
+        let count = lines.len();
+        let answer = connection.ask(&Request::Load(lines))?;
+        eprint!("{}", answer.output);
+        worst = worst.max(answer.status);
+        for complaint in answer.complaints {
+            eprint!("line {}: {}", number + complaint.line + 1, complaint.message);
+            worst = worst.max(complaint.status);
+        }
+        number += count;
+    }
+    Ok(worst.number())
+}
+
+/// Says what is wrong with a file, and changes nothing.
+pub fn check(path: Option<&Path>) -> i32 {
+    let Some(text) = read(path.unwrap_or(Path::new(CONFIGURATION))) else {
+        return UNREADABLE;
+    };
+    let (mut config, mut reader) = (Config::default(), Reader::default());
+    let mut worst = Status::Success;
+    for (at, line) in text.lines().enumerate() {
+        if let Err(mistake) = reader.take(&mut config, line) {
+            let (status, message) = complaint(&mistake, line, reader.mode());
+            eprint!("line {}: {message}", at + 1);
+            worst = worst.max(status);
+        }
+    }
+    worst.number()
+}
+
+fn read(path: &Path) -> Option<String> {
+    match fs::read(path) {
+        Ok(octets) => Some(String::from_utf8_lossy(&octets).into_owned()),
+        Err(error) => {
+            eprintln!(
+                "% Can't open configuration file {} due to '{error}'.",
+                path.display()
+            );
+            None
+        }
+    }
+}
+
+/// The lines of a text, so many at once as fit.
+fn batches(text: &str) -> Vec<Vec<String>> {
+    let mut batches: Vec<Vec<String>> = Vec::new();
+    let mut room = 0;
+    for line in text.lines() {
+        // Quotes and the like take more room on the way, at most six octets each.
+        let needed = 6 * line.len() + 3;
+        if batches.is_empty() || needed > room {
+            batches.push(Vec::new());
+            room = AT_ONCE.max(needed);
+        }
+        room -= needed;
+        if let Some(batch) = batches.last_mut() {
+            batch.push(line.to_owned());
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_hold_every_line_once() {
+        let text: String = (0..2000)
+            .map(|at| format!("ip prefix-list p seq {at} permit any\n"))
+            .collect();
+        let batches = batches(&text);
+        assert!(batches.len() > 10);
+        assert!(
+            batches
+                .iter()
+                .all(|batch| Request::Load(batch.clone()).encode().len() < AT_ONCE + 16)
+        );
+        assert_eq!(batches.concat().join("\n") + "\n", text);
+    }
+}
