@@ -42,7 +42,10 @@ pub fn run(connection: &mut Connection, history: Option<&Path>) -> io::Result<()
     while let Some(typed) = desk.read(&prompt, &begun)? {
         begun = Begun::default();
         let answer = match typed {
-            Typed::Line(line) => desk.obey(&prompt, &line)?,
+            Typed::Line(line) => {
+                desk.remember(&line);
+                desk.obey(&prompt, &line)?
+            }
             Typed::Question(before, after) => {
                 desk.explain(&before)?;
                 begun = Begun { before, after };
@@ -100,6 +103,8 @@ impl<'c> Desk<'c> {
         let config = Config::builder()
             .completion_type(CompletionType::List)
             .bell_style(BellStyle::None)
+            // Lines that are pasted are commands, one after another.
+            .bracketed_paste(false)
             .max_history_size(HISTORY)
             .map_err(io::Error::other)?
             .build();
@@ -152,7 +157,6 @@ impl<'c> Desk<'c> {
     }
 
     fn obey(&mut self, prompt: &str, line: &str) -> io::Result<Answer> {
-        self.remember(line);
         let answer = self.ask(&Request::Run(line.to_owned()))?;
         if let Some(fault) = &answer.fault {
             say(&mark(prompt, fault))?;
