@@ -9,6 +9,7 @@ pub mod check;
 pub mod cli;
 pub mod engine;
 pub mod failure;
+pub mod import;
 pub mod kernel;
 pub mod lab;
 pub mod run;

@@ -51,7 +51,6 @@ impl Mistaken {
 pub fn load(path: &Path, colour: bool) -> Result<LabFile, Mistaken> {
     let text = read(path).map_err(|message| Mistaken::Unreadable(Failure::wrong(message)))?;
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let base = absolute.parent().unwrap_or(Path::new("/")).to_owned();
     let render = |mistakes: Vec<Diagnostic>| {
         Mistaken::Wrong(view::diagnostics::render(
             &path.display().to_string(),
@@ -60,11 +59,15 @@ pub fn load(path: &Path, colour: bool) -> Result<LabFile, Mistaken> {
             colour,
         ))
     };
-    let lab = resolve::load(&text, &Disk { base }).map_err(render)?;
+    let lab = resolve::load(&text, &Disk::beside(path)).map_err(render)?;
     Ok(LabFile { path: absolute, lab })
 }
 
-fn read(path: &Path) -> Result<String, String> {
+/// The text of a file.
+///
+/// # Errors
+/// A sentence for the user: there is none, it is too long, it is no text.
+pub fn read(path: &Path) -> Result<String, String> {
     let shown = path.display();
     let file = fs::File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => format!("there is no file {shown}"),
@@ -84,8 +87,17 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 /// The files beside a lab file.
-struct Disk {
+pub struct Disk {
     base: PathBuf,
+}
+
+impl Disk {
+    /// The files beside this one.
+    pub fn beside(path: &Path) -> Self {
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let base = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+        Disk { base }
+    }
 }
 
 impl Sources for Disk {

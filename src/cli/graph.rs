@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::{colour, file, print, select};
+use super::import_args::ImportArgs;
+use super::{colour, imported, print, select};
 use crate::failure::Failure;
 use crate::view::graph;
 
@@ -13,11 +14,13 @@ use crate::view::graph;
     nslab graph --format dot labs/cilium-bgp.toml | dot -Tsvg > lab.svg\n  \
     sudo nslab graph                              the lab that is running")]
 pub struct Args {
-    /// The lab file; the running lab's where none is given
+    /// The lab file, or files of other tools; the running lab's where none is given
     #[arg(value_name = "FILE")]
-    file: Option<PathBuf>,
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    import: ImportArgs,
     /// The running lab, where several are
-    #[arg(long, value_name = "LAB", conflicts_with = "file")]
+    #[arg(long, value_name = "LAB", conflicts_with = "files")]
     lab: Option<String>,
     /// What is drawn
     #[arg(long, value_enum, default_value = "text")]
@@ -37,12 +40,13 @@ enum Drawing {
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
-    let path = match args.file {
-        Some(path) => path,
-        None => running(args.lab.as_deref())?,
-    };
-    let lab = file::load(&path, colour())
-        .map_err(|mistaken| mistaken.into_failure(&path))?
+    let mut files = args.files;
+    if args.import.files(&files).is_empty() {
+        files.push(running(args.lab.as_deref())?);
+    }
+    let first = args.import.files(&files).into_iter().next().map(|(path, _)| path);
+    let lab = imported::load(&files, &args.import, colour())
+        .map_err(|mistaken| mistaken.into_failure(&first.unwrap_or_default()))?
         .lab;
     match args.format {
         Drawing::Text => print(&graph::text(&lab)),

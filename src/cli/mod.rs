@@ -19,6 +19,9 @@ mod file;
 mod gc;
 mod graph;
 mod handover;
+mod import;
+mod import_args;
+mod imported;
 mod labs;
 mod logs;
 mod man;
@@ -79,6 +82,8 @@ enum Verb {
     Events(events::Args),
     /// Draw the topology of a lab
     Graph(graph::Args),
+    /// Write files of containerlab, kind and Cilium as one lab file
+    Import(import::Args),
     /// Look for mistakes in lab files without making anything
     Validate(validate::Args),
     /// Bring labs up, make their checks, take them down
@@ -137,6 +142,7 @@ pub fn main() -> i32 {
         Verb::Restart(args) => done(restart::run(args)),
         Verb::Events(args) => done(events::run(args)),
         Verb::Graph(args) => done(graph::run(args)),
+        Verb::Import(args) => done(import::run(args)),
         Verb::Validate(args) => done(validate::run(args)),
         Verb::Test(args) => test::run(args).unwrap_or_else(failed_with),
         Verb::Check(args) => check::run(args).unwrap_or_else(failed_with),

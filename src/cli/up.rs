@@ -1,12 +1,13 @@
 //! `nslab up`.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::{Format, colour, file, need_root, print, print_json, report};
+use super::import_args::ImportArgs;
+use super::{Format, colour, imported, need_root, print, print_json, report};
 use crate::failure::Failure;
 use crate::lab::model::EngineChoice;
 use crate::lab::plan::{Engine as EngineTaken, Plan};
@@ -22,11 +23,14 @@ use crate::view::progress::Progress;
 #[command(after_help = "Examples:\n  \
     sudo nslab up labs/quickstart.toml            in the foreground, until Ctrl-C\n  \
     sudo nslab up -d labs/cilium-bgp.toml         in the background, until `nslab down`\n  \
-    nslab up --dry-run labs/quickstart.toml       print the plan, make nothing")]
+    nslab up --dry-run labs/quickstart.toml       print the plan, make nothing\n  \
+    sudo nslab up topo.yaml cluster.yaml          from files of containerlab, kind and Cilium")]
 pub struct Args {
-    /// The lab file
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// The lab file, or files of containerlab, kind and Cilium that are one lab together
+    #[arg(value_name = "FILE", required_unless_present_any = ["containerlab", "kind"])]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    import: ImportArgs,
     /// Return when the lab is ready, and let it live in the background
     #[arg(short, long)]
     detach: bool,
@@ -61,7 +65,10 @@ enum Engine {
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
-    let mut file = file::load(&args.file, colour()).map_err(|mistaken| mistaken.into_failure(&args.file))?;
+    let mut file = imported::load(&args.files, &args.import, colour()).map_err(|mistaken| {
+        let files = args.import.files(&args.files);
+        mistaken.into_failure(files.first().map_or(Path::new(""), |(path, _)| path))
+    })?;
     choose_engines(&mut file.lab, &args.engine);
     if !args.dry_run {
         need_root()?;

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{colour, file, print};
+use super::import_args::ImportArgs;
+use super::{colour, file, imported, print};
 use crate::engine::speaker;
 use crate::failure::Failure;
 use crate::lab::Lab;
@@ -13,9 +14,11 @@ use crate::view;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  nslab validate labs/*.toml")]
 pub struct Args {
-    /// Lab files
-    #[arg(value_name = "FILE", required = true)]
+    /// Lab files; files of containerlab, kind and Cilium are one lab together
+    #[arg(value_name = "FILE", required_unless_present_any = ["containerlab", "kind"])]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    import: ImportArgs,
 }
 
 /// Tells which routers have a configuration that the builtin engine, if it is theirs, does not take. Returns whether there
@@ -38,18 +41,16 @@ fn report_routers(path: &Path, lab: &Lab) -> bool {
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
+    let all = args.import.files(&args.files);
+    if imported::is_foreign(&all) {
+        return one_lab(&args);
+    }
     let mut wrong = 0;
     for path in &args.files {
         match file::load(path, colour()) {
             Ok(file) if report_routers(path, &file.lab) => wrong += 1,
             Ok(file) => {
-                let lab = file.lab;
-                let (nodes, links) = (lab.nodes.len(), lab.links.len());
-                print(&format!(
-                    "{}: lab {}, {nodes} nodes, {links} links\n",
-                    path.display(),
-                    lab.name
-                ));
+                print(&summary(path, &file.lab));
             }
             Err(file::Mistaken::Unreadable(failure)) => {
                 super::report(&failure);
@@ -69,4 +70,30 @@ pub fn run(args: Args) -> Result<(), Failure> {
             args.files.len()
         ))),
     }
+}
+
+/// Files of other tools, which are one lab together.
+fn one_lab(args: &Args) -> Result<(), Failure> {
+    let files = args.import.files(&args.files);
+    let path = files.first().map_or(Path::new(""), |(path, _)| path);
+    match imported::load(&args.files, &args.import, colour()) {
+        Ok(file) => {
+            print(&summary(path, &file.lab));
+            Ok(())
+        }
+        Err(file::Mistaken::Unreadable(failure)) => Err(failure),
+        Err(file::Mistaken::Wrong(text)) => {
+            view::tell(&text);
+            Err(Failure::wrong("the files are not a lab as they stand"))
+        }
+    }
+}
+
+fn summary(path: &Path, lab: &Lab) -> String {
+    let (nodes, links) = (lab.nodes.len(), lab.links.len());
+    format!(
+        "{}: lab {}, {nodes} nodes, {links} links\n",
+        path.display(),
+        lab.name
+    )
 }

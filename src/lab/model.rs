@@ -79,6 +79,8 @@ pub enum Kind {
     Router,
     /// An Ethernet switch: a Linux bridge `br0` whose ports are the node's links.
     Bridge,
+    /// A node of a Kubernetes cluster: forwards, for its pods.
+    K8s,
 }
 
 /// Which program plays a router.

@@ -132,7 +132,7 @@ impl<'a> Planner<'a> {
         let mut dad = vec![false; steps.len()];
         for (at, node) in self.lab.nodes.iter().enumerate() {
             let namespace = self.namespace_of[at];
-            forwards[namespace] |= node.kind == Kind::Router;
+            forwards[namespace] |= matches!(node.kind, Kind::Router | Kind::K8s);
             dad[namespace] |= node.dad;
         }
         for (at, step) in steps.iter_mut().enumerate() {

@@ -21,6 +21,7 @@ fn kind(node: &Node) -> &'static str {
         Kind::Host => "host",
         Kind::Router => "router",
         Kind::Bridge => "bridge",
+        Kind::K8s => "k8s",
     }
 }
 
@@ -99,6 +100,7 @@ pub fn dot(lab: &Lab) -> String {
             Kind::Router => "ellipse",
             Kind::Host => "box",
             Kind::Bridge => "hexagon",
+            Kind::K8s => "component",
         };
         let _ = writeln!(text, "  \"{}\" [shape={shape}];", node.name);
     }
@@ -137,6 +139,7 @@ pub fn mermaid(lab: &Lab) -> String {
             Kind::Router => ("([", "])"),
             Kind::Host => ("[", "]"),
             Kind::Bridge => ("{{", "}}"),
+            Kind::K8s => ("[[", "]]"),
         };
         let _ = writeln!(text, "  n{number}{open}\"{}\"{close}", node.name);
     }

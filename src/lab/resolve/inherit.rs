@@ -33,9 +33,20 @@ fn one(spec: &Spec, at: usize, name: &Spanned<String>, node: &NodeSpec, mistakes
     for layer in [by_kind, group, Some(node)].into_iter().flatten() {
         overlay(&mut merged, layer);
     }
+    not_yet(at, kind.as_ref(), mistakes);
     routers_only(at, kind.as_ref(), by_kind, node, &mut merged, mistakes);
     merged.kind = kind;
     merged
+}
+
+/// Nodes that can be written and not yet be brought up.
+fn not_yet(at: usize, kind: Option<&Spanned<Kind>>, mistakes: &mut Mistakes) {
+    let Some(kind) = kind.filter(|kind| kind.value == Kind::K8s) else {
+        return;
+    };
+    let message = "nodes of kind `k8s` are not yet supported";
+    let help = "use `host` for now; its interfaces, addresses and routes are the same";
+    mistakes.add_for(at, Diagnostic::new(message, kind.span.clone(), "").help(help));
 }
 
 /// The table of the node's group.
@@ -70,6 +81,7 @@ fn routers_only(
     };
     let word = match kind.value {
         Kind::Bridge => "bridge",
+        Kind::K8s => "Kubernetes node",
         _ => "host",
     };
     if let Some(config) = merged.config.take() {
@@ -115,6 +127,9 @@ fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
     scalar(&mut base.startup_delay, &over.startup_delay);
     scalar(&mut base.cpu, &over.cpu);
     scalar(&mut base.memory, &over.memory);
+    scalar(&mut base.role, &over.role);
+    scalar(&mut base.taints, &over.taints);
+    scalar(&mut base.node_ips, &over.node_ips);
     for (name, value) in &over.labels {
         base.labels.insert(name.clone(), value.clone());
     }

@@ -109,7 +109,7 @@ fn mgmt(reader: &mut Reader, value: &Value, span: super::Span) -> Option<MgmtSpe
         span,
         network: table
             .get("network")
-            .and_then(|value| reader.parsed(value, "network", "mgmt", network_name)),
+            .and_then(|value| reader.parsed(value, "network", "mgmt", values::network_name)),
         bridge: table
             .get("bridge")
             .and_then(|value| reader.parsed(value, "bridge", "br-mgmt", values::interface)),
@@ -137,21 +137,6 @@ fn mgmt(reader: &mut Reader, value: &Value, span: super::Span) -> Option<MgmtSpe
     };
     table.finish(reader);
     Some(mgmt)
-}
-
-fn network_name(text: &str) -> Result<String, Wrong> {
-    let good = (1..=48).contains(&text.len())
-        && text
-            .bytes()
-            .all(|c| c.is_ascii_alphanumeric() || b"_.-".contains(&c));
-    if good {
-        return Ok(text.into());
-    }
-    let message = format!("`{}` cannot be the name of a network", text.escape_debug());
-    Err(Wrong::new(
-        message,
-        "use at most 48 letters, digits, `.`, `_` and `-`: `mgmt`",
-    ))
 }
 
 fn kinds(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {

@@ -8,15 +8,16 @@ mod check;
 mod check_schema;
 mod command;
 mod file;
+mod kubernetes;
 mod link;
 mod node;
-mod reader;
+pub(crate) mod reader;
 mod route;
 pub mod schema;
 pub(crate) mod suggest;
 #[cfg(test)]
 mod tests;
-mod values;
+pub(crate) mod values;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -31,6 +32,7 @@ use super::model::{
 };
 
 pub use file::read;
+pub use kubernetes::{CiliumSpec, Ipam, KubernetesSpec, NodeRole, Routing};
 pub use schema::schema;
 
 /// A place in the lab file, in bytes.
@@ -84,6 +86,10 @@ pub struct Spec {
     pub nodes: Vec<(Spanned<String>, NodeSpec)>,
     /// `[[links]]`, in the order of the file.
     pub links: Vec<LinkSpec>,
+    /// `[kubernetes]`.
+    pub kubernetes: Option<KubernetesSpec>,
+    /// `[cilium]`.
+    pub cilium: Option<CiliumSpec>,
     /// `[[checks]]`, in the order of the file.
     pub checks: Vec<CheckSpec>,
     /// Whether a link was left out because it could not be read, so that a missing interface proves nothing.
@@ -163,6 +169,12 @@ pub struct NodeSpec {
     pub cpu: Option<Spanned<f64>>,
     /// Bytes.
     pub memory: Option<Spanned<u64>>,
+    /// What a Kubernetes node is in its cluster.
+    pub role: Option<Spanned<NodeRole>>,
+    /// Its taints, as kubectl writes them: `key=value:effect`.
+    pub taints: Option<Vec<Spanned<String>>>,
+    /// The addresses it is known by in its cluster.
+    pub node_ips: Option<Vec<Spanned<IpAddr>>>,
 }
 
 /// `mgmt = true`, `mgmt = false` or `mgmt = { ipv4 = …, ipv6 = … }`.

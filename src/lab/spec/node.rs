@@ -68,15 +68,10 @@ fn identity(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
 
 /// The kind; one that could not be read has been told, and the one with the fewest limits stands in for it.
 fn kind(reader: &mut Reader, value: &Value) -> Spanned<Kind> {
-    let stand_in = Spanned::new(Kind::Router, value.span());
     if value.get_ref().as_str() == Some("k8s") {
-        let help = "use `host` for now; its interfaces, addresses and routes are the same";
-        reader.wrong(
-            value.span(),
-            Wrong::new("nodes of kind `k8s` are not yet supported", help),
-        );
-        return stand_in;
+        return Spanned::new(Kind::K8s, value.span());
     }
+    let stand_in = Spanned::new(Kind::Router, value.span());
     reader.word(value, "kind", KINDS).unwrap_or(stand_in)
 }
 

@@ -12,7 +12,7 @@ pub(super) type Value<'a> = toml::Spanned<DeValue<'a>>;
 
 /// What is wrong with a value, and the cure.
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub(crate) struct Wrong {
     pub message: String,
     pub help: String,
 }

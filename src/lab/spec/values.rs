@@ -16,7 +16,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(24 * 3600);
 const SMALLEST_MEMORY: u64 = 1 << 20;
 
 /// `2s`, `500ms`, `1.5m`, `1h`.
-pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
+pub(crate) fn duration(text: &str) -> Result<Duration, Wrong> {
     let wrong =
         |message: String| Wrong::new(message, "a duration is a number and a unit: `500ms`, `2s`, `1m`");
     let split = text
@@ -42,7 +42,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
 }
 
 /// `8080:80`, `127.0.0.1:8080:80`, `[::1]:8080:80`. Without an address it is the host's loopback.
-pub(super) fn published_port(text: &str) -> Result<PublishedPort, Wrong> {
+pub(crate) fn published_port(text: &str) -> Result<PublishedPort, Wrong> {
     let help = "write [ADDRESS:]HOSTPORT:PORT: `8080:80`, `127.0.0.1:8080:80`, `[::1]:8080:80`";
     let wrong = |message: String| Wrong::new(message, help);
     let (text, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
@@ -76,7 +76,7 @@ pub(super) fn published_port(text: &str) -> Result<PublishedPort, Wrong> {
 }
 
 /// `256M`, `1G`; units of 1024.
-pub(super) fn memory(text: &str) -> Result<u64, Wrong> {
+pub(crate) fn memory(text: &str) -> Result<u64, Wrong> {
     let wrong = || {
         Wrong::new(
             format!("`{text}` is not an amount of memory"),
@@ -98,7 +98,7 @@ pub(super) fn memory(text: &str) -> Result<u64, Wrong> {
 }
 
 /// A limit that lets something start.
-pub(super) fn memory_bytes(bytes: u64) -> Result<u64, Wrong> {
+pub(crate) fn memory_bytes(bytes: u64) -> Result<u64, Wrong> {
     if bytes < SMALLEST_MEMORY {
         return Err(Wrong::new(
             format!("{bytes} bytes of memory are too few to start anything"),
@@ -115,7 +115,7 @@ pub(super) fn memory_bytes(bytes: u64) -> Result<u64, Wrong> {
 }
 
 /// `02:00:00:00:00:01`.
-pub(super) fn mac(text: &str) -> Result<Mac, Wrong> {
+pub(crate) fn mac(text: &str) -> Result<Mac, Wrong> {
     let wrong = || {
         Wrong::new(
             format!("`{text}` is not a MAC address"),
@@ -158,7 +158,7 @@ pub(super) fn mac(text: &str) -> Result<Mac, Wrong> {
 }
 
 /// Octal permission bits.
-pub(super) fn mode(text: &str) -> Result<u32, Wrong> {
+pub(crate) fn mode(text: &str) -> Result<u32, Wrong> {
     u32::from_str_radix(text, 8)
         .ok()
         .filter(|mode| *mode <= 0o7777 && !text.starts_with('+'))
@@ -171,7 +171,7 @@ pub(super) fn mode(text: &str) -> Result<u32, Wrong> {
 }
 
 /// `user` or `user:group`.
-pub(super) fn owner(text: &str) -> Result<String, Wrong> {
+pub(crate) fn owner(text: &str) -> Result<String, Wrong> {
     let mut parts = text.split(':');
     let good = |part: Option<&str>| part.is_none_or(is_account);
     if good(parts.next()) && good(parts.next()) && parts.next().is_none() {
@@ -184,7 +184,7 @@ pub(super) fn owner(text: &str) -> Result<String, Wrong> {
 }
 
 /// A user, by name or number.
-pub(super) fn user(text: &str) -> Result<String, Wrong> {
+pub(crate) fn user(text: &str) -> Result<String, Wrong> {
     if is_account(text) {
         return Ok(text.into());
     }
@@ -203,7 +203,7 @@ fn is_account(name: &str) -> bool {
 }
 
 /// An address of either family.
-pub(super) fn ip(text: &str) -> Result<IpAddr, Wrong> {
+pub(crate) fn ip(text: &str) -> Result<IpAddr, Wrong> {
     text.parse().map_err(|_| {
         let help = match text.split_once('/') {
             Some((address, _)) if address.parse::<IpAddr>().is_ok() => {
@@ -216,7 +216,7 @@ pub(super) fn ip(text: &str) -> Result<IpAddr, Wrong> {
 }
 
 /// An IPv4 address.
-pub(super) fn ipv4(text: &str) -> Result<Ipv4Addr, Wrong> {
+pub(crate) fn ipv4(text: &str) -> Result<Ipv4Addr, Wrong> {
     match ip(text)? {
         IpAddr::V4(address) => Ok(address),
         IpAddr::V6(_) => Err(Wrong::new(
@@ -227,7 +227,7 @@ pub(super) fn ipv4(text: &str) -> Result<Ipv4Addr, Wrong> {
 }
 
 /// An IPv6 address.
-pub(super) fn ipv6(text: &str) -> Result<Ipv6Addr, Wrong> {
+pub(crate) fn ipv6(text: &str) -> Result<Ipv6Addr, Wrong> {
     match ip(text)? {
         IpAddr::V6(address) => Ok(address),
         IpAddr::V4(_) => Err(Wrong::new(
@@ -238,7 +238,7 @@ pub(super) fn ipv6(text: &str) -> Result<Ipv6Addr, Wrong> {
 }
 
 /// An address with its prefix length.
-pub(super) fn net(text: &str) -> Result<IpNet, Wrong> {
+pub(crate) fn net(text: &str) -> Result<IpNet, Wrong> {
     text.parse().map_err(|_| {
         if let Ok(address) = text.parse::<IpAddr>() {
             let length = if address.is_ipv4() { 24 } else { 64 };
@@ -267,7 +267,7 @@ pub(super) fn net(text: &str) -> Result<IpNet, Wrong> {
 }
 
 /// An IPv4 address with its prefix length.
-pub(super) fn ipv4_net(text: &str) -> Result<Ipv4Net, Wrong> {
+pub(crate) fn ipv4_net(text: &str) -> Result<Ipv4Net, Wrong> {
     match net(text)? {
         IpNet::V4(net) => Ok(net),
         IpNet::V6(_) => Err(Wrong::new(
@@ -278,7 +278,7 @@ pub(super) fn ipv4_net(text: &str) -> Result<Ipv4Net, Wrong> {
 }
 
 /// An IPv6 address with its prefix length.
-pub(super) fn ipv6_net(text: &str) -> Result<Ipv6Net, Wrong> {
+pub(crate) fn ipv6_net(text: &str) -> Result<Ipv6Net, Wrong> {
     match net(text)? {
         IpNet::V6(net) => Ok(net),
         IpNet::V4(_) => Err(Wrong::new(
@@ -289,7 +289,7 @@ pub(super) fn ipv6_net(text: &str) -> Result<Ipv6Net, Wrong> {
 }
 
 /// A subnet: a prefix without host bits, or `none`.
-pub(super) fn subnet<T: FromStr + Copy + std::fmt::Display + PartialEq>(
+pub(crate) fn subnet<T: FromStr + Copy + std::fmt::Display + PartialEq>(
     text: &str,
     parse: impl FnOnce(&str) -> Result<T, Wrong>,
     trunc: impl FnOnce(&T) -> T,
@@ -306,7 +306,7 @@ pub(super) fn subnet<T: FromStr + Copy + std::fmt::Display + PartialEq>(
 }
 
 /// The destination of a route: a prefix, a single address, or `default`.
-pub(super) fn destination(text: &str) -> Result<Option<IpNet>, Wrong> {
+pub(crate) fn destination(text: &str) -> Result<Option<IpNet>, Wrong> {
     if text == "default" {
         return Ok(None);
     }
@@ -334,7 +334,7 @@ fn host_bits(text: &str, right: &str) -> Wrong {
 }
 
 /// The canonical name of a sysctl, dotted, with a slash for a dot inside a name; see [`super::sysctl_path`].
-pub(super) fn sysctl(text: &str) -> Result<String, Wrong> {
+pub(crate) fn sysctl(text: &str) -> Result<String, Wrong> {
     // As sysctl(8) does: the first separator says which form it is.
     let slashed = text
         .find(['.', '/'])
@@ -371,7 +371,7 @@ pub(super) fn sysctl(text: &str) -> Result<String, Wrong> {
 }
 
 /// The name of an environment variable.
-pub(super) fn env_name(text: &str) -> Result<(), Wrong> {
+pub(crate) fn env_name(text: &str) -> Result<(), Wrong> {
     let good = !text.is_empty()
         && !text.starts_with(|c: char| c.is_ascii_digit())
         && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
@@ -385,7 +385,7 @@ pub(super) fn env_name(text: &str) -> Result<(), Wrong> {
 }
 
 /// The name of a label.
-pub(super) fn label_name(text: &str) -> Result<(), Wrong> {
+pub(crate) fn label_name(text: &str) -> Result<(), Wrong> {
     let good = !text.is_empty()
         && text.len() <= 128
         && text
@@ -401,7 +401,7 @@ pub(super) fn label_name(text: &str) -> Result<(), Wrong> {
 }
 
 /// The name of a program on the PATH.
-pub(super) fn program(text: &str) -> Result<String, Wrong> {
+pub(crate) fn program(text: &str) -> Result<String, Wrong> {
     let good = !text.is_empty()
         && text
             .bytes()
@@ -417,7 +417,7 @@ pub(super) fn program(text: &str) -> Result<String, Wrong> {
 }
 
 /// An absolute path inside a node.
-pub(super) fn node_path(text: &str) -> Result<String, Wrong> {
+pub(crate) fn node_path(text: &str) -> Result<String, Wrong> {
     if !text.starts_with('/') {
         return Err(Wrong::new(
             format!("`{text}` is not an absolute path in the node"),
@@ -481,4 +481,20 @@ pub(crate) fn interface(text: &str) -> Result<String, Wrong> {
         ));
     }
     Ok(text.into())
+}
+
+/// The name of a network, for listings.
+pub(crate) fn network_name(text: &str) -> Result<String, Wrong> {
+    let good = (1..=48).contains(&text.len())
+        && text
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"_.-".contains(&c));
+    if good {
+        return Ok(text.into());
+    }
+    let message = format!("`{}` cannot be the name of a network", text.escape_debug());
+    Err(Wrong::new(
+        message,
+        "use at most 48 letters, digits, `.`, `_` and `-`: `mgmt`",
+    ))
 }

@@ -1,0 +1,49 @@
+//! Files of other tools on the command line.
+
+use std::path::PathBuf;
+
+use crate::import::{Form, ImageMap, images};
+
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ImportArgs {
+    /// A containerlab topology, whatever it looks like
+    #[arg(long, value_name = "FILE")]
+    pub containerlab: Vec<PathBuf>,
+    /// A kind cluster
+    #[arg(long, value_name = "FILE")]
+    pub kind: Vec<PathBuf>,
+    /// Values of Cilium's Helm chart
+    #[arg(long, value_name = "FILE")]
+    pub cilium_values: Vec<PathBuf>,
+    /// Kubernetes objects, applied once the lab is up
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Vec<PathBuf>,
+    /// What a container image stands for: IMAGE=frr or IMAGE=tools
+    #[arg(long, value_name = "IMAGE=ROLE", value_parser = images::entry)]
+    pub image_map: Vec<(String, images::Role)>,
+    /// Let a command of an imported file that fails stop the lab
+    #[arg(long)]
+    pub strict: bool,
+}
+
+impl ImportArgs {
+    /// Every file, with what it was said to be.
+    pub fn files(&self, plain: &[PathBuf]) -> Vec<(PathBuf, Option<Form>)> {
+        let said = [
+            (&self.containerlab, Form::Containerlab),
+            (&self.kind, Form::Kind),
+            (&self.cilium_values, Form::CiliumValues),
+            (&self.manifest, Form::Manifest),
+        ];
+        let plain = plain.iter().map(|path| (path.clone(), None));
+        let said = said
+            .into_iter()
+            .flat_map(|(paths, form)| paths.iter().map(move |path| (path.clone(), Some(form))));
+        plain.chain(said).collect()
+    }
+
+    /// The user's table of images.
+    pub fn images(&self) -> ImageMap {
+        self.image_map.clone()
+    }
+}

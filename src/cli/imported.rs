@@ -1,0 +1,105 @@
+//! Labs from files of other tools.
+
+use std::path::{Path, PathBuf};
+
+use super::file::{self, Disk, LabFile, Mistaken};
+use super::import_args::ImportArgs;
+use crate::failure::Failure;
+use crate::import::{self, Environment, Form, Imported, Input, Options};
+use crate::lab::Diagnostic;
+use crate::view;
+
+/// Whether files are other tools', by what was said of them and by their names.
+pub fn is_foreign(files: &[(PathBuf, Option<Form>)]) -> bool {
+    let foreign = |path: &Path| {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        extension.is_some_and(|extension| matches!(extension, "yml" | "yaml" | "gotmpl"))
+    };
+    files.iter().any(|(path, form)| form.is_some() || foreign(path))
+}
+
+/// Reads a lab from its own file, or from other tools'; `notes` says what each was taken for.
+///
+/// # Errors
+/// A file cannot be read, or has mistakes.
+pub fn load(plain: &[PathBuf], args: &ImportArgs, colour: bool) -> Result<LabFile, Mistaken> {
+    let files = args.files(plain);
+    match files.as_slice() {
+        [] => Err(Mistaken::Unreadable(Failure::wrong("no file is named"))),
+        [(path, None)] if !is_foreign(&files) => file::load(path, colour),
+        [(first, _), ..] if !is_foreign(&files) => Err(Mistaken::Unreadable(Failure::wrong(format!(
+            "{} is a lab of its own: name one lab file, or files of other tools that are one lab together",
+            first.display()
+        )))),
+        _ => {
+            let (imported, disk) = read(&files, args)?;
+            for note in &imported.notes {
+                view::tell(&format!("{note}\n"));
+            }
+            let lab = imported
+                .lab(&disk)
+                .map_err(|mistakes| wrong(&imported, mistakes, colour))?;
+            let path = std::path::absolute(&files[0].0).unwrap_or_else(|_| files[0].0.clone());
+            Ok(LabFile { path, lab })
+        }
+    }
+}
+
+/// Reads files of other tools.
+///
+/// # Errors
+/// One of them cannot be read.
+pub fn read(files: &[(PathBuf, Option<Form>)], args: &ImportArgs) -> Result<(Imported, Disk), Mistaken> {
+    let mut inputs = Vec::new();
+    for (path, form) in files {
+        inputs.push(input(path, *form).map_err(Mistaken::Unreadable)?);
+    }
+    let options = Options {
+        images: args.images(),
+        strict: args.strict,
+        environment: environment(),
+    };
+    // What a topology refers to stands beside it.
+    let first = files
+        .iter()
+        .zip(&inputs)
+        .find(|(_, input)| input.form.or_else(|| import::recognise(&input.text)) == Some(Form::Containerlab))
+        .map_or(&files[0].0, |((path, _), _)| path);
+    let disk = Disk::beside(first);
+    Ok((import::read(inputs, &disk, &options), disk))
+}
+
+fn input(path: &Path, form: Option<Form>) -> Result<Input, Failure> {
+    let name = path.display().to_string();
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("gotmpl") => {
+            let help = "render the template with containerlab (`containerlab deploy --dry-run`), and give the result";
+            return Err(Failure::wrong(format!("{name}: Go templates are not yet supported")).help(help));
+        }
+        Some("toml") if form.is_none() => {
+            let help = "bring the lab file up alone, or leave it out";
+            let message = format!("{name}: a lab file cannot be joined with files of other tools");
+            return Err(Failure::wrong(message).help(help));
+        }
+        _ => {}
+    }
+    let text = file::read(path).map_err(Failure::wrong)?;
+    Ok(Input { name, text, form })
+}
+
+/// The environment's variables that are text.
+fn environment() -> Environment {
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+/// The mistakes of all files, each under the name of its file.
+pub fn wrong(imported: &Imported, mistakes: Vec<Diagnostic>, colour: bool) -> Mistaken {
+    let sorted = imported.files.sorted(mistakes);
+    let rendered = sorted
+        .iter()
+        .map(|(file, mistakes)| view::diagnostics::render(&file.name, &file.text, mistakes, colour));
+    Mistaken::Wrong(rendered.collect())
+}

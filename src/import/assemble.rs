@@ -1,0 +1,149 @@
+//! What several files say, put together: the nodes of clusters beside those of a topology, and the topology's nodes
+//! that live in a cluster's.
+
+use super::containerlab::Topology;
+use super::kind::Cluster;
+use super::{Context, Parts};
+use crate::lab::Diagnostic;
+use crate::lab::spec::{KubernetesSpec, Spanned, Spec, suggest};
+
+/// The lab of all files.
+pub(super) fn spec(parts: Parts, context: &mut Context) -> Spec {
+    let mut topologies = parts.topologies.into_iter();
+    let mut topology = topologies
+        .next()
+        .map(|(_, topology)| topology)
+        .unwrap_or_default();
+    for (name, other) in topologies {
+        let span = other.name.map_or(0..0, |name| name.span);
+        let message = format!("{name} is a second topology, and a lab has one");
+        context
+            .reader
+            .wrong(span, message, "bring it up as a lab of its own");
+    }
+    let mut clusters = parts.clusters;
+    clusters.append(&mut topology.clusters);
+    let mut spec = Spec {
+        name: topology
+            .name
+            .clone()
+            .or_else(|| clusters.first().map(|cluster| cluster.name.clone())),
+        mgmt: topology.mgmt.take(),
+        nodes: std::mem::take(&mut topology.nodes),
+        links: std::mem::take(&mut topology.links),
+        partial_links: topology.partial_links,
+        partial_addresses: true,
+        ..Spec::default()
+    };
+    let members = add_clusters(clusters, parts.pools, &mut spec, context);
+    join(&topology, &members, &mut spec, context);
+    if parts.cilium.is_some() || !parts.manifests.is_empty() {
+        let mut cilium = parts.cilium.unwrap_or_default();
+        cilium.manifests = parts.manifests;
+        spec.cilium = Some(cilium);
+    }
+    spec
+}
+
+/// Adds the nodes of clusters; their names.
+fn add_clusters(
+    clusters: Vec<Cluster>,
+    pools: KubernetesSpec,
+    spec: &mut Spec,
+    context: &mut Context,
+) -> Vec<String> {
+    let mut members = Vec::new();
+    for (at, cluster) in clusters.into_iter().enumerate() {
+        if at > 0 {
+            let message = "a second cluster in one lab is not yet supported";
+            context
+                .reader
+                .wrong(cluster.name.span, message, "bring it up as a lab of its own");
+            continue;
+        }
+        for (end, node) in cluster.nodes {
+            let name = end.map(|end| format!("{}-{end}", cluster.name.value));
+            members.push(name.value.clone());
+            spec.nodes.push((name, node));
+        }
+        let mut kubernetes = cluster.kubernetes;
+        kubernetes.cluster = Some(cluster.name);
+        if !pools.pod_subnet.is_empty() {
+            kubernetes.pod_subnet.clone_from(&pools.pod_subnet);
+        }
+        kubernetes.node_mask_v4 = pools.node_mask_v4.clone().or(kubernetes.node_mask_v4);
+        kubernetes.node_mask_v6 = pools.node_mask_v6.clone().or(kubernetes.node_mask_v6);
+        spec.kubernetes = Some(kubernetes);
+    }
+    members
+}
+
+/// Finds the nodes that `network-mode: container:X` and kind `ext-container` name: as containerlab does, X is first a
+/// node of the lab, `<prefix>-<lab>-X`, then a container's full name.
+fn join(topology: &Topology, members: &[String], spec: &mut Spec, context: &mut Context) {
+    let prefix = &topology.container_prefix;
+    for (at, container) in &topology.containers {
+        let full = format!("{prefix}{}", container.value);
+        let own = |name: &str| spec.nodes.iter().any(|(node, _)| node.value == name);
+        let inside = own(&container.value).then(|| container.value.clone());
+        let short = container
+            .value
+            .strip_prefix(prefix.as_str())
+            .filter(|_| !prefix.is_empty());
+        let found = members
+            .iter()
+            .find(|member| **member == full)
+            .cloned()
+            .or(inside)
+            .or_else(|| short.filter(|short| own(short)).map(str::to_owned));
+        match found {
+            Some(name) => spec.nodes[*at].1.network = Some(Spanned::new(name, container.span.clone())),
+            None => context
+                .reader
+                .mistakes
+                .push(nowhere(container, &full, spec, members)),
+        }
+    }
+    for (name, at) in &topology.external {
+        match members.iter().find(|member| **member == name.value) {
+            Some(member) => spec.nodes[*at].1.network = Some(Spanned::new(member.clone(), name.span.clone())),
+            None => context
+                .reader
+                .mistakes
+                .push(nowhere(name, &name.value, spec, members)),
+        }
+    }
+    rename_external(topology, spec);
+}
+
+/// A container that stands for a cluster's node has its name; the two are told apart here.
+fn rename_external(topology: &Topology, spec: &mut Spec) {
+    for (name, at) in &topology.external {
+        let renamed = format!("{}-ext", name.value);
+        for end in spec.links.iter_mut().flat_map(|link| &mut link.endpoints) {
+            if end.node.value == name.value {
+                end.node.value.clone_from(&renamed);
+            }
+        }
+        if let Some((node, _)) = spec.nodes.get_mut(*at) {
+            node.value = renamed;
+        }
+    }
+}
+
+fn nowhere(container: &Spanned<String>, full: &str, spec: &Spec, members: &[String]) -> Diagnostic {
+    let shown = container.value.escape_debug();
+    let message = format!(
+        "there is neither a node `{shown}` nor a container `{}`",
+        full.escape_debug()
+    );
+    let names = spec.nodes.iter().map(|(name, _)| name.value.as_str());
+    let help = match members.is_empty() {
+        true => match suggest::nearest(&container.value, names) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "if kind makes it, name the cluster's file too: `nslab up topo.yaml cluster.yaml`".into(),
+        },
+        false => suggest::cure(&container.value, names, "the nodes are", ""),
+    };
+    Diagnostic::new(message, container.span.clone(), "unknown container").help(help)
+}

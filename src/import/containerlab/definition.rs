@@ -1,0 +1,356 @@
+//! What containerlab says about a node, in the node itself or in what it inherits from.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::life;
+use crate::import::reader::{Reader, Table};
+use crate::import::yaml::{Value, Yaml};
+use crate::lab::model::{Command, PublishedPort, Restart};
+use crate::lab::spec::reader::Wrong;
+use crate::lab::spec::{BindSpec, Span, Spanned, WaitSpec, values};
+
+/// Keys that are right in a definition and change nothing here: images are not pulled or run, nodes have every
+/// capability and device that is harmless, and what containerlab draws or publishes is its own.
+const WITHOUT_EFFECT: &[&str] = &[
+    "image-pull-policy",
+    "license",
+    "type",
+    "position",
+    "auto-remove",
+    "runtime",
+    "cpu-set",
+    "shm-size",
+    "cap-add",
+    "devices",
+    "privileged",
+    "certificate",
+    "publish",
+    "extras",
+    "config",
+    "enforce-startup-config",
+    "suppress-startup-config",
+    "aliases",
+    "credentials",
+    "components",
+];
+const RESTARTS: &[(&str, Restart)] = &[
+    ("no", Restart::No),
+    ("on-failure", Restart::OnFailure),
+    ("always", Restart::Always),
+    ("unless-stopped", Restart::Always),
+];
+
+/// A definition as written, or several put over each other.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Definition {
+    pub kind: Option<Spanned<String>>,
+    pub group: Option<Spanned<String>>,
+    pub image: Option<Spanned<String>>,
+    pub entrypoint: Option<Spanned<Vec<String>>>,
+    pub cmd: Option<Spanned<Vec<String>>>,
+    pub restart: Option<Restart>,
+    pub user: Option<Spanned<String>>,
+    /// Commands of stages before the last, then those of `exec`.
+    pub early: Vec<Spanned<Vec<String>>>,
+    pub exec: Vec<Spanned<Vec<String>>>,
+    pub env: BTreeMap<String, Spanned<String>>,
+    pub env_files: Vec<Spanned<String>>,
+    pub binds: Vec<BindSpec>,
+    pub labels: BTreeMap<String, Spanned<String>>,
+    pub sysctls: BTreeMap<String, Spanned<String>>,
+    pub network_mode: Option<Spanned<String>>,
+    pub ports: Option<Vec<Spanned<PublishedPort>>>,
+    pub dns: Option<Spanned<String>>,
+    pub mgmt_ipv4: Option<Spanned<std::net::Ipv4Addr>>,
+    pub mgmt_ipv6: Option<Spanned<std::net::Ipv6Addr>>,
+    pub startup_config: Option<Spanned<String>>,
+    pub startup_delay: Option<Spanned<Duration>>,
+    pub wait_for: Vec<Spanned<WaitSpec>>,
+    pub healthcheck: Option<Spanned<Command>>,
+    pub cpu: Option<Spanned<f64>>,
+    pub memory: Option<Spanned<u64>>,
+}
+
+/// Reads a definition; `what` names it in messages.
+pub(super) fn read(reader: &mut Reader, yaml: &Yaml, key: &str, what: String) -> Definition {
+    let Some(mut table) = reader.table(yaml, key, what) else {
+        return Definition::default();
+    };
+    let mut definition = Definition::default();
+    identity(reader, &mut table, &mut definition);
+    network(reader, &mut table, &mut definition);
+    content(reader, &mut table, &mut definition);
+    life::read(reader, &mut table, &mut definition);
+    table.ignore(WITHOUT_EFFECT, reader);
+    table.finish(reader);
+    definition
+}
+
+fn identity(reader: &mut Reader, table: &mut Table, definition: &mut Definition) {
+    let string = |reader: &mut Reader, table: &mut Table, key: &'static str, example: &str| {
+        table.get(key).and_then(|yaml| reader.string(yaml, key, example))
+    };
+    definition.kind = string(reader, table, "kind", "linux");
+    definition.group = string(reader, table, "group", "leaf");
+    definition.image = string(reader, table, "image", "alpine:3");
+    definition.user = table
+        .get("user")
+        .and_then(|yaml| reader.parsed(yaml, "user", "nobody", values::user));
+    definition.entrypoint = table
+        .get("entrypoint")
+        .and_then(|yaml| argv(reader, yaml, "entrypoint"));
+    definition.cmd = table.get("cmd").and_then(|yaml| argv(reader, yaml, "cmd"));
+    let restart = table.get("restart-policy");
+    definition.restart = restart
+        .and_then(|yaml| reader.word(yaml, "restart-policy", RESTARTS))
+        .map(|restart| restart.value);
+}
+
+fn network(reader: &mut Reader, table: &mut Table, definition: &mut Definition) {
+    definition.network_mode = table
+        .get("network-mode")
+        .and_then(|yaml| reader.string(yaml, "network-mode", "container:web"));
+    definition.mgmt_ipv4 = table
+        .either("mgmt-ipv4", "mgmt_ipv4")
+        .and_then(|yaml| reader.parsed(yaml, "mgmt-ipv4", "172.20.20.11", values::ipv4));
+    definition.mgmt_ipv6 = table
+        .either("mgmt-ipv6", "mgmt_ipv6")
+        .and_then(|yaml| reader.parsed(yaml, "mgmt-ipv6", "2001:172:20:20::11", values::ipv6));
+    definition.ports = table.get("ports").and_then(|yaml| {
+        reader.list(yaml, "ports", "8080:80", |reader, yaml| {
+            reader.parsed(yaml, "ports", "8080:80", port)
+        })
+    });
+    if let Some(yaml) = table.get("sysctls") {
+        for (name, value) in reader.map(yaml, "sysctls", "sysctls: { net.ipv4.tcp_ecn: 1 }") {
+            match values::sysctl(&name.name) {
+                Ok(canonical) => {
+                    if let Some(value) = reader.string(value, &name.name, "1") {
+                        let value = Spanned::new(value.value, name.span.clone());
+                        definition.sysctls.insert(canonical, value);
+                    }
+                }
+                Err(wrong) => reader.wrong(name.span.clone(), wrong.message, wrong.help),
+            }
+        }
+    }
+    definition.dns = table.get("dns").and_then(|yaml| dns(reader, yaml));
+}
+
+fn content(reader: &mut Reader, table: &mut Table, definition: &mut Definition) {
+    if let Some(yaml) = table.get("env") {
+        definition.env = strings(reader, yaml, "env", "env: { MODE: lab }", values::env_name);
+    }
+    if let Some(yaml) = table.get("labels") {
+        definition.labels = strings(reader, yaml, "labels", "labels: { rack: a }", values::label_name);
+    }
+    let files = table.get("env-files");
+    definition.env_files = files
+        .and_then(|yaml| reader.strings(yaml, "env-files", "node.env"))
+        .unwrap_or_default();
+    let binds = table.get("binds");
+    definition.binds = binds
+        .and_then(|yaml| {
+            reader.list(yaml, "binds", "data:/data:ro", |reader, yaml| {
+                reader
+                    .parsed(yaml, "binds", "data:/data:ro", bind)
+                    .map(|bind| BindSpec {
+                        source: Spanned::new(bind.value.0, bind.span),
+                        target: bind.value.1,
+                        read_only: bind.value.2,
+                    })
+            })
+        })
+        .unwrap_or_default();
+    bound_twice(reader, &definition.binds);
+    definition.startup_config = table
+        .get("startup-config")
+        .and_then(|yaml| reader.string(yaml, "startup-config", "frr.conf"));
+}
+
+/// A mapping of scalars whose names have a form of their own.
+fn strings(
+    reader: &mut Reader,
+    yaml: &Yaml,
+    key: &str,
+    example: &str,
+    name_form: impl Fn(&str) -> Result<(), Wrong>,
+) -> BTreeMap<String, Spanned<String>> {
+    let mut strings = BTreeMap::new();
+    for (name, value) in reader.map(yaml, key, example) {
+        if let Err(wrong) = name_form(&name.name) {
+            reader.wrong(name.span.clone(), wrong.message, wrong.help);
+            continue;
+        }
+        let text = match value.value {
+            Value::Null => Some(Spanned::new(String::new(), name.span.clone())),
+            _ => reader.string(value, &name.name, "1"),
+        };
+        if let Some(text) = text {
+            strings.insert(name.name.to_string(), text);
+        }
+    }
+    strings
+}
+
+/// A command, split into words as a shell would; a list is its words already.
+pub(super) fn argv(reader: &mut Reader, yaml: &Yaml, key: &str) -> Option<Spanned<Vec<String>>> {
+    if yaml.items().is_some() {
+        let words = reader.strings(yaml, key, "bash")?;
+        let words = words.into_iter().map(|word| word.value).collect();
+        return Some(Spanned::new(words, yaml.span.clone()));
+    }
+    reader.parsed(yaml, key, "ip link set eth1 up", |text| {
+        let help = "close it, or put a backslash before it";
+        let words =
+            shell_words::split(text).map_err(|_| Wrong::new("a quote is opened and not closed", help))?;
+        match words.first().is_none_or(String::is_empty) {
+            true => Err(Wrong::new(
+                "the command is empty",
+                "write a command, or remove it",
+            )),
+            false => Ok(words),
+        }
+    })
+}
+
+/// `[ADDRESS:]HOSTPORT:PORT[/tcp]`; as with Docker, every address of the host where none is given.
+fn port(text: &str) -> Result<PublishedPort, Wrong> {
+    let own_address = text.matches(':').count() > 1;
+    match own_address {
+        true => values::published_port(text),
+        false => values::published_port(&format!("0.0.0.0:{text}")).map_err(|wrong| Wrong {
+            message: wrong.message.replace("0.0.0.0:", ""),
+            ..wrong
+        }),
+    }
+}
+
+/// Source, target, whether it may only be read.
+fn bind(text: &str) -> Result<(String, String, bool), Wrong> {
+    let mut parts = text.split(':');
+    let (Some(source), Some(target)) = (parts.next().filter(|part| !part.is_empty()), parts.next()) else {
+        let help = "a bind is a host path and a path in the node: `data:/data`, or `data:/data:ro`";
+        return Err(Wrong::new(
+            format!("`{}` is not a bind", text.escape_debug()),
+            help,
+        ));
+    };
+    let mut read_only = false;
+    for option in parts.flat_map(|options| options.split(',')) {
+        match option {
+            "ro" => read_only = true,
+            // Labels of SELinux and propagation mean nothing to a node.
+            "rw" | "z" | "Z" | "shared" | "slave" | "private" | "rshared" | "rslave" | "rprivate" => {}
+            option => {
+                let message = format!("a bind has no option `{}`", option.escape_debug());
+                return Err(Wrong::new(message, "use `ro`, or leave it out"));
+            }
+        }
+    }
+    let target = values::node_path(target)?;
+    Ok((source.into(), target.trim_end_matches('/').to_owned(), read_only))
+}
+
+/// The text of /etc/resolv.conf.
+fn dns(reader: &mut Reader, yaml: &Yaml) -> Option<Spanned<String>> {
+    let mut table = reader.table(yaml, "dns", "`dns`")?;
+    let mut text = String::new();
+    if let Some(yaml) = table.get("servers") {
+        let servers = reader.list(yaml, "servers", "192.0.2.53", |reader, yaml| {
+            reader.parsed(yaml, "servers", "192.0.2.53", values::ip)
+        });
+        for server in servers.into_iter().flatten() {
+            text.push_str(&format!("nameserver {}\n", server.value));
+        }
+    }
+    for (key, word, example) in [
+        ("search", "search", "example.com"),
+        ("options", "options", "ndots:1"),
+    ] {
+        let Some(yaml) = table.get(key) else { continue };
+        let words = reader.list(yaml, key, example, |reader, yaml| {
+            reader.parsed(yaml, key, example, plain_word)
+        });
+        let words: Vec<_> = words.into_iter().flatten().map(|word| word.value).collect();
+        if !words.is_empty() {
+            text.push_str(&format!("{word} {}\n", words.join(" ")));
+        }
+    }
+    table.finish(reader);
+    Some(Spanned::new(text, yaml.span.clone()))
+}
+
+fn plain_word(text: &str) -> Result<String, Wrong> {
+    let good = !text.is_empty()
+        && text
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"_.-:".contains(&c));
+    match good {
+        true => Ok(text.into()),
+        false => Err(Wrong::new(
+            format!("`{}` cannot stand in resolv.conf", text.escape_debug()),
+            "use letters, digits, `.`, `_`, `-` and `:`",
+        )),
+    }
+}
+
+impl Definition {
+    /// Puts another over this one: single values replace, mappings merge, binds merge by destination, commands and
+    /// environment files follow each other.
+    pub fn overlay(&mut self, over: &Definition) {
+        one(&mut self.kind, &over.kind);
+        one(&mut self.group, &over.group);
+        one(&mut self.image, &over.image);
+        one(&mut self.entrypoint, &over.entrypoint);
+        one(&mut self.cmd, &over.cmd);
+        one(&mut self.restart, &over.restart);
+        one(&mut self.user, &over.user);
+        one(&mut self.network_mode, &over.network_mode);
+        one(&mut self.ports, &over.ports);
+        one(&mut self.dns, &over.dns);
+        one(&mut self.mgmt_ipv4, &over.mgmt_ipv4);
+        one(&mut self.mgmt_ipv6, &over.mgmt_ipv6);
+        one(&mut self.startup_config, &over.startup_config);
+        one(&mut self.startup_delay, &over.startup_delay);
+        one(&mut self.healthcheck, &over.healthcheck);
+        one(&mut self.cpu, &over.cpu);
+        one(&mut self.memory, &over.memory);
+        for (base, over) in [
+            (&mut self.env, &over.env),
+            (&mut self.labels, &over.labels),
+            (&mut self.sysctls, &over.sysctls),
+        ] {
+            base.extend(over.iter().map(|(name, value)| (name.clone(), value.clone())));
+        }
+        self.binds
+            .retain(|bind| over.binds.iter().all(|other| other.target != bind.target));
+        self.binds.extend_from_slice(&over.binds);
+        self.env_files.extend_from_slice(&over.env_files);
+        self.early.extend_from_slice(&over.early);
+        self.exec.extend_from_slice(&over.exec);
+        self.wait_for.extend_from_slice(&over.wait_for);
+    }
+}
+
+fn one<T: Clone>(base: &mut Option<T>, over: &Option<T>) {
+    if over.is_some() {
+        base.clone_from(over);
+    }
+}
+
+/// Binds of one list that have one destination.
+fn bound_twice(reader: &mut Reader, binds: &[BindSpec]) {
+    let mut seen: BTreeMap<&str, &Span> = BTreeMap::new();
+    for bind in binds {
+        if let Some(first) = seen.insert(&bind.target, &bind.source.span) {
+            let message = format!("two binds have the destination `{}`", bind.target);
+            reader.mistakes.push(
+                crate::lab::Diagnostic::new(message, bind.source.span.clone(), "again here")
+                    .and(first.clone(), "first here")
+                    .help("remove one, or give it another destination"),
+            );
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Links, in the brief format and in the extended one.
+
+use std::collections::HashMap;
+
+use super::kinds::Sort;
+use super::{Topology, interface};
+use crate::import::reader::{Reader, Table};
+use crate::import::yaml::Yaml;
+use crate::lab::model::MacvlanMode;
+use crate::lab::spec::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, values};
+
+/// The types of the extended format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Plain(LinkType),
+    MgmtNet,
+    VxlanStitch,
+}
+
+const TYPES: &[(&str, Type)] = &[
+    ("veth", Type::Plain(LinkType::Veth)),
+    ("host", Type::Plain(LinkType::Host)),
+    ("macvlan", Type::Plain(LinkType::Macvlan)),
+    ("vxlan", Type::Plain(LinkType::Vxlan)),
+    ("dummy", Type::Plain(LinkType::Dummy)),
+    ("mgmt-net", Type::MgmtNet),
+    ("vxlan-stitch", Type::VxlanStitch),
+];
+const MODES: &[(&str, MacvlanMode)] = &[
+    ("bridge", MacvlanMode::Bridge),
+    ("private", MacvlanMode::Private),
+    ("vepa", MacvlanMode::Vepa),
+    ("passthru", MacvlanMode::Passthru),
+];
+const HOST: &str = "host";
+
+/// The nodes' sorts by name.
+type Sorts = HashMap<String, Sort>;
+
+pub(super) fn read(reader: &mut Reader, yaml: &Yaml, sorts: &Sorts, topology: &mut Topology) {
+    let Some(items) = yaml.items() else {
+        reader.mistyped(
+            yaml,
+            "links",
+            "a list",
+            "links: [{ endpoints: [\"a:eth1\", \"b:eth1\"] }]",
+        );
+        topology.partial_links = true;
+        return;
+    };
+    for yaml in items {
+        match link(reader, yaml, sorts) {
+            Some(link) => topology.links.push(link),
+            None => topology.partial_links = true,
+        }
+    }
+}
+
+fn link(reader: &mut Reader, yaml: &Yaml, sorts: &Sorts) -> Option<LinkSpec> {
+    let mut table = reader.table(yaml, "links", "a link")?;
+    let kind = table.get("type").map(|yaml| reader.word(yaml, "type", TYPES));
+    let mut link = empty(table.span());
+    link.mtu = table
+        .get("mtu")
+        .and_then(|yaml| reader.integer(yaml, "mtu", 68..=65535));
+    link.host_interface = table
+        .get("host-interface")
+        .and_then(|yaml| reader.parsed(yaml, "host-interface", "eth0", values::interface));
+    link.mode = table
+        .get("mode")
+        .and_then(|yaml| reader.word(yaml, "mode", MODES));
+    link.vni = table
+        .get("vni")
+        .and_then(|yaml| reader.integer(yaml, "vni", 1..=0xff_ffff));
+    link.remote = table
+        .get("remote")
+        .and_then(|yaml| reader.parsed(yaml, "remote", "192.0.2.1", values::ip));
+    link.udp_port = table
+        .either("udp-port", "dst-port")
+        .and_then(|yaml| reader.integer(yaml, "udp-port", 1..=65535));
+    table.ignore(&["labels", "vars", "src-port"], reader);
+    let extended = kind.is_some();
+    let ends = endpoints(reader, &mut table, extended, &mut link.span);
+    table.finish(reader);
+    match kind {
+        None => {}
+        Some(kind) => match kind? {
+            Spanned {
+                value: Type::Plain(kind),
+                span,
+            } => link.kind = Some(Spanned::new(kind, span)),
+            Spanned { value, span } => {
+                later(reader, value, span);
+                return None;
+            }
+        },
+    }
+    let ends = ends?;
+    link.endpoints = ends.into_iter().map(|end| on_host(end, sorts)).collect();
+    special(reader, link)
+}
+
+fn empty(span: Span) -> LinkSpec {
+    LinkSpec {
+        span,
+        kind: None,
+        endpoints: Vec::new(),
+        mtu: None,
+        offload: None,
+        host_interface: None,
+        mode: None,
+        vni: None,
+        remote: None,
+        local: None,
+        udp_port: None,
+        underlay: None,
+    }
+}
+
+fn later(reader: &mut Reader, kind: Type, span: Span) {
+    match kind {
+        Type::VxlanStitch => {
+            let message = "links of type `vxlan-stitch` are not yet supported";
+            reader.wrong(span, message, "use type `vxlan`, whose end is in the node itself");
+        }
+        _ => {
+            let message = "links to the management network of type `mgmt-net` are not yet supported";
+            reader.wrong(
+                span,
+                message,
+                "every node has eth0 there already; or join the nodes by a node of kind `bridge`",
+            );
+        }
+    }
+}
+
+/// The ends, or nothing where one of them could not be read.
+fn endpoints(
+    reader: &mut Reader,
+    table: &mut Table,
+    extended: bool,
+    span: &mut Span,
+) -> Option<Vec<EndpointSpec>> {
+    let one = table.get("endpoint");
+    let many = table.get("endpoints");
+    if let Some(yaml) = one.filter(|_| extended) {
+        *span = yaml.span.clone();
+        return endpoint(reader, yaml).map(|end| vec![end]);
+    }
+    let Some(yaml) = many else {
+        let help = "add `endpoints: [\"a:eth1\", \"b:eth1\"]`";
+        reader.wrong(table.span(), "a link has no `endpoints`", help);
+        return None;
+    };
+    *span = yaml.span.clone();
+    let ends = reader.list(yaml, "endpoints", "\"a:eth1\", \"b:eth1\"", |reader, yaml| {
+        Some(endpoint(reader, yaml))
+    })?;
+    ends.into_iter().collect()
+}
+
+/// `node:interface`, or a mapping with more to say.
+fn endpoint(reader: &mut Reader, yaml: &Yaml) -> Option<EndpointSpec> {
+    if yaml.entries().is_none() {
+        return brief(reader, yaml);
+    }
+    let mut table = reader.table(yaml, "endpoints", "an endpoint")?;
+    let node = table
+        .get("node")
+        .and_then(|yaml| reader.string(yaml, "node", "a"));
+    let name = table.get("interface").and_then(|yaml| {
+        let text = reader.string(yaml, "interface", "eth1")?;
+        interface(reader, &text.value, &text.span)
+    });
+    for (key, given) in [("node", table.get("node")), ("interface", table.get("interface"))] {
+        if given.is_none() {
+            let message = format!("an endpoint has no `{key}`");
+            reader.wrong(table.span(), message, "write `{ node: a, interface: eth1 }`");
+        }
+    }
+    let mac = table
+        .get("mac")
+        .and_then(|yaml| reader.parsed(yaml, "mac", "02:00:00:00:00:01", values::mac));
+    let ipv4 = table
+        .get("ipv4")
+        .and_then(|yaml| reader.parsed(yaml, "ipv4", "10.0.0.1/30", values::ipv4_net));
+    let ipv6 = table
+        .get("ipv6")
+        .and_then(|yaml| reader.parsed(yaml, "ipv6", "fd00::1/64", values::ipv6_net));
+    table.ignore(&["vars"], reader);
+    table.finish(reader);
+    Some(EndpointSpec {
+        span: yaml.span.clone(),
+        node: node?,
+        interface: name?,
+        mac,
+        ipv4,
+        ipv6,
+    })
+}
+
+fn brief(reader: &mut Reader, yaml: &Yaml) -> Option<EndpointSpec> {
+    let text = reader.string(yaml, "endpoints", "\"a:eth1\"")?;
+    let parts = text
+        .value
+        .split_once(':')
+        .filter(|(node, name)| !node.is_empty() && !name.is_empty());
+    let Some((node, name)) = parts else {
+        let message = format!("`{}` is not an endpoint", text.value.escape_debug());
+        reader.wrong(
+            text.span,
+            message,
+            "an endpoint is a node and an interface: `\"a:eth1\"`",
+        );
+        return None;
+    };
+    Some(EndpointSpec {
+        node: Spanned::new(node.to_owned(), text.span.clone()),
+        interface: interface(reader, name, &text.span)?,
+        span: text.span.clone(),
+        mac: None,
+        ipv4: None,
+        ipv6: None,
+    })
+}
+
+/// An end at a node of kind `host` is an end at this machine.
+fn on_host(mut end: EndpointSpec, sorts: &Sorts) -> EndpointSpec {
+    if sorts.get(&end.node.value) == Some(&Sort::Host) {
+        end.node.value = HOST.into();
+    }
+    end
+}
+
+/// The brief format's own names: `macvlan:eth0` and `mgmt-net:x` are no nodes.
+fn special(reader: &mut Reader, mut link: LinkSpec) -> Option<LinkSpec> {
+    if let Some(end) = link.endpoints.iter().find(|end| end.node.value == "mgmt-net") {
+        later(reader, Type::MgmtNet, end.span.clone());
+        return None;
+    }
+    if let Some(at) = link.endpoints.iter().position(|end| end.node.value == "macvlan") {
+        let end = link.endpoints.remove(at);
+        link.kind = Some(Spanned::new(LinkType::Macvlan, end.span));
+        link.host_interface = Some(end.interface);
+    }
+    Some(link)
+}

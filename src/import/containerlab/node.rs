@@ -1,0 +1,334 @@
+//! From what is defined to a node of a lab.
+
+use std::collections::BTreeMap;
+
+use super::definition::Definition;
+use super::magic::Magic;
+use crate::import::Context;
+use crate::import::images::{self, Role};
+use crate::import::reader::Reader;
+use crate::lab::model::{Command, Exec, Kind, Probe, Process, Restart};
+use crate::lab::spec::{ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Spanned, values};
+
+/// Docker lets its containers forward; nslab's hosts do not unless they are told to.
+const FORWARDING: [&str; 2] = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
+/// What FRR's image does first.
+const FRR_START: &str = "/usr/lib/frr/frrinit.sh";
+/// The name of a container's main process, in `ps` and `logs`.
+const MAIN: &str = "cmd";
+
+/// A node of a kind that was refused.
+pub(super) fn stand_in(merged: &Definition) -> NodeSpec {
+    NodeSpec {
+        kind: merged
+            .kind
+            .as_ref()
+            .map(|kind| Spanned::new(Kind::Router, kind.span.clone())),
+        ..NodeSpec::default()
+    }
+}
+
+/// A switch.
+pub(super) fn bridge(reader: &mut Reader, merged: Definition) -> NodeSpec {
+    if let Some(command) = merged.exec.first() {
+        let message = "a bridge runs no commands: it is not the host's, but made inside the lab";
+        reader.wrong(
+            command.span.clone(),
+            message,
+            "remove `exec`, or make it a node of kind `linux`",
+        );
+    }
+    NodeSpec {
+        kind: merged.kind.map(|kind| kind.map(|_| Kind::Bridge)),
+        labels: merged.labels,
+        ..NodeSpec::default()
+    }
+}
+
+/// A container of Linux.
+pub(super) fn linux(
+    context: &mut Context,
+    name: &Spanned<String>,
+    mut merged: Definition,
+    containers: &mut Vec<(usize, Spanned<String>)>,
+    at: usize,
+) -> NodeSpec {
+    let magic = Magic::new(&context.lab, &name.value);
+    fill_in(&magic, &mut merged);
+    let role = role(context, name, &merged);
+    let kind_span = merged
+        .kind
+        .as_ref()
+        .map_or(name.span.clone(), |kind| kind.span.clone());
+    let kind = if role == Role::Frr {
+        Kind::Router
+    } else {
+        Kind::Host
+    };
+    let mut node = NodeSpec {
+        kind: Some(Spanned::new(kind, kind_span)),
+        env: environment(context, &merged),
+        ..NodeSpec::default()
+    };
+    let own_network = network(&mut context.reader, name, &merged, &mut node, containers, at);
+    if own_network && role == Role::Tools {
+        for sysctl in FORWARDING {
+            let one = Spanned::new("1".to_owned(), name.span.clone());
+            node.sysctls.insert(sysctl.to_owned(), one);
+        }
+    }
+    node.sysctls.extend(std::mem::take(&mut merged.sysctls));
+    files(&mut context.reader, &merged, role, &mut node);
+    commands(context, role, &merged, &mut node);
+    node.labels = merged.labels;
+    node.binds = merged.binds;
+    node.ports = merged.ports.filter(|ports| !ports.is_empty());
+    node.wait_for = (!merged.wait_for.is_empty()).then_some(merged.wait_for);
+    node.startup_delay = merged.startup_delay;
+    node.cpu = merged.cpu;
+    node.memory = merged.memory;
+    node
+}
+
+/// Replaces containerlab's own variables wherever it does.
+fn fill_in(magic: &Magic, merged: &mut Definition) {
+    let commands = merged.early.iter_mut().chain(&mut merged.exec);
+    let mains = merged.entrypoint.iter_mut().chain(&mut merged.cmd);
+    for word in commands.chain(mains).flat_map(|command| &mut command.value) {
+        magic.replace(word);
+    }
+    for bind in &mut merged.binds {
+        magic.replace(&mut bind.source.value);
+        magic.replace(&mut bind.target);
+    }
+    let texts = merged.env.values_mut().chain(merged.labels.values_mut());
+    for text in texts
+        .chain(&mut merged.env_files)
+        .chain(&mut merged.startup_config)
+    {
+        magic.replace(&mut text.value);
+    }
+}
+
+/// What the image stands for; one that nobody knows is told, and taken for tools.
+fn role(context: &mut Context, name: &Spanned<String>, merged: &Definition) -> Role {
+    let Some(image) = &merged.image else {
+        let external = merged
+            .kind
+            .as_ref()
+            .is_some_and(|kind| kind.value == "ext-container");
+        if !external {
+            let message = format!("node `{}` has no `image`", name.value.escape_debug());
+            let help = "add `image: frrouting/frr` for a router, `image: alpine` for a computer with the host's tools";
+            context.reader.wrong(name.span.clone(), message, help);
+        }
+        return Role::Tools;
+    };
+    images::role(&image.value, &context.options.images).unwrap_or_else(|| {
+        if context.unknown_images.insert(image.value.clone()) {
+            let shown = image.value.escape_debug();
+            let message = format!("what the image `{shown}` is for is not known, and nslab runs no images");
+            let help = format!(
+                "if node `{}` can do with the host's own tools, with {} among them, add `--image-map {shown}=tools`; \
+                 if it runs FRR, `--image-map {shown}=frr`",
+                name.value.escape_debug(),
+                programs(merged)
+            );
+            context.reader.wrong(image.span.clone(), message, help);
+        }
+        Role::Tools
+    })
+}
+
+/// The programs that a node's commands begin with.
+fn programs(merged: &Definition) -> String {
+    let commands = merged.entrypoint.iter().chain(&merged.cmd).chain(&merged.exec);
+    let mut names: Vec<&str> = commands
+        .filter_map(|command| command.value.first().map(String::as_str))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    match names.is_empty() {
+        true => "whatever the image starts".into(),
+        false => crate::lab::spec::suggest::list(names),
+    }
+}
+
+/// The environment: files first, then what is written in the topology.
+fn environment(context: &mut Context, merged: &Definition) -> BTreeMap<String, Spanned<String>> {
+    let mut environment = BTreeMap::new();
+    for file in &merged.env_files {
+        let Some(text) = context.text(file) else { continue };
+        for (at, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (name, value) = line.split_once('=').unwrap_or((line, ""));
+            if let Err(wrong) = values::env_name(name) {
+                let message = format!("line {} of {}: {}", at + 1, file.value, wrong.message);
+                context.reader.wrong(file.span.clone(), message, wrong.help);
+                break;
+            }
+            let value = value.trim_matches(['"', '\'']);
+            environment.insert(name.to_owned(), Spanned::new(value.to_owned(), file.span.clone()));
+        }
+    }
+    environment.extend(merged.env.clone());
+    environment
+}
+
+/// Where its network is; whether in a namespace of its own.
+fn network(
+    reader: &mut Reader,
+    name: &Spanned<String>,
+    merged: &Definition,
+    node: &mut NodeSpec,
+    containers: &mut Vec<(usize, Spanned<String>)>,
+    at: usize,
+) -> bool {
+    let external = merged
+        .kind
+        .as_ref()
+        .is_some_and(|kind| kind.value == "ext-container");
+    let port = MgmtPortSpec {
+        wanted: true,
+        ipv4: merged.mgmt_ipv4.clone(),
+        ipv6: merged.mgmt_ipv6.clone(),
+    };
+    match merged
+        .network_mode
+        .as_ref()
+        .map(|mode| (mode, mode.value.as_str()))
+    {
+        None | Some((_, "bridge")) if !external => node.mgmt = Some(Spanned::new(port, name.span.clone())),
+        // The node of a cluster that it stands for has one.
+        None | Some((_, "bridge" | "none")) => {}
+        Some((mode, "host")) => {
+            let message =
+                "`network-mode: host` is not supported: a node that is in the host's network could change it";
+            let help = "leave it out, and reach the host over eth0 or a link to `host:NAME`";
+            reader.wrong(mode.span.clone(), message, help);
+        }
+        Some((mode, text)) => match text.strip_prefix("container:").filter(|name| !name.is_empty()) {
+            Some(container) => {
+                containers.push((at, Spanned::new(container.to_owned(), mode.span.clone())));
+                return false;
+            }
+            None => {
+                let message = format!("`network-mode` cannot be `{}`", text.escape_debug());
+                let help = "it is `bridge` (as when left out), `none`, or `container:NAME`";
+                reader.wrong(mode.span.clone(), message, help);
+            }
+        },
+    }
+    !external
+}
+
+/// Files that keys of their own stand for.
+fn files(reader: &mut Reader, merged: &Definition, role: Role, node: &mut NodeSpec) {
+    let mut put = |path: &str, span: &Span, content: ContentSpec, owner: Option<&str>| {
+        node.files.push(FileSpec {
+            path: Spanned::new(path.into(), span.clone()),
+            content,
+            mode: owner.map(|_| 0o640),
+            owner: owner.map(str::to_owned),
+        });
+    };
+    if let Some(dns) = &merged.dns {
+        put(
+            "/etc/resolv.conf",
+            &dns.span,
+            ContentSpec::Text(dns.value.clone()),
+            None,
+        );
+    }
+    match &merged.startup_config {
+        Some(config) if role == Role::Frr => {
+            put(
+                "/etc/frr/frr.conf",
+                &config.span,
+                ContentSpec::From(config.clone()),
+                Some("frr:frr"),
+            );
+        }
+        Some(config) => {
+            let message = "only routers have a `startup-config`: FRR's, which becomes /etc/frr/frr.conf";
+            reader.wrong(
+                config.span.clone(),
+                message,
+                "give the node an FRR image, or put the file there by `binds`",
+            );
+        }
+        None => {}
+    }
+}
+
+/// What runs in it: what the image starts, or what stands in its place, and the commands of the file.
+fn commands(context: &Context, role: Role, merged: &Definition, node: &mut NodeSpec) {
+    let mut exec = Vec::new();
+    let replaced = merged.entrypoint.is_some() || merged.cmd.is_some();
+    let may_fail = !context.options.strict;
+    if role == Role::Frr && !replaced {
+        let line = merged
+            .image
+            .as_ref()
+            .map_or(1, |image| context.files.line(image.span.start).1);
+        exec.push(Exec {
+            command: Command::Argv(vec![FRR_START.into(), "start".into()]),
+            may_fail: false,
+            line,
+        });
+    }
+    exec.extend(merged.early.iter().chain(&merged.exec).map(|command| Exec {
+        command: Command::Argv(command.value.clone()),
+        may_fail,
+        line: context.files.line(command.span.start).1,
+    }));
+    node.exec = (!exec.is_empty()).then_some(exec);
+    node.run = main_process(merged).map(|process| vec![process]);
+}
+
+/// The container's main process; a node without one needs none to live, but for its health to be watched.
+fn main_process(merged: &Definition) -> Option<Spanned<Process>> {
+    let words = merged.entrypoint.iter().chain(&merged.cmd);
+    let mut argv: Vec<String> = words.flat_map(|words| words.value.iter().cloned()).collect();
+    let place = merged
+        .entrypoint
+        .as_ref()
+        .or(merged.cmd.as_ref())
+        .map(|words| &words.span);
+    let span = place
+        .or(merged.healthcheck.as_ref().map(|check| &check.span))?
+        .clone();
+    // A shell that waits at a terminal keeps a container alive and does nothing; a node lives without.
+    if argv.is_empty() || is_shell(&argv) {
+        merged.healthcheck.as_ref()?;
+        argv = vec!["sleep".into(), "infinity".into()];
+    }
+    let process = Process {
+        name: MAIN.into(),
+        command: Command::Argv(argv),
+        restart: merged.restart.unwrap_or(Restart::OnFailure),
+        ready: merged
+            .healthcheck
+            .as_ref()
+            .map(|check| Probe::Exec(check.value.clone())),
+        user: merged.user.as_ref().map(|user| user.value.clone()),
+        workdir: None,
+        env: BTreeMap::new(),
+    };
+    Some(Spanned::new(process, span))
+}
+
+/// Whether this is a shell that only waits for somebody to type.
+fn is_shell(argv: &[String]) -> bool {
+    let [program, options @ ..] = argv else {
+        return false;
+    };
+    let program = program.rsplit('/').next().unwrap_or_default();
+    matches!(program, "sh" | "bash" | "ash" | "dash" | "zsh")
+        && options
+            .iter()
+            .all(|option| matches!(option.as_str(), "-i" | "-l" | "-il" | "--login"))
+}

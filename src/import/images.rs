@@ -1,0 +1,114 @@
+//! What container images stand for: nslab runs none, and gives a node what its image was chosen for.
+
+use crate::lab::spec::suggest;
+
+/// What an image stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// A router that runs FRR.
+    Frr,
+    /// A computer with the host's own tools.
+    Tools,
+}
+
+/// The roles by name, as `--image-map IMAGE=ROLE` takes them.
+pub const ROLES: [(&str, Role); 2] = [("frr", Role::Frr), ("tools", Role::Tools)];
+
+/// Repositories by the end of their name, without registry, tag and digest.
+const KNOWN: &[(&str, Role)] = &[
+    ("frrouting/frr", Role::Frr),
+    ("frrouting/frr-debian", Role::Frr),
+    ("frr", Role::Frr),
+    ("netshoot", Role::Tools),
+    ("network-multitool", Role::Tools),
+    ("multitool", Role::Tools),
+    ("alpine", Role::Tools),
+    ("alpine-host", Role::Tools),
+    ("busybox", Role::Tools),
+    ("debian", Role::Tools),
+    ("ubuntu", Role::Tools),
+    ("fedora", Role::Tools),
+    ("centos", Role::Tools),
+    ("rockylinux", Role::Tools),
+    ("almalinux", Role::Tools),
+    ("archlinux", Role::Tools),
+    ("python", Role::Tools),
+    ("bash", Role::Tools),
+    ("iperf3", Role::Tools),
+    ("kindest/node", Role::Tools),
+];
+
+/// Images of the user's own.
+pub type ImageMap = Vec<(String, Role)>;
+
+/// What an image stands for; the user's own table goes first.
+pub(super) fn role(image: &str, map: &ImageMap) -> Option<Role> {
+    let repository = repository(image);
+    let own = map
+        .iter()
+        .rev()
+        .find(|(known, _)| known == image || self::repository(known) == repository);
+    if let Some((_, role)) = own {
+        return Some(*role);
+    }
+    let known = KNOWN.iter().find(|(known, _)| {
+        let before = repository.strip_suffix(known);
+        before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    });
+    known.map(|(_, role)| *role)
+}
+
+/// An image's name without its tag and digest.
+fn repository(image: &str) -> &str {
+    let image = image.split('@').next().unwrap_or(image);
+    match image.rsplit_once(':') {
+        // A colon before a slash is a registry's port.
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => image,
+    }
+}
+
+/// An entry of the user's table, `IMAGE=ROLE`.
+///
+/// # Errors
+/// A sentence for the user.
+pub fn entry(text: &str) -> Result<(String, Role), String> {
+    let help = "write IMAGE=frr or IMAGE=tools, such as example.com/my-router=frr";
+    let (image, role) = text.rsplit_once('=').ok_or(help)?;
+    let found = ROLES.iter().find(|(name, _)| *name == role);
+    match found {
+        Some((_, role)) if !image.is_empty() => Ok((image.to_owned(), *role)),
+        _ => {
+            let cure = suggest::cure(role, ROLES.map(|(name, _)| name), "the roles are", "");
+            Err(format!("{help} ({cure})"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_digests_and_registries_do_not_matter() {
+        let role = |image| role(image, &Vec::new());
+        assert_eq!(role("frrouting/frr:v8.2.2"), Some(Role::Frr));
+        assert_eq!(role("quay.io/frrouting/frr:9.1.0"), Some(Role::Frr));
+        assert_eq!(role("localhost:5000/frr@sha256:00"), Some(Role::Frr));
+        assert_eq!(role("nicolaka/netshoot"), Some(Role::Tools));
+        assert_eq!(role("alpine:3"), Some(Role::Tools));
+        assert_eq!(role("example.com/notalpine"), None);
+        assert_eq!(role("nginx"), None);
+    }
+
+    #[test]
+    fn the_users_table_goes_first() {
+        let map = vec![
+            entry("nginx=tools").unwrap(),
+            entry("frrouting/frr:v8=tools").unwrap(),
+        ];
+        assert_eq!(role("nginx:1.2", &map), Some(Role::Tools));
+        assert_eq!(role("frrouting/frr:v8", &map), Some(Role::Tools));
+        assert!(entry("nginx").is_err() && entry("=frr").is_err() && entry("a=rfr").is_err());
+    }
+}

@@ -1,0 +1,244 @@
+//! Other tools' files → a lab's [`Spec`]: containerlab's topologies, kind's clusters, Cilium's Helm values, and the
+//! objects that kubectl applies. Pure: files that a topology refers to come by [`Sources`], variables by an
+//! [`Environment`].
+
+mod assemble;
+mod cilium;
+mod containerlab;
+pub mod files;
+pub mod images;
+mod kind;
+mod reader;
+mod recognise;
+mod variables;
+pub mod write;
+mod yaml;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::lab::sources::Sources;
+use crate::lab::spec::{CiliumSpec, KubernetesSpec, Spanned, Spec};
+use crate::lab::{Diagnostic, Lab, resolve};
+
+pub use files::Files;
+pub use images::ImageMap;
+pub use recognise::{Form, recognise};
+pub use variables::Environment;
+
+use containerlab::Topology;
+use reader::Reader;
+use yaml::Yaml;
+
+/// A file to import.
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// As the user named it.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+    /// What the user says it is.
+    pub form: Option<Form>,
+}
+
+/// What else there is to say about an import.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What images stand for, beyond what nslab knows.
+    pub images: ImageMap,
+    /// Whether a command of `exec` that fails stops the lab, as it does not in containerlab.
+    pub strict: bool,
+    /// The variables of the environment.
+    pub environment: Environment,
+}
+
+/// What files say together.
+#[derive(Debug)]
+pub struct Imported {
+    /// The files, those that others named among them.
+    pub files: Files,
+    /// The lab as a lab file would have it.
+    pub spec: Spec,
+    /// What every file was taken for, and what has no effect, a line each.
+    pub notes: Vec<String>,
+    /// What is wrong.
+    pub mistakes: Vec<Diagnostic>,
+}
+
+/// What reading needs beside the file that is read.
+struct Context<'a> {
+    reader: Reader,
+    files: Files,
+    sources: &'a dyn Sources,
+    options: &'a Options,
+    /// The lab's name, for containerlab's variables.
+    lab: String,
+    unknown_images: BTreeSet<String>,
+    /// Helm values that change nothing that nslab shows.
+    without_effect: BTreeSet<String>,
+}
+
+/// What has been read of all files.
+#[derive(Default)]
+struct Parts {
+    topologies: Vec<(String, Topology)>,
+    clusters: Vec<kind::Cluster>,
+    cilium: Option<CiliumSpec>,
+    pools: KubernetesSpec,
+    manifests: Vec<Spanned<String>>,
+}
+
+/// Reads files of other tools into one lab.
+pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imported {
+    let mut context = Context {
+        reader: Reader::default(),
+        files: Files::default(),
+        sources,
+        options,
+        lab: String::new(),
+        unknown_images: BTreeSet::new(),
+        without_effect: BTreeSet::new(),
+    };
+    let mut parts = Parts::default();
+    let mut notes = Vec::new();
+    for input in inputs {
+        let form = input.form.or_else(|| recognise(&input.text));
+        let name = input.name.clone();
+        let begin = context.files.add(input.name, input.text);
+        let Some(form) = form else {
+            let message = "this is none of the files that nslab knows";
+            let help = "it takes its own lab files (.toml), containerlab's topologies, kind's clusters, Cilium's Helm \
+                 values and Kubernetes objects; say which with --containerlab, --kind, --cilium-values or --manifest";
+            context.reader.wrong(begin..begin + 1, message, help);
+            continue;
+        };
+        notes.push(format!("{name}: {}", form.name()));
+        one(&mut context, &mut parts, form, &name, begin);
+    }
+    let spec = assemble::spec(parts, &mut context);
+    notes.extend(remarks(&context));
+    Imported {
+        files: context.files,
+        spec,
+        notes,
+        mistakes: context.reader.mistakes,
+    }
+}
+
+/// Reads one file.
+fn one(context: &mut Context, parts: &mut Parts, form: Form, name: &str, begin: usize) {
+    let Some(documents) = context.documents(begin, form == Form::Containerlab) else {
+        return;
+    };
+    let mut documents = documents.iter();
+    match form {
+        Form::Manifest => parts
+            .manifests
+            .push(Spanned::new(name.to_owned(), begin..begin + 1)),
+        Form::Kind => {
+            for yaml in documents {
+                let cluster = kind::read(yaml, context);
+                parts.clusters.push(cluster);
+            }
+        }
+        Form::CiliumValues => {
+            let cilium = parts.cilium.get_or_insert_default();
+            for yaml in documents {
+                cilium::values(yaml, context, cilium, &mut parts.pools);
+            }
+        }
+        Form::Containerlab => {
+            let Some(yaml) = documents.next() else {
+                context.reader.wrong(
+                    begin..begin + 1,
+                    "the file is empty",
+                    "write `name:` and `topology:`",
+                );
+                return;
+            };
+            if let Some(lab) = yaml.get("name").and_then(Yaml::scalar) {
+                context.lab = lab.to_owned();
+            }
+            let topology = containerlab::read(yaml, context);
+            parts.topologies.push((name.to_owned(), topology));
+        }
+    }
+}
+
+/// What was read and changes nothing, once.
+fn remarks(context: &Context) -> Vec<String> {
+    let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
+    let mut remarks = Vec::new();
+    if !context.reader.ignored.is_empty() {
+        remarks.push(format!("without effect here: {}", list(&context.reader.ignored)));
+    }
+    if !context.without_effect.is_empty() {
+        remarks.push(format!(
+            "Helm values without effect here: {}",
+            list(&context.without_effect)
+        ));
+    }
+    remarks
+}
+
+impl Context<'_> {
+    /// The documents of a file that was added; none where it is no YAML, which has been told.
+    fn documents(&mut self, begin: usize, with_variables: bool) -> Option<Vec<Yaml>> {
+        let file = self.files.at(begin)?;
+        let read = || match with_variables {
+            true => {
+                let (text, replaced) = variables::replace(&file.text, begin, &self.options.environment)?;
+                yaml::documents(&text, &files::Places::new(&text, begin, replaced))
+            }
+            false => yaml::documents(&file.text, &files::Places::new(&file.text, begin, Vec::new())),
+        };
+        match read() {
+            Ok(documents) => Some(documents),
+            Err(mistakes) => {
+                self.reader.mistakes.extend(mistakes);
+                None
+            }
+        }
+    }
+
+    /// The documents of a file that another names.
+    fn open(&mut self, file: &Spanned<String>) -> Option<Vec<Yaml>> {
+        let text = self.text(file)?;
+        let begin = self.files.add(file.value.clone(), text);
+        self.documents(begin, false)
+    }
+
+    /// The text of a file that another names.
+    fn text(&mut self, file: &Spanned<String>) -> Option<String> {
+        let path = self.sources.locate(Path::new(&file.value));
+        match self.sources.text(&path) {
+            Ok(text) => Some(text),
+            Err(reason) => {
+                let message = format!("cannot use `{}`: {reason}", file.value.escape_debug());
+                let help = "paths are relative to the directory of the topology";
+                self.reader.wrong(file.span.clone(), message, help);
+                None
+            }
+        }
+    }
+}
+
+impl Imported {
+    /// The lab that the files mean.
+    ///
+    /// # Errors
+    /// Every mistake, in places of all files together; see [`Files::sorted`].
+    pub fn lab(&self, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
+        let mut mistakes = self.mistakes.clone();
+        // Where a file is no YAML, what it would have said is missing everywhere.
+        let blind = !mistakes.is_empty() && self.spec.nodes.is_empty();
+        match resolve::resolve(&self.spec, sources) {
+            Ok(lab) if mistakes.is_empty() => Ok(lab),
+            Err(more) if !blind => {
+                mistakes.extend(more);
+                Err(mistakes)
+            }
+            _ => Err(mistakes),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! A lab file that says what imported files say.
+
+use std::fmt::Write as _;
+
+use super::Imported;
+use crate::lab::model::{Command, Exec, Kind, Probe, Process, PublishedPort, Restart, Stage};
+use crate::lab::spec::{
+    BindSpec, ContentSpec, EndpointSpec, FileSpec, LinkSpec, MgmtPortSpec, MgmtSpec, NodeSpec, Spanned,
+    WaitSpec,
+};
+
+/// The text of the lab file: what was not said is left out, and every node knows where it came from.
+pub fn lab_file(imported: &Imported) -> String {
+    let spec = &imported.spec;
+    let mut out = String::new();
+    for note in &imported.notes {
+        line(&mut out, format!("# {}", note.replace(['\n', '\r'], " ")));
+    }
+    if let Some(name) = &spec.name {
+        line(&mut out, format!("name = {}", quoted(&name.value)));
+    }
+    if let Some(mgmt) = &spec.mgmt {
+        self::mgmt(&mut out, mgmt);
+    }
+    for (name, node) in &spec.nodes {
+        let (file, at) = imported.files.line(name.span.start);
+        line(
+            &mut out,
+            format!("\n# {}, line {at}", file.replace(['\n', '\r'], " ")),
+        );
+        line(&mut out, format!("[nodes.{}]", key(&name.value)));
+        self::node(&mut out, node);
+    }
+    for link in &spec.links {
+        line(&mut out, "\n[[links]]".into());
+        self::link(&mut out, link);
+    }
+    out
+}
+
+fn line(out: &mut String, text: String) {
+    out.push_str(&text);
+    out.push('\n');
+}
+
+/// `key = value`, where there is a value.
+fn put<T>(out: &mut String, key: &str, value: Option<T>, form: impl FnOnce(T) -> String) {
+    if let Some(value) = value {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{key} = {}", form(value));
+    }
+}
+
+/// A string as TOML writes it.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// A key, in quotes where it needs them.
+fn key(text: &str) -> String {
+    let bare = !text.is_empty()
+        && text
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"_-".contains(&c));
+    match bare {
+        true => text.to_owned(),
+        false => quoted(text),
+    }
+}
+
+fn list(items: impl IntoIterator<Item = String>) -> String {
+    format!("[{}]", items.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+fn table<'a>(entries: impl Iterator<Item = (&'a String, &'a Spanned<String>)>) -> Option<String> {
+    let entries: Vec<_> = entries
+        .map(|(name, value)| format!("{} = {}", key(name), quoted(&value.value)))
+        .collect();
+    (!entries.is_empty()).then(|| format!("{{ {} }}", entries.join(", ")))
+}
+
+fn text<T: std::fmt::Display>(value: &Spanned<T>) -> String {
+    quoted(&value.value.to_string())
+}
+
+fn plain<T: std::fmt::Display>(value: &Spanned<T>) -> String {
+    value.value.to_string()
+}
+
+fn mgmt(out: &mut String, mgmt: &MgmtSpec) {
+    fn subnet<T: std::fmt::Display>(subnet: &Spanned<Option<T>>) -> String {
+        match &subnet.value {
+            Some(subnet) => quoted(&subnet.to_string()),
+            None => quoted("none"),
+        }
+    }
+    line(out, "\n[mgmt]".into());
+    put(out, "network", mgmt.network.as_ref(), text);
+    put(out, "bridge", mgmt.bridge.as_ref(), text);
+    put(out, "ipv4_subnet", mgmt.ipv4_subnet.as_ref(), subnet);
+    put(out, "ipv6_subnet", mgmt.ipv6_subnet.as_ref(), subnet);
+    put(out, "ipv4_gw", mgmt.ipv4_gw.as_ref(), text);
+    put(out, "ipv6_gw", mgmt.ipv6_gw.as_ref(), text);
+    put(out, "mtu", mgmt.mtu.as_ref(), plain);
+    put(out, "nat", mgmt.nat.as_ref(), plain);
+}
+
+fn node(out: &mut String, node: &NodeSpec) {
+    put(out, "kind", node.kind.as_ref(), |kind| {
+        quoted(match kind.value {
+            Kind::Host => "host",
+            Kind::Router => "router",
+            Kind::Bridge => "bridge",
+            Kind::K8s => "k8s",
+        })
+    });
+    put(out, "network", node.network.as_ref(), |node| {
+        quoted(&format!("node:{}", node.value))
+    });
+    put(out, "mgmt", node.mgmt.as_ref(), |port| mgmt_port(&port.value));
+    put(out, "ports", node.ports.as_ref(), |ports| {
+        list(ports.iter().map(port))
+    });
+    put(out, "labels", table(node.labels.iter()), |text| text);
+    put(out, "sysctls", table(node.sysctls.iter()), |text| text);
+    put(out, "env", table(node.env.iter()), |text| text);
+    if !node.files.is_empty() {
+        let files: Vec<_> = node.files.iter().map(file).collect();
+        line(out, format!("files = {{ {} }}", files.join(", ")));
+    }
+    if !node.binds.is_empty() {
+        line(out, format!("binds = {}", list(node.binds.iter().map(bind))));
+    }
+    put(out, "wait_for", node.wait_for.as_ref(), |waits| {
+        list(waits.iter().map(wait))
+    });
+    put(out, "startup_delay", node.startup_delay.as_ref(), |delay| {
+        quoted(&format!("{}s", delay.value.as_secs()))
+    });
+    put(out, "cpu", node.cpu.as_ref(), |cpu| format!("{:?}", cpu.value));
+    put(out, "memory", node.memory.as_ref(), plain);
+    put(out, "exec", node.exec.as_ref(), |execs| {
+        let lines: String = execs.iter().map(|it| format!("    {},\n", exec(it))).collect();
+        format!("[\n{lines}]")
+    });
+    put(out, "run", node.run.as_ref(), |run| {
+        list(run.iter().map(|process| self::process(&process.value)))
+    });
+}
+
+fn mgmt_port(port: &MgmtPortSpec) -> String {
+    let v4 = port
+        .ipv4
+        .as_ref()
+        .map(|address| format!("ipv4 = {}", text(address)));
+    let v6 = port
+        .ipv6
+        .as_ref()
+        .map(|address| format!("ipv6 = {}", text(address)));
+    let fixed: Vec<_> = v4.into_iter().chain(v6).collect();
+    match fixed.is_empty() {
+        true => port.wanted.to_string(),
+        false => format!("{{ {} }}", fixed.join(", ")),
+    }
+}
+
+fn port(port: &Spanned<PublishedPort>) -> String {
+    quoted(&format!("{}:{}", port.value.listen, port.value.port))
+}
+
+fn file(file: &FileSpec) -> String {
+    let mut parts = vec![match &file.content {
+        ContentSpec::Text(text) => format!("content = {}", quoted(text)),
+        ContentSpec::From(from) => format!("from = {}", text(from)),
+    }];
+    parts.extend(file.mode.map(|mode| format!("mode = \"{mode:04o}\"")));
+    parts.extend(
+        file.owner
+            .as_ref()
+            .map(|owner| format!("owner = {}", quoted(owner))),
+    );
+    format!("{} = {{ {} }}", key(&file.path.value), parts.join(", "))
+}
+
+fn bind(bind: &BindSpec) -> String {
+    let option = if bind.read_only { ":ro" } else { "" };
+    quoted(&format!("{}:{}{option}", bind.source.value, bind.target))
+}
+
+fn wait(wait: &Spanned<WaitSpec>) -> String {
+    let stage = match wait.value.stage {
+        Stage::Created => "created",
+        Stage::Links => "links",
+        Stage::Configured => "configured",
+        Stage::Ready => "ready",
+    };
+    quoted(&format!("{}:{stage}", wait.value.node))
+}
+
+fn exec(exec: &Exec) -> String {
+    match exec.may_fail {
+        true => format!("{{ {}, may_fail = true }}", command(&exec.command)),
+        false => format!("{{ {} }}", command(&exec.command)),
+    }
+}
+
+fn command(command: &Command) -> String {
+    match command {
+        Command::Argv(argv) => format!("command = {}", quoted(&shell_words::join(argv))),
+        Command::Shell(line) => format!("shell = {}", quoted(line)),
+    }
+}
+
+fn process(process: &Process) -> String {
+    let restart = match process.restart {
+        Restart::No => "no",
+        Restart::OnFailure => "on-failure",
+        Restart::Always => "always",
+    };
+    let mut parts = vec![
+        format!("name = {}", quoted(&process.name)),
+        command(&process.command),
+        format!("restart = {}", quoted(restart)),
+    ];
+    parts.extend(
+        process
+            .user
+            .as_ref()
+            .map(|user| format!("user = {}", quoted(user))),
+    );
+    if let Some(Probe::Exec(probe)) = &process.ready {
+        let line = match probe {
+            Command::Argv(argv) => shell_words::join(argv),
+            Command::Shell(line) => shell_words::join(["/bin/sh", "-c", line]),
+        };
+        parts.push(format!("ready = {{ exec = {} }}", quoted(&line)));
+    }
+    format!("{{ {} }}", parts.join(", "))
+}
+
+fn link(out: &mut String, link: &LinkSpec) {
+    put(out, "type", link.kind.as_ref(), |kind| quoted(kind.value.name()));
+    line(
+        out,
+        format!("endpoints = {}", list(link.endpoints.iter().map(endpoint))),
+    );
+    put(out, "host_interface", link.host_interface.as_ref(), text);
+    put(out, "mode", link.mode.as_ref(), |mode| {
+        quoted(match mode.value {
+            crate::lab::model::MacvlanMode::Bridge => "bridge",
+            crate::lab::model::MacvlanMode::Private => "private",
+            crate::lab::model::MacvlanMode::Vepa => "vepa",
+            crate::lab::model::MacvlanMode::Passthru => "passthru",
+        })
+    });
+    put(out, "vni", link.vni.as_ref(), plain);
+    put(out, "remote", link.remote.as_ref(), text);
+    put(out, "udp_port", link.udp_port.as_ref(), plain);
+    put(out, "mtu", link.mtu.as_ref(), plain);
+}
+
+fn endpoint(end: &EndpointSpec) -> String {
+    let mac = end.mac.as_ref().map(|mac| format!("mac = {}", text(mac)));
+    let v4 = end.ipv4.as_ref().map(|net| format!("ipv4 = {}", text(net)));
+    let v6 = end.ipv6.as_ref().map(|net| format!("ipv6 = {}", text(net)));
+    let more: Vec<_> = mac.into_iter().chain(v4).chain(v6).collect();
+    match more.is_empty() {
+        true => quoted(&format!("{}:{}", end.node.value, end.interface.value)),
+        false => format!(
+            "{{ node = {}, interface = {}, {} }}",
+            quoted(&end.node.value),
+            quoted(&end.interface.value),
+            more.join(", ")
+        ),
+    }
+}
