@@ -75,7 +75,13 @@ pub(super) struct Definition {
 /// Reads a definition; `what` names it in messages.
 pub(super) fn read(reader: &mut Reader, yaml: &Yaml, key: &str, what: String) -> Definition {
     let Some(mut table) = reader.table(yaml, key, what) else {
-        return Definition::default();
+        // That has been told; that it has neither kind nor image follows.
+        let stand_in = |text: &str| Some(Spanned::new(text.to_owned(), yaml.span.clone()));
+        return Definition {
+            kind: stand_in("linux"),
+            image: stand_in("alpine"),
+            ..Definition::default()
+        };
     };
     let mut definition = Definition::default();
     identity(reader, &mut table, &mut definition);
@@ -91,9 +97,15 @@ fn identity(reader: &mut Reader, table: &mut Table, definition: &mut Definition)
     let string = |reader: &mut Reader, table: &mut Table, key: &'static str, example: &str| {
         table.get(key).and_then(|yaml| reader.string(yaml, key, example))
     };
-    definition.kind = string(reader, table, "kind", "linux");
+    // What was given and could not be read has been told; without it the node would seem to lack it.
+    let needed = |reader: &mut Reader, table: &mut Table, key: &'static str, stand_in: &str| {
+        let yaml = table.get(key)?;
+        let read = reader.string(yaml, key, stand_in);
+        Some(read.unwrap_or_else(|| Spanned::new(stand_in.to_owned(), yaml.span.clone())))
+    };
+    definition.kind = needed(reader, table, "kind", "linux");
+    definition.image = needed(reader, table, "image", "alpine");
     definition.group = string(reader, table, "group", "leaf");
-    definition.image = string(reader, table, "image", "alpine:3");
     definition.user = table
         .get("user")
         .and_then(|yaml| reader.parsed(yaml, "user", "nobody", values::user));
@@ -217,8 +229,7 @@ pub(super) fn argv(reader: &mut Reader, yaml: &Yaml, key: &str) -> Option<Spanne
 
 /// `[ADDRESS:]HOSTPORT:PORT[/tcp]`; as with Docker, every address of the host where none is given.
 fn port(text: &str) -> Result<PublishedPort, Wrong> {
-    let own_address = text.matches(':').count() > 1;
-    match own_address {
+    match text.matches(':').count() != 1 {
         true => values::published_port(text),
         false => values::published_port(&format!("0.0.0.0:{text}")).map_err(|wrong| Wrong {
             message: wrong.message.replace("0.0.0.0:", ""),

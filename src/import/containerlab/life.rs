@@ -188,7 +188,9 @@ fn healthcheck(reader: &mut Reader, yaml: &Yaml) -> Option<Spanned<Command>> {
     let words: Vec<String> = words?.into_iter().map(|word| word.value).collect();
     let command = match words.split_first() {
         Some((first, words)) if first == "CMD" && !words.is_empty() => Command::Argv(words.to_vec()),
-        Some((first, words)) if first == "CMD-SHELL" && !words.is_empty() => Command::Shell(words.join(" ")),
+        Some((first, words)) if first == "CMD-SHELL" && !words.is_empty() => {
+            Command::Argv(vec!["/bin/sh".into(), "-c".into(), words.join(" ")])
+        }
         Some((first, [])) if first == "NONE" => return None,
         _ => {
             let help = "write `test: [CMD, program, argument]` or `test: [CMD-SHELL, \"line\"]`";

@@ -18,12 +18,9 @@ const FRR_START: &str = "/usr/lib/frr/frrinit.sh";
 const MAIN: &str = "cmd";
 
 /// A node of a kind that was refused.
-pub(super) fn stand_in(merged: &Definition) -> NodeSpec {
+pub(super) fn stand_in(name: &Spanned<String>) -> NodeSpec {
     NodeSpec {
-        kind: merged
-            .kind
-            .as_ref()
-            .map(|kind| Spanned::new(Kind::Router, kind.span.clone())),
+        kind: Some(Spanned::new(Kind::Router, name.span.clone())),
         ..NodeSpec::default()
     }
 }
