@@ -7,6 +7,7 @@ pub mod model;
 pub mod names;
 pub mod plan;
 pub mod planner;
+pub mod pod_cidr;
 pub mod resolve;
 pub mod sources;
 pub mod spec;
