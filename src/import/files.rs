@@ -160,7 +160,8 @@ impl Places {
         self.begin + start..self.begin + end.max(start)
     }
 
-    fn byte(&self, character: usize) -> usize {
+    /// The byte of a character in the text as read.
+    pub fn byte(&self, character: usize) -> usize {
         match &self.bytes {
             None => character.min(self.length),
             Some(bytes) => bytes.get(character).map_or(self.length, |byte| *byte as usize),

@@ -34,7 +34,13 @@ pub(in crate::import) fn documents(text: &str, places: &Places) -> Result<Vec<Ya
                 break;
             }
         };
-        let span = places.span(span.start.index(), span.end.index());
+        let (start, mut end) = (span.start.index(), span.end.index());
+        // The parser's end of a quoted scalar is that of its line, with white space and a comment.
+        if let Event::Scalar(_, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted, ..) = event {
+            let quoted = text.get(places.byte(start)..).unwrap_or_default();
+            end = end.min(start + quoted_length(quoted));
+        }
+        let span = places.span(start, end);
         if let Err(mistake) = builder.take(event, span) {
             builder.mistakes.push(mistake);
             break;
@@ -195,6 +201,27 @@ fn key_name(yaml: &Yaml) -> Option<Rc<str>> {
         Value::Null => Some(Rc::from("null")),
         _ => None,
     }
+}
+
+/// How many characters a quoted scalar is written in, with its quotes.
+fn quoted_length(text: &str) -> usize {
+    let mut characters = text.chars().enumerate();
+    let Some((_, quote)) = characters.next() else {
+        return 0;
+    };
+    while let Some((at, character)) = characters.next() {
+        if character == '\\' && quote == '"' {
+            characters.next();
+        } else if character == quote {
+            // Two single quotes stand for one.
+            let again = characters.clone().next().is_some_and(|(_, next)| next == quote);
+            if quote == '"' || !again {
+                return at + 1;
+            }
+            characters.next();
+        }
+    }
+    text.chars().count()
 }
 
 fn scalar(text: &str, style: ScalarStyle, is_text: bool) -> Value {

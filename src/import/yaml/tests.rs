@@ -19,6 +19,13 @@ fn places_are_bytes_even_after_other_alphabets() {
     assert_eq!(name.scalar(), Some("实验"));
     let items = yaml.get("next").unwrap().items().unwrap();
     assert_eq!(&text[items[1].span.clone()], "'b c'");
+    let text = "a: 'it''s' # x\nb: \"q\\\"\" # y\nc: '' # '\n";
+    let yaml = one(text);
+    let written = |key: &str| &text[yaml.get(key).unwrap().span.clone()];
+    assert_eq!(
+        [written("a"), written("b"), written("c")],
+        ["'it''s'", "\"q\\\"\"", "''"]
+    );
 }
 
 #[test]
@@ -78,8 +85,10 @@ fn bombs_are_refused_in_bounded_time() {
     }
     let mistakes = read(&text).unwrap_err();
     assert!(mistakes[0].message.contains("aliases written out"));
-    let deep = "[".repeat(100_000);
+    let deep = "[".repeat(100);
     assert!(read(&deep).unwrap_err()[0].message.contains("nested"));
+    // The parser has a limit of its own.
+    assert!(read(&"[".repeat(1_000_000)).is_err());
     let long = "x".repeat(LONGEST + 1);
     assert!(read(&long).unwrap_err()[0].message.contains("longer"));
 }
