@@ -247,4 +247,13 @@ fn the_published_lab_is_read_from_its_own_files() {
     let cilium = spec.cilium.as_ref().unwrap();
     assert!(cilium.bgp_control_plane.as_ref().unwrap().value);
     assert_eq!(cilium.manifests[0].value, "bgp-policy.yaml");
+    // Written as a lab file it says the same, and lacks the same engine.
+    let text = write::lab_file(&imported);
+    let told = load(&text, &sources()).unwrap_err();
+    assert_eq!(told.len(), 4, "{told:?}\n{text}");
+    assert!(
+        told.iter()
+            .all(|mistake| mistake.message == "nodes of kind `k8s` are not yet supported")
+    );
+    assert!(text.contains("role = \"control-plane\"") && text.contains("manifests = [\"bgp-policy.yaml\"]"));
 }

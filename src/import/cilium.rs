@@ -5,14 +5,8 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use super::Context;
 use super::reader::{Reader, Table};
 use super::yaml::Yaml;
+use crate::lab::spec::kubernetes::{IPAMS, ROUTINGS};
 use crate::lab::spec::{CiliumSpec, Ipam, KubernetesSpec, Routing, Spanned, values};
-
-const ROUTINGS: &[(&str, Routing)] = &[("native", Routing::Native), ("tunnel", Routing::Tunnel)];
-const IPAMS: &[(&str, Ipam)] = &[
-    ("kubernetes", Ipam::Kubernetes),
-    ("cluster-pool", Ipam::ClusterPool),
-    ("multi-pool", Ipam::MultiPool),
-];
 
 /// Reads Helm values into what is known of Cilium and of the pods' networks.
 pub(super) fn values(
@@ -26,7 +20,7 @@ pub(super) fn values(
         reader.mistyped(yaml, "values", "a mapping", "ipam: { mode: kubernetes }");
         return;
     };
-    cilium.span = yaml.span.clone();
+    cilium.span = yaml.span.start..yaml.span.start + 1;
     for (key, value) in entries {
         let known = one(reader, &key.name, value, cilium, kubernetes);
         if !known {

@@ -9,13 +9,10 @@ use super::Context;
 use super::reader::{Reader, Table};
 use super::yaml::{self, Yaml};
 use crate::lab::model::Kind;
+use crate::lab::spec::kubernetes::ROLES;
 use crate::lab::spec::reader::Wrong;
 use crate::lab::spec::{BindSpec, KubernetesSpec, MgmtPortSpec, NodeRole, NodeSpec, Spanned, values};
 
-const ROLES: &[(&str, NodeRole)] = &[
-    ("control-plane", NodeRole::ControlPlane),
-    ("worker", NodeRole::Worker),
-];
 /// What a cluster is called when its file does not say.
 const NAME: &str = "kind";
 /// What kubeadm puts on control planes.

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use super::Imported;
 use crate::lab::model::{Command, Exec, Kind, Probe, Process, PublishedPort, Restart, Stage};
+use crate::lab::spec::kubernetes as names;
 use crate::lab::spec::{
-    BindSpec, ContentSpec, EndpointSpec, FileSpec, LinkSpec, MgmtPortSpec, MgmtSpec, NodeSpec, Spanned,
-    WaitSpec,
+    BindSpec, CiliumSpec, ContentSpec, EndpointSpec, FileSpec, KubernetesSpec, LinkSpec, MgmtPortSpec,
+    MgmtSpec, NodeSpec, Spanned, WaitSpec,
 };
 
 /// The text of the lab file: what was not said is left out, and every node knows where it came from.
@@ -21,6 +22,12 @@ pub fn lab_file(imported: &Imported) -> String {
     }
     if let Some(mgmt) = &spec.mgmt {
         self::mgmt(&mut out, mgmt);
+    }
+    if let Some(kubernetes) = &spec.kubernetes {
+        self::kubernetes(&mut out, kubernetes);
+    }
+    if let Some(cilium) = &spec.cilium {
+        self::cilium(&mut out, cilium);
     }
     for (name, node) in &spec.nodes {
         let (file, at) = imported.files.line(name.span.start);
@@ -88,12 +95,6 @@ fn plain<T: std::fmt::Display>(value: &Spanned<T>) -> String {
 }
 
 fn mgmt(out: &mut String, mgmt: &MgmtSpec) {
-    fn subnet<T: std::fmt::Display>(subnet: &Spanned<Option<T>>) -> String {
-        match &subnet.value {
-            Some(subnet) => quoted(&subnet.to_string()),
-            None => quoted("none"),
-        }
-    }
     line(out, "\n[mgmt]".into());
     put(out, "network", mgmt.network.as_ref(), text);
     put(out, "bridge", mgmt.bridge.as_ref(), text);
@@ -105,6 +106,60 @@ fn mgmt(out: &mut String, mgmt: &MgmtSpec) {
     put(out, "nat", mgmt.nat.as_ref(), plain);
 }
 
+/// The word that a file has for a value.
+fn word<T: PartialEq>(words: &[(&str, T)], value: &T) -> String {
+    let found = words.iter().find(|(_, meaning)| meaning == value);
+    quoted(found.map_or("", |(word, _)| word))
+}
+
+fn kubernetes(out: &mut String, spec: &KubernetesSpec) {
+    line(out, "\n[kubernetes]".into());
+    put(out, "cluster", spec.cluster.as_ref(), text);
+    for (key, subnets) in [
+        ("pod_subnet", &spec.pod_subnet),
+        ("service_subnet", &spec.service_subnet),
+    ] {
+        let subnets = (!subnets.is_empty()).then_some(subnets);
+        put(out, key, subnets, |subnets| list(subnets.iter().map(text)));
+    }
+    put(out, "node_mask_v4", spec.node_mask_v4.as_ref(), plain);
+    put(out, "node_mask_v6", spec.node_mask_v6.as_ref(), plain);
+}
+
+fn cilium(out: &mut String, spec: &CiliumSpec) {
+    line(out, "\n[cilium]".into());
+    if !spec.manifests.is_empty() {
+        line(
+            out,
+            format!("manifests = {}", list(spec.manifests.iter().map(text))),
+        );
+    }
+    put(out, "routing", spec.routing.as_ref(), |it| {
+        word(names::ROUTINGS, &it.value)
+    });
+    put(out, "ipv4_native_cidr", spec.ipv4_native_cidr.as_ref(), subnet);
+    put(out, "ipv6_native_cidr", spec.ipv6_native_cidr.as_ref(), subnet);
+    put(out, "ipam", spec.ipam.as_ref(), |it| {
+        word(names::IPAMS, &it.value)
+    });
+    for (key, truth) in [
+        ("bgp_control_plane", &spec.bgp_control_plane),
+        ("ipv4_masquerade", &spec.ipv4_masquerade),
+        ("ipv6_masquerade", &spec.ipv6_masquerade),
+        ("ipv4", &spec.ipv4),
+        ("ipv6", &spec.ipv6),
+    ] {
+        put(out, key, truth.as_ref(), plain);
+    }
+}
+
+fn subnet<T: std::fmt::Display>(subnet: &Spanned<Option<T>>) -> String {
+    match &subnet.value {
+        Some(subnet) => quoted(&subnet.to_string()),
+        None => quoted("none"),
+    }
+}
+
 fn node(out: &mut String, node: &NodeSpec) {
     put(out, "kind", node.kind.as_ref(), |kind| {
         quoted(match kind.value {
@@ -113,6 +168,15 @@ fn node(out: &mut String, node: &NodeSpec) {
             Kind::Bridge => "bridge",
             Kind::K8s => "k8s",
         })
+    });
+    put(out, "role", node.role.as_ref(), |it| {
+        word(names::ROLES, &it.value)
+    });
+    put(out, "taints", node.taints.as_ref(), |taints| {
+        list(taints.iter().map(text))
+    });
+    put(out, "node_ips", node.node_ips.as_ref(), |ips| {
+        list(ips.iter().map(text))
     });
     put(out, "network", node.network.as_ref(), |node| {
         quoted(&format!("node:{}", node.value))

@@ -94,6 +94,7 @@ pub fn load(text: &str, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
 pub fn resolve(spec: &Spec, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
     let mut mistakes = Mistakes::default();
     names::check(spec, &mut mistakes);
+    not_yet(spec, &mut mistakes);
     let index = spec
         .nodes
         .iter()
@@ -119,6 +120,23 @@ pub fn resolve(spec: &Spec, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic
         Ok(lab)
     } else {
         Err(diagnostics)
+    }
+}
+
+/// What a file can say and nslab cannot do yet; nodes of kind `k8s` tell it themselves.
+fn not_yet(spec: &Spec, mistakes: &mut Mistakes) {
+    let told = |node: &NodeSpec| node.kind.as_ref().is_some_and(|kind| kind.value == Kind::K8s);
+    if spec.nodes.iter().any(|(_, node)| told(node)) {
+        return;
+    }
+    let kubernetes = spec
+        .kubernetes
+        .as_ref()
+        .map(|table| ("`[kubernetes]`", &table.span));
+    let cilium = spec.cilium.as_ref().map(|table| ("`[cilium]`", &table.span));
+    for (what, span) in [kubernetes, cilium].into_iter().flatten() {
+        let message = format!("{what} is not yet supported");
+        mistakes.add(Diagnostic::new(message, span.clone(), "").help("remove it for now"));
     }
 }
 

@@ -3,7 +3,7 @@
 use toml::de::DeTable;
 
 use super::reader::{Reader, Table, Value, Wrong};
-use super::{MgmtSpec, NodeSpec, Spanned, Spec, check, link, node, suggest, values};
+use super::{MgmtSpec, NodeSpec, Spanned, Spec, check, kubernetes, link, node, suggest, values};
 use crate::lab::Diagnostic;
 use crate::lab::model::Kind;
 
@@ -98,7 +98,14 @@ fn top(reader: &mut Reader, document: &DeTable) -> Spec {
     nodes(reader, &mut table, &mut spec);
     links(reader, &mut table, &mut spec);
     checks(reader, &mut table, &mut spec);
-    not_yet(reader, &mut table);
+    let span = table.key_span("kubernetes").unwrap_or_default();
+    if let Some(value) = table.get("kubernetes") {
+        spec.kubernetes = kubernetes::kubernetes(reader, value, span);
+    }
+    let span = table.key_span("cilium").unwrap_or_default();
+    if let Some(value) = table.get("cilium") {
+        spec.cilium = kubernetes::cilium(reader, value, span);
+    }
     table.finish(reader);
     spec
 }
@@ -236,18 +243,6 @@ fn checks(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
         None => {
             let example = "[[checks]]` with lines `name = …`, `node = …` and `ping = …";
             reader.mistyped(value, "checks", "a list of tables", example);
-        }
-    }
-}
-
-/// What the format will have and nslab cannot do yet.
-fn not_yet(reader: &mut Reader, table: &mut Table) {
-    for (key, written) in [("cilium", "`[cilium]`"), ("kubernetes", "`[kubernetes]`")] {
-        if let Some(span) = table.refused(key) {
-            reader.wrong(
-                span,
-                Wrong::new(format!("{written} is not yet supported"), "remove it for now"),
-            );
         }
     }
 }

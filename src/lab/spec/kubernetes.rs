@@ -2,7 +2,22 @@
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::{Span, Spanned};
+use super::reader::{Reader, Table, Value};
+use super::{NodeSpec, Span, Spanned, values};
+
+/// What a node is in its cluster, by name.
+pub(crate) const ROLES: &[(&str, NodeRole)] = &[
+    ("control-plane", NodeRole::ControlPlane),
+    ("worker", NodeRole::Worker),
+];
+/// How pods are routed, by name.
+pub(crate) const ROUTINGS: &[(&str, Routing)] = &[("native", Routing::Native), ("tunnel", Routing::Tunnel)];
+/// Who gives addresses, by name.
+pub(crate) const IPAMS: &[(&str, Ipam)] = &[
+    ("kubernetes", Ipam::Kubernetes),
+    ("cluster-pool", Ipam::ClusterPool),
+    ("multi-pool", Ipam::MultiPool),
+];
 
 /// `[kubernetes]`: the cluster.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -75,4 +90,99 @@ pub enum Ipam {
     ClusterPool,
     /// Cilium's pools, several a node.
     MultiPool,
+}
+
+/// `[kubernetes]`.
+pub(super) fn kubernetes(reader: &mut Reader, value: &Value, span: Span) -> Option<KubernetesSpec> {
+    let mut table = reader.table(value, "kubernetes", "kubernetes", "`[kubernetes]`", span.clone())?;
+    let spec = KubernetesSpec {
+        span,
+        cluster: table
+            .get("cluster")
+            .and_then(|value| reader.string(value, "cluster", "kind")),
+        pod_subnet: subnets(reader, &mut table, "pod_subnet", "10.1.0.0/16"),
+        service_subnet: subnets(reader, &mut table, "service_subnet", "10.96.0.0/16"),
+        node_mask_v4: table
+            .get("node_mask_v4")
+            .and_then(|value| reader.integer(value, "node_mask_v4", 1..=32)),
+        node_mask_v6: table
+            .get("node_mask_v6")
+            .and_then(|value| reader.integer(value, "node_mask_v6", 1..=128)),
+    };
+    table.finish(reader);
+    Some(spec)
+}
+
+/// One subnet, or a list of one of each family.
+fn subnets(reader: &mut Reader, table: &mut Table, key: &'static str, example: &str) -> Vec<Spanned<IpNet>> {
+    let one = |reader: &mut Reader, value: &Value| {
+        reader.parsed(value, key, example, |text| {
+            let net = values::net(text)?;
+            values::destination(text).map(|_| net)
+        })
+    };
+    match table.get(key) {
+        None => Vec::new(),
+        Some(value) if value.get_ref().is_str() => one(reader, value).into_iter().collect(),
+        Some(value) => reader
+            .list(value, key, &format!("\"{example}\""), one)
+            .unwrap_or_default(),
+    }
+}
+
+/// `[cilium]`.
+pub(super) fn cilium(reader: &mut Reader, value: &Value, span: Span) -> Option<CiliumSpec> {
+    let mut table = reader.table(value, "cilium", "cilium", "`[cilium]`", span.clone())?;
+    let truth = |reader: &mut Reader, table: &mut Table, key: &'static str| {
+        table.get(key).and_then(|value| reader.boolean(value, key))
+    };
+    let manifests = table.get("manifests").and_then(|value| {
+        reader.list(value, "manifests", "\"policy.yaml\"", |reader, value| {
+            reader.string(value, "manifests", "policy.yaml")
+        })
+    });
+    let spec = CiliumSpec {
+        span,
+        manifests: manifests.unwrap_or_default(),
+        routing: table
+            .get("routing")
+            .and_then(|value| reader.word(value, "routing", ROUTINGS)),
+        ipv4_native_cidr: table.get("ipv4_native_cidr").and_then(|value| {
+            reader.parsed(value, "ipv4_native_cidr", "10.0.0.0/8", |text| {
+                values::subnet(text, values::ipv4_net, Ipv4Net::trunc)
+            })
+        }),
+        ipv6_native_cidr: table.get("ipv6_native_cidr").and_then(|value| {
+            reader.parsed(value, "ipv6_native_cidr", "fd00::/48", |text| {
+                values::subnet(text, values::ipv6_net, Ipv6Net::trunc)
+            })
+        }),
+        ipam: table
+            .get("ipam")
+            .and_then(|value| reader.word(value, "ipam", IPAMS)),
+        bgp_control_plane: truth(reader, &mut table, "bgp_control_plane"),
+        ipv4_masquerade: truth(reader, &mut table, "ipv4_masquerade"),
+        ipv6_masquerade: truth(reader, &mut table, "ipv6_masquerade"),
+        ipv4: truth(reader, &mut table, "ipv4"),
+        ipv6: truth(reader, &mut table, "ipv6"),
+    };
+    table.finish(reader);
+    Some(spec)
+}
+
+/// What a node's table says of its place in a cluster.
+pub(super) fn node(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
+    node.role = table
+        .get("role")
+        .and_then(|value| reader.word(value, "role", ROLES));
+    node.taints = table.get("taints").and_then(|value| {
+        reader.list(value, "taints", "\"key=value:NoSchedule\"", |reader, value| {
+            reader.string(value, "taints", "key=value:NoSchedule")
+        })
+    });
+    node.node_ips = table.get("node_ips").and_then(|value| {
+        reader.list(value, "node_ips", "\"10.0.1.2\"", |reader, value| {
+            reader.parsed(value, "node_ips", "10.0.1.2", values::ip)
+        })
+    });
 }

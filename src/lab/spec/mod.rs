@@ -8,7 +8,7 @@ mod check;
 mod check_schema;
 mod command;
 mod file;
-mod kubernetes;
+pub(crate) mod kubernetes;
 mod link;
 mod node;
 pub(crate) mod reader;

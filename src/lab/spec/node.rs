@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::reader::{Reader, Table, Value, Wrong};
 use super::{
     AddressesSpec, BindSpec, ConfigSpec, ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Spanned,
-    WaitSpec, command, route, suggest, values,
+    WaitSpec, command, kubernetes, route, suggest, values,
 };
 use crate::lab::model::{EngineChoice, Kind, Stage};
 
@@ -18,6 +18,7 @@ pub(super) const KINDS: &[(&str, Kind)] = &[
     ("host", Kind::Host),
     ("router", Kind::Router),
     ("bridge", Kind::Bridge),
+    ("k8s", Kind::K8s),
 ];
 const STAGES: &[(&str, Stage)] = &[
     ("created", Stage::Created),
@@ -40,6 +41,7 @@ fn read(reader: &mut Reader, mut table: Table) -> NodeSpec {
     network(reader, &mut table, &mut node);
     content(reader, &mut table, &mut node);
     life(reader, &mut table, &mut node);
+    kubernetes::node(reader, &mut table, &mut node);
     table.finish(reader);
     node
 }
@@ -68,9 +70,6 @@ fn identity(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
 
 /// The kind; one that could not be read has been told, and the one with the fewest limits stands in for it.
 fn kind(reader: &mut Reader, value: &Value) -> Spanned<Kind> {
-    if value.get_ref().as_str() == Some("k8s") {
-        return Spanned::new(Kind::K8s, value.span());
-    }
     let stand_in = Spanned::new(Kind::Router, value.span());
     reader.word(value, "kind", KINDS).unwrap_or(stand_in)
 }

@@ -251,7 +251,6 @@ pub(super) struct Table<'a> {
     what: String,
     span: Span,
     known: Vec<&'static str>,
-    refused: Vec<&'static str>,
 }
 
 impl<'a> Table<'a> {
@@ -262,7 +261,6 @@ impl<'a> Table<'a> {
             what: what.into(),
             span,
             known: Vec::with_capacity(24),
-            refused: Vec::new(),
         }
     }
 
@@ -284,17 +282,11 @@ impl<'a> Table<'a> {
         self.table.get_key_value(key).map(|(key, _)| key.span())
     }
 
-    /// Where a key stands that has been (or will be) told as a mistake of its own sort, and so is not unknown.
-    pub fn refused(&mut self, key: &'static str) -> Option<Span> {
-        self.refused.push(key);
-        self.key_span(key)
-    }
-
     /// Notes every key that nothing asked for.
     pub fn finish(self, reader: &mut Reader) {
         #[cfg(test)]
         reader.known.entry(self.name).or_default().extend(&self.known);
-        let is_known = |key: &str| self.known.iter().chain(&self.refused).any(|known| *known == key);
+        let is_known = |key: &str| self.known.contains(&key);
         if self.table.keys().all(|key| is_known(key.get_ref())) {
             return;
         }

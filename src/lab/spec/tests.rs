@@ -11,6 +11,8 @@ const EVERYTHING: &str = r#"
 name = "all"
 [mgmt]
 [defaults]
+[kubernetes]
+[cilium]
 [nodes.a]
 kind = "router"
 mgmt = {}
@@ -43,6 +45,8 @@ bgp = { neighbor = "x" }
 const TABLES: &[(&str, &str)] = &[
     ("lab", ""),
     ("mgmt", "MgmtTable"),
+    ("kubernetes", "KubernetesTable"),
+    ("cilium", "CiliumTable"),
     ("node", "NodeTable"),
     ("mgmt port", "MgmtPortTable"),
     ("config", "ConfigTable"),
