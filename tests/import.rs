@@ -195,6 +195,67 @@ fn files_are_known_by_what_is_in_them_or_by_what_is_said() {
         .refused(2, &["tools"]);
 }
 
+/// Two routers whose image starts FRR, one whose own commands do, and a computer.
+const ROUTERS: &str = r#"
+name: routers
+topology:
+  defaults: { kind: linux, image: "frrouting/frr:v9" }
+  nodes:
+    a: { binds: [ "daemons:/etc/frr/daemons", "a.conf:/etc/frr/frr.conf" ] }
+    b:
+      cmd: bash
+      exec:
+        - ip addr add 10.0.0.2/32 dev lo
+        - touch /etc/frr/vtysh.conf
+        - sed -i -e 's/bgpd=no/bgpd=yes/g' /etc/frr/daemons
+        - usr/lib/frr/frrinit.sh start
+        - >-
+          vtysh -c 'conf t' -c 'router bgp 65002' -c ' no bgp ebgp-requires-policy'
+          -c ' neighbor eth1 interface remote-as external'
+          -c ' address-family ipv4 unicast' -c '  redistribute connected'
+        - "false"
+    pc: { image: alpine, dns: { servers: [ 192.0.2.53 ] }, env: { NAME: __clabNodeName__ } }
+  links:
+    - endpoints: [ "a:eth1", "b:eth1" ]
+    - endpoints: [ "b:eth2", "pc:eth1" ]
+"#;
+
+#[test]
+fn a_topology_comes_up_with_its_own_commands_and_files() {
+    if !Path::new("/usr/lib/frr/bgpd").exists() {
+        println!("skipped: FRR is not installed");
+        return;
+    }
+    let lab = Lab::new("");
+    let topology = lab.path("topo.clab.yml");
+    fs::write(&topology, ROUTERS).unwrap();
+    fs::write(lab.path("daemons"), "bgpd=yes\nvtysh_enable=yes\n").unwrap();
+    let config =
+        "router bgp 65001\n no bgp ebgp-requires-policy\n neighbor eth1 interface remote-as external\n";
+    fs::write(lab.path("a.conf"), config).unwrap();
+    let topology = topology.to_str().unwrap();
+    // There a command that fails is only shown; here too, unless it is not wanted.
+    lab.run(["up", "-d", "--strict", topology]).refused(1, &["false"]);
+    lab.ok(["up", "-d", topology]);
+    common::until("the route of b on a", || {
+        lab.ok(["exec", "a", "ip", "route"]).contains("10.0.0.2")
+    });
+    assert_eq!(
+        lab.ok(["exec", "pc", "cat", "/etc/resolv.conf"]),
+        "nameserver 192.0.2.53\n"
+    );
+    assert_eq!(lab.ok(["exec", "pc", "printenv", "NAME"]), "pc\n");
+    assert_eq!(
+        lab.ok(["exec", "pc", "cat", "/proc/sys/net/ipv4/ip_forward"]),
+        "1\n"
+    );
+    assert!(
+        lab.ok(["exec", "pc", "ip", "route"])
+            .contains("default via 172.20.20.1 dev eth0")
+    );
+    lab.ok(["down", "routers"]);
+}
+
 /// The published lab's own files, where they are.
 #[test]
 fn the_published_lab_is_read_from_its_own_files() {

@@ -9,6 +9,7 @@ mod check_schema;
 mod command;
 mod file;
 pub(crate) mod kubernetes;
+mod kubernetes_schema;
 mod link;
 mod node;
 pub(crate) mod reader;
