@@ -318,3 +318,18 @@ fn the_published_lab_is_read_from_its_own_files() {
     );
     assert!(text.contains("role = \"control-plane\"") && text.contains("manifests = [\"bgp-policy.yaml\"]"));
 }
+
+proptest::proptest! {
+    #[test]
+    fn a_damaged_topology_is_read_or_refused_with_cures(at in 0usize..2000, cut in 0usize..40, put in "[-a-z:\\[\\]{}&*'\"$ \\n\\t/é]{0,6}") {
+        let text = include_str!("import/taken/all.yaml");
+        let from = at % text.len();
+        let end = (from + cut).min(text.len());
+        let text = format!("{}{put}{}", &text[..from], &text[end..]);
+        let input = Input { name: "damaged.yaml".into(), text, form: Some(nslab::import::Form::Containerlab) };
+        let imported = read(vec![input], &sources(), &Options::default());
+        let before: usize = imported.lab(&sources()).err().map_or(0, |mistakes| mistakes.len());
+        let told = told(&imported);
+        proptest::prop_assert_eq!(told.len(), before);
+    }
+}
