@@ -107,7 +107,7 @@ impl Config {
         let Settings {
             remote_as,
             local_as,
-            description,
+            description: _,
             shutdown,
             password,
             solo,
@@ -136,7 +136,8 @@ impl Config {
         Effective {
             remote_as,
             local_as,
-            description,
+            // As with FRR a group's says what the group is, not its members.
+            description: own.settings.description.clone(),
             shutdown,
             password,
             solo: solo.unwrap_or(false),

@@ -128,12 +128,11 @@ fn row(
 }
 
 fn received(view: &View, peer: &Peer, family: Family) -> Vec<Row> {
-    let found = paths(view, family, |path| path.route.source.id == peer.id);
-    let rows = found.into_iter().flat_map(|(_, paths)| paths).map(|path| Row {
-        prefix: path.prefix,
-        next_hop: path.route.next_hop.address(),
-        attributes: Attributes::clone(&path.route.attributes),
-        weight: path.route.weight,
+    let rows = view.speaker.received(peer, family).map(|(prefix, _, route)| Row {
+        prefix,
+        next_hop: route.next_hop.address(),
+        attributes: Attributes::clone(&route.attributes),
+        weight: 0,
     });
     rows.collect()
 }

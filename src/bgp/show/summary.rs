@@ -261,15 +261,18 @@ pub(super) fn up_or_down(view: &View, peer: &Peer) -> String {
 }
 
 fn state_name(view: &View, peer: &Peer) -> &'static str {
-    match view.is_shut(peer) {
-        true => "Idle (Admin)",
-        false => view.state(peer).name(),
+    if view.is_shut(peer) {
+        "Idle (Admin)"
+    } else if peer.overflow().is_some() {
+        "Idle (PfxCt)"
+    } else {
+        view.state(peer).name()
     }
 }
 
 fn one_as_json(view: &View, bgp: &Bgp, family: Family, wanted: &Wanted) -> Object {
     let peers = view.peers_in(family);
-    let dynamic = 0;
+    let dynamic = peers.iter().filter(|peer| peer.is_dynamic()).count();
     let failed = peers.iter().filter(|peer| !is_up(peer)).count();
     if peers.is_empty() {
         return Object::new();

@@ -6,6 +6,7 @@
 mod aggregate;
 mod aggregate_path;
 mod change;
+mod dynamic;
 mod export;
 mod import;
 mod inbound;
@@ -322,6 +323,7 @@ impl Speaker {
             Event::Closed(id) => {
                 if let Some(peer) = self.connections.remove(&id) {
                     self.tell(peer, session::Event::Closed(id), now, &mut actions);
+                    self.part(peer);
                 }
             }
             Event::Reset(peer) => self.reset(peer, now, &mut actions),
@@ -407,7 +409,7 @@ impl Speaker {
         let gone: Vec<SourceId> = self
             .peers
             .values()
-            .filter(|peer| !names.contains(&peer.name))
+            .filter(|peer| !names.contains(&peer.name) && !self.is_welcome(peer, bgp.as_ref()))
             .map(|peer| peer.id)
             .collect();
         for id in gone {
@@ -507,7 +509,7 @@ impl Speaker {
     /// A neighbour is known by its address, whatever address of this router's it dials.
     fn accept(&mut self, id: ConnectionId, endpoints: Endpoints, now: Time, actions: &mut Vec<Action>) {
         let known = self.peer_at(&endpoints).map(|peer| peer.id);
-        match known {
+        match known.or_else(|| self.welcome(&endpoints, now, actions)) {
             Some(peer) => {
                 self.connect(peer, id, endpoints, session::Event::Accepted(id), now, actions);
             }
@@ -552,6 +554,9 @@ impl Speaker {
     }
 
     fn perform(&mut self, id: SourceId, outcome: Vec<session::Action>, now: Time, actions: &mut Vec<Action>) {
+        let ends =
+            |action: &session::Action| matches!(action, session::Action::Close(_) | session::Action::Down(_));
+        let ended = outcome.iter().any(ends);
         for action in outcome {
             match action {
                 session::Action::Dial => actions.extend(self.dial(id)),
@@ -571,6 +576,9 @@ impl Speaker {
                 session::Action::Down(reason) => self.down(id, &reason, now, actions),
             }
         }
+        if ended {
+            self.part(id);
+        }
     }
 
     fn dial(&self, id: SourceId) -> Option<Action> {
@@ -581,12 +589,21 @@ impl Speaker {
     /// How a connection to a neighbour is opened. One that it opens is to be like it.
     pub fn way_to(&self, peer: &Peer) -> Option<Dial> {
         let effective = &peer.effective;
-        let internal = peer.session.settings().remote_as == config::RemoteAs::Internal;
+        let settings = peer.session.settings();
+        let internal = match settings.remote_as {
+            config::RemoteAs::Internal => true,
+            config::RemoteAs::Number(asn) => asn == settings.local_as,
+            config::RemoteAs::External => false,
+        };
         let local = match &effective.update_source {
             Some(config::UpdateSource::Address(address)) => Some(*address),
             Some(config::UpdateSource::Interface(name)) => {
                 let found = self.interfaces.iter().find(|it| it.name == *name)?;
-                let same = |net: &&IpNet| net.addr().is_ipv4() == peer.remote.is_some_and(|it| it.is_ipv4());
+                // Of the loopback's own addresses none leads anywhere.
+                let same = |net: &&IpNet| {
+                    let v4 = peer.remote.is_some_and(|it| it.is_ipv4());
+                    net.addr().is_ipv4() == v4 && !net.addr().is_loopback()
+                };
                 found.addresses.iter().find(same).map(IpNet::addr)
             }
             None => None,

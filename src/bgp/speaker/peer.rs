@@ -48,6 +48,8 @@ pub struct Peer {
     pub(super) intake: Intake,
     pub(super) source: Option<Arc<Source>>,
     pub(super) incoming: BTreeMap<ConnectionId, Incoming>,
+    /// The peer-group that let it in (`bgp listen range`), if it is not configured itself.
+    pub(super) let_in_by: Option<String>,
 }
 
 /// A connection's octets that are no whole message yet.
@@ -81,7 +83,13 @@ impl Peer {
             intake: Intake::default(),
             source: None,
             incoming: BTreeMap::new(),
+            let_in_by: None,
         }
+    }
+
+    /// Whether it came by itself (`bgp listen range`).
+    pub fn is_dynamic(&self) -> bool {
+        self.let_in_by.is_some()
     }
 
     /// What is configured for it in a family.
@@ -174,8 +182,14 @@ impl Speaker {
             let ipv4 = AfiSafi::from(Family::Ipv4Unicast);
             said.push(Capability::ExtendedNextHop(vec![(ipv4, IPV6)]));
         }
+        let several = |family: &AfiSafi| match Family::try_from(*family) {
+            Ok(Family::Ipv4Unicast) => !effective.ipv4.disable_addpath_rx,
+            Ok(Family::Ipv6Unicast) => !effective.ipv6.disable_addpath_rx,
+            Err(_) => false,
+        };
+        let taken = families.iter().filter(|family| several(family));
         said.push(Capability::AddPath(
-            families.iter().map(|family| (*family, RECEIVE)).collect(),
+            taken.map(|family| (*family, RECEIVE)).collect(),
         ));
         said.push(Capability::Fqdn {
             host: self.hostname.clone(),
