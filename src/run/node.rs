@@ -219,7 +219,11 @@ fn start(
     }
     match command.spawn() {
         // Reaped by number in `reap`; the handle is not needed.
-        Ok(child) => Ok(Pid::from_raw(child.id().cast_signed())),
+        Ok(child) => {
+            let pid = Pid::from_raw(child.id().cast_signed());
+            offer_first(pid);
+            Ok(pid)
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let why = match workdir {
                 Some(directory) if !Path::new(directory).is_dir() => {
@@ -239,6 +243,13 @@ fn start(
             Err((126, format!("{program}: {why}")))
         }
     }
+}
+
+/// Where memory runs out, a program is to be killed and not this init, with which the whole node would go: half of what
+/// there is counts as the program's beforehand (proc_pid_oom_score_adj(5)).
+fn offer_first(pid: Pid) {
+    // One that has ended already cannot be offered; nothing else is lost where the kernel does not take it.
+    let _ = fs::write(format!("/proc/{pid}/oom_score_adj"), "500");
 }
 
 fn become_user(command: &mut Command, user: users::User) {
