@@ -25,6 +25,8 @@ pub const VERB: &str = "speaker";
 const CONFIGURATION: &str = "/etc/frr/frr.conf";
 /// Where vtysh finds the speaker.
 pub const SOCKET: &str = "/run/frr/nslab.vty";
+/// Where FRR's bgpd says which process it is.
+const PID_FILE: &str = "/run/frr/bgpd.pid";
 /// nslab itself, as the first process of every node is nslab's: found even where its file is not to be seen in the node.
 const ITSELF: &str = "/proc/1/exe";
 

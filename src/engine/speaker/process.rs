@@ -14,7 +14,7 @@ use tokio::task::LocalSet;
 use super::network;
 use super::router::Router;
 use super::sessions::Sessions;
-use super::{CONFIGURATION, SOCKET};
+use super::{CONFIGURATION, PID_FILE, SOCKET};
 use crate::bgp::config::Config;
 use crate::bgp::session::ConnectionId;
 use crate::bgp::table::SourceId;
@@ -79,6 +79,7 @@ async fn run() -> Result<(), Failure> {
     // Announcements are heard from before the first look, so that nothing is missed in between.
     network::follow(Watch::open(router.own_port()?)?, sender.clone())?;
     router.start(load());
+    write_pid();
     // Whoever waits for the speaker waits for its socket.
     router.take_sessions(Sessions::begin(Path::new(SOCKET), sender)?);
     tokio::select! {
@@ -88,6 +89,14 @@ async fn run() -> Result<(), Failure> {
     drop(happenings);
     router.end(FAREWELL).await;
     Ok(())
+}
+
+/// Says who plays bgpd where FRR's does, for scripts that signal it.
+fn write_pid() {
+    let written = std::fs::write(PID_FILE, format!("{}\n", std::process::id()));
+    if let Err(error) = written {
+        log(&format!("cannot write {PID_FILE}: {error}"));
+    }
 }
 
 /// Until it is dropped.
