@@ -12,43 +12,19 @@ use super::print::Page;
 
 /// All lists.
 pub(super) fn lists(page: &mut Page, config: &Config) {
-    page.part(list("access-list", "remark", &config.access_lists, access_rule));
-    page.part(list(
-        "ip prefix-list",
-        "description",
-        &config.prefix_lists,
-        prefix_rule,
-    ));
-    page.part(list(
-        "ipv6 access-list",
-        "remark",
-        &config.access_lists6,
-        access_rule,
-    ));
-    page.part(list(
-        "ipv6 prefix-list",
-        "description",
-        &config.prefix_lists6,
-        prefix_rule,
-    ));
-    page.part(list(
-        "bgp as-path access-list",
-        "",
-        &config.as_path_lists,
-        String::clone,
-    ));
-    let mut lines = community_lists("bgp community-list", &config.community_lists, |value| {
-        community::print(*value)
-    });
+    page.part(list("access-list", "remark", &config.access_lists));
+    page.part(list("ip prefix-list", "description", &config.prefix_lists));
+    page.part(list("ipv6 access-list", "remark", &config.access_lists6));
+    page.part(list("ipv6 prefix-list", "description", &config.prefix_lists6));
+    page.part(list("bgp as-path access-list", "", &config.as_path_lists));
+    let mut lines = community_lists("bgp community-list", &config.community_lists);
     lines.extend(community_lists(
         "bgp extcommunity-list",
         &config.extcommunity_lists,
-        String::clone,
     ));
     lines.extend(community_lists(
         "bgp large-community-list",
         &config.large_community_lists,
-        |value| community::print_large(*value),
     ));
     page.part(lines);
 }
@@ -62,7 +38,7 @@ pub(super) fn route_maps(page: &mut Page, config: &Config) {
     }
 }
 
-fn list<T>(command: &str, remark: &str, lists: &Lists<T>, print: impl Fn(&T) -> String) -> Vec<String> {
+fn list<T: fmt::Display>(command: &str, remark: &str, lists: &Lists<T>) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, list) in lists.iter() {
         lines.extend(
@@ -72,33 +48,7 @@ fn list<T>(command: &str, remark: &str, lists: &Lists<T>, print: impl Fn(&T) -> 
         );
         for (sequence, (action, rule)) in &list.rules {
             lines.push(format!(
-                "{command} {name} seq {sequence} {} {}",
-                action.name(),
-                print(rule)
-            ));
-        }
-    }
-    lines
-}
-
-fn community_lists<T>(
-    command: &str,
-    lists: &Lists<CommunityRule<T>>,
-    print: impl Fn(&T) -> String,
-) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (name, list) in lists.iter() {
-        for (sequence, (action, rule)) in &list.rules {
-            let (kind, text) = match rule {
-                CommunityRule::Standard(values) => ("standard ", joined(values, &print)),
-                CommunityRule::Expanded(text) => ("expanded ", text.clone()),
-            };
-            let numbered = name
-                .parse::<u16>()
-                .is_ok_and(|number| (1..=500).contains(&number));
-            let kind = if numbered { "" } else { kind };
-            lines.push(format!(
-                "{command} {kind}{name} seq {sequence} {} {text}",
+                "{command} {name} seq {sequence} {} {rule}",
                 action.name()
             ));
         }
@@ -106,28 +56,87 @@ fn community_lists<T>(
     lines
 }
 
+fn community_lists<T>(command: &str, lists: &Lists<CommunityRule<T>>) -> Vec<String>
+where
+    CommunityRule<T>: fmt::Display,
+{
+    let mut lines = Vec::new();
+    for (name, list) in lists.iter() {
+        for (sequence, (action, rule)) in &list.rules {
+            let kind = match rule {
+                CommunityRule::Standard(_) => "standard ",
+                CommunityRule::Expanded(_) => "expanded ",
+            };
+            let numbered = name
+                .parse::<u16>()
+                .is_ok_and(|number| (1..=500).contains(&number));
+            let kind = if numbered { "" } else { kind };
+            lines.push(format!(
+                "{command} {kind}{name} seq {sequence} {} {rule}",
+                action.name()
+            ));
+        }
+    }
+    lines
+}
+
+impl<T> CommunityRule<T> {
+    fn text(&self, print: impl Fn(&T) -> String) -> String {
+        match self {
+            CommunityRule::Standard(values) => joined(values, print),
+            CommunityRule::Expanded(text) => text.clone(),
+        }
+    }
+}
+
+impl fmt::Display for CommunityRule<u32> {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(&self.text(|value| community::print(*value)))
+    }
+}
+
+impl fmt::Display for CommunityRule<(u32, u32, u32)> {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(&self.text(|value| community::print_large(*value)))
+    }
+}
+
+impl fmt::Display for CommunityRule<String> {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str(&self.text(String::clone))
+    }
+}
+
 fn joined<T>(values: &[T], print: impl Fn(&T) -> String) -> String {
     values.iter().map(print).collect::<Vec<_>>().join(" ")
 }
 
-fn prefix_rule(rule: &PrefixRule) -> String {
-    let mut text = rule.prefix.map_or("any".to_owned(), |prefix| prefix.to_string());
-    if let Some(ge) = rule.ge {
-        text.push_str(&format!(" ge {ge}"));
+impl fmt::Display for PrefixRule {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match self.prefix {
+            Some(prefix) => write!(formatter, "{prefix}")?,
+            None => formatter.write_str("any")?,
+        }
+        for (word, length) in [("ge", self.ge), ("le", self.le)] {
+            if let Some(length) = length {
+                write!(formatter, " {word} {length}")?;
+            }
+        }
+        Ok(())
     }
-    if let Some(le) = rule.le {
-        text.push_str(&format!(" le {le}"));
-    }
-    text
 }
 
-fn access_rule(rule: &AccessRule) -> String {
-    match rule {
-        AccessRule::Any => "any".to_owned(),
-        AccessRule::Prefix { prefix, exact: true } => format!("{prefix} exact-match"),
-        AccessRule::Prefix { prefix, exact: false } => prefix.to_string(),
-        AccessRule::Wildcard(address, wildcard) if wildcard.is_unspecified() => address.to_string(),
-        AccessRule::Wildcard(address, wildcard) => format!("{address} {wildcard}"),
+impl fmt::Display for AccessRule {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            AccessRule::Any => formatter.write_str("any"),
+            AccessRule::Prefix { prefix, exact: true } => write!(formatter, "{prefix} exact-match"),
+            AccessRule::Prefix { prefix, exact: false } => write!(formatter, "{prefix}"),
+            AccessRule::Wildcard(address, wildcard) if wildcard.is_unspecified() => {
+                write!(formatter, "{address}")
+            }
+            AccessRule::Wildcard(address, wildcard) => write!(formatter, "{address} {wildcard}"),
+        }
     }
 }
 

@@ -1,12 +1,61 @@
 //! Answers that are not BGP's alone.
 
-use super::{Show, View};
+use super::{Show, View, interfaces, ip_route, lists, route_maps};
 use crate::bgp::config::Arguments;
 
 /// The commands that only show, beside those of BGP.
 pub(in crate::bgp) const GENERAL: &[(&str, Show)] = &[
     ("show ip forwarding", forwarding),
     ("show ipv6 forwarding", forwarding6),
+    (
+        "show ip (route|fib) [vrf <vrf_name>] [(tag <tag_value:1-4294967295>|<prefix:prefix4> longer-prefixes)] \
+         [(kernel|connected|static|bgp)] [json]",
+        ip_route::table,
+    ),
+    (
+        "show ipv6 (route|fib) [vrf <vrf_name>] [(tag <tag_value:1-4294967295>|<prefix:prefix6> longer-prefixes)] \
+         [(kernel|connected|static|bgp)] [json]",
+        ip_route::table,
+    ),
+    (
+        "show ip (route|fib) [vrf <vrf_name>] (<prefix:prefix4>|<address:ipv4>) [json]",
+        ip_route::entry,
+    ),
+    (
+        "show ipv6 (route|fib) [vrf <vrf_name>] (<prefix:prefix6>|<address:ipv6>) [json]",
+        ip_route::entry,
+    ),
+    (
+        "show (ip|ipv6) route [vrf <vrf_name>] summary [json]",
+        ip_route::summary,
+    ),
+    ("show interface brief [json]", interfaces::brief),
+    ("show interface description", interfaces::descriptions),
+    ("show interface [<name:interface>] [json]", interfaces::details),
+    (
+        "show (ip|ipv6) prefix-list [<name> [seq <sequence:1-4294967295>]] [json]",
+        lists::prefixes,
+    ),
+    (
+        "show (ip|ipv6) prefix-list (summary|detail) [<name>]",
+        lists::prefixes,
+    ),
+    ("show (ip|ipv6) access-list [<name>] [json]", lists::access),
+    (
+        "show [ip] bgp as-path-access-list [<name>] [json]",
+        lists::as_paths,
+    ),
+    ("show ip as-path-access-list [<name>] [json]", lists::as_paths),
+    ("show [ip] bgp community-list [<name> detail]", lists::communities),
+    (
+        "show [ip] bgp large-community-list [<name> detail]",
+        lists::large_communities,
+    ),
+    (
+        "show [ip] bgp extcommunity-list [<name> detail]",
+        lists::extended_communities,
+    ),
+    ("show route-map [<name>] [json]", route_maps::route_maps),
 ];
 
 fn forwarding(view: &View, _: &Arguments) -> String {

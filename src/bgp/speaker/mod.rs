@@ -253,6 +253,11 @@ impl Speaker {
         &self.interfaces
     }
 
+    /// The kernel's routes that are not connected networks and not the speaker's own, static ones among them.
+    pub fn routes(&self) -> &[KernelRoute] {
+        &self.routes
+    }
+
     /// The identifier: as configured, else the highest address of the loopback, else of all (as FRR chooses it).
     pub fn router_id(&self) -> Ipv4Addr {
         let configured = self

@@ -165,7 +165,7 @@ impl Network {
     /// The node on one of the links that has an address, this side's address, and for link-local ones the interface there.
     pub(in crate::bgp) fn find(&self, node: usize, dial: &Dial) -> Option<(usize, IpAddr, Option<u32>)> {
         let is_local = matches!(dial.remote, IpAddr::V6(it) if it.is_unicast_link_local());
-        self.links.iter().find_map(|[a, b]| {
+        let ways = self.links.iter().filter_map(|[a, b]| {
             let (here, there) = if a.0 == node {
                 (a, b)
             } else if b.0 == node {
@@ -191,8 +191,11 @@ impl Network {
                 .addresses
                 .iter()
                 .find(|net| net.addr().is_ipv4() == dial.remote.is_ipv4());
-            Some((there.0, same.or(any)?.addr(), is_local.then_some(theirs.index)))
-        })
+            let way = (there.0, same.or(any)?.addr(), is_local.then_some(theirs.index));
+            Some((same.is_some(), way))
+        });
+        // The link that is in the address's network comes first.
+        ways.min_by_key(|(near, _)| !near).map(|(_, way)| way)
     }
 
     /// Lets time pass, from one thing that happens to the next.

@@ -59,7 +59,7 @@ impl Speaker {
     }
 
     /// The cost of a route's next hop, and the ways to it.
-    fn ways(&self, route: &Route) -> Option<(u32, Vec<Hop>)> {
+    pub fn ways(&self, route: &Route) -> Option<(u32, Vec<Hop>)> {
         if let Some(hop) = self.on_the_link(route) {
             return Some((0, vec![hop]));
         }
