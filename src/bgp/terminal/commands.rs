@@ -68,10 +68,11 @@ const ENABLED: &[(&str, Handler)] = &[
     ("write terminal", running::everything),
     ("copy running-config startup-config", exec::write),
     (
-        "show running-config [(zebra|bgpd|staticd|watchfrr)] [no-header]",
+        "show running-config [(zebra|bgpd|staticd)] [no-header]",
         running::part,
     ),
-    ("show startup-config", exec::empty),
+    // One file for all daemons is no daemon's own, so FRR has nothing to show there.
+    ("show startup-config", exec::nothing),
     ("[no] debug <words:line>", exec::debug),
     (
         "clear [ip] bgp [(vrf|view) <instance>] [(ipv4|ipv6) [unicast]] \

@@ -42,11 +42,6 @@ pub(super) fn nothing(_: &mut Terminal, _: &View, _: &Arguments) -> Turn {
     Turn::default()
 }
 
-/// FRR has nothing there but an empty line.
-pub(super) fn empty(_: &mut Terminal, _: &View, _: &Arguments) -> Turn {
-    Turn::printed("\n")
-}
-
 pub(super) fn enable(terminal: &mut Terminal, _: &View, _: &Arguments) -> Turn {
     enter(terminal, Stage::Enable)
 }

@@ -3,6 +3,8 @@
 //! A session is where vtysh stands: in the exec mode, or in a place of the configuration. The configuration itself is the
 //! speaker's; a line that changes it becomes an [`Event::Configure`] of the whole new one.
 
+#[cfg(test)]
+mod answers;
 mod clear;
 mod commands;
 mod configure;

@@ -2,7 +2,7 @@
 
 use super::Terminal;
 use super::turn::Turn;
-use crate::bgp::config::{Arguments, Config};
+use crate::bgp::config::{Arguments, Config, Match, Set};
 use crate::bgp::show::View;
 
 /// What vtysh says of itself in every configuration: one file is for all daemons.
@@ -14,7 +14,7 @@ pub(super) fn everything(_: &mut Terminal, view: &View, _: &Arguments) -> Turn {
 
 pub(super) fn part(_: &mut Terminal, view: &View, arguments: &Arguments) -> Turn {
     let config = view.speaker.config().clone();
-    let config = match arguments.one_of(&["zebra", "bgpd", "staticd", "watchfrr"]) {
+    let config = match arguments.one_of(&["zebra", "bgpd", "staticd"]) {
         None => config,
         Some(daemon) => of(daemon, config),
     };
@@ -38,10 +38,12 @@ fn of(daemon: &str, mut config: Config) -> Config {
             config.kept.retain(says("debug bgp"));
             config.static_routes.clear();
             config.interfaces.clear();
+            keep(&mut config, |_| true, |change| !matches!(change, Set::Source(_)));
             config
         }
         "zebra" => {
             config.kept.retain(says("debug zebra"));
+            keep(&mut config, is_of_zebra, is_set_by_zebra);
             Config {
                 static_routes: Default::default(),
                 bgp: None,
@@ -59,12 +61,44 @@ fn of(daemon: &str, mut config: Config) -> Config {
                 hostname: config.hostname,
                 domainname: config.domainname,
                 kept: config.kept,
-                static_routes: match daemon {
-                    "staticd" => config.static_routes,
-                    _ => Default::default(),
-                },
+                static_routes: config.static_routes,
                 ..Config::default()
             }
+        }
+    }
+}
+
+fn is_of_zebra(condition: &Match) -> bool {
+    matches!(
+        condition,
+        Match::Address(..)
+            | Match::NextHop(..)
+            | Match::Interface(_)
+            | Match::Metric(_)
+            | Match::Tag(_)
+            | Match::SourceProtocol(_)
+    )
+}
+
+fn is_set_by_zebra(change: &Set) -> bool {
+    matches!(
+        change,
+        Set::Source(_) | Set::Metric(_) | Set::NextHop(_) | Set::Tag(_)
+    )
+}
+
+/// Leaves of route-maps what is understood.
+fn keep(config: &mut Config, conditions: fn(&Match) -> bool, changes: fn(&Set) -> bool) {
+    let names: Vec<String> = config
+        .route_maps
+        .iter()
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    for name in names {
+        let map = config.route_maps.get_mut(&name);
+        for entry in map.into_iter().flat_map(|map| map.values_mut()) {
+            entry.matches.retain(conditions);
+            entry.sets.retain(changes);
         }
     }
 }
