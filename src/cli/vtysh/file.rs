@@ -5,7 +5,8 @@ use std::io;
 use std::path::Path;
 
 use super::connection::Connection;
-use crate::bgp::config::{Config, Reader};
+use super::reason;
+use crate::bgp::config::{Config, MistakeKind, Reader};
 use crate::bgp::terminal::{Request, Status, complaint};
 
 /// Where the configuration stands.
@@ -47,6 +48,10 @@ pub fn check(path: Option<&Path>) -> i32 {
     let mut worst = Status::Success;
     for (at, line) in text.lines().enumerate() {
         if let Err(mistake) = reader.take(&mut config, line) {
+            // Whether what it speaks of is there, only the running configuration knows.
+            if mistake.fault_kind().is_none() && mistake.kind != MistakeKind::NeedsFrr {
+                continue;
+            }
             let (status, message) = complaint(&mistake, line, reader.mode());
             eprint!("line {}: {message}", at + 1);
             worst = worst.max(status);
@@ -60,8 +65,9 @@ fn read(path: &Path) -> Option<String> {
         Ok(octets) => Some(String::from_utf8_lossy(&octets).into_owned()),
         Err(error) => {
             eprintln!(
-                "% Can't open configuration file {} due to '{error}'.",
-                path.display()
+                "% Can't open configuration file {} due to '{}'.",
+                path.display(),
+                reason(&error)
             );
             None
         }

@@ -12,6 +12,7 @@ use std::process::Command;
 
 use arguments::Arguments;
 use connection::Connection;
+use nix::errno::Errno;
 
 use crate::bgp::terminal::{Answer, Errand, Request, Status};
 use crate::engine::speaker::SOCKET;
@@ -55,9 +56,10 @@ fn run(words: &[String]) -> i32 {
         Ok(mut connection) => status_of(serve(&arguments, &mut connection)),
         Err(error) => {
             eprintln!(
-                "vtysh: no speaker answers at {}: {error}\n  `nslab ps` tells whether this node is a builtin router, \
+                "vtysh: no speaker answers at {}: {}\n  `nslab ps` tells whether this node is a builtin router, \
                  and `nslab logs` why its speaker does not run",
-                socket.display()
+                socket.display(),
+                reason(&error)
             );
             1
         }
@@ -116,12 +118,20 @@ fn perform(answer: &Answer, typed: &[String]) -> io::Result<()> {
     match &answer.errand {
         Some(Errand::Run(program, words)) => {
             if let Err(error) = Command::new(program).args(words).status() {
-                eprintln!("Can't execute {program}: {error}");
+                eprintln!("Can't execute {program}: {}", reason(&error));
             }
             Ok(())
         }
         Some(Errand::History) => typed.iter().try_for_each(|line| say(&format!("{line}\n"))),
         None => Ok(()),
+    }
+}
+
+/// Why something failed, in the system's words.
+fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => Errno::from_raw(number).desc().to_owned(),
+        None => error.to_string(),
     }
 }
 
