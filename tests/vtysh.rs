@@ -260,8 +260,11 @@ fn a_person_is_helped_and_corrected() {
     person.sees("a(config-if)# ");
     person.sees("^");
     person.sees("% Command incomplete: ip");
-    // Ctrl-C gives a line up, Ctrl-Z leaves the configuration, Ctrl-D vtysh.
+    // Ctrl-C gives a line up, Ctrl-Z leaves the configuration, Ctrl-D vtysh. Such keys are for vtysh only while it shows a
+    // prompt: between two lines the terminal would take them for signals.
+    person.sees("a(config-if)# ");
     person.types("foo\x03");
+    person.sees("\n");
     person.sees("a(config-if)# ");
     person.types("bar\x1a");
     person.sees("a# ");
