@@ -270,6 +270,7 @@ fn a_person_is_helped_and_corrected() {
     person.sees("a# ");
     person.types("show history\r");
     person.sees("conf t");
+    person.sees("a# ");
     person.types("\x04");
     person.ends();
 }
