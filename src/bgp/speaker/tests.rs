@@ -246,3 +246,15 @@ fn distances(network: &Network, up: &[bool], from: usize) -> Vec<Option<usize>> 
     }
     found
 }
+
+#[test]
+fn each_family_shares_packets_among_as_many_paths_as_it_says() {
+    let text = "router bgp 65000\n address-family ipv6 unicast\n  maximum-paths 3\n exit-address-family\n";
+    let (config, mistakes) = Config::parse(text);
+    assert_eq!(mistakes, []);
+    let mut speaker = Speaker::new("r", 1);
+    speaker.happen(Event::Configure(Box::new(config)), Time::ZERO);
+    assert_eq!(speaker.rules(Family::Ipv6Unicast).maximum_paths, 3);
+    let usual = usize::from(crate::bgp::config::MAXIMUM_PATHS);
+    assert_eq!(speaker.rules(Family::Ipv4Unicast).maximum_paths, usual);
+}

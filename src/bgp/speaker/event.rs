@@ -1,0 +1,149 @@
+//! What happens to a speaker, and what it wants done: all that passes between it and whoever runs it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+
+use crate::bgp::config::Config;
+use crate::bgp::session::ConnectionId;
+use crate::bgp::table::SourceId;
+use crate::bgp::wire::Family;
+
+/// An interface as the kernel has it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Interface {
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// Whether packets pass.
+    pub up: bool,
+    /// Its addresses with their networks' lengths, link-local ones included.
+    pub addresses: Vec<IpNet>,
+}
+
+impl Interface {
+    /// Its link-local address.
+    pub fn link_local(&self) -> Option<Ipv6Addr> {
+        self.addresses.iter().find_map(|net| match net.addr() {
+            IpAddr::V6(address) if address.is_unicast_link_local() => Some(address),
+            _ => None,
+        })
+    }
+
+    pub(super) fn global_v6(&self) -> Option<Ipv6Addr> {
+        self.addresses.iter().find_map(|net| match net.addr() {
+            IpAddr::V6(address) if !address.is_unicast_link_local() => Some(address),
+            _ => None,
+        })
+    }
+
+    pub(super) fn v4(&self) -> Option<Ipv4Addr> {
+        self.addresses.iter().find_map(|net| match net.addr() {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        })
+    }
+}
+
+/// A route of the kernel's that is not the speaker's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelRoute {
+    /// Where to.
+    pub to: IpNet,
+    /// The ways; none for one that drops.
+    pub hops: Vec<Hop>,
+    /// Its priority.
+    pub metric: u32,
+    /// Whether somebody configured it on this router (`redistribute static`); else it is `kernel`.
+    pub is_static: bool,
+}
+
+/// A way of packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Hop {
+    /// The next router; none where the destination is on the link.
+    pub via: Option<IpAddr>,
+    /// The interface's index.
+    pub interface: u32,
+}
+
+/// What happens to a speaker.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// It is to do as this configuration says.
+    Configure(Box<Config>),
+    /// All of the kernel's interfaces, as they are now.
+    Interfaces(Vec<Interface>),
+    /// All of the kernel's routes that are not connected networks and not the speaker's own, as they are now.
+    Routes(Vec<KernelRoute>),
+    /// A router has made itself known on an interface (RFC 4861 section 4.2).
+    Discovered(u32, Ipv6Addr),
+    /// Somebody has opened a connection. For link-local addresses the interface's index says which link.
+    Accepted(ConnectionId, Endpoints),
+    /// A connection that was dialled is open.
+    Dialled(SourceId, ConnectionId, Endpoints),
+    /// Dialling failed.
+    DialFailed(SourceId),
+    /// Octets came.
+    Received(ConnectionId, Vec<u8>),
+    /// A connection is over.
+    Closed(ConnectionId),
+    /// A neighbour's session is to begin anew.
+    Reset(SourceId),
+    /// A neighbour's routes are to pass policy again, of a family or all.
+    SoftIn(SourceId, Option<Family>),
+    /// A neighbour is to be told everything again, of a family or all.
+    SoftOut(SourceId, Option<Family>),
+    /// Only time has passed.
+    Tick,
+}
+
+/// Both ends of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoints {
+    /// This side's address.
+    pub local: IpAddr,
+    /// The neighbour's.
+    pub remote: IpAddr,
+    /// The interface of link-local addresses.
+    pub interface: Option<u32>,
+    /// The ports, this side's first.
+    pub ports: (u16, u16),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Open a connection to a neighbour.
+    Dial(SourceId, Dial),
+    /// Give up the one that is being opened.
+    HangUp(SourceId),
+    /// Send octets.
+    Send(ConnectionId, Vec<u8>),
+    /// Close a connection once all is sent.
+    Close(ConnectionId),
+    /// Put a route into the kernel, in the place of the one there is; without hops, take it out.
+    Forward(IpNet, Vec<Hop>),
+    /// Something a router's log tells.
+    Log(String),
+}
+
+/// How a connection is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dial {
+    /// To where.
+    pub remote: IpAddr,
+    /// The port.
+    pub port: u16,
+    /// The interface, for link-local addresses.
+    pub interface: Option<u32>,
+    /// From where, if that is said.
+    pub local: Option<IpAddr>,
+    /// How far packets may travel.
+    pub hops: u8,
+    /// The neighbour is at most so many hops away, and proves it (RFC 5082).
+    pub security_hops: Option<u8>,
+    /// The key of TCP MD5 signatures (RFC 2385).
+    pub password: Option<String>,
+}
