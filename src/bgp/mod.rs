@@ -10,3 +10,6 @@ pub mod speaker;
 pub mod table;
 pub mod terminal;
 pub mod wire;
+
+#[cfg(test)]
+mod recorded;

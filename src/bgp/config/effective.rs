@@ -78,6 +78,30 @@ pub struct EffectiveFamily {
     pub attribute_unchanged: AttributeUnchanged,
 }
 
+impl EffectiveFamily {
+    /// Whether anything says what may come from the neighbor (RFC 8212 section 2.1).
+    pub fn has_policy_in(&self) -> bool {
+        let lists = [
+            &self.route_map_in,
+            &self.prefix_list_in,
+            &self.filter_list_in,
+            &self.distribute_list_in,
+        ];
+        lists.iter().any(|list| list.is_some())
+    }
+
+    /// Whether anything says what may go to the neighbor.
+    pub fn has_policy_out(&self) -> bool {
+        let lists = [
+            &self.route_map_out,
+            &self.prefix_list_out,
+            &self.filter_list_out,
+            &self.distribute_list_out,
+        ];
+        lists.iter().any(|list| list.is_some())
+    }
+}
+
 impl Config {
     /// What holds for a neighbor.
     pub fn effective(&self, bgp: &Bgp, neighbor: &Neighbor) -> Effective {

@@ -1,7 +1,5 @@
 //! Everything about a route as JSON.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 
 use super::detail::Origination;
@@ -155,14 +153,7 @@ impl<'s> Path<'s> {
     }
 
     fn detailed_next_hops(&self, view: &View<'s>) -> Vec<Json> {
-        let entry = |address: IpAddr, scope: Option<&str>| {
-            let mut object = Object::new();
-            object.put("ip", text(address));
-            object.put_some("hostname", self.hostname(view));
-            object.put("afi", if address.is_ipv4() { "ipv4" } else { "ipv6" });
-            object.put_some("scope", scope);
-            object
-        };
+        let entry = |address, scope| self.next_hop_entry(view, address, scope);
         let with_metric = |mut object: Object| {
             if let NextHopState::Reachable(cost) = self.route.next_hop_state {
                 object.put("metric", cost);

@@ -90,20 +90,7 @@ impl<'s> View<'s> {
             return (false, false);
         }
         let it = peer.family(family);
-        let inward = [
-            &it.route_map_in,
-            &it.prefix_list_in,
-            &it.filter_list_in,
-            &it.distribute_list_in,
-        ];
-        let outward = [
-            &it.route_map_out,
-            &it.prefix_list_out,
-            &it.filter_list_out,
-            &it.distribute_list_out,
-        ];
-        let lacks = |lists: [&Option<String>; 4]| lists.iter().all(|list| list.is_none());
-        (lacks(inward), lacks(outward))
+        (!it.has_policy_in(), !it.has_policy_out())
     }
 
     /// Whether a neighbour is in the own AS.

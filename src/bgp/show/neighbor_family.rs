@@ -184,26 +184,13 @@ fn add_policies(facts: &mut Facts, view: &View, family: Family, it: &EffectiveFa
     let access = |name: &str| access_lists.get(name).is_some();
     let path = |name: &str| config.as_path_lists.get(name).is_some();
     let map = |name: &str| config.route_maps.get(name).is_some();
-    let inward = [
-        &it.route_map_in,
-        &it.prefix_list_in,
-        &it.filter_list_in,
-        &it.distribute_list_in,
-    ];
-    let outward = [
-        &it.route_map_out,
-        &it.prefix_list_out,
-        &it.filter_list_out,
-        &it.distribute_list_out,
-    ];
-    let any = |lists: [&Option<String>; 4]| lists.iter().any(|list| list.is_some());
     facts.add_if(
-        any(inward),
+        it.has_policy_in(),
         "Inbound path policy configured",
         "inboundPathPolicyConfig",
     );
     facts.add_if(
-        any(outward),
+        it.has_policy_out(),
         "Outbound path policy configured",
         "outboundPathPolicyConfig",
     );

@@ -197,15 +197,18 @@ impl<'s> Path<'s> {
         object.into()
     }
 
+    /// An address of the next hop, and what kind of one it is.
+    pub(super) fn next_hop_entry(&self, view: &View<'s>, address: IpAddr, scope: Option<&str>) -> Object {
+        let mut object = Object::new();
+        object.put("ip", text(address));
+        object.put_some("hostname", self.hostname(view));
+        object.put("afi", if address.is_ipv4() { "ipv4" } else { "ipv6" });
+        object.put_some("scope", scope);
+        object
+    }
+
     fn next_hops(&self, view: &View<'s>) -> Vec<Json> {
-        let entry = |address: IpAddr, scope: Option<&str>| {
-            let mut object = Object::new();
-            object.put("ip", text(address));
-            object.put_some("hostname", self.hostname(view));
-            object.put("afi", if address.is_ipv4() { "ipv4" } else { "ipv6" });
-            object.put_some("scope", scope);
-            object
-        };
+        let entry = |address, scope| self.next_hop_entry(view, address, scope);
         match self.route.next_hop {
             NextHop::V4(address) => vec![entry(address.into(), None).with("used", true).into()],
             NextHop::V6 { global, link_local } => {

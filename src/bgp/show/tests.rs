@@ -1,22 +1,9 @@
 //! Answers of speakers in whole networks, beside those that FRR 8.4.4 gave in the same labs (tests/data/frr-8.4.4).
 
-use std::time::Duration;
-
-use regex::Regex;
-
-use super::{ROWS, Show, View};
+use super::{ROWS, Show};
 use crate::bgp::config::grammar::{Command, Table};
+use crate::bgp::recorded::{self, Mask, view};
 use crate::bgp::speaker::network::{Network, clos, published};
-
-/// The commands and FRR's answers in a file of them.
-fn recorded(file: &str) -> Vec<(String, String)> {
-    let path = format!("{}/tests/data/frr-8.4.4/{file}", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(path).unwrap();
-    let answers = text.split("\n>>>>").filter_map(|part| part.split_once('\n'));
-    answers
-        .map(|(command, answer)| (command.to_owned(), answer.to_owned()))
-        .collect()
-}
 
 fn ask(network: &Network, node: usize, line: &str) -> String {
     let commands = ROWS.iter().map(|(pattern, show)| Command {
@@ -28,90 +15,61 @@ fn ask(network: &Network, node: usize, line: &str) -> String {
     let found = table
         .find((), line)
         .unwrap_or_else(|fault| panic!("{line}: {fault:?}"));
-    let view = View {
-        speaker: &network.nodes[node].speaker,
-        now: network.now,
-        unix: Duration::from_secs(1_795_573_800) + network.now,
-    };
+    let view = view(network, node);
     (found.id)(&view, &found.arguments)
 }
 
-/// An answer without what differs from one run to the next: times, messages, the order of arrival, MAC addresses.
-fn masked(answer: &str) -> String {
-    let masks = [
-        (r"\bfe80:[0-9a-f:]+", "fe80::"),
-        (r"\b\d\d:\d\d:\d\d\b", "TIME"),
-        (
-            r#""(msgRcvd|msgSent|peerUptimeMsec|peerUptimeEstablishedEpoch|version|tableVersion|epoch)": ?\d+"#,
-            "\"$1\":0",
-        ),
-        (r"(?m)^(\S+ +4 +.*?) +\d+ +\d+ +0 +0 +0 ", "$1 MESSAGES "),
-        // What FRR can do and nslab cannot: so neither side of these sessions says it can.
-        (
-            r"(?m)^ +Long-lived Graceful Restart: .*\n +Address families by peer:\n",
-            "",
-        ),
-        (
-            r#"(?m)^ +"longLivedGracefulRestart":.*\n +"longLivedGracefulRestartByPeer":\{[^}]*\},\n"#,
-            "",
-        ),
-        (r"\(old & new\)|OldNew", "New"),
-        (r"\(new\)", "New"),
-        // FRR says that it has restarted when it starts.
-        (r"R bit: True", "R bit: False"),
-        (r#""rBit":true"#, "\"rBit\":false"),
-        // FRR compares whole seconds.
-        (r"(sent after update:|SentAfterUpdate.:).*", "$1"),
-        // In the order of addresses, which are masked.
-        (r"(?m)^  if (up|net)\d$", "  if LINK"),
-        // Measured, or an accident.
-        (
-            r"(?m)^Estimated round trip time.*\n|^ +.estimatedRttInMsecs.*\n",
-            "",
-        ),
-        (r"(?m)^Next \w+ timer due.*\n|^ +.next\w+TimerDueInMsecs.*\n", ""),
-        (r"FD used: \d+", "FD used: 1"),
-        (
-            r#"((?:Opens|Notifications|Updates|Keepalives|Total):) +\d+ +\d+"#,
-            "$1 COUNTS",
-        ),
-        (
-            r#""((?:opens|notifications|updates|keepalives|total)(?:Sent|Recv)|bgpTimer(?:UpMsec|LastRead|LastWrite|UpEstablishedEpoch)|bgpInUpdateElapsedTimeMsecs|lastResetTimerMsecs|lastResetCode|port(?:Local|Foreign))":\d+"#,
-            "\"$1\":0",
-        ),
-        (r"([Pp]ort): \d+", "$1: 0"),
-        (r"Last write never", "Last write TIME"),
-        (r"Last reset TIME,  .*|.lastResetDueTo.:.*", "Last reset"),
-        (r"\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d TIME \d{4}", "DATE"),
-        (r"(table version|, version)( is)? \d+", "$1$2 0"),
-    ];
-    let mut text = answer.to_owned();
-    for (pattern, replacement) in masks {
-        let pattern = Regex::new(pattern).unwrap();
-        text = pattern.replace_all(&text, replacement).into_owned();
-    }
-    text
-}
+/// What differs from one run to the next: times, messages, the order of arrival, MAC addresses.
+const MASKS: &[Mask] = &[
+    (r"\bfe80:[0-9a-f:]+", "fe80::"),
+    (r"\b\d\d:\d\d:\d\d\b", "TIME"),
+    (
+        r#""(msgRcvd|msgSent|peerUptimeMsec|peerUptimeEstablishedEpoch|version|tableVersion|epoch)": ?\d+"#,
+        "\"$1\":0",
+    ),
+    (r"(?m)^(\S+ +4 +.*?) +\d+ +\d+ +0 +0 +0 ", "$1 MESSAGES "),
+    // What FRR can do and nslab cannot: so neither side of these sessions says it can.
+    (
+        r"(?m)^ +Long-lived Graceful Restart: .*\n +Address families by peer:\n",
+        "",
+    ),
+    (
+        r#"(?m)^ +"longLivedGracefulRestart":.*\n +"longLivedGracefulRestartByPeer":\{[^}]*\},\n"#,
+        "",
+    ),
+    (r"\(old & new\)|OldNew", "New"),
+    (r"\(new\)", "New"),
+    // FRR says that it has restarted when it starts.
+    (r"R bit: True", "R bit: False"),
+    (r#""rBit":true"#, "\"rBit\":false"),
+    // FRR compares whole seconds.
+    (r"(sent after update:|SentAfterUpdate.:).*", "$1"),
+    // In the order of addresses, which are masked.
+    (r"(?m)^  if (up|net)\d$", "  if LINK"),
+    // Measured, or an accident.
+    (
+        r"(?m)^Estimated round trip time.*\n|^ +.estimatedRttInMsecs.*\n",
+        "",
+    ),
+    (r"(?m)^Next \w+ timer due.*\n|^ +.next\w+TimerDueInMsecs.*\n", ""),
+    (r"FD used: \d+", "FD used: 1"),
+    (
+        r#"((?:Opens|Notifications|Updates|Keepalives|Total):) +\d+ +\d+"#,
+        "$1 COUNTS",
+    ),
+    (
+        r#""((?:opens|notifications|updates|keepalives|total)(?:Sent|Recv)|bgpTimer(?:UpMsec|LastRead|LastWrite|UpEstablishedEpoch)|bgpInUpdateElapsedTimeMsecs|lastResetTimerMsecs|lastResetCode|port(?:Local|Foreign))":\d+"#,
+        "\"$1\":0",
+    ),
+    (r"([Pp]ort): \d+", "$1: 0"),
+    (r"Last write never", "Last write TIME"),
+    (r"Last reset TIME,  .*|.lastResetDueTo.:.*", "Last reset"),
+    (r"\b[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d TIME \d{4}", "DATE"),
+    (r"(table version|, version)( is)? \d+", "$1$2 0"),
+];
 
-/// All answers recorded of a node are the speaker's as well.
 fn compare(network: &Network, node: usize, file: &str) {
-    let mut wrong = Vec::new();
-    for (command, expected) in recorded(file) {
-        let answer = ask(network, node, &command);
-        if masked(&answer) != masked(&expected) {
-            wrong.push(format!(
-                "=== {command}\n--- FRR\n{}\n--- nslab\n{}",
-                masked(&expected),
-                masked(&answer)
-            ));
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "{file}: {} answers differ\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    recorded::compare(file, MASKS, |command| ask(network, node, command));
 }
 
 #[test]

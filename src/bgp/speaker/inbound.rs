@@ -273,11 +273,7 @@ impl Speaker {
             return false;
         }
         // Nothing comes from another AS unless a policy says what (RFC 8212).
-        let has_policy = settings.route_map_in.is_some()
-            || settings.prefix_list_in.is_some()
-            || settings.filter_list_in.is_some()
-            || settings.distribute_list_in.is_some();
-        has_policy || !bgp.flags.ebgp_requires_policy
+        settings.has_policy_in() || !bgp.flags.ebgp_requires_policy
     }
 
     fn passes_lists_in(

@@ -28,16 +28,9 @@ impl Passage<'_> {
         self.to.kind == SourceKind::External
     }
 
-    fn has_policy(&self) -> bool {
-        self.settings.route_map_out.is_some()
-            || self.settings.prefix_list_out.is_some()
-            || self.settings.filter_list_out.is_some()
-            || self.settings.distribute_list_out.is_some()
-    }
-
     /// Nothing goes to another AS unless a policy says what (RFC 8212).
     fn lacks_policy(&self) -> bool {
-        self.is_external() && self.bgp.flags.ebgp_requires_policy && !self.has_policy()
+        self.is_external() && self.bgp.flags.ebgp_requires_policy && !self.settings.has_policy_out()
     }
 }
 

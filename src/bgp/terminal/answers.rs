@@ -1,12 +1,8 @@
 //! Answers of a session beside those that FRR 8.4.4 gave in the same lab (tests/data/frr-8.4.4/terminal.r1): a router with
 //! static and kernel routes, lists and route-maps, and three sessions with another.
 
-use std::time::Duration;
-
-use regex::Regex;
-
 use super::{Answer, Request, Terminal};
-use crate::bgp::show::View;
+use crate::bgp::recorded::{self, Mask, data, view};
 use crate::bgp::speaker::network::Network;
 use crate::bgp::speaker::{Event, Hop, KernelRoute};
 
@@ -25,21 +21,6 @@ router bgp 65002
   neighbor 192.0.2.1 activate
   neighbor net2 activate
 ";
-
-fn data(file: &str) -> String {
-    let path = format!("{}/tests/data/frr-8.4.4/{file}", env!("CARGO_MANIFEST_DIR"));
-    std::fs::read_to_string(path).unwrap()
-}
-
-/// The commands and FRR's answers.
-fn recorded() -> Vec<(String, String)> {
-    let path = format!("{}/tests/data/frr-8.4.4/terminal.r1", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(path).unwrap();
-    let answers = text.split("\n>>>>").filter_map(|part| part.split_once('\n'));
-    answers
-        .map(|(command, answer)| (command.to_owned(), answer.to_owned()))
-        .collect()
-}
 
 /// The lab.
 fn lab() -> Network {
@@ -88,51 +69,25 @@ fn lab() -> Network {
     network
 }
 
-/// An answer without what differs from one run to the next: times, and numbers that FRR and the kernel give.
-fn masked(answer: &str) -> String {
-    let masks = [
-        (r"\b\d\d:\d\d:\d\d\b", "TIME"),
-        (r"\bfe80:[0-9a-f:]+[0-9a-f]\b", "fe80::LOCAL"),
-        (
-            r#""(nexthopGroupId|installedNexthopGroupId|interfaceIndex|invoked)":\d+"#,
-            "\"$1\":0",
-        ),
-        (r"(Invoked:?) \d+", "$1 0"),
-        (r"\(hit count: \d+, refcount: \d+\)", "(USES)"),
-    ];
-    let mut text = answer.to_owned();
-    for (pattern, replacement) in masks {
-        let pattern = Regex::new(pattern).unwrap();
-        text = pattern.replace_all(&text, replacement).into_owned();
-    }
-    text
-}
+/// What differs from one run to the next: times, and numbers that FRR and the kernel give.
+const MASKS: &[Mask] = &[
+    (r"\b\d\d:\d\d:\d\d\b", "TIME"),
+    (r"\bfe80:[0-9a-f:]+[0-9a-f]\b", "fe80::LOCAL"),
+    (
+        r#""(nexthopGroupId|installedNexthopGroupId|interfaceIndex|invoked)":\d+"#,
+        "\"$1\":0",
+    ),
+    (r"(Invoked:?) \d+", "$1 0"),
+    (r"\(hit count: \d+, refcount: \d+\)", "(USES)"),
+];
 
 #[test]
 fn a_router_answers_as_frr_does() {
     let network = lab();
-    let view = View {
-        speaker: &network.nodes[0].speaker,
-        now: network.now,
-        unix: Duration::from_secs(1_795_573_800) + network.now,
-    };
+    let view = view(&network, 0);
     let mut terminal = Terminal::default();
-    let mut wrong = Vec::new();
-    for (command, expected) in recorded() {
-        let reply = terminal.line(&view, Request::Run(command.clone()).encode().trim_end());
-        let answer = Answer::decode(&reply.output).unwrap().output;
-        if masked(&answer) != masked(&expected) {
-            wrong.push(format!(
-                "=== {command}\n--- FRR\n{}\n--- nslab\n{}",
-                masked(&expected),
-                masked(&answer)
-            ));
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "{} answers differ\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    recorded::compare("terminal.r1", MASKS, |command| {
+        let reply = terminal.line(&view, Request::Run(command.to_owned()).encode().trim_end());
+        Answer::decode(&reply.output).unwrap().output
+    });
 }
