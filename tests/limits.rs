@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-use common::{Lab, until};
+use common::{Lab, eventually, until};
 use serde_json::Value;
 
 /// A line for the shell that wants ever more memory.
@@ -40,6 +40,8 @@ fn a_process_killed_for_its_memory_is_started_again_and_it_is_said_why() {
     assert_eq!(ended[0]["restarting"], true);
     assert_eq!(ended[0]["reason"], "the node reached its memory limit of 32 MiB");
     until("the kernel's signal", || events(&lab, "out-of-memory").len() == 1);
+    // The node itself has lost nothing.
+    assert!(events(&lab, "node-died").is_empty());
     let said = lab.ok(["events"]);
     assert!(said.contains("its memory limit of 32.0 MiB"), "{said}");
 }
@@ -75,7 +77,12 @@ fn what_is_run_by_hand_counts_as_well() {
 fn a_node_that_may_use_little_of_a_cpu_is_held_back() {
     let lab = lab("cpu = 0.05\nrun = [{ name = \"busy\", shell = \"while :; do :; done\" }]");
     lab.ok(["up", "-d", lab.file()]);
-    let pid = lab.node("a")["init_pid"].as_i64().unwrap();
+    // What is limited is what the node runs, not its init.
+    let init = lab.node("a")["init_pid"].as_i64().unwrap();
+    let pid = eventually("the busy process", || {
+        let children = fs::read_to_string(format!("/proc/{init}/task/{init}/children")).unwrap();
+        children.split_whitespace().next().map(str::to_owned)
+    });
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
     let of = |name: &str| {
         groups.lines().find_map(|line| {

@@ -95,17 +95,16 @@ pub fn make(trees: &Trees, lab: &str, node: &str) -> Result<Option<OwnedFd>> {
         .attempt(|| format!("open the cgroup of {node}"))
 }
 
-/// Sets limits of `LAB/node-NODE`, and puts the process into the trees where they are set.
+/// Sets limits of `LAB/node-NODE`. In version 1 trees nobody is in it yet: see [`legacy_doors`].
 ///
 /// # Errors
 /// A controller is missing or refuses.
-pub fn limit(trees: &Trees, lab: &str, node: &str, limits: Limits, pid: i32) -> Result<()> {
+pub fn limit(trees: &Trees, lab: &str, node: &str, limits: Limits) -> Result<()> {
     if let Some(memory) = limits.memory {
         set(
             trees,
             lab,
             node,
-            pid,
             "memory",
             &[("memory.max", "memory.limit_in_bytes", memory.to_string())],
         )?;
@@ -117,7 +116,6 @@ pub fn limit(trees: &Trees, lab: &str, node: &str, limits: Limits, pid: i32) -> 
             trees,
             lab,
             node,
-            pid,
             "cpu",
             &[("cpu.max", "cpu.cfs_quota_us", quota.to_string())],
         )?;
@@ -129,7 +127,6 @@ fn set(
     trees: &Trees,
     lab: &str,
     node: &str,
-    pid: i32,
     controller: &str,
     values: &[(&str, &str, String)],
 ) -> Result<()> {
@@ -141,7 +138,7 @@ fn set(
         for (_, file, value) in values {
             fs::write(path.join(file), value).attempt(what)?;
         }
-        return fs::write(path.join("cgroup.procs"), pid.to_string()).attempt(what);
+        return Ok(());
     }
     let Some(root) = &trees.unified else {
         return Err(super::Error::new(what(), nix::errno::Errno::EOPNOTSUPP));

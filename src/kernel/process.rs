@@ -302,6 +302,23 @@ pub fn unblock_signals(command: &mut std::process::Command) {
     }
 }
 
+/// Makes a command start in the cgroups whose `cgroup.procs` are given; they stay open until it has.
+pub fn enter_cgroups(command: &mut std::process::Command, doors: &[std::fs::File]) {
+    use std::os::fd::AsRawFd;
+    use std::os::unix::process::CommandExt;
+    let doors: Vec<i32> = doors.iter().map(AsRawFd::as_raw_fd).collect();
+    // SAFETY: between fork and exec only plain system calls are made.
+    unsafe {
+        command.pre_exec(move || {
+            for door in &doors {
+                // "0" is whoever writes it.
+                Errno::result(libc::write(*door, c"0".as_ptr().cast(), 1))?;
+            }
+            Ok(())
+        });
+    }
+}
+
 /// Makes a command be killed when the calling thread ends, however it ends (PR_SET_PDEATHSIG, prctl(2)).
 pub fn die_with_caller(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;

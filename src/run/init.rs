@@ -111,14 +111,14 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
     let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
     let setup = setup_file(lab, node)?;
     let cgroup = cgroup::make(&lab.trees, &lab.directory.cgroup(), &step.name)?;
-    let child = spawn(lab, node, &theirs, &setup, cgroup.as_ref())?;
-    let end = lab.reaper.end_of(child.pid);
-    drop(theirs);
     let limits = Limits {
         cpu: step.cpu,
         memory: step.memory,
     };
-    cgroup::limit(&lab.trees, &lab.directory.cgroup(), &step.name, limits, child.pid)?;
+    cgroup::limit(&lab.trees, &lab.directory.cgroup(), &step.name, limits)?;
+    let child = spawn(lab, node, &theirs, &setup, cgroup.as_ref())?;
+    let end = lab.reaper.end_of(child.pid);
+    drop(theirs);
     let handle = Rc::new(InitHandle {
         pid: child.pid,
         pidfd: child.pidfd,
@@ -176,6 +176,7 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
     let links = links.map(|(path, target)| ((*path).to_owned(), (*target).to_owned()));
     let setup = Setup {
         node: step.name.clone(),
+        cgroup: lab.directory.cgroup(),
         scratch: lab.directory.path.join("root"),
         base: lab.base()?,
         shown: lab.shown.clone(),

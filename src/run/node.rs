@@ -22,7 +22,7 @@ use super::root;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{self, Assembler, Received};
-use crate::kernel::{process, spawn, users};
+use crate::kernel::{cgroup, process, spawn, users};
 
 /// Runs a node's init. `control` and `setup` are the numbers of inherited descriptors: the socket to the
 /// supervisor, and a file with the [`Setup`].
@@ -42,6 +42,8 @@ struct Init {
     children: SignalFd,
     assembler: Assembler,
     programs: HashMap<Pid, u64>,
+    /// Where programs are limited. The init itself is not in there: if it ran out of memory, all of the node would go.
+    legacy_cgroups: Vec<fs::File>,
     waiting_for_quiet: bool,
 }
 
@@ -54,6 +56,8 @@ fn prepare(control: RawFd, setup: RawFd) -> Result<Init, Failure> {
     mask.thread_block().attempt(|| "block SIGCHLD")?;
     let children = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .attempt(|| "watch for ended processes")?;
+    // They are not to be seen from within the node's root.
+    let legacy_cgroups = cgroup::legacy_doors(&setup.cgroup, &setup.node);
     let syslog = match stand_up(&setup) {
         Ok(syslog) => syslog,
         Err(failure) => {
@@ -69,6 +73,7 @@ fn prepare(control: RawFd, setup: RawFd) -> Result<Init, Failure> {
         children,
         assembler,
         programs,
+        legacy_cgroups,
         waiting_for_quiet: false,
     })
 }
@@ -137,7 +142,15 @@ impl Init {
                     let (Some(output), Some(errors)) = (fds.next(), fds.next()) else {
                         continue;
                     };
-                    match start(&argv, &env, user.as_deref(), workdir.as_deref(), output, errors) {
+                    let cgroups = &self.legacy_cgroups;
+                    match start(
+                        &argv,
+                        &env,
+                        user.as_deref(),
+                        workdir.as_deref(),
+                        (output, errors),
+                        cgroups,
+                    ) {
                         Ok(pid) => {
                             self.programs.insert(pid, id);
                             self.report(&Report::Started { id })?;
@@ -194,8 +207,8 @@ fn start(
     env: &BTreeMap<String, String>,
     user: Option<&str>,
     workdir: Option<&str>,
-    output: OwnedFd,
-    errors: OwnedFd,
+    (output, errors): (OwnedFd, OwnedFd),
+    cgroups: &[fs::File],
 ) -> Result<Pid, (i32, String)> {
     let Some((program, arguments)) = argv.split_first() else {
         return Err((127, "there is no command".into()));
@@ -212,6 +225,7 @@ fn start(
         .stderr(errors)
         .process_group(0);
     process::unblock_signals(&mut command);
+    process::enter_cgroups(&mut command, cgroups);
     if let Some(name) = user {
         let user =
             users::user(Path::new("/"), name).ok_or((126, format!("the node has no user {name:?}")))?;

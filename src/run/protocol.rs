@@ -136,6 +136,8 @@ pub enum ServiceState {
 pub struct Setup {
     /// Name and hostname.
     pub node: String,
+    /// The lab's cgroup, in whatever tree.
+    pub cgroup: String,
     /// An empty directory of the host to build the root on.
     pub scratch: PathBuf,
     /// Where the base of all roots is.
