@@ -4,9 +4,7 @@
 
 mod common;
 
-use std::fs;
-
-use common::{Lab, eventually, until};
+use common::{Lab, until};
 use serde_json::Value;
 
 /// A line for the shell that wants ever more memory.
@@ -77,30 +75,9 @@ fn what_is_run_by_hand_counts_as_well() {
 fn a_node_that_may_use_little_of_a_cpu_is_held_back() {
     let lab = lab("cpu = 0.05\nrun = [{ name = \"busy\", shell = \"while :; do :; done\" }]");
     lab.ok(["up", "-d", lab.file()]);
-    // What is limited is what the node runs, not its init.
-    let init = lab.node("a")["init_pid"].as_i64().unwrap();
-    let pid = eventually("the busy process", || {
-        let children = fs::read_to_string(format!("/proc/{init}/task/{init}/children")).unwrap();
-        children.split_whitespace().next().map(str::to_owned)
-    });
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
-    let of = |name: &str| {
-        groups.lines().find_map(|line| {
-            let mut parts = line.splitn(3, ':').skip(1);
-            let controllers = parts.next()?;
-            controllers
-                .split(',')
-                .any(|one| one == name)
-                .then(|| parts.next().unwrap().to_owned())
-        })
-    };
-    let path = match of("cpu") {
-        Some(path) => format!("/sys/fs/cgroup/cpu{path}/cpu.stat"),
-        None => format!("/sys/fs/cgroup{}/cpu.stat", of("").unwrap()),
-    };
     // Each period in which the kernel made it wait is counted.
     until("the node's being held back", || {
-        let text = fs::read_to_string(&path).unwrap();
+        let text = lab.limit("a", "cpu", "cpu.stat", "cpu.stat");
         let line = text.lines().find_map(|line| line.strip_prefix("nr_throttled "));
         line.is_some_and(|count| count.trim().parse::<u64>().unwrap() > 2)
     });

@@ -397,6 +397,32 @@ impl Lab {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in:\n{text}"))
     }
 
+    /// The first program a node's init has started, by its number on the host.
+    pub fn program(&self, node: &str) -> i32 {
+        let init = self.node(node)["init_pid"].as_i64().unwrap();
+        eventually("a program of the node's", || {
+            let children = fs::read_to_string(format!("/proc/{init}/task/{init}/children")).unwrap();
+            children.split_whitespace().next()?.parse().ok()
+        })
+    }
+
+    /// What the kernel says of a node's limits: a file of the cgroup its programs are in, of whichever version.
+    pub fn limit(&self, node: &str, controller: &str, unified: &str, legacy: &str) -> String {
+        let groups = fs::read_to_string(format!("/proc/{}/cgroup", self.program(node))).unwrap();
+        let of = |name: &str| {
+            groups.lines().find_map(|line| {
+                let mut parts = line.splitn(3, ':').skip(1);
+                let mut controllers = parts.next()?.split(',');
+                controllers.any(|one| one == name).then(|| parts.next())?
+            })
+        };
+        let path = match of(controller) {
+            Some(path) => format!("/sys/fs/cgroup/{controller}{path}/{legacy}"),
+            None => format!("/sys/fs/cgroup{}/{unified}", of("").unwrap()),
+        };
+        fs::read_to_string(path).unwrap()
+    }
+
     /// What `nslab ps` says of a node.
     #[track_caller]
     pub fn node(&self, name: &str) -> Value {
