@@ -46,11 +46,16 @@ pub struct Dial<'a> {
     pub key: Option<&'a str>,
 }
 
-/// Listens on all addresses of a family. Does not block.
+/// Listens on all addresses of a family, and takes from the networks of `keys` only what is signed, from the first segment
+/// on. Does not block.
 ///
 /// # Errors
-/// Somebody listens there already, or the kernel knows no such family.
-pub fn listen(v4: bool, port: u16) -> Result<TcpListener> {
+/// Somebody listens there already, the kernel knows no such family, or it refuses a key.
+pub fn listen<'a>(
+    v4: bool,
+    port: u16,
+    keys: impl IntoIterator<Item = (IpNet, &'a str)>,
+) -> Result<TcpListener> {
     let what = || format!("listen on TCP port {port}");
     let address: SocketAddr = if v4 {
         (Ipv4Addr::UNSPECIFIED, port).into()
@@ -66,10 +71,14 @@ pub fn listen(v4: bool, port: u16) -> Result<TcpListener> {
         // Whoever insists on near neighbours drops an answer to his SYN that says less.
         set_hops(&socket, v4, FARTHEST)?;
         socket.bind(&address.into())?;
-        socket.listen(BACKLOG)?;
         Ok(socket)
     };
-    make().map(Into::into).attempt(what)
+    let socket = make().attempt(what)?;
+    for (network, key) in keys {
+        set_key(&socket, network, key)?;
+    }
+    socket.listen(BACKLOG).attempt(what)?;
+    Ok(socket.into())
 }
 
 /// A socket that is ready to be connected to `remote`. Does not block.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpListener as PlainListener};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -90,10 +90,9 @@ impl Connections {
     }
 
     fn listen_on(&mut self, v4: bool) -> Result<()> {
-        let socket: PlainListener = tcp::listen(v4, PORT)?;
-        for (network, key) in self.keys.iter().filter(|(network, _)| is_v4(network) == v4) {
-            tcp::set_key(&socket, *network, key)?;
-        }
+        let keys = self.keys.iter().filter(|(network, _)| is_v4(network) == v4);
+        let keys = keys.map(|(network, key)| (*network, key.as_str()));
+        let socket = tcp::listen(v4, PORT, keys)?;
         let socket = TcpListener::from_std(socket).attempt(|| "listen for BGP")?;
         let socket = Rc::new(socket);
         let accepting = accept_all(Rc::clone(&socket), self.happenings.clone());

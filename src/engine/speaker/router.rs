@@ -270,7 +270,10 @@ impl Router {
             &config,
             &self.network,
         ));
-        tell(self.connections.listen(config.bgp.is_some()));
+        let has_bgp = config.bgp.is_some();
+        if !has_bgp {
+            tell(self.connections.listen(false));
+        }
         let actions = self
             .speaker
             .happen(Event::Configure(Box::new(config)), self.now());
@@ -281,6 +284,10 @@ impl Router {
             ..Changes::default()
         });
         self.meet();
+        // Nobody comes in before it is known who has to sign.
+        if has_bgp {
+            tell(self.connections.listen(true));
+        }
         self.choose_statics();
     }
 
