@@ -63,6 +63,10 @@ fn a_lab_passes_or_fails() {
     let said = lab.run(["test", &bad]).expect(1);
     assert!(said.contains("FAIL  a: does not"), "{said}");
     assert!(said.contains("status 3 instead of 0"), "{said}");
+    // With several labs the failed one's place is said again at the end.
+    let said = lab.run(["test", &bad, lab.file()]).expect(1);
+    let end = format!("\nFAILED {bad}:10: a: does not\n2 labs: 2 checks passed, 1 failed");
+    assert!(said.contains(&end), "{said}");
     assert_eq!(left(&lab), Vec::<PathBuf>::new());
 }
 

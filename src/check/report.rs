@@ -176,13 +176,30 @@ impl LabReport {
     }
 }
 
-/// The sum of all, in one line.
+/// What failed, again, where it may have scrolled away: a line each, when there are several labs.
+fn failures(labs: &[LabReport]) -> String {
+    let mut text = String::new();
+    for lab in labs.iter().filter(|_| labs.len() > 1) {
+        if let Life::Failed { reason, .. } = &lab.life {
+            let _ = writeln!(text, "FAILED {}: {reason}", lab.file.display());
+        }
+        for check in lab.checks.iter().filter(|check| check.has_failed()) {
+            let CheckReport { line, node, name, .. } = check;
+            let _ = writeln!(text, "FAILED {}:{line}: {node}: {name}", lab.file.display());
+        }
+    }
+    text
+}
+
+/// What failed, and the sum of all in one line.
 pub fn summary(labs: &[LabReport], seconds: f64) -> String {
     let checks = || labs.iter().flat_map(|lab| &lab.checks);
     let passed = checks().filter(|check| check.outcome == Outcome::Passed).count();
     let failed = checks().filter(|check| check.has_failed()).count();
     let skipped = checks().count() - passed - failed;
-    let mut text = format!(
+    let mut text = failures(labs);
+    let _ = write!(
+        text,
         "{}: {} passed",
         counted(labs.len(), "lab"),
         counted(passed, "check")
