@@ -116,6 +116,14 @@ impl Request {
     }
 }
 
+/// Gives an interface that is down another name.
+pub fn rename(what: &str, index: u32, name: &str) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    Request::change(what, RouteNetlinkMessage::SetLink(message))
+}
+
 /// Raises an interface.
 pub fn up(what: &str, index: u32) -> Request {
     set(what, index, LinkFlags::Up)

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::model::{Kind, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route, RouteAction};
+use super::model::{Kind, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route, RouteAction, Underlay};
 use super::names::Macs;
 use super::plan::{
     BridgeStep, Device, Engine, Facts, HopStep, LinkStep, NamespaceStep, NodeStep, Plan, PortStep, RouteStep,
@@ -17,6 +17,9 @@ use super::plan::{
 use super::resolve::sysctl_interface;
 use super::spec::sysctl_path;
 
+/// Indexes of devices whose making begins on the host start here. Kernels before Linux 6.14 refuse an index that an
+/// interface of the host has, though the device is not made there; no host has so many.
+const FAR: u32 = 1_000_000_000;
 /// The loopback interface has this index in every namespace.
 const LOOPBACK: u32 = 1;
 /// The name of the bridge of a node of kind bridge.
@@ -148,7 +151,13 @@ impl<'a> Planner<'a> {
     }
 
     fn link(&mut self, link: &'a Link, namespaces: &mut [NamespaceStep]) -> LinkStep {
-        let mut port = |port: &'a Port| self.port(port, link.offload, namespaces);
+        let from_host = match &link.shape {
+            LinkShape::Macvlan { .. } => true,
+            LinkShape::Vxlan { underlay, .. } => *underlay == Underlay::Host,
+            LinkShape::Veth(..) | LinkShape::Host { .. } | LinkShape::Dummy(_) => false,
+        };
+        let base = if from_host { FAR } else { 0 };
+        let mut port = |port: &'a Port| self.port(port, base, link.offload, namespaces);
         let device = match &link.shape {
             LinkShape::Veth(a, b) => Device::Veth(port(a), port(b)),
             LinkShape::Host {
@@ -192,9 +201,15 @@ impl<'a> Planner<'a> {
     }
 
     /// One end of a link, which is noted in its namespace.
-    fn port(&mut self, port: &'a Port, offload: bool, namespaces: &mut [NamespaceStep]) -> PortStep {
+    fn port(
+        &mut self,
+        port: &'a Port,
+        base: u32,
+        offload: bool,
+        namespaces: &mut [NamespaceStep],
+    ) -> PortStep {
         let namespace = self.namespace_of[port.node];
-        let index = self.index();
+        let index = base + self.index();
         self.indexes[namespace].insert(&port.interface, index);
         let step = &mut namespaces[namespace];
         step.up.push(index);

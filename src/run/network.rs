@@ -22,6 +22,8 @@ use crate::lab::plan::{self, LinkStep, NamespaceStep, Plan, PortStep, RouteStep,
 
 /// How much is done between two looks at signals and requests: some tens of milliseconds' worth.
 const CHUNK: usize = 100;
+/// How names begin that devices have until they are in their namespace.
+const PASSING: &str = "nslab-";
 
 /// Makes the plan's network. Yields between chunks, so that signals are obeyed while a large lab comes up.
 ///
@@ -59,11 +61,34 @@ pub async fn stand_up(plan: &Plan, tell: &dyn Fn(What)) -> Result<Vec<Namespace>
     Ok(namespaces)
 }
 
+/// Where links are asked for. A kernel before Linux 6.14 refuses a name or an index that is taken in the namespace of
+/// the socket it is asked by, even when the device is to be in another; so most are asked for where nothing is.
+struct Workshop {
+    empty: Made,
+    host: Netlink,
+    host_namespace: Namespace,
+}
+
+impl Workshop {
+    fn open() -> Result<Workshop, Failure> {
+        let wanted = Wanted {
+            name: "the links' making",
+            sysctls: &[],
+        };
+        let made = namespace::create(&[wanted])?.pop();
+        Ok(Workshop {
+            empty: made.ok_or_else(|| Failure::host("the kernel made no namespace"))?,
+            host: Netlink::open()?,
+            host_namespace: Namespace::current()?,
+        })
+    }
+}
+
 /// Makes the links, and sets up what is inside each namespace.
 async fn join(plan: &Plan, made: &mut [Made], progress: &impl Fn(&str, usize, usize)) -> Result<(), Failure> {
-    let mut host = Netlink::open()?;
+    let mut workshop = Workshop::open()?;
     for (number, steps) in plan.links.chunks(CHUNK).enumerate() {
-        make_links(&mut host, made, steps)?;
+        make_links(&mut workshop, made, steps)?;
         progress("links", (number * CHUNK) + steps.len(), plan.links.len());
         yield_now().await;
     }
@@ -77,7 +102,12 @@ async fn join(plan: &Plan, made: &mut [Made], progress: &impl Fn(&str, usize, us
     Ok(())
 }
 
-fn make_links(host: &mut Netlink, made: &mut [Made], steps: &[LinkStep]) -> Result<(), Failure> {
+fn make_links(workshop: &mut Workshop, made: &mut [Made], steps: &[LinkStep]) -> Result<(), Failure> {
+    let Workshop {
+        empty,
+        host,
+        host_namespace,
+    } = workshop;
     let mut requests = Vec::with_capacity(steps.len());
     let mut host_ends = Vec::new();
     for step in steps {
@@ -97,7 +127,7 @@ fn make_links(host: &mut Netlink, made: &mut [Made], steps: &[LinkStep]) -> Resu
                     index: 0,
                     mac: None,
                     mtu: step.mtu,
-                    namespace: None,
+                    namespace: Some(host_namespace.as_fd()),
                 };
                 // The node's end first: the kernel heeds the second end's index only when the first has one.
                 requests.push(link::veth(&what, &node, &end));
@@ -109,9 +139,9 @@ fn make_links(host: &mut Netlink, made: &mut [Made], steps: &[LinkStep]) -> Resu
                 mode,
             } => {
                 let parent = index_of(host, host_interface)?;
-                let mut node = named(port, step.mtu);
-                node.namespace = Some(made[port.namespace].namespace.as_fd());
-                requests.push(link::macvlan(&what, &node, parent, macvlan_mode(*mode)));
+                make_from_host(host, made, port, step.mtu, |device| {
+                    link::macvlan(&what, device, parent, macvlan_mode(*mode))
+                })?;
             }
             plan::Device::Vxlan {
                 port,
@@ -121,14 +151,12 @@ fn make_links(host: &mut Netlink, made: &mut [Made], steps: &[LinkStep]) -> Resu
                 udp_port,
                 underlay,
             } => {
-                let mut node = named(port, step.mtu);
+                let tunnel =
+                    |device: &Device<'_>| link::vxlan(&what, device, *vni, *remote, *local, *udp_port);
                 match underlay {
-                    Underlay::Host => {
-                        node.namespace = Some(made[port.namespace].namespace.as_fd());
-                        requests.push(link::vxlan(&what, &node, *vni, *remote, *local, *udp_port));
-                    }
+                    Underlay::Host => make_from_host(host, made, port, step.mtu, tunnel)?,
                     Underlay::Node => {
-                        let request = link::vxlan(&what, &node, *vni, *remote, *local, *udp_port);
+                        let request = tunnel(&named(port, step.mtu));
                         let socket = &mut made[port.namespace].netlink;
                         socket.send_one(request).map_err(|error| refused(vec![error]))?;
                     }
@@ -141,13 +169,39 @@ fn make_links(host: &mut Netlink, made: &mut [Made], steps: &[LinkStep]) -> Resu
             }
         }
     }
-    host.send(requests).map_err(refused)?;
+    empty.netlink.send(requests).map_err(refused)?;
     for name in host_ends {
         let index = index_of(host, name)?;
         host.send_one(link::up(&format!("raise {name} on the host"), index))
             .map_err(|error| refused(vec![error]))?;
     }
     Ok(())
+}
+
+/// Makes a device in a node on top of what the host has. It gets its name only there: see [`Workshop`].
+fn make_from_host(
+    host: &mut Netlink,
+    made: &mut [Made],
+    port: &PortStep,
+    mtu: Option<u32>,
+    request: impl Fn(&Device<'_>) -> Request,
+) -> Result<(), Failure> {
+    let Made { namespace, netlink } = &mut made[port.namespace];
+    let passing = format!("{PASSING}{:08x}", port.index);
+    let device = Device {
+        name: &passing,
+        namespace: Some(namespace.as_fd()),
+        ..named(port, mtu)
+    };
+    host.send_one(request(&device))
+        .and_then(|()| {
+            netlink.send_one(link::rename(
+                &format!("name {}", port.name),
+                port.index,
+                &port.name,
+            ))
+        })
+        .map_err(|error| refused(vec![error]))
 }
 
 fn named(port: &PortStep, mtu: Option<u32>) -> Device<'_> {
