@@ -10,30 +10,14 @@ use std::path::PathBuf;
 use common::{Host, Lab, PAIR, has, in_package};
 
 /// Feature labs that the speaker does not pass yet, and what it lacks for them.
-const NOT_YET: [(&str, &str); 8] = [
+const NOT_YET: [(&str, &str); 4] = [
     ("add-path", "several paths to one prefix are not told"),
-    (
-        "aggregate-address",
-        "no blackhole in the kernel, and none shown as suppressed",
-    ),
     ("capabilities", "every neighbour is offered capabilities"),
     (
         "graceful-restart",
         "the time and families of a restart are not said",
     ),
-    (
-        "next-hop-self",
-        "next hops are not looked for behind routes of BGP's",
-    ),
-    (
-        "route-map-match-more",
-        "tags of static routes are not known to route-maps",
-    ),
     ("shutdown", "a neighbour's words at its shutdown are not shown"),
-    (
-        "static-distance",
-        "a static route's distance is not weighed against BGP's",
-    ),
 ];
 
 /// Tests labs on the builtin engine, some at a time, on a host of their own.

@@ -116,16 +116,11 @@ fn write(batch: &mut Batch, owner: Owner, change: &Change) {
 fn header(owner: Owner, change: &Change) -> [u8; 12] {
     let v4 = change.to.addr().is_ipv4();
     let family = if v4 { libc::AF_INET } else { libc::AF_INET6 };
-    let on_link = |hop: &Hop| hop.via.is_none();
     let (kind, scope, onlink) = match &change.way {
+        // FRR gives this scope to routes without a gateway as well.
         Some(Way::Hops(hops)) => {
-            let scope = if v4 && hops.iter().all(on_link) {
-                libc::RT_SCOPE_LINK
-            } else {
-                libc::RT_SCOPE_UNIVERSE
-            };
             let onlink = matches!(hops.as_slice(), [hop] if hop.onlink);
-            (libc::RTN_UNICAST, scope, onlink)
+            (libc::RTN_UNICAST, libc::RT_SCOPE_UNIVERSE, onlink)
         }
         Some(Way::Blackhole) => (libc::RTN_BLACKHOLE, libc::RT_SCOPE_UNIVERSE, false),
         Some(Way::Unreachable) => (libc::RTN_UNREACHABLE, libc::RT_SCOPE_UNIVERSE, false),

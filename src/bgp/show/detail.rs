@@ -147,6 +147,9 @@ impl<'s> Path<'s> {
         if self.route.weight > 0 {
             let _ = write!(line, ", weight {}", self.route.weight);
         }
+        if self.route.tag > 0 {
+            let _ = write!(line, ", tag {}", self.route.tag);
+        }
         line += if self.is_valid() { ", valid" } else { ", invalid" };
         line += match self.origination(view) {
             None if self.is_internal() => ", internal",

@@ -59,6 +59,7 @@ impl<'s> Path<'s> {
         object.put_some("metric", attributes.med);
         object.put_some("locPrf", attributes.local_pref);
         object.put_some("weight", Some(self.route.weight).filter(|weight| *weight > 0));
+        object.put_some("tag", Some(self.route.tag).filter(|tag| *tag > 0));
         object.put("valid", self.is_valid());
         object.put("version", self.destination.version());
         let origination = self.origination(view);
@@ -182,7 +183,7 @@ impl<'s> Path<'s> {
         let mut object = Object::new();
         let address = self.route.source.address.unwrap_or(self.own_address());
         object.put("peerId", text(address));
-        object.put("routerId", text(self.told_by_id()));
+        object.put("routerId", text(self.route.source.router_id));
         if let Some(peer) = self.peer(view) {
             object.put_some("hostname", peer.record.name.as_deref());
             if let PeerName::Interface(name) = &peer.name {

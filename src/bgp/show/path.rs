@@ -120,10 +120,16 @@ impl<'s> Path<'s> {
         }
     }
 
+    /// Whether an aggregate hides the route from neighbours.
+    pub(super) fn is_suppressed(&self, view: &View) -> bool {
+        view.speaker.is_suppressed(self.family, &self.prefix, self.route)
+    }
+
     /// The three letters a line begins with.
-    pub(super) fn status(&self) -> String {
+    pub(super) fn status(&self, view: &View) -> String {
         let first = match () {
             () if self.route.stale => 'S',
+            () if self.is_suppressed(view) => 's',
             () if self.is_valid() => '*',
             () => ' ',
         };
@@ -141,7 +147,7 @@ impl<'s> Path<'s> {
         let network = columns.network(is_first.then_some(self.prefix));
         let route = self.route;
         let rest = columns.rest(&self.next_hop(view), &route.attributes, route.weight);
-        format!("{}{network}{rest}", self.status())
+        format!("{}{network}{rest}", self.status(view))
     }
 
     /// The next hop as a line shows it: of an interface's neighbour, the interface.
@@ -167,6 +173,7 @@ impl<'s> Path<'s> {
         let (route, attributes) = (self.route, &self.route.attributes);
         let mut object = Object::new();
         object.put_if("stale", route.stale);
+        object.put_if("suppressed", self.is_suppressed(view));
         object.put_if("valid", self.is_valid());
         if self.is_best() {
             object.put("bestpath", true);

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::View;
 use crate::bgp::config::{StaticRoute, Via};
 use crate::bgp::session::Time;
-use crate::bgp::speaker;
+use crate::bgp::speaker::{self, AGGREGATE};
 use crate::bgp::table::{Route, SourceKind};
 use crate::bgp::wire::Family;
 
@@ -157,18 +157,23 @@ fn way(hop: &speaker::Hop) -> Way {
 
 /// What neighbours told and BGP has chosen.
 fn learned(view: &View, family: Family, put: &mut impl FnMut(IpNet, Entry)) {
-    let bgp = view.speaker.config().bgp.as_ref();
-    let distances = bgp.and_then(|bgp| bgp.family(family).distance);
-    let (external, internal, _) = distances.unwrap_or((20, 200, 200));
     for (prefix, destination) in view.speaker.table(family).iter() {
         let Some(best) = destination.best() else { continue };
-        let (protocol, distance) = match best.source.kind {
-            SourceKind::Local => continue,
-            SourceKind::External => (Protocol::External, external),
-            SourceKind::Internal => (Protocol::Internal, internal),
+        let is_aggregate = best.source.id == AGGREGATE;
+        let protocol = match best.source.kind {
+            SourceKind::Local if !is_aggregate => continue,
+            SourceKind::External => Protocol::External,
+            // FRR has aggregates beside what came from within the AS.
+            SourceKind::Internal | SourceKind::Local => Protocol::Internal,
         };
-        let ways = destination.multipath().map(|route| told(view, prefix, route));
-        let entry = Entry::new(protocol, distance, ways.collect());
+        let ways = match is_aggregate {
+            true => vec![Way::to(To::Blackhole)],
+            false => destination
+                .multipath()
+                .map(|route| told(view, prefix, route))
+                .collect(),
+        };
+        let entry = Entry::new(protocol, view.speaker.distance(family, best), ways);
         let entry = Entry {
             metric: best.attributes.med.unwrap_or(0),
             since: Some(best.since),

@@ -1,6 +1,6 @@
 //! Aggregates: one route for all those that lie in a prefix (RFC 4271 section 9.2.2.2), and which of those it hides.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -91,12 +91,10 @@ impl Speaker {
         if how.matching_med_only && parts.iter().any(|part| med(part) != med(first)) {
             return None;
         }
-        let next_hop = match family {
-            Family::Ipv4Unicast => NextHop::V4(Ipv4Addr::UNSPECIFIED),
-            Family::Ipv6Unicast => NextHop::V6 {
-                global: Ipv6Addr::UNSPECIFIED,
-                link_local: None,
-            },
+        // Of IPv4, too: that is what FRR shows of it.
+        let next_hop = NextHop::V6 {
+            global: Ipv6Addr::UNSPECIFIED,
+            link_local: None,
         };
         let mut subject = Subject {
             prefix,

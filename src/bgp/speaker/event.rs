@@ -57,6 +57,10 @@ pub struct KernelRoute {
     pub metric: u32,
     /// Whether somebody configured it on this router (`redistribute static`); else it is `kernel`.
     pub is_static: bool,
+    /// The administrative distance: of a route of BGP's to the same place the nearer one is used.
+    pub distance: u8,
+    /// The tag, which route-maps ask for.
+    pub tag: u32,
 }
 
 /// A way of packets.
@@ -66,6 +70,25 @@ pub struct Hop {
     pub via: Option<IpAddr>,
     /// The interface's index.
     pub interface: u32,
+}
+
+/// What becomes of packets to a prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// They go one of these ways; at least one.
+    Hops(Vec<Hop>),
+    /// They are dropped: an aggregate stands for more than there is a way to.
+    Blackhole,
+}
+
+impl Way {
+    /// The ways; none for one that drops.
+    pub fn hops(&self) -> &[Hop] {
+        match self {
+            Way::Hops(hops) => hops,
+            Way::Blackhole => &[],
+        }
+    }
 }
 
 /// What happens to a speaker.
@@ -123,8 +146,8 @@ pub enum Action {
     Send(ConnectionId, Vec<u8>),
     /// Close a connection once all is sent.
     Close(ConnectionId),
-    /// Put a route into the kernel, in the place of the one there is; without hops, take it out.
-    Forward(IpNet, Vec<Hop>),
+    /// Put a route into the kernel, in the place of the one there is; without a way, take it out.
+    Forward(IpNet, Option<Way>),
     /// Something a router's log tells.
     Log(String),
 }

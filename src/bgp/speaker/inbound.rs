@@ -130,6 +130,7 @@ impl Speaker {
     ) {
         match self.import(source, family, (prefix, path_id), told, now) {
             Some(mut route) => {
+                route.next_hop_state = self.resolve(&route);
                 self.share(source, told, &mut route);
                 self.tables.get_mut(family).insert(prefix, route);
             }
@@ -189,7 +190,7 @@ impl Speaker {
         actions.push(Action::Send(connection, peer.write(&message, now)));
     }
 
-    /// A route as it is kept in the table; none if it is not to be used at all.
+    /// A route as it is kept in the table, before its next hop is looked for; none if it is not to be used at all.
     fn import(
         &self,
         source: SourceId,
@@ -230,7 +231,7 @@ impl Speaker {
         if self.is_own_address(subject.next_hop.address()) {
             return None;
         }
-        let mut route = Route {
+        Some(Route {
             source: Arc::clone(told_by),
             path_id,
             attributes: subject.attributes,
@@ -240,9 +241,7 @@ impl Speaker {
             tag: subject.tag,
             stale: false,
             since: now,
-        };
-        route.next_hop_state = self.resolve(&route);
-        Some(route)
+        })
     }
 
     /// Checks that no policy can change: loops, and whether anything is to come from another AS at all.

@@ -34,6 +34,7 @@ struct Reason<'a> {
     /// The interface packets leave by.
     interface: Option<&'a str>,
     blackhole: bool,
+    tag: u32,
     route_map: Option<&'a str>,
 }
 
@@ -109,7 +110,10 @@ impl Speaker {
         let via = via.filter(|via| via.is_ipv4() == route.to.addr().is_ipv4());
         let out = hop.and_then(|hop| self.interfaces.iter().find(|it| it.index == hop.interface));
         let interface = out.map(|it| it.name.as_str());
-        let reason = redistributed(how, route.metric, via, interface, hop.is_none());
+        let reason = Reason {
+            tag: route.tag,
+            ..redistributed(how, route.metric, via, interface, hop.is_none())
+        };
         self.own(bgp, route.to, &reason)
     }
 
@@ -128,6 +132,7 @@ impl Speaker {
                 via: None,
                 interface: None,
                 blackhole: false,
+                tag: 0,
                 route_map: network.route_map.as_deref(),
             };
             wanted.extend(self.own(bgp, *prefix, &reason).map(|own| (*prefix, own)));
@@ -147,7 +152,7 @@ impl Speaker {
             next_hop: next_hop(&prefix, reason.via),
             next_hop_change: NextHopChange::None,
             weight: WEIGHT,
-            tag: 0,
+            tag: reason.tag,
         };
         if let Some(name) = reason.route_map {
             let context = self.context_own(bgp, reason.interface, reason.blackhole);
@@ -196,6 +201,7 @@ fn redistributed<'a>(
         via,
         interface,
         blackhole,
+        tag: 0,
         route_map: how.route_map.as_deref(),
     }
 }

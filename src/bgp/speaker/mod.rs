@@ -9,10 +9,12 @@ mod change;
 mod dynamic;
 mod event;
 mod export;
+mod forwarding;
 mod import;
 mod inbound;
 mod limits;
 mod local;
+mod next_hops;
 mod outbound;
 mod peer;
 mod record;
@@ -30,9 +32,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 pub use aggregate::AGGREGATE;
-pub use event::{Action, Dial, Endpoints, Event, Hop, Interface, KernelRoute};
+pub use event::{Action, Dial, Endpoints, Event, Hop, Interface, KernelRoute, Way};
 pub use inbound::Received;
 pub use limits::Overflow;
+use next_hops::NextHops;
 pub use peer::{Peer, Told};
 pub use record::{Messages, Record};
 
@@ -61,8 +64,14 @@ pub struct Speaker {
     /// Aggregates that are in the tables.
     aggregates: PerFamily<BTreeSet<IpNet>>,
     /// What is in the kernel.
-    forwarded: BTreeMap<IpNet, Vec<Hop>>,
+    forwarded: BTreeMap<IpNet, Way>,
+    /// Next hops of routes, and the ways to them.
+    next_hops: NextHops,
 }
+
+/// Routes may lead over each other so deep within one event. Those that take each other's way away, and so would never
+/// settle, go on with the next.
+const ROUNDS: usize = 32;
 
 /// The source of this router's own routes.
 pub const OWN: SourceId = SourceId(0);
@@ -84,6 +93,7 @@ impl Speaker {
             own: BTreeMap::new(),
             aggregates: PerFamily::default(),
             forwarded: BTreeMap::new(),
+            next_hops: NextHops::default(),
         }
     }
 
@@ -103,7 +113,7 @@ impl Speaker {
     }
 
     /// What the speaker has in the kernel.
-    pub fn forwarded(&self) -> &BTreeMap<IpNet, Vec<Hop>> {
+    pub fn forwarded(&self) -> &BTreeMap<IpNet, Way> {
         &self.forwarded
     }
 
@@ -234,19 +244,37 @@ impl Speaker {
         }
     }
 
-    /// Decides about whatever has changed, and tells it.
+    /// Decides about whatever has changed, and tells it. What is put into the kernel may be the way to other next hops.
     fn settle(&mut self, configured: bool, now: Time, actions: &mut Vec<Action>) {
+        let mut changed: PerFamily<Vec<IpNet>> = PerFamily::default();
+        for round in 0..ROUNDS {
+            for family in Family::ALL {
+                let more = self.decide(family, configured && round == 0, now);
+                self.forward(&more, actions);
+                changed.get_mut(family).extend(more);
+            }
+            if !self.follow_next_hops() {
+                break;
+            }
+        }
         for family in Family::ALL {
-            let rules = self.rules(family);
-            let mut changed = self.tables.get_mut(family).decide(&rules);
-            let also = self.aggregate(family, &changed, configured, now);
-            changed.extend(also);
-            changed.extend(self.tables.get_mut(family).decide(&rules));
+            let changed = changed.get_mut(family);
             changed.sort_unstable();
             changed.dedup();
-            self.forward(&changed, actions);
-            self.export(family, &changed, configured, actions);
+            self.export(family, changed, configured, actions);
         }
+    }
+
+    /// Decides about what has changed in a family, aggregates included, and returns that.
+    fn decide(&mut self, family: Family, configured: bool, now: Time) -> Vec<IpNet> {
+        let rules = self.rules(family);
+        let mut changed = self.tables.get_mut(family).decide(&rules);
+        let also = self.aggregate(family, &changed, configured, now);
+        changed.extend(also);
+        changed.extend(self.tables.get_mut(family).decide(&rules));
+        changed.sort_unstable();
+        changed.dedup();
+        changed
     }
 
     fn rules(&self, family: Family) -> Rules {

@@ -236,7 +236,9 @@ impl Speaker {
                 let forced = settings.next_hop_self_force
                     || (settings.next_hop_self && route.source.kind != SourceKind::Internal);
                 let stays = settings.attribute_unchanged.next_hop || passage.transparent;
-                let third_party = !passage.is_external() || self.shares_network(peer, next_hop);
+                // Of its own routes a neighbour is not told that it is the way itself (FRR).
+                let third_party = !passage.is_external()
+                    || (route.source.id != peer.id && self.shares_network(peer, next_hop));
                 !foreign && !forced && (stays || third_party)
             }
         };

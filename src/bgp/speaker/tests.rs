@@ -3,6 +3,7 @@
 mod aggregates;
 mod limits;
 mod line;
+mod next_hops;
 mod policy;
 mod reconfigured;
 
@@ -47,7 +48,7 @@ fn the_published_lab_has_its_published_tables_within_a_second() {
     let way = &network.nodes[tor0].speaker.forwarded()[&"10.0.3.0/24".parse::<IpNet>().unwrap()];
     assert!(
         matches!(
-            way[..],
+            way.hops(),
             [Hop {
                 via: Some(IpAddr::V6(_)),
                 ..
@@ -122,11 +123,11 @@ fn a_clos_shares_its_load() {
     network.start();
     network.run(1);
     let far: IpNet = "10.1.3.0/24".parse().unwrap();
-    assert_eq!(network.nodes[leaves[0]].speaker.forwarded()[&far].len(), 2);
+    assert_eq!(network.nodes[leaves[0]].speaker.forwarded()[&far].hops().len(), 2);
     // One way less when a link breaks.
     network.set(7, false);
     network.run(1);
-    assert_eq!(network.nodes[leaves[0]].speaker.forwarded()[&far].len(), 1);
+    assert_eq!(network.nodes[leaves[0]].speaker.forwarded()[&far].hops().len(), 1);
 }
 
 /// Nothing passes between ASs without a policy (RFC 8212), which is FRR's default under `traditional`.

@@ -150,12 +150,12 @@ impl Table {
         }
     }
 
-    /// Looks anew at the ways to next hops.
-    pub fn resolve(&mut self, mut state: impl FnMut(&Route) -> NextHopState) {
+    /// Looks anew at the ways to next hops, where there is something to see. Those prefixes are decided about again: though
+    /// there is a way as before, it may be another.
+    pub fn resolve(&mut self, mut state: impl FnMut(&Route) -> Option<NextHopState>) {
         for (prefix, destination) in &mut self.destinations {
             for route in &mut destination.routes {
-                let now = state(route);
-                if route.next_hop_state != now {
+                if let Some(now) = state(route) {
                     route.next_hop_state = now;
                     self.pending.insert(*prefix);
                 }

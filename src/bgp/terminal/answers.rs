@@ -55,6 +55,8 @@ fn lab() -> Network {
         hops,
         metric,
         is_static: false,
+        distance: 0,
+        tag: 0,
     };
     let hop = Hop {
         via: Some("192.0.2.2".parse().unwrap()),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use crate::bgp::speaker::Hop;
+use crate::bgp::speaker::{self, Hop};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::route_change::{self, Change, Owner, Way};
 use crate::kernel::{Error, Result, route};
@@ -71,10 +71,13 @@ impl Forwarding {
         self.netlink.port()
     }
 
-    /// Puts a route of BGP's into the kernel with the next [`Forwarding::flush`]; without hops, takes it out.
-    pub fn forward(&mut self, to: IpNet, hops: &[Hop]) {
+    /// Puts a route of BGP's into the kernel with the next [`Forwarding::flush`]; without a way, takes it out.
+    pub fn forward(&mut self, to: IpNet, way: Option<&speaker::Way>) {
         self.stale.remove(&to);
-        let way = (!hops.is_empty()).then(|| Way::Hops(hops.iter().map(plain).collect()));
+        let way = way.map(|way| match way {
+            speaker::Way::Hops(hops) => Way::Hops(hops.iter().map(plain).collect()),
+            speaker::Way::Blackhole => Way::Blackhole,
+        });
         self.waiting.push(Change { to, way });
     }
 
@@ -119,13 +122,17 @@ impl Forwarding {
     }
 
     /// Puts back what somebody else took out.
-    pub fn restore(&mut self, removed: &[(IpNet, u8)], learned: &BTreeMap<IpNet, Vec<Hop>>) -> Vec<Error> {
+    pub fn restore(
+        &mut self,
+        removed: &[(IpNet, u8)],
+        learned: &BTreeMap<IpNet, speaker::Way>,
+    ) -> Vec<Error> {
         let mut failures = Vec::new();
         for (to, protocol) in removed {
             if *protocol == BGP.protocol
-                && let Some(hops) = learned.get(to)
+                && let Some(way) = learned.get(to)
             {
-                self.forward(*to, hops);
+                self.forward(*to, Some(way));
             } else if *protocol == STATIC.protocol
                 && let Some(way) = self.statics.get(to).cloned()
             {
@@ -138,11 +145,11 @@ impl Forwarding {
     }
 
     /// Puts IPv4 routes back that lead over an interface: with its last IPv4 address the kernel drops them without a word.
-    pub fn restore_over(&mut self, interface: u32, learned: &BTreeMap<IpNet, Vec<Hop>>) -> Vec<Error> {
-        let over = |hops: &[Hop]| hops.iter().any(|hop| hop.interface == interface);
-        for (to, hops) in learned.iter().filter(|(to, _)| to.addr().is_ipv4()) {
-            if over(hops) {
-                self.forward(*to, hops);
+    pub fn restore_over(&mut self, interface: u32, learned: &BTreeMap<IpNet, speaker::Way>) -> Vec<Error> {
+        let over = |way: &speaker::Way| way.hops().iter().any(|hop| hop.interface == interface);
+        for (to, way) in learned.iter().filter(|(to, _)| to.addr().is_ipv4()) {
+            if over(way) {
+                self.forward(*to, Some(way));
             }
         }
         self.flush()

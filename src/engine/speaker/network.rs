@@ -127,6 +127,8 @@ fn usable(found: Found, interfaces: &[Interface]) -> Option<KernelRoute> {
         hops,
         metric: found.metric,
         is_static: false,
+        distance: 0,
+        tag: 0,
     })
 }
 

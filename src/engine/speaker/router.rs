@@ -14,20 +14,16 @@ use super::network::{self, Network};
 use super::process::{Happening, log, save};
 use super::sessions::Sessions;
 use super::{interfaces, statics};
-use crate::bgp::config::{Bgp, Config};
+use crate::bgp::config::Config;
 use crate::bgp::session::{State, Time};
 use crate::bgp::show::View;
 use crate::bgp::speaker::{Action, Event, KernelRoute, Speaker};
-use crate::bgp::table::{Destination, NextHopState, SourceKind};
-use crate::bgp::wire::Family;
 use crate::kernel::netlink::Netlink;
 use crate::kernel::watch::Changes;
 use crate::kernel::{Error, Result};
 
 /// A look at everything is due at least this often; with nothing to do there is no cost in it.
 const IDLE: Duration = Duration::from_secs(3600);
-/// FRR's distances of what BGP learned.
-const DISTANCES: (u8, u8) = (20, 200);
 
 /// A router.
 pub struct Router {
@@ -225,7 +221,7 @@ impl Router {
                 Action::HangUp(peer) => self.connections.hang_up(peer),
                 Action::Send(id, octets) => self.connections.send(id, octets),
                 Action::Close(id) => self.connections.close(id),
-                Action::Forward(to, hops) => self.forwarding.forward(to, &hops),
+                Action::Forward(to, way) => self.forwarding.forward(to, way.as_ref()),
                 Action::Log(text) => log(&text),
             }
         }
@@ -411,7 +407,7 @@ impl Router {
     /// Puts the static routes that hold into the kernel, and tells the core of them and of the kernel's.
     fn choose_statics(&mut self) {
         self.statics_are_due = false;
-        let distance = |prefix: &IpNet| self.learned_distance(prefix);
+        let distance = |prefix: &IpNet| self.speaker.learned_distance(prefix);
         let chosen = statics::choose(
             &self.speaker.config().static_routes,
             &statics::Surroundings {
@@ -421,35 +417,16 @@ impl Router {
                 distance: &distance,
             },
         );
-        let own = chosen.iter().map(|(to, way)| statics::as_kernel_route(*to, way));
+        let own = chosen
+            .iter()
+            .map(|(to, chosen)| statics::as_kernel_route(*to, chosen));
         let routes: Vec<KernelRoute> = self.kernel_routes.iter().cloned().chain(own).collect();
-        tell_all(self.forwarding.set_statics(chosen));
+        let ways = chosen.into_iter().map(|(to, chosen)| (to, chosen.way));
+        tell_all(self.forwarding.set_statics(ways.collect()));
         if routes != self.routes {
             self.routes.clone_from(&routes);
             self.events.push_back(Event::Routes(routes));
         }
-    }
-
-    /// The distance of what a neighbour told about a prefix.
-    fn learned_distance(&self, prefix: &IpNet) -> Option<u8> {
-        let family = match prefix {
-            IpNet::V4(_) => Family::Ipv4Unicast,
-            IpNet::V6(_) => Family::Ipv6Unicast,
-        };
-        let routes = self.speaker.table(family).get(prefix).map(Destination::routes)?;
-        let bgp = self.speaker.config().bgp.as_ref();
-        let configured = bgp.and_then(|bgp: &Bgp| bgp.family(family).distance);
-        let (external, internal) =
-            configured.map_or(DISTANCES, |(external, internal, _)| (external, internal));
-        let usable = routes
-            .iter()
-            .filter(|route| route.next_hop_state != NextHopState::Unreachable);
-        let distances = usable.filter_map(|route| match route.source.kind {
-            SourceKind::Local => None,
-            SourceKind::External => Some(external),
-            SourceKind::Internal => Some(internal),
-        });
-        distances.min()
     }
 
     /// Ends everything: neighbours are told, routes are taken out.

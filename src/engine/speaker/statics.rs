@@ -12,6 +12,17 @@ use crate::kernel::route_change::{Hop, Way};
 /// A distance that keeps a route from being used at all.
 const NEVER: u8 = 255;
 
+/// A route that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// Where it leads.
+    pub way: Way,
+    /// Its administrative distance.
+    pub distance: u8,
+    /// Its tag.
+    pub tag: u32,
+}
+
 /// What static routes depend on.
 pub struct Surroundings<'a> {
     /// The interfaces.
@@ -19,7 +30,7 @@ pub struct Surroundings<'a> {
     /// The kernel's routes, which are nearer than any.
     pub kernel: &'a [KernelRoute],
     /// What the speaker has in the kernel.
-    pub learned: &'a BTreeMap<IpNet, Vec<speaker::Hop>>,
+    pub learned: &'a BTreeMap<IpNet, speaker::Way>,
     /// The distance of what BGP has learned for a prefix.
     pub distance: &'a dyn Fn(&IpNet) -> Option<u8>,
 }
@@ -28,7 +39,7 @@ pub struct Surroundings<'a> {
 pub fn choose<'a>(
     routes: impl IntoIterator<Item = &'a StaticRoute>,
     surroundings: &Surroundings<'_>,
-) -> BTreeMap<IpNet, Way> {
+) -> BTreeMap<IpNet, Chosen> {
     let mut by_prefix: BTreeMap<IpNet, Vec<&StaticRoute>> = BTreeMap::new();
     for route in routes {
         if route.distance != NEVER && !surroundings.has_nearer(route) {
@@ -38,7 +49,7 @@ pub fn choose<'a>(
     let mut chosen = BTreeMap::new();
     // A next hop may be reached over another static route: as many rounds as there are routes settle it.
     for _ in 0..=by_prefix.len() {
-        let next: BTreeMap<IpNet, Way> = by_prefix
+        let next: BTreeMap<IpNet, Chosen> = by_prefix
             .iter()
             .filter_map(|(prefix, routes)| Some((*prefix, best(*prefix, routes, &chosen, surroundings)?)))
             .collect();
@@ -54,25 +65,39 @@ pub fn choose<'a>(
 fn best(
     prefix: IpNet,
     routes: &[&StaticRoute],
-    chosen: &BTreeMap<IpNet, Way>,
+    chosen: &BTreeMap<IpNet, Chosen>,
     surroundings: &Surroundings<'_>,
-) -> Option<Way> {
+) -> Option<Chosen> {
     let ways = routes.iter().filter_map(|route| {
         let way = surroundings.way(prefix, route, chosen)?;
-        Some((route.distance, way))
+        Some((*route, way))
     });
-    let ways: Vec<(u8, Way)> = ways.collect();
-    let nearest = ways.iter().map(|(distance, _)| *distance).min()?;
+    let mut ways: Vec<(&StaticRoute, Way)> = ways.collect();
+    let nearest = ways
+        .iter()
+        .map(|(route, _)| *route)
+        .min_by_key(|it| it.distance)?;
+    ways.retain(|(route, _)| route.distance == nearest.distance);
+    let way = together(ways.into_iter().map(|(_, way)| way));
+    Some(Chosen {
+        way,
+        distance: nearest.distance,
+        tag: nearest.tag,
+    })
+}
+
+/// Ways that packets are shared among; one that drops takes them all.
+fn together(ways: impl Iterator<Item = Way>) -> Way {
     let mut hops = Vec::new();
-    for (_, way) in ways.into_iter().filter(|(distance, _)| *distance == nearest) {
+    for way in ways {
         match way {
             Way::Hops(more) => hops.extend(more),
-            drops => return Some(drops),
+            drops => return drops,
         }
     }
     hops.sort();
     hops.dedup();
-    Some(Way::Hops(hops))
+    Way::Hops(hops)
 }
 
 impl Surroundings<'_> {
@@ -92,7 +117,7 @@ impl Surroundings<'_> {
         self.interfaces.iter().find(|it| it.up && it.name == name)
     }
 
-    fn way(&self, prefix: IpNet, route: &StaticRoute, chosen: &BTreeMap<IpNet, Way>) -> Option<Way> {
+    fn way(&self, prefix: IpNet, route: &StaticRoute, chosen: &BTreeMap<IpNet, Chosen>) -> Option<Way> {
         let hop = |via: Option<IpAddr>, interface: &Interface, onlink: bool| {
             let interface = interface.index;
             Way::Hops(vec![Hop {
@@ -116,7 +141,7 @@ impl Surroundings<'_> {
     }
 
     /// The ways to a next hop: over the network it is on, else over the longest route to it other than the one in question.
-    fn resolve(&self, prefix: IpNet, address: IpAddr, chosen: &BTreeMap<IpNet, Way>) -> Option<Vec<Hop>> {
+    fn resolve(&self, prefix: IpNet, address: IpAddr, chosen: &BTreeMap<IpNet, Chosen>) -> Option<Vec<Hop>> {
         if self.networks().any(|(_, net)| net.addr() == address) {
             return None;
         }
@@ -127,8 +152,8 @@ impl Surroundings<'_> {
         let leads = |net: &IpNet| net.contains(&address) && net.prefix_len() > 0 && *net != prefix;
         let kernel = self.kernel.iter().filter(|it| leads(&it.to));
         let kernel = kernel.map(|it| (it.to, plain(&it.hops)));
-        let learned = longest(self.learned, address, prefix).map(|(to, hops)| (to, plain(hops)));
-        let statics = longest(chosen, address, prefix).map(|(to, way)| match way {
+        let learned = longest(self.learned, address, prefix).map(|(to, way)| (to, plain(way.hops())));
+        let statics = longest(chosen, address, prefix).map(|(to, chosen)| match &chosen.way {
             Way::Hops(hops) => (to, hops.clone()),
             Way::Blackhole | Way::Unreachable => (to, Vec::new()),
         });
@@ -179,8 +204,8 @@ fn longest<T>(table: &BTreeMap<IpNet, T>, address: IpAddr, other: IpNet) -> Opti
 }
 
 /// A route that holds as the speaker knows the kernel's.
-pub fn as_kernel_route(to: IpNet, way: &Way) -> KernelRoute {
-    let hops = match way {
+pub fn as_kernel_route(to: IpNet, chosen: &Chosen) -> KernelRoute {
+    let hops = match &chosen.way {
         Way::Hops(hops) => hops.as_slice(),
         Way::Blackhole | Way::Unreachable => &[],
     };
@@ -193,6 +218,8 @@ pub fn as_kernel_route(to: IpNet, way: &Way) -> KernelRoute {
         hops: hops.collect(),
         metric: 0,
         is_static: true,
+        distance: chosen.distance,
+        tag: chosen.tag,
     }
 }
 
@@ -226,7 +253,7 @@ mod tests {
             distance: &|_| bgp,
         };
         let found = choose(&config.static_routes, &surroundings);
-        let text = found.iter().map(|(to, way)| match way {
+        let text = found.iter().map(|(to, chosen)| match &chosen.way {
             Way::Hops(hops) => {
                 let hop = |hop: &Hop| {
                     let via = hop.via.map_or(String::new(), |via| format!("{via}@"));
