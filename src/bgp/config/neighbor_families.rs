@@ -152,6 +152,10 @@ fn addpath(edit: &mut Edit, arguments: &Arguments, which: Addpath) -> Result<(),
         true => *own = own.filter(|own| *own != which),
         false => *own = Some(which),
     }
+    // Without that FRR knows no best route of each AS.
+    if which == Addpath::BestPerAs && !arguments.no() {
+        edit.bgp()?.flags.deterministic_med = true;
+    }
     Ok(())
 }
 

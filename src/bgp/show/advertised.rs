@@ -75,14 +75,11 @@ fn warning(words: &str, json: bool) -> String {
 }
 
 fn advertised(view: &View, peer: &Peer, family: Family, arguments: &Arguments) -> String {
-    let told = peer.told.get(family);
-    let table = view.speaker.table(family);
     let mut default = None;
     let mut rows = Vec::new();
-    for (prefix, it) in told {
-        let best = table.get(prefix).and_then(|destination| destination.best());
-        match best {
-            Some(best) => rows.push(row(view, peer, family, *prefix, it, best)),
+    for (prefix, id, it) in peer.told_routes(family) {
+        match view.speaker.route_told(peer, family, prefix, id) {
+            Some(route) => rows.push(row(view, peer, family, *prefix, it, route)),
             None => default = Some(*prefix),
         }
     }
@@ -115,6 +112,8 @@ fn row(
         (NextHop::V4(_), NextHop::V6 { .. }) if family == Family::Ipv4Unicast && internal => {
             best.next_hop.address()
         }
+        // Of an aggregate FRR keeps none of either family.
+        (NextHop::V4(_), NextHop::V6 { global, .. }) if global.is_unspecified() => global.into(),
         (NextHop::V4(address), _) if is_own(address.into()) => IpAddr::from([0, 0, 0, 0]),
         (NextHop::V6 { global, .. }, _) if is_own(global.into()) => IpAddr::from([0u16; 8]),
         (next_hop, _) => next_hop.address(),

@@ -46,9 +46,8 @@ impl<'s> Path<'s> {
             strings(&mut attributes.large_communities.iter().map(ToString::to_string)),
         );
         out += &self.reflection();
-        if self.route.path_id > 0 {
-            let _ = writeln!(out, "      AddPath ID: RX {}", self.route.path_id);
-        }
+        out += &self.path_id_line(view);
+        out += &self.told_line(view);
         let _ = writeln!(out, "      Last update: {}", clock::date(self.told_at(view)));
         out
     }
@@ -189,15 +188,9 @@ impl<'s> Path<'s> {
     /// first.
     pub(super) fn best_of_as(&self, view: &View) -> Option<u32> {
         let bgp = view.bgp()?;
-        let first = |route: &crate::bgp::table::Route| route.attributes.as_path.first();
-        let mut rivals = self
-            .destination
-            .routes()
-            .iter()
-            .filter(|it| it.key() != self.route.key() && first(it) == first(self.route));
-        let is_best = self.is_best() || (self.is_valid() && rivals.next().is_none());
-        let counts = bgp.flags.deterministic_med && is_best;
-        counts.then(|| first(self.route).unwrap_or(0))
+        let best = || view.speaker.best_of_each_as(self.family, self.destination);
+        let counts = bgp.flags.deterministic_med && best().iter().any(|best| best.key() == self.route.key());
+        counts.then(|| self.route.attributes.as_path.first().unwrap_or(0))
     }
 
     /// Where a route of this router's own comes from.

@@ -7,6 +7,7 @@ use super::json::{Json, Object, text};
 use super::path::Path;
 use super::{View, clock};
 use crate::bgp::config::PeerName;
+use crate::bgp::speaker::Peer;
 use crate::bgp::table::NextHopState;
 use crate::bgp::wire::{AsPath, Community, NextHop, Segment};
 
@@ -23,8 +24,15 @@ pub(super) fn head(view: &View, prefix: IpNet, path: &Path) -> Object {
     let mut object = Object::new()
         .with("prefix", text(prefix))
         .with("version", path.destination.version());
+    if !view.tells_several(path.family) {
+        put_told(&mut object, &view.told(path.family, &prefix));
+    }
+    object
+}
+
+fn put_told(object: &mut Object, peers: &[&Peer]) {
     let mut told = Object::new();
-    for peer in view.told(path.family, &prefix) {
+    for peer in peers {
         let mut it = Object::new();
         it.put_some("hostname", peer.record.name.as_deref());
         told.put(peer.name.to_string(), it);
@@ -32,7 +40,6 @@ pub(super) fn head(view: &View, prefix: IpNet, path: &Path) -> Object {
     if !told.is_empty() {
         object.put("advertisedTo", told);
     }
-    object
 }
 
 impl<'s> Path<'s> {
@@ -132,7 +139,15 @@ impl<'s> Path<'s> {
                 Object::new().with("list", list.collect::<Vec<Json>>()),
             );
         }
-        object.put_some("addpathRxId", Some(self.route.path_id).filter(|id| *id > 0));
+        if let Some((received, [all, best_per_as])) = self.path_ids(view) {
+            object.put("addpathRxId", received);
+            object.put("addpathTxId", all);
+            object.put("addpathTxIdAll", all);
+            object.put("addpathTxIdBestPerAS", best_per_as);
+        }
+        if view.tells_several(self.family) {
+            put_told(object, &self.told_to(view));
+        }
         let at = self.told_at(view);
         object.put(
             "lastUpdate",

@@ -11,15 +11,21 @@ use super::json::Json;
 use super::path::Path;
 use super::routes::{Style, show};
 use super::scope::Scope;
-use crate::bgp::config::Arguments;
+use crate::bgp::config::{Addpath, Arguments};
 use crate::bgp::speaker::Peer;
 use crate::bgp::wire::{Community, Family};
 
 impl<'s> View<'s> {
+    /// Whether some neighbour is to be told several routes to a prefix.
+    pub(super) fn tells_several(&self, family: Family) -> bool {
+        let mut kinds = [Addpath::All, Addpath::BestPerAs].into_iter();
+        kinds.any(|kind| self.speaker.tells_several(family, kind))
+    }
+
     /// The neighbours that were told a prefix.
     pub(super) fn told(&self, family: Family, prefix: &IpNet) -> Vec<&'s Peer> {
         let mut peers = self.peers_in(family);
-        peers.retain(|peer| peer.told.get(family).contains_key(prefix));
+        peers.retain(|peer| peer.was_told(family, prefix));
         peers
     }
 }
@@ -120,6 +126,10 @@ fn head(view: &View, first: &Path, paths: &[Path]) -> String {
         None => out += "no best path",
     }
     out += ")\n";
+    // With several routes each says to whom it was told.
+    if view.tells_several(first.family) {
+        return out;
+    }
     let told = view.told(first.family, &first.prefix);
     if told.is_empty() {
         return out + "  Not advertised to any peer\n";

@@ -27,7 +27,13 @@ pub(super) fn usage(view: &View, _arguments: &Arguments) -> String {
     let attributes: HashSet<_> = routes().map(|route| Arc::as_ptr(&route.attributes)).collect();
     let paths: HashSet<_> = routes().map(|route| &route.attributes.as_path).collect();
     let told = view.peers().into_iter();
-    let told: usize = told.map(|peer| peer.told.ipv4.len() + peer.told.ipv6.len()).sum();
+    let told = told.map(|peer| {
+        Family::ALL
+            .map(|family| peer.told_count(family))
+            .iter()
+            .sum::<usize>()
+    });
+    let told: usize = told.sum();
     let rows = [
         ("RIB nodes", tables.iter().map(|table| nodes(table)).sum(), NODE),
         ("BGP routes", routes().count(), ROUTE),

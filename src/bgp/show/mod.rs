@@ -23,6 +23,7 @@ mod neighbor_text;
 mod neighbors;
 mod nexthops;
 mod path;
+mod path_ids;
 mod reset;
 mod rib;
 mod route_maps;

@@ -3,7 +3,7 @@
 use super::View;
 use super::facts::{counts, is_up, local_as};
 use super::json::{Json, Object};
-use crate::bgp::config::{EffectiveFamily, Excess};
+use crate::bgp::config::{Addpath, EffectiveFamily, Excess};
 use crate::bgp::speaker::Peer;
 use crate::bgp::wire::Family;
 
@@ -67,7 +67,7 @@ pub(super) fn facts(view: &View, peer: &Peer, family: Family) -> Facts {
         received,
     );
     if up {
-        facts.json.put("sentPrefixCounter", peer.told.get(family).len());
+        facts.json.put("sentPrefixCounter", peer.told_count(family));
     }
     add_limit(&mut facts, settings);
     facts
@@ -104,6 +104,15 @@ fn add_flags(facts: &mut Facts, settings: &EffectiveFamily) {
         };
         let line = format!("Private AS numbers {line} in updates to this neighbor");
         facts.add(&line, name, true);
+    }
+    match settings.addpath {
+        Some(Addpath::All) => facts.add("Advertise all paths via addpath", "addpathTxAllPaths", true),
+        Some(Addpath::BestPerAs) => facts.add(
+            "Advertise bestpath per AS via addpath",
+            "addpathTxBestpathPerAS",
+            true,
+        ),
+        None => {}
     }
     facts.add_if(
         settings.next_hop_self || settings.next_hop_self_force,
@@ -150,10 +159,8 @@ fn add_default_route(facts: &mut Facts, peer: &Peer, family: Family, settings: &
         facts.json.put("defaultRouteMap", map.as_str());
     }
     let sent = peer
-        .told
-        .get(family)
-        .keys()
-        .any(|prefix| prefix.prefix_len() == 0);
+        .told_routes(family)
+        .any(|(prefix, ..)| prefix.prefix_len() == 0);
     let (word, name) = if sent {
         ("sent", "defaultSent")
     } else {

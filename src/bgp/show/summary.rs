@@ -206,7 +206,7 @@ fn row(
     );
     let (no_policy_in, no_policy_out) = view.lacks_policy(peer, family);
     let received = counts.get(&peer.id).copied().unwrap_or(0);
-    let sent = peer.told.get(family).len();
+    let sent = peer.told_count(family);
     out += &match () {
         () if !is_up(peer) => format!(" {:>12} {:>8}", state_name(view, peer), 0),
         () if !peer.exchanges(family) => format!(" {:>12} {:>8}", "NoNeg", "NoNeg"),
@@ -342,7 +342,7 @@ fn peer_as_json(view: &View, peer: &Peer, family: Family, counts: &HashMap<Sourc
     let up = is_up(peer);
     let received = counts.get(&peer.id).copied().unwrap_or(0);
     object.put("pfxRcd", if up { received } else { 0 });
-    object.put("pfxSnt", peer.told.get(family).len());
+    object.put("pfxSnt", peer.told_count(family));
     object.put("state", state_name(view, peer));
     object.put("peerState", peer_state(view, peer, family));
     object.put("connectionsEstablished", record.established);

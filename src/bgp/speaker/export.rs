@@ -46,7 +46,7 @@ impl Speaker {
         let marks = peer
             .agreement()
             .is_some_and(|agreement| agreement.enhanced_route_refresh);
-        peer.told.get_mut(family).clear();
+        peer.forget_told(family);
         let sent = &mut peer.record.sent;
         let mut mark = |kind| {
             let mut octets = Vec::new();
@@ -78,7 +78,7 @@ impl Speaker {
     pub(super) fn soft_out(&mut self, id: SourceId, family: Family, actions: &mut Vec<Action>) {
         let all = self.told_prefixes(family);
         if let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.exchanges(family)) {
-            peer.told.get_mut(family).clear();
+            peer.forget_told(family);
             self.export_to(id, family, &all, actions);
         }
     }
@@ -100,7 +100,7 @@ impl Speaker {
         for id in ids {
             let makes_default = self.peers.get(&id).is_some_and(|peer| {
                 let originates = peer.family(family).default_originate.is_some();
-                originates || peer.told.get(family).contains_key(&default)
+                originates || peer.was_told(family, &default)
             });
             // It is the first of all that are in order.
             if makes_default && changed.first() != Some(&default) {
@@ -117,6 +117,9 @@ impl Speaker {
         let Some(connection) = peer.session.established_on().filter(|_| peer.exchanges(family)) else {
             return;
         };
+        if peer.takes_several(family) {
+            return self.export_paths(id, family, prefixes, actions);
+        }
         let told = peer.told.get(family);
         let mut withdrawn = Vec::new();
         let mut announced: Vec<(Told, Vec<Nlri>)> = Vec::new();
@@ -233,7 +236,7 @@ impl Speaker {
     }
 }
 
-fn default_of(family: Family) -> IpNet {
+pub(super) fn default_of(family: Family) -> IpNet {
     match family {
         Family::Ipv4Unicast => IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
         Family::Ipv6Unicast => IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)),

@@ -161,7 +161,9 @@ impl Speaker {
         peer.record.down(reason, now);
         peer.source = None;
         peer.endpoints = None;
-        peer.told = Default::default();
+        for family in Family::ALL {
+            peer.forget_told(family);
+        }
         peer.incoming.clear();
         peer.intake.end();
         for family in Family::ALL {

@@ -9,6 +9,7 @@ mod change;
 mod dynamic;
 mod event;
 mod export;
+mod export_paths;
 mod forwarding;
 mod import;
 mod inbound;
@@ -16,10 +17,12 @@ mod limits;
 mod local;
 mod next_hops;
 mod outbound;
+mod path_ids;
 mod peer;
 mod record;
 mod resolve;
 mod sessions;
+mod told;
 
 #[cfg(test)]
 pub(super) mod network;
@@ -36,6 +39,7 @@ pub use event::{Action, Dial, Endpoints, Event, Hop, Interface, KernelRoute, Way
 pub use inbound::Received;
 pub use limits::Overflow;
 use next_hops::NextHops;
+use path_ids::PathIds;
 pub use peer::{Peer, Told};
 pub use record::{Messages, Record};
 
@@ -67,6 +71,8 @@ pub struct Speaker {
     forwarded: BTreeMap<IpNet, Way>,
     /// Next hops of routes, and the ways to them.
     next_hops: NextHops,
+    /// Identifiers of routes for those who are told several to one prefix.
+    path_ids: PerFamily<PathIds>,
 }
 
 /// Routes may lead over each other so deep within one event. Those that take each other's way away, and so would never
@@ -94,6 +100,7 @@ impl Speaker {
             aggregates: PerFamily::default(),
             forwarded: BTreeMap::new(),
             next_hops: NextHops::default(),
+            path_ids: PerFamily::default(),
         }
     }
 
@@ -261,6 +268,7 @@ impl Speaker {
             let changed = changed.get_mut(family);
             changed.sort_unstable();
             changed.dedup();
+            self.identify(family, changed, configured);
             self.export(family, changed, configured, actions);
         }
     }

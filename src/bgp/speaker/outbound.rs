@@ -97,7 +97,8 @@ impl Speaker {
         passage.is_external() || route.source.kind != SourceKind::Internal || self.reflects(passage, route)
     }
 
-    /// Between neighbours in one AS only a reflector passes routes on (RFC 4456 section 6).
+    /// Between neighbours in one AS only a reflector passes routes on (RFC 4456 section 6). As with FRR a client hears of what
+    /// it has told itself, too: its own originator identifier stops it there.
     fn reflects(&self, passage: &Passage, route: &Route) -> bool {
         let is_client = |id: SourceId| {
             let peer = self.peers.get(&id);
@@ -105,7 +106,8 @@ impl Speaker {
         };
         let (from, to) = (is_client(route.source.id), is_client(passage.peer.id));
         let between_clients = from && to && passage.bgp.flags.client_to_client_reflection;
-        route.source.id != passage.peer.id && (from != to || between_clients)
+        let is_originator = route.attributes.originator_id == Some(passage.to.router_id);
+        !is_originator && (from != to || between_clients)
     }
 
     fn passes_lists_out(&self, passage: &Passage, prefix: &IpNet, route: &Route) -> bool {

@@ -44,6 +44,8 @@ pub struct Peer {
     pub endpoints: Option<Endpoints>,
     /// What it was told.
     pub told: PerFamily<BTreeMap<IpNet, Told>>,
+    /// The same, by path identifiers, of families of which it takes several routes to one prefix.
+    pub(super) told_paths: PerFamily<BTreeMap<(IpNet, u32), Told>>,
     /// What it has told, before any policy, and how much of it there may be.
     pub(super) intake: Intake,
     pub(super) source: Option<Arc<Source>>,
@@ -80,6 +82,7 @@ impl Peer {
             record: Record::default(),
             endpoints: None,
             told: PerFamily::default(),
+            told_paths: PerFamily::default(),
             intake: Intake::default(),
             source: None,
             incoming: BTreeMap::new(),
@@ -140,10 +143,26 @@ impl Peer {
 
 /// Seconds a neighbour waits for this router after a restart (FRR's default).
 const RESTART_TIME: u16 = 120;
-/// Several paths to a prefix are understood (RFC 7911 section 4).
+/// Several paths to a prefix are understood, and sent (RFC 7911 section 4).
 const RECEIVE: u8 = 1;
+const SEND: u8 = 2;
 /// AFI of IPv6.
 const IPV6: u16 = 2;
+
+/// Families of which several routes to a prefix are taken and sent. As with FRR they are sent of all, or of none.
+fn several_paths(effective: &Effective) -> Vec<(AfiSafi, u8)> {
+    let all = [
+        (Family::Ipv4Unicast, &effective.ipv4),
+        (Family::Ipv6Unicast, &effective.ipv6),
+    ];
+    let active = || all.into_iter().filter(|(_, settings)| settings.activate);
+    let sends = active().any(|(_, settings)| settings.addpath.is_some());
+    let modes = active().map(|(family, settings)| {
+        let takes = if settings.disable_addpath_rx { 0 } else { RECEIVE };
+        (family.into(), takes | if sends { SEND } else { 0 })
+    });
+    modes.filter(|(_, modes)| *modes != 0).collect()
+}
 
 impl Speaker {
     /// What a session with a neighbour is to be like.
@@ -182,15 +201,7 @@ impl Speaker {
             let ipv4 = AfiSafi::from(Family::Ipv4Unicast);
             said.push(Capability::ExtendedNextHop(vec![(ipv4, IPV6)]));
         }
-        let several = |family: &AfiSafi| match Family::try_from(*family) {
-            Ok(Family::Ipv4Unicast) => !effective.ipv4.disable_addpath_rx,
-            Ok(Family::Ipv6Unicast) => !effective.ipv6.disable_addpath_rx,
-            Err(_) => false,
-        };
-        let taken = families.iter().filter(|family| several(family));
-        said.push(Capability::AddPath(
-            taken.map(|family| (*family, RECEIVE)).collect(),
-        ));
+        said.push(Capability::AddPath(several_paths(effective)));
         said.push(Capability::Fqdn {
             host: self.hostname.clone(),
             domain: String::new(),

@@ -1,5 +1,6 @@
 //! What networks of speakers come to.
 
+mod add_path;
 mod aggregates;
 mod limits;
 mod line;

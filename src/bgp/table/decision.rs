@@ -59,19 +59,7 @@ impl Default for Rules {
 pub(super) fn select(routes: &[Route], current: Option<(SourceId, u32)>, rules: &Rules) -> Option<Selection> {
     // MED counts among routes from one AS only, which is no total order: the best of each AS is found first, so that the
     // outcome does not hang on the order in which routes came (RFC 4271 section 9.1.2.2 c; `bgp deterministic-med`).
-    let mut best_of: BTreeMap<Option<u32>, &Route> = BTreeMap::new();
-    for route in routes.iter().filter(|route| is_usable(route)) {
-        let group = if rules.always_compare_med {
-            None
-        } else {
-            route.attributes.as_path.first()
-        };
-        let best = best_of.entry(group).or_insert(route);
-        if compare(route, best, current, rules).is_lt() {
-            *best = route;
-        }
-    }
-    let mut groups = best_of.into_values();
+    let mut groups = best_of_each(routes, current, rules, rules.always_compare_med).into_iter();
     let first = groups.next()?;
     let best = groups.fold(first, |best, route| {
         if compare(route, best, current, rules).is_lt() {
@@ -94,6 +82,28 @@ pub(super) fn select(routes: &[Route], current: Option<(SourceId, u32)>, rules: 
         best: best.key(),
         multipath: multipath.map(Route::key).collect(),
     })
+}
+
+/// The best route of each neighboring AS, or of all of them together.
+pub(super) fn best_of_each<'r>(
+    routes: &'r [Route],
+    current: Option<(SourceId, u32)>,
+    rules: &Rules,
+    together: bool,
+) -> Vec<&'r Route> {
+    let mut best_of: BTreeMap<Option<u32>, &Route> = BTreeMap::new();
+    for route in routes.iter().filter(|route| is_usable(route)) {
+        let group = if together {
+            None
+        } else {
+            route.attributes.as_path.first()
+        };
+        let best = best_of.entry(group).or_insert(route);
+        if compare(route, best, current, rules).is_lt() {
+            *best = route;
+        }
+    }
+    best_of.into_values().collect()
 }
 
 pub(super) fn is_usable(route: &Route) -> bool {

@@ -78,6 +78,15 @@ impl Destination {
         self.version
     }
 
+    /// The best route of each neighboring AS, of those that can be used; the newest first.
+    pub fn best_of_each_as(&self, rules: &Rules) -> Vec<&Route> {
+        let best = decision::best_of_each(&self.routes, self.best_key(), rules, false);
+        let newest_first = self.routes.iter().rev();
+        newest_first
+            .filter(|route| best.iter().any(|it| it.key() == route.key()))
+            .collect()
+    }
+
     fn best_key(&self) -> Option<(SourceId, u32)> {
         self.selection.as_ref().map(|selection| selection.best)
     }

@@ -1,0 +1,147 @@
+//! Identifiers of routes, under which neighbours are told several to one prefix (RFC 7911 section 2).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+
+use super::Speaker;
+use crate::bgp::config::Addpath;
+use crate::bgp::table::{Destination, Route, SourceId};
+use crate::bgp::wire::Family;
+
+/// The identifier of a default route that is made for a neighbour (FRR), and of nothing else.
+pub(super) const DEFAULT: u32 = 1;
+const FIRST: u32 = 2;
+
+/// The identifiers of a family's routes: FRR counts those of each kind of neighbour by themselves.
+#[derive(Debug, Default)]
+pub(super) struct PathIds {
+    all: Numbers,
+    best_per_as: Numbers,
+}
+
+/// A route keeps its identifier as long as it is there; one that is free is given again, the lowest first.
+#[derive(Debug)]
+struct Numbers {
+    given: BTreeMap<IpNet, BTreeMap<(SourceId, u32), u32>>,
+    free: BTreeSet<u32>,
+    next: u32,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Numbers {
+            given: BTreeMap::new(),
+            free: BTreeSet::new(),
+            next: FIRST,
+        }
+    }
+}
+
+impl Numbers {
+    fn get(&self, prefix: &IpNet, route: &Route) -> Option<u32> {
+        self.given.get(prefix)?.get(&route.key()).copied()
+    }
+
+    /// Gives identifiers to these routes of a prefix, and takes those of all others of it back.
+    fn give<'r>(&mut self, prefix: IpNet, routes: impl Iterator<Item = &'r Route>) {
+        let mut before = self.given.remove(&prefix).unwrap_or_default();
+        let mut now = BTreeMap::new();
+        let mut new = Vec::new();
+        for key in routes.map(Route::key) {
+            match before.remove(&key) {
+                Some(id) => drop(now.insert(key, id)),
+                None => new.push(key),
+            }
+        }
+        // What another route of the prefix had is taken first: the neighbour puts the new one in its place.
+        let mut left: BTreeSet<u32> = before.into_values().collect();
+        for key in new {
+            let id = left.pop_first().unwrap_or_else(|| self.lowest());
+            now.insert(key, id);
+        }
+        self.free.extend(left);
+        if !now.is_empty() {
+            self.given.insert(prefix, now);
+        }
+    }
+
+    fn lowest(&mut self) -> u32 {
+        self.free.pop_first().unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        })
+    }
+}
+
+impl PathIds {
+    fn of(&self, kind: Addpath) -> &Numbers {
+        match kind {
+            Addpath::All => &self.all,
+            Addpath::BestPerAs => &self.best_per_as,
+        }
+    }
+
+    fn of_mut(&mut self, kind: Addpath) -> &mut Numbers {
+        match kind {
+            Addpath::All => &mut self.all,
+            Addpath::BestPerAs => &mut self.best_per_as,
+        }
+    }
+}
+
+impl Speaker {
+    /// Whether a neighbour is configured to be told several routes to one prefix, of a kind.
+    pub fn tells_several(&self, family: Family, kind: Addpath) -> bool {
+        self.peers
+            .values()
+            .any(|peer| peer.family(family).addpath == Some(kind))
+    }
+
+    /// The identifier of a route, if neighbours are told it as one of that kind.
+    pub fn path_id(&self, family: Family, kind: Addpath, prefix: &IpNet, route: &Route) -> Option<u32> {
+        self.path_ids.get(family).of(kind).get(prefix, route)
+    }
+
+    /// The best route of each neighboring AS.
+    pub fn best_of_each_as<'d>(&self, family: Family, destination: &'d Destination) -> Vec<&'d Route> {
+        destination.best_of_each_as(&self.rules(family))
+    }
+
+    /// Gives identifiers to routes to prefixes that have changed; to all after a change of the configuration.
+    pub(super) fn identify(&mut self, family: Family, changed: &[IpNet], configured: bool) {
+        for kind in [Addpath::All, Addpath::BestPerAs] {
+            if !self.tells_several(family, kind) {
+                if configured {
+                    *self.path_ids.get_mut(family).of_mut(kind) = Numbers::default();
+                }
+                continue;
+            }
+            let all: Vec<IpNet> = match configured {
+                true => self
+                    .tables
+                    .get(family)
+                    .iter()
+                    .map(|(prefix, _)| *prefix)
+                    .collect(),
+                false => Vec::new(),
+            };
+            for prefix in all.iter().chain(changed) {
+                self.identify_routes(family, kind, prefix);
+            }
+        }
+    }
+
+    fn identify_routes(&mut self, family: Family, kind: Addpath, prefix: &IpNet) {
+        let rules = self.rules(family);
+        let destination = self.tables.get(family).get(prefix);
+        let routes: Vec<&Route> = match (destination, kind) {
+            (None, _) => Vec::new(),
+            // In FRR's order: the newest first.
+            (Some(destination), Addpath::All) => destination.routes().iter().rev().collect(),
+            (Some(destination), Addpath::BestPerAs) => destination.best_of_each_as(&rules),
+        };
+        let numbers = self.path_ids.get_mut(family).of_mut(kind);
+        numbers.give(*prefix, routes.into_iter());
+    }
+}
