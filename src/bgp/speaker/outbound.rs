@@ -228,8 +228,9 @@ impl Speaker {
         let next_hop = subject.next_hop;
         let is_none = next_hop.address().is_unspecified();
         // A next hop of the other family, or one that means something on another link only, cannot be told.
-        let foreign = next_hop.address().is_ipv4() != (family == Family::Ipv4Unicast)
-            || next_hop.link_local().is_some();
+        let is_local =
+            matches!(next_hop, NextHop::V6 { global, .. } if global.is_unicast_link_local());
+        let foreign = next_hop.address().is_ipv4() != (family == Family::Ipv4Unicast) || is_local;
         let keeps = match subject.next_hop_change {
             NextHopChange::Set => true,
             NextHopChange::Unchanged => !foreign,
@@ -244,11 +245,27 @@ impl Speaker {
                 !foreign && !forced && (stays || third_party)
             }
         };
-        if keeps && !is_none {
-            next_hop
-        } else {
-            self.own_next_hop(peer, family)
+        match keeps && !is_none {
+            true if subject.next_hop_change == NextHopChange::Set => next_hop,
+            true => self.kept(passage, next_hop),
+            false => self.own_next_hop(peer, family),
         }
+    }
+
+    /// A next hop that is told as it came, but for its link-local address: that means nothing on another link, and is told
+    /// only where it is wanted (`nexthop-local unchanged`). For a neighbour in another AS on the same network FRR puts its
+    /// own beside the global one.
+    fn kept(&self, passage: &Passage, next_hop: NextHop) -> NextHop {
+        let NextHop::V6 { global, link_local } = next_hop else {
+            return next_hop;
+        };
+        let own = || self.interface_of(passage.peer).and_then(|it| it.link_local());
+        let link_local = match () {
+            () if passage.settings.nexthop_local_unchanged => link_local,
+            () if passage.is_external() && !passage.transparent => own(),
+            () => None,
+        };
+        NextHop::V6 { global, link_local }
     }
 
     /// The default route this router makes for a neighbour: unless a route-map wants to see another route first, and there

@@ -60,6 +60,6 @@ impl Speaker {
         let address = next_hop.address();
         let remote = peer.remote;
         let both = |net: &&IpNet| net.contains(&address) && remote.is_some_and(|it| net.contains(&it));
-        next_hop.link_local().is_none() && interface.addresses.iter().find(both).is_some()
+        interface.addresses.iter().find(both).is_some()
     }
 }
