@@ -1,6 +1,7 @@
 //! Changes that route-maps make.
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU8;
 
 use super::Policy;
 use super::communities::sorted;
@@ -8,7 +9,7 @@ use super::subject::{Context, Direction, NextHopChange, Subject};
 use crate::bgp::config::{Change, NextHop as NextHopValue, Set};
 use crate::bgp::wire::{AsPath, Attributes, Community, ExtendedCommunity, LargeCommunity, NextHop};
 
-/// Makes a change. Those that only concern the kernel's route (`distance`, `src`, `table`) change nothing here.
+/// Makes a change. The source and the table of the kernel's route are none of BGP's.
 pub(super) fn apply(policy: &Policy, set: &Set, subject: &mut Subject, context: &Context) {
     match set {
         Set::NextHop(value) => next_hop4(*value, subject, context),
@@ -17,7 +18,8 @@ pub(super) fn apply(policy: &Policy, set: &Set, subject: &mut Subject, context: 
         Set::NextHop6PreferGlobal => prefer_global(subject),
         Set::Weight(weight) => subject.weight = *weight,
         Set::Tag(tag) => subject.tag = *tag,
-        Set::Distance(_) | Set::Source(_) | Set::Table(_) => {}
+        Set::Distance(distance) => subject.distance = NonZeroU8::new(*distance),
+        Set::Source(_) | Set::Table(_) => {}
         set => attribute(policy, set, subject.attributes_mut(), context),
     }
 }

@@ -1,6 +1,7 @@
 //! What a route-map looks at and changes.
 
 use std::net::IpAddr;
+use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -24,6 +25,8 @@ pub struct Subject {
     pub weight: u32,
     /// The tag.
     pub tag: u32,
+    /// The administrative distance, where a route-map has set it.
+    pub distance: Option<NonZeroU8>,
 }
 
 /// What a route-map has made of a next hop.
@@ -80,6 +83,7 @@ impl Subject {
             next_hop_change: NextHopChange::None,
             weight: route.weight,
             tag: route.tag,
+            distance: route.distance,
         }
     }
 

@@ -40,6 +40,7 @@ fn subject(prefix: &str, attributes: Attributes) -> Subject {
         next_hop_change: NextHopChange::None,
         weight: 0,
         tag: 0,
+        distance: None,
     }
 }
 

@@ -62,6 +62,9 @@ pub(super) struct Entry {
     pub selected: bool,
 }
 
+/// The distance of routes that are not used.
+const NEVER: u8 = 255;
+
 /// All routes of a family: to each prefix, the newest first.
 pub(super) type Rib = BTreeMap<IpNet, Vec<Entry>>;
 
@@ -299,7 +302,7 @@ fn reached(way: Way, address: IpAddr) -> Way {
 
 /// The nearest route is used; of equally near ones the oldest.
 fn select(entries: &mut [Entry]) {
-    let usable = |entry: &Entry| entry.ways.iter().any(|way| way.active);
+    let usable = |entry: &Entry| entry.distance != NEVER && entry.ways.iter().any(|way| way.active);
     let nearest = entries
         .iter()
         .enumerate()

@@ -103,6 +103,7 @@ impl Speaker {
             next_hop_change: NextHopChange::None,
             weight: WEIGHT,
             tag: 0,
+            distance: None,
         };
         if let Some(name) = &how.route_map {
             let context = self.context_own(bgp, None, false);
@@ -119,6 +120,7 @@ impl Speaker {
             next_hop_state: NextHopState::Reachable(0),
             weight: subject.weight,
             tag: subject.tag,
+            distance: subject.distance,
             stale: false,
             since: now,
         })

@@ -9,6 +9,9 @@ use crate::bgp::wire::Family;
 /// FRR's distances: of what a neighbour in another AS told, of what one in the same AS did, and of aggregates.
 const DISTANCES: (u8, u8, u8) = (20, 200, 200);
 
+/// The distance of a route that is not to be used by the kernel.
+const NEVER: u8 = 255;
+
 impl Speaker {
     /// Puts what was chosen into the kernel.
     pub(super) fn forward(&mut self, changed: &[IpNet], actions: &mut Vec<Action>) {
@@ -36,7 +39,8 @@ impl Speaker {
         let family = family_of(prefix);
         let destination = self.tables.get(family).get(prefix)?;
         let best = destination.best()?;
-        if !is_forwarded(best) || self.has_nearer(prefix, self.distance(family, best)) {
+        let distance = self.distance(family, best);
+        if !is_forwarded(best) || distance == NEVER || self.has_nearer(prefix, distance) {
             return None;
         }
         if best.source.id == AGGREGATE {
@@ -59,8 +63,11 @@ impl Speaker {
                 .any(|route| route.to == *prefix && route.distance <= distance)
     }
 
-    /// The administrative distance of a route (`distance bgp`).
+    /// The administrative distance of a route: what a route-map has set, else what holds for its kind (`distance bgp`).
     pub fn distance(&self, family: Family, route: &Route) -> u8 {
+        if let Some(distance) = route.distance {
+            return distance.get();
+        }
         let bgp = self.config.bgp.as_ref();
         let configured = bgp.and_then(|bgp| bgp.family(family).distance);
         let (external, internal, local) = configured.unwrap_or(DISTANCES);
@@ -75,7 +82,8 @@ impl Speaker {
     pub fn learned_distance(&self, prefix: &IpNet) -> Option<u8> {
         let family = family_of(prefix);
         let best = self.tables.get(family).get(prefix)?.best()?;
-        is_forwarded(best).then(|| self.distance(family, best))
+        let distance = self.distance(family, best);
+        (is_forwarded(best) && distance != NEVER).then_some(distance)
     }
 }
 

@@ -217,6 +217,7 @@ impl Speaker {
             next_hop_change: Default::default(),
             weight: settings.weight.unwrap_or(0).into(),
             tag: 0,
+            distance: None,
         };
         if let Some(name) = &settings.route_map_in {
             let context = self.context_in(peer, bgp, told.next_hop, now);
@@ -239,6 +240,7 @@ impl Speaker {
             next_hop_state: NextHopState::Unreachable,
             weight: subject.weight,
             tag: subject.tag,
+            distance: subject.distance,
             stale: false,
             since: now,
         })

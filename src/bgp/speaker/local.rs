@@ -73,6 +73,7 @@ impl Speaker {
                 next_hop_state: NextHopState::Reachable(0),
                 weight: own.weight,
                 tag: own.tag,
+                distance: None,
                 stale: false,
                 since: now,
             };
@@ -153,6 +154,7 @@ impl Speaker {
             next_hop_change: NextHopChange::None,
             weight: WEIGHT,
             tag: reason.tag,
+            distance: None,
         };
         if let Some(name) = reason.route_map {
             let context = self.context_own(bgp, reason.interface, reason.blackhole);

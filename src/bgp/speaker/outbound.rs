@@ -228,8 +228,7 @@ impl Speaker {
         let next_hop = subject.next_hop;
         let is_none = next_hop.address().is_unspecified();
         // A next hop of the other family, or one that means something on another link only, cannot be told.
-        let is_local =
-            matches!(next_hop, NextHop::V6 { global, .. } if global.is_unicast_link_local());
+        let is_local = matches!(next_hop, NextHop::V6 { global, .. } if global.is_unicast_link_local());
         let foreign = next_hop.address().is_ipv4() != (family == Family::Ipv4Unicast) || is_local;
         let keeps = match subject.next_hop_change {
             NextHopChange::Set => true,
@@ -296,6 +295,7 @@ impl Speaker {
             next_hop_change: NextHopChange::None,
             weight: 0,
             tag: 0,
+            distance: None,
         };
         if let Some(name) = &originate.route_map {
             subject = self.seen_by(name, family, &subject, &self.context_own(bgp, None, false))?;

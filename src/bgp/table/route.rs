@@ -1,6 +1,7 @@
 //! A route: what one source says about one prefix.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ pub struct Route {
     pub weight: u32,
     /// The tag, which route-maps set and ask for.
     pub tag: u32,
+    /// The administrative distance, where a route-map has set it.
+    pub distance: Option<NonZeroU8>,
     /// Kept over its source's restart (RFC 4724), until the source says it again.
     pub stale: bool,
     /// When it came.
@@ -81,6 +84,7 @@ impl Route {
             && self.next_hop_state == other.next_hop_state
             && self.weight == other.weight
             && self.tag == other.tag
+            && self.distance == other.distance
             && self.stale == other.stale
             && self.source == other.source
     }

@@ -31,6 +31,7 @@ fn route(id: u32, kind: SourceKind, change: impl FnOnce(&mut Attributes)) -> Rou
         next_hop_state: NextHopState::Reachable(0),
         weight: 0,
         tag: 0,
+        distance: None,
         stale: false,
         since: Duration::ZERO,
     }

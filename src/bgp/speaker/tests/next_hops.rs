@@ -206,3 +206,30 @@ fn tags_of_static_routes_reach_route_maps() {
         "65002"
     );
 }
+
+/// `set distance` of what comes in counts more than `distance bgp`; 255 keeps a route out of the kernel.
+#[test]
+fn distances_are_what_the_configuration_says() {
+    let set = |distance: &str, map: &str| {
+        let before = format!("route-map IN permit 10\n set distance {map}\n");
+        let family = format!("  distance bgp {distance}\n  neighbor 10.0.12.1 route-map IN in\n");
+        let mut network = line(Words {
+            before: &before,
+            family: &family,
+            ..Words::default()
+        });
+        network.happen(B, Event::Routes(vec![static_route(100, 0)]));
+        way(&network, B, "10.2.0.0/16").is_some()
+    };
+    assert!(set("90 200 200", "0"), "nothing is set");
+    assert!(!set("110 200 200", "0"));
+    assert!(set("110 200 200", "95"));
+    assert!(!set("90 200 200", "105"));
+    let network = line(Words {
+        before: "route-map IN permit 10\n set distance 255\n",
+        family: "  neighbor 10.0.12.1 route-map IN in\n",
+        ..Words::default()
+    });
+    assert!(way(&network, B, "10.2.0.0/16").is_none());
+    assert!(network.best(C, "10.2.0.0/16").is_some());
+}
