@@ -170,6 +170,16 @@ pub struct Interface {
     pub running: bool,
     /// Its link-layer address; empty where it has none.
     pub address: Vec<u8>,
+    /// All its flags (netdevice(7)).
+    pub flags: u32,
+    /// The largest packet.
+    pub mtu: u32,
+    /// What it is, where the kernel has a name for that.
+    pub kind: Option<InfoKind>,
+    /// The interface at its other end, or below it.
+    pub parent: Option<u32>,
+    /// The bridge or the like that it is in.
+    pub master: Option<u32>,
 }
 
 /// The interfaces of the socket's namespace.
@@ -189,19 +199,34 @@ pub fn list(netlink: &mut Netlink) -> super::Result<Vec<Interface>> {
 }
 
 fn interface(link: LinkMessage) -> Option<Interface> {
-    let (mut name, mut address) = (None, Vec::new());
+    let flags = link.header.flags;
+    let mut found = Interface {
+        index: link.header.index,
+        name: String::new(),
+        up: flags.contains(LinkFlags::Up),
+        running: flags.contains(LinkFlags::Up | LinkFlags::Running),
+        address: Vec::new(),
+        flags: flags.bits(),
+        mtu: 0,
+        kind: None,
+        parent: None,
+        master: None,
+    };
     for attribute in link.attributes {
         match attribute {
-            LinkAttribute::IfName(text) => name = Some(text),
-            LinkAttribute::Address(bytes) => address = bytes,
+            LinkAttribute::IfName(text) => found.name = text,
+            LinkAttribute::Address(bytes) => found.address = bytes,
+            LinkAttribute::Mtu(mtu) => found.mtu = mtu,
+            LinkAttribute::Link(index) => found.parent = Some(index).filter(|index| *index > 0),
+            LinkAttribute::Controller(index) => found.master = Some(index).filter(|index| *index > 0),
+            LinkAttribute::LinkInfo(infos) => {
+                found.kind = infos.into_iter().find_map(|info| match info {
+                    LinkInfo::Kind(kind) => Some(kind),
+                    _ => None,
+                });
+            }
             _ => {}
         }
     }
-    Some(Interface {
-        index: link.header.index,
-        up: link.header.flags.contains(LinkFlags::Up),
-        running: link.header.flags.contains(LinkFlags::Up | LinkFlags::Running),
-        name: name?,
-        address,
-    })
+    (!found.name.is_empty()).then_some(found)
 }

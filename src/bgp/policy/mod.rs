@@ -27,7 +27,7 @@ pub use subject::{Context, Direction, NextHopChange, Subject};
 
 use super::config::{Action, Config, List, Lists, RouteMap};
 use super::expression::Expression;
-use super::wire::{AsPath, Family, PerFamily};
+use super::wire::{AsPath, Community, ExtendedCommunity, Family, LargeCommunity, PerFamily};
 use access::AccessList;
 use communities::CommunityList;
 use prefixes::PrefixList;
@@ -38,9 +38,9 @@ pub struct Policy {
     prefix_lists: PerFamily<HashMap<String, PrefixList>>,
     access_lists: PerFamily<HashMap<String, AccessList>>,
     as_path_lists: HashMap<String, Vec<(Action, Expression)>>,
-    community_lists: HashMap<String, CommunityList<super::wire::Community>>,
-    large_community_lists: HashMap<String, CommunityList<super::wire::LargeCommunity>>,
-    extcommunity_lists: HashMap<String, CommunityList<super::wire::ExtendedCommunity>>,
+    community_lists: HashMap<String, CommunityList<Community>>,
+    large_community_lists: HashMap<String, CommunityList<LargeCommunity>>,
+    extcommunity_lists: HashMap<String, CommunityList<ExtendedCommunity>>,
     route_maps: HashMap<String, RouteMap>,
 }
 
@@ -85,6 +85,24 @@ impl Policy {
     pub fn access_list_permits(&self, name: &str, family: Family, prefix: &IpNet) -> bool {
         let list = self.access_lists.get(family).get(name);
         list.is_some_and(|list| list.permits(prefix))
+    }
+
+    /// Whether a community list lets a route with these communities through, with `exact` if it has no others than a rule
+    /// names. One that does not exist lets nothing through.
+    pub fn community_list_permits(&self, name: &str, communities: &[Community], exact: bool) -> bool {
+        let list = self.community_lists.get(name);
+        list.is_some_and(|list| list.permits(communities, exact))
+    }
+
+    /// The same of large communities.
+    pub fn large_community_list_permits(
+        &self,
+        name: &str,
+        communities: &[LargeCommunity],
+        exact: bool,
+    ) -> bool {
+        let list = self.large_community_lists.get(name);
+        list.is_some_and(|list| list.permits(communities, exact))
     }
 
     /// Whether an as-path access-list lets a path through. One that does not exist lets nothing through.

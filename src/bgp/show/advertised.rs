@@ -47,10 +47,20 @@ pub(super) fn routes(view: &View, arguments: &Arguments) -> String {
             warning("Inbound soft reconfiguration not enabled", json)
         }
         Some("received-routes") => {
-            let rows = received(view, peer, family);
-            listed(view, family, "receivedRoutes", &rows, None, arguments)
+            let (kept, refused) = received(view, peer, family);
+            let filtered = refused.len();
+            let mut rows: Vec<Row> = kept.into_iter().chain(refused).collect();
+            rows.sort_by_key(|row| row.prefix);
+            let told = Shown {
+                filtered,
+                ..Shown::received(&rows)
+            };
+            told.answer(view, family, arguments)
         }
-        Some(_) => listed(view, family, "receivedRoutes", &[], None, arguments),
+        Some(_) => {
+            let (_, refused) = received(view, peer, family);
+            Shown::received(&refused).answer(view, family, arguments)
+        }
         None => show(view, family, Style::of(arguments), |path| {
             path.route.source.id == peer.id
         }),
@@ -83,7 +93,13 @@ fn advertised(view: &View, peer: &Peer, family: Family, arguments: &Arguments) -
             None => default = Some(*prefix),
         }
     }
-    listed(view, family, "advertisedRoutes", &rows, default, arguments)
+    let told = Shown {
+        name: "advertisedRoutes",
+        rows: &rows,
+        default,
+        filtered: 0,
+    };
+    told.answer(view, family, arguments)
 }
 
 /// A route that a neighbour was told, as FRR keeps it: before the own AS is put into its path.
@@ -126,69 +142,102 @@ fn row(
     }
 }
 
-fn received(view: &View, peer: &Peer, family: Family) -> Vec<Row> {
-    let rows = view.speaker.received(peer, family).map(|(prefix, _, route)| Row {
-        prefix,
-        next_hop: route.next_hop.address(),
-        attributes: Attributes::clone(&route.attributes),
-        weight: 0,
-    });
-    rows.collect()
-}
-
-fn listed(
-    view: &View,
-    family: Family,
-    name: &str,
-    rows: &[Row],
-    default: Option<IpNet>,
-    arguments: &Arguments,
-) -> String {
-    if arguments.has("json") {
-        return listed_as_json(view, family, name, rows, default);
-    }
-    let wide = arguments.has("wide");
-    let columns = if wide { WIDE } else { NARROW };
-    if rows.is_empty() && default.is_none() {
-        return String::new();
-    }
-    let mut out = heading(view, family, columns);
-    if let Some(default) = default {
-        let line = format!("Originating default network {default}\n\n");
-        out.insert_str(out.len() - columns.heading().len(), &line);
-    }
-    for row in rows {
-        let network = columns.network(Some(row.prefix));
-        let rest = columns.rest(&row.next_hop.to_string(), &row.attributes, row.weight);
-        out += &format!("*> {network}{rest}");
-    }
-    out + &format!("\nTotal number of prefixes {}\n", rows.len())
-}
-
-fn listed_as_json(view: &View, family: Family, name: &str, rows: &[Row], default: Option<IpNet>) -> String {
-    let mut object = Object::new();
-    if let Some(bgp) = view.bgp().filter(|_| !rows.is_empty() || default.is_some()) {
-        object.put("bgpTableVersion", view.speaker.table(family).version());
-        object.put("bgpLocalRouterId", text(view.speaker.router_id()));
-        object.put("defaultLocPrf", bgp.local_preference);
-        object.put("localAS", bgp.asn);
-        let letters = |letters: &[(&str, &str)]| {
-            let put = |object: Object, (name, letter): &(&str, &str)| object.with(*name, *letter);
-            letters.iter().fold(Object::new(), put)
+/// Routes that a neighbour has told, as its route-map changes them: those that its lists and its route-map let in, and those
+/// that they do not.
+fn received(view: &View, peer: &Peer, family: Family) -> (Vec<Row>, Vec<Row>) {
+    let (mut kept, mut refused) = (Vec::new(), Vec::new());
+    for (prefix, _, route) in view.speaker.received(peer, family) {
+        let filtered = view.speaker.filter(peer, family, prefix, route);
+        let row = Row {
+            prefix,
+            next_hop: route.next_hop.address(),
+            attributes: Attributes::clone(&filtered.attributes),
+            weight: 0,
         };
-        object.put("bgpStatusCodes", letters(STATUS));
-        object.put("bgpOriginCodes", letters(ORIGINS));
+        match filtered.passes {
+            true => kept.push(row),
+            false => refused.push(row),
+        }
     }
-    object.put_some("bgpOriginatingDefaultNetwork", default.map(text));
-    let routes = rows.iter().fold(Object::new(), |routes, row| {
-        routes.with(row.prefix.to_string(), row_as_json(row))
-    });
-    object
-        .with(name, routes)
-        .with("totalPrefixCounter", rows.len())
-        .with("filteredPrefixCounter", 0)
-        .pretty()
-        + "\n"
+    (kept, refused)
+}
+
+/// What is shown.
+struct Shown<'r> {
+    /// Its name in JSON.
+    name: &'static str,
+    rows: &'r [Row],
+    /// A default route that was made for the neighbour.
+    default: Option<IpNet>,
+    /// How many of the rows did not get in.
+    filtered: usize,
+}
+
+impl<'r> Shown<'r> {
+    fn received(rows: &'r [Row]) -> Shown<'r> {
+        Shown {
+            name: "receivedRoutes",
+            rows,
+            default: None,
+            filtered: 0,
+        }
+    }
+
+    fn answer(&self, view: &View, family: Family, arguments: &Arguments) -> String {
+        match arguments.has("json") {
+            true => self.as_json(view, family),
+            false => self.as_text(view, family, arguments.has("wide")),
+        }
+    }
+
+    fn as_text(&self, view: &View, family: Family, wide: bool) -> String {
+        let columns = if wide { WIDE } else { NARROW };
+        if self.rows.is_empty() && self.default.is_none() {
+            return String::new();
+        }
+        let mut out = heading(view, family, columns);
+        if let Some(default) = self.default {
+            let line = format!("Originating default network {default}\n\n");
+            out.insert_str(out.len() - columns.heading().len(), &line);
+        }
+        for row in self.rows {
+            let network = columns.network(Some(row.prefix));
+            let rest = columns.rest(&row.next_hop.to_string(), &row.attributes, row.weight);
+            out += &format!("*> {network}{rest}");
+        }
+        let filtered = match self.filtered {
+            0 => String::new(),
+            count => format!(" ({count} filtered)"),
+        };
+        out + &format!("\nTotal number of prefixes {}{filtered}\n", self.rows.len())
+    }
+
+    fn as_json(&self, view: &View, family: Family) -> String {
+        let mut object = Object::new();
+        let is_empty = self.rows.is_empty() && self.default.is_none();
+        if let Some(bgp) = view.bgp().filter(|_| !is_empty) {
+            object.put("bgpTableVersion", view.speaker.table(family).version());
+            object.put("bgpLocalRouterId", text(view.speaker.router_id()));
+            object.put("defaultLocPrf", bgp.local_preference);
+            object.put("localAS", bgp.asn);
+            let letters = |letters: &[(&str, &str)]| {
+                let put = |object: Object, (name, letter): &(&str, &str)| object.with(*name, *letter);
+                letters.iter().fold(Object::new(), put)
+            };
+            object.put("bgpStatusCodes", letters(STATUS));
+            object.put("bgpOriginCodes", letters(ORIGINS));
+        }
+        object.put_some("bgpOriginatingDefaultNetwork", self.default.map(text));
+        let routes = self.rows.iter().fold(Object::new(), |routes, row| {
+            routes.with(row.prefix.to_string(), row_as_json(row))
+        });
+        object
+            .with(self.name, routes)
+            .with("totalPrefixCounter", self.rows.len())
+            .with("filteredPrefixCounter", self.filtered)
+            .pretty()
+            + "\n"
+    }
 }
 
 const STATUS: &[(&str, &str)] = &[

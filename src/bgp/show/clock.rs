@@ -60,6 +60,21 @@ pub(super) fn date(unix: Duration) -> String {
     )
 }
 
+/// A moment since 1970 as zebra writes it: `2026/11/25 09:14:33.66`.
+pub(super) fn stamp(unix: Duration) -> String {
+    let seconds = unix.as_secs();
+    let (year, month, day) = calendar(seconds / DAY);
+    let of_day = seconds % DAY;
+    format!(
+        "{year}/{:02}/{day:02} {:02}:{:02}:{:02}.{:02}",
+        month + 1,
+        of_day / HOUR,
+        of_day % HOUR / MINUTE,
+        of_day % MINUTE,
+        unix.subsec_millis() / 10
+    )
+}
+
 /// The year, the month from 0 and the day from 1 of a day since 1970.
 fn calendar(mut days: u64) -> (u64, usize, u64) {
     let is_leap =

@@ -1,6 +1,6 @@
 //! Answers that are not BGP's alone.
 
-use super::{Show, View, interfaces, ip_route, lists, route_maps};
+use super::{Show, View, interface_details, interfaces, ip_route, lists, nht, route_maps};
 use crate::bgp::config::Arguments;
 
 /// The commands that only show, beside those of BGP.
@@ -29,9 +29,14 @@ pub(in crate::bgp) const GENERAL: &[(&str, Show)] = &[
         "show (ip|ipv6) route [vrf <vrf_name>] summary [json]",
         ip_route::summary,
     ),
+    ("show ip nht [vrf default] [<address:ipv4>]", nht::tracked),
+    ("show ipv6 nht [vrf default] [<address:ipv6>]", nht::tracked),
     ("show interface brief [json]", interfaces::brief),
     ("show interface description", interfaces::descriptions),
-    ("show interface [<name:interface>] [json]", interfaces::details),
+    (
+        "show interface [<name:interface>] [json]",
+        interface_details::details,
+    ),
     (
         "show (ip|ipv6) prefix-list [<name> [seq <sequence:1-4294967295>]] [json]",
         lists::prefixes,

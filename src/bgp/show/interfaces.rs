@@ -12,7 +12,7 @@ use crate::bgp::config::Arguments;
 use crate::bgp::speaker::Interface;
 
 /// The interfaces in FRR's order, which is that of names with their numbers counted.
-fn all<'s>(view: &View<'s>) -> Vec<&'s Interface> {
+pub(super) fn all<'s>(view: &View<'s>) -> Vec<&'s Interface> {
     let mut interfaces: Vec<&Interface> = view.speaker.interfaces().iter().collect();
     interfaces.sort_by(|a, b| key(&a.name).cmp(&key(&b.name)));
     interfaces
@@ -32,7 +32,7 @@ fn is_link_local(net: &IpNet) -> bool {
     matches!(net.addr(), IpAddr::V6(address) if address.is_unicast_link_local())
 }
 
-fn addresses(interface: &Interface, v4: bool) -> impl Iterator<Item = &IpNet> {
+pub(super) fn addresses(interface: &Interface, v4: bool) -> impl Iterator<Item = &IpNet> {
     let nets = interface.addresses.iter();
     nets.filter(move |net| net.addr().is_ipv4() == v4 && !net.addr().is_loopback())
 }
@@ -112,68 +112,4 @@ pub(super) fn descriptions(view: &View, _: &Arguments) -> String {
 fn description<'s>(view: &View<'s>, interface: &Interface) -> Option<&'s str> {
     let configured = view.speaker.config().interfaces.get(&interface.name)?;
     configured.description.as_deref()
-}
-
-/// `show interface`, all or one: what the speaker knows of it.
-pub(super) fn details(view: &View, arguments: &Arguments) -> String {
-    let name = arguments.get("name");
-    let mut interfaces = all(view);
-    interfaces.retain(|it| name.is_none_or(|name| it.name == name));
-    let json = arguments.has("json");
-    match (name, interfaces.as_slice()) {
-        (Some(_), []) if json => "{}\n".to_owned(),
-        (Some(name), []) => format!("% Can't find interface {name}\n"),
-        (_, interfaces) if json => {
-            let mut object = Object::new();
-            for interface in interfaces {
-                object.put(interface.name.clone(), detail_json(view, interface));
-            }
-            object.pretty() + "\n"
-        }
-        (_, interfaces) => interfaces.iter().map(|it| detail(view, it)).collect(),
-    }
-}
-
-/// Addresses as details have them: IPv4 before IPv6, each by number.
-fn sorted(interface: &Interface) -> Vec<&IpNet> {
-    let mut nets: Vec<&IpNet> = addresses(interface, true)
-        .chain(addresses(interface, false))
-        .collect();
-    nets.sort();
-    nets
-}
-
-fn detail(view: &View, interface: &Interface) -> String {
-    let mut out = match interface.up {
-        true => format!("Interface {} is up, line protocol is up\n", interface.name),
-        false => format!("Interface {} is down\n", interface.name),
-    };
-    out += "  vrf: default\n";
-    if let Some(description) = description(view, interface) {
-        let _ = writeln!(out, "  Description: {description}");
-    }
-    let _ = writeln!(out, "  index {} ", interface.index);
-    for net in sorted(interface) {
-        let family = if net.addr().is_ipv4() { "inet" } else { "inet6" };
-        let _ = writeln!(out, "  {family} {net}");
-    }
-    out
-}
-
-fn detail_json(view: &View, interface: &Interface) -> Object {
-    let mut object = Object::new()
-        .with("administrativeStatus", status(interface))
-        .with("operationalStatus", status(interface))
-        .with("vrfName", "default");
-    object.put_some("description", description(view, interface));
-    object.put("index", interface.index);
-    let addresses = sorted(interface).into_iter().map(|net| {
-        Json::from(
-            Object::new()
-                .with("address", text(net))
-                .with("secondary", false)
-                .with("unnumbered", false),
-        )
-    });
-    object.with("ipAddresses", addresses.collect::<Vec<Json>>())
 }

@@ -53,6 +53,11 @@ impl Protocol {
         }
     }
 
+    /// Whether it may lead to neighbours in another AS that are not said to be further away.
+    pub(super) fn is_near(self) -> bool {
+        matches!(self, Protocol::Connected | Protocol::Static)
+    }
+
     /// Whether its ways have weights.
     pub(super) fn weighs(self) -> bool {
         !matches!(self, Protocol::Kernel | Protocol::Connected)

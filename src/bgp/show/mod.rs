@@ -1,6 +1,7 @@
 //! vtysh's answers: what FRR 8.4 says about a router, as text and as JSON, of nslab's own speaker.
 
 mod advertised;
+mod attribute_info;
 mod capabilities;
 mod clock;
 mod detail;
@@ -9,10 +10,12 @@ mod entry;
 mod facts;
 mod general;
 mod groups;
+mod interface_details;
 mod interfaces;
 mod ip_route;
 mod ip_route_json;
 mod json;
+mod listed;
 mod lists;
 mod matching;
 mod memory;
@@ -22,6 +25,7 @@ mod neighbor_json;
 mod neighbor_text;
 mod neighbors;
 mod nexthops;
+mod nht;
 mod path;
 mod path_ids;
 mod reset;
@@ -31,6 +35,7 @@ mod routes;
 mod scope;
 mod statistics;
 mod summary;
+mod update_groups;
 
 #[cfg(test)]
 mod tests;
@@ -110,6 +115,18 @@ pub const ROWS: &[(&str, Show)] = &[
         bgp!("large-community [<value>...] [exact-match] [wide|json]"),
         matching::large_communities,
     ),
+    (bgp!("prefix-list <list> [wide|json]"), listed::by_prefix_list),
+    (bgp!("access-list <list> [wide|json]"), listed::by_access_list),
+    (bgp!("filter-list <list> [wide|json]"), listed::by_filter_list),
+    (bgp!("route-map <list> [wide|json]"), listed::by_route_map),
+    (
+        bgp!("community-list <list> [exact-match] [wide|json]"),
+        listed::by_community_list,
+    ),
+    (
+        bgp!("large-community-list <list> [exact-match] [wide|json]"),
+        listed::by_large_community_list,
+    ),
     (bgp!("regexp <expression> [wide|json]"), matching::regexp),
     (bgp!("cidr-only [wide|json]"), matching::cidr_only),
     (
@@ -121,6 +138,12 @@ pub const ROWS: &[(&str, Show)] = &[
         "show [ip] bgp [(vrf|view) <instance>] nexthop [detail]",
         nexthops::next_hops,
     ),
+    (
+        bgp!("update-groups [<number:1-4294967295>]"),
+        update_groups::groups,
+    ),
+    ("show bgp update-groups statistics", update_groups::statistics),
+    ("show [ip] bgp attribute-info", attribute_info::attributes),
     ("show [ip] bgp memory", memory::usage),
 ];
 

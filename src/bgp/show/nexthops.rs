@@ -46,6 +46,29 @@ pub(super) fn next_hops(view: &View, _arguments: &Arguments) -> String {
     out
 }
 
+/// An address that BGP wants to know a way to.
+pub(super) struct Known {
+    pub(super) address: IpAddr,
+    pub(super) must_be_near: bool,
+    /// The link it is on.
+    pub(super) interface: Option<u32>,
+}
+
+/// What BGP wants to know ways to.
+pub(super) fn known(view: &View) -> Vec<Known> {
+    let index = |name: &String| {
+        let mut interfaces = view.speaker.interfaces().iter();
+        interfaces.find(|it| it.name == *name).map(|it| it.index)
+    };
+    let entries = entries(view).into_iter();
+    let known = entries.map(|((.., address), entry)| Known {
+        address,
+        must_be_near: entry.must_be_connected,
+        interface: entry.interface.as_ref().and_then(index),
+    });
+    known.collect()
+}
+
 fn entries(view: &View) -> BTreeMap<Key, Entry> {
     let mut entries: BTreeMap<Key, Entry> = BTreeMap::new();
     let interface_at = |address: IpAddr| {
@@ -85,7 +108,7 @@ fn entries(view: &View) -> BTreeMap<Key, Entry> {
                     paths: 0,
                     peer: None,
                     interface: interface.map(|it| it.name.clone()),
-                    must_be_connected: false,
+                    must_be_connected: view.speaker.must_be_near(route),
                     since: route.since,
                 });
             entry.paths += 1;

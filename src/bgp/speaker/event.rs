@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+use super::Link;
 use crate::bgp::config::Config;
 use crate::bgp::session::ConnectionId;
 use crate::bgp::table::SourceId;
@@ -20,6 +21,8 @@ pub struct Interface {
     pub up: bool,
     /// Its addresses with their networks' lengths, link-local ones included.
     pub addresses: Vec<IpNet>,
+    /// What it is on.
+    pub link: Link,
 }
 
 impl Interface {

@@ -277,7 +277,7 @@ impl Speaker {
         settings.has_policy_in() || !bgp.flags.ebgp_requires_policy
     }
 
-    fn passes_lists_in(
+    pub(super) fn passes_lists_in(
         &self,
         family: Family,
         settings: &EffectiveFamily,
@@ -303,7 +303,13 @@ impl Speaker {
         }) && is_fine(lists.as_path, &|name| policy.as_path_list_permits(name, path))
     }
 
-    fn context_in<'a>(&'a self, peer: &'a Peer, bgp: &Bgp, next_hop: NextHop, now: Time) -> Context<'a> {
+    pub(super) fn context_in<'a>(
+        &'a self,
+        peer: &'a Peer,
+        bgp: &Bgp,
+        next_hop: NextHop,
+        now: Time,
+    ) -> Context<'a> {
         // Only of a link-local next hop is it known before it is resolved (FRR).
         let interface = next_hop.link_local().and_then(|_| self.interface_of(peer));
         Context {

@@ -13,7 +13,9 @@ mod export_paths;
 mod forwarding;
 mod import;
 mod inbound;
+mod judgement;
 mod limits;
+mod link;
 mod local;
 mod next_hops;
 mod outbound;
@@ -37,7 +39,9 @@ use ipnet::IpNet;
 pub use aggregate::AGGREGATE;
 pub use event::{Action, Dial, Endpoints, Event, Hop, Interface, KernelRoute, Way};
 pub use inbound::Received;
+pub use judgement::Filtered;
 pub use limits::Overflow;
+pub use link::{Link, LinkChanges, LinkKind};
 use next_hops::NextHops;
 use path_ids::PathIds;
 pub use peer::{Peer, Told};
@@ -58,6 +62,7 @@ pub struct Speaker {
     policy: Policy,
     seed: u64,
     interfaces: Vec<Interface>,
+    link_changes: BTreeMap<u32, LinkChanges>,
     routes: Vec<KernelRoute>,
     peers: BTreeMap<SourceId, Peer>,
     next_peer: u32,
@@ -91,6 +96,7 @@ impl Speaker {
             policy: Policy::default(),
             seed,
             interfaces: Vec::new(),
+            link_changes: BTreeMap::new(),
             routes: Vec::new(),
             peers: BTreeMap::new(),
             next_peer: 1,
@@ -184,6 +190,7 @@ impl Speaker {
                 resolve = true;
             }
             Event::Interfaces(interfaces) => {
+                self.note_links(&interfaces, now);
                 self.interfaces = interfaces;
                 self.configure_peers(now, &mut actions);
                 resolve = true;

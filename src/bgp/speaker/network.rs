@@ -47,6 +47,7 @@ impl Network {
             name: "lo".into(),
             up: true,
             addresses: loopback.iter().map(|net| net.parse().unwrap()).collect(),
+            ..Interface::default()
         };
         self.nodes.push(Node {
             speaker,
@@ -65,6 +66,7 @@ impl Network {
             name: name.into(),
             up: true,
             addresses: addresses.map(|net| net.parse().unwrap()).collect(),
+            ..Interface::default()
         });
         index
     }

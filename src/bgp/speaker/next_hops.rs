@@ -90,7 +90,7 @@ impl Speaker {
     }
 
     /// What a neighbour in another AS tells leads over the link to it, unless it is said to be further away.
-    fn must_be_near(&self, route: &Route) -> bool {
+    pub fn must_be_near(&self, route: &Route) -> bool {
         let (Some(bgp), Some(peer)) = (&self.config.bgp, self.peers.get(&route.source.id)) else {
             return false;
         };

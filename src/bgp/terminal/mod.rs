@@ -12,6 +12,8 @@ mod exec;
 mod filter;
 mod help;
 mod message;
+#[cfg(test)]
+mod parts;
 mod running;
 mod turn;
 

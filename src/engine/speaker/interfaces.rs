@@ -104,6 +104,7 @@ mod tests {
                 name: "net0".into(),
                 up: true,
                 addresses: nets.clone(),
+                ..Interface::default()
             }],
             raised: vec![7],
             addresses: nets.into_iter().map(|net| (7, net)).collect(),

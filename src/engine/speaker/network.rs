@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use ipnet::IpNet;
+use netlink_packet_route::link::InfoKind;
 use netlink_packet_route::route::RouteType;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::Sender;
 
 use super::forwarding::{BGP, STATIC};
 use super::process::Happening;
-use crate::bgp::speaker::{Hop, Interface, KernelRoute};
+use crate::bgp::speaker::{Hop, Interface, KernelRoute, Link, LinkKind};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::route::{self, Found};
 use crate::kernel::watch::Watch;
@@ -47,12 +48,13 @@ impl Network {
             if link.up {
                 network.raised.push(link.index);
             }
-            network.link_layer.insert(link.index, link.address);
+            network.link_layer.insert(link.index, link.address.clone());
             network.interfaces.push(Interface {
                 index: link.index,
-                name: link.name,
                 up: link.running,
                 addresses: usable.collect(),
+                link: device(&link),
+                name: link.name,
             });
         }
         network.addresses = found.into_iter().map(|(index, net, _)| (index, net)).collect();
@@ -79,6 +81,26 @@ impl Network {
             .iter()
             .filter(|it| !has(it) && had.contains(&it.index));
         lost.map(|it| it.index).collect()
+    }
+}
+
+fn device(link: &link::Interface) -> Link {
+    Link {
+        flags: link.flags,
+        mtu: link.mtu,
+        address: link.address.clone(),
+        kind: match link.kind {
+            Some(InfoKind::Veth) => LinkKind::Veth,
+            Some(InfoKind::Bridge) => LinkKind::Bridge,
+            Some(InfoKind::Vlan) => LinkKind::Vlan,
+            Some(InfoKind::Vxlan) => LinkKind::Vxlan,
+            Some(InfoKind::Vrf) => LinkKind::Vrf,
+            Some(InfoKind::Bond) => LinkKind::Bond,
+            Some(InfoKind::MacVlan) => LinkKind::MacVlan,
+            _ => LinkKind::Other,
+        },
+        parent: link.parent,
+        master: link.master,
     }
 }
 

@@ -234,6 +234,7 @@ mod tests {
             name: name.to_owned(),
             up,
             addresses: addresses.iter().map(|net| net.parse().unwrap()).collect(),
+            ..Interface::default()
         }
     }
 
