@@ -55,6 +55,22 @@ pub struct Change {
     pub to: IpNet,
     /// Where it leads from now on; none to take it out.
     pub way: Option<Way>,
+    /// The table it is in; none is the main one.
+    pub table: Option<u32>,
+    /// The source address of packets that are sent here.
+    pub source: Option<IpAddr>,
+}
+
+impl Change {
+    /// A route of the main table.
+    pub fn of(to: IpNet, way: Option<Way>) -> Change {
+        Change {
+            to,
+            way,
+            table: None,
+            source: None,
+        }
+    }
 }
 
 /// Makes changes. Returns those that the kernel refused; that a route to be taken out is gone already is none.
@@ -99,6 +115,14 @@ fn write(batch: &mut Batch, owner: Owner, change: &Change) {
         IpAddr::V6(address) => batch.attribute(libc::RTA_DST, &[&address.octets()]),
     }
     batch.attribute(libc::RTA_PRIORITY, &[&owner.metric.to_ne_bytes()]);
+    if let Some(table) = change.table {
+        batch.attribute(libc::RTA_TABLE, &[&table.to_ne_bytes()]);
+    }
+    match change.source {
+        Some(IpAddr::V4(address)) => batch.attribute(libc::RTA_PREFSRC, &[&address.octets()]),
+        Some(IpAddr::V6(address)) => batch.attribute(libc::RTA_PREFSRC, &[&address.octets()]),
+        None => {}
+    }
     match &change.way {
         Some(Way::Hops(hops)) => match hops.as_slice() {
             [hop] => {
@@ -130,7 +154,11 @@ fn header(owner: Owner, change: &Change) -> [u8; 12] {
     let mut header = [0; 12];
     header[0] = family as u8;
     header[1] = change.to.prefix_len();
-    header[4] = libc::RT_TABLE_MAIN;
+    // A number that does not fit stands in RTA_TABLE alone.
+    header[4] = match change.table {
+        None => libc::RT_TABLE_MAIN,
+        Some(table) => u8::try_from(table).unwrap_or(libc::RT_TABLE_UNSPEC),
+    };
     header[5] = owner.protocol;
     header[6] = scope;
     header[7] = kind;

@@ -25,6 +25,13 @@ pub(super) const HOST: Rows = &[
     }),
     ("(log|debug|service|password|username|banner) ~ <line>", kept),
     ("enable password ~ <line>", kept),
+    ("ip protocol bgp ~ route-map <map>", |e, a| {
+        option(&mut e.config.protocol_map, a, "map")
+    }),
+    ("ipv6 protocol bgp ~ route-map <map>", |e, a| {
+        option(&mut e.config.protocol_map6, a, "map")
+    }),
+    ("[no] (ip|ipv6) protocol <line>", needs_frr),
     ("[no] ip router-id ~ <address:ipv4>", |e, a| {
         option(&mut e.config.router_id, a, "address")
     }),

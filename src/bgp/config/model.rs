@@ -84,6 +84,10 @@ pub struct Config {
     pub router_id: Option<std::net::Ipv4Addr>,
     /// Interfaces by name.
     pub interfaces: BTreeMap<String, Interface>,
+    /// `ip protocol bgp route-map`: what of BGP's routes stands in the kernel.
+    pub protocol_map: Option<String>,
+    /// `ipv6 protocol bgp route-map`.
+    pub protocol_map6: Option<String>,
     /// Static routes of both families.
     pub static_routes: BTreeSet<StaticRoute>,
     /// `router bgp`.
@@ -120,6 +124,8 @@ impl Default for Config {
             route_map_delay: None,
             router_id: None,
             interfaces: BTreeMap::new(),
+            protocol_map: None,
+            protocol_map6: None,
             static_routes: BTreeSet::new(),
             bgp: None,
             access_lists: Ordered::default(),

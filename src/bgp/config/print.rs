@@ -43,6 +43,9 @@ impl Config {
         }
         print_policy::lists(&mut page, self);
         print_policy::route_maps(&mut page, self);
+        for (ip, map) in [("ip", &self.protocol_map), ("ipv6", &self.protocol_map6)] {
+            page.part(map.iter().map(|map| format!("{ip} protocol bgp route-map {map}")));
+        }
         page.line("end");
         page.text
     }

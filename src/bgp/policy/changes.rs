@@ -1,7 +1,7 @@
 //! Changes that route-maps make.
 
 use std::net::{IpAddr, Ipv6Addr};
-use std::num::NonZeroU8;
+use std::num::{NonZeroU8, NonZeroU32};
 
 use super::Policy;
 use super::communities::sorted;
@@ -9,7 +9,7 @@ use super::subject::{Context, Direction, NextHopChange, Subject};
 use crate::bgp::config::{Change, NextHop as NextHopValue, Set};
 use crate::bgp::wire::{AsPath, Attributes, Community, ExtendedCommunity, LargeCommunity, NextHop};
 
-/// Makes a change. The source and the table of the kernel's route are none of BGP's.
+/// Makes a change.
 pub(super) fn apply(policy: &Policy, set: &Set, subject: &mut Subject, context: &Context) {
     match set {
         Set::NextHop(value) => next_hop4(*value, subject, context),
@@ -19,7 +19,8 @@ pub(super) fn apply(policy: &Policy, set: &Set, subject: &mut Subject, context: 
         Set::Weight(weight) => subject.weight = *weight,
         Set::Tag(tag) => subject.tag = *tag,
         Set::Distance(distance) => subject.distance = NonZeroU8::new(*distance),
-        Set::Source(_) | Set::Table(_) => {}
+        Set::Source(address) => subject.source = Some(*address),
+        Set::Table(table) => subject.table = NonZeroU32::new(*table),
         set => attribute(policy, set, subject.attributes_mut(), context),
     }
 }

@@ -1,7 +1,7 @@
 //! What a route-map looks at and changes.
 
 use std::net::IpAddr;
-use std::num::NonZeroU8;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -27,6 +27,10 @@ pub struct Subject {
     pub tag: u32,
     /// The administrative distance, where a route-map has set it.
     pub distance: Option<NonZeroU8>,
+    /// The kernel's table, where a route-map has set it.
+    pub table: Option<NonZeroU32>,
+    /// The source address of packets that this router itself sends that way, where a route-map has set it.
+    pub source: Option<IpAddr>,
 }
 
 /// What a route-map has made of a next hop.
@@ -84,6 +88,8 @@ impl Subject {
             weight: route.weight,
             tag: route.tag,
             distance: route.distance,
+            table: route.table,
+            source: None,
         }
     }
 

@@ -41,6 +41,8 @@ fn subject(prefix: &str, attributes: Attributes) -> Subject {
         weight: 0,
         tag: 0,
         distance: None,
+        table: None,
+        source: None,
     }
 }
 

@@ -175,7 +175,9 @@ fn shown(view: &View, way: &Way, before: &str, before_link: &str) -> String {
             name(*index)
         ),
         To::Router(address, Some(index)) => {
-            format!("{}{address}, {before_link}{}", before.trim_start(), name(*index))
+            let inactive = if way.active { "" } else { " inactive" };
+            let (before, name) = (before.trim_start(), name(*index));
+            format!("{before}{address}, {before_link}{name}{inactive}")
         }
         To::Router(address, None) if way.active => format!("{}{address} (recursive)", before.trim_start()),
         To::Router(address, None) => format!("{}{address} inactive", before.trim_start()),

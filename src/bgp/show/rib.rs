@@ -161,7 +161,10 @@ fn way(hop: &speaker::Hop) -> Way {
 /// What neighbours told and BGP has chosen.
 fn learned(view: &View, family: Family, put: &mut impl FnMut(IpNet, Entry)) {
     for (prefix, destination) in view.speaker.table(family).iter() {
-        let Some(best) = destination.best() else { continue };
+        // What route-maps put elsewhere is in another table than this.
+        let Some(best) = destination.best().filter(|best| best.table.is_none()) else {
+            continue;
+        };
         let is_aggregate = best.source.id == AGGREGATE;
         let protocol = match best.source.kind {
             SourceKind::Local if !is_aggregate => continue,
@@ -169,13 +172,16 @@ fn learned(view: &View, family: Family, put: &mut impl FnMut(IpNet, Entry)) {
             // FRR has aggregates beside what came from within the AS.
             SourceKind::Internal | SourceKind::Local => Protocol::Internal,
         };
-        let ways = match is_aggregate {
+        let mut ways: Vec<Way> = match is_aggregate {
             true => vec![Way::to(To::Blackhole)],
             false => destination
                 .multipath()
                 .map(|route| told(view, prefix, route))
                 .collect(),
         };
+        if !is_aggregate && view.speaker.is_kept_out(prefix, best) {
+            ways.iter_mut().for_each(|way| way.active = false);
+        }
         let entry = Entry::new(protocol, view.speaker.distance(family, best), ways);
         let entry = Entry {
             metric: best.attributes.med.unwrap_or(0),

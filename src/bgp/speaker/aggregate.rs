@@ -104,6 +104,8 @@ impl Speaker {
             weight: WEIGHT,
             tag: 0,
             distance: None,
+            table: None,
+            source: None,
         };
         if let Some(name) = &how.route_map {
             let context = self.context_own(bgp, None, false);
@@ -121,6 +123,7 @@ impl Speaker {
             weight: subject.weight,
             tag: subject.tag,
             distance: subject.distance,
+            table: subject.table,
             stale: false,
             since: now,
         })

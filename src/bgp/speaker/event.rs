@@ -82,6 +82,19 @@ pub enum Way {
     Hops(Vec<Hop>),
     /// They are dropped: an aggregate stands for more than there is a way to.
     Blackhole,
+    /// They go one of several ways as well, but by a route that is not like the others.
+    Special(Box<Special>),
+}
+
+/// A route into the kernel of which route-maps have said more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Special {
+    /// The ways; at least one.
+    pub hops: Vec<Hop>,
+    /// The source address of packets that this router itself sends (`set src`).
+    pub source: Option<IpAddr>,
+    /// A table beside the main one (`set table`).
+    pub table: Option<u32>,
 }
 
 impl Way {
@@ -89,8 +102,14 @@ impl Way {
     pub fn hops(&self) -> &[Hop] {
         match self {
             Way::Hops(hops) => hops,
+            Way::Special(special) => &special.hops,
             Way::Blackhole => &[],
         }
+    }
+
+    /// Whether it is in the main table, by which packets go that nobody has said more about.
+    pub fn is_in_main(&self) -> bool {
+        !matches!(self, Way::Special(special) if special.table.is_some())
     }
 }
 

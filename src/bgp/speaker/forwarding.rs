@@ -1,8 +1,11 @@
 //! What of the routes goes into the kernel.
 
+use std::num::NonZeroU32;
+
 use ipnet::IpNet;
 
-use super::{AGGREGATE, Action, Interface, Speaker, Way, family_of};
+use super::{AGGREGATE, Action, Hop, Interface, Speaker, Special, Way, family_of};
+use crate::bgp::policy::{Subject, Verdict};
 use crate::bgp::table::{Route, SourceKind};
 use crate::bgp::wire::Family;
 
@@ -40,7 +43,8 @@ impl Speaker {
         let destination = self.tables.get(family).get(prefix)?;
         let best = destination.best()?;
         let distance = self.distance(family, best);
-        if !is_forwarded(best) || distance == NEVER || self.has_nearer(prefix, distance) {
+        let is_used = best.table.is_some() || !self.has_nearer(prefix, distance);
+        if !is_forwarded(best) || distance == NEVER || !is_used {
             return None;
         }
         if best.source.id == AGGREGATE {
@@ -50,7 +54,48 @@ impl Speaker {
         let mut hops: Vec<_> = ways.flat_map(|(_, hops)| hops).collect();
         hops.sort();
         hops.dedup();
-        (!hops.is_empty()).then_some(Way::Hops(hops))
+        (!hops.is_empty()).then(|| self.placed(prefix, best, hops))?
+    }
+
+    /// A route into the kernel as route-maps have it; none if one keeps it out.
+    fn placed(&self, prefix: &IpNet, best: &Route, hops: Vec<Hop>) -> Option<Way> {
+        let source = match self.protocol_map(prefix) {
+            Some(map) => self.seen_by_kernel(map, prefix, best)?.source,
+            None => None,
+        };
+        let table = best.table.map(NonZeroU32::get);
+        Some(match (source, table) {
+            (None, None) => Way::Hops(hops),
+            (source, table) => Way::Special(Box::new(Special { hops, source, table })),
+        })
+    }
+
+    /// `ip protocol bgp route-map`.
+    fn protocol_map(&self, prefix: &IpNet) -> Option<&str> {
+        let map = match family_of(prefix) {
+            Family::Ipv4Unicast => &self.config.protocol_map,
+            Family::Ipv6Unicast => &self.config.protocol_map6,
+        };
+        map.as_deref()
+    }
+
+    /// A route as a route-map on the way to the kernel changes it; none if it keeps it out.
+    fn seen_by_kernel(&self, map: &str, prefix: &IpNet, best: &Route) -> Option<Subject> {
+        let bgp = self.config.bgp.as_ref()?;
+        let index = self
+            .ways(best)
+            .and_then(|(_, hops)| hops.first().map(|hop| hop.interface));
+        let out = self.interfaces.iter().find(|it| Some(it.index) == index);
+        let context = self.context_own(bgp, out.map(|it| it.name.as_str()), false);
+        let mut subject = Subject::of(*prefix, best);
+        let verdict = self.policy.apply(map, &mut subject, &context);
+        (verdict == Verdict::Permit).then_some(subject)
+    }
+
+    /// Whether a route is kept out of the kernel (`ip protocol bgp route-map`).
+    pub fn is_kept_out(&self, prefix: &IpNet, best: &Route) -> bool {
+        let map = self.protocol_map(prefix);
+        map.is_some_and(|map| self.seen_by_kernel(map, prefix, best).is_none())
     }
 
     /// Whether this router is in a network itself, or has a route of another kind that is at least as near.
@@ -83,7 +128,8 @@ impl Speaker {
         let family = family_of(prefix);
         let best = self.tables.get(family).get(prefix)?.best()?;
         let distance = self.distance(family, best);
-        (is_forwarded(best) && distance != NEVER).then_some(distance)
+        let is_in_main = best.table.is_none();
+        (is_forwarded(best) && is_in_main && distance != NEVER).then_some(distance)
     }
 }
 

@@ -218,6 +218,8 @@ impl Speaker {
             weight: settings.weight.unwrap_or(0).into(),
             tag: 0,
             distance: None,
+            table: None,
+            source: None,
         };
         if let Some(name) = &settings.route_map_in {
             let context = self.context_in(peer, bgp, told.next_hop, now);
@@ -241,6 +243,7 @@ impl Speaker {
             weight: subject.weight,
             tag: subject.tag,
             distance: subject.distance,
+            table: subject.table,
             stale: false,
             since: now,
         })

@@ -49,6 +49,8 @@ impl Speaker {
             weight: 0,
             tag: 0,
             distance: None,
+            table: None,
+            source: None,
         };
         let by_lists = self.passes_lists_in(family, settings, &prefix, &told.attributes.as_path);
         let mut by_map = || {

@@ -74,6 +74,7 @@ impl Speaker {
                 weight: own.weight,
                 tag: own.tag,
                 distance: None,
+                table: None,
                 stale: false,
                 since: now,
             };
@@ -155,6 +156,8 @@ impl Speaker {
             weight: WEIGHT,
             tag: reason.tag,
             distance: None,
+            table: None,
+            source: None,
         };
         if let Some(name) = reason.route_map {
             let context = self.context_own(bgp, reason.interface, reason.blackhole);

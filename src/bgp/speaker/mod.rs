@@ -37,7 +37,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 pub use aggregate::AGGREGATE;
-pub use event::{Action, Dial, Endpoints, Event, Hop, Interface, KernelRoute, Way};
+pub use event::{Action, Dial, Endpoints, Event, Hop, Interface, KernelRoute, Special, Way};
 pub use inbound::Received;
 pub use judgement::Filtered;
 pub use limits::Overflow;

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::resolve::{connected, is_far};
-use super::{Hop, Speaker, family_of};
+use super::{Hop, Speaker, Way, family_of};
 use crate::bgp::table::{NextHopState, Route, SourceKind};
 use crate::bgp::wire::Family;
 
@@ -149,7 +149,7 @@ impl Speaker {
         let whole = IpNet::from(address);
         let wider = std::iter::successors(Some(whole), IpNet::supernet);
         let mut nets = wider.filter(|net| net.prefix_len() > 0 && !passed.contains(net));
-        nets.find(|net| self.forwarded.contains_key(net))
+        nets.find(|net| self.forwarded.get(net).is_some_and(Way::is_in_main))
     }
 
     /// The ways of a route of BGP's; its metric in the kernel's eyes is its MED.

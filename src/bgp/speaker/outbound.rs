@@ -296,6 +296,8 @@ impl Speaker {
             weight: 0,
             tag: 0,
             distance: None,
+            table: None,
+            source: None,
         };
         if let Some(name) = &originate.route_map {
             subject = self.seen_by(name, family, &subject, &self.context_own(bgp, None, false))?;

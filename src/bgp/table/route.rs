@@ -1,7 +1,7 @@
 //! A route: what one source says about one prefix.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::num::NonZeroU8;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,6 +65,8 @@ pub struct Route {
     pub tag: u32,
     /// The administrative distance, where a route-map has set it.
     pub distance: Option<NonZeroU8>,
+    /// The kernel's table, where a route-map has set it.
+    pub table: Option<NonZeroU32>,
     /// Kept over its source's restart (RFC 4724), until the source says it again.
     pub stale: bool,
     /// When it came.
@@ -85,6 +87,7 @@ impl Route {
             && self.weight == other.weight
             && self.tag == other.tag
             && self.distance == other.distance
+            && self.table == other.table
             && self.stale == other.stale
             && self.source == other.source
     }

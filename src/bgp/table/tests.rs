@@ -32,6 +32,7 @@ fn route(id: u32, kind: SourceKind, change: impl FnOnce(&mut Attributes)) -> Rou
         weight: 0,
         tag: 0,
         distance: None,
+        table: None,
         stale: false,
         since: Duration::ZERO,
     }

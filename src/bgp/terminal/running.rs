@@ -38,6 +38,7 @@ fn of(daemon: &str, mut config: Config) -> Config {
             config.kept.retain(says("debug bgp"));
             config.static_routes.clear();
             config.interfaces.clear();
+            (config.protocol_map, config.protocol_map6) = (None, None);
             keep(&mut config, |_| true, |change| !matches!(change, Set::Source(_)));
             config
         }

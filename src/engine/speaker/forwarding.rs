@@ -29,8 +29,10 @@ pub struct Forwarding {
     statics: BTreeMap<IpNet, Way>,
     /// Changes of BGP's that wait to be made together.
     waiting: Vec<Change>,
-    /// BGP's routes of a life before this one, until they are told anew or taken out.
-    stale: BTreeSet<IpNet>,
+    /// Routes of BGP's in other tables than the main one.
+    elsewhere: BTreeMap<IpNet, u32>,
+    /// BGP's routes of a life before this one and their tables, none for the main one, until they are told anew or taken out.
+    stale: BTreeSet<(IpNet, Option<u32>)>,
 }
 
 impl Forwarding {
@@ -45,15 +47,17 @@ impl Forwarding {
             netlink,
             statics: BTreeMap::new(),
             waiting: Vec::new(),
+            elsewhere: BTreeMap::new(),
             stale: BTreeSet::new(),
         };
         for v4 in [true, false] {
             let left = route::list_where(&mut forwarding.netlink, v4, |table, protocol| {
-                table == libc::RT_TABLE_MAIN && [BGP.protocol, STATIC.protocol].contains(&protocol)
+                protocol == BGP.protocol || (table == libc::RT_TABLE_MAIN && protocol == STATIC.protocol)
             })?;
             for route in left {
                 if route.protocol == BGP.protocol {
-                    forwarding.stale.insert(route.to);
+                    let table = Some(route.table).filter(|table| *table != u32::from(libc::RT_TABLE_MAIN));
+                    forwarding.stale.insert((route.to, table));
                 } else {
                     // What it leads to does not matter: it differs from what is wanted, and is set anew.
                     forwarding.statics.insert(route.to, Way::Hops(Vec::new()));
@@ -73,12 +77,25 @@ impl Forwarding {
 
     /// Puts a route of BGP's into the kernel with the next [`Forwarding::flush`]; without a way, takes it out.
     pub fn forward(&mut self, to: IpNet, way: Option<&speaker::Way>) {
-        self.stale.remove(&to);
-        let way = way.map(|way| match way {
-            speaker::Way::Hops(hops) => Way::Hops(hops.iter().map(plain).collect()),
-            speaker::Way::Blackhole => Way::Blackhole,
+        let change = change(to, way);
+        let before = self.elsewhere.remove(&to);
+        if before != change.table {
+            self.take_out(to, before);
+        }
+        if let Some(table) = change.table.filter(|_| change.way.is_some()) {
+            self.elsewhere.insert(to, table);
+        }
+        self.stale.remove(&(to, change.table));
+        self.waiting.push(change);
+    }
+
+    /// A route that moves to another table leaves the one it was in; in the main one there may be none.
+    fn take_out(&mut self, to: IpNet, table: Option<u32>) {
+        self.stale.remove(&(to, table));
+        self.waiting.push(Change {
+            table,
+            ..Change::of(to, None)
         });
-        self.waiting.push(Change { to, way });
     }
 
     /// Makes the changes that wait. Returns what the kernel refused.
@@ -98,7 +115,11 @@ impl Forwarding {
     /// Takes out what an earlier life has left and this one has not learned again.
     pub fn sweep(&mut self) -> Vec<Error> {
         let stale = std::mem::take(&mut self.stale);
-        let changes: Vec<Change> = stale.into_iter().map(removal).collect();
+        let changes = stale.into_iter().map(|(to, table)| Change {
+            table,
+            ..Change::of(to, None)
+        });
+        let changes: Vec<Change> = changes.collect();
         self.apply(BGP, &changes)
     }
 
@@ -108,14 +129,11 @@ impl Forwarding {
             return Vec::new();
         }
         let gone = self.statics.keys().filter(|to| !wanted.contains_key(*to));
-        let gone = gone.map(|to| removal(*to));
+        let gone = gone.map(|to| Change::of(*to, None));
         let changed = wanted
             .iter()
             .filter(|(to, way)| self.statics.get(*to) != Some(*way));
-        let changed = changed.map(|(to, way)| Change {
-            to: *to,
-            way: Some(way.clone()),
-        });
+        let changed = changed.map(|(to, way)| Change::of(*to, Some(way.clone())));
         let changes: Vec<Change> = gone.chain(changed).collect();
         self.statics = wanted;
         self.apply(STATIC, &changes)
@@ -136,8 +154,7 @@ impl Forwarding {
             } else if *protocol == STATIC.protocol
                 && let Some(way) = self.statics.get(to).cloned()
             {
-                let (to, way) = (*to, Some(way));
-                failures.extend(self.apply(STATIC, &[Change { to, way }]));
+                failures.extend(self.apply(STATIC, &[Change::of(*to, Some(way))]));
             }
         }
         failures.extend(self.flush());
@@ -171,8 +188,19 @@ impl Forwarding {
     }
 }
 
-fn removal(to: IpNet) -> Change {
-    Change { to, way: None }
+/// What a route of the speaker's is in the kernel.
+fn change(to: IpNet, way: Option<&speaker::Way>) -> Change {
+    let hops = |hops: &[Hop]| Some(Way::Hops(hops.iter().map(plain).collect()));
+    match way {
+        None => Change::of(to, None),
+        Some(speaker::Way::Hops(all)) => Change::of(to, hops(all)),
+        Some(speaker::Way::Blackhole) => Change::of(to, Some(Way::Blackhole)),
+        Some(speaker::Way::Special(special)) => Change {
+            table: special.table,
+            source: special.source,
+            ..Change::of(to, hops(&special.hops))
+        },
+    }
 }
 
 fn plain(hop: &Hop) -> route_change::Hop {

@@ -233,3 +233,34 @@ fn distances_are_what_the_configuration_says() {
     assert!(way(&network, B, "10.2.0.0/16").is_none());
     assert!(network.best(C, "10.2.0.0/16").is_some());
 }
+
+/// `set table` of what comes in, and a route-map on the way to the kernel, which keeps one route out and gives the others a
+/// source address.
+#[test]
+fn route_maps_say_what_stands_in_the_kernel() {
+    let maps = "ip prefix-list ONE permit 10.1.0.0/24\nip prefix-list TWO permit 10.1.1.0/24\n\
+        route-map IN permit 10\n match ip address prefix-list ONE\n set table 100\nroute-map IN permit 20\n\
+        route-map KERNEL deny 10\n match ip address prefix-list TWO\nroute-map KERNEL permit 20\n set src 10.9.9.9\n\
+        ip protocol bgp route-map KERNEL\n";
+    let network = line(Words {
+        before: maps,
+        family: "  neighbor 10.0.12.1 route-map IN in\n",
+        ..Words::default()
+    });
+    let special = |prefix: &str| {
+        let way = network.nodes[B]
+            .speaker
+            .forwarded()
+            .get(&prefix.parse().unwrap())?;
+        match way {
+            Way::Special(special) => Some((special.table, special.source.map(|it| it.to_string()))),
+            _ => panic!("{way:?}"),
+        }
+    };
+    let source = || Some("10.9.9.9".to_owned());
+    assert_eq!(special("10.1.0.0/24"), Some((Some(100), source())));
+    assert_eq!(special("10.1.1.0/24"), None);
+    assert_eq!(special("10.2.0.0/16"), Some((None, source())));
+    // That is nothing to neighbours.
+    assert_eq!(network.told_by(C, "10.0.23.2").len(), 5);
+}
