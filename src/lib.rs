@@ -6,6 +6,7 @@
 
 pub mod bgp;
 pub mod check;
+pub mod cilium;
 pub mod cli;
 pub mod engine;
 pub mod failure;
@@ -14,3 +15,4 @@ pub mod kernel;
 pub mod lab;
 pub mod run;
 pub mod view;
+pub mod yaml;

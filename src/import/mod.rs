@@ -5,14 +5,11 @@
 mod assemble;
 mod cilium;
 mod containerlab;
-pub mod files;
 pub mod images;
 mod kind;
-mod reader;
 mod recognise;
 mod variables;
 pub mod write;
-mod yaml;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,6 +17,7 @@ use std::path::Path;
 use crate::lab::sources::Sources;
 use crate::lab::spec::{CiliumSpec, KubernetesSpec, Spanned, Spec};
 use crate::lab::{Diagnostic, Lab, resolve};
+use crate::yaml::{self, files, reader};
 
 pub use files::Files;
 pub use images::ImageMap;

@@ -1,5 +1,5 @@
+use super::files::Places;
 use super::*;
-use crate::import::files::Places;
 use crate::lab::Diagnostic;
 
 fn read(text: &str) -> Result<Vec<Yaml>, Vec<Diagnostic>> {

@@ -104,7 +104,7 @@ impl Files {
 
 /// From the characters of a text in which variables were replaced to bytes of all files together.
 #[derive(Debug, Clone)]
-pub(super) struct Places {
+pub(crate) struct Places {
     begin: usize,
     /// The byte of each character, where the text is not ASCII.
     bytes: Option<Vec<u32>>,
@@ -114,7 +114,7 @@ pub(super) struct Places {
 
 /// A stretch that stands for another in the file as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Replaced {
+pub(crate) struct Replaced {
     /// In the text as read.
     pub now: Range<usize>,
     /// In the file as written.

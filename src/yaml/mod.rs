@@ -4,7 +4,9 @@
 //! what they name, so that a tree is never larger than its file; [`MOST`] bounds what walking it can cost.
 
 mod build;
+pub mod files;
 mod merge;
+pub(crate) mod reader;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +14,7 @@ use std::rc::Rc;
 
 use crate::lab::spec::Span;
 
-pub(super) use build::documents;
+pub(crate) use build::documents;
 
 /// The most values a file may have once every alias stands for what it names. Topologies of thousands of nodes have
 /// some 100,000.
@@ -20,13 +22,13 @@ const MOST: usize = 2_000_000;
 /// How deep values may be nested.
 const DEEPEST: usize = 64;
 /// The longest file, in bytes.
-pub(super) const LONGEST: usize = 8 << 20;
+pub(crate) const LONGEST: usize = 8 << 20;
 
 /// A value and its place.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Yaml {
+pub(crate) struct Yaml {
     pub value: Value,
-    /// In bytes of all files together, see [`super::files`].
+    /// In bytes of all files together, see [`files`].
     pub span: Span,
     /// How many values it holds, itself among them, with aliases followed.
     weight: usize,
@@ -34,7 +36,7 @@ pub(super) struct Yaml {
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// Nothing, `~` or `null`.
     Null,
     /// Text without quotes, which may stand for a number or a truth value.
@@ -49,7 +51,7 @@ pub(super) enum Value {
 
 /// A key of a mapping.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Key {
+pub(crate) struct Key {
     pub name: Rc<str>,
     pub span: Span,
 }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
 
+use super::files::Places;
 use super::{DEEPEST, Key, LONGEST, MOST, Value, Yaml, merge};
-use crate::import::files::Places;
 use crate::lab::Diagnostic;
 use crate::lab::spec::Span;
 
@@ -14,7 +14,7 @@ use crate::lab::spec::Span;
 ///
 /// # Errors
 /// The first thing that is no YAML, and every key that stands twice before it.
-pub(in crate::import) fn documents(text: &str, places: &Places) -> Result<Vec<Yaml>, Vec<Diagnostic>> {
+pub(crate) fn documents(text: &str, places: &Places) -> Result<Vec<Yaml>, Vec<Diagnostic>> {
     if text.len() > LONGEST {
         let message = format!("the file is longer than {} MiB", LONGEST >> 20);
         let help = "no topology of people's making is: split it, or look for what filled it";

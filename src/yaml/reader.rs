@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use super::yaml::{Key, Value, Yaml};
+use super::{Key, Value, Yaml};
 use crate::lab::Diagnostic;
 use crate::lab::spec::reader::Wrong;
 use crate::lab::spec::{Span, Spanned, suggest};
 
 /// The mistakes found so far, and what was left out because it has no effect here.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     pub mistakes: Vec<Diagnostic>,
     pub ignored: BTreeSet<String>,
 }
@@ -176,7 +176,7 @@ impl Reader {
 }
 
 /// A mapping whose keys are known: those it is asked for. What it was not asked for is a mistake.
-pub(super) struct Table<'y> {
+pub(crate) struct Table<'y> {
     entries: &'y [(Key, Yaml)],
     what: String,
     known: Vec<&'static str>,
@@ -188,6 +188,11 @@ impl<'y> Table<'y> {
     /// Where it stands.
     pub fn span(&self) -> Span {
         self.span.clone()
+    }
+
+    /// Whether a key stands there.
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(name, _)| &*name.name == key)
     }
 
     /// The value of a key, and from now on the key is known. A key that holds nothing is as good as none.

@@ -1,0 +1,234 @@
+//! Kubernetes' own objects, as far as Cilium's BGP looks at them: services and secrets.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::cilium::reading::{address, text, texts, word};
+use crate::yaml::Yaml;
+use crate::yaml::reader::{Reader, Table};
+
+/// A service.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::cilium) struct Service {
+    pub load_balancer: bool,
+    /// Addresses that are wanted of the load balancer's.
+    pub wanted: Vec<IpAddr>,
+    pub families: Policy,
+    pub cluster: Vec<IpAddr>,
+    pub external: Vec<IpAddr>,
+}
+
+/// Which families of addresses a service has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::cilium) struct Policy {
+    pub v4: bool,
+    pub v6: bool,
+    /// The other family too, where there are addresses of it.
+    pub both_if_possible: bool,
+}
+
+/// Passwords.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cilium) struct Secret {
+    pub values: BTreeMap<String, Vec<u8>>,
+}
+
+/// Load balancers that are Cilium's.
+const CLASSES: &[&str] = &["io.cilium/bgp-control-plane"];
+/// Annotations that ask for addresses, the one of today first.
+const WANTED: &[&str] = &["lbipam.cilium.io/ips", "io.cilium/lb-ipam-ips"];
+const TYPES: &[(&str, bool)] = &[
+    ("LoadBalancer", true),
+    ("ClusterIP", false),
+    ("NodePort", false),
+    ("ExternalName", false),
+];
+
+pub(super) fn service(
+    reader: &mut Reader,
+    table: &mut Table,
+    annotations: &BTreeMap<String, String>,
+) -> Option<Service> {
+    let load_balancer = table
+        .get("type")
+        .and_then(|yaml| word(reader, yaml, "type", TYPES))
+        .unwrap_or(false);
+    let class = table
+        .get("loadBalancerClass")
+        .and_then(|yaml| text(reader, yaml, "loadBalancerClass", CLASSES[0]));
+    let ours = class.is_none_or(|class| CLASSES.contains(&class.as_str()));
+    let asked = table
+        .get("loadBalancerIP")
+        .and_then(|yaml| address(reader, yaml, "loadBalancerIP", "192.0.2.10"));
+    let mut wanted: Vec<IpAddr> = WANTED
+        .iter()
+        .find_map(|name| annotations.get(*name))
+        .into_iter()
+        .flat_map(|list| list.split(','))
+        .filter_map(|text| text.trim().parse().ok())
+        .collect();
+    wanted.extend(asked);
+    let external = table
+        .get("externalIPs")
+        .map(|yaml| addresses(reader, yaml, "externalIPs"))
+        .unwrap_or_default();
+    let cluster = cluster_addresses(reader, table);
+    let families = families(reader, table);
+    if let Some(yaml) = table.get("externalTrafficPolicy") {
+        let words = [("Cluster", false), ("Local", true)];
+        if word(reader, yaml, "externalTrafficPolicy", &words) == Some(true) {
+            let message = "`externalTrafficPolicy: Local` is not yet supported";
+            let help = "services have no endpoints here; with `Cluster` every node announces them";
+            reader.wrong(yaml.span.clone(), message, help);
+        }
+    }
+    table.ignore(
+        &[
+            "ports",
+            "selector",
+            "sessionAffinity",
+            "sessionAffinityConfig",
+            "internalTrafficPolicy",
+            "allocateLoadBalancerNodePorts",
+            "healthCheckNodePort",
+            "publishNotReadyAddresses",
+            "loadBalancerSourceRanges",
+            "externalName",
+            "trafficDistribution",
+        ],
+        reader,
+    );
+    Some(Service {
+        load_balancer: load_balancer && ours,
+        wanted,
+        families,
+        cluster,
+        external,
+    })
+}
+
+fn addresses(reader: &mut Reader, yaml: &Yaml, key: &str) -> Vec<IpAddr> {
+    let read = reader.list(yaml, key, "192.0.2.10", |reader, yaml| {
+        address(reader, yaml, key, "192.0.2.10")
+    });
+    read.unwrap_or_default()
+}
+
+/// `clusterIP` and `clusterIPs`, of which the first is the same; "None" is none.
+fn cluster_addresses(reader: &mut Reader, table: &mut Table) -> Vec<IpAddr> {
+    let (one, all) = (table.get("clusterIP"), table.get("clusterIPs"));
+    let is_none = |yaml: &Yaml| {
+        yaml.scalar()
+            .is_some_and(|text| text == "None" || text.is_empty())
+    };
+    let one = one.filter(|yaml| !is_none(yaml));
+    let mut found: Vec<IpAddr> = one
+        .and_then(|yaml| address(reader, yaml, "clusterIP", "10.96.0.10"))
+        .into_iter()
+        .collect();
+    let items = all.and_then(Yaml::items).unwrap_or_default();
+    for yaml in items.iter().filter(|yaml| !is_none(yaml)) {
+        let read = address(reader, yaml, "clusterIPs", "10.96.0.10");
+        found.extend(read.filter(|address| !found.contains(address)));
+    }
+    found
+}
+
+fn families(reader: &mut Reader, table: &mut Table) -> Policy {
+    let named = table.get("ipFamilies").and_then(|yaml| {
+        reader.list(yaml, "ipFamilies", "IPv4", |reader, yaml| {
+            word(reader, yaml, "ipFamilies", &[("IPv4", true), ("IPv6", false)])
+        })
+    });
+    let policies = [
+        ("SingleStack", false),
+        ("PreferDualStack", true),
+        ("RequireDualStack", true),
+    ];
+    let both = table
+        .get("ipFamilyPolicy")
+        .and_then(|yaml| word(reader, yaml, "ipFamilyPolicy", &policies));
+    let named = named.unwrap_or_default();
+    Policy {
+        v4: named.is_empty() || named.contains(&true),
+        v6: named.contains(&false),
+        both_if_possible: both.unwrap_or(false),
+    }
+}
+
+pub(super) fn secret(reader: &mut Reader, table: &mut Table) -> Secret {
+    let mut values = BTreeMap::new();
+    if let Some(yaml) = table.get("data") {
+        for (key, yaml) in reader.map(yaml, "data", "data: { password: c2VjcmV0 }") {
+            let Some(written) = text(reader, yaml, &key.name, "c2VjcmV0") else {
+                continue;
+            };
+            match base64(&written) {
+                Some(value) => drop(values.insert(key.name.to_string(), value)),
+                None => {
+                    let message = format!("`{}` is not base64", key.name.escape_debug());
+                    let help = "plain text stands under `stringData`";
+                    reader.wrong(yaml.span.clone(), message, help);
+                }
+            }
+        }
+    }
+    if let Some(yaml) = table.get("stringData") {
+        let plain = texts(reader, yaml, "stringData");
+        values.extend(plain.into_iter().map(|(key, value)| (key, value.into_bytes())));
+    }
+    table.ignore(&["type", "immutable"], reader);
+    Secret { values }
+}
+
+/// RFC 4648 section 4. Line ends are no part of it.
+fn base64(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text.bytes().filter(|it| !it.is_ascii_whitespace()).collect();
+    let padding = digits.iter().rev().take_while(|it| **it == b'=').count();
+    if digits.len() % 4 != 0 || padding > 2 {
+        return None;
+    }
+    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3);
+    for four in digits[..digits.len() - padding].chunks(4) {
+        let mut bits = 0u32;
+        for digit in four {
+            bits = bits << 6 | u32::from(value(*digit)?);
+        }
+        bits <<= 6 * (4 - four.len());
+        bytes.extend(&bits.to_be_bytes()[1..four.len()]);
+    }
+    Some(bytes)
+}
+
+/// What a digit of base64 stands for.
+fn value(digit: u8) -> Option<u8> {
+    Some(match digit {
+        b'A'..=b'Z' => digit - b'A',
+        b'a'..=b'z' => digit - b'a' + 26,
+        b'0'..=b'9' => digit - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_read() {
+        for (text, bytes) in [
+            ("", Some(&b""[..])),
+            ("c2VjcmV0", Some(b"secret")),
+            ("c2VjcmU=", Some(b"secre")),
+            ("c2Vjcg==", Some(b"secr")),
+            ("c2Vj\ncg==\n", Some(b"secr")),
+            ("c2V", None),
+            ("c2V!", None),
+            ("====", None),
+        ] {
+            assert_eq!(base64(text).as_deref(), bytes, "{text}");
+        }
+    }
+}
