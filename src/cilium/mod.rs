@@ -5,6 +5,7 @@
 //! Cilium's operator and agents make of them: the virtual routers of a node. [`configuration`] turns one of those into
 //! what the built-in speaker obeys.
 
+pub mod answer;
 pub mod configuration;
 mod desired;
 mod group;

@@ -15,13 +15,18 @@ pub(super) struct Allotment {
     pub networks: Vec<IpNet>,
 }
 
+impl Spec {
+    fn pod_pool(&self) -> Option<&PodPool> {
+        match self {
+            Spec::PodPool(pool) => Some(pool),
+            _ => None,
+        }
+    }
+}
+
 /// What a node has of each pool; nodes count from 0.
 pub(super) fn allotments(store: &Store, node: usize) -> Vec<Allotment> {
-    let pool = |spec| match spec {
-        &Spec::PodPool(ref pool) => Some(pool),
-        _ => None,
-    };
-    let pools = store.specs(Kind::PodPool, pool);
+    let pools = store.specs(Kind::PodPool, Spec::pod_pool);
     pools
         .map(|(object, pool)| Allotment {
             labels: labels(object),

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::lab::model::{File, Probe, Process};
 use crate::lab::plan::{self, NodeStep};
 
+pub mod agent;
 mod configuration;
 pub mod frr;
 pub mod speaker;

@@ -30,17 +30,22 @@ mod stages;
 mod state;
 mod status;
 
-use crate::engine::speaker;
+use crate::engine::{agent, speaker};
 
-/// Runs the supervisor's, a node init's or a speaker's own verb, if that is what the command line says: nslab executes
+/// Runs the supervisor's, a node init's, a speaker's or an agent's own verb, if that is what the command line says: nslab executes
 /// itself under these, and they are not for hands.
 pub fn hidden_verb(words: &[String]) -> Option<i32> {
-    let hidden = words
-        .get(1)
-        .is_some_and(|word| [supervisor::VERB, init::VERB, speaker::VERB].contains(&word.as_str()));
+    let hidden = words.get(1).is_some_and(|word| {
+        [supervisor::VERB, init::VERB, speaker::VERB, agent::VERB].contains(&word.as_str())
+    });
     if hidden {
         // Executed through /proc/self/exe it would be called "exe".
         let _ = nix::sys::prctl::set_name(c"nslab");
+    }
+    if let [_, verb, node] = words
+        && verb == agent::VERB
+    {
+        return Some(agent::main(node));
     }
     let numbers: Vec<i32> = words.iter().skip(2).map_while(|word| word.parse().ok()).collect();
     match (words.get(1).map(String::as_str), numbers.as_slice()) {

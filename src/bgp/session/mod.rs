@@ -31,6 +31,8 @@ const OPEN_HOLD: Duration = Duration::from_secs(240);
 /// How long a session rests after an error; doubled with each that follows before it was up (section 8.1.1, IdleHoldTime).
 const IDLE_HOLD: Duration = Duration::from_secs(1);
 const LONGEST_IDLE_HOLD: Duration = Duration::from_secs(120);
+/// How long after the first attempt an eager session makes the second; doubled with each that follows.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// What is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub struct Settings {
     pub keepalive: u16,
     /// Seconds between attempts to connect.
     pub connect_retry: u16,
+    /// The first attempts follow each other quickly, and only by and by come to be so far apart.
+    pub eager: bool,
     /// The neighbour alone connects.
     pub passive: bool,
     /// What this side can do; its AS is added.
@@ -155,6 +159,8 @@ pub struct Session {
     dialling: bool,
     /// When it dials again.
     retry: Option<Time>,
+    /// How long after an attempt an eager session makes the next.
+    patience: Duration,
     /// When it stops resting.
     rest: Option<Time>,
     idle_hold: Duration,
@@ -172,6 +178,7 @@ impl Session {
             started: false,
             dialling: false,
             retry: None,
+            patience: FIRST_RETRY,
             rest: None,
             idle_hold: IDLE_HOLD,
             connections: Vec::new(),
@@ -230,6 +237,7 @@ impl Session {
             Event::Start if !self.started => {
                 self.started = true;
                 self.idle_hold = IDLE_HOLD;
+                self.patience = FIRST_RETRY;
                 self.rest = None;
                 self.dial(now, actions);
             }
@@ -384,6 +392,7 @@ impl Session {
         self.hang_up(actions);
         self.retry = None;
         self.idle_hold = IDLE_HOLD;
+        self.patience = FIRST_RETRY;
         // One that will take its place stays, or the other side may be about to close the one that is up.
         let with = self.connections.iter().find(|it| it.id() == id);
         let with = with.and_then(Connection::agreement);
@@ -434,7 +443,11 @@ impl Session {
             return;
         }
         self.dialling = true;
-        let retry = Duration::from_secs(self.settings.connect_retry.max(1).into());
+        let mut retry = Duration::from_secs(self.settings.connect_retry.max(1).into());
+        if self.settings.eager {
+            retry = retry.min(self.patience);
+            self.patience = retry * 2;
+        }
         self.retry = Some(now + self.dice.jitter(retry));
         actions.push(Action::Dial);
     }

@@ -11,6 +11,7 @@ fn settings(asn: u32, id: u8, remote_as: RemoteAs) -> Settings {
         hold_time: 9,
         keepalive: 3,
         connect_retry: 10,
+        eager: false,
         passive: false,
         capabilities: vec![
             Capability::Multiprotocol(Family::Ipv4Unicast.into()),
@@ -411,4 +412,35 @@ fn whatever_happens_the_session_comes_up_once_it_is_left_alone() {
         let ids = [0, 1].map(|side| pair.sides[side].established_on());
         assert_eq!(ids[0], ids[1], "seed {seed}");
     }
+}
+
+#[test]
+fn an_eager_session_tries_again_soon_and_then_less_often() {
+    let eager = Settings {
+        eager: true,
+        connect_retry: 120,
+        ..settings(65000, 1, RemoteAs::Internal)
+    };
+    let mut session = Session::new(eager, 1);
+    let mut tries = Vec::new();
+    let (mut now, mut event) = (Time::ZERO, Event::Start);
+    while now < Duration::from_secs(600) {
+        let mut actions = Vec::new();
+        session.happen(event, now, &mut actions);
+        if actions.contains(&Action::Dial) {
+            tries.push(now);
+            event = Event::DialFailed;
+            continue;
+        }
+        now = session.deadline().unwrap();
+        event = Event::Tick;
+    }
+    let pauses: Vec<Duration> = tries.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let (first, last) = (pauses[0], pauses[pauses.len() - 1]);
+    assert!(first <= Duration::from_secs(1), "{pauses:?}");
+    assert!(
+        last > Duration::from_secs(80) && last <= Duration::from_secs(120),
+        "{pauses:?}"
+    );
+    assert!(pauses.is_sorted_by(|a, b| *a <= *b * 2), "{pauses:?}");
 }

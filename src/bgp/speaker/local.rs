@@ -28,7 +28,7 @@ pub(super) struct Own {
 /// Why this router has a route of its own.
 struct Reason<'a> {
     origin: Origin,
-    med: u32,
+    med: Option<u32>,
     /// The next hop, where the route has one that can be told.
     via: Option<IpAddr>,
     /// The interface packets leave by.
@@ -130,7 +130,7 @@ impl Speaker {
             }
             let reason = Reason {
                 origin: Origin::Igp,
-                med: 0,
+                med: self.manner.network_med(),
                 via: None,
                 interface: None,
                 blackhole: false,
@@ -145,7 +145,7 @@ impl Speaker {
     fn own(&self, bgp: &Bgp, prefix: IpNet, reason: &Reason) -> Option<Own> {
         let attributes = Attributes {
             origin: reason.origin,
-            med: Some(reason.med),
+            med: reason.med,
             ..Attributes::default()
         };
         let mut subject = Subject {
@@ -202,7 +202,7 @@ fn redistributed<'a>(
 ) -> Reason<'a> {
     Reason {
         origin: Origin::Incomplete,
-        med: how.metric.unwrap_or(metric),
+        med: Some(how.metric.unwrap_or(metric)),
         via,
         interface,
         blackhole,

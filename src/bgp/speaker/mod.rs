@@ -17,6 +17,7 @@ mod judgement;
 mod limits;
 mod link;
 mod local;
+mod manner;
 mod next_hops;
 mod outbound;
 mod path_ids;
@@ -42,6 +43,7 @@ pub use inbound::Received;
 pub use judgement::Filtered;
 pub use limits::Overflow;
 pub use link::{Link, LinkChanges, LinkKind};
+pub use manner::Manner;
 use next_hops::NextHops;
 use path_ids::PathIds;
 pub use peer::{Peer, Told};
@@ -57,6 +59,7 @@ use super::wire::{Family, PerFamily};
 pub struct Speaker {
     /// The name neighbours are told.
     hostname: String,
+    manner: Manner,
     config: Config,
     /// Lists and route-maps of the configuration.
     policy: Policy,
@@ -90,8 +93,14 @@ pub const OWN: SourceId = SourceId(0);
 impl Speaker {
     /// A speaker that knows nothing yet. The seed decides its jitter.
     pub fn new(hostname: &str, seed: u64) -> Speaker {
+        Speaker::with_manner(hostname, seed, Manner::default())
+    }
+
+    /// The same with the habits of another implementation.
+    pub fn with_manner(hostname: &str, seed: u64, manner: Manner) -> Speaker {
         Speaker {
             hostname: hostname.to_owned(),
+            manner,
             config: Config::default(),
             policy: Policy::default(),
             seed,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::inbound::Intake;
-use super::{Endpoints, Interface, Record, Speaker};
+use super::{Endpoints, Interface, Manner, Record, Speaker};
 use crate::bgp::config::{self, Bgp, Effective, EffectiveFamily, PeerName, RemoteAs};
 use crate::bgp::session::{Agreement, ConnectionId, Session, Settings, Time};
 use crate::bgp::table::{Source, SourceId};
@@ -176,12 +176,13 @@ impl Speaker {
             hold_time: effective.timers.hold,
             keepalive: effective.timers.keepalive,
             connect_retry: effective.connect_retry,
+            eager: self.manner.is_eager(),
             passive: effective.passive,
-            capabilities: self.capabilities(effective),
+            capabilities: self.capabilities(bgp, effective),
         }
     }
 
-    fn capabilities(&self, effective: &Effective) -> Vec<Capability> {
+    fn capabilities(&self, bgp: &Bgp, effective: &Effective) -> Vec<Capability> {
         let active = |family: Family| match family {
             Family::Ipv4Unicast => effective.ipv4.activate,
             Family::Ipv6Unicast => effective.ipv6.activate,
@@ -191,6 +192,9 @@ impl Speaker {
             .filter(|it| active(*it))
             .map(Into::into)
             .collect();
+        if self.manner == Manner::GoBgp {
+            return self.gobgp_capabilities(bgp, effective, &families);
+        }
         let mut said: Vec<Capability> = families.iter().copied().map(Capability::Multiprotocol).collect();
         said.extend([
             Capability::RouteRefresh,

@@ -23,7 +23,7 @@ use crate::kernel::error::Attempt;
 use crate::kernel::{Result, tcp};
 
 /// The port of BGP.
-const PORT: u16 = 179;
+pub const PORT: u16 = 179;
 /// How much is read at once, first and where there is more.
 const FEW: usize = 4 * 1024;
 const ROOM: usize = 64 * 1024;
@@ -50,6 +50,7 @@ struct Open {
 
 struct Listener {
     v4: bool,
+    port: u16,
     socket: Rc<TcpListener>,
     accepting: AbortHandle,
 }
@@ -68,37 +69,41 @@ impl Connections {
         }
     }
 
-    /// Begins to listen, or ends it.
+    /// Begins to listen on a port, or ends it.
     ///
     /// # Errors
     /// Somebody else has the port, for one family at least; the other is listened on.
-    pub fn listen(&mut self, on: bool) -> Result<()> {
-        if !on {
-            for listener in self.listeners.drain(..) {
-                listener.accepting.abort();
-            }
+    pub fn listen(&mut self, port: Option<u16>) -> Result<()> {
+        if port.is_none() {
             self.keys.clear();
-            return Ok(());
         }
+        for listener in self
+            .listeners
+            .extract_if(.., |listener| Some(listener.port) != port)
+        {
+            listener.accepting.abort();
+        }
+        let Some(port) = port else { return Ok(()) };
         let mut done = Ok(());
         for v4 in [true, false] {
             if self.listeners.iter().all(|listener| listener.v4 != v4) {
-                done = done.and(self.listen_on(v4));
+                done = done.and(self.listen_on(v4, port));
             }
         }
         done
     }
 
-    fn listen_on(&mut self, v4: bool) -> Result<()> {
+    fn listen_on(&mut self, v4: bool, port: u16) -> Result<()> {
         let keys = self.keys.iter().filter(|(network, _)| is_v4(network) == v4);
         let keys = keys.map(|(network, key)| (*network, key.as_str()));
-        let socket = tcp::listen(v4, PORT, keys)?;
+        let socket = tcp::listen(v4, port, keys)?;
         let socket = TcpListener::from_std(socket).attempt(|| "listen for BGP")?;
         let socket = Rc::new(socket);
         let accepting = accept_all(Rc::clone(&socket), self.happenings.clone());
         let accepting = self.tasks.spawn_local(accepting);
         self.listeners.push(Listener {
             v4,
+            port,
             socket,
             accepting,
         });

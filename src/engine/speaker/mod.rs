@@ -7,12 +7,12 @@ use crate::failure::Failure;
 use crate::lab::model::{Command, Content, File, Probe, Process, Restart};
 use crate::lab::plan::NodeStep;
 
-mod connections;
+pub(super) mod connections;
 mod discovery;
 mod forwarding;
 mod interfaces;
-mod network;
-mod process;
+pub(super) mod network;
+pub(super) mod process;
 mod router;
 mod sessions;
 mod statics;
@@ -28,7 +28,7 @@ pub const SOCKET: &str = "/run/frr/nslab.vty";
 /// Where FRR's bgpd says which process it is.
 const PID_FILE: &str = "/run/frr/bgpd.pid";
 /// nslab itself, as the first process of every node is nslab's: found even where its file is not to be seen in the node.
-const ITSELF: &str = "/proc/1/exe";
+pub(super) const ITSELF: &str = "/proc/1/exe";
 
 /// The engine.
 pub struct Builtin;

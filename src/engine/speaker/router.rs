@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Sender;
 
-use super::connections::{Connections, endpoints};
+use super::connections::{Connections, PORT, endpoints};
 use super::discovery::{self, Discovery};
 use super::forwarding::Forwarding;
 use super::network::{self, Network};
@@ -268,7 +268,7 @@ impl Router {
         ));
         let has_bgp = config.bgp.is_some();
         if !has_bgp {
-            tell(self.connections.listen(false));
+            tell(self.connections.listen(None));
         }
         let actions = self
             .speaker
@@ -282,7 +282,7 @@ impl Router {
         self.meet();
         // Nobody comes in before it is known who has to sign.
         if has_bgp {
-            tell(self.connections.listen(true));
+            tell(self.connections.listen(Some(PORT)));
         }
         self.choose_statics();
     }

@@ -1,0 +1,57 @@
+//! Whose habits a speaker has where BGP leaves a choice: FRR's in a router, GoBGP's in Cilium's agent.
+
+use super::Speaker;
+use crate::bgp::config::{Bgp, Effective};
+use crate::bgp::wire::{AfiSafi, Capability, GracefulRestart};
+
+/// Whose habits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Manner {
+    /// FRR's.
+    #[default]
+    Frr,
+    /// GoBGP's, as Cilium runs it.
+    GoBgp,
+}
+
+impl Manner {
+    /// Whether the first attempts to connect follow each other quickly, whatever `timers connect` says.
+    pub(super) fn is_eager(self) -> bool {
+        self == Manner::GoBgp
+    }
+
+    /// The MED of a route that `network` announces.
+    pub(super) fn network_med(self) -> Option<u32> {
+        match self {
+            Manner::Frr => Some(0),
+            Manner::GoBgp => None,
+        }
+    }
+}
+
+impl Speaker {
+    /// What GoBGP says it can do.
+    pub(super) fn gobgp_capabilities(
+        &self,
+        bgp: &Bgp,
+        effective: &Effective,
+        families: &[AfiSafi],
+    ) -> Vec<Capability> {
+        let mut said = vec![
+            Capability::RouteRefresh,
+            Capability::Fqdn {
+                host: self.hostname.clone(),
+                domain: String::new(),
+            },
+        ];
+        said.extend(families.iter().copied().map(Capability::Multiprotocol));
+        if effective.graceful_restart == crate::bgp::config::GracefulRestart::Restarter {
+            said.push(Capability::GracefulRestart(GracefulRestart {
+                time: bgp.graceful_restart.restart_time,
+                families: families.iter().map(|family| (*family, false)).collect(),
+                ..GracefulRestart::default()
+            }));
+        }
+        said
+    }
+}
