@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{View, clock};
 use crate::bgp::config::{Arguments, PeerName};
-use crate::bgp::table::{NextHopState, SourceKind};
+use crate::bgp::table::{NextHopState, Route, SourceKind};
 use crate::bgp::wire::Family;
 
 /// A next hop.
@@ -15,6 +15,8 @@ struct Entry {
     paths: usize,
     peer: Option<String>,
     interface: Option<String>,
+    /// The lines of what leads there, where it is on no link.
+    over: String,
     must_be_connected: bool,
     since: Duration,
 }
@@ -37,8 +39,9 @@ pub(super) fn next_hops(view: &View, _arguments: &Arguments) -> String {
         if entry.cost.is_none() && entry.must_be_connected {
             out += "  Must be Connected\n";
         }
-        if let Some(interface) = &entry.interface {
-            out += &format!("  if {interface}\n");
+        match &entry.interface {
+            Some(interface) => out += &format!("  if {interface}\n"),
+            None => out += &entry.over,
         }
         let at = view.unix.saturating_sub(view.now.saturating_sub(entry.since));
         out += &format!("  Last update: {}\n\n", clock::date(at));
@@ -69,6 +72,17 @@ pub(super) fn known(view: &View) -> Vec<Known> {
     known.collect()
 }
 
+fn over(view: &View, route: &Route) -> String {
+    match view.speaker.ways(route) {
+        None => String::new(),
+        Some((_, hops)) if hops.is_empty() => "  blackhole\n".to_owned(),
+        Some((_, hops)) => {
+            let gates = hops.iter().filter_map(|hop| hop.via);
+            gates.map(|gate| format!("  gate {gate}\n")).collect()
+        }
+    }
+}
+
 fn entries(view: &View) -> BTreeMap<Key, Entry> {
     let mut entries: BTreeMap<Key, Entry> = BTreeMap::new();
     let interface_at = |address: IpAddr| {
@@ -84,6 +98,7 @@ fn entries(view: &View) -> BTreeMap<Key, Entry> {
             paths: 0,
             peer: Some(peer.name.to_string()),
             interface: interface.map(|it| it.name.clone()),
+            over: String::new(),
             must_be_connected: !view.is_internal(peer) && peer.effective.ebgp_multihop.is_none(),
             since: peer.record.changed.unwrap_or_default(),
         };
@@ -108,6 +123,7 @@ fn entries(view: &View) -> BTreeMap<Key, Entry> {
                     paths: 0,
                     peer: None,
                     interface: interface.map(|it| it.name.clone()),
+                    over: over(view, route),
                     must_be_connected: view.speaker.must_be_near(route),
                     since: route.since,
                 });

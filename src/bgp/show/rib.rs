@@ -200,14 +200,17 @@ fn told(view: &View, prefix: &IpNet, route: &Route) -> Way {
         active: false,
         ..Way::to(To::Router(address, None))
     };
-    let mut networks = view.speaker.interfaces().iter().flat_map(|it| &it.addresses);
-    if networks.any(|net| net.trunc() == *prefix && net.contains(&address)) {
+    if view.speaker.leads_to_itself(prefix, route) {
         return inactive;
     }
     match view.speaker.ways(route) {
         None => inactive,
         Some((_, hops)) => match hops.as_slice() {
             [hop] if hop.via == Some(address) => way(hop),
+            [] => Way {
+                over: vec![Way::to(To::Blackhole)],
+                ..Way::to(To::Router(address, None))
+            },
             hops => Way {
                 over: hops.iter().map(way).collect(),
                 ..Way::to(To::Router(address, None))

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use ipnet::IpNet;
 
+use super::next_hops::together;
 use super::{AGGREGATE, Action, Hop, Interface, Speaker, Special, Way, family_of};
 use crate::bgp::policy::{Subject, Verdict};
 use crate::bgp::table::{Route, SourceKind};
@@ -50,11 +51,18 @@ impl Speaker {
         if best.source.id == AGGREGATE {
             return Some(Way::Blackhole);
         }
-        let ways = destination.multipath().filter_map(|route| self.ways(route));
-        let mut hops: Vec<_> = ways.flat_map(|(_, hops)| hops).collect();
-        hops.sort();
-        hops.dedup();
-        (!hops.is_empty()).then(|| self.placed(prefix, best, hops))?
+        let leading = destination
+            .multipath()
+            .filter(|route| !self.leads_to_itself(prefix, route));
+        let ways: Vec<Vec<Hop>> = leading
+            .filter_map(|route| self.ways(route))
+            .map(|(_, hops)| hops)
+            .collect();
+        let hops = (!ways.is_empty()).then(|| together(ways))?;
+        match hops.is_empty() {
+            true => Some(Way::Blackhole),
+            false => self.placed(prefix, best, hops),
+        }
     }
 
     /// A route into the kernel as route-maps have it; none if one keeps it out.

@@ -130,7 +130,7 @@ impl Speaker {
     ) {
         match self.import(source, family, (prefix, path_id), told, now) {
             Some(mut route) => {
-                route.next_hop_state = self.resolve(&route);
+                route.next_hop_state = self.resolve(&prefix, &route);
                 self.share(source, told, &mut route);
                 self.tables.get_mut(family).insert(prefix, route);
             }

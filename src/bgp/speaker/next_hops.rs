@@ -7,11 +7,11 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::resolve::{connected, is_far};
-use super::{Hop, Speaker, Way, family_of};
+use super::{AGGREGATE, Hop, Interface, KernelRoute, Speaker, Way, family_of};
 use crate::bgp::table::{NextHopState, Route, SourceKind};
 use crate::bgp::wire::Family;
 
-/// The cost of a next hop, and the ways to it; none if there is no way.
+/// The cost of a next hop, and the ways to it; those are none where packets to it are dropped. Nothing if it is unknown.
 type Reach = Option<(u32, Vec<Hop>)>;
 
 /// An address, and whether only a network of this router's or a static route may lead to it.
@@ -35,19 +35,36 @@ impl NextHops {
     }
 }
 
-/// Routes of one length that lead to an address, the best kind last.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Learned,
-    Kernel,
-    Connected,
+/// What leads to an address.
+enum Leading<'s> {
+    /// A network this router is in.
+    Network(&'s Interface, &'s IpNet),
+    /// A route of the kernel's that is not BGP's.
+    Kernel(&'s KernelRoute),
+    /// One of BGP's.
+    Learned(IpNet),
+}
+
+impl Leading<'_> {
+    /// The length of the prefix, and of those of one length the better.
+    fn rank(&self) -> (u8, u8) {
+        match self {
+            Leading::Network(_, net) => (net.prefix_len(), 2),
+            Leading::Kernel(route) => (route.to.prefix_len(), 1),
+            Leading::Learned(net) => (net.prefix_len(), 0),
+        }
+    }
 }
 
 impl Speaker {
     /// Whether there is a way to a route's next hop. Remembers the next hop, to look again when something changes.
-    pub(super) fn resolve(&mut self, route: &Route) -> NextHopState {
+    pub(super) fn resolve(&mut self, prefix: &IpNet, route: &Route) -> NextHopState {
         if route.source.kind == SourceKind::Local {
             return NextHopState::Reachable(0);
+        }
+        // A route to its own next hop says nothing (FRR: it "loops through itself").
+        if IpNet::from(route.next_hop.address()) == *prefix {
+            return NextHopState::Unreachable;
         }
         if self.on_the_link(route).is_some() {
             return NextHopState::Reachable(0);
@@ -66,7 +83,7 @@ impl Speaker {
         found
     }
 
-    /// The cost of a route's next hop, and the ways to it.
+    /// The cost of a route's next hop, and the ways to it; no ways if packets to it are dropped (RFC 5635 section 3).
     pub fn ways(&self, route: &Route) -> Option<(u32, Vec<Hop>)> {
         let key = self.key(route);
         match self.next_hops.known.get(&key) {
@@ -108,40 +125,52 @@ impl Speaker {
         })
     }
 
-    /// The ways to an address by the longest prefix it is in. A default route leads everywhere and says nothing (FRR: no
-    /// `ip nht resolve-via-default`).
-    fn reach(&self, (address, near): Key, passed: &mut Vec<IpNet>) -> Reach {
-        let near_by = connected(&self.interfaces, address);
-        let on_link = near_by.map(|(_, net)| (net.prefix_len(), Kind::Connected));
-        let matching = self
+    /// The longest prefix an address is in. A default route leads everywhere and says nothing (FRR: no `ip nht
+    /// resolve-via-default`).
+    fn leading(&self, (address, near): Key, passed: &[IpNet]) -> Option<Leading<'_>> {
+        let network = connected(&self.interfaces, address).map(|(it, net)| Leading::Network(it, net));
+        let known = self
             .routes
             .iter()
             .filter(|it| it.to.contains(&address) && it.to.prefix_len() > 0 && (it.is_static || !near));
-        let known = matching.max_by_key(|it| it.to.prefix_len());
-        let by_kernel = known.map(|it| (it.to.prefix_len(), Kind::Kernel));
+        let kernel = known.max_by_key(|it| it.to.prefix_len()).map(Leading::Kernel);
         let learned = if near {
             None
         } else {
             self.longest_learned(address, passed)
         };
-        let by_learned = learned.map(|net| (net.prefix_len(), Kind::Learned));
-        match [on_link, by_kernel, by_learned].into_iter().flatten().max()?.1 {
-            Kind::Connected => near_by.map(|(interface, _)| {
-                let via = Some(address);
-                let interface = interface.index;
-                (0, vec![Hop { via, interface }])
-            }),
-            Kind::Kernel => {
-                let known = known?;
-                let hops = known.hops.iter().map(|hop| Hop {
+        let all = [network, kernel, learned.map(Leading::Learned)];
+        all.into_iter().flatten().max_by_key(Leading::rank)
+    }
+
+    fn reach(&self, key: Key, passed: &mut Vec<IpNet>) -> Reach {
+        let (address, _) = key;
+        match self.leading(key, passed)? {
+            Leading::Network(interface, _) => {
+                let (via, interface) = (Some(address), interface.index);
+                Some((0, vec![Hop { via, interface }]))
+            }
+            Leading::Kernel(route) => {
+                let hops = route.hops.iter().map(|hop| Hop {
                     via: hop.via.or(Some(address)),
                     interface: hop.interface,
                 });
-                let hops: Vec<Hop> = hops.collect();
-                (!hops.is_empty()).then_some((known.metric, hops))
+                Some((route.metric, hops.collect()))
             }
-            Kind::Learned => self.over(learned?, passed),
+            Leading::Learned(prefix) => self.over(prefix, passed),
         }
+    }
+
+    /// Whether a route to a network has a next hop in that very network, and nothing longer leads there: then it leads
+    /// nowhere (zebra).
+    pub fn leads_to_itself(&self, prefix: &IpNet, route: &Route) -> bool {
+        let address = route.next_hop.address();
+        if !prefix.contains(&address) {
+            return false;
+        }
+        let longest = self.leading((address, false), &[*prefix]);
+        let is_longer = |leading: Leading| leading.rank().0 > prefix.prefix_len();
+        self.on_the_link(route).is_none() && !longest.is_some_and(is_longer)
     }
 
     /// The longest prefix of BGP's in the kernel that an address is in.
@@ -155,22 +184,17 @@ impl Speaker {
     /// The ways of a route of BGP's; its metric in the kernel's eyes is its MED.
     fn over(&self, prefix: IpNet, passed: &mut Vec<IpNet>) -> Reach {
         let destination = self.tables.get(family_of(&prefix)).get(&prefix)?;
+        let best = destination.best()?;
         passed.push(prefix);
         let routes = destination.multipath();
         let foreign = routes.filter(|route| route.source.kind != SourceKind::Local);
-        let mut hops = Vec::new();
-        for route in foreign {
-            hops.extend(
-                self.ways_but(route, passed)
-                    .map(|(_, hops)| hops)
-                    .unwrap_or_default(),
-            );
-        }
+        let ways: Vec<Vec<Hop>> = foreign
+            .filter_map(|route| self.ways_but(route, passed))
+            .map(|(_, hops)| hops)
+            .collect();
         passed.pop();
-        hops.sort();
-        hops.dedup();
-        let cost = destination.best()?.attributes.med.unwrap_or(0);
-        (!hops.is_empty()).then_some((cost, hops))
+        let drops = best.source.id == AGGREGATE;
+        (drops || !ways.is_empty()).then(|| (best.attributes.med.unwrap_or(0), together(ways)))
     }
 
     /// Looks again at next hops that changed routes lead to. Returns whether there is more to decide: ways are others now.
@@ -215,8 +239,16 @@ impl Speaker {
         let mut tables = std::mem::take(&mut self.tables);
         for family in Family::ALL {
             let table = tables.get_mut(family);
-            table.resolve(|route| concerns(self, route).then(|| self.resolve(route)));
+            table.resolve(|prefix, route| concerns(self, route).then(|| self.resolve(prefix, route)));
         }
         self.tables = tables;
     }
+}
+
+/// All ways, each once.
+pub(super) fn together(ways: impl IntoIterator<Item = Vec<Hop>>) -> Vec<Hop> {
+    let mut hops: Vec<Hop> = ways.into_iter().flatten().collect();
+    hops.sort();
+    hops.dedup();
+    hops
 }

@@ -161,10 +161,10 @@ impl Table {
 
     /// Looks anew at the ways to next hops, where there is something to see. Those prefixes are decided about again: though
     /// there is a way as before, it may be another.
-    pub fn resolve(&mut self, mut state: impl FnMut(&Route) -> Option<NextHopState>) {
+    pub fn resolve(&mut self, mut state: impl FnMut(&IpNet, &Route) -> Option<NextHopState>) {
         for (prefix, destination) in &mut self.destinations {
             for route in &mut destination.routes {
-                if let Some(now) = state(route) {
+                if let Some(now) = state(prefix, route) {
                     route.next_hop_state = now;
                     self.pending.insert(*prefix);
                 }

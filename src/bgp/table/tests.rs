@@ -206,7 +206,7 @@ fn routes_come_change_and_go() {
     assert!(table.decide(&rules).is_empty(), "the same again changes nothing");
     table.insert(net(), external(1, |it| it.med = Some(5)));
     assert_eq!(table.decide(&rules), [net()]);
-    table.resolve(|_| Some(NextHopState::Unreachable));
+    table.resolve(|_, _| Some(NextHopState::Unreachable));
     assert_eq!(table.decide(&rules), [net()]);
     assert!(table.get(&net()).unwrap().best().is_none());
     assert!(!table.remove(net(), SourceId(9), 0));

@@ -117,7 +117,8 @@ fn routes_do_not_hold_each_other() {
     assert_eq!(way(&network, SECOND, "10.3.0.0/16"), None);
 }
 
-/// A route to the network its own next hop is in is found by what else leads there.
+/// A route to the network its own next hop is in leads nowhere, though it is good for BGP (zebra); one to the next hop alone
+/// is good for nothing.
 #[test]
 fn a_route_does_not_lead_over_itself() {
     let maps = "route-map SELF permit 10\n set ip next-hop 10.0.12.1\n";
@@ -125,12 +126,30 @@ fn a_route_does_not_lead_over_itself() {
     let text = internal(
         "1.1.1.1",
         &["10.0.12.2"],
-        "  network 10.0.12.0/28\n  neighbor 10.0.12.2 route-map SELF out\n",
+        "  network 10.0.12.0/28\n  network 10.0.12.1/32\n  neighbor 10.0.12.2 route-map SELF out\n",
     );
     network.reconfigure(FIRST, &format!("{maps}{text}"));
+    assert_eq!(way(&network, SECOND, "10.0.12.0/28"), None);
+    assert!(network.best(SECOND, "10.0.12.0/28").is_some());
+    assert_eq!(way(&network, SECOND, "10.0.12.1/32"), None);
+    assert!(network.best(SECOND, "10.0.12.1/32").is_none());
+}
+
+/// What leads to a next hop that is dropped is dropped as well: so unwanted traffic is got rid of (RFC 5635).
+#[test]
+fn routes_over_a_blackhole_drop() {
+    let mut network = chain(
+        "  network 10.5.0.0/16\n",
+        "  network 10.4.0.0/16\n  neighbor 10.0.23.2 route-map FAR out\n",
+    );
+    assert_eq!(way(&network, SECOND, "10.4.0.0/16"), None);
+    let mut route = static_route(1, 0);
+    route.to = "10.1.0.9/32".parse().unwrap();
+    network.happen(SECOND, Event::Routes(vec![route]));
+    let forwarded = network.nodes[SECOND].speaker.forwarded();
     assert_eq!(
-        way(&network, SECOND, "10.0.12.0/28"),
-        Some(vec!["10.0.12.1".to_owned()])
+        forwarded[&"10.4.0.0/16".parse::<IpNet>().unwrap()],
+        Way::Blackhole
     );
 }
 
