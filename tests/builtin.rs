@@ -339,10 +339,7 @@ fn static_routes_and_addresses_are_the_configurations() {
         ),
         ("10.3.0.0/16", "6 10.3.0.0/16 proto 196 metric 20"),
         ("10.4.0.0/16", "6 10.4.0.0/16 proto 196 metric 20"),
-        (
-            "10.5.0.0/16",
-            "10.5.0.0/16 dev net0 proto 196 scope 253 metric 20",
-        ),
+        ("10.5.0.0/16", "10.5.0.0/16 dev net0 proto 196 metric 20"),
         (
             "10.6.0.0/16",
             "10.6.0.0/16 via 203.0.113.1 dev net0 proto 196 metric 20 onlink",
