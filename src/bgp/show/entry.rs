@@ -125,6 +125,9 @@ fn head(view: &View, first: &Path, paths: &[Path]) -> String {
         }
         None => out += "no best path",
     }
+    if paths.iter().any(|path| path.is_suppressed(view)) {
+        out += ", Advertisements suppressed by an aggregate.";
+    }
     out += ")\n";
     // With several routes each says to whom it was told.
     if view.tells_several(first.family) {

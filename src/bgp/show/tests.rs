@@ -109,3 +109,32 @@ fn memory_is_counted_with_frrs_sizes() {
         answer.ends_with("3 peers, using 2172 KiB of memory\n2 peer groups, using 128 bytes of memory\n")
     );
 }
+
+/// What FRR 8.4.4 answered of such an aggregate.
+#[test]
+fn aggregates_and_what_they_hide() {
+    let mut network = Network::new();
+    let text = "router bgp 65001\n bgp router-id 10.0.0.1\n no bgp network import-check\n \
+        address-family ipv4 unicast\n  network 10.2.1.0/24\n  aggregate-address 10.2.0.0/16 summary-only\n";
+    let node = network.node("r1", text, &[]);
+    network.start();
+    let table = ask(&network, node, "show bgp ipv4 unicast");
+    assert!(
+        table.contains("\n*> 10.2.0.0/16      ::                       0         32768 i\n"),
+        "{table}"
+    );
+    assert!(
+        table.contains("\ns> 10.2.1.0/24      0.0.0.0                  0         32768 i\n"),
+        "{table}"
+    );
+    let hidden = ask(&network, node, "show bgp ipv4 unicast 10.2.1.0/24");
+    assert!(
+        hidden.contains("best #1, table default, Advertisements suppressed by an aggregate.)\n"),
+        "{hidden}"
+    );
+    let json = ask(&network, node, "show bgp ipv4 unicast json");
+    assert!(
+        json.contains("\"10.2.1.0/24\": [{\"suppressed\":true,\"valid\":true,"),
+        "{json}"
+    );
+}
