@@ -1,5 +1,6 @@
 //! What of the routes goes into the kernel.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use ipnet::IpNet;
@@ -35,6 +36,25 @@ impl Speaker {
                 None => drop(self.forwarded.remove(prefix)),
             }
             actions.push(Action::Forward(*prefix, way));
+        }
+    }
+
+    /// Chooses ways that others may hang on, and remembers what is in the kernel meanwhile.
+    pub(super) fn forward_for_now(&mut self, changed: &[IpNet], before: &mut BTreeMap<IpNet, Option<Way>>) {
+        for prefix in changed {
+            let known = || self.forwarded.get(prefix).cloned();
+            before.entry(*prefix).or_insert_with(known);
+        }
+        self.forward(changed, &mut Vec::new());
+    }
+
+    /// Puts into the kernel what came of that, once.
+    pub(super) fn forward_at_last(&self, before: BTreeMap<IpNet, Option<Way>>, actions: &mut Vec<Action>) {
+        for (prefix, before) in before {
+            let way = self.forwarded.get(&prefix);
+            if way != before.as_ref() {
+                actions.push(Action::Forward(prefix, way.cloned()));
+            }
         }
     }
 

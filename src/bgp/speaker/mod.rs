@@ -270,16 +270,21 @@ impl Speaker {
     /// Decides about whatever has changed, and tells it. What is put into the kernel may be the way to other next hops.
     fn settle(&mut self, configured: bool, now: Time, actions: &mut Vec<Action>) {
         let mut changed: PerFamily<Vec<IpNet>> = PerFamily::default();
+        let mut before = BTreeMap::new();
         for round in 0..ROUNDS {
             for family in Family::ALL {
                 let more = self.decide(family, configured && round == 0, now);
-                self.forward(&more, actions);
+                match round {
+                    0 => self.forward(&more, actions),
+                    _ => self.forward_for_now(&more, &mut before),
+                }
                 changed.get_mut(family).extend(more);
             }
             if !self.follow_next_hops() {
                 break;
             }
         }
+        self.forward_at_last(before, actions);
         for family in Family::ALL {
             let changed = changed.get_mut(family);
             changed.sort_unstable();

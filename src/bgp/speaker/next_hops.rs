@@ -17,10 +17,27 @@ type Reach = Option<(u32, Vec<Hop>)>;
 /// An address, and whether only a network of this router's or a static route may lead to it.
 type Key = (IpAddr, bool);
 
+/// What was found of a next hop.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    reach: Reach,
+    /// How long the longest prefix is that it is in: whether a route leads to itself hangs on that.
+    length: Option<u8>,
+}
+
+impl Found {
+    fn state(&self) -> NextHopState {
+        match self.reach {
+            Some((cost, _)) => NextHopState::Reachable(cost),
+            None => NextHopState::Unreachable,
+        }
+    }
+}
+
 /// Next hops that routes were told with, and the ways to them as they were looked for last.
 #[derive(Debug, Default)]
 pub(super) struct NextHops {
-    known: BTreeMap<Key, Reach>,
+    known: BTreeMap<Key, Found>,
     /// Those that routes lead to which have changed since.
     unsure: BTreeSet<Key>,
 }
@@ -70,25 +87,30 @@ impl Speaker {
             return NextHopState::Reachable(0);
         }
         let key = self.key(route);
-        let state = |reach: &Reach| match reach {
-            Some((cost, _)) => NextHopState::Reachable(*cost),
-            None => NextHopState::Unreachable,
-        };
-        if let Some(reach) = self.next_hops.known.get(&key) {
-            return state(reach);
+        if let Some(found) = self.next_hops.known.get(&key) {
+            return found.state();
         }
-        let reach = self.reach(key, &mut Vec::new());
-        let found = state(&reach);
-        self.next_hops.known.insert(key, reach);
-        found
+        let found = self.find(key);
+        let state = found.state();
+        self.next_hops.known.insert(key, found);
+        state
+    }
+
+    fn find(&self, key: Key) -> Found {
+        let (address, _) = key;
+        let longest = self.leading((address, false), &[]);
+        Found {
+            reach: self.reach(key, &mut Vec::new()),
+            length: longest.map(|leading| leading.rank().0),
+        }
     }
 
     /// The cost of a route's next hop, and the ways to it; no ways if packets to it are dropped (RFC 5635 section 3).
     pub fn ways(&self, route: &Route) -> Option<(u32, Vec<Hop>)> {
         let key = self.key(route);
         match self.next_hops.known.get(&key) {
-            Some(reach) if !self.next_hops.unsure.contains(&key) && self.on_the_link(route).is_none() => {
-                reach.clone()
+            Some(found) if !self.next_hops.unsure.contains(&key) && self.on_the_link(route).is_none() => {
+                found.reach.clone()
             }
             _ => self.ways_but(route, &mut Vec::new()),
         }
@@ -201,9 +223,9 @@ impl Speaker {
     pub(super) fn follow_next_hops(&mut self) -> bool {
         let mut moved = BTreeSet::new();
         for key in std::mem::take(&mut self.next_hops.unsure) {
-            let reach = self.reach(key, &mut Vec::new());
-            if self.next_hops.known.get(&key) != Some(&reach) {
-                self.next_hops.known.insert(key, reach);
+            let found = self.find(key);
+            if self.next_hops.known.get(&key) != Some(&found) {
+                self.next_hops.known.insert(key, found);
                 moved.insert(key);
             }
         }
@@ -228,8 +250,8 @@ impl Speaker {
             );
         }
         for key in keys {
-            let reach = self.reach(key, &mut Vec::new());
-            self.next_hops.known.insert(key, reach);
+            let found = self.find(key);
+            self.next_hops.known.insert(key, found);
         }
         self.resolve_where(|_, _| true);
     }

@@ -283,3 +283,45 @@ fn route_maps_say_what_stands_in_the_kernel() {
     // That is nothing to neighbours.
     assert_eq!(network.told_by(C, "10.0.23.2").len(), 5);
 }
+
+/// Whatever comes and goes, in whatever order: what stands in the kernel is what would be put there from nothing. Two
+/// routers tell networks that lie in each other, each with a next hop in one of those before it.
+#[test]
+fn what_is_followed_is_what_would_be_found_anew() {
+    const NETS: [(&str, &[&str]); 6] = [
+        ("10.1.0.0/16", &["10.0.12.9", "10.0.23.9"]),
+        ("10.1.0.0/24", &["10.0.12.9", "10.0.23.9", "10.1.0.9"]),
+        ("10.3.0.0/16", &["10.1.0.9", "10.1.9.9", "10.3.0.9"]),
+        ("10.3.0.0/24", &["10.1.0.9", "10.0.12.9", "10.9.9.9"]),
+        ("10.4.0.0/16", &["10.3.0.9", "10.3.9.9", "10.1.9.9"]),
+        ("10.5.0.0/16", &["10.4.9.9", "10.3.0.9", "10.5.0.9"]),
+    ];
+    for seed in 0..40 {
+        let mut dice = Dice::new(seed);
+        let mut network = chain("", "");
+        for _ in 0..12 {
+            let ends = [(FIRST, "1.1.1.1", "10.0.12.2"), (THIRD, "3.3.3.3", "10.0.23.2")];
+            let (node, id, neighbor) = ends[dice.roll(2) as usize];
+            let mut maps = String::new();
+            let mut family = format!("  neighbor {neighbor} route-map OUT out\n");
+            for (at, (net, hops)) in (1..).zip(&NETS) {
+                if dice.roll(2) == 0 {
+                    continue;
+                }
+                let hop = hops[dice.roll(hops.len() as u64) as usize];
+                maps += &format!(
+                    "ip prefix-list P{at} permit {net}\nroute-map OUT permit {at}\n \
+                     match ip address prefix-list P{at}\n set ip next-hop {hop}\n"
+                );
+                family += &format!("  network {net}\n");
+            }
+            maps += "route-map OUT permit 99\n";
+            network.reconfigure(node, &format!("{maps}{}", internal(id, &[neighbor], &family)));
+            let middle = &mut network.nodes[SECOND];
+            let interfaces = Event::Interfaces(middle.interfaces.clone());
+            let mut again = middle.speaker.happen(interfaces, network.now);
+            again.retain(|it| matches!(it, Action::Forward(..)));
+            assert!(again.is_empty(), "seed {seed}: {again:?}");
+        }
+    }
+}
