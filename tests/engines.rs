@@ -31,7 +31,14 @@ fn pass(files: &[PathBuf]) {
 
 #[test]
 fn labs_that_ship() {
-    let mut names = vec!["quickstart", "cilium-bgp", "clos"];
+    let mut names = vec![
+        "quickstart",
+        "cilium-bgp",
+        "cilium-bgp-v2",
+        "all-ibgp",
+        "all-ibgp-reflector",
+        "clos",
+    ];
     if has("gobgpd") {
         names.push("interop-gobgp");
     }

@@ -23,7 +23,7 @@ const ROUTES: [&str; 8] = [
 
 fn published() -> Lab {
     let lab = Lab::of_file(&in_package("labs/cilium-bgp.toml")).on(Host::new());
-    lab.ok(["up", "-d", "--engine", "frr", lab.file()]);
+    lab.ok(["up", "-d", "--engine", "frr", "--hold-manifests", lab.file()]);
     lab
 }
 

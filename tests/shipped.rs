@@ -7,6 +7,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 
 use common::{Host, Lab, in_package, run, until};
 use serde_json::Value;
@@ -18,7 +19,7 @@ type Breakers = &'static [(&'static str, [&'static str; 2], [&'static str; 2])];
 fn break_each(name: &str, breakers: Breakers) {
     // With a host of its own, whose networks are nobody else's.
     let lab = Lab::of_file(&in_package(&format!("labs/{name}.toml"))).on(Host::new());
-    lab.ok(["up", "-d", lab.file()]);
+    lab.ok(["up", "-d", "--hold-manifests", lab.file()]);
     let state = fs::read_to_string(lab.run_directory().join(name).join("checks.json")).unwrap();
     let checks: Vec<Value> = serde_json::from_str(&state).unwrap();
     let known: BTreeSet<&str> = checks
@@ -27,17 +28,30 @@ fn break_each(name: &str, breakers: Breakers) {
         .collect();
     let broken: BTreeSet<&str> = breakers.iter().map(|(check, ..)| *check).collect();
     assert_eq!(known, broken, "each check of {name} has something that breaks it");
-    lab.run(["check"]).expect(0);
-    for (check, [node, line], [mender, mend]) in breakers {
-        lab.sh(node, line);
-        until(&format!("the failing of {check:?}"), || {
-            lab.run(["check", "--within", "0s", "--name", check]).code == 1
-        });
-        if !mend.is_empty() {
-            lab.sh(mender, mend);
+    for phase in ["before", "after"] {
+        let of_phase = |name: &str| {
+            let mut checks = checks.iter();
+            checks.any(|check| check["name"] == name && check["phase"] == phase)
+        };
+        if phase == "after" {
+            lab.ok(["apply"]);
         }
-        let done = lab.run(["check", "--name", check]);
-        assert_eq!(done.code, 0, "{check:?} after `{mend}`: {}{}", done.out, done.err);
+        if !checks.iter().any(|check| check["phase"] == phase) {
+            continue;
+        }
+        lab.run(["check", "--phase", phase]).expect(0);
+        for (check, [node, line], [mender, mend]) in breakers.iter().filter(|(check, ..)| of_phase(check)) {
+            lab.sh(node, line);
+            until(&format!("the failing of {check:?}"), || {
+                let words = ["check", "--phase", phase, "--within", "0s", "--name", check];
+                lab.run(words).code == 1
+            });
+            if !mend.is_empty() {
+                lab.sh(mender, mend);
+            }
+            let done = lab.run(["check", "--phase", phase, "--name", check]);
+            assert_eq!(done.code, 0, "{check:?} after `{mend}`: {}{}", done.out, done.err);
+        }
     }
 }
 
@@ -155,6 +169,235 @@ fn cilium_bgp() {
                 "the racks reach each other",
                 ["router0", RACK_1_DOWN],
                 ["router0", UP],
+            ),
+            (
+                "the spine has every node's pod network too",
+                ["router0", RACK_0_DOWN],
+                ["router0", UP],
+            ),
+            (
+                "a rack's router learns and tells more",
+                [
+                    "router0",
+                    "ip link add spare type bridge; ip address add 10.0.9.1/24 dev spare; ip link set spare up",
+                ],
+                ["router0", "ip link delete spare"],
+            ),
+            (
+                "10.0.1.2 announces its pods' network to tor0",
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'neighbor 10.0.1.2 shutdown'",
+                ],
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'no neighbor 10.0.1.2 shutdown'",
+                ],
+            ),
+            (
+                "10.0.2.2 announces its pods' network to tor0",
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'neighbor 10.0.2.2 shutdown'",
+                ],
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'no neighbor 10.0.2.2 shutdown'",
+                ],
+            ),
+            (
+                "10.0.3.2 announces its pods' network to tor1",
+                [
+                    "tor1",
+                    "vtysh -c 'conf t' -c 'router bgp 65011' -c 'neighbor 10.0.3.2 shutdown'",
+                ],
+                [
+                    "tor1",
+                    "vtysh -c 'conf t' -c 'router bgp 65011' -c 'no neighbor 10.0.3.2 shutdown'",
+                ],
+            ),
+            (
+                "10.0.4.2 announces its pods' network to tor1",
+                [
+                    "tor1",
+                    "vtysh -c 'conf t' -c 'router bgp 65011' -c 'neighbor 10.0.4.2 shutdown'",
+                ],
+                [
+                    "tor1",
+                    "vtysh -c 'conf t' -c 'router bgp 65011' -c 'no neighbor 10.0.4.2 shutdown'",
+                ],
+            ),
+            (
+                "a rack's router names its servers",
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'no bgp default show-hostname'",
+                ],
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'bgp default show-hostname'",
+                ],
+            ),
+            (
+                "what Cilium learns is not the kernel's",
+                ["server0", "ip route add 10.9.0.0/16 via 10.0.1.1 proto bgp"],
+                ["server0", "ip route delete 10.9.0.0/16"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn all_ibgp() {
+    if !common::has_frr() {
+        return;
+    }
+    break_each(
+        "all-ibgp",
+        &[
+            (
+                "a rack's router knows the pods of its rack",
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'neighbor 10.0.1.2 shutdown'",
+                ],
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'no neighbor 10.0.1.2 shutdown'",
+                ],
+            ),
+            (
+                "so does the other's",
+                [
+                    "tor1",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'neighbor 10.0.3.2 shutdown'",
+                ],
+                [
+                    "tor1",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'no neighbor 10.0.3.2 shutdown'",
+                ],
+            ),
+            (
+                "the spine knows the racks' own networks",
+                [
+                    "router0",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'neighbor net0 shutdown'",
+                ],
+                [
+                    "router0",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'no neighbor net0 shutdown'",
+                ],
+            ),
+            (
+                "the spine learns no pod route",
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'address-family ipv4 unicast' -c 'neighbor SERVERS route-reflector-client'",
+                ],
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'address-family ipv4 unicast' -c 'no neighbor SERVERS route-reflector-client'",
+                ],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn all_ibgp_reflector() {
+    if !common::has_frr() {
+        return;
+    }
+    break_each(
+        "all-ibgp-reflector",
+        &[
+            (
+                "everybody knows all pods",
+                [
+                    "router0",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'neighbor net0 shutdown'",
+                ],
+                [
+                    "router0",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'no neighbor net0 shutdown'",
+                ],
+            ),
+            (
+                "a reflected route says who began it, and who passed it on",
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'neighbor 10.0.1.2 shutdown'",
+                ],
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'no neighbor 10.0.1.2 shutdown'",
+                ],
+            ),
+            (
+                "packets to the pods of the other rack go by the spine",
+                ["tor0", "ip route add 10.1.2.1/32 via 10.0.1.2"],
+                ["tor0", "ip route delete 10.1.2.1/32"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn cilium_bgp_v2() {
+    if !common::has_frr() {
+        return;
+    }
+    break_each(
+        "cilium-bgp-v2",
+        &[
+            (
+                "the spine knows the pods' networks and the service",
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'neighbor 10.0.1.2 shutdown'",
+                ],
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'no neighbor 10.0.1.2 shutdown'",
+                ],
+            ),
+            (
+                "and the pods' networks of IPv6",
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'neighbor fd00:0:1::2 shutdown'",
+                ],
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'no neighbor fd00:0:1::2 shutdown'",
+                ],
+            ),
+            (
+                "the service has its community, from both racks",
+                [
+                    "router0",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'neighbor net0 shutdown'",
+                ],
+                [
+                    "router0",
+                    "vtysh -c 'conf t' -c 'router bgp 65000' -c 'no neighbor net0 shutdown'",
+                ],
+            ),
+            (
+                "a rack has both servers' word for the service",
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'neighbor 10.0.1.2 shutdown'",
+                ],
+                [
+                    "tor0",
+                    "vtysh -c 'conf t' -c 'router bgp 65010' -c 'no neighbor 10.0.1.2 shutdown'",
+                ],
+            ),
+            (
+                "the racks reach each other by IPv6",
+                ["server0", "ip -6 route delete default"],
+                ["server0", "ip -6 route add default via fd00:0:1::1"],
             ),
         ],
     );
@@ -356,6 +599,15 @@ fn vrrp() {
     );
 }
 
+/// The files of all labs; beside them stand the manifests of some.
+fn labs() -> Vec<PathBuf> {
+    let entries = fs::read_dir(in_package("labs")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|it| it == "toml"))
+        .collect()
+}
+
 /// All of them at the same time. (Each in turn is what the tests above do, one lab a test.)
 #[test]
 fn all_labs_pass_side_by_side() {
@@ -363,8 +615,7 @@ fn all_labs_pass_side_by_side() {
         return;
     }
     let lab = Lab::new("name = \"unused\"\n").on(Host::new());
-    let labs = fs::read_dir(in_package("labs")).unwrap();
-    let files: Vec<_> = labs.map(|entry| entry.unwrap().path()).collect();
+    let files = labs();
     let mut command = lab.nslab(["test", "-j", "3"]);
     run(command.args(files)).expect(0);
 }
@@ -373,8 +624,7 @@ fn all_labs_pass_side_by_side() {
 #[test]
 fn every_lab_has_its_test() {
     let source = fs::read_to_string(in_package("tests/shipped.rs")).unwrap();
-    for entry in fs::read_dir(in_package("labs")).unwrap() {
-        let path = entry.unwrap().path();
+    for path in labs() {
         let name = path.file_stem().unwrap().to_str().unwrap();
         assert!(
             source.contains(&format!("\"{name}\",")),

@@ -14,9 +14,11 @@ use super::stop::Stop;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::{output, process};
-use crate::lab::check::Check;
+use crate::lab::check::{Check, Phase};
+use crate::run::client::Client;
 use crate::run::directory::{LabDirectory, RunDirectory, TestDirectory};
 use crate::run::events::{Event, What};
+use crate::run::protocol::{Reply, Request};
 
 /// How long a lab may take to be taken down.
 const DOWN: Duration = Duration::from_secs(30);
@@ -90,11 +92,10 @@ impl Trial<'_> {
         say(Word::Settled(head));
         let lab = place.lab(self.lab);
         if report.life == Life::Ready {
-            let Some(checks) = check_all(&lab, &ask::checks_of(&lab)?, stop, say) else {
+            if !check_phases(&lab, &mut report, stop, say)? {
                 up.take_down(&lab)?;
                 return Ok(None);
-            };
-            report.checks = checks;
+            }
             report.checked_seconds = Some(began.elapsed().as_secs_f64());
         }
         if report.has_failed()
@@ -113,6 +114,46 @@ impl Trial<'_> {
         report.seconds = began.elapsed().as_secs_f64();
         Ok(Some(report))
     }
+}
+
+/// Makes the checks of both phases, with the lab's manifests applied in between. Returns whether it came to the end; else
+/// the user wants to end.
+fn check_phases(
+    lab: &LabDirectory,
+    report: &mut LabReport,
+    stop: &Stop,
+    say: &mut dyn FnMut(Word),
+) -> Result<bool, Failure> {
+    let checks = ask::checks_of(lab)?;
+    let (before, after) = checks.split_at(checks.partition_point(|check| check.phase == Phase::Before));
+    let Some(reports) = check_all(lab, before, stop, say) else {
+        return Ok(false);
+    };
+    report.checks = reports;
+    let held = Request::Apply {
+        manifests: Vec::new(),
+    };
+    match Client::connect(lab)?.ask(&held) {
+        Ok((Reply::Changed(changed), _)) => {
+            for line in changed.lines {
+                say(Word::Settled(format!("  apply {line}\n")));
+            }
+        }
+        Ok(_) => {}
+        Err(failure) => {
+            report.life = Life::Failed {
+                reason: failure.message,
+                detail: failure.detail.unwrap_or_default(),
+                code: failure.code as i32,
+            };
+            return Ok(true);
+        }
+    }
+    let Some(reports) = check_all(lab, after, stop, say) else {
+        return Ok(false);
+    };
+    report.checks.extend(reports);
+    Ok(true)
 }
 
 /// Makes checks in order. Returns none when the user wants to end.
@@ -152,7 +193,9 @@ struct Up {
 impl Up {
     fn start(trial: &Trial<'_>, place: &TestDirectory) -> Result<Up, Failure> {
         let mut command = place.command();
-        command.args(["up", "--format", "json"]).args(trial.options);
+        command
+            .args(["up", "--hold-manifests", "--format", "json"])
+            .args(trial.options);
         if trial.keep {
             command.arg("-d");
         }

@@ -158,7 +158,7 @@ impl Kind {
     }
 
     /// All words for kinds, the plural ones.
-    pub fn words() -> impl Iterator<Item = &'static str> {
+    pub fn words() -> impl Iterator<Item = &'static str> + Clone {
         Kind::ALL.into_iter().map(Kind::plural)
     }
 }

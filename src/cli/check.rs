@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use serde::Serialize;
 
 use super::handover::write_for_user;
@@ -12,6 +13,7 @@ use crate::check::report::{CheckReport, LabReport, Life, summary};
 use crate::check::stop::Stop;
 use crate::check::{ask, junit, trial};
 use crate::failure::{Code, Failure};
+use crate::lab::check::Phase;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -26,6 +28,9 @@ pub struct Args {
     /// Only the checks that have this in their name
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
+    /// The checks of which phase: those for the time before the manifests are applied, or for after
+    #[arg(long, value_enum, default_value = "after")]
+    phase: When,
     /// Give up after this time, whatever the file allows
     #[arg(long, value_name = "TIME", value_parser = super::up::duration)]
     within: Option<Duration>,
@@ -35,6 +40,14 @@ pub struct Args {
     /// Write a JUnit report to this file as well
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum When {
+    /// Ahead of the manifests
+    Before,
+    /// When everything is there
+    After,
 }
 
 #[derive(Serialize)]
@@ -50,6 +63,11 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     let directory = super::run_directory()?;
     let lab = select::lab(&directory, args.lab.as_deref())?;
     let mut checks = ask::checks_of(&lab)?;
+    let phase = match args.phase {
+        When::Before => Phase::Before,
+        When::After => Phase::After,
+    };
+    checks.retain(|check| check.phase == phase);
     if checks.is_empty() {
         return Err(Failure::wrong(format!("lab {} has no checks", lab.lab))
             .help("add `[[checks]]` to its file and bring it up again; `nslab schema` and docs/checks.md have the keys"));

@@ -8,7 +8,9 @@ use crate::failure::Failure;
 use crate::run::directory::RunDirectory;
 use crate::view;
 
+mod apply;
 mod check;
+mod cilium;
 mod completions;
 mod cp;
 mod doctor;
@@ -17,6 +19,7 @@ mod events;
 mod exec;
 mod file;
 mod gc;
+mod get;
 mod graph;
 mod handover;
 mod import;
@@ -25,6 +28,7 @@ mod imported;
 mod labs;
 mod logs;
 mod man;
+mod manifests;
 mod ps;
 mod restart;
 mod schema;
@@ -78,6 +82,14 @@ enum Verb {
     Logs(logs::Args),
     /// Start a node again; its links stay
     Restart(restart::Args),
+    /// Apply Kubernetes objects to a running lab
+    Apply(apply::Args),
+    /// Delete Kubernetes objects of a running lab
+    Delete(apply::DeleteArgs),
+    /// Show the Kubernetes objects of a running lab
+    Get(get::Args),
+    /// Show what Cilium's agents know
+    Cilium(cilium::Args),
     /// Show what has happened in a running lab
     Events(events::Args),
     /// Draw the topology of a lab
@@ -140,6 +152,10 @@ pub fn main() -> i32 {
         Verb::Ps(args) => done(ps::run(args)),
         Verb::Logs(args) => done(logs::run(args)),
         Verb::Restart(args) => done(restart::run(args)),
+        Verb::Apply(args) => done(apply::run(args)),
+        Verb::Delete(args) => done(apply::delete(args)),
+        Verb::Get(args) => done(get::run(args)),
+        Verb::Cilium(args) => done(cilium::run(args)),
         Verb::Events(args) => done(events::run(args)),
         Verb::Graph(args) => done(graph::run(args)),
         Verb::Import(args) => done(import::run(args)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::import_args::ImportArgs;
-use super::{Format, colour, imported, need_root, print, print_json, report};
+use super::{Format, colour, imported, manifests, need_root, print, print_json, report};
 use crate::failure::Failure;
 use crate::lab::model::EngineChoice;
 use crate::lab::plan::{Engine as EngineTaken, Plan};
@@ -40,6 +40,9 @@ pub struct Args {
     /// Replace a running lab of the same name
     #[arg(long)]
     reconfigure: bool,
+    /// Leave the manifests that the lab file names to `nslab apply`
+    #[arg(long)]
+    hold_manifests: bool,
     /// Print what would be made, and make nothing
     #[arg(long)]
     dry_run: bool,
@@ -69,6 +72,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         let files = args.import.files(&args.files);
         mistaken.into_failure(files.first().map_or(Path::new(""), |(path, _)| path))
     })?;
+    manifests::check(&file.lab.manifests)?;
     choose_engines(&mut file.lab, &args.engine);
     if !args.dry_run {
         need_root()?;
@@ -99,6 +103,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         file: file.path,
         detached: args.detach,
         timeout: args.timeout,
+        hold_manifests: args.hold_manifests,
     })?;
     stand_by(launched, &file.lab, &engines, &args)
 }

@@ -12,9 +12,9 @@ mod variables;
 pub mod write;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::lab::sources::Sources;
+use crate::lab::sources::{Entry, Sources};
 use crate::lab::spec::{CiliumSpec, KubernetesSpec, Spanned, Spec};
 use crate::lab::{Diagnostic, Lab, resolve};
 use crate::yaml::{self, files, reader};
@@ -221,6 +221,35 @@ impl Context<'_> {
     }
 }
 
+/// The files that were read, and those beside them.
+struct Beside<'a> {
+    files: &'a Files,
+    sources: &'a dyn Sources,
+}
+
+impl Sources for Beside<'_> {
+    fn locate(&self, path: &Path) -> PathBuf {
+        match self.files.named(path) {
+            Some(_) => path.to_owned(),
+            None => self.sources.locate(path),
+        }
+    }
+
+    fn entry(&self, path: &Path) -> Result<Entry, String> {
+        match self.files.named(path) {
+            Some(_) => Ok(Entry::File),
+            None => self.sources.entry(path),
+        }
+    }
+
+    fn text(&self, path: &Path) -> Result<String, String> {
+        match self.files.named(path) {
+            Some(file) => Ok(file.text.clone()),
+            None => self.sources.text(path),
+        }
+    }
+}
+
 impl Imported {
     /// The lab that the files mean.
     ///
@@ -230,7 +259,12 @@ impl Imported {
         let mut mistakes = self.mistakes.clone();
         // Where a file is no YAML, what it would have said is missing everywhere.
         let blind = !mistakes.is_empty() && self.spec.nodes.is_empty();
-        match resolve::resolve(&self.spec, sources) {
+        // Manifests were named on the command line, by paths that are relative to somewhere else.
+        let sources = Beside {
+            files: &self.files,
+            sources,
+        };
+        match resolve::resolve(&self.spec, &sources) {
             Ok(lab) if mistakes.is_empty() => Ok(lab),
             Err(more) if !blind => {
                 mistakes.extend(more);

@@ -26,6 +26,17 @@ pub struct Lab {
     pub requires: Vec<String>,
     /// What must be true of it once it lives.
     pub checks: Vec<Check>,
+    /// Objects for its Kubernetes nodes, applied once it lives.
+    pub manifests: Vec<Manifest>,
+}
+
+/// A file of objects, as kubectl takes them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// As the user named it.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
 }
 
 /// The management network: `eth0` on the nodes that ask for it.
@@ -118,6 +129,8 @@ pub struct Node {
     pub group: Option<String>,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
+    /// What it is to its cluster, if it is of kind `k8s`.
+    pub kubernetes: Option<KubernetesNode>,
     /// Whose network namespace it lives in.
     pub network: Network,
     /// Its management port, if it asked for one.
@@ -162,6 +175,19 @@ pub struct Address {
     pub interface: String,
     /// The address with its prefix length.
     pub net: IpNet,
+}
+
+/// A node as its cluster knows it, by the node's own name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KubernetesNode {
+    /// Its labels, those that every node has among them.
+    pub labels: BTreeMap<String, String>,
+    /// Its addresses (`InternalIP`), at most one a family.
+    pub addresses: Vec<IpAddr>,
+    /// Its pods' networks.
+    pub pod_cidrs: Vec<IpNet>,
+    /// Whether Cilium's BGP control plane runs on it.
+    pub bgp: bool,
 }
 
 /// A static route.

@@ -8,7 +8,9 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
-use super::model::{Bind, EngineChoice, Exec, File, Kind, Mac, MacvlanMode, Process, Underlay, Wait};
+use super::model::{
+    Bind, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode, Manifest, Process, Underlay, Wait,
+};
 
 /// What only the host could tell, found out before planning.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -79,6 +81,8 @@ pub struct Plan {
     pub host: Option<HostStep>,
     /// What must be true of the living lab.
     pub checks: Vec<Check>,
+    /// Objects for the Kubernetes nodes, applied once the lab lives.
+    pub manifests: Vec<Manifest>,
 }
 
 /// What is set on the host for the management network. All of it goes with the interface.
@@ -271,6 +275,8 @@ pub struct NodeStep {
     pub name: String,
     /// What it is.
     pub kind: Kind,
+    /// What it is to its cluster, if it is of kind `k8s`.
+    pub kubernetes: Option<KubernetesNode>,
     /// The routing engine it runs: only for a router with a configuration.
     pub engine: Option<Engine>,
     /// Index into [`Plan::namespaces`].

@@ -38,6 +38,7 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         host: None,
         resolv_conf: resolv_conf(lab, facts),
         checks: lab.checks.clone(),
+        manifests: lab.manifests.clone(),
     };
     plan.links = lab
         .links
@@ -326,12 +327,14 @@ fn node_step(node: &Node, namespace: usize, facts: &Facts) -> NodeStep {
         && node.exec.is_empty()
         && node.run.is_empty()
         && engine.is_none()
+        && node.kubernetes.is_none()
         && node.config.is_none()
         && node.cpu.is_none()
         && node.memory.is_none();
     NodeStep {
         name: node.name.clone(),
         kind: node.kind,
+        kubernetes: node.kubernetes.clone(),
         engine,
         namespace,
         idle,

@@ -11,7 +11,8 @@ use super::events::Event;
 use super::init::InitHandle;
 use super::protocol::{Reply, Request};
 use super::state::Living;
-use super::{socket, status};
+use super::{cluster, socket, status};
+use crate::cilium::Kind;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::Assembler;
@@ -81,6 +82,28 @@ async fn answer(lab: &Rc<Living>, stream: &UnixStream, request: Request) -> Resu
             Err(failure) => reply(stream, &Reply::Failed(failure), &NO_FDS).await,
         },
         Request::Events { follow } => stream_events(lab, stream, follow).await,
+        Request::Apply { manifests } if manifests.is_empty() => {
+            let changed = cluster::begin(lab).await;
+            answer_with(stream, changed.map(Reply::Changed)).await
+        }
+        Request::Apply { manifests } => {
+            let changed = cluster::apply(lab, &manifests).await;
+            answer_with(stream, changed.map(Reply::Changed)).await
+        }
+        Request::Delete { manifests } => {
+            let changed = cluster::delete(lab, &manifests).await;
+            answer_with(stream, changed.map(Reply::Changed)).await
+        }
+        Request::Get { kind, name } => {
+            let objects = Kind::meant(&kind)
+                .ok_or_else(|| Failure::wrong(format!("there are no objects of kind {kind:?}")))
+                .and_then(|kind| lab.cluster.objects(kind, name.as_deref()));
+            answer_with(stream, objects.map(Reply::Objects)).await
+        }
+        Request::Cilium { node, query } => {
+            let answers = cluster::query(lab, node.as_deref(), query).await;
+            answer_with(stream, answers.map(Reply::Cilium)).await
+        }
         Request::Down => {
             let own = process::pidfd(std::process::id().cast_signed())?;
             reply(stream, &Reply::Done, &[own]).await?;
@@ -88,6 +111,10 @@ async fn answer(lab: &Rc<Living>, stream: &UnixStream, request: Request) -> Resu
             Ok(())
         }
     }
+}
+
+async fn answer_with(stream: &UnixStream, outcome: Result<Reply, Failure>) -> Result<(), Failure> {
+    reply(stream, &outcome.unwrap_or_else(Reply::Failed), &NO_FDS).await
 }
 
 async fn reply(stream: &UnixStream, reply: &Reply, fds: &[impl std::os::fd::AsFd]) -> Result<(), Failure> {

@@ -414,12 +414,19 @@ fn listens(pid: i32, port: u16) -> bool {
 
 /// Whether a path exists in the root of a process. Asked by the inode alone: the name is the lab file's.
 fn exists(pid: i32, path: &str) -> bool {
-    let Ok(root) = std::fs::File::open(format!("/proc/{pid}/root")) else {
-        return false;
-    };
+    open(pid, path).is_ok()
+}
+
+/// The inode of a path in the root of a process; no link in it leads out of there.
+///
+/// # Errors
+/// There is none, or no such process.
+pub fn open(pid: i32, path: &str) -> io::Result<OwnedFd> {
+    let root = std::fs::File::open(format!("/proc/{pid}/root"))?;
     let how = rustix::fs::ResolveFlags::IN_ROOT;
     let relative = path.trim_start_matches('/');
     let relative = if relative.is_empty() { "." } else { relative };
     let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-    rustix::fs::openat2(&root, Path::new(relative), flags, rustix::fs::Mode::empty(), how).is_ok()
+    let opened = rustix::fs::openat2(&root, Path::new(relative), flags, rustix::fs::Mode::empty(), how);
+    Ok(opened?)
 }

@@ -41,6 +41,8 @@ pub struct Launch {
     pub detached: bool,
     /// How long it may take to be ready.
     pub timeout: Duration,
+    /// Whether the manifests of the lab file are left to `nslab apply`.
+    pub hold_manifests: bool,
 }
 
 /// A launched lab, seen from outside.
@@ -122,6 +124,7 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
         directory: directory.path.clone(),
         detached: launch.detached,
         timeout: launch.timeout.as_secs_f64(),
+        hold_manifests: launch.hold_manifests,
     };
     // Written once before the supervisor lives, so that a full disk is found out in time.
     directory.write_state(&state)?;

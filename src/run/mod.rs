@@ -19,6 +19,7 @@ pub mod protocol;
 pub mod root;
 pub mod supervisor;
 
+mod cluster;
 mod control;
 mod init;
 mod inside;

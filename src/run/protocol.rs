@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::events::Event;
+use crate::cilium::state::{NodeAnswer, Query};
 use crate::failure::Failure;
 use crate::kernel::mount::Shown;
-use crate::lab::model::{Bind, File, Stage};
+use crate::lab::model::{Bind, File, Manifest, Stage};
 
 /// A command's wish, sent to the control socket. One a connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,30 @@ pub enum Request {
         /// The node.
         node: String,
     },
+    /// Apply objects to the cluster; without manifests those of the lab file that were held back.
+    Apply {
+        /// The files, all of which are right or none is applied.
+        manifests: Vec<Manifest>,
+    },
+    /// Delete objects of the cluster.
+    Delete {
+        /// Files that name them.
+        manifests: Vec<Manifest>,
+    },
+    /// Objects of the cluster.
+    Get {
+        /// Their kind.
+        kind: String,
+        /// The name of the only one that is wanted.
+        name: Option<String>,
+    },
+    /// What the agents of the cluster's nodes know.
+    Cilium {
+        /// The only node that is wanted, by its name in the lab or in its cluster.
+        node: Option<String>,
+        /// What is asked.
+        query: Query,
+    },
     /// Take the lab down. Answered at once, with the supervisor's pidfd.
     Down,
 }
@@ -48,10 +73,27 @@ pub enum Reply {
     Status(Status),
     /// One event; many may follow.
     Event(Event),
+    /// Objects were applied or deleted.
+    Changed(Changed),
+    /// Objects.
+    Objects(Vec<serde_json::Value>),
+    /// What agents say.
+    Cilium(Vec<NodeAnswer>),
     /// It is done. For [`Request::Down`], the supervisor's pidfd follows.
     Done,
     /// It cannot be done.
     Failed(Failure),
+}
+
+/// What became of objects.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// A line each, as kubectl prints it.
+    pub lines: Vec<String>,
+    /// What may not be as it was meant.
+    pub warnings: Vec<String>,
+    /// Whether one that was to be deleted was not there.
+    pub missing: bool,
 }
 
 /// A living lab.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::cluster;
 use super::events::What;
 use super::init::{self, StartError};
 use super::inside::Inside;
@@ -209,6 +210,7 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
         waits(lab, node, "its routing daemons".to_owned());
         engine.start(step, inside).await?;
     }
+    cluster::start_agent(inside).await?;
     lab.reach(&[node], Stage::Configured);
     let before = state.services.borrow().len();
     for process in &step.run {

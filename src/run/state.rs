@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::{Notify, broadcast, watch};
 
+use super::cluster::Cluster;
 use super::directory::LabDirectory;
 use super::events::{Event, What};
 use super::init::InitHandle;
@@ -58,6 +59,8 @@ pub struct Living {
     pub progress: Notify,
     /// Becomes true when the lab is to end.
     pub stopping: watch::Sender<bool>,
+    /// Its Kubernetes cluster, perhaps without nodes.
+    pub cluster: Cluster,
     /// Whether the lab has become ready: from then on failures are troubles.
     pub ready: Cell<bool>,
 }

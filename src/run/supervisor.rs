@@ -17,6 +17,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::timeout;
 
+use super::cluster::{self, Cluster};
 use super::directory::LabDirectory;
 use super::events::What;
 use super::reaper::Reaper;
@@ -48,6 +49,8 @@ pub struct Setup {
     pub detached: bool,
     /// Seconds until a lab that is not ready has failed.
     pub timeout: f64,
+    /// Whether the manifests of the lab file are left to `nslab apply`.
+    pub hold_manifests: bool,
 }
 
 /// Runs the supervisor. The numbers are those of inherited descriptors: the lab's lock, the socket to the
@@ -119,6 +122,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         directory,
         detached,
         timeout: limit,
+        hold_manifests,
     } = setup;
     let directory = LabDirectory {
         path: directory,
@@ -132,6 +136,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         .collect();
     let lab = Rc::new(Living {
         nodes,
+        cluster: Cluster::new(&plan),
         plan,
         directory,
         shown,
@@ -149,8 +154,13 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         ready: Default::default(),
     });
     stop_on_signals(&lab)?;
+    let wishes = Wishes {
+        limit: Duration::from_secs_f64(limit),
+        detached,
+        hold_manifests,
+    };
     let telling = tell_launcher(&lab, launcher, detached)?;
-    let status = match live(&lab, began, Duration::from_secs_f64(limit), detached).await {
+    let status = match live(&lab, began, &wishes).await {
         Ok(()) => 0,
         Err(failure) => {
             let code = failure.code as i32;
@@ -195,8 +205,15 @@ fn tell_launcher(lab: &Rc<Living>, launcher: UnixStream, detached: bool) -> Resu
     }))
 }
 
+/// What is wanted of a lab beside its plan.
+struct Wishes {
+    limit: Duration,
+    detached: bool,
+    hold_manifests: bool,
+}
+
 /// From nothing to ready, and on until the lab is to end.
-async fn live(lab: &Rc<Living>, began: Instant, limit: Duration, detached: bool) -> Result<(), Failure> {
+async fn live(lab: &Rc<Living>, began: Instant, wishes: &Wishes) -> Result<(), Failure> {
     let mut stopping = lab.stopping.subscribe();
     lab.tell(What::Starting {
         lab: lab.plan.lab.clone(),
@@ -205,12 +222,12 @@ async fn live(lab: &Rc<Living>, began: Instant, limit: Duration, detached: bool)
     });
     control::listen(lab)?;
     let up = tokio::select! {
-        up = timeout(limit, bring_up(lab)) => up.unwrap_or_else(|_| Err(too_late(lab, limit))),
+        up = timeout(wishes.limit, bring_up(lab, wishes)) => up.unwrap_or_else(|_| Err(too_late(lab, wishes.limit))),
         _ = stopping.wait_for(|stop| *stop) => Err(Failure::not_ready("interrupted before the lab was ready")),
     };
     up?;
     lab.ready.set(true);
-    if detached {
+    if wishes.detached {
         process::die_with_parent(0);
     }
     lab.tell(What::Ready {
@@ -224,7 +241,7 @@ async fn live(lab: &Rc<Living>, began: Instant, limit: Duration, detached: bool)
     Ok(())
 }
 
-async fn bring_up(lab: &Rc<Living>) -> Result<(), Failure> {
+async fn bring_up(lab: &Rc<Living>, wishes: &Wishes) -> Result<(), Failure> {
     let namespaces = network::stand_up(&lab.plan, &|what| lab.tell(what)).await?;
     lab.namespaces.replace(namespaces);
     let on_host: Vec<&str> = lab
@@ -264,6 +281,10 @@ async fn bring_up(lab: &Rc<Living>) -> Result<(), Failure> {
         if let Some(failure) = lab.failure.borrow_mut().take() {
             return Err(failure);
         }
+    }
+    if !wishes.hold_manifests {
+        let changed = cluster::begin(lab).await?;
+        cluster::announce(lab, &changed);
     }
     Ok(())
 }

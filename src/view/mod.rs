@@ -1,5 +1,6 @@
 //! What a person sees: mistakes, progress, tables, the topology.
 
+pub mod cilium;
 pub mod diagnostics;
 pub mod failure;
 pub mod graph;

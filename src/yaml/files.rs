@@ -2,6 +2,7 @@
 //! may point to another.
 
 use std::ops::Range;
+use std::path::Path;
 
 use crate::lab::Diagnostic;
 use crate::lab::diagnostic::Label;
@@ -41,6 +42,11 @@ impl Files {
             newlines,
         });
         begin
+    }
+
+    /// The file that the user named so.
+    pub fn named(&self, path: &Path) -> Option<&File> {
+        self.files.iter().find(|file| Path::new(&file.name) == path)
     }
 
     /// The file that a place is in.

@@ -154,14 +154,19 @@ fn usable(found: Found, interfaces: &[Interface]) -> Option<KernelRoute> {
     })
 }
 
-/// Tells what changes, for ever.
+/// Tells what changes, until nobody wants to hear it.
 ///
 /// # Errors
 /// The socket cannot be watched.
 pub fn follow(watch: Watch, happenings: Sender<Happening>) -> Result<()> {
     let watch: Rc<AsyncFd<Watch>> = Rc::new(watch.register()?);
     tokio::task::spawn_local(async move {
-        while let Ok(mut ready) = watch.readable().await {
+        loop {
+            let ready = tokio::select! {
+                ready = watch.readable() => ready,
+                () = happenings.closed() => return,
+            };
+            let Ok(mut ready) = ready else { return };
             // Cleared first: what comes while it is read makes it ready again.
             ready.clear_ready();
             let changes = watch.get_ref().read();

@@ -33,20 +33,9 @@ fn one(spec: &Spec, at: usize, name: &Spanned<String>, node: &NodeSpec, mistakes
     for layer in [by_kind, group, Some(node)].into_iter().flatten() {
         overlay(&mut merged, layer);
     }
-    not_yet(at, kind.as_ref(), mistakes);
     routers_only(at, kind.as_ref(), by_kind, node, &mut merged, mistakes);
     merged.kind = kind;
     merged
-}
-
-/// Nodes that can be written and not yet be brought up.
-fn not_yet(at: usize, kind: Option<&Spanned<Kind>>, mistakes: &mut Mistakes) {
-    let Some(kind) = kind.filter(|kind| kind.value == Kind::K8s) else {
-        return;
-    };
-    let message = "nodes of kind `k8s` are not yet supported";
-    let help = "use `host` for now; its interfaces, addresses and routes are the same";
-    mistakes.add_for(at, Diagnostic::new(message, kind.span.clone(), "").help(help));
 }
 
 /// The table of the node's group.

@@ -6,7 +6,9 @@ mod checks;
 mod content;
 mod devices;
 mod inherit;
+mod kubernetes;
 mod links;
+mod manifests;
 mod mgmt;
 mod mistakes;
 mod names;
@@ -94,7 +96,6 @@ pub fn load(text: &str, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
 pub fn resolve(spec: &Spec, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
     let mut mistakes = Mistakes::default();
     names::check(spec, &mut mistakes);
-    not_yet(spec, &mut mistakes);
     let index = spec
         .nodes
         .iter()
@@ -123,23 +124,6 @@ pub fn resolve(spec: &Spec, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic
     }
 }
 
-/// What a file can say and nslab cannot do yet; nodes of kind `k8s` tell it themselves.
-fn not_yet(spec: &Spec, mistakes: &mut Mistakes) {
-    let told = |node: &NodeSpec| node.kind.as_ref().is_some_and(|kind| kind.value == Kind::K8s);
-    if spec.nodes.iter().any(|(_, node)| told(node)) {
-        return;
-    }
-    let kubernetes = spec
-        .kubernetes
-        .as_ref()
-        .map(|table| ("`[kubernetes]`", &table.span));
-    let cilium = spec.cilium.as_ref().map(|table| ("`[cilium]`", &table.span));
-    for (what, span) in [kubernetes, cilium].into_iter().flatten() {
-        let message = format!("{what} is not yet supported");
-        mistakes.add(Diagnostic::new(message, span.clone(), "").help("remove it for now"));
-    }
-}
-
 /// The lab, as far as it can be made.
 fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
     let links = links::resolve(scene, mistakes);
@@ -149,7 +133,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
     let mut routes = routes::resolve(scene, &links, &addresses, mgmt.as_ref(), mistakes);
     let mut sysctls = sysctls::resolve(scene, &links, mistakes);
     let mut waits = waits::resolve(scene, mistakes);
-    let nodes: Vec<Node> = (0..scene.nodes.len())
+    let mut nodes: Vec<Node> = (0..scene.nodes.len())
         .map(|at| {
             let mut node = bare(scene, at);
             node.addresses = std::mem::take(&mut addresses[at])
@@ -164,6 +148,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
             node
         })
         .collect();
+    kubernetes::fill(&mut nodes, scene, mistakes);
     let mut requires: Vec<String> = Vec::new();
     for program in &scene.spec.requires {
         if !requires.contains(&program.value) {
@@ -183,6 +168,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
         links: links.links,
         requires,
         checks,
+        manifests: manifests::resolve(scene, mistakes),
     }
 }
 
@@ -209,6 +195,7 @@ fn bare(scene: &Scene, at: usize) -> Node {
             .map_or(EngineChoice::Auto, |engine| engine.value),
         group: spec.group.as_ref().map(|group| group.value.clone()),
         labels: strings(&spec.labels),
+        kubernetes: None,
         network: if owner == at {
             Network::Own
         } else {

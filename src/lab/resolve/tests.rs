@@ -7,7 +7,8 @@ fn labs_that_ship_are_right() {
     for file in ["quickstart", "cilium-bgp"] {
         let path = format!("{}/labs/{file}.toml", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
-        match load(&text, &Memory::default()) {
+        let sources = Memory::default().with("cilium-bgp-policy.yaml", "");
+        match load(&text, &sources) {
             Ok(lab) => {
                 let plan = crate::lab::planner::plan(&lab, &Facts::default());
                 assert_eq!(plan.nodes.len(), lab.nodes.len());
@@ -31,6 +32,51 @@ fn lab(text: &str) -> Lab {
             crate::view::diagnostics::render("lab", text, &mistakes, false)
         ),
     }
+}
+
+#[test]
+fn kubernetes_nodes_have_their_place_in_the_cluster() {
+    let lab = lab(r#"
+name = "x"
+[kubernetes]
+pod_subnet = ["10.1.0.0/16", "fd00:10::/56"]
+[cilium]
+manifests = ["site/index.html"]
+[nodes.a]
+kind = "k8s"
+role = "control-plane"
+node_ips = ["10.0.1.2"]
+[nodes.b]
+kind = "host"
+[nodes.c]
+kind = "k8s"
+labels = { rack = "rack0" }
+addresses = { lo = ["10.9.0.1/32"], eth0 = ["10.0.2.2/24", "10.0.2.3/24", "fd00::2/64"] }
+[[links]]
+endpoints = ["b:eth0", "c:eth0"]
+"#);
+    let of = |at: usize| lab.nodes[at].kubernetes.clone();
+    let (a, c) = (of(0).unwrap(), of(2).unwrap());
+    assert_eq!(of(1), None);
+    let texts = |list: Vec<String>| list.join(" ");
+    let cidrs = |it: &crate::lab::model::KubernetesNode| {
+        texts(it.pod_cidrs.iter().map(ToString::to_string).collect())
+    };
+    assert_eq!(cidrs(&a), "10.1.0.0/24 fd00:10::/64");
+    assert_eq!(cidrs(&c), "10.1.1.0/24 fd00:10:0:1::/64");
+    let addresses = c.addresses.iter().map(ToString::to_string);
+    assert_eq!(texts(addresses.collect()), "10.0.2.2 fd00::2");
+    assert_eq!(a.addresses[0].to_string(), "10.0.1.2");
+    assert!(a.labels.contains_key("node-role.kubernetes.io/control-plane"));
+    assert_eq!(
+        (
+            c.labels["rack"].as_str(),
+            c.labels["kubernetes.io/hostname"].as_str()
+        ),
+        ("rack0", "c")
+    );
+    assert!(a.bgp);
+    assert_eq!(lab.manifests[0].text, "hello");
 }
 
 #[test]

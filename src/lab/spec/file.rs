@@ -149,14 +149,6 @@ fn mgmt(reader: &mut Reader, value: &Value, span: super::Span) -> Option<MgmtSpe
 fn kinds(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
     let Some(value) = table.get("kinds") else { return };
     for (name, value) in reader.map(value, "kinds", "[kinds.router]") {
-        if name.value == "k8s" {
-            let help = "remove it for now";
-            reader.wrong(
-                name.span,
-                Wrong::new("nodes of kind `k8s` are not yet supported", help),
-            );
-            continue;
-        }
         let Some((_, kind)) = node::KINDS.iter().find(|(known, _)| *known == name.value) else {
             let known = node::KINDS.iter().map(|(known, _)| *known);
             let help = suggest::cure(name.value, known, "the kinds are", "");

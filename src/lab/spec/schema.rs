@@ -99,9 +99,9 @@ struct LabFile {
     nodes: Option<BTreeMap<String, NodeTable>>,
     /// The links between nodes.
     links: Option<Vec<LinkTable>>,
-    /// The Kubernetes cluster (not yet supported).
+    /// The Kubernetes cluster.
     kubernetes: Option<KubernetesTable>,
-    /// The pods' network (not yet supported).
+    /// The pods' network.
     cilium: Option<CiliumTable>,
     /// What must be true of the lab once it lives: `nslab test` and `nslab check` see to it.
     checks: Option<Vec<CheckTable>>,
@@ -213,7 +213,7 @@ enum KindWord {
     Router,
     /// An Ethernet switch.
     Bridge,
-    /// A node of a Kubernetes cluster (not yet supported).
+    /// A node of a Kubernetes cluster.
     K8s,
 }
 

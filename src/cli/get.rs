@@ -1,0 +1,115 @@
+//! `nslab get`.
+
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
+use super::{print, print_json, select};
+use crate::cilium::{Kind, yaml};
+use crate::failure::Failure;
+use crate::lab::spec::suggest;
+use crate::run::client::Client;
+use crate::run::protocol::{Reply, Request};
+use crate::view::table;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    sudo nslab get ciliumbgppeeringpolicies\n  \
+    sudo nslab get svc web -o yaml")]
+pub struct Args {
+    /// The kind of objects, as kubectl takes it
+    #[arg(value_name = "KIND")]
+    kind: String,
+    /// The name of the only one that is wanted
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// How they are printed
+    #[arg(
+        short,
+        long = "output",
+        visible_alias = "format",
+        value_enum,
+        default_value = "text"
+    )]
+    output: Output,
+    /// The lab, where several are running
+    #[arg(long, value_name = "LAB")]
+    lab: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// A table
+    Text,
+    /// As YAML
+    Yaml,
+    /// As JSON
+    Json,
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    let Some(kind) = Kind::meant(&args.kind) else {
+        let help = suggest::cure(&args.kind, Kind::words(), "the kinds there are", "");
+        return Err(Failure::wrong(format!("there are no objects of kind {:?}", args.kind)).help(help));
+    };
+    let directory = super::run_directory()?;
+    let lab = select::lab(&directory, args.lab.as_deref())?;
+    let request = Request::Get {
+        kind: kind.name().to_owned(),
+        name: args.name.clone(),
+    };
+    let (Reply::Objects(objects), _) = Client::connect(&lab)?.ask(&request)? else {
+        return Err(Failure::host("the supervisor speaks another version of nslab"));
+    };
+    let whole = || match (&args.name, objects.as_slice()) {
+        (Some(_), [object]) => object.clone(),
+        _ => json!({ "apiVersion": "v1", "kind": "List", "items": objects.clone() }),
+    };
+    match args.output {
+        Output::Json => print_json(&whole())?,
+        Output::Yaml => print(&yaml(&whole())),
+        Output::Text => print(&text(kind, &objects)),
+    }
+    Ok(())
+}
+
+fn text(kind: Kind, objects: &[Value]) -> String {
+    if objects.is_empty() {
+        return "no objects of this kind were applied\n".to_owned();
+    }
+    let head: &[&str] = match kind {
+        Kind::Service => &["NAMESPACE", "NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP"],
+        kind if kind.is_namespaced() => &["NAMESPACE", "NAME"],
+        _ => &["NAME"],
+    };
+    let word = |value: &Value| value.as_str().unwrap_or("<none>").to_owned();
+    let mut rows = table::table(head);
+    for object in objects {
+        let mut row = vec![word(&object["metadata"]["name"])];
+        if kind.is_namespaced() {
+            row.insert(0, word(&object["metadata"]["namespace"]));
+        }
+        if kind == Kind::Service {
+            let spec = &object["spec"];
+            row.push(spec["type"].as_str().unwrap_or("ClusterIP").to_owned());
+            row.push(word(&spec["clusterIP"]));
+            row.push(ingress(object));
+        }
+        rows.add_row(row);
+    }
+    table::render(&mut rows)
+}
+
+/// The addresses by which a service is reached from outside.
+fn ingress(service: &Value) -> String {
+    let list = service["status"]["loadBalancer"]["ingress"].as_array();
+    let addresses: Vec<&str> = list
+        .into_iter()
+        .flatten()
+        .filter_map(|it| it["ip"].as_str())
+        .collect();
+    match (addresses.as_slice(), service["spec"]["type"].as_str()) {
+        ([], Some("LoadBalancer")) => "<pending>".to_owned(),
+        ([], _) => "<none>".to_owned(),
+        (addresses, _) => addresses.join(","),
+    }
+}

@@ -1,0 +1,96 @@
+//! What nodes of kind `k8s` are to their cluster.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::Scene;
+use super::mistakes::Mistakes;
+use crate::lab::Diagnostic;
+use crate::lab::model::{Kind, KubernetesNode, Node};
+use crate::lab::pod_cidr::{self, Uncut};
+use crate::lab::spec::NodeRole;
+
+/// The pods' subnet of a cluster that says none, as kind has it.
+const POD_SUBNET: &str = "10.244.0.0/16";
+
+/// Fills in what the nodes of kind `k8s` are, in the order in which they register.
+pub(super) fn fill(nodes: &mut [Node], scene: &Scene, mistakes: &mut Mistakes) {
+    let members: Vec<usize> = (0..nodes.len())
+        .filter(|at| nodes[*at].kind == Kind::K8s)
+        .collect();
+    let networks = networks(scene, members.len(), mistakes);
+    let cilium = scene.spec.cilium.as_ref();
+    let bgp = cilium.and_then(|cilium| cilium.bgp_control_plane.as_ref());
+    let bgp = bgp.is_none_or(|it| it.value);
+    for (at, pod_cidrs) in members.into_iter().zip(networks) {
+        let node = &mut nodes[at];
+        node.kubernetes = Some(KubernetesNode {
+            labels: labels(scene, at, node),
+            addresses: addresses(scene, at, node),
+            pod_cidrs,
+            bgp,
+        });
+    }
+}
+
+/// The pod networks of so many nodes; none where they cannot be cut, which is told.
+fn networks(scene: &Scene, nodes: usize, mistakes: &mut Mistakes) -> Vec<Vec<IpNet>> {
+    let spec = scene.spec.kubernetes.as_ref();
+    let said = spec.map_or(&[][..], |spec| &spec.pod_subnet);
+    let mut subnets: Vec<IpNet> = said.iter().map(|net| net.value).collect();
+    if subnets.is_empty() {
+        subnets.extend(POD_SUBNET.parse::<IpNet>());
+    }
+    let mask = |mask: Option<&crate::lab::spec::Spanned<u8>>| mask.map(|mask| mask.value);
+    let (v4, v6) = (
+        mask(spec.and_then(|spec| spec.node_mask_v4.as_ref())),
+        mask(spec.and_then(|spec| spec.node_mask_v6.as_ref())),
+    );
+    let cut = pod_cidr::of_nodes(&subnets, v4, v6, nodes);
+    cut.unwrap_or_else(|(subnet, uncut)| {
+        let net = subnets[subnet];
+        let length = pod_cidr::mask(net, v4, v6);
+        let message = match uncut {
+            Uncut::Mask => format!("{net} cannot be cut into networks of length {length}"),
+            Uncut::TooMany => format!("{net} has too many networks of length {length} to count"),
+            Uncut::TooFew => format!("{net} has fewer networks of length {length} than there are nodes"),
+        };
+        let span = said.get(subnet).map_or(0..0, |net| net.span.clone());
+        let help = "choose another `pod_subnet`, or say the length by `node_mask_v4` and `node_mask_v6`";
+        mistakes.add(Diagnostic::new(message, span, "").help(help));
+        Vec::new()
+    })
+}
+
+/// Its own labels, and those that the kubelet and kubeadm give.
+fn labels(scene: &Scene, at: usize, node: &Node) -> BTreeMap<String, String> {
+    let mut labels: BTreeMap<String, String> = [
+        ("kubernetes.io/hostname", node.name.as_str()),
+        ("kubernetes.io/os", "linux"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into();
+    let role = scene.nodes[at].role.as_ref().map(|role| role.value);
+    if role == Some(NodeRole::ControlPlane) {
+        labels.insert("node-role.kubernetes.io/control-plane".into(), String::new());
+    }
+    labels.extend(node.labels.clone());
+    labels
+}
+
+/// The node's addresses: as they are said, or the first of each family that it has beyond its loopback.
+fn addresses(scene: &Scene, at: usize, node: &Node) -> Vec<IpAddr> {
+    if let Some(said) = &scene.nodes[at].node_ips {
+        return said.iter().map(|address| address.value).collect();
+    }
+    let mut found: Vec<IpAddr> = Vec::new();
+    for address in node.addresses.iter().filter(|address| address.interface != "lo") {
+        let address = address.net.addr();
+        if found.iter().all(|known| known.is_ipv4() != address.is_ipv4()) {
+            found.push(address);
+        }
+    }
+    found
+}

@@ -1,0 +1,311 @@
+//! The Kubernetes cluster of a lab as its API server and Cilium's operator would have it: the objects that were applied,
+//! and what each node's agent is to do by them.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::events::What;
+use super::init::InitHandle;
+use super::inside::Inside;
+use super::protocol::Changed;
+use super::state::Living;
+use crate::cilium::manifest::{self, Manifests};
+use crate::cilium::state::{NodeAnswer, Query};
+use crate::cilium::{Applied, Desired, Facts, Kind, Object, Outcome, Store, desired};
+use crate::engine;
+use crate::engine::agent::{self, Reply, Request};
+use crate::failure::Failure;
+use crate::kernel::error::Attempt;
+use crate::lab::model::Manifest;
+use crate::lab::plan::{NodeStep, Plan};
+
+/// How long an agent may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The cluster.
+pub struct Cluster {
+    store: RefCell<Store>,
+    members: Vec<Member>,
+}
+
+/// A node of the cluster.
+struct Member {
+    /// Index into the lab's nodes.
+    node: usize,
+    facts: Facts,
+    desired: RefCell<Desired>,
+    /// Held while an agent is told, so that what it hears last is what holds.
+    telling: Mutex<()>,
+}
+
+impl Cluster {
+    /// The cluster of a plan, without objects.
+    pub fn new(plan: &Plan) -> Cluster {
+        let members = plan.nodes.iter().enumerate().filter_map(|(node, step)| {
+            Some(Member {
+                node,
+                facts: facts(step)?,
+                desired: RefCell::default(),
+                telling: Mutex::default(),
+            })
+        });
+        Cluster {
+            store: RefCell::default(),
+            members: members.collect(),
+        }
+    }
+
+    /// Whether there is anything to apply objects to.
+    fn exists(&self) -> Result<(), Failure> {
+        if !self.members.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::wrong("this lab has no Kubernetes nodes")
+            .help("nodes of kind `k8s` obey objects; `nslab ps` lists the nodes"))
+    }
+
+    /// Objects of a kind, as kubectl would show them; all, or one by name.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn objects(&self, kind: Kind, name: Option<&str>) -> Result<Vec<serde_json::Value>, Failure> {
+        let store = self.store.borrow();
+        let wanted = |object: &&Object| name.is_none_or(|name| object.reference.name == name);
+        let found: Vec<_> = store
+            .of_kind(kind)
+            .filter(wanted)
+            .map(|object| store.shown(object))
+            .collect();
+        match name {
+            Some(name) if found.is_empty() => {
+                let failure = Failure::not_ready(format!("there is no {} {name:?}", kind.name()));
+                Err(failure.help(format!("`nslab get {}` lists those there are", kind.plural())))
+            }
+            _ => Ok(found),
+        }
+    }
+}
+
+/// What a manifest says; those who send them have looked for mistakes already, to show them better.
+fn read(manifests: &[Manifest]) -> Result<Vec<Object>, Failure> {
+    let texts = manifests.iter().map(|it| (it.name.clone(), it.text.clone()));
+    let Manifests {
+        files,
+        objects,
+        mistakes,
+    } = manifest::read(texts);
+    let lines: Vec<String> = mistakes
+        .iter()
+        .map(|mistake| {
+            let place = mistake.labels.first().map_or(0, |label| label.span.start);
+            let (file, line) = files.line(place);
+            format!("{file}, line {line}: {}", mistake.message)
+        })
+        .collect();
+    match lines.is_empty() {
+        true => Ok(objects),
+        false => Err(Failure::wrong("these objects cannot be used as they are").detail(lines.join("\n"))),
+    }
+}
+
+/// Applies objects, and returns once all agents that are concerned obey.
+///
+/// # Errors
+/// Something is wrong with the objects, of which none is applied then; or an agent does not answer.
+pub async fn apply(lab: &Rc<Living>, manifests: &[Manifest]) -> Result<Changed, Failure> {
+    lab.cluster.exists()?;
+    let objects = read(manifests)?;
+    change(lab, |store| store.apply(objects)).await
+}
+
+/// Applies the manifests of the lab file.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn begin(lab: &Rc<Living>) -> Result<Changed, Failure> {
+    if lab.plan.manifests.is_empty() {
+        return Ok(Changed::default());
+    }
+    apply(lab, &lab.plan.manifests).await
+}
+
+/// Deletes the objects that manifests name.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn delete(lab: &Rc<Living>, manifests: &[Manifest]) -> Result<Changed, Failure> {
+    lab.cluster.exists()?;
+    let references = read(manifests)?.into_iter().map(|object| object.reference);
+    change(lab, |store| store.delete(references)).await
+}
+
+async fn change(
+    lab: &Rc<Living>,
+    change: impl FnOnce(&mut Store) -> Vec<Applied>,
+) -> Result<Changed, Failure> {
+    let cluster = &lab.cluster;
+    let mut store = cluster.store.borrow().clone();
+    let applied = change(&mut store);
+    let facts: Vec<Facts> = cluster
+        .members
+        .iter()
+        .map(|member| member.facts.clone())
+        .collect();
+    let all = desired(&store, &facts).map_err(|conflicts| {
+        Failure::wrong("these objects exclude each other; nothing was changed").detail(conflicts.join("\n"))
+    })?;
+    cluster.store.replace(store);
+    let mut warnings: Vec<String> = all.iter().flat_map(|it| it.warnings.clone()).collect();
+    warnings.sort();
+    warnings.dedup();
+    let mut concerned = Vec::new();
+    for (number, (member, desired)) in cluster.members.iter().zip(all).enumerate() {
+        if member.desired.replace(desired) != *member.desired.borrow() {
+            concerned.push(number);
+        }
+    }
+    tell_all(lab, concerned).await?;
+    Ok(Changed {
+        missing: applied.iter().any(|it| it.outcome == Outcome::NotFound),
+        lines: applied.iter().map(Applied::line).collect(),
+        warnings,
+    })
+}
+
+async fn tell_all(lab: &Rc<Living>, members: Vec<usize>) -> Result<(), Failure> {
+    let mut telling = JoinSet::new();
+    for number in members {
+        let lab = Rc::clone(lab);
+        telling.spawn_local(async move { tell(&lab, number).await });
+    }
+    let mut outcome = Ok(());
+    while let Some(told) = telling.join_next().await {
+        outcome = outcome.and(told.unwrap_or(Ok(())));
+    }
+    outcome
+}
+
+/// Tells a member's agent what it is to do. One that does not run is told when it does.
+async fn tell(lab: &Rc<Living>, number: usize) -> Result<(), Failure> {
+    let member = &lab.cluster.members[number];
+    let _turn = member.telling.lock().await;
+    let init = lab.nodes[member.node].init.borrow().clone();
+    let Some(init) = init else { return Ok(()) };
+    let instances = member.desired.borrow().instances.clone();
+    let asked = ask(&init, &Request::Configure(instances)).await;
+    match asked {
+        Ok(_) => Ok(()),
+        Err(_) if init.is_gone() => Ok(()),
+        Err(failure) => Err(Failure::not_ready(format!(
+            "the agent of {} does not answer: {failure}",
+            lab.plan.nodes[member.node].name
+        ))
+        .help(format!(
+            "`nslab logs {}` shows what it said",
+            lab.plan.nodes[member.node].name
+        ))),
+    }
+}
+
+/// Starts the agent of a node that has one, and tells it what it is to do.
+///
+/// # Errors
+/// It does not answer.
+pub async fn start_agent(inside: &Inside) -> Result<(), Failure> {
+    let members = &inside.lab.cluster.members;
+    let Some(number) = members.iter().position(|member| member.node == inside.node) else {
+        return Ok(());
+    };
+    engine::Inside::service(inside, agent::process(&members[number].facts.name));
+    engine::Inside::until(inside, &agent::ready()).await;
+    tell(&inside.lab, number).await
+}
+
+/// A node as Cilium knows it, where its agent speaks BGP.
+fn facts(step: &NodeStep) -> Option<Facts> {
+    let node = step.kubernetes.as_ref().filter(|node| node.bgp)?;
+    Some(Facts {
+        name: step.name.clone(),
+        labels: node.labels.clone(),
+        addresses: node.addresses.clone(),
+        pod_cidrs: node.pod_cidrs.clone(),
+    })
+}
+
+/// What agents say: of all nodes, or of one by its name in the lab or in its cluster.
+///
+/// # Errors
+/// There is no such node, or its agent does not answer.
+pub async fn query(lab: &Rc<Living>, name: Option<&str>, query: Query) -> Result<Vec<NodeAnswer>, Failure> {
+    lab.cluster.exists()?;
+    let mut answers = Vec::new();
+    let called = |member: &Member| {
+        name.is_none_or(|name| name == member.facts.name || name == lab.plan.nodes[member.node].name)
+    };
+    for member in lab.cluster.members.iter().filter(|member| called(member)) {
+        let init = lab.nodes[member.node].init.borrow().clone();
+        let Some(init) = init else { continue };
+        if let Reply::Answers(all) = ask(&init, &Request::Query(query)).await? {
+            answers.extend(all.into_iter().map(|answer| NodeAnswer {
+                node: member.facts.name.clone(),
+                answer,
+            }));
+        }
+    }
+    match name {
+        Some(name) if !lab.cluster.members.iter().any(called) => {
+            Err(Failure::wrong(format!("the cluster has no node {name:?}"))
+                .help("`nslab ps` lists the nodes; those of kind k8s have an agent"))
+        }
+        _ => Ok(answers),
+    }
+}
+
+/// Asks the agent of a node.
+async fn ask(init: &InitHandle, request: &Request) -> Result<Reply, Failure> {
+    let what = || "ask the agent";
+    let asking = async {
+        let mut stream = connect(init).await?;
+        let mut line = serde_json::to_string(request).map_err(|error| Failure::host(error.to_string()))?;
+        line.push('\n');
+        stream.write_all(line.as_bytes()).await.attempt(what)?;
+        let mut answer = String::new();
+        BufReader::new(&mut stream)
+            .read_line(&mut answer)
+            .await
+            .attempt(what)?;
+        serde_json::from_str(&answer).map_err(|_| Failure::not_ready("its agent has just ended"))
+    };
+    timeout(PATIENCE, asking)
+        .await
+        .unwrap_or_else(|_| Err(Failure::not_ready("its agent does not answer")))
+}
+
+/// The agent's socket, found by the node's own root: no link in it leads out of there.
+async fn connect(init: &InitHandle) -> Result<UnixStream, Failure> {
+    let socket = super::inside::open(init.pid, agent::SOCKET).attempt(|| "find the agent's socket")?;
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&socket));
+    Ok(UnixStream::connect(path)
+        .await
+        .attempt(|| "connect to the agent")?)
+}
+
+/// Tells what was applied when the lab came up.
+pub fn announce(lab: &Living, changed: &Changed) {
+    for line in &changed.lines {
+        lab.tell(What::Notice {
+            message: line.clone(),
+        });
+    }
+    for warning in &changed.warnings {
+        let message = format!("warning: {warning}");
+        lab.tell(What::Notice { message });
+    }
+}
