@@ -5,14 +5,15 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::View;
-use super::facts::is_up;
+use super::facts::{is_up, local_as};
 use super::json::{Json, Object, text};
 use super::path::{NARROW, Path, WIDE};
 use super::routes::{Style, heading, paths, show};
 use super::scope::Scope;
 use crate::bgp::config::Arguments;
-use crate::bgp::speaker::{Peer, Told};
-use crate::bgp::wire::{Attributes, Family, NextHop};
+use crate::bgp::speaker::Peer;
+use crate::bgp::table::Route;
+use crate::bgp::wire::{Attributes, Family};
 
 /// A route that passed, as a line has it.
 struct Row {
@@ -53,13 +54,13 @@ pub(super) fn routes(view: &View, arguments: &Arguments) -> String {
             rows.sort_by_key(|row| row.prefix);
             let told = Shown {
                 filtered,
-                ..Shown::received(&rows)
+                ..Shown::received(peer, &rows)
             };
             told.answer(view, family, arguments)
         }
         Some(_) => {
             let (_, refused) = received(view, peer, family);
-            Shown::received(&refused).answer(view, family, arguments)
+            Shown::received(peer, &refused).answer(view, family, arguments)
         }
         None => show(view, family, Style::of(arguments), |path| {
             path.route.source.id == peer.id
@@ -87,9 +88,9 @@ fn warning(words: &str, json: bool) -> String {
 fn advertised(view: &View, peer: &Peer, family: Family, arguments: &Arguments) -> String {
     let mut default = None;
     let mut rows = Vec::new();
-    for (prefix, id, it) in peer.told_routes(family) {
+    for (prefix, id, _) in peer.told_routes(family) {
         match view.speaker.route_told(peer, family, prefix, id) {
-            Some(route) => rows.push(row(view, peer, family, *prefix, it, route)),
+            Some(route) => rows.extend(row(view, peer, family, *prefix, route)),
             None => default = Some(*prefix),
         }
     }
@@ -98,48 +99,20 @@ fn advertised(view: &View, peer: &Peer, family: Family, arguments: &Arguments) -
         rows: &rows,
         default,
         filtered: 0,
+        local_as: local_as(peer),
     };
     told.answer(view, family, arguments)
 }
 
 /// A route that a neighbour was told, as FRR keeps it: before the own AS is put into its path.
-fn row(
-    view: &View,
-    peer: &Peer,
-    family: Family,
-    prefix: IpNet,
-    told: &Told,
-    best: &crate::bgp::table::Route,
-) -> Row {
-    let internal = view.is_internal(peer);
-    let mut attributes = Attributes::clone(&told.attributes);
-    if !internal {
-        attributes.as_path = best.attributes.as_path.clone();
-        attributes.local_pref = best.attributes.local_pref;
-    }
-    let is_own = |address: IpAddr| {
-        let interfaces = view.speaker.interfaces().iter();
-        interfaces
-            .flat_map(|it| &it.addresses)
-            .any(|net| net.addr() == address)
-    };
-    let next_hop = match (told.next_hop, best.next_hop) {
-        // FRR keeps the next hop of an unnumbered neighbour until the message is written.
-        (NextHop::V4(_), NextHop::V6 { .. }) if family == Family::Ipv4Unicast && internal => {
-            best.next_hop.address()
-        }
-        // Of an aggregate FRR keeps none of either family.
-        (NextHop::V4(_), NextHop::V6 { global, .. }) if global.is_unspecified() => global.into(),
-        (NextHop::V4(address), _) if is_own(address.into()) => IpAddr::from([0, 0, 0, 0]),
-        (NextHop::V6 { global, .. }, _) if is_own(global.into()) => IpAddr::from([0u16; 8]),
-        (next_hop, _) => next_hop.address(),
-    };
-    Row {
+fn row(view: &View, peer: &Peer, family: Family, prefix: IpNet, route: &Route) -> Option<Row> {
+    let kept = view.speaker.kept_as_told(peer, family, &prefix, route)?;
+    Some(Row {
         prefix,
-        next_hop,
-        attributes,
-        weight: best.weight,
-    }
+        next_hop: kept.next_hop,
+        attributes: Attributes::clone(&kept.attributes),
+        weight: route.weight,
+    })
 }
 
 /// Routes that a neighbour has told, as its route-map changes them: those that its lists and its route-map let in, and those
@@ -171,15 +144,18 @@ struct Shown<'r> {
     default: Option<IpNet>,
     /// How many of the rows did not get in.
     filtered: usize,
+    /// The AS shown to the neighbour.
+    local_as: u32,
 }
 
 impl<'r> Shown<'r> {
-    fn received(rows: &'r [Row]) -> Shown<'r> {
+    fn received(peer: &Peer, rows: &'r [Row]) -> Shown<'r> {
         Shown {
             name: "receivedRoutes",
             rows,
             default: None,
             filtered: 0,
+            local_as: local_as(peer),
         }
     }
 
@@ -219,7 +195,7 @@ impl<'r> Shown<'r> {
             object.put("bgpTableVersion", view.speaker.table(family).version());
             object.put("bgpLocalRouterId", text(view.speaker.router_id()));
             object.put("defaultLocPrf", bgp.local_preference);
-            object.put("localAS", bgp.asn);
+            object.put("localAS", self.local_as);
             let letters = |letters: &[(&str, &str)]| {
                 let put = |object: Object, (name, letter): &(&str, &str)| object.with(*name, *letter);
                 letters.iter().fold(Object::new(), put)

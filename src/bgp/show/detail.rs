@@ -24,7 +24,7 @@ impl<'s> Path<'s> {
     pub(super) fn detail(&self, view: &View<'s>) -> String {
         let mut out = format!("  {}\n", self.path_line(view));
         let _ = writeln!(out, "    {}", self.way_line(view));
-        out += &self.second_way(view);
+        out += &self.second_way();
         let _ = writeln!(out, "      {}", self.attributes_line(view));
         let attributes = &self.route.attributes;
         let mut list = |name: &str, items: Vec<String>| {
@@ -123,11 +123,11 @@ impl<'s> Path<'s> {
         originator.unwrap_or(self.route.source.router_id)
     }
 
-    fn second_way(&self, view: &View<'s>) -> String {
-        let NextHop::V6 { global, link_local } = self.route.next_hop else {
+    fn second_way(&self) -> String {
+        let NextHop::V6 { link_local, .. } = self.route.next_hop else {
             return String::new();
         };
-        match self.second_next_hop(view, global, link_local) {
+        match link_local {
             Some(local) if self.is_valid() => format!("    ({local}) (used)\n"),
             Some(local) => format!("    ({local}) (inaccessible)\n"),
             None => String::new(),

@@ -179,9 +179,8 @@ impl<'s> Path<'s> {
         let (first, second) = match self.route.next_hop {
             NextHop::V4(address) => (with_metric(entry(address.into(), None)), None),
             NextHop::V6 { global, link_local } => {
-                let second = self.second_next_hop(view, global, link_local);
-                let second = second.map(|local| {
-                    entry(local, Some("link-local"))
+                let second = link_local.map(|local| {
+                    entry(local.into(), Some("link-local"))
                         .with("accessible", self.is_valid())
                         .with("used", true)
                 });

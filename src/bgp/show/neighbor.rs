@@ -1,7 +1,8 @@
 //! What `show bgp neighbors` tells about a neighbour, as both its text and its JSON need it.
 
-use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::View;
 use super::capabilities::Capabilities;
@@ -9,7 +10,7 @@ use super::facts::is_up;
 use super::reset::Reset;
 use crate::bgp::config::GracefulRestart;
 use crate::bgp::session::State;
-use crate::bgp::speaker::{Endpoints, Interface, Peer};
+use crate::bgp::speaker::{Endpoints, OwnAddresses, Peer};
 use crate::bgp::wire::Family;
 
 /// A neighbour to be shown.
@@ -19,15 +20,6 @@ pub(super) struct Neighbor<'s> {
     /// What both sides said, while the session is up.
     pub(super) capabilities: Option<Capabilities>,
     pub(super) reset: Reset<'s>,
-}
-
-/// The addresses that a neighbour is told as next hops.
-pub(super) struct NextHops {
-    pub(super) v4: std::net::Ipv4Addr,
-    pub(super) global: Ipv6Addr,
-    pub(super) local: Ipv6Addr,
-    /// Whether both are on one network.
-    pub(super) shared: bool,
 }
 
 impl<'s> Neighbor<'s> {
@@ -138,6 +130,18 @@ impl<'s> Neighbor<'s> {
         self.peer.endpoints.filter(|_| is_up(self.peer))
     }
 
+    /// The range that let it in (`bgp listen range`).
+    pub(super) fn range(&self) -> Option<IpNet> {
+        let group = self.peer.let_in_by.as_deref()?;
+        let ranges = self.view.bgp()?.listen_ranges.iter();
+        let around = ranges.filter(|(range, of)| {
+            of.as_str() == group && self.peer.remote.is_some_and(|it| range.contains(&it))
+        });
+        around
+            .max_by_key(|(range, _)| range.prefix_len())
+            .map(|(range, _)| *range)
+    }
+
     /// Until something is tried again, and whether that is to connect; else to begin at all.
     pub(super) fn next_try(&self) -> Option<(bool, Duration)> {
         let deadline = self.peer.session.deadline()?;
@@ -149,43 +153,9 @@ impl<'s> Neighbor<'s> {
         }
     }
 
-    pub(super) fn next_hops(&self) -> Option<NextHops> {
+    /// The addresses that it is told as next hops.
+    pub(super) fn next_hops(&self) -> Option<OwnAddresses> {
         let ends = self.ends()?;
-        let interfaces = self.view.speaker.interfaces();
-        let has = |interface: &&Interface| {
-            interface.addresses.iter().any(|net| net.addr() == ends.local)
-                && ends.interface.is_none_or(|index| index == interface.index)
-        };
-        let interface = interfaces.iter().find(has);
-        let addresses = || {
-            interface
-                .iter()
-                .flat_map(|it| &it.addresses)
-                .map(|net| net.addr())
-        };
-        let v4 = addresses().find_map(|address| match address {
-            IpAddr::V4(address) => Some(address),
-            IpAddr::V6(_) => None,
-        });
-        let v6 = |local: bool| {
-            addresses().find_map(|address| match address {
-                IpAddr::V6(address) if address.is_unicast_link_local() == local => Some(address),
-                _ => None,
-            })
-        };
-        let local = v6(true).unwrap_or(Ipv6Addr::UNSPECIFIED);
-        let (v4, global) = match ends.local {
-            IpAddr::V4(address) => (address, v6(false).unwrap_or(local)),
-            IpAddr::V6(address) => (v4.unwrap_or(self.view.speaker.router_id()), address),
-        };
-        let shared = interfaces
-            .iter()
-            .any(|it| it.addresses.iter().any(|net| net.contains(&ends.remote)));
-        Some(NextHops {
-            v4,
-            global,
-            local,
-            shared,
-        })
+        Some(self.view.speaker.own_addresses(self.peer, &ends))
     }
 }

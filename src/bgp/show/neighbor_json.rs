@@ -7,6 +7,7 @@ use super::neighbor::Neighbor;
 use super::neighbor_family::{facts, group_of};
 use super::scope::key;
 use crate::bgp::config::{PeerName, UpdateSource};
+use crate::bgp::session::State;
 use crate::bgp::wire::Family;
 
 /// Everything about a neighbour.
@@ -37,6 +38,10 @@ fn put_head(it: &Neighbor, object: &mut Object) {
     }
     object.put("remoteAs", remote_as(peer));
     object.put("localAs", local_as(peer));
+    if let Some(local) = peer.effective.local_as {
+        object.put_if("localAsNoPrepend", local.no_prepend);
+        object.put_if("localAsReplaceAs", local.replace_as);
+    }
     let internal = it.view.is_internal(peer);
     object.put(
         if internal {
@@ -51,6 +56,7 @@ fn put_head(it: &Neighbor, object: &mut Object) {
     object.put_some("nbrDesc", peer.effective.description.as_deref());
     object.put_some("hostname", peer.record.name.as_deref());
     object.put_some("peerGroup", group_of(&it.view, peer));
+    object.put_some("peerSubnetRangeGroup", it.range().map(text));
     object.put_if("adminShutDown", it.view.is_shut(peer));
 }
 
@@ -64,7 +70,11 @@ fn put_state(it: &Neighbor, object: &mut Object) {
         text(remote.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED)),
     );
     object.put("localRouterId", text(it.view.speaker.router_id()));
-    object.put("bgpState", it.view.state(peer).name());
+    let state = it.view.state(peer);
+    object.put("bgpState", state.name());
+    if state == State::Active && peer.effective.passive {
+        object.put("bgpStateIs", "passive");
+    }
     if is_up(peer) {
         let lasted = it.ago(record.changed);
         object.put("bgpTimerUpMsec", lasted.as_secs() * 1000);
@@ -167,6 +177,17 @@ fn put_connection(it: &Neighbor, object: &mut Object) {
     let reset = record.reset.as_ref().map(|(at, _)| *at);
     object.put("lastResetTimerMsecs", it.ago(reset).as_secs() * 1000);
     it.reset.put(object);
+    if let Some(overflow) = peer.overflow() {
+        object.put("prefixesConfigExceedMax", true);
+        match overflow.until {
+            Some(until) => {
+                object.put("reducePrefixNumFrom", true);
+                let left = until.saturating_sub(it.view.now).as_secs();
+                object.put("restartInTimerMsec", left * 1000);
+            }
+            None => object.put("reducePrefixNumAndClearIpBgp", true),
+        }
+    }
     let internal = it.view.is_internal(peer);
     object.put(
         if internal {
@@ -193,7 +214,7 @@ fn put_connection(it: &Neighbor, object: &mut Object) {
     if let Some(hops) = it.next_hops() {
         object.put("nexthop", text(hops.v4));
         object.put("nexthopGlobal", text(hops.global));
-        object.put("nexthopLocal", text(hops.local));
+        object.put("nexthopLocal", text(hops.link_local));
         let shared = if hops.shared {
             "sharedNetwork"
         } else {

@@ -23,8 +23,16 @@ fn head(it: &Neighbor) -> String {
         PeerName::Interface(name) => format!("on {name}: {address}"),
         PeerName::Address(address) => format!("is {address}"),
     };
+    let own = peer
+        .effective
+        .local_as
+        .map_or("", |local| match (local.no_prepend, local.replace_as) {
+            (_, true) => " no-prepend replace-as",
+            (true, false) => " no-prepend",
+            (false, false) => "",
+        });
     let mut out = format!(
-        "BGP neighbor {name}, remote AS {}, local AS {}, {} link\n  Local Role: undefined\n  Remote Role: undefined\n",
+        "BGP neighbor {name}, remote AS {}, local AS {}{own}, {} link\n  Local Role: undefined\n  Remote Role: undefined\n",
         remote_as(peer),
         local_as(peer),
         if it.view.is_internal(peer) {
@@ -41,6 +49,9 @@ fn head(it: &Neighbor) -> String {
     }
     if let Some(group) = group_of(&it.view, peer) {
         let _ = writeln!(out, " Member of peer-group {group} for session parameters");
+    }
+    if let Some(range) = it.range() {
+        let _ = writeln!(out, " Belongs to the subnet range group: {range}");
     }
     if it.view.is_shut(peer) {
         out += " Administratively shut down\n";
@@ -212,7 +223,7 @@ fn connection(it: &Neighbor) -> String {
             ends.ports.1,
             hops.v4,
             hops.global,
-            hops.local,
+            hops.link_local,
             if hops.shared { "" } else { "non " },
         );
     }

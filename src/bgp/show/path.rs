@@ -1,6 +1,6 @@
 //! One route of a table, as a line and as JSON.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -219,7 +219,7 @@ impl<'s> Path<'s> {
         match self.route.next_hop {
             NextHop::V4(address) => vec![entry(address.into(), None).with("used", true).into()],
             NextHop::V6 { global, link_local } => {
-                let local = self.second_next_hop(view, global, link_local);
+                let local = self.second_next_hop(view, link_local);
                 let local_is_used = local.is_some_and(|local| local != IpAddr::V6(global));
                 let mut first = entry(global.into(), Some("global"));
                 first.put_if("used", !local_is_used);
@@ -233,16 +233,11 @@ impl<'s> Path<'s> {
         }
     }
 
-    /// The link-local address, where there is one or the neighbour is known by its interface.
-    pub(super) fn second_next_hop(
-        &self,
-        view: &View<'s>,
-        global: std::net::Ipv6Addr,
-        link_local: Option<std::net::Ipv6Addr>,
-    ) -> Option<IpAddr> {
+    /// The link-local address; `::` where there is none of a neighbour that is known by its interface.
+    fn second_next_hop(&self, view: &View<'s>, link_local: Option<Ipv6Addr>) -> Option<IpAddr> {
         let by_interface = || {
             let peer = self.peer(view)?;
-            matches!(peer.name, PeerName::Interface(_)).then_some(global)
+            matches!(peer.name, PeerName::Interface(_)).then_some(Ipv6Addr::UNSPECIFIED)
         };
         link_local.or_else(by_interface).map(IpAddr::V6)
     }

@@ -34,17 +34,21 @@ impl Interface {
         })
     }
 
+    /// Its first address that means something elsewhere, too.
     pub(super) fn global_v6(&self) -> Option<Ipv6Addr> {
         self.addresses.iter().find_map(|net| match net.addr() {
-            IpAddr::V6(address) if !address.is_unicast_link_local() => Some(address),
+            IpAddr::V6(address) if !address.is_unicast_link_local() && !address.is_loopback() => {
+                Some(address)
+            }
             _ => None,
         })
     }
 
+    /// The same of IPv4.
     pub(super) fn v4(&self) -> Option<Ipv4Addr> {
         self.addresses.iter().find_map(|net| match net.addr() {
-            IpAddr::V4(address) => Some(address),
-            IpAddr::V6(_) => None,
+            IpAddr::V4(address) if !address.is_loopback() => Some(address),
+            _ => None,
         })
     }
 }

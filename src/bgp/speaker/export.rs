@@ -1,7 +1,7 @@
 //! What neighbours are told.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -195,44 +195,6 @@ impl Speaker {
         }
         let route = self.tables.get(family).get(prefix)?.best()?;
         self.tell_about(peer, bgp, family, prefix, route)
-    }
-
-    /// This router as a neighbour reaches it.
-    pub(super) fn own_next_hop(&self, peer: &Peer, family: Family) -> NextHop {
-        let interface = self.interface_of(peer);
-        let local = peer.endpoints.map(|ends| ends.local);
-        let extended = peer
-            .agreement()
-            .is_some_and(|agreement| agreement.extended_next_hop);
-        let v4 = || {
-            interface
-                .and_then(|it| it.v4())
-                .unwrap_or_else(|| self.router_id())
-        };
-        match (family, local) {
-            (Family::Ipv4Unicast, Some(IpAddr::V4(local))) => NextHop::V4(local),
-            (Family::Ipv4Unicast, Some(IpAddr::V6(local))) if extended => self.v6_next_hop(peer, local),
-            (Family::Ipv4Unicast, _) => NextHop::V4(v4()),
-            (Family::Ipv6Unicast, Some(IpAddr::V6(local))) => self.v6_next_hop(peer, local),
-            (Family::Ipv6Unicast, _) => {
-                let global = interface.and_then(|it| it.global_v6());
-                let link_local = interface.and_then(|it| it.link_local());
-                let global = global.unwrap_or_else(|| v4().to_ipv6_mapped());
-                NextHop::V6 { global, link_local }
-            }
-        }
-    }
-
-    /// The global address and the link-local one, or the latter twice, as FRR does (RFC 2545 section 3, RFC 8950).
-    fn v6_next_hop(&self, peer: &Peer, local: Ipv6Addr) -> NextHop {
-        let interface = self.interface_of(peer);
-        let link_local = interface.and_then(|it| it.link_local());
-        let global = if local.is_unicast_link_local() {
-            interface.and_then(|it| it.global_v6()).unwrap_or(local)
-        } else {
-            local
-        };
-        NextHop::V6 { global, link_local }
     }
 }
 

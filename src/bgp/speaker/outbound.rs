@@ -1,5 +1,6 @@
 //! What a neighbour is told about a route: whether at all, and with which attributes.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -28,10 +29,23 @@ impl Passage<'_> {
         self.to.kind == SourceKind::External
     }
 
+    /// Whether a route goes from one neighbour in this AS to another.
+    fn reflects(&self, route: &Route) -> bool {
+        route.source.kind == SourceKind::Internal && !self.is_external()
+    }
+
     /// Nothing goes to another AS unless a policy says what (RFC 8212).
     fn lacks_policy(&self) -> bool {
         self.is_external() && self.bgp.flags.ebgp_requires_policy && !self.settings.has_policy_out()
     }
+}
+
+/// A route for a neighbour before the message is written.
+pub struct Kept {
+    /// The attributes, still without the own AS in the path.
+    pub attributes: Arc<Attributes>,
+    /// The next hop; unspecified where that will be this router.
+    pub next_hop: IpAddr,
 }
 
 impl Speaker {
@@ -44,36 +58,72 @@ impl Speaker {
         prefix: &IpNet,
         route: &Route,
     ) -> Option<Told> {
-        let settings = peer.family(family);
-        let is_server_client = |id: SourceId| {
-            let peer = self.peers.get(&id);
-            peer.is_some_and(|peer| peer.family(family).route_server_client)
-        };
-        let passage = Passage {
-            peer,
-            bgp,
-            family,
-            settings,
-            to: peer.source.as_ref()?,
-            transparent: settings.route_server_client && is_server_client(route.source.id),
-        };
-        let suppressed = self.is_suppressed(family, prefix, route);
-        if passage.lacks_policy()
-            || (suppressed && settings.unsuppress_map.is_none())
-            || !self.may_pass(&passage, route)
-            || !self.passes_lists_out(&passage, prefix, route)
-        {
-            return None;
-        }
-        let mut subject = Subject::of(*prefix, route);
-        self.prepare(&passage, route, Arc::make_mut(&mut subject.attributes));
-        self.pass_map_out(&passage, route, suppressed, &mut subject)?;
+        let passage = self.passage(peer, bgp, family, route)?;
+        let mut subject = self.passed(&passage, prefix, route)?;
         let next_hop = self.next_hop_for(&passage, route, &subject);
         self.finish(&passage, Arc::make_mut(&mut subject.attributes));
         Some(Told {
             attributes: subject.attributes,
             next_hop,
         })
+    }
+
+    /// The same as FRR keeps it: with what is settled for each neighbour when the message is written still left open.
+    pub fn kept_as_told(&self, peer: &Peer, family: Family, prefix: &IpNet, route: &Route) -> Option<Kept> {
+        let bgp = self.config.bgp.as_ref()?;
+        let passage = self.passage(peer, bgp, family, route)?;
+        let subject = self.passed(&passage, prefix, route)?;
+        let is_open = !self.keeps_next_hop(&passage, route, &subject);
+        let next_hop = match subject.next_hop {
+            NextHop::V4(_) if Speaker::takes_v6_next_hops(peer, family) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            NextHop::V4(_) if is_open => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            NextHop::V6 { .. } if is_open && Speaker::takes_v6_next_hops(peer, family) => {
+                IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+            }
+            next_hop => next_hop.address(),
+        };
+        Some(Kept {
+            attributes: subject.attributes,
+            next_hop,
+        })
+    }
+
+    fn passage<'a>(
+        &self,
+        peer: &'a Peer,
+        bgp: &'a Bgp,
+        family: Family,
+        route: &Route,
+    ) -> Option<Passage<'a>> {
+        let settings = peer.family(family);
+        let is_server_client = |id: SourceId| {
+            let peer = self.peers.get(&id);
+            peer.is_some_and(|peer| peer.family(family).route_server_client)
+        };
+        Some(Passage {
+            peer,
+            bgp,
+            family,
+            settings,
+            to: peer.source.as_ref()?,
+            transparent: settings.route_server_client && is_server_client(route.source.id),
+        })
+    }
+
+    /// A route as it has passed all that may keep it from a neighbour.
+    fn passed(&self, passage: &Passage, prefix: &IpNet, route: &Route) -> Option<Subject> {
+        let suppressed = self.is_suppressed(passage.family, prefix, route);
+        if passage.lacks_policy()
+            || (suppressed && passage.settings.unsuppress_map.is_none())
+            || !self.may_pass(passage, route)
+            || !self.passes_lists_out(passage, prefix, route)
+        {
+            return None;
+        }
+        let mut subject = Subject::of(*prefix, route);
+        self.prepare(passage, route, Arc::make_mut(&mut subject.attributes));
+        self.pass_map_out(passage, route, suppressed, &mut subject)?;
+        Some(subject)
     }
 
     /// Whether a neighbour may hear of a route at all.
@@ -125,7 +175,11 @@ impl Speaker {
         let (bgp, settings) = (passage.bgp, passage.settings);
         if !passage.is_external() {
             attributes.local_pref.get_or_insert(bgp.local_preference);
-            if route.source.kind == SourceKind::Internal {
+            if passage.reflects(route) {
+                // FRR 8.4 marks a route that has none as one with a MED (of 0) where it means the originator.
+                if attributes.originator_id.is_none() {
+                    attributes.med.get_or_insert(0);
+                }
                 attributes.originator_id.get_or_insert(route.source.router_id);
                 let cluster = bgp.cluster_id.unwrap_or(self.router_id());
                 attributes.cluster_list.insert(0, cluster);
@@ -166,8 +220,7 @@ impl Speaker {
             return Some(());
         };
         let context = self.context_out(passage);
-        let reflected = route.source.kind == SourceKind::Internal && !passage.is_external();
-        let verdict = if reflected && !passage.bgp.flags.reflector_outbound_policy {
+        let verdict = if passage.reflects(route) && !passage.bgp.flags.reflector_outbound_policy {
             // A reflector changes nothing unless it is told that it may.
             self.policy.apply(name, &mut subject.clone(), &context)
         } else {
@@ -224,12 +277,36 @@ impl Speaker {
     }
 
     fn next_hop_for(&self, passage: &Passage, route: &Route, subject: &Subject) -> NextHop {
+        let (peer, settings) = (passage.peer, passage.settings);
+        let is_local = route.source.kind == SourceKind::Local;
+        let beside = !passage.reflects(route) && !passage.transparent && (is_local || passage.is_external());
+        let own = self.own_next_hop(peer, passage.family, beside);
+        let kept = self.keeps_next_hop(passage, route, subject);
+        let NextHop::V6 { global, link_local } = own else {
+            return if kept { subject.next_hop } else { own };
+        };
+        let global = match subject.next_hop {
+            NextHop::V6 { global, .. } if kept => global,
+            _ => global,
+        };
+        // A route's own link-local address means nothing on another link; it is told only where it is wanted, or where a
+        // route-map has set it.
+        let theirs = link_local_of(subject.next_hop);
+        let is_set = subject.next_hop_change == NextHopChange::Set && theirs != link_local_of(route.next_hop);
+        let wanted = settings.nexthop_local_unchanged || is_set;
+        NextHop::V6 {
+            global,
+            link_local: theirs.filter(|_| wanted).or(link_local),
+        }
+    }
+
+    /// Whether a neighbour is told the next hop that a route has, and not this router.
+    fn keeps_next_hop(&self, passage: &Passage, route: &Route, subject: &Subject) -> bool {
         let (peer, family, settings) = (passage.peer, passage.family, passage.settings);
         let next_hop = subject.next_hop;
-        let is_none = next_hop.address().is_unspecified();
         // A next hop of the other family, or one that means something on another link only, cannot be told.
         let is_local = matches!(next_hop, NextHop::V6 { global, .. } if global.is_unicast_link_local());
-        let foreign = next_hop.address().is_ipv4() != (family == Family::Ipv4Unicast) || is_local;
+        let foreign = next_hop.address().is_ipv4() == Speaker::takes_v6_next_hops(peer, family) || is_local;
         let keeps = match subject.next_hop_change {
             NextHopChange::Set => true,
             NextHopChange::Unchanged => !foreign,
@@ -244,27 +321,7 @@ impl Speaker {
                 !foreign && !forced && (stays || third_party)
             }
         };
-        match keeps && !is_none {
-            true if subject.next_hop_change == NextHopChange::Set => next_hop,
-            true => self.kept(passage, next_hop),
-            false => self.own_next_hop(peer, family),
-        }
-    }
-
-    /// A next hop that is told as it came, but for its link-local address: that means nothing on another link, and is told
-    /// only where it is wanted (`nexthop-local unchanged`). For a neighbour in another AS on the same network FRR puts its
-    /// own beside the global one.
-    fn kept(&self, passage: &Passage, next_hop: NextHop) -> NextHop {
-        let NextHop::V6 { global, link_local } = next_hop else {
-            return next_hop;
-        };
-        let own = || self.interface_of(passage.peer).and_then(|it| it.link_local());
-        let link_local = match () {
-            () if passage.settings.nexthop_local_unchanged => link_local,
-            () if passage.is_external() && !passage.transparent => own(),
-            () => None,
-        };
-        NextHop::V6 { global, link_local }
+        keeps && !next_hop.address().is_unspecified()
     }
 
     /// The default route this router makes for a neighbour: unless a route-map wants to see another route first, and there
@@ -291,7 +348,7 @@ impl Speaker {
         let mut subject = Subject {
             prefix,
             attributes: Arc::new(attributes),
-            next_hop: self.own_next_hop(peer, family),
+            next_hop: self.own_next_hop(peer, family, true),
             next_hop_change: NextHopChange::None,
             weight: 0,
             tag: 0,
@@ -324,6 +381,13 @@ impl Speaker {
             }
         }
         None
+    }
+}
+
+fn link_local_of(next_hop: NextHop) -> Option<Ipv6Addr> {
+    match next_hop {
+        NextHop::V6 { link_local, .. } => link_local,
+        NextHop::V4(_) => None,
     }
 }
 
