@@ -297,12 +297,17 @@ impl Session {
         }
     }
 
-    /// A connection the neighbour opened: one more than there may be is not even answered.
+    /// A connection the neighbour opened. One that is not wanted now is hung up without a word, as FRR does; of one more than
+    /// there may be it is said why.
     fn accept(&mut self, id: ConnectionId, now: Time, actions: &mut Vec<Action>) {
         let mut known = self.connections.iter();
         let is_too_much =
             known.any(|it| !it.dialled || it.agreement().is_some_and(|with| self.keeps(it, with)));
-        if !self.started || is_too_much {
+        if !self.started {
+            actions.push(Action::Close(id));
+            return;
+        }
+        if is_too_much {
             let notification = Notification::cease(cease::CONNECTION_REJECTED);
             actions.push(Action::Send(id, Message::Notification(notification)));
             actions.push(Action::Close(id));
@@ -417,23 +422,31 @@ impl Session {
             return;
         };
         let connection = self.connections.remove(at);
-        let was_up = connection.state() == State::Established;
+        let state = connection.state();
         if let Reason::Sent(notification) = &reason {
             actions.push(Action::Send(id, Message::Notification(notification.clone())));
         }
         if reason != Reason::Closed {
             actions.push(Action::Close(id));
         }
-        if was_up {
+        if state == State::Established {
             actions.push(Action::Down(reason.clone()));
         }
         // The loser of two leaves no trace: the other goes on.
         if !self.connections.is_empty() {
             return;
         }
+        // A neighbour that hangs up before it has said anything is one that could not be reached: this side goes on
+        // listening (RFC 4271 section 8.2.2, event 18 in OpenSent).
+        let was_unheard = state == State::OpenSent && reason == Reason::Closed;
         self.last = Some(reason);
         if self.started && !self.dialling {
-            self.rest = Some(now + self.idle_hold);
+            let until = Some(now + self.idle_hold);
+            if was_unheard {
+                self.retry = until.filter(|_| !self.settings.passive);
+            } else {
+                self.rest = until;
+            }
             self.idle_hold = (self.idle_hold * 2).min(LONGEST_IDLE_HOLD);
         }
     }

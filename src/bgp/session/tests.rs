@@ -270,6 +270,21 @@ fn nobody_there_is_tried_again() {
 }
 
 #[test]
+fn whoever_hangs_up_unheard_is_listened_for_and_tried_again() {
+    let mut session = Session::new(settings(65001, 1, RemoteAs::External), 1);
+    let mut actions = Vec::new();
+    session.happen(Event::Start, seconds(0), &mut actions);
+    session.happen(Event::Dialled(ConnectionId(1)), seconds(0), &mut actions);
+    assert_eq!(session.state(), State::OpenSent);
+    session.happen(Event::Closed(ConnectionId(1)), seconds(0), &mut actions);
+    assert_eq!(session.state(), State::Active);
+    actions.clear();
+    session.happen(Event::Tick, seconds(60), &mut actions);
+    assert!(matches!(actions[..], [Action::Dial]));
+    assert_eq!(session.state(), State::Connect);
+}
+
+#[test]
 fn strangers_are_refused_and_tried_again_ever_more_rarely() {
     let mut pair = Pair::new(
         settings(65000, 1, RemoteAs::Number(65011)),
