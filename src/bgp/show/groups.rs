@@ -1,9 +1,14 @@
 //! `show bgp peer-group`.
 
+use std::fmt::Write;
+
+use ipnet::IpNet;
+
 use super::View;
-use super::json::{Json, Object};
+use super::json::{Json, Object, text};
 use super::neighbor_family::group_of;
 use super::scope::Scope;
+use super::summary::state_name;
 use crate::bgp::config::{Arguments, Bgp, Group, RemoteAs};
 use crate::bgp::speaker::Peer;
 use crate::bgp::wire::Family;
@@ -51,6 +56,22 @@ fn families(bgp: &Bgp, group: &Group) -> Vec<Family> {
     Family::ALL.into_iter().filter(active).collect()
 }
 
+/// The ranges that a group lets neighbours in from, by family.
+fn ranges(bgp: &Bgp, name: &str) -> Vec<(&'static str, Vec<IpNet>)> {
+    let of = |is: fn(&IpNet) -> bool| {
+        let own = bgp
+            .listen_ranges
+            .iter()
+            .filter(|(_, group)| group.as_str() == name);
+        own.map(|(range, _)| *range).filter(is).collect::<Vec<IpNet>>()
+    };
+    let all = [
+        ("IPv4", of(|range| range.addr().is_ipv4())),
+        ("IPv6", of(|range| range.addr().is_ipv6())),
+    ];
+    all.into_iter().filter(|(_, ranges)| !ranges.is_empty()).collect()
+}
+
 /// The AS, 0 for any other than the own, and whether it is the own.
 fn remote_as(bgp: &Bgp, group: &Group) -> Option<(u32, bool)> {
     Some(match group.settings.remote_as? {
@@ -84,12 +105,19 @@ fn lines(view: &View, bgp: &Bgp, name: &str, group: &Group) -> String {
         out += &format!(" {family};");
     }
     out += "\n";
+    for (word, ranges) in ranges(bgp, name) {
+        let _ = writeln!(out, "  {} {word} listen range(s)", ranges.len());
+        for range in ranges {
+            let _ = writeln!(out, "    {range}");
+        }
+    }
     let members = members(view, name);
     if !members.is_empty() {
         out += "  Peer-group members:\n";
     }
     for peer in members {
-        out += &format!("    {}  {} \n", peer.name, view.state(peer).name());
+        let dynamic = if peer.is_dynamic() { "(dynamic)" } else { "" };
+        let _ = writeln!(out, "    {} {dynamic} {} ", peer.name, state_name(view, peer));
     }
     out
 }
@@ -102,10 +130,22 @@ fn as_json(view: &View, bgp: &Bgp, name: &str, group: &Group) -> Object {
         .into_iter()
         .map(|family| Json::Text(family.to_string()));
     object.put("addressFamiliesConfigured", families.collect::<Vec<Json>>());
+    let ranges = ranges(bgp, name)
+        .into_iter()
+        .fold(Object::new(), |object, (word, ranges)| {
+            let of_family = Object::new()
+                .with("count", ranges.len())
+                .with("ranges", ranges.iter().map(text).collect::<Vec<Json>>());
+            object.with(word, of_family)
+        });
+    if !ranges.is_empty() {
+        object.put("dynamicRanges", ranges);
+    }
     let members = members(view, name);
     if !members.is_empty() {
         let members = members.into_iter().fold(Object::new(), |object, peer| {
-            let status = Object::new().with("status", view.state(peer).name());
+            let mut status = Object::new().with("status", state_name(view, peer));
+            status.put_if("dynamic", peer.is_dynamic());
             object.with(peer.name.to_string(), status)
         });
         object.put("members", members);

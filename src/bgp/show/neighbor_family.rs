@@ -58,8 +58,10 @@ pub(super) fn facts(view: &View, peer: &Peer, family: Family) -> Facts {
         None => facts.line("Not part of any update group"),
     }
     add_flags(&mut facts, settings);
+    add_communities(&mut facts, settings);
     add_default_route(&mut facts, peer, family, settings);
     add_policies(&mut facts, view, family, settings);
+    add_missing_policies(&mut facts, view.lacks_policy(peer, family));
     let received = counts(view.speaker.table(family)).remove(&peer.id).unwrap_or(0);
     facts.add(
         &format!("{received} accepted prefixes"),
@@ -75,8 +77,10 @@ pub(super) fn facts(view: &View, peer: &Peer, family: Family) -> Facts {
 
 /// The peer-group a neighbour is in.
 pub(super) fn group_of<'s>(view: &View<'s>, peer: &Peer) -> Option<&'s str> {
-    let neighbor = view.bgp()?.neighbor(&peer.name)?;
-    neighbor.group.as_deref()
+    let named = || view.bgp()?.neighbor(&peer.name)?.group.as_deref();
+    // The group is in the configuration: a view outlives the neighbour that it let in.
+    let let_in = |name: &str| Some(view.bgp()?.groups.get_key_value(name)?.0.as_str());
+    peer.let_in_by.as_deref().map_or_else(named, let_in)
 }
 
 fn add_flags(facts: &mut Facts, settings: &EffectiveFamily) {
@@ -114,6 +118,13 @@ fn add_flags(facts: &mut Facts, settings: &EffectiveFamily) {
         ),
         None => {}
     }
+    if settings.as_override {
+        facts.add(
+            "Override ASNs in outbound updates if aspath equals remote-as",
+            "overrideASNsInOutboundUpdates",
+            "ifAspathEqualRemoteAs",
+        );
+    }
     facts.add_if(
         settings.next_hop_self || settings.next_hop_self_force,
         "NEXT_HOP is always this router",
@@ -128,24 +139,38 @@ fn add_flags(facts: &mut Facts, settings: &EffectiveFamily) {
         let line = format!("{attribute} is propagated unchanged to this neighbor");
         facts.add_if(is, &line, name);
     }
-    let communities = match (
-        settings.send_community,
-        settings.send_extcommunity,
-        settings.send_large_community,
-    ) {
-        (true, true, true) => Some(("all", "extendedAndStandard")),
-        (true, true, false) => Some(("both", "extendedAndStandard")),
-        (false, true, _) => Some(("extended", "extended")),
-        (true, false, _) => Some(("standard", "standard")),
-        (false, false, true) => Some(("large", "large")),
-        (false, false, false) => None,
+}
+
+/// Which communities the neighbour is sent: the line has another word for it than the member, which knows none of the large.
+fn add_communities(facts: &mut Facts, it: &EffectiveFamily) {
+    let (standard, extended, large) = (it.send_community, it.send_extcommunity, it.send_large_community);
+    let word = match (standard, extended, large) {
+        (true, true, true) => "all",
+        (_, _, true) => "large",
+        (_, true, false) => "extended",
+        (true, false, false) => "standard",
+        (false, false, false) => return,
     };
-    if let Some((line, word)) = communities {
-        facts.add(
-            &format!("Community attribute sent to this neighbor({line})"),
-            "commAttriSentToNbr",
-            word,
-        );
+    facts.line(&format!("Community attribute sent to this neighbor({word})"));
+    let value = match (standard, extended) {
+        (true, true) => "extendedAndStandard",
+        (false, true) => "extended",
+        (true, false) => "standard",
+        (false, false) => return,
+    };
+    facts.json.put("commAttriSentToNbr", value);
+}
+
+/// What RFC 8212 keeps back.
+fn add_missing_policies(facts: &mut Facts, (inward, outward): (bool, bool)) {
+    for (lacks, way, name) in [
+        (inward, "Inbound", "inboundEbgpRequiresPolicy"),
+        (outward, "Outbound", "outboundEbgpRequiresPolicy"),
+    ] {
+        if lacks {
+            let line = format!("{way} updates discarded due to missing policy");
+            facts.add(&line, name, line.as_str());
+        }
     }
 }
 
@@ -263,6 +288,13 @@ fn add_policies(facts: &mut Facts, view: &View, family: Family, it: &EffectiveFa
 }
 
 fn add_limit(facts: &mut Facts, settings: &EffectiveFamily) {
+    if let Some(limit) = settings.maximum_prefix_out {
+        facts.add(
+            &format!("Maximum allowed prefixes sent {limit}"),
+            "prefixOutAllowedMax",
+            limit,
+        );
+    }
     let Some(maximum) = settings.maximum_prefix else {
         return;
     };

@@ -50,7 +50,7 @@ impl<'s> Reset<'s> {
                 _ => Reset::Sent(notification),
             },
             Some((_, Reason::Closed)) => Reset::Closed,
-            None if view.waits_for_way(peer) => Reset::NoWay,
+            None if view.waits_for_way(peer) && !is_reachable(view, peer) => Reset::NoWay,
             None if peer.remote.is_none() => Reset::NoAddress,
             None if peer.effective.passive => Reset::NoFamily,
             None => Reset::NoOpen,
@@ -97,7 +97,7 @@ impl<'s> Reset<'s> {
                 format!("{:02X}{:02X}", inner.code, inner.subcode),
             );
             object.put("lastNotificationReason", reason(notification));
-            object.put_if("lastNotificationHardReset", notification.is_hard_reset());
+            object.put("lastNotificationHardReset", notification.is_hard_reset());
         }
         object.put("lastResetDueTo", self.words());
         object.put("lastResetCode", self.code());
@@ -126,6 +126,10 @@ impl<'s> Reset<'s> {
             Reset::NoOpen => 32,
         }
     }
+}
+
+fn is_reachable(view: &View, peer: &Peer) -> bool {
+    peer.remote.is_some_and(|it| view.speaker.is_reachable(it))
 }
 
 fn reason(notification: &Notification) -> String {

@@ -260,7 +260,8 @@ pub(super) fn up_or_down(view: &View, peer: &Peer) -> String {
     }
 }
 
-fn state_name(view: &View, peer: &Peer) -> &'static str {
+/// The state, with the reason why a session is kept down.
+pub(super) fn state_name(view: &View, peer: &Peer) -> &'static str {
     if view.is_shut(peer) {
         "Idle (Admin)"
     } else if peer.overflow().is_some() {
@@ -320,8 +321,29 @@ fn one_as_json(view: &View, bgp: &Bgp, family: Family, wanted: &Wanted) -> Objec
     object.put("totalPeers", peers.len());
     object.put("dynamicPeers", dynamic);
     if !wanted.failed {
-        let relaxed = bgp.multipath_relax.is_some();
-        object.put("bestPath", Object::new().with("multiPathRelax", text(relaxed)));
+        object.put("bestPath", best_path(bgp));
+    }
+    object
+}
+
+/// What the best path is chosen by, where that is not as usual.
+fn best_path(bgp: &Bgp) -> Object {
+    let mut object = Object::new();
+    if bgp.flags.ignore_as_path {
+        object.put("asPath", "ignore");
+    }
+    let relaxed = match bgp.multipath_relax {
+        None => "false",
+        Some(false) => "true",
+        Some(true) => "as-set",
+    };
+    object.put("multiPathRelax", relaxed);
+    object.put_if("peerTypeRelax", bgp.flags.peer_type_multipath_relax);
+    if bgp.flags.compare_router_id {
+        object.put("compareRouterId", "true");
+    }
+    if bgp.flags.med_missing_as_worst {
+        object.put("med", "missing-as-worst");
     }
     object
 }
@@ -329,6 +351,7 @@ fn one_as_json(view: &View, bgp: &Bgp, family: Family, wanted: &Wanted) -> Objec
 fn peer_as_json(view: &View, peer: &Peer, family: Family, counts: &HashMap<SourceId, usize>) -> Json {
     let record = &peer.record;
     let mut object = Object::new();
+    object.put_if("dynamicPeer", peer.is_dynamic());
     object.put_some("hostname", record.name.as_deref());
     object.put("remoteAs", remote_as(peer));
     object.put("localAs", local_as(peer));
@@ -371,7 +394,8 @@ fn peer_state(view: &View, peer: &Peer, family: Family) -> &'static str {
     let (inward, outward) = view.lacks_policy(peer, family);
     match () {
         () if view.is_shut(peer) => "Admin",
-        () if peer.effective.passive => "Passive",
+        () if peer.overflow().is_some() => "PfxCt",
+        () if peer.effective.passive && !peer.is_dynamic() => "Passive",
         () if is_up(peer) && (inward || outward) => "Policy",
         () => "OK",
     }
@@ -379,6 +403,7 @@ fn peer_state(view: &View, peer: &Peer, family: Family) -> &'static str {
 
 fn failed_peer_as_json(view: &View, peer: &Peer) -> Json {
     let mut object = Object::new();
+    object.put_if("dynamicPeer", peer.is_dynamic());
     object.put_some("hostname", peer.record.name.as_deref());
     object.put("connectionsEstablished", peer.record.established);
     object.put("connectionsDropped", peer.record.dropped);

@@ -165,6 +165,11 @@ impl Speaker {
         all.into_iter().flatten().max_by_key(Leading::rank)
     }
 
+    /// Whether a route leads to an address, or a network of this router's holds it.
+    pub fn is_reachable(&self, address: IpAddr) -> bool {
+        self.reach((address, false), &mut Vec::new()).is_some()
+    }
+
     fn reach(&self, key: Key, passed: &mut Vec<IpNet>) -> Reach {
         let (address, _) = key;
         match self.leading(key, passed)? {

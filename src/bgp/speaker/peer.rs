@@ -51,7 +51,7 @@ pub struct Peer {
     pub(super) source: Option<Arc<Source>>,
     pub(super) incoming: BTreeMap<ConnectionId, Incoming>,
     /// The peer-group that let it in (`bgp listen range`), if it is not configured itself.
-    pub(super) let_in_by: Option<String>,
+    pub let_in_by: Option<String>,
 }
 
 /// A connection's octets that are no whole message yet.
