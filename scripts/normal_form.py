@@ -69,6 +69,19 @@ LEFT_OUT_OF_SESSIONS = {
     "lastShutdownDescription": CHANCE,
 }
 
+# The same for neighbours without one: FRR goes on showing what the last connection left until it tries again.
+LEFT = "left of the last connection until the next try, and that is the clock's"
+LEFT_OUT_OF_TRIES = {
+    "hostLocal": LEFT,
+    "hostForeign": LEFT,
+    "nexthop": LEFT,
+    "nexthopGlobal": LEFT,
+    "nexthopLocal": LEFT,
+    "bgpConnection": LEFT,
+    "remoteRouterId": LEFT,
+    "receivedRestartTimer": LEFT,
+}
+
 # Keys of the kernel's routes, and all routes of its table `local`.
 LEFT_OUT_OF_KERNEL = {
     "nhid": "next hop objects are one of two ways to say the same",
@@ -96,30 +109,36 @@ LEFT_OUT_OF_ADD_PATH = {
 # these that is, nor whether it was found by age or, arriving together, by router ID: the order of arrival is chance.
 BY_AGE = "Older Path"
 
+# Of the best of three paths or more FRR gives the reason of its last comparison, and that is with whichever came first.
+MANY = 3
+REASON = ("selectionReason",)
+
 # ---- normal forms: pure ----
 
 
-def answer(told):
+def answer(told, left_out=LEFT_OUT):
     """An answer of vtysh without what is left out, its paths in an order of their own."""
     if isinstance(told, dict):
-        left_out = LEFT_OUT | (LEFT_OUT_OF_SESSIONS if told.get("bgpState") == "Established" else {})
-        return {key: value_of(key, value) for key, value in told.items() if key not in left_out}
+        if "bgpState" in told:
+            up = told["bgpState"] == "Established"
+            left_out = LEFT_OUT | (LEFT_OUT_OF_SESSIONS if up else LEFT_OUT_OF_TRIES)
+        return {key: value_of(key, value, left_out) for key, value in told.items() if key not in left_out}
     if isinstance(told, list):
-        elements = list(map(answer, told))
+        elements = [answer(element, left_out) for element in told]
         are_routes = all(isinstance(element, dict) and "protocol" in element for element in elements)
         return routes_of(elements) if are_routes else elements
     return told
 
 
-def value_of(key, value):
+def value_of(key, value, left_out):
     """The value of a key. Paths stand in the order in which they came, so they are sorted."""
     if key in ("state", "bgpState", "status") and value in SAME_STATE:
         return CONNECTING
     if key == "paths" and isinstance(value, list):
-        return in_order(list(map(answer, value)))
+        return in_order([answer(path, left_out) for path in value])
     if key in ("routes", "advertisedRoutes", "receivedRoutes") and isinstance(value, dict):
         return {prefix: in_order(answer(paths)) for prefix, paths in value.items()}
-    return answer(value)
+    return answer(value, left_out)
 
 
 def routes_of(routes):
@@ -146,6 +165,33 @@ def path_order(path):
     """By the peer a path comes from, so that equal paths stand side by side even where an attribute differs."""
     peer = path.get("peer", {})
     return str(path.get("peerId", peer.get("peerId"))), json.dumps(path, sort_keys=True)
+
+
+def without_reasons(answers, prefixes):
+    """Those answers without the reason why the best path is the best, where that is chance."""
+    told = {}
+    for question, answer in answers.items():
+        told[question] = answer
+        if not isinstance(answer, dict) or not question.startswith("show bgp "):
+            continue
+        if answer.get("prefix") in prefixes:
+            paths = [path | {"bestpath": without(path["bestpath"], REASON)} if "bestpath" in path else path
+                     for path in answer.get("paths", [])]
+            told[question] = answer | {"paths": paths}
+        elif isinstance(answer.get("routes"), dict):
+            routes = answer["routes"].items()
+            told[question] = answer | {"routes": {
+                prefix: [without(path, REASON) for path in paths] if prefix in prefixes else paths
+                for prefix, paths in routes
+            }}
+    return told
+
+
+def of_many(answers):
+    """The prefixes that have so many paths that the reason for the best is chance."""
+    tables = [answers.get(f"show bgp {family} unicast json") for family in ("ipv4", "ipv6")]
+    routes = [table.get("routes", {}) for table in tables if isinstance(table, dict)]
+    return {prefix for table in routes for prefix, paths in table.items() if len(paths) >= MANY}
 
 
 def fold_chosen(answers, prefixes):
@@ -227,6 +273,7 @@ def left_out():
     for title, keys in [
         ("keys of vtysh's answers", LEFT_OUT),
         ("keys of neighbours with a session", LEFT_OUT_OF_SESSIONS),
+        ("keys of neighbours without one", LEFT_OUT_OF_TRIES),
         ("keys of the kernel's routes", LEFT_OUT_OF_KERNEL),
         ("several connected routes to one prefix", LEFT_OUT_OF_CONNECTED),
         ("questions about neighbours that are sent several paths", LEFT_OUT_OF_ADD_PATH),
@@ -234,5 +281,6 @@ def left_out():
     ]:
         lines.append(f"{title}:")
         lines += [f"  {key:30} {reason}" for key, reason in keys.items()]
+    lines.append(f"why the best of {MANY} paths or more is best: the last comparison's reason, and their order is chance")
     lines.append(f"which of several paths is best, where the reason is {BY_AGE}: up to the order in which they came")
     return lines
