@@ -82,6 +82,11 @@ LEFT_OUT_OF_TRIES = {
     "receivedRestartTimer": LEFT,
 }
 
+# Keys of a summary with a neighbour that has told too much.
+LEFT_OUT_OF_OVERFLOWS = {
+    "ribCount": "FRR goes on counting the prefix at which it noticed, though no route is there any more",
+}
+
 # Keys of the kernel's routes, and all routes of its table `local`.
 LEFT_OUT_OF_KERNEL = {
     "nhid": "next hop objects are one of two ways to say the same",
@@ -119,6 +124,8 @@ REASON = ("selectionReason",)
 def answer(told, left_out=LEFT_OUT):
     """An answer of vtysh without what is left out, its paths in an order of their own."""
     if isinstance(told, dict):
+        if any(peer.get("peerState") == "PfxCt" for peer in peers_of(told)):
+            told = without(told, LEFT_OUT_OF_OVERFLOWS)
         if "bgpState" in told:
             up = told["bgpState"] == "Established"
             left_out = LEFT_OUT | (LEFT_OUT_OF_SESSIONS if up else LEFT_OUT_OF_TRIES)
@@ -128,6 +135,12 @@ def answer(told, left_out=LEFT_OUT):
         are_routes = all(isinstance(element, dict) and "protocol" in element for element in elements)
         return routes_of(elements) if are_routes else elements
     return told
+
+
+def peers_of(told):
+    """The neighbours of a summary."""
+    peers = told.get("peers")
+    return [peer for peer in peers.values() if isinstance(peer, dict)] if isinstance(peers, dict) else []
 
 
 def value_of(key, value, left_out):
@@ -274,6 +287,7 @@ def left_out():
         ("keys of vtysh's answers", LEFT_OUT),
         ("keys of neighbours with a session", LEFT_OUT_OF_SESSIONS),
         ("keys of neighbours without one", LEFT_OUT_OF_TRIES),
+        ("keys of summaries with a neighbour above its limit", LEFT_OUT_OF_OVERFLOWS),
         ("keys of the kernel's routes", LEFT_OUT_OF_KERNEL),
         ("several connected routes to one prefix", LEFT_OUT_OF_CONNECTED),
         ("questions about neighbours that are sent several paths", LEFT_OUT_OF_ADD_PATH),

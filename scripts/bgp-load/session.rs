@@ -19,6 +19,7 @@ const UPDATE: u8 = 2;
 /// What both sides agree on.
 pub const OPTIONS: Options = Options {
     four_octet: true,
+    heard_four_octet: true,
     extended_messages: false,
     add_path_receive: wire::PerFamily {
         ipv4: false,

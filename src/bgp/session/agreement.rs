@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use super::Settings;
 use crate::bgp::wire::{AfiSafi, Capability, Family, GracefulRestart, Open, Options, PerFamily};
 
 /// AFI of IPv6, as the family of next hops (RFC 8950 section 4).
@@ -34,23 +35,30 @@ pub struct Agreement {
     pub enhanced_route_refresh: bool,
     /// What the neighbour says about its restarts, where both know of them.
     pub graceful_restart: Option<GracefulRestart>,
+    /// Both keep routes over NOTIFICATIONs, unless these say otherwise (RFC 8538 section 2).
+    pub notification: bool,
     /// What the neighbour said it can do.
     pub remote_capabilities: Vec<Capability>,
 }
 
 impl Agreement {
     /// The agreement, unless there is no family that both know.
-    pub(super) fn new(ours: &Open, theirs: &Open, keepalive: u16) -> Option<Agreement> {
+    pub(super) fn new(ours: &Open, theirs: &Open, settings: &Settings) -> Option<Agreement> {
         let (own, other) = (Said::of(ours), Said::of(theirs));
+        if settings.strict && !own.is_alike(&other) {
+            return None;
+        }
         let mut families = PerFamily::default();
         let mut options = Options {
             four_octet: own.four_octet && other.four_octet,
+            heard_four_octet: other.four_octet,
             extended_messages: own.extended_messages && other.extended_messages,
             internal: ours.asn == theirs.asn,
             ..Options::default()
         };
         for family in Family::ALL {
-            *families.get_mut(family) = own.knows(family) && other.knows(family);
+            let knows = settings.overrides || other.knows(family);
+            *families.get_mut(family) = *settings.families.get(family) && knows;
             let (ours, theirs) = (own.add_path(family), other.add_path(family));
             *options.add_path_send.get_mut(family) = ours & SENDS != 0 && theirs & RECEIVES != 0;
             *options.add_path_receive.get_mut(family) = ours & RECEIVES != 0 && theirs & SENDS != 0;
@@ -58,6 +66,7 @@ impl Agreement {
         if !families.ipv4 && !families.ipv6 {
             return None;
         }
+        let notification = own.keeps_over_notifications() && other.keeps_over_notifications();
         let hold_time = ours.hold_time.min(theirs.hold_time);
         Some(Agreement {
             remote_as: theirs.asn,
@@ -67,10 +76,11 @@ impl Agreement {
             options,
             hold_time,
             // A third of the hold time, so that two may be lost (RFC 4271 section 4.4).
-            keepalive: keepalive.min(hold_time / 3),
+            keepalive: settings.keepalive.min(hold_time / 3),
             extended_next_hop: own.extended_next_hop && other.extended_next_hop,
             route_refresh: own.route_refresh && other.route_refresh,
             enhanced_route_refresh: own.enhanced_route_refresh && other.enhanced_route_refresh,
+            notification,
             graceful_restart: own.graceful_restart.and(other.graceful_restart),
             remote_capabilities: theirs.capabilities.clone(),
         })
@@ -89,6 +99,7 @@ struct Said {
     enhanced_route_refresh: bool,
     graceful_restart: Option<GracefulRestart>,
     name: Option<String>,
+    unknown: bool,
 }
 
 impl Said {
@@ -97,7 +108,7 @@ impl Said {
         for capability in &open.capabilities {
             match capability {
                 Capability::Multiprotocol(family) => said.families.push(*family),
-                Capability::RouteRefresh => said.route_refresh = true,
+                Capability::RouteRefresh | Capability::OldRouteRefresh => said.route_refresh = true,
                 Capability::ExtendedNextHop(families) => {
                     let ipv4 = AfiSafi::from(Family::Ipv4Unicast);
                     said.extended_next_hop |= families.contains(&(ipv4, AFI_IPV6));
@@ -110,18 +121,28 @@ impl Said {
                 Capability::Fqdn { host, .. } => {
                     said.name = Some(host.clone()).filter(|name| !name.is_empty())
                 }
-                Capability::Unknown { .. } => {}
+                Capability::Unknown { .. } => said.unknown = true,
+                Capability::Dynamic(_) | Capability::LongLivedRestart(_) => {}
             }
         }
         said
     }
 
-    /// Who says nothing about families knows IPv4 (RFC 4760 section 8).
+    /// Who says nothing about families may know any: FRR takes that for all that are configured.
     fn knows(&self, family: Family) -> bool {
-        match family {
-            Family::Ipv4Unicast if self.families.is_empty() => true,
-            family => self.families.contains(&family.into()),
-        }
+        self.families.is_empty() || self.families.contains(&family.into())
+    }
+
+    /// Whether both know the same families, and nothing besides that this side does not understand.
+    fn is_alike(&self, other: &Said) -> bool {
+        let has = |said: &Said, family: Family| said.families.contains(&family.into());
+        let same = |family: &Family| has(self, *family) == has(other, *family);
+        !other.unknown && Family::ALL.iter().all(same)
+    }
+
+    fn keeps_over_notifications(&self) -> bool {
+        let restart = self.graceful_restart.as_ref();
+        restart.is_some_and(|restart| restart.notification)
     }
 
     fn add_path(&self, family: Family) -> u8 {

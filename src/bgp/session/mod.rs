@@ -19,9 +19,9 @@ use connection::{Connection, Phase};
 use super::config::RemoteAs;
 use super::dice::Dice;
 use super::wire::error_code::{
-    FINITE_STATE_MACHINE, OPEN_MESSAGE, cease, finite_state_machine, open_message,
+    CEASE, FINITE_STATE_MACHINE, OPEN_MESSAGE, cease, finite_state_machine, open_message,
 };
-use super::wire::{Capability, Message, Notification, Open};
+use super::wire::{Capability, Message, Notification, Open, PerFamily};
 
 /// A moment, as the time since any fixed one. It never goes back.
 pub type Time = Duration;
@@ -53,8 +53,18 @@ pub struct Settings {
     pub eager: bool,
     /// The neighbour alone connects.
     pub passive: bool,
-    /// What this side can do; its AS is added.
+    /// What this side can do.
     pub capabilities: Vec<Capability>,
+    /// Families that are configured. A neighbour that names none is taken to know them all, as FRR does.
+    pub families: PerFamily<bool>,
+    /// A neighbour knows the families that are configured, whatever it says (`override-capability`).
+    pub overrides: bool,
+    /// There is no session unless both know the same (`strict-capability-match`).
+    pub strict: bool,
+    /// A reset by the administrator ends all (`bgp hard-administrative-reset`).
+    pub hard_administrative_reset: bool,
+    /// Until when the neighbour hears that this side has just begun (RFC 4724 section 3, Restart State).
+    pub restarting_until: Option<Time>,
 }
 
 fn allows(remote_as: RemoteAs, asn: u32, own: u32) -> bool {
@@ -324,7 +334,12 @@ impl Session {
             return;
         }
         let mut capabilities = self.settings.capabilities.clone();
-        capabilities.push(Capability::FourOctetAs(self.settings.local_as));
+        let restarting = self.settings.restarting_until.is_some_and(|until| now < until);
+        for capability in &mut capabilities {
+            if let Capability::GracefulRestart(restart) = capability {
+                restart.restarting |= restarting;
+            }
+        }
         let open = Open {
             asn: self.settings.local_as,
             hold_time: self.settings.hold_time,
@@ -360,7 +375,7 @@ impl Session {
         let Some(connection) = self.connections.iter_mut().find(|it| it.id() == id) else {
             return;
         };
-        match Agreement::new(connection.sent(), open, self.settings.keepalive) {
+        match Agreement::new(connection.sent(), open, &self.settings) {
             Some(agreement) => {
                 actions.push(Action::Send(id, Message::Keepalive));
                 connection.confirm(agreement, now, &mut self.dice);
@@ -424,7 +439,14 @@ impl Session {
         let connection = self.connections.remove(at);
         let state = connection.state();
         if let Reason::Sent(notification) = &reason {
-            actions.push(Action::Send(id, Message::Notification(notification.clone())));
+            let notification = notification.clone();
+            let said = match connection.agreement() {
+                Some(agreement) if agreement.notification && self.is_final(&notification) => {
+                    notification.hard_reset()
+                }
+                _ => notification,
+            };
+            actions.push(Action::Send(id, Message::Notification(said)));
         }
         if reason != Reason::Closed {
             actions.push(Action::Close(id));
@@ -448,6 +470,19 @@ impl Session {
                 self.rest = until;
             }
             self.idle_hold = (self.idle_hold * 2).min(LONGEST_IDLE_HOLD);
+        }
+    }
+
+    /// Whether a neighbour that would keep routes is not to, as the session does not come back by itself
+    /// (RFC 8538 section 5.1).
+    fn is_final(&self, why: &Notification) -> bool {
+        match why.subcode {
+            _ if why.code != CEASE => false,
+            cease::MAXIMUM_NUMBER_OF_PREFIXES_REACHED
+            | cease::ADMINISTRATIVE_SHUTDOWN
+            | cease::PEER_DE_CONFIGURED => true,
+            cease::ADMINISTRATIVE_RESET => self.settings.hard_administrative_reset,
+            _ => false,
         }
     }
 

@@ -16,7 +16,16 @@ fn settings(asn: u32, id: u8, remote_as: RemoteAs) -> Settings {
         capabilities: vec![
             Capability::Multiprotocol(Family::Ipv4Unicast.into()),
             Capability::RouteRefresh,
+            Capability::FourOctetAs(asn),
         ],
+        families: PerFamily {
+            ipv4: true,
+            ipv6: false,
+        },
+        overrides: false,
+        strict: false,
+        hard_administrative_reset: true,
+        restarting_until: None,
     }
 }
 

@@ -5,10 +5,6 @@ use super::scope::key;
 use crate::bgp::speaker::Peer;
 use crate::bgp::wire::{AfiSafi, Capability, Family, GracefulRestart};
 
-/// Code of Long-lived Graceful Restart (RFC 9494).
-const LONG_LIVED: u8 = 71;
-/// Code that routers of one make had for Route Refresh before it had its own.
-const OLD_ROUTE_REFRESH: u8 = 128;
 /// Several paths are received, or sent (RFC 7911 section 4).
 const RECEIVES: u8 = 1;
 const SENDS: u8 = 2;
@@ -27,6 +23,11 @@ struct Sides {
 }
 
 impl Sides {
+    const BOTH: Sides = Sides {
+        advertised: true,
+        received: true,
+    };
+
     fn any(self) -> bool {
         self.advertised || self.received
     }
@@ -55,11 +56,18 @@ impl Capabilities {
     pub(super) fn of(peer: &Peer) -> Option<Capabilities> {
         let agreement = peer.session.agreement()?;
         let settings = peer.session.settings();
-        let mut own = settings.capabilities.clone();
-        own.push(Capability::FourOctetAs(settings.local_as));
-        Some(Capabilities {
-            own,
-            other: agreement.remote_capabilities.clone(),
+        let own = &settings.capabilities;
+        let mut other = agreement.remote_capabilities.clone();
+        // Of families that are not configured it is not taken note whether several paths could be exchanged.
+        for capability in &mut other {
+            if let Capability::AddPath(families) = capability {
+                families
+                    .retain(|(family, _)| Family::try_from(*family).is_ok_and(|it| peer.family(it).activate));
+            }
+        }
+        (!own.is_empty() || !other.is_empty()).then(|| Capabilities {
+            own: own.clone(),
+            other,
         })
     }
 
@@ -87,20 +95,25 @@ impl Capabilities {
     }
 
     fn long_lived(&self) -> Sides {
-        self.sides(|it| matches!(it, Capability::Unknown { code: LONG_LIVED, .. }))
+        self.sides(|it| matches!(it, Capability::LongLivedRestart(_)))
     }
 
     fn route_refresh(&self) -> Sides {
-        let old =
-            |it: &Capability| matches!(it, Capability::Unknown { code, .. } if *code == OLD_ROUTE_REFRESH);
-        self.sides(|it| matches!(it, Capability::RouteRefresh) || old(it))
+        self.sides(|it| matches!(it, Capability::RouteRefresh | Capability::OldRouteRefresh))
     }
 
-    /// By which codes both sides know Route Refresh: only the new, or the old as well.
-    fn knows_old_route_refresh(&self) -> bool {
-        let old =
-            |it: &Capability| matches!(it, Capability::Unknown { code, .. } if *code == OLD_ROUTE_REFRESH);
-        self.other.iter().any(old)
+    /// By which codes the neighbour knows Route Refresh, where this side knows it as well: the old, the new, or both.
+    fn refresh_codes(&self) -> (bool, bool) {
+        let both = self.route_refresh() == Sides::BOTH;
+        let says = |it: &Capability| both && self.other.contains(it);
+        (
+            says(&Capability::OldRouteRefresh),
+            says(&Capability::RouteRefresh),
+        )
+    }
+
+    fn dynamic(&self) -> Sides {
+        self.sides(|it| matches!(it, Capability::Dynamic(_)))
     }
 
     fn family(&self, family: Family) -> Sides {
@@ -120,6 +133,11 @@ impl Capabilities {
     /// The neighbour's graceful restart.
     pub(super) fn restart(&self) -> Option<&GracefulRestart> {
         restart(&self.other)
+    }
+
+    /// Whether this side says anything of restarts.
+    pub(super) fn offers_restart(&self) -> bool {
+        self.says_restart().advertised
     }
 
     fn says_restart(&self) -> Sides {
@@ -148,6 +166,9 @@ impl Capabilities {
         line("4 Byte AS", self.four_octet_as());
         line("Extended Message", self.extended_messages());
         out += &self.add_path_lines();
+        if self.dynamic().any() {
+            out += &format!("    Dynamic: {}\n", self.dynamic().words());
+        }
         if self.extended_next_hop().any() {
             out += &format!("    Extended nexthop: {}\n", self.extended_next_hop().words());
             let families = self.next_hop_families();
@@ -166,10 +187,11 @@ impl Capabilities {
         }
         if self.route_refresh().any() {
             let sides = self.route_refresh();
-            let kinds = match (sides.received, self.knows_old_route_refresh()) {
-                (false, _) => "",
+            let kinds = match self.refresh_codes() {
                 (true, true) => "(old & new)",
-                (true, false) => "(new)",
+                (true, false) => "(old)",
+                (false, true) => "(new)",
+                (false, false) => "",
             };
             out += &format!("    Route refresh: {}{kinds}\n", sides.words());
         }
@@ -253,6 +275,7 @@ impl Capabilities {
         if !add_path.is_empty() {
             object.put("addPath", add_path);
         }
+        put(&mut object, "dynamic", self.dynamic());
         put(&mut object, "extendedNexthop", self.extended_next_hop());
         let families = self.next_hop_families();
         if !families.is_empty() {
@@ -264,14 +287,18 @@ impl Capabilities {
         }
         put(&mut object, "longLivedGracefulRestart", self.long_lived());
         if self.long_lived().received {
-            object.put("longLivedGracefulRestartByPeer", Object::new());
+            // FRR lists the families of which it hears IPv6 next hops here, whatever the neighbour keeps.
+            let families = self.next_hop_families().into_iter();
+            let families = families.fold(Object::new(), |it, family| it.with(key(family), "received"));
+            object.put("longLivedGracefulRestartByPeer", families);
         }
         if self.route_refresh().any() {
             let sides = self.route_refresh();
-            let kinds = match (sides.received, self.knows_old_route_refresh()) {
-                (false, _) => "",
+            let kinds = match self.refresh_codes() {
                 (true, true) => "OldNew",
-                (true, false) => "New",
+                (true, false) => "Old",
+                (false, true) => "New",
+                (false, false) => "",
             };
             object.put("routeRefresh", format!("{}{kinds}", sides.key()));
         }
@@ -320,18 +347,18 @@ impl Capabilities {
 
     fn put_restart(&self, object: &mut Object) {
         let sides = self.says_restart();
-        let Some(restart) = self.restart() else {
-            if sides.any() {
-                object.put("gracefulRestartCapability", sides.key());
-            }
-            return;
-        };
-        object.put("gracefulRestart", sides.key());
+        if sides == Sides::BOTH {
+            object.put("gracefulRestart", sides.key());
+        } else if sides.any() {
+            object.put("gracefulRestartCapability", sides.key());
+        }
+        let Some(restart) = self.restart() else { return };
         object.put("gracefulRestartRemoteTimerMsecs", u32::from(restart.time) * 1000);
         let mut families = Object::new();
         for (family, kept) in restart_families(restart) {
-            let kept = if kept { "preserved" } else { "notPreserved" };
-            families.put(key(family), Object::new().with("forwardingState", kept));
+            let mut object = Object::new();
+            object.put_if("preserved", kept);
+            families.put(key(family), object);
         }
         let families = match families.is_empty() {
             true => text("none"),

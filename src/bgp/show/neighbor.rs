@@ -59,6 +59,13 @@ impl<'s> Neighbor<'s> {
         agreement.is_some_and(|agreement| agreement.graceful_restart.is_some())
     }
 
+    /// Whether the neighbour is told when it has all of a table.
+    pub(super) fn is_told_ends(&self) -> bool {
+        self.capabilities
+            .as_ref()
+            .is_some_and(|it| it.restart().is_some())
+    }
+
     /// This side's role in restarts; a star where it is the router's own.
     pub(super) fn local_mode(&self) -> &'static str {
         let own = self.view.bgp().and_then(|bgp| bgp.neighbor(&self.peer.name));
@@ -75,7 +82,7 @@ impl<'s> Neighbor<'s> {
 
     /// The neighbour's role in restarts.
     pub(super) fn remote_mode(&self) -> &'static str {
-        let Some(capabilities) = &self.capabilities else {
+        let Some(capabilities) = self.capabilities.as_ref().filter(|it| it.offers_restart()) else {
             return "NotApplicable";
         };
         match capabilities.restart() {
@@ -87,7 +94,8 @@ impl<'s> Neighbor<'s> {
 
     /// Whether the neighbour has restarted, and keeps routes over NOTIFICATIONs.
     pub(super) fn restart_bits(&self) -> (bool, bool) {
-        let restart = self.capabilities.as_ref().and_then(Capabilities::restart);
+        let both = self.capabilities.as_ref().filter(|it| it.offers_restart());
+        let restart = both.and_then(Capabilities::restart);
         restart.map_or((false, false), |it| (it.restarting, it.notification))
     }
 

@@ -6,7 +6,7 @@ use super::json::{Object, text};
 use super::neighbor::Neighbor;
 use super::neighbor_family::{facts, group_of};
 use super::scope::key;
-use crate::bgp::config::{PeerName, UpdateSource};
+use crate::bgp::config::{GracefulRestart, PeerName, UpdateSource};
 use crate::bgp::session::State;
 use crate::bgp::wire::Family;
 
@@ -102,18 +102,15 @@ fn put_state(it: &Neighbor, object: &mut Object) {
 /// Ends of tables, roles and timers of restarts.
 pub(super) fn restart(it: &Neighbor) -> Object {
     let ends = |is: &dyn Fn(Family) -> bool| {
-        let families = it
-            .exchanged()
-            .into_iter()
-            .filter(|family| it.restarts() && is(*family));
+        let families = it.exchanged().into_iter().filter(|family| is(*family));
         families.fold(Object::new(), |object, family| object.with(key(family), true))
     };
     let received = |family| *it.peer.record.told_all.get(family);
     let (restarting, notification) = it.restart_bits();
     let configured = it.view.bgp().map(|bgp| bgp.graceful_restart).unwrap_or_default();
     let mut object = Object::new()
-        .with("endOfRibSend", ends(&|_| true))
-        .with("endOfRibRecv", ends(&received))
+        .with("endOfRibSend", ends(&|_| it.is_told_ends()))
+        .with("endOfRibRecv", ends(&|family| it.restarts() && received(family)))
         .with("localGrMode", it.local_mode())
         .with("remoteGrMode", it.remote_mode())
         .with("rBit", restarting)
@@ -124,13 +121,16 @@ pub(super) fn restart(it: &Neighbor) -> Object {
                 .with("configuredRestartTimer", configured.restart_time)
                 .with("receivedRestartTimer", it.remote_restart_time()),
         );
-    let families = it.exchanged().into_iter().filter(|_| it.restarts());
-    for family in families {
+    for family in it.families().filter(|_| it.restarts()) {
         let status = Object::new()
-            .with("endOfRibSend", true)
+            .with("endOfRibSend", it.peer.exchanges(family))
             .with("endOfRibSentAfterUpdate", it.ended_last(family))
             .with("endOfRibRecv", received(family));
-        let timers = Object::new().with("stalePathTimer", configured.stalepath_time);
+        let mut timers = Object::new().with("stalePathTimer", configured.stalepath_time);
+        if it.peer.effective.graceful_restart == GracefulRestart::Restarter {
+            // FRR shows the other time here, too.
+            timers.put("selectionDeferralTimer", configured.stalepath_time);
+        }
         object.put(
             key(family),
             Object::new()

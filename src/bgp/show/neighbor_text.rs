@@ -102,14 +102,15 @@ fn truth(value: bool) -> &'static str {
 /// What ends of tables and roles there are in restarts.
 pub(super) fn restart(it: &Neighbor) -> String {
     let mut out = String::from("  Graceful restart information:\n");
-    if it.restarts() {
+    if it.is_told_ends() {
         let names = |families: Vec<Family>| {
             let names: Vec<String> = families.iter().map(ToString::to_string).collect();
             names.join(", ")
         };
-        let sent = it.exchanged();
+        let mut sent = it.exchanged();
+        sent.retain(|_| it.is_told_ends());
         let mut received = it.exchanged();
-        received.retain(|family| *it.peer.record.told_all.get(*family));
+        received.retain(|family| it.restarts() && *it.peer.record.told_all.get(*family));
         for (word, families) in [("send", sent), ("received", received)] {
             if !families.is_empty() {
                 let _ = writeln!(out, "    End-of-RIB {word}: {}", names(families));

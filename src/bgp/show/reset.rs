@@ -98,6 +98,7 @@ impl<'s> Reset<'s> {
             );
             object.put("lastNotificationReason", reason(notification));
             object.put("lastNotificationHardReset", notification.is_hard_reset());
+            object.put_some("lastShutdownDescription", notification.shutdown_message());
         }
         object.put("lastResetDueTo", self.words());
         object.put("lastResetCode", self.code());

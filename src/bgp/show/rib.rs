@@ -186,6 +186,7 @@ fn learned(view: &View, family: Family, put: &mut impl FnMut(IpNet, Entry)) {
         let entry = Entry {
             metric: best.attributes.med.unwrap_or(0),
             since: Some(best.since),
+            tag: best.tag,
             ..entry
         };
         put(*prefix, entry);

@@ -9,9 +9,10 @@ use super::reset::Reset;
 use super::scope::{Scope, several};
 use super::{View, clock};
 use crate::bgp::config::{Arguments, Bgp};
+use crate::bgp::session::Agreement;
 use crate::bgp::speaker::Peer;
 use crate::bgp::table::SourceId;
-use crate::bgp::wire::Family;
+use crate::bgp::wire::{Capability, Family};
 
 /// What FRR uses for a node of a table, a neighbour and a peer-group.
 const NODE: usize = 192;
@@ -271,10 +272,19 @@ pub(super) fn state_name(view: &View, peer: &Peer) -> &'static str {
     }
 }
 
+/// Whether there is no session, or the neighbour has not said that it knows the family.
+fn has_failed(peer: &Peer, family: Family) -> bool {
+    let names = |it: &Agreement| {
+        let named = Capability::Multiprotocol(family.into());
+        it.remote_capabilities.contains(&named)
+    };
+    !peer.session.agreement().is_some_and(names)
+}
+
 fn one_as_json(view: &View, bgp: &Bgp, family: Family, wanted: &Wanted) -> Object {
     let peers = view.peers_in(family);
     let dynamic = peers.iter().filter(|peer| peer.is_dynamic()).count();
-    let failed = peers.iter().filter(|peer| !is_up(peer)).count();
+    let failed = peers.iter().filter(|peer| has_failed(peer, family)).count();
     if peers.is_empty() {
         return Object::new();
     }

@@ -12,10 +12,18 @@ use crate::bgp::wire::{Capability, Family};
 /// Whether a session has to begin anew: what both sides agreed on, or how they are connected, is to be something else. All
 /// other settings hold from now on, or from the next session on (timers), as FRR has it.
 pub(super) fn must_reset(before: (&Effective, &Settings), after: (&Effective, &Settings)) -> bool {
+    // Whether capabilities are said at all the neighbour hears with the next session, too.
+    let says_alike = before.0.dont_capability_negotiate == after.0.dont_capability_negotiate;
     let agreed = |settings: &Settings| {
         // Of restarts the neighbour hears with the next session (FRR: "reset this peer to take effect").
-        let lasting = |it: &&Capability| !matches!(it, Capability::GracefulRestart(_));
-        let capabilities = settings.capabilities.iter().filter(lasting).cloned();
+        let lasting = |it: &&Capability| {
+            !matches!(
+                it,
+                Capability::GracefulRestart(_) | Capability::LongLivedRestart(_)
+            )
+        };
+        let capabilities = settings.capabilities.iter().filter(lasting);
+        let capabilities = capabilities.filter(|_| says_alike).cloned();
         (
             settings.local_as,
             settings.remote_as,
@@ -35,7 +43,7 @@ pub(super) fn must_reset(before: (&Effective, &Settings), after: (&Effective, &S
             ),
             (it.ebgp_multihop, it.ttl_security, it.disable_connected_check),
             (it.update_source.clone(), it.tcp_mss),
-            it.capability_dynamic,
+            (it.capability_dynamic, it.extended_nexthop),
         )
     };
     agreed(before.1) != agreed(after.1)
@@ -111,6 +119,7 @@ impl Speaker {
             self.effective_of_all(),
             std::mem::replace(&mut self.config, config),
         );
+        self.begun = self.config.bgp.as_ref().map(|_| self.begun.unwrap_or(now));
         self.policy = Policy::compile(&self.config);
         self.configure_peers(now, actions);
         self.reconsider_inbound(&settings, &before, now, actions);

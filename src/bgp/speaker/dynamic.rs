@@ -39,10 +39,10 @@ impl Speaker {
             return None;
         }
         let effective = self.effective_of_guest(&bgp, group)?;
-        let settings = self.session_settings(&bgp, &effective);
+        let name = PeerName::Address(endpoints.remote);
+        let settings = self.session_settings(&bgp, &name, &effective);
         let id = SourceId(self.next_peer);
         self.next_peer += 1;
-        let name = PeerName::Address(endpoints.remote);
         let mut peer = Peer::new(id, name, effective, settings, self.seed);
         peer.let_in_by = Some(group.clone());
         self.peers.insert(id, peer);

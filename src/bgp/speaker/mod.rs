@@ -70,6 +70,8 @@ pub struct Speaker {
     interfaces: Vec<Interface>,
     link_changes: BTreeMap<u32, LinkChanges>,
     routes: Vec<KernelRoute>,
+    /// When `router bgp` began.
+    begun: Option<Time>,
     peers: BTreeMap<SourceId, Peer>,
     next_peer: u32,
     connections: BTreeMap<ConnectionId, SourceId>,
@@ -110,6 +112,7 @@ impl Speaker {
             interfaces: Vec::new(),
             link_changes: BTreeMap::new(),
             routes: Vec::new(),
+            begun: None,
             peers: BTreeMap::new(),
             next_peer: 1,
             connections: BTreeMap::new(),

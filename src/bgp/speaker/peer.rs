@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -142,7 +143,6 @@ impl Peer {
 }
 
 /// Seconds a neighbour waits for this router after a restart (FRR's default).
-const RESTART_TIME: u16 = 120;
 /// Several paths to a prefix are understood, and sent (RFC 7911 section 4).
 const RECEIVE: u8 = 1;
 const SEND: u8 = 2;
@@ -161,12 +161,35 @@ fn several_paths(effective: &Effective) -> Vec<(AfiSafi, u8)> {
         let takes = if settings.disable_addpath_rx { 0 } else { RECEIVE };
         (family.into(), takes | if sends { SEND } else { 0 })
     });
-    modes.filter(|(_, modes)| *modes != 0).collect()
+    modes.collect()
+}
+
+/// What is said about restarts: whose routes are kept, if it is more than to help the neighbour with its own.
+fn restart_capabilities(bgp: &Bgp, effective: &Effective, families: &[Family]) -> Vec<Capability> {
+    let restart = &bgp.graceful_restart;
+    let all = || families.iter().map(|family| AfiSafi::from(*family));
+    let kept = match effective.graceful_restart {
+        config::GracefulRestart::Disabled => return Vec::new(),
+        config::GracefulRestart::Helper => Vec::new(),
+        config::GracefulRestart::Restarter => all()
+            .map(|family| (family, restart.preserve_forwarding))
+            .collect(),
+    };
+    vec![
+        Capability::GracefulRestart(GracefulRestart {
+            restarting: false,
+            notification: restart.notification,
+            time: restart.restart_time,
+            families: kept,
+        }),
+        // FRR says it to whom it says the other, though it keeps nothing for long unless told to.
+        Capability::LongLivedRestart(all().map(|family| (family, true, 0)).collect()),
+    ]
 }
 
 impl Speaker {
     /// What a session with a neighbour is to be like.
-    pub(super) fn session_settings(&self, bgp: &Bgp, effective: &Effective) -> Settings {
+    pub(super) fn session_settings(&self, bgp: &Bgp, name: &PeerName, effective: &Effective) -> Settings {
         let local_as = effective.local_as.map_or(bgp.asn, |local| local.asn);
         Settings {
             local_as,
@@ -178,45 +201,62 @@ impl Speaker {
             connect_retry: effective.connect_retry,
             eager: self.manner.is_eager(),
             passive: effective.passive,
-            capabilities: self.capabilities(bgp, effective),
+            capabilities: self.capabilities(bgp, name, effective),
+            families: PerFamily {
+                ipv4: effective.ipv4.activate,
+                ipv6: effective.ipv6.activate,
+            },
+            overrides: effective.override_capability,
+            hard_administrative_reset: bgp.flags.hard_administrative_reset,
+            strict: effective.strict_capability_match,
+            restarting_until: self.begun.filter(|_| self.manner == Manner::Frr).map(|begun| {
+                let time = u64::from(bgp.graceful_restart.restart_time);
+                begun + Duration::from_secs(time)
+            }),
         }
     }
 
-    fn capabilities(&self, bgp: &Bgp, effective: &Effective) -> Vec<Capability> {
-        let active = |family: Family| match family {
+    /// What this side can do, in FRR's order.
+    fn capabilities(&self, bgp: &Bgp, name: &PeerName, effective: &Effective) -> Vec<Capability> {
+        if effective.dont_capability_negotiate {
+            return Vec::new();
+        }
+        let active = |family: &Family| match family {
             Family::Ipv4Unicast => effective.ipv4.activate,
             Family::Ipv6Unicast => effective.ipv6.activate,
         };
-        let families: Vec<AfiSafi> = Family::ALL
-            .into_iter()
-            .filter(|it| active(*it))
-            .map(Into::into)
-            .collect();
+        let families: Vec<Family> = Family::ALL.into_iter().filter(active).collect();
+        let local_as = effective.local_as.map_or(bgp.asn, |local| local.asn);
         if self.manner == Manner::GoBgp {
-            return self.gobgp_capabilities(bgp, effective, &families);
+            let families: Vec<AfiSafi> = families.into_iter().map(Into::into).collect();
+            let mut said = self.gobgp_capabilities(bgp, effective, &families);
+            said.push(Capability::FourOctetAs(local_as));
+            return said;
         }
-        let mut said: Vec<Capability> = families.iter().copied().map(Capability::Multiprotocol).collect();
+        let over_v4 = matches!(name, PeerName::Address(IpAddr::V4(_)));
+        let mut said = Vec::new();
+        for family in &families {
+            said.push(Capability::Multiprotocol((*family).into()));
+            if *family == Family::Ipv4Unicast && effective.extended_nexthop && !over_v4 {
+                said.push(Capability::ExtendedNextHop(vec![((*family).into(), IPV6)]));
+            }
+        }
         said.extend([
+            Capability::OldRouteRefresh,
             Capability::RouteRefresh,
             Capability::EnhancedRouteRefresh,
+            Capability::FourOctetAs(local_as),
             Capability::ExtendedMessages,
+            Capability::AddPath(several_paths(effective)),
         ]);
-        if effective.extended_nexthop {
-            let ipv4 = AfiSafi::from(Family::Ipv4Unicast);
-            said.push(Capability::ExtendedNextHop(vec![(ipv4, IPV6)]));
+        if effective.capability_dynamic {
+            said.extend([Capability::Dynamic(true), Capability::Dynamic(false)]);
         }
-        said.push(Capability::AddPath(several_paths(effective)));
         said.push(Capability::Fqdn {
             host: self.hostname.clone(),
             domain: String::new(),
         });
-        if effective.graceful_restart != config::GracefulRestart::Disabled {
-            said.push(Capability::GracefulRestart(GracefulRestart {
-                time: RESTART_TIME,
-                notification: true,
-                ..GracefulRestart::default()
-            }));
-        }
+        said.extend(restart_capabilities(bgp, effective, &families));
         said
     }
 

@@ -37,7 +37,7 @@ impl Speaker {
                 .find(|peer| peer.name == neighbor.name)
                 .map(|peer| peer.id);
             let id = known.unwrap_or(SourceId(self.next_peer));
-            let settings = self.session_settings(&bgp, &effective);
+            let settings = self.session_settings(&bgp, &neighbor.name, &effective);
             match self.peers.get_mut(&id) {
                 // What is agreed on with a neighbour holds for a session: with other settings it begins anew.
                 Some(peer) => {

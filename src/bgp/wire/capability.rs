@@ -29,6 +29,12 @@ pub enum Capability {
         /// Domain name, perhaps empty.
         domain: String,
     },
+    /// Route Refresh under the code that it had first, with some makers.
+    OldRouteRefresh,
+    /// Capabilities can be changed while the session is up (draft-ietf-idr-dynamic-cap); with `true` under an older code.
+    Dynamic(bool),
+    /// Routes are kept for long after a restart (RFC 9494): families, whether forwarding goes on, and seconds.
+    LongLivedRestart(Vec<(AfiSafi, bool, u32)>),
     /// Another one.
     Unknown {
         /// Its code.
@@ -55,6 +61,8 @@ const RESTARTING: u8 = 0x80;
 const NOTIFICATION: u8 = 0x40;
 const FORWARDING: u8 = 0x80;
 const LONGEST_TIME: u16 = 0x0fff;
+/// Three octets.
+const LONGEST_STALE: u32 = 0x00ff_ffff;
 
 impl Capability {
     fn code(&self) -> u8 {
@@ -65,8 +73,12 @@ impl Capability {
             Capability::ExtendedMessages => 6,
             Capability::GracefulRestart(_) => 64,
             Capability::FourOctetAs(_) => 65,
+            Capability::Dynamic(true) => 66,
+            Capability::Dynamic(false) => 67,
             Capability::AddPath(_) => 69,
             Capability::EnhancedRouteRefresh => 70,
+            Capability::LongLivedRestart(_) => 71,
+            Capability::OldRouteRefresh => 128,
             Capability::Fqdn { .. } => 73,
             Capability::Unknown { code, .. } => *code,
         }
@@ -104,7 +116,18 @@ impl Capability {
                 }
             }
             Capability::Unknown { value: given, .. } => value.extend(given.iter().take(255)),
-            Capability::RouteRefresh | Capability::ExtendedMessages | Capability::EnhancedRouteRefresh => {}
+            Capability::LongLivedRestart(families) => {
+                for (family, forwarding, seconds) in families.iter().take(36) {
+                    value.extend(family.afi.to_be_bytes());
+                    value.extend([family.safi, if *forwarding { FORWARDING } else { 0 }]);
+                    value.extend(&seconds.min(&LONGEST_STALE).to_be_bytes()[1..]);
+                }
+            }
+            Capability::RouteRefresh
+            | Capability::OldRouteRefresh
+            | Capability::Dynamic(_)
+            | Capability::ExtendedMessages
+            | Capability::EnhancedRouteRefresh => {}
         }
         out.extend([self.code(), value.len() as u8]);
         out.extend(value);
@@ -152,7 +175,19 @@ fn decode(code: u8, value: &[u8]) -> Option<Capability> {
             }
             Capability::AddPath(families)
         }
+        66 | 67 => Capability::Dynamic(code == 66),
         70 => Capability::EnhancedRouteRefresh,
+        71 => {
+            let mut families = Vec::new();
+            while !reader.is_empty() {
+                let family = family(&mut reader)?;
+                let [flags, high, middle, low] = reader.array()?;
+                let seconds = u32::from_be_bytes([0, high, middle, low]);
+                families.push((family, flags & FORWARDING != 0, seconds));
+            }
+            Capability::LongLivedRestart(families)
+        }
+        128 => Capability::OldRouteRefresh,
         73 => Capability::Fqdn {
             host: name(&mut reader)?,
             domain: name(&mut reader)?,

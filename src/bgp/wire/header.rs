@@ -17,6 +17,8 @@ pub(in crate::bgp) const UPDATE: u8 = 2;
 pub(in crate::bgp) const NOTIFICATION: u8 = 3;
 pub(in crate::bgp) const KEEPALIVE: u8 = 4;
 pub(in crate::bgp) const ROUTE_REFRESH: u8 = 5;
+/// The same before it had a number of its own, as some makers have it.
+pub(in crate::bgp) const OLD_ROUTE_REFRESH: u8 = 128;
 
 /// The longest message that may be sent.
 pub(super) fn longest(options: &Options) -> usize {
@@ -47,7 +49,7 @@ pub fn frame(bytes: &[u8], options: &Options) -> Result<Option<usize>, Notificat
         NOTIFICATION => (HEADER + 2, longest(options)),
         KEEPALIVE => (HEADER, HEADER),
         // A wrong length is answered with an error of its own (RFC 7313 section 5).
-        ROUTE_REFRESH => (HEADER, longest(options)),
+        ROUTE_REFRESH | OLD_ROUTE_REFRESH => (HEADER, longest(options)),
         _ => {
             let subcode = message_header::BAD_MESSAGE_TYPE;
             return Err(Notification::with_data(MESSAGE_HEADER, subcode, [kind]));

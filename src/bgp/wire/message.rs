@@ -73,7 +73,7 @@ pub fn decode(message: &[u8], options: &Options) -> Result<Message, Notification
         Some(&header::NOTIFICATION) => Notification::decode(body)
             .map(Message::Notification)
             .ok_or_else(|| Notification::new(OPEN_MESSAGE, UNSPECIFIC)),
-        Some(&header::ROUTE_REFRESH) => {
+        Some(&header::ROUTE_REFRESH | &header::OLD_ROUTE_REFRESH) => {
             let mut reader = Reader::new(body);
             let parts = (reader.u16(), reader.u8(), reader.u8(), reader.is_empty());
             let (Some(afi), Some(kind), Some(safi), true) = parts else {

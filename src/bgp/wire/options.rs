@@ -34,6 +34,8 @@ impl<T> PerFamily<T> {
 pub struct Options {
     /// AS numbers have four octets (RFC 6793).
     pub four_octet: bool,
+    /// The other side knows them, whether they are used or not: then what it would say beside shorter ones is of no use.
+    pub heard_four_octet: bool,
     /// Messages may be longer than 4,096 octets (RFC 8654).
     pub extended_messages: bool,
     /// Prefixes that arrive carry a path identifier (RFC 7911).

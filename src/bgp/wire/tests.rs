@@ -9,6 +9,7 @@ use crate::bgp::dice::Dice;
 
 const WIDE: Options = Options {
     four_octet: true,
+    heard_four_octet: true,
     extended_messages: false,
     add_path_receive: PerFamily {
         ipv4: false,
@@ -348,7 +349,11 @@ fn arbitrary_capability() -> impl Strategy<Value = Capability> {
         prop::collection::vec((family(), any::<u8>()), 0..5).prop_map(Capability::AddPath),
         Just(Capability::EnhancedRouteRefresh),
         ("[a-z0-9-]{0,60}", "[a-z.]{0,60}").prop_map(|(host, domain)| Capability::Fqdn { host, domain }),
-        (128..=255u8, prop::collection::vec(any::<u8>(), 0..200))
+        Just(Capability::OldRouteRefresh),
+        any::<bool>().prop_map(Capability::Dynamic),
+        prop::collection::vec((family(), any::<bool>(), 0..1u32 << 24), 0..5)
+            .prop_map(Capability::LongLivedRestart),
+        (129..=255u8, prop::collection::vec(any::<u8>(), 0..200))
             .prop_map(|(code, value)| Capability::Unknown { code, value }),
     ]
 }

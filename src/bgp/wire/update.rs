@@ -209,8 +209,8 @@ impl Update {
                 attributes.large_communities =
                     list(value, large).ok_or_else(|| withdraw("LARGE_COMMUNITY"))?;
             }
-            // Between two sides with four octets they are not to be sent (RFC 6793 section 4.1).
-            code::AS4_PATH | code::AS4_AGGREGATOR if options.four_octet => {
+            // Whoever knows four octets is not to send them to one who does (RFC 6793 section 4.1).
+            code::AS4_PATH | code::AS4_AGGREGATOR if options.four_octet || options.heard_four_octet => {
                 return Err(Fault::Discard(format!("attribute {code} is of no use here")));
             }
             code::AS4_PATH => {
