@@ -6,6 +6,7 @@
 
 mod agreement;
 mod connection;
+mod settings;
 
 #[cfg(test)]
 mod tests;
@@ -15,13 +16,13 @@ use std::time::Duration;
 
 pub use agreement::Agreement;
 use connection::{Connection, Phase};
+pub use settings::Settings;
 
-use super::config::RemoteAs;
 use super::dice::Dice;
 use super::wire::error_code::{
-    CEASE, FINITE_STATE_MACHINE, OPEN_MESSAGE, cease, finite_state_machine, open_message,
+    FINITE_STATE_MACHINE, OPEN_MESSAGE, cease, finite_state_machine, open_message,
 };
-use super::wire::{Capability, Message, Notification, Open, PerFamily};
+use super::wire::{Capability, Message, Notification, Open};
 
 /// A moment, as the time since any fixed one. It never goes back.
 pub type Time = Duration;
@@ -33,47 +34,6 @@ const IDLE_HOLD: Duration = Duration::from_secs(1);
 const LONGEST_IDLE_HOLD: Duration = Duration::from_secs(120);
 /// How long after the first attempt an eager session makes the second; doubled with each that follows.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-
-/// What is configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// The AS this side shows to the neighbour.
-    pub local_as: u32,
-    /// The AS the neighbour may have.
-    pub remote_as: RemoteAs,
-    /// This side's identifier.
-    pub router_id: Ipv4Addr,
-    /// Seconds; 0 is for ever.
-    pub hold_time: u16,
-    /// Seconds between keepalives, unless a third of the agreed hold time is less.
-    pub keepalive: u16,
-    /// Seconds between attempts to connect.
-    pub connect_retry: u16,
-    /// The first attempts follow each other quickly, and only by and by come to be so far apart.
-    pub eager: bool,
-    /// The neighbour alone connects.
-    pub passive: bool,
-    /// What this side can do.
-    pub capabilities: Vec<Capability>,
-    /// Families that are configured. A neighbour that names none is taken to know them all, as FRR does.
-    pub families: PerFamily<bool>,
-    /// A neighbour knows the families that are configured, whatever it says (`override-capability`).
-    pub overrides: bool,
-    /// There is no session unless both know the same (`strict-capability-match`).
-    pub strict: bool,
-    /// A reset by the administrator ends all (`bgp hard-administrative-reset`).
-    pub hard_administrative_reset: bool,
-    /// Until when the neighbour hears that this side has just begun (RFC 4724 section 3, Restart State).
-    pub restarting_until: Option<Time>,
-}
-
-fn allows(remote_as: RemoteAs, asn: u32, own: u32) -> bool {
-    match remote_as {
-        RemoteAs::Number(number) => asn == number,
-        RemoteAs::Internal => asn == own,
-        RemoteAs::External => asn != own,
-    }
-}
 
 /// A state of the FSM, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -310,6 +270,15 @@ impl Session {
     /// A connection the neighbour opened. One that is not wanted now is hung up without a word, as FRR does; of one more than
     /// there may be it is said why.
     fn accept(&mut self, id: ConnectionId, now: Time, actions: &mut Vec<Action>) {
+        // One that promised to come back has: its old connection is one of its earlier life (RFC 4724 section 5).
+        let restarted = self.agreement().is_some_and(|with| {
+            let promised = with.graceful_restart.as_ref();
+            promised.is_some_and(|restart| !restart.families.is_empty())
+        });
+        if restarted && let Some(old) = self.established_on() {
+            self.end(old, Reason::Closed, now, actions);
+            actions.push(Action::Close(old));
+        }
         let mut known = self.connections.iter();
         let is_too_much =
             known.any(|it| !it.dialled || it.agreement().is_some_and(|with| self.keeps(it, with)));
@@ -354,7 +323,7 @@ impl Session {
     fn opened(&mut self, id: ConnectionId, open: &Open, now: Time, actions: &mut Vec<Action>) {
         let own = &self.settings;
         let internal = open.asn == own.local_as;
-        let refusal = if !allows(own.remote_as, open.asn, own.local_as) {
+        let refusal = if !own.allows(open.asn) {
             Some(open_message::BAD_PEER_AS)
         } else if internal && open.router_id == own.router_id {
             Some(open_message::BAD_BGP_IDENTIFIER)
@@ -473,17 +442,9 @@ impl Session {
         }
     }
 
-    /// Whether a neighbour that would keep routes is not to, as the session does not come back by itself
-    /// (RFC 8538 section 5.1).
-    fn is_final(&self, why: &Notification) -> bool {
-        match why.subcode {
-            _ if why.code != CEASE => false,
-            cease::MAXIMUM_NUMBER_OF_PREFIXES_REACHED
-            | cease::ADMINISTRATIVE_SHUTDOWN
-            | cease::PEER_DE_CONFIGURED => true,
-            cease::ADMINISTRATIVE_RESET => self.settings.hard_administrative_reset,
-            _ => false,
-        }
+    /// Whether a neighbour that would keep routes is not to.
+    pub fn is_final(&self, why: &Notification) -> bool {
+        self.settings.is_final(why)
     }
 
     fn dial(&mut self, now: Time, actions: &mut Vec<Action>) {

@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::*;
-use crate::bgp::wire::{Family, Update, decode, encode};
+use crate::bgp::config::RemoteAs;
+use crate::bgp::wire::{Family, PerFamily, Update, decode, encode};
 
 fn settings(asn: u32, id: u8, remote_as: RemoteAs) -> Settings {
     Settings {

@@ -59,6 +59,21 @@ impl<'s> Neighbor<'s> {
         agreement.is_some_and(|agreement| agreement.graceful_restart.is_some())
     }
 
+    /// Whether it is away, and its routes are kept until it is back.
+    pub(super) fn is_away(&self) -> bool {
+        self.peer.away.is_some_and(|away| away.back_until.is_some())
+    }
+
+    /// How long it is waited for yet: until it is back, and until it has told everything again.
+    pub(super) fn patience(&self) -> (Option<Duration>, Option<Duration>) {
+        let left = |until: Duration| until.saturating_sub(self.view.now);
+        let away = self.peer.away;
+        (
+            away.and_then(|it| it.back_until).map(left),
+            away.map(|it| left(it.stale_until)),
+        )
+    }
+
     /// Whether the neighbour is told when it has all of a table.
     pub(super) fn is_told_ends(&self) -> bool {
         self.capabilities

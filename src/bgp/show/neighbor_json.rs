@@ -1,5 +1,7 @@
 //! `show bgp neighbors` as JSON.
 
+use std::time::Duration;
+
 use super::clock;
 use super::facts::{is_up, local_as, remote_as};
 use super::json::{Object, text};
@@ -74,6 +76,8 @@ fn put_state(it: &Neighbor, object: &mut Object) {
     object.put("bgpState", state.name());
     if state == State::Active && peer.effective.passive {
         object.put("bgpStateIs", "passive");
+    } else if state == State::Active && it.is_away() {
+        object.put("bgpStateIs", "passiveNSF");
     }
     if is_up(peer) {
         let lasted = it.ago(record.changed);
@@ -110,7 +114,12 @@ pub(super) fn restart(it: &Neighbor) -> Object {
     let configured = it.view.bgp().map(|bgp| bgp.graceful_restart).unwrap_or_default();
     let mut object = Object::new()
         .with("endOfRibSend", ends(&|_| it.is_told_ends()))
-        .with("endOfRibRecv", ends(&|family| it.restarts() && received(family)))
+        .with("endOfRibRecv", ends(&|family| it.restarts() && received(family)));
+    let (back, stale) = it.patience();
+    let millis = |left: Duration| left.as_secs() * 1000;
+    object.put_some("gracefulRestartTimerMsecs", back.map(millis));
+    object.put_some("gracefulStalepathTimerMsecs", stale.map(millis));
+    let mut object = object
         .with("localGrMode", it.local_mode())
         .with("remoteGrMode", it.remote_mode())
         .with("rBit", restarting)

@@ -117,6 +117,16 @@ pub(super) fn restart(it: &Neighbor) -> String {
             }
         }
     }
+    let (back, stale) = it.patience();
+    for (name, left) in [("restart", back), ("stalepath", stale)] {
+        if let Some(left) = left {
+            let _ = writeln!(
+                out,
+                "    The remaining time of {name} timer is {}",
+                left.as_secs()
+            );
+        }
+    }
     out + &roles(it)
 }
 

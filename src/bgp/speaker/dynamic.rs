@@ -62,7 +62,8 @@ impl Speaker {
 
     /// Forgets a neighbour that came by itself, once it has no connection any more.
     pub(super) fn part(&mut self, id: SourceId) {
-        let dynamic = self.peers.get(&id).is_some_and(Peer::is_dynamic);
+        let peer = self.peers.get(&id);
+        let dynamic = peer.is_some_and(|peer| peer.is_dynamic() && peer.away.is_none());
         if dynamic && !self.connections.values().any(|peer| *peer == id) {
             self.peers.remove(&id);
         }

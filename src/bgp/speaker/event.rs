@@ -144,6 +144,8 @@ pub enum Event {
     SoftIn(SourceId, Option<Family>),
     /// A neighbour is to be told everything again, of a family or all.
     SoftOut(SourceId, Option<Family>),
+    /// An earlier life of this router has left routes in the kernel.
+    Returned,
     /// Only time has passed.
     Tick,
 }

@@ -16,7 +16,8 @@ use crate::bgp::wire::{
 impl Speaker {
     /// Tells a neighbour everything of a family, and that this was all (RFC 4724 section 2).
     pub(super) fn begin_family(&mut self, id: SourceId, family: Family, actions: &mut Vec<Action>) {
-        if !self.peers.get(&id).is_some_and(|peer| peer.exchanges(family)) {
+        // After a restart neighbours hear nothing before this router knows what to say.
+        if self.is_returning() || !self.peers.get(&id).is_some_and(|peer| peer.exchanges(family)) {
             return;
         }
         let all = self.told_prefixes(family);

@@ -74,9 +74,13 @@ impl Speaker {
         }
         match message {
             Message::Update(update) => self.update(source, update, now, actions),
-            Message::RouteRefresh(family, RefreshKind::Request) => {
-                if let Ok(family) = Family::try_from(family) {
-                    self.refresh(source, family, actions);
+            Message::RouteRefresh(family, kind) => {
+                let Ok(family) = Family::try_from(family) else {
+                    return;
+                };
+                match kind {
+                    RefreshKind::Request => self.refresh(source, family, actions),
+                    kind => self.refreshed(source, family, kind, now),
                 }
             }
             _ => {}
@@ -84,14 +88,14 @@ impl Speaker {
     }
 
     fn update(&mut self, source: SourceId, update: Update, now: Time, actions: &mut Vec<Action>) {
-        let Some(peer) = self.peers.get_mut(&source) else {
+        let Some(peer) = self.peers.get(&source) else {
             return;
         };
-        if let Some(family) = update.end_of_rib {
-            *peer.record.told_all.get_mut(family) = true;
-        }
         for fault in &update.faults {
             actions.push(Action::Log(format!("neighbor {}: {fault}", peer.name)));
+        }
+        if let Some(family) = update.end_of_rib {
+            self.told_all(source, family);
         }
         for (family, nlri) in &update.unreachable {
             for it in nlri {
@@ -139,7 +143,9 @@ impl Speaker {
         peer.endpoints = endpoints;
         peer.record.up(&agreement, now);
         peer.intake.begin(&peer.effective);
+        peer.refreshing = Default::default();
         actions.push(Action::Log(format!("%ADJCHANGE: neighbor {} Up", shown(peer))));
+        self.welcome_back(id, &agreement);
         for family in Family::ALL {
             self.begin_family(id, family, actions);
         }
@@ -166,9 +172,7 @@ impl Speaker {
         }
         peer.incoming.clear();
         peer.intake.end();
-        for family in Family::ALL {
-            self.tables.get_mut(family).remove_source(id);
-        }
+        self.keep_or_forget(id, reason, now);
     }
 }
 

@@ -25,6 +25,7 @@ mod path_ids;
 mod peer;
 mod record;
 mod resolve;
+mod restart;
 mod sessions;
 mod told;
 
@@ -51,6 +52,7 @@ pub use own_next_hop::OwnAddresses;
 use path_ids::PathIds;
 pub use peer::{Peer, Told};
 pub use record::{Messages, Record};
+pub use restart::Away;
 
 use super::config::{self, Config};
 use super::policy::Policy;
@@ -72,6 +74,8 @@ pub struct Speaker {
     routes: Vec<KernelRoute>,
     /// When `router bgp` began.
     begun: Option<Time>,
+    /// What is waited for after a restart of this router's.
+    returning: Option<restart::Return>,
     peers: BTreeMap<SourceId, Peer>,
     next_peer: u32,
     connections: BTreeMap<ConnectionId, SourceId>,
@@ -113,6 +117,7 @@ impl Speaker {
             link_changes: BTreeMap::new(),
             routes: Vec::new(),
             begun: None,
+            returning: None,
             peers: BTreeMap::new(),
             next_peer: 1,
             connections: BTreeMap::new(),
@@ -192,6 +197,7 @@ impl Speaker {
             .values()
             .filter_map(|peer| peer.session.deadline())
             .chain(self.end_of_overflow())
+            .chain(self.end_of_patience())
             .min()
     }
 
@@ -245,19 +251,27 @@ impl Speaker {
                     self.soft_out(peer, family, &mut actions);
                 }
             }
+            Event::Returned => self.come_back(now),
             Event::Tick => {
                 let ids: Vec<SourceId> = self.peers.keys().copied().collect();
                 for id in ids {
                     self.tell(id, session::Event::Tick, now, &mut actions);
                 }
                 self.end_overflows(now, &mut actions);
+                self.end_patience(now);
             }
         }
         if resolve {
             self.originate(now);
             self.resolve_all();
         }
-        self.settle(resolve, now, &mut actions);
+        let returned = self.has_returned(now);
+        if !self.is_returning() {
+            self.settle(resolve || returned, now, &mut actions);
+        }
+        if returned {
+            self.begin_all(&mut actions);
+        }
         self.note_sent(&actions, now);
         actions
     }

@@ -111,6 +111,23 @@ impl Network {
         }
     }
 
+    /// A node's speaker is gone from one moment to the next. Those it was connected with see their connections end.
+    pub(in crate::bgp) fn silence(&mut self, node: usize) {
+        let name = self.nodes[node].speaker.hostname().to_owned();
+        self.nodes[node].speaker = Speaker::new(&name, 0);
+        self.wire.retain(|_, (to, _)| *to != node);
+        let mut ended: Vec<_> = self
+            .connections
+            .extract_if(|(here, _), _| *here == node)
+            .map(|(_, other)| other)
+            .collect();
+        ended.sort();
+        for (other, there) in ended {
+            self.connections.remove(&(other, there));
+            self.later(other, Event::Closed(there));
+        }
+    }
+
     pub(in crate::bgp) fn later(&mut self, node: usize, event: Event) {
         self.count += 1;
         self.wire.insert((self.now + DELAY, self.count), (node, event));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::inbound::Intake;
+use super::restart::{Away, Promise};
 use super::{Endpoints, Interface, Manner, Record, Speaker};
 use crate::bgp::config::{self, Bgp, Effective, EffectiveFamily, PeerName, RemoteAs};
 use crate::bgp::session::{Agreement, ConnectionId, Session, Settings, Time};
@@ -53,6 +54,12 @@ pub struct Peer {
     pub(super) incoming: BTreeMap<ConnectionId, Incoming>,
     /// The peer-group that let it in (`bgp listen range`), if it is not configured itself.
     pub let_in_by: Option<String>,
+    /// What it has said of its restarts.
+    pub(super) promise: Promise,
+    /// That it is away, or is back and has not told everything again.
+    pub away: Option<Away>,
+    /// Until when routes may stand that it has not told again since it began to tell all of them anew.
+    pub(super) refreshing: PerFamily<Option<Time>>,
 }
 
 /// A connection's octets that are no whole message yet.
@@ -88,6 +95,9 @@ impl Peer {
             source: None,
             incoming: BTreeMap::new(),
             let_in_by: None,
+            promise: Promise::default(),
+            away: None,
+            refreshing: PerFamily::default(),
         }
     }
 
@@ -108,6 +118,11 @@ impl Peer {
     pub fn exchanges(&self, family: Family) -> bool {
         let agreement = self.session.agreement();
         agreement.is_some_and(|agreement| *agreement.families.get(family))
+    }
+
+    /// The families of routes that are exchanged.
+    pub(super) fn exchanged(&self) -> impl Iterator<Item = Family> {
+        Family::ALL.into_iter().filter(|family| self.exchanges(*family))
     }
 
     /// Whether a connection comes from it.

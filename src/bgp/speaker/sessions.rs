@@ -26,6 +26,7 @@ impl Speaker {
         for id in gone {
             let why = Notification::cease(cease::PEER_DE_CONFIGURED);
             self.tell(id, session::Event::Stop(why), now, actions);
+            self.forget_away(id);
             self.peers.remove(&id);
         }
         let Some(bgp) = bgp else { return };
@@ -76,7 +77,8 @@ impl Speaker {
                 peer.remote = None;
             }
         }
-        let event = if peer.effective.shutdown.is_some() || bgp.flags.shutdown {
+        let is_shut = peer.effective.shutdown.is_some() || bgp.flags.shutdown;
+        let event = if is_shut {
             let text = peer
                 .effective
                 .shutdown
@@ -96,6 +98,9 @@ impl Speaker {
             session::Event::Start
         };
         self.tell(id, event, now, actions);
+        if is_shut {
+            self.forget_away(id);
+        }
     }
 
     pub(super) fn discover(

@@ -7,6 +7,7 @@ mod line;
 mod next_hops;
 mod policy;
 mod reconfigured;
+mod restarts;
 
 use std::collections::VecDeque;
 

@@ -107,7 +107,10 @@ impl Table {
             .find(|known| known.key() == route.key())
         {
             // A source that says the same again changes nothing.
-            Some(known) if known.says_the_same(&route) => return,
+            Some(known) if known.says_the_same(&route) => {
+                known.stale = route.stale;
+                return;
+            }
             Some(known) => {
                 *known = route;
                 destination.renewed |= is_best;
@@ -140,6 +143,19 @@ impl Table {
     /// Takes everything out that a source has told.
     pub fn remove_source(&mut self, source: SourceId) {
         self.retain(|_, route| route.source.id != source);
+    }
+
+    /// Marks all routes of a source as ones that it has to tell again.
+    pub fn mark_stale(&mut self, source: SourceId) {
+        let routes = self.destinations.values_mut().flat_map(|it| &mut it.routes);
+        for route in routes.filter(|route| route.source.id == source) {
+            route.stale = true;
+        }
+    }
+
+    /// Takes out what a source has not told again.
+    pub fn remove_stale(&mut self, source: SourceId) {
+        self.retain(|_, route| route.source.id != source || !route.stale);
     }
 
     /// Keeps only routes that a condition holds for.

@@ -79,7 +79,7 @@ impl Route {
         (self.source.id, self.path_id)
     }
 
-    /// Whether it differs from another in nothing but when it came.
+    /// Whether it differs from another in nothing but when it came, and whether it was to be told again.
     pub(super) fn says_the_same(&self, other: &Route) -> bool {
         self.attributes == other.attributes
             && self.next_hop == other.next_hop
@@ -88,7 +88,6 @@ impl Route {
             && self.tag == other.tag
             && self.distance == other.distance
             && self.table == other.table
-            && self.stale == other.stale
             && self.source == other.source
     }
 }

@@ -112,6 +112,11 @@ impl Forwarding {
         !self.waiting.is_empty()
     }
 
+    /// Whether an earlier life has left something that is not learned again yet.
+    pub fn has_stale(&self) -> bool {
+        !self.stale.is_empty()
+    }
+
     /// Takes out what an earlier life has left and this one has not learned again.
     pub fn sweep(&mut self) -> Vec<Error> {
         let stale = std::mem::take(&mut self.stale);

@@ -42,8 +42,6 @@ pub struct Router {
     events: VecDeque<Event>,
     /// Whether static routes are to be looked at again.
     statics_are_due: bool,
-    /// When routes of an earlier life go that have not been learned again.
-    sweep: Option<Instant>,
 }
 
 impl Router {
@@ -71,7 +69,6 @@ impl Router {
             routes: Vec::new(),
             events: VecDeque::new(),
             statics_are_due: false,
-            sweep: None,
         })
     }
 
@@ -95,12 +92,10 @@ impl Router {
             routes: true,
             ..Changes::default()
         });
-        let restart = config.bgp.as_ref().map(|bgp| bgp.graceful_restart);
-        let keeps = restart.filter(|it| it.enabled == Some(true));
         self.events.push_back(Event::Configure(Box::new(config)));
-        // What an earlier life has left leads where it did until it is learned again, if that was agreed on.
-        let patience = keeps.map_or(0, |it| it.restart_time);
-        self.sweep = Some(Instant::now() + Duration::from_secs(patience.into()));
+        if self.forwarding.has_stale() {
+            self.events.push_back(Event::Returned);
+        }
         self.tick();
     }
 
@@ -108,7 +103,7 @@ impl Router {
     pub fn deadline(&self) -> Instant {
         let speaker = self.speaker.deadline().map(|time| self.began + time);
         let discovery = self.discovery.as_ref().and_then(Discovery::deadline);
-        let all = [speaker, discovery, self.sweep];
+        let all = [speaker, discovery];
         let first = all.into_iter().flatten().min();
         first.unwrap_or_else(|| Instant::now() + IDLE)
     }
@@ -239,8 +234,8 @@ impl Router {
         }
         self.follow_learned();
         tell_all(self.forwarding.flush());
-        if self.sweep.is_some_and(|sweep| sweep <= now) {
-            self.sweep = None;
+        // What an earlier life has left leads where it did until it is learned again, if that was agreed on.
+        if !self.speaker.is_returning() && self.forwarding.has_stale() {
             tell_all(self.forwarding.sweep());
         }
         self.connections.tidy();
@@ -429,15 +424,19 @@ impl Router {
         }
     }
 
-    /// Ends everything: neighbours are told, routes are taken out.
+    /// Ends everything: neighbours are told, routes are taken out. A router that is to come back (`bgp graceful-restart`) goes
+    /// without a word and leaves its routes, as its neighbours do (RFC 4724 section 4).
     pub async fn end(mut self, patience: Duration) {
-        let mut config = self.speaker.config().clone();
-        config.bgp = None;
-        let actions = self
-            .speaker
-            .happen(Event::Configure(Box::new(config)), self.now());
-        self.perform(actions);
-        self.forwarding.clear();
+        let restart = self.speaker.config().bgp.as_ref().map(|bgp| bgp.graceful_restart);
+        if restart.is_none_or(|it| it.enabled != Some(true)) {
+            let mut config = self.speaker.config().clone();
+            config.bgp = None;
+            let actions = self
+                .speaker
+                .happen(Event::Configure(Box::new(config)), self.now());
+            self.perform(actions);
+            self.forwarding.clear();
+        }
         if let Some(discovery) = &mut self.discovery {
             discovery.end();
         }
