@@ -1,0 +1,51 @@
+//! nslab's own speaker with others, real ones: FRR, BIRD, GoBGP, ExaBGP, OpenBGPD. What passes between them stands in the checks
+//! of a lab for each, tests/labs/interop.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says so by panicking")]
+
+mod common;
+
+use common::{Host, Lab, PAIR, has, has_frr, in_package};
+
+fn pass(name: &str) {
+    let file = in_package(&format!("tests/labs/interop/{name}.toml"));
+    let lab = Lab::new(PAIR).on(Host::new());
+    let done = lab.run(["test", file.to_str().unwrap()]);
+    assert_eq!(done.code, 0, "{}{}", done.out, done.err);
+    assert!(!done.out.contains("skip"), "{}", done.out);
+}
+
+#[test]
+fn frr() {
+    if has_frr() {
+        pass("frr");
+    }
+}
+
+#[test]
+fn bird() {
+    if has("bird") {
+        pass("bird");
+    }
+}
+
+#[test]
+fn gobgp() {
+    if has("gobgpd") {
+        pass("gobgp");
+    }
+}
+
+#[test]
+fn exabgp() {
+    if has("exabgp") {
+        pass("exabgp");
+    }
+}
+
+#[test]
+fn openbgpd() {
+    if has("bgpctl") {
+        pass("openbgpd");
+    }
+}
