@@ -8,6 +8,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Action, Peer, Speaker, Told};
 use crate::bgp::config::Bgp;
+use crate::bgp::session::Time;
 use crate::bgp::table::SourceId;
 use crate::bgp::wire::{
     Attributes, Family, Message, NextHop, Nlri, RefreshKind, TooLong, announce, encode, withdraw,
@@ -91,6 +92,7 @@ impl Speaker {
         family: Family,
         changed: &[IpNet],
         configured: bool,
+        now: Time,
         actions: &mut Vec<Action>,
     ) {
         if changed.is_empty() && !configured {
@@ -105,9 +107,28 @@ impl Speaker {
             });
             // It is the first of all that are in order.
             if makes_default && changed.first() != Some(&default) {
-                self.export_to(id, family, &[default], actions);
+                self.tell_changes(id, family, &[default], now, actions);
             }
-            self.export_to(id, family, changed, actions);
+            self.tell_changes(id, family, changed, now, actions);
+        }
+    }
+
+    /// Tells a neighbour what has changed, now or when it may be told again.
+    pub(super) fn tell_changes(
+        &mut self,
+        id: SourceId,
+        family: Family,
+        changed: &[IpNet],
+        now: Time,
+        actions: &mut Vec<Action>,
+    ) {
+        if changed.is_empty() || !self.may_tell(id, family, changed, now) {
+            return;
+        }
+        let before = actions.len();
+        self.export_to(id, family, changed, actions);
+        if actions.len() > before {
+            self.has_told(id, now);
         }
     }
 

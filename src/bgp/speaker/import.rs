@@ -144,8 +144,10 @@ impl Speaker {
         peer.record.up(&agreement, now);
         peer.intake.begin(&peer.effective);
         peer.refreshing = Default::default();
+        peer.pace.clear();
         actions.push(Action::Log(format!("%ADJCHANGE: neighbor {} Up", shown(peer))));
         self.welcome_back(id, &agreement);
+        self.begin_startup(now);
         for family in Family::ALL {
             self.begin_family(id, family, actions);
         }

@@ -21,6 +21,7 @@ mod manner;
 mod next_hops;
 mod outbound;
 mod own_next_hop;
+mod pace;
 mod path_ids;
 mod peer;
 mod record;
@@ -74,6 +75,8 @@ pub struct Speaker {
     routes: Vec<KernelRoute>,
     /// When `router bgp` began.
     begun: Option<Time>,
+    /// How far it is in the time of `bgp max-med on-startup`.
+    startup: pace::Startup,
     /// What is waited for after a restart of this router's.
     returning: Option<restart::Return>,
     peers: BTreeMap<SourceId, Peer>,
@@ -117,6 +120,7 @@ impl Speaker {
             link_changes: BTreeMap::new(),
             routes: Vec::new(),
             begun: None,
+            startup: Default::default(),
             returning: None,
             peers: BTreeMap::new(),
             next_peer: 1,
@@ -198,6 +202,7 @@ impl Speaker {
             .filter_map(|peer| peer.session.deadline())
             .chain(self.end_of_overflow())
             .chain(self.end_of_patience())
+            .chain(self.end_of_pause())
             .min()
     }
 
@@ -259,6 +264,11 @@ impl Speaker {
                 }
                 self.end_overflows(now, &mut actions);
                 self.end_patience(now);
+                if self.end_pauses(now, &mut actions) {
+                    for table in [&mut self.tables.ipv4, &mut self.tables.ipv6] {
+                        table.reconsider();
+                    }
+                }
             }
         }
         if resolve {
@@ -310,7 +320,7 @@ impl Speaker {
             changed.sort_unstable();
             changed.dedup();
             self.identify(family, changed, configured);
-            self.export(family, changed, configured, actions);
+            self.export(family, changed, configured, now, actions);
         }
     }
 

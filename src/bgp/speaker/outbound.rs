@@ -254,7 +254,7 @@ impl Speaker {
                 attributes.local_pref = Some(0);
             }
         }
-        if let Some(med) = bgp.max_med {
+        if let Some(med) = self.med_of_all() {
             attributes.med = Some(med);
         }
         if !settings.send_community {

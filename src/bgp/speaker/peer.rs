@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::inbound::Intake;
+use super::pace::Pace;
 use super::restart::{Away, Promise};
 use super::{Endpoints, Interface, Manner, Record, Speaker};
 use crate::bgp::config::{self, Bgp, Effective, EffectiveFamily, PeerName, RemoteAs};
@@ -56,6 +57,8 @@ pub struct Peer {
     pub let_in_by: Option<String>,
     /// What it has said of its restarts.
     pub(super) promise: Promise,
+    /// What it is not told yet.
+    pub(super) pace: Pace,
     /// That it is away, or is back and has not told everything again.
     pub away: Option<Away>,
     /// Until when routes may stand that it has not told again since it began to tell all of them anew.
@@ -96,6 +99,7 @@ impl Peer {
             incoming: BTreeMap::new(),
             let_in_by: None,
             promise: Promise::default(),
+            pace: Pace::default(),
             away: None,
             refreshing: PerFamily::default(),
         }

@@ -1,0 +1,118 @@
+//! When neighbours are told: not more often than their `advertisement-interval` allows (RFC 4271 section 9.2.1.1), and at first
+//! with a MED that keeps packets away (`bgp max-med on-startup`).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::{Action, Peer, Speaker};
+use crate::bgp::session::Time;
+use crate::bgp::table::SourceId;
+use crate::bgp::wire::{Family, PerFamily};
+
+/// What a neighbour is not told yet.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    /// Until when it is told nothing.
+    until: Option<Time>,
+    /// Prefixes of which it is told then.
+    waiting: PerFamily<BTreeSet<IpNet>>,
+}
+
+impl Pace {
+    /// A session begins or is over.
+    pub(super) fn clear(&mut self) {
+        *self = Pace::default();
+    }
+
+    fn is_due(&self) -> Option<Time> {
+        let waits = Family::ALL.into_iter().any(|it| !self.waiting.get(it).is_empty());
+        self.until.filter(|_| waits)
+    }
+}
+
+/// The MED of the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Startup {
+    /// No neighbour has come up yet.
+    #[default]
+    Before,
+    /// Since then; until when.
+    Now(Time),
+    /// It is over.
+    Over,
+}
+
+impl Speaker {
+    /// Whether a neighbour may be told of changed prefixes now; if not, it will be.
+    pub(super) fn may_tell(&mut self, id: SourceId, family: Family, changed: &[IpNet], now: Time) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return false;
+        };
+        let interval = peer.effective.advertisement_interval;
+        if interval == 0 || !peer.exchanges(family) {
+            return true;
+        }
+        if peer.pace.until.is_some_and(|until| now < until) {
+            peer.pace.waiting.get_mut(family).extend(changed);
+            return false;
+        }
+        true
+    }
+
+    /// A neighbour was told something: the next time is to be later.
+    pub(super) fn has_told(&mut self, id: SourceId, now: Time) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            let interval = peer.effective.advertisement_interval;
+            peer.pace.until = (interval > 0).then(|| now + Duration::from_secs(interval.into()));
+        }
+    }
+
+    /// When the next neighbour is to be told.
+    pub(super) fn end_of_pause(&self) -> Option<Time> {
+        let startup = match self.startup {
+            Startup::Now(until) => Some(until),
+            Startup::Before | Startup::Over => None,
+        };
+        let peers = self.peers.values().filter_map(|peer| peer.pace.is_due());
+        peers.chain(startup).min()
+    }
+
+    /// Tells neighbours what has waited long enough. Returns whether everything is to be told anew.
+    pub(super) fn end_pauses(&mut self, now: Time, actions: &mut Vec<Action>) -> bool {
+        let is_due = |peer: &&Peer| peer.pace.is_due().is_some_and(|due| due <= now);
+        let due: Vec<SourceId> = self.peers.values().filter(is_due).map(|peer| peer.id).collect();
+        for id in due {
+            let Some(peer) = self.peers.get_mut(&id) else {
+                continue;
+            };
+            let waiting = std::mem::take(&mut peer.pace).waiting;
+            for family in Family::ALL {
+                let prefixes: Vec<IpNet> = waiting.get(family).iter().copied().collect();
+                self.tell_changes(id, family, &prefixes, now, actions);
+            }
+        }
+        let is_over = matches!(self.startup, Startup::Now(until) if until <= now);
+        if is_over {
+            self.startup = Startup::Over;
+        }
+        is_over
+    }
+
+    /// A neighbour has come up: the first one begins the time in which packets are to be kept away.
+    pub(super) fn begin_startup(&mut self, now: Time) {
+        let configured = self.config.bgp.as_ref().and_then(|bgp| bgp.max_med_on_startup);
+        if let (Some((seconds, _)), Startup::Before) = (configured, self.startup) {
+            self.startup = Startup::Now(now + Duration::from_secs(seconds.into()));
+        }
+    }
+
+    /// The MED of everything that is told, where there is one.
+    pub(super) fn med_of_all(&self) -> Option<u32> {
+        let bgp = self.config.bgp.as_ref()?;
+        let first = bgp.max_med_on_startup.map(|(_, med)| med);
+        let starts = matches!(self.startup, Startup::Now(_));
+        bgp.max_med.or(first.filter(|_| starts))
+    }
+}
