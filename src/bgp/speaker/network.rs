@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::*;
+use crate::bgp::dice::Dice;
 
 /// Speakers, the links between them, and what is on its way.
 pub(in crate::bgp) struct Network {
@@ -15,6 +16,10 @@ pub(in crate::bgp) struct Network {
     /// Where octets of a connection go: node and number there.
     connections: HashMap<(usize, ConnectionId), (usize, ConnectionId)>,
     count: u64,
+    /// Makes what is on its way take differently long.
+    pub(in crate::bgp) jitter: Option<Dice>,
+    /// When what is on its way on a connection arrives last.
+    latest: HashMap<(usize, ConnectionId), Time>,
     pub(in crate::bgp) now: Time,
 }
 
@@ -33,6 +38,8 @@ impl Network {
             wire: BTreeMap::new(),
             connections: HashMap::new(),
             count: 0,
+            jitter: None,
+            latest: HashMap::new(),
             now: Time::ZERO,
         }
     }
@@ -128,9 +135,60 @@ impl Network {
         }
     }
 
+    /// It begins anew, with routes of its earlier life in the kernel or without.
+    pub(in crate::bgp) fn begin_anew(&mut self, node: usize, text: &str, has_stale: bool) {
+        let (config, mistakes) = Config::parse(text);
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let name = self.nodes[node].speaker.hostname().to_owned();
+        self.count += 1;
+        self.nodes[node].speaker = Speaker::new(&name, self.count);
+        self.happen(node, Event::Interfaces(self.nodes[node].interfaces.clone()));
+        self.happen(node, Event::Configure(Box::new(config)));
+        if has_stale {
+            self.happen(node, Event::Returned);
+        }
+    }
+
+    /// Breaks a connection, whichever the dice choose: what is on its way is lost, and each end sees that in its own time.
+    pub(in crate::bgp) fn cut(&mut self, dice: &mut Dice) {
+        let mut all: Vec<_> = self.connections.keys().copied().collect();
+        all.sort();
+        let Some(one) = all.get(dice.roll(all.len() as u64) as usize).copied() else {
+            return;
+        };
+        let Some(other) = self.connections.remove(&one) else {
+            return;
+        };
+        self.connections.remove(&other);
+        for (node, id) in [one, other] {
+            self.wire.retain(|_, (to, event)| {
+                let is_lost = matches!(event, Event::Received(of, _) if *of == id);
+                *to != node || !is_lost
+            });
+            self.later(node, Event::Closed(id));
+        }
+    }
+
+    /// What happens to a node soon. Of one connection everything arrives in order; connections overtake each other.
     pub(in crate::bgp) fn later(&mut self, node: usize, event: Event) {
         self.count += 1;
-        self.wire.insert((self.now + DELAY, self.count), (node, event));
+        let mut at = self.now + DELAY;
+        if let Some(dice) = &mut self.jitter {
+            at += Time::from_millis(dice.roll(40));
+        }
+        let of = match &event {
+            Event::Received(id, _)
+            | Event::Closed(id)
+            | Event::Accepted(id, _)
+            | Event::Dialled(_, id, _) => Some(*id),
+            _ => None,
+        };
+        if let Some(id) = of {
+            let latest = self.latest.entry((node, id)).or_default();
+            at = at.max(*latest);
+            *latest = at;
+        }
+        self.wire.insert((at, self.count), (node, event));
     }
 
     pub(in crate::bgp) fn happen(&mut self, node: usize, event: Event) {

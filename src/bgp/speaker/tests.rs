@@ -2,9 +2,12 @@
 
 mod add_path;
 mod aggregates;
+mod hierarchies;
+mod hostile;
 mod limits;
 mod line;
 mod next_hops;
+mod pace;
 mod policy;
 mod reconfigured;
 mod restarts;

@@ -45,7 +45,7 @@ fn forwards(network: &Network, node: usize, prefix: &str) -> bool {
 #[test]
 fn routes_of_a_neighbour_that_promised_to_come_back_stay_until_it_has_told_them_again() {
     let mut network = network("");
-    network.kill(A);
+    network.silence(A);
     network.run(5);
     assert_eq!(has(&network, B, FAR), Some(true));
     assert!(forwards(&network, B, FAR));
@@ -64,7 +64,7 @@ fn routes_of_a_neighbour_that_promised_to_come_back_stay_until_it_has_told_them_
 #[test]
 fn one_that_does_not_come_back_in_time_is_forgotten() {
     let mut network = network("");
-    network.kill(A);
+    network.silence(A);
     network.run(110);
     assert!(forwards(&network, B, FAR));
     network.run(20);
@@ -76,7 +76,7 @@ fn one_that_does_not_come_back_in_time_is_forgotten() {
 #[test]
 fn nothing_is_kept_of_one_that_is_shut_down_or_with_whom_nothing_was_agreed() {
     let mut silent = network(" bgp graceful-restart-disable\n");
-    silent.kill(A);
+    silent.silence(A);
     silent.run(2);
     assert_eq!(has(&silent, B, FAR), None);
     let mut shut = network("");
@@ -86,7 +86,7 @@ fn nothing_is_kept_of_one_that_is_shut_down_or_with_whom_nothing_was_agreed() {
     assert_eq!(has(&shut, B, FAR), None);
     // Nor does it wait for one that it shuts down while it is away.
     let mut away = network("");
-    away.kill(A);
+    away.silence(A);
     away.run(2);
     assert_eq!(has(&away, B, FAR), Some(true));
     away.reconfigure(B, text);
@@ -106,7 +106,7 @@ fn a_reset_that_is_meant_to_end_all_does() {
 #[test]
 fn what_comes_back_without_having_forwarded_begins_at_nothing() {
     let mut network = network("");
-    network.kill(A);
+    network.silence(A);
     network.run(2);
     let forgetful = "frr defaults datacenter\nrouter bgp 65001\n bgp router-id 1.1.1.1\n bgp graceful-restart\n \
         neighbor 10.0.12.2 remote-as external\n";
@@ -125,7 +125,7 @@ fn a_router_that_comes_back_says_nothing_before_it_has_heard_everything() {
     network.happen(B, Event::Reset(id));
     network.run(200);
     assert_eq!(has(&network, C, FAR), Some(false));
-    network.kill(B);
+    network.silence(B);
     // While it is away what it knew of does not reach it.
     network.set(A_TO_B, false);
     network.begin_anew(B, text, true);
@@ -149,7 +149,7 @@ fn it_waits_for_nobody_for_ever() {
     let mut network = network("");
     let text = "frr defaults datacenter\nrouter bgp 65002\n bgp router-id 2.2.2.2\n bgp graceful-restart\n \
         bgp graceful-restart restart-time 40\n neighbor 10.0.12.1 remote-as external\n neighbor 10.0.23.3 remote-as external\n";
-    network.kill(B);
+    network.silence(B);
     network.set(A_TO_B, false);
     network.begin_anew(B, text, true);
     network.run(30);
@@ -157,24 +157,4 @@ fn it_waits_for_nobody_for_ever() {
     network.run(15);
     assert!(!network.nodes[B].speaker.is_returning());
     assert_eq!(has(&network, C, FAR), None);
-}
-
-impl Network {
-    /// A node is gone from one moment to the next: its connections end without a word.
-    fn kill(&mut self, node: usize) {
-        self.silence(node);
-    }
-
-    /// It begins anew, with routes of its earlier life in the kernel or without.
-    fn begin_anew(&mut self, node: usize, text: &str, has_stale: bool) {
-        let (config, mistakes) = Config::parse(text);
-        assert!(mistakes.is_empty(), "{mistakes:?}");
-        let name = self.nodes[node].speaker.hostname().to_owned();
-        self.nodes[node].speaker = Speaker::new(&name, 77 + node as u64);
-        self.happen(node, Event::Interfaces(self.nodes[node].interfaces.clone()));
-        self.happen(node, Event::Configure(Box::new(config)));
-        if has_stale {
-            self.happen(node, Event::Returned);
-        }
-    }
 }
