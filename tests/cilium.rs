@@ -381,8 +381,20 @@ fn has_neighbors(lab: &Lab, node: &str, wanted: &Value) -> bool {
 }
 
 #[test]
-fn the_published_lab_from_its_own_files() {
-    let Some(article) = article().filter(|_| common::has_frr()) else {
+fn the_published_lab_from_its_own_files_on_frr() {
+    if common::has_frr() {
+        published_lab("frr");
+    }
+}
+
+/// Its own commands start FRR, edit FRR's files and configure it: they work with the built-in speaker in its place.
+#[test]
+fn the_published_lab_from_its_own_files_without_frr() {
+    published_lab("builtin");
+}
+
+fn published_lab(engine: &str) {
+    let Some(article) = article() else {
         return;
     };
     let expected = fs::read_to_string(article.join("expected.json")).unwrap();
@@ -391,9 +403,19 @@ fn the_published_lab_from_its_own_files() {
         .map(|name| article.join(name).to_str().unwrap().to_owned())
         .to_vec();
     let lab = Lab::new("").on(Host::new());
-    let mut words = vec!["up".to_owned(), "-d".to_owned(), "--hold-manifests".to_owned()];
+    let options = ["up", "-d", "--hold-manifests", "--engine", engine];
+    let mut words: Vec<String> = options.map(str::to_owned).to_vec();
     words.extend(files.clone());
     lab.ok(&words);
+    let played = lab.json(["ps", "--format", "json"]);
+    let routers = played["nodes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|node| node["kind"] == "router");
+    let engines: Vec<&Value> = routers.map(|node| &node["engine"]).collect();
+    let own = if engine == "frr" { "kernel" } else { engine };
+    assert_eq!(engines, [own; 3]);
     for phase in ["before", "after"] {
         if phase == "after" {
             lab.ok(["apply", "-f", &files[3]]);

@@ -183,6 +183,18 @@ fn a_wrong_file_stops_all_before_anything_is_made() {
 }
 
 #[test]
+fn a_lab_that_needs_frr_is_skipped_where_the_built_in_speaker_plays() {
+    let text = "name = \"wants-more\"\n[nodes.r]\nkind = \"router\"\nconfig = \"router ospf\\n\"\n";
+    let lab = Lab::new(text);
+    let said = lab.ok(["test", "--engine", "builtin", lab.file()]);
+    assert!(said.contains("skipped: r needs the frr engine"), "{said}");
+    // What is wrong for either is a mistake.
+    let lab = Lab::new(&text.replace("router ospf", "router osfp"));
+    let done = lab.run(["test", "--engine", "builtin", lab.file()]);
+    assert_eq!(done.code, 2, "{}{}", done.out, done.err);
+}
+
+#[test]
 fn a_lab_whose_program_is_missing_is_skipped() {
     let lab = Lab::new(&format!("requires = [\"nosuchprogram\"]\n{GOOD}"));
     let said = lab.run(["test", lab.file()]).expect(0);

@@ -18,6 +18,7 @@ mod down;
 mod events;
 mod exec;
 mod file;
+pub mod frrinit;
 mod gc;
 mod get;
 mod graph;

@@ -16,8 +16,11 @@ use crate::check::junit;
 use crate::check::report::{LabReport, Life, summary};
 use crate::check::stop::Stop;
 use crate::check::trial::{Trial, Word};
+use crate::engine::speaker;
 use crate::failure::{Code, Failure};
 use crate::kernel::error::Attempt;
+use crate::lab::model::{EngineChoice, Lab, Node};
+use crate::lab::plan::Engine;
 use crate::run::directory::RunDirectory;
 use crate::run::preflight;
 
@@ -27,7 +30,8 @@ use crate::run::preflight;
     sudo nslab test --keep labs/clos.toml         leave the lab alive if a check fails\n\n\
     Each lab lives in a run directory of its own, apart from those that are up already.\n\
     Exit codes: 0 all checks passed, 1 one failed or a lab did not come up, 2 a file is wrong,\n\
-    3 the host lacks something. A lab whose file `requires` a program that is not here is skipped.")]
+    3 the host lacks something. A lab whose file `requires` a program that is not here is skipped,\n\
+    and so is one that needs FRR where the built-in speaker is to play.")]
 pub struct Args {
     /// The lab files
     #[arg(value_name = "FILE", required = true)]
@@ -132,6 +136,39 @@ fn load(paths: &[PathBuf]) -> Result<Vec<LabFile>, Failure> {
     }
 }
 
+/// The routers that the built-in speaker is to play.
+fn plays_builtin<'l>(args: &Args, lab: &'l Lab) -> Vec<&'l Node> {
+    let is_builtin = |choice: EngineChoice| match choice {
+        EngineChoice::Builtin => true,
+        EngineChoice::Frr => false,
+        EngineChoice::Auto => preflight::auto_engine() == Engine::Builtin,
+    };
+    let asked = args.engine.last().map(|engine| match engine.as_str() {
+        "frr" => EngineChoice::Frr,
+        "builtin" => EngineChoice::Builtin,
+        _ => EngineChoice::Auto,
+    });
+    let nodes = lab.nodes.iter();
+    nodes
+        .filter(|node| is_builtin(asked.unwrap_or(node.engine)))
+        .collect()
+}
+
+/// Why a lab cannot be tried here, though nothing is wrong with it.
+fn reason_to_skip(lab: &Lab, builtin: &[&Node]) -> Option<String> {
+    let missing = preflight::missing(lab);
+    if !missing.is_empty() {
+        return Some(format!("requires {}, not found here", missing.join(", ")));
+    }
+    let wants_more = |node: &&&Node| node.config.as_deref().is_some_and(speaker::needs_frr);
+    let names: Vec<&str> = builtin
+        .iter()
+        .filter(wants_more)
+        .map(|node| node.name.as_str())
+        .collect();
+    (!names.is_empty()).then(|| format!("{} needs the frr engine", names.join(", ")))
+}
+
 /// Tries labs on as many threads as were asked for. The reports are in the order of the files; those of labs that were
 /// not begun when the user wanted to end are missing.
 fn try_all(
@@ -154,12 +191,13 @@ fn try_all(
     };
     let one = |at: usize| {
         let (path, file) = (&args.files[at], &files[at]);
-        let missing = preflight::missing(&file.lab);
+        let builtin = plays_builtin(args, &file.lab);
+        let skip = reason_to_skip(&file.lab, &builtin);
         let logs = args.logs.as_ref().map(|logs| logs.join(unique(files, at)));
         let trial = Trial {
             file: path,
             lab: &file.lab.name,
-            skip: (!missing.is_empty()).then(|| format!("requires {}, not found here", missing.join(", "))),
+            skip,
             options: &options,
             keep: args.keep,
             logs: logs.as_deref(),

@@ -150,7 +150,11 @@ fn name_namespaces(directory: &RunDirectory, lab: &str) {
 
 fn choose_engines(lab: &mut Lab, engines: &[Engine]) {
     let Some(engine) = engines.last() else { return };
-    for node in lab.nodes.iter_mut().filter(|node| node.config.is_some()) {
+    for node in lab
+        .nodes
+        .iter_mut()
+        .filter(|node| node.config.is_some() || node.starts_frr())
+    {
         node.engine = match engine {
             Engine::Auto => EngineChoice::Auto,
             Engine::Frr => EngineChoice::Frr,

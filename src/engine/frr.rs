@@ -17,6 +17,10 @@ use crate::lab::model;
 use crate::lab::model::{Content, File, Process, Restart};
 use crate::lab::plan::NodeStep;
 
+/// FRR's own script that starts and stops it.
+pub const START: &str = "/usr/lib/frr/frrinit.sh";
+/// What vtysh is told in a fresh package.
+pub const VTYSH_CONF: &str = "service integrated-vtysh-config\n";
 /// Where packages put the daemons.
 const DAEMONS: &str = "/usr/lib/frr";
 
@@ -138,7 +142,7 @@ pub fn prepare_root(root: &Base) -> Result<(), Failure> {
     for (name, text) in [
         ("daemons", daemons_file(&[])),
         ("frr.conf", "log syslog informational\n".to_owned()),
-        ("vtysh.conf", "service integrated-vtysh-config\n".to_owned()),
+        ("vtysh.conf", VTYSH_CONF.to_owned()),
         ("support_bundle_commands.conf", String::new()),
     ] {
         let place = root.write(&Path::new("/etc/frr").join(name), &text)?;

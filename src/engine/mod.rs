@@ -43,8 +43,8 @@ pub trait Engine {
     /// Files it wants in the node's root, before the lab file's own.
     fn files(&self, node: &NodeStep) -> Vec<File>;
     /// Symbolic links it wants there: path, and where it leads.
-    fn links(&self) -> &'static [(&'static str, &'static str)] {
-        &[]
+    fn links(&self, _node: &NodeStep) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
     }
     /// Starts everything and returns when it answers with the node's configuration loaded. What it started
     /// ends with the node.
@@ -85,10 +85,10 @@ impl Engine for Router {
         }
     }
 
-    fn links(&self) -> &'static [(&'static str, &'static str)] {
+    fn links(&self, node: &NodeStep) -> Vec<(&'static str, &'static str)> {
         match self {
-            Router::Frr(engine) => engine.links(),
-            Router::Builtin(engine) => engine.links(),
+            Router::Frr(engine) => engine.links(node),
+            Router::Builtin(engine) => engine.links(node),
         }
     }
 

@@ -272,6 +272,17 @@ pub enum Command {
     Shell(String),
 }
 
+/// The end of the path of FRR's own script, as commands written for a container call it.
+const FRR_SCRIPT: &str = "frr/frrinit.sh";
+
+impl Node {
+    /// Whether its own commands start FRR.
+    pub fn starts_frr(&self) -> bool {
+        let names = |word: &String| word.contains(FRR_SCRIPT);
+        self.exec.iter().any(|exec| exec.command.argv().iter().any(names))
+    }
+}
+
 impl Command {
     /// What to execute.
     pub fn argv(&self) -> Vec<String> {

@@ -320,6 +320,10 @@ fn route_step(route: &Route, indexes: &HashMap<&str, u32>) -> RouteStep {
 fn node_step(node: &Node, namespace: usize, facts: &Facts) -> NodeStep {
     let engine = match (node.kind, &node.config) {
         (Kind::Router, Some(_)) => Some(Engine::chosen(node.engine, facts.auto_engine)),
+        // One that starts FRR itself, by its own script, does so on FRR; else the speaker is there in its place.
+        (Kind::Router, None) if node.starts_frr() => {
+            Some(Engine::chosen(node.engine, facts.auto_engine)).filter(|it| *it == Engine::Builtin)
+        }
         _ => None,
     };
     let idle = node.files.is_empty()

@@ -172,7 +172,7 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
     let engine = crate::engine::of(step);
     let files = engine.iter().flat_map(|engine| engine.files(step));
     let files = files.chain(step.files.iter().cloned()).collect();
-    let links = engine.iter().flat_map(|engine| engine.links());
+    let links = engine.iter().flat_map(|engine| engine.links(step));
     let links = links.map(|(path, target)| ((*path).to_owned(), (*target).to_owned()));
     let setup = Setup {
         node: step.name.clone(),

@@ -202,11 +202,18 @@ async fn failing_life(inside: &Inside, first: bool) -> Failure {
 async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
     let (lab, node) = (&inside.lab, inside.node);
     let (step, state) = (&lab.plan.nodes[node], &lab.nodes[node]);
+    let engine = engine::of(step);
+    // Where a node's own commands configure the engine, it is there before them.
+    let is_early = engine.is_some() && step.config.is_none();
+    if let Some(engine) = engine.as_ref().filter(|_| is_early) {
+        waits(lab, node, "its routing daemons".to_owned());
+        engine.start(step, inside).await?;
+    }
     for exec in &step.exec {
         state.waiting_for.replace(format!("`{}`", exec.command));
         run_exec(inside, exec, first).await?;
     }
-    if let Some(engine) = engine::of(step) {
+    if let Some(engine) = engine.filter(|_| !is_early) {
         waits(lab, node, "its routing daemons".to_owned());
         engine.start(step, inside).await?;
     }

@@ -1,7 +1,7 @@
 //! nslab's own BGP speaker in a node: its core joined to sockets, timers and netlink, in a process of its own.
 
 use super::configuration::{self, integrated};
-use super::{Engine, Inside};
+use super::{Engine, Inside, frr};
 use crate::bgp::config::{Config, Mistake, MistakeKind};
 use crate::failure::Failure;
 use crate::lab::model::{Command, Content, File, Probe, Process, Restart};
@@ -26,18 +26,40 @@ const CONFIGURATION: &str = "/etc/frr/frr.conf";
 /// Where vtysh finds the speaker.
 pub const SOCKET: &str = "/run/frr/nslab.vty";
 /// Where FRR's bgpd says which process it is.
-const PID_FILE: &str = "/run/frr/bgpd.pid";
+pub const PID_FILE: &str = "/run/frr/bgpd.pid";
 /// nslab itself, as the first process of every node is nslab's: found even where its file is not to be seen in the node.
 pub(super) const ITSELF: &str = "/proc/1/exe";
 
 /// The engine.
 pub struct Builtin;
 
+/// Whether a node's own commands start FRR and configure it, as those written for a container do. The speaker is there before
+/// the first of them, without a configuration, and FRR's files are there to be edited.
+pub fn starts_itself(node: &NodeStep) -> bool {
+    node.config.is_none()
+}
+
+fn file(path: &str, text: String) -> File {
+    File {
+        path: path.to_owned(),
+        content: Content::Text(text),
+        mode: Some(0o640),
+        owner: None,
+    }
+}
+
 /// What is wrong with a node's configuration, as text; none if nothing is.
 pub fn complaints(text: &str) -> Option<String> {
     let (_, mistakes) = Config::parse(text);
     let complaints: Vec<String> = mistakes.iter().map(|mistake| complaint(text, mistake)).collect();
     (!complaints.is_empty()).then(|| complaints.join("\n"))
+}
+
+/// Whether a configuration has nothing wrong with it but that it wants more than BGP.
+pub fn needs_frr(text: &str) -> bool {
+    let (_, mistakes) = Config::parse(text);
+    let wants_more = |mistake: &Mistake| matches!(mistake.kind, MistakeKind::NeedsFrr);
+    !mistakes.is_empty() && mistakes.iter().all(wants_more)
 }
 
 /// A mistake with its line, the words at fault underlined.
@@ -70,16 +92,18 @@ impl Engine for Builtin {
     }
 
     fn files(&self, node: &NodeStep) -> Vec<File> {
-        vec![File {
-            path: CONFIGURATION.to_owned(),
-            content: Content::Text(integrated(node)),
-            mode: Some(0o640),
-            owner: None,
-        }]
+        let mut files = vec![file(CONFIGURATION, integrated(node))];
+        if starts_itself(node) {
+            files.push(file("/etc/frr/daemons", frr::daemons_file(&[])));
+            files.push(file("/etc/frr/vtysh.conf", frr::VTYSH_CONF.to_owned()));
+        }
+        files
     }
 
-    fn links(&self) -> &'static [(&'static str, &'static str)] {
-        &[("/usr/bin/vtysh", ITSELF)]
+    fn links(&self, node: &NodeStep) -> Vec<(&'static str, &'static str)> {
+        let mut links = vec![("/usr/bin/vtysh", ITSELF)];
+        links.extend(starts_itself(node).then_some((frr::START, ITSELF)));
+        links
     }
 
     async fn start(&self, _node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
