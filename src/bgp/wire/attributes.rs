@@ -113,12 +113,12 @@ impl Attributes {
 
     /// Puts the AS numbers in that a side without four octets could only pass through (RFC 6793 section 4.2.3).
     pub(super) fn merge_four_octets(&mut self, path: Option<AsPath>, aggregator: Option<(u32, Ipv4Addr)>) {
-        if let Some((asn, _)) = self.aggregator {
+        if let (Some((asn, _)), Some(wide)) = (self.aggregator, aggregator) {
             if asn != u32::from(AS_TRANS) {
                 // Somebody on the way who knows nothing of these has aggregated: they are about another route.
                 return;
             }
-            self.aggregator = aggregator.or(self.aggregator);
+            self.aggregator = Some(wide);
         }
         let Some(path) = path else { return };
         let (all, known) = (self.as_path.length(), path.length());

@@ -271,6 +271,33 @@ fn four_octets_survive_a_side_with_two() {
     assert_eq!(one(&stream, &narrow), Message::Update(update));
 }
 
+/// Only an AS4_AGGREGATOR beside an AGGREGATOR of two octets says that somebody on the way knew nothing of either.
+#[test]
+fn an_aggregator_of_two_octets_hides_nothing_by_itself() {
+    let narrow = Options {
+        four_octet: false,
+        heard_four_octet: false,
+        ..WIDE
+    };
+    let update = Update {
+        reachable: vec![Reach {
+            family: Family::Ipv4Unicast,
+            next_hop: NextHop::V4(Ipv4Addr::new(10, 0, 0, 2)),
+            nlri: vec![Nlri::from("10.1.0.0/16".parse::<IpNet>().unwrap())],
+        }],
+        attributes: Attributes {
+            as_path: AsPath {
+                segments: vec![Segment::Sequence(vec![65010, 70000])],
+            },
+            aggregator: Some((65010, Ipv4Addr::new(10, 0, 0, 9))),
+            ..Attributes::default()
+        },
+        ..Update::default()
+    };
+    let stream = bytes(&Message::Update(update.clone()), &narrow);
+    assert_eq!(one(&stream, &narrow), Message::Update(update));
+}
+
 fn arbitrary_net(v4: bool) -> BoxedStrategy<IpNet> {
     if v4 {
         (any::<u32>(), 0..=32u8)

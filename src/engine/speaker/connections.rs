@@ -26,7 +26,7 @@ use crate::kernel::{Result, tcp};
 pub const PORT: u16 = 179;
 /// How much is read at once, first and where there is more.
 const FEW: usize = 4 * 1024;
-const ROOM: usize = 64 * 1024;
+const ROOM: usize = 16 * 1024;
 /// How long the other side may take to hear the last words and to hang up.
 const FAREWELL: Duration = Duration::from_secs(1);
 

@@ -24,8 +24,9 @@ use crate::kernel::router_discovery::Heard;
 use crate::kernel::signals;
 use crate::kernel::watch::{Changes, Watch};
 
-/// How much may wait to be looked at; whoever has more to tell waits then.
-const QUEUE: usize = 64;
+/// How much may wait to be looked at; whoever has more to tell waits then. It is little, so that a neighbour's sign of life does
+/// not stand behind seconds of another's table.
+const QUEUE: usize = 8;
 /// How much is looked at before routes are put into the kernel.
 const CHUNK: usize = 64;
 /// How long neighbours may take to hear that this router goes.
