@@ -219,9 +219,7 @@ impl Netlink {
     /// # Errors
     /// The kernel refuses.
     pub fn make_room(&mut self, octets: i32) -> Result<()> {
-        socket_option::set(&self.socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &octets)
-            .or_else(|_| socket_option::set(&self.socket, libc::SOL_SOCKET, libc::SO_RCVBUF, &octets))
-            .attempt(|| "make room for netlink answers")
+        socket_option::receive_buffer(&self.socket, octets).attempt(|| "make room for netlink answers")
     }
 
     fn receive(&mut self) -> Result<()> {

@@ -23,6 +23,8 @@ const SOLICITATION_LENGTH: usize = 8;
 const ADVERTISEMENT_LENGTH: usize = 16;
 /// The hop limit that hosts are to use: that of RFC 1700, as FRR says it.
 const HOSTS_HOP_LIMIT: u8 = 64;
+/// Room for what is said on hundreds of links at once, in octets; what is lost is said again only after ten seconds.
+const BUFFER: libc::c_int = 4 << 20;
 /// linux/icmpv6.h, ICMPV6_FILTER.
 const ICMPV6_FILTER: libc::c_int = 1;
 
@@ -74,6 +76,7 @@ impl RouterDiscovery {
             socket.set_multicast_loop_v6(false)?;
             socket.set_multicast_hops_v6(HOP_LIMIT.into())?;
             socket.set_unicast_hops_v6(HOP_LIMIT.into())?;
+            socket_option::receive_buffer(&socket, BUFFER)?;
             setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
             setsockopt(&socket, sockopt::Ipv6RecvHopLimit, &true)?;
             filter(&socket)?;

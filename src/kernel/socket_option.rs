@@ -5,6 +5,12 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd};
 
+/// Makes room for what waits to be read, beyond what the host allows everybody where that may be.
+pub(super) fn receive_buffer(socket: &impl AsFd, octets: libc::c_int) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &octets)
+        .or_else(|_| set(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, &octets))
+}
+
 /// Sets an option whose value the kernel knows as `T`: a number, an array of numbers, or a C structure of such.
 pub(super) fn set<T: Copy>(
     socket: &impl AsFd,

@@ -22,7 +22,7 @@ pub const LONGEST_KEY: usize = 80;
 /// Type of service of routing protocols: internetwork control (RFC 791).
 const INTERNETWORK_CONTROL: u32 = 0xc0;
 const FARTHEST: u8 = 255;
-const BACKLOG: libc::c_int = 128;
+const BACKLOG: libc::c_int = 4096;
 
 /// How far packets of a connection travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -75,8 +75,7 @@ impl Watch {
         let open = || -> io::Result<Socket> {
             let mut socket = Socket::new(NETLINK_ROUTE)?;
             socket.set_non_blocking(true)?;
-            socket_option::set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, &BUFFER)
-                .or_else(|_| socket_option::set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, &BUFFER))?;
+            socket_option::receive_buffer(&socket, BUFFER)?;
             ignore(&socket, own_port)?;
             socket.bind(&SocketAddr::new(0, 0))?;
             for group in GROUPS {

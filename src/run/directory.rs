@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use super::nat;
+use super::notes;
 
 use crate::failure::Failure;
 use crate::kernel::cgroup;
@@ -153,7 +153,7 @@ impl RunDirectory {
             }
         }
         self.sweep_tests(&mut swept);
-        swept.failures.extend(nat::sweep().err());
+        swept.failures.extend(notes::sweep().err());
         Ok(swept)
     }
 

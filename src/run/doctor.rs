@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use serde::Serialize;
 
 use super::directory::RunDirectory;
-use super::{nat, preflight};
+use super::{nat, neighbours, preflight};
 use crate::engine::frr;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::{mount, overlay, process, sysctl};
@@ -67,7 +67,13 @@ pub fn examine() -> Vec<Finding> {
         cgroups(),
     ];
     findings.extend(devices());
-    findings.extend([nat(), routers(), open_files(), namespace_limit()]);
+    findings.extend([
+        nat(),
+        routers(),
+        neighbour_tables(),
+        open_files(),
+        namespace_limit(),
+    ]);
     findings
 }
 
@@ -228,6 +234,23 @@ fn routers() -> Finding {
         State::Lacking,
         "not installed",
         "`apt-get install frr`; its own service may stay off",
+    )
+}
+
+fn neighbour_tables() -> Finding {
+    let limits = neighbours::limits();
+    if let Some(limit) = limits.last() {
+        let entries = sysctl::read(limit).unwrap_or_default();
+        return good(
+            "neighbour tables",
+            format!("{entries} entries, more while a large lab lives"),
+        );
+    }
+    bad(
+        "neighbour tables",
+        State::Lacking,
+        "not to be changed from this network namespace: enough for labs of about 250 links",
+        "raise sysctls net.ipv4.neigh.default.gc_thresh3 and net.ipv6.neigh.default.gc_thresh3 on the host",
     )
 }
 

@@ -15,12 +15,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
-use super::directory::{Birth, RunDirectory, State};
+use super::directory::{Birth, LabDirectory, RunDirectory, State};
 use super::events::{Event, What};
 use super::init::memory_file;
-use super::nat;
+use super::notes::{self, Wish};
 use super::protocol::Reply;
 use super::supervisor::{self, Setup};
+use super::{nat, neighbours};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{Assembler, Received};
@@ -110,11 +111,7 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
         .mode(0o600)
         .open(&log_path);
     let log = log.attempt(|| format!("write {}", log_path.display()))?;
-    if let Some(host) = &mut launch.plan.host
-        && let Some(step) = &mut host.nat
-    {
-        nat::reserve(directory, &host.interface, step)?;
-    }
+    reserve(&mut launch.plan, directory)?;
     let state = state(&launch);
     let checks = serde_json::to_vec(&launch.plan.checks).map_err(|error| Failure::host(error.to_string()))?;
     let checks_path = directory.checks();
@@ -136,6 +133,30 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
         ..state.clone()
     })?;
     Ok((state.lab, child, ours))
+}
+
+/// Makes the host ready for what the lab needs of it beyond its own namespaces.
+fn reserve(plan: &mut Plan, directory: &LabDirectory) -> Result<(), Failure> {
+    let mut wish = Wish {
+        neighbours: neighbours::needed(plan),
+        ..Wish::default()
+    };
+    let mut nat = None;
+    if let Some(host) = &mut plan.host
+        && let Some(step) = &mut host.nat
+    {
+        wish.interface = Some(host.interface.clone());
+        wish.on = nat::needs(step)?;
+        nat = Some(step);
+    }
+    if nat.is_none() && wish.neighbours == 0 {
+        return Ok(());
+    }
+    let changed = notes::reserve(directory, wish)?;
+    if let Some(step) = nat {
+        nat::note_opened(step, &changed);
+    }
+    Ok(())
 }
 
 fn state(launch: &Launch) -> State {

@@ -24,6 +24,8 @@ mod control;
 mod init;
 mod inside;
 mod memory;
+mod neighbours;
+mod notes;
 mod ports;
 mod reaper;
 mod socket;

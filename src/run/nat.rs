@@ -1,25 +1,15 @@
 //! The way from a lab to the outside: masquerading in the hub and on the host, and what the host must be told to let
 //! packets pass.
 //!
-//! On the host the rules are in a table that belongs to the supervisor's socket. Two things cannot hang on a socket:
-//! sysctls, and rules in other programs' chains. They are noted in a file that all labs of this network namespace share,
-//! whatever run directory they are in, before they are made; when the last lab
-//! that needs them is gone, whoever sweeps undoes them.
+//! On the host the rules are in a table that belongs to the supervisor's socket. What cannot hang on a socket, sysctls and
+//! rules in other programs' chains, is noted first (`notes`).
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File};
 use std::net::IpAddr;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
-use serde::{Deserialize, Serialize};
-
-use super::directory::{LabDirectory, open_lock};
 use super::events::What;
 use super::management::{MAIN, PREFIX};
 use crate::failure::Failure;
-use crate::kernel::error::Attempt;
 use crate::kernel::namespace::{self, Namespace, Wanted};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::nftables::{self, Change, Family, FoundChain, Hook, Nftables, Rule};
@@ -27,33 +17,14 @@ use crate::kernel::sysctl::{self, Sysctls};
 use crate::kernel::{link, route};
 use crate::lab::plan::{HostStep, NatStep};
 
-/// Where the shared notes are. Not below `NSLAB_RUN_DIR`: labs of different run directories share the host.
-const PLACE: &str = "/run/nslab/.host";
 /// Priorities of the hooks (NF_IP_PRI_FILTER, NF_IP_PRI_NAT_SRC).
 const FILTER: i32 = 0;
 const SOURCE_NAT: i32 = 100;
 const TABLE: &str = "nslab";
 /// Routes learned from router advertisements (RTPROT_RA).
 const ROUTER_ADVERTISEMENT: u8 = 9;
-const ALL_V6: &str = "net/ipv6/conf/all/forwarding";
-
-/// What labs have changed on this host, and who still needs it.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Notes {
-    users: Vec<User>,
-    /// Sysctls as they were, in the order in which they are put back.
-    sysctls: Vec<(String, String)>,
-}
-
-/// A lab that needs it.
-#[derive(Debug, Serialize, Deserialize)]
-struct User {
-    directory: LabDirectory,
-    /// Its interface on the host, which is also the comment of its rules in others' chains.
-    interface: String,
-    /// The sysctls it needs on.
-    needs: Vec<String>,
-}
+/// Turned on for all, IPv6 is turned on for each interface.
+pub const ALL_V6: &str = "net/ipv6/conf/all/forwarding";
 
 /// Tries what NAT needs in a namespace that is thrown away at once.
 ///
@@ -114,14 +85,11 @@ pub fn check(step: &NatStep) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Notes that a lab needs the host to forward, and makes it. Says in the step what does so only for labs.
+/// The sysctls that must be on for a lab's packets to pass the host.
 ///
 /// # Errors
-/// The note cannot be written, or the kernel refuses.
-pub fn reserve(directory: &LabDirectory, interface: &str, step: &mut NatStep) -> Result<(), Failure> {
-    let place = Place::find()?;
-    let _guard = place.lock()?;
-    let mut notes = place.read();
+/// The host's interfaces cannot be read.
+pub fn needs(step: &NatStep) -> Result<Vec<String>, Failure> {
     let mut needs = Vec::new();
     if step.sources.iter().any(IpAddr::is_ipv4) {
         needs.extend(
@@ -133,35 +101,13 @@ pub fn reserve(directory: &LabDirectory, interface: &str, step: &mut NatStep) ->
     if step.sources.iter().any(IpAddr::is_ipv6) {
         needs.push(ALL_V6.to_owned());
     }
-    let mut open = needs.clone();
-    open.retain(|path| sysctl::read(path).is_ok_and(|value| value != "1"));
-    for path in &open {
-        // Turned on for all, IPv6 is turned on for each, and each may have been otherwise.
-        let each = if path == ALL_V6 { all_v6() } else { Vec::new() };
-        for path in std::iter::once(path.clone()).chain(each) {
-            let value = sysctl::read(&path)?;
-            notes.sysctls.push((path, value));
-        }
-    }
-    // A lab that was killed and comes again before anybody has swept has one entry all the same.
-    notes.users.retain(|user| user.directory.path != directory.path);
-    notes.users.push(User {
-        directory: directory.clone(),
-        interface: interface.to_owned(),
-        needs,
-    });
-    place.write(&notes)?;
-    let sysctls = Sysctls::usual()?;
-    for path in &open {
-        sysctls.write(path, "1")?;
-    }
-    step.opened = notes
-        .sysctls
-        .iter()
-        .filter_map(|(path, _)| opened_v4(path))
-        .collect();
-    step.opened_v6 = notes.sysctls.iter().any(|(path, _)| path == ALL_V6);
-    Ok(())
+    Ok(needs)
+}
+
+/// Says in the step which of the noted sysctls are on for labs only.
+pub fn note_opened(step: &mut NatStep, sysctls: &[(String, String)]) {
+    step.opened = sysctls.iter().filter_map(|(path, _)| opened_v4(path)).collect();
+    step.opened_v6 = sysctls.iter().any(|(path, _)| path == ALL_V6);
 }
 
 /// The interface a noted sysctl is of.
@@ -185,18 +131,6 @@ fn uplinks() -> Result<BTreeSet<String>, Failure> {
         .map(|it| it.name)
         .filter(|name| name != "lo" && !name.starts_with(PREFIX))
         .collect())
-}
-
-fn all_v6() -> Vec<String> {
-    let entries = fs::read_dir("/proc/sys/net/ipv6/conf")
-        .into_iter()
-        .flatten()
-        .flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    names
-        .filter(|name| name != "all" && !name.starts_with(PREFIX))
-        .map(|name| format!("net/ipv6/conf/{name}/forwarding"))
-        .collect()
 }
 
 /// The rules of a lab on the host. They go with this value.
@@ -305,104 +239,20 @@ fn pass_others(
     Ok(())
 }
 
-/// Undoes what dead labs had asked for.
+/// Deletes the rules that labs, told by their interfaces, left in other programs' chains.
 ///
 /// # Errors
-/// The notes cannot be opened, or the kernel refuses.
-pub fn sweep() -> Result<(), Failure> {
-    let place = Place::find()?;
-    if !place.notes.exists() {
-        return Ok(());
-    }
-    let _guard = place.lock()?;
-    let mut notes = place.read();
-    let (living, dead): (Vec<User>, Vec<User>) =
-        notes.users.into_iter().partition(|user| user.directory.alive());
-    delete_rules(&dead)?;
-    notes.users = living;
-    let (needed, over): (Vec<_>, Vec<_>) = notes
-        .sysctls
-        .into_iter()
-        .partition(|(path, _)| is_needed(path, &notes.users));
-    let sysctls = Sysctls::usual()?;
-    for (path, value) in &over {
-        // An interface that is gone takes its sysctls along; one that is right already need not be told (for IPv6 each
-        // write concerns routes).
-        if sysctl::read(path).is_ok_and(|now| now != *value) {
-            sysctls.write(path, value)?;
-        }
-    }
-    notes.sysctls = needed;
-    if !notes.users.is_empty() {
-        return place.write(&notes);
-    }
-    fs::remove_file(&place.notes).attempt(|| format!("remove {}", place.notes.display()))?;
-    Ok(())
-}
-
-/// Whether somebody needs a sysctl on; IPv6 goes for all interfaces at once.
-fn is_needed(path: &str, users: &[User]) -> bool {
-    let path = if path.starts_with("net/ipv6/") {
-        ALL_V6
-    } else {
-        path
-    };
-    users.iter().flat_map(|user| &user.needs).any(|need| need == path)
-}
-
-fn delete_rules(dead: &[User]) -> Result<(), Failure> {
-    if dead.is_empty() {
+/// The kernel refuses.
+pub fn delete_rules(interfaces: &[String]) -> Result<(), Failure> {
+    if interfaces.is_empty() {
         return Ok(());
     }
     let mut nftables = Nftables::open()?;
-    let is_dead = |comment: &str| dead.iter().any(|user| user.interface == comment);
+    let is_dead = |comment: &str| interfaces.iter().any(|interface| interface == comment);
     let rules = nftables.rules()?;
     let rules = rules
         .iter()
         .filter(|rule| rule.comment.as_deref().is_some_and(is_dead));
     let changes = rules.map(nftables::FoundRule::delete).collect();
     Ok(nftables.change(changes)?)
-}
-
-/// Where the notes of this network namespace are.
-struct Place {
-    notes: PathBuf,
-}
-
-impl Place {
-    fn find() -> Result<Place, Failure> {
-        let cookie = Namespace::cookie()?;
-        Ok(Place {
-            notes: Path::new(PLACE).join(format!("{cookie:x}.json")),
-        })
-    }
-
-    fn lock(&self) -> Result<File, Failure> {
-        let what = || format!("write {PLACE}");
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(PLACE)
-            .attempt(what)?;
-        let file = open_lock(&Path::new(PLACE).join("lock"))?;
-        flock(&file, FlockOperation::LockExclusive)
-            .map_err(std::io::Error::from)
-            .attempt(what)?;
-        Ok(file)
-    }
-
-    fn read(&self) -> Notes {
-        let text = fs::read(&self.notes).unwrap_or_default();
-        serde_json::from_slice(&text).unwrap_or_default()
-    }
-
-    /// In one step: a note that is half written would lose what the host was like.
-    fn write(&self, notes: &Notes) -> Result<(), Failure> {
-        let what = || format!("write {}", self.notes.display());
-        let text = serde_json::to_vec(notes).map_err(|error| Failure::host(error.to_string()))?;
-        let fresh = self.notes.with_extension("new");
-        fs::write(&fresh, text).attempt(what)?;
-        fs::rename(&fresh, &self.notes).attempt(what)?;
-        Ok(())
-    }
 }

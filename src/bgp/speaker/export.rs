@@ -128,7 +128,7 @@ impl Speaker {
         let before = actions.len();
         self.export_to(id, family, changed, actions);
         if actions.len() > before {
-            self.has_told(id, now);
+            self.note_told(id, now);
         }
     }
 

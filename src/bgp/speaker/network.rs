@@ -12,7 +12,7 @@ pub(in crate::bgp) struct Network {
     /// Both ends of each link: node, interface.
     pub(in crate::bgp) links: Vec<[(usize, u32); 2]>,
     /// What is on its way, in order.
-    wire: BTreeMap<(Time, u64), (usize, Event)>,
+    pub(in crate::bgp) wire: BTreeMap<(Time, u64), (usize, Event)>,
     /// Where octets of a connection go: node and number there.
     connections: HashMap<(usize, ConnectionId), (usize, ConnectionId)>,
     count: u64,

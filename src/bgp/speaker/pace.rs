@@ -1,5 +1,5 @@
-//! When neighbours are told: not more often than their `advertisement-interval` allows (RFC 4271 section 9.2.1.1), and at first
-//! with a MED that keeps packets away (`bgp max-med on-startup`).
+//! When neighbours are told: not more often than their `advertisement-interval` allows (RFC 4271 section 9.2.1.1), nor than a
+//! router with many neighbours can tell them all; and at first with a MED that keeps packets away (`bgp max-med on-startup`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,6 +10,14 @@ use super::{Action, Peer, Speaker};
 use crate::bgp::session::Time;
 use crate::bgp::table::SourceId;
 use crate::bgp::wire::{Family, PerFamily};
+
+/// With so few neighbours every change is told at once.
+const FEW: usize = 16;
+/// What it takes, about, to tell one neighbour a change and to have it heard. Where hundreds come up together each would be
+/// told of each other by itself: FRR waits a second, and 50 ms more for each neighbour (`bgp_coalesce_time`).
+const TURN: Duration = Duration::from_micros(500);
+/// No change is held back for longer than this on account of the others.
+const LONGEST: Duration = Duration::from_millis(250);
 
 /// What a neighbour is not told yet.
 #[derive(Debug, Default)]
@@ -50,8 +58,7 @@ impl Speaker {
         let Some(peer) = self.peers.get_mut(&id) else {
             return false;
         };
-        let interval = peer.effective.advertisement_interval;
-        if interval == 0 || !peer.exchanges(family) {
+        if !peer.exchanges(family) {
             return true;
         }
         if peer.pace.until.is_some_and(|until| now < until) {
@@ -62,10 +69,20 @@ impl Speaker {
     }
 
     /// A neighbour was told something: the next time is to be later.
-    pub(super) fn has_told(&mut self, id: SourceId, now: Time) {
+    pub(super) fn note_told(&mut self, id: SourceId, now: Time) {
+        let round = self.round();
         if let Some(peer) = self.peers.get_mut(&id) {
-            let interval = peer.effective.advertisement_interval;
-            peer.pace.until = (interval > 0).then(|| now + Duration::from_secs(interval.into()));
+            let interval = Duration::from_secs(peer.effective.advertisement_interval.into()).max(round);
+            peer.pace.until = (!interval.is_zero()).then(|| now + interval);
+        }
+    }
+
+    /// How long it takes to tell all neighbours something.
+    fn round(&self) -> Duration {
+        match u32::try_from(self.peers.len()) {
+            Ok(count) if self.peers.len() > FEW => (TURN * count).min(LONGEST),
+            Ok(_) => Duration::ZERO,
+            Err(_) => LONGEST,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Sessions with neighbours: made as configured, begun and ended as interfaces allow, and the connections they are on.
 
 use std::collections::BTreeSet;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -136,13 +136,33 @@ impl Speaker {
         now: Time,
         actions: &mut Vec<Action>,
     ) {
-        let known = self.peer_at(&endpoints).map(|peer| peer.id);
+        let mut known = self.peer_at(&endpoints).map(|peer| peer.id);
+        if known.is_none() {
+            known = self.meet(&endpoints, now, actions);
+        }
         match known.or_else(|| self.welcome(&endpoints, now, actions)) {
             Some(peer) => {
                 self.connect(peer, id, endpoints, session::Event::Accepted(id), now, actions);
             }
             None => actions.push(Action::Close(id)),
         }
+    }
+
+    /// Whoever dials over a link on which a neighbour is looked for is that neighbour, though its advertisement was lost or is
+    /// still to be heard. One that has to sign is not taken like this: an unknown address is not asked for a signature.
+    fn meet(&mut self, endpoints: &Endpoints, now: Time, actions: &mut Vec<Action>) -> Option<SourceId> {
+        let (interface, IpAddr::V6(address)) = (endpoints.interface?, endpoints.remote) else {
+            return None;
+        };
+        let awaits = |peer: &&Peer| {
+            matches!(peer.name, PeerName::Interface(_))
+                && peer.interface == Some(interface)
+                && peer.remote.is_none()
+                && peer.effective.password.is_none()
+        };
+        let id = self.peers.values().find(awaits)?.id;
+        self.discover(interface, address, now, actions);
+        Some(id)
     }
 
     pub(super) fn connect(

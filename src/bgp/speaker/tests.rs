@@ -123,6 +123,19 @@ fn a_rack_that_is_cut_off_is_forgotten_and_comes_back() {
 }
 
 #[test]
+fn a_neighbour_that_was_not_heard_is_met_when_it_dials() {
+    let mut network = published();
+    network.start();
+    network
+        .wire
+        .retain(|_, (to, event)| *to != 0 || !matches!(event, Event::Discovered(..)));
+    network.run(1);
+    for name in ["net0", "net1"] {
+        assert_eq!(network.peer(0, name).session.state(), State::Established);
+    }
+}
+
+#[test]
 fn a_clos_shares_its_load() {
     let (mut network, leaves) = clos();
     network.start();

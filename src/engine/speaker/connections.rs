@@ -27,6 +27,8 @@ pub const PORT: u16 = 179;
 /// How much is read at once, first and where there is more.
 const FEW: usize = 4 * 1024;
 const ROOM: usize = 16 * 1024;
+/// How many messages are written at once.
+const TOGETHER: usize = 64;
 /// How long the other side may take to hear the last words and to hang up.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -318,10 +320,15 @@ async fn serve(
     while reading.read(&mut nothing).await.is_ok_and(|length| length > 0) {}
 }
 
-/// Sends until the speaker has closed its end.
+/// Sends until the speaker has closed its end. What waits goes together.
 async fn send_all(mut stream: WriteHalf<'_>, mut outgoing: UnboundedReceiver<Vec<u8>>) -> io::Result<()> {
-    while let Some(octets) = outgoing.recv().await {
-        stream.write_all(&octets).await?;
+    let mut waiting = Vec::new();
+    while outgoing.recv_many(&mut waiting, TOGETHER).await > 0 {
+        match waiting.as_slice() {
+            [octets] => stream.write_all(octets).await?,
+            several => stream.write_all(&several.concat()).await?,
+        }
+        waiting.clear();
     }
     stream.shutdown().await
 }

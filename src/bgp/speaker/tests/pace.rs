@@ -72,3 +72,37 @@ fn a_router_that_starts_keeps_packets_away_for_a_while() {
     network.run(30);
     assert_eq!(med(&network), Some(0));
 }
+
+/// A router with very many neighbours tells each a number of changes together, a fraction of a second later.
+#[test]
+fn many_neighbours_are_told_several_changes_at_once() {
+    let unused: String = (1..=60)
+        .map(|number| format!(" neighbor 10.99.0.{number} remote-as external\n"))
+        .collect();
+    let mut network = line(Words {
+        router: &unused,
+        ..Words::default()
+    });
+    let updates = |network: &Network| network.peer(B, "10.0.23.3").record.sent.updates;
+    let announce = |network: &mut Network, prefixes: &[&str]| {
+        let networks: String = prefixes.iter().map(|it| format!("  network {it}\n")).collect();
+        network.reconfigure(
+            A,
+            &format!(
+                "frr defaults datacenter\nrouter bgp 65001\n bgp router-id 1.1.1.1\n no bgp network import-check\n \
+                 neighbor 10.0.12.2 remote-as external\n address-family ipv4 unicast\n{networks}"
+            ),
+        );
+    };
+    let all = ["10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16", "10.5.0.0/16"];
+    let before = updates(&network);
+    for end in 1..=all.len() {
+        announce(&mut network, &all[..end]);
+    }
+    network.run(1);
+    for prefix in all {
+        assert!(network.best(C, prefix).is_some(), "{prefix}");
+    }
+    let sent = updates(&network) - before;
+    assert!(sent < 5, "{sent}");
+}
