@@ -24,8 +24,8 @@ type Failed = Box<dyn Error + Send + Sync>;
 const FIRST_SENDER_AS: u32 = 65_001;
 /// The receiver's AS.
 const RECEIVER_AS: u32 = 64_999;
-/// Less than a third of any router's hold time.
-const KEEPALIVE: Duration = Duration::from_secs(10);
+/// Less than a third of any router's hold time: `frr defaults datacenter` has nine seconds.
+const KEEPALIVE: Duration = Duration::from_secs(2);
 /// Routers do a few things of their own right after a session has come up.
 const REST: Duration = Duration::from_secs(1);
 /// How long a router may be silent before it counts as stuck.

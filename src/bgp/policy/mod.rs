@@ -25,7 +25,7 @@ pub use private_as::{is_private, remove_private};
 pub use route_map::Verdict;
 pub use subject::{Context, Direction, NextHopChange, Subject};
 
-use super::config::{Action, Config, List, Lists, RouteMap};
+use super::config::{Action, Config, List, Lists, Match, RouteMap};
 use super::expression::Expression;
 use super::wire::{AsPath, Community, ExtendedCommunity, Family, LargeCommunity, PerFamily};
 use access::AccessList;
@@ -72,6 +72,30 @@ impl Policy {
                 .map(|(name, map)| (name.to_owned(), map.clone()))
                 .collect(),
         }
+    }
+
+    /// Whether two routes that differ in their prefix only may fare differently by a route-map. To be on the safe side that
+    /// is so of all that asks for more than a route's attributes, and of what calls others.
+    pub fn looks_at_prefixes(&self, name: &str) -> bool {
+        let entries = self.route_maps.get(name).into_iter().flat_map(|map| map.values());
+        let mut asks_for_more = entries.map(|entry| {
+            let is_of_attributes = |condition: &Match| {
+                matches!(
+                    condition,
+                    Match::AsPath(_)
+                        | Match::Community(..)
+                        | Match::LargeCommunity(..)
+                        | Match::ExtCommunity(_)
+                        | Match::LocalPreference(_)
+                        | Match::Metric(_)
+                        | Match::Origin(_)
+                        | Match::Peer(_)
+                        | Match::Tag(_)
+                )
+            };
+            entry.call.is_some() || !entry.matches.iter().all(is_of_attributes)
+        });
+        asks_for_more.any(|more| more)
     }
 
     /// Whether a prefix-list lets a prefix through. One that does not exist lets nothing through; one without rules

@@ -393,3 +393,15 @@ proptest! {
         prop_assert_eq!(left, wanted);
     }
 }
+
+#[test]
+fn route_maps_are_known_that_look_at_prefixes() {
+    let text = "ip prefix-list P permit any\nbgp community-list standard C permit 65001:1\n\
+        route-map ATTRIBUTES permit 10\n match community C\n match metric 5\n set metric 7\nroute-map ATTRIBUTES deny 20\n\
+        route-map PREFIXES deny 5\n match metric 5\nroute-map PREFIXES permit 10\n match ip address prefix-list P\n\
+        route-map CALLS permit 10\n call ATTRIBUTES\nroute-map CHANCE permit 10\n match probability 50\n";
+    let policy = policy(text);
+    let looks = |name: &str| policy.looks_at_prefixes(name);
+    assert!(!looks("ATTRIBUTES") && !looks("NOPE"));
+    assert!(looks("PREFIXES") && looks("CALLS") && looks("CHANCE"));
+}

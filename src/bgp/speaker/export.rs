@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::alike::Alike;
 use super::{Action, Peer, Speaker, Told};
 use crate::bgp::config::Bgp;
 use crate::bgp::session::Time;
@@ -144,13 +145,17 @@ impl Speaker {
         }
         let told = peer.told.get(family);
         let mut withdrawn = Vec::new();
-        let mut announced: Vec<(Told, Vec<Nlri>)> = Vec::new();
+        let mut announced: Vec<(Arc<Told>, Vec<Nlri>)> = Vec::new();
         let mut places: HashMap<(Arc<Attributes>, NextHop), usize> = HashMap::new();
+        let mut alike = self.alike(peer, family);
         // How many more prefixes it may be told (`maximum-prefix-out`).
         let limit = peer.family(family).maximum_prefix_out;
         let mut room = limit.map(|limit| (limit as usize).saturating_sub(told.len()));
         for prefix in prefixes {
-            match (self.wanted(peer, bgp, family, prefix), told.get(prefix)) {
+            match (
+                self.wanted(peer, bgp, family, prefix, &mut alike),
+                told.get(prefix),
+            ) {
                 (Some(_), None) if room == Some(0) => {}
                 (Some(wanted), before) if before != Some(&wanted) => {
                     if before.is_none() {
@@ -183,7 +188,7 @@ impl Speaker {
                 &mut octets,
             );
             match written {
-                Ok(()) => told.extend(nlri.into_iter().map(|it| (it.prefix, wanted.clone()))),
+                Ok(()) => told.extend(nlri.into_iter().map(|it| (it.prefix, Arc::clone(&wanted)))),
                 // What cannot be said is not left standing as it was.
                 Err(TooLong) => {
                     withdrawn.extend(nlri.iter().map(|it| it.prefix).filter(|it| told.contains_key(it)))
@@ -209,14 +214,21 @@ impl Speaker {
 
     /// What a neighbour is to be told about a prefix. As with FRR that includes what it has told itself, if it is in
     /// another AS: there the path stops it.
-    fn wanted(&self, peer: &Peer, bgp: &Bgp, family: Family, prefix: &IpNet) -> Option<Told> {
+    fn wanted(
+        &self,
+        peer: &Peer,
+        bgp: &Bgp,
+        family: Family,
+        prefix: &IpNet,
+        alike: &mut Alike,
+    ) -> Option<Arc<Told>> {
         if *prefix == default_of(family)
             && let Some(default) = self.default_for(peer, bgp, family, *prefix)
         {
-            return Some(default);
+            return Some(Arc::new(default));
         }
         let route = self.tables.get(family).get(prefix)?.best()?;
-        self.tell_about(peer, bgp, family, prefix, route)
+        alike.of(route, || self.tell_about(peer, bgp, family, prefix, route))
     }
 }
 

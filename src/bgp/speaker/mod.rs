@@ -5,6 +5,7 @@
 
 mod aggregate;
 mod aggregate_path;
+mod alike;
 mod change;
 mod dynamic;
 mod event;

@@ -46,7 +46,7 @@ pub struct Peer {
     /// The ends of the connection the session is up on.
     pub endpoints: Option<Endpoints>,
     /// What it was told.
-    pub told: PerFamily<BTreeMap<IpNet, Told>>,
+    pub told: PerFamily<BTreeMap<IpNet, Arc<Told>>>,
     /// The same, by path identifiers, of families of which it takes several routes to one prefix.
     pub(super) told_paths: PerFamily<BTreeMap<(IpNet, u32), Told>>,
     /// What it has told, before any policy, and how much of it there may be.

@@ -24,7 +24,7 @@ impl Peer {
             .told
             .get(family)
             .iter()
-            .map(|(prefix, told)| (prefix, 0, told));
+            .map(|(prefix, told)| (prefix, 0, &**told));
         let several = self.told_paths.get(family).iter();
         single.chain(several.map(|((prefix, id), told)| (prefix, *id, told)))
     }

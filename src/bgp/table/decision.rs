@@ -57,6 +57,12 @@ impl Default for Rules {
 
 /// The best route and those used beside it. `current` is the best so far.
 pub(super) fn select(routes: &[Route], current: Option<(SourceId, u32)>, rules: &Rules) -> Option<Selection> {
+    if let [only] = routes {
+        return is_usable(only).then(|| Selection {
+            best: only.key(),
+            beside: Box::default(),
+        });
+    }
     // MED counts among routes from one AS only, which is no total order: the best of each AS is found first, so that the
     // outcome does not hang on the order in which routes came (RFC 4271 section 9.1.2.2 c; `bgp deterministic-med`).
     let mut groups = best_of_each(routes, current, rules, rules.always_compare_med).into_iter();
@@ -77,10 +83,10 @@ pub(super) fn select(routes: &[Route], current: Option<(SourceId, u32)>, rules: 
         SourceKind::Internal => rules.maximum_paths_internal,
         SourceKind::Local | SourceKind::External => rules.maximum_paths,
     };
-    let multipath = std::iter::once(best).chain(beside).take(limit.max(1));
+    let beside = beside.into_iter().take(limit.max(1) - 1);
     Some(Selection {
         best: best.key(),
-        multipath: multipath.map(Route::key).collect(),
+        beside: beside.map(Route::key).collect(),
     })
 }
 

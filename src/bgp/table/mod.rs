@@ -7,7 +7,7 @@ mod route;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
@@ -15,12 +15,15 @@ pub use decision::{MultipathRule, Rules};
 pub use reason::Reason;
 pub use route::{NextHopState, Route, Source, SourceId, SourceKind};
 
+/// So many prefixes may wait twice.
+const FEW: usize = 1024;
+
 /// Everything known about the prefixes of one family.
 #[derive(Debug, Default)]
 pub struct Table {
     destinations: BTreeMap<IpNet, Destination>,
-    /// Prefixes about which something has changed since the last decision.
-    pending: BTreeSet<IpNet>,
+    /// Prefixes about which something has changed since the last decision; some may be in it several times.
+    pending: Vec<IpNet>,
     /// How many times a best route has changed.
     version: u64,
     /// How many routes each source has told.
@@ -46,8 +49,8 @@ pub struct Destination {
 pub struct Selection {
     /// The best one's source and path identifier.
     pub best: (SourceId, u32),
-    /// All that packets are shared among, the best first.
-    pub multipath: Vec<(SourceId, u32)>,
+    /// Those that packets are shared among beside it, the better first: mostly none, which takes no memory.
+    pub beside: Box<[(SourceId, u32)]>,
 }
 
 impl Destination {
@@ -64,7 +67,8 @@ impl Destination {
 
     /// The routes packets are shared among, the best first.
     pub fn multipath(&self) -> impl Iterator<Item = &Route> {
-        let chosen = self.selection.iter().flat_map(|it| &it.multipath);
+        let selections = self.selection.iter();
+        let chosen = selections.flat_map(|it| std::iter::once(&it.best).chain(&it.beside));
         chosen.filter_map(|key| self.route(*key))
     }
 
@@ -117,10 +121,24 @@ impl Table {
             }
             None => {
                 *self.counts.entry(route.source.id).or_default() += 1;
+                // Most prefixes have one route: room for more would be the greater part of a table's memory.
+                if destination.routes.is_empty() {
+                    destination.routes.reserve_exact(1);
+                }
                 destination.routes.push(route);
             }
         }
-        self.pending.insert(prefix);
+        self.note(prefix);
+    }
+
+    /// A prefix is to be decided about. A list that is sorted once costs less than a set; it is kept from growing without
+    /// end where nothing is decided for long.
+    fn note(&mut self, prefix: IpNet) {
+        self.pending.push(prefix);
+        if self.pending.len() > 2 * self.destinations.len() + FEW {
+            self.pending.sort_unstable();
+            self.pending.dedup();
+        }
     }
 
     /// Takes a route out. Returns whether there was one.
@@ -135,7 +153,7 @@ impl Table {
         let removed = destination.routes.len() < before;
         if removed {
             uncount(&mut self.counts, source);
-            self.pending.insert(prefix);
+            self.note(prefix);
         }
         removed
     }
@@ -170,7 +188,7 @@ impl Table {
                 stays
             });
             if destination.routes.len() < before {
-                self.pending.insert(*prefix);
+                self.pending.push(*prefix);
             }
         }
     }
@@ -182,7 +200,7 @@ impl Table {
             for route in &mut destination.routes {
                 if let Some(now) = state(prefix, route) {
                     route.next_hop_state = now;
-                    self.pending.insert(*prefix);
+                    self.pending.push(*prefix);
                 }
             }
         }
@@ -191,7 +209,9 @@ impl Table {
     /// Decides about all prefixes that something has changed about. Returns those whose selection, or whose selected
     /// routes, are not what they were.
     pub fn decide(&mut self, rules: &Rules) -> Vec<IpNet> {
-        let pending = std::mem::take(&mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
+        pending.sort_unstable();
+        pending.dedup();
         for prefix in &pending {
             let Some(destination) = self.destinations.get_mut(prefix) else {
                 continue;
@@ -209,7 +229,7 @@ impl Table {
                 self.destinations.remove(prefix);
             }
         }
-        pending.into_iter().collect()
+        pending
     }
 
     /// Lets all prefixes be decided about anew, because rules have changed.

@@ -266,3 +266,16 @@ proptest! {
         prop_assert_eq!(decision::select(&shuffled, None, &rules), best);
     }
 }
+
+#[test]
+fn prefixes_that_change_again_and_again_undecided_take_no_more_room() {
+    let mut table = Table::default();
+    let route = external(1, |_| {});
+    for _ in 0..10 * FEW {
+        table.insert(net(), route.clone());
+        table.remove(net(), route.source.id, 0);
+    }
+    assert!(table.pending.len() <= FEW + 2, "{}", table.pending.len());
+    assert_eq!(table.decide(&Rules::default()), [net()]);
+    assert!(table.is_empty());
+}

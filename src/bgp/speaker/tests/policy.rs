@@ -387,3 +387,37 @@ fn ipv6_has_lists_and_next_hops_of_its_own() {
     assert_eq!(route.next_hop.address().to_string(), "2001:db8::9");
     assert_eq!(route.tag, 4);
 }
+
+/// Routes that came in one message, with the same attributes.
+#[test]
+fn what_looks_at_prefixes_tells_routes_apart_that_are_alike() {
+    let a =
+        " address-family ipv4 unicast\n  network 10.3.0.0/16\n  network 10.4.0.0/16\n exit-address-family\n";
+    let before = "ip prefix-list P permit 10.3.0.0/16\naccess-list L permit 10.3.0.0/16\n\
+        route-map M permit 10\n match ip address prefix-list P\nroute-map CALLS permit 10\n call M\n";
+    for kind in [
+        "prefix-list P",
+        "distribute-list L",
+        "route-map M",
+        "route-map CALLS",
+    ] {
+        let words = format!("  neighbor 10.0.23.3 {kind} out\n");
+        let words = Words {
+            before,
+            ..family(&words)
+        };
+        let network = line_with(a, words, "");
+        assert_eq!(network.paths(C), ["10.3.0.0/16 65002 65001"], "{kind}");
+    }
+    // What does not is asked once.
+    let words = Words {
+        before: "route-map M permit 10\n set metric 9\n",
+        ..family("  neighbor 10.0.23.3 route-map M out\n")
+    };
+    let network = line_with(a, words, "");
+    let told = &network.peer(B, "10.0.23.3").told.ipv4;
+    let [first, second] = ["10.3.0.0/16", "10.4.0.0/16"].map(|it| &told[&it.parse::<IpNet>().unwrap()]);
+    assert!(Arc::ptr_eq(first, second));
+    assert_eq!(first.attributes.med, Some(9));
+    assert_eq!(network.paths(C).len(), 7);
+}

@@ -1,0 +1,71 @@
+//! Routes that differ in nothing but their prefix: what a neighbour is told of one, it is told of all.
+//!
+//! A message brings many prefixes with one set of attributes. Unless policy looks at prefixes, it is asked once for all of
+//! them, and what it has made is shared.
+
+use std::collections::HashMap;
+use std::num::{NonZeroU8, NonZeroU32};
+use std::sync::Arc;
+
+use super::{Peer, Speaker, Told};
+use crate::bgp::table::{Route, Source};
+use crate::bgp::wire::{Attributes, Family, NextHop};
+
+/// All of a route that what is told about it hangs on. Addresses stand for what is shared: it lives, and stays as it is,
+/// while the table is only read.
+#[derive(PartialEq, Eq, Hash)]
+struct Likeness {
+    source: *const Source,
+    attributes: *const Attributes,
+    next_hop: NextHop,
+    weight: u32,
+    tag: u32,
+    distance: Option<NonZeroU8>,
+    table: Option<NonZeroU32>,
+}
+
+impl Likeness {
+    fn of(route: &Route) -> Likeness {
+        Likeness {
+            source: Arc::as_ptr(&route.source),
+            attributes: Arc::as_ptr(&route.attributes),
+            next_hop: route.next_hop,
+            weight: route.weight,
+            tag: route.tag,
+            distance: route.distance,
+            table: route.table,
+        }
+    }
+}
+
+/// What one neighbour is told of routes, for as long as nothing changes.
+pub(super) struct Alike {
+    /// None where each prefix has to be asked about.
+    known: Option<HashMap<Likeness, Option<Arc<Told>>>>,
+}
+
+impl Alike {
+    /// What is told of a route: as of another that is alike, else as `tell` says.
+    pub(super) fn of(&mut self, route: &Route, tell: impl FnOnce() -> Option<Told>) -> Option<Arc<Told>> {
+        let tell = || tell().map(Arc::new);
+        match &mut self.known {
+            Some(known) => known.entry(Likeness::of(route)).or_insert_with(tell).clone(),
+            None => tell(),
+        }
+    }
+}
+
+impl Speaker {
+    /// Nothing is known yet of what a neighbour is told.
+    pub(super) fn alike(&self, peer: &Peer, family: Family) -> Alike {
+        let settings = peer.family(family);
+        let map = settings.route_map_out.as_deref();
+        let looks_at_prefixes = settings.distribute_list_out.is_some()
+            || settings.prefix_list_out.is_some()
+            || !self.aggregates.get(family).is_empty()
+            || map.is_some_and(|map| self.policy.looks_at_prefixes(map));
+        Alike {
+            known: (!looks_at_prefixes).then(HashMap::new),
+        }
+    }
+}
