@@ -46,8 +46,11 @@ pub(super) struct Alike {
 
 impl Alike {
     /// What is told of a route: as of another that is alike, else as `tell` says.
-    pub(super) fn of(&mut self, route: &Route, tell: impl FnOnce() -> Option<Told>) -> Option<Arc<Told>> {
-        let tell = || tell().map(Arc::new);
+    pub(super) fn of(
+        &mut self,
+        route: &Route,
+        tell: impl FnOnce() -> Option<Arc<Told>>,
+    ) -> Option<Arc<Told>> {
         match &mut self.known {
             Some(known) => known.entry(Likeness::of(route)).or_insert_with(tell).clone(),
             None => tell(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::alike::Alike;
+use super::shared::Shared;
 use super::{Action, Peer, Speaker, Told};
 use crate::bgp::config::Bgp;
 use crate::bgp::session::Time;
@@ -134,6 +135,19 @@ impl Speaker {
     }
 
     fn export_to(&mut self, id: SourceId, family: Family, prefixes: &[IpNet], actions: &mut Vec<Action>) {
+        let mut shared = std::mem::take(&mut self.shared);
+        self.export_sharing(id, family, prefixes, &mut shared, actions);
+        self.shared = shared;
+    }
+
+    fn export_sharing(
+        &mut self,
+        id: SourceId,
+        family: Family,
+        prefixes: &[IpNet],
+        shared: &mut Shared,
+        actions: &mut Vec<Action>,
+    ) {
         let (Some(peer), Some(bgp)) = (self.peers.get(&id), &self.config.bgp) else {
             return;
         };
@@ -146,22 +160,27 @@ impl Speaker {
         let told = peer.told.get(family);
         let mut withdrawn = Vec::new();
         let mut announced: Vec<(Arc<Told>, Vec<Nlri>)> = Vec::new();
-        let mut places: HashMap<(Arc<Attributes>, NextHop), usize> = HashMap::new();
+        // Attributes that are shared are told apart by where they are.
+        let mut places: HashMap<(*const Attributes, NextHop), usize> = HashMap::new();
         let mut alike = self.alike(peer, family);
         // How many more prefixes it may be told (`maximum-prefix-out`).
         let limit = peer.family(family).maximum_prefix_out;
         let mut room = limit.map(|limit| (limit as usize).saturating_sub(told.len()));
         for prefix in prefixes {
-            match (
-                self.wanted(peer, bgp, family, prefix, &mut alike),
-                told.get(prefix),
-            ) {
+            let mut share = |told: Told| {
+                Arc::new(Told {
+                    attributes: shared.of(told.attributes),
+                    next_hop: told.next_hop,
+                })
+            };
+            let wanted = self.wanted(peer, bgp, family, prefix, &mut alike, &mut share);
+            match (wanted, told.get(prefix)) {
                 (Some(_), None) if room == Some(0) => {}
                 (Some(wanted), before) if before != Some(&wanted) => {
                     if before.is_none() {
                         room = room.map(|room| room - 1);
                     }
-                    let key = (Arc::clone(&wanted.attributes), wanted.next_hop);
+                    let key = (Arc::as_ptr(&wanted.attributes), wanted.next_hop);
                     let at = *places.entry(key).or_insert(announced.len());
                     match announced.get_mut(at) {
                         Some((_, nlri)) => nlri.push(Nlri::from(*prefix)),
@@ -221,14 +240,17 @@ impl Speaker {
         family: Family,
         prefix: &IpNet,
         alike: &mut Alike,
+        share: &mut impl FnMut(Told) -> Arc<Told>,
     ) -> Option<Arc<Told>> {
         if *prefix == default_of(family)
             && let Some(default) = self.default_for(peer, bgp, family, *prefix)
         {
-            return Some(Arc::new(default));
+            return Some(share(default));
         }
         let route = self.tables.get(family).get(prefix)?.best()?;
-        alike.of(route, || self.tell_about(peer, bgp, family, prefix, route))
+        alike.of(route, || {
+            self.tell_about(peer, bgp, family, prefix, route).map(share)
+        })
     }
 }
 

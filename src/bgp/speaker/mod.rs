@@ -29,6 +29,7 @@ mod record;
 mod resolve;
 mod restart;
 mod sessions;
+mod shared;
 mod told;
 
 #[cfg(test)]
@@ -94,6 +95,8 @@ pub struct Speaker {
     next_hops: NextHops,
     /// Identifiers of routes for those who are told several to one prefix.
     path_ids: PerFamily<PathIds>,
+    /// What neighbours were told, each kept once.
+    shared: shared::Shared,
 }
 
 /// Routes may lead over each other so deep within one event. Those that take each other's way away, and so would never
@@ -132,6 +135,7 @@ impl Speaker {
             forwarded: BTreeMap::new(),
             next_hops: NextHops::default(),
             path_ids: PerFamily::default(),
+            shared: shared::Shared::default(),
         }
     }
 
