@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
     cat <<'END'
-usage: scripts/published.sh [--hold] [--configs DIR]
+usage: scripts/published.sh [--hold] [--configs DIR] [--speaker NSLAB]
 
 Raises the routers and hosts of labs/cilium-bgp.toml in namespaces of its own, with iproute2 and FRR alone, waits until
 router0 has its 7 routes and both its sessions, and prints how long that took. Everything goes when it ends. Needs root.
@@ -12,16 +12,25 @@ router0 has its 7 routes and both its sessions, and prints how long that took. E
   --hold         print "started PID" (a process in router0) once the daemons are started, do not wait for routes, and
                  stay until the input ends
   --configs DIR  take the routers' configuration from DIR/router0.conf, DIR/tor0.conf and DIR/tor1.conf
+  --speaker NSLAB
+                 run this program's own speaker instead of FRR, and on each server one that announces a network of pods:
+                 router0 has four routes more then. Only with --hold
 END
 }
 
-hold=no configs=
+hold=no configs= speaker=
+routers=(router0 tor0 tor1)
 for ((i = 1; i <= $#; i++)); do
     case "${!i}" in
         --hold) hold=yes ;;
         --configs)
             i=$((i + 1))
             configs=$(realpath "${!i}")
+            ;;
+        --speaker)
+            i=$((i + 1))
+            speaker=$(realpath "${!i}")
+            routers+=(server0 server1 server2 server3)
             ;;
         -h | --help) usage && exit ;;
         *) usage >&2 && exit 2 ;;
@@ -36,7 +45,7 @@ if [[ -z ${PUBLISHED_INSIDE-} ]]; then
 fi
 
 config_of() {
-    if [[ -n $configs ]]; then
+    if [[ -n $configs && $1 != server* ]]; then
         cat "$configs/$1.conf"
         return
     fi
@@ -70,6 +79,16 @@ router bgp AS
   redistribute connected
  exit-address-family
 END
+        server*) sed "s/AS/6501$((${1#server} / 2))/; s/TOR/10.0.0.$((${1#server} / 2 + 1))/; s/NET/10.1.${1#server}.0\/24/; s/ID/10.0.$((${1#server} + 1)).2/" <<'END' ;;
+router bgp AS
+ bgp router-id ID
+ no bgp network import-check
+ neighbor TOR remote-as AS
+ neighbor TOR timers connect 1
+ address-family ipv4 unicast
+  network NET
+ exit-address-family
+END
     esac
 }
 
@@ -79,6 +98,14 @@ router() {
     hostname "$name"
     mount -t tmpfs -o mode=0755 frr /etc/frr
     mount -t tmpfs -o mode=0755 frr /run/frr
+    if [[ -n $speaker ]]; then
+        config_of "$name" >/etc/frr/frr.conf
+        ln -s "$speaker" /run/frr/vtysh
+        "$speaker" speaker &
+        read -r pid _ </proc/self/fd/9/self/stat
+        echo "$pid $$" >"/run/published/$name"
+        exec sleep infinity
+    fi
     mount -t tmpfs -o mode=0755 log /var/log
     mkdir /var/log/frr
     echo 'service integrated-vtysh-config' >/etc/frr/vtysh.conf
@@ -174,11 +201,11 @@ route replace default via 10.0.$((n + 1)).1
 END
 done
 
-for name in router0 tor0 tor1; do
+for name in "${routers[@]}"; do
     PUBLISHED_ROUTER=$name nsenter --net="/run/netns/$name" unshare --mount --uts "$0" "$@" >/run/published/log 2>&1 &
 done
 until [[ -s /run/published/router0 && -s /run/published/tor0 && -s /run/published/tor1 ]]; do
-    if [[ $(jobs -pr | wc -l) -lt 3 ]]; then
+    if [[ $(jobs -pr | wc -l) -lt ${#routers[@]} ]]; then
         cat /run/published/log >&2
         exit 1
     fi

@@ -139,3 +139,30 @@ fn a_living_lab_does_not_grow_with_what_is_done_to_it() {
     });
     assert_eq!(lab.node("a")["processes"], 1);
 }
+
+/// The kernel's tables of neighbours are one for all namespaces.
+#[test]
+fn a_large_lab_has_room_for_its_neighbours_and_the_host_is_as_it_was() {
+    let limit = || std::fs::read_to_string("/proc/sys/net/ipv6/neigh/default/gc_thresh3");
+    let Ok(before) = limit() else {
+        eprintln!("skipped: the limit is not to be seen in this network namespace");
+        return;
+    };
+    let number = |text: &str| text.trim().parse::<u32>().unwrap();
+    let nodes: String = (0..100)
+        .map(|node| format!("[nodes.n{node}]\nkind = \"host\"\n"))
+        .collect();
+    let links: String = (0..100)
+        .map(|node| {
+            format!(
+                "[[links]]\nendpoints = [\"n{node}:right\", \"n{}:left\"]\n",
+                (node + 1) % 100
+            )
+        })
+        .collect();
+    let lab = Lab::new(&format!("name = \"crowd\"\n{nodes}{links}"));
+    lab.ok(["up", "-d", lab.file()]);
+    assert!(number(&limit().unwrap()) >= number(&before) + 4 * 200);
+    lab.ok(["down", "crowd"]);
+    until("the limit is what it was", || limit().unwrap() == before);
+}
