@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod every_command;
+
 /// FRR 8.4.4's own `show running-config` of nearly everything this engine has.
 const RUNNING: &str = include_str!("running.conf");
 

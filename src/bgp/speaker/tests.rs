@@ -9,6 +9,7 @@ mod line;
 mod next_hops;
 mod pace;
 mod policy;
+mod reactions;
 mod reconfigured;
 mod restarts;
 

@@ -7,6 +7,8 @@ use super::error_code::{MESSAGE_HEADER, OPEN_MESSAGE, UPDATE_MESSAGE};
 use super::*;
 use crate::bgp::dice::Dice;
 
+mod round_trips;
+
 const WIDE: Options = Options {
     four_octet: true,
     heard_four_octet: true,

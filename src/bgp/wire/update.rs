@@ -114,6 +114,11 @@ impl Update {
                 update.faults.push("NEXT_HOP is missing".to_owned());
             }
         }
+        let has_routes = update.reachable.iter().any(|reach| !reach.nlri.is_empty());
+        if found.withdraw && !has_routes {
+            // The prefixes that were meant may be in what could not be read (RFC 7606 section 5.2).
+            return Err(list());
+        }
         update.complete(body, attributes, options, found);
         Ok(update)
     }
@@ -156,6 +161,10 @@ impl Update {
     fn read(&mut self, framed: &Framed<'_>, options: &Options, found: &mut Found) -> Result<(), Fault> {
         let Framed { flags, code, value } = *framed;
         if !Flags::fit(flags, code) {
+            if matches!(code, code::MP_REACH_NLRI | code::MP_UNREACH_NLRI) {
+                // Nobody knows which prefixes were meant (RFC 7606 section 3, j).
+                return Err(Fault::Reset(refusal(update_message::ATTRIBUTE_FLAGS, framed)));
+            }
             return Err(Fault::Withdraw(format!("attribute {code} has wrong flags")));
         }
         let attributes = &mut self.attributes;
@@ -225,13 +234,7 @@ impl Update {
             code::MP_UNREACH_NLRI => self.read_unreach(value, options)?,
             _ if flags & Flags::OPTIONAL == 0 => {
                 let subcode = update_message::UNRECOGNIZED_WELL_KNOWN_ATTRIBUTE;
-                let mut data = Vec::new();
-                code::put_with(flags & !Flags::EXTENDED, code, value, &mut data);
-                return Err(Fault::Reset(Notification::with_data(
-                    UPDATE_MESSAGE,
-                    subcode,
-                    data,
-                )));
+                return Err(Fault::Reset(refusal(subcode, framed)));
             }
             _ if flags & Flags::TRANSITIVE != 0 => attributes.unknown.push(RawAttribute {
                 code,
@@ -318,6 +321,18 @@ impl Update {
         }
         self.faults.extend(missing);
     }
+}
+
+/// A refusal that shows the attribute at fault (RFC 4271 section 6.3).
+fn refusal(subcode: u8, framed: &Framed<'_>) -> Notification {
+    let mut data = Vec::new();
+    code::put_with(
+        framed.flags & !Flags::EXTENDED,
+        framed.code,
+        framed.value,
+        &mut data,
+    );
+    Notification::with_data(UPDATE_MESSAGE, subcode, data)
 }
 
 fn withdraw(name: &str) -> Fault {

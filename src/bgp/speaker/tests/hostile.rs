@@ -6,11 +6,11 @@ use crate::bgp::session::State;
 use crate::bgp::wire::{Message, decode, frame};
 
 /// A speaker, and a neighbour that is played by the test.
-struct Pair {
-    speaker: Speaker,
+pub(super) struct Pair {
+    pub(super) speaker: Speaker,
     now: Time,
     next: u64,
-    id: ConnectionId,
+    pub(super) id: ConnectionId,
 }
 
 const CONFIG: &str = "frr defaults datacenter\nbgp as-path access-list SHORT seq 5 permit ^65002_\n\
@@ -21,12 +21,12 @@ const CONFIG: &str = "frr defaults datacenter\nbgp as-path access-list SHORT seq
     neighbor 10.0.0.2 route-map IN in\n exit-address-family\n address-family ipv6 unicast\n  neighbor 10.0.0.2 activate\n exit-address-family\n";
 
 /// An OPEN of AS 65002 with what this side knows, several paths included.
-const OPEN: &[u8] = &[
+pub(super) const OPEN: &[u8] = &[
     4, 0xfd, 0xea, 0, 0, 10, 0, 0, 2, 48, 2, 46, 1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1, 2, 0, 70, 0, 65, 4, 0,
     0, 0xfd, 0xea, 6, 0, 69, 8, 0, 1, 1, 1, 0, 2, 1, 1, 64, 10, 0x40, 120, 0, 1, 1, 0x80, 0, 2, 1, 0x80,
 ];
 
-fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+pub(super) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     let mut out = vec![0xff; 16];
     out.extend(((body.len() + 19) as u16).to_be_bytes());
     out.push(kind);
@@ -83,7 +83,7 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 impl Pair {
-    fn new() -> Pair {
+    pub(super) fn new() -> Pair {
         let (config, mistakes) = Config::parse(CONFIG);
         assert_eq!(mistakes, []);
         let mut speaker = Speaker::new("r", 1);
@@ -108,11 +108,11 @@ impl Pair {
         pair
     }
 
-    fn peer(&self) -> &Peer {
+    pub(super) fn peer(&self) -> &Peer {
         self.speaker.peers().next().unwrap()
     }
 
-    fn connect(&mut self) {
+    pub(super) fn connect(&mut self) {
         self.now += Time::from_secs(1);
         self.next += 1;
         self.id = ConnectionId(self.next);
@@ -128,7 +128,7 @@ impl Pair {
         assert_eq!(self.peer().session.state(), State::Established);
     }
 
-    fn say(&mut self, octets: &[u8]) -> Vec<Action> {
+    pub(super) fn say(&mut self, octets: &[u8]) -> Vec<Action> {
         self.speaker
             .happen(Event::Received(self.id, octets.to_vec()), self.now)
     }
@@ -173,11 +173,27 @@ fn whatever_a_neighbour_says_the_speaker_lives_on() {
                 _ => 19 + dice.roll((octets.len() as u64).saturating_sub(19)) as usize,
             };
             let Some(place) = octets.get_mut(at) else { continue };
-            match dice.roll(5) {
+            match dice.roll(7) {
                 0 => *place = dice.roll(256) as u8,
                 1 => *place ^= 1 << dice.roll(8),
                 2 => *place = [0, 1, 127, 128, 254, 255][dice.roll(6) as usize],
                 3 => octets.truncate(at.max(19)),
+                // The end of another message, or the same again and again.
+                4 => {
+                    let other = &seeds[dice.roll(seeds.len() as u64) as usize];
+                    let from = 19 + dice.roll(other.len() as u64 - 18) as usize;
+                    octets.truncate(at.max(19));
+                    octets.extend(&other[from.min(other.len())..]);
+                }
+                5 => {
+                    let again = octets[at.max(19).min(octets.len())..].to_vec();
+                    let most = 1 << dice.roll(8);
+                    for _ in 0..dice.roll(most) {
+                        if octets.len() + again.len() <= 4096 {
+                            octets.extend(&again);
+                        }
+                    }
+                }
                 _ => octets.insert(at, dice.roll(256) as u8),
             }
         }

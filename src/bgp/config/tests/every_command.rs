@@ -1,0 +1,128 @@
+//! Lines made at random from the table of commands, so that every form of every command comes by.
+//! `NSLAB_ROUNDS=100000` makes so many configurations.
+
+use super::super::pattern::{Graph, Token};
+use super::*;
+use crate::bgp::dice::Dice;
+
+/// Lines that lead to where other commands may stand.
+const DOORS: [&str; 9] = [
+    "router bgp 65000",
+    "router bgp 65000",
+    "address-family ipv4 unicast",
+    "address-family ipv6 unicast",
+    "route-map a permit 10",
+    "route-map b deny 20",
+    "interface eth0",
+    "neighbor 10.0.0.1 remote-as 65001",
+    "neighbor a peer-group",
+];
+
+fn one<'a>(dice: &mut Dice, words: &[&'a str]) -> &'a str {
+    words[dice.roll(words.len() as u64) as usize]
+}
+
+/// A word of a kind.
+fn word(dice: &mut Dice, kind: Kind) -> String {
+    let v4 = ["10.0.0.1", "192.0.2.7", "0.0.0.0", "255.255.255.255"];
+    let v6 = ["2001:db8::1", "fe80::1", "::"];
+    let nets4 = ["10.0.0.0/8", "0.0.0.0/0", "192.0.2.1/24", "10.0.0.1/32"];
+    let nets6 = ["2001:db8::/32", "::/0", "2001:db8::1/64"];
+    let words = match kind {
+        Kind::Number(low, high) => {
+            let span = (high - low).saturating_add(1);
+            let number = match dice.roll(4) {
+                0 => low,
+                1 => high,
+                2 => low + dice.roll(span.min(6)),
+                _ => low + dice.roll(span),
+            };
+            return number.to_string();
+        }
+        Kind::Ipv4 => &v4[..],
+        Kind::Ipv6 => &v6,
+        Kind::Address => {
+            let v4 = dice.roll(2) == 0;
+            return word(dice, if v4 { Kind::Ipv4 } else { Kind::Ipv6 });
+        }
+        Kind::Prefix4 => &nets4,
+        Kind::Prefix6 => &nets6,
+        Kind::Prefix => {
+            let v4 = dice.roll(2) == 0;
+            return word(dice, if v4 { Kind::Prefix4 } else { Kind::Prefix6 });
+        }
+        Kind::Community => &["65000:1", "no-export", "internet", "70000", "1:65535"],
+        Kind::Interface => &["eth0", "lo", "net1"],
+        Kind::Peer => &["10.0.0.1", "2001:db8::1", "eth0", "a"],
+        Kind::Word => &["a", "b", "10", "1:2:3", "65000:1", "no-export", "^1_", "x.y"],
+        Kind::Line => &["a", "some words", "_65000_", "65000:1 1:2", "rt 1:2"],
+    };
+    one(dice, words).to_owned()
+}
+
+/// A line of a form.
+fn line(dice: &mut Dice, pattern: &'static str) -> String {
+    let mut graph = Graph::default();
+    let mut at = graph.add(pattern);
+    let mut words: Vec<String> = Vec::new();
+    loop {
+        let node = &graph.nodes[at];
+        if node.next.is_empty() || words.len() > 12 || node.accepts && dice.roll(3) == 0 {
+            return words.join(" ");
+        }
+        at = node.next[dice.roll(node.next.len() as u64) as usize];
+        words.push(match graph.nodes[at].token {
+            Some(Token::Keyword(keyword)) => keyword.to_owned(),
+            Some(Token::Argument(_, kind)) => word(dice, kind),
+            None => continue,
+        });
+    }
+}
+
+#[test]
+fn whatever_can_be_configured_is_printed_and_read_back() {
+    let rounds = std::env::var("NSLAB_ROUNDS").ok().and_then(|it| it.parse().ok());
+    let mut dice = Dice::new(11);
+    let (mut taken, mut refused) = (0, 0);
+    for round in 0..rounds.unwrap_or(300u32) {
+        let (mut config, mut mode) = (Config::default(), Mode::Configure);
+        let mut lines = Vec::new();
+        for _ in 0..dice.roll(60) {
+            let forms = super::super::patterns(&mode);
+            let text = match dice.roll(6) {
+                0 => one(&mut dice, &DOORS).to_owned(),
+                _ => {
+                    let form = forms[dice.roll(forms.len() as u64) as usize];
+                    line(&mut dice, form)
+                }
+            };
+            let before = config.clone();
+            match apply(&mut config, &mut mode, &text) {
+                Ok(_) => {
+                    taken += 1;
+                    lines.push(text);
+                }
+                Err(mistake) => {
+                    refused += 1;
+                    assert_eq!(
+                        config, before,
+                        "`{text}` is refused ({}) and changes something",
+                        mistake.message
+                    );
+                }
+            }
+        }
+        let printed = config.print();
+        let (read, mistakes) = Config::parse(&printed);
+        let how = || {
+            format!(
+                "round {round}\n--- typed\n{}\n--- printed\n{printed}",
+                lines.join("\n")
+            )
+        };
+        assert!(mistakes.is_empty(), "{mistakes:?}\n{}", how());
+        assert_eq!(read, config, "{}", how());
+        assert_eq!(read.print(), printed, "{}", how());
+    }
+    assert!(taken > refused / 4, "{taken} lines taken, {refused} refused");
+}
