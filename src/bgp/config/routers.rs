@@ -11,8 +11,8 @@ use super::mistake::Refusal;
 use super::model::Profile;
 use super::policy::Family;
 use super::route_maps::origin;
-use super::router::{Aggregate, Bgp, Flags, MAXIMUM_PATHS, Network, Redistribute, Source};
-use super::settings::Timers;
+use super::router::{Aggregate, Bgp, Flags, Group, MAXIMUM_PATHS, Network, Redistribute, Source};
+use super::settings::{Addpath, Timers};
 
 /// Commands at the top.
 pub(super) const ROUTER: Rows = &[
@@ -102,7 +102,7 @@ pub(super) const BGP: Rows = &[
         switch(&mut e.bgp()?.flags.disable_connected_check, a)
     }),
     ("[no] bgp deterministic-med", |e, a| {
-        switch(&mut e.bgp()?.flags.deterministic_med, a)
+        deterministic_med(e.bgp()?, a)
     }),
     ("[no] bgp graceful-shutdown", |e, a| {
         switch(&mut e.bgp()?.flags.graceful_shutdown, a)
@@ -450,4 +450,18 @@ fn aggregate(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
         false => aggregates.insert(prefix, aggregate),
     };
     Ok(())
+}
+
+/// The best route of each AS is found by it.
+fn deterministic_med(bgp: &mut Bgp, arguments: &Arguments) -> Result<(), Refusal> {
+    let families = |group: &Group| [group.ipv4.addpath, group.ipv6.addpath];
+    let groups = bgp.groups.values();
+    let mut all = groups.chain(bgp.neighbors.iter().map(|neighbor| &neighbor.own));
+    let is_needed = all.any(|group| families(group).contains(&Some(Addpath::BestPerAs)));
+    if arguments.no() && is_needed {
+        return Err(Refusal::invalid(
+            "bgp deterministic-med cannot be disabled while addpath-tx-bestpath-per-AS is in use",
+        ));
+    }
+    switch(&mut bgp.flags.deterministic_med, arguments)
 }

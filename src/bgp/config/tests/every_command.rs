@@ -54,7 +54,8 @@ fn word(dice: &mut Dice, kind: Kind) -> String {
         Kind::Community => &["65000:1", "no-export", "internet", "70000", "1:65535"],
         Kind::Interface => &["eth0", "lo", "net1"],
         Kind::Peer => &["10.0.0.1", "2001:db8::1", "eth0", "a"],
-        Kind::Word => &["a", "b", "10", "1:2:3", "65000:1", "no-export", "^1_", "x.y"],
+        // No numbers: an expanded community-list with one is printed like a standard one, by FRR 8.4 as well.
+        Kind::Word => &["a", "b", "ten", "1:2:3", "65000:1", "no-export", "^1_", "x.y"],
         Kind::Line => &["a", "some words", "_65000_", "65000:1 1:2", "rt 1:2"],
     };
     one(dice, words).to_owned()
@@ -77,6 +78,15 @@ fn line(dice: &mut Dice, pattern: &'static str) -> String {
             None => continue,
         });
     }
+}
+
+/// Neighbors on interfaces stand in the order in which they were typed, and are printed with their groups first, as FRR does.
+fn sorted(mut config: Config) -> Config {
+    if let Some(bgp) = &mut config.bgp {
+        bgp.neighbors
+            .sort_by_key(|neighbor| format!("{:?}", neighbor.name));
+    }
+    config
 }
 
 #[test]
@@ -121,7 +131,7 @@ fn whatever_can_be_configured_is_printed_and_read_back() {
             )
         };
         assert!(mistakes.is_empty(), "{mistakes:?}\n{}", how());
-        assert_eq!(read, config, "{}", how());
+        assert!(sorted(read.clone()) == sorted(config), "{}", how());
         assert_eq!(read.print(), printed, "{}", how());
     }
     assert!(taken > refused / 4, "{taken} lines taken, {refused} refused");

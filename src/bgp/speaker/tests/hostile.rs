@@ -91,7 +91,7 @@ impl Pair {
             index: 2,
             name: "net0".into(),
             up: true,
-            addresses: ["10.0.0.1/24", "fe80::1/64"]
+            addresses: ["10.0.0.1/24", "2001:db8::1/64", "fe80::1/64"]
                 .map(|it| it.parse().unwrap())
                 .to_vec(),
             ..Interface::default()
