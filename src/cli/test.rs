@@ -138,11 +138,7 @@ fn load(paths: &[PathBuf]) -> Result<Vec<LabFile>, Failure> {
 
 /// The routers that the built-in speaker is to play.
 fn plays_builtin<'l>(args: &Args, lab: &'l Lab) -> Vec<&'l Node> {
-    let is_builtin = |choice: EngineChoice| match choice {
-        EngineChoice::Builtin => true,
-        EngineChoice::Frr => false,
-        EngineChoice::Auto => preflight::auto_engine() == Engine::Builtin,
-    };
+    let is_builtin = |choice| Engine::chosen(choice, preflight::auto_engine()) == Engine::Builtin;
     let asked = args.engine.last().map(|engine| match engine.as_str() {
         "frr" => EngineChoice::Frr,
         "builtin" => EngineChoice::Builtin,

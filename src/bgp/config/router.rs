@@ -113,6 +113,14 @@ impl Bgp {
         self.neighbors.iter().find(|neighbor| neighbor.name == *name)
     }
 
+    /// The narrowest range (`bgp listen range`) around an address, and the group of those who dial from it.
+    pub fn range_around(&self, address: IpAddr) -> Option<(&IpNet, &String)> {
+        let ranges = self.listen_ranges.iter();
+        ranges
+            .filter(|(range, _)| range.contains(&address))
+            .max_by_key(|(range, _)| range.prefix_len())
+    }
+
     /// Whether neighbors outside of groups are active in a family unless told otherwise.
     pub fn activates(&self, family: Family) -> bool {
         match family {

@@ -59,9 +59,9 @@ impl<'s> Neighbor<'s> {
         agreement.is_some_and(|agreement| agreement.graceful_restart.is_some())
     }
 
-    /// Whether it is away, and its routes are kept until it is back.
+    /// See [`Peer::is_away`].
     pub(super) fn is_away(&self) -> bool {
-        self.peer.away.is_some_and(|away| away.back_until.is_some())
+        self.peer.is_away()
     }
 
     /// How long it is waited for yet: until it is back, and until it has told everything again.
@@ -155,14 +155,9 @@ impl<'s> Neighbor<'s> {
 
     /// The range that let it in (`bgp listen range`).
     pub(super) fn range(&self) -> Option<IpNet> {
-        let group = self.peer.let_in_by.as_deref()?;
-        let ranges = self.view.bgp()?.listen_ranges.iter();
-        let around = ranges.filter(|(range, of)| {
-            of.as_str() == group && self.peer.remote.is_some_and(|it| range.contains(&it))
-        });
-        around
-            .max_by_key(|(range, _)| range.prefix_len())
-            .map(|(range, _)| *range)
+        self.peer.let_in_by.as_deref()?;
+        let (range, _) = self.view.bgp()?.range_around(self.peer.remote?)?;
+        Some(*range)
     }
 
     /// Until something is tried again, and whether that is to connect; else to begin at all.

@@ -406,7 +406,7 @@ fn peer_state(view: &View, peer: &Peer, family: Family) -> &'static str {
         () if view.is_shut(peer) => "Admin",
         () if peer.overflow().is_some() => "PfxCt",
         () if peer.effective.passive && !peer.is_dynamic() => "Passive",
-        () if peer.away.is_some_and(|away| away.back_until.is_some()) => "NSF passive",
+        () if peer.is_away() => "NSF passive",
         () if is_up(peer) && (inward || outward) => "Policy",
         () => "OK",
     }

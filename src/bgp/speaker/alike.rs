@@ -13,7 +13,7 @@ use crate::bgp::wire::{Attributes, Family, NextHop};
 
 /// All of a route that what is told about it hangs on. Addresses stand for what is shared: it lives, and stays as it is,
 /// while the table is only read.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Likeness {
     source: *const Source,
     attributes: *const Attributes,
@@ -42,6 +42,8 @@ impl Likeness {
 pub(super) struct Alike {
     /// None where each prefix has to be asked about.
     known: Option<HashMap<Likeness, Option<Arc<Told>>>>,
+    /// The last one, as most often the next is like it.
+    last: Option<(Likeness, Option<Arc<Told>>)>,
 }
 
 impl Alike {
@@ -51,10 +53,18 @@ impl Alike {
         route: &Route,
         tell: impl FnOnce() -> Option<Arc<Told>>,
     ) -> Option<Arc<Told>> {
-        match &mut self.known {
-            Some(known) => known.entry(Likeness::of(route)).or_insert_with(tell).clone(),
-            None => tell(),
+        let Some(known) = &mut self.known else {
+            return tell();
+        };
+        let likeness = Likeness::of(route);
+        if let Some((last, told)) = &self.last
+            && *last == likeness
+        {
+            return told.clone();
         }
+        let told = known.entry(likeness.clone()).or_insert_with(tell).clone();
+        self.last = Some((likeness, told.clone()));
+        told
     }
 }
 
@@ -69,6 +79,7 @@ impl Speaker {
             || map.is_some_and(|map| self.policy.looks_at_prefixes(map));
         Alike {
             known: (!looks_at_prefixes).then(HashMap::new),
+            last: None,
         }
     }
 }

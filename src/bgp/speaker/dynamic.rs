@@ -9,12 +9,7 @@ use crate::bgp::table::SourceId;
 
 /// The peer-group that lets an address in: that of the longest range it is in.
 fn group_for(bgp: &Bgp, address: IpAddr) -> Option<&String> {
-    let around = bgp
-        .listen_ranges
-        .iter()
-        .filter(|(range, _)| range.contains(&address));
-    let longest = around.max_by_key(|(range, _)| range.prefix_len());
-    longest.map(|(_, group)| group)
+    bgp.range_around(address).map(|(_, group)| group)
 }
 
 impl Speaker {

@@ -6,15 +6,21 @@ use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::alike::Alike;
 use super::shared::Shared;
 use super::{Action, Peer, Speaker, Told};
 use crate::bgp::config::Bgp;
 use crate::bgp::session::Time;
-use crate::bgp::table::SourceId;
+use crate::bgp::table::{Destination, Route, SourceId};
 use crate::bgp::wire::{
     Attributes, Family, Message, NextHop, Nlri, RefreshKind, TooLong, announce, encode, withdraw,
 };
+
+/// What a neighbour is to be told. As with FRR that includes what it has told itself, if it is in another AS: there the path
+/// stops it.
+struct News {
+    announced: Vec<(Arc<Told>, Vec<Nlri>)>,
+    withdrawn: Vec<IpNet>,
+}
 
 impl Speaker {
     /// Tells a neighbour everything of a family, and that this was all (RFC 4724 section 2).
@@ -102,6 +108,7 @@ impl Speaker {
         }
         let default = default_of(family);
         let ids: Vec<SourceId> = self.peers.keys().copied().collect();
+        let mut ready = Vec::new();
         for id in ids {
             let makes_default = self.peers.get(&id).is_some_and(|peer| {
                 let originates = peer.family(family).default_originate.is_some();
@@ -111,7 +118,39 @@ impl Speaker {
             if makes_default && changed.first() != Some(&default) {
                 self.tell_changes(id, family, &[default], now, actions);
             }
-            self.tell_changes(id, family, changed, now, actions);
+            let several = self.peers.get(&id).is_some_and(|peer| peer.takes_several(family));
+            if several {
+                self.tell_changes(id, family, changed, now, actions);
+            } else if !changed.is_empty() && self.may_tell(id, family, changed, now) {
+                ready.push(id);
+            }
+        }
+        self.export_to_all(&ready, family, changed, now, actions);
+    }
+
+    /// Tells neighbours what has changed: each route is looked up once for all of them.
+    fn export_to_all(
+        &mut self,
+        ids: &[SourceId],
+        family: Family,
+        changed: &[IpNet],
+        now: Time,
+        actions: &mut Vec<Action>,
+    ) {
+        if ids.is_empty() {
+            return;
+        }
+        let mut shared = std::mem::take(&mut self.shared);
+        let routes = self.best_of(family, changed);
+        let news: Vec<(SourceId, News)> = ids
+            .iter()
+            .filter_map(|id| Some((*id, self.news_for(*id, family, &routes, &mut shared)?)))
+            .collect();
+        self.shared = shared;
+        for (id, news) in news {
+            if self.tell_news(id, family, news, actions) {
+                self.note_told(id, now);
+            }
         }
     }
 
@@ -135,27 +174,37 @@ impl Speaker {
     }
 
     fn export_to(&mut self, id: SourceId, family: Family, prefixes: &[IpNet], actions: &mut Vec<Action>) {
+        let several = self.peers.get(&id).is_some_and(|peer| peer.takes_several(family));
+        if several {
+            return self.export_paths(id, family, prefixes, actions);
+        }
         let mut shared = std::mem::take(&mut self.shared);
-        self.export_sharing(id, family, prefixes, &mut shared, actions);
+        let routes = self.best_of(family, prefixes);
+        let news = self.news_for(id, family, &routes, &mut shared);
         self.shared = shared;
+        if let Some(news) = news {
+            self.tell_news(id, family, news, actions);
+        }
     }
 
-    fn export_sharing(
-        &mut self,
+    /// The best routes to these.
+    fn best_of(&self, family: Family, prefixes: &[IpNet]) -> Vec<(IpNet, Option<&Route>)> {
+        let table = self.tables.get(family);
+        let best = |prefix: &IpNet| (*prefix, table.get(prefix).and_then(Destination::best));
+        prefixes.iter().map(best).collect()
+    }
+
+    /// What a neighbour does not know yet of these prefixes and the best routes to them; none if it is told nothing at all.
+    fn news_for(
+        &self,
         id: SourceId,
         family: Family,
-        prefixes: &[IpNet],
+        routes: &[(IpNet, Option<&Route>)],
         shared: &mut Shared,
-        actions: &mut Vec<Action>,
-    ) {
-        let (Some(peer), Some(bgp)) = (self.peers.get(&id), &self.config.bgp) else {
-            return;
-        };
-        let Some(connection) = peer.session.established_on().filter(|_| peer.exchanges(family)) else {
-            return;
-        };
-        if peer.takes_several(family) {
-            return self.export_paths(id, family, prefixes, actions);
+    ) -> Option<News> {
+        let (peer, bgp) = (self.peers.get(&id)?, self.config.bgp.as_ref()?);
+        if peer.session.established_on().is_none() || !peer.exchanges(family) {
+            return None;
         }
         let told = peer.told.get(family);
         let mut withdrawn = Vec::new();
@@ -166,14 +215,21 @@ impl Speaker {
         // How many more prefixes it may be told (`maximum-prefix-out`).
         let limit = peer.family(family).maximum_prefix_out;
         let mut room = limit.map(|limit| (limit as usize).saturating_sub(told.len()));
-        for prefix in prefixes {
+        for (prefix, route) in routes {
             let mut share = |told: Told| {
                 Arc::new(Told {
                     attributes: shared.of(told.attributes),
                     next_hop: told.next_hop,
                 })
             };
-            let wanted = self.wanted(peer, bgp, family, prefix, &mut alike, &mut share);
+            let wanted = self
+                .default_wanted(peer, bgp, family, prefix)
+                .map(&mut share)
+                .or_else(|| {
+                    let route = (*route)?;
+                    let tell = || self.tell_about(peer, bgp, family, prefix, route).map(&mut share);
+                    alike.of(route, tell)
+                });
             match (wanted, told.get(prefix)) {
                 (Some(_), None) if room == Some(0) => {}
                 (Some(wanted), before) if before != Some(&wanted) => {
@@ -191,11 +247,23 @@ impl Speaker {
                 _ => {}
             }
         }
+        (!announced.is_empty() || !withdrawn.is_empty()).then_some(News { announced, withdrawn })
+    }
+
+    /// Tells a neighbour its news. Returns whether anything was said.
+    fn tell_news(&mut self, id: SourceId, family: Family, news: News, actions: &mut Vec<Action>) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return false;
+        };
+        let Some(connection) = peer.session.established_on() else {
+            return false;
+        };
+        let News {
+            announced,
+            mut withdrawn,
+        } = news;
         let options = peer.options();
         let mut octets = Vec::new();
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
         let told = peer.told.get_mut(family);
         for (wanted, nlri) in announced {
             let written = announce(
@@ -225,32 +293,20 @@ impl Speaker {
                 &mut octets,
             );
         }
-        if !octets.is_empty() {
-            peer.record.sent.count(&octets);
-            actions.push(Action::Send(connection, octets));
+        if octets.is_empty() {
+            return false;
         }
+        peer.record.sent.count(&octets);
+        actions.push(Action::Send(connection, octets));
+        true
     }
 
-    /// What a neighbour is to be told about a prefix. As with FRR that includes what it has told itself, if it is in
-    /// another AS: there the path stops it.
-    fn wanted(
-        &self,
-        peer: &Peer,
-        bgp: &Bgp,
-        family: Family,
-        prefix: &IpNet,
-        alike: &mut Alike,
-        share: &mut impl FnMut(Told) -> Arc<Told>,
-    ) -> Option<Arc<Told>> {
-        if *prefix == default_of(family)
-            && let Some(default) = self.default_for(peer, bgp, family, *prefix)
-        {
-            return Some(share(default));
+    /// The default route that is made for a neighbour.
+    fn default_wanted(&self, peer: &Peer, bgp: &Bgp, family: Family, prefix: &IpNet) -> Option<Told> {
+        if *prefix != default_of(family) {
+            return None;
         }
-        let route = self.tables.get(family).get(prefix)?.best()?;
-        alike.of(route, || {
-            self.tell_about(peer, bgp, family, prefix, route).map(share)
-        })
+        self.default_for(peer, bgp, family, *prefix)
     }
 }
 

@@ -105,6 +105,11 @@ impl Peer {
         }
     }
 
+    /// Whether it is away, and its routes are kept until it is back.
+    pub fn is_away(&self) -> bool {
+        self.away.is_some_and(|away| away.back_until.is_some())
+    }
+
     /// Whether it came by itself (`bgp listen range`).
     pub fn is_dynamic(&self) -> bool {
         self.let_in_by.is_some()

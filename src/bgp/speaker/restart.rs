@@ -117,9 +117,6 @@ impl Speaker {
         if peer.away.is_some() {
             self.tables.get_mut(family).remove_stale(id);
         }
-        let Some(peer) = self.peers.get_mut(&id) else {
-            return;
-        };
         if peer.exchanged().all(|it| *peer.record.told_all.get(it)) {
             peer.away = None;
         }
