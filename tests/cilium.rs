@@ -434,3 +434,41 @@ fn published_lab(engine: &str) {
         }
     }
 }
+
+/// `NSLAB_ROUNDS=1000` makes so many rounds.
+#[test]
+fn policies_come_change_and_go_again_and_again_and_leave_nothing() {
+    let rounds = std::env::var("NSLAB_ROUNDS").ok().and_then(|it| it.parse().ok());
+    let lab = Lab::up(LAB);
+    let slower = near("      connectRetryTimeSeconds: 5\n");
+    let round = || {
+        give(&lab, "apply", &near(""));
+        give(&lab, "apply", &slower);
+        give(&lab, "delete", &slower);
+    };
+    // KiB of the node's own processes: what they share with others hangs on the others.
+    let memory = || -> u64 {
+        let status = lab.sh("near", "cat /proc/[0-9]*/status");
+        let lines = status.lines().filter_map(|line| line.strip_prefix("RssAnon:"));
+        lines
+            .filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok())
+            .sum()
+    };
+    for _ in 0..10 {
+        round();
+    }
+    let before = memory();
+    for _ in 0..rounds.unwrap_or(30u32) {
+        round();
+    }
+    let now = memory();
+    assert!(
+        now < before + 1024,
+        "the node has grown from {before} to {now} KiB"
+    );
+    give(&lab, "apply", &near(""));
+    until("the session is up as at first", || {
+        state(&lab, "10.0.1.2") == "Established"
+    });
+    assert!(is_known(&lab, "10.1.0.0/24"));
+}

@@ -1,5 +1,7 @@
 //! `nslab cp`.
 
+use std::path::Path;
+
 use super::select;
 use crate::failure::Failure;
 use crate::run::copy::{self, Place};
@@ -36,8 +38,14 @@ pub fn run(args: Args) -> Result<(), Failure> {
     copy::copy(&from, &to)
 }
 
-/// `NODE:PATH`; a path with a slash before the colon is the host's.
+/// `NODE:PATH` or `NODE/POD:PATH`. What else has a slash or a dot first before the colon is a path of the host's, as is one
+/// that is there.
 fn split(text: &str) -> Option<(&str, &str)> {
-    text.split_once(':')
-        .filter(|(node, _)| !node.is_empty() && !node.contains('/') && !node.starts_with('.'))
+    let (node, path) = text.split_once(':')?;
+    let is_name = |part: &str| !part.is_empty() && !part.contains('/') && !part.starts_with('.');
+    let is_node = match node.split_once('/') {
+        Some((node, pod)) => is_name(node) && is_name(pod) && !Path::new(text).exists(),
+        None => is_name(node),
+    };
+    is_node.then_some((node, path))
 }

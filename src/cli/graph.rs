@@ -1,5 +1,6 @@
 //! `nslab graph`.
 
+use std::fs;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -7,6 +8,7 @@ use clap::ValueEnum;
 use super::import_args::ImportArgs;
 use super::{colour, imported, print, select};
 use crate::failure::Failure;
+use crate::lab::Lab;
 use crate::view::graph;
 
 #[derive(Debug, clap::Args)]
@@ -40,14 +42,14 @@ enum Drawing {
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
-    let mut files = args.files;
-    if args.import.files(&files).is_empty() {
-        files.push(running(args.lab.as_deref())?);
-    }
-    let first = args.import.files(&files).into_iter().next().map(|(path, _)| path);
-    let lab = imported::load(&files, &args.import, colour())
-        .map_err(|mistaken| mistaken.into_failure(&first.unwrap_or_default()))?
-        .lab;
+    let first = args.import.files(&args.files).into_iter().next();
+    let lab = match first {
+        None => running(args.lab.as_deref())?,
+        Some((first, _)) => {
+            let loaded = imported::load(&args.files, &args.import, colour());
+            loaded.map_err(|mistaken| mistaken.into_failure(&first))?.lab
+        }
+    };
     match args.format {
         Drawing::Text => print(&graph::text(&lab)),
         Drawing::Dot => print(&graph::dot(&lab)),
@@ -57,11 +59,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-fn running(lab: Option<&str>) -> Result<PathBuf, Failure> {
+/// A running lab as it was meant when it was started, from however many files.
+fn running(lab: Option<&str>) -> Result<Lab, Failure> {
     let directory = super::run_directory()?;
     let lab = select::lab(&directory, lab)?;
-    let state = lab
-        .state()
-        .ok_or_else(|| Failure::not_ready("the lab is only just starting: try again"))?;
-    Ok(state.file)
+    let text = fs::read(lab.topology())
+        .map_err(|_| Failure::not_ready("the lab is only just starting: try again"))?;
+    serde_json::from_slice(&text)
+        .map_err(|error| Failure::host(format!("{} is damaged: {error}", lab.topology().display())))
 }

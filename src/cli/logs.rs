@@ -115,7 +115,7 @@ fn tails(lab: &LabDirectory, wanted: &[String]) -> Result<BTreeMap<String, Tail>
     Ok(nodes
         .into_iter()
         .map(|node| {
-            let path = lab.logs().join(format!("{node}.log"));
+            let path = lab.log(&node);
             (
                 node,
                 Tail {

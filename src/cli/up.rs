@@ -101,6 +101,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         plan,
         run_directory: directory,
         file: file.path,
+        lab: file.lab.clone(),
         detached: args.detach,
         timeout: args.timeout,
         hold_manifests: args.hold_manifests,

@@ -7,6 +7,7 @@ use super::{colour, file, imported, print};
 use crate::engine::speaker;
 use crate::failure::Failure;
 use crate::lab::Lab;
+use crate::lab::model::{Kind, Link, LinkShape};
 use crate::lab::plan::Engine;
 use crate::run::preflight;
 use crate::view;
@@ -90,9 +91,23 @@ fn one_lab(args: &Args) -> Result<(), Failure> {
 }
 
 fn summary(path: &Path, lab: &Lab) -> String {
-    let (nodes, links) = (lab.nodes.len(), lab.links.len());
+    let is_pod = |node: usize| lab.nodes[node].kind == Kind::Pod;
+    let pods = (0..lab.nodes.len()).filter(|at| is_pod(*at)).count();
+    // Those of pods are their nodes' affair, and so is a node's to itself.
+    let is_counted = |link: &&Link| match &link.shape {
+        LinkShape::Veth(a, b) => a.node != b.node && !is_pod(a.node) && !is_pod(b.node),
+        _ => true,
+    };
+    let (nodes, links) = (
+        lab.nodes.len() - pods,
+        lab.links.iter().filter(is_counted).count(),
+    );
+    let pods = match pods {
+        0 => String::new(),
+        pods => format!("{pods} pods, "),
+    };
     format!(
-        "{}: lab {}, {nodes} nodes, {links} links\n",
+        "{}: lab {}, {nodes} nodes, {pods}{links} links\n",
         path.display(),
         lab.name
     )

@@ -14,6 +14,9 @@ pub enum Role {
 /// The roles by name, as `--image-map IMAGE=ROLE` takes them.
 pub const ROLES: [(&str, Role); 2] = [("frr", Role::Frr), ("tools", Role::Tools)];
 
+/// A node's label that says it in the file itself, where containerlab takes no notice.
+pub(super) const LABEL: &str = "nslab-image";
+
 /// Repositories by the end of their name, without registry, tag and digest.
 const KNOWN: &[(&str, Role)] = &[
     ("frrouting/frr", Role::Frr),
@@ -68,6 +71,17 @@ fn repository(image: &str) -> &str {
     }
 }
 
+/// A role by its name.
+///
+/// # Errors
+/// A sentence that lists the names.
+pub(super) fn named(text: &str) -> Result<Role, String> {
+    let found = ROLES.iter().find(|(name, _)| *name == text);
+    found
+        .map(|(_, role)| *role)
+        .ok_or_else(|| suggest::cure(text, ROLES.map(|(name, _)| name), "the roles are", ""))
+}
+
 /// An entry of the user's table, `IMAGE=ROLE`.
 ///
 /// # Errors
@@ -75,13 +89,10 @@ fn repository(image: &str) -> &str {
 pub fn entry(text: &str) -> Result<(String, Role), String> {
     let help = "write IMAGE=frr or IMAGE=tools, such as example.com/my-router=frr";
     let (image, role) = text.rsplit_once('=').ok_or(help)?;
-    let found = ROLES.iter().find(|(name, _)| *name == role);
-    match found {
-        Some((_, role)) if !image.is_empty() => Ok((image.to_owned(), *role)),
-        _ => {
-            let cure = suggest::cure(role, ROLES.map(|(name, _)| name), "the roles are", "");
-            Err(format!("{help} ({cure})"))
-        }
+    let role = named(role).map_err(|cure| format!("{help} ({cure})"))?;
+    match image.is_empty() {
+        true => Err(help.to_owned()),
+        false => Ok((image.to_owned(), role)),
     }
 }
 

@@ -167,6 +167,8 @@ fn node(out: &mut String, node: &NodeSpec) {
             Kind::Router => "router",
             Kind::Bridge => "bridge",
             Kind::K8s => "k8s",
+            // Pods are written with their node.
+            Kind::Pod => "pod",
         })
     });
     put(out, "role", node.role.as_ref(), |it| {

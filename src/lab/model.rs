@@ -92,6 +92,8 @@ pub enum Kind {
     Bridge,
     /// A node of a Kubernetes cluster: forwards, for its pods.
     K8s,
+    /// A pod on such a node. Its name is the node's, a slash, and its own.
+    Pod,
 }
 
 /// Which program plays a router.
@@ -188,6 +190,17 @@ pub struct KubernetesNode {
     pub pod_cidrs: Vec<IpNet>,
     /// Whether Cilium's BGP control plane runs on it.
     pub bgp: bool,
+    /// Networks that its pods reach by the node's address instead of their own.
+    pub masquerade: Vec<Masquerade>,
+}
+
+/// Packets that leave a node with its own address as their source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Masquerade {
+    /// Where they come from.
+    pub source: IpNet,
+    /// Where they may go to as they are.
+    pub native: IpNet,
 }
 
 /// A static route.
@@ -465,6 +478,8 @@ pub enum LinkShape {
         /// Whose network carries the tunnel's packets.
         underlay: Underlay,
     },
+    /// A node's port on the bridge of the management network, beside eth0.
+    Mgmt(Port),
     /// A device that goes nowhere but carries addresses.
     Dummy(Port),
 }
@@ -501,6 +516,7 @@ impl Link {
             LinkShape::Host { port, .. }
             | LinkShape::Macvlan { port, .. }
             | LinkShape::Vxlan { port, .. }
+            | LinkShape::Mgmt(port)
             | LinkShape::Dummy(port) => (port, None),
         };
         std::iter::once(first).chain(second)

@@ -1,4 +1,4 @@
-//! What derives from names: MAC addresses. The same file gives the same lab.
+//! What derives from names: MAC addresses, and the names of files and machines. The same file gives the same lab.
 
 use std::collections::HashSet;
 
@@ -6,6 +6,16 @@ use super::model::Mac;
 
 /// How the names of the management hub's ports begin.
 pub const HUB_PORT: &str = "to-";
+
+/// A node's name as that of a file or cgroup. A pod's has a slash, and no name has a tilde.
+pub fn place(node: &str) -> String {
+    node.replace('/', "~")
+}
+
+/// What a node calls itself: a pod leaves out its node.
+pub fn hostname(node: &str) -> &str {
+    node.rsplit_once('/').map_or(node, |(_, pod)| pod)
+}
 
 /// Hands out MAC addresses that derive from names, never the same one twice.
 #[derive(Debug, Default)]

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::model::{
-    Bind, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode, Manifest, Process, Underlay, Wait,
+    Bind, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode, Manifest, Masquerade, Process,
+    Underlay, Wait,
 };
 
 /// What only the host could tell, found out before planning.
@@ -136,6 +137,8 @@ pub struct NamespaceStep {
     pub routes: Vec<RouteStep>,
     /// Sysctls that concern single interfaces, set when those exist.
     pub late_sysctls: Vec<(String, String)>,
+    /// What leaves it with its own address.
+    pub masquerade: Vec<Masquerade>,
 }
 
 /// The bridge of a node of kind bridge.

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::model::{Kind, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route, RouteAction, Underlay};
-use super::names::Macs;
+use super::names::{HUB_PORT, Macs};
 use super::plan::{
     BridgeStep, Device, Engine, Facts, HopStep, LinkStep, NamespaceStep, NodeStep, Plan, PortStep, RouteStep,
     RouteStepAction,
@@ -71,6 +71,8 @@ struct Planner<'a> {
     /// Interface indexes by namespace and name.
     indexes: Vec<HashMap<&'a str, u32>>,
     macs: Macs,
+    /// Ports of the management network's bridge that links lead to.
+    hub_ports: Vec<u32>,
 }
 
 impl<'a> Planner<'a> {
@@ -85,6 +87,7 @@ impl<'a> Planner<'a> {
             namespace_of: Vec::new(),
             indexes: Vec::new(),
             macs,
+            hub_ports: Vec::new(),
         }
     }
 
@@ -127,6 +130,12 @@ impl<'a> Planner<'a> {
             addresses: Vec::new(),
             routes: Vec::new(),
             late_sysctls: Vec::new(),
+            masquerade: node
+                .kubernetes
+                .iter()
+                .flat_map(|it| &it.masquerade)
+                .copied()
+                .collect(),
         }
     }
 
@@ -155,7 +164,7 @@ impl<'a> Planner<'a> {
         let from_host = match &link.shape {
             LinkShape::Macvlan { .. } => true,
             LinkShape::Vxlan { underlay, .. } => *underlay == Underlay::Host,
-            LinkShape::Veth(..) | LinkShape::Host { .. } | LinkShape::Dummy(_) => false,
+            LinkShape::Veth(..) | LinkShape::Host { .. } | LinkShape::Dummy(_) | LinkShape::Mgmt(_) => false,
         };
         let base = if from_host { FAR } else { 0 };
         let mut port = |port: &'a Port| self.port(port, base, link.offload, namespaces);
@@ -193,11 +202,29 @@ impl<'a> Planner<'a> {
                 underlay: *underlay,
             },
             LinkShape::Dummy(end) => Device::Dummy(port(end)),
+            LinkShape::Mgmt(end) => {
+                let inner = port(end);
+                Device::Veth(inner, self.hub_port(end, namespaces.len()))
+            }
         };
         LinkStep {
             label: self.label(&link.shape),
             mtu: link.mtu,
             device,
+        }
+    }
+
+    /// The end of a link at the management network's bridge, in the namespace that the hub will have.
+    fn hub_port(&mut self, port: &Port, hub: usize) -> PortStep {
+        let index = self.index();
+        self.hub_ports.push(index);
+        let name = format!("{HUB_PORT}l{}", self.hub_ports.len());
+        let whose = format!("{}:{}", self.lab.nodes[port.node].name, port.interface);
+        PortStep {
+            namespace: hub,
+            mac: self.macs.derive(&self.lab.name, &whose, &name),
+            name,
+            index,
         }
     }
 
@@ -246,6 +273,7 @@ impl<'a> Planner<'a> {
                 port, vni, remote, ..
             } => format!("{} -- vxlan {vni} to {remote}", end(port)),
             LinkShape::Dummy(port) => format!("{} (dummy)", end(port)),
+            LinkShape::Mgmt(port) => format!("{} -- management network", end(port)),
         }
     }
 
@@ -362,6 +390,10 @@ fn hosts(lab: &Lab, managed: &[Vec<IpNet>]) -> String {
     let mut text = String::from("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n");
     let mut seen: BTreeMap<(IpAddr, &str), ()> = BTreeMap::new();
     for (at, node) in lab.nodes.iter().enumerate() {
+        // A pod's name is its node's affair, as in any cluster.
+        if node.kind == Kind::Pod {
+            continue;
+        }
         // A node in another's namespace has the other's addresses.
         let owner = lab.owner(at);
         let own = lab.nodes[owner].addresses.iter().map(|address| address.net);

@@ -20,6 +20,7 @@ use crate::kernel::cgroup;
 use crate::kernel::error::{Attempt, Error};
 use crate::kernel::link::{self, Interface};
 use crate::kernel::netlink::Netlink;
+use crate::lab::names;
 
 /// In a test's directory: locked by the process that tests.
 const OWNER: &str = ".owner";
@@ -397,6 +398,11 @@ impl LabDirectory {
         format!("nslab-{:08x}-{}", hash as u32, self.lab)
     }
 
+    /// Where the lab is kept as it was meant.
+    pub fn topology(&self) -> PathBuf {
+        self.path.join("lab.json")
+    }
+
     /// The checks the lab was started with, as JSON.
     pub fn checks(&self) -> PathBuf {
         self.path.join("checks.json")
@@ -410,6 +416,11 @@ impl LabDirectory {
     /// The directory of the nodes' logs.
     pub fn logs(&self) -> PathBuf {
         self.path.join("logs")
+    }
+
+    /// A node's log.
+    pub fn log(&self, node: &str) -> PathBuf {
+        self.logs().join(format!("{}.log", names::place(node)))
     }
 
     /// Removes everything a dead lab left. To be called under the run directory's lock.

@@ -23,6 +23,7 @@ use crate::kernel::error::Attempt;
 use crate::kernel::message::Assembler;
 use crate::kernel::process::{self, Child};
 use crate::kernel::spawn::{self, Spawn, early};
+use crate::lab::names;
 
 /// The hidden verb of a node's init.
 pub const VERB: &str = "node-init";
@@ -110,12 +111,17 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
     let step = &lab.plan.nodes[node];
     let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
     let setup = setup_file(lab, node)?;
-    let cgroup = cgroup::make(&lab.trees, &lab.directory.cgroup(), &step.name)?;
+    let cgroup = cgroup::make(&lab.trees, &lab.directory.cgroup(), &names::place(&step.name))?;
     let limits = Limits {
         cpu: step.cpu,
         memory: step.memory,
     };
-    cgroup::limit(&lab.trees, &lab.directory.cgroup(), &step.name, limits)?;
+    cgroup::limit(
+        &lab.trees,
+        &lab.directory.cgroup(),
+        &names::place(&step.name),
+        limits,
+    )?;
     let child = spawn(lab, node, &theirs, &setup, cgroup.as_ref())?;
     let end = lab.reaper.end_of(child.pid);
     drop(theirs);

@@ -28,6 +28,7 @@ use crate::kernel::message::{Assembler, Received};
 use crate::kernel::process::{self, Child};
 use crate::kernel::signals;
 use crate::kernel::spawn::{self, Spawn, early};
+use crate::lab::Lab;
 use crate::lab::plan::Plan;
 
 /// A lab to be started.
@@ -38,6 +39,8 @@ pub struct Launch {
     pub run_directory: RunDirectory,
     /// The lab file.
     pub file: PathBuf,
+    /// The lab as it is meant, for whoever wants to see it later.
+    pub lab: Lab,
     /// Whether it lives on without this process.
     pub detached: bool,
     /// How long it may take to be ready.
@@ -113,6 +116,9 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
     let log = log.attempt(|| format!("write {}", log_path.display()))?;
     reserve(&mut launch.plan, directory)?;
     let state = state(&launch);
+    let topology = serde_json::to_vec(&launch.lab).map_err(|error| Failure::host(error.to_string()))?;
+    let topology_path = directory.topology();
+    fs::write(&topology_path, topology).attempt(|| format!("write {}", topology_path.display()))?;
     let checks = serde_json::to_vec(&launch.plan.checks).map_err(|error| Failure::host(error.to_string()))?;
     let checks_path = directory.checks();
     fs::write(&checks_path, checks).attempt(|| format!("write {}", checks_path.display()))?;

@@ -10,6 +10,7 @@ use super::events::What;
 use super::state::Living;
 use crate::failure::Failure;
 use crate::kernel::memory::{self, Watch};
+use crate::lab::names;
 
 /// How often and how long the count is looked at after the signal: version 1 signals before it counts.
 const LOOKS: u32 = 100;
@@ -30,7 +31,7 @@ impl MemoryWatch {
         let Some(limit) = step.memory else {
             return Ok(MemoryWatch { task: None });
         };
-        let Some(watch) = Watch::of(&lab.trees, &lab.directory.cgroup(), &step.name)? else {
+        let Some(watch) = Watch::of(&lab.trees, &lab.directory.cgroup(), &names::place(&step.name))? else {
             return Ok(MemoryWatch { task: None });
         };
         let watch = watch.register()?;
@@ -73,7 +74,7 @@ pub fn reason(lab: &Living, node: usize) -> Option<String> {
     let step = &lab.plan.nodes[node];
     let limit = step.memory?;
     let accounted = &lab.nodes[node].memory_reasons;
-    if memory::kills(&lab.trees, &lab.directory.cgroup(), &step.name) <= accounted.get() {
+    if memory::kills(&lab.trees, &lab.directory.cgroup(), &names::place(&step.name)) <= accounted.get() {
         return None;
     }
     accounted.set(accounted.get() + 1);

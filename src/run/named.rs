@@ -11,6 +11,7 @@ use super::directory::LabDirectory;
 use super::protocol::{Reply, Request};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
+use crate::lab::names;
 
 const DIRECTORY: &str = "/run/netns";
 
@@ -26,7 +27,7 @@ pub fn link(mut client: Client, lab: &LabDirectory) -> Result<(), Failure> {
     let names = status.nodes.iter().filter_map(|node| {
         let target = PathBuf::from(format!("/proc/{}/fd/{}", state.supervisor, node.network_fd?));
         Some((
-            Path::new(DIRECTORY).join(format!("{}-{}", lab.lab, node.name)),
+            Path::new(DIRECTORY).join(format!("{}-{}", lab.lab, names::place(&node.name))),
             target,
         ))
     });

@@ -9,6 +9,7 @@ use tokio::task::yield_now;
 
 use super::events::What;
 use super::leave::leave_host;
+use super::nat;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::link::{self, Device};
@@ -300,6 +301,16 @@ fn configure(step: &NamespaceStep, made: &mut Made) -> Result<(), Failure> {
         requests.push(add_route(node, step));
     }
     made.netlink.send(requests).map_err(refused)?;
+    if !step.masquerade.is_empty() {
+        made.namespace
+            .run(|| nat::masquerade(&step.masquerade))
+            .map_err(|error| {
+                Failure::from(error).help(
+                    "what pods send beyond the native network leaves by their node's address, which needs nf_tables; \
+                     `ipv4_masquerade = false` in [cilium] does without",
+                )
+            })?;
+    }
     if step.no_offload.is_empty() && step.late_sysctls.is_empty() {
         return Ok(());
     }

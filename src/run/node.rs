@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{self, Assembler, Received};
 use crate::kernel::{cgroup, process, spawn, users};
+use crate::lab::names;
 
 /// Runs a node's init. `control` and `setup` are the numbers of inherited descriptors: the socket to the
 /// supervisor, and a file with the [`Setup`].
@@ -57,7 +58,7 @@ fn prepare(control: RawFd, setup: RawFd) -> Result<Init, Failure> {
     let children = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .attempt(|| "watch for ended processes")?;
     // They are not to be seen from within the node's root.
-    let legacy_cgroups = cgroup::legacy_doors(&setup.cgroup, &setup.node);
+    let legacy_cgroups = cgroup::legacy_doors(&setup.cgroup, &names::place(&setup.node));
     let syslog = match stand_up(&setup) {
         Ok(syslog) => syslog,
         Err(failure) => {
@@ -86,7 +87,7 @@ fn read_setup(file: OwnedFd) -> Result<Setup, Failure> {
 
 /// The hostname, the root, and /dev/log, on which every program of the node can log.
 fn stand_up(setup: &Setup) -> Result<OwnedFd, Failure> {
-    nix::unistd::sethostname(&setup.node).attempt(|| "set the node's hostname")?;
+    nix::unistd::sethostname(names::hostname(&setup.node)).attempt(|| "set the node's hostname")?;
     root::build(setup)?;
     let syslog = UnixDatagram::bind("/dev/log").attempt(|| "make the node's /dev/log")?;
     let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o666);

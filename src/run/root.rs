@@ -16,6 +16,7 @@ use crate::kernel::mount::Shown;
 use crate::kernel::overlay::Base;
 use crate::kernel::{mount, users};
 use crate::lab::model::{self, Content};
+use crate::lab::names;
 use crate::lab::plan::Plan;
 
 /// Directories that are the node's own from the start: path, mode.
@@ -59,7 +60,7 @@ pub fn build(setup: &Setup) -> Result<(), Failure> {
         .iter()
         .map(|bind| mount::detached_copy(&bind.source))
         .collect::<Result<Vec<_>, _>>()?;
-    base.enter(&setup.scratch, &setup.node)?;
+    base.enter(&setup.scratch, names::hostname(&setup.node))?;
     for (path, target) in &setup.links {
         link(Path::new(path), target).attempt(|| format!("write {path} into the node"))?;
     }

@@ -128,11 +128,10 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         path: directory,
         lab: plan.lab.clone(),
     };
-    let logs = directory.logs();
     let nodes = plan
         .nodes
         .iter()
-        .map(|node| Node::new(logs.join(format!("{}.log", node.name))))
+        .map(|node| Node::new(directory.log(&node.name)))
         .collect();
     let lab = Rc::new(Living {
         nodes,

@@ -13,6 +13,7 @@ fn outside(shape: &LinkShape) -> Option<String> {
         LinkShape::Macvlan { host_interface, .. } => Some(format!("host:{host_interface} (macvlan)")),
         LinkShape::Vxlan { vni, remote, .. } => Some(format!("{remote} (vxlan {vni})")),
         LinkShape::Dummy(_) => Some("(dummy)".to_owned()),
+        LinkShape::Mgmt(_) => Some("management network".to_owned()),
     }
 }
 
@@ -22,13 +23,14 @@ fn kind(node: &Node) -> &'static str {
         Kind::Router => "router",
         Kind::Bridge => "bridge",
         Kind::K8s => "k8s",
+        Kind::Pod => "pod",
     }
 }
 
 /// For the terminal: each node with its interfaces, addresses and what is at their other ends.
 pub fn text(lab: &Lab) -> String {
     let mut lines: Vec<Vec<String>> = vec![Vec::new(); lab.nodes.len()];
-    for link in &lab.links {
+    for link in shown(lab) {
         for (here, there) in ends(lab, link) {
             lines[here.node].push(format!("{}{} ── {there}", here.interface, addresses(lab, here)));
         }
@@ -58,6 +60,12 @@ pub fn text(lab: &Lab) -> String {
         }
     }
     text
+}
+
+/// The links but for those from a node to itself, as a Kubernetes node has one.
+fn shown(lab: &Lab) -> impl Iterator<Item = &Link> {
+    let loops = |link: &&Link| matches!(&link.shape, LinkShape::Veth(a, b) if a.node == b.node);
+    lab.links.iter().filter(move |link| !loops(link))
 }
 
 /// Each end of a link that is in a node, with a name for the other end.
@@ -101,10 +109,11 @@ pub fn dot(lab: &Lab) -> String {
             Kind::Host => "box",
             Kind::Bridge => "hexagon",
             Kind::K8s => "component",
+            Kind::Pod => "box, style=rounded",
         };
         let _ = writeln!(text, "  \"{}\" [shape={shape}];", node.name);
     }
-    for link in &lab.links {
+    for link in shown(lab) {
         let tail = link.ports().next();
         let Some(tail) = tail else { continue };
         match (&link.shape, outside(&link.shape)) {
@@ -140,10 +149,11 @@ pub fn mermaid(lab: &Lab) -> String {
             Kind::Host => ("[", "]"),
             Kind::Bridge => ("{{", "}}"),
             Kind::K8s => ("[[", "]]"),
+            Kind::Pod => ("(", ")"),
         };
         let _ = writeln!(text, "  n{number}{open}\"{}\"{close}", node.name);
     }
-    for (number, link) in lab.links.iter().enumerate() {
+    for (number, link) in shown(lab).enumerate() {
         match (&link.shape, outside(&link.shape), link.ports().next()) {
             (LinkShape::Veth(a, b), _, _) => {
                 let _ = writeln!(

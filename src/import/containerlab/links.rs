@@ -13,7 +13,6 @@ use crate::lab::spec::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, values};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Type {
     Plain(LinkType),
-    MgmtNet,
     VxlanStitch,
 }
 
@@ -23,7 +22,7 @@ const TYPES: &[(&str, Type)] = &[
     ("macvlan", Type::Plain(LinkType::Macvlan)),
     ("vxlan", Type::Plain(LinkType::Vxlan)),
     ("dummy", Type::Plain(LinkType::Dummy)),
-    ("mgmt-net", Type::MgmtNet),
+    ("mgmt-net", Type::Plain(LinkType::Mgmt)),
     ("vxlan-stitch", Type::VxlanStitch),
 ];
 const MODES: &[(&str, MacvlanMode)] = &[
@@ -89,15 +88,19 @@ fn link(reader: &mut Reader, yaml: &Yaml, sorts: &Sorts) -> Option<LinkSpec> {
                 value: Type::Plain(kind),
                 span,
             } => link.kind = Some(Spanned::new(kind, span)),
-            Spanned { value, span } => {
-                later(reader, value, span);
+            Spanned {
+                value: Type::VxlanStitch,
+                span,
+            } => {
+                let message = "links of type `vxlan-stitch` are not yet supported";
+                reader.wrong(span, message, "use type `vxlan`, whose end is in the node itself");
                 return None;
             }
         },
     }
     let ends = ends?;
     link.endpoints = ends.into_iter().map(|end| on_host(end, sorts)).collect();
-    special(reader, link)
+    Some(special(link))
 }
 
 fn empty(span: Span) -> LinkSpec {
@@ -114,23 +117,6 @@ fn empty(span: Span) -> LinkSpec {
         local: None,
         udp_port: None,
         underlay: None,
-    }
-}
-
-fn later(reader: &mut Reader, kind: Type, span: Span) {
-    match kind {
-        Type::VxlanStitch => {
-            let message = "links of type `vxlan-stitch` are not yet supported";
-            reader.wrong(span, message, "use type `vxlan`, whose end is in the node itself");
-        }
-        _ => {
-            let message = "links to the management network of type `mgmt-net` are not yet supported";
-            reader.wrong(
-                span,
-                message,
-                "every node has eth0 there already; or join the nodes by a node of kind `bridge`",
-            );
-        }
     }
 }
 
@@ -233,15 +219,23 @@ fn on_host(mut end: EndpointSpec, sorts: &Sorts) -> EndpointSpec {
 }
 
 /// The brief format's own names: `macvlan:eth0` and `mgmt-net:x` are no nodes.
-fn special(reader: &mut Reader, mut link: LinkSpec) -> Option<LinkSpec> {
-    if let Some(end) = link.endpoints.iter().find(|end| end.node.value == "mgmt-net") {
-        later(reader, Type::MgmtNet, end.span.clone());
-        return None;
+fn special(mut link: LinkSpec) -> LinkSpec {
+    if link
+        .kind
+        .as_ref()
+        .is_some_and(|kind| kind.value == LinkType::Mgmt)
+    {
+        // The name of the end at the bridge, which is nobody's affair here.
+        link.host_interface = None;
+    }
+    if let Some(at) = link.endpoints.iter().position(|end| end.node.value == "mgmt-net") {
+        let end = link.endpoints.remove(at);
+        link.kind = Some(Spanned::new(LinkType::Mgmt, end.span));
     }
     if let Some(at) = link.endpoints.iter().position(|end| end.node.value == "macvlan") {
         let end = link.endpoints.remove(at);
         link.kind = Some(Spanned::new(LinkType::Macvlan, end.span));
         link.host_interface = Some(end.interface);
     }
-    Some(link)
+    link
 }

@@ -121,6 +121,16 @@ fn role(context: &mut Context, name: &Spanned<String>, merged: &Definition) -> R
         }
         return Role::Tools;
     };
+    if let Some(said) = merged.labels.get(images::LABEL) {
+        return images::named(&said.value).unwrap_or_else(|cure| {
+            let message = format!(
+                "`{}` is nothing an image stands for here",
+                said.value.escape_debug()
+            );
+            context.reader.wrong(said.span.clone(), message, &cure);
+            Role::Tools
+        });
+    }
     images::role(&image.value, &context.options.images).unwrap_or_else(|| {
         if context.unknown_images.insert(image.value.clone()) {
             let shown = image.value.escape_debug();

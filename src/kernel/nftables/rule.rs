@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::attributes::{Attributes, NLA_F_NESTED};
 use super::{Change, Family, NEWRULE, NLM_F_APPEND, NLM_F_CREATE};
 
@@ -87,6 +89,41 @@ impl Rule {
         rule
     }
 
+    /// Only packets from a network.
+    #[must_use]
+    pub fn source_in(self, net: IpNet) -> Rule {
+        // As in `source`.
+        let offset = if net.addr().is_ipv4() { 12 } else { 8 };
+        self.network(net, offset, EQUAL)
+    }
+
+    /// Only packets that go to another than this network, of its family.
+    #[must_use]
+    pub fn not_destination_in(self, net: IpNet) -> Rule {
+        let offset = if net.addr().is_ipv4() { 16 } else { 24 };
+        self.network(net, offset, UNEQUAL)
+    }
+
+    fn network(self, net: IpNet, offset: u32, operator: u32) -> Rule {
+        let octets = |address: IpAddr| match address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        let mut rule = self.family(net.addr().is_ipv4());
+        let (network, mask) = (octets(net.network()), octets(net.netmask()));
+        let length = u32::try_from(mask.len()).unwrap_or(0);
+        rule.payload(offset, length);
+        rule.expression("bitwise", |body| {
+            body.word(1, REGISTER);
+            body.word(2, REGISTER);
+            body.word(3, length);
+            body.nest(4, |body| body.put(1, &mask));
+            body.nest(5, |body| body.put(1, &vec![0; mask.len()]));
+        });
+        rule.compare(operator, &network);
+        rule
+    }
+
     /// Only packets that belong to no connection yet.
     #[must_use]
     pub fn new_connection(mut self) -> Rule {
@@ -155,14 +192,18 @@ impl Rule {
     }
 
     fn network_header(&mut self, offset: u32, value: &[u8]) {
-        let length = u32::try_from(value.len()).unwrap_or(0);
+        self.payload(offset, u32::try_from(value.len()).unwrap_or(0));
+        self.compare(EQUAL, value);
+    }
+
+    /// A part of the network header (NFT_PAYLOAD_NETWORK_HEADER).
+    fn payload(&mut self, offset: u32, length: u32) {
         self.expression("payload", |body| {
             body.word(1, REGISTER);
             body.word(2, 1);
             body.word(3, offset);
             body.word(4, length);
         });
-        self.compare(EQUAL, value);
     }
 
     fn compare(&mut self, operator: u32, value: &[u8]) {

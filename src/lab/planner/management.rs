@@ -116,7 +116,12 @@ impl<'a> Planner<'a> {
             addresses: gateways(mgmt).map(|net| (bridge, net)).collect(),
             routes: Vec::new(),
             late_sysctls: Vec::new(),
+            masquerade: Vec::new(),
         };
+        if let Some(bridge) = &mut step.bridge {
+            bridge.ports.extend(&self.hub_ports);
+        }
+        step.up.extend(&self.hub_ports);
         for (at, node) in lab.nodes.iter().enumerate() {
             if node.mgmt.is_none() || node.network != Network::Own {
                 continue;

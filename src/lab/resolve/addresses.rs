@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::Scene;
 use super::links::Links;
 use super::mistakes::Mistakes;
+use super::{Scene, pods};
 use crate::lab::Diagnostic;
 use crate::lab::model::{Address, LinkShape, Mgmt, Port};
 use crate::lab::spec::{Span, Spanned, suggest};
@@ -160,12 +160,14 @@ fn unfit(net: &IpNet, interface: &str) -> Option<(String, String)> {
     None
 }
 
-/// An address is once on a node. Link-local ones belong to their interface, and may be on several.
+/// An address is once on a node. Link-local ones belong to their interface, and may be on several; and the ends of pods' links
+/// answer for their node.
 fn once(scene: &Scene, owner: usize, placed: &[Placed], mgmt: Option<&Mgmt>, mistakes: &mut Mistakes) {
     let mut seen: HashMap<(IpAddr, Option<&str>), &Span> = HashMap::with_capacity(placed.len());
     for one in placed {
         let address = one.address.net.addr();
-        let scope = is_link_local(&address).then_some(one.address.interface.as_str());
+        let interface = one.address.interface.as_str();
+        let scope = (is_link_local(&address) || pods::is_inward(interface)).then_some(interface);
         if let Some(first) = seen.insert((address, scope), &one.span) {
             let message = format!(
                 "address {} stands twice on node `{}`",

@@ -25,8 +25,13 @@ fn one(spec: &Spec, at: usize, name: &Spanned<String>, node: &NodeSpec, mistakes
         .find_map(|layer| layer.kind.clone());
     if kind.is_none() {
         let message = format!("node `{}` has no `kind`", name.value);
-        let help = "add `kind = \"host\"`, `\"router\"` or `\"bridge\"`";
+        let help = "add `kind = \"host\"`, `\"router\"`, `\"bridge\"` or `\"k8s\"`";
         mistakes.add_for(at, Diagnostic::new(message, name.span.clone(), "").help(help));
+    }
+    if kind.as_ref().is_some_and(|kind| kind.value == Kind::Pod) {
+        let mut pod = node.clone();
+        routers_only(at, kind.as_ref(), None, node, &mut pod, mistakes);
+        return pod;
     }
     let by_kind = kind.as_ref().and_then(|kind| spec.kinds.get(&kind.value));
     let mut merged = spec.defaults.clone();
@@ -71,6 +76,7 @@ fn routers_only(
     let word = match kind.value {
         Kind::Bridge => "bridge",
         Kind::K8s => "Kubernetes node",
+        Kind::Pod => "pod",
         _ => "host",
     };
     if let Some(config) = merged.config.take() {
@@ -119,6 +125,7 @@ fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
     scalar(&mut base.role, &over.role);
     scalar(&mut base.taints, &over.taints);
     scalar(&mut base.node_ips, &over.node_ips);
+    scalar(&mut base.pods, &over.pods);
     for (name, value) in &over.labels {
         base.labels.insert(name.clone(), value.clone());
     }

@@ -5,44 +5,80 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::Scene;
 use super::mistakes::Mistakes;
+use super::{Scene, pods};
 use crate::lab::Diagnostic;
-use crate::lab::model::{Kind, KubernetesNode, Node};
+use crate::lab::model::{Address, Kind, KubernetesNode, Masquerade, Node};
 use crate::lab::pod_cidr::{self, Uncut};
-use crate::lab::spec::NodeRole;
+use crate::lab::spec::{NodeRole, Spec};
 
 /// The pods' subnet of a cluster that says none, as kind has it.
 const POD_SUBNET: &str = "10.244.0.0/16";
 
 /// Fills in what the nodes of kind `k8s` are, in the order in which they register.
-pub(super) fn fill(nodes: &mut [Node], scene: &Scene, mistakes: &mut Mistakes) {
+pub(super) fn fill(nodes: &mut [Node], scene: &Scene) {
     let members: Vec<usize> = (0..nodes.len())
         .filter(|at| nodes[*at].kind == Kind::K8s)
         .collect();
-    let networks = networks(scene, members.len(), mistakes);
     let cilium = scene.spec.cilium.as_ref();
     let bgp = cilium.and_then(|cilium| cilium.bgp_control_plane.as_ref());
     let bgp = bgp.is_none_or(|it| it.value);
-    for (at, pod_cidrs) in members.into_iter().zip(networks) {
+    for (at, pod_cidrs) in members.into_iter().zip(&scene.pod_cidrs) {
+        let has_pods = scene.nodes[at].pods.as_ref().is_some_and(|pods| !pods.is_empty());
         let node = &mut nodes[at];
         node.kubernetes = Some(KubernetesNode {
             labels: labels(scene, at, node),
             addresses: addresses(scene, at, node),
-            pod_cidrs,
+            pod_cidrs: pod_cidrs.clone(),
             bgp,
+            masquerade: match has_pods {
+                true => masquerade(scene.spec, pod_cidrs),
+                false => Vec::new(),
+            },
         });
     }
 }
 
-/// The pod networks of so many nodes; none where they cannot be cut, which is told.
-fn networks(scene: &Scene, nodes: usize, mistakes: &mut Mistakes) -> Vec<Vec<IpNet>> {
-    let spec = scene.spec.kubernetes.as_ref();
-    let said = spec.map_or(&[][..], |spec| &spec.pod_subnet);
-    let mut subnets: Vec<IpNet> = said.iter().map(|net| net.value).collect();
+/// What the pods' networks are cut from.
+fn subnets(spec: &Spec) -> Vec<IpNet> {
+    let said = spec.kubernetes.iter().flat_map(|spec| &spec.pod_subnet);
+    let mut subnets: Vec<IpNet> = said.map(|net| net.value).collect();
     if subnets.is_empty() {
         subnets.extend(POD_SUBNET.parse::<IpNet>());
     }
+    subnets
+}
+
+/// What leaves a node by the node's address: all that goes beyond the network in which pods are known by their own
+/// (`ipv4NativeRoutingCIDR`); nobody said which, that is the pods' subnet.
+fn masquerade(spec: &Spec, pod_cidrs: &[IpNet]) -> Vec<Masquerade> {
+    let cilium = spec.cilium.as_ref();
+    let (v4, v6) = match cilium {
+        Some(it) => (it.ipv4_masquerade.as_ref(), it.ipv6_masquerade.as_ref()),
+        None => (None, None),
+    };
+    let native4 = cilium.and_then(|it| it.ipv4_native_cidr.as_ref()?.value);
+    let native6 = cilium.and_then(|it| it.ipv6_native_cidr.as_ref()?.value);
+    let subnets = subnets(spec);
+    let one = |source: &IpNet| {
+        let (wanted, said) = match source {
+            IpNet::V4(_) => (v4, native4.map(IpNet::V4)),
+            IpNet::V6(_) => (v6, native6.map(IpNet::V6)),
+        };
+        let native = said.or_else(|| subnets.iter().find(|net| net.contains(source)).copied());
+        wanted.is_none_or(|it| it.value).then_some(Masquerade {
+            source: *source,
+            native: native.unwrap_or(*source),
+        })
+    };
+    pod_cidrs.iter().filter_map(one).collect()
+}
+
+/// The pod networks of so many nodes; none where they cannot be cut, which is told.
+pub(super) fn networks(spec: &Spec, nodes: usize, mistakes: &mut Mistakes) -> Vec<Vec<IpNet>> {
+    let subnets = subnets(spec);
+    let spec = spec.kubernetes.as_ref();
+    let said = spec.map_or(&[][..], |spec| &spec.pod_subnet);
     let mask = |mask: Option<&crate::lab::spec::Spanned<u8>>| mask.map(|mask| mask.value);
     let (v4, v6) = (
         mask(spec.and_then(|spec| spec.node_mask_v4.as_ref())),
@@ -86,7 +122,8 @@ fn addresses(scene: &Scene, at: usize, node: &Node) -> Vec<IpAddr> {
         return said.iter().map(|address| address.value).collect();
     }
     let mut found: Vec<IpAddr> = Vec::new();
-    for address in node.addresses.iter().filter(|address| address.interface != "lo") {
+    let outward = |address: &&Address| address.interface != "lo" && !pods::is_inward(&address.interface);
+    for address in node.addresses.iter().filter(outward) {
         let address = address.net.addr();
         if found.iter().all(|known| known.is_ipv4() != address.is_ipv4()) {
             found.push(address);

@@ -335,6 +335,14 @@ fn shape(
     match kind {
         LinkType::Veth => Some(LinkShape::Veth(first??, ports.next()??)),
         LinkType::Dummy => first?.map(LinkShape::Dummy),
+        LinkType::Mgmt => {
+            if scene.spec.mgmt.is_none() && !(0..scene.nodes.len()).any(|at| scene.has_mgmt(at)) {
+                let message = "this link leads to the management network, and the lab has none";
+                let help = "add a table `[mgmt]`, or `mgmt = true` to a node";
+                mistakes.add(Diagnostic::new(message, spec.span.clone(), "").help(help));
+            }
+            first?.map(LinkShape::Mgmt)
+        }
         LinkType::Host => {
             let host_interface = devices::host_end(spec, outside, links, mistakes);
             Some(LinkShape::Host {

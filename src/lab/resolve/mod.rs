@@ -13,6 +13,7 @@ mod mgmt;
 mod mistakes;
 mod names;
 mod network;
+mod pods;
 mod reach;
 mod routes;
 mod sysctls;
@@ -22,6 +23,8 @@ mod waits;
 
 use std::collections::HashMap;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use super::Diagnostic;
 use super::model::{EngineChoice, Kind, Lab, Network, Node};
@@ -39,6 +42,8 @@ struct Scene<'a> {
     nodes: Vec<NodeSpec>,
     /// Nodes by name.
     index: HashMap<&'a str, usize>,
+    /// The pods' networks of each node of kind `k8s`, in their order.
+    pod_cidrs: Vec<Vec<IpNet>>,
     /// For each node, the node in whose namespace it lives.
     owners: Vec<usize>,
     /// For each node, those that live in its namespace, itself among them; none for one in another's.
@@ -96,6 +101,9 @@ pub fn load(text: &str, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
 pub fn resolve(spec: &Spec, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
     let mut mistakes = Mistakes::default();
     names::check(spec, &mut mistakes);
+    let mut nodes = inherit::apply(spec, &mut mistakes);
+    let (whole, pod_cidrs) = pods::expand(spec, &mut nodes, &mut mistakes);
+    let spec = &whole;
     let index = spec
         .nodes
         .iter()
@@ -105,8 +113,9 @@ pub fn resolve(spec: &Spec, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic
     let mut scene = Scene {
         spec,
         sources,
-        nodes: inherit::apply(spec, &mut mistakes),
+        nodes,
         index,
+        pod_cidrs,
         owners: (0..spec.nodes.len()).collect(),
         members: vec![Vec::new(); spec.nodes.len()],
     };
@@ -148,7 +157,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
             node
         })
         .collect();
-    kubernetes::fill(&mut nodes, scene, mistakes);
+    kubernetes::fill(&mut nodes, scene);
     let mut requires: Vec<String> = Vec::new();
     for program in &scene.spec.requires {
         if !requires.contains(&program.value) {

@@ -10,6 +10,7 @@ const TYPES: &[(&str, LinkType)] = &[
     ("macvlan", LinkType::Macvlan),
     ("vxlan", LinkType::Vxlan),
     ("dummy", LinkType::Dummy),
+    ("mgmt", LinkType::Mgmt),
 ];
 const MODES: &[(&str, MacvlanMode)] = &[
     ("bridge", MacvlanMode::Bridge),

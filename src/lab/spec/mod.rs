@@ -12,6 +12,7 @@ pub(crate) mod kubernetes;
 mod kubernetes_schema;
 mod link;
 mod node;
+mod pods;
 pub(crate) mod reader;
 mod route;
 pub mod schema;
@@ -176,6 +177,17 @@ pub struct NodeSpec {
     pub taints: Option<Vec<Spanned<String>>>,
     /// The addresses it is known by in its cluster.
     pub node_ips: Option<Vec<Spanned<IpAddr>>>,
+    /// The pods on a Kubernetes node.
+    pub pods: Option<Spanned<Vec<PodSpec>>>,
+}
+
+/// A pod on a Kubernetes node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PodSpec {
+    /// Its name, without the node's.
+    pub name: Spanned<String>,
+    /// What is put into it and runs in it.
+    pub node: NodeSpec,
 }
 
 /// `mgmt = true`, `mgmt = false` or `mgmt = { ipv4 = …, ipv6 = … }`.
@@ -387,6 +399,8 @@ pub enum LinkType {
     Vxlan,
     /// A device that goes nowhere.
     Dummy,
+    /// A port on the management network.
+    Mgmt,
 }
 
 impl LinkType {
@@ -398,6 +412,7 @@ impl LinkType {
             LinkType::Macvlan => "macvlan",
             LinkType::Vxlan => "vxlan",
             LinkType::Dummy => "dummy",
+            LinkType::Mgmt => "mgmt",
         }
     }
 }

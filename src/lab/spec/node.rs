@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::reader::{Reader, Table, Value, Wrong};
 use super::{
     AddressesSpec, BindSpec, ConfigSpec, ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Spanned,
-    WaitSpec, command, kubernetes, route, suggest, values,
+    WaitSpec, command, kubernetes, pods, route, suggest, values,
 };
 use crate::lab::model::{EngineChoice, Kind, Stage};
 
@@ -42,8 +42,25 @@ fn read(reader: &mut Reader, mut table: Table) -> NodeSpec {
     content(reader, &mut table, &mut node);
     life(reader, &mut table, &mut node);
     kubernetes::node(reader, &mut table, &mut node);
+    node.pods = table.get("pods").and_then(|value| pods::pods(reader, value));
     table.finish(reader);
     node
+}
+
+/// The table of a pod: what is put into it, and what happens in it.
+pub(super) fn pod(reader: &mut Reader, table: &mut Table) -> NodeSpec {
+    let mut node = NodeSpec::default();
+    if let Some(value) = table.get("labels") {
+        node.labels = labels(reader, value);
+    }
+    content(reader, table, &mut node);
+    life(reader, table, &mut node);
+    node
+}
+
+fn labels(reader: &mut Reader, value: &Value) -> BTreeMap<String, Spanned<String>> {
+    let example = "labels = { rack = \"a\" }";
+    command::strings(reader, value, "labels", example, values::label_name)
 }
 
 /// What it is.
@@ -58,13 +75,7 @@ fn identity(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
         reader.word(value, "engine", ENGINES).unwrap_or(any)
     });
     if let Some(value) = table.get("labels") {
-        node.labels = command::strings(
-            reader,
-            value,
-            "labels",
-            "labels = { rack = \"a\" }",
-            values::label_name,
-        );
+        node.labels = labels(reader, value);
     }
 }
 

@@ -173,6 +173,8 @@ struct NodeTable {
     sysctls: Option<BTreeMap<String, Scalar>>,
     /// Duplicate address detection for IPv6; costs over a second (default false).
     dad: Option<bool>,
+    /// The pods on a Kubernetes node: how many, or which.
+    pods: Option<PodsValue>,
     /// A router's configuration in FRR's language: the text, or the file it is in.
     config: Option<ConfigValue>,
     /// Environment of everything that runs in it.
@@ -246,6 +248,56 @@ pub(super) enum Scalar {
 enum MgmtPortValue {
     Wanted(bool),
     Port(MgmtPortTable),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum PodsValue {
+    /// So many, called pod0, pod1 and so on.
+    Count(#[schemars(range(min = 0, max = 110))] u8),
+    /// These.
+    Each(Vec<PodValue>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum PodValue {
+    /// One of this name.
+    Name(String),
+    /// One with something in it.
+    Pod(PodTable),
+}
+
+/// A pod.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct PodTable {
+    /// Its name, without its node's.
+    name: String,
+    /// Free labels.
+    labels: Option<BTreeMap<String, Scalar>>,
+    /// Environment of everything that is started in it.
+    env: Option<BTreeMap<String, Scalar>>,
+    /// Files by path.
+    files: Option<BTreeMap<String, FileTable>>,
+    /// Paths of the host shown in it.
+    binds: Option<Vec<BindText>>,
+    /// Commands run once, in order.
+    exec: Option<Vec<ExecValue>>,
+    /// Long-running processes.
+    run: Option<Vec<RunTable>>,
+    /// What it waits for.
+    wait_for: Option<Vec<WaitText>>,
+    /// Extra wait before it starts.
+    startup_delay: Option<Duration>,
+    /// Cores.
+    #[schemars(range(min = 0.01, max = 4096.0))]
+    cpu: Option<f64>,
+    /// Bytes.
+    memory: Option<MemoryValue>,
 }
 
 /// A management port with fixed addresses.
@@ -472,6 +524,8 @@ enum LinkWord {
     Vxlan,
     /// An interface that leads nowhere.
     Dummy,
+    /// A port on the management network.
+    Mgmt,
 }
 
 /// Modes of a macvlan.
