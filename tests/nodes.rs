@@ -16,7 +16,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use common::{Lab, until};
+use common::{Host, Lab, run, until};
 use host::do_aside;
 
 #[test]
@@ -454,4 +454,66 @@ exec = [
     let owner = lab.sh("r", "stat -c %U /etc/frr /etc/frr/daemons /run/frr | sort -u");
     assert_eq!(owner, "frr\n");
     lab.sh("r", "/usr/lib/frr/frrinit.sh stop");
+}
+
+#[test]
+fn a_process_may_have_a_terminal_of_its_own() {
+    let lab = Lab::up(
+        r#"
+name = "terminals"
+[nodes.a]
+kind = "host"
+run = [
+  { name = "shell", command = "bash", terminal = true },
+  { name = "asks", shell = "tty; id -un; exit 3", terminal = true, user = "nobody", restart = "no" },
+]
+"#,
+    );
+    until("it has told where it is, and as whom", || {
+        let logs = lab.ok(["logs", "a"]);
+        logs.contains("asks: /dev/pts/") && logs.contains("asks: nobody")
+    });
+    until("its status is its own", || {
+        let services = lab.node("a")["services"].to_string();
+        services.contains("{\"ended\":3}")
+    });
+    // With nothing to read, the shell waits on.
+    let services = lab.node("a")["services"].clone();
+    let shell = services
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["name"] == "shell")
+        .unwrap();
+    assert_eq!(
+        (shell["state"].as_str(), shell["restarts"].as_u64()),
+        (Some("running"), Some(0)),
+        "{services}"
+    );
+    lab.ok(["down"]);
+    assert!(lab.left().is_empty());
+}
+
+#[test]
+fn a_node_may_live_in_the_hosts_network() {
+    let lab = Lab::new("name = \"here\"\n[nodes.a]\nkind = \"host\"\nnetwork = \"host\"\n").on(Host::new());
+    lab.ok(["up", "-d", lab.file()]);
+    let ours = run(lab.host().command("readlink").arg("/proc/self/ns/net")).out;
+    assert_eq!(lab.sh("a", "readlink /proc/self/ns/net"), ours);
+    // Its root is its own all the same.
+    lab.sh("a", "touch /etc/only-here");
+    assert!(!std::path::Path::new("/etc/only-here").exists());
+    lab.ok(["down"]);
+    for (more, told) in [
+        ("addresses = { lo = [\"10.0.0.1/32\"] }\n", "no `addresses` of it"),
+        ("mgmt = true\n", "no `mgmt` of it"),
+        (
+            "[nodes.b]\nkind = \"host\"\n[[links]]\nendpoints = [\"a:eth1\", \"b:eth1\"]\n",
+            "host:eth1",
+        ),
+    ] {
+        let text = format!("name = \"here\"\n[nodes.a]\nkind = \"host\"\nnetwork = \"host\"\n{more}");
+        let lab = Lab::new(&text);
+        lab.run(["validate", lab.file()]).refused(2, &[told]);
+    }
 }

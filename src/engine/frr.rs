@@ -231,6 +231,7 @@ impl Engine for Frr {
             ready: None,
             user: None,
             workdir: None,
+            terminal: false,
             env: Default::default(),
         });
         Ok(())

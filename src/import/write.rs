@@ -181,7 +181,10 @@ fn node(out: &mut String, node: &NodeSpec) {
         list(ips.iter().map(text))
     });
     put(out, "network", node.network.as_ref(), |node| {
-        quoted(&format!("node:{}", node.value))
+        match node.value.as_str() {
+            "host" => quoted("host"),
+            node => quoted(&format!("node:{node}")),
+        }
     });
     put(out, "mgmt", node.mgmt.as_ref(), |port| mgmt_port(&port.value));
     put(out, "ports", node.ports.as_ref(), |ports| {
@@ -294,6 +297,7 @@ fn process(process: &Process) -> String {
             .as_ref()
             .map(|user| format!("user = {}", quoted(user))),
     );
+    parts.extend(process.terminal.then(|| "terminal = true".to_owned()));
     if let Some(Probe::Exec(probe)) = &process.ready {
         let line = match probe {
             Command::Argv(argv) => shell_words::join(argv),

@@ -116,6 +116,8 @@ pub enum Network {
     Own,
     /// In the namespace of another node, by index. Never a chain: always the node that owns the namespace.
     Shared(usize),
+    /// In the host's own.
+    Host,
 }
 
 /// One node.
@@ -341,6 +343,9 @@ pub struct Process {
     pub user: Option<String>,
     /// The directory it starts in; `/` where none is given.
     pub workdir: Option<String>,
+    /// Whether it has a terminal of its own, at which nobody sits.
+    #[serde(default)]
+    pub terminal: bool,
     /// Environment on top of the node's.
     pub env: BTreeMap<String, String>,
 }
@@ -527,7 +532,7 @@ impl Lab {
     /// The index of the node whose network namespace the given node lives in.
     pub fn owner(&self, node: usize) -> usize {
         match self.nodes[node].network {
-            Network::Own => node,
+            Network::Own | Network::Host => node,
             Network::Shared(owner) => owner,
         }
     }

@@ -282,8 +282,8 @@ pub struct NodeStep {
     pub kubernetes: Option<KubernetesNode>,
     /// The routing engine it runs: only for a router with a configuration.
     pub engine: Option<Engine>,
-    /// Index into [`Plan::namespaces`].
-    pub namespace: usize,
+    /// Index into [`Plan::namespaces`]; none for one in the host's network.
+    pub namespace: Option<usize>,
     /// Whether nothing is to be done in it, so that it needs no process.
     pub idle: bool,
     /// What must be true first.

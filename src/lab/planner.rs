@@ -56,6 +56,7 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
                 planner.default_routes(mgmt, at, &mut plan.namespaces[namespace].routes);
             }
         }
+        let namespace = (node.network != Network::Host).then_some(namespace);
         plan.nodes.push(node_step(node, namespace, facts));
     }
     plan
@@ -144,6 +145,9 @@ impl<'a> Planner<'a> {
         let mut forwards = vec![false; steps.len()];
         let mut dad = vec![false; steps.len()];
         for (at, node) in self.lab.nodes.iter().enumerate() {
+            if node.network == Network::Host {
+                continue;
+            }
             let namespace = self.namespace_of[at];
             forwards[namespace] |= matches!(node.kind, Kind::Router | Kind::K8s);
             dad[namespace] |= node.dad;
@@ -345,7 +349,7 @@ fn route_step(route: &Route, indexes: &HashMap<&str, u32>) -> RouteStep {
     }
 }
 
-fn node_step(node: &Node, namespace: usize, facts: &Facts) -> NodeStep {
+fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
     let engine = match (node.kind, &node.config) {
         (Kind::Router, Some(_)) => Some(Engine::chosen(node.engine, facts.auto_engine)),
         // One that starts FRR itself, by its own script, does so on FRR; else the speaker is there in its place.
@@ -354,7 +358,8 @@ fn node_step(node: &Node, namespace: usize, facts: &Facts) -> NodeStep {
         }
         _ => None,
     };
-    let idle = node.files.is_empty()
+    let idle = node.network != Network::Host
+        && node.files.is_empty()
         && node.binds.is_empty()
         && node.exec.is_empty()
         && node.run.is_empty()

@@ -216,7 +216,8 @@ fn spawn(
 ) -> Result<Child, Failure> {
     let step = &lab.plan.nodes[node];
     let namespaces = lab.namespaces.borrow();
-    let network = namespaces.get(step.namespace).map(AsFd::as_fd);
+    // Without one it stays where this process is: in the host's.
+    let network = step.namespace.and_then(|at| namespaces.get(at)).map(AsFd::as_fd);
     let keep = [control.as_fd(), setup.as_fd()];
     let words = [format!("nslab: {}", step.name), VERB.to_owned()];
     let arguments: Vec<CString> = words

@@ -17,6 +17,7 @@ use super::events::What;
 use super::init::{End, InitHandle, KILLED, Start};
 use super::logs::{self, LogWriter};
 use super::memory;
+use super::on_terminal;
 use super::protocol::{ServiceState, ServiceStatus};
 use super::state::Living;
 use crate::engine::{self, Finished};
@@ -346,11 +347,22 @@ impl Service {
         };
         let mut env = self.env.clone();
         env.extend(self.process.env.clone());
-        let start = Start {
-            argv: self.process.command.argv(),
-            env,
-            user: self.process.user.clone(),
-            workdir: self.process.workdir.clone(),
+        let argv = self.process.command.argv();
+        let user = self.process.user.clone();
+        let start = match self.process.terminal {
+            // Whoever plays the terminal becomes the user only for the program on it.
+            true => Start {
+                argv: on_terminal::words(argv, user),
+                env,
+                user: None,
+                workdir: self.process.workdir.clone(),
+            },
+            false => Start {
+                argv,
+                env,
+                user,
+                workdir: self.process.workdir.clone(),
+            },
         };
         let started = self.init.start(start, output, errors).await.ok()?;
         if started.running.await.is_ok() {

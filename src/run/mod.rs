@@ -26,6 +26,7 @@ mod inside;
 mod memory;
 mod neighbours;
 mod notes;
+mod on_terminal;
 mod ports;
 mod reaper;
 mod socket;
@@ -39,11 +40,23 @@ use crate::engine::{agent, speaker};
 /// itself under these, and they are not for hands.
 pub fn hidden_verb(words: &[String]) -> Option<i32> {
     let hidden = words.get(1).is_some_and(|word| {
-        [supervisor::VERB, init::VERB, speaker::VERB, agent::VERB].contains(&word.as_str())
+        [
+            supervisor::VERB,
+            init::VERB,
+            speaker::VERB,
+            agent::VERB,
+            on_terminal::VERB,
+        ]
+        .contains(&word.as_str())
     });
     if hidden {
         // Executed through /proc/self/exe it would be called "exe".
         let _ = nix::sys::prctl::set_name(c"nslab");
+    }
+    if let [_, verb, rest @ ..] = words
+        && verb == on_terminal::VERB
+    {
+        return Some(on_terminal::main(rest));
     }
     if let [_, verb, node] = words
         && verb == agent::VERB

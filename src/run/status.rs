@@ -33,6 +33,7 @@ fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64,
         .copied()
         .unwrap_or_default();
     let stage = *state.stage.borrow();
+    let namespaces = lab.namespaces.borrow();
     NodeStatus {
         name: step.name.clone(),
         kind: format!("{:?}", step.kind).to_lowercase(),
@@ -41,10 +42,9 @@ fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64,
         state: word(lab, number, step),
         uptime: state.ready_since.get().map(|since| since.elapsed().as_secs_f64()),
         restarts: state.restarts.get(),
-        network_fd: lab
-            .namespaces
-            .borrow()
-            .get(step.namespace)
+        network_fd: step
+            .namespace
+            .and_then(|at| namespaces.get(at))
             .map(|namespace| namespace.as_fd().as_raw_fd()),
         init_pid: init
             .as_ref()
@@ -91,11 +91,11 @@ fn word(lab: &Living, number: usize, step: &NodeStep) -> String {
 
 /// The addresses the lab file gave, by interface name.
 fn addresses(lab: &Living, step: &NodeStep) -> Vec<(String, String)> {
-    let namespace = &lab.plan.namespaces[step.namespace];
-    namespace
-        .addresses
-        .iter()
-        .map(|(index, net)| (interface_name(lab, step.namespace, *index), net.to_string()))
+    let Some(at) = step.namespace else {
+        return Vec::new();
+    };
+    let all = lab.plan.namespaces[at].addresses.iter();
+    all.map(|(index, net)| (interface_name(lab, at, *index), net.to_string()))
         .collect()
 }
 

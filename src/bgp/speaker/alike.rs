@@ -3,9 +3,10 @@
 //! A message brings many prefixes with one set of attributes. Unless policy looks at prefixes, it is asked once for all of
 //! them, and what it has made is shared.
 
-use std::collections::HashMap;
 use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::{Peer, Speaker, Told};
 use crate::bgp::table::{Route, Source};
@@ -41,7 +42,7 @@ impl Likeness {
 /// What one neighbour is told of routes, for as long as nothing changes.
 pub(super) struct Alike {
     /// None where each prefix has to be asked about.
-    known: Option<HashMap<Likeness, Option<Arc<Told>>>>,
+    known: Option<FxHashMap<Likeness, Option<Arc<Told>>>>,
     /// The last one, as most often the next is like it.
     last: Option<(Likeness, Option<Arc<Told>>)>,
 }
@@ -78,7 +79,7 @@ impl Speaker {
             || !self.aggregates.get(family).is_empty()
             || map.is_some_and(|map| self.policy.looks_at_prefixes(map));
         Alike {
-            known: (!looks_at_prefixes).then(HashMap::new),
+            known: (!looks_at_prefixes).then(FxHashMap::default),
             last: None,
         }
     }

@@ -1,10 +1,10 @@
 //! What neighbours are told.
 
-use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use rustc_hash::FxHashMap;
 
 use super::shared::Shared;
 use super::{Action, Peer, Speaker, Told};
@@ -210,7 +210,7 @@ impl Speaker {
         let mut withdrawn = Vec::new();
         let mut announced: Vec<(Arc<Told>, Vec<Nlri>)> = Vec::new();
         // Attributes that are shared are told apart by where they are.
-        let mut places: HashMap<(*const Attributes, NextHop), usize> = HashMap::new();
+        let mut places: FxHashMap<(*const Attributes, NextHop), usize> = FxHashMap::default();
         let mut alike = self.alike(peer, family);
         // How many more prefixes it may be told (`maximum-prefix-out`).
         let limit = peer.family(family).maximum_prefix_out;

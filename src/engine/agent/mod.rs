@@ -57,6 +57,7 @@ pub fn process(node: &str) -> Process {
         ready: None,
         user: None,
         workdir: None,
+        terminal: false,
         env: Default::default(),
     }
 }

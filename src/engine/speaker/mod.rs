@@ -114,6 +114,7 @@ impl Engine for Builtin {
             ready: None,
             user: None,
             workdir: None,
+            terminal: false,
             env: Default::default(),
         });
         inside.until(&Probe::File(SOCKET.to_owned())).await;

@@ -212,10 +212,8 @@ fn network(
         // The node of a cluster that it stands for has one.
         None | Some((_, "bridge" | "none")) => {}
         Some((mode, "host")) => {
-            let message =
-                "`network-mode: host` is not supported: a node that is in the host's network could change it";
-            let help = "leave it out, and reach the host over eth0 or a link to `host:NAME`";
-            reader.wrong(mode.span.clone(), message, help);
+            node.network = Some(Spanned::new("host".to_owned(), mode.span.clone()));
+            return false;
         }
         Some((mode, text)) => match text.strip_prefix("container:").filter(|name| !name.is_empty()) {
             Some(container) => {
@@ -308,11 +306,13 @@ fn main_process(merged: &Definition) -> Option<Spanned<Process>> {
     let span = place
         .or(merged.healthcheck.as_ref().map(|check| &check.span))?
         .clone();
-    // A shell that waits at a terminal keeps a container alive and does nothing; a node lives without.
-    if argv.is_empty() || is_shell(&argv) {
+    // What a container has for this is its image's affair; a node lives without, unless its health is watched.
+    if argv.is_empty() {
         merged.healthcheck.as_ref()?;
         argv = vec!["sleep".into(), "infinity".into()];
     }
+    // It would end at once without: containers have a terminal there.
+    let terminal = is_shell(&argv);
     let process = Process {
         name: MAIN.into(),
         command: Command::Argv(argv),
@@ -323,6 +323,7 @@ fn main_process(merged: &Definition) -> Option<Spanned<Process>> {
             .map(|check| Probe::Exec(check.value.clone())),
         user: merged.user.as_ref().map(|user| user.value.clone()),
         workdir: None,
+        terminal,
         env: BTreeMap::new(),
     };
     Some(Spanned::new(process, span))

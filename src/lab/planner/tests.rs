@@ -82,7 +82,7 @@ fn decides_everything() {
         (plan.nodes[0].idle, plan.nodes[1].idle, plan.nodes[2].idle),
         (true, false, true)
     );
-    assert_eq!(plan.nodes[2].namespace, 0);
+    assert_eq!(plan.nodes[2].namespace, Some(0));
 }
 
 #[test]

@@ -234,6 +234,12 @@ fn port(scene: &Scene, end: &EndpointSpec, links: &mut Links, mistakes: &mut Mis
         links.doubtful.insert(end.interface.value.clone());
         return None;
     };
+    if scene.is_on_host(scene.owners[node]) {
+        let message = format!("node `{}` lives in the host's network", end.node.value);
+        let help = format!("name the host's end: `host:{}`", end.interface.value);
+        mistakes.add(Diagnostic::new(message, end.span.clone(), "").help(help));
+        return None;
+    }
     let free = claim(scene, node, end, links, mistakes);
     bridge_port(scene, node, end, links, mistakes);
     let nets = [

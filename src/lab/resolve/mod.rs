@@ -62,6 +62,12 @@ impl Scene<'_> {
             .map_or(Kind::Host, |kind| kind.value)
     }
 
+    /// Whether the node lives in the host's network.
+    fn is_on_host(&self, node: usize) -> bool {
+        let network = self.nodes[node].network.as_ref();
+        network.is_some_and(|network| network.value == network::HOST)
+    }
+
     /// Whether the node's namespace has a management port.
     fn has_mgmt(&self, node: usize) -> bool {
         let owner = self.owners[node];
@@ -205,10 +211,10 @@ fn bare(scene: &Scene, at: usize) -> Node {
         group: spec.group.as_ref().map(|group| group.value.clone()),
         labels: strings(&spec.labels),
         kubernetes: None,
-        network: if owner == at {
-            Network::Own
-        } else {
-            Network::Shared(owner)
+        network: match owner {
+            _ if scene.is_on_host(owner) => Network::Host,
+            _ if owner == at => Network::Own,
+            _ => Network::Shared(owner),
         },
         mgmt: mgmt::port(scene, at),
         addresses: Vec::new(),

@@ -6,6 +6,9 @@ use crate::lab::Diagnostic;
 use crate::lab::model::Kind;
 use crate::lab::spec::suggest;
 
+/// What `network` says of a node that lives in the host's; no node has this name.
+pub(super) const HOST: &str = "host";
+
 /// For each node, the node in whose namespace it lives; chains lead to their end.
 pub(super) fn owners(scene: &Scene, mistakes: &mut Mistakes) -> Vec<usize> {
     let next: Vec<Option<usize>> = (0..scene.nodes.len())
@@ -39,7 +42,7 @@ pub(super) fn owners(scene: &Scene, mistakes: &mut Mistakes) -> Vec<usize> {
 
 /// The node that `network` names.
 fn target(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> Option<usize> {
-    let network = scene.nodes[at].network.as_ref()?;
+    let network = scene.nodes[at].network.as_ref().filter(|it| it.value != HOST)?;
     let found = scene.index.get(network.value.as_str()).copied();
     if found.is_none() {
         let help = suggest::cure(&network.value, scene.names(), "the nodes are", "add the node");
@@ -74,9 +77,51 @@ fn cycle(scene: &Scene, way: &[usize], back: usize, mistakes: &mut Mistakes) {
     mistakes.add(diagnostic.help("remove `network` from the node that is to have a network of its own"));
 }
 
+/// What a node in the host's network cannot have: that stays as it is.
+fn check_on_host(scene: &mut Scene, at: usize, mistakes: &mut Mistakes) {
+    let Some(network) = scene.nodes[at].network.clone() else {
+        return;
+    };
+    let kind = scene.kind(at);
+    if kind != Kind::Host {
+        let message = "only a node of kind `host` can live in the host's network";
+        let diagnostic = Diagnostic::new(message, network.span.clone(), "");
+        mistakes.add_for(at, diagnostic.help("make it a host, or remove `network`"));
+    }
+    let node = &scene.nodes[at];
+    let given = [
+        ("addresses", !node.addresses.is_empty()),
+        ("routes", node.routes.is_some()),
+        ("sysctls", !node.sysctls.is_empty()),
+        ("ports", node.ports.is_some()),
+        (
+            "mgmt",
+            scene.spec.nodes[at]
+                .1
+                .mgmt
+                .as_ref()
+                .is_some_and(|mgmt| mgmt.wanted),
+        ),
+    ];
+    for (key, _) in given.into_iter().filter(|(_, given)| *given) {
+        let message = format!(
+            "node `{}` lives in the host's network, which has no `{key}` of it",
+            scene.name(at)
+        );
+        let help = format!("remove `{key}`, or `network`");
+        mistakes.add_for(at, Diagnostic::new(message, network.span.clone(), "").help(help));
+    }
+    // Inherited, it concerns the nodes that have a network.
+    scene.nodes[at].mgmt = None;
+}
+
 /// What a node in another's namespace cannot have.
 pub(super) fn check(scene: &mut Scene, mistakes: &mut Mistakes) {
     for at in 0..scene.nodes.len() {
+        if scene.is_on_host(at) {
+            check_on_host(scene, at, mistakes);
+            continue;
+        }
         let owner = scene.owners[at];
         let Some(network) = scene.nodes[at].network.clone().filter(|_| owner != at) else {
             continue;

@@ -67,6 +67,9 @@ pub(super) fn process(reader: &mut Reader, value: &Value) -> Option<Spanned<Proc
     let user = table
         .get("user")
         .and_then(|value| reader.parsed(value, "user", "nobody", values::user));
+    let terminal = table
+        .get("terminal")
+        .and_then(|value| reader.boolean(value, "terminal"));
     let workdir = table
         .get("workdir")
         .and_then(|value| reader.parsed(value, "workdir", "/srv", workdir));
@@ -85,6 +88,7 @@ pub(super) fn process(reader: &mut Reader, value: &Value) -> Option<Spanned<Proc
         ready,
         user: user.map(|user| user.value),
         workdir: workdir.map(|workdir| workdir.value),
+        terminal: terminal.is_some_and(|terminal| terminal.value),
         env: env.into_iter().map(|(name, value)| (name, value.value)).collect(),
     };
     Some(Spanned::new(process, name.span))

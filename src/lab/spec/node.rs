@@ -89,10 +89,11 @@ fn kind(reader: &mut Reader, value: &Value) -> Spanned<Kind> {
 fn network(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
     node.network = table.get("network").and_then(|value| {
         reader.parsed(value, "network", "node:web", |text| match text.split_once(':') {
+            None if text == "host" => Ok(text.to_owned()),
             Some(("node", node)) if !node.is_empty() => Ok(node.to_owned()),
             _ => Err(Wrong::new(
                 format!("`network` cannot be `{text}`"),
-                "name the node whose network it shares: `node:web`; leave `network` out for one of its own",
+                "name the node whose network it shares: `node:web`, or `host`; leave `network` out for one of its own",
             )),
         })
     });

@@ -65,7 +65,11 @@ pattern!(
     "^[^:]+(:(created|links|configured|ready))?$",
     "A node, or a node and the stage it must reach."
 );
-pattern!(SharedNetwork, "^node:.+$", "node:NAME: the network of that node.");
+pattern!(
+    SharedNetwork,
+    "^(node:.+|host)$",
+    "node:NAME: the network of that node; host: this machine's."
+);
 pattern!(
     AddressWithPrefix,
     "^[0-9A-Fa-f:.]+/[0-9]{1,3}$",
@@ -267,7 +271,7 @@ enum PodValue {
     /// One of this name.
     Name(String),
     /// One with something in it.
-    Pod(PodTable),
+    Pod(Box<PodTable>),
 }
 
 /// A pod.
@@ -383,6 +387,8 @@ struct RunTable {
     user: Option<String>,
     /// The directory it starts in.
     workdir: Option<String>,
+    /// Whether it has a terminal of its own, as a shell wants that nobody types to (default false).
+    terminal: Option<bool>,
     /// Environment on top of the node's.
     env: Option<BTreeMap<String, Scalar>>,
 }
