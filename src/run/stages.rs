@@ -10,7 +10,7 @@ use super::inside::Inside;
 use super::memory::MemoryWatch;
 use super::protocol::ServiceState;
 use super::state::Living;
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, speaker};
 use crate::failure::Failure;
 use crate::lab::model::{Exec, Process, Stage, Wait};
 
@@ -204,7 +204,7 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
     let (step, state) = (&lab.plan.nodes[node], &lab.nodes[node]);
     let engine = engine::of(step);
     // Where a node's own commands configure the engine, it is there before them.
-    let is_early = engine.is_some() && step.config.is_none();
+    let is_early = engine.is_some() && speaker::starts_itself(step);
     if let Some(engine) = engine.as_ref().filter(|_| is_early) {
         waits(lab, node, "its routing daemons".to_owned());
         engine.start(step, inside).await?;

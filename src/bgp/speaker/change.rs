@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::pace::Startup;
 use super::{Action, Speaker};
 use crate::bgp::config::{Bgp, Config, Effective, EffectiveFamily};
 use crate::bgp::policy::{Policy, References, differ};
@@ -120,6 +121,10 @@ impl Speaker {
             std::mem::replace(&mut self.config, config),
         );
         self.begun = self.config.bgp.as_ref().map(|_| self.begun.unwrap_or(now));
+        if self.begun.is_none() {
+            // Whoever comes back begins again.
+            self.startup = Startup::default();
+        }
         self.policy = Policy::compile(&self.config);
         self.configure_peers(now, actions);
         self.reconsider_inbound(&settings, &before, now, actions);

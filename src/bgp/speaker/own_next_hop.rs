@@ -81,7 +81,13 @@ impl Speaker {
     /// says it twice, where `with_link_local` holds and both are on one network.
     pub(super) fn own_next_hop(&self, peer: &Peer, family: Family, with_link_local: bool) -> NextHop {
         let Some(ends) = &peer.endpoints else {
-            return NextHop::V4(self.router_id());
+            return match family {
+                Family::Ipv4Unicast => NextHop::V4(self.router_id()),
+                Family::Ipv6Unicast => NextHop::V6 {
+                    global: self.router_id().to_ipv6_mapped(),
+                    link_local: None,
+                },
+            };
         };
         let own = self.own_addresses(peer, ends);
         if !Speaker::takes_v6_next_hops(peer, family) {
