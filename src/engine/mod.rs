@@ -8,6 +8,7 @@ use crate::lab::model::{File, Probe, Process};
 use crate::lab::plan::{self, NodeStep};
 
 pub mod agent;
+pub mod cni;
 mod configuration;
 pub mod frr;
 pub mod speaker;

@@ -119,7 +119,7 @@ pub struct NatStep {
 }
 
 /// A network namespace, and all that is set inside it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct NamespaceStep {
     /// The node that owns it; for the hub of the management network, that network's name.
     pub node: String,

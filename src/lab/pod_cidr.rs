@@ -48,6 +48,20 @@ pub fn cut(subnet: IpNet, mask: u8, nodes: usize) -> Result<Vec<IpNet>, Uncut> {
     (0..nodes).map(network).collect()
 }
 
+/// An address of a network by its number, alone; none beyond its last, nor an IPv4 network's broadcast address.
+pub fn machine(net: &IpNet, number: u128) -> Option<IpNet> {
+    let address: IpAddr = match net {
+        IpNet::V4(net) => {
+            let bits = net.network().to_bits().checked_add(u32::try_from(number).ok()?)?;
+            Ipv4Addr::from_bits(bits).into()
+        }
+        IpNet::V6(net) => Ipv6Addr::from_bits(net.network().to_bits().checked_add(number)?).into(),
+    };
+    let has_broadcast = net.addr().is_ipv4() && net.max_prefix_len() - net.prefix_len() > 1;
+    let is_broadcast = has_broadcast && net.broadcast() == address;
+    (net.contains(&address) && !is_broadcast).then(|| address.into())
+}
+
 /// The length of a node's prefix: what was said for the family, or what kube-controller-manager takes.
 pub fn mask(subnet: IpNet, v4: Option<u8>, v6: Option<u8>) -> u8 {
     match subnet {
@@ -107,6 +121,16 @@ mod tests {
         assert_eq!(networks[1], [net("10.1.1.0/24"), net("fd00:10:0:1::/64")]);
         let networks = of_nodes(&subnets, Some(20), Some(60), 2).unwrap();
         assert_eq!(networks[1], [net("10.1.16.0/20"), net("fd00:10:0:10::/60")]);
+    }
+
+    #[test]
+    fn addresses_are_counted_within_their_network() {
+        assert_eq!(machine(&net("10.1.0.0/24"), 2), Some(net("10.1.0.2/32")));
+        assert_eq!(machine(&net("10.1.0.0/24"), 254), Some(net("10.1.0.254/32")));
+        assert_eq!(machine(&net("10.1.0.0/24"), 255), None);
+        assert_eq!(machine(&net("10.1.0.0/31"), 1), Some(net("10.1.0.1/32")));
+        assert_eq!(machine(&net("fd00::/64"), 2), Some(net("fd00::2/128")));
+        assert_eq!(machine(&net("255.255.255.252/30"), 9), None);
     }
 
     #[test]

@@ -85,6 +85,19 @@ impl Workshop {
     }
 }
 
+/// Makes one link more between two namespaces, and sets up what the steps say in each, which are in the namespaces' order.
+///
+/// # Errors
+/// What the kernel refused.
+pub fn wire(step: &LinkStep, steps: &[NamespaceStep], made: &mut [Made]) -> Result<(), Failure> {
+    let mut workshop = Workshop::open()?;
+    make_links(&mut workshop, made, std::slice::from_ref(step))?;
+    steps
+        .iter()
+        .zip(made)
+        .try_for_each(|(step, made)| configure(step, made))
+}
+
 /// Makes the links, and sets up what is inside each namespace.
 async fn join(plan: &Plan, made: &mut [Made], progress: &impl Fn(&str, usize, usize)) -> Result<(), Failure> {
     let mut workshop = Workshop::open()?;

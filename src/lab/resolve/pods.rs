@@ -11,6 +11,7 @@ use super::kubernetes;
 use super::mistakes::Mistakes;
 use crate::lab::Diagnostic;
 use crate::lab::model::Kind;
+use crate::lab::pod_cidr::machine;
 use crate::lab::spec::{
     AddressesSpec, EndpointSpec, LinkSpec, NextHopSpec, NodeSpec, PodSpec, RouteActionSpec, RouteSpec,
     Routing, Span, Spanned, Spec,
@@ -108,7 +109,7 @@ fn node(at: usize, networks: &[IpNet], whole: &mut Spec, nodes: &mut Vec<NodeSpe
     for (number, pod) in pods.into_iter().enumerate() {
         let places: Vec<IpNet> = networks
             .iter()
-            .filter_map(|net| machine(net, number + 2))
+            .filter_map(|net| machine(net, number as u128 + 2))
             .collect();
         if places.len() < networks.len() {
             let message = format!(
@@ -185,19 +186,6 @@ fn is_on(spec: &Spec, net: &IpNet) -> bool {
         IpNet::V6(_) => cilium.and_then(|it| it.ipv6.as_ref()),
     };
     said.is_none_or(|it| it.value)
-}
-
-/// An address of a network by its number, alone; the last one of an IPv4 network is nobody's.
-fn machine(net: &IpNet, number: usize) -> Option<IpNet> {
-    let address = match net {
-        IpNet::V4(net) => {
-            IpAddr::V4((net.network().to_bits().checked_add(u32::try_from(number).ok()?)?).into())
-        }
-        IpNet::V6(net) => IpAddr::V6((net.network().to_bits().checked_add(number as u128)?).into()),
-    };
-    let is_last =
-        matches!(net, IpNet::V4(v4) if v4.prefix_len() < 31 && IpAddr::V4(v4.broadcast()) == address);
-    (net.contains(&address) && !is_last).then(|| IpNet::from(address))
 }
 
 fn end(node: &str, interface: &str, nets: &[IpNet], span: &Span) -> EndpointSpec {
