@@ -123,6 +123,23 @@ fn a_namespace_is_joined_to_its_node_and_leaves_nothing() {
     assert_eq!(lab.sh("a", "ls /run/nslab-cni"), "lock\n");
 }
 
+/// Container runtimes ask for a plugin of this name, whatever the network is.
+#[test]
+fn the_loopback_is_raised() {
+    let lab = Lab::up(LAB);
+    lab.sh("a", "ln -s /proc/1/exe /usr/local/bin/loopback; ip netns add c1");
+    let line = "CNI_CONTAINERID=c1 CNI_NETNS=/run/netns/c1 CNI_IFNAME=lo CNI_PATH=/ loopback";
+    let configuration = "{\"cniVersion\":\"0.3.1\",\"name\":\"lo\",\"type\":\"loopback\"}";
+    let call = |verb: &str| {
+        let words = ["exec", "a", "sh", "-c", &format!("CNI_COMMAND={verb} {line}")];
+        lab.feed(words, configuration.as_bytes()).expect(0)
+    };
+    let added: Value = serde_json::from_str(&call("ADD")).unwrap();
+    assert_eq!(added["interfaces"][0]["name"], "lo");
+    lab.sh("a", "ip netns exec c1 ping -c 1 -W 2 127.0.0.1");
+    call("DEL");
+}
+
 #[test]
 fn a_pod_of_a_name_has_the_address_that_is_kept_for_it() {
     let lab = Lab::up(LAB);

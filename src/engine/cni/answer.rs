@@ -122,3 +122,13 @@ pub fn added(
         "dns": {},
     })
 }
+
+/// The loopback interface, raised.
+pub fn loopback(version: &str, attachment: &Attachment) -> Value {
+    json!({
+        "cniVersion": version,
+        "interfaces": [{ "name": attachment.interface, "mac": "00:00:00:00:00:00", "sandbox": attachment.namespace }],
+        "ips": [],
+        "dns": {},
+    })
+}

@@ -22,14 +22,19 @@ use store::Store;
 
 /// The name by which nslab is called for this.
 pub const NAME: &str = "nslab-cni";
+/// The plugin for the interface that every pod has: container runtimes ask for it by this name, whatever the network is.
+pub const LOOPBACK: &str = "loopback";
 
 /// Plays the plugin, if that is what this process is called. Returns its exit status.
 pub fn called(words: &[String]) -> Option<i32> {
     let own = words.first().map(Path::new)?.file_name()?;
-    (own == NAME).then(main)
+    if own == LOOPBACK {
+        return Some(main(raise_loopback));
+    }
+    (own == NAME).then(|| main(obey))
 }
 
-fn main() -> i32 {
+fn main(obey: fn(&str, &[u8]) -> Result<Option<Value>>) -> i32 {
     let mut input = Vec::new();
     let read = io::stdin()
         .lock()
@@ -63,10 +68,27 @@ fn obey(verb: &str, input: &[u8]) -> Result<Option<Value>> {
         "CHECK" => check(&configuration, &Attachment::of_environment(true)?).map(|()| None),
         "STATUS" => wiring::is_ready(&configuration).map(|()| None),
         "GC" => collect(&configuration).map(|()| None),
-        other => Err(Fault::environment(format!(
-            "CNI_COMMAND is `{other}`, which is no verb"
-        ))),
+        other => Err(no_verb(other)),
     }
+}
+
+/// The same for the loopback, which only has to be raised.
+fn raise_loopback(verb: &str, input: &[u8]) -> Result<Option<Value>> {
+    let version = configuration::version(input);
+    match verb {
+        "VERSION" => Ok(Some(answer::versions(&version))),
+        "ADD" => {
+            let attachment = Attachment::of_environment(true)?;
+            wiring::raise_loopback(&attachment)?;
+            Ok(Some(answer::loopback(&version, &attachment)))
+        }
+        "DEL" | "CHECK" | "STATUS" | "GC" => Ok(None),
+        other => Err(no_verb(other)),
+    }
+}
+
+fn no_verb(word: &str) -> Fault {
+    Fault::environment(format!("CNI_COMMAND is `{word}`, which is no verb"))
 }
 
 fn add(configuration: &Configuration, attachment: &Attachment) -> Result<Value> {

@@ -83,6 +83,15 @@ pub fn attach(configuration: &Configuration, attachment: &Attachment, place: &Pl
     Ok(told)
 }
 
+/// Raises the loopback interface of a pod.
+///
+/// # Errors
+/// There is no such namespace.
+pub fn raise_loopback(attachment: &Attachment) -> Result<()> {
+    let mut inside = Namespace::at(&attachment.namespace)?.netlink()?;
+    Ok(inside.send_one(link::up("raise the loopback interface", LOOPBACK))?)
+}
+
 /// The node's end: the way to the pod, and for its neighbour discovery the gateway's address.
 fn node_step(configuration: &Configuration, place: &Place, index: u32) -> NamespaceStep {
     let answers = configuration.gateways().filter(|it| it.addr().is_ipv6());
