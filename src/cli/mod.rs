@@ -26,6 +26,7 @@ mod handover;
 mod import;
 mod import_args;
 mod imported;
+mod kubeconfig;
 mod labs;
 mod logs;
 mod man;
@@ -89,6 +90,8 @@ enum Verb {
     Delete(apply::DeleteArgs),
     /// Show the Kubernetes objects of a running lab
     Get(get::Args),
+    /// Write how kubectl reaches the API server of a running lab
+    Kubeconfig(kubeconfig::Args),
     /// Show what Cilium's agents know
     Cilium(cilium::Args),
     /// Show what has happened in a running lab
@@ -156,6 +159,7 @@ pub fn main() -> i32 {
         Verb::Apply(args) => done(apply::run(args)),
         Verb::Delete(args) => done(apply::delete(args)),
         Verb::Get(args) => done(get::run(args)),
+        Verb::Kubeconfig(args) => done(kubeconfig::run(args)),
         Verb::Cilium(args) => done(cilium::run(args)),
         Verb::Events(args) => done(events::run(args)),
         Verb::Graph(args) => done(graph::run(args)),

@@ -8,8 +8,9 @@ use clap::ValueEnum;
 
 use super::import_args::ImportArgs;
 use super::{Format, colour, imported, manifests, need_root, print, print_json, report};
+use crate::engine::kubelet;
 use crate::failure::Failure;
-use crate::lab::model::EngineChoice;
+use crate::lab::model::{EngineChoice, Kind, Node};
 use crate::lab::plan::{Engine as EngineTaken, Plan};
 use crate::lab::{Lab, planner};
 use crate::run::directory::RunDirectory;
@@ -63,8 +64,10 @@ enum Engine {
     Auto,
     /// FRR's daemons
     Frr,
-    /// nslab's own speaker
+    /// nslab's own speaker, and Kubernetes nodes without a Kubernetes
     Builtin,
+    /// Kubelets and a control plane in Kubernetes nodes
+    Kubelet,
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
@@ -96,6 +99,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         return Err(directory.running_already(&file.lab.name));
     }
     preflight::check(&plan)?;
+    let mut plan = plan;
+    kubelet::furnish(&mut plan)?;
     let engines = engines(&plan);
     let launched = launch(Launch {
         plan,
@@ -150,30 +155,39 @@ fn name_namespaces(directory: &RunDirectory, lab: &str) {
 }
 
 fn choose_engines(lab: &mut Lab, engines: &[Engine]) {
-    let Some(engine) = engines.last() else { return };
-    for node in lab
-        .nodes
-        .iter_mut()
-        .filter(|node| node.config.is_some() || node.starts_frr())
-    {
-        node.engine = match engine {
-            Engine::Auto => EngineChoice::Auto,
-            Engine::Frr => EngineChoice::Frr,
-            Engine::Builtin => EngineChoice::Builtin,
+    // Each concerns the kind of nodes that it can play; the last one holds.
+    for engine in engines {
+        let (choice, kinds): (_, &[Kind]) = match engine {
+            Engine::Auto => (EngineChoice::Auto, &[Kind::Router, Kind::K8s]),
+            Engine::Frr => (EngineChoice::Frr, &[Kind::Router]),
+            Engine::Builtin => (EngineChoice::Builtin, &[Kind::Router, Kind::K8s]),
+            Engine::Kubelet => (EngineChoice::Kubelet, &[Kind::K8s]),
         };
+        let plays = |node: &&mut Node| {
+            let is_played = node.kind == Kind::K8s || node.config.is_some() || node.starts_frr();
+            kinds.contains(&node.kind) && is_played
+        };
+        for node in lab.nodes.iter_mut().filter(plays) {
+            node.engine = choice;
+        }
     }
 }
 
-/// Which engines play the routers: `, its routers on frr`. Nothing where there are none.
+/// Which engines play routers and Kubernetes nodes: `, its routers on frr`. Nothing where there are none.
 fn engines(plan: &Plan) -> String {
     let mut taken: Vec<_> = plan.nodes.iter().filter_map(|node| node.engine).collect();
     taken.sort_unstable();
     taken.dedup();
-    let names: Vec<&str> = taken.into_iter().map(EngineTaken::name).collect();
-    match names.as_slice() {
+    let (kubelets, routers): (Vec<_>, Vec<_>) = taken.into_iter().partition(|it| *it == EngineTaken::Kubelet);
+    let names: Vec<&str> = routers.into_iter().map(EngineTaken::name).collect();
+    let mut text = match names.as_slice() {
         [] => String::new(),
         names => format!(", its routers on {}", names.join(" and ")),
+    };
+    if !kubelets.is_empty() {
+        text += ", its Kubernetes nodes on kubelets";
     }
+    text
 }
 
 /// What a newcomer would want to do now.

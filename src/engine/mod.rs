@@ -11,6 +11,7 @@ pub mod agent;
 pub mod cni;
 mod configuration;
 pub mod frr;
+pub mod kubelet;
 pub mod speaker;
 
 /// A command that has ended.
@@ -61,6 +62,8 @@ pub enum Router {
     Frr(frr::Frr),
     /// nslab's own speaker.
     Builtin(speaker::Builtin),
+    /// A kubelet.
+    Kubelet(kubelet::Kubelet),
 }
 
 /// The engine of a node; none for nodes the kernel plays alone.
@@ -68,6 +71,7 @@ pub fn of(node: &NodeStep) -> Option<Router> {
     node.engine.map(|engine| match engine {
         plan::Engine::Frr => Router::Frr(frr::Frr),
         plan::Engine::Builtin => Router::Builtin(speaker::Builtin),
+        plan::Engine::Kubelet => Router::Kubelet(kubelet::Kubelet),
     })
 }
 
@@ -76,6 +80,7 @@ impl Engine for Router {
         match self {
             Router::Frr(engine) => engine.preflight(node),
             Router::Builtin(engine) => engine.preflight(node),
+            Router::Kubelet(engine) => engine.preflight(node),
         }
     }
 
@@ -83,6 +88,7 @@ impl Engine for Router {
         match self {
             Router::Frr(engine) => engine.files(node),
             Router::Builtin(engine) => engine.files(node),
+            Router::Kubelet(engine) => engine.files(node),
         }
     }
 
@@ -90,6 +96,7 @@ impl Engine for Router {
         match self {
             Router::Frr(engine) => engine.links(node),
             Router::Builtin(engine) => engine.links(node),
+            Router::Kubelet(engine) => engine.links(node),
         }
     }
 
@@ -97,6 +104,7 @@ impl Engine for Router {
         match self {
             Router::Frr(engine) => engine.start(node, inside).await,
             Router::Builtin(engine) => engine.start(node, inside).await,
+            Router::Kubelet(engine) => engine.start(node, inside).await,
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct Trees {
     pub unified: Option<PathBuf>,
     /// Version 1 trees of controllers we use, by controller.
     pub legacy: Vec<(&'static str, PathBuf)>,
+    /// All version 1 trees, those among them.
+    pub version_1: Vec<PathBuf>,
 }
 
 impl Trees {
@@ -38,7 +40,11 @@ impl Trees {
                 path.join("cgroup.procs").exists() && !path.join("cgroup.controllers").exists()
             })
             .collect();
-        Trees { unified, legacy }
+        Trees {
+            unified,
+            legacy,
+            version_1: version_1(),
+        }
     }
 
     /// Where a controller's files of `LAB/node-NODE` are, and whether they are version 1's.
@@ -49,10 +55,54 @@ impl Trees {
     }
 
     fn all(&self) -> impl Iterator<Item = &PathBuf> {
-        self.unified
-            .iter()
-            .chain(self.legacy.iter().map(|(_, path)| path))
+        self.unified.iter().chain(&self.version_1)
     }
+}
+
+/// The version 1 trees of this host; links among them lead to others.
+fn version_1() -> Vec<PathBuf> {
+    let entries = fs::read_dir(MOUNT).into_iter().flatten().flatten();
+    let is_tree = |path: &PathBuf| {
+        path.join("cgroup.procs").exists() && !path.join("cgroup.controllers").exists() && !path.is_symlink()
+    };
+    entries.map(|entry| entry.path()).filter(is_tree).collect()
+}
+
+/// Makes `LAB/node-NODE` in every version 1 tree, for a node that makes cgroups of its own below them.
+///
+/// # Errors
+/// One of the trees refuses.
+pub fn make_in_all(trees: &Trees, lab: &str, node: &str) -> Result<()> {
+    for root in &trees.version_1 {
+        let what = || format!("make the cgroup of {node} in {}", root.display());
+        let mut above = root.clone();
+        for part in [lab, &own(node)] {
+            let path = above.join(part);
+            fs::create_dir_all(&path).attempt(what)?;
+            // Nobody may enter a cpuset that has neither (cpuset(7)).
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                if above.join(file).exists() {
+                    let value = fs::read_to_string(above.join(file)).attempt(what)?;
+                    fs::write(path.join(file), value).attempt(what)?;
+                }
+            }
+            above = path;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the calling process into `LAB/node-NODE` of every version 1 tree, and lets it see nothing above.
+///
+/// # Errors
+/// One of them is not there, or the kernel refuses.
+pub fn enter_all(trees: &Trees, lab: &str, node: &str) -> Result<()> {
+    let what = || format!("enter the cgroups of {node}");
+    for root in &trees.version_1 {
+        let door = root.join(lab).join(own(node)).join("cgroup.procs");
+        fs::write(door, "0").attempt(what)?;
+    }
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP).attempt(what)
 }
 
 /// What a node may use.

@@ -106,6 +106,8 @@ pub enum EngineChoice {
     Frr,
     /// nslab's own speaker.
     Builtin,
+    /// A kubelet, and on the first node what a cluster is made of.
+    Kubelet,
 }
 
 /// Where a node's network is.
@@ -192,6 +194,8 @@ pub struct KubernetesNode {
     pub pod_cidrs: Vec<IpNet>,
     /// Whether Cilium's BGP control plane runs on it.
     pub bgp: bool,
+    /// The addresses of the pods that the lab file has on it.
+    pub light_pods: Vec<IpNet>,
     /// Networks that its pods reach by the node's address instead of their own.
     pub masquerade: Vec<Masquerade>,
 }

@@ -42,6 +42,8 @@ pub enum Engine {
     /// nslab's own speaker.
     #[default]
     Builtin,
+    /// A kubelet: only for a Kubernetes node.
+    Kubelet,
 }
 
 impl Engine {
@@ -50,6 +52,7 @@ impl Engine {
         match choice {
             EngineChoice::Frr => Engine::Frr,
             EngineChoice::Builtin => Engine::Builtin,
+            EngineChoice::Kubelet => Engine::Kubelet,
             EngineChoice::Auto => auto,
         }
     }
@@ -59,6 +62,7 @@ impl Engine {
         match self {
             Engine::Frr => "frr",
             Engine::Builtin => "builtin",
+            Engine::Kubelet => "kubelet",
         }
     }
 }
@@ -192,6 +196,17 @@ pub struct HopStep {
     pub weight: u16,
 }
 
+/// A node's place in a cluster of kubelets.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ClusterStep {
+    /// Whether the control plane is on it.
+    pub controls: bool,
+    /// The minor version of Kubernetes 1.
+    pub minor: u32,
+    /// Where the host has the programs, by name.
+    pub programs: BTreeMap<String, String>,
+}
+
 /// One end of a link, as the kernel is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PortStep {
@@ -280,7 +295,9 @@ pub struct NodeStep {
     pub kind: Kind,
     /// What it is to its cluster, if it is of kind `k8s`.
     pub kubernetes: Option<KubernetesNode>,
-    /// The routing engine it runs: only for a router with a configuration.
+    /// How a kubelet plays it; found out when the lab starts.
+    pub cluster: Option<ClusterStep>,
+    /// The engine that plays it: only for a router with a configuration, and a Kubernetes node on kubelets.
     pub engine: Option<Engine>,
     /// Index into [`Plan::namespaces`]; none for one in the host's network.
     pub namespace: Option<usize>,

@@ -8,7 +8,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::model::{Kind, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route, RouteAction, Underlay};
+use super::model::{
+    EngineChoice, Kind, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route, RouteAction, Underlay,
+};
 use super::names::{HUB_PORT, Macs};
 use super::plan::{
     BridgeStep, Device, Engine, Facts, HopStep, LinkStep, NamespaceStep, NodeStep, Plan, PortStep, RouteStep,
@@ -352,6 +354,7 @@ fn route_step(route: &Route, indexes: &HashMap<&str, u32>) -> RouteStep {
 fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
     let engine = match (node.kind, &node.config) {
         (Kind::Router, Some(_)) => Some(Engine::chosen(node.engine, facts.auto_engine)),
+        (Kind::K8s, _) if node.engine == EngineChoice::Kubelet => Some(Engine::Kubelet),
         // One that starts FRR itself, by its own script, does so on FRR; else the speaker is there in its place.
         (Kind::Router, None) if node.starts_frr() => {
             Some(Engine::chosen(node.engine, facts.auto_engine)).filter(|it| *it == Engine::Builtin)
@@ -372,6 +375,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         name: node.name.clone(),
         kind: node.kind,
         kubernetes: node.kubernetes.clone(),
+        cluster: None,
         engine,
         namespace,
         idle,

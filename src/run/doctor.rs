@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::directory::RunDirectory;
 use super::{nat, neighbours, preflight};
-use crate::engine::frr;
+use crate::engine::{frr, kubelet};
 use crate::kernel::cgroup::Trees;
 use crate::kernel::{mount, overlay, process, sysctl};
 
@@ -70,6 +70,7 @@ pub fn examine() -> Vec<Finding> {
     findings.extend([
         nat(),
         routers(),
+        kubernetes(),
         neighbour_tables(),
         open_files(),
         namespace_limit(),
@@ -235,6 +236,21 @@ fn routers() -> Finding {
         "not installed",
         "`apt-get install frr`; its own service may stay off",
     )
+}
+
+fn kubernetes() -> Finding {
+    match kubelet::check().and_then(|()| kubelet::minor_version()) {
+        Ok(minor) => good(
+            "Kubernetes",
+            format!("version 1.{minor}, with containerd, runc and etcd"),
+        ),
+        Err(failure) => bad(
+            "Kubernetes",
+            State::Lacking,
+            failure.message,
+            failure.help.as_deref().unwrap_or_default(),
+        ),
+    }
 }
 
 fn neighbour_tables() -> Finding {

@@ -24,6 +24,7 @@ use crate::kernel::message::Assembler;
 use crate::kernel::process::{self, Child};
 use crate::kernel::spawn::{self, Spawn, early};
 use crate::lab::names;
+use crate::lab::plan::Engine;
 
 /// The hidden verb of a node's init.
 pub const VERB: &str = "node-init";
@@ -116,6 +117,9 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
         cpu: step.cpu,
         memory: step.memory,
     };
+    if step.engine == Some(Engine::Kubelet) {
+        cgroup::make_in_all(&lab.trees, &lab.directory.cgroup(), &names::place(&step.name))?;
+    }
     cgroup::limit(
         &lab.trees,
         &lab.directory.cgroup(),
@@ -189,6 +193,7 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
         files,
         links: links.collect(),
         binds: step.binds.clone(),
+        makes_cgroups: step.engine == Some(Engine::Kubelet),
     };
     memory_file(&setup)
 }

@@ -34,7 +34,7 @@ mod stages;
 mod state;
 mod status;
 
-use crate::engine::{agent, speaker};
+use crate::engine::{agent, kubelet, speaker};
 
 /// Runs the supervisor's, a node init's, a speaker's or an agent's own verb, if that is what the command line says: nslab executes
 /// itself under these, and they are not for hands.
@@ -52,6 +52,11 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
     if hidden {
         // Executed through /proc/self/exe it would be called "exe".
         let _ = nix::sys::prctl::set_name(c"nslab");
+    }
+    if let [_, verb, path] = words
+        && verb == kubelet::image::VERB
+    {
+        return Some(kubelet::image::main(path));
     }
     if let [_, verb, rest @ ..] = words
         && verb == on_terminal::VERB

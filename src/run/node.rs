@@ -58,6 +58,9 @@ fn prepare(control: RawFd, setup: RawFd) -> Result<Init, Failure> {
     let children = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .attempt(|| "watch for ended processes")?;
     // They are not to be seen from within the node's root.
+    if setup.makes_cgroups {
+        cgroup::enter_all(&cgroup::Trees::find(), &setup.cgroup, &names::place(&setup.node))?;
+    }
     let legacy_cgroups = cgroup::legacy_doors(&setup.cgroup, &names::place(&setup.node));
     let syslog = match stand_up(&setup) {
         Ok(syslog) => syslog,

@@ -192,6 +192,8 @@ pub struct Setup {
     pub links: Vec<(String, String)>,
     /// Binds of the lab file.
     pub binds: Vec<Bind>,
+    /// Whether the node makes cgroups of its own.
+    pub makes_cgroups: bool,
 }
 
 /// The supervisor's orders to an init.

@@ -13,6 +13,7 @@ use super::state::Living;
 use crate::engine::{self, Engine, speaker};
 use crate::failure::Failure;
 use crate::lab::model::{Exec, Process, Stage, Wait};
+use crate::lab::plan::{self, NodeStep};
 
 /// Pause before a node whose init keeps dying is started again: doubled each time, up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
@@ -132,6 +133,18 @@ async fn wait_first(lab: &Rc<Living>, node: usize) {
     }
 }
 
+/// What an engine starts.
+fn what_starts(step: &NodeStep) -> String {
+    let what = match step.engine {
+        Some(plan::Engine::Kubelet) if step.cluster.as_ref().is_some_and(|it| it.controls) => {
+            "its control plane, and its kubelet to be Ready"
+        }
+        Some(plan::Engine::Kubelet) => "its kubelet to be Ready",
+        _ => "its routing daemons",
+    };
+    what.to_owned()
+}
+
 fn waits(lab: &Living, node: usize, what: String) {
     lab.nodes[node].waiting_for.replace(what.clone());
     lab.tell(What::Waiting {
@@ -206,7 +219,7 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
     // Where a node's own commands configure the engine, it is there before them.
     let is_early = engine.is_some() && speaker::starts_itself(step);
     if let Some(engine) = engine.as_ref().filter(|_| is_early) {
-        waits(lab, node, "its routing daemons".to_owned());
+        waits(lab, node, what_starts(step));
         engine.start(step, inside).await?;
     }
     for exec in &step.exec {
@@ -214,7 +227,7 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
         run_exec(inside, exec, first).await?;
     }
     if let Some(engine) = engine.filter(|_| !is_early) {
-        waits(lab, node, "its routing daemons".to_owned());
+        waits(lab, node, what_starts(step));
         engine.start(step, inside).await?;
     }
     cluster::start_agent(inside).await?;

@@ -6,7 +6,7 @@ use std::hash::Hash;
 
 use super::mistakes::Mistakes;
 use crate::lab::Diagnostic;
-use crate::lab::model::Kind;
+use crate::lab::model::{EngineChoice, Kind};
 use crate::lab::spec::{NodeSpec, Spanned, Spec, suggest};
 
 /// Every node with what it inherits.
@@ -89,6 +89,9 @@ fn routers_only(
                 .help(help),
         );
     }
+    if kind.value == Kind::K8s {
+        return kubernetes_engine(at, merged, mistakes);
+    }
     let written = node
         .engine
         .as_ref()
@@ -103,6 +106,16 @@ fn routers_only(
                 .and(kind.span.clone(), "its kind")
                 .help(help),
         );
+    }
+}
+
+/// A Kubernetes node is played by nslab itself or by a kubelet; engines of routers that it inherits are not meant for it.
+fn kubernetes_engine(at: usize, merged: &mut NodeSpec, mistakes: &mut Mistakes) {
+    let Some(engine) = &merged.engine else { return };
+    if engine.value == EngineChoice::Frr {
+        let message = "a Kubernetes node is no router: FRR does not play it";
+        let help = "`engine = \"builtin\"` or `engine = \"kubelet\"`, or none";
+        mistakes.add_for(at, Diagnostic::new(message, engine.span.clone(), "").help(help));
     }
 }
 

@@ -31,12 +31,22 @@ pub(super) fn fill(nodes: &mut [Node], scene: &Scene) {
             addresses: addresses(scene, at, node),
             pod_cidrs: pod_cidrs.clone(),
             bgp,
+            light_pods: light_pods(scene, at),
             masquerade: match has_pods {
                 true => masquerade(scene.spec, pod_cidrs),
                 false => Vec::new(),
             },
         });
     }
+}
+
+/// The addresses of a node's pods, which are the nodes with its name in front of theirs.
+fn light_pods(scene: &Scene, at: usize) -> Vec<IpNet> {
+    let whose = format!("{}/", scene.name(at));
+    let pods = (0..scene.nodes.len()).filter(|pod| scene.name(*pod).starts_with(&whose));
+    pods.flat_map(|pod| scene.nodes[pod].addresses.iter().flat_map(|it| &it.nets))
+        .map(|net| net.value)
+        .collect()
 }
 
 /// What the pods' networks are cut from.

@@ -13,6 +13,7 @@ const ENGINES: &[(&str, EngineChoice)] = &[
     ("auto", EngineChoice::Auto),
     ("frr", EngineChoice::Frr),
     ("builtin", EngineChoice::Builtin),
+    ("kubelet", EngineChoice::Kubelet),
 ];
 pub(super) const KINDS: &[(&str, Kind)] = &[
     ("host", Kind::Host),

@@ -159,7 +159,7 @@ struct NodeTable {
     kind: Option<KindWord>,
     /// The group whose table it inherits.
     group: Option<String>,
-    /// The program that plays a router: auto takes FRR where it is installed, else the built-in speaker.
+    /// The program that plays a router (auto takes FRR where it is installed, else the built-in speaker) or a Kubernetes node.
     engine: Option<EngineWord>,
     /// Free labels.
     labels: Option<BTreeMap<String, Scalar>>,
@@ -223,7 +223,7 @@ enum KindWord {
     K8s,
 }
 
-/// The engines of routers.
+/// The engines of routers and of Kubernetes nodes.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase")]
 #[expect(dead_code, reason = "only its schema is used")]
@@ -232,8 +232,10 @@ enum EngineWord {
     Auto,
     /// FRR's daemons.
     Frr,
-    /// nslab's own speaker.
+    /// nslab's own speaker; a Kubernetes node without a Kubernetes.
     Builtin,
+    /// A kubelet, for Kubernetes nodes.
+    Kubelet,
 }
 
 /// Text, or a number or truth value taken as it is written.

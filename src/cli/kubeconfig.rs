@@ -1,0 +1,98 @@
+//! `nslab kubeconfig`.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::{print, select};
+use crate::engine::kubelet;
+use crate::failure::Failure;
+use crate::kernel::error::Attempt as _;
+use crate::lab::plan::Engine;
+use crate::run::client::Client;
+use crate::run::protocol::{NodeStatus, Reply, Request};
+
+/// The interface on the management network.
+const MANAGEMENT: &str = "eth0";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    sudo nslab kubeconfig -o ~/.kube/nslab && kubectl --kubeconfig ~/.kube/nslab get nodes\n\n\
+    Inside of any of the cluster's nodes kubectl needs none: sudo nslab exec server0 kubectl get nodes\n\
+    From this machine the API server is reached over the management network, on which its node has to be (`mgmt = true`).")]
+pub struct Args {
+    /// The file to write, readable by its owner alone; printed where none is given
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The lab, where several are running
+    #[arg(long, value_name = "LAB")]
+    lab: Option<String>,
+}
+
+pub fn run(args: Args) -> Result<(), Failure> {
+    let directory = super::run_directory()?;
+    let lab = select::lab(&directory, args.lab.as_deref())?;
+    let (reply, _) = Client::connect(&lab)?.ask(&Request::Status)?;
+    let Reply::Status(status) = reply else {
+        return Err(Failure::host("the lab does not tell its nodes"));
+    };
+    let is_member = |node: &&NodeStatus| node.engine == Engine::Kubelet.name();
+    let members = status.nodes.iter().filter(is_member);
+    let found = members
+        .filter_map(|node| Some((node, read(node.init_pid?)?)))
+        .next();
+    let (node, mut configuration) = found.ok_or_else(|| {
+        Failure::not_ready(format!("lab {} has no control plane", lab.lab))
+            .help("`nslab up --engine kubelet` starts one in the first Kubernetes node")
+    })?;
+    let Some(address) = management_address(node) else {
+        return Err(
+            Failure::wrong(format!("{} is not on the management network", node.name)).help(format!(
+                "add `mgmt = true` to it, or use it in the lab: `nslab exec {} kubectl …`",
+                node.name
+            )),
+        );
+    };
+    let server = SocketAddr::new(address, kubelet::PORT);
+    configuration["clusters"][0]["cluster"]["server"] = json!(format!("https://{server}"));
+    let text = format!("{configuration:#}\n");
+    match &args.output {
+        None => print(&text),
+        Some(path) => {
+            let what = || format!("write {}", path.display());
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                fs::create_dir_all(parent).attempt(what)?;
+            }
+            // In one step, and never for others to read.
+            let new = path.with_extension("new");
+            let _ = fs::remove_file(&new);
+            let file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&new);
+            file.and_then(|mut file| file.write_all(text.as_bytes()))
+                .and_then(|()| fs::rename(&new, path))
+                .attempt(what)?;
+        }
+    }
+    Ok(())
+}
+
+/// The administrator's way to the API server, as it stands in the node that has one.
+fn read(init: i32) -> Option<Value> {
+    let text = fs::read(format!("/proc/{init}/root{}", kubelet::ADMIN)).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+fn management_address(node: &NodeStatus) -> Option<IpAddr> {
+    let mut addresses = node
+        .addresses
+        .iter()
+        .filter(|(interface, _)| interface == MANAGEMENT);
+    addresses.find_map(|(_, net)| net.split('/').next()?.parse().ok())
+}

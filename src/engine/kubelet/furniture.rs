@@ -1,0 +1,313 @@
+//! What stands in the nodes of a cluster before anything runs: certificates, configurations, and what the API server is to know
+//! of the nodes.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde_json::{Value, json};
+
+use super::image;
+use super::pki::{Authority, Identity, Subject, TokenKey};
+use super::programs;
+use crate::failure::Failure;
+use crate::lab::model::{Content, File, KubernetesNode};
+use crate::lab::plan::{ClusterStep, Engine, NodeStep, Plan};
+
+/// Where Kubernetes' own things are, as kubeadm has them.
+pub const DIRECTORY: &str = "/etc/kubernetes";
+/// The nodes as the API server is to know them.
+pub const NODES: &str = "/etc/kubernetes/nodes.json";
+/// Where the API server listens.
+pub const PORT: u16 = 6443;
+const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+/// What services' addresses are from, as kubeadm has it. The first is the API server's.
+pub const SERVICE_SUBNET: &str = "10.96.0.0/16";
+const API_SERVICE: [u8; 4] = [10, 96, 0, 1];
+/// Where containerd listens.
+pub const RUNTIME: &str = "unix:///run/containerd/containerd.sock";
+
+/// Furnishes the nodes that the kubelet engine plays.
+///
+/// # Errors
+/// A program is missing, there are several control planes, or one has no address.
+pub fn furnish(plan: &mut Plan) -> Result<(), Failure> {
+    let members: Vec<usize> = (0..plan.nodes.len())
+        .filter(|at| plan.nodes[*at].engine == Some(Engine::Kubelet))
+        .collect();
+    let Some(first) = members.first().copied() else {
+        return Ok(());
+    };
+    programs::check()?;
+    let all: Vec<KubernetesNode> = plan
+        .nodes
+        .iter()
+        .map(|it| it.kubernetes.clone().unwrap_or_default())
+        .collect();
+    let facts = |at: usize| &all[at];
+    let masters: Vec<usize> = members
+        .iter()
+        .copied()
+        .filter(|at| facts(*at).labels.contains_key(CONTROL_PLANE))
+        .collect();
+    if let [one, two, ..] = masters.as_slice() {
+        let (one, two) = (&plan.nodes[*one].name, &plan.nodes[*two].name);
+        let message = format!("{one} and {two} are both control planes; several are not yet supported");
+        return Err(Failure::wrong(message).help("leave `role = \"control-plane\"` to one of them"));
+    }
+    let master = masters.first().copied().unwrap_or(first);
+    let name = plan.nodes[master].name.clone();
+    let address = facts(master).addresses.first().copied().ok_or_else(|| {
+        Failure::wrong(format!("{name} has no address for the API server"))
+            .help("give it one, or say `node_ips`")
+    })?;
+    let cluster = Cluster {
+        authority: Authority::new()?,
+        server: match address {
+            IpAddr::V4(address) => format!("https://{address}:{PORT}"),
+            IpAddr::V6(address) => format!("https://[{address}]:{PORT}"),
+        },
+        minor: programs::minor_version()?,
+    };
+    let nodes: Vec<Value> = members
+        .iter()
+        .map(|at| node(&plan.nodes[*at].name, facts(*at)))
+        .collect();
+    let nodes = json!({ "apiVersion": "v1", "kind": "List", "items": nodes });
+    for at in members {
+        let step = &plan.nodes[at];
+        let mut files = cluster.node(step, facts(at))?;
+        if at == master {
+            files.extend(cluster.control_plane(&name, &addresses(plan, step))?);
+            files.push(file(NODES, nodes.to_string()));
+        }
+        plan.nodes[at].cluster = Some(ClusterStep {
+            controls: at == master,
+            minor: cluster.minor,
+            programs: programs::all(),
+        });
+        let files: Vec<File> = files
+            .into_iter()
+            .chain(std::mem::take(&mut plan.nodes[at].files))
+            .collect();
+        plan.nodes[at].files = files;
+    }
+    Ok(())
+}
+
+/// All addresses a node is reached at.
+fn addresses(plan: &Plan, step: &NodeStep) -> Vec<IpAddr> {
+    let namespace = step.namespace.and_then(|at| plan.namespaces.get(at));
+    let given = namespace.into_iter().flat_map(|it| &it.addresses);
+    given.map(|(_, net)| net.addr()).collect()
+}
+
+/// A node before its kubelet has told of it: what kubelets may not say themselves.
+fn node(name: &str, facts: &KubernetesNode) -> Value {
+    let cidrs: Vec<String> = facts.pod_cidrs.iter().map(IpNet::to_string).collect();
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": { "name": name, "labels": facts.labels },
+        "spec": { "podCIDR": cidrs.first(), "podCIDRs": cidrs },
+        // A kubelet of 1.20 expects that somebody has counted already.
+        "status": { "capacity": { "pods": "110" }, "allocatable": { "pods": "110" } },
+    })
+}
+
+struct Cluster {
+    authority: Authority,
+    server: String,
+    minor: u32,
+}
+
+impl Cluster {
+    /// What every node has.
+    fn node(&self, step: &NodeStep, facts: &KubernetesNode) -> Result<Vec<File>, Failure> {
+        let name = &step.name;
+        let user = format!("system:node:{name}");
+        let own = self.authority.issue(&Subject {
+            name: &user,
+            group: Some("system:nodes"),
+            names: vec![name.clone()],
+            addresses: facts.addresses.clone(),
+        })?;
+        let admin = self.client("kubernetes-admin", Some("system:masters"))?;
+        let mut files = pair("kubelet", &own);
+        files.extend([
+            public(
+                "/etc/kubernetes/pki/ca.crt",
+                self.authority.identity.certificate.clone(),
+            ),
+            file("/etc/kubernetes/kubelet.conf", self.kubeconfig(&own)),
+            file("/etc/kubernetes/kubelet.json", self.kubelet().to_string()),
+            file("/root/.kube/config", self.kubeconfig(&admin)),
+            public("/etc/containerd/config.toml", containerd()),
+            public("/etc/cni/net.d/10-nslab.conflist", cni(name, facts).to_string()),
+        ]);
+        Ok(files)
+    }
+
+    /// What the control plane has besides.
+    fn control_plane(&self, name: &str, addresses: &[IpAddr]) -> Result<Vec<File>, Failure> {
+        let names = [
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            "localhost",
+            name,
+        ];
+        let mut reached: Vec<IpAddr> = vec![API_SERVICE.into(), [127, 0, 0, 1].into()];
+        reached.extend(addresses);
+        let server = self.authority.issue(&Subject {
+            name: "kube-apiserver",
+            group: None,
+            names: names.map(str::to_owned).to_vec(),
+            addresses: reached,
+        })?;
+        let token = TokenKey::new()?;
+        let mut files = vec![
+            file("/etc/kubernetes/pki/ca.key", self.authority.identity.key.clone()),
+            file("/etc/kubernetes/pki/sa.key", token.private),
+            public("/etc/kubernetes/pki/sa.pub", token.public),
+        ];
+        files.extend(pair("apiserver", &server));
+        let client = self.client("kube-apiserver-kubelet-client", Some("system:masters"))?;
+        files.extend(pair("apiserver-kubelet-client", &client));
+        for (path, user, group) in [
+            ("admin", "kubernetes-admin", Some("system:masters")),
+            ("controller-manager", "system:kube-controller-manager", None),
+            ("scheduler", "system:kube-scheduler", None),
+        ] {
+            let identity = self.client(user, group)?;
+            files.push(file(
+                &format!("{DIRECTORY}/{path}.conf"),
+                self.kubeconfig(&identity),
+            ));
+        }
+        Ok(files)
+    }
+
+    fn client(&self, name: &str, group: Option<&str>) -> Result<Identity, Failure> {
+        self.authority.issue(&Subject {
+            name,
+            group,
+            ..Subject::default()
+        })
+    }
+
+    /// A way to the API server for somebody. JSON is YAML.
+    fn kubeconfig(&self, identity: &Identity) -> String {
+        let text = |text: &str| base64(text.as_bytes());
+        json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "nslab",
+            "clusters": [{ "name": "nslab", "cluster": {
+                "server": self.server, "certificate-authority-data": text(&self.authority.identity.certificate) } }],
+            "users": [{ "name": "nslab", "user": {
+                "client-certificate-data": text(&identity.certificate), "client-key-data": text(&identity.key) } }],
+            "contexts": [{ "name": "nslab", "context": { "cluster": "nslab", "user": "nslab" } }],
+        })
+        .to_string()
+    }
+
+    /// The kubelet's configuration. A node's cgroups are its own, and small: it need not keep any for itself.
+    fn kubelet(&self) -> Value {
+        let mut configuration = json!({
+            "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
+            "authentication": {
+                "anonymous": { "enabled": false }, "webhook": { "enabled": true },
+                "x509": { "clientCAFile": "/etc/kubernetes/pki/ca.crt" },
+            },
+            "authorization": { "mode": "Webhook" },
+            "tlsCertFile": "/etc/kubernetes/pki/kubelet.crt", "tlsPrivateKeyFile": "/etc/kubernetes/pki/kubelet.key",
+            "cgroupDriver": "cgroupfs", "cgroupsPerQOS": false, "enforceNodeAllocatable": [], "failSwapOn": false,
+            "resolvConf": "/etc/resolv.conf", "nodeStatusUpdateFrequency": "2s", "registerNode": true,
+        });
+        // The last version whose flags say where the runtime is, and the first that asks about old cgroups.
+        if self.minor >= 27 {
+            configuration["containerRuntimeEndpoint"] = json!(RUNTIME);
+        }
+        if self.minor >= 31 {
+            configuration["failCgroupV1"] = json!(false);
+        }
+        configuration
+    }
+}
+
+/// Its state is where no overlay is; a sandbox's score stays as it is, which runc may not lower here.
+fn containerd() -> String {
+    format!(
+        "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"{}\"\n  restrict_oom_score_adj = true\n  \
+         [plugins.\"io.containerd.grpc.v1.cri\".cni]\n    bin_dir = \"/opt/cni/bin\"\n    conf_dir = \"/etc/cni/net.d\"\n",
+        image::NAME
+    )
+}
+
+/// The network of pods: nslab's own plugin. The lab's light pods have the first addresses.
+fn cni(node: &str, facts: &KubernetesNode) -> Value {
+    json!({
+        "cniVersion": "0.4.0", "name": "nslab",
+        "plugins": [{ "type": "nslab-cni", "podCIDRs": facts.pod_cidrs, "reserved": { node: facts.light_pods } }],
+    })
+}
+
+fn pair(name: &str, identity: &Identity) -> Vec<File> {
+    let path = |ending: &str| format!("{DIRECTORY}/pki/{name}.{ending}");
+    vec![
+        public(&path("crt"), identity.certificate.clone()),
+        file(&path("key"), identity.key.clone()),
+    ]
+}
+
+/// A file that is for its owner alone.
+fn file(path: &str, text: String) -> File {
+    File {
+        path: path.to_owned(),
+        content: Content::Text(text),
+        mode: Some(0o600),
+        owner: None,
+    }
+}
+
+fn public(path: &str, text: String) -> File {
+    File {
+        mode: Some(0o644),
+        ..file(path, text)
+    }
+}
+
+/// Base 64 (RFC 4648 section 4).
+fn base64(octets: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(octets.len().div_ceil(3) * 4);
+    for three in octets.chunks(3) {
+        let number =
+            three.iter().fold(0u32, |sum, octet| sum << 8 | u32::from(*octet)) << (8 * (3 - three.len()));
+        for digit in 0..4 {
+            let place = (number >> (18 - 6 * digit)) & 63;
+            let is_there = digit <= three.len();
+            text.push(if is_there {
+                char::from(DIGITS[place as usize])
+            } else {
+                '='
+            });
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_64_is_that_of_its_rfc() {
+        for (plain, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+        ] {
+            assert_eq!(base64(plain.as_bytes()), text);
+        }
+    }
+}
