@@ -13,8 +13,7 @@ use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::overlay::Base;
 use crate::kernel::users;
-use crate::lab::model;
-use crate::lab::model::{Content, File, Process, Restart};
+use crate::lab::model::{Content, File, Process};
 use crate::lab::plan::NodeStep;
 
 /// FRR's own script that starts and stops it.
@@ -224,16 +223,7 @@ impl Engine for Frr {
         .map(str::to_owned)
         .into_iter()
         .chain(daemons.map(str::to_owned));
-        inside.service(Process {
-            name: "watchfrr".to_owned(),
-            command: model::Command::Argv(argv.collect()),
-            restart: Restart::Always,
-            ready: None,
-            user: None,
-            workdir: None,
-            terminal: false,
-            env: Default::default(),
-        });
+        inside.service(Process::service("watchfrr", argv.collect()));
         Ok(())
     }
 }

@@ -354,6 +354,22 @@ pub struct Process {
     pub env: BTreeMap<String, String>,
 }
 
+impl Process {
+    /// A program of an engine's: always there, as root, with the node's environment.
+    pub fn service(name: &str, argv: Vec<String>) -> Self {
+        Process {
+            name: name.to_owned(),
+            command: Command::Argv(argv),
+            restart: Restart::Always,
+            ready: None,
+            user: None,
+            workdir: None,
+            terminal: false,
+            env: BTreeMap::new(),
+        }
+    }
+}
+
 /// When an ended process is started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

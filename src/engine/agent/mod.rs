@@ -15,7 +15,7 @@ pub use process::main;
 
 use crate::cilium::Instance;
 use crate::cilium::state::{Answer, Query};
-use crate::lab::model::{Command, Probe, Process, Restart};
+use crate::lab::model::{Probe, Process};
 
 /// The hidden verb of an agent; the Kubernetes node's name follows.
 pub const VERB: &str = "cilium-agent";
@@ -46,20 +46,14 @@ pub enum Reply {
 
 /// The process of an agent in the node of this name.
 pub fn process(node: &str) -> Process {
-    Process {
-        name: VERB.to_owned(),
-        command: Command::Argv(vec![
+    Process::service(
+        VERB,
+        vec![
             super::speaker::ITSELF.to_owned(),
             VERB.to_owned(),
             node.to_owned(),
-        ]),
-        restart: Restart::Always,
-        ready: None,
-        user: None,
-        workdir: None,
-        terminal: false,
-        env: Default::default(),
-    }
+        ],
+    )
 }
 
 /// What is true once it answers.

@@ -11,7 +11,7 @@ pub use programs::{check, minor_version};
 
 use super::{Engine, Finished, Inside};
 use crate::failure::Failure;
-use crate::lab::model::{Command, File, Probe, Process, Restart};
+use crate::lab::model::{Command, File, Probe, Process};
 use crate::lab::plan::{ClusterStep, NodeStep};
 
 /// nslab itself, as every node's first process.
@@ -190,16 +190,7 @@ fn shell(line: &str) -> Vec<String> {
 }
 
 fn service(inside: &impl Inside, name: &str, argv: Vec<String>) {
-    inside.service(Process {
-        name: name.to_owned(),
-        command: Command::Argv(argv),
-        restart: Restart::Always,
-        ready: None,
-        user: None,
-        workdir: None,
-        terminal: false,
-        env: Default::default(),
-    });
+    inside.service(Process::service(name, argv));
 }
 
 /// Runs a command that has to succeed.

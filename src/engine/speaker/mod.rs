@@ -4,7 +4,7 @@ use super::configuration::{self, integrated};
 use super::{Engine, Inside, frr};
 use crate::bgp::config::{Config, Mistake, MistakeKind};
 use crate::failure::Failure;
-use crate::lab::model::{Command, Content, File, Probe, Process, Restart};
+use crate::lab::model::{Content, File, Probe, Process};
 use crate::lab::plan::NodeStep;
 
 pub(super) mod connections;
@@ -107,16 +107,7 @@ impl Engine for Builtin {
     }
 
     async fn start(&self, _node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
-        inside.service(Process {
-            name: VERB.to_owned(),
-            command: Command::Argv(vec![ITSELF.to_owned(), VERB.to_owned()]),
-            restart: Restart::Always,
-            ready: None,
-            user: None,
-            workdir: None,
-            terminal: false,
-            env: Default::default(),
-        });
+        inside.service(Process::service(VERB, vec![ITSELF.to_owned(), VERB.to_owned()]));
         inside.until(&Probe::File(SOCKET.to_owned())).await;
         Ok(())
     }

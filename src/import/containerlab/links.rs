@@ -58,7 +58,7 @@ pub(super) fn read(reader: &mut Reader, yaml: &Yaml, sorts: &Sorts, topology: &m
 fn link(reader: &mut Reader, yaml: &Yaml, sorts: &Sorts) -> Option<LinkSpec> {
     let mut table = reader.table(yaml, "links", "a link")?;
     let kind = table.get("type").map(|yaml| reader.word(yaml, "type", TYPES));
-    let mut link = empty(table.span());
+    let mut link = LinkSpec::new(table.span());
     link.mtu = table
         .get("mtu")
         .and_then(|yaml| reader.integer(yaml, "mtu", 68..=65535));
@@ -101,23 +101,6 @@ fn link(reader: &mut Reader, yaml: &Yaml, sorts: &Sorts) -> Option<LinkSpec> {
     let ends = ends?;
     link.endpoints = ends.into_iter().map(|end| on_host(end, sorts)).collect();
     Some(special(link))
-}
-
-fn empty(span: Span) -> LinkSpec {
-    LinkSpec {
-        span,
-        kind: None,
-        endpoints: Vec::new(),
-        mtu: None,
-        offload: None,
-        host_interface: None,
-        mode: None,
-        vni: None,
-        remote: None,
-        local: None,
-        udp_port: None,
-        underlay: None,
-    }
 }
 
 /// The ends, or nothing where one of them could not be read.

@@ -209,18 +209,8 @@ fn end(node: &str, interface: &str, nets: &[IpNet], span: &Span) -> EndpointSpec
 
 fn link(ends: [EndpointSpec; 2], span: &Span) -> LinkSpec {
     LinkSpec {
-        span: span.clone(),
-        kind: None,
         endpoints: ends.into(),
-        mtu: None,
-        offload: None,
-        host_interface: None,
-        mode: None,
-        vni: None,
-        remote: None,
-        local: None,
-        udp_port: None,
-        underlay: None,
+        ..LinkSpec::new(span.clone())
     }
 }
 

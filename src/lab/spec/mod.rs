@@ -327,6 +327,26 @@ pub struct LinkSpec {
     pub underlay: Option<Spanned<Underlay>>,
 }
 
+impl LinkSpec {
+    /// A link of which nothing is said but where it stands.
+    pub fn new(span: Span) -> Self {
+        LinkSpec {
+            span,
+            kind: None,
+            endpoints: Vec::new(),
+            mtu: None,
+            offload: None,
+            host_interface: None,
+            mode: None,
+            vni: None,
+            remote: None,
+            local: None,
+            udp_port: None,
+            underlay: None,
+        }
+    }
+}
+
 /// A check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckSpec {
