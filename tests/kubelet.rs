@@ -141,6 +141,7 @@ addresses = { eth1 = ["10.0.0.1/24"] }
 [nodes.two]
 kind = "k8s"
 role = "control-plane"
+taints = ["node-role.kubernetes.io/control-plane:NoSchedule"]
 mgmt = true
 addresses = { eth1 = ["10.0.0.2/24"] }
 [[links]]
@@ -164,7 +165,14 @@ fn a_cluster_is_reached_from_the_host_and_a_node_comes_back() {
         .arg(&path)
         .args(["get", "nodes", "-o", "name"]));
     assert_eq!(done.out, "node/one\nnode/two\n", "{}", done.err);
-    // The control plane is where it was said to be.
+    // The control plane is where it was said to be, and keeps others away.
+    let line = "get node two -o jsonpath='{.spec.taints[0].key} {.spec.taints[0].effect} {.metadata.labels}'";
+    let told = kubectl(&lab, "one", line);
+    assert!(
+        told.starts_with("node-role.kubernetes.io/control-plane NoSchedule "),
+        "{told}"
+    );
+    assert!(told.contains("node-role.kubernetes.io/control-plane"), "{told}");
     assert!(lab.ok(["ps"]).contains("kubelet"));
     let logs = lab.ok(["logs", "two"]);
     assert!(logs.contains("kube-apiserver: ") && logs.contains("etcd: "));

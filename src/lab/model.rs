@@ -194,6 +194,8 @@ pub struct KubernetesNode {
     pub pod_cidrs: Vec<IpNet>,
     /// Whether Cilium's BGP control plane runs on it.
     pub bgp: bool,
+    /// Its taints, as kubectl writes them: `key=value:effect`. Only a real scheduler asks for them.
+    pub taints: Vec<String>,
     /// The addresses of the pods that the lab file has on it.
     pub light_pods: Vec<IpNet>,
     /// Networks that its pods reach by the node's address instead of their own.

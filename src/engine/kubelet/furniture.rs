@@ -103,14 +103,24 @@ fn addresses(plan: &Plan, step: &NodeStep) -> Vec<IpAddr> {
 
 /// A node before its kubelet has told of it: what kubelets may not say themselves.
 fn node(name: &str, facts: &KubernetesNode) -> Value {
+    let taints: Vec<Value> = facts.taints.iter().map(|text| taint(text)).collect();
     let cidrs: Vec<String> = facts.pod_cidrs.iter().map(IpNet::to_string).collect();
     json!({
         "apiVersion": "v1", "kind": "Node",
         "metadata": { "name": name, "labels": facts.labels },
-        "spec": { "podCIDR": cidrs.first(), "podCIDRs": cidrs },
+        "spec": { "podCIDR": cidrs.first(), "podCIDRs": cidrs, "taints": taints },
         // A kubelet of 1.20 expects that somebody has counted already.
         "status": { "capacity": { "pods": "110" }, "allocatable": { "pods": "110" } },
     })
+}
+
+/// `key=value:effect` or `key:effect`; what makes no sense the API server refuses, and says why.
+fn taint(text: &str) -> Value {
+    let (what, effect) = text.rsplit_once(':').unwrap_or((text, ""));
+    match what.split_once('=') {
+        Some((key, value)) => json!({ "key": key, "value": value, "effect": effect }),
+        None => json!({ "key": what, "effect": effect }),
+    }
 }
 
 struct Cluster {

@@ -31,6 +31,12 @@ pub(super) fn fill(nodes: &mut [Node], scene: &Scene) {
             addresses: addresses(scene, at, node),
             pod_cidrs: pod_cidrs.clone(),
             bgp,
+            taints: scene.nodes[at]
+                .taints
+                .iter()
+                .flatten()
+                .map(|it| it.value.clone())
+                .collect(),
             light_pods: light_pods(scene, at),
             masquerade: match has_pods {
                 true => masquerade(scene.spec, pod_cidrs),
