@@ -201,3 +201,31 @@ fn nothing_stays_on_the_host_when_the_lab_is_killed() {
     assert_eq!(ip(lab.host(), "route show 172.20.20.0/24"), "");
     lab.ok(["up", "-d", lab.file()]);
 }
+
+#[test]
+fn a_link_may_lead_to_the_management_network() {
+    let lab = Lab::new(
+        r#"
+name = "beside"
+[nodes.a]
+kind = "host"
+mgmt = true
+[nodes.b]
+kind = "host"
+addresses = { eth5 = ["172.20.20.77/24"] }
+[[links]]
+type = "mgmt"
+endpoints = ["b:eth5"]
+"#,
+    )
+    .on(Host::new());
+    lab.ok(["up", "-d", lab.file()]);
+    lab.sh("b", "ping -c 1 -W 2 172.20.20.2");
+    lab.sh("a", "ping -c 1 -W 2 172.20.20.77");
+    // Without such a network there is nowhere to lead to.
+    let without =
+        "name = \"x\"\n[nodes.b]\nkind = \"host\"\n[[links]]\ntype = \"mgmt\"\nendpoints = [\"b:eth5\"]\n";
+    let lab = Lab::new(without);
+    lab.run(["validate", lab.file()])
+        .refused(2, &["the lab has none"]);
+}
