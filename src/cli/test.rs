@@ -48,8 +48,8 @@ pub struct Args {
     /// Save the logs of labs that failed below this directory
     #[arg(long, value_name = "DIRECTORY")]
     logs: Option<PathBuf>,
-    /// Which program plays the routers, whatever the files say: auto, frr or builtin
-    #[arg(long, value_name = "ENGINE", value_parser = ["auto", "frr", "builtin"])]
+    /// Which program plays routers and Kubernetes nodes, whatever the files say: auto, frr, builtin or kubelet
+    #[arg(long, value_name = "ENGINE", value_parser = ["auto", "frr", "builtin", "kubelet"])]
     engine: Vec<String>,
     /// How long a lab may take to be ready, such as 90s or 5m
     #[arg(long, value_name = "TIME", default_value = "2m")]
@@ -139,10 +139,12 @@ fn load(paths: &[PathBuf]) -> Result<Vec<LabFile>, Failure> {
 /// The routers that the built-in speaker is to play.
 fn plays_builtin<'l>(args: &Args, lab: &'l Lab) -> Vec<&'l Node> {
     let is_builtin = |choice| Engine::chosen(choice, preflight::auto_engine()) == Engine::Builtin;
-    let asked = args.engine.last().map(|engine| match engine.as_str() {
-        "frr" => EngineChoice::Frr,
-        "builtin" => EngineChoice::Builtin,
-        _ => EngineChoice::Auto,
+    // Kubelets play no routers.
+    let asked = args.engine.iter().rev().find_map(|engine| match engine.as_str() {
+        "frr" => Some(EngineChoice::Frr),
+        "builtin" => Some(EngineChoice::Builtin),
+        "auto" => Some(EngineChoice::Auto),
+        _ => None,
     });
     let nodes = lab.nodes.iter();
     nodes

@@ -35,7 +35,7 @@ pub struct Args {
     /// Return when the lab is ready, and let it live in the background
     #[arg(short, long)]
     detach: bool,
-    /// Which program plays the routers, whatever the file says
+    /// Which program plays routers and Kubernetes nodes, whatever the file says; may be repeated, each for what it can play
     #[arg(long, value_enum, value_name = "ENGINE")]
     engine: Vec<Engine>,
     /// Replace a running lab of the same name

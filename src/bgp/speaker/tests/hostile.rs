@@ -34,17 +34,18 @@ pub(super) fn message(kind: u8, body: &[u8]) -> Vec<u8> {
     out
 }
 
+pub(super) fn update(withdrawn: &[u8], attributes: &[&[u8]], nlri: &[u8]) -> Vec<u8> {
+    let attributes = attributes.concat();
+    let mut body = (withdrawn.len() as u16).to_be_bytes().to_vec();
+    body.extend(withdrawn);
+    body.extend((attributes.len() as u16).to_be_bytes());
+    body.extend(attributes);
+    body.extend(nlri);
+    message(2, &body)
+}
+
 /// UPDATEs to begin with: routes of both families, withdrawals, and all attributes there are.
 fn seeds() -> Vec<Vec<u8>> {
-    let update = |withdrawn: &[u8], attributes: &[&[u8]], nlri: &[u8]| {
-        let attributes = attributes.concat();
-        let mut body = (withdrawn.len() as u16).to_be_bytes().to_vec();
-        body.extend(withdrawn);
-        body.extend((attributes.len() as u16).to_be_bytes());
-        body.extend(attributes);
-        body.extend(nlri);
-        message(2, &body)
-    };
     let origin: &[u8] = &[0x40, 1, 1, 0];
     let path: &[u8] = &[0x40, 2, 14, 2, 2, 0, 0, 0xfd, 0xea, 0, 1, 0, 0, 1, 1, 0, 0, 0, 9];
     let short: &[u8] = &[0x40, 2, 6, 2, 1, 0, 0, 0xfd, 0xea];

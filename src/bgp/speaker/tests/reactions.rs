@@ -1,7 +1,7 @@
 //! What becomes of each malformed message in a session: the end with the right NOTIFICATION (RFC 4271 section 6), routes
 //! withdrawn or an attribute left out (RFC 7606).
 
-use super::hostile::{OPEN, Pair, message};
+use super::hostile::{OPEN, Pair, message, update};
 use super::*;
 use crate::bgp::session::State;
 use crate::bgp::table::Route;
@@ -15,16 +15,6 @@ const REACH6: &[u8] = &[
     0x80, 14, 30, 0, 2, 1, 16, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 64, 0x20, 1, 0x0d,
     0xb8, 0, 0, 0, 1,
 ];
-
-fn update(withdrawn: &[u8], attributes: &[&[u8]], nlri: &[u8]) -> Vec<u8> {
-    let attributes = attributes.concat();
-    let mut body = (withdrawn.len() as u16).to_be_bytes().to_vec();
-    body.extend(withdrawn);
-    body.extend((attributes.len() as u16).to_be_bytes());
-    body.extend(attributes);
-    body.extend(nlri);
-    message(2, &body)
-}
 
 /// A pair in which the neighbour has told a route of each family.
 fn pair() -> Pair {
