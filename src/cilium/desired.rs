@@ -74,7 +74,7 @@ pub fn desired(store: &Store, nodes: &[Facts]) -> Result<Vec<Desired>, Vec<Strin
 }
 
 impl<'a> Node<'a> {
-    fn new(store: &Store, facts: &'a Facts, number: usize) -> Node<'a> {
+    pub(super) fn new(store: &Store, facts: &'a Facts, number: usize) -> Node<'a> {
         let mut labels = facts.labels.clone();
         let mut annotations = BTreeMap::new();
         if let Some(object) = store.named(Kind::Node, "", &facts.name) {
@@ -114,6 +114,15 @@ impl Selects for ClusterConfig {
     }
 }
 
+impl ClusterConfig {
+    /// Whether it is for a node.
+    pub(super) fn selects(&self, node: &Node) -> bool {
+        self.nodes
+            .as_ref()
+            .is_none_or(|selector| selector.matches(&node.labels))
+    }
+}
+
 /// The objects of a kind that select a node.
 fn selecting<'a, T: Selects + 'a>(
     store: &'a Store,
@@ -149,7 +158,7 @@ impl Spec {
         }
     }
 
-    fn cluster(&self) -> Option<&ClusterConfig> {
+    pub(super) fn cluster(&self) -> Option<&ClusterConfig> {
         match self {
             Spec::ClusterConfig(config) => Some(config),
             _ => None,
@@ -160,18 +169,26 @@ impl Spec {
 /// The password a secret holds. As with Cilium a session without one goes on unsigned where there is none.
 pub(super) fn password(store: &Store, secret: Option<&str>, warnings: &mut Vec<String>) -> Option<String> {
     let name = secret?;
-    let object = store.named(Kind::Secret, SECRETS, name);
-    let value = object.and_then(|object| match &object.spec {
-        Spec::Secret(secret) => secret.values.get(PASSWORD),
-        _ => None,
-    });
-    let password = value.and_then(|value| String::from_utf8(value.clone()).ok());
+    let password = find_password(store, name);
     if password.is_none() {
         warnings.push(format!(
             "there is no secret {name} with a `{PASSWORD}` in namespace {SECRETS}: its sessions are not signed"
         ));
     }
     password
+}
+
+/// Whether a secret is there, and a password in it.
+pub(super) fn has_password(store: &Store, secret: &str) -> bool {
+    find_password(store, secret).is_some()
+}
+
+fn find_password(store: &Store, secret: &str) -> Option<String> {
+    let object = store.named(Kind::Secret, SECRETS, secret)?;
+    let Spec::Secret(secret) = &object.spec else {
+        return None;
+    };
+    String::from_utf8(secret.values.get(PASSWORD)?.clone()).ok()
 }
 
 /// The prefix that is one address.

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::resources::Spec;
 
 /// The kinds that have a meaning here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// Neighbours of the nodes it selects, in one object (v2alpha1).
     PeeringPolicy,
@@ -126,6 +127,11 @@ impl Kind {
         self.names().plural
     }
 
+    /// Its short names.
+    pub fn short(self) -> &'static [&'static str] {
+        self.names().short
+    }
+
     /// What may stand before the `/` of `apiVersion:`; nothing for the core's kinds.
     pub fn group(self) -> &'static str {
         self.names().group
@@ -164,7 +170,7 @@ impl Kind {
 }
 
 /// Which object.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Reference {
     /// Its kind.
     pub kind: Kind,

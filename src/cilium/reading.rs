@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Number, Value as Json};
 
 use crate::yaml::reader::{Reader, Table};
+use crate::yaml::sketch::Shape;
 use crate::yaml::{Value, Yaml};
 
 /// What a scalar without quotes stands for.
@@ -49,6 +50,9 @@ pub(super) fn json(yaml: &Yaml) -> Json {
 
 /// A text.
 pub(super) fn text(reader: &mut Reader, yaml: &Yaml, key: &str, example: &str) -> Option<String> {
+    if reader.sketches(yaml, || Shape::Text) {
+        return Some(example.to_owned());
+    }
     match json(yaml) {
         Json::String(text) => Some(text),
         Json::Number(_) | Json::Bool(_) => {
@@ -150,6 +154,10 @@ pub(super) fn items<'y>(
         }
         return &[];
     };
+    if let Some(item) = reader.sketched_item(yaml, *range.start()) {
+        // As with the values of tables: a sketch has no file that would keep it.
+        return std::slice::from_ref(Box::leak(Box::new(item)));
+    }
     let Some(items) = yaml.items() else {
         reader.mistyped(yaml, key, "a list", &format!("{key}: [{example}]"));
         return &[];

@@ -101,6 +101,22 @@ impl Store {
             .map(|(object, _)| object)
     }
 
+    /// How many addresses a pool has, and how many of them services have.
+    pub(super) fn counts(&self, object: &Object) -> (u128, u128) {
+        let Spec::LoadBalancerPool(pool) = &object.spec else {
+            return (0, 0);
+        };
+        let total = pool
+            .blocks
+            .iter()
+            .fold(0u128, |sum, block| sum.saturating_add(block.count()));
+        let given = self.addresses.values().flatten();
+        let used = given
+            .filter(|it| pool.blocks.iter().any(|block| block.contains(**it)))
+            .count();
+        (total, used as u128)
+    }
+
     /// The addresses of a service that are of these kinds.
     pub(super) fn addresses_of(
         &self,
@@ -126,6 +142,14 @@ impl Block {
         address.is_ipv4() == self.first.is_ipv4() && (self.first..=self.last).contains(&address)
     }
 
+    fn count(&self) -> u128 {
+        let number = |address: IpAddr| match address {
+            IpAddr::V4(address) => u128::from(address.to_bits()),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        (number(self.last) - number(self.first)).saturating_add(1)
+    }
+
     /// Its addresses, from the first on.
     fn addresses(&self) -> Box<dyn Iterator<Item = IpAddr>> {
         match (self.first, self.last) {
@@ -149,21 +173,26 @@ impl Block {
 
 /// Pools that have addresses in common, in words.
 pub(super) fn conflicts(store: &Store) -> Vec<String> {
+    let pairs = in_common(store).into_iter();
+    pairs
+        .map(|(one, other)| format!("{one} and {other} have addresses in common"))
+        .collect()
+}
+
+/// Pools that have addresses in common, each pair once.
+pub(super) fn in_common(store: &Store) -> Vec<(&Reference, &Reference)> {
     let pools: Vec<_> = store
         .specs(Kind::LoadBalancerPool, Spec::load_balancer_pool)
         .filter(|(_, pool)| !pool.disabled)
         .collect();
-    let mut conflicts = Vec::new();
+    let mut pairs = Vec::new();
     for (at, (one, pool)) in pools.iter().enumerate() {
         for (other, others) in &pools[at + 1..] {
             let overlaps = |block: &Block| others.blocks.iter().any(|it| it.overlaps(block));
             if pool.blocks.iter().any(overlaps) {
-                conflicts.push(format!(
-                    "{} and {} have addresses in common",
-                    one.reference, other.reference
-                ));
+                pairs.push((&one.reference, &other.reference));
             }
         }
     }
-    conflicts
+    pairs
 }

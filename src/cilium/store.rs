@@ -78,6 +78,15 @@ impl Store {
         applied
     }
 
+    /// Has these objects and no others.
+    pub fn replace_objects(&mut self, objects: impl IntoIterator<Item = Object>) {
+        let named = objects
+            .into_iter()
+            .map(|object| (object.reference.clone(), object));
+        self.objects = named.collect();
+        self.assign_addresses();
+    }
+
     /// Takes objects out.
     pub fn delete(&mut self, references: impl IntoIterator<Item = Reference>) -> Vec<Applied> {
         let delete = |reference: Reference| {

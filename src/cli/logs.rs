@@ -15,13 +15,14 @@ use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::lab::names::hash;
 use crate::run::client::Client;
-use crate::run::directory::LabDirectory;
+use crate::run::directory::{LabDirectory, RunDirectory};
 use crate::run::logs::{Line, parse, set_aside};
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  sudo nslab logs                 all nodes, in the order of time\n  \
-    sudo nslab logs -f tor0 tor1\n  sudo nslab logs --tail 20 tor0"
+    sudo nslab logs -f tor0 tor1\n  sudo nslab logs --tail 20 tor0\n  \
+    sudo nslab logs server0/kubelet  only one of its processes"
 )]
 pub struct Args {
     /// The lab, where several are running
@@ -36,24 +37,35 @@ pub struct Args {
     /// How lines are printed; json prints one object a line
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Only these nodes
-    #[arg(value_name = "NODE")]
+    /// Only these nodes, or single processes of nodes
+    #[arg(value_name = "NODE[/PROCESS]")]
     nodes: Vec<String>,
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
     let directory = super::run_directory()?;
     let lab = match args.nodes.first() {
-        Some(node) => select::lab_of_node(&directory, args.lab.as_deref(), node)?,
+        Some(word) => lab_of(&directory, args.lab.as_deref(), word)?,
         None => select::lab(&directory, args.lab.as_deref())?,
     };
-    let mut tails = tails(&lab, &args.nodes)?;
+    let known = lab.state().map(|state| state.nodes).unwrap_or_default();
+    let wanted: Vec<Wanted> = args
+        .nodes
+        .iter()
+        .map(|word| Wanted::of(word, &known, &lab))
+        .collect::<Result<_, _>>()?;
+    let nodes = match wanted.as_slice() {
+        [] => known,
+        wanted => wanted.iter().map(|it| it.node.clone()).collect(),
+    };
+    let mut tails = tails(&lab, nodes);
     // Watched before the first reading, so that nothing falls between.
     let watched = match args.follow {
         true => Some((watch(&lab.logs())?, Client::connect(&lab)?)),
         false => None,
     };
     let mut lines = read_all(&mut tails, true);
+    lines.retain(|line| is_wanted(&wanted, line));
     if let Some(count) = args.tail {
         lines.drain(..lines.len().saturating_sub(count));
     }
@@ -72,7 +84,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let mut over = false;
     while !over {
         over = wait(&watch, &client)?;
-        if !printer.print(&read_all(&mut tails, false)) {
+        let mut lines = read_all(&mut tails, false);
+        lines.retain(|line| is_wanted(&wanted, line));
+        if !printer.print(&lines) {
             return Ok(());
         }
     }
@@ -103,29 +117,57 @@ struct Tail {
     rest: String,
 }
 
-fn tails(lab: &LabDirectory, wanted: &[String]) -> Result<BTreeMap<String, Tail>, Failure> {
-    let known = lab.state().map(|state| state.nodes).unwrap_or_default();
-    if let Some(stranger) = wanted.iter().find(|name| !known.contains(name)) {
-        return Err(
-            Failure::wrong(format!("lab {} has no node {stranger:?}", lab.lab))
-                .help("`nslab ps` lists the nodes"),
-        );
+/// A node, or one of its processes.
+struct Wanted {
+    node: String,
+    process: Option<String>,
+}
+
+impl Wanted {
+    /// What a word means among the nodes of a lab: pods have a `/` in their names, too.
+    fn of(word: &str, known: &[String], lab: &LabDirectory) -> Result<Wanted, Failure> {
+        let has = |node: &str| known.iter().any(|known| known == node);
+        match word.rsplit_once('/') {
+            _ if has(word) => Ok(Wanted {
+                node: word.to_owned(),
+                process: None,
+            }),
+            Some((node, process)) if has(node) => Ok(Wanted {
+                node: node.to_owned(),
+                process: Some(process.to_owned()),
+            }),
+            _ => Err(Failure::wrong(format!("lab {} has no node {word:?}", lab.lab))
+                .help("`nslab ps` lists the nodes")),
+        }
     }
-    let nodes = if wanted.is_empty() { known } else { wanted.to_vec() };
-    Ok(nodes
-        .into_iter()
-        .map(|node| {
-            let path = lab.log(&node);
-            (
-                node,
-                Tail {
-                    path,
-                    open: None,
-                    rest: String::new(),
-                },
-            )
-        })
-        .collect())
+}
+
+fn is_wanted(wanted: &[Wanted], line: &Line) -> bool {
+    let fits =
+        |it: &Wanted| it.node == line.node && it.process.as_ref().is_none_or(|name| *name == line.process);
+    wanted.is_empty() || wanted.iter().any(fits)
+}
+
+/// The lab that has a node, or the node of a process.
+fn lab_of(directory: &RunDirectory, lab: Option<&str>, word: &str) -> Result<LabDirectory, Failure> {
+    let found = select::lab_of_node(directory, lab, word);
+    match word.rsplit_once('/') {
+        Some((node, _)) if found.is_err() => select::lab_of_node(directory, lab, node),
+        _ => found,
+    }
+}
+
+fn tails(lab: &LabDirectory, nodes: Vec<String>) -> BTreeMap<String, Tail> {
+    let tail = |node: String| {
+        let path = lab.log(&node);
+        let tail = Tail {
+            path,
+            open: None,
+            rest: String::new(),
+        };
+        (node, tail)
+    };
+    nodes.into_iter().map(tail).collect()
 }
 
 fn watch(logs: &Path) -> Result<Inotify, Failure> {

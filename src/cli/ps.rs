@@ -1,6 +1,7 @@
 //! `nslab ps`.
 
 use super::{Format, print, print_json, select};
+use crate::engine::operator::NodeView;
 use crate::failure::Failure;
 use crate::run::client::Client;
 use crate::run::protocol::{NodeStatus, Reply, Request, ServiceState, Status};
@@ -49,13 +50,16 @@ fn render(status: &Status, wide: bool) -> String {
         "ADDRESSES",
     ];
     let wide_head = ["CPU", "RESTARTS", "PID", "GROUP", "LABELS", "PROCESSES"];
+    let in_cluster = status.nodes.iter().any(|node| node.kubernetes.is_some());
     let head: Vec<&str> = narrow_head
         .into_iter()
+        .chain(in_cluster.then_some("KUBERNETES"))
         .chain(wide_head.into_iter().filter(|_| wide))
         .collect();
     let mut rows = table::table(&head);
     for node in &status.nodes {
         let mut row = narrow_row(node, wide);
+        row.extend(in_cluster.then(|| node.kubernetes.as_ref().map_or_else(dash, kubernetes)));
         if wide {
             row.extend(wide_row(node));
         }
@@ -79,6 +83,17 @@ fn narrow_row(node: &NodeStatus, wide: bool) -> Vec<String> {
         memory(node),
         addresses(node, wide),
     ]
+}
+
+/// A node as its cluster sees it.
+fn kubernetes(view: &NodeView) -> String {
+    let ready = if view.ready { "Ready" } else { "NotReady" };
+    let pods = match (view.running, view.pods) {
+        (1, 1) => "1 pod".to_owned(),
+        (running, all) if running == all => format!("{all} pods"),
+        (running, all) => format!("{running} of {all} pods"),
+    };
+    format!("{ready} {}, {pods}", view.version)
 }
 
 /// What it takes, and what it may take.

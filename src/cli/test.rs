@@ -16,10 +16,11 @@ use crate::check::junit;
 use crate::check::report::{LabReport, Life, summary};
 use crate::check::stop::Stop;
 use crate::check::trial::{Trial, Word};
+use crate::engine::kubelet::Programs;
 use crate::engine::speaker;
 use crate::failure::{Code, Failure};
 use crate::kernel::error::Attempt;
-use crate::lab::model::{EngineChoice, Lab, Node};
+use crate::lab::model::{EngineChoice, Kind, Lab, Node};
 use crate::lab::plan::Engine;
 use crate::run::directory::RunDirectory;
 use crate::run::preflight;
@@ -153,10 +154,13 @@ fn plays_builtin<'l>(args: &Args, lab: &'l Lab) -> Vec<&'l Node> {
 }
 
 /// Why a lab cannot be tried here, though nothing is wrong with it.
-fn reason_to_skip(lab: &Lab, builtin: &[&Node]) -> Option<String> {
+fn reason_to_skip(lab: &Lab, builtin: &[&Node], asked: &[String]) -> Option<String> {
     let missing = preflight::missing(lab);
     if !missing.is_empty() {
         return Some(format!("requires {}, not found here", missing.join(", ")));
+    }
+    if let Some(reason) = reason_to_skip_cluster(lab, asked) {
+        return Some(reason);
     }
     let wants_more = |node: &&&Node| node.config.as_deref().is_some_and(speaker::needs_frr);
     let names: Vec<&str> = builtin
@@ -165,6 +169,25 @@ fn reason_to_skip(lab: &Lab, builtin: &[&Node]) -> Option<String> {
         .map(|node| node.name.as_str())
         .collect();
     (!names.is_empty()).then(|| format!("{} needs the frr engine", names.join(", ")))
+}
+
+/// Why its Kubernetes nodes cannot be tried: the file wants the real thing, and that is not here or not asked for.
+fn reason_to_skip_cluster(lab: &Lab, asked: &[String]) -> Option<String> {
+    let is_real = |node: &&Node| node.kind == Kind::K8s && node.engine == EngineChoice::Kubelet;
+    let first = lab.nodes.iter().find(is_real);
+    let asked = asked
+        .iter()
+        .rev()
+        .find(|engine| *engine != "frr")
+        .map(String::as_str);
+    match (first, asked) {
+        (Some(node), Some("builtin" | "auto")) => Some(format!("{} needs the kubelet engine", node.name)),
+        (Some(_), _) => Programs::of(&lab.cluster)
+            .all()
+            .err()
+            .map(|failure| failure.message),
+        (None, _) => None,
+    }
 }
 
 /// Tries labs on as many threads as were asked for. The reports are in the order of the files; those of labs that were
@@ -190,7 +213,7 @@ fn try_all(
     let one = |at: usize| {
         let (path, file) = (&args.files[at], &files[at]);
         let builtin = plays_builtin(args, &file.lab);
-        let skip = reason_to_skip(&file.lab, &builtin);
+        let skip = reason_to_skip(&file.lab, &builtin, &args.engine);
         let logs = args.logs.as_ref().map(|logs| logs.join(unique(files, at)));
         let trial = Trial {
             file: path,

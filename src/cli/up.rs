@@ -100,7 +100,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     preflight::check(&plan)?;
     let mut plan = plan;
-    kubelet::furnish(&mut plan)?;
+    kubelet::furnish(&mut plan, &file.lab.cluster, &directory.lab(&file.lab.name))?;
     let engines = engines(&plan);
     let launched = launch(Launch {
         plan,

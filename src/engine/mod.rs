@@ -12,6 +12,8 @@ pub mod cni;
 mod configuration;
 pub mod frr;
 pub mod kubelet;
+pub mod operator;
+mod socket;
 pub mod speaker;
 
 /// A command that has ended.
@@ -31,6 +33,10 @@ pub trait Inside {
     fn service(&self, process: Process);
     /// Waits until a condition of the node holds.
     fn until(&self, probe: &Probe) -> impl Future<Output = ()>;
+    /// Says what is waited for from now on.
+    fn waits(&self, what: &str);
+    /// Returns once it makes no sense to wait any longer, because a service cannot be started or keeps ending; with its own words.
+    fn hopeless(&self) -> impl Future<Output = Failure>;
     /// The node's name.
     fn node(&self) -> &str;
 }

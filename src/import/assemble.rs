@@ -40,6 +40,10 @@ pub(super) fn spec(parts: Parts, context: &mut Context) -> Spec {
     if parts.cilium.is_some() || !parts.manifests.is_empty() {
         let mut cilium = parts.cilium.unwrap_or_default();
         cilium.manifests = parts.manifests;
+        // What disabled kind's own network made room for Cilium's, for which nslab stands.
+        if let Some(kubernetes) = &mut spec.kubernetes {
+            kubernetes.cni = None;
+        }
         spec.cilium = Some(cilium);
     }
     spec

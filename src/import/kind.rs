@@ -11,7 +11,7 @@ use super::yaml::{self, Yaml};
 use crate::lab::model::Kind;
 use crate::lab::spec::kubernetes::ROLES;
 use crate::lab::spec::reader::Wrong;
-use crate::lab::spec::{BindSpec, KubernetesSpec, MgmtPortSpec, NodeRole, NodeSpec, Spanned, values};
+use crate::lab::spec::{BindSpec, Cni, KubernetesSpec, MgmtPortSpec, NodeRole, NodeSpec, Spanned, values};
 
 /// What a cluster is called when its file does not say.
 const NAME: &str = "kind";
@@ -91,16 +91,21 @@ fn networking(reader: &mut Reader, yaml: &Yaml) -> KubernetesSpec {
         .and_then(|yaml| reader.word(yaml, "ipFamily", &families));
     spec.pod_subnet = subnets(reader, &mut table, "podSubnet", "10.244.0.0/16");
     spec.service_subnet = subnets(reader, &mut table, "serviceSubnet", "10.96.0.0/16");
-    table.ignore(
-        &[
-            "disableDefaultCNI",
-            "kubeProxyMode",
-            "apiServerAddress",
-            "apiServerPort",
-            "dnsSearch",
-        ],
-        reader,
-    );
+    // Without it kind would bring a network of its own, which nslab's stands for.
+    let disabled = table.get("disableDefaultCNI");
+    let disabled = disabled.and_then(|yaml| reader.boolean(yaml, "disableDefaultCNI"));
+    spec.cni = disabled
+        .filter(|it| it.value)
+        .map(|it| Spanned::new(Cni::None, it.span));
+    let modes = [
+        ("iptables", true),
+        ("ipvs", true),
+        ("nftables", true),
+        ("none", false),
+    ];
+    let mode = table.get("kubeProxyMode");
+    spec.kube_proxy = mode.and_then(|yaml| reader.word(yaml, "kubeProxyMode", &modes));
+    table.ignore(&["apiServerAddress", "apiServerPort", "dnsSearch"], reader);
     table.finish(reader);
     spec
 }

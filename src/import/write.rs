@@ -124,6 +124,13 @@ fn kubernetes(out: &mut String, spec: &KubernetesSpec) {
     }
     put(out, "node_mask_v4", spec.node_mask_v4.as_ref(), plain);
     put(out, "node_mask_v6", spec.node_mask_v6.as_ref(), plain);
+    put(out, "bin_dir", spec.bin_dir.as_ref(), text);
+    if !spec.images.is_empty() {
+        line(out, format!("images = {}", list(spec.images.iter().map(text))));
+    }
+    put(out, "registry_mirror", spec.registry_mirror.as_ref(), text);
+    put(out, "kube_proxy", spec.kube_proxy.as_ref(), plain);
+    put(out, "cni", spec.cni.as_ref(), |it| word(names::CNIS, &it.value));
 }
 
 fn cilium(out: &mut String, spec: &CiliumSpec) {
@@ -141,6 +148,9 @@ fn cilium(out: &mut String, spec: &CiliumSpec) {
     put(out, "ipv6_native_cidr", spec.ipv6_native_cidr.as_ref(), subnet);
     put(out, "ipam", spec.ipam.as_ref(), |it| {
         word(names::IPAMS, &it.value)
+    });
+    put(out, "agent", spec.agent.as_ref(), |it| {
+        word(names::AGENTS, &it.value)
     });
     for (key, truth) in [
         ("bgp_control_plane", &spec.bgp_control_plane),

@@ -25,6 +25,13 @@ impl AsFd for Namespace {
     }
 }
 
+/// A descriptor of a namespace; entering it fails where it is of something else.
+impl From<OwnedFd> for Namespace {
+    fn from(fd: OwnedFd) -> Self {
+        Namespace { fd }
+    }
+}
+
 /// How many namespaces' sysctls are set through one /proc before a fresh one is taken.
 const A_PROC: usize = 32;
 

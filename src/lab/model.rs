@@ -28,6 +28,30 @@ pub struct Lab {
     pub checks: Vec<Check>,
     /// Objects for its Kubernetes nodes, applied once it lives.
     pub manifests: Vec<Manifest>,
+    /// What a real Kubernetes is like, where its nodes run one.
+    #[serde(default)]
+    pub cluster: Cluster,
+}
+
+/// What a real Kubernetes is like.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Where its programs are, before PATH.
+    pub bin_dir: Option<PathBuf>,
+    /// Archives of images that every node has, on the host.
+    pub images: Vec<PathBuf>,
+    /// Where images are pulled from in place of every registry.
+    pub registry_mirror: Option<String>,
+    /// Whether every node runs kube-proxy.
+    pub kube_proxy: bool,
+    /// What services' addresses are from; one of each family at most.
+    pub service_subnets: Vec<IpNet>,
+    /// What pods' addresses are from.
+    pub pod_subnets: Vec<IpNet>,
+    /// Whether the place of the pods' network is left to what is installed.
+    pub leaves_network: bool,
+    /// Whether Cilium's own agent will run.
+    pub external_agent: bool,
 }
 
 /// A file of objects, as kubectl takes them.
@@ -196,8 +220,6 @@ pub struct KubernetesNode {
     pub bgp: bool,
     /// Its taints, as kubectl writes them: `key=value:effect`. Only a real scheduler asks for them.
     pub taints: Vec<String>,
-    /// The addresses of the pods that the lab file has on it.
-    pub light_pods: Vec<IpNet>,
     /// Networks that its pods reach by the node's address instead of their own.
     pub masquerade: Vec<Masquerade>,
 }
@@ -557,5 +579,14 @@ impl Lab {
             Network::Own | Network::Host => node,
             Network::Shared(owner) => owner,
         }
+    }
+
+    /// The pods that the lab file has on a node.
+    pub fn pods_of<'a>(&'a self, node: &'a Node) -> impl Iterator<Item = &'a Node> {
+        let is_on = |pod: &&Node| {
+            let rest = pod.name.strip_prefix(&node.name);
+            pod.kind == Kind::Pod && rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.nodes.iter().filter(is_on)
     }
 }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::model::{
-    Bind, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode, Manifest, Masquerade, Process,
-    Underlay, Wait,
+    Bind, Cluster, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode, Manifest, Masquerade,
+    Process, Underlay, Wait,
 };
 
 /// What only the host could tell, found out before planning.
@@ -122,6 +122,14 @@ pub struct NatStep {
     pub opened_v6: bool,
 }
 
+impl Plan {
+    /// Whether a node's network is made by somebody else.
+    pub fn is_in_sandbox(&self, node: usize) -> bool {
+        let namespace = self.nodes[node].namespace.and_then(|at| self.namespaces.get(at));
+        namespace.is_some_and(|it| it.sandbox.is_some())
+    }
+}
+
 /// A network namespace, and all that is set inside it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct NamespaceStep {
@@ -143,6 +151,19 @@ pub struct NamespaceStep {
     pub late_sysctls: Vec<(String, String)>,
     /// What leaves it with its own address.
     pub masquerade: Vec<Masquerade>,
+    /// Who makes its network in place of nslab: then the addresses are only told here, and nothing is set.
+    pub sandbox: Option<SandboxStep>,
+}
+
+/// The network of a pod that a kubelet runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxStep {
+    /// The node it is on: index into [`Plan::nodes`].
+    pub node: usize,
+    /// The Pod, `namespace/name`.
+    pub pod: String,
+    /// Its interface.
+    pub interface: String,
 }
 
 /// The bridge of a node of kind bridge.
@@ -205,6 +226,8 @@ pub struct ClusterStep {
     pub minor: u32,
     /// Where the host has the programs, by name.
     pub programs: BTreeMap<String, String>,
+    /// What the whole cluster is like.
+    pub settings: Cluster,
 }
 
 /// One end of a link, as the kernel is told.

@@ -124,6 +124,9 @@ impl<'a> Planner<'a> {
             }
         });
         self.indexes.push(indexes);
+        // Where there are no pods and will be none, nothing needs nf_tables.
+        let has_pods = || node.engine == EngineChoice::Kubelet || self.lab.pods_of(node).next().is_some();
+        let kubernetes = node.kubernetes.iter().filter(|_| has_pods());
         NamespaceStep {
             node: node.name.clone(),
             sysctls: Vec::new(),
@@ -133,12 +136,8 @@ impl<'a> Planner<'a> {
             addresses: Vec::new(),
             routes: Vec::new(),
             late_sysctls: Vec::new(),
-            masquerade: node
-                .kubernetes
-                .iter()
-                .flat_map(|it| &it.masquerade)
-                .copied()
-                .collect(),
+            masquerade: kubernetes.flat_map(|it| &it.masquerade).copied().collect(),
+            sandbox: None,
         }
     }
 

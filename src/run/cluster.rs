@@ -1,16 +1,19 @@
 //! The Kubernetes cluster of a lab as its API server and Cilium's operator would have it: the objects that were applied,
 //! and what each node's agent is to do by them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::api_server::Line;
 use super::events::What;
 use super::init::InitHandle;
 use super::inside::Inside;
@@ -18,13 +21,13 @@ use super::protocol::Changed;
 use super::state::Living;
 use crate::cilium::manifest::{self, Manifests};
 use crate::cilium::state::{NodeAnswer, Query};
-use crate::cilium::{Applied, Desired, Facts, Kind, Object, Outcome, Store, desired};
+use crate::cilium::{Applied, Desired, Facts, Kind, Object, Outcome, Reference, Store, desired, statuses};
 use crate::engine;
 use crate::engine::agent::{self, Reply, Request};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::lab::model::Manifest;
-use crate::lab::plan::{NodeStep, Plan};
+use crate::lab::plan::{self, NodeStep, Plan};
 
 /// How long an agent may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,6 +36,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Cluster {
     store: RefCell<Store>,
     members: Vec<Member>,
+    /// The way to its API server, where it has one.
+    pub line: Line,
+    /// Whether it has one.
+    is_real: bool,
+    /// Whether that has said what there is.
+    has_heard: Cell<bool>,
 }
 
 /// A node of the cluster.
@@ -59,12 +68,42 @@ impl Cluster {
         Cluster {
             store: RefCell::default(),
             members: members.collect(),
+            line: Line::default(),
+            is_real: plan
+                .nodes
+                .iter()
+                .any(|step| step.engine == Some(plan::Engine::Kubelet)),
+            has_heard: Cell::default(),
         }
+    }
+
+    /// Whether a node of it speaks BGP.
+    pub fn has_agents(&self) -> bool {
+        !self.members.is_empty()
+    }
+
+    /// Whether its API server has said what objects there are.
+    pub fn has_heard(&self) -> bool {
+        self.has_heard.get()
+    }
+
+    fn facts(&self) -> Vec<Facts> {
+        self.members.iter().map(|member| member.facts.clone()).collect()
+    }
+
+    /// What could not be done as it was said, a sentence each.
+    fn warnings(&self) -> Vec<String> {
+        let all = self
+            .members
+            .iter()
+            .flat_map(|member| member.desired.borrow().warnings.clone());
+        let all: BTreeSet<String> = all.collect();
+        all.into_iter().collect()
     }
 
     /// Whether there is anything to apply objects to.
     fn exists(&self) -> Result<(), Failure> {
-        if !self.members.is_empty() {
+        if !self.members.is_empty() || self.is_real {
             return Ok(());
         }
         Err(Failure::wrong("this lab has no Kubernetes nodes")
@@ -75,7 +114,7 @@ impl Cluster {
     ///
     /// # Errors
     /// There is none of this name.
-    pub fn objects(&self, kind: Kind, name: Option<&str>) -> Result<Vec<serde_json::Value>, Failure> {
+    pub fn objects(&self, kind: Kind, name: Option<&str>) -> Result<Vec<Value>, Failure> {
         let store = self.store.borrow();
         let wanted = |object: &&Object| name.is_none_or(|name| object.reference.name == name);
         let found: Vec<_> = store
@@ -122,6 +161,10 @@ fn read(manifests: &[Manifest]) -> Result<Vec<Object>, Failure> {
 pub async fn apply(lab: &Rc<Living>, manifests: &[Manifest]) -> Result<Changed, Failure> {
     lab.cluster.exists()?;
     let objects = read(manifests)?;
+    if lab.cluster.is_real {
+        let changed = lab.cluster.line.apply(objects).await?;
+        return Ok(with_warnings(lab, changed));
+    }
     change(lab, |store| store.apply(objects)).await
 }
 
@@ -143,6 +186,10 @@ pub async fn begin(lab: &Rc<Living>) -> Result<Changed, Failure> {
 pub async fn delete(lab: &Rc<Living>, manifests: &[Manifest]) -> Result<Changed, Failure> {
     lab.cluster.exists()?;
     let references = read(manifests)?.into_iter().map(|object| object.reference);
+    if lab.cluster.is_real {
+        let changed = lab.cluster.line.delete(references.collect()).await?;
+        return Ok(with_warnings(lab, changed));
+    }
     change(lab, |store| store.delete(references)).await
 }
 
@@ -153,30 +200,69 @@ async fn change(
     let cluster = &lab.cluster;
     let mut store = cluster.store.borrow().clone();
     let applied = change(&mut store);
-    let facts: Vec<Facts> = cluster
-        .members
-        .iter()
-        .map(|member| member.facts.clone())
-        .collect();
-    let all = desired(&store, &facts).map_err(|conflicts| {
+    let all = desired(&store, &cluster.facts()).map_err(|conflicts| {
         Failure::wrong("these objects exclude each other; nothing was changed").detail(conflicts.join("\n"))
     })?;
     cluster.store.replace(store);
-    let mut warnings: Vec<String> = all.iter().flat_map(|it| it.warnings.clone()).collect();
-    warnings.sort();
-    warnings.dedup();
+    obey(lab, all).await?;
+    let changed = Changed {
+        missing: applied.iter().any(|it| it.outcome == Outcome::NotFound),
+        lines: applied.iter().map(Applied::line).collect(),
+        warnings: Vec::new(),
+    };
+    Ok(with_warnings(lab, changed))
+}
+
+fn with_warnings(lab: &Living, changed: Changed) -> Changed {
+    Changed {
+        warnings: lab.cluster.warnings(),
+        ..changed
+    }
+}
+
+/// Takes in all the objects that the API server has. Returns what is to be said of them there, and what is to be said here. Where
+/// they exclude each other, agents go on as before.
+pub async fn take(lab: &Rc<Living>, objects: &[Value]) -> (Vec<(Reference, Value)>, Vec<String>) {
+    let cluster = &lab.cluster;
+    let (mut objects_read, mut troubles) = (Vec::new(), Vec::new());
+    for object in objects {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let manifest = Manifest {
+            name: format!("{} {name}", object["kind"].as_str().unwrap_or_default()),
+            // JSON is YAML.
+            text: object.to_string(),
+        };
+        match read(&[manifest]) {
+            Ok(read) => objects_read.extend(read),
+            Err(failure) => troubles.push(failure.detail.unwrap_or(failure.message)),
+        }
+    }
+    let mut store = cluster.store.borrow().clone();
+    store.replace_objects(objects_read);
+    let facts = cluster.facts();
+    let told = statuses(&store, &facts);
+    match desired(&store, &facts) {
+        Ok(all) => troubles.extend(obey(lab, all).await.err().map(|failure| failure.to_string())),
+        Err(conflicts) => {
+            let conflicts = conflicts.into_iter();
+            troubles.extend(conflicts.map(|it| format!("{it}; agents go on as before")));
+        }
+    }
+    cluster.store.replace(store);
+    troubles.extend(cluster.warnings());
+    cluster.has_heard.set(true);
+    (told, troubles)
+}
+
+/// Has the agents do these.
+async fn obey(lab: &Rc<Living>, all: Vec<Desired>) -> Result<(), Failure> {
     let mut concerned = Vec::new();
-    for (number, (member, desired)) in cluster.members.iter().zip(all).enumerate() {
+    for (number, (member, desired)) in lab.cluster.members.iter().zip(all).enumerate() {
         if member.desired.replace(desired) != *member.desired.borrow() {
             concerned.push(number);
         }
     }
-    tell_all(lab, concerned).await?;
-    Ok(Changed {
-        missing: applied.iter().any(|it| it.outcome == Outcome::NotFound),
-        lines: applied.iter().map(Applied::line).collect(),
-        warnings,
-    })
+    tell_all(lab, concerned).await
 }
 
 async fn tell_all(lab: &Rc<Living>, members: Vec<usize>) -> Result<(), Failure> {
@@ -228,12 +314,17 @@ pub async fn start_agent(inside: &Inside) -> Result<(), Failure> {
     tell(&inside.lab, number).await
 }
 
-/// A node as Cilium knows it, where its agent speaks BGP.
+/// A node as Cilium knows it, where its agent speaks BGP. Of its labels a real API server knows.
 fn facts(step: &NodeStep) -> Option<Facts> {
     let node = step.kubernetes.as_ref().filter(|node| node.bgp)?;
+    let is_real = step.engine == Some(plan::Engine::Kubelet);
     Some(Facts {
         name: step.name.clone(),
-        labels: node.labels.clone(),
+        labels: if is_real {
+            BTreeMap::new()
+        } else {
+            node.labels.clone()
+        },
         addresses: node.addresses.clone(),
         pod_cidrs: node.pod_cidrs.clone(),
     })
@@ -272,7 +363,7 @@ pub async fn query(lab: &Rc<Living>, name: Option<&str>, query: Query) -> Result
 async fn ask(init: &InitHandle, request: &Request) -> Result<Reply, Failure> {
     let what = || "ask the agent";
     let asking = async {
-        let mut stream = connect(init).await?;
+        let mut stream = connect(init, agent::SOCKET).await?;
         let mut line = serde_json::to_string(request).map_err(|error| Failure::host(error.to_string()))?;
         line.push('\n');
         stream.write_all(line.as_bytes()).await.attempt(what)?;
@@ -288,13 +379,13 @@ async fn ask(init: &InitHandle, request: &Request) -> Result<Reply, Failure> {
         .unwrap_or_else(|_| Err(Failure::not_ready("its agent does not answer")))
 }
 
-/// The agent's socket, found by the node's own root: no link in it leads out of there.
-async fn connect(init: &InitHandle) -> Result<UnixStream, Failure> {
-    let socket = super::inside::open(init.pid, agent::SOCKET).attempt(|| "find the agent's socket")?;
+/// A socket in a node, found by the node's own root: no link in it leads out of there.
+pub async fn connect(init: &InitHandle, path: &str) -> Result<UnixStream, Failure> {
+    let socket = super::inside::open(init.pid, path).attempt(|| format!("find {path}"))?;
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&socket));
     Ok(UnixStream::connect(path)
         .await
-        .attempt(|| "connect to the agent")?)
+        .attempt(|| "connect to a process of nslab's")?)
 }
 
 /// Tells what was applied when the lab came up.

@@ -398,6 +398,11 @@ impl LabDirectory {
         format!("nslab-{:08x}-{}", hash as u32, self.lab)
     }
 
+    /// What etcd keeps, where the lab has one.
+    pub fn etcd(&self) -> PathBuf {
+        self.path.join("etcd")
+    }
+
     /// Where the lab is kept as it was meant.
     pub fn topology(&self) -> PathBuf {
         self.path.join("lab.json")

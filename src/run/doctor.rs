@@ -12,6 +12,7 @@ use super::{nat, neighbours, preflight};
 use crate::engine::{frr, kubelet};
 use crate::kernel::cgroup::Trees;
 use crate::kernel::{mount, overlay, process, sysctl};
+use crate::lab::model::Cluster;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -239,11 +240,14 @@ fn routers() -> Finding {
 }
 
 fn kubernetes() -> Finding {
-    match kubelet::check().and_then(|()| kubelet::minor_version()) {
-        Ok(minor) => good(
-            "Kubernetes",
-            format!("version 1.{minor}, with containerd, runc and etcd"),
-        ),
+    let programs = kubelet::Programs::of(&Cluster::default());
+    let versions = programs
+        .versions()
+        .into_iter()
+        .map(|(name, version)| format!("{name} {version}"));
+    let versions: Vec<String> = versions.collect();
+    match programs.all().and_then(|_| programs.minor_version()) {
+        Ok(_) => good("Kubernetes", versions.join(", ")),
         Err(failure) => bad(
             "Kubernetes",
             State::Lacking,

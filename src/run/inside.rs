@@ -19,6 +19,7 @@ use super::logs::{self, LogWriter};
 use super::memory;
 use super::on_terminal;
 use super::protocol::{ServiceState, ServiceStatus};
+use super::stages;
 use super::state::Living;
 use crate::engine::{self, Finished};
 use crate::failure::Failure;
@@ -36,6 +37,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const STEADY: Duration = Duration::from_secs(10);
 /// Between two looks at a condition the kernel has no event for.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// How often a part of an engine may end before the node is given up.
+const PATIENCE: u32 = 2;
+/// How many lines of a log are quoted.
+const QUOTED: usize = 4;
 
 /// A node whose init runs.
 pub struct Inside {
@@ -59,6 +65,11 @@ impl Inside {
             init,
             services: RefCell::default(),
         }
+    }
+
+    /// Does something for as long as the node lives.
+    pub fn keep(&self, task: impl Future<Output = ()> + 'static) {
+        self.services.borrow_mut().spawn_local(task);
     }
 
     fn log(&self) -> Rc<RefCell<LogWriter>> {
@@ -179,6 +190,34 @@ impl engine::Inside for Inside {
                 return;
             }
             tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn waits(&self, what: &str) {
+        stages::waits(&self.lab, self.node, what.to_owned());
+    }
+
+    async fn hopeless(&self) -> Failure {
+        let state = &self.lab.nodes[self.node];
+        let name = engine::Inside::node(self);
+        loop {
+            let is_lost = |service: &&ServiceStatus| {
+                service.restarts >= PATIENCE || matches!(service.state, ServiceState::NotStarted(_))
+            };
+            let lost = state.services.borrow().iter().find(is_lost).cloned();
+            let Some(service) = lost else {
+                state.service_changed.notified().await;
+                continue;
+            };
+            let why = match (service.state, service.reason) {
+                (ServiceState::NotStarted(reason), _) => format!("could not be started: {reason}"),
+                (_, Some(reason)) => format!("keeps ending: {reason}"),
+                _ => "keeps ending".to_owned(),
+            };
+            let words = state.log.borrow().last_words(&service.name, QUOTED);
+            return Failure::not_ready(format!("{} of {name} {why}", service.name))
+                .detail(words.join("\n"))
+                .help(format!("`nslab logs {name}` has the rest, while the lab lives; `up` without `-d` and with a longer --timeout too"));
         }
     }
 

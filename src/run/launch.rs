@@ -2,10 +2,10 @@
 //! until it is ready, leaving a watcher that only sweeps when the supervisor dies.
 
 use std::ffi::CString;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -29,7 +29,7 @@ use crate::kernel::process::{self, Child};
 use crate::kernel::signals;
 use crate::kernel::spawn::{self, Spawn, early};
 use crate::lab::Lab;
-use crate::lab::plan::Plan;
+use crate::lab::plan::{NodeStep, Plan};
 
 /// A lab to be started.
 pub struct Launch {
@@ -106,6 +106,12 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
         directory.path.join("base"),
     ] {
         fs::create_dir(&path).attempt(|| format!("make {}", path.display()))?;
+    }
+    let controls = |step: &NodeStep| step.cluster.as_ref().is_some_and(|it| it.controls);
+    if launch.plan.nodes.iter().any(controls) {
+        let path = directory.etcd();
+        let made = DirBuilder::new().mode(0o700).create(&path);
+        made.attempt(|| format!("make {}", path.display()))?;
     }
     let log_path = directory.path.join("supervisor.log");
     let log = OpenOptions::new()

@@ -2,7 +2,7 @@
 //! grown long is set aside once, so that a chatty process cannot fill the host's memory.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -48,6 +48,39 @@ impl LogWriter {
         };
         *size += line.len() as u64;
         file.write_all(line.as_bytes())
+    }
+}
+
+/// How much of a log is looked through for what was said last.
+const RECENT: u64 = 64 << 10;
+
+impl LogWriter {
+    /// What a process said last of what went wrong: lines that Kubernetes' programs mark as errors, or else simply the last ones.
+    pub fn last_words(&self, process: &str, count: usize) -> Vec<String> {
+        let read = || -> io::Result<String> {
+            let mut file = File::open(&self.path)?;
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(RECENT)))?;
+            let mut bytes = Vec::new();
+            file.take(RECENT).read_to_end(&mut bytes)?;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let text = read().unwrap_or_default();
+        let own = text
+            .lines()
+            .filter_map(|line| parse("", line))
+            .filter(|line| line.process == process);
+        let own: Vec<String> = own
+            .map(|line| line.text)
+            .filter(|text| !text.trim().is_empty())
+            .collect();
+        let is_error = |text: &&String| {
+            let digit = text.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
+            (text.starts_with(['E', 'F']) && digit) || text.to_ascii_lowercase().contains("error")
+        };
+        let errors: Vec<String> = own.iter().filter(is_error).cloned().collect();
+        let words = if errors.is_empty() { own } else { errors };
+        words[words.len().saturating_sub(count)..].to_vec()
     }
 }
 

@@ -19,6 +19,7 @@ pub mod protocol;
 pub mod root;
 pub mod supervisor;
 
+mod api_server;
 mod cluster;
 mod control;
 mod init;
@@ -29,12 +30,13 @@ mod notes;
 mod on_terminal;
 mod ports;
 mod reaper;
+mod sandbox;
 mod socket;
 mod stages;
 mod state;
 mod status;
 
-use crate::engine::{agent, kubelet, speaker};
+use crate::engine::{agent, kubelet, operator, speaker};
 
 /// Runs the supervisor's, a node init's, a speaker's or an agent's own verb, if that is what the command line says: nslab executes
 /// itself under these, and they are not for hands.
@@ -45,6 +47,8 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
             init::VERB,
             speaker::VERB,
             agent::VERB,
+            operator::VERB,
+            kubelet::wait::VERB,
             on_terminal::VERB,
         ]
         .contains(&word.as_str())
@@ -62,6 +66,16 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
         && verb == on_terminal::VERB
     {
         return Some(on_terminal::main(rest));
+    }
+    if let [_, verb, rest @ ..] = words
+        && verb == kubelet::wait::VERB
+    {
+        return Some(kubelet::wait::main(rest));
+    }
+    if let [_, verb, rest @ ..] = words
+        && verb == operator::VERB
+    {
+        return Some(operator::main(!rest.is_empty()));
     }
     if let [_, verb, node] = words
         && verb == agent::VERB

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::events::Event;
 use crate::cilium::state::{NodeAnswer, Query};
+use crate::engine::operator::NodeView;
 use crate::failure::Failure;
 use crate::kernel::mount::Shown;
 use crate::lab::model::{Bind, File, Manifest, Stage};
@@ -142,6 +143,9 @@ pub struct NodeStatus {
     pub group: Option<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// As its cluster sees it, where a real Kubernetes runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes: Option<NodeView>,
 }
 
 /// A long-running process of a node.

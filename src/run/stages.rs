@@ -3,12 +3,14 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::api_server;
 use super::cluster;
 use super::events::What;
 use super::init::{self, StartError};
 use super::inside::Inside;
 use super::memory::MemoryWatch;
 use super::protocol::ServiceState;
+use super::sandbox::{self, Sandbox};
 use super::state::Living;
 use crate::engine::{self, Engine, speaker};
 use crate::failure::Failure;
@@ -33,18 +35,7 @@ enum Over {
 pub async fn live(lab: Rc<Living>, node: usize) {
     wait_first(&lab, node).await;
     if lab.plan.nodes[node].idle {
-        if !lab.nodes[node].is_ready() {
-            lab.reach(&[node], Stage::Configured);
-            lab.reach(&[node], Stage::Ready);
-        }
-        tokio::select! {
-            () = lab.nodes[node].wake.notified() => {}
-            () = lab.nodes[node].restart.notified() => {
-                // It had nothing to lose; but whoever asked waits for it to be ready again.
-                lab.nodes[node].stage.send_replace(Some(Stage::Links));
-                starts_again(&lab, node);
-            }
-        }
+        idle(&lab, node).await;
     }
     let mut pause = SHORTEST_PAUSE;
     let mut first = true;
@@ -76,6 +67,27 @@ pub async fn live(lab: Rc<Living>, node: usize) {
         }
         first = false;
         starts_again(&lab, node);
+    }
+}
+
+/// Until a node of which nothing is wanted is wanted for something.
+async fn idle(lab: &Living, node: usize) {
+    loop {
+        // Without its network it is of no use; `one_life` says what is wrong with that.
+        let Ok(sandbox) = sandbox::join(lab, node).await else {
+            return;
+        };
+        lab.reach(&[node], Stage::Configured);
+        lab.reach(&[node], Stage::Ready);
+        tokio::select! {
+            () = lab.nodes[node].wake.notified() => return,
+            () = lab.nodes[node].restart.notified() => {
+                // It had nothing to lose; but whoever asked waits for it to be ready again.
+                lab.nodes[node].stage.send_replace(Some(Stage::Links));
+                return starts_again(lab, node);
+            }
+            _ = sandbox::replaced(lab, node, sandbox.as_ref()) => starts_again(lab, node),
+        }
     }
 }
 
@@ -136,16 +148,14 @@ async fn wait_first(lab: &Rc<Living>, node: usize) {
 /// What an engine starts.
 fn what_starts(step: &NodeStep) -> String {
     let what = match step.engine {
-        Some(plan::Engine::Kubelet) if step.cluster.as_ref().is_some_and(|it| it.controls) => {
-            "its control plane, and its kubelet to be Ready"
-        }
-        Some(plan::Engine::Kubelet) => "its kubelet to be Ready",
+        Some(plan::Engine::Kubelet) => "containerd",
         _ => "its routing daemons",
     };
     what.to_owned()
 }
 
-fn waits(lab: &Living, node: usize, what: String) {
+/// Notes and tells what a node waits for.
+pub fn waits(lab: &Living, node: usize, what: String) {
     lab.nodes[node].waiting_for.replace(what.clone());
     lab.tell(What::Waiting {
         node: name(lab, node),
@@ -166,6 +176,23 @@ fn word(stage: Stage) -> &'static str {
 /// are gone then.
 async fn one_life(lab: &Rc<Living>, node: usize, first: bool) -> Result<Over, Failure> {
     let state = &lab.nodes[node];
+    if lab.plan.is_in_sandbox(node) {
+        waits(lab, node, "its sandbox".into());
+    }
+    let sandbox = tokio::select! {
+        sandbox = sandbox::join(lab, node) => sandbox?,
+        () = state.restart.notified() => return Ok(Over::Restart),
+    };
+    live_there(lab, node, first, sandbox).await
+}
+
+async fn live_there(
+    lab: &Rc<Living>,
+    node: usize,
+    first: bool,
+    sandbox: Option<Sandbox>,
+) -> Result<Over, Failure> {
+    let state = &lab.nodes[node];
     state.waiting_for.replace("its root and files".into());
     let init::Fresh {
         handle,
@@ -184,6 +211,7 @@ async fn one_life(lab: &Rc<Living>, node: usize, first: bool) -> Result<Over, Fa
         biased;
         status = &mut end => Ok(Over::Died(status.unwrap_or(-1))),
         () = state.restart.notified() => Ok(Over::Restart),
+        replaced = sandbox::replaced(lab, node, sandbox.as_ref()) => replaced.map(|()| Over::Restart),
         failure = failing_life(&inside, first) => Err(failure),
     };
     drop(inside);
@@ -216,6 +244,9 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
     let (lab, node) = (&inside.lab, inside.node);
     let (step, state) = (&lab.plan.nodes[node], &lab.nodes[node]);
     let engine = engine::of(step);
+    if step.cluster.as_ref().is_some_and(|it| it.controls) {
+        api_server::start(inside);
+    }
     // Where a node's own commands configure the engine, it is there before them.
     let is_early = engine.is_some() && speaker::starts_itself(step);
     if let Some(engine) = engine.as_ref().filter(|_| is_early) {

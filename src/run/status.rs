@@ -57,6 +57,7 @@ fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64,
         addresses: addresses(lab, step),
         group: step.group.clone(),
         labels: step.labels.clone(),
+        kubernetes: lab.cluster.line.view(&step.name),
     }
 }
 
@@ -103,10 +104,11 @@ fn interface_name(lab: &Living, namespace: usize, index: u32) -> String {
     if index == 1 {
         return "lo".to_owned();
     }
-    let bridge = lab.plan.namespaces[namespace]
-        .bridge
-        .iter()
-        .find(|bridge| bridge.index == index);
+    let step = &lab.plan.namespaces[namespace];
+    if let Some(sandbox) = &step.sandbox {
+        return sandbox.interface.clone();
+    }
+    let bridge = step.bridge.iter().find(|bridge| bridge.index == index);
     if let Some(bridge) = bridge {
         return bridge.name.clone();
     }

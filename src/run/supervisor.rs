@@ -29,12 +29,15 @@ use crate::kernel::error::Attempt;
 use crate::kernel::spawn::{Slots, inherited};
 use crate::kernel::{mount, process};
 use crate::lab::model::Stage;
-use crate::lab::plan::{Device, Plan};
+use crate::lab::plan::{Device, Engine, NodeStep, Plan};
 
 /// The hidden verb of the supervisor.
 pub const VERB: &str = "supervise";
 /// How long processes may take to end after they were asked to.
 const GRACE: Duration = Duration::from_secs(2);
+/// The same where containers are: the first process of each ignores the signal unless it says otherwise (pid_namespaces(7)), so
+/// that most never end by themselves, and nothing on such a node outlives the lab.
+const KUBELETS_GRACE: Duration = Duration::from_millis(500);
 /// How long the launcher may take to hear the last events.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -236,7 +239,7 @@ async fn live(lab: &Rc<Living>, began: Instant, wishes: &Wishes) -> Result<(), F
     let _ = stopping.wait_for(|stop| *stop).await;
     lab.tell(What::Stopping);
     // What does not end by itself in time ends with the namespace.
-    let _ = timeout(GRACE, quiet(lab)).await;
+    quiet(lab).await;
     Ok(())
 }
 
@@ -295,13 +298,25 @@ fn too_late(lab: &Living, limit: Duration) -> Failure {
         .iter()
         .zip(&lab.nodes)
         .filter(|(_, node)| !node.is_ready());
-    let lines: Vec<String> = late
-        .map(|(step, node)| match node.waiting_for.borrow().as_str() {
+    let line = |(step, node): (&NodeStep, &Node)| {
+        let mut line = match node.waiting_for.borrow().as_str() {
             "" => step.name.clone(),
             what => format!("{} waits for {what}", step.name),
-        })
-        .take(20)
-        .collect();
+        };
+        // A kubelet's own reason, and what its node says of itself.
+        if step.engine == Some(Engine::Kubelet) {
+            let log = node.log.borrow();
+            let words = ["ready", "kubelet"]
+                .into_iter()
+                .flat_map(|process| log.last_words(process, 2));
+            words.for_each(|words| line += &format!("\n    {words}"));
+        }
+        line
+    };
+    let mut lines: Vec<String> = late.map(line).take(20).collect();
+    if lines.is_empty() {
+        lines.push("the manifests are not applied yet".to_owned());
+    }
     Failure::not_ready(format!("the lab was not ready within {} s", limit.as_secs_f64()))
         .detail(lines.join("\n"))
         .help("`--timeout` gives it longer")
@@ -309,14 +324,16 @@ fn too_late(lab: &Living, limit: Duration) -> Failure {
 
 /// Asks all processes to end, and waits until they have.
 async fn quiet(lab: &Rc<Living>) {
-    let inits: Vec<_> = lab
-        .nodes
-        .iter()
-        .filter_map(|node| node.init.borrow().clone())
-        .collect();
     let mut ending = tokio::task::JoinSet::new();
-    for init in inits {
-        ending.spawn_local(async move { init.quiet().await });
+    for (step, node) in lab.plan.nodes.iter().zip(&lab.nodes) {
+        let Some(init) = node.init.borrow().clone() else {
+            continue;
+        };
+        let grace = match step.engine {
+            Some(Engine::Kubelet) => KUBELETS_GRACE,
+            _ => GRACE,
+        };
+        ending.spawn_local(async move { timeout(grace, init.quiet()).await });
     }
     ending.join_all().await;
 }

@@ -7,6 +7,7 @@ mod build;
 pub mod files;
 mod merge;
 pub(crate) mod reader;
+pub(crate) mod sketch;
 #[cfg(test)]
 mod tests;
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use super::sketch::{Shape, Shared};
 use super::{Key, Value, Yaml};
 use crate::lab::Diagnostic;
 use crate::lab::spec::reader::Wrong;
@@ -13,9 +14,23 @@ use crate::lab::spec::{Span, Spanned, suggest};
 pub(crate) struct Reader {
     pub mistakes: Vec<Diagnostic>,
     pub ignored: BTreeSet<String>,
+    /// Where it notes what it looks for, in place of reading.
+    pub sketch: Option<Shared>,
 }
 
 impl Reader {
+    /// Notes what a value has to be, where that is wanted.
+    pub fn sketches(&self, yaml: &Yaml, shape: impl FnOnce() -> Shape) -> bool {
+        let Some(sketch) = &self.sketch else { return false };
+        sketch.borrow_mut().note(yaml, shape());
+        true
+    }
+
+    /// The one item of a list in a sketch, of so many at least.
+    pub fn sketched_item(&self, list: &Yaml, least: usize) -> Option<Yaml> {
+        Some(self.sketch.as_ref()?.borrow_mut().item(list, least))
+    }
+
     pub fn wrong(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.mistakes.push(Diagnostic::new(message, span, "").help(help));
     }
@@ -28,6 +43,9 @@ impl Reader {
 
     /// A scalar as text; containerlab and its like take numbers for text as they are written.
     pub fn string(&mut self, yaml: &Yaml, key: &str, example: &str) -> Option<Spanned<String>> {
+        if self.sketches(yaml, || Shape::Text) {
+            return Some(Spanned::new(example.to_owned(), yaml.span.clone()));
+        }
         let Some(text) = yaml.scalar() else {
             self.mistyped(yaml, key, "a single value", &format!("{key}: {example}"));
             return None;
@@ -63,6 +81,12 @@ impl Reader {
 
     /// One of a few words.
     pub fn word<T: Copy>(&mut self, yaml: &Yaml, key: &str, words: &[(&str, T)]) -> Option<Spanned<T>> {
+        if self.sketches(yaml, || {
+            Shape::Word(words.iter().map(|(word, _)| (*word).to_owned()).collect())
+        }) {
+            let first = words.first().map(|(_, meaning)| *meaning);
+            return first.map(|meaning| Spanned::new(meaning, yaml.span.clone()));
+        }
         let example = words.first().map_or("", |(word, _)| *word);
         let text = self.string(yaml, key, example)?;
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text.value) {
@@ -77,6 +101,9 @@ impl Reader {
 
     /// True or false, in YAML's spellings old and new.
     pub fn boolean(&mut self, yaml: &Yaml, key: &str) -> Option<Spanned<bool>> {
+        if self.sketches(yaml, || Shape::Truth) {
+            return Some(Spanned::new(true, yaml.span.clone()));
+        }
         let truth = match &yaml.value {
             Value::Plain(text) => match text.to_ascii_lowercase().as_str() {
                 "true" | "yes" | "on" => Some(true),
@@ -98,6 +125,10 @@ impl Reader {
         key: &str,
         range: RangeInclusive<i64>,
     ) -> Option<Spanned<T>> {
+        if self.sketches(yaml, || Shape::Number(*range.start(), *range.end())) {
+            let least = T::try_from(*range.start()).ok();
+            return least.map(|least| Spanned::new(least, yaml.span.clone()));
+        }
         let text = self.string(yaml, key, &range.start().to_string())?;
         let number = text.value.parse::<i64>().ok();
         let fitting = number
@@ -126,6 +157,9 @@ impl Reader {
         example: &str,
         mut item: impl FnMut(&mut Self, &Yaml) -> Option<T>,
     ) -> Option<Vec<T>> {
+        if let Some(only) = self.sketched_item(yaml, 0) {
+            return Some(item(self, &only).into_iter().collect());
+        }
         match &yaml.value {
             Value::List(items) => Some(items.iter().filter_map(|yaml| item(self, yaml)).collect()),
             Value::Null => Some(Vec::new()),
@@ -145,6 +179,9 @@ impl Reader {
 
     /// The entries of a mapping whose keys are free.
     pub fn map<'y>(&mut self, yaml: &'y Yaml, key: &str, example: &str) -> &'y [(Key, Yaml)] {
+        if self.sketches(yaml, || Shape::Texts) {
+            return &[];
+        }
         match &yaml.value {
             Value::Map(entries) => entries,
             Value::Null => &[],
@@ -157,6 +194,7 @@ impl Reader {
 
     /// A mapping whose keys are known; `what` names it in messages.
     pub fn table<'y>(&mut self, yaml: &'y Yaml, key: &str, what: impl Into<String>) -> Option<Table<'y>> {
+        self.sketches(yaml, || Shape::Table(Vec::new()));
         let entries = match &yaml.value {
             Value::Map(entries) => entries,
             Value::Null => &[][..],
@@ -171,6 +209,7 @@ impl Reader {
             known: Vec::new(),
             silent: Vec::new(),
             span: yaml.span.clone(),
+            sketch: self.sketch.clone(),
         })
     }
 }
@@ -182,6 +221,7 @@ pub(crate) struct Table<'y> {
     known: Vec<&'static str>,
     silent: Vec<&'static str>,
     span: Span,
+    sketch: Option<Shared>,
 }
 
 impl<'y> Table<'y> {
@@ -197,6 +237,9 @@ impl<'y> Table<'y> {
 
     /// The value of a key, and from now on the key is known. A key that holds nothing is as good as none.
     pub fn get(&mut self, key: &'static str) -> Option<&'y Yaml> {
+        if let Some(sketch) = &self.sketch {
+            return sketch.borrow_mut().property(self.span.start, key);
+        }
         self.raw(key).filter(|yaml| yaml.value != Value::Null)
     }
 
@@ -225,6 +268,16 @@ impl<'y> Table<'y> {
             }
         }
         self.silent.extend(keys);
+        self.sketch_silent(keys.iter().copied());
+    }
+
+    /// Keys that may stand there, whatever their values are.
+    fn sketch_silent(&self, keys: impl Iterator<Item = &'static str>) {
+        if let Some(sketch) = &self.sketch {
+            for key in keys {
+                let _ = sketch.borrow_mut().property(self.span.start, key);
+            }
+        }
     }
 
     /// Tells every key that has a meaning there and cannot have one here.
@@ -236,6 +289,7 @@ impl<'y> Table<'y> {
             }
             self.silent.push(key);
         }
+        self.sketch_silent(keys.iter().map(|(key, _)| *key));
     }
 
     /// Tells every key that nothing asked for.

@@ -79,6 +79,15 @@ pub fn has(program: &str) -> bool {
     found
 }
 
+/// Whether all programs of a Kubernetes are here. Prints why the test is skipped where they are not.
+pub fn has_kubernetes() -> bool {
+    let found = nslab::engine::kubelet::Programs::of(&Default::default()).all();
+    if let Err(failure) = &found {
+        eprintln!("skipped: {failure}");
+    }
+    found.is_ok()
+}
+
 /// A file of the package.
 pub fn in_package(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)

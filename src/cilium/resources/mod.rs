@@ -64,7 +64,8 @@ pub(super) fn read(
     spec(reader, kind, annotations, yaml)
 }
 
-fn spec(
+/// Reads what stands below `spec`.
+pub(super) fn spec(
     reader: &mut Reader,
     kind: Kind,
     annotations: &std::collections::BTreeMap<String, String>,

@@ -44,6 +44,7 @@ pub(super) fn load_balancer(reader: &mut Reader, table: &mut Table) -> Option<Lo
         .and_then(|yaml| reader.boolean(yaml, "disabled"));
     // Until Cilium 1.15 the list was called so.
     let key = if table.has("cidrs") { "cidrs" } else { "blocks" };
+    table.ignore(&["cidrs"], reader);
     let items = items(reader, table, key, "{ cidr: 192.0.2.0/24 }", 0..=usize::MAX);
     let blocks = items.iter().filter_map(|yaml| block(reader, yaml, ends));
     Some(LoadBalancerPool {

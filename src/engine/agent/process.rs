@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use nix::sys::stat::{Mode, umask};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Mutex;
@@ -20,6 +18,7 @@ use super::router::{self, Command};
 use super::{MEMORY, Reply, Request, SOCKET};
 use crate::cilium::Instance;
 use crate::cilium::state::{Answer, Query};
+use crate::engine::socket::listen;
 use crate::engine::speaker::process::log;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
@@ -54,7 +53,7 @@ async fn run(node: &str) -> Result<(), Failure> {
         routers: BTreeMap::new(),
     }));
     agent.lock().await.configure(recall()).await;
-    let listener = listen()?;
+    let listener = listen(SOCKET)?;
     tokio::select! {
         () = serve_all(listener, &agent) => {}
         _ = signals.readable() => {}
@@ -158,23 +157,6 @@ fn remember(instances: &[Instance]) -> io::Result<()> {
         .open(&new)?;
     file.write_all(text.as_bytes())?;
     fs::rename(&new, MEMORY)
-}
-
-/// The socket, which is there once it answers.
-fn listen() -> Result<UnixListener, Failure> {
-    let what = || format!("make {SOCKET}");
-    let path = Path::new(SOCKET);
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).attempt(what)?;
-    }
-    let new = path.with_extension("new");
-    let _ = fs::remove_file(&new);
-    let before = umask(Mode::S_IRWXG | Mode::S_IRWXO | Mode::S_IXUSR);
-    let bound = UnixListener::bind(&new);
-    umask(before);
-    let listener = bound.attempt(what)?;
-    fs::rename(&new, path).attempt(what)?;
-    Ok(listener)
 }
 
 async fn serve_all(listener: UnixListener, agent: &Rc<Mutex<Agent>>) {

@@ -13,7 +13,7 @@ use crate::lab::pod_cidr::machine;
 /// A configuration is no longer than this.
 pub const LONGEST: u64 = 1 << 20;
 /// Where attachments are kept unless the configuration says otherwise.
-const DIRECTORY: &str = "/run/nslab-cni";
+pub const DIRECTORY: &str = "/run/nslab-cni";
 /// Container identifiers as the specification has them are no longer than file names.
 const LONGEST_CONTAINER: usize = 200;
 

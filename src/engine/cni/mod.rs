@@ -10,6 +10,9 @@ mod configuration;
 mod store;
 mod wiring;
 
+pub use configuration::DIRECTORY;
+pub use store::Place;
+
 use std::env;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -100,7 +103,8 @@ fn add(configuration: &Configuration, attachment: &Attachment) -> Result<Value> 
         );
         return Err(Fault::configuration(message));
     }
-    let place = store.place(configuration, attachment)?;
+    wiring::tidy(&store)?;
+    let mut place = store.place(configuration, attachment)?;
     // Noted first: what is made is then always found again.
     store.put(attachment, &place)?;
     let wired = wiring::attach(configuration, attachment, &place);
@@ -109,6 +113,8 @@ fn add(configuration: &Configuration, attachment: &Attachment) -> Result<Value> 
         store.remove(attachment)?;
     }
     let macs = wired?;
+    place.wired = true;
+    store.put(attachment, &place)?;
     Ok(answer::added(configuration, attachment, &place, &macs))
 }
 

@@ -17,6 +17,8 @@ use crate::lab::pod_cidr::machine;
 
 /// How names of interfaces on the node begin; as Cilium's do.
 const PREFIX: &str = "lxc";
+/// How many digits follow.
+const DIGITS: usize = 12;
 const ENDING: &str = ".json";
 
 /// What an attachment has.
@@ -30,6 +32,9 @@ pub struct Place {
     pub namespace: PathBuf,
     /// The pod, `namespace/name`.
     pub pod: Option<String>,
+    /// Whether all of it is made.
+    #[serde(default)]
+    pub wired: bool,
 }
 
 /// The directory, locked for as long as this lives.
@@ -171,7 +176,25 @@ impl Store {
             addresses: addresses.collect::<Result<_>>()?,
             namespace: attachment.namespace.clone(),
             pod: attachment.pod.clone(),
+            wired: false,
         })
+    }
+
+    /// Interfaces on the node that attachments made of which nothing is known any more: the node was started again, and what
+    /// was known went with its files.
+    ///
+    /// # Errors
+    /// As [`Store::all`].
+    pub fn forgotten<'a>(&self, interfaces: impl Iterator<Item = &'a str>) -> Result<Vec<&'a str>> {
+        let known: BTreeSet<String> = self.all()?.into_iter().map(|(_, it)| it.interface).collect();
+        let is_ours = |name: &&str| {
+            let digits = name.strip_prefix(PREFIX);
+            digits.is_some_and(|it| it.len() == DIGITS && it.bytes().all(|it| it.is_ascii_hexdigit()))
+        };
+        Ok(interfaces
+            .filter(is_ours)
+            .filter(|name| !known.contains(*name))
+            .collect())
     }
 }
 
@@ -187,7 +210,7 @@ fn name(attachment: &Attachment) -> String {
     {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
-    format!("{PREFIX}{:012x}", hash & 0xffff_ffff_ffff)
+    format!("{PREFIX}{:0DIGITS$x}", hash & 0xffff_ffff_ffff)
 }
 
 fn read(path: &Path) -> Result<Option<Place>> {

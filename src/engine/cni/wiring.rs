@@ -6,7 +6,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::answer::{Fault, Result};
 use super::configuration::{Attachment, Configuration};
-use super::store::Place;
+use super::store::{Place, Store};
 use crate::kernel::link;
 use crate::kernel::namespace::{Made, Namespace};
 use crate::kernel::netlink::Netlink;
@@ -161,6 +161,27 @@ pub fn detach(place: &Place) {
     };
     // One that has just gone by itself is gone.
     let _ = delete();
+}
+
+/// Takes away links whose pods nobody knows any more.
+///
+/// # Errors
+/// What is known cannot be read, or the kernel refuses.
+pub fn tidy(store: &Store) -> Result<()> {
+    let mut netlink = Netlink::open()?;
+    let interfaces = link::list(&mut netlink)?;
+    let forgotten = store.forgotten(interfaces.iter().map(|it| it.name.as_str()))?;
+    for interface in interfaces
+        .iter()
+        .filter(|it| forgotten.contains(&it.name.as_str()))
+    {
+        // It may have gone by itself just now.
+        let _ = netlink.send_one(link::delete(
+            &format!("delete {}", interface.name),
+            interface.index,
+        ));
+    }
+    Ok(())
 }
 
 /// Whether both ends are as they were made.

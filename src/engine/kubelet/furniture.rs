@@ -1,62 +1,56 @@
 //! What stands in the nodes of a cluster before anything runs: certificates, configurations, and what the API server is to know
 //! of the nodes.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde_json::{Value, json};
 
 use super::image;
 use super::pki::{Authority, Identity, Subject, TokenKey};
-use super::programs;
+use super::pods::{self, Pod};
+use super::programs::Programs;
 use crate::failure::Failure;
-use crate::lab::model::{Content, File, KubernetesNode};
+use crate::lab::model::{Bind, Cluster as Settings, Content, File, KubernetesNode};
 use crate::lab::plan::{ClusterStep, Engine, NodeStep, Plan};
+use crate::lab::pod_cidr::machine;
+use crate::run::directory::LabDirectory;
 
 /// Where Kubernetes' own things are, as kubeadm has them.
 pub const DIRECTORY: &str = "/etc/kubernetes";
-/// The nodes as the API server is to know them.
-pub const NODES: &str = "/etc/kubernetes/nodes.json";
+/// The nodes and the lab's pods as the API server is to know them.
+pub const OBJECTS: &str = "/etc/kubernetes/objects.json";
+const CNI: &str = "/etc/cni/net.d/10-nslab.conflist";
 /// Where the API server listens.
 pub const PORT: u16 = 6443;
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
-/// What services' addresses are from, as kubeadm has it. The first is the API server's.
-pub const SERVICE_SUBNET: &str = "10.96.0.0/16";
-const API_SERVICE: [u8; 4] = [10, 96, 0, 1];
+/// What services' addresses are from where nobody says, as kubeadm has it.
+const SERVICE_SUBNET: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 16));
 /// Where containerd listens.
 pub const RUNTIME: &str = "unix:///run/containerd/containerd.sock";
 
 /// Furnishes the nodes that the kubelet engine plays.
 ///
 /// # Errors
-/// A program is missing, there are several control planes, or one has no address.
-pub fn furnish(plan: &mut Plan) -> Result<(), Failure> {
+/// A program is missing or of another version than the others, there are several control planes, one has no address, or pods
+/// have no network.
+pub fn furnish(plan: &mut Plan, lab: &Settings, directory: &LabDirectory) -> Result<(), Failure> {
     let members: Vec<usize> = (0..plan.nodes.len())
         .filter(|at| plan.nodes[*at].engine == Some(Engine::Kubelet))
         .collect();
     let Some(first) = members.first().copied() else {
         return Ok(());
     };
-    programs::check()?;
+    let programs = Programs::of(lab);
+    let found = programs.all()?;
     let all: Vec<KubernetesNode> = plan
         .nodes
         .iter()
         .map(|it| it.kubernetes.clone().unwrap_or_default())
         .collect();
-    let facts = |at: usize| &all[at];
-    let masters: Vec<usize> = members
-        .iter()
-        .copied()
-        .filter(|at| facts(*at).labels.contains_key(CONTROL_PLANE))
-        .collect();
-    if let [one, two, ..] = masters.as_slice() {
-        let (one, two) = (&plan.nodes[*one].name, &plan.nodes[*two].name);
-        let message = format!("{one} and {two} are both control planes; several are not yet supported");
-        return Err(Failure::wrong(message).help("leave `role = \"control-plane\"` to one of them"));
-    }
-    let master = masters.first().copied().unwrap_or(first);
+    let master = control_plane(plan, &members, &all)?.unwrap_or(first);
     let name = plan.nodes[master].name.clone();
-    let address = facts(master).addresses.first().copied().ok_or_else(|| {
+    let address = all[master].addresses.first().copied().ok_or_else(|| {
         Failure::wrong(format!("{name} has no address for the API server"))
             .help("give it one, or say `node_ips`")
     })?;
@@ -66,32 +60,67 @@ pub fn furnish(plan: &mut Plan) -> Result<(), Failure> {
             IpAddr::V4(address) => format!("https://{address}:{PORT}"),
             IpAddr::V6(address) => format!("https://[{address}]:{PORT}"),
         },
-        minor: programs::minor_version()?,
+        minor: programs.minor_version()?,
+        settings: lab.clone(),
     };
-    let nodes: Vec<Value> = members
-        .iter()
-        .map(|at| node(&plan.nodes[*at].name, facts(*at)))
-        .collect();
-    let nodes = json!({ "apiVersion": "v1", "kind": "List", "items": nodes });
+    let pods = pods::take_over(plan, &members);
+    pods::check(&pods, lab)?;
+    let mut objects = vec![pods::account()];
+    objects.extend(members.iter().map(|at| node(&plan.nodes[*at].name, &all[*at])));
+    objects.extend(pods.iter().map(Pod::object));
+    let objects = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
     for at in members {
         let step = &plan.nodes[at];
-        let mut files = cluster.node(step, facts(at))?;
+        let mut files = cluster.node(step, &all[at])?;
+        if !lab.leaves_network {
+            files.push(public(CNI, cni(&all[at], &pods, at).to_string()));
+        }
         if at == master {
             files.extend(cluster.control_plane(&name, &addresses(plan, step))?);
-            files.push(file(NODES, nodes.to_string()));
+            files.push(file(OBJECTS, objects.to_string()));
         }
-        plan.nodes[at].cluster = Some(ClusterStep {
+        let step = &mut plan.nodes[at];
+        if at == master {
+            // What the API server knows outlives the node's processes, as on a disk; and it is in memory, as the directory is.
+            step.binds.push(Bind {
+                source: directory.etcd(),
+                target: "/var/lib/etcd".to_owned(),
+                read_only: false,
+            });
+        }
+        let images = lab.images.iter().enumerate();
+        step.binds.extend(images.map(|(number, source)| Bind {
+            source: source.clone(),
+            target: image_path(number),
+            read_only: true,
+        }));
+        step.cluster = Some(ClusterStep {
             controls: at == master,
             minor: cluster.minor,
-            programs: programs::all(),
+            programs: found.clone(),
+            settings: lab.clone(),
         });
-        let files: Vec<File> = files
-            .into_iter()
-            .chain(std::mem::take(&mut plan.nodes[at].files))
-            .collect();
-        plan.nodes[at].files = files;
+        files.append(&mut step.files);
+        step.files = files;
     }
     Ok(())
+}
+
+/// The node that is said to be the control plane.
+fn control_plane(plan: &Plan, members: &[usize], all: &[KubernetesNode]) -> Result<Option<usize>, Failure> {
+    let is_one = |at: &usize| all[*at].labels.contains_key(CONTROL_PLANE);
+    let masters: Vec<usize> = members.iter().copied().filter(is_one).collect();
+    if let [one, two, ..] = masters.as_slice() {
+        let (one, two) = (&plan.nodes[*one].name, &plan.nodes[*two].name);
+        let message = format!("{one} and {two} are both control planes; several are not yet supported");
+        return Err(Failure::wrong(message).help("leave `role = \"control-plane\"` to one of them"));
+    }
+    Ok(masters.first().copied())
+}
+
+/// Where an archive of images of the lab's is in a node.
+pub fn image_path(number: usize) -> String {
+    format!("/var/lib/nslab/images/{number}.tar")
 }
 
 /// All addresses a node is reached at.
@@ -127,6 +156,7 @@ struct Cluster {
     authority: Authority,
     server: String,
     minor: u32,
+    settings: Settings,
 }
 
 impl Cluster {
@@ -151,9 +181,31 @@ impl Cluster {
             file("/etc/kubernetes/kubelet.json", self.kubelet().to_string()),
             file("/root/.kube/config", self.kubeconfig(&admin)),
             public("/etc/containerd/config.toml", containerd()),
-            public("/etc/cni/net.d/10-nslab.conflist", cni(name, facts).to_string()),
+            file(
+                "/etc/kubernetes/kube-proxy.conf",
+                self.kubeconfig(&self.client("system:kube-proxy", None)?),
+            ),
+            file(
+                "/etc/kubernetes/kube-proxy.json",
+                self.kube_proxy(name).to_string(),
+            ),
         ]);
+        files.extend(self.settings.registry_mirror.as_ref().map(|mirror| {
+            let text = format!("[host.\"{mirror}\"]\n  capabilities = [\"pull\", \"resolve\"]\n");
+            public(&format!("{REGISTRIES}/_default/hosts.toml"), text)
+        }));
         Ok(files)
+    }
+
+    /// kube-proxy's configuration. Limits of connection tracking are the whole machine's, which no node may change.
+    fn kube_proxy(&self, node: &str) -> Value {
+        let subnets: Vec<String> = self.settings.pod_subnets.iter().map(IpNet::to_string).collect();
+        json!({
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1", "kind": "KubeProxyConfiguration",
+            "clientConnection": { "kubeconfig": "/etc/kubernetes/kube-proxy.conf" },
+            "mode": "iptables", "hostnameOverride": node, "clusterCIDR": subnets.join(","),
+            "conntrack": { "maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s" },
+        })
     }
 
     /// What the control plane has besides.
@@ -165,7 +217,13 @@ impl Cluster {
             "localhost",
             name,
         ];
-        let mut reached: Vec<IpAddr> = vec![API_SERVICE.into(), [127, 0, 0, 1].into()];
+        // The first address of the services is the API server's.
+        let subnets = service_subnets(&self.settings).into_iter();
+        let mut reached: Vec<IpAddr> = subnets
+            .filter_map(|net| machine(&net, 1))
+            .map(|net| net.addr())
+            .collect();
+        reached.push(Ipv4Addr::LOCALHOST.into());
         reached.extend(addresses);
         let server = self.authority.issue(&Subject {
             name: "kube-apiserver",
@@ -242,20 +300,32 @@ impl Cluster {
     }
 }
 
+/// What services' addresses are from.
+pub fn service_subnets(settings: &Settings) -> Vec<IpNet> {
+    match settings.service_subnets.as_slice() {
+        [] => vec![SERVICE_SUBNET],
+        said => said.to_vec(),
+    }
+}
+
+/// Where containerd looks for what stands for registries.
+const REGISTRIES: &str = "/etc/containerd/certs.d";
+
 /// Its state is where no overlay is; a sandbox's score stays as it is, which runc may not lower here.
 fn containerd() -> String {
     format!(
         "version = 2\n[plugins.\"io.containerd.grpc.v1.cri\"]\n  sandbox_image = \"{}\"\n  restrict_oom_score_adj = true\n  \
-         [plugins.\"io.containerd.grpc.v1.cri\".cni]\n    bin_dir = \"/opt/cni/bin\"\n    conf_dir = \"/etc/cni/net.d\"\n",
+         [plugins.\"io.containerd.grpc.v1.cri\".cni]\n    bin_dir = \"/opt/cni/bin\"\n    conf_dir = \"/etc/cni/net.d\"\n  \
+         [plugins.\"io.containerd.grpc.v1.cri\".registry]\n    config_path = \"{REGISTRIES}\"\n",
         image::NAME
     )
 }
 
-/// The network of pods: nslab's own plugin. The lab's light pods have the first addresses.
-fn cni(node: &str, facts: &KubernetesNode) -> Value {
+/// The network of pods: nslab's own plugin. The lab's pods have the first addresses.
+fn cni(facts: &KubernetesNode, pods: &[Pod], node: usize) -> Value {
     json!({
         "cniVersion": "0.4.0", "name": "nslab",
-        "plugins": [{ "type": "nslab-cni", "podCIDRs": facts.pod_cidrs, "reserved": { node: facts.light_pods } }],
+        "plugins": [{ "type": "nslab-cni", "podCIDRs": facts.pod_cidrs, "reserved": pods::reserved(pods, node) }],
     })
 }
 

@@ -1,28 +1,34 @@
-//! The image of every pod's first container, made on the spot so that nothing is pulled: a program that waits.
+//! Images made on the spot, so that nothing is pulled: of pods' first containers, which only wait, and one that answers HTTP for
+//! whoever tries a service. Their programs are in machine code, which is beside this file with what it was assembled from
+//! (`as FILE.s && objcopy -O binary -j .text a.out FILE.bin`).
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
 use ring::digest::{SHA256, digest};
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// How the image is called.
+/// How the image of pods' first containers is called.
 pub const NAME: &str = "nslab.local/pause:1";
-/// The hidden verb that writes it; the file follows.
+/// How the one is called that answers on port 80 with the host's name.
+pub const WEB: &str = "nslab.local/web:1";
+/// The hidden verb that writes both; the file follows.
 pub const VERB: &str = "pause-image";
 
-/// `pause(2)` again and again.
 #[cfg(target_arch = "x86_64")]
-const CODE: [u8; 9] = [0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7];
+const CODES: [&[u8]; 2] = [
+    include_bytes!("image/pause.x86_64.bin"),
+    include_bytes!("image/web.x86_64.bin"),
+];
+#[cfg(target_arch = "aarch64")]
+const CODES: [&[u8]; 2] = [
+    include_bytes!("image/pause.aarch64.bin"),
+    include_bytes!("image/web.aarch64.bin"),
+];
+/// The machine's number (elf(5)), and its name among images.
 #[cfg(target_arch = "x86_64")]
 const MACHINE: (u16, &str) = (62, "amd64");
-/// `ppoll(2)` of nothing, again and again.
-#[cfg(target_arch = "aarch64")]
-const CODE: [u8; 28] = [
-    0x00, 0x00, 0x80, 0xd2, 0x01, 0x00, 0x80, 0xd2, 0x02, 0x00, 0x80, 0xd2, 0x03, 0x00, 0x80, 0xd2, 0x28,
-    0x09, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4, 0xfa, 0xff, 0xff, 0x17,
-];
 #[cfg(target_arch = "aarch64")]
 const MACHINE: (u16, &str) = (183, "arm64");
 
@@ -41,19 +47,32 @@ pub fn main(path: &str) -> i32 {
     }
 }
 
+/// An archive of images in Docker's form.
 fn write(path: &Path) -> io::Result<()> {
-    let layer = archive(&[("pause", &program(), 0o755)])?;
-    let configuration = json!({
-        "architecture": MACHINE.1, "os": "linux", "config": { "Entrypoint": ["/pause"] },
-        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", hex(digest(&SHA256, &layer).as_ref()))] },
-    });
-    let manifest = json!([{ "Config": "config.json", "RepoTags": [NAME], "Layers": ["layer.tar"] }]);
-    let whole = archive(&[
-        ("config.json", configuration.to_string().as_bytes(), 0o644),
-        ("layer.tar", &layer, 0o644),
-        ("manifest.json", manifest.to_string().as_bytes(), 0o644),
-    ])?;
-    File::create(path)?.write_all(&whole)
+    let mut files = Vec::new();
+    let mut manifest = Vec::new();
+    for (name, code) in [NAME, WEB].into_iter().zip(CODES) {
+        let layer = archive(&[("program", &program(code), 0o755)])?;
+        let configuration = json!({
+            "architecture": MACHINE.1, "os": "linux",
+            "config": { "Entrypoint": ["/program"], "Labels": { "org.opencontainers.image.title": name } },
+            "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", hex(digest(&SHA256, &layer).as_ref()))] },
+        });
+        let number = manifest.len();
+        let (layer_name, configuration_name) = (format!("{number}.tar"), format!("{number}.json"));
+        manifest.push(json!({ "Config": configuration_name, "RepoTags": [name], "Layers": [layer_name] }));
+        files.push((configuration_name, configuration.to_string().into_bytes()));
+        files.push((layer_name, layer));
+    }
+    files.push((
+        "manifest.json".to_owned(),
+        Value::from(manifest).to_string().into_bytes(),
+    ));
+    let files: Vec<(&str, &[u8], u32)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_slice(), 0o644))
+        .collect();
+    File::create(path)?.write_all(&archive(&files)?)
 }
 
 fn archive(files: &[(&str, &[u8], u32)]) -> io::Result<Vec<u8>> {
@@ -72,8 +91,8 @@ fn hex(octets: &[u8]) -> String {
 }
 
 /// A static executable with one segment, and in it the code.
-fn program() -> Vec<u8> {
-    let size = HEADERS + CODE.len() as u64;
+fn program(code: &[u8]) -> Vec<u8> {
+    let size = HEADERS + code.len() as u64;
     let mut elf = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let mut put = |bytes: &[u8]| elf.extend_from_slice(bytes);
     // ET_EXEC, the machine, EV_CURRENT.
@@ -94,7 +113,7 @@ fn program() -> Vec<u8> {
     for word in [0, BASE, BASE, size, size, 0x1000] {
         put(&word.to_le_bytes());
     }
-    put(&CODE);
+    put(code);
     elf
 }
 
@@ -103,16 +122,55 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_waits_until_it_is_killed() {
+    fn the_first_program_waits_until_it_is_asked_to_end() {
         use std::os::unix::fs::PermissionsExt as _;
-        use std::os::unix::process::ExitStatusExt as _;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("pause");
-        std::fs::write(&path, program()).unwrap();
+        std::fs::write(&path, program(CODES[0])).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         let mut child = std::process::Command::new(&path).spawn().unwrap();
+        // Executed once its memory is its own; asked then, it has its handlers soon.
+        let exe = format!("/proc/{}/exe", child.id());
+        while std::fs::read_link(&exe).unwrap() != path {}
         assert!(child.try_wait().unwrap().is_none());
-        child.kill().unwrap();
-        assert_eq!(child.wait().unwrap().signal(), Some(9));
+        let catches = || {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+            status.lines().any(|line| line == "SigCgt:\t0000000000004002")
+        };
+        while !catches() {}
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+
+    #[test]
+    fn the_code_is_what_its_text_says() {
+        let sources = concat!(env!("CARGO_MANIFEST_DIR"), "/src/engine/kubelet/image");
+        for (name, code) in ["pause", "web"].into_iter().zip(CODES) {
+            let directory = tempfile::tempdir().unwrap();
+            let path = |name: &str| directory.path().join(name);
+            let source = format!("{sources}/{name}.{}.s", std::env::consts::ARCH);
+            let assembled = std::process::Command::new("as")
+                .arg("-o")
+                .arg(path("o"))
+                .arg(source)
+                .status();
+            if assembled.is_err() {
+                eprintln!("skipped: as is not installed");
+                return;
+            }
+            let copy = ["-O", "binary", "-j", ".text"];
+            let mut copied = std::process::Command::new("objcopy");
+            assert!(
+                copied
+                    .args(copy)
+                    .arg(path("o"))
+                    .arg(path("bin"))
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+            assert_eq!(std::fs::read(path("bin")).unwrap(), code, "{name}");
+        }
     }
 }

@@ -1,17 +1,22 @@
 //! A real Kubernetes: a kubelet with containerd in each node, and in one of them etcd, the API server, the controller manager
 //! and the scheduler.
 
+pub mod client;
 mod furniture;
 pub mod image;
 mod pki;
+mod pods;
 mod programs;
+pub mod wait;
 
 pub use furniture::{PORT, furnish};
-pub use programs::{check, minor_version};
+pub use programs::Programs;
+
+use programs::PROXY;
 
 use super::{Engine, Finished, Inside};
 use crate::failure::Failure;
-use crate::lab::model::{Command, File, Probe, Process};
+use crate::lab::model::{File, Probe, Process};
 use crate::lab::plan::{ClusterStep, NodeStep};
 
 /// nslab itself, as every node's first process.
@@ -38,10 +43,19 @@ else
     umount /sys/fs/cgroup
     mount -t cgroup2 cgroup /sys/fs/cgroup
 fi
-for place in /var/lib/containerd /var/lib/kubelet /var/lib/etcd; do
+mkdir -p /run/nslab-cni
+for place in /var/lib/containerd /var/lib/kubelet; do
     mkdir -p "$place"
     mount -t tmpfs -o mode=0700 nslab "$place"
 done
+"#;
+
+/// What Cilium's own agent expects besides. Its programs are in the kernel, which is everybody's: its maps are this node's.
+const PREPARE_FOR_CILIUM: &str = r#"
+set -e
+mount -t bpf -o mode=0700 bpf /sys/fs/bpf
+mkdir -p /run/cilium/cgroupv2
+mount -t cgroup2 cgroup /run/cilium/cgroupv2
 "#;
 
 /// The engine.
@@ -49,7 +63,8 @@ pub struct Kubelet;
 
 impl Engine for Kubelet {
     fn preflight(&self, _node: &NodeStep) -> Result<(), Failure> {
-        programs::check()
+        // Found out for the whole cluster when it is furnished.
+        Ok(())
     }
 
     fn files(&self, _node: &NodeStep) -> Vec<File> {
@@ -64,71 +79,124 @@ impl Engine for Kubelet {
     }
 
     async fn start(&self, node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
-        let cluster = node.cluster.clone().unwrap_or_default();
-        let kubectl = path(&cluster, "kubectl");
-        must(inside, "prepare", shell(PREPARE)).await?;
-        must(
-            inside,
-            "prepare",
-            shell(&format!("ln -sf {kubectl} /usr/local/bin/kubectl")),
-        )
-        .await?;
-        must(
-            inside,
-            "image",
-            vec![ITSELF.into(), image::VERB.into(), "/run/nslab-pause.tar".into()],
-        )
-        .await?;
-        if cluster.controls {
-            control(node, &cluster, inside).await?;
+        tokio::select! {
+            done = bring_up(node, inside) => done,
+            failure = inside.hopeless() => Err(failure),
         }
-        service(inside, "containerd", vec![path(&cluster, "containerd")]);
-        inside
-            .until(&Probe::File("/run/containerd/containerd.sock".into()))
-            .await;
-        let import = ["ctr", "-n", "k8s.io", "images", "import", "/run/nslab-pause.tar"];
-        must(inside, "image", import.map(str::to_owned).to_vec()).await?;
-        service(inside, "kubelet", kubelet(node, &cluster));
-        let ready = format!(
-            "test \"$({kubectl} --kubeconfig /etc/kubernetes/kubelet.conf --request-timeout 2s get node {} -o \
-             jsonpath='{{.status.conditions[?(@.type==\"Ready\")].status}}')\" = True",
-            node.name
-        );
-        inside.until(&Probe::Exec(Command::Shell(ready))).await;
-        Ok(())
     }
 }
 
-/// Starts what the cluster is made of, and tells it of its nodes.
+async fn bring_up(node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
+    let cluster = node.cluster.clone().unwrap_or_default();
+    must(inside, "prepare", shell(PREPARE)).await?;
+    let link = format!("ln -sf {} /usr/local/bin/kubectl", path(&cluster, "kubectl"));
+    must(inside, "prepare", shell(&link)).await?;
+    if cluster.settings.external_agent {
+        must(inside, "prepare", shell(PREPARE_FOR_CILIUM)).await?;
+    }
+    // The rest gets ready while the control plane does.
+    service(inside, "containerd", vec![path(&cluster, "containerd")]);
+    let api = async {
+        match cluster.controls {
+            true => control(node, &cluster, inside).await,
+            false => Ok(()),
+        }
+    };
+    tokio::try_join!(api, work(node, &cluster, inside)).map(drop)
+}
+
+/// Starts what runs pods, and waits until the API server knows.
+async fn work(node: &NodeStep, cluster: &ClusterStep, inside: &impl Inside) -> Result<(), Failure> {
+    let archive = "/run/nslab-pause.tar";
+    must(
+        inside,
+        "image",
+        vec![ITSELF.into(), image::VERB.into(), archive.into()],
+    )
+    .await?;
+    inside
+        .until(&Probe::File("/run/containerd/containerd.sock".into()))
+        .await;
+    let own = (0..cluster.settings.images.len()).map(furniture::image_path);
+    for archive in std::iter::once(archive.to_owned()).chain(own) {
+        let import = ["ctr", "-n", "k8s.io", "images", "import", &archive];
+        must(inside, "image", import.map(str::to_owned).to_vec()).await?;
+    }
+    // What an earlier life of the node was said to be is no news.
+    let before = must(inside, "ready", wait(&["heartbeat", &node.name])).await?;
+    service(inside, "kubelet", kubelet(node, cluster));
+    if !cluster.controls {
+        inside.waits("its kubelet to be registered");
+    }
+    must(inside, "ready", wait(&["registered", &node.name])).await?;
+    if cluster.settings.kube_proxy {
+        let configuration = "--config /etc/kubernetes/kube-proxy.json";
+        service(inside, PROXY, argv(cluster, PROXY, configuration));
+        inside.waits("its kube-proxy");
+        must(
+            inside,
+            "healthy",
+            wait(&["healthy", "http://127.0.0.1:10256/healthz"]),
+        )
+        .await?;
+    }
+    if cluster.settings.leaves_network {
+        // It gets Ready once somebody has installed a network.
+        return Ok(());
+    }
+    inside.waits("its kubelet to be Ready");
+    must(inside, "ready", wait(&["ready", &node.name, &before])).await?;
+    Ok(())
+}
+
+/// Starts what the cluster is made of, and tells it of its nodes and the lab's pods.
 async fn control(node: &NodeStep, cluster: &ClusterStep, inside: &impl Inside) -> Result<(), Failure> {
-    let kubectl = path(cluster, "kubectl");
     let argv = |program: &str, arguments: &str| argv(cluster, program, arguments);
     let etcd = "--data-dir /var/lib/etcd --unsafe-no-fsync --listen-client-urls http://127.0.0.1:2379 \
                 --advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 --log-level warn";
     service(inside, "etcd", argv("etcd", etcd));
+    inside.waits("etcd");
+    must(
+        inside,
+        "healthy",
+        wait(&["healthy", "http://127.0.0.1:2379/health"]),
+    )
+    .await?;
     let address = node.kubernetes.as_ref().and_then(|it| it.addresses.first());
     let address = address.map(ToString::to_string).unwrap_or_default();
     let pki = "/etc/kubernetes/pki";
     let api = format!(
-        "--etcd-servers http://127.0.0.1:2379 --service-cluster-ip-range {} --advertise-address {address} --secure-port 6443 \
+        "--etcd-servers http://127.0.0.1:2379 --service-cluster-ip-range {} --advertise-address {address} --secure-port {PORT} \
          --tls-cert-file {pki}/apiserver.crt --tls-private-key-file {pki}/apiserver.key --client-ca-file {pki}/ca.crt \
          --kubelet-client-certificate {pki}/apiserver-kubelet-client.crt \
          --kubelet-client-key {pki}/apiserver-kubelet-client.key --kubelet-certificate-authority {pki}/ca.crt \
          --service-account-issuer https://kubernetes.default.svc --service-account-key-file {pki}/sa.pub \
          --service-account-signing-key-file {pki}/sa.key --authorization-mode Node,RBAC \
          --enable-admission-plugins NodeRestriction --allow-privileged",
-        furniture::SERVICE_SUBNET
+        list(&furniture::service_subnets(&cluster.settings))
     );
     service(inside, "kube-apiserver", argv("kube-apiserver", &api));
-    let ask = format!("{kubectl} --kubeconfig {ADMIN} --request-timeout 2s get --raw /readyz");
-    inside.until(&Probe::Exec(Command::Shell(ask))).await;
-    let apply = format!("{kubectl} --kubeconfig {ADMIN} apply -f {}", furniture::NODES);
-    must(inside, "nodes", shell(&apply)).await?;
+    inside.waits("its API server");
+    // Who asks without a certificate may ask for that (RBAC's system:public-info-viewer).
+    let ready = format!("https://127.0.0.1:{PORT}/readyz");
+    must(inside, "healthy", wait(&["healthy", &ready])).await?;
+    // What is there is not all there will be: it is not to be remembered for later calls.
+    let first = [
+        &path(cluster, "kubectl"),
+        "--cache-dir",
+        "/run/kubectl",
+        "--kubeconfig",
+        ADMIN,
+    ];
+    let apply = first.into_iter().chain(["apply", "-f", furniture::OBJECTS]);
+    must(inside, "objects", apply.map(str::to_owned).collect()).await?;
+    // Until 1.23 they would answer without a password as well, on all addresses.
+    let insecure = if cluster.minor < 24 { "--port 0" } else { "" };
     let common = |name: &str| {
         let file = format!("/etc/kubernetes/{name}.conf");
         format!(
             "--kubeconfig {file} --authentication-kubeconfig {file} --authorization-kubeconfig {file} --bind-address 127.0.0.1 \
-             --leader-elect=false"
+             --leader-elect=false {insecure}"
         )
     };
     let manager = format!(
@@ -146,7 +214,22 @@ async fn control(node: &NodeStep, cluster: &ClusterStep, inside: &impl Inside) -
         "kube-scheduler",
         argv("kube-scheduler", &common("scheduler")),
     );
+    inside.waits("its controller manager and its scheduler");
+    for port in [10257, 10259] {
+        must(
+            inside,
+            "healthy",
+            wait(&["healthy", &format!("https://127.0.0.1:{port}/healthz")]),
+        )
+        .await?;
+    }
+    inside.waits("its kubelet to be Ready");
     Ok(())
+}
+
+fn wait(words: &[&str]) -> Vec<String> {
+    let all = [ITSELF, wait::VERB].into_iter().chain(words.iter().copied());
+    all.map(str::to_owned).collect()
 }
 
 fn kubelet(node: &NodeStep, cluster: &ClusterStep) -> Vec<String> {
@@ -168,6 +251,10 @@ fn kubelet(node: &NodeStep, cluster: &ClusterStep) -> Vec<String> {
         text += " --container-runtime remote";
     }
     argv(cluster, "kubelet", &text)
+}
+
+fn list(all: &[impl ToString]) -> String {
+    all.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn path(cluster: &ClusterStep, program: &str) -> String {
@@ -193,11 +280,11 @@ fn service(inside: &impl Inside, name: &str, argv: Vec<String>) {
     inside.service(Process::service(name, argv));
 }
 
-/// Runs a command that has to succeed.
-async fn must(inside: &impl Inside, name: &str, argv: Vec<String>) -> Result<(), Failure> {
+/// Runs a command that has to succeed. Returns what it printed.
+async fn must(inside: &impl Inside, name: &str, argv: Vec<String>) -> Result<String, Failure> {
     let Finished { status, output } = inside.command(name, &argv).await?;
     if status == 0 {
-        return Ok(());
+        return Ok(output);
     }
     let message = format!("{name} of {} failed with status {status}", inside.node());
     Err(Failure::not_ready(message).detail(output))

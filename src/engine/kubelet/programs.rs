@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::Failure;
+use crate::lab::model::Cluster;
 
+/// The oldest minor version whose flags are known here.
+const OLDEST: u32 = 20;
 /// What runs on every node.
 const ON_NODES: [&str; 4] = ["containerd", "runc", "kubelet", "kubectl"];
 /// What runs beside it where the control plane is.
@@ -17,56 +20,142 @@ const ON_CONTROL_PLANE: [&str; 4] = [
     "kube-scheduler",
 ];
 
-/// A program's path: on PATH, or where `scripts/kubernetes-binaries` puts it.
-pub fn find(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let all: Vec<PathBuf> = env::split_paths(&path).chain(built()).collect();
-    all.into_iter()
-        .map(|directory| directory.join(name))
-        .find(|path| path.is_file())
+/// What runs on every node where it is asked for.
+pub const PROXY: &str = "kube-proxy";
+
+/// Where programs are looked for: in a directory of the lab's, on PATH, and where `scripts/kubernetes-binaries` puts them.
+#[derive(Debug, Clone, Default)]
+pub struct Programs {
+    directories: Vec<PathBuf>,
+    with_proxy: bool,
+}
+
+impl Programs {
+    /// Those of a lab.
+    pub fn of(lab: &Cluster) -> Programs {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let own = lab.bin_dir.clone().into_iter();
+        Programs {
+            directories: own.chain(env::split_paths(&path)).chain(built()).collect(),
+            with_proxy: lab.kube_proxy,
+        }
+    }
+
+    /// A program's path. A kubectl is taken from where the kubelet is, if there is one: then it is of the same version.
+    fn find(&self, name: &str) -> Option<PathBuf> {
+        let mut directories: Vec<&Path> = self.directories.iter().map(PathBuf::as_path).collect();
+        if name == "kubectl" {
+            directories.sort_by_key(|directory| !directory.join("kubelet").is_file());
+        }
+        let mut paths = directories.into_iter().map(|directory| directory.join(name));
+        paths.find(|path| path.is_file())
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        let all = ON_NODES.into_iter().chain(ON_CONTROL_PLANE);
+        all.chain(self.with_proxy.then_some(PROXY))
+    }
+
+    /// Where all of them are, by name.
+    ///
+    /// # Errors
+    /// Some are not there.
+    pub fn all(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let (mut found, mut missing) = (BTreeMap::new(), Vec::new());
+        for name in self.names() {
+            match self.find(name) {
+                Some(path) => drop(found.insert(name.to_owned(), path.to_string_lossy().into_owned())),
+                None => missing.push(name),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let message = format!(
+            "the kubelet engine needs {}, not found on this host",
+            missing.join(", ")
+        );
+        Err(Failure::host(message).help(
+            "install containerd, runc and etcd, and Kubernetes' own programs on PATH or where `bin_dir` of [kubernetes] says; \
+             on Debian, `scripts/kubernetes-binaries` builds those",
+        ))
+    }
+
+    /// What those that are there say that they are, by name.
+    pub fn versions(&self) -> Vec<(&'static str, String)> {
+        let number = |text: &str| {
+            let words = text.split(|c: char| c.is_whitespace() || c == ',');
+            let words = words.map(|word| word.trim_start_matches('v'));
+            let mut numbers =
+                words.filter(|word| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.'));
+            numbers.next().unwrap_or_default().to_owned()
+        };
+        let found = self.names().filter_map(|name| Some((name, self.find(name)?)));
+        let asked = found.map(|(name, path)| {
+            let how: &[&str] = if name == "kubectl" {
+                &["version", "--client"]
+            } else {
+                &["--version"]
+            };
+            let output = Command::new(path).args(how).output();
+            let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+            let text = text.unwrap_or_default();
+            // kubectl of old tells a structure.
+            let version = text
+                .split("GitVersion:\"")
+                .nth(1)
+                .and_then(|rest| rest.split('"').next());
+            (name, number(version.unwrap_or(&text)))
+        });
+        asked.collect()
+    }
+
+    /// The minor version of Kubernetes 1 that all of Kubernetes' programs are of.
+    ///
+    /// # Errors
+    /// One does not say, is too old, or is of another version than the others may be.
+    pub fn minor_version(&self) -> Result<u32, Failure> {
+        let minor = |name: &str| {
+            let path = self.find(name).unwrap_or_else(|| name.into());
+            let output = Command::new(&path).arg("--version").output();
+            let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+            let text = text.unwrap_or_default();
+            minor_of(&text).ok_or_else(|| {
+                let said = text.lines().next().unwrap_or("nothing").to_owned();
+                Failure::host(format!(
+                    "{} does not tell a version of Kubernetes",
+                    path.display()
+                ))
+                .detail(format!("asked for its version it says: {said}"))
+                .help("`bin_dir` of [kubernetes] says where the programs of one version are")
+            })
+        };
+        let kubelet = minor("kubelet")?;
+        if kubelet < OLDEST {
+            let message = format!(
+                "the kubelet found is of Kubernetes 1.{kubelet}; 1.{OLDEST} is the oldest that is known here"
+            );
+            return Err(Failure::host(message));
+        }
+        for name in ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
+            let other = minor(name)?;
+            // Kubernetes' version skew policy: a kubelet is never newer than its API server.
+            if kubelet > other || (name != "kube-apiserver" && other != minor("kube-apiserver")?) {
+                let message = format!(
+                    "{name} is of Kubernetes 1.{other} and the kubelet of 1.{kubelet}, which do not go together"
+                );
+                return Err(Failure::host(message)
+                    .help("`bin_dir` of [kubernetes] says where the programs of one version are"));
+            }
+        }
+        Ok(kubelet)
+    }
 }
 
 fn built() -> Option<PathBuf> {
     let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
     Some(cache.join("nslab/kubernetes/bin"))
-}
-
-/// Where all of them are, by name.
-pub fn all() -> BTreeMap<String, String> {
-    let names = ON_NODES.iter().chain(&ON_CONTROL_PLANE);
-    let found =
-        names.filter_map(|name| Some(((*name).to_owned(), find(name)?.to_string_lossy().into_owned())));
-    found.collect()
-}
-
-/// Whether all are there.
-///
-/// # Errors
-/// Some are not.
-pub fn check() -> Result<(), Failure> {
-    let all = ON_NODES.iter().chain(&ON_CONTROL_PLANE);
-    let missing: Vec<&str> = all.copied().filter(|name| find(name).is_none()).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::host(format!("the kubelet engine needs {}, not found on this host", missing.join(", "))).help(
-        "install containerd, runc and etcd, and Kubernetes' own programs on PATH; on Debian, `scripts/kubernetes-binaries` \
-         builds those",
-    ))
-}
-
-/// The minor version of Kubernetes 1 that the kubelet is of.
-///
-/// # Errors
-/// It does not say.
-pub fn minor_version() -> Result<u32, Failure> {
-    let kubelet = find("kubelet").unwrap_or_else(|| "kubelet".into());
-    let output = Command::new(&kubelet).arg("--version").output();
-    let text = output
-        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
-        .unwrap_or_default();
-    minor_of(&text).ok_or_else(|| Failure::host(format!("{} does not tell its version", kubelet.display())))
 }
 
 /// `Kubernetes v1.20.2`.

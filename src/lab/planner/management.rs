@@ -112,11 +112,8 @@ impl<'a> Planner<'a> {
                 ports: Vec::new(),
             }),
             up: vec![LOOPBACK, bridge],
-            no_offload: Vec::new(),
             addresses: gateways(mgmt).map(|net| (bridge, net)).collect(),
-            routes: Vec::new(),
-            late_sysctls: Vec::new(),
-            masquerade: Vec::new(),
+            ..NamespaceStep::default()
         };
         if let Some(bridge) = &mut step.bridge {
             bridge.ports.extend(&self.hub_ports);

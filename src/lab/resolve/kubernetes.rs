@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 
 use ipnet::IpNet;
 
 use super::mistakes::Mistakes;
 use super::{Scene, pods};
 use crate::lab::Diagnostic;
-use crate::lab::model::{Address, Kind, KubernetesNode, Masquerade, Node};
+use crate::lab::model::{Address, Cluster, Kind, KubernetesNode, Masquerade, Node};
 use crate::lab::pod_cidr::{self, Uncut};
-use crate::lab::spec::{NodeRole, Spec};
+use crate::lab::sources::Entry;
+use crate::lab::spec::{Agent, Cni, KubernetesSpec, NodeRole, Spanned, Spec};
 
 /// The pods' subnet of a cluster that says none, as kind has it.
 const POD_SUBNET: &str = "10.244.0.0/16";
@@ -22,9 +24,8 @@ pub(super) fn fill(nodes: &mut [Node], scene: &Scene) {
         .collect();
     let cilium = scene.spec.cilium.as_ref();
     let bgp = cilium.and_then(|cilium| cilium.bgp_control_plane.as_ref());
-    let bgp = bgp.is_none_or(|it| it.value);
+    let bgp = bgp.is_none_or(|it| it.value) && !has_external_agent(scene);
     for (at, pod_cidrs) in members.into_iter().zip(&scene.pod_cidrs) {
-        let has_pods = scene.nodes[at].pods.as_ref().is_some_and(|pods| !pods.is_empty());
         let node = &mut nodes[at];
         node.kubernetes = Some(KubernetesNode {
             labels: labels(scene, at, node),
@@ -37,22 +38,9 @@ pub(super) fn fill(nodes: &mut [Node], scene: &Scene) {
                 .flatten()
                 .map(|it| it.value.clone())
                 .collect(),
-            light_pods: light_pods(scene, at),
-            masquerade: match has_pods {
-                true => masquerade(scene.spec, pod_cidrs),
-                false => Vec::new(),
-            },
+            masquerade: masquerade(scene.spec, pod_cidrs),
         });
     }
-}
-
-/// The addresses of a node's pods, which are the nodes with its name in front of theirs.
-fn light_pods(scene: &Scene, at: usize) -> Vec<IpNet> {
-    let whose = format!("{}/", scene.name(at));
-    let pods = (0..scene.nodes.len()).filter(|pod| scene.name(*pod).starts_with(&whose));
-    pods.flat_map(|pod| scene.nodes[pod].addresses.iter().flat_map(|it| &it.nets))
-        .map(|net| net.value)
-        .collect()
 }
 
 /// What the pods' networks are cut from.
@@ -146,4 +134,47 @@ fn addresses(scene: &Scene, at: usize, node: &Node) -> Vec<IpAddr> {
         }
     }
     found
+}
+
+fn has_external_agent(scene: &Scene) -> bool {
+    let agent = scene
+        .spec
+        .cilium
+        .as_ref()
+        .and_then(|cilium| cilium.agent.as_ref());
+    agent.is_some_and(|it| it.value == Agent::External)
+}
+
+/// What a real cluster is like.
+pub(super) fn settings(scene: &Scene, mistakes: &mut Mistakes) -> Cluster {
+    let none = KubernetesSpec::default();
+    let spec = scene.spec.kubernetes.as_ref().unwrap_or(&none);
+    let mut there = |written: &Spanned<String>, wanted: Entry| {
+        let path = scene.sources.locate(Path::new(&written.value));
+        let reason = match scene.sources.entry(&path) {
+            Ok(found) if found == wanted => return Some(path),
+            Ok(_) if wanted == Entry::File => "it is no file".to_owned(),
+            Ok(_) => "it is no directory".to_owned(),
+            Err(reason) => reason,
+        };
+        let message = format!("cannot use `{}`: {reason}", written.value.escape_debug());
+        let help = "paths are relative to the directory of the lab file";
+        mistakes.add(Diagnostic::new(message, written.span.clone(), "").help(help));
+        None
+    };
+    let external_agent = has_external_agent(scene);
+    Cluster {
+        bin_dir: spec.bin_dir.as_ref().and_then(|it| there(it, Entry::Directory)),
+        images: spec
+            .images
+            .iter()
+            .filter_map(|it| there(it, Entry::File))
+            .collect(),
+        registry_mirror: spec.registry_mirror.as_ref().map(|it| it.value.clone()),
+        kube_proxy: spec.kube_proxy.as_ref().is_some_and(|it| it.value),
+        service_subnets: spec.service_subnet.iter().map(|it| it.value.trunc()).collect(),
+        pod_subnets: subnets(scene.spec).into_iter().collect(),
+        leaves_network: external_agent || spec.cni.as_ref().is_some_and(|it| it.value == Cni::None),
+        external_agent,
+    }
 }

@@ -184,6 +184,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
         requires,
         checks,
         manifests: manifests::resolve(scene, mistakes),
+        cluster: kubernetes::settings(scene, mistakes),
     }
 }
 

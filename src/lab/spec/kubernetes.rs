@@ -2,7 +2,7 @@
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::reader::{Reader, Table, Value};
+use super::reader::{Reader, Table, Value, Wrong};
 use super::{NodeSpec, Span, Spanned, values};
 
 /// What a node is in its cluster, by name.
@@ -19,6 +19,11 @@ pub(crate) const IPAMS: &[(&str, Ipam)] = &[
     ("multi-pool", Ipam::MultiPool),
 ];
 
+/// Who joins pods to the network, by name.
+pub(crate) const CNIS: &[(&str, Cni)] = &[("nslab", Cni::Nslab), ("none", Cni::None)];
+/// Whose agent speaks BGP, by name.
+pub(crate) const AGENTS: &[(&str, Agent)] = &[("builtin", Agent::Builtin), ("external", Agent::External)];
+
 /// `[kubernetes]`: the cluster.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KubernetesSpec {
@@ -34,6 +39,16 @@ pub struct KubernetesSpec {
     pub node_mask_v4: Option<Spanned<u8>>,
     /// The same for IPv6.
     pub node_mask_v6: Option<Spanned<u8>>,
+    /// Where Kubernetes' programs are, before PATH.
+    pub bin_dir: Option<Spanned<String>>,
+    /// Archives of images that every node has.
+    pub images: Vec<Spanned<String>>,
+    /// Where images are pulled from in place of every registry.
+    pub registry_mirror: Option<Spanned<String>>,
+    /// Whether every node runs kube-proxy.
+    pub kube_proxy: Option<Spanned<bool>>,
+    /// Who joins pods to the network.
+    pub cni: Option<Spanned<Cni>>,
 }
 
 /// `[cilium]`: the pods' network.
@@ -51,6 +66,8 @@ pub struct CiliumSpec {
     pub ipv6_native_cidr: Option<Spanned<Option<Ipv6Net>>>,
     /// Who gives pods their addresses.
     pub ipam: Option<Spanned<Ipam>>,
+    /// Whose agent speaks BGP.
+    pub agent: Option<Spanned<Agent>>,
     /// Whether the BGP control plane runs.
     pub bgp_control_plane: Option<Spanned<bool>>,
     /// Whether pods leave the native network by their node's address.
@@ -70,6 +87,24 @@ pub enum NodeRole {
     ControlPlane,
     /// It runs pods only.
     Worker,
+}
+
+/// Who joins pods of a real cluster to the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cni {
+    /// nslab's own plugin.
+    Nslab,
+    /// Nobody yet: the place is left to what is installed.
+    None,
+}
+
+/// Whose agent speaks BGP on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agent {
+    /// nslab's.
+    Builtin,
+    /// Cilium's own, which is installed in the cluster.
+    External,
 }
 
 /// How pods reach pods of other nodes.
@@ -108,9 +143,42 @@ pub(super) fn kubernetes(reader: &mut Reader, value: &Value, span: Span) -> Opti
         node_mask_v6: table
             .get("node_mask_v6")
             .and_then(|value| reader.integer(value, "node_mask_v6", 1..=128)),
+        bin_dir: table
+            .get("bin_dir")
+            .and_then(|value| reader.string(value, "bin_dir", "/opt/kubernetes/bin")),
+        images: table
+            .get("images")
+            .and_then(|value| {
+                reader.list(value, "images", "\"app.tar\"", |reader, value| {
+                    reader.string(value, "images", "app.tar")
+                })
+            })
+            .unwrap_or_default(),
+        registry_mirror: table
+            .get("registry_mirror")
+            .and_then(|value| reader.parsed(value, "registry_mirror", "http://172.20.20.1:5000", mirror)),
+        kube_proxy: table
+            .get("kube_proxy")
+            .and_then(|value| reader.boolean(value, "kube_proxy")),
+        cni: table.get("cni").and_then(|value| reader.word(value, "cni", CNIS)),
     };
     table.finish(reader);
     Some(spec)
+}
+
+/// A URL of a registry: it stands in containerd's configuration as it is.
+fn mirror(text: &str) -> Result<String, Wrong> {
+    let rest = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| text.strip_prefix(scheme));
+    let legal = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]%@".contains(c);
+    match rest {
+        Some(rest) if !rest.is_empty() && rest.chars().all(legal) => Ok(text.to_owned()),
+        _ => Err(Wrong::new(
+            format!("`{}` is no URL of a registry", text.escape_debug()),
+            "for example `registry_mirror = \"http://172.20.20.1:5000\"`",
+        )),
+    }
 }
 
 /// One subnet, or a list of one of each family.
@@ -160,6 +228,9 @@ pub(super) fn cilium(reader: &mut Reader, value: &Value, span: Span) -> Option<C
         ipam: table
             .get("ipam")
             .and_then(|value| reader.word(value, "ipam", IPAMS)),
+        agent: table
+            .get("agent")
+            .and_then(|value| reader.word(value, "agent", AGENTS)),
         bgp_control_plane: truth(reader, &mut table, "bgp_control_plane"),
         ipv4_masquerade: truth(reader, &mut table, "ipv4_masquerade"),
         ipv6_masquerade: truth(reader, &mut table, "ipv6_masquerade"),

@@ -32,6 +32,27 @@ pub(super) struct KubernetesTable {
     /// The same for IPv6 (default 64).
     #[schemars(range(min = 1, max = 128))]
     node_mask_v6: Option<u8>,
+    /// Where Kubernetes' programs are, before PATH. Engine kubelet.
+    bin_dir: Option<String>,
+    /// Archives of images that every node has (as `docker save` writes them). Engine kubelet.
+    images: Option<Vec<String>>,
+    /// Where images are pulled from in place of every registry. Engine kubelet.
+    registry_mirror: Option<String>,
+    /// Whether every node runs kube-proxy (default: no). Engine kubelet.
+    kube_proxy: Option<bool>,
+    /// Who joins pods to the network. Engine kubelet.
+    cni: Option<CniWord>,
+}
+
+/// Who joins pods to the network.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum CniWord {
+    /// nslab's own plugin.
+    Nslab,
+    /// Nobody yet: the place is left to what is installed.
+    None,
 }
 
 /// A subnet, or one of each family.
@@ -60,6 +81,8 @@ pub(super) struct CiliumTable {
     ipv6_native_cidr: Option<String>,
     /// Who gives pods their addresses.
     ipam: Option<IpamWord>,
+    /// Whose agent speaks BGP.
+    agent: Option<AgentWord>,
     /// Whether the BGP control plane runs.
     bgp_control_plane: Option<bool>,
     /// Whether pods leave the native network by their node's address.
@@ -70,6 +93,17 @@ pub(super) struct CiliumTable {
     ipv4: Option<bool>,
     /// Whether pods have IPv6.
     ipv6: Option<bool>,
+}
+
+/// Whose agent speaks BGP.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum AgentWord {
+    /// nslab's.
+    Builtin,
+    /// Cilium's own, which is installed in the cluster. Engine kubelet.
+    External,
 }
 
 /// How pods reach pods of other nodes.

@@ -1,0 +1,185 @@
+//! The supervisor's side of a real API server: what the operator in the control plane's node says, and what it is asked for.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::{oneshot, watch};
+use tokio::time::timeout;
+
+use super::cluster;
+use super::events::What;
+use super::inside::Inside;
+use super::protocol::Changed;
+use super::state::Living;
+use crate::cilium::{Object, Reference};
+use crate::engine::operator::{News, NodeView, Status, Wish};
+use crate::engine::{self, operator};
+use crate::failure::Failure;
+
+/// How long the API server and the agents may take for a wish.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks for the operator's socket.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What became of a wish: a line an object, and whether one was not there.
+type Outcome = Result<(Vec<String>, bool), Failure>;
+
+/// The way to the operator of a lab's cluster.
+pub struct Line {
+    wishes: watch::Sender<Option<UnboundedSender<Wish>>>,
+    waiting: RefCell<HashMap<u64, oneshot::Sender<Outcome>>>,
+    next: Cell<u64>,
+    /// The nodes as the cluster sees them.
+    views: RefCell<Vec<NodeView>>,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Line {
+            wishes: watch::Sender::new(None),
+            waiting: RefCell::default(),
+            next: Cell::new(1),
+            views: RefCell::default(),
+        }
+    }
+}
+
+impl Line {
+    /// A node as the cluster sees it.
+    pub fn view(&self, node: &str) -> Option<NodeView> {
+        self.views.borrow().iter().find(|view| view.name == node).cloned()
+    }
+
+    /// Applies objects. Returns once the agents obey.
+    ///
+    /// # Errors
+    /// The API server refuses, or does not answer.
+    pub async fn apply(&self, objects: Vec<Object>) -> Result<Changed, Failure> {
+        let objects: Vec<Value> = objects.into_iter().map(|object| object.written).collect();
+        self.wish(|id| Wish::Apply(id, objects)).await
+    }
+
+    /// Deletes objects. Returns once the agents obey.
+    ///
+    /// # Errors
+    /// As [`Line::apply`].
+    pub async fn delete(&self, references: Vec<Reference>) -> Result<Changed, Failure> {
+        self.wish(|id| Wish::Delete(id, references)).await
+    }
+
+    async fn wish(&self, wish: impl FnOnce(u64) -> Wish) -> Result<Changed, Failure> {
+        let silent = || {
+            Failure::not_ready("the lab's API server does not answer")
+                .help("`nslab ps` shows its node, and `nslab logs` what its programs said")
+        };
+        let asking = async {
+            let mut wishes = self.wishes.subscribe();
+            let line = wishes.wait_for(Option::is_some).await.ok()?.clone()?;
+            let id = self.next.replace(self.next.get() + 1);
+            let (done, is_done) = oneshot::channel();
+            self.waiting.borrow_mut().insert(id, done);
+            line.send(wish(id)).ok()?;
+            is_done.await.ok()
+        };
+        let outcome = timeout(PATIENCE, asking).await.ok().flatten();
+        let (lines, missing) = outcome.ok_or_else(silent)??;
+        Ok(Changed {
+            lines,
+            warnings: Vec::new(),
+            missing,
+        })
+    }
+
+    fn done(&self, id: u64, outcome: Outcome) {
+        if let Some(waiting) = self.waiting.borrow_mut().remove(&id) {
+            // Whoever asked may have lost patience.
+            let _ = waiting.send(outcome);
+        }
+    }
+}
+
+/// Starts the operator where the control plane is, and follows it for as long as the node lives.
+pub fn start(inside: &Inside) {
+    let (lab, node, init) = (Rc::clone(&inside.lab), inside.node, Rc::clone(&inside.init));
+    engine::Inside::service(inside, operator::process(lab.cluster.has_agents()));
+    inside.keep(async move {
+        // Each is told once, however often the operator is started again.
+        let mut troubles = BTreeSet::new();
+        loop {
+            if let Ok(stream) = cluster::connect(&init, operator::SOCKET).await {
+                // It ends when the operator does.
+                let _ = follow(&lab, node, stream, &mut troubles).await;
+                lab.cluster.line.wishes.send_replace(None);
+                lab.cluster.line.waiting.borrow_mut().clear();
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    });
+}
+
+async fn follow(
+    lab: &Rc<Living>,
+    node: usize,
+    stream: UnixStream,
+    troubles: &mut BTreeSet<String>,
+) -> std::io::Result<()> {
+    let (reading, mut writing) = stream.into_split();
+    let mut lines = BufReader::new(reading).lines();
+    let (sender, mut wishes) = unbounded_channel();
+    let line = &lab.cluster.line;
+    loop {
+        let wish = tokio::select! {
+            said = lines.next_line() => match said? {
+                Some(text) => hear(lab, node, &text, troubles).await,
+                None => return Ok(()),
+            },
+            wish = wishes.recv() => wish,
+        };
+        if let Some(wish) = wish {
+            let mut text = serde_json::to_string(&wish)?;
+            text.push('\n');
+            writing.write_all(text.as_bytes()).await?;
+        }
+        line.wishes.send_if_modified(|now| {
+            // Once everything was read, wishes have something to be wished of.
+            let first = now.is_none() && lab.cluster.has_heard();
+            if first {
+                *now = Some(sender.clone());
+            }
+            first
+        });
+    }
+}
+
+/// Does what follows from something that the operator says; what is to be said of it comes back.
+async fn hear(lab: &Rc<Living>, node: usize, text: &str, troubles: &mut BTreeSet<String>) -> Option<Wish> {
+    match serde_json::from_str(text).ok()? {
+        News::Objects(objects) => {
+            let (statuses, told) = cluster::take(lab, &objects).await;
+            for message in told {
+                if troubles.insert(message.clone()) {
+                    lab.tell(What::Trouble {
+                        node: lab.plan.nodes[node].name.clone(),
+                        message,
+                    });
+                }
+            }
+            let told = statuses.into_iter().map(|(of, status)| Status { of, status });
+            return Some(Wish::Tell(told.collect()));
+        }
+        News::Nodes(views) => drop(lab.cluster.line.views.replace(views)),
+        News::Done(id, lines, missing) => lab.cluster.line.done(id, Ok((lines, missing))),
+        News::Refused(id, why) => {
+            let failure = Failure::not_ready(format!("the API server refuses: {why}"));
+            lab.cluster.line.done(id, Err(failure));
+        }
+    }
+    None
+}
