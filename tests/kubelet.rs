@@ -209,6 +209,16 @@ fn killed_nodes_come_back_with_their_pods_and_routes() {
     // A worker, and the node of the control plane, of which the API server's memory is kept.
     for (killed, other) in [("server3", "server1"), ("server0", "server2")] {
         kill(&lab, killed);
+        // A pod is ready again once it has a sandbox again, and its network then.
+        let pod = format!("{killed}/pod0");
+        until("the pod has a sandbox", || lab.node(&pod)["state"] == "idle");
+        lab.sh(
+            &pod,
+            &format!(
+                "ping -c 1 -W 2 {}",
+                lab.sh(other, "hostname -I").split_whitespace().next().unwrap()
+            ),
+        );
         lab.ok(["check"]);
         let name = format!("pod {killed}-pod0");
         until("its pod runs again", || {

@@ -38,7 +38,7 @@ pub async fn join(lab: &Living, node: usize) -> Result<Option<Sandbox>, Failure>
         return Ok(None);
     };
     loop {
-        let sandbox = changed(lab, step, None).await?;
+        let sandbox = changes(lab, step, |now| now.cloned()).await?;
         let entered = enter(lab, at, &sandbox);
         match entered {
             Err(_) if look(lab, step).as_ref() != Some(&sandbox) => {}
@@ -47,13 +47,13 @@ pub async fn join(lab: &Living, node: usize) -> Result<Option<Sandbox>, Failure>
     }
 }
 
-/// Returns once a pod has another network than this.
+/// Returns once a pod has no longer this network, whether it has another or none for now.
 ///
 /// # Errors
 /// The plugin's notes cannot be watched.
 pub async fn replaced(lab: &Living, node: usize, known: Option<&Sandbox>) -> Result<(), Failure> {
     match step_of(lab, node) {
-        Some((_, step)) if known.is_some() => changed(lab, step, known).await.map(drop),
+        Some((_, step)) if known.is_some() => changes(lab, step, |now| (now != known).then_some(())).await,
         _ => std::future::pending().await,
     }
 }
@@ -63,13 +63,17 @@ fn step_of(lab: &Living, node: usize) -> Option<(usize, &SandboxStep)> {
     Some((at, lab.plan.namespaces[at].sandbox.as_ref()?))
 }
 
-/// Waits until the plugin has noted a network that is not this.
-async fn changed(lab: &Living, step: &SandboxStep, known: Option<&Sandbox>) -> Result<Sandbox, Failure> {
+/// Looks at what the plugin has noted, and again with every change, until it is what is waited for.
+async fn changes<T>(
+    lab: &Living,
+    step: &SandboxStep,
+    wanted: impl Fn(Option<&Sandbox>) -> Option<T>,
+) -> Result<T, Failure> {
     let mut init = lab.nodes[step.node].init.subscribe();
     loop {
         // Changes are heard from before the look, so that none is missed in between.
         let watch = init.borrow_and_update().as_ref().and_then(|init| watch(init.pid));
-        if let Some(found) = look(lab, step).filter(|found| Some(found) != known) {
+        if let Some(found) = wanted(look(lab, step).as_ref()) {
             return Ok(found);
         }
         let news = async {

@@ -86,7 +86,11 @@ async fn idle(lab: &Living, node: usize) {
                 lab.nodes[node].stage.send_replace(Some(Stage::Links));
                 return starts_again(lab, node);
             }
-            _ = sandbox::replaced(lab, node, sandbox.as_ref()) => starts_again(lab, node),
+            _ = sandbox::replaced(lab, node, sandbox.as_ref()) => {
+                lab.nodes[node].stage.send_replace(Some(Stage::Links));
+                waits(lab, node, "its sandbox".into());
+                starts_again(lab, node);
+            }
         }
     }
 }

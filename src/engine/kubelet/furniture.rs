@@ -10,6 +10,7 @@ use super::image;
 use super::pki::{Authority, Identity, Subject, TokenKey};
 use super::pods::{self, Pod};
 use super::programs::Programs;
+use crate::engine::cni;
 use crate::failure::Failure;
 use crate::lab::model::{Bind, Cluster as Settings, Content, File, KubernetesNode};
 use crate::lab::plan::{ClusterStep, Engine, NodeStep, Plan};
@@ -73,7 +74,7 @@ pub fn furnish(plan: &mut Plan, lab: &Settings, directory: &LabDirectory) -> Res
         let step = &plan.nodes[at];
         let mut files = cluster.node(step, &all[at])?;
         if !lab.leaves_network {
-            files.push(public(CNI, cni(&all[at], &pods, at).to_string()));
+            files.push(public(CNI, plugin(&all[at], &pods, at).to_string()));
         }
         if at == master {
             files.extend(cluster.control_plane(&name, &addresses(plan, step))?);
@@ -181,6 +182,8 @@ impl Cluster {
             file("/etc/kubernetes/kubelet.json", self.kubelet().to_string()),
             file("/root/.kube/config", self.kubeconfig(&admin)),
             public("/etc/containerd/config.toml", containerd()),
+            // Whoever waits for notes of the plugin's finds their place from the first moment on.
+            file(&format!("{}/lock", cni::DIRECTORY), String::new()),
             file(
                 "/etc/kubernetes/kube-proxy.conf",
                 self.kubeconfig(&self.client("system:kube-proxy", None)?),
@@ -322,7 +325,7 @@ fn containerd() -> String {
 }
 
 /// The network of pods: nslab's own plugin. The lab's pods have the first addresses.
-fn cni(facts: &KubernetesNode, pods: &[Pod], node: usize) -> Value {
+fn plugin(facts: &KubernetesNode, pods: &[Pod], node: usize) -> Value {
     json!({
         "cniVersion": "0.4.0", "name": "nslab",
         "plugins": [{ "type": "nslab-cni", "podCIDRs": facts.pod_cidrs, "reserved": pods::reserved(pods, node) }],

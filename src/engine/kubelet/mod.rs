@@ -43,7 +43,6 @@ else
     umount /sys/fs/cgroup
     mount -t cgroup2 cgroup /sys/fs/cgroup
 fi
-mkdir -p /run/nslab-cni
 for place in /var/lib/containerd /var/lib/kubelet; do
     mkdir -p "$place"
     mount -t tmpfs -o mode=0700 nslab "$place"
