@@ -75,7 +75,7 @@ node() {
     until [[ -S /run/containerd/containerd.sock ]]; do sleep 0.01; done
     ctr -n k8s.io images import "$prepared/$node/root/pause.tar" >/dev/null
     start kubelet
-    wait
+    wait 2>/dev/null || true
 }
 
 kubectl="$(cat "$prepared/kubectl") --kubeconfig /root/.kube/config --request-timeout 2s"
@@ -88,17 +88,18 @@ if [[ -z ${CLUSTER_INSIDE-} ]]; then
     CLUSTER_INSIDE=1 exec unshare --mount --net --pid --fork --kill-child --mount-proc "$0" "$prepared"
 fi
 
-ready=$(mktemp -d)
+ready=$(mktemp -d -t cluster-sh.XXXXXX)
 cgroups=()
 tidy() {
     trap - EXIT
-    kill "${pids[@]}" 2>/dev/null || true
-    wait
+    # unshare lets no other signal end it, and takes its child along.
+    kill -KILL "${pids[@]}" 2>/dev/null || true
+    wait 2>/dev/null || true
     rm -rf "$ready"
     # The kernel lets go of a cgroup a moment after its last process; a runtime's are below the node's.
     for cgroup in "${cgroups[@]}"; do
         for _ in {1..100}; do
-            find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null
+            find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null || true
             [[ -d $cgroup ]] || break
             sleep 0.05
         done
@@ -114,7 +115,7 @@ for directory in "$prepared"/*/; do
     nodes+=("$node")
     own=()
     while read -r tree; do
-        own+=("$tree/cluster-sh-$$-$node")
+        own+=("$tree/$(basename "$ready")-$node")
     done < <(findmnt -rn -t cgroup,cgroup2 -o TARGET | sort -u)
     mkdir "${own[@]}"
     cgroups+=("${own[@]}")
@@ -145,7 +146,7 @@ first=$(pgrep -P "${pids[0]}")
 start=$EPOCHREALTIME
 touch "$ready/go"
 for _ in {1..1200}; do
-    count=$(nsenter -t "$first" -n -m -p $kubectl get nodes --no-headers 2>/dev/null | awk '$2 == "Ready"' | wc -l)
+    count=$(nsenter -t "$first" -n -m -p $kubectl get nodes --no-headers 2>/dev/null | awk '$2 == "Ready"' | wc -l || true)
     if ((count == ${#nodes[@]})); then
         end=$EPOCHREALTIME
         echo "$(((${end/./} - ${start/./}) / 1000))"

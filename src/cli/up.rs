@@ -100,7 +100,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     preflight::check(&plan)?;
     let mut plan = plan;
-    kubelet::furnish(&mut plan, &file.lab.cluster, &directory.lab(&file.lab.name))?;
+    for remark in kubelet::furnish(&mut plan, &file.lab.cluster, &directory.lab(&file.lab.name))? {
+        eprintln!("note: {remark}");
+    }
     let engines = engines(&plan);
     let launched = launch(Launch {
         plan,

@@ -125,6 +125,7 @@ fn kubernetes(out: &mut String, spec: &KubernetesSpec) {
     put(out, "node_mask_v4", spec.node_mask_v4.as_ref(), plain);
     put(out, "node_mask_v6", spec.node_mask_v6.as_ref(), plain);
     put(out, "bin_dir", spec.bin_dir.as_ref(), text);
+    put(out, "etcd_dir", spec.etcd_dir.as_ref(), text);
     if !spec.images.is_empty() {
         line(out, format!("images = {}", list(spec.images.iter().map(text))));
     }

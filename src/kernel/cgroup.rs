@@ -68,11 +68,21 @@ fn version_1() -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(is_tree).collect()
 }
 
-/// Makes `LAB/node-NODE` in every version 1 tree, for a node that makes cgroups of its own below them.
+/// Where the processes of a node are that makes cgroups below its own: in the version 2 tree nobody may be in one that has
+/// others with controllers below it (cgroups(7), "no internal processes").
+const LEAF: &str = "init";
+/// How long the cgroups of an earlier life of a node may take to go.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Makes `LAB/node-NODE` for a node that makes cgroups of its own below it: in every version 1 tree, or where there are none in
+/// the version 2 tree, with a leaf below it that is returned. What an earlier life of the node left there goes.
 ///
 /// # Errors
 /// One of the trees refuses.
-pub fn make_in_all(trees: &Trees, lab: &str, node: &str) -> Result<()> {
+pub fn make_in_all(trees: &Trees, lab: &str, node: &str) -> Result<Option<OwnedFd>> {
+    if let (Some(root), true) = (&trees.unified, trees.version_1.is_empty()) {
+        return make_leaf(root, lab, node).map(Some);
+    }
     for root in &trees.version_1 {
         let what = || format!("make the cgroup of {node} in {}", root.display());
         let mut above = root.clone();
@@ -89,15 +99,61 @@ pub fn make_in_all(trees: &Trees, lab: &str, node: &str) -> Result<()> {
             above = path;
         }
     }
-    Ok(())
+    Ok(None)
 }
 
-/// Puts the calling process into `LAB/node-NODE` of every version 1 tree, and lets it see nothing above.
+fn make_leaf(root: &Path, lab: &str, node: &str) -> Result<OwnedFd> {
+    let what = || format!("make the cgroups of {node}");
+    let (above, own) = (root.join(lab), root.join(lab).join(own(node)));
+    fs::create_dir_all(&own).attempt(what)?;
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = empty(&own) {
+        if error.kind() != ErrorKind::ResourceBusy || Instant::now() >= deadline {
+            return Err(error).attempt(what);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // A node can give its own no more than it has been given.
+    for parent in [root, &above] {
+        let known = fs::read_to_string(parent.join("cgroup.controllers")).attempt(what)?;
+        for controller in ["cpu", "memory", "pids", "io", "cpuset"] {
+            if known.split_whitespace().any(|it| it == controller) {
+                // One that is refused, as realtime processes do it for cpu, is one the node does without.
+                let _ = fs::write(parent.join("cgroup.subtree_control"), format!("+{controller}"));
+            }
+        }
+    }
+    let leaf = own.join(LEAF);
+    fs::create_dir(&leaf).attempt(what)?;
+    Ok(File::open(&leaf).attempt(what)?.into())
+}
+
+/// Takes away what is below a cgroup in the version 2 tree, so that processes may be in it.
+fn empty(path: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_tree(&entry.path())?;
+        }
+    }
+    let control = path.join("cgroup.subtree_control");
+    let given = fs::read_to_string(&control)?;
+    given
+        .split_whitespace()
+        .try_for_each(|controller| fs::write(&control, format!("-{controller}")))
+}
+
+/// Puts the calling process where [`make_in_all`] has made room for it, and lets it see nothing above. In the version 2 tree it was
+/// born in its own, and sees nothing above already.
 ///
 /// # Errors
 /// One of them is not there, or the kernel refuses.
 pub fn enter_all(trees: &Trees, lab: &str, node: &str) -> Result<()> {
     let what = || format!("enter the cgroups of {node}");
+    if let (Some(root), true) = (&trees.unified, trees.version_1.is_empty()) {
+        let door = root.join(lab).join(own(node)).join(LEAF).join("cgroup.procs");
+        return fs::write(door, "0").attempt(what);
+    }
     for root in &trees.version_1 {
         let door = root.join(lab).join(own(node)).join("cgroup.procs");
         fs::write(door, "0").attempt(what)?;

@@ -38,6 +38,8 @@ pub struct Lab {
 pub struct Cluster {
     /// Where its programs are, before PATH.
     pub bin_dir: Option<PathBuf>,
+    /// Where etcd keeps what it knows beyond the lab's life.
+    pub etcd_dir: Option<PathBuf>,
     /// Archives of images that every node has, on the host.
     pub images: Vec<PathBuf>,
     /// Where images are pulled from in place of every registry.

@@ -117,9 +117,12 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
         cpu: step.cpu,
         memory: step.memory,
     };
-    if step.engine == Some(Engine::Kubelet) {
-        cgroup::make_in_all(&lab.trees, &lab.directory.cgroup(), &names::place(&step.name))?;
-    }
+    let leaf = match step.engine {
+        Some(Engine::Kubelet) => {
+            cgroup::make_in_all(&lab.trees, &lab.directory.cgroup(), &names::place(&step.name))?
+        }
+        _ => None,
+    };
     cgroup::limit(
         &lab.trees,
         &lab.directory.cgroup(),
@@ -132,7 +135,7 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
     let handle = Rc::new(InitHandle {
         pid: child.pid,
         pidfd: child.pidfd,
-        cgroup,
+        cgroup: leaf.or(cgroup),
         stream: socket::adopt(ours)?,
         sending: Mutex::default(),
         programs: RefCell::default(),

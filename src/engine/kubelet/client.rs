@@ -10,10 +10,16 @@ use crate::failure::Failure;
 /// # Errors
 /// There is no such file, or it is damaged.
 pub async fn connect(kubeconfig: &str) -> Result<Client, Failure> {
-    let damaged = |error: String| Failure::host(format!("cannot use {kubeconfig}: {error}"));
-    let file = Kubeconfig::read_from(kubeconfig).map_err(|error| damaged(error.to_string()))?;
-    let options = KubeConfigOptions::default();
-    let configuration = Config::from_custom_kubeconfig(file, &options).await;
-    let configuration = configuration.map_err(|error| damaged(error.to_string()))?;
-    Client::try_from(configuration).map_err(|error| damaged(error.to_string()))
+    let configuration = configuration(kubeconfig).await?;
+    Client::try_from(configuration).map_err(|error| damaged(kubeconfig, error))
+}
+
+async fn configuration(kubeconfig: &str) -> Result<Config, Failure> {
+    let file = Kubeconfig::read_from(kubeconfig).map_err(|error| damaged(kubeconfig, error))?;
+    let configuration = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+    configuration.map_err(|error| damaged(kubeconfig, error))
+}
+
+fn damaged(kubeconfig: &str, why: impl std::fmt::Display) -> Failure {
+    Failure::host(format!("cannot use {kubeconfig}: {why}"))
 }

@@ -30,17 +30,16 @@ const SERVICE_SUBNET: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(10, 96
 /// Where containerd listens.
 pub const RUNTIME: &str = "unix:///run/containerd/containerd.sock";
 
-/// Furnishes the nodes that the kubelet engine plays.
+/// Furnishes the nodes that the kubelet engine plays. Returns what is not done as the lab file has it, a sentence each.
 ///
 /// # Errors
-/// A program is missing or of another version than the others, there are several control planes, one has no address, or pods
-/// have no network.
-pub fn furnish(plan: &mut Plan, lab: &Settings, directory: &LabDirectory) -> Result<(), Failure> {
+/// A program is missing or of another version than the others, the control plane has no address, or pods have no network.
+pub fn furnish(plan: &mut Plan, lab: &Settings, directory: &LabDirectory) -> Result<Vec<String>, Failure> {
     let members: Vec<usize> = (0..plan.nodes.len())
         .filter(|at| plan.nodes[*at].engine == Some(Engine::Kubelet))
         .collect();
     let Some(first) = members.first().copied() else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let programs = Programs::of(lab);
     let found = programs.all()?;
@@ -49,7 +48,8 @@ pub fn furnish(plan: &mut Plan, lab: &Settings, directory: &LabDirectory) -> Res
         .iter()
         .map(|it| it.kubernetes.clone().unwrap_or_default())
         .collect();
-    let master = control_plane(plan, &members, &all)?.unwrap_or(first);
+    let masters = control_planes(&members, &all);
+    let master = masters.first().copied().unwrap_or(first);
     let name = plan.nodes[master].name.clone();
     let address = all[master].addresses.first().copied().ok_or_else(|| {
         Failure::wrong(format!("{name} has no address for the API server"))
@@ -82,9 +82,10 @@ pub fn furnish(plan: &mut Plan, lab: &Settings, directory: &LabDirectory) -> Res
         }
         let step = &mut plan.nodes[at];
         if at == master {
-            // What the API server knows outlives the node's processes, as on a disk; and it is in memory, as the directory is.
+            // What the API server knows outlives the node's processes, as on a disk; and it is in memory, as the lab's directory is,
+            // unless a place on a disk was asked for.
             step.binds.push(Bind {
-                source: directory.etcd(),
+                source: lab.etcd_dir.clone().unwrap_or_else(|| directory.etcd()),
                 target: "/var/lib/etcd".to_owned(),
                 read_only: false,
             });
@@ -104,19 +105,16 @@ pub fn furnish(plan: &mut Plan, lab: &Settings, directory: &LabDirectory) -> Res
         files.append(&mut step.files);
         step.files = files;
     }
-    Ok(())
+    let others = masters.iter().skip(1).map(|at| &plan.nodes[*at].name);
+    Ok(others
+        .map(|other| format!("several control planes are not yet supported: {name} is the one, and {other} runs a kubelet only"))
+        .collect())
 }
 
-/// The node that is said to be the control plane.
-fn control_plane(plan: &Plan, members: &[usize], all: &[KubernetesNode]) -> Result<Option<usize>, Failure> {
+/// The nodes that are said to be control planes. Only the first is one.
+fn control_planes(members: &[usize], all: &[KubernetesNode]) -> Vec<usize> {
     let is_one = |at: &usize| all[*at].labels.contains_key(CONTROL_PLANE);
-    let masters: Vec<usize> = members.iter().copied().filter(is_one).collect();
-    if let [one, two, ..] = masters.as_slice() {
-        let (one, two) = (&plan.nodes[*one].name, &plan.nodes[*two].name);
-        let message = format!("{one} and {two} are both control planes; several are not yet supported");
-        return Err(Failure::wrong(message).help("leave `role = \"control-plane\"` to one of them"));
-    }
-    Ok(masters.first().copied())
+    members.iter().copied().filter(is_one).collect()
 }
 
 /// Where an archive of images of the lab's is in a node.
@@ -290,7 +288,7 @@ impl Cluster {
             "authorization": { "mode": "Webhook" },
             "tlsCertFile": "/etc/kubernetes/pki/kubelet.crt", "tlsPrivateKeyFile": "/etc/kubernetes/pki/kubelet.key",
             "cgroupDriver": "cgroupfs", "cgroupsPerQOS": false, "enforceNodeAllocatable": [], "failSwapOn": false,
-            "resolvConf": "/etc/resolv.conf", "nodeStatusUpdateFrequency": "2s", "registerNode": true,
+            "resolvConf": "/etc/resolv.conf", "nodeStatusUpdateFrequency": "1s", "registerNode": true,
         });
         // The last version whose flags say where the runtime is, and the first that asks about old cgroups.
         if self.minor >= 27 {

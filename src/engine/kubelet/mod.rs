@@ -24,6 +24,9 @@ const ITSELF: &str = "/proc/1/exe";
 /// The administrator's way to the API server, in the node that has one.
 pub const ADMIN: &str = "/etc/kubernetes/admin.conf";
 
+/// The first minor version whose kubelet looks for no Docker.
+const WITHOUT_DOCKER: u32 = 24;
+
 /// What programs expect of a machine: mounts that pass mounts on, the trees of cgroups below the node's own, and places that are
 /// on no overlay.
 const PREPARE: &str = r#"
@@ -121,9 +124,23 @@ async fn work(node: &NodeStep, cluster: &ClusterStep, inside: &impl Inside) -> R
         let import = ["ctr", "-n", "k8s.io", "images", "import", &archive];
         must(inside, "image", import.map(str::to_owned).to_vec()).await?;
     }
+    // A kubelet that finds no API server asks again after a time that doubles to seconds. One of old looks for Docker first, for
+    // five seconds, in which the API server gets ready.
+    if cluster.minor >= WITHOUT_DOCKER {
+        if !cluster.controls {
+            inside.waits("the API server");
+        }
+        must(inside, "healthy", wait(&["api-server"])).await?;
+    }
     // What an earlier life of the node was said to be is no news.
     let before = must(inside, "ready", wait(&["heartbeat", &node.name])).await?;
-    service(inside, "kubelet", kubelet(node, cluster));
+    let mut kubelet = Process::service("kubelet", kubelet(node, cluster));
+    // On a machine that looks like one of Amazon's it would ask for more at an address behind the default route, twice, for five
+    // seconds each.
+    kubelet
+        .env
+        .insert("AWS_EC2_METADATA_DISABLED".to_owned(), "true".to_owned());
+    inside.service(kubelet);
     if !cluster.controls {
         inside.waits("its kubelet to be registered");
     }
@@ -151,9 +168,14 @@ async fn work(node: &NodeStep, cluster: &ClusterStep, inside: &impl Inside) -> R
 /// Starts what the cluster is made of, and tells it of its nodes and the lab's pods.
 async fn control(node: &NodeStep, cluster: &ClusterStep, inside: &impl Inside) -> Result<(), Failure> {
     let argv = |program: &str, arguments: &str| argv(cluster, program, arguments);
-    let etcd = "--data-dir /var/lib/etcd --unsafe-no-fsync --listen-client-urls http://127.0.0.1:2379 \
-                --advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 --log-level warn";
-    service(inside, "etcd", argv("etcd", etcd));
+    // What is in memory is as safe there as it ever gets.
+    let in_memory = cluster.settings.etcd_dir.is_none();
+    let etcd = format!(
+        "--data-dir /var/lib/etcd {} --listen-client-urls http://127.0.0.1:2379 \
+         --advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 --log-level warn",
+        if in_memory { "--unsafe-no-fsync" } else { "" }
+    );
+    service(inside, "etcd", argv("etcd", &etcd));
     inside.waits("etcd");
     must(
         inside,

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long a question may take that need not be answered.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// Waits: `healthy URL`, `registered NODE`, `ready NODE HEARTBEAT`; or prints a node's `heartbeat NODE`. Returns the exit status.
+/// Waits: `healthy URL`, `api-server`, `registered NODE`, `ready NODE HEARTBEAT`; or prints a node's `heartbeat NODE`. Returns the exit status.
 pub fn main(words: &[String]) -> i32 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
@@ -42,6 +42,7 @@ async fn wait(words: &[String]) -> Result<(), Failure> {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["healthy", url] => healthy(url).await,
+        ["api-server"] => answers(&client::connect(OWN).await?, "/readyz").await,
         ["heartbeat", node] => {
             let nodes: Api<Node> = Api::all(client::connect(OWN).await?);
             // A node that nobody knows yet, or of which nobody can be asked, has none.
@@ -70,9 +71,13 @@ async fn healthy(url: &str) -> Result<(), Failure> {
     let mut configuration = Config::new(server.map_err(|_| wrong("no URL".to_owned()))?);
     configuration.accept_invalid_certs = true;
     let client = Client::try_from(configuration).map_err(|error| wrong(error.to_string()))?;
+    answers(&client, &path).await
+}
+
+async fn answers(client: &Client, path: &str) -> Result<(), Failure> {
     loop {
-        let request = http::Request::get(&path).body(Vec::new());
-        let request = request.map_err(|error| wrong(error.to_string()))?;
+        let request = http::Request::get(path).body(Vec::new());
+        let request = request.map_err(|error| Failure::wrong(format!("{path}: {error}")))?;
         if client.request_text(request).await.is_ok() {
             return Ok(());
         }

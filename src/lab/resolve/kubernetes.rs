@@ -165,6 +165,7 @@ pub(super) fn settings(scene: &Scene, mistakes: &mut Mistakes) -> Cluster {
     let external_agent = has_external_agent(scene);
     Cluster {
         bin_dir: spec.bin_dir.as_ref().and_then(|it| there(it, Entry::Directory)),
+        etcd_dir: spec.etcd_dir.as_ref().and_then(|it| there(it, Entry::Directory)),
         images: spec
             .images
             .iter()

@@ -41,6 +41,8 @@ pub struct KubernetesSpec {
     pub node_mask_v6: Option<Spanned<u8>>,
     /// Where Kubernetes' programs are, before PATH.
     pub bin_dir: Option<Spanned<String>>,
+    /// Where etcd keeps what it knows beyond the lab's life; in memory, and gone with the lab, where none is given.
+    pub etcd_dir: Option<Spanned<String>>,
     /// Archives of images that every node has.
     pub images: Vec<Spanned<String>>,
     /// Where images are pulled from in place of every registry.
@@ -146,6 +148,9 @@ pub(super) fn kubernetes(reader: &mut Reader, value: &Value, span: Span) -> Opti
         bin_dir: table
             .get("bin_dir")
             .and_then(|value| reader.string(value, "bin_dir", "/opt/kubernetes/bin")),
+        etcd_dir: table
+            .get("etcd_dir")
+            .and_then(|value| reader.string(value, "etcd_dir", "etcd/")),
         images: table
             .get("images")
             .and_then(|value| {

@@ -34,6 +34,8 @@ pub(super) struct KubernetesTable {
     node_mask_v6: Option<u8>,
     /// Where Kubernetes' programs are, before PATH. Engine kubelet.
     bin_dir: Option<String>,
+    /// Where etcd keeps what it knows beyond the lab's life (default: in memory). Engine kubelet.
+    etcd_dir: Option<String>,
     /// Archives of images that every node has (as `docker save` writes them). Engine kubelet.
     images: Option<Vec<String>>,
     /// Where images are pulled from in place of every registry. Engine kubelet.
