@@ -6,16 +6,15 @@ use std::path::Path;
 use nix::sys::stat::{Mode, umask};
 use tokio::net::UnixListener;
 
-use crate::failure::Failure;
+use crate::kernel::Result;
 use crate::kernel::error::Attempt;
 
 /// A socket for root alone, which is there once it answers.
 ///
 /// # Errors
 /// It cannot be made.
-pub fn listen(path: &str) -> Result<UnixListener, Failure> {
-    let what = || format!("make {path}");
-    let path = Path::new(path);
+pub fn listen(path: &Path) -> Result<UnixListener> {
+    let what = || format!("make {}", path.display());
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).attempt(what)?;
     }

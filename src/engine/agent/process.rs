@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ async fn run(node: &str) -> Result<(), Failure> {
         routers: BTreeMap::new(),
     }));
     agent.lock().await.configure(recall()).await;
-    let listener = listen(SOCKET)?;
+    let listener = listen(Path::new(SOCKET))?;
     tokio::select! {
         () = serve_all(listener, &agent) => {}
         _ = signals.readable() => {}

@@ -149,12 +149,7 @@ async fn work(node: &NodeStep, cluster: &ClusterStep, inside: &impl Inside) -> R
         let configuration = "--config /etc/kubernetes/kube-proxy.json";
         service(inside, PROXY, argv(cluster, PROXY, configuration));
         inside.waits("its kube-proxy");
-        must(
-            inside,
-            "healthy",
-            wait(&["healthy", "http://127.0.0.1:10256/healthz"]),
-        )
-        .await?;
+        healthy(inside, "http://127.0.0.1:10256/healthz").await?;
     }
     if cluster.settings.leaves_network {
         // It gets Ready once somebody has installed a network.
@@ -177,12 +172,7 @@ async fn control(node: &NodeStep, cluster: &ClusterStep, inside: &impl Inside) -
     );
     service(inside, "etcd", argv("etcd", &etcd));
     inside.waits("etcd");
-    must(
-        inside,
-        "healthy",
-        wait(&["healthy", "http://127.0.0.1:2379/health"]),
-    )
-    .await?;
+    healthy(inside, "http://127.0.0.1:2379/health").await?;
     let address = node.kubernetes.as_ref().and_then(|it| it.addresses.first());
     let address = address.map(ToString::to_string).unwrap_or_default();
     let pki = "/etc/kubernetes/pki";
@@ -200,7 +190,7 @@ async fn control(node: &NodeStep, cluster: &ClusterStep, inside: &impl Inside) -
     inside.waits("its API server");
     // Who asks without a certificate may ask for that (RBAC's system:public-info-viewer).
     let ready = format!("https://127.0.0.1:{PORT}/readyz");
-    must(inside, "healthy", wait(&["healthy", &ready])).await?;
+    healthy(inside, &ready).await?;
     // What is there is not all there will be: it is not to be remembered for later calls.
     let first = [
         &path(cluster, "kubectl"),
@@ -237,15 +227,15 @@ async fn control(node: &NodeStep, cluster: &ClusterStep, inside: &impl Inside) -
     );
     inside.waits("its controller manager and its scheduler");
     for port in [10257, 10259] {
-        must(
-            inside,
-            "healthy",
-            wait(&["healthy", &format!("https://127.0.0.1:{port}/healthz")]),
-        )
-        .await?;
+        healthy(inside, &format!("https://127.0.0.1:{port}/healthz")).await?;
     }
     inside.waits("its kubelet to be Ready");
     Ok(())
+}
+
+/// Waits for a health endpoint on the node's own loopback.
+async fn healthy(inside: &impl Inside, url: &str) -> Result<(), Failure> {
+    must(inside, "healthy", wait(&["healthy", url])).await.map(drop)
 }
 
 fn wait(words: &[&str]) -> Vec<String> {

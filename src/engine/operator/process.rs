@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::stream::{BoxStream, SelectAll};
@@ -69,7 +70,7 @@ async fn work(with_bgp: bool) -> Result<(), Failure> {
                 .map(Source::Kind),
         );
     }
-    let listener = listen(SOCKET)?;
+    let listener = listen(Path::new(SOCKET))?;
     let mut operator = Operator {
         watches: sources.iter().map(|source| watch(&client, *source)).collect(),
         client,

@@ -1,12 +1,10 @@
 //! vtysh's sessions: a Unix socket, a session a connection, lines both ways.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-use nix::sys::stat::{Mode, umask};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -14,8 +12,8 @@ use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_ch
 
 use super::process::Happening;
 use crate::bgp::terminal::Terminal;
+use crate::engine::socket::listen;
 use crate::kernel::Result;
-use crate::kernel::error::Attempt;
 
 /// Longest line that is taken.
 const LONGEST_LINE: u64 = 64 * 1024;
@@ -42,17 +40,7 @@ impl Sessions {
     /// # Errors
     /// The socket cannot be made.
     pub fn begin(path: &Path, happenings: Sender<Happening>) -> Result<Sessions> {
-        let what = || format!("make {}", path.display());
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory).attempt(what)?;
-        }
-        let new = path.with_extension("new");
-        let _ = fs::remove_file(&new);
-        let before = umask(Mode::S_IRWXG | Mode::S_IRWXO | Mode::S_IXUSR);
-        let bound = UnixListener::bind(&new);
-        umask(before);
-        let listener = Rc::new(bound.attempt(what)?);
-        fs::rename(&new, path).attempt(what)?;
+        let listener = Rc::new(listen(path)?);
         tokio::task::spawn_local(accept_all(listener, happenings.clone()));
         Ok(Sessions {
             happenings,
