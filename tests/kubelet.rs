@@ -8,8 +8,10 @@ mod breaking;
 mod common;
 
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use breaking::break_each;
 use common::{Host, Lab, eventually, has_frr, has_kubernetes, in_package, run, until};
@@ -240,6 +242,34 @@ fn killed_nodes_come_back_with_their_pods_and_routes() {
     assert!(lab.left().is_empty(), "{:?}", lab.left());
 }
 
+/// An archive with an image of this name: one that nslab makes, under another name.
+fn write_image(path: &Path, name: &str) {
+    let own = path.with_extension("own");
+    let made = Command::new(env!("CARGO_BIN_EXE_nslab"))
+        .arg("pause-image")
+        .arg(&own)
+        .status();
+    assert!(made.unwrap().success());
+    let mut builder = tar::Builder::new(fs::File::create(path).unwrap());
+    for entry in tar::Archive::new(fs::File::open(&own).unwrap())
+        .entries()
+        .unwrap()
+    {
+        let mut entry = entry.unwrap();
+        let (mut header, mut text) = (entry.header().clone(), Vec::new());
+        entry.read_to_end(&mut text).unwrap();
+        let inside = entry.path().unwrap().into_owned();
+        if inside == Path::new("manifest.json") {
+            let manifest = String::from_utf8(text).unwrap();
+            text = manifest.replace("nslab.local/web:1", name).into_bytes();
+            header.set_size(text.len() as u64);
+            header.set_cksum();
+        }
+        builder.append_data(&mut header, inside, text.as_slice()).unwrap();
+    }
+    builder.finish().unwrap();
+}
+
 const PAIR: &str = r#"
 name = "cluster"
 [defaults]
@@ -263,7 +293,10 @@ fn a_cluster_is_reached_from_the_host_and_a_node_comes_back() {
     if !has_kubernetes() {
         return;
     }
-    let lab = Lab::new(PAIR).on(Host::new());
+    let images =
+        "[kubernetes]\nimages = [\"app.tar\"]\nregistry_mirror = \"http://127.0.0.1:5000\"\n[defaults]";
+    let lab = Lab::new(&PAIR.replace("[defaults]", images)).on(Host::new());
+    write_image(&lab.path("app.tar"), "example.org/app:1");
     lab.ok(["up", "-d", "--timeout", "170s", lab.file()]);
     let path = lab.path("kube/config");
     lab.ok(["kubeconfig", "-o", path.to_str().unwrap()]);
@@ -302,6 +335,27 @@ fn a_cluster_is_reached_from_the_host_and_a_node_comes_back() {
         assert!(is_local || is_known, "{listening}");
     }
     assert_eq!(run(lab.host().command("ss").args(["-ltnH"])).out, "");
+    // One image was brought along; another is looked for where the lab says.
+    for (name, policy) in [("app", "Never"), ("other", "Always")] {
+        let how = format!("--image-pull-policy {policy} --restart Never");
+        kubectl(
+            &lab,
+            "one",
+            &format!("run {name} --image example.org/{name}:1 {how}"),
+        );
+    }
+    until("what was brought along runs", || {
+        get(&lab, "one", "pod app")["status"]["phase"] == "Running"
+    });
+    until("the mirror is asked for the other", || {
+        let events = kubectl(
+            &lab,
+            "one",
+            "get events --field-selector involvedObject.name=other",
+        );
+        events.contains("127.0.0.1:5000")
+    });
+    kubectl(&lab, "one", "delete pod app other --now --wait=false");
     objects_are_told_what_became_of_them(&lab);
     lab.ok(["restart", "one"]);
     assert_eq!(lab.node("one")["state"], "ready");

@@ -192,7 +192,9 @@ impl Cluster {
             ),
         ]);
         files.extend(self.settings.registry_mirror.as_ref().map(|mirror| {
-            let text = format!("[host.\"{mirror}\"]\n  capabilities = [\"pull\", \"resolve\"]\n");
+            let text = format!(
+                "server = \"{mirror}\"\n[host.\"{mirror}\"]\n  capabilities = [\"pull\", \"resolve\"]\n"
+            );
             public(&format!("{REGISTRIES}/_default/hosts.toml"), text)
         }));
         Ok(files)
