@@ -123,7 +123,18 @@ fn a_network_that_is_left_to_others_is_not_waited_for() {
     let line = "kubectl get node one -o jsonpath='{.status.conditions[?(@.type==\"Ready\")].status}'";
     assert_eq!(lab.sh("one", line), "False");
     lab.ok(["down", "one"]);
-    let lab = one("[cilium]\nagent = \"external\"", "");
+    // Kubernetes' programs may be where nodes have something of their own, as /tmp.
+    let lab = one(
+        "[kubernetes]\nbin_dir = \"bin\"\n[cilium]\nagent = \"external\"",
+        "",
+    );
+    fs::create_dir(lab.path("bin")).unwrap();
+    for (name, path) in nslab::engine::kubelet::Programs::of(&Default::default())
+        .all()
+        .unwrap()
+    {
+        fs::copy(path, lab.path("bin").join(name)).unwrap();
+    }
     lab.ok(["up", "-d", "--timeout", "100s", lab.file()]);
     // What Cilium's own agent looks for; and nslab's is not there.
     assert_eq!(

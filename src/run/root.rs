@@ -27,6 +27,11 @@ const OWN: [(&str, u32); 4] = [
     ("/var/log", 0o755),
 ];
 
+/// Whether nodes have something of their own where the host has this path, and so do not see it.
+pub fn hides(path: &Path) -> bool {
+    OWN.iter().any(|(own, _)| path.starts_with(own))
+}
+
 /// Makes what the roots of all nodes have in common, in the supervisor's mount namespace, of which every node's
 /// begins as a copy.
 ///

@@ -1,7 +1,9 @@
 //! What stands in the nodes of a cluster before anything runs: certificates, configurations, and what the API server is to know
 //! of the nodes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
 use ipnet::{IpNet, Ipv4Net};
 use serde_json::{Value, json};
@@ -16,6 +18,7 @@ use crate::lab::model::{Bind, Cluster as Settings, Content, File, KubernetesNode
 use crate::lab::plan::{ClusterStep, Engine, NodeStep, Plan};
 use crate::lab::pod_cidr::machine;
 use crate::run::directory::LabDirectory;
+use crate::run::root;
 
 /// Where Kubernetes' own things are, as kubeadm has them.
 pub const DIRECTORY: &str = "/etc/kubernetes";
@@ -90,6 +93,12 @@ pub fn furnish(plan: &mut Plan, lab: &Settings, directory: &LabDirectory) -> Res
                 read_only: false,
             });
         }
+        step.binds
+            .extend(hidden_directories(&found).map(|directory| Bind {
+                source: directory.into(),
+                target: directory.to_owned(),
+                read_only: true,
+            }));
         let images = lab.images.iter().enumerate();
         step.binds.extend(images.map(|(number, source)| Bind {
             source: source.clone(),
@@ -115,6 +124,15 @@ pub fn furnish(plan: &mut Plan, lab: &Settings, directory: &LabDirectory) -> Res
 fn control_planes(members: &[usize], all: &[KubernetesNode]) -> Vec<usize> {
     let is_one = |at: &usize| all[*at].labels.contains_key(CONTROL_PLANE);
     members.iter().copied().filter(is_one).collect()
+}
+
+/// The directories of programs that nodes do not see by themselves.
+fn hidden_directories(programs: &BTreeMap<String, String>) -> impl Iterator<Item = &str> {
+    let directories = programs
+        .values()
+        .filter_map(|path| Some(path.rsplit_once('/')?.0));
+    let hidden: BTreeSet<&str> = directories.filter(|it| root::hides(Path::new(it))).collect();
+    hidden.into_iter()
 }
 
 /// Where an archive of images of the lab's is in a node.
