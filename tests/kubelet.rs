@@ -132,6 +132,16 @@ fn the_published_lab_holds_on_real_kubelets() {
             ("server3", "10.1.3.0/24")
         ]
     );
+    // The control plane is on the lab's management network, though its file puts no server there: this machine reaches it.
+    let path = lab.path("config");
+    lab.ok(["kubeconfig", "-o", path.to_str().unwrap()]);
+    let program = lab.sh("server0", "readlink -f /usr/local/bin/kubectl");
+    let mut kubectl_here = lab.host().command(program.trim());
+    let done = run(kubectl_here
+        .arg("--kubeconfig")
+        .arg(&path)
+        .args(["get", "nodes", "-o", "name"]));
+    assert_eq!(done.out.lines().count(), 4, "{}", done.err);
     // The lab's pods are Pods, and what nslab runs in them is in their network.
     let pod = get(&lab, "server1", "pod server3-pod0");
     assert_eq!(pod["status"]["podIP"], "10.1.3.2");

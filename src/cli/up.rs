@@ -77,6 +77,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     })?;
     manifests::check(&file.lab.manifests)?;
     choose_engines(&mut file.lab, &args.engine);
+    kubelet::manage(&mut file.lab);
     if !args.dry_run {
         need_root()?;
     }

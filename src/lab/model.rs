@@ -89,7 +89,7 @@ pub struct Mgmt {
 }
 
 /// A node's place on the management network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct MgmtPort {
     /// A fixed address, or one chosen by the order of the nodes.
     pub ipv4: Option<std::net::Ipv4Addr>,

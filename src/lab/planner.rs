@@ -55,7 +55,12 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         if node.network == Network::Own {
             planner.configure(namespace, node, &mut plan.namespaces[namespace]);
             if let (Some(mgmt), Some(_)) = (&lab.mgmt, &node.mgmt) {
-                planner.default_routes(mgmt, at, &mut plan.namespaces[namespace].routes);
+                planner.default_routes(
+                    mgmt,
+                    facts.uplink.as_ref(),
+                    at,
+                    &mut plan.namespaces[namespace].routes,
+                );
             }
         }
         let namespace = (node.network != Network::Host).then_some(namespace);

@@ -14,7 +14,9 @@ use super::pods::{self, Pod};
 use super::programs::Programs;
 use crate::engine::cni;
 use crate::failure::Failure;
-use crate::lab::model::{Bind, Cluster as Settings, Content, File, KubernetesNode};
+use crate::lab::model::{
+    Bind, Cluster as Settings, Content, EngineChoice, File, KubernetesNode, Lab, Network, Node,
+};
 use crate::lab::plan::{ClusterStep, Engine, NodeStep, Plan};
 use crate::lab::pod_cidr::machine;
 use crate::run::directory::LabDirectory;
@@ -27,6 +29,8 @@ pub const OBJECTS: &str = "/etc/kubernetes/objects.json";
 const CNI: &str = "/etc/cni/net.d/10-nslab.conflist";
 /// Where the API server listens.
 pub const PORT: u16 = 6443;
+/// The interface of nodes on the management network.
+const MANAGEMENT: &str = "eth0";
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 /// What services' addresses are from where nobody says, as kubeadm has it.
 const SERVICE_SUBNET: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 16));
@@ -118,6 +122,38 @@ pub fn furnish(plan: &mut Plan, lab: &Settings, directory: &LabDirectory) -> Res
     Ok(others
         .map(|other| format!("several control planes are not yet supported: {name} is the one, and {other} runs a kubelet only"))
         .collect())
+}
+
+/// Puts the control plane on the lab's management network, by which kubectl on this machine reaches it.
+pub fn manage(lab: &mut Lab) {
+    let is_real = |node: &&mut Node| node.engine == EngineChoice::Kubelet && node.kubernetes.is_some();
+    let says_so = |node: &Node| {
+        let facts = node.kubernetes.iter();
+        facts
+            .flat_map(|it| it.labels.keys())
+            .any(|label| label == CONTROL_PLANE)
+    };
+    let taken: BTreeSet<usize> = lab
+        .links
+        .iter()
+        .flat_map(|link| link.ports())
+        .filter(|port| port.interface == MANAGEMENT)
+        .map(|port| port.node)
+        .collect();
+    let mut members: Vec<(usize, &mut Node)> = lab
+        .nodes
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, it)| is_real(&it))
+        .collect();
+    // Among equals the first: a stable sort.
+    members.sort_by_key(|(_, node)| !says_so(node));
+    let Some((at, node)) = members.into_iter().next() else {
+        return;
+    };
+    if lab.mgmt.is_some() && node.network == Network::Own && !taken.contains(&at) {
+        node.mgmt.get_or_insert_default();
+    }
 }
 
 /// The nodes that are said to be control planes. Only the first is one.

@@ -9,7 +9,7 @@ mod pods;
 mod programs;
 pub mod wait;
 
-pub use furniture::{PORT, furnish};
+pub use furniture::{PORT, furnish, manage};
 pub use programs::Programs;
 
 use programs::PROXY;

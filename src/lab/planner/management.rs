@@ -224,14 +224,28 @@ impl<'a> Planner<'a> {
         host
     }
 
-    /// The default routes of a node on the management network, of the families for which its file gives none.
-    pub(super) fn default_routes(&self, mgmt: &Mgmt, node: usize, routes: &mut Vec<RouteStep>) {
+    /// The default routes of a node on the management network, of the families for which its file gives none. Where it gives one,
+    /// the node still has a way to answer the host.
+    pub(super) fn default_routes(
+        &self,
+        mgmt: &Mgmt,
+        uplink: Option<&Uplink>,
+        node: usize,
+        routes: &mut Vec<RouteStep>,
+    ) {
         let index = self.indexes[self.namespace_of[node]].get(PORT).copied();
         for gateway in gateways(mgmt) {
             let default = default_route(gateway.addr(), index);
             let is_own = |route: &RouteStep| route.to == default.to && route.table.is_none();
             if !routes.iter().any(is_own) {
                 routes.push(default);
+            } else if let Some(uplink) = uplink {
+                let (host, length) = (uplink.net.network(), uplink.net.prefix_len());
+                let to = match gateway {
+                    IpNet::V4(_) => IpNet::new(host.into(), length),
+                    IpNet::V6(_) => IpNet::new(v6(host), length + LONGER),
+                };
+                routes.extend(to.map(|to| RouteStep { to, ..default }));
             }
         }
     }
