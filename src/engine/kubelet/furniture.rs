@@ -144,7 +144,7 @@ pub fn manage(lab: &mut Lab) {
         .nodes
         .iter_mut()
         .enumerate()
-        .filter(|(_, it)| is_real(&it))
+        .filter(|(_, it)| is_real(it))
         .collect();
     // Among equals the first: a stable sort.
     members.sort_by_key(|(_, node)| !says_so(node));
