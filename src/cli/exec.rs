@@ -4,14 +4,15 @@ use std::ffi::OsString;
 
 use super::select;
 use crate::failure::{Code, Failure};
-use crate::run::enter::{self, Visit};
+use crate::run::enter::{self, Terminal, Visit};
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  sudo nslab exec tor0 vtysh\n  sudo nslab exec a ping -c1 b\n  \
     sudo nslab exec --env MODE=x --user nobody a sh -c 'id; env'\n\n\
     The exit code is the command's own; 125 when nslab failed, 126 when the command cannot be executed,\n\
-    127 when there is none of that name."
+    127 when there is none of that name.\n\n\
+    Where input and output are a terminal, the command gets a terminal of the node's; `-it` asks for one anywhere."
 )]
 pub struct Args {
     /// The lab, where several have a node of that name
@@ -26,6 +27,15 @@ pub struct Args {
     /// The directory it starts in
     #[arg(short, long, value_name = "DIRECTORY")]
     workdir: Option<String>,
+    /// Give the command a terminal even where input or output is none
+    #[arg(short, long, conflicts_with = "no_tty")]
+    tty: bool,
+    /// Give the command no terminal
+    #[arg(short = 'T', long)]
+    no_tty: bool,
+    /// Let the command read what is typed though its output goes elsewhere
+    #[arg(short, long)]
+    interactive: bool,
     /// The node
     #[arg(value_name = "NODE")]
     node: String,
@@ -57,6 +67,9 @@ pub fn plain(words: impl Iterator<Item = OsString>) -> Option<Args> {
         env: Vec::new(),
         user: None,
         workdir: None,
+        tty: false,
+        no_tty: false,
+        interactive: false,
         node,
         command,
     })
@@ -70,6 +83,12 @@ pub fn run(args: Args) -> Result<i32, Failure> {
         env: args.env.iter().filter_map(|text| variable(text)).collect(),
         user: args.user,
         workdir: args.workdir,
+        terminal: match (args.tty, args.no_tty) {
+            (true, _) => Terminal::Always,
+            (_, true) => Terminal::Never,
+            _ => Terminal::WhereCallerHasOne,
+        },
+        interactive: args.interactive,
     };
     enter::run(&lab, &args.node, &visit)
 }

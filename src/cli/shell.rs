@@ -31,9 +31,9 @@ pub fn run(args: Args) -> Result<i32, Failure> {
         &args.node,
         &Visit {
             argv,
-            env: Vec::new(),
             user: args.user,
             workdir,
+            ..Visit::default()
         },
     )
 }

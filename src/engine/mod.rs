@@ -16,6 +16,9 @@ pub mod operator;
 mod socket;
 pub mod speaker;
 
+/// Where nodes that need nslab's own program have it: not /proc/1/exe, since nothing in a node may look into its init.
+pub const ITSELF: &str = "/usr/lib/nslab/nslab";
+
 /// A command that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {

@@ -219,6 +219,10 @@ fn node(out: &mut String, node: &NodeSpec) {
     });
     put(out, "cpu", node.cpu.as_ref(), |cpu| format!("{:?}", cpu.value));
     put(out, "memory", node.memory.as_ref(), plain);
+    put(out, "privileged", node.privileged.as_ref(), plain);
+    let texts = |texts: &Vec<Spanned<String>>| list(texts.iter().map(|text| quoted(&text.value)));
+    put(out, "capabilities", node.capabilities.as_ref(), texts);
+    put(out, "show_host", node.show_host.as_ref(), texts);
     put(out, "exec", node.exec.as_ref(), |execs| {
         let lines: String = execs.iter().map(|it| format!("    {},\n", exec(it))).collect();
         format!("[\n{lines}]")

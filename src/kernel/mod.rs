@@ -1,8 +1,11 @@
 //! The only place that makes system calls of its own, one file a concern. Knows nothing of labs.
 
 pub mod address;
+pub mod capability;
 pub mod cgroup;
+pub mod confine;
 pub mod echo;
+pub mod enter;
 pub mod error;
 pub mod inotify;
 pub mod link;
@@ -19,6 +22,7 @@ pub mod process;
 pub mod route;
 pub mod route_change;
 pub mod router_discovery;
+pub mod seccomp;
 pub mod signals;
 pub mod spawn;
 pub mod sysctl;

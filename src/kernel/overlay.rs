@@ -12,21 +12,31 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::mkdir;
 
+use super::confine::{self, Machine};
 use super::error::{Attempt, Error, Result};
 use super::mount::{INERT, Shown, pivot, virtual_fs};
 
 /// Device files that are harmless in a node, with their numbers (Documentation/admin-guide/devices.txt).
-const DEVICES: [(&str, u64, u64); 9] = [
+const DEVICES: [(&str, u64, u64); 7] = [
     ("null", 1, 3),
     ("zero", 1, 5),
     ("full", 1, 7),
     ("random", 1, 8),
     ("urandom", 1, 9),
-    ("kmsg", 1, 11),
     ("tty", 5, 0),
     ("net/tun", 10, 200),
-    ("fuse", 10, 229),
 ];
+/// Those that a node has from which nothing is withheld: the kernel's log, and file systems of its own.
+const PRIVILEGED_DEVICES: [(&str, u64, u64); 2] = [("kmsg", 1, 11), ("fuse", 10, 229)];
+
+/// How a node is kept from what is the host's.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Confinement {
+    /// What /proc has of the whole machine.
+    pub machine: Machine,
+    /// Directories of the host that are hidden, see [`Base::hide`]. What is mounted in them is not shown either.
+    pub hidden: Vec<PathBuf>,
+}
 
 /// What all roots of a lab have in common: a layer between the host's file systems and a node's own, made once.
 pub struct Base {
@@ -46,6 +56,7 @@ impl Base {
         let base = Base::of(path, shown);
         for (number, target) in base.targets.iter().enumerate() {
             make_like(target, &base.layer(number))?;
+            make_like(target, &base.veil(number))?;
         }
         Ok(base)
     }
@@ -70,12 +81,56 @@ impl Base {
         self.path.join(number.to_string())
     }
 
+    /// The layer that hides what is the host's, below the one all nodes have in common.
+    fn veil(&self, number: usize) -> PathBuf {
+        self.path.join(format!("v{number}"))
+    }
+
+    /// Hides a file of the host from confined nodes, or a directory with all it holds: that is then an empty one.
+    ///
+    /// # Errors
+    /// Memory is short.
+    pub fn hide(&self, path: &Path) -> Result<()> {
+        let what = || format!("hide the host's {}", path.display());
+        let place = self.place_in(path, Base::veil)?;
+        if path.is_dir() {
+            make_like(path, &place)?;
+            return make_opaque(&place).map_err(|errno| Error::new(what(), errno));
+        }
+        // A whiteout: the file does not exist in any layer below.
+        match mknod(&place, SFlag::S_IFCHR, Mode::empty(), makedev(0, 0)) {
+            Ok(()) | Err(Errno::EEXIST) => Ok(()),
+            Err(errno) => Err(Error::new(what(), errno)),
+        }
+    }
+
+    /// Puts a file of this text, mode and group into the place of a file of the host that confined nodes do not see.
+    ///
+    /// # Errors
+    /// Memory is short.
+    pub fn replace(&self, path: &Path, text: &str, mode: u32, group: u32) -> Result<()> {
+        let what = || format!("replace the host's {}", path.display());
+        let place = self.place_in(path, Base::veil)?;
+        fs::write(&place, text).attempt(what)?;
+        fs::set_permissions(&place, Permissions::from_mode(mode)).attempt(what)?;
+        chown(&place, Some(0), Some(group)).attempt(what)
+    }
+
+    /// Where the program of whoever makes the base may stand.
+    pub fn program(&self) -> PathBuf {
+        self.path.join("program")
+    }
+
     /// The place in the base where a path of the nodes has to be put; its parents are made, with the modes and
     /// owners of the host's.
     ///
     /// # Errors
     /// Memory is short.
     pub fn place(&self, path: &Path) -> Result<PathBuf> {
+        self.place_in(path, Base::layer)
+    }
+
+    fn place_in(&self, path: &Path, layer: impl Fn(&Base, usize) -> PathBuf) -> Result<PathBuf> {
         // Ordered outer to inner, so the last that fits is the nearest.
         let nearest = self
             .targets
@@ -87,7 +142,7 @@ impl Base {
             return Err(Error::new("place a file", Errno::EINVAL));
         };
         let relative = path.strip_prefix(target).unwrap_or(path);
-        let (mut lower, mut upper) = (target.clone(), self.layer(number));
+        let (mut lower, mut upper) = (target.clone(), layer(self, number));
         for part in relative.parent().into_iter().flat_map(Path::components) {
             lower.push(part);
             upper.push(part);
@@ -95,7 +150,7 @@ impl Base {
                 make_like(&lower, &upper)?;
             }
         }
-        Ok(self.layer(number).join(relative))
+        Ok(layer(self, number).join(relative))
     }
 
     /// Makes a directory that shows nothing of the host's directory of the same name.
@@ -106,13 +161,7 @@ impl Base {
         let place = self.place(path)?;
         make(&place, mode)?;
         let what = || format!("hide the host's {}", path.display());
-        rustix::fs::setxattr(
-            &place,
-            "trusted.overlay.opaque",
-            b"y",
-            rustix::fs::XattrFlags::empty(),
-        )
-        .map_err(|errno| Error::new(what(), Errno::from_raw(errno.raw_os_error())))?;
+        make_opaque(&place).map_err(|errno| Error::new(what(), errno))?;
         Ok(place)
     }
 
@@ -128,11 +177,18 @@ impl Base {
 
     /// Lays a writable layer over everything, on a tmpfs that covers `scratch` in this mount namespace, and makes it
     /// the calling process's root. The process must be alone in its mount namespace and the first of its PID
-    /// namespace. `hostname` becomes the node's /etc/hostname.
+    /// namespace. `hostname` becomes the node's /etc/hostname. Without a confinement the node sees all of the host and of the
+    /// kernel's views. What is hidden from a confined one and to be `shown` all the same is laid over it again.
     ///
     /// # Errors
     /// The kernel refuses a mount; two overlays on top of each other are the most it stacks.
-    pub fn enter(&self, scratch: &Path, hostname: &str) -> Result<()> {
+    pub fn enter(
+        &self,
+        scratch: &Path,
+        hostname: &str,
+        confinement: Option<&Confinement>,
+        shown: &[PathBuf],
+    ) -> Result<()> {
         virtual_fs("tmpfs", scratch, MsFlags::empty(), "mode=0755")?;
         let merged = scratch.join("root");
         make(&merged, 0o755)?;
@@ -141,9 +197,17 @@ impl Base {
         make_like(Path::new("/"), &upper)?;
         make_like(Path::new("/etc"), &upper.join("etc"))?;
         fs::write(upper.join("etc/hostname"), format!("{hostname}\n")).attempt(|| "write /etc/hostname")?;
+        let is_hidden = |path: &Path| {
+            confinement.is_some_and(|it| it.hidden.iter().any(|hidden| path.starts_with(hidden)))
+        };
         for (number, target) in self.targets.iter().enumerate() {
+            if is_hidden(target) {
+                continue;
+            }
             let place = merged.join(target.strip_prefix("/").unwrap_or(target));
-            match self.overlay(scratch, number, target, &place) {
+            let mut below = vec![self.layer(number)];
+            below.extend(confinement.map(|_| self.veil(number)));
+            match overlay(scratch, number, target, below, &place) {
                 Ok(()) => {}
                 // A file system that cannot be below an overlay shows as it is, read-only.
                 Err(_) if number > 0 => bind(target, &place, true)?,
@@ -152,39 +216,76 @@ impl Base {
         }
         for file in &self.files {
             // Container runtimes bind such files (resolv.conf, hosts); those of the lab's own go before.
-            if !self.place(file)?.exists() {
+            if !is_hidden(file) && !self.place(file)?.exists() {
                 bind(file, &merged.join(file.strip_prefix("/").unwrap_or(file)), true)?;
             }
         }
-        virtual_fs("proc", &merged.join("proc"), INERT, "")?;
-        virtual_fs("sysfs", &merged.join("sys"), INERT, "")?;
-        devices(&merged.join("dev"))?;
+        for (number, path) in (self.targets.len()..).zip(shown) {
+            show(scratch, number, path, &merged)?;
+        }
+        let [proc, sys, dev] = ["proc", "sys", "dev"].map(|name| merged.join(name));
+        virtual_fs("proc", &proc, INERT, "")?;
+        virtual_fs("sysfs", &sys, INERT, "")?;
+        devices(&dev, confinement.is_none())?;
+        if let Some(confinement) = confinement {
+            confine::proc(&proc, &dev.join("null"), &confinement.machine)?;
+            confine::sys(&sys)?;
+        }
         pivot(&merged)
     }
+}
 
-    fn overlay(&self, scratch: &Path, number: usize, target: &Path, place: &Path) -> Result<()> {
-        let (upper, work) = (
-            scratch.join(format!("u{number}")),
-            scratch.join(format!("w{number}")),
-        );
-        make_like(target, &upper)?;
-        make(&work, 0o700)?;
-        let options = format!(
-            "lowerdir={}:{},upperdir={},workdir={}",
-            escape(&self.layer(number)),
-            escape(target),
-            escape(&upper),
-            escape(&work)
-        );
-        mount(
-            Some("overlay"),
-            place,
-            Some("overlay"),
-            MsFlags::empty(),
-            Some(options.as_str()),
-        )
-        .attempt(|| format!("lay an overlay on the host's {}", target.display()))
+/// Lays a writable layer over `target` and what is laid over that already, and mounts it on `place`.
+fn overlay(scratch: &Path, number: usize, target: &Path, above: Vec<PathBuf>, place: &Path) -> Result<()> {
+    let (upper, work) = (
+        scratch.join(format!("u{number}")),
+        scratch.join(format!("w{number}")),
+    );
+    make_like(target, &upper)?;
+    make(&work, 0o700)?;
+    let mut lower = String::new();
+    for layer in &above {
+        lower += &escape(layer);
+        lower.push(':');
     }
+    let options = format!(
+        "lowerdir={lower}{},upperdir={},workdir={}",
+        escape(target),
+        escape(&upper),
+        escape(&work)
+    );
+    // Device files of the host's are none in nodes: what they may use stands in /dev.
+    mount(
+        Some("overlay"),
+        place,
+        Some("overlay"),
+        MsFlags::MS_NODEV,
+        Some(options.as_str()),
+    )
+    .attempt(|| format!("lay an overlay on the host's {}", target.display()))
+}
+
+/// Shows a path of the host that is hidden otherwise: a directory as an overlay, a file as it is.
+fn show(scratch: &Path, number: usize, path: &Path, merged: &Path) -> Result<()> {
+    let place = merged.join(path.strip_prefix("/").unwrap_or(path));
+    if path.is_dir() {
+        fs::create_dir_all(&place).attempt(|| format!("show the host's {}", path.display()))?;
+        return overlay(scratch, number, path, Vec::new(), &place);
+    }
+    if let Some(parent) = place.parent() {
+        fs::create_dir_all(parent).attempt(|| format!("show the host's {}", path.display()))?;
+    }
+    if !place.exists() {
+        fs::write(&place, "").attempt(|| format!("show the host's {}", path.display()))?;
+    }
+    bind(path, &place, true)
+}
+
+/// Lets nothing of the layers below show through a directory.
+fn make_opaque(directory: &Path) -> std::result::Result<(), Errno> {
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(directory, "trusted.overlay.opaque", b"y", flags)
+        .map_err(|errno| Errno::from_raw(errno.raw_os_error()))
 }
 
 /// Tries whether an overlay of the host's root can be made, on a directory this mount namespace can spare.
@@ -196,7 +297,7 @@ pub fn trial(scratch: &Path) -> Result<()> {
     let base = Base::begin(scratch, &[])?;
     let merged = scratch.join("root");
     make(&merged, 0o755)?;
-    base.overlay(scratch, 0, root, &merged).map_err(explain_stacking)
+    overlay(scratch, 0, root, vec![base.layer(0)], &merged).map_err(explain_stacking)
 }
 
 /// Colons separate lower directories, commas options, and backslashes escape both.
@@ -247,7 +348,7 @@ fn make(path: &Path, mode: u32) -> Result<()> {
 }
 
 /// A /dev of the node's own.
-fn devices(dev: &Path) -> Result<()> {
+fn devices(dev: &Path, privileged: bool) -> Result<()> {
     virtual_fs("tmpfs", dev, MsFlags::MS_NOSUID, "mode=0755")?;
     for (name, mode) in [
         ("net", 0o755),
@@ -257,7 +358,8 @@ fn devices(dev: &Path) -> Result<()> {
     ] {
         make(&dev.join(name), mode)?;
     }
-    for (name, major, minor) in DEVICES {
+    let more = PRIVILEGED_DEVICES.iter().filter(|_| privileged);
+    for (name, major, minor) in DEVICES.iter().chain(more).copied() {
         device(
             &dev.join(name),
             Path::new("/dev").join(name).as_path(),

@@ -8,10 +8,11 @@ use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, setns};
+use nix::sched::CloneFlags;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::wait::WaitStatus;
+use nix::sys::wait::{WaitStatus, waitpid};
 
+use super::capability::Capabilities;
 use super::error::{Attempt, Error, Result};
 
 const CLONE_PIDFD: u64 = 0x1000;
@@ -35,7 +36,10 @@ pub(super) fn clone_arguments(
     // The flags are a C int; its bits, not its value, are meant.
     arguments.flags = u64::from(flags.bits() as u32) | CLONE_PIDFD;
     arguments.pidfd = std::ptr::from_mut(pidfd) as u64;
-    arguments.exit_signal = libc::SIGCHLD as u64;
+    // A child left to this process's parent tells that one as this one would.
+    if !flags.contains(CloneFlags::CLONE_PARENT) {
+        arguments.exit_signal = libc::SIGCHLD as u64;
+    }
     if let Some(cgroup) = cgroup {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = cgroup.as_raw_fd() as u64;
@@ -43,8 +47,11 @@ pub(super) fn clone_arguments(
     arguments
 }
 
-/// Forks with new namespaces; `None` in the child.
-fn clone(flags: CloneFlags, cgroup: Option<BorrowedFd<'_>>) -> std::result::Result<Option<Child>, Errno> {
+/// Forks, with new namespaces or as the flags say; `None` in the child.
+pub(super) fn clone(
+    flags: CloneFlags,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> std::result::Result<Option<Child>, Errno> {
     let mut pidfd: RawFd = -1;
     let arguments = clone_arguments(flags, cgroup, &mut pidfd);
     // SAFETY: no stack and no CLONE_VM: this is a fork. The kernel reads `arguments` and writes `pidfd`, both alive here.
@@ -136,39 +143,15 @@ pub fn fork(what: &str, child: impl FnOnce() -> i32) -> Result<Child> {
     }
 }
 
-/// Forks this (single-threaded) process into all namespaces of the process a pidfd means (but its user
-/// namespace), and into a cgroup; runs `child` there and ends it with what that returns. The caller stays where
-/// it is: it only says for a moment in which PID namespace its next child is to be born.
-///
-/// # Errors
-/// The process has ended, or may not be joined from here.
-pub fn fork_into(
-    what: &str,
-    target: BorrowedFd<'_>,
-    cgroup: Option<BorrowedFd<'_>>,
-    child: impl FnOnce() -> i32,
-) -> Result<Child> {
-    let here = File::open("/proc/self/ns/pid").attempt(|| what)?;
-    setns(target, CloneFlags::CLONE_NEWPID).attempt(|| what)?;
-    let forked = clone(CloneFlags::empty(), cgroup).map_err(|errno| Error::new(what, errno));
-    if let Ok(None) = forked {
-        let rest = CloneFlags::CLONE_NEWNET
-            | CloneFlags::CLONE_NEWNS
-            | CloneFlags::CLONE_NEWUTS
-            | CloneFlags::CLONE_NEWIPC
-            | CloneFlags::CLONE_NEWCGROUP;
-        let status = match setns(target, rest) {
-            Ok(()) => child(),
-            Err(errno) => {
-                eprintln!("nslab: {}", Error::new(what, errno));
-                super::spawn::early::NETWORK
-            }
-        };
-        // SAFETY: as in `fork`.
-        unsafe { libc::_exit(status) }
+/// Waits until a child has ended, and returns its status as a shell gives it.
+pub fn wait(child: &Child) -> i32 {
+    loop {
+        match waitpid(nix::unistd::Pid::from_raw(child.pid), None) {
+            Err(Errno::EINTR) => {}
+            Ok(status) => return exit_code(status),
+            Err(_) => return 1,
+        }
     }
-    setns(&here, CloneFlags::CLONE_NEWPID).attempt(|| "return to the own PID namespace")?;
-    forked?.ok_or_else(|| Error::new(what, Errno::ECHILD))
 }
 
 /// A pidfd for a process by its PID.
@@ -224,6 +207,26 @@ pub fn replace_stdio(input: impl AsFd, output: impl AsFd) -> Result<()> {
         Errno::result(done).attempt(|| "redirect standard streams")?;
     }
     Ok(())
+}
+
+/// Standard input (0), output (1) or errors (2) of this process, which are open as long as it lives.
+pub fn standard(number: i32) -> BorrowedFd<'static> {
+    debug_assert!((0..3).contains(&number));
+    // SAFETY: the standard library opens these at the start where they are not, and nothing here closes them.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// Puts a descriptor in the place of standard input (0), output (1) or errors (2).
+///
+/// # Errors
+/// There is no such descriptor.
+pub fn put_standard(from: RawFd, number: usize) -> Result<()> {
+    let number = number.min(2) as RawFd;
+    // SAFETY: dup2 onto the standard descriptors, which Rust's std uses by number and never closes.
+    let done = unsafe { libc::dup2(from, number) };
+    Errno::result(done)
+        .map(drop)
+        .attempt(|| "redirect standard streams")
 }
 
 /// /dev/null, open for reading and writing.
@@ -327,6 +330,23 @@ pub fn die_with_caller(command: &mut std::process::Command) {
         command.pre_exec(|| {
             reset_signals();
             die_with_parent(libc::SIGKILL);
+            Ok(())
+        });
+    }
+}
+
+/// Makes a command start without any but these capabilities, and if so wished without gaining others by what it executes
+/// (PR_SET_NO_NEW_PRIVS, prctl(2)).
+pub fn limit(command: &mut std::process::Command, kept: Capabilities, no_new_privileges: bool) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: the process that starts commands has a single thread, so that the child may use the allocator.
+    unsafe {
+        command.pre_exec(move || {
+            kept.bound()
+                .map_err(|error| std::io::Error::from_raw_os_error(error.errno as i32))?;
+            if no_new_privileges {
+                nix::sys::prctl::set_no_new_privs()?;
+            }
             Ok(())
         });
     }

@@ -3,12 +3,16 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, stdin};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+use nix::errno::Errno;
 use nix::pty::{Winsize, openpty};
-use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+
+use super::error::{Attempt, Error, Result};
 
 /// Puts the terminal's modes back when told to: after a program that died before it could.
 pub struct Modes {
@@ -23,6 +27,28 @@ impl Modes {
             .then(|| tcgetattr(stdin().as_fd()).ok())
             .flatten();
         Modes { saved }
+    }
+
+    /// Gives them to another terminal.
+    pub fn give(&self, line: BorrowedFd<'_>) {
+        if let Some(saved) = &self.saved {
+            // A fresh terminal's own modes do as well.
+            let _ = tcsetattr(line, SetArg::TCSANOW, saved);
+        }
+    }
+
+    /// Makes the terminal pass on every key as it is.
+    pub fn raw(&self) {
+        if let Some(saved) = &self.saved {
+            let mut raw = saved.clone();
+            cfmakeraw(&mut raw);
+            let _ = tcsetattr(stdin().as_fd(), SetArg::TCSADRAIN, &raw);
+        }
+    }
+
+    /// Whether standard input is a terminal.
+    pub fn are_known(&self) -> bool {
+        self.saved.is_some()
     }
 
     /// Sets them again.
@@ -75,4 +101,65 @@ pub fn take(command: &mut Command) {
             }
         });
     }
+}
+
+/// Opens a terminal on the file system of terminals (devpts) that the calling process sees: the screen, and the line that
+/// programs are on. Neither is found by a name that somebody else could change.
+///
+/// # Errors
+/// There is no such file system, or it has no more terminals.
+pub fn open_here() -> Result<(OwnedFd, OwnedFd)> {
+    let what = || "open a terminal in the node";
+    let screen = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOCTTY)
+        .open("/dev/pts/ptmx")
+        .attempt(what)?;
+    let kind = nix::sys::statfs::fstatfs(&screen).attempt(what)?;
+    if kind.filesystem_type() != DEVPTS {
+        return Err(Error::new(what(), Errno::ENODEV));
+    }
+    let unlocked: libc::c_int = 0;
+    // SAFETY: TIOCSPTLCK reads an int; TIOCGPTPEER takes flags and makes a descriptor, which is taken over at once.
+    unsafe {
+        Errno::result(libc::ioctl(
+            screen.as_raw_fd(),
+            libc::TIOCSPTLCK,
+            &raw const unlocked,
+        ))
+        .attempt(what)?;
+        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+        let line = libc::ioctl(screen.as_raw_fd(), libc::TIOCGPTPEER, flags);
+        let line = OwnedFd::from_raw_fd(Errno::result(line).attempt(what)?);
+        Ok((screen.into(), line))
+    }
+}
+
+/// Of devpts (statfs(2)).
+const DEVPTS: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x1cd1);
+
+/// Begins a session on a terminal.
+///
+/// # Errors
+/// This process leads a session or a group already, or the terminal has one.
+pub fn begin_session(line: BorrowedFd<'_>) -> Result<()> {
+    let what = || "begin a session on the terminal";
+    nix::unistd::setsid().attempt(what)?;
+    // SAFETY: TIOCSCTTY takes a number.
+    let taken = unsafe { libc::ioctl(line.as_raw_fd(), libc::TIOCSCTTY, 0) };
+    Errno::result(taken).map(drop).attempt(what)
+}
+
+/// Makes one terminal as large as another.
+pub fn copy_size(from: BorrowedFd<'_>, to: BorrowedFd<'_>) {
+    if let Ok(size) = rustix::termios::tcgetwinsize(from) {
+        // Where it cannot be told, programs take 80 columns for granted.
+        let _ = rustix::termios::tcsetwinsize(to, size);
+    }
+}
+
+/// Whether the calling process is in the foreground of this terminal.
+pub fn is_in_foreground(terminal: BorrowedFd<'_>) -> bool {
+    nix::unistd::tcgetpgrp(terminal).is_ok_and(|group| group == nix::unistd::getpgrp())
 }

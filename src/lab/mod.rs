@@ -9,6 +9,7 @@ pub mod plan;
 pub mod planner;
 pub mod pod_cidr;
 pub mod resolve;
+pub mod rights;
 pub mod sources;
 pub mod spec;
 

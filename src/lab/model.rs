@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use super::rights::Rights;
 
 /// A whole lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -198,6 +199,9 @@ pub struct Node {
     pub cpu: Option<f64>,
     /// Memory limit in bytes.
     pub memory: Option<u64>,
+    /// What its processes may do beyond what those of every node may.
+    #[serde(default)]
+    pub rights: Rights,
 }
 
 /// An address on one of the node's interfaces.
@@ -321,14 +325,37 @@ pub enum Command {
 const FRR_SCRIPT: &str = "frr/frrinit.sh";
 
 impl Node {
-    /// Whether its own commands start FRR.
+    /// Whether its own commands start FRR's daemons, by their script or one by one.
+    pub fn runs_frr(&self) -> bool {
+        let run = self.run.iter().map(|process| &process.command);
+        let mut commands = self.exec.iter().map(|exec| &exec.command).chain(run);
+        commands.any(Command::starts_frr)
+    }
+
+    /// Whether its own commands start FRR by its script.
     pub fn starts_frr(&self) -> bool {
         let names = |word: &String| word.contains(FRR_SCRIPT);
         self.exec.iter().any(|exec| exec.command.argv().iter().any(names))
     }
 }
 
+/// What stands in a command that starts daemons of FRR's: where packages and images have them, and services' names.
+const FRR_PROGRAMS: [&str; 6] = [
+    "lib/frr/",
+    "lib64/frr/",
+    "libexec/frr/",
+    "init.d/frr",
+    "service frr",
+    "start frr",
+];
+
 impl Command {
+    /// Whether it starts FRR's daemons, which want a capability that other programs do not have.
+    pub fn starts_frr(&self) -> bool {
+        let line = self.argv().join(" ");
+        FRR_PROGRAMS.iter().any(|program| line.contains(program))
+    }
+
     /// What to execute.
     pub fn argv(&self) -> Vec<String> {
         match self {

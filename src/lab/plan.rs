@@ -12,6 +12,7 @@ use super::model::{
     Bind, Cluster, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode, Manifest, Masquerade,
     Process, Underlay, Wait,
 };
+use super::rights::RightsStep;
 
 /// What only the host could tell, found out before planning.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -346,6 +347,8 @@ pub struct NodeStep {
     pub cpu: Option<f64>,
     /// Bytes.
     pub memory: Option<u64>,
+    /// What its processes may do.
+    pub rights: RightsStep,
     /// Labels, for listings.
     pub labels: BTreeMap<String, String>,
     /// Group, for listings.

@@ -17,6 +17,7 @@ use super::plan::{
     RouteStepAction,
 };
 use super::resolve::sysctl_interface;
+use super::rights::{Rights, RightsStep, SYS_ADMIN};
 use super::spec::sysctl_path;
 
 /// Indexes of devices whose making begins on the host start here. Kernels before Linux 6.14 refuse an index that an
@@ -393,8 +394,24 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         run: node.run.clone(),
         cpu: node.cpu,
         memory: node.memory,
+        rights: rights(node, engine),
         labels: node.labels.clone(),
         group: node.group.clone(),
+    }
+}
+
+/// What a node's programs may do. A kubelet and its containers are a machine of their own.
+fn rights(node: &Node, engine: Option<Engine>) -> RightsStep {
+    let privileged = Rights {
+        privileged: true,
+        ..Rights::default()
+    };
+    match engine {
+        Some(Engine::Kubelet) => RightsStep::of(&privileged, &[]),
+        // FRR's daemons end at once without it.
+        Some(Engine::Frr) => RightsStep::of(&node.rights, &[SYS_ADMIN]),
+        _ if node.runs_frr() => RightsStep::of(&node.rights, &[SYS_ADMIN]),
+        _ => RightsStep::of(&node.rights, &[]),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::kernel::error::Attempt;
 use crate::kernel::message::Assembler;
 use crate::kernel::process;
 use crate::lab::model::Stage;
+use crate::lab::plan::NodeStep;
 
 const NO_FDS: [OwnedFd; 0] = [];
 
@@ -71,9 +72,11 @@ async fn answer(lab: &Rc<Living>, stream: &UnixStream, request: Request) -> Resu
     match request {
         Request::Status => reply(stream, &Reply::Status(status::of(lab)), &NO_FDS).await,
         Request::Enter { node } => match enter(lab, &node).await {
-            Ok((init, env)) => {
+            Ok((init, step)) => {
+                let env = crate::engine::environment(step);
+                let rights = step.rights.clone();
                 let fds: Vec<&OwnedFd> = [&init.pidfd].into_iter().chain(init.cgroup.as_ref()).collect();
-                reply(stream, &Reply::Enter { env }, &fds).await
+                reply(stream, &Reply::Enter { env, rights }, &fds).await
             }
             Err(failure) => reply(stream, &Reply::Failed(failure), &NO_FDS).await,
         },
@@ -134,10 +137,7 @@ fn unknown(lab: &Living, name: &str) -> Failure {
 }
 
 /// A node's init, started if it has none.
-async fn enter(
-    lab: &Rc<Living>,
-    name: &str,
-) -> Result<(Rc<InitHandle>, std::collections::BTreeMap<String, String>), Failure> {
+async fn enter<'a>(lab: &'a Rc<Living>, name: &str) -> Result<(Rc<InitHandle>, &'a NodeStep), Failure> {
     let node = lab.find(name).ok_or_else(|| unknown(lab, name))?;
     let state = &lab.nodes[node];
     let mut init = state.init.subscribe();
@@ -153,7 +153,7 @@ async fn enter(
         () = in_trouble(lab, node) => None,
     };
     let handle = handle.ok_or_else(|| Failure::not_ready(format!("{name} could not be started")))?;
-    Ok((handle, crate::engine::environment(&lab.plan.nodes[node])))
+    Ok((handle, &lab.plan.nodes[node]))
 }
 
 /// Returns when a node has failed.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::{AsRawFd as _, RawFd};
 use std::path::{Path, PathBuf};
 
 use super::enter::Door;
@@ -41,7 +42,11 @@ impl Place {
     }
 
     /// Starts `work` where this place is.
-    fn there(&self, work: impl FnOnce() -> io::Result<()>) -> Result<process::Child, Failure> {
+    fn there(
+        &self,
+        keep: &[RawFd],
+        work: impl FnOnce() -> io::Result<()>,
+    ) -> Result<process::Child, Failure> {
         let run = || match work() {
             Ok(()) => 0,
             Err(error) => {
@@ -51,7 +56,7 @@ impl Place {
         };
         match self {
             Place::Host(_) => Ok(process::fork("start a helper", run)?),
-            Place::Node(door, _) => Ok(door.inside(run)?),
+            Place::Node(door, _) => Ok(door.inside(keep, run)?),
         }
     }
 }
@@ -72,10 +77,16 @@ pub fn copy(from: &Place, to: &Place) -> Result<(), Failure> {
     };
     // The helpers are copies of this process: each closes the pipe ends that are the other's, or neither
     // would ever see an end.
+    let keep = [
+        names.as_raw_fd(),
+        tell_name.as_raw_fd(),
+        archive.as_raw_fd(),
+        write_archive.as_raw_fd(),
+    ];
     let mut ends = Some((names, tell_name, archive, write_archive));
     let sender = {
         let ends = &mut ends;
-        from.there(|| {
+        from.there(&keep, || {
             let Some((names, tell_name, archive, write_archive)) = ends.take() else {
                 return Ok(());
             };
@@ -85,7 +96,7 @@ pub fn copy(from: &Place, to: &Place) -> Result<(), Failure> {
     };
     let receiver = {
         let ends = &mut ends;
-        to.there(|| {
+        to.there(&keep, || {
             let Some((names, tell_name, archive, write_archive)) = ends.take() else {
                 return Ok(());
             };

@@ -24,7 +24,7 @@ use crate::kernel::message::Assembler;
 use crate::kernel::process::{self, Child};
 use crate::kernel::spawn::{self, Spawn, early};
 use crate::lab::names;
-use crate::lab::plan::Engine;
+use crate::lab::plan::{Engine, NodeStep};
 
 /// The hidden verb of a node's init.
 pub const VERB: &str = "node-init";
@@ -102,6 +102,8 @@ pub struct Start {
     pub user: Option<String>,
     /// The directory, `/` where none is given.
     pub workdir: Option<String>,
+    /// Whether it has the rights of the node's engine.
+    pub engine: bool,
 }
 
 /// Starts a node's init and waits until its root stands.
@@ -187,18 +189,28 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
     let files = files.chain(step.files.iter().cloned()).collect();
     let links = engine.iter().flat_map(|engine| engine.links(step));
     let links = links.map(|(path, target)| ((*path).to_owned(), (*target).to_owned()));
+    let (base, confinement) = lab.base()?;
     let setup = Setup {
         node: step.name.clone(),
         cgroup: lab.directory.cgroup(),
         scratch: lab.directory.path.join("root"),
-        base: lab.base()?,
+        base,
         shown: lab.shown.clone(),
         files,
         links: links.collect(),
         binds: step.binds.clone(),
         makes_cgroups: step.engine == Some(Engine::Kubelet),
+        needs_program: needs_program(step),
+        rights: step.rights.clone(),
+        confinement: (!step.rights.privileged).then(|| confinement.clone()),
     };
     memory_file(&setup)
+}
+
+/// Whether nslab itself runs in the node beside its init.
+fn needs_program(step: &NodeStep) -> bool {
+    let is_engine = step.engine.is_some_and(|engine| engine != Engine::Frr);
+    is_engine || step.kubernetes.is_some() || step.run.iter().any(|process| process.terminal)
 }
 
 /// A file in memory that holds a value as JSON, to be passed to a child.
@@ -321,6 +333,7 @@ impl InitHandle {
             env,
             user,
             workdir,
+            engine,
         } = start;
         self.order(
             &Order::Start {
@@ -329,6 +342,7 @@ impl InitHandle {
                 env,
                 user,
                 workdir,
+                engine,
             },
             &[output, errors],
         )

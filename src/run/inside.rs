@@ -24,7 +24,7 @@ use super::state::Living;
 use crate::engine::{self, Finished};
 use crate::failure::Failure;
 use crate::kernel::error::{Attempt, Error};
-use crate::lab::model::{Probe, Process, Restart};
+use crate::lab::model::{Command, Probe, Process, Restart};
 
 /// How much of a command's output is kept for messages.
 const KEPT: usize = 16 * 1024;
@@ -125,6 +125,7 @@ impl engine::Inside for Inside {
             env: self.env(),
             user: None,
             workdir: None,
+            engine: starts_frr(argv),
         };
         let started = self.init.start(start, writer, errors).await?;
         // A daemon the command leaves behind may go on writing: the reader lives as long as the node.
@@ -224,6 +225,11 @@ impl engine::Inside for Inside {
     fn node(&self) -> &str {
         &self.lab.plan.nodes[self.node].name
     }
+}
+
+/// Whether a command starts daemons of FRR's, which have rights of their own where the plan says so.
+fn starts_frr(argv: &[String]) -> bool {
+    Command::Argv(argv.to_vec()).starts_frr()
 }
 
 fn gone(inside: &Inside) -> Failure {
@@ -388,6 +394,7 @@ impl Service {
         env.extend(self.process.env.clone());
         let argv = self.process.command.argv();
         let user = self.process.user.clone();
+        let engine = starts_frr(&argv);
         let start = match self.process.terminal {
             // Whoever plays the terminal becomes the user only for the program on it.
             true => Start {
@@ -395,12 +402,14 @@ impl Service {
                 env,
                 user: None,
                 workdir: self.process.workdir.clone(),
+                engine,
             },
             false => Start {
                 argv,
                 env,
                 user,
                 workdir: self.process.workdir.clone(),
+                engine,
             },
         };
         let started = self.init.start(start, output, errors).await.ok()?;

@@ -35,6 +35,7 @@ mod socket;
 mod stages;
 mod state;
 mod status;
+mod veil;
 
 use crate::engine::{agent, kubelet, operator, speaker};
 

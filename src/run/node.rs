@@ -20,10 +20,13 @@ use nix::unistd::Pid;
 use super::protocol::{Order, Report, Setup};
 use super::root;
 use crate::failure::Failure;
+use crate::kernel::capability::Capabilities;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{self, Assembler, Received};
+use crate::kernel::seccomp::Filter;
 use crate::kernel::{cgroup, process, spawn, users};
 use crate::lab::names;
+use crate::lab::rights::RightsStep;
 
 /// Runs a node's init. `control` and `setup` are the numbers of inherited descriptors: the socket to the
 /// supervisor, and a file with the [`Setup`].
@@ -45,7 +48,33 @@ struct Init {
     programs: HashMap<Pid, u64>,
     /// Where programs are limited. The init itself is not in there: if it ran out of memory, all of the node would go.
     legacy_cgroups: Vec<fs::File>,
+    /// What programs may do; none in a privileged node, where they may do everything.
+    limits: Option<Limits>,
     waiting_for_quiet: bool,
+}
+
+/// What a node's programs may do.
+struct Limits {
+    usual: Capabilities,
+    engine: Option<Capabilities>,
+}
+
+impl Limits {
+    fn of(rights: &RightsStep) -> Option<Limits> {
+        (!rights.privileged).then(|| Limits {
+            usual: Capabilities::named(&rights.capabilities),
+            engine: rights.engine_capabilities.as_deref().map(Capabilities::named),
+        })
+    }
+
+    /// Limits a program that is about to be started.
+    fn put_on(&self, command: &mut Command, is_engine: bool) {
+        match &self.engine {
+            // Nothing it executes gains anything: what is one of the engine's files may have been changed in the node.
+            Some(engine) if is_engine => process::limit(command, engine.clone(), true),
+            _ => process::limit(command, self.usual.clone(), false),
+        }
+    }
 }
 
 fn prepare(control: RawFd, setup: RawFd) -> Result<Init, Failure> {
@@ -70,6 +99,9 @@ fn prepare(control: RawFd, setup: RawFd) -> Result<Init, Failure> {
         }
     };
     process::lower_open_files();
+    let limits = Limits::of(&setup.rights);
+    // From here on for this process and all that it starts.
+    Filter::new(limits.as_ref().map(|it| &it.usual))?.attach()?;
     tell(&control, &Report::Up, &[syslog])?;
     let (assembler, programs) = (Assembler::default(), HashMap::new());
     Ok(Init {
@@ -78,6 +110,7 @@ fn prepare(control: RawFd, setup: RawFd) -> Result<Init, Failure> {
         assembler,
         programs,
         legacy_cgroups,
+        limits,
         waiting_for_quiet: false,
     })
 }
@@ -141,20 +174,20 @@ impl Init {
                     env,
                     user,
                     workdir,
+                    engine,
                 } => {
                     let mut fds = frame.fds.into_iter();
                     let (Some(output), Some(errors)) = (fds.next(), fds.next()) else {
                         continue;
                     };
-                    let cgroups = &self.legacy_cgroups;
-                    match start(
-                        &argv,
-                        &env,
-                        user.as_deref(),
-                        workdir.as_deref(),
-                        (output, errors),
-                        cgroups,
-                    ) {
+                    let program = Program {
+                        argv: &argv,
+                        env: &env,
+                        user: user.as_deref(),
+                        workdir: workdir.as_deref(),
+                        engine,
+                    };
+                    match self.start(&program, output, errors) {
                         Ok(pid) => {
                             self.programs.insert(pid, id);
                             self.report(&Report::Started { id })?;
@@ -205,36 +238,48 @@ impl Init {
     }
 }
 
-/// Starts a program; on failure, the shell's exit status for it and the reason.
-fn start(
-    argv: &[String],
-    env: &BTreeMap<String, String>,
-    user: Option<&str>,
-    workdir: Option<&str>,
-    (output, errors): (OwnedFd, OwnedFd),
-    cgroups: &[fs::File],
-) -> Result<Pid, (i32, String)> {
-    let Some((program, arguments)) = argv.split_first() else {
-        return Err((127, "there is no command".into()));
-    };
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .env_clear()
-        .envs(env)
-        .current_dir(workdir.unwrap_or("/"));
-    command
-        .stdin(Stdio::null())
-        .stdout(output)
-        .stderr(errors)
-        .process_group(0);
-    process::unblock_signals(&mut command);
-    process::enter_cgroups(&mut command, cgroups);
-    if let Some(name) = user {
-        let user =
-            users::user(Path::new("/"), name).ok_or((126, format!("the node has no user {name:?}")))?;
-        become_user(&mut command, user);
+/// A program to be started.
+struct Program<'a> {
+    argv: &'a [String],
+    env: &'a BTreeMap<String, String>,
+    user: Option<&'a str>,
+    workdir: Option<&'a str>,
+    engine: bool,
+}
+
+impl Init {
+    /// Starts a program; on failure, the shell's exit status for it and the reason.
+    fn start(&self, program: &Program<'_>, output: OwnedFd, errors: OwnedFd) -> Result<Pid, (i32, String)> {
+        let Some((name, arguments)) = program.argv.split_first() else {
+            return Err((127, "there is no command".into()));
+        };
+        let mut command = Command::new(name);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(program.env)
+            .current_dir(program.workdir.unwrap_or("/"));
+        command
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0);
+        process::unblock_signals(&mut command);
+        process::enter_cgroups(&mut command, &self.legacy_cgroups);
+        // Before it becomes another user, who may not limit himself.
+        if let Some(limits) = &self.limits {
+            limits.put_on(&mut command, program.engine);
+        }
+        if let Some(name) = program.user {
+            let user =
+                users::user(Path::new("/"), name).ok_or((126, format!("the node has no user {name:?}")))?;
+            become_user(&mut command, user);
+        }
+        spawn_command(command, name, program.workdir)
     }
+}
+
+fn spawn_command(mut command: Command, program: &str, workdir: Option<&str>) -> Result<Pid, (i32, String)> {
     match command.spawn() {
         // Reaped by number in `reap`; the handle is not needed.
         Ok(child) => {

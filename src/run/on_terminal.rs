@@ -16,7 +16,7 @@ const TERMINAL: &str = "xterm";
 /// The words that run a program so, for a node's init to execute.
 pub fn words(argv: Vec<String>, user: Option<String>) -> Vec<String> {
     let first = [
-        "/proc/1/exe".to_owned(),
+        crate::engine::ITSELF.to_owned(),
         VERB.to_owned(),
         user.unwrap_or_default(),
     ];

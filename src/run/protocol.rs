@@ -10,7 +10,9 @@ use crate::cilium::state::{NodeAnswer, Query};
 use crate::engine::operator::NodeView;
 use crate::failure::Failure;
 use crate::kernel::mount::Shown;
+use crate::kernel::overlay::Confinement;
 use crate::lab::model::{Bind, File, Manifest, Stage};
+use crate::lab::rights::RightsStep;
 
 /// A command's wish, sent to the control socket. One a connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,6 +71,8 @@ pub enum Reply {
     Enter {
         /// The node's environment.
         env: BTreeMap<String, String>,
+        /// What its processes may do.
+        rights: RightsStep,
     },
     /// The nodes.
     Status(Status),
@@ -198,6 +202,12 @@ pub struct Setup {
     pub binds: Vec<Bind>,
     /// Whether the node makes cgroups of its own.
     pub makes_cgroups: bool,
+    /// Whether nslab's own program plays a part in it.
+    pub needs_program: bool,
+    /// What its processes may do.
+    pub rights: RightsStep,
+    /// How it is kept from what is the host's. None for a privileged node.
+    pub confinement: Option<Confinement>,
 }
 
 /// The supervisor's orders to an init.
@@ -216,6 +226,9 @@ pub enum Order {
         user: Option<String>,
         /// The directory it starts in.
         workdir: Option<String>,
+        /// Whether it has the rights of the node's engine.
+        #[serde(default)]
+        engine: bool,
     },
     /// Send a signal to every process of the node.
     SignalAll {

@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 use nix::sys::stat::{SFlag, makedev, mknod};
 
 use super::protocol::Setup;
+use super::veil;
 use crate::failure::{Code, Failure};
+use crate::kernel::confine::Machine;
 use crate::kernel::error::Attempt;
 use crate::kernel::mount::Shown;
-use crate::kernel::overlay::Base;
+use crate::kernel::overlay::{Base, Confinement};
 use crate::kernel::{mount, users};
 use crate::lab::model::{self, Content};
 use crate::lab::names;
@@ -37,7 +39,12 @@ pub fn hides(path: &Path) -> bool {
 ///
 /// # Errors
 /// The kernel refuses the tmpfs, or memory is short.
-pub fn make_base(path: &Path, shown: &[Shown], plan: &Plan) -> Result<(), Failure> {
+pub fn make_base(
+    path: &Path,
+    shown: &[Shown],
+    plan: &Plan,
+    program: Option<&OwnedFd>,
+) -> Result<Confinement, Failure> {
     let base = Base::begin(path, shown)?;
     for (path, mode) in OWN {
         base.empty_directory(Path::new(path), mode)?;
@@ -45,7 +52,23 @@ pub fn make_base(path: &Path, shown: &[Shown], plan: &Plan) -> Result<(), Failur
     copy_log_directories(&base)?;
     base.write(Path::new("/etc/hosts"), &plan.hosts)?;
     base.write(Path::new("/etc/resolv.conf"), &plan.resolv_conf)?;
-    crate::engine::frr::prepare_root(&base)
+    crate::engine::frr::prepare_root(&base)?;
+    put_program(&base.program(), program)?;
+    Ok(Confinement {
+        machine: Machine::find()?,
+        hidden: veil::draw(&base)?,
+    })
+}
+
+/// Nodes have nslab's program from here: as a mount of its file, or a copy of it where that has lost its path.
+fn put_program(place: &Path, program: Option<&OwnedFd>) -> Result<(), Failure> {
+    let what = || format!("make {}", place.display());
+    let Some(program) = program else {
+        fs::copy("/proc/self/exe", place).attempt(what)?;
+        return Ok(());
+    };
+    fs::write(place, "").attempt(what)?;
+    Ok(mount::attach(program, place, true)?)
 }
 
 /// Builds the node's root, enters it, and writes the lab file's files into it.
@@ -65,7 +88,16 @@ pub fn build(setup: &Setup) -> Result<(), Failure> {
         .iter()
         .map(|bind| mount::detached_copy(&bind.source))
         .collect::<Result<Vec<_>, _>>()?;
-    base.enter(&setup.scratch, names::hostname(&setup.node))?;
+    let program = mount::detached_copy(&base.program());
+    base.enter(
+        &setup.scratch,
+        names::hostname(&setup.node),
+        setup.confinement.as_ref(),
+        &setup.rights.show_host,
+    )?;
+    if setup.needs_program {
+        attach(&own_program(), &program?)?;
+    }
     for (path, target) in &setup.links {
         link(Path::new(path), target).attempt(|| format!("write {path} into the node"))?;
     }
@@ -76,6 +108,14 @@ pub fn build(setup: &Setup) -> Result<(), Failure> {
         attach(bind, copy)?;
     }
     Ok(())
+}
+
+fn own_program() -> model::Bind {
+    model::Bind {
+        source: PathBuf::new(),
+        target: crate::engine::ITSELF.to_owned(),
+        read_only: true,
+    }
 }
 
 /// Makes a symbolic link in the place of whatever the host has there.

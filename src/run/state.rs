@@ -1,6 +1,6 @@
 //! What the supervisor knows about its lab while it lives. One thread, so plain cells hold it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -20,6 +20,7 @@ use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::mount::Shown;
 use crate::kernel::namespace::Namespace;
+use crate::kernel::overlay::Confinement;
 use crate::kernel::spawn::Slots;
 use crate::lab::model::Stage;
 use crate::lab::plan::Plan;
@@ -43,8 +44,10 @@ pub struct Living {
     pub shown: Vec<Shown>,
     /// Where inits find what they are given.
     pub slots: Slots,
-    /// Whether the base of the nodes' roots is made.
-    pub has_base: Cell<bool>,
+    /// nslab's own program, a mount that is nowhere yet; none where it is no longer at the path it was started from.
+    pub program: Option<OwnedFd>,
+    /// How nodes are kept from what is the host's; known once the base of their roots is made.
+    pub confinement: OnceCell<Confinement>,
     /// Where cgroups are.
     pub trees: Trees,
     /// The host's /proc, to translate PIDs.
@@ -156,13 +159,13 @@ impl Living {
     ///
     /// # Errors
     /// The kernel refuses it, or memory is short.
-    pub fn base(&self) -> Result<PathBuf, Failure> {
+    pub fn base(&self) -> Result<(PathBuf, &Confinement), Failure> {
         let path = self.directory.path.join("base");
-        if !self.has_base.get() {
-            super::root::make_base(&path, &self.shown, &self.plan)?;
-            self.has_base.set(true);
+        if let Some(made) = self.confinement.get() {
+            return Ok((path, made));
         }
-        Ok(path)
+        let made = super::root::make_base(&path, &self.shown, &self.plan, self.program.as_ref())?;
+        Ok((path, self.confinement.get_or_init(|| made)))
     }
 
     /// A node of this name.

@@ -1,10 +1,11 @@
 //! The lab's first process: PID 1 of its PID namespace. It holds every network namespace as a descriptor;
 //! when it ends, however it ends, the kernel takes the lab down.
 
-use std::cell::Cell;
-use std::fs::File;
+use std::cell::OnceCell;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -81,6 +82,7 @@ struct Prepared {
     launcher: UnixStream,
     host_proc: OwnedFd,
     shown: Vec<mount::Shown>,
+    program: Option<OwnedFd>,
     /// Held until the process ends.
     _lock: OwnedFd,
 }
@@ -98,6 +100,7 @@ fn prepare(lock: RawFd, launcher: RawFd, setup: RawFd) -> Result<Prepared, Failu
     process::raise_open_files();
     let shown = mount::shown(&mount::table()?);
     let host_proc = File::open("/proc").attempt(|| "open /proc")?.into();
+    let program = own_program();
     mount::seclude(&[&setup.directory])?;
     mount::virtual_fs("proc", Path::new("/proc"), mount::INERT | MsFlags::empty(), "")?;
     Ok(Prepared {
@@ -106,8 +109,19 @@ fn prepare(lock: RawFd, launcher: RawFd, setup: RawFd) -> Result<Prepared, Failu
         launcher,
         host_proc,
         shown,
+        program,
         _lock: lock,
     })
+}
+
+/// A mount of the file that this process executes, for nodes whose engine is nslab itself. Where another file has taken its
+/// path since, there is none, and it is copied.
+fn own_program() -> Option<OwnedFd> {
+    let executed = fs::metadata("/proc/self/exe").ok()?;
+    let path = fs::read_link("/proc/self/exe").ok()?;
+    let there = fs::metadata(&path).ok()?;
+    let is_same = (executed.dev(), executed.ino()) == (there.dev(), there.ino());
+    is_same.then(|| mount::detached_copy(&path).ok()).flatten()
 }
 
 async fn run(prepared: Prepared) -> Result<i32, Failure> {
@@ -118,6 +132,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         launcher,
         host_proc,
         shown,
+        program,
         _lock,
     } = prepared;
     let Setup {
@@ -144,7 +159,8 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         shown,
         host_proc,
         slots,
-        has_base: Cell::default(),
+        program,
+        confinement: OnceCell::default(),
         namespaces: Default::default(),
         nat: Default::default(),
         trees: Trees::find(),

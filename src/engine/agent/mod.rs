@@ -48,11 +48,7 @@ pub enum Reply {
 pub fn process(node: &str) -> Process {
     Process::service(
         VERB,
-        vec![
-            super::speaker::ITSELF.to_owned(),
-            VERB.to_owned(),
-            node.to_owned(),
-        ],
+        vec![super::ITSELF.to_owned(), VERB.to_owned(), node.to_owned()],
     )
 }
 

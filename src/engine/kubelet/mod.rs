@@ -14,13 +14,12 @@ pub use programs::Programs;
 
 use programs::PROXY;
 
-use super::{Engine, Finished, Inside};
+use super::{Engine, Finished, ITSELF, Inside};
 use crate::failure::Failure;
 use crate::lab::model::{File, Probe, Process};
 use crate::lab::plan::{ClusterStep, NodeStep};
 
 /// nslab itself, as every node's first process.
-const ITSELF: &str = "/proc/1/exe";
 /// The administrator's way to the API server, in the node that has one.
 pub const ADMIN: &str = "/etc/kubernetes/admin.conf";
 

@@ -74,7 +74,7 @@ pub struct NodeView {
 
 /// The process.
 pub fn process(with_bgp: bool) -> Process {
-    let own = [super::speaker::ITSELF, VERB];
+    let own = [super::ITSELF, VERB];
     let words = own.into_iter().chain(with_bgp.then_some("bgp"));
     Process::service(VERB, words.map(str::to_owned).collect())
 }

@@ -1,7 +1,7 @@
 //! nslab's own BGP speaker in a node: its core joined to sockets, timers and netlink, in a process of its own.
 
 use super::configuration::{self, integrated};
-use super::{Engine, Inside, frr};
+use super::{Engine, ITSELF, Inside, frr};
 use crate::bgp::config::{Config, Mistake, MistakeKind};
 use crate::failure::Failure;
 use crate::lab::model::{Content, File, Probe, Process};
@@ -28,7 +28,6 @@ pub const SOCKET: &str = "/run/frr/nslab.vty";
 /// Where FRR's bgpd says which process it is.
 pub const PID_FILE: &str = "/run/frr/bgpd.pid";
 /// nslab itself, as the first process of every node is nslab's: found even where its file is not to be seen in the node.
-pub(super) const ITSELF: &str = "/proc/1/exe";
 
 /// The engine.
 pub struct Builtin;

@@ -135,6 +135,9 @@ fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
     scalar(&mut base.startup_delay, &over.startup_delay);
     scalar(&mut base.cpu, &over.cpu);
     scalar(&mut base.memory, &over.memory);
+    scalar(&mut base.privileged, &over.privileged);
+    scalar(&mut base.capabilities, &over.capabilities);
+    scalar(&mut base.show_host, &over.show_host);
     scalar(&mut base.role, &over.role);
     scalar(&mut base.taints, &over.taints);
     scalar(&mut base.node_ips, &over.node_ips);

@@ -28,6 +28,7 @@ use ipnet::IpNet;
 
 use super::Diagnostic;
 use super::model::{EngineChoice, Kind, Lab, Network, Node};
+use super::rights::Rights;
 use super::sources::Sources;
 use super::spec::{self, NodeSpec, Spec};
 use mistakes::Mistakes;
@@ -236,5 +237,17 @@ fn bare(scene: &Scene, at: usize) -> Node {
             .map_or(Duration::ZERO, |delay| delay.value),
         cpu: spec.cpu.as_ref().map(|cpu| cpu.value),
         memory: spec.memory.as_ref().map(|memory| memory.value),
+        rights: rights(spec),
+    }
+}
+
+fn rights(spec: &spec::NodeSpec) -> Rights {
+    let values = |list: &Option<Vec<spec::Spanned<String>>>| -> Vec<String> {
+        list.iter().flatten().map(|it| it.value.clone()).collect()
+    };
+    Rights {
+        privileged: spec.privileged.as_ref().is_some_and(|it| it.value),
+        capabilities: values(&spec.capabilities),
+        show_host: values(&spec.show_host).into_iter().map(Into::into).collect(),
     }
 }

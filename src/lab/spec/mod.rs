@@ -14,6 +14,7 @@ mod link;
 mod node;
 mod pods;
 pub(crate) mod reader;
+mod rights;
 mod route;
 pub mod schema;
 pub(crate) mod suggest;
@@ -171,6 +172,12 @@ pub struct NodeSpec {
     pub cpu: Option<Spanned<f64>>,
     /// Bytes.
     pub memory: Option<Spanned<u64>>,
+    /// Whether nothing is withheld from it.
+    pub privileged: Option<Spanned<bool>>,
+    /// Capabilities beyond the usual ones, by their canonical names.
+    pub capabilities: Option<Vec<Spanned<String>>>,
+    /// Paths of the host that nodes do not see otherwise.
+    pub show_host: Option<Vec<Spanned<String>>>,
     /// What a Kubernetes node is in its cluster.
     pub role: Option<Spanned<NodeRole>>,
     /// Its taints, as kubectl writes them: `key=value:effect`.

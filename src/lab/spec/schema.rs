@@ -200,6 +200,12 @@ struct NodeTable {
     cpu: Option<f64>,
     /// Memory limit: bytes, or a number with K, M, G or T.
     memory: Option<MemoryValue>,
+    /// Whether nothing is withheld from it: it can then do to this machine what root can (default false).
+    privileged: Option<bool>,
+    /// Capabilities of its processes beyond the usual ones, without CAP_.
+    capabilities: Option<Vec<String>>,
+    /// Absolute paths of the host that nodes do not see otherwise, such as /home.
+    show_host: Option<Vec<String>>,
     /// What a Kubernetes node is in its cluster.
     role: Option<RoleWord>,
     /// Its taints: key=value:effect.
@@ -304,6 +310,12 @@ struct PodTable {
     cpu: Option<f64>,
     /// Bytes.
     memory: Option<MemoryValue>,
+    /// Whether nothing is withheld from it.
+    privileged: Option<bool>,
+    /// Capabilities beyond the usual ones.
+    capabilities: Option<Vec<String>>,
+    /// Paths of the host that nodes do not see otherwise.
+    show_host: Option<Vec<String>>,
 }
 
 /// A management port with fixed addresses.

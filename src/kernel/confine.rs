@@ -1,0 +1,110 @@
+//! What a confined root shows of the kernel's views: its own network to be changed, everything else to be looked at, and
+//! what speaks of the whole machine not at all (proc(5), sysfs(5)).
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MsFlags, mount};
+
+use super::error::{Attempt, Result};
+use super::mount::{INERT, attach, detached_copy};
+
+/// Below /proc and /sys: what belongs to the network namespace of whoever looks.
+const OWN_SYSCTLS: &str = "sys/net";
+const OWN_DEVICES: &str = "devices/virtual/net";
+/// Entries of /proc that belong to the processes or the network of whoever looks.
+const OWN: [&str; 5] = ["net", "self", "sys", "sysvipc", "thread-self"];
+
+/// Entries of /proc that are about the machine as a whole. They are the same in every PID namespace, so they are looked for
+/// once for all nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Machine {
+    /// Files that can be written, or that only root may read.
+    files: Vec<PathBuf>,
+    /// Directories with files that can be written.
+    directories: Vec<PathBuf>,
+}
+
+impl Machine {
+    /// Looks for them.
+    ///
+    /// # Errors
+    /// /proc is not mounted.
+    pub fn find() -> Result<Machine> {
+        let mut machine = Machine::default();
+        for entry in fs::read_dir("/proc").attempt(|| "read /proc")?.flatten() {
+            let name = entry.file_name();
+            let of_process = name.as_encoded_bytes().first().is_some_and(u8::is_ascii_digit);
+            if of_process || OWN.iter().any(|own| name == *own) {
+                continue;
+            }
+            let Ok(metadata) = entry.metadata() else { continue };
+            let mode = metadata.permissions().mode();
+            if metadata.is_dir() && has_writable(&entry.path(), DEPTH) {
+                machine.directories.push(name.into());
+            } else if metadata.is_file() && (mode & 0o222 != 0 || mode & 0o044 == 0) {
+                machine.files.push(name.into());
+            }
+        }
+        Ok(machine)
+    }
+}
+
+/// How deep /proc's directories are looked into.
+const DEPTH: u32 = 4;
+
+fn has_writable(directory: &Path, depth: u32) -> bool {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| {
+        let Ok(metadata) = entry.metadata() else {
+            return false;
+        };
+        match metadata.is_dir() {
+            true => depth == 0 || has_writable(&entry.path(), depth - 1),
+            false => metadata.is_file() && metadata.permissions().mode() & 0o222 != 0,
+        }
+    })
+}
+
+/// Confines a freshly mounted /proc. `null` is a file that holds nothing.
+///
+/// # Errors
+/// The kernel refuses a mount.
+pub fn proc(place: &Path, null: &Path, machine: &Machine) -> Result<()> {
+    let own = detached_copy(&place.join(OWN_SYSCTLS))?;
+    for directory in machine
+        .directories
+        .iter()
+        .map(PathBuf::as_path)
+        .chain([Path::new("sys")])
+    {
+        let directory = place.join(directory);
+        attach(&detached_copy(&directory)?, &directory, false)?;
+        make_read_only(&directory)?;
+    }
+    attach(&own, &place.join(OWN_SYSCTLS), false)?;
+    for file in &machine.files {
+        attach(&detached_copy(null)?, &place.join(file), false)?;
+    }
+    Ok(())
+}
+
+/// Confines a freshly mounted /sys.
+///
+/// # Errors
+/// The kernel refuses a mount.
+pub fn sys(place: &Path) -> Result<()> {
+    let devices = place.join(OWN_DEVICES);
+    // There is none before a machine has its first such device, and a namespace begins with one: its loopback.
+    let own = devices.is_dir().then(|| detached_copy(&devices)).transpose()?;
+    make_read_only(place)?;
+    own.map_or(Ok(()), |own| attach(&own, &devices, false))
+}
+
+/// Changes the mount alone, not the file system, of which there may be other mounts.
+fn make_read_only(place: &Path) -> Result<()> {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | INERT;
+    mount(None::<&str>, place, None::<&str>, flags, None::<&str>)
+        .attempt(|| format!("make {} read-only", place.display()))
+}

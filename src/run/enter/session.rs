@@ -1,0 +1,326 @@
+//! A command at a terminal of the node's.
+//!
+//! ```text
+//! caller's terminal ── client ── screen ╌ line ── command, in the node
+//!                         │ words            │
+//!                         └──── keeper ──────┘   leads the session on the line; outside the node's PID namespace
+//! ```
+//!
+//! The keeper is the command's parent, so that the command can be stopped and continued as a job; it tells the client, which
+//! stops with it.
+
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, killpg, raise};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use super::relay::Channel;
+use super::streams::Streams;
+use super::{Door, FAILED, Turned, Visit, command, kind_of_terminal, turned};
+use crate::failure::Failure;
+use crate::kernel::error::Attempt as _;
+use crate::kernel::message::{self, Assembler, Received};
+use crate::kernel::terminal::{self, Modes};
+use crate::kernel::{Error, process};
+
+/// What the keeper tells the client.
+#[derive(Debug, Serialize, Deserialize)]
+enum News {
+    /// The command runs. The screen follows.
+    Begun,
+    /// It could not be started: an error number.
+    Refused(i32),
+    /// It has stopped.
+    Stopped,
+    /// It has ended, with this status as a shell gives it.
+    Ended(i32),
+}
+
+/// What the client tells the keeper.
+#[derive(Debug, Serialize, Deserialize)]
+enum Wish {
+    /// Continue the command.
+    Continue,
+    /// Send it a signal.
+    Signal(i32),
+}
+
+pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &SignalFd) -> Result<i32, Turned> {
+    let modes = Modes::remember();
+    let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
+    let keeper = process::fork("start a session", || {
+        Keeper::run(door, visit, streams, &modes, theirs)
+    })?;
+    let mut words = Words::new(ours);
+    let screen = match words.next() {
+        Some((News::Begun, Some(screen))) => screen,
+        Some((News::Refused(errno), _)) => {
+            process::wait(&keeper);
+            return Err(turned(&Error::new(door.what(), Errno::from_raw(errno))));
+        }
+        _ => {
+            return Err(Turned::Away(Failure::host(
+                "the session of the command did not begin",
+            )));
+        }
+    };
+    let mut client = Client {
+        streams,
+        channels: streams.to_screen(&screen)?,
+        screen,
+        modes,
+        words,
+    };
+    nonblocking(&client.screen)?;
+    client.resume();
+    let status = client.accompany(signals);
+    client.modes.restore();
+    process::wait(&keeper);
+    status.map_err(Turned::Away)
+}
+
+/// A terminal whose program does not read takes no more keys after a while; nobody is to wait for it.
+fn nonblocking(fd: &OwnedFd) -> Result<(), Error> {
+    rustix::fs::fcntl_getfl(fd)
+        .and_then(|flags| rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK))
+        .map_err(|errno| Error::new("set up the terminal", Errno::from_raw(errno.raw_os_error())))
+}
+
+/// The stream between the two.
+struct Words {
+    stream: UnixStream,
+    assembler: Assembler,
+}
+
+impl Words {
+    fn new(stream: UnixStream) -> Words {
+        Words {
+            stream,
+            assembler: Assembler::default(),
+        }
+    }
+
+    /// The next one; none when the other is gone.
+    fn next<T: serde::de::DeserializeOwned>(&mut self) -> Option<(T, Option<OwnedFd>)> {
+        loop {
+            if let Some(word) = self.there() {
+                return Some(word);
+            }
+            if !matches!(self.assembler.read(&self.stream), Ok(Received::Some)) {
+                return None;
+            }
+        }
+    }
+
+    /// One that has arrived already.
+    fn there<T: serde::de::DeserializeOwned>(&mut self) -> Option<(T, Option<OwnedFd>)> {
+        let frame = self.assembler.frame().ok().flatten()?;
+        let word = serde_json::from_slice(&frame.bytes).ok()?;
+        Some((word, frame.fds.into_iter().next()))
+    }
+
+    fn say(&self, word: &impl Serialize, fds: &[OwnedFd]) {
+        if let Ok(bytes) = serde_json::to_vec(word) {
+            // The other hears of the end of this one anyway.
+            let _ = message::send(&self.stream, &bytes, fds);
+        }
+    }
+}
+
+struct Client {
+    streams: Streams,
+    /// Keys to the screen, and text from it.
+    channels: [Channel; 2],
+    screen: OwnedFd,
+    modes: Modes,
+    words: Words,
+}
+
+impl Client {
+    /// Takes the caller's keys, if this process is in the foreground.
+    fn resume(&mut self) {
+        let is_front = !self.streams.takes_keys() || terminal::is_in_foreground(self.channels[0].source());
+        if self.streams.takes_keys() && is_front {
+            self.modes.raw();
+            terminal::copy_size(self.channels[0].source(), self.screen.as_fd());
+        }
+        self.channels[0].is_open = is_front;
+    }
+
+    fn accompany(&mut self, signals: &SignalFd) -> Result<i32, Failure> {
+        loop {
+            let mut fds = [
+                PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.words.stream.as_fd(), PollFlags::POLLIN),
+                self.channels[0].poll(),
+                self.channels[1].poll(),
+            ];
+            match poll(&mut fds, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(errno) => return Err(Error::new("wait for the command", errno).into()),
+            }
+            let [signal, news, keys, text] = fds.map(|fd| fd.any().unwrap_or(true));
+            for (channel, ready) in self.channels.iter_mut().zip([keys, text]) {
+                if ready && !channel.is_over() {
+                    channel.carry();
+                }
+            }
+            if signal {
+                self.obey(signals);
+            }
+            if news && let Some(status) = self.hear() {
+                self.channels[1].drain();
+                return Ok(status);
+            }
+        }
+    }
+
+    fn obey(&mut self, signals: &SignalFd) {
+        while let Ok(Some(signal)) = signals.read_signal() {
+            match Signal::try_from(signal.ssi_signo.cast_signed()) {
+                Ok(Signal::SIGWINCH) => terminal::copy_size(self.channels[0].source(), self.screen.as_fd()),
+                Ok(Signal::SIGCONT) => self.resume(),
+                Ok(Signal::SIGCHLD | Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU) | Err(_) => {}
+                Ok(signal) => self.words.say(&Wish::Signal(signal as i32), &[]),
+            }
+        }
+    }
+
+    /// Listens to the keeper. The status, if the command has ended.
+    fn hear(&mut self) -> Option<i32> {
+        const KILLED: i32 = 128 + libc::SIGKILL;
+        if !matches!(self.words.assembler.read(&self.words.stream), Ok(Received::Some)) {
+            return Some(KILLED);
+        }
+        while let Some((news, _)) = self.words.there() {
+            match news {
+                News::Ended(status) => return Some(status),
+                News::Stopped => {
+                    self.channels[1].drain();
+                    self.modes.restore();
+                    // The shell that started us sees a stopped job; its `fg` continues us, and we the command.
+                    let _ = raise(Signal::SIGSTOP);
+                    self.resume();
+                    self.words.say(&Wish::Continue, &[]);
+                }
+                News::Begun | News::Refused(_) => {}
+            }
+        }
+        None
+    }
+}
+
+/// Leads the session on the node's terminal.
+struct Keeper {
+    command: Pid,
+    words: Words,
+}
+
+impl Keeper {
+    fn run(door: &Door, visit: &Visit, streams: Streams, modes: &Modes, stream: UnixStream) -> i32 {
+        process::die_with_parent(libc::SIGKILL);
+        let words = Words::new(stream);
+        match Keeper::begin(door, visit, streams, modes) {
+            Ok((command, screen)) => {
+                words.say(&News::Begun, &[screen]);
+                Keeper { command, words }.keep()
+            }
+            Err(error) => {
+                words.say(&News::Refused(error.errno as i32), &[]);
+                FAILED
+            }
+        }
+    }
+
+    fn begin(door: &Door, visit: &Visit, streams: Streams, modes: &Modes) -> Result<(Pid, OwnedFd), Error> {
+        let kind = kind_of_terminal();
+        let what = door.what();
+        door.entrance(&what, &[]).join()?;
+        let (screen, line) = terminal::open_here()?;
+        modes.give(line.as_fd());
+        terminal::copy_size(process::standard(0), line.as_fd());
+        terminal::begin_session(line.as_fd())?;
+        let keep = [line.as_raw_fd()];
+        let child = door.entrance(&what, &keep).born(|| {
+            // A group of its own, in the foreground: what is typed to stop it does not stop the keeper.
+            let own = Pid::from_raw(0);
+            let _ = nix::unistd::setpgid(own, own);
+            let _ = nix::unistd::tcsetpgrp(line.as_fd(), nix::unistd::getpgrp());
+            if let Err(error) = streams.take(Some(line.as_fd()), &[]) {
+                eprintln!("nslab: {error}");
+                return FAILED;
+            }
+            door.limited(|| command::become_command(door, visit, kind.as_deref()))
+        })?;
+        Ok((Pid::from_raw(child.pid), screen))
+    }
+
+    /// Until the command has ended, or the client is gone.
+    fn keep(mut self) -> i32 {
+        let mut mask = SigSet::empty();
+        mask.add(Signal::SIGCHLD);
+        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+        let Ok(children) = SignalFd::with_flags(&mask, flags) else {
+            return FAILED;
+        };
+        loop {
+            if let Some(status) = self.look() {
+                self.words.say(&News::Ended(status), &[]);
+                return 0;
+            }
+            let mut fds = [
+                PollFd::new(children.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.words.stream.as_fd(), PollFlags::POLLIN),
+            ];
+            if matches!(poll(&mut fds, PollTimeout::NONE), Err(errno) if errno != Errno::EINTR) {
+                return FAILED;
+            }
+            let wishes = fds[1].any().unwrap_or(true);
+            while let Ok(Some(_)) = children.read_signal() {}
+            if wishes && !self.obey() {
+                // With its session goes the command.
+                let _ = killpg(self.command, Signal::SIGKILL);
+                return 0;
+            }
+        }
+    }
+
+    /// The command's status, if it has ended.
+    fn look(&self) -> Option<i32> {
+        loop {
+            match waitpid(self.command, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
+                Ok(WaitStatus::StillAlive) => return None,
+                Ok(WaitStatus::Stopped(..)) => self.words.say(&News::Stopped, &[]),
+                Ok(status @ (WaitStatus::Exited(..) | WaitStatus::Signaled(..))) => {
+                    return Some(process::exit_code(status));
+                }
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(_) => return Some(FAILED),
+            }
+        }
+    }
+
+    /// False when the client is gone.
+    fn obey(&mut self) -> bool {
+        if !matches!(self.words.assembler.read(&self.words.stream), Ok(Received::Some)) {
+            return false;
+        }
+        while let Some((wish, _)) = self.words.there() {
+            let signal = match wish {
+                Wish::Continue => Ok(Signal::SIGCONT),
+                Wish::Signal(number) => Signal::try_from(number),
+            };
+            if let Ok(signal) = signal {
+                // It may just have ended.
+                let _ = killpg(self.command, signal);
+            }
+        }
+        true
+    }
+}
