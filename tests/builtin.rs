@@ -104,7 +104,7 @@ fn until_forgotten(lab: &Lab, node: &str, destination: &str) {
 /// Sends a signal to the speaker of a node.
 fn signal(lab: &Lab, node: &str, signal: &str) {
     let line = format!(
-        "for it in /proc/[0-9]*; do tr '\\0' ' ' <$it/cmdline | grep -q '^/proc/1/exe speaker' \
+        "for it in /proc/[0-9]*; do tr '\\0' ' ' <$it/cmdline | grep -q '^/usr/lib/nslab/nslab speaker' \
          && kill -{signal} ${{it#/proc/}}; done; true"
     );
     lab.sh(node, &line);
@@ -405,5 +405,5 @@ fn a_host_without_frr_takes_the_builtin_engine() {
         "{config}"
     );
     assert_eq!(lab.sh("r", "stat -c %a /run/frr/nslab.vty"), "600\n");
-    assert_eq!(lab.sh("r", "readlink /usr/bin/vtysh"), "/proc/1/exe\n");
+    assert_eq!(lab.sh("r", "readlink /usr/bin/vtysh"), "/usr/lib/nslab/nslab\n");
 }

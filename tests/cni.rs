@@ -20,9 +20,10 @@ routes = [{ to = "10.1.0.0/24", via = "10.0.1.2" }, { to = "fd00:10::/64", via =
 
 [nodes.a]
 kind = "k8s"
+privileged = true
 pods = 1
 routes = [{ to = "default", via = "10.0.1.1" }, { to = "default", via = "fd00:1::1" }]
-exec = ["ln -s /proc/1/exe /usr/local/bin/nslab-cni"]
+exec = ["ln -s /usr/lib/nslab/nslab /usr/local/bin/nslab-cni"]
 
 [[links]]
 endpoints = [
@@ -127,7 +128,7 @@ fn a_namespace_is_joined_to_its_node_and_leaves_nothing() {
 #[test]
 fn the_loopback_is_raised() {
     let lab = Lab::up(LAB);
-    lab.sh("a", "ln -s /proc/1/exe /usr/local/bin/loopback; ip netns add c1");
+    lab.sh("a", "ln -s /usr/lib/nslab/nslab /usr/local/bin/loopback; ip netns add c1");
     let line = "CNI_CONTAINERID=c1 CNI_NETNS=/run/netns/c1 CNI_IFNAME=lo CNI_PATH=/ loopback";
     let configuration = "{\"cniVersion\":\"0.3.1\",\"name\":\"lo\",\"type\":\"loopback\"}";
     let call = |verb: &str| {

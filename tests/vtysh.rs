@@ -125,7 +125,7 @@ fn what_is_written_is_read_when_the_speaker_starts_again() {
     assert!(lab.sh("a", "cat /etc/frr/frr.conf").contains("description kept"));
     lab.sh(
         "a",
-        "for it in /proc/[0-9]*; do tr '\\0' ' ' <$it/cmdline | grep -q '^/proc/1/exe speaker' && kill ${it#/proc/}; done; true",
+        "for it in /proc/[0-9]*; do tr '\\0' ' ' <$it/cmdline | grep -q '^/usr/lib/nslab/nslab speaker' && kill ${it#/proc/}; done; true",
     );
     until("its restart", || lab.node("a")["services"][0]["restarts"] == 1);
     until("the speaker's answer", || {

@@ -50,16 +50,22 @@ fn render(status: &Status, wide: bool) -> String {
         "ADDRESSES",
     ];
     let wide_head = ["CPU", "RESTARTS", "PID", "GROUP", "LABELS", "PROCESSES"];
+    let has_rights = status
+        .nodes
+        .iter()
+        .any(|node| node.privileged || !node.capabilities.is_empty());
     let in_cluster = status.nodes.iter().any(|node| node.kubernetes.is_some());
     let head: Vec<&str> = narrow_head
         .into_iter()
         .chain(in_cluster.then_some("KUBERNETES"))
+        .chain(has_rights.then_some("RIGHTS"))
         .chain(wide_head.into_iter().filter(|_| wide))
         .collect();
     let mut rows = table::table(&head);
     for node in &status.nodes {
         let mut row = narrow_row(node, wide);
         row.extend(in_cluster.then(|| node.kubernetes.as_ref().map_or_else(dash, kubernetes)));
+        row.extend(has_rights.then(|| rights(node)));
         if wide {
             row.extend(wide_row(node));
         }
@@ -94,6 +100,15 @@ fn kubernetes(view: &NodeView) -> String {
         (running, all) => format!("{running} of {all} pods"),
     };
     format!("{ready} {}, {pods}", view.version)
+}
+
+/// What its processes may do beyond what those of every node may.
+fn rights(node: &NodeStatus) -> String {
+    match node.privileged {
+        true => "privileged".to_owned(),
+        false if node.capabilities.is_empty() => dash(),
+        false => node.capabilities.join(","),
+    }
 }
 
 /// What it takes, and what it may take.

@@ -11,7 +11,7 @@ use super::{Format, colour, imported, manifests, need_root, print, print_json, r
 use crate::engine::kubelet;
 use crate::failure::Failure;
 use crate::lab::model::{EngineChoice, Kind, Node};
-use crate::lab::plan::{Engine as EngineTaken, Plan};
+use crate::lab::plan::{Engine as EngineTaken, NodeStep, Plan};
 use crate::lab::{Lab, planner};
 use crate::run::directory::RunDirectory;
 use crate::run::events::{Event, What};
@@ -104,6 +104,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     for remark in kubelet::furnish(&mut plan, &file.lab.cluster, &directory.lab(&file.lab.name))? {
         eprintln!("note: {remark}");
     }
+    rights(&plan).iter().for_each(|note| eprintln!("note: {note}"));
     let engines = engines(&plan);
     let launched = launch(Launch {
         plan,
@@ -174,6 +175,43 @@ fn choose_engines(lab: &mut Lab, engines: &[Engine]) {
             node.engine = choice;
         }
     }
+}
+
+/// Which nodes may do more than others, and what that means.
+fn rights(plan: &Plan) -> Vec<String> {
+    let names = |nodes: Vec<&NodeStep>| -> String {
+        let names: Vec<_> = nodes.iter().map(|node| node.name.as_str()).collect();
+        names.join(", ")
+    };
+    let (privileged, others): (Vec<&NodeStep>, Vec<_>) =
+        plan.nodes.iter().partition(|node| node.rights.privileged);
+    let mut notes = Vec::new();
+    if !privileged.is_empty() {
+        let names = names(privileged);
+        notes.push(format!(
+            "privileged, able to do to this machine what root can: {names}"
+        ));
+    }
+    for node in others {
+        let unusual: Vec<&str> = node.rights.unusual().collect();
+        if !unusual.is_empty() {
+            notes.push(format!(
+                "{} has the capabilities {}",
+                node.name,
+                unusual.join(", ")
+            ));
+        }
+        if !node.rights.show_host.is_empty() {
+            let paths: Vec<_> = node
+                .rights
+                .show_host
+                .iter()
+                .map(|path| path.to_string_lossy())
+                .collect();
+            notes.push(format!("{} sees {} of this machine", node.name, paths.join(", ")));
+        }
+    }
+    notes
 }
 
 /// Which engines play routers and Kubernetes nodes: `, its routers on frr`. Nothing where there are none.

@@ -67,12 +67,14 @@ fn has_writable(directory: &Path, depth: u32) -> bool {
     })
 }
 
-/// Confines a freshly mounted /proc. `null` is a file that holds nothing.
+/// Confines a freshly mounted /proc. `null` is a file that holds nothing. The sysctls of the network stay writable where that
+/// is the node's own.
 ///
 /// # Errors
 /// The kernel refuses a mount.
-pub fn proc(place: &Path, null: &Path, machine: &Machine) -> Result<()> {
-    let own = detached_copy(&place.join(OWN_SYSCTLS))?;
+pub fn proc(place: &Path, null: &Path, machine: &Machine, own_network: bool) -> Result<()> {
+    let sysctls = place.join(OWN_SYSCTLS);
+    let own = own_network.then(|| detached_copy(&sysctls)).transpose()?;
     for directory in machine
         .directories
         .iter()
@@ -83,21 +85,23 @@ pub fn proc(place: &Path, null: &Path, machine: &Machine) -> Result<()> {
         attach(&detached_copy(&directory)?, &directory, false)?;
         make_read_only(&directory)?;
     }
-    attach(&own, &place.join(OWN_SYSCTLS), false)?;
+    if let Some(own) = own {
+        attach(&own, &sysctls, false)?;
+    }
     for file in &machine.files {
         attach(&detached_copy(null)?, &place.join(file), false)?;
     }
     Ok(())
 }
 
-/// Confines a freshly mounted /sys.
+/// Confines a freshly mounted /sys; see [`proc`].
 ///
 /// # Errors
 /// The kernel refuses a mount.
-pub fn sys(place: &Path) -> Result<()> {
+pub fn sys(place: &Path, own_network: bool) -> Result<()> {
     let devices = place.join(OWN_DEVICES);
     // There is none before a machine has its first such device, and a namespace begins with one: its loopback.
-    let own = devices.is_dir().then(|| detached_copy(&devices)).transpose()?;
+    let own = (own_network && devices.is_dir()).then(|| detached_copy(&devices)).transpose()?;
     make_read_only(place)?;
     own.map_or(Ok(()), |own| attach(&own, &devices, false))
 }

@@ -64,7 +64,9 @@ impl Entrance<'_> {
         let word = match started {
             Ok(None) => {
                 close_all_but(self.keep);
-                return work();
+                let status = work();
+                // SAFETY: ends the process; nothing that owns a closed descriptor is dropped.
+                unsafe { libc::_exit(status) }
             }
             Ok(Some(child)) => compose(child.pid, 0),
             Err(error) => compose(0, error.errno as i32),

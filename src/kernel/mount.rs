@@ -147,14 +147,7 @@ pub fn shown(table: &[Mount]) -> Vec<Shown> {
 /// # Errors
 /// The kernel refuses to make them private.
 pub fn seclude(keep: &[&Path]) -> Result<()> {
-    mount(
-        None::<&str>,
-        "/",
-        None::<&str>,
-        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-        None::<&str>,
-    )
-    .attempt(|| "make the lab's mounts private")?;
+    make_private("/")?;
     let table = table()?;
     let shown = shown(&table);
     for mount in table.iter().rev() {
@@ -218,6 +211,47 @@ fn refused(verb: &str, path: &Path, errno: rustix::io::Errno) -> Error {
         format!("{verb} {}", path.display()),
         Errno::from_raw(errno.raw_os_error()),
     )
+}
+
+/// Makes the root of this process that of its whole mount namespace, where it is another: in a chroot(2) what is outside is
+/// still there, and whoever joins the namespace begins there (setns(2)). The namespace must be this process's alone.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn own_root() -> Result<()> {
+    let what = || "leave what is outside the root of this process";
+    let root = fs::File::open("/").attempt(what)?;
+    let namespace = fs::File::open("/proc/self/ns/mnt").attempt(what)?;
+    // Takes this process to the namespace's own root.
+    nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNS).attempt(what)?;
+    if place_of(&root).attempt(what)? == place_of(&fs::File::open("/").attempt(what)?).attempt(what)? {
+        return Ok(());
+    }
+    make_private("/")?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::AT_RECURSIVE
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let refused = |errno: rustix::io::Errno| Error::new(what(), Errno::from_raw(errno.raw_os_error()));
+    let tree = rustix::mount::open_tree(&root, "", flags).map_err(refused)?;
+    let both = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(&tree, "", &root, "", both).map_err(refused)?;
+    nix::unistd::fchdir(&tree).attempt(what)?;
+    nix::unistd::pivot_root(".", ".").attempt(what)?;
+    umount2(".", MntFlags::MNT_DETACH).attempt(what)?;
+    nix::unistd::chdir("/").attempt(what)
+}
+
+/// The mount and the directory in it.
+fn place_of(directory: &fs::File) -> std::io::Result<(u64, u64)> {
+    let wanted = rustix::fs::StatxFlags::INO | rustix::fs::StatxFlags::MNT_ID;
+    let found = rustix::fs::statx(directory, "", rustix::fs::AtFlags::EMPTY_PATH, wanted)?;
+    Ok((found.stx_mnt_id, found.stx_ino))
+}
+
+fn make_private(path: &str) -> Result<()> {
+    let flags = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(None::<&str>, path, None::<&str>, flags, None::<&str>).attempt(|| "make the lab's mounts private")
 }
 
 /// Makes `root` the root of the calling process's mount namespace, and lets go of the old one.

@@ -36,6 +36,8 @@ pub struct Confinement {
     pub machine: Machine,
     /// Directories of the host that are hidden, see [`Base::hide`]. What is mounted in them is not shown either.
     pub hidden: Vec<PathBuf>,
+    /// Whether the network it is in is its own.
+    pub own_network: bool,
 }
 
 /// What all roots of a lab have in common: a layer between the host's file systems and a node's own, made once.
@@ -228,8 +230,8 @@ impl Base {
         virtual_fs("sysfs", &sys, INERT, "")?;
         devices(&dev, confinement.is_none())?;
         if let Some(confinement) = confinement {
-            confine::proc(&proc, &dev.join("null"), &confinement.machine)?;
-            confine::sys(&sys)?;
+            confine::proc(&proc, &dev.join("null"), &confinement.machine, confinement.own_network)?;
+            confine::sys(&sys, confinement.own_network)?;
         }
         pivot(&merged)
     }

@@ -406,12 +406,13 @@ fn rights(node: &Node, engine: Option<Engine>) -> RightsStep {
         privileged: true,
         ..Rights::default()
     };
+    let of = |needs: &[&str]| RightsStep::of(&node.rights, needs, node.network == Network::Host);
     match engine {
-        Some(Engine::Kubelet) => RightsStep::of(&privileged, &[]),
+        Some(Engine::Kubelet) => RightsStep::of(&privileged, &[], false),
         // FRR's daemons end at once without it.
-        Some(Engine::Frr) => RightsStep::of(&node.rights, &[SYS_ADMIN]),
-        _ if node.runs_frr() => RightsStep::of(&node.rights, &[SYS_ADMIN]),
-        _ => RightsStep::of(&node.rights, &[]),
+        Some(Engine::Frr) => of(&[SYS_ADMIN]),
+        _ if node.runs_frr() => of(&[SYS_ADMIN]),
+        _ => of(&[]),
     }
 }
 

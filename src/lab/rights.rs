@@ -69,6 +69,9 @@ pub const USUAL: [&str; 15] = [
     "AUDIT_WRITE",
 ];
 
+/// Those of [`USUAL`] that administer the network.
+const OF_NETWORK: [&str; 2] = ["NET_ADMIN", "NET_BROADCAST"];
+
 /// The one that opens most of the kernel: mounts, namespaces, and much else.
 pub const SYS_ADMIN: &str = "SYS_ADMIN";
 
@@ -97,15 +100,17 @@ pub struct RightsStep {
 }
 
 impl RightsStep {
-    /// The rights of a node whose engine needs the given capabilities as well.
-    pub fn of(rights: &Rights, engine_needs: &[&str]) -> RightsStep {
+    /// The rights of a node whose engine needs the given capabilities as well. One in the host's network does not
+    /// administer that unless its own rights say so.
+    pub fn of(rights: &Rights, engine_needs: &[&str], in_host_network: bool) -> RightsStep {
         if rights.privileged {
             return RightsStep {
                 privileged: true,
                 ..RightsStep::default()
             };
         }
-        let usual = USUAL.into_iter().map(str::to_owned);
+        let usual = USUAL.into_iter().filter(|name| !in_host_network || !OF_NETWORK.contains(name));
+        let usual = usual.map(str::to_owned);
         let mut capabilities: Vec<String> = usual.chain(rights.capabilities.iter().cloned()).collect();
         let missing: Vec<&str> = engine_needs
             .iter()
@@ -125,10 +130,61 @@ impl RightsStep {
         }
     }
 
+    /// The capabilities of whatever runs in the node that nodes do not have otherwise.
+    pub fn unusual(&self) -> impl Iterator<Item = &str> {
+        let names = self.capabilities.iter().map(String::as_str);
+        names.filter(|name| !USUAL.contains(name))
+    }
+
     /// Whether whatever runs in the node has this capability.
     pub fn has(&self, capability: &str) -> bool {
         self.privileged || self.capabilities.iter().any(|name| name == capability)
     }
+}
+
+/// What programs say who lack a right.
+const REFUSALS: [&str; 5] = [
+    "not permitted",
+    "ermission denied",
+    "Read-only file system",
+    "EPERM",
+    "EACCES",
+];
+/// Words of commands, and the capability without which the kernel refuses what they want.
+const WANTED: [(&[&str], &str); 8] = [
+    (
+        &[
+            "mount", "umount", "unshare", "nsenter", "netns", "hostname", "vtysh", "frr",
+        ],
+        SYS_ADMIN,
+    ),
+    (&["modprobe", "insmod", "rmmod"], "SYS_MODULE"),
+    (&["date", "hwclock", "chronyd", "ntpd", "chronyc"], "SYS_TIME"),
+    (&["mknod"], "MKNOD"),
+    (&["dmesg"], "SYSLOG"),
+    (&["bpftool", "xdp", "xdpgeneric", "bpf"], "BPF"),
+    (&["strace", "gdb"], "SYS_PTRACE"),
+    (&["chrt", "renice", "ionice"], "SYS_NICE"),
+];
+
+/// Which key of the lab file gives what a command lacked, if a right is what it lacked: by what it printed.
+pub fn missing(command: &str, output: &str, rights: &RightsStep) -> Option<String> {
+    if rights.privileged || !REFUSALS.iter().any(|refusal| output.contains(refusal)) {
+        return None;
+    }
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words: Vec<&str> = command.split(|c| !is_letter(c)).collect();
+    let (_, capability) = WANTED
+        .iter()
+        .find(|(names, capability)| !rights.has(capability) && words.iter().any(|word| names.contains(word)))
+        .unwrap_or(&(&[], ""));
+    Some(match *capability {
+        "" => "nodes are kept from what is the host's: `privileged = true` gives this node everything"
+            .to_owned(),
+        name => format!(
+            "nodes do not have {name}: `capabilities = [\"{name}\"]` gives it to this one, `privileged = true` everything"
+        ),
+    })
 }
 
 /// A capability's name as lab files have it: `NET_ADMIN` for `net_admin` and `CAP_NET_ADMIN` as well.
@@ -151,11 +207,50 @@ mod tests {
 
     #[test]
     fn an_engine_has_more_than_what_runs_beside_it() {
-        let step = RightsStep::of(&Rights::default(), &["SYS_ADMIN", "NET_ADMIN"]);
+        let step = RightsStep::of(&Rights::default(), &["SYS_ADMIN", "NET_ADMIN"], false);
         assert!(!step.has("SYS_ADMIN") && step.has("NET_ADMIN"));
         let engine = step.engine_capabilities.unwrap();
         assert!(engine.iter().any(|name| name == "SYS_ADMIN"));
         assert_eq!(engine.len(), USUAL.len() + 1);
+    }
+
+    #[test]
+    fn the_hosts_network_is_not_administered_by_nodes_in_it() {
+        assert!(!RightsStep::of(&Rights::default(), &[], true).has("NET_ADMIN"));
+        assert!(RightsStep::of(&Rights::default(), &[], false).has("NET_ADMIN"));
+    }
+
+    #[test]
+    fn a_refused_command_names_the_key() {
+        let step = RightsStep::of(&Rights::default(), &[], false);
+        let said = |command: &str, output: &str| missing(command, output, &step);
+        assert!(
+            said("modprobe mpls", "could not insert: Operation not permitted")
+                .unwrap()
+                .contains("SYS_MODULE")
+        );
+        assert!(
+            said("ip netns add x", "mount failed: Operation not permitted")
+                .unwrap()
+                .contains("SYS_ADMIN")
+        );
+        assert!(
+            said("sysctl -w kernel.x=1", "Read-only file system")
+                .unwrap()
+                .contains("privileged")
+        );
+        assert_eq!(said("ip link add x", "RTNETLINK answers: File exists"), None);
+        let admin = RightsStep::of(
+            &Rights {
+                capabilities: vec!["SYS_ADMIN".into()],
+                ..Rights::default()
+            },
+            &[], false);
+        assert!(
+            !missing("mount x y", "Permission denied", &admin)
+                .unwrap()
+                .contains("SYS_ADMIN")
+        );
     }
 
     #[test]
@@ -164,6 +259,6 @@ mod tests {
             privileged: true,
             ..Rights::default()
         };
-        assert!(RightsStep::of(&rights, &["SYS_ADMIN"]).has("SYS_TIME"));
+        assert!(RightsStep::of(&rights, &["SYS_ADMIN"], false).has("SYS_TIME"));
     }
 }

@@ -65,6 +65,9 @@ pub enum What {
         output: String,
         /// Whether it was allowed to fail.
         may_fail: bool,
+        /// What would give it the right it lacked, if that is why it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
     },
     /// A long-running process was started.
     ProcessStarted {

@@ -21,6 +21,7 @@ use crate::failure::Failure;
 use crate::kernel::cgroup::{self, Limits};
 use crate::kernel::error::Attempt;
 use crate::kernel::message::Assembler;
+use crate::kernel::overlay::Confinement;
 use crate::kernel::process::{self, Child};
 use crate::kernel::spawn::{self, Spawn, early};
 use crate::lab::names;
@@ -202,7 +203,10 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
         makes_cgroups: step.engine == Some(Engine::Kubelet),
         needs_program: needs_program(step),
         rights: step.rights.clone(),
-        confinement: (!step.rights.privileged).then(|| confinement.clone()),
+        confinement: (!step.rights.privileged).then(|| Confinement {
+            own_network: step.namespace.is_some(),
+            ..confinement.clone()
+        }),
     };
     memory_file(&setup)
 }

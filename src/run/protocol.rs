@@ -139,6 +139,12 @@ pub struct NodeStatus {
     pub memory_limit: Option<u64>,
     /// Cores it may use.
     pub cpu: Option<f64>,
+    /// Whether nothing is withheld from it, so that it can do to the host what root can.
+    #[serde(default)]
+    pub privileged: bool,
+    /// Capabilities of its processes beyond the usual ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
     /// Its long-running processes.
     pub services: Vec<ServiceStatus>,
     /// Interface and address, in order.

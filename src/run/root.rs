@@ -57,6 +57,7 @@ pub fn make_base(
     Ok(Confinement {
         machine: Machine::find()?,
         hidden: veil::draw(&base)?,
+        own_network: true,
     })
 }
 

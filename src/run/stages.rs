@@ -16,6 +16,7 @@ use crate::engine::{self, Engine, speaker};
 use crate::failure::Failure;
 use crate::lab::model::{Exec, Process, Stage, Wait};
 use crate::lab::plan::{self, NodeStep};
+use crate::lab::rights::missing;
 
 /// Pause before a node whose init keeps dying is started again: doubled each time, up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
@@ -287,12 +288,17 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
 /// them, so "exists already" is to be expected: failures are then told, and the node comes up.
 async fn run_exec(inside: &Inside, exec: &Exec, first: bool) -> Result<(), Failure> {
     let finished = engine::Inside::command(inside, "exec", &exec.command.argv()).await?;
+    let rights = &inside.lab.plan.nodes[inside.node].rights;
+    let hint = (finished.status != 0)
+        .then(|| missing(&exec.command.to_string(), &finished.output, rights))
+        .flatten();
     inside.lab.tell(What::Exec {
         node: engine::Inside::node(inside).to_owned(),
         command: exec.command.to_string(),
         status: finished.status,
         output: finished.output.clone(),
         may_fail: exec.may_fail || !first,
+        hint: hint.clone(),
     });
     if finished.status == 0 || exec.may_fail || !first {
         return Ok(());
@@ -307,7 +313,11 @@ async fn run_exec(inside: &Inside, exec: &Exec, first: bool) -> Result<(), Failu
     if !finished.output.is_empty() {
         failure = failure.detail(finished.output);
     }
-    Err(failure.help("`{ command = …, may_fail = true }` lets the lab come up all the same"))
+    let may_fail = "`{ command = …, may_fail = true }` lets the lab come up all the same";
+    Err(match hint {
+        Some(hint) => failure.help(format!("{hint}; {may_fail}")),
+        None => failure.help(may_fail),
+    })
 }
 
 /// Waits until a process was started, or has failed for good.

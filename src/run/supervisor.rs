@@ -98,6 +98,7 @@ fn prepare(lock: RawFd, launcher: RawFd, setup: RawFd) -> Result<Prepared, Failu
     let setup: Setup = serde_json::from_str(&text)
         .map_err(|error| Failure::host(format!("the lab's setup is damaged: {error}")))?;
     process::raise_open_files();
+    mount::own_root()?;
     let shown = mount::shown(&mount::table()?);
     let host_proc = File::open("/proc").attempt(|| "open /proc")?.into();
     let program = own_program();

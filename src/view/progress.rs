@@ -114,12 +114,17 @@ fn line(what: &What) -> Option<String> {
             status,
             output,
             may_fail,
+            hint,
         } if *status != 0 => {
             let allowed = if *may_fail { " (may fail)" } else { "" };
             let mut text = format!("{node}: `{command}` ended with status {status}{allowed}");
             for line in output.lines() {
                 text.push_str("\n  | ");
                 text.push_str(line);
+            }
+            if let Some(hint) = hint {
+                text.push_str("\n  help: ");
+                text.push_str(hint);
             }
             Some(text)
         }

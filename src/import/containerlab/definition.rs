@@ -7,11 +7,13 @@ use super::life;
 use crate::import::reader::{Reader, Table};
 use crate::import::yaml::{Value, Yaml};
 use crate::lab::model::{Command, PublishedPort, Restart};
+use crate::lab::rights::USUAL;
 use crate::lab::spec::reader::Wrong;
+use crate::lab::spec::rights::capability;
 use crate::lab::spec::{BindSpec, Span, Spanned, WaitSpec, values};
 
 /// Keys that are right in a definition and change nothing here: images are not pulled or run, nodes have every
-/// capability and device that is harmless, and what containerlab draws or publishes is its own.
+/// device that is harmless, and what containerlab draws or publishes is its own.
 const WITHOUT_EFFECT: &[&str] = &[
     "image-pull-policy",
     "license",
@@ -21,9 +23,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "runtime",
     "cpu-set",
     "shm-size",
-    "cap-add",
     "devices",
-    "privileged",
     "certificate",
     "publish",
     "extras",
@@ -70,6 +70,8 @@ pub(super) struct Definition {
     pub healthcheck: Option<Spanned<Command>>,
     pub cpu: Option<Spanned<f64>>,
     pub memory: Option<Spanned<u64>>,
+    pub privileged: Option<Spanned<bool>>,
+    pub capabilities: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 /// Reads a definition; `what` names it in messages.
@@ -87,6 +89,7 @@ pub(super) fn read(reader: &mut Reader, yaml: &Yaml, key: &str, what: String) ->
     identity(reader, &mut table, &mut definition);
     network(reader, &mut table, &mut definition);
     content(reader, &mut table, &mut definition);
+    rights(reader, &mut table, &mut definition);
     life::read(reader, &mut table, &mut definition);
     table.ignore(WITHOUT_EFFECT, reader);
     table.finish(reader);
@@ -117,6 +120,29 @@ fn identity(reader: &mut Reader, table: &mut Table, definition: &mut Definition)
     definition.restart = restart
         .and_then(|yaml| reader.word(yaml, "restart-policy", RESTARTS))
         .map(|restart| restart.value);
+}
+
+/// Docker's word for all capabilities.
+const ALL: &str = "ALL";
+
+fn rights(reader: &mut Reader, table: &mut Table, definition: &mut Definition) {
+    definition.privileged = table
+        .get("privileged")
+        .and_then(|yaml| reader.boolean(yaml, "privileged"));
+    let Some(yaml) = table.get("cap-add") else { return };
+    let listed = reader.list(yaml, "cap-add", "NET_ADMIN", |reader, yaml| {
+        reader.parsed(yaml, "cap-add", "NET_ADMIN", |text| match text {
+            ALL => Ok(ALL.to_owned()),
+            name => capability(name),
+        })
+    });
+    let Some(mut listed) = listed else { return };
+    if listed.iter().any(|it| it.value == ALL) {
+        definition.privileged = Some(Spanned::new(true, yaml.span.clone()));
+        listed.clear();
+    }
+    listed.retain(|it| !USUAL.contains(&it.value.as_str()));
+    definition.capabilities = Some(Spanned::new(listed, yaml.span.clone()));
 }
 
 fn network(reader: &mut Reader, table: &mut Table, definition: &mut Definition) {
@@ -328,6 +354,8 @@ impl Definition {
         one(&mut self.healthcheck, &over.healthcheck);
         one(&mut self.cpu, &over.cpu);
         one(&mut self.memory, &over.memory);
+        one(&mut self.privileged, &over.privileged);
+        one(&mut self.capabilities, &over.capabilities);
         for (base, over) in [
             (&mut self.env, &over.env),
             (&mut self.labels, &over.labels),

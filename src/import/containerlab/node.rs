@@ -84,6 +84,11 @@ pub(super) fn linux(
     node.startup_delay = merged.startup_delay;
     node.cpu = merged.cpu;
     node.memory = merged.memory;
+    node.privileged = merged.privileged.filter(|it| it.value);
+    node.capabilities = merged
+        .capabilities
+        .map(|it| it.value)
+        .filter(|capabilities| !capabilities.is_empty());
     node
 }
 

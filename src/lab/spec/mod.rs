@@ -14,7 +14,7 @@ mod link;
 mod node;
 mod pods;
 pub(crate) mod reader;
-mod rights;
+pub(crate) mod rights;
 mod route;
 pub mod schema;
 pub(crate) mod suggest;

@@ -21,7 +21,7 @@ pub(super) fn rights(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec
 }
 
 /// `SYS_TIME`, with `CAP_` in front of it or without.
-fn capability(text: &str) -> Result<String, Wrong> {
+pub(crate) fn capability(text: &str) -> Result<String, Wrong> {
     rights::canonical(text).map(str::to_owned).ok_or_else(|| {
         let help = suggest::cure(
             text,
