@@ -128,7 +128,10 @@ fn a_namespace_is_joined_to_its_node_and_leaves_nothing() {
 #[test]
 fn the_loopback_is_raised() {
     let lab = Lab::up(LAB);
-    lab.sh("a", "ln -s /usr/lib/nslab/nslab /usr/local/bin/loopback; ip netns add c1");
+    lab.sh(
+        "a",
+        "ln -s /usr/lib/nslab/nslab /usr/local/bin/loopback; ip netns add c1",
+    );
     let line = "CNI_CONTAINERID=c1 CNI_NETNS=/run/netns/c1 CNI_IFNAME=lo CNI_PATH=/ loopback";
     let configuration = "{\"cniVersion\":\"0.3.1\",\"name\":\"lo\",\"type\":\"loopback\"}";
     let call = |verb: &str| {

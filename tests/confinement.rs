@@ -57,7 +57,9 @@ impl Socket {
 
 /// Files of the host's users. A program in a node makes some of its own there, such as its history.
 fn homes() -> Vec<String> {
-    let entries = ["/root", "/home"].into_iter().flat_map(|path| std::fs::read_dir(path).unwrap());
+    let entries = ["/root", "/home"]
+        .into_iter()
+        .flat_map(|path| std::fs::read_dir(path).unwrap());
     let paths = entries.map(|entry| entry.unwrap().path().to_str().unwrap().to_owned());
     let is_plain = |path: &String| !path.contains("history") && !path.contains([' ', '\'']);
     paths.filter(is_plain).take(20).collect()
@@ -74,7 +76,8 @@ fn documented() -> BTreeMap<String, (bool, bool)> {
         let mut cells = line.strip_prefix("| ")?.trim_end_matches(" |").split(" | ");
         let (what, usual, privileged) = (cells.next()?, cells.next()?, cells.next()?);
         let is_word = |cell: &str| ["yes", "no"].contains(&cell);
-        (is_word(usual) && is_word(privileged)).then(|| (what.to_owned(), (usual == "yes", privileged == "yes")))
+        (is_word(usual) && is_word(privileged))
+            .then(|| (what.to_owned(), (usual == "yes", privileged == "yes")))
     });
     rows.collect()
 }
@@ -112,12 +115,19 @@ privileged = true
     let socket = Socket::open();
     let documented = documented();
     let try_in = |node: &str| {
-        let words: Vec<String> = ["exec".into(), node.into()].into_iter().chain(socket.probe()).collect();
+        let words: Vec<String> = ["exec".into(), node.into()]
+            .into_iter()
+            .chain(socket.probe())
+            .collect();
         outcome(&lab.ok(words.iter().map(String::as_str)))
     };
     let usual = try_in("a");
     let rows: Vec<&String> = usual.keys().collect();
-    assert_eq!(rows, documented.keys().collect::<Vec<_>>(), "the rows are those of the document");
+    assert_eq!(
+        rows,
+        documented.keys().collect::<Vec<_>>(),
+        "the rows are those of the document"
+    );
     insist(&usual, &documented, "exec in a host");
     insist(&try_in("r"), &documented, "exec in a router");
     // What else a privileged node may depends on the kernel; these show that it is one.
@@ -126,7 +136,12 @@ privileged = true
         assert!(*may || privileged[row] != Some(true), "privileged: {row}");
         assert!(*may || !usual, "{row}");
     }
-    for row in ["mount a file system", "set the clock", "make other namespaces", "see what is in /root and /home"] {
+    for row in [
+        "mount a file system",
+        "set the clock",
+        "make other namespaces",
+        "see what is in /root and /home",
+    ] {
         assert!(documented[row].1);
         assert_ne!(privileged[row], Some(false), "privileged: {row}");
     }
@@ -175,14 +190,20 @@ config = "router bgp 65000\n bgp router-id 1.2.3.4\n"
     ));
     let documented = documented();
     let socket = Socket::open();
-    let words: Vec<String> = ["exec".into(), "r".into()].into_iter().chain(socket.probe()).collect();
+    let words: Vec<String> = ["exec".into(), "r".into()]
+        .into_iter()
+        .chain(socket.probe())
+        .collect();
     insist(
         &outcome(&lab.ok(words.iter().map(String::as_str))),
         &documented,
         "exec in a router",
     );
     // watchfrr starts a daemon again, with the rights of FRR's daemons: here a program of whoever is root in the node.
-    let script = format!("#!/bin/sh\ngrep CapEff /proc/self/status > /srv/rights\n{} > /srv/new && mv /srv/new /srv/said\n", socket.probe().join(" "));
+    let script = format!(
+        "#!/bin/sh\ngrep CapEff /proc/self/status > /srv/rights\n{} > /srv/new && mv /srv/new /srv/said\n",
+        socket.probe().join(" ")
+    );
     let put = format!(
         "rm /usr/lib/frr/staticd && printf '%s' '{}' > /usr/lib/frr/staticd && chmod 755 /usr/lib/frr/staticd && kill $(cat /run/frr/staticd.pid)",
         script.replace('\'', "'\\''")
@@ -194,7 +215,11 @@ config = "router bgp 65000\n bgp router-id 1.2.3.4\n"
     let rights = lab.sh("r", "cat /srv/rights");
     let mask = u64::from_str_radix(rights.split_whitespace().last().unwrap(), 16).unwrap();
     assert!(mask & (1 << 21) != 0, "it has CAP_SYS_ADMIN: {rights}");
-    insist(&outcome(&lab.sh("r", "cat /srv/said")), &documented, "in a daemon's place");
+    insist(
+        &outcome(&lab.sh("r", "cat /srv/said")),
+        &documented,
+        "in a daemon's place",
+    );
 }
 
 #[test]
@@ -242,9 +267,15 @@ privileged = true
     // Everybody is told.
     let node = lab.node("all");
     assert_eq!(node["privileged"], true);
-    assert_eq!(lab.node("admin")["capabilities"], serde_json::json!(["SYS_ADMIN", "SYS_NICE"]));
+    assert_eq!(
+        lab.node("admin")["capabilities"],
+        serde_json::json!(["SYS_ADMIN", "SYS_NICE"])
+    );
     let listed = lab.ok(["ps"]);
-    assert!(listed.contains("RIGHTS") && listed.contains("privileged") && listed.contains("SYS_TIME"), "{listed}");
+    assert!(
+        listed.contains("RIGHTS") && listed.contains("privileged") && listed.contains("SYS_TIME"),
+        "{listed}"
+    );
     lab.ok(["down"]);
     let done = lab.run(["up", "-d", lab.file()]);
     for words in [
@@ -257,17 +288,144 @@ privileged = true
 }
 
 #[test]
-fn a_line_that_lacks_a_right_names_the_key() {
-    let lab = Lab::new(
-        "name = \"lacks\"\n[nodes.a]\nkind = \"host\"\nexec = [\"mount -t tmpfs none /mnt\"]\n",
+fn root_of_a_user_namespace_is_nobody_on_the_host() {
+    if !has("python3") {
+        return;
+    }
+    let socket = Socket::open();
+    let lab = Lab::up(&with_probe(
+        r#"
+name = "users"
+[nodes.a]
+kind = "host"
+user_namespace = true
+addresses = { eth0 = ["10.0.0.1/24"] }
+files = { "/srv/own" = { content = "text", mode = "0600", owner = "nobody" } }
+exec = ["touch /srv/made /usr/bin/made", "rm /usr/bin/made"]
+run = [{ name = "web", command = "python3 -m http.server 80", user = "nobody", ready = { tcp = 80 } }]
+[nodes.b]
+kind = "router"
+engine = "builtin"
+user_namespace = true
+addresses = { eth0 = ["10.0.0.2/24"], lo = ["10.255.0.2/32"] }
+config = """
+router bgp 65002
+ bgp router-id 10.255.0.2
+ no bgp ebgp-requires-policy
+ neighbor 10.0.0.3 remote-as 65003
+ address-family ipv4 unicast
+  redistribute connected
+"""
+[nodes.c]
+kind = "router"
+engine = "builtin"
+addresses = { eth0 = ["10.0.0.3/24"] }
+config = """
+router bgp 65003
+ bgp router-id 10.255.0.3
+ no bgp ebgp-requires-policy
+ neighbor 10.0.0.2 remote-as 65002
+"""
+[nodes.s]
+kind = "bridge"
+[[links]]
+endpoints = ["a:eth0", "s:p0"]
+[[links]]
+endpoints = ["b:eth0", "s:p1"]
+[[links]]
+endpoints = ["c:eth0", "s:p2"]
+"#,
+    ));
+    let documented = documented();
+    let words: Vec<String> = ["exec".into(), "a".into()]
+        .into_iter()
+        .chain(socket.probe())
+        .collect();
+    insist(
+        &outcome(&lab.ok(words.iter().map(String::as_str))),
+        &documented,
+        "with users of its own",
     );
+    // What the kernel itself says of its processes and files.
+    let owner =
+        |pid: i64| std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{pid}")).unwrap());
+    let program = lab.program("a");
+    assert!(owner(program.into()) > 1 << 30, "{}", owner(program.into()));
+    assert_eq!(
+        lab.sh(
+            "a",
+            "stat -c '%U %a' /srv/own /srv/made /etc/hostname /usr/bin /root"
+        ),
+        "nobody 600\nroot 644\nroot 644\nroot 755\nroot 700\n"
+    );
+    assert_eq!(lab.ok(["exec", "--user", "nobody", "a", "id", "-u"]), "65534\n");
+    // Its network is its own all the same.
+    lab.sh(
+        "a",
+        "ip link add x type bridge && ip link del x && sysctl -qw net.ipv4.ip_forward=1",
+    );
+    lab.ok(["exec", "a", "ping", "-c1", "-W5", "10.0.0.3"]);
+    until("the route of a speaker with users of its own", || {
+        lab.sh("c", "ip route").contains("10.255.0.2")
+    });
+    lab.ok(["restart", "a"]);
+    until("the node's return", || lab.node("a")["state"] == "ready");
+    lab.sh("a", "stat -c %U /srv/made | grep root");
+    let copy = lab.path("copied");
+    lab.ok(["cp", "a:/srv/own", copy.to_str().unwrap()]);
+    lab.ok(["cp", copy.to_str().unwrap(), "a:/srv/back"]);
+    assert_eq!(
+        lab.sh("a", "cat /srv/back; stat -c ' %U' /srv/back"),
+        "text root\n"
+    );
+}
+
+#[test]
+fn frr_runs_where_users_are_the_nodes_own() {
+    if !has_frr() {
+        return;
+    }
+    let router = |name: &str, number: u32, other: u32| {
+        format!(
+            r#"
+[nodes.{name}]
+kind = "router"
+engine = "frr"
+user_namespace = true
+addresses = {{ eth0 = ["10.0.0.{number}/24"], lo = ["10.255.0.{number}/32"] }}
+config = """
+router bgp 6500{number}
+ bgp router-id 10.255.0.{number}
+ no bgp ebgp-requires-policy
+ neighbor 10.0.0.{other} remote-as 6500{other}
+ address-family ipv4 unicast
+  redistribute connected
+"""
+"#
+        )
+    };
+    let text = router("a", 1, 2) + &router("b", 2, 1);
+    let lab = Lab::up(&format!(
+        "name = \"frr-users\"\n{text}[[links]]\nendpoints = [\"a:eth0\", \"b:eth0\"]\n"
+    ));
+    until("the routes", || lab.sh("a", "ip route").contains("10.255.0.2"));
+}
+
+#[test]
+fn a_line_that_lacks_a_right_names_the_key() {
+    let lab =
+        Lab::new("name = \"lacks\"\n[nodes.a]\nkind = \"host\"\nexec = [\"mount -t tmpfs none /mnt\"]\n");
     lab.run(["up", "-d", lab.file()])
         .refused(1, &["capabilities = [\"SYS_ADMIN\"]", "may_fail"]);
     let lab = Lab::new(
         "name = \"lacks\"\n[nodes.a]\nkind = \"host\"\nexec = [{ shell = \"echo 1 > /proc/sys/vm/swappiness\", may_fail = true }]\n",
     );
     let done = lab.run(["up", "-d", lab.file()]);
-    assert!(done.code == 0 && done.err.contains("privileged = true"), "{}", done.err);
+    assert!(
+        done.code == 0 && done.err.contains("privileged = true"),
+        "{}",
+        done.err
+    );
 }
 
 #[test]

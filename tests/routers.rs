@@ -24,7 +24,10 @@ fn router(config: &str) -> Lab {
 /// The names of the daemons that run in a node.
 fn daemons(lab: &Lab, node: &str) -> Vec<String> {
     // Their command lines: nothing else of theirs is to be seen in the node, as they have more rights than a command.
-    let all = lab.sh(node, "for it in /proc/[0-9]*/cmdline; do tr '\\0' '\\n' <$it | head -n1; done");
+    let all = lab.sh(
+        node,
+        "for it in /proc/[0-9]*/cmdline; do tr '\\0' '\\n' <$it | head -n1; done",
+    );
     let mut names: Vec<_> = all
         .lines()
         .filter_map(|path| path.strip_prefix("/usr/lib/frr/"))

@@ -223,6 +223,7 @@ fn node(out: &mut String, node: &NodeSpec) {
     let texts = |texts: &Vec<Spanned<String>>| list(texts.iter().map(|text| quoted(&text.value)));
     put(out, "capabilities", node.capabilities.as_ref(), texts);
     put(out, "show_host", node.show_host.as_ref(), texts);
+    put(out, "user_namespace", node.user_namespace.as_ref(), plain);
     put(out, "exec", node.exec.as_ref(), |execs| {
         let lines: String = execs.iter().map(|it| format!("    {},\n", exec(it))).collect();
         format!("[\n{lines}]")

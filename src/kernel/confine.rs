@@ -101,7 +101,9 @@ pub fn proc(place: &Path, null: &Path, machine: &Machine, own_network: bool) -> 
 pub fn sys(place: &Path, own_network: bool) -> Result<()> {
     let devices = place.join(OWN_DEVICES);
     // There is none before a machine has its first such device, and a namespace begins with one: its loopback.
-    let own = (own_network && devices.is_dir()).then(|| detached_copy(&devices)).transpose()?;
+    let own = (own_network && devices.is_dir())
+        .then(|| detached_copy(&devices))
+        .transpose()?;
     make_read_only(place)?;
     own.map_or(Ok(()), |own| attach(&own, &devices, false))
 }

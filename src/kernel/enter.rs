@@ -14,6 +14,7 @@ use nix::sched::{CloneFlags, setns};
 
 use super::error::{Attempt, Error, Result};
 use super::process::{self, Child, clone};
+use super::user_namespace;
 
 /// Where a process is to be born.
 pub struct Entrance<'a> {
@@ -25,6 +26,8 @@ pub struct Entrance<'a> {
     pub cgroup: Option<BorrowedFd<'a>>,
     /// The `cgroup.procs` of its cgroups of version 1.
     pub cgroup_doors: &'a [File],
+    /// Its user namespace, where that is not the one of this process.
+    pub users: Option<BorrowedFd<'a>>,
     /// Descriptors it keeps beside the standard ones.
     pub keep: &'a [RawFd],
 }
@@ -92,6 +95,10 @@ impl Entrance<'_> {
             | CloneFlags::CLONE_NEWCGROUP
             | CloneFlags::CLONE_NEWPID;
         setns(self.target, all).attempt(|| self.what)?;
+        // Last: it takes away what the others ask for.
+        if let Some(users) = self.users {
+            user_namespace::enter(users)?;
+        }
         nix::sys::prctl::set_dumpable(false).attempt(|| "hide from others")?;
         forget_environment();
         Ok(())

@@ -41,6 +41,8 @@ pub struct Wanted<'a> {
     pub name: &'a str,
     /// Sysctls set at once, in order: path below /proc/sys, value.
     pub sysctls: &'a [(String, String)],
+    /// One that is there already, to be set up.
+    pub made: Option<BorrowedFd<'a>>,
 }
 
 /// A namespace just made, with a socket open in it. Drop the socket when all is set up: it keeps the
@@ -96,7 +98,10 @@ fn create_here(wanted: &[Wanted<'_>]) -> Result<Vec<Made>> {
         let sysctls = Sysctls::fresh()?;
         for wanted in wanted {
             let what = || format!("create the network namespace of {}", wanted.name);
-            unshare(CloneFlags::CLONE_NEWNET).attempt(what)?;
+            match wanted.made {
+                Some(made) => setns(made, CloneFlags::CLONE_NEWNET).attempt(what)?,
+                None => unshare(CloneFlags::CLONE_NEWNET).attempt(what)?,
+            }
             let fd = File::open("/proc/thread-self/ns/net").attempt(what)?;
             for (path, value) in wanted.sysctls {
                 sysctls

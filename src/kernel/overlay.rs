@@ -4,6 +4,7 @@
 //! nodes of large labs share one copy of a long /etc/hosts.
 
 use std::fs::{self, Permissions};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use nix::unistd::mkdir;
 use super::confine::{self, Machine};
 use super::error::{Attempt, Error, Result};
 use super::mount::{INERT, Shown, pivot, virtual_fs};
+use super::user_namespace::mapped_copy;
 
 /// Device files that are harmless in a node, with their numbers (Documentation/admin-guide/devices.txt).
 const DEVICES: [(&str, u64, u64); 7] = [
@@ -190,15 +192,22 @@ impl Base {
         hostname: &str,
         confinement: Option<&Confinement>,
         shown: &[PathBuf],
+        users: Option<(&OwnedFd, u32)>,
     ) -> Result<()> {
         virtual_fs("tmpfs", scratch, MsFlags::empty(), "mode=0755")?;
+        let ground = match users {
+            None => Ground::plain(scratch, &self.path),
+            Some((users, first)) => Ground::mapped(scratch, &self.path, users, first)?,
+        };
         let merged = scratch.join("root");
         make(&merged, 0o755)?;
         // Into the upper layer: through the overlay a symbolic link could lead out of it.
         let upper = scratch.join("u0");
-        make_like(Path::new("/"), &upper)?;
-        make_like(Path::new("/etc"), &upper.join("etc"))?;
-        fs::write(upper.join("etc/hostname"), format!("{hostname}\n")).attempt(|| "write /etc/hostname")?;
+        ground.make_like(Path::new("/"), &upper)?;
+        ground.make_like(Path::new("/etc"), &upper.join("etc"))?;
+        let name = upper.join("etc/hostname");
+        fs::write(&name, format!("{hostname}\n")).attempt(|| "write /etc/hostname")?;
+        ground.give(&name, 0, 0)?;
         let is_hidden = |path: &Path| {
             confinement.is_some_and(|it| it.hidden.iter().any(|hidden| path.starts_with(hidden)))
         };
@@ -207,9 +216,9 @@ impl Base {
                 continue;
             }
             let place = merged.join(target.strip_prefix("/").unwrap_or(target));
-            let mut below = vec![self.layer(number)];
-            below.extend(confinement.map(|_| self.veil(number)));
-            match overlay(scratch, number, target, below, &place) {
+            let mut above = vec![ground.of_base(&self.layer(number), &self.path)];
+            above.extend(confinement.map(|_| ground.of_base(&self.veil(number), &self.path)));
+            match ground.overlay(number, target, above, &place) {
                 Ok(()) => {}
                 // A file system that cannot be below an overlay shows as it is, read-only.
                 Err(_) if number > 0 => bind(target, &place, true)?,
@@ -223,27 +232,119 @@ impl Base {
             }
         }
         for (number, path) in (self.targets.len()..).zip(shown) {
-            show(scratch, number, path, &merged)?;
+            ground.show(number, path, &merged)?;
         }
         let [proc, sys, dev] = ["proc", "sys", "dev"].map(|name| merged.join(name));
         virtual_fs("proc", &proc, INERT, "")?;
         virtual_fs("sysfs", &sys, INERT, "")?;
         devices(&dev, confinement.is_none())?;
         if let Some(confinement) = confinement {
-            confine::proc(&proc, &dev.join("null"), &confinement.machine, confinement.own_network)?;
+            confine::proc(
+                &proc,
+                &dev.join("null"),
+                &confinement.machine,
+                confinement.own_network,
+            )?;
             confine::sys(&sys, confinement.own_network)?;
         }
         pivot(&merged)
     }
 }
 
-/// Lays a writable layer over `target` and what is laid over that already, and mounts it on `place`.
+/// What a root is built on: the host's files as they are, or with the ids that they have in a user namespace.
+struct Ground<'a> {
+    /// Where the writable layers are.
+    scratch: &'a Path,
+    /// Where the base is to be found.
+    base: PathBuf,
+    /// The user namespace, and the id of its root outside.
+    users: Option<(&'a OwnedFd, u32)>,
+}
+
+impl<'a> Ground<'a> {
+    fn plain(scratch: &'a Path, base: &Path) -> Ground<'a> {
+        Ground {
+            scratch,
+            base: base.to_owned(),
+            users: None,
+        }
+    }
+
+    fn mapped(scratch: &'a Path, base: &Path, users: &'a OwnedFd, first: u32) -> Result<Ground<'a>> {
+        let place = scratch.join("base");
+        make(&place, 0o755)?;
+        super::mount::attach(&mapped_copy(base, users)?, &place, false)?;
+        Ok(Ground {
+            scratch,
+            base: place,
+            users: Some((users, first)),
+        })
+    }
+
+    /// A layer of the base.
+    fn of_base(&self, layer: &Path, base: &Path) -> PathBuf {
+        self.base.join(layer.strip_prefix(base).unwrap_or(layer))
+    }
+
+    /// Gives a file to users of the node's.
+    fn give(&self, path: &Path, uid: u32, gid: u32) -> Result<()> {
+        let Some((_, first)) = self.users else {
+            return Ok(());
+        };
+        // Ids beyond the namespace's are nobody's in it.
+        let id = |id: u32| Some(first + id.min(u32::from(u16::MAX)));
+        chown(path, id(uid), id(gid)).attempt(|| format!("set the owner of {}", path.display()))
+    }
+
+    /// Makes a directory like one of the host's.
+    fn make_like(&self, model: &Path, path: &Path) -> Result<()> {
+        make_like(model, path)?;
+        let owner = fs::metadata(path).attempt(|| format!("make {}", path.display()))?;
+        self.give(path, owner.uid(), owner.gid())
+    }
+
+    /// A directory of the host's, as a layer.
+    fn layer(&self, number: usize, target: &Path) -> Result<PathBuf> {
+        let Some((users, _)) = self.users else {
+            return Ok(target.to_owned());
+        };
+        let place = self.scratch.join(format!("i{number}"));
+        make(&place, 0o755)?;
+        super::mount::attach(&mapped_copy(target, users)?, &place, false)?;
+        Ok(place)
+    }
+
+    /// Lays a writable layer over `target` and what is laid over that already, and mounts it on `place`.
+    fn overlay(&self, number: usize, target: &Path, above: Vec<PathBuf>, place: &Path) -> Result<()> {
+        let upper = self.scratch.join(format!("u{number}"));
+        self.make_like(target, &upper)?;
+        overlay(self.scratch, number, &self.layer(number, target)?, above, place)
+    }
+
+    /// Shows a path of the host that is hidden otherwise: a directory as an overlay, a file as it is.
+    fn show(&self, number: usize, path: &Path, merged: &Path) -> Result<()> {
+        let what = || format!("show the host's {}", path.display());
+        let place = merged.join(path.strip_prefix("/").unwrap_or(path));
+        if path.is_dir() {
+            fs::create_dir_all(&place).attempt(what)?;
+            return self.overlay(number, path, Vec::new(), &place);
+        }
+        if let Some(parent) = place.parent() {
+            fs::create_dir_all(parent).attempt(what)?;
+        }
+        if !place.exists() {
+            fs::write(&place, "").attempt(what)?;
+        }
+        bind(path, &place, true)
+    }
+}
+
+/// Mounts an overlay on `place`: a writable layer in `scratch`, those above, and the layer `target` at the bottom.
 fn overlay(scratch: &Path, number: usize, target: &Path, above: Vec<PathBuf>, place: &Path) -> Result<()> {
     let (upper, work) = (
         scratch.join(format!("u{number}")),
         scratch.join(format!("w{number}")),
     );
-    make_like(target, &upper)?;
     make(&work, 0o700)?;
     let mut lower = String::new();
     for layer in &above {
@@ -267,22 +368,6 @@ fn overlay(scratch: &Path, number: usize, target: &Path, above: Vec<PathBuf>, pl
     .attempt(|| format!("lay an overlay on the host's {}", target.display()))
 }
 
-/// Shows a path of the host that is hidden otherwise: a directory as an overlay, a file as it is.
-fn show(scratch: &Path, number: usize, path: &Path, merged: &Path) -> Result<()> {
-    let place = merged.join(path.strip_prefix("/").unwrap_or(path));
-    if path.is_dir() {
-        fs::create_dir_all(&place).attempt(|| format!("show the host's {}", path.display()))?;
-        return overlay(scratch, number, path, Vec::new(), &place);
-    }
-    if let Some(parent) = place.parent() {
-        fs::create_dir_all(parent).attempt(|| format!("show the host's {}", path.display()))?;
-    }
-    if !place.exists() {
-        fs::write(&place, "").attempt(|| format!("show the host's {}", path.display()))?;
-    }
-    bind(path, &place, true)
-}
-
 /// Lets nothing of the layers below show through a directory.
 fn make_opaque(directory: &Path) -> std::result::Result<(), Errno> {
     let flags = rustix::fs::XattrFlags::empty();
@@ -299,6 +384,7 @@ pub fn trial(scratch: &Path) -> Result<()> {
     let base = Base::begin(scratch, &[])?;
     let merged = scratch.join("root");
     make(&merged, 0o755)?;
+    make_like(root, &scratch.join("u0"))?;
     overlay(scratch, 0, root, vec![base.layer(0)], &merged).map_err(explain_stacking)
 }
 

@@ -352,6 +352,19 @@ pub fn limit(command: &mut std::process::Command, kept: Capabilities, no_new_pri
     }
 }
 
+/// Makes a command start as root of a user namespace, bound to a filter.
+pub fn enter_users(command: &mut std::process::Command, users: OwnedFd, filter: super::seccomp::Filter) {
+    use std::os::unix::process::CommandExt;
+    let refused = |error: Error| std::io::Error::from_raw_os_error(error.errno as i32);
+    // SAFETY: the process that starts commands has a single thread, so that the child may use the allocator.
+    unsafe {
+        command.pre_exec(move || {
+            super::user_namespace::enter(&users).map_err(refused)?;
+            filter.attach().map_err(refused)
+        });
+    }
+}
+
 /// Makes a command run as another user, with all of that user's groups.
 pub fn run_as(command: &mut std::process::Command, user: &super::users::User) {
     use std::os::unix::process::CommandExt;

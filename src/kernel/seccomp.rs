@@ -94,6 +94,7 @@ const NAMESPACES: [libc::c_int; 8] = [
 const TYPING: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
 /// A compiled filter.
+#[derive(Clone)]
 pub struct Filter(BpfProgram);
 
 impl Filter {

@@ -154,6 +154,9 @@ pub struct NamespaceStep {
     pub masquerade: Vec<Masquerade>,
     /// Who makes its network in place of nslab: then the addresses are only told here, and nothing is set.
     pub sandbox: Option<SandboxStep>,
+    /// Where the users of its node are its own: the id on the host of their root.
+    #[serde(default)]
+    pub first_id: Option<u32>,
 }
 
 /// The network of a pod that a kubelet runs.

@@ -17,7 +17,7 @@ use super::plan::{
     RouteStepAction,
 };
 use super::resolve::sysctl_interface;
-use super::rights::{Rights, RightsStep, SYS_ADMIN};
+use super::rights::{Rights, RightsStep, SYS_ADMIN, first_id};
 use super::spec::sysctl_path;
 
 /// Indexes of devices whose making begins on the host start here. Kernels before Linux 6.14 refuse an index that an
@@ -65,7 +65,12 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
             }
         }
         let namespace = (node.network != Network::Host).then_some(namespace);
-        plan.nodes.push(node_step(node, namespace, facts));
+        let mut step = node_step(node, namespace, facts);
+        if node.rights.user_namespace {
+            step.rights.first_id = first_id(at);
+            plan.namespaces[planner.namespace_of[at]].first_id = step.rights.first_id;
+        }
+        plan.nodes.push(step);
     }
     plan
 }
@@ -144,6 +149,7 @@ impl<'a> Planner<'a> {
             late_sysctls: Vec::new(),
             masquerade: kubernetes.flat_map(|it| &it.masquerade).copied().collect(),
             sandbox: None,
+            first_id: None,
         }
     }
 

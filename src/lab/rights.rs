@@ -84,6 +84,23 @@ pub struct Rights {
     pub capabilities: Vec<String>,
     /// Paths of the host that nodes do not see otherwise.
     pub show_host: Vec<PathBuf>,
+    /// Whether its users are its own: its root is nobody on the host.
+    #[serde(default)]
+    pub user_namespace: bool,
+}
+
+/// The first id of the first node with a user namespace: far above what systems give to users and their containers.
+const FIRST_ID: u32 = 1 << 30;
+/// Ids a node.
+const IDS: u32 = 65_536;
+
+/// The first id of the node of this number; none where there are no more.
+pub fn first_id(node: usize) -> Option<u32> {
+    let offset = u32::try_from(node).ok()?.checked_mul(IDS)?;
+    FIRST_ID
+        .checked_add(offset)?
+        .checked_add(IDS - 1)
+        .map(|last| last - (IDS - 1))
 }
 
 /// The rights of a node, with nothing left to decide.
@@ -97,6 +114,8 @@ pub struct RightsStep {
     pub engine_capabilities: Option<Vec<String>>,
     /// Paths of the host that it sees beside what all nodes see.
     pub show_host: Vec<PathBuf>,
+    /// The user and group id on the host of its root, where its users are its own.
+    pub first_id: Option<u32>,
 }
 
 impl RightsStep {
@@ -109,7 +128,9 @@ impl RightsStep {
                 ..RightsStep::default()
             };
         }
-        let usual = USUAL.into_iter().filter(|name| !in_host_network || !OF_NETWORK.contains(name));
+        let usual = USUAL
+            .into_iter()
+            .filter(|name| !in_host_network || !OF_NETWORK.contains(name));
         let usual = usual.map(str::to_owned);
         let mut capabilities: Vec<String> = usual.chain(rights.capabilities.iter().cloned()).collect();
         let missing: Vec<&str> = engine_needs
@@ -127,6 +148,7 @@ impl RightsStep {
             capabilities,
             engine_capabilities,
             show_host: rights.show_host.clone(),
+            first_id: None,
         }
     }
 
@@ -245,7 +267,9 @@ mod tests {
                 capabilities: vec!["SYS_ADMIN".into()],
                 ..Rights::default()
             },
-            &[], false);
+            &[],
+            false,
+        );
         assert!(
             !missing("mount x y", "Permission denied", &admin)
                 .unwrap()

@@ -75,7 +75,12 @@ async fn answer(lab: &Rc<Living>, stream: &UnixStream, request: Request) -> Resu
             Ok((init, step)) => {
                 let env = crate::engine::environment(step);
                 let rights = step.rights.clone();
-                let fds: Vec<&OwnedFd> = [&init.pidfd].into_iter().chain(init.cgroup.as_ref()).collect();
+                let users = lab.find(&node).and_then(|node| lab.users_of(node));
+                let fds: Vec<&OwnedFd> = [&init.pidfd]
+                    .into_iter()
+                    .chain(users)
+                    .chain(init.cgroup.as_ref())
+                    .collect();
                 reply(stream, &Reply::Enter { env, rights }, &fds).await
             }
             Err(failure) => reply(stream, &Reply::Failed(failure), &NO_FDS).await,

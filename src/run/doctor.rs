@@ -11,8 +11,9 @@ use super::directory::RunDirectory;
 use super::{nat, neighbours, preflight};
 use crate::engine::{frr, kubelet};
 use crate::kernel::cgroup::Trees;
-use crate::kernel::{mount, overlay, process, sysctl};
+use crate::kernel::{mount, overlay, process, sysctl, user_namespace};
 use crate::lab::model::Cluster;
+use crate::lab::rights::first_id;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -64,6 +65,7 @@ pub fn examine() -> Vec<Finding> {
         kernel(),
         namespaces(),
         overlays(),
+        user_namespaces(),
         run_directory(),
         cgroups(),
     ];
@@ -165,6 +167,27 @@ fn overlays() -> Finding {
             State::Missing,
             reason,
             "load the module (`modprobe overlay`); inside a container inside a container the kernel stacks no further",
+        ),
+    }
+}
+
+/// Of nodes with `user_namespace`. Nothing else needs them.
+fn user_namespaces() -> Finding {
+    let trial = || -> Result<(), String> {
+        let say = |error: crate::kernel::Error| error.to_string();
+        let first = first_id(0).unwrap_or_default();
+        let pair = user_namespace::create(first).map_err(say)?;
+        user_namespace::mapped_copy(Path::new("/"), &pair.users).map_err(say)?;
+        Ok(())
+    };
+    let what = "user namespaces";
+    match tried(trial) {
+        Ok(()) => good(what, "nodes may have users of their own (user_namespace = true)"),
+        Err(reason) => bad(
+            what,
+            State::Lacking,
+            reason,
+            "only nodes with `user_namespace = true` need them: a kernel of 5.12 or newer, whose root file system has idmapped mounts",
         ),
     }
 }

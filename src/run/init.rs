@@ -242,7 +242,10 @@ fn spawn(
     let namespaces = lab.namespaces.borrow();
     // Without one it stays where this process is: in the host's.
     let network = step.namespace.and_then(|at| namespaces.get(at)).map(AsFd::as_fd);
-    let keep = [control.as_fd(), setup.as_fd()];
+    let keep: Vec<_> = [control.as_fd(), setup.as_fd()]
+        .into_iter()
+        .chain(lab.users_of(node).map(AsFd::as_fd))
+        .collect();
     let words = [format!("nslab: {}", step.name), VERB.to_owned()];
     let arguments: Vec<CString> = words
         .into_iter()

@@ -86,7 +86,8 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
     let numbers: Vec<i32> = words.iter().skip(2).map_while(|word| word.parse().ok()).collect();
     match (words.get(1).map(String::as_str), numbers.as_slice()) {
         (Some(supervisor::VERB), &[lock, launcher, setup]) => Some(supervisor::main(lock, launcher, setup)),
-        (Some(init::VERB), &[control, setup]) => Some(node::main(control, setup)),
+        (Some(init::VERB), &[control, setup]) => Some(node::main(control, setup, None)),
+        (Some(init::VERB), &[control, setup, users]) => Some(node::main(control, setup, Some(users))),
         (Some(speaker::VERB), &[]) => Some(speaker::main()),
         _ => None,
     }

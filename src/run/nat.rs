@@ -33,6 +33,7 @@ pub const ALL_V6: &str = "net/ipv6/conf/all/forwarding";
 /// This kernel lacks something.
 pub fn trial() -> Result<(), Failure> {
     let made = namespace::create(&[Wanted {
+        made: None,
         name: "a trial",
         sysctls: &[],
     }])?;

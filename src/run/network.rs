@@ -1,6 +1,6 @@
 //! Applies the network part of a plan: namespaces, links, then what is inside each namespace.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 
 use netlink_packet_route::link::MacVlanMode;
@@ -17,6 +17,7 @@ use crate::kernel::namespace::{self, Made, Namespace, Wanted};
 use crate::kernel::netlink::{Netlink, Request};
 use crate::kernel::route::{Hop, Target};
 use crate::kernel::sysctl::Sysctls;
+use crate::kernel::user_namespace::{self, Pair};
 use crate::kernel::{Error, address, offload, route};
 use crate::lab::model::{MacvlanMode, Underlay};
 use crate::lab::plan::{self, LinkStep, NamespaceStep, Plan, PortStep, RouteStep, RouteStepAction};
@@ -26,11 +27,19 @@ const CHUNK: usize = 100;
 /// How names begin that devices have until they are in their namespace.
 const PASSING: &str = "nslab-";
 
+/// What stands once the plan's network is made, in the order of the plan's namespaces.
+pub struct Network {
+    /// The network namespaces.
+    pub namespaces: Vec<Namespace>,
+    /// The user namespaces that own them, where that is not the host's.
+    pub users: Vec<Option<OwnedFd>>,
+}
+
 /// Makes the plan's network. Yields between chunks, so that signals are obeyed while a large lab comes up.
 ///
 /// # Errors
 /// What the kernel refused; nothing is taken back, as all of it goes with the namespaces when they are dropped.
-pub async fn stand_up(plan: &Plan, tell: &dyn Fn(What)) -> Result<Vec<Namespace>, Failure> {
+pub async fn stand_up(plan: &Plan, tell: &dyn Fn(What)) -> Result<Network, Failure> {
     let progress = |part: &str, done: usize, total: usize| {
         tell(What::Network {
             part: part.to_owned(),
@@ -39,15 +48,23 @@ pub async fn stand_up(plan: &Plan, tell: &dyn Fn(What)) -> Result<Vec<Namespace>
         });
     };
     let mut made: Vec<Made> = Vec::with_capacity(plan.namespaces.len());
+    let mut users = Vec::with_capacity(plan.namespaces.len());
     for steps in plan.namespaces.chunks(2 * CHUNK) {
+        let pairs: Vec<Option<Pair>> = steps
+            .iter()
+            .map(|step| step.first_id.map(user_namespace::create).transpose())
+            .collect::<Result<_, _>>()?;
         let wanted: Vec<Wanted<'_>> = steps
             .iter()
-            .map(|step| Wanted {
+            .zip(&pairs)
+            .map(|(step, pair)| Wanted {
                 name: &step.node,
                 sysctls: &step.sysctls,
+                made: pair.as_ref().map(|pair| pair.network.as_fd()),
             })
             .collect();
         made.extend(namespace::create(&wanted)?);
+        users.extend(pairs.into_iter().map(|pair| pair.map(|pair| pair.users)));
         progress("namespaces", made.len(), plan.namespaces.len());
         yield_now().await;
     }
@@ -59,7 +76,7 @@ pub async fn stand_up(plan: &Plan, tell: &dyn Fn(What)) -> Result<Vec<Namespace>
         let _ = leave_host(plan, &namespaces);
         return Err(failure);
     }
-    Ok(namespaces)
+    Ok(Network { namespaces, users })
 }
 
 /// Where links are asked for. A kernel before Linux 6.14 refuses a name or an index that is taken in the namespace of
@@ -75,6 +92,7 @@ impl Workshop {
         let wanted = Wanted {
             name: "the links' making",
             sysctls: &[],
+            made: None,
         };
         let made = namespace::create(&[wanted])?.pop();
         Ok(Workshop {

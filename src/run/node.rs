@@ -30,8 +30,9 @@ use crate::lab::rights::RightsStep;
 
 /// Runs a node's init. `control` and `setup` are the numbers of inherited descriptors: the socket to the
 /// supervisor, and a file with the [`Setup`].
-pub fn main(control: RawFd, setup: RawFd) -> i32 {
-    match prepare(control, setup) {
+/// Where its users are its own, their namespace follows.
+pub fn main(control: RawFd, setup: RawFd, users: Option<RawFd>) -> i32 {
+    match prepare(control, setup, users) {
         Ok(mut init) => init.serve(),
         // Nobody to tell: the supervisor sees the status, and its log has the sentence.
         Err(failure) => {
@@ -50,7 +51,14 @@ struct Init {
     legacy_cgroups: Vec<fs::File>,
     /// What programs may do; none in a privileged node, where they may do everything.
     limits: Option<Limits>,
+    users: Option<Users>,
     waiting_for_quiet: bool,
+}
+
+/// The user namespace of a node's programs, and the filter that binds each of them.
+struct Users {
+    users: OwnedFd,
+    filter: Filter,
 }
 
 /// What a node's programs may do.
@@ -77,9 +85,10 @@ impl Limits {
     }
 }
 
-fn prepare(control: RawFd, setup: RawFd) -> Result<Init, Failure> {
+fn prepare(control: RawFd, setup: RawFd, users: Option<RawFd>) -> Result<Init, Failure> {
     let control = UnixStream::from(spawn::inherited(control)?);
     let setup: Setup = read_setup(spawn::inherited(setup)?)?;
+    let users = users.map(spawn::inherited).transpose()?;
     // SIGCHLD is read as a descriptor; started programs get an empty mask.
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGCHLD);
@@ -91,7 +100,7 @@ fn prepare(control: RawFd, setup: RawFd) -> Result<Init, Failure> {
         cgroup::enter_all(&cgroup::Trees::find(), &setup.cgroup, &names::place(&setup.node))?;
     }
     let legacy_cgroups = cgroup::legacy_doors(&setup.cgroup, &names::place(&setup.node));
-    let syslog = match stand_up(&setup) {
+    let syslog = match stand_up(&setup, users.as_ref()) {
         Ok(syslog) => syslog,
         Err(failure) => {
             tell(&control, &Report::Failed(failure), &[])?;
@@ -100,8 +109,16 @@ fn prepare(control: RawFd, setup: RawFd) -> Result<Init, Failure> {
     };
     process::lower_open_files();
     let limits = Limits::of(&setup.rights);
-    // From here on for this process and all that it starts.
-    Filter::new(limits.as_ref().map(|it| &it.usual))?.attach()?;
+    let filter = Filter::new(limits.as_ref().map(|it| &it.usual))?;
+    let users = match users {
+        // Programs enter their user namespace first, which the filter does not let anybody do.
+        Some(users) => Some(Users { users, filter }),
+        // From here on for this process and all that it starts.
+        None => {
+            filter.attach()?;
+            None
+        }
+    };
     tell(&control, &Report::Up, &[syslog])?;
     let (assembler, programs) = (Assembler::default(), HashMap::new());
     Ok(Init {
@@ -111,6 +128,7 @@ fn prepare(control: RawFd, setup: RawFd) -> Result<Init, Failure> {
         programs,
         legacy_cgroups,
         limits,
+        users,
         waiting_for_quiet: false,
     })
 }
@@ -122,9 +140,9 @@ fn read_setup(file: OwnedFd) -> Result<Setup, Failure> {
 }
 
 /// The hostname, the root, and /dev/log, on which every program of the node can log.
-fn stand_up(setup: &Setup) -> Result<OwnedFd, Failure> {
+fn stand_up(setup: &Setup, users: Option<&OwnedFd>) -> Result<OwnedFd, Failure> {
     nix::unistd::sethostname(names::hostname(&setup.node)).attempt(|| "set the node's hostname")?;
-    root::build(setup)?;
+    root::build(setup, users)?;
     let syslog = UnixDatagram::bind("/dev/log").attempt(|| "make the node's /dev/log")?;
     let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     fs::set_permissions("/dev/log", everyone).attempt(|| "open the node's /dev/log to all")?;
@@ -266,6 +284,10 @@ impl Init {
             .process_group(0);
         process::unblock_signals(&mut command);
         process::enter_cgroups(&mut command, &self.legacy_cgroups);
+        if let Some(Users { users, filter }) = &self.users {
+            let users = users.try_clone().map_err(|error| (126, error.to_string()))?;
+            process::enter_users(&mut command, users, filter.clone());
+        }
         // Before it becomes another user, who may not limit himself.
         if let Some(limits) = &self.limits {
             limits.put_on(&mut command, program.engine);

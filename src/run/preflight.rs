@@ -193,6 +193,7 @@ fn kind_of(device: &plan::Device) -> &'static str {
 /// Not even a namespace can be made.
 pub fn missing_devices<'a>(kinds: &[&'a str]) -> Result<Vec<&'a str>, Failure> {
     let made = namespace::create(&[Wanted {
+        made: None,
         name: "a trial",
         sysctls: &[],
     }])?;

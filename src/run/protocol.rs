@@ -67,7 +67,8 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
-    /// Descriptors follow: the init's pidfd, then its cgroup's directory if it has one.
+    /// Descriptors follow: the init's pidfd, the node's user namespace if it has one of its own, and its cgroup's directory if
+    /// it has one.
     Enter {
         /// The node's environment.
         env: BTreeMap<String, String>,

@@ -16,7 +16,7 @@ use crate::kernel::confine::Machine;
 use crate::kernel::error::Attempt;
 use crate::kernel::mount::Shown;
 use crate::kernel::overlay::{Base, Confinement};
-use crate::kernel::{mount, users};
+use crate::kernel::{mount, process, user_namespace, users};
 use crate::lab::model::{self, Content};
 use crate::lab::names;
 use crate::lab::plan::Plan;
@@ -76,7 +76,7 @@ fn put_program(place: &Path, program: Option<&OwnedFd>) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The kernel refuses a mount, or a file of the lab cannot be copied.
-pub fn build(setup: &Setup) -> Result<(), Failure> {
+pub fn build(setup: &Setup, users: Option<&OwnedFd>) -> Result<(), Failure> {
     let base = Base::of(&setup.base, &setup.shown);
     // Sources are opened while the host's root is still in sight, and used when it no longer is.
     let sources = setup
@@ -95,20 +95,51 @@ pub fn build(setup: &Setup) -> Result<(), Failure> {
         names::hostname(&setup.node),
         setup.confinement.as_ref(),
         &setup.rights.show_host,
+        users.zip(setup.rights.first_id),
     )?;
     if setup.needs_program {
         attach(&own_program(), &program?)?;
     }
+    match users {
+        None => fill(setup, sources)?,
+        Some(users) => as_root_of(users, || fill(setup, sources))?,
+    }
+    for (bind, copy) in setup.binds.iter().zip(&binds) {
+        attach(bind, copy)?;
+    }
+    Ok(())
+}
+
+/// Writes what the lab file and the engine put into the root.
+fn fill(setup: &Setup, sources: Vec<Source<'_>>) -> Result<(), Failure> {
     for (path, target) in &setup.links {
         link(Path::new(path), target).attempt(|| format!("write {path} into the node"))?;
     }
     for (file, source) in setup.files.iter().zip(sources) {
         put(file, source)?;
     }
-    for (bind, copy) in setup.binds.iter().zip(&binds) {
-        attach(bind, copy)?;
-    }
     Ok(())
+}
+
+/// Does something as the root of a user namespace, whose the files are that it makes.
+fn as_root_of(users: &OwnedFd, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    let (mut said, mut say) = io::pipe().attempt(|| "make a pipe")?;
+    let child = process::fork("write the node's files", move || {
+        let done = user_namespace::enter(users)
+            .map_err(Failure::from)
+            .and_then(|()| work());
+        let Err(failure) = done else { return 0 };
+        // Without a word its status tells.
+        let _ = serde_json::to_writer(&mut say, &failure);
+        1
+    })?;
+    let mut words = String::new();
+    let _ = said.read_to_string(&mut words);
+    match process::wait(&child) {
+        0 => Ok(()),
+        _ => Err(serde_json::from_str(&words)
+            .unwrap_or_else(|_| Failure::host("the node's files could not be written"))),
+    }
 }
 
 fn own_program() -> model::Bind {

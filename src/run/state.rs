@@ -34,6 +34,8 @@ pub struct Living {
     pub plan: Plan,
     /// Its network namespaces, in the order of the plan's.
     pub namespaces: RefCell<Vec<Namespace>>,
+    /// The user namespaces that own them, where that is not the host's; known once they are made.
+    pub users: OnceCell<Vec<Option<OwnedFd>>>,
     /// Its rules on the host.
     pub nat: RefCell<Option<Nat>>,
     /// Its nodes, in the order of the plan's.
@@ -166,6 +168,12 @@ impl Living {
         }
         let made = super::root::make_base(&path, &self.shown, &self.plan, self.program.as_ref())?;
         Ok((path, self.confinement.get_or_init(|| made)))
+    }
+
+    /// The user namespace of a node, where its users are its own.
+    pub fn users_of(&self, node: usize) -> Option<&OwnedFd> {
+        self.plan.nodes[node].rights.first_id?;
+        self.users.get()?.get(self.plan.nodes[node].namespace?)?.as_ref()
     }
 
     /// A node of this name.

@@ -163,6 +163,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         program,
         confinement: OnceCell::default(),
         namespaces: Default::default(),
+        users: OnceCell::default(),
         nat: Default::default(),
         trees: Trees::find(),
         reaper: Reaper::start()?,
@@ -261,8 +262,10 @@ async fn live(lab: &Rc<Living>, began: Instant, wishes: &Wishes) -> Result<(), F
 }
 
 async fn bring_up(lab: &Rc<Living>, wishes: &Wishes) -> Result<(), Failure> {
-    let namespaces = network::stand_up(&lab.plan, &|what| lab.tell(what)).await?;
-    lab.namespaces.replace(namespaces);
+    let network = network::stand_up(&lab.plan, &|what| lab.tell(what)).await?;
+    lab.namespaces.replace(network.namespaces);
+    // Set once, here.
+    let _ = lab.users.set(network.users);
     let on_host: Vec<&str> = lab
         .plan
         .links

@@ -138,6 +138,7 @@ fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
     scalar(&mut base.privileged, &over.privileged);
     scalar(&mut base.capabilities, &over.capabilities);
     scalar(&mut base.show_host, &over.show_host);
+    scalar(&mut base.user_namespace, &over.user_namespace);
     scalar(&mut base.role, &over.role);
     scalar(&mut base.taints, &over.taints);
     scalar(&mut base.node_ips, &over.node_ips);

@@ -15,6 +15,7 @@ mod names;
 mod network;
 mod pods;
 mod reach;
+mod rights;
 mod routes;
 mod sysctls;
 #[cfg(test)]
@@ -152,6 +153,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
     let mut nodes: Vec<Node> = (0..scene.nodes.len())
         .map(|at| {
             let mut node = bare(scene, at);
+            node.rights = rights::resolve(scene, at, mistakes);
             node.addresses = std::mem::take(&mut addresses[at])
                 .into_iter()
                 .map(|placed| placed.address)
@@ -237,17 +239,6 @@ fn bare(scene: &Scene, at: usize) -> Node {
             .map_or(Duration::ZERO, |delay| delay.value),
         cpu: spec.cpu.as_ref().map(|cpu| cpu.value),
         memory: spec.memory.as_ref().map(|memory| memory.value),
-        rights: rights(spec),
-    }
-}
-
-fn rights(spec: &spec::NodeSpec) -> Rights {
-    let values = |list: &Option<Vec<spec::Spanned<String>>>| -> Vec<String> {
-        list.iter().flatten().map(|it| it.value.clone()).collect()
-    };
-    Rights {
-        privileged: spec.privileged.as_ref().is_some_and(|it| it.value),
-        capabilities: values(&spec.capabilities),
-        show_host: values(&spec.show_host).into_iter().map(Into::into).collect(),
+        rights: Rights::default(),
     }
 }

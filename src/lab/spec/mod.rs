@@ -178,6 +178,8 @@ pub struct NodeSpec {
     pub capabilities: Option<Vec<Spanned<String>>>,
     /// Paths of the host that nodes do not see otherwise.
     pub show_host: Option<Vec<Spanned<String>>>,
+    /// Whether its users are its own.
+    pub user_namespace: Option<Spanned<bool>>,
     /// What a Kubernetes node is in its cluster.
     pub role: Option<Spanned<NodeRole>>,
     /// Its taints, as kubectl writes them: `key=value:effect`.

@@ -13,6 +13,9 @@ pub(super) fn rights(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec
             reader.parsed(value, "capabilities", "SYS_TIME", capability)
         })
     });
+    node.user_namespace = table
+        .get("user_namespace")
+        .and_then(|value| reader.boolean(value, "user_namespace"));
     node.show_host = table.get("show_host").and_then(|value| {
         reader.list(value, "show_host", "\"/home\"", |reader, value| {
             reader.parsed(value, "show_host", "/home", host_path)

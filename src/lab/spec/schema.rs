@@ -206,6 +206,8 @@ struct NodeTable {
     capabilities: Option<Vec<String>>,
     /// Absolute paths of the host that nodes do not see otherwise, such as /home.
     show_host: Option<Vec<String>>,
+    /// Whether its users are its own, so that its root is nobody on the host (default false).
+    user_namespace: Option<bool>,
     /// What a Kubernetes node is in its cluster.
     role: Option<RoleWord>,
     /// Its taints: key=value:effect.
@@ -316,6 +318,8 @@ struct PodTable {
     capabilities: Option<Vec<String>>,
     /// Paths of the host that nodes do not see otherwise.
     show_host: Option<Vec<String>>,
+    /// Whether its users are its own.
+    user_namespace: Option<bool>,
 }
 
 /// A management port with fixed addresses.

@@ -65,6 +65,7 @@ pub struct Door {
     legacy_cgroups: Vec<File>,
     env: BTreeMap<String, String>,
     rights: RightsStep,
+    users: Option<OwnedFd>,
 }
 
 /// When a command gets a terminal in the node.
@@ -111,9 +112,11 @@ pub fn door(lab: &LabDirectory, node: &str) -> Result<Door, Failure> {
     let pidfd = fds
         .next()
         .ok_or_else(|| Failure::host("the lab sent no descriptor"))?;
+    let users = rights.first_id.and_then(|_| fds.next());
     Ok(Door {
         node: node.to_owned(),
         pidfd,
+        users,
         cgroup: fds.next(),
         legacy_cgroups: cgroup::legacy_doors(&lab.cgroup(), node),
         env,
@@ -188,6 +191,7 @@ impl Door {
             target: self.pidfd.as_fd(),
             cgroup: self.cgroup.as_ref().map(AsFd::as_fd),
             cgroup_doors: &self.legacy_cgroups,
+            users: self.users.as_ref().map(AsFd::as_fd),
             keep,
         }
     }

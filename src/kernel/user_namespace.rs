@@ -1,0 +1,106 @@
+//! User namespaces: user ids that mean something else outside (user_namespaces(7)), and mounts that show files with such ids
+//! (mount_setattr(2), MOUNT_ATTR_IDMAP).
+#![allow(unsafe_code)]
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use rustix::fs::CWD;
+use rustix::mount::OpenTreeFlags;
+
+use super::error::{Attempt, Error, Result};
+use super::process::{self, clone};
+
+/// How many ids a namespace has: all that files usually have.
+pub const SIZE: u32 = 65_536;
+
+/// A user namespace, and a network namespace that it owns.
+pub struct Pair {
+    /// The users.
+    pub users: OwnedFd,
+    /// The network.
+    pub network: OwnedFd,
+}
+
+/// Makes a user namespace whose ids from 0 on are those from `first` on outside, and a network namespace of its. This process
+/// must have a single thread.
+///
+/// # Errors
+/// Not permitted, or one of the kernel's limits is reached (user.max_user_namespaces).
+pub fn create(first: u32) -> Result<Pair> {
+    let what = || "create a user namespace";
+    let (mut hold, release) = io::pipe().attempt(what)?;
+    let flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET;
+    let Some(child) = clone(flags, None).attempt(what)? else {
+        drop(release);
+        // The namespaces are there for as long as this waits.
+        let _ = hold.read(&mut [0]);
+        // SAFETY: ends the process without running the parent's exit handlers a second time.
+        unsafe { libc::_exit(0) }
+    };
+    let made = describe(child.pid, first);
+    drop(release);
+    process::wait(&child);
+    made
+}
+
+fn describe(pid: i32, first: u32) -> Result<Pair> {
+    let what = || "set up a user namespace";
+    let map = format!("0 {first} {SIZE}\n");
+    for file in ["uid_map", "gid_map"] {
+        fs::write(format!("/proc/{pid}/{file}"), &map).attempt(what)?;
+    }
+    let open = |kind: &str| File::open(format!("/proc/{pid}/ns/{kind}")).attempt(what);
+    Ok(Pair {
+        users: open("user")?.into(),
+        network: open("net")?.into(),
+    })
+}
+
+/// Makes this process root of a user namespace, with nothing of what it was outside.
+///
+/// # Errors
+/// Not permitted, or this process has several threads.
+pub fn enter(users: impl AsFd) -> Result<()> {
+    let what = || "enter the node's user namespace";
+    setns(users, CloneFlags::CLONE_NEWUSER).attempt(what)?;
+    let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
+    setgroups(&[]).attempt(what)?;
+    setresgid(gid, gid, gid).attempt(what)?;
+    setresuid(uid, uid, uid).attempt(what)
+}
+
+/// A copy of the mount at `source`, not yet anywhere, whose files have the ids that they have in a user namespace.
+///
+/// # Errors
+/// The file system cannot do that (overlayfs, and others before Linux 6.x), or it is not permitted.
+pub fn mapped_copy(source: &Path, users: impl AsFd) -> Result<OwnedFd> {
+    let what = || format!("show {} in a user namespace", source.display());
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let copy = rustix::mount::open_tree(CWD, source, flags)
+        .map_err(|errno| Error::new(what(), Errno::from_raw(errno.raw_os_error())))?;
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_IDMAP,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: users.as_fd().as_raw_fd() as u64,
+    };
+    // SAFETY: the kernel reads the attributes, which are alive here, and an empty path.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            copy.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            &raw const attributes,
+            size_of_val(&attributes),
+        )
+    };
+    Errno::result(done).attempt(what)?;
+    Ok(copy)
+}
