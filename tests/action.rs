@@ -40,8 +40,9 @@ fn tarball(lab: &Lab) -> PathBuf {
     fs::create_dir(&tree).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_nslab"), tree.join("nslab")).unwrap();
     let path = lab.path("nslab.tar.gz");
+    // A binary for debugging is large, and how small it gets is of no interest.
     run(Command::new("tar")
-        .arg("-czf")
+        .args(["--use-compress-program", "gzip -1", "-cf"])
         .arg(&path)
         .arg("-C")
         .arg(lab.path(""))
