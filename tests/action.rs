@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -39,8 +40,9 @@ fn tarball(lab: &Lab) -> PathBuf {
     fs::create_dir(&tree).unwrap();
     fs::copy(env!("CARGO_BIN_EXE_nslab"), tree.join("nslab")).unwrap();
     let path = lab.path("nslab.tar.gz");
+    // A binary for debugging is large, and how small it gets is of no interest.
     run(Command::new("tar")
-        .arg("-czf")
+        .args(["--use-compress-program", "gzip -1", "-cf"])
         .arg(&path)
         .arg("-C")
         .arg(lab.path(""))
@@ -91,4 +93,57 @@ fn installs_tests_and_reports() {
 fn a_missing_tarball_is_told() {
     let lab = Lab::new(LABS);
     step(&lab, "install", &[("NSLAB_TARBALL", "/nowhere.tar.gz")]).refused(3, &["/nowhere.tar.gz"]);
+}
+
+/// `gh release download` for a release in a directory: what is needed of it, because there is no GitHub here.
+const GH: &str = r#"#!/bin/bash
+while (($#)); do
+    case $1 in
+        --dir) into=$2 && shift ;;
+        --pattern) patterns+=("$2") && shift ;;
+    esac
+    shift
+done
+for pattern in "${patterns[@]}"; do
+    cp "$RELEASE"/$pattern "$into/"
+done
+"#;
+
+#[test]
+fn a_release_is_installed_if_it_has_its_checksum() {
+    let lab = Lab::new(LABS);
+    let (release, programs) = (lab.path("release"), lab.path("programs"));
+    fs::create_dir(&release).unwrap();
+    fs::create_dir(&programs).unwrap();
+    fs::write(programs.join("gh"), GH).unwrap();
+    fs::set_permissions(programs.join("gh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let machine = run(Command::new("uname").arg("-m")).expect(0);
+    let name = format!("nslab-0-{}-x.tar.gz", machine.trim());
+    fs::rename(tarball(&lab), release.join(&name)).unwrap();
+    let sum = run(Command::new("sha256sum").arg(&name).current_dir(&release)).expect(0);
+    let elsewhere = format!("{}  nslab-0-other-x.tar.gz\n", "0".repeat(64));
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let install = |sums: &str| {
+        fs::write(release.join("SHA256SUMS"), sums).unwrap();
+        let wanted = [
+            ("NSLAB_VERSION", "v0"),
+            ("NSLAB_REPOSITORY", "owner/nslab"),
+            ("NSLAB_TARBALL", ""),
+        ];
+        let directory = in_package(".github/actions/nslab");
+        let mut command = lab.command(directory.join("install"));
+        command.env("PATH", &path).env("RELEASE", &release);
+        command.env("NSLAB_PREFIX", lab.path("prefix")).envs(wanted);
+        run(&mut command)
+    };
+    // Another's sum, none at all, and one that is not right.
+    install(&elsewhere).refused(3, &[&name, "SHA256SUMS"]);
+    install("").refused(3, &[&name, "SHA256SUMS"]);
+    install(&format!("{elsewhere}{}  {name}\n", "0".repeat(64))).refused(3, &[&name, "SHA256SUMS"]);
+    assert!(!lab.path("prefix/bin/nslab").exists());
+    let said = install(&format!("{elsewhere}{sum}")).expect(0);
+    assert!(said.contains("nslab "), "{said}");
+    // Which of two is meant, nobody can tell.
+    fs::copy(release.join(&name), release.join(name.replace("-x.", "-y."))).unwrap();
+    install(&sum).refused(3, &["2 tarballs"]);
 }
