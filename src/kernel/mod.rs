@@ -24,6 +24,7 @@ pub mod spawn;
 pub mod sysctl;
 pub mod tcp;
 pub mod terminal;
+pub mod tree;
 pub mod users;
 pub mod watch;
 

@@ -135,10 +135,9 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
+/// What peers call themselves and why they end sessions is in here as well.
 fn say(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    crate::view::print(text)
 }
 
 /// Whoever has stopped reading wants no complaint.
