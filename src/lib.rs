@@ -7,6 +7,7 @@
 pub mod bgp;
 pub mod check;
 pub mod cilium;
+pub mod clean;
 pub mod cli;
 pub mod engine;
 pub mod failure;

@@ -1,7 +1,8 @@
 //! A lab as a test: brought up in a run directory of its own, checked, taken down.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -18,6 +19,7 @@ use crate::lab::check::{Check, Phase};
 use crate::run::client::Client;
 use crate::run::directory::{LabDirectory, RunDirectory, TestDirectory};
 use crate::run::events::{Event, What};
+use crate::run::handover;
 use crate::run::protocol::{Reply, Request};
 
 /// How long a lab may take to be taken down.
@@ -297,12 +299,11 @@ impl Up {
     }
 }
 
-/// Copies the logs of a lab that failed, with its events and the failure itself.
+/// Copies the logs of a lab that failed, with its events and the failure itself, for the user.
 fn save_logs(report: &LabReport, lab: &LabDirectory, target: &Path) -> Result<(), Failure> {
-    let what = || format!("write {}", target.display());
-    fs::create_dir_all(target).attempt(what)?;
-    let mut file = File::create(target.join("report.txt")).attempt(what)?;
-    file.write_all(report.text().as_bytes()).attempt(what)?;
+    handover::make_directory(target)?;
+    let save = |name: &OsStr, text: &[u8], mode| handover::write(&target.join(name), text, mode);
+    save(OsStr::new("report.txt"), report.text().as_bytes(), handover::OPEN)?;
     if !lab.alive() {
         return Ok(());
     }
@@ -311,7 +312,7 @@ fn save_logs(report: &LabReport, lab: &LabDirectory, target: &Path) -> Result<()
         command.args(verb).args(["--lab", &lab.lab]);
         command.env("NSLAB_RUN_DIR", lab.path.parent().unwrap_or(&lab.path));
         let done = output::run(&mut command, Instant::now() + DOWN, None::<&File>)?;
-        fs::write(target.join(name), done.out).attempt(what)?;
+        save(OsStr::new(name), done.out.as_ref(), handover::OPEN)?;
     }
     let logs: Vec<PathBuf> = fs::read_dir(lab.logs())
         .attempt(|| "read the lab's logs")?
@@ -320,7 +321,8 @@ fn save_logs(report: &LabReport, lab: &LabDirectory, target: &Path) -> Result<()
         .collect();
     for log in logs {
         if let Some(name) = log.file_name() {
-            fs::copy(&log, target.join(name)).attempt(what)?;
+            let text = fs::read(&log).attempt(|| format!("read {}", log.display()))?;
+            save(name, &text, handover::SECRET)?;
         }
     }
     Ok(())

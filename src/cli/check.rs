@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::handover::write_for_user;
 use super::voice::Voice;
 use super::{Format, print_json, select};
 use crate::check::report::{CheckReport, LabReport, Life, summary};
@@ -14,6 +13,7 @@ use crate::check::stop::Stop;
 use crate::check::{ask, junit, trial};
 use crate::failure::{Code, Failure};
 use crate::lab::check::Phase;
+use crate::run::handover;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -103,7 +103,7 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     let labs = [report];
     if let Some(path) = &args.junit {
         let text = junit::document(&labs, Duration::from_secs_f64(seconds)).map_err(Failure::host)?;
-        write_for_user(path, &text)?;
+        handover::write(path, text.as_bytes(), handover::OPEN)?;
     }
     let [report] = &labs;
     match args.format {

@@ -1,12 +1,10 @@
 //! `nslab events`.
 
-use std::io::Write as _;
-
 use super::{Format, select};
 use crate::failure::Failure;
 use crate::run::client::Client;
 use crate::run::protocol::{Reply, Request};
-use crate::view::progress;
+use crate::view::{self, progress};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sudo nslab events\n  sudo nslab events -f --format json")]
@@ -27,14 +25,16 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let lab = select::lab(&directory, args.lab.as_deref())?;
     let mut client = Client::connect(&lab)?;
     let (mut reply, _) = client.ask(&Request::Events { follow: args.follow })?;
-    let mut out = std::io::stdout();
     while let Reply::Event(event) = reply {
-        let line = match args.format {
-            Format::Json => serde_json::to_string(&event).unwrap_or_default(),
-            Format::Text => format!("{}  {}", clock(event.time), progress::text(&event)),
+        let printed = match args.format {
+            Format::Json => {
+                let line = serde_json::to_string(&event).unwrap_or_default();
+                view::print_json(&format!("{line}\n"))
+            }
+            Format::Text => view::print(&format!("{}  {}\n", clock(event.time), progress::text(&event))),
         };
         // A reader that has gone wants no more.
-        if writeln!(out, "{line}").is_err() {
+        if printed.is_err() {
             return Ok(());
         }
         match client.next_reply()? {

@@ -34,7 +34,7 @@ impl Mistaken {
         match self {
             Mistaken::Unreadable(failure) => failure,
             Mistaken::Wrong(text) => {
-                view::tell(&text);
+                view::tell_styled(&text);
                 Failure::wrong(format!(
                     "{} cannot be used as it is; nothing was made",
                     path.display()
@@ -76,8 +76,17 @@ pub fn read(path: &Path) -> Result<String, String> {
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Err(format!("{shown} is a directory, not a file"));
     }
+    text(file, &shown.to_string())
+}
+
+/// All that can be read, as text.
+///
+/// # Errors
+/// A sentence for the user: it is too long, it is no text.
+pub fn text(input: impl Read, shown: &str) -> Result<String, String> {
     let mut bytes = Vec::new();
-    file.take(LONGEST + 1)
+    input
+        .take(LONGEST + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| format!("cannot read {shown}: {error}"))?;
     if bytes.len() as u64 > LONGEST {
@@ -118,6 +127,12 @@ impl Sources for Disk {
     }
 
     fn text(&self, path: &Path) -> Result<String, String> {
-        read(path)
+        // A file that names a device or a FIFO is not waited for.
+        match fs::metadata(path) {
+            Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {
+                Err(format!("{} is not a file", path.display()))
+            }
+            _ => read(path),
+        }
     }
 }

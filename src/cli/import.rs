@@ -1,13 +1,13 @@
 //! `nslab import`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::import_args::ImportArgs;
 use super::{colour, imported, print};
 use crate::failure::Failure;
 use crate::import::write;
 use crate::lab::resolve;
+use crate::run::handover;
 use crate::view;
 
 #[derive(Debug, clap::Args)]
@@ -42,18 +42,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let text = write::lab_file(&imported);
     match &args.output {
         None => print(&text),
-        Some(output) => create(output, &text)?,
+        Some(output) => handover::write_new(output, text.as_bytes(), handover::OPEN)?,
     }
     Ok(())
-}
-
-/// Writes the file, over none that is there.
-fn create(path: &Path, text: &str) -> Result<(), Failure> {
-    let wrong = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => Failure::wrong(format!("{} is there already", path.display()))
-            .help("name another file, or remove that one"),
-        _ => Failure::host(format!("cannot write {}: {error}", path.display())),
-    };
-    let mut file = fs::File::create_new(path).map_err(wrong)?;
-    std::io::Write::write_all(&mut file, text.as_bytes()).map_err(wrong)
 }

@@ -1,9 +1,7 @@
 //! `nslab kubeconfig`.
 
 use std::fs;
-use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -11,9 +9,9 @@ use serde_json::{Value, json};
 use super::{print, select};
 use crate::engine::kubelet;
 use crate::failure::Failure;
-use crate::kernel::error::Attempt as _;
 use crate::lab::plan::Engine;
 use crate::run::client::Client;
+use crate::run::handover;
 use crate::run::protocol::{NodeStatus, Reply, Request};
 
 /// The interface on the management network.
@@ -63,21 +61,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
     match &args.output {
         None => print(&text),
         Some(path) => {
-            let what = || format!("write {}", path.display());
             if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                fs::create_dir_all(parent).attempt(what)?;
+                handover::make_directory(parent)?;
             }
-            // In one step, and never for others to read.
-            let new = path.with_extension("new");
-            let _ = fs::remove_file(&new);
-            let file = fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&new);
-            file.and_then(|mut file| file.write_all(text.as_bytes()))
-                .and_then(|()| fs::rename(&new, path))
-                .attempt(what)?;
+            handover::write(path, text.as_bytes(), handover::SECRET)?;
         }
     }
     Ok(())

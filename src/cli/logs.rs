@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read, Write as _};
+use std::io::{IsTerminal as _, Read, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::{Format, colour_out, select};
+use crate::clean;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::lab::names::hash;
@@ -73,6 +74,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let printer = Printer {
         format: args.format,
         colour: colour_out(),
+        terminal: std::io::stdout().is_terminal(),
         width,
     };
     if !printer.print(&lines) {
@@ -235,6 +237,7 @@ fn append(file: &mut File, text: &mut String) {
 struct Printer {
     format: Format,
     colour: bool,
+    terminal: bool,
     width: usize,
 }
 
@@ -250,8 +253,21 @@ impl Printer {
 
     fn render(&self, line: &Line) -> String {
         if self.format == Format::Json {
-            return serde_json::to_string(line).unwrap_or_default();
+            let text = serde_json::to_string(line).unwrap_or_default();
+            return match self.terminal {
+                true => clean::json(&text).into_owned(),
+                false => text,
+            };
         }
+        // What nodes print is theirs, and must not become commands to the reader's terminal.
+        let text = match self.terminal {
+            true => clean::line(line.text.trim_end_matches('\r')),
+            false => line.text.as_str().into(),
+        };
+        let process = match self.terminal {
+            true => clean::line(&line.process),
+            false => line.process.as_str().into(),
+        };
         let clock = super::events::clock(line.time as f64 / 1000.0);
         let name = format!("{:width$}", line.node, width = self.width);
         let name = if self.colour {
@@ -260,6 +276,6 @@ impl Printer {
         } else {
             name
         };
-        format!("{clock}  {name}  {}: {}", line.process, line.text)
+        format!("{clock}  {name}  {process}: {text}")
     }
 }

@@ -1,6 +1,5 @@
 //! Manifests named on the command line, and those that labs name.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{colour, file};
@@ -44,7 +43,7 @@ pub fn check(manifests: &[Manifest]) -> Result<(), Failure> {
     }
     let mut names = Vec::new();
     for (file, mistakes) in read.files.sorted(read.mistakes) {
-        view::tell(&view::diagnostics::render(
+        view::tell_styled(&view::diagnostics::render(
             &file.name,
             &file.text,
             &mistakes,
@@ -83,12 +82,8 @@ fn inside(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 fn standard_input() -> Result<Manifest, Failure> {
-    let mut text = String::new();
-    std::io::stdin()
-        .read_to_string(&mut text)
-        .map_err(|error| Failure::wrong(format!("cannot read standard input: {error}")))?;
     Ok(Manifest {
         name: "standard input".to_owned(),
-        text,
+        text: file::text(std::io::stdin(), "standard input").map_err(Failure::wrong)?,
     })
 }

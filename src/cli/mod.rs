@@ -1,6 +1,6 @@
 //! The command line: one file a verb. Arguments in, one call, something printed.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{IsTerminal, stderr, stdout};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -22,7 +22,6 @@ pub mod frrinit;
 mod gc;
 mod get;
 mod graph;
-mod handover;
 mod import;
 mod import_args;
 mod imported;
@@ -136,7 +135,11 @@ pub fn main() -> i32 {
         Ok(cli) => cli,
         Err(error) => {
             // Help asked for goes to standard output with status 0, mistakes to standard error with 2.
-            let _ = error.print();
+            match error.use_stderr() {
+                true if colour() => view::tell_styled(&error.render().ansi().to_string()),
+                true => view::tell(&error.render().to_string()),
+                false => drop(error.print()),
+            }
             return error.exit_code();
         }
     };
@@ -182,8 +185,11 @@ fn report(failure: &Failure) {
 
 /// Prints to standard output. A reader that has gone (`nslab ps | head -1`) is no failure; a full disk is told.
 fn print(text: &str) {
-    let mut out = anstream::stdout();
-    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush())
+    written(view::print(text));
+}
+
+fn written(result: std::io::Result<()>) {
+    if let Err(error) = result
         && error.kind() != std::io::ErrorKind::BrokenPipe
     {
         report(&Failure::host(format!("cannot write the result: {error}")));
@@ -193,7 +199,7 @@ fn print(text: &str) {
 /// Prints a value as JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::host(error.to_string()))?;
-    print(&(text + "\n"));
+    written(view::print_json(&(text + "\n")));
     Ok(())
 }
 

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::file::LabFile;
-use super::handover::{hand_over_all, write_for_user};
 use super::voice::Voice;
 use super::{Format, colour, file, need_root, print, print_json, report};
 use crate::check::junit;
@@ -23,6 +22,7 @@ use crate::kernel::error::Attempt;
 use crate::lab::model::{EngineChoice, Kind, Lab, Node};
 use crate::lab::plan::Engine;
 use crate::run::directory::RunDirectory;
+use crate::run::handover;
 use crate::run::preflight;
 
 #[derive(Debug, clap::Args)]
@@ -80,10 +80,7 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     // Before anything else is said: a report that cannot be written is a failure, whatever it would say.
     if let Some(path) = &args.junit {
         let text = junit::document(&labs, Duration::from_secs_f64(seconds)).map_err(Failure::host)?;
-        write_for_user(path, &text)?;
-    }
-    if let Some(path) = &args.logs {
-        hand_over_all(path);
+        handover::write(path, text.as_bytes(), handover::OPEN)?;
     }
     match args.format {
         Format::Text => print(&summary(&labs, seconds)),

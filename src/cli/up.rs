@@ -1,6 +1,5 @@
 //! `nslab up`.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,8 +16,8 @@ use crate::run::directory::RunDirectory;
 use crate::run::events::{Event, What};
 use crate::run::launch::{Happening, Launch, Launched, launch};
 use crate::run::{client, named, preflight};
-use crate::view::plan;
 use crate::view::progress::Progress;
+use crate::view::{self, plan};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -57,6 +56,9 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 }
+
+/// The longest time that can be asked for, as in lab files; longer is surely a slip of the unit.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Engine {
@@ -102,7 +104,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     preflight::check(&plan)?;
     let mut plan = plan;
     for remark in kubelet::furnish(&mut plan, &file.lab.cluster, &directory.lab(&file.lab.name))? {
-        eprintln!("note: {remark}");
+        view::tell(&format!("note: {remark}\n"));
     }
     rights(&plan).iter().for_each(|note| eprintln!("note: {note}"));
     let engines = engines(&plan);
@@ -146,7 +148,8 @@ fn stand_by(mut launched: Launched, lab: &Lab, engines: &str, args: &Args) -> Re
 
 fn print_event(event: &Event) {
     if let Ok(line) = serde_json::to_string(event) {
-        let _ = writeln!(std::io::stdout(), "{line}");
+        // A reader that has gone is no reason to end a lab.
+        let _ = view::print_json(&format!("{line}\n"));
     }
 }
 
@@ -255,7 +258,7 @@ fn try_next(lab: &Lab, engines: &str, seconds: f64, detached: bool) -> String {
 
 /// A time such as 90s.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a time; write 500ms, 90s or 5m");
+    let wrong = || format!("{text:?} is not a time up to a day; write 500ms, 90s or 5m");
     let split = text.find(|character: char| !(character.is_ascii_digit() || character == '.'));
     let (number, unit) = text.split_at(split.unwrap_or(text.len()));
     let number: f64 = number.parse().map_err(|_| wrong())?;
@@ -266,5 +269,43 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "h" => number * 3600.0,
         _ => return Err(wrong()),
     };
-    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) if duration <= LONGEST => Ok(duration),
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_of_this_world() {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("90s", 90_000),
+            ("2", 2000),
+            ("1.5m", 90_000),
+            ("24h", 86_400_000),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        let huge = "9".repeat(400);
+        for text in [
+            "",
+            "s",
+            "-1s",
+            "25h",
+            "1e9h",
+            "18446744073709551615s",
+            "99999999999999999999999h",
+            "nan",
+            "inf",
+            "1.2.3s",
+            "1d",
+            &huge,
+        ] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::import_args::ImportArgs;
-use super::{colour, file, imported, print};
+use super::{colour, file, imported, manifests, print};
 use crate::engine::speaker;
 use crate::failure::Failure;
 use crate::lab::Lab;
@@ -41,6 +41,17 @@ fn report_routers(path: &Path, lab: &Lab) -> bool {
     wrong
 }
 
+/// Tells what is wrong beside the lab file itself: in manifests that it names, in configurations of routers. Returns whether
+/// anything is.
+fn is_wrong(path: &Path, lab: &Lab) -> bool {
+    let manifests = manifests::check(&lab.manifests);
+    if let Err(failure) = &manifests {
+        super::report(failure);
+    }
+    let routers = report_routers(path, lab);
+    manifests.is_err() || routers
+}
+
 pub fn run(args: Args) -> Result<(), Failure> {
     let all = args.import.files(&args.files);
     if imported::is_foreign(&all) {
@@ -49,7 +60,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let mut wrong = 0;
     for path in &args.files {
         match file::load(path, colour()) {
-            Ok(file) if report_routers(path, &file.lab) => wrong += 1,
+            Ok(file) if is_wrong(path, &file.lab) => wrong += 1,
             Ok(file) => {
                 print(&summary(path, &file.lab));
             }
@@ -58,7 +69,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
                 wrong += 1;
             }
             Err(file::Mistaken::Wrong(text)) => {
-                view::tell(&text);
+                view::tell_styled(&text);
                 wrong += 1;
             }
         }
@@ -78,13 +89,14 @@ fn one_lab(args: &Args) -> Result<(), Failure> {
     let files = args.import.files(&args.files);
     let path = files.first().map_or(Path::new(""), |(path, _)| path);
     match imported::load(&args.files, &args.import, colour()) {
+        Ok(file) if is_wrong(path, &file.lab) => Err(Failure::wrong("the files are not a lab as they stand")),
         Ok(file) => {
             print(&summary(path, &file.lab));
             Ok(())
         }
         Err(file::Mistaken::Unreadable(failure)) => Err(failure),
         Err(file::Mistaken::Wrong(text)) => {
-            view::tell(&text);
+            view::tell_styled(&text);
             Err(Failure::wrong("the files are not a lab as they stand"))
         }
     }

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use super::print;
 use crate::check::trial::Word;
+use crate::clean;
 
 /// Says how things go: what is settled as lines, what goes on as a line that is overwritten, on a terminal only.
 pub struct Voice {
@@ -32,7 +33,7 @@ impl Voice {
         match word {
             Word::Settled(text) => print(&text),
             Word::Now(text) if self.terminal => {
-                let _ = write!(std::io::stderr(), "{text} …");
+                let _ = write!(std::io::stderr(), "{} …", clean::line(&text));
             }
             Word::Now(_) => {}
         }

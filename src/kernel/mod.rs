@@ -28,6 +28,7 @@ pub mod spawn;
 pub mod sysctl;
 pub mod tcp;
 pub mod terminal;
+pub mod tree;
 pub mod user_namespace;
 pub mod users;
 pub mod watch;

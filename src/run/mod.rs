@@ -6,6 +6,7 @@ pub mod directory;
 pub mod doctor;
 pub mod enter;
 pub mod events;
+pub mod handover;
 pub mod launch;
 mod leave;
 pub mod logs;

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::tell;
 use super::units;
+use crate::clean;
 use crate::lab::model::Stage;
 use crate::run::events::{Event, What};
 
@@ -71,14 +72,14 @@ impl Progress {
         if let Some(line) = line(&event.what) {
             self.say(&line);
         } else if let (Some(bar), Some(now)) = (&self.bar, doing(&event.what)) {
-            bar.set_message(now);
+            bar.set_message(clean::line(&now).into_owned());
         }
     }
 
     /// Prints a line, above the bar if there is one.
     fn say(&self, line: &str) {
         match &self.bar {
-            Some(bar) if !bar.is_finished() => bar.println(line),
+            Some(bar) if !bar.is_finished() => bar.println(clean::text(line)),
             _ => tell(&format!("{line}\n")),
         }
     }

@@ -28,10 +28,14 @@ pub fn load(connection: &mut Connection, path: &Path) -> io::Result<i32> {
     for lines in batches(&text) {
         let count = lines.len();
         let answer = connection.ask(&Request::Load(lines))?;
-        eprint!("{}", answer.output);
+        crate::view::tell(&answer.output);
         worst = worst.max(answer.status);
         for complaint in answer.complaints {
-            eprint!("line {}: {}", number + complaint.line + 1, complaint.message);
+            crate::view::tell(&format!(
+                "line {}: {}",
+                number + complaint.line + 1,
+                complaint.message
+            ));
             worst = worst.max(complaint.status);
         }
         number += count;
@@ -53,7 +57,7 @@ pub fn check(path: Option<&Path>) -> i32 {
                 continue;
             }
             let (status, message) = complaint(&mistake, line, reader.mode());
-            eprint!("line {}: {message}", at + 1);
+            crate::view::tell(&format!("line {}: {message}", at + 1));
             worst = worst.max(status);
         }
     }

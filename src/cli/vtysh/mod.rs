@@ -6,7 +6,7 @@ mod file;
 mod interactive;
 mod plain;
 
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -135,10 +135,9 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
+/// What peers call themselves and why they end sessions is in here as well.
 fn say(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
+    crate::view::print(text)
 }
 
 /// Whoever has stopped reading wants no complaint.

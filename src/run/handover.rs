@@ -1,0 +1,172 @@
+//! Files written for the user: they belong to whoever called sudo, and to nobody else what nslab did not make.
+//!
+//! A file is made under a name of its own in the directory that the user named, given away while it is open, and renamed to
+//! the name it is to have when it is whole. So nothing is written through a symbolic link, and nothing is given away that was
+//! there before.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::clean;
+use crate::failure::Failure;
+use crate::kernel::tree::{self, Directory, Kind, Owner, Trust};
+
+/// Permissions of files that all may read, as far as the user's umask has it.
+pub const OPEN: u32 = 0o666;
+/// Permissions of secrets.
+pub const SECRET: u32 = 0o600;
+
+/// Who called sudo, if that is how this process became root.
+pub fn user() -> Option<Owner> {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u32>().ok();
+    if !nix::unistd::geteuid().is_root() {
+        return None;
+    }
+    Some(Owner {
+        user: number("SUDO_UID")?,
+        group: number("SUDO_GID")?,
+    })
+}
+
+/// Writes a file, in place of the one that is there. A symbolic link is refused; a device or a FIFO is written to.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write(path: &Path, text: &[u8], mode: u32) -> Result<(), Failure> {
+    let place = Place::of(path)?;
+    match place.kind()? {
+        None | Some(Kind::File) => place.fresh(text, mode),
+        Some(Kind::Directory) => Err(place.refused("a directory")),
+        Some(Kind::Link) if !leads_to_stream(path) => Err(place
+            .refused("a symbolic link")
+            .help("name the file it points to")),
+        Some(_) => stream(path, text).map_err(|error| place.failed(&error)),
+    }
+}
+
+/// Writes a file where there is none.
+///
+/// # Errors
+/// Something is there, or it cannot be written.
+pub fn write_new(path: &Path, text: &[u8], mode: u32) -> Result<(), Failure> {
+    let place = Place::of(path)?;
+    match place.kind()? {
+        None => place.fresh(text, mode),
+        Some(_) => Err(Failure::wrong(format!("{} is there already", clean::path(path)))
+            .help("name another file, or remove that one")),
+    }
+}
+
+/// Makes a directory with those it stands in, as far as they are missing. Those that are there stay as they are.
+///
+/// # Errors
+/// One cannot be made.
+pub fn make_directory(path: &Path) -> Result<(), Failure> {
+    let failed = |error: io::Error| Failure::host(format!("cannot make {}: {error}", clean::path(path)));
+    let absolute = std::path::absolute(path).map_err(failed)?;
+    let mut missing: Vec<&OsStr> = Vec::new();
+    let mut there = absolute.as_path();
+    let mut directory = loop {
+        match Directory::open(there, Trust::Host) {
+            Ok(directory) => break directory,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                missing.extend(there.file_name());
+                there = there.parent().ok_or(error).map_err(failed)?;
+            }
+            Err(error) => return Err(failed(error)),
+        }
+    };
+    for name in missing.into_iter().rev() {
+        directory = match directory.make_directory(name, 0o777) {
+            Ok(made) => {
+                give(&made).map_err(failed)?;
+                made
+            }
+            // Somebody else was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                directory.directory(name).map_err(failed)?
+            }
+            Err(error) => return Err(failed(error)),
+        };
+    }
+    Ok(())
+}
+
+fn give(file: impl std::os::fd::AsFd) -> io::Result<()> {
+    user().map_or(Ok(()), |owner| tree::give(file, owner))
+}
+
+/// Whether a link leads to what has no content of its own, like `/dev/stdout` on a terminal or a pipe.
+fn leads_to_stream(path: &Path) -> bool {
+    let kind = tree::look(path, Trust::Host).map(|facts| facts.kind);
+    matches!(kind, Ok(Kind::Fifo | Kind::Device))
+}
+
+/// Writes to a device or a FIFO, and to no file, should there be one now.
+fn stream(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = File::options().write(true).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Err(io::Error::other("it was replaced meanwhile")),
+        false => file.write_all(text),
+    }
+}
+
+/// A name in a directory.
+struct Place<'p> {
+    path: &'p Path,
+    directory: Directory,
+    name: OsString,
+}
+
+impl<'p> Place<'p> {
+    fn of(path: &'p Path) -> Result<Place<'p>, Failure> {
+        let failed = |error: io::Error| Failure::host(format!("cannot write {}: {error}", clean::path(path)));
+        let absolute: PathBuf = std::path::absolute(path).map_err(failed)?;
+        let (Some(name), Some(parent)) = (absolute.file_name(), absolute.parent()) else {
+            return Err(Failure::wrong(format!("{} is no file", clean::path(path))));
+        };
+        let directory = Directory::open(parent, Trust::Host).map_err(failed)?;
+        Ok(Place {
+            path,
+            directory,
+            name: name.to_owned(),
+        })
+    }
+
+    fn failed(&self, error: &io::Error) -> Failure {
+        Failure::host(format!("cannot write {}: {error}", clean::path(self.path)))
+    }
+
+    fn refused(&self, what: &str) -> Failure {
+        Failure::wrong(format!("cannot write {}: it is {what}", clean::path(self.path)))
+    }
+
+    fn kind(&self) -> Result<Option<Kind>, Failure> {
+        match self.directory.facts(&self.name) {
+            Ok(facts) => Ok(Some(facts.kind)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    fn fresh(&self, text: &[u8], mode: u32) -> Result<(), Failure> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let new = OsString::from(format!(".nslab-{}-{number}", std::process::id()));
+        let mut file = self
+            .directory
+            .create(&new, mode)
+            .map_err(|error| self.failed(&error))?;
+        let written = file
+            .write_all(text)
+            .and_then(|()| give(&file))
+            .and_then(|()| self.directory.rename(&new, &self.name));
+        written.map_err(|error| {
+            let _ = self.directory.remove(&new);
+            self.failed(&error)
+        })
+    }
+}
