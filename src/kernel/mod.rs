@@ -19,6 +19,7 @@ pub mod offload;
 pub mod output;
 pub mod overlay;
 pub mod process;
+pub mod process_root;
 pub mod route;
 pub mod route_change;
 pub mod router_discovery;
