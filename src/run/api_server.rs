@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::cluster;
 use super::events::What;
 use super::inside::Inside;
+use super::lines::Lines;
 use super::protocol::Changed;
 use super::state::Living;
 use crate::cilium::{Object, Reference};
@@ -24,6 +25,12 @@ use crate::failure::Failure;
 
 /// How long the API server and the agents may take for a wish.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Nothing that the operator says is longer, in bytes: some thousands of objects.
+const LONGEST: usize = 8 << 20;
+
+/// How long the operator may take to say a line it has begun.
+const A_LINE: Duration = Duration::from_secs(10);
 
 /// Between two looks for the operator's socket.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -131,12 +138,12 @@ async fn follow(
     troubles: &mut BTreeSet<String>,
 ) -> std::io::Result<()> {
     let (reading, mut writing) = stream.into_split();
-    let mut lines = BufReader::new(reading).lines();
+    let mut lines = Lines::new(reading, LONGEST, A_LINE);
     let (sender, mut wishes) = unbounded_channel();
     let line = &lab.cluster.line;
     loop {
         let wish = tokio::select! {
-            said = lines.next_line() => match said? {
+            said = lines.next() => match said? {
                 Some(text) => hear(lab, node, &text, troubles).await,
                 None => return Ok(()),
             },
@@ -145,7 +152,7 @@ async fn follow(
         if let Some(wish) = wish {
             let mut text = serde_json::to_string(&wish)?;
             text.push('\n');
-            writing.write_all(text.as_bytes()).await?;
+            timeout(PATIENCE, writing.write_all(text.as_bytes())).await??;
         }
         line.wishes.send_if_modified(|now| {
             // Once everything was read, wishes have something to be wished of.
@@ -159,8 +166,8 @@ async fn follow(
 }
 
 /// Does what follows from something that the operator says; what is to be said of it comes back.
-async fn hear(lab: &Rc<Living>, node: usize, text: &str, troubles: &mut BTreeSet<String>) -> Option<Wish> {
-    match serde_json::from_str(text).ok()? {
+async fn hear(lab: &Rc<Living>, node: usize, text: &[u8], troubles: &mut BTreeSet<String>) -> Option<Wish> {
+    match serde_json::from_slice(text).ok()? {
         News::Objects(objects) => {
             let (statuses, told) = cluster::take(lab, &objects).await;
             for message in told {

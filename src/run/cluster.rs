@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -17,6 +17,7 @@ use super::api_server::Line;
 use super::events::What;
 use super::init::InitHandle;
 use super::inside::Inside;
+use super::lines::Lines;
 use super::protocol::Changed;
 use super::state::Living;
 use crate::cilium::manifest::{self, Manifests};
@@ -31,6 +32,9 @@ use crate::lab::plan::{self, NodeStep, Plan};
 
 /// How long an agent may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// No answer of an agent's is longer, in bytes: some tens of thousands of routes.
+const LONGEST_ANSWER: usize = 16 << 20;
 
 /// The cluster.
 pub struct Cluster {
@@ -367,12 +371,12 @@ async fn ask(init: &InitHandle, request: &Request) -> Result<Reply, Failure> {
         let mut line = serde_json::to_string(request).map_err(|error| Failure::host(error.to_string()))?;
         line.push('\n');
         stream.write_all(line.as_bytes()).await.attempt(what)?;
-        let mut answer = String::new();
-        BufReader::new(&mut stream)
-            .read_line(&mut answer)
+        let answer = Lines::new(&mut stream, LONGEST_ANSWER, PATIENCE)
+            .next()
             .await
             .attempt(what)?;
-        serde_json::from_str(&answer).map_err(|_| Failure::not_ready("its agent has just ended"))
+        let answer = answer.ok_or_else(|| Failure::not_ready("its agent has just ended"))?;
+        serde_json::from_slice(&answer).map_err(|_| Failure::not_ready("its agent says what no agent says"))
     };
     timeout(PATIENCE, asking)
         .await

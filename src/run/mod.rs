@@ -9,6 +9,7 @@ pub mod events;
 pub mod handover;
 pub mod launch;
 mod leave;
+mod lines;
 pub mod logs;
 pub mod management;
 pub mod named;
