@@ -20,7 +20,7 @@ use crate::engine::Engine as _;
 use crate::failure::Failure;
 use crate::kernel::cgroup::{self, Limits};
 use crate::kernel::error::Attempt;
-use crate::kernel::message::Assembler;
+use crate::kernel::message::{Assembler, Frame};
 use crate::kernel::overlay::Confinement;
 use crate::kernel::process::{self, Child};
 use crate::kernel::spawn::{self, Spawn, early};
@@ -29,6 +29,11 @@ use crate::lab::plan::{Engine, NodeStep};
 
 /// The hidden verb of a node's init.
 pub const VERB: &str = "node-init";
+
+/// No report of an init's is longer, in bytes.
+const LONGEST: usize = 64 << 10;
+/// One descriptor comes with one report: the node's /dev/log.
+const MOST_DESCRIPTORS: usize = 1;
 
 /// A node's running init.
 pub struct InitHandle {
@@ -275,50 +280,61 @@ fn spawn(
 
 /// Hears reports until the init is gone. Waiting callers then find their channels closed.
 async fn listen(handle: Rc<InitHandle>, up: oneshot::Sender<Result<OwnedFd, Failure>>) {
-    let mut up = Some(up);
-    let mut assembler = Assembler::default();
-    loop {
-        if !matches!(socket::receive(&handle.stream, &mut assembler).await, Ok(true)) {
+    let mut up: Waiting = Some(up);
+    let mut assembler = Assembler::of(LONGEST, MOST_DESCRIPTORS);
+    while matches!(socket::receive(&handle.stream, &mut assembler).await, Ok(true)) {
+        let mut frames = std::iter::from_fn(|| assembler.frame().transpose());
+        let understood = frames.try_for_each(|frame| {
+            let frame = frame.map_err(drop)?;
+            handle.hear(frame, &mut up)
+        });
+        if understood.is_err() {
             break;
         }
-        while let Ok(Some(frame)) = assembler.frame() {
-            let Ok(report) = serde_json::from_slice(&frame.bytes) else {
-                continue;
-            };
-            match report {
-                Report::Up => {
-                    if let (Some(up), Some(syslog)) = (up.take(), frame.fds.into_iter().next()) {
-                        let _ = up.send(Ok(syslog));
-                    }
-                }
-                Report::Failed(failure) => {
-                    if let Some(up) = up.take() {
-                        let _ = up.send(Err(failure));
-                    }
-                }
-                Report::Started { id } => handle.on_start(id),
-                Report::NotStarted { id, reason, status } => handle.on_end(
-                    id,
-                    End {
-                        status,
-                        reason: Some(reason),
-                    },
-                ),
-                Report::Ended { id, status } => handle.on_end(id, End { status, reason: None }),
-                Report::Quiet => {
-                    if let Some(quiet) = handle.quiet.borrow_mut().take() {
-                        let _ = quiet.send(());
-                    }
-                }
-            }
-        }
     }
+    // One that says what no init says is none any more: its node begins anew.
+    handle.kill();
     handle.gone.set(true);
     handle.programs.borrow_mut().clear();
     handle.quiet.borrow_mut().take();
 }
 
+/// Whoever waits for a node's root to stand.
+type Waiting = Option<oneshot::Sender<Result<OwnedFd, Failure>>>;
+
 impl InitHandle {
+    /// Takes in a report.
+    ///
+    /// # Errors
+    /// It is none.
+    fn hear(&self, frame: Frame, up: &mut Waiting) -> Result<(), ()> {
+        let report: Report = serde_json::from_slice(&frame.bytes).map_err(drop)?;
+        match report {
+            Report::Up => {
+                if let (Some(up), Some(syslog)) = (up.take(), frame.fds.into_iter().next()) {
+                    let _ = up.send(Ok(syslog));
+                }
+            }
+            Report::Failed(failure) => {
+                if let Some(up) = up.take() {
+                    let _ = up.send(Err(failure));
+                }
+            }
+            Report::Started { id } => self.on_start(id),
+            Report::NotStarted { id, reason, status } => {
+                let reason = Some(reason);
+                self.on_end(id, End { status, reason });
+            }
+            Report::Ended { id, status } => self.on_end(id, End { status, reason: None }),
+            Report::Quiet => {
+                if let Some(quiet) = self.quiet.borrow_mut().take() {
+                    let _ = quiet.send(());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Starts a program whose output and errors go to the given descriptors.
     ///
     /// # Errors
