@@ -8,6 +8,7 @@ pub mod echo;
 pub mod enter;
 pub mod error;
 pub mod inotify;
+pub mod isolate;
 pub mod link;
 pub mod memory;
 pub mod message;
