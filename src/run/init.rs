@@ -8,7 +8,9 @@ use std::io::{Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use tokio::sync::{Mutex, oneshot};
@@ -34,6 +36,9 @@ pub const VERB: &str = "node-init";
 const LONGEST: usize = 64 << 10;
 /// One descriptor comes with one report: the node's /dev/log.
 const MOST_DESCRIPTORS: usize = 1;
+
+/// How long the cgroups of an earlier life of a node may take to go.
+const CGROUPS_GO: Duration = Duration::from_secs(5);
 
 /// A node's running init.
 pub struct InitHandle {
@@ -126,9 +131,7 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
         memory: step.memory,
     };
     let leaf = match step.engine {
-        Some(Engine::Kubelet) => {
-            cgroup::make_in_all(&lab.trees, &lab.directory.cgroup(), &names::place(&step.name))?
-        }
+        Some(Engine::Kubelet) => make_in_all(lab, &names::place(&step.name)).await?,
         _ => None,
     };
     cgroup::limit(
@@ -167,6 +170,19 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
                 Err(Failure::host(message).into())
             }
         },
+    }
+}
+
+/// Makes cgroups for a node that makes some of its own, once those of its earlier life are gone.
+async fn make_in_all(lab: &Living, node: &str) -> Result<Option<OwnedFd>, Failure> {
+    let deadline = Instant::now() + CGROUPS_GO;
+    loop {
+        match cgroup::make_in_all(&lab.trees, &lab.directory.cgroup(), node) {
+            Err(error) if error.errno == Errno::EBUSY && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            made => return Ok(made?),
+        }
     }
 }
 
