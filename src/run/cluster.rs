@@ -385,7 +385,7 @@ async fn ask(init: &InitHandle, request: &Request) -> Result<Reply, Failure> {
 
 /// A socket in a node, found by the node's own root: no link in it leads out of there.
 pub async fn connect(init: &InitHandle, path: &str) -> Result<UnixStream, Failure> {
-    let socket = super::inside::open(init.pid, path).attempt(|| format!("find {path}"))?;
+    let socket = super::inside::open(init, path).attempt(|| format!("find {path}"))?;
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&socket));
     Ok(UnixStream::connect(path)
         .await
