@@ -36,6 +36,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// No answer of an agent's is longer, in bytes: some tens of thousands of routes.
 const LONGEST_ANSWER: usize = 16 << 20;
 
+/// No more objects of an API server's are taken in: whoever may write there may write as many as they like.
+const MOST_OBJECTS: usize = 4000;
+
 /// The cluster.
 pub struct Cluster {
     store: RefCell<Store>,
@@ -229,7 +232,13 @@ fn with_warnings(lab: &Living, changed: Changed) -> Changed {
 pub async fn take(lab: &Rc<Living>, objects: &[Value]) -> (Vec<(Reference, Value)>, Vec<String>) {
     let cluster = &lab.cluster;
     let (mut objects_read, mut troubles) = (Vec::new(), Vec::new());
-    for object in objects {
+    if objects.len() > MOST_OBJECTS {
+        let count = objects.len();
+        troubles.push(format!(
+            "the cluster has {count} objects that have a meaning for BGP; {MOST_OBJECTS} are taken in"
+        ));
+    }
+    for object in objects.iter().take(MOST_OBJECTS) {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let manifest = Manifest {
             name: format!("{} {name}", object["kind"].as_str().unwrap_or_default()),
