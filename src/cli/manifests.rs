@@ -85,8 +85,13 @@ fn inside(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
 fn standard_input() -> Result<Manifest, Failure> {
     let mut text = String::new();
     std::io::stdin()
+        .take(file::LONGEST + 1)
         .read_to_string(&mut text)
         .map_err(|error| Failure::wrong(format!("cannot read standard input: {error}")))?;
+    if text.len() as u64 > file::LONGEST {
+        let message = format!("standard input is longer than {} MiB", file::LONGEST >> 20);
+        return Err(Failure::wrong(message));
+    }
     Ok(Manifest {
         name: "standard input".to_owned(),
         text,

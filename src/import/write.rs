@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use super::Imported;
-use crate::lab::model::{Command, Exec, Kind, Probe, Process, PublishedPort, Restart, Stage};
+use crate::lab::model::{Command, Exec, Kind, Limit, Probe, Process, PublishedPort, Restart, Stage};
 use crate::lab::spec::kubernetes as names;
 use crate::lab::spec::{
-    BindSpec, CiliumSpec, ContentSpec, EndpointSpec, FileSpec, KubernetesSpec, LinkSpec, MgmtPortSpec,
+    BindSpec, CiliumSpec, ContentSpec, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec, LinkSpec, MgmtPortSpec,
     MgmtSpec, NodeSpec, Spanned, WaitSpec,
 };
 
@@ -219,6 +219,7 @@ fn node(out: &mut String, node: &NodeSpec) {
     });
     put(out, "cpu", node.cpu.as_ref(), |cpu| format!("{:?}", cpu.value));
     put(out, "memory", node.memory.as_ref(), plain);
+    put(out, "limits", limits(&node.limits), |text| text);
     put(out, "exec", node.exec.as_ref(), |execs| {
         let lines: String = execs.iter().map(|it| format!("    {},\n", exec(it))).collect();
         format!("[\n{lines}]")
@@ -226,6 +227,23 @@ fn node(out: &mut String, node: &NodeSpec) {
     put(out, "run", node.run.as_ref(), |run| {
         list(run.iter().map(|process| self::process(&process.value)))
     });
+}
+
+fn limits(limits: &LimitsSpec) -> Option<String> {
+    let written = |limit: &Spanned<Limit>| match limit.value {
+        Limit::Unlimited => quoted("unlimited"),
+        Limit::At(limit) => limit.to_string(),
+    };
+    let parts: Vec<String> = [
+        ("processes", &limits.processes),
+        ("disk", &limits.disk),
+        ("log", &limits.log),
+        ("open_files", &limits.open_files),
+    ]
+    .into_iter()
+    .filter_map(|(key, limit)| Some(format!("{key} = {}", written(limit.as_ref()?))))
+    .collect();
+    (!parts.is_empty()).then(|| format!("{{ {} }}", parts.join(", ")))
 }
 
 fn mgmt_port(port: &MgmtPortSpec) -> String {

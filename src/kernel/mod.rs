@@ -4,6 +4,7 @@ pub mod address;
 pub mod cgroup;
 pub mod echo;
 pub mod error;
+pub mod file;
 pub mod inotify;
 pub mod link;
 pub mod memory;

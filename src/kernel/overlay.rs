@@ -28,6 +28,18 @@ const DEVICES: [(&str, u64, u64); 9] = [
     ("fuse", 10, 229),
 ];
 
+/// Bytes of a file system in memory for each file it may have: every one takes the kernel's memory, empty ones, too.
+const BYTES_A_FILE: u64 = 8192;
+/// Fewest files a node can do with: each that it changes is one, and each directory on the way.
+const LEAST_FILES: u64 = 4096;
+
+/// The options of a tmpfs (tmpfs(5)) that holds so many bytes; none for no limit.
+fn tmpfs(bytes: Option<u64>) -> String {
+    let files = bytes.map_or(0, |bytes| LEAST_FILES.max(bytes / BYTES_A_FILE));
+    // 0 is no limit; without it the kernel takes half of the host's memory.
+    format!("mode=0755,size={},nr_inodes={files}", bytes.unwrap_or(0))
+}
+
 /// What all roots of a lab have in common: a layer between the host's file systems and a node's own, made once.
 pub struct Base {
     path: PathBuf,
@@ -128,12 +140,13 @@ impl Base {
 
     /// Lays a writable layer over everything, on a tmpfs that covers `scratch` in this mount namespace, and makes it
     /// the calling process's root. The process must be alone in its mount namespace and the first of its PID
-    /// namespace. `hostname` becomes the node's /etc/hostname.
+    /// namespace. `hostname` becomes the node's /etc/hostname. `disk` is how many bytes the layer may hold, none for no limit;
+    /// /dev holds a quarter of that besides.
     ///
     /// # Errors
     /// The kernel refuses a mount; two overlays on top of each other are the most it stacks.
-    pub fn enter(&self, scratch: &Path, hostname: &str) -> Result<()> {
-        virtual_fs("tmpfs", scratch, MsFlags::empty(), "mode=0755")?;
+    pub fn enter(&self, scratch: &Path, hostname: &str, disk: Option<u64>) -> Result<()> {
+        virtual_fs("tmpfs", scratch, MsFlags::empty(), &tmpfs(disk))?;
         let merged = scratch.join("root");
         make(&merged, 0o755)?;
         // Into the upper layer: through the overlay a symbolic link could lead out of it.
@@ -158,7 +171,7 @@ impl Base {
         }
         virtual_fs("proc", &merged.join("proc"), INERT, "")?;
         virtual_fs("sysfs", &merged.join("sys"), INERT, "")?;
-        devices(&merged.join("dev"))?;
+        devices(&merged.join("dev"), disk.map(|bytes| bytes / 4))?;
         pivot(&merged)
     }
 
@@ -247,8 +260,8 @@ fn make(path: &Path, mode: u32) -> Result<()> {
 }
 
 /// A /dev of the node's own.
-fn devices(dev: &Path) -> Result<()> {
-    virtual_fs("tmpfs", dev, MsFlags::MS_NOSUID, "mode=0755")?;
+fn devices(dev: &Path, bytes: Option<u64>) -> Result<()> {
+    virtual_fs("tmpfs", dev, MsFlags::MS_NOSUID, &tmpfs(bytes))?;
     for (name, mode) in [
         ("net", 0o755),
         ("pts", 0o755),

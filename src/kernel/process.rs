@@ -248,14 +248,14 @@ pub fn raise_open_files() {
     }
 }
 
-/// Gives children the usual soft limit again: some programs close every possible descriptor at start, and
-/// others use select(2).
-pub fn lower_open_files() {
-    const USUAL: u64 = 1024;
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft > USUAL
-    {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, USUAL.min(hard), hard);
+/// Limits the files that this process and its children may have open: to so many, and to so many more that they may ask for.
+/// None is whatever this process may ask for itself.
+pub fn limit_open_files(files: Option<u64>, most: Option<u64>) {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let files = files.unwrap_or(hard);
+        let most = most.map_or(hard, |most| if most == files { most } else { most.min(hard) });
+        // Where more is refused than there was, the old limit stays.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, files.min(most), most);
     }
 }
 

@@ -1,5 +1,6 @@
 //! From the lab to the plan: every index, path and text decided.
 
+mod limits;
 mod management;
 
 use std::collections::{BTreeMap, HashMap};
@@ -375,6 +376,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         && node.config.is_none()
         && node.cpu.is_none()
         && node.memory.is_none();
+    let limits = limits::of(node, engine == Some(Engine::Kubelet), facts.memory);
     NodeStep {
         name: node.name.clone(),
         kind: node.kind,
@@ -393,6 +395,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         run: node.run.clone(),
         cpu: node.cpu,
         memory: node.memory,
+        limits,
         labels: node.labels.clone(),
         group: node.group.clone(),
     }

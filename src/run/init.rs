@@ -116,6 +116,8 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
     let limits = Limits {
         cpu: step.cpu,
         memory: step.memory,
+        processes: step.limits.processes,
+        must_limit_processes: step.limits.must_limit_processes,
     };
     let leaf = match step.engine {
         Some(Engine::Kubelet) => {
@@ -197,6 +199,7 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
         links: links.collect(),
         binds: step.binds.clone(),
         makes_cgroups: step.engine == Some(Engine::Kubelet),
+        limits: step.limits,
     };
     memory_file(&setup)
 }

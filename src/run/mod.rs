@@ -5,6 +5,7 @@ pub mod copy;
 pub mod directory;
 pub mod doctor;
 pub mod enter;
+pub mod evaluate;
 pub mod events;
 pub mod launch;
 mod leave;
@@ -50,6 +51,7 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
             operator::VERB,
             kubelet::wait::VERB,
             on_terminal::VERB,
+            evaluate::VERB,
         ]
         .contains(&word.as_str())
     });
@@ -61,6 +63,11 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
         && verb == kubelet::image::VERB
     {
         return Some(kubelet::image::main(path));
+    }
+    if let [_, verb, rest @ ..] = words
+        && verb == evaluate::VERB
+    {
+        return Some(evaluate::main(rest));
     }
     if let [_, verb, rest @ ..] = words
         && verb == on_terminal::VERB

@@ -69,7 +69,7 @@ fn prepare(control: RawFd, setup: RawFd) -> Result<Init, Failure> {
             return Err(Failure::host("the node's root could not be made"));
         }
     };
-    process::lower_open_files();
+    process::limit_open_files(setup.limits.open_files, setup.limits.most_open_files);
     tell(&control, &Report::Up, &[syslog])?;
     let (assembler, programs) = (Assembler::default(), HashMap::new());
     Ok(Init {

@@ -11,6 +11,7 @@ use crate::engine::operator::NodeView;
 use crate::failure::Failure;
 use crate::kernel::mount::Shown;
 use crate::lab::model::{Bind, File, Manifest, Stage};
+use crate::lab::plan::Limits;
 
 /// A command's wish, sent to the control socket. One a connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -135,6 +136,16 @@ pub struct NodeStatus {
     pub memory_limit: Option<u64>,
     /// Cores it may use.
     pub cpu: Option<f64>,
+    /// Processes and threads it may have.
+    pub process_limit: Option<u64>,
+    /// Bytes of its own on its file system.
+    pub disk: u64,
+    /// Bytes it may have there.
+    pub disk_limit: Option<u64>,
+    /// Bytes its log may have.
+    pub log_limit: Option<u64>,
+    /// Files each of its processes may have open.
+    pub open_files_limit: Option<u64>,
     /// Its long-running processes.
     pub services: Vec<ServiceStatus>,
     /// Interface and address, in order.
@@ -198,6 +209,8 @@ pub struct Setup {
     pub binds: Vec<Bind>,
     /// Whether the node makes cgroups of its own.
     pub makes_cgroups: bool,
+    /// What it may use at most.
+    pub limits: Limits,
 }
 
 /// The supervisor's orders to an init.

@@ -2,7 +2,7 @@
 //! init puts on top in its own mount namespace.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use crate::failure::{Code, Failure};
 use crate::kernel::error::Attempt;
 use crate::kernel::mount::Shown;
 use crate::kernel::overlay::Base;
+use crate::kernel::file::{self, Kind};
 use crate::kernel::{mount, users};
 use crate::lab::model::{self, Content};
 use crate::lab::names;
@@ -65,7 +66,11 @@ pub fn build(setup: &Setup) -> Result<(), Failure> {
         .iter()
         .map(|bind| mount::detached_copy(&bind.source))
         .collect::<Result<Vec<_>, _>>()?;
-    base.enter(&setup.scratch, names::hostname(&setup.node))?;
+    base.enter(
+        &setup.scratch,
+        names::hostname(&setup.node),
+        setup.limits.disk,
+    )?;
     for (path, target) in &setup.links {
         link(Path::new(path), target).attempt(|| format!("write {path} into the node"))?;
     }
@@ -115,12 +120,17 @@ impl Source<'_> {
     fn open(file: &model::File) -> Result<Source<'_>, Failure> {
         Ok(match &file.content {
             Content::Text(text) => Source::Text(text),
-            Content::From(path) => Source::Host(
-                File::open(path)
-                    .attempt(|| format!("open {}", path.display()))?
-                    .into(),
-            ),
+            Content::From(path) => Source::Host(open(path).attempt(|| format!("open {}", path.display()))?),
         })
+    }
+}
+
+/// Opens what is copied. It was looked at when the lab file was read; something else may stand there by now.
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    let file = file::open(path)?;
+    match Kind::of(&file.metadata()?) {
+        Kind::File | Kind::Directory => Ok(file.into()),
+        other => Err(io::Error::other(format!("it is {}", other.words()))),
     }
 }
 
@@ -148,17 +158,20 @@ fn put(file: &model::File, source: Source<'_>) -> Result<(), Failure> {
 }
 
 fn write(target: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    io::Write::write_all(&mut create(target, mode)?, bytes)
+}
+
+fn create(target: &Path, mode: u32) -> io::Result<File> {
     // A symbolic link there (resolv.conf is often one) is replaced, not followed.
     if fs::symlink_metadata(target).is_ok_and(|metadata| metadata.is_symlink()) {
         fs::remove_file(target)?;
     }
-    let mut file = OpenOptions::new()
+    OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(mode)
-        .open(target)?;
-    io::Write::write_all(&mut file, bytes)
+        .open(target)
 }
 
 /// Copies a file, or a directory with all it holds: modes, owners, links and device numbers as they are.
@@ -182,9 +195,8 @@ fn copy(source: &Path, target: &Path) -> io::Result<()> {
         }
         return Ok(());
     }
-    let mut bytes = Vec::new();
-    File::open(source)?.read_to_end(&mut bytes)?;
-    write(target, &bytes, metadata.mode() & 0o7777)?;
+    let mut from = File::from(open(source)?);
+    io::copy(&mut from, &mut create(target, metadata.mode() & 0o7777)?)?;
     fs::set_permissions(target, Permissions::from_mode(metadata.mode() & 0o7777))
 }
 

@@ -135,6 +135,10 @@ fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
     scalar(&mut base.startup_delay, &over.startup_delay);
     scalar(&mut base.cpu, &over.cpu);
     scalar(&mut base.memory, &over.memory);
+    scalar(&mut base.limits.processes, &over.limits.processes);
+    scalar(&mut base.limits.disk, &over.limits.disk);
+    scalar(&mut base.limits.log, &over.limits.log);
+    scalar(&mut base.limits.open_files, &over.limits.open_files);
     scalar(&mut base.role, &over.role);
     scalar(&mut base.taints, &over.taints);
     scalar(&mut base.node_ips, &over.node_ips);

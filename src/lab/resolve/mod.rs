@@ -27,7 +27,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::Diagnostic;
-use super::model::{EngineChoice, Kind, Lab, Network, Node};
+use super::model::{EngineChoice, Kind, Lab, Limits, Network, Node};
 use super::sources::Sources;
 use super::spec::{self, NodeSpec, Spec};
 use mistakes::Mistakes;
@@ -236,5 +236,11 @@ fn bare(scene: &Scene, at: usize) -> Node {
             .map_or(Duration::ZERO, |delay| delay.value),
         cpu: spec.cpu.as_ref().map(|cpu| cpu.value),
         memory: spec.memory.as_ref().map(|memory| memory.value),
+        limits: Limits {
+            processes: spec.limits.processes.as_ref().map(|limit| limit.value),
+            disk: spec.limits.disk.as_ref().map(|limit| limit.value),
+            log: spec.limits.log.as_ref().map(|limit| limit.value),
+            open_files: spec.limits.open_files.as_ref().map(|limit| limit.value),
+        },
     }
 }
