@@ -68,7 +68,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 /// `FileTooLarge` where it is longer than `longest` bytes, `TimedOut` where it does not end within `patience`, and whatever
 /// reading it says.
-pub fn read(mut file: &File, longest: u64, patience: Duration) -> io::Result<Vec<u8>> {
+pub fn read(file: &File, longest: u64, patience: Duration) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + patience;
     let waits = Kind::of(&file.metadata()?) != Kind::File;
     let mut bytes = Vec::new();
