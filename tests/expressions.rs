@@ -100,5 +100,5 @@ fn what_kills_one_lab_does_not_end_the_others() {
     let (bad, good) = (lab(&[("deep", bad)]), lab(&[("fine", "run = \"echo 1\"\nexpect = { jq = \". == 1\" }")]));
     let done = bad.run(["test", "-j", "2", bad.file(), good.file()]);
     assert_eq!(done.code, 1, "{done:?}");
-    assert!(done.out.contains("1 of 2") || done.out.contains("1 failed"), "{}", done.out);
+    assert!(done.out.contains("ok    a: fine"), "{}", done.out);
 }
