@@ -32,8 +32,12 @@ fn times(lab: &Lab, count: usize) -> Vec<Duration> {
 
 /// Bytes of the logs of all nodes, the longest file first.
 fn sizes(lab: &Lab) -> Vec<u64> {
-    let entries = fs::read_dir(lab.run_directory().join("chatty/logs")).unwrap().flatten();
-    let mut sizes: Vec<u64> = entries.map(|entry| entry.metadata().map_or(0, |it| it.len())).collect();
+    let entries = fs::read_dir(lab.run_directory().join("chatty/logs"))
+        .unwrap()
+        .flatten();
+    let mut sizes: Vec<u64> = entries
+        .map(|entry| entry.metadata().map_or(0, |it| it.len()))
+        .collect();
     sizes.sort_by(|a, b| b.cmp(a));
     sizes
 }
@@ -71,20 +75,34 @@ fn a_log_has_a_length_and_can_be_read_all_the_while() {
     follower.until_said("y: y");
     let inode = || {
         use std::os::unix::fs::MetadataExt as _;
-        fs::metadata(lab.run_directory().join("chatty/logs/n0.log")).ok().map(|it| it.ino())
+        fs::metadata(lab.run_directory().join("chatty/logs/n0.log"))
+            .ok()
+            .map(|it| it.ino())
     };
     // Set aside three times.
     for _ in 0..3 {
         let before = inode();
         until("the log to be set aside", || inode() != before);
-        assert!(sizes(&lab).iter().all(|size| *size <= 512 << 10), "{:?}", sizes(&lab));
+        assert!(
+            sizes(&lab).iter().all(|size| *size <= 512 << 10),
+            "{:?}",
+            sizes(&lab)
+        );
     }
     let all = lab.ok(["logs", "n0"]);
     assert!(all.lines().count() > 10_000 && all.lines().all(|line| line.ends_with("y: y")));
     assert_eq!(lab.ok(["logs", "--tail", "5", "n0"]).lines().count(), 5);
     let before = follower.out().len();
     until("the follower to go on", || follower.out().len() > before);
-    assert!(follower.out().lines().rev().skip(1).take(1000).all(|line| line.ends_with("y: y")));
+    assert!(
+        follower
+            .out()
+            .lines()
+            .rev()
+            .skip(1)
+            .take(1000)
+            .all(|line| line.ends_with("y: y"))
+    );
 }
 
 #[test]
@@ -94,15 +112,27 @@ fn nothing_is_lost_of_what_a_command_prints() {
          [nodes.b]\nkind = \"host\"\nexec = [{ shell = \"yes & echo done\" }]\n",
     );
     let said = lab.ok(["logs", "a"]);
-    let numbers: Vec<u32> = said.lines().map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+    let numbers: Vec<u32> = said
+        .lines()
+        .map(|line| line.rsplit(' ').next().unwrap().parse().unwrap())
+        .collect();
     assert!(numbers.iter().copied().eq(1..=200_000), "{} lines", numbers.len());
 }
 
 #[test]
 fn a_line_without_an_end_is_cut_and_does_not_grow() {
-    let lab = chatty(1, "run = [{ name = \"z\", shell = \"tr '\\\\0' x < /dev/zero\" }]\nlimits = { log = \"1M\" }");
-    until("some of it", || sizes(&lab).first().is_some_and(|size| *size > 100 << 10));
-    assert!(sizes(&lab).iter().all(|size| *size <= 512 << 10), "{:?}", sizes(&lab));
+    let lab = chatty(
+        1,
+        "run = [{ name = \"z\", shell = \"tr '\\\\0' x < /dev/zero\" }]\nlimits = { log = \"1M\" }",
+    );
+    until("some of it", || {
+        sizes(&lab).first().is_some_and(|size| *size > 100 << 10)
+    });
+    assert!(
+        sizes(&lab).iter().all(|size| *size <= 512 << 10),
+        "{:?}",
+        sizes(&lab)
+    );
     assert!(times(&lab, 5)[2] < Duration::from_millis(500));
 }
 

@@ -18,7 +18,8 @@ const SOON: Duration = Duration::from_secs(20);
 #[track_caller]
 fn refused(lab: &Lab, words: [&str; 3], said: &[&str]) {
     let began = Instant::now();
-    lab.run(words.into_iter().filter(|word| !word.is_empty())).refused(2, said);
+    lab.run(words.into_iter().filter(|word| !word.is_empty()))
+        .refused(2, said);
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
 }
 
@@ -33,7 +34,12 @@ fn furnish(lab: &Lab) {
 
 #[test]
 fn files_that_are_copied_are_regular() {
-    for (from, what) in [("/dev/zero", "a device"), ("fifo", "a pipe"), ("socket", "a socket"), ("/dev/tty", "a device")] {
+    for (from, what) in [
+        ("/dev/zero", "a device"),
+        ("fifo", "a pipe"),
+        ("socket", "a socket"),
+        ("/dev/tty", "a device"),
+    ] {
         let lab = Lab::new(&format!("{NODE}files = {{ \"/x\" = {{ from = \"{from}\" }} }}\n"));
         furnish(&lab);
         for verb in ["validate", "up"] {
@@ -63,7 +69,10 @@ fn what_reads_no_content_shows_anything() {
     furnish(&lab);
     lab.ok(["up", "-d", lab.file()]);
     assert_eq!(
-        lab.sh("a", "test -p /fifo -a -S /socket -a -c /zero -a -f /null && wc -c < /null"),
+        lab.sh(
+            "a",
+            "test -p /fifo -a -S /socket -a -c /zero -a -f /null && wc -c < /null"
+        ),
         "0\n"
     );
 }
@@ -111,7 +120,8 @@ fn a_lab_file_is_read_from_a_pipe_and_not_waited_for_without_end() {
     refused(&lab, ["validate", &huge, ""], &["longer than 16 MiB"]);
     let fifo = lab.path("fifo").display().to_string();
     let began = Instant::now();
-    lab.run(["validate", &fifo]).refused(2, &["did not end within 10 s"]);
+    lab.run(["validate", &fifo])
+        .refused(2, &["did not end within 10 s"]);
     assert!(began.elapsed() < Duration::from_secs(40));
     let fed: Done = lab.feed(["validate", "/dev/stdin"], NODE.as_bytes());
     assert_eq!(fed.code, 0, "{fed:?}");

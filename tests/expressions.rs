@@ -21,7 +21,17 @@ fn lab(checks: &[(&str, &str)]) -> Lab {
 
 #[test]
 fn one_that_would_end_nslab_is_refused_when_the_file_is_read() {
-    for word in ["halt", "halt_error", "input", "inputs", "debug", "env", "$ENV", "input_filename", "stderr"] {
+    for word in [
+        "halt",
+        "halt_error",
+        "input",
+        "inputs",
+        "debug",
+        "env",
+        "$ENV",
+        "input_filename",
+        "stderr",
+    ] {
         let lab = lab(&[("c", &format!("run = \"echo 1\"\nexpect = {{ jq = '{word}' }}"))]);
         let words = [format!("`{word}` is not for checks"), "expect".to_owned()];
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -31,7 +41,11 @@ fn one_that_would_end_nslab_is_refused_when_the_file_is_read() {
     let long = format!("run = \"echo 1\"\nexpect = {{ jq = '{}' }}", ".|".repeat(40_000));
     let long = lab(&[("c", &long)]);
     long.run(["validate", long.file()]).refused(2, &["longer than"]);
-    let deep = format!("run = \"echo 1\"\nexpect = {{ jq = '{}1{}' }}", "[".repeat(1000), "]".repeat(1000));
+    let deep = format!(
+        "run = \"echo 1\"\nexpect = {{ jq = '{}1{}' }}",
+        "[".repeat(1000),
+        "]".repeat(1000)
+    );
     let deep = lab(&[("c", &deep)]);
     deep.ok(["validate", deep.file()]);
 }
@@ -49,7 +63,10 @@ fn those_that_want_too_much_fail_and_the_others_are_made() {
     ];
     let deep = "shell = \"head -c 3000000 /dev/zero | tr '\\\\0' '['\"\nexpect = { jq = '.' }".to_owned();
     let regex = "shell = \"head -c 3000000 /dev/zero | tr '\\\\0' a\"\nexpect = { matches = '(a|aa|aaa){0,900}[ab]{0,900}c' }";
-    let mut checks: Vec<(&str, &str)> = greedy.iter().map(|(name, text, _)| (*name, text.as_str())).collect();
+    let mut checks: Vec<(&str, &str)> = greedy
+        .iter()
+        .map(|(name, text, _)| (*name, text.as_str()))
+        .collect();
     checks.push(("a deep answer", &deep));
     checks.push(("a long match", regex));
     let last = one(". == 1");
@@ -60,13 +77,19 @@ fn those_that_want_too_much_fail_and_the_others_are_made() {
     assert_eq!(done.code, 1, "{done:?}");
     assert!(began.elapsed() < Duration::from_secs(50), "{:?}", began.elapsed());
     for (name, _, words) in &greedy {
-        let line = done.out.lines().position(|line| line.contains("FAIL") && line.contains(name));
+        let line = done
+            .out
+            .lines()
+            .position(|line| line.contains("FAIL") && line.contains(name));
         assert!(line.is_some(), "{name} did not fail in:\n{}", done.out);
         let said: Vec<&str> = done.out.lines().skip(line.unwrap()).take(3).collect();
         assert!(said.join("\n").contains(words), "{said:?}");
     }
     assert!(done.out.contains("nested deeper than"), "{}", done.out);
-    let passed = done.out.lines().any(|line| line.contains("the last") && !line.contains("FAIL"));
+    let passed = done
+        .out
+        .lines()
+        .any(|line| line.contains("the last") && !line.contains("FAIL"));
     assert!(passed, "{}", done.out);
 }
 
@@ -97,7 +120,10 @@ fn an_interrupt_ends_it_at_once() {
 #[test]
 fn what_kills_one_lab_does_not_end_the_others() {
     let bad = "shell = \"head -c 3000000 /dev/zero | tr '\\\\0' '['\"\nexpect = { jq = \".\" }";
-    let (bad, good) = (lab(&[("deep", bad)]), lab(&[("fine", "run = \"echo 1\"\nexpect = { jq = \". == 1\" }")]));
+    let (bad, good) = (
+        lab(&[("deep", bad)]),
+        lab(&[("fine", "run = \"echo 1\"\nexpect = { jq = \". == 1\" }")]),
+    );
     let done = bad.run(["test", "-j", "2", bad.file(), good.file()]);
     assert_eq!(done.code, 1, "{done:?}");
     assert!(done.out.contains("ok    a: fine"), "{}", done.out);

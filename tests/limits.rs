@@ -109,7 +109,13 @@ fn beside(lines: &str) -> Lab {
 
 #[track_caller]
 fn others_answer(lab: &Lab) {
-    assert_eq!(lab.sh("b", "echo x > /file && cat /file && ping -c1 -W5 -q 10.0.0.2 > /dev/null"), "x\n");
+    assert_eq!(
+        lab.sh(
+            "b",
+            "echo x > /file && cat /file && ping -c1 -W5 -q 10.0.0.2 > /dev/null"
+        ),
+        "x\n"
+    );
 }
 
 /// A bomb that stops growing where it may not: every process starts others until one is refused.
@@ -125,7 +131,10 @@ fn a_fork_bomb_stays_in_its_node() {
         assert!(done.code != 0 && !done.out.contains("all"), "{done:?}");
         let node = lab.node("a");
         let count = node["processes"].as_u64().unwrap();
-        assert!(count > u64::from(limit) / 2 && count <= u64::from(limit), "{count}");
+        assert!(
+            count > u64::from(limit) / 2 && count <= u64::from(limit),
+            "{count}"
+        );
         assert_eq!(node["process_limit"], limit);
         others_answer(&lab);
         assert!(lab.ok(["ps", "--wide"]).contains(&format!(" of {limit}")));
@@ -146,11 +155,21 @@ fn a_node_without_a_limit_of_processes_has_none() {
 #[test]
 fn a_full_disk_is_the_nodes_own() {
     let lab = beside("limits = { disk = \"16M\" }");
-    for (place, most) in [("/f", 16 << 20), ("/tmp/f", 16 << 20), ("/run/f", 16 << 20), ("/dev/shm/f", 4 << 20)] {
-        let line = format!("dd if=/dev/zero of={place} bs=64k count=1000 2>&1 && echo whole; wc -c < {place}; rm {place}");
+    for (place, most) in [
+        ("/f", 16 << 20),
+        ("/tmp/f", 16 << 20),
+        ("/run/f", 16 << 20),
+        ("/dev/shm/f", 4 << 20),
+    ] {
+        let line = format!(
+            "dd if=/dev/zero of={place} bs=64k count=1000 2>&1 && echo whole; wc -c < {place}; rm {place}"
+        );
         let said = lab.sh("a", &line);
         let size: u64 = said.lines().last().unwrap().trim().parse().unwrap();
-        assert!(said.contains("No space left") && !said.contains("whole"), "{said}");
+        assert!(
+            said.contains("No space left") && !said.contains("whole"),
+            "{said}"
+        );
         assert!(size > most / 2 && size <= most, "{place}: {size}");
     }
     others_answer(&lab);
@@ -174,7 +193,9 @@ fn a_disk_has_a_limit_though_nobody_says_so() {
     let size = |path: &str| -> u64 {
         let line = format!("stat -f -c '%b %S' {path}");
         let text = lab.sh("b", &line);
-        text.split_whitespace().map(|number| number.parse::<u64>().unwrap()).product()
+        text.split_whitespace()
+            .map(|number| number.parse::<u64>().unwrap())
+            .product()
     };
     assert_eq!(size("/"), limit);
     assert_eq!(size("/dev/shm"), limit / 4);
@@ -186,7 +207,10 @@ fn a_disk_has_a_limit_though_nobody_says_so() {
 fn open_files_are_limited_for_everything_in_the_node() {
     let text = "limits = { open_files = 100 }\nrun = [{ name = \"s\", shell = \"ulimit -n > /run/soft; ulimit -Hn > /run/hard; exec sleep infinity\", ready = { file = \"/run/hard\" } }]";
     let lab = beside(text);
-    assert_eq!(lab.sh("a", "cat /run/soft /run/hard; ulimit -n; ulimit -Hn"), "100\n100\n100\n100\n");
+    assert_eq!(
+        lab.sh("a", "cat /run/soft /run/hard; ulimit -n; ulimit -Hn"),
+        "100\n100\n100\n100\n"
+    );
     assert_eq!(lab.sh("b", "ulimit -n"), "1024\n");
     assert_eq!(lab.node("a")["open_files_limit"], 100);
 }

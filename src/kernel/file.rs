@@ -136,7 +136,10 @@ mod tests {
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(&[b'x'; 101]).unwrap();
         let file = File::from(std::os::fd::OwnedFd::from(reader));
-        assert_eq!(read(&file, 100, SOON).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        assert_eq!(
+            read(&file, 100, SOON).unwrap_err().kind(),
+            ErrorKind::FileTooLarge
+        );
     }
 
     #[test]
@@ -152,6 +155,9 @@ mod tests {
         assert_eq!(kind("/dev/null"), Kind::File);
         assert_eq!(kind("/"), Kind::Directory);
         let zero = open(Path::new("/dev/zero")).unwrap();
-        assert_eq!(read(&zero, 1 << 21, SOON).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        assert_eq!(
+            read(&zero, 1 << 21, SOON).unwrap_err().kind(),
+            ErrorKind::FileTooLarge
+        );
     }
 }

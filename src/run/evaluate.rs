@@ -75,7 +75,8 @@ pub fn evaluate(
     let mut command = Command::new("/proc/self/exe");
     // An expression may begin with a dash: nothing here reads options.
     command.arg(VERB).args(expression.words()).env_clear();
-    let done = output::run_on(&mut command, input.into(), deadline, stop).map_err(|error| error.to_string())?;
+    let done =
+        output::run_on(&mut command, input.into(), deadline, stop).map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&done.out);
     match done.status {
         Some(0) => serde_json::from_str(&said).map_err(|_| "its value is too large".to_owned()),
@@ -89,7 +90,10 @@ pub fn evaluate(
             Err(if errors.contains("overflowed its stack") {
                 "the expression goes too deep".to_owned()
             } else {
-                format!("the expression wants more than the {} MiB of memory it may have", SPACE >> 20)
+                format!(
+                    "the expression wants more than the {} MiB of memory it may have",
+                    SPACE >> 20
+                )
             })
         }
     }

@@ -36,7 +36,10 @@ impl LogWriter {
         let prefix = format!("{millis}\t{process}\t");
         let mut text = Vec::new();
         for line in lines {
-            let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
+            let end = line
+                .iter()
+                .rposition(|byte| *byte != b'\r')
+                .map_or(0, |last| last + 1);
             let line = String::from_utf8_lossy(&line[..end]);
             let length = prefix.len() + line.len() + 1;
             self.make_room(&mut text, length as u64)?;
@@ -50,7 +53,11 @@ impl LogWriter {
     /// Sets the file aside where what is to come would make it too long.
     fn make_room(&mut self, before: &mut Vec<u8>, length: u64) -> io::Result<()> {
         let (Some(longest), Some((_, size))) = (self.longest, &self.open) else {
-            return if self.open.is_none() { self.write(before) } else { Ok(()) };
+            return if self.open.is_none() {
+                self.write(before)
+            } else {
+                Ok(())
+            };
         };
         if *size == 0 && before.is_empty() || size + before.len() as u64 + length <= longest {
             return Ok(());

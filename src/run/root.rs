@@ -13,9 +13,9 @@ use nix::sys::stat::{SFlag, makedev, mknod};
 use super::protocol::Setup;
 use crate::failure::{Code, Failure};
 use crate::kernel::error::{Attempt, Error};
+use crate::kernel::file::{self, Kind};
 use crate::kernel::mount::Shown;
 use crate::kernel::overlay::Base;
-use crate::kernel::file::{self, Kind};
 use crate::kernel::{mount, users};
 use crate::lab::model::{self, Content};
 use crate::lab::names;
@@ -67,11 +67,7 @@ pub fn build(setup: &Setup) -> Result<(), Failure> {
         .iter()
         .map(|bind| mount::detached_copy(&bind.source))
         .collect::<Result<Vec<_>, _>>()?;
-    base.enter(
-        &setup.scratch,
-        names::hostname(&setup.node),
-        setup.limits.disk,
-    )?;
+    base.enter(&setup.scratch, names::hostname(&setup.node), setup.limits.disk)?;
     for (path, target) in &setup.links {
         link(Path::new(path), target).attempt(|| format!("write {path} into the node"))?;
     }
@@ -165,7 +161,8 @@ fn full(error: Error) -> Failure {
     let is_full = error.errno == Errno::ENOSPC;
     let failure = Failure::from(error);
     if is_full {
-        return failure.help("its disk is full: `limits = { disk = \"4G\" }` in the lab file makes it larger");
+        return failure
+            .help("its disk is full: `limits = { disk = \"4G\" }` in the lab file makes it larger");
     }
     failure
 }

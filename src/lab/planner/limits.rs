@@ -28,7 +28,11 @@ pub(super) fn of(node: &Node, on_kubelets: bool, memory: u64) -> Limits {
         (Some(memory), false) => DISK.min(whole(memory / SHARE)),
         (None, false) => DISK,
     };
-    let processes = if on_kubelets { KUBELETS_PROCESSES } else { PROCESSES };
+    let processes = if on_kubelets {
+        KUBELETS_PROCESSES
+    } else {
+        PROCESSES
+    };
     let chosen = &node.limits;
     Limits {
         processes: decided(chosen.processes, processes),
