@@ -31,6 +31,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A process that ran this long starts again without a pause.
 const STEADY: Duration = Duration::from_secs(10);
+/// How long the end of a process is kept back until its last words are in the log.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Between two looks at a condition the kernel has no event for.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -307,9 +309,12 @@ impl Service {
                 process: self.process.name.clone(),
             });
         }
-        // What its children go on writing after its end is read, too.
-        let _reading = printed.pipe(self.node, &self.process.name, reader, None);
-        started.end.await.ok()
+        let reading = printed.pipe(self.node, &self.process.name, reader, None);
+        let end = started.end.await.ok();
+        // Who hears of the end finds the last words in the log. What its children go on writing is read, too.
+        let _ = reading.ended.send(());
+        let _ = tokio::time::timeout(LAST_WORDS, reading.drained).await;
+        end
     }
 
     /// Where the process writes to, twice, and where that is read.

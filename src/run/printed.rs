@@ -302,7 +302,7 @@ impl Pump {
             first.clear();
         }
         first.extend_from_slice(rest);
-        while first.len() >= LINE {
+        while first.len() > LINE {
             let _ = log.lines(&self.name, [&first[..LINE]]);
             first.drain(..LINE);
             count += 1;
