@@ -302,7 +302,7 @@ user_namespace = true
 addresses = { eth0 = ["10.0.0.1/24"] }
 files = { "/srv/own" = { content = "text", mode = "0600", owner = "nobody" } }
 exec = ["touch /srv/made /usr/bin/made", "rm /usr/bin/made"]
-run = [{ name = "web", command = "python3 -m http.server 80", user = "nobody", ready = { tcp = 80 } }]
+run = [{ name = "web", command = "python3 -m http.server 8080", user = "nobody", ready = { tcp = 8080 } }]
 [nodes.b]
 kind = "router"
 engine = "builtin"

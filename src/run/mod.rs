@@ -5,6 +5,7 @@ pub mod copy;
 pub mod directory;
 pub mod doctor;
 pub mod enter;
+pub mod evaluate;
 pub mod events;
 pub mod handover;
 pub mod launch;
@@ -30,6 +31,7 @@ mod neighbours;
 mod notes;
 mod on_terminal;
 mod ports;
+mod printed;
 mod reaper;
 mod sandbox;
 mod socket;
@@ -52,6 +54,7 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
             operator::VERB,
             kubelet::wait::VERB,
             on_terminal::VERB,
+            evaluate::VERB,
         ]
         .contains(&word.as_str())
     });
@@ -63,6 +66,11 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
         && verb == kubelet::image::VERB
     {
         return Some(kubelet::image::main(path));
+    }
+    if let [_, verb, rest @ ..] = words
+        && verb == evaluate::VERB
+    {
+        return Some(evaluate::main(rest));
     }
     if let [_, verb, rest @ ..] = words
         && verb == on_terminal::VERB

@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::kernel::mount::Shown;
 use crate::kernel::overlay::Confinement;
 use crate::lab::model::{Bind, File, Manifest, Stage};
+use crate::lab::plan::Limits;
 use crate::lab::rights::RightsStep;
 
 /// A command's wish, sent to the control socket. One a connection.
@@ -146,6 +147,16 @@ pub struct NodeStatus {
     /// Capabilities of its processes beyond the usual ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<String>,
+    /// Processes and threads it may have.
+    pub process_limit: Option<u64>,
+    /// Bytes of its own on its file system.
+    pub disk: u64,
+    /// Bytes it may have there.
+    pub disk_limit: Option<u64>,
+    /// Bytes its log may have.
+    pub log_limit: Option<u64>,
+    /// Files each of its processes may have open.
+    pub open_files_limit: Option<u64>,
     /// Its long-running processes.
     pub services: Vec<ServiceStatus>,
     /// Interface and address, in order.
@@ -215,6 +226,8 @@ pub struct Setup {
     pub rights: RightsStep,
     /// How it is kept from what is the host's. None for a privileged node.
     pub confinement: Option<Confinement>,
+    /// What it may use at most.
+    pub limits: Limits,
 }
 
 /// The supervisor's orders to an init.

@@ -12,8 +12,8 @@ use super::cluster::Cluster;
 use super::directory::LabDirectory;
 use super::events::{Event, What};
 use super::init::InitHandle;
-use super::logs::LogWriter;
 use super::nat::Nat;
+use super::printed::Printed;
 use super::protocol::ServiceStatus;
 use super::reaper::Reaper;
 use crate::failure::Failure;
@@ -56,6 +56,8 @@ pub struct Living {
     pub host_proc: OwnedFd,
     /// Who waits for children.
     pub reaper: Rc<Reaper>,
+    /// Who writes the nodes' logs, from the first node on that runs something.
+    pub printed: OnceCell<Printed>,
     /// What happened.
     pub events: Events,
     /// The first failure of a node that was coming up.
@@ -96,8 +98,8 @@ pub struct Node {
     pub services: RefCell<Vec<ServiceStatus>>,
     /// Woken when one of them changes.
     pub service_changed: Notify,
-    /// Its log.
-    pub log: Rc<RefCell<LogWriter>>,
+    /// Where its log is.
+    pub log: PathBuf,
 }
 
 impl Node {
@@ -116,7 +118,7 @@ impl Node {
             memory_reasons: Cell::default(),
             services: RefCell::default(),
             service_changed: Notify::new(),
-            log: Rc::new(RefCell::new(LogWriter::new(log))),
+            log,
         }
     }
 
@@ -174,6 +176,20 @@ impl Living {
     pub fn users_of(&self, node: usize) -> Option<&OwnedFd> {
         self.plan.nodes[node].rights.first_id?;
         self.users.get()?.get(self.plan.nodes[node].namespace?)?.as_ref()
+    }
+
+    /// Who writes the nodes' logs; begins when the first node needs it.
+    ///
+    /// # Errors
+    /// No thread can be started, or no descriptors are left.
+    pub fn printed(&self) -> Result<&Printed, Failure> {
+        if let Some(printed) = self.printed.get() {
+            return Ok(printed);
+        }
+        let nodes = self.nodes.iter().zip(&self.plan.nodes);
+        let logs = nodes.map(|(node, step)| (node.log.clone(), step.limits.log));
+        let printed = Printed::start(logs.collect())?;
+        Ok(self.printed.get_or_init(|| printed))
     }
 
     /// A node of this name.
