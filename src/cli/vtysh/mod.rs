@@ -6,7 +6,7 @@ mod file;
 mod interactive;
 mod plain;
 
-use std::io::{self, IsTerminal, Write as _};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
