@@ -22,7 +22,7 @@ use super::directory::LabDirectory;
 use super::events::What;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
-use super::{control, leave, management, network, socket, stages};
+use super::{control, leave, management, network, presence, socket, stages};
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::error::Attempt;
@@ -82,7 +82,7 @@ struct Prepared {
     host_proc: OwnedFd,
     shown: Vec<mount::Shown>,
     /// Held until the process ends.
-    _lock: OwnedFd,
+    lock: OwnedFd,
 }
 
 /// Everything that has to happen before there is an event loop.
@@ -106,7 +106,7 @@ fn prepare(lock: RawFd, launcher: RawFd, setup: RawFd) -> Result<Prepared, Failu
         launcher,
         host_proc,
         shown,
-        _lock: lock,
+        lock,
     })
 }
 
@@ -118,7 +118,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         launcher,
         host_proc,
         shown,
-        _lock,
+        lock,
     } = prepared;
     let Setup {
         plan,
@@ -154,8 +154,11 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         progress: Notify::new(),
         stopping: watch::Sender::new(false),
         ready: Default::default(),
+        lost: Default::default(),
     });
     stop_on_signals(&lab)?;
+    let watched = lock.try_clone().attempt(|| "keep the lab's lock")?;
+    presence::watch(&lab, watched);
     let wishes = Wishes {
         limit: Duration::from_secs_f64(limit),
         detached,
@@ -198,7 +201,7 @@ fn stop_on_signals(lab: &Rc<Living>) -> Result<(), Failure> {
 /// Sends all events to the launcher. In the foreground, its end is the lab's end too: the kernel's signal at
 /// the parent's death does it, but could have come before it was asked for.
 fn tell_launcher(lab: &Rc<Living>, launcher: UnixStream, detached: bool) -> Result<JoinHandle<()>, Failure> {
-    let launcher = socket::adopt(launcher)?;
+    let launcher = control::Line::private(socket::adopt(launcher)?);
     let lab = Rc::clone(lab);
     Ok(spawn_local(async move {
         if control::stream_events(&lab, &launcher, true).await.is_err() && !(detached && lab.ready.get()) {
@@ -225,7 +228,10 @@ async fn live(lab: &Rc<Living>, began: Instant, wishes: &Wishes) -> Result<(), F
     control::listen(lab)?;
     let up = tokio::select! {
         up = timeout(wishes.limit, bring_up(lab, wishes)) => up.unwrap_or_else(|_| Err(too_late(lab, wishes.limit))),
-        _ = stopping.wait_for(|stop| *stop) => Err(Failure::not_ready("interrupted before the lab was ready")),
+        _ = stopping.wait_for(|stop| *stop) => {
+            let lost = lab.lost.take();
+            Err(lost.unwrap_or_else(|| Failure::not_ready("interrupted before the lab was ready")))
+        }
     };
     up?;
     lab.ready.set(true);
@@ -240,7 +246,7 @@ async fn live(lab: &Rc<Living>, began: Instant, wishes: &Wishes) -> Result<(), F
     lab.tell(What::Stopping);
     // What does not end by itself in time ends with the namespace.
     quiet(lab).await;
-    Ok(())
+    lab.lost.take().map_or(Ok(()), Err)
 }
 
 async fn bring_up(lab: &Rc<Living>, wishes: &Wishes) -> Result<(), Failure> {
