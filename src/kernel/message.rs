@@ -27,11 +27,21 @@ pub struct Frame {
     pub fds: Vec<OwnedFd>,
 }
 
+/// More descriptors of frames that are not complete are a broken peer's as well.
+const PENDING: usize = 64;
+
 /// Puts what was received together to frames.
-#[derive(Default)]
 pub struct Assembler {
     bytes: Vec<u8>,
     fds: VecDeque<OwnedFd>,
+    longest: usize,
+    most_fds: usize,
+}
+
+impl Default for Assembler {
+    fn default() -> Self {
+        Assembler::of(LONGEST, PENDING)
+    }
 }
 
 /// What a single read of the socket brought.
@@ -46,10 +56,20 @@ pub enum Received {
 }
 
 impl Assembler {
+    /// One that takes frames of so many bytes, and holds so many descriptors, at most.
+    pub fn of(longest: usize, most_fds: usize) -> Assembler {
+        Assembler {
+            bytes: Vec::new(),
+            fds: VecDeque::new(),
+            longest,
+            most_fds,
+        }
+    }
+
     /// Reads the socket once.
     ///
     /// # Errors
-    /// The connection is broken.
+    /// The connection is broken, or the peer sends more descriptors than it may.
     pub fn read(&mut self, stream: &impl AsFd) -> Result<Received> {
         let mut buffer = [0u8; 16 * 1024];
         let mut control = nix::cmsg_space!([RawFd; DESCRIPTORS]);
@@ -72,6 +92,9 @@ impl Assembler {
                 self.fds.extend(fds.into_iter().map(own));
             }
         }
+        if self.fds.len() > self.most_fds {
+            return Err(Error::new("read a message", Errno::EMSGSIZE));
+        }
         self.bytes.extend_from_slice(&buffer[..length]);
         Ok(if length == 0 {
             Received::End
@@ -88,7 +111,7 @@ impl Assembler {
         let (Some(length), Some(fds)) = (self.number(0), self.number(4)) else {
             return Ok(None);
         };
-        if length > LONGEST || fds > DESCRIPTORS {
+        if length > self.longest || fds > DESCRIPTORS.min(self.most_fds) {
             return Err(Error::new("read a message", Errno::EMSGSIZE));
         }
         if self.bytes.len() < HEADER + length || self.fds.len() < fds {
@@ -190,8 +213,21 @@ mod tests {
     fn a_peer_that_sends_nonsense_is_an_error() {
         let mut assembler = Assembler {
             bytes: vec![0xff; 64],
-            fds: VecDeque::new(),
+            ..Assembler::default()
         };
         assert!(assembler.frame().is_err());
+    }
+
+    #[test]
+    fn a_peer_that_sends_too_much_is_an_error() {
+        let (left, right) = UnixStream::pair().unwrap();
+        send(&left, &[0; 101], &[] as &[OwnedFd]).unwrap();
+        let mut assembler = Assembler::of(100, 0);
+        assembler.read(&right).unwrap();
+        assert!(assembler.frame().is_err());
+
+        let file = std::fs::File::open("/dev/null").unwrap();
+        send(&left, b"x", &[&file]).unwrap();
+        assert!(Assembler::of(100, 0).read(&right).is_err());
     }
 }

@@ -70,6 +70,8 @@ pub struct Living {
     pub cluster: Cluster,
     /// Whether the lab has become ready: from then on failures are troubles.
     pub ready: Cell<bool>,
+    /// Why the lab has to end, if nobody asked it to.
+    pub lost: RefCell<Option<Failure>>,
 }
 
 /// A node of a living lab.
@@ -201,6 +203,8 @@ impl Living {
 /// The lab's events: kept, and told to whoever listens.
 pub struct Events {
     history: RefCell<Vec<Event>>,
+    /// How many were kept once and are no longer.
+    forgotten: Cell<usize>,
     /// None when the lab is over.
     sender: RefCell<Option<broadcast::Sender<Event>>>,
 }
@@ -209,6 +213,7 @@ impl Default for Events {
     fn default() -> Self {
         Events {
             history: RefCell::default(),
+            forgotten: Cell::default(),
             sender: RefCell::new(Some(broadcast::Sender::new(4096))),
         }
     }
@@ -220,6 +225,7 @@ impl Events {
         let mut history = self.history.borrow_mut();
         if history.len() >= HISTORY {
             history.drain(..HISTORY / 2);
+            self.forgotten.set(self.forgotten.get() + HISTORY / 2);
         }
         history.push(event.clone());
         if let Some(sender) = &*self.sender.borrow() {
@@ -233,13 +239,20 @@ impl Events {
         self.sender.borrow_mut().take();
     }
 
-    /// What happened so far, and a receiver of what happens from now on.
-    pub fn listen(&self) -> (Vec<Event>, broadcast::Receiver<Event>) {
-        let receiver = match &*self.sender.borrow() {
+    /// A receiver of what happens from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Event> {
+        match &*self.sender.borrow() {
             Some(sender) => sender.subscribe(),
             // A receiver whose sender is gone: it says at once that nothing follows.
             None => broadcast::Sender::new(1).subscribe(),
-        };
-        (self.history.borrow().clone(), receiver)
+        }
+    }
+
+    /// The first event from this number on that is still kept, with its number. They are counted from 0.
+    pub fn since(&self, number: usize) -> Option<(usize, Event)> {
+        let number = number.max(self.forgotten.get());
+        let history = self.history.borrow();
+        let event = history.get(number - self.forgotten.get())?;
+        Some((number, event.clone()))
     }
 }
