@@ -27,6 +27,7 @@ pub mod terminal;
 pub mod users;
 pub mod watch;
 
+pub mod hop_filter;
 mod netlink_batch;
 mod socket_option;
 

@@ -20,7 +20,8 @@ pub use settings::Settings;
 
 use super::dice::Dice;
 use super::wire::error_code::{
-    FINITE_STATE_MACHINE, OPEN_MESSAGE, cease, finite_state_machine, open_message,
+    FINITE_STATE_MACHINE, OPEN_MESSAGE, SEND_HOLD_TIMER_EXPIRED, UNSPECIFIC, cease, finite_state_machine,
+    open_message,
 };
 use super::wire::{Capability, Message, Notification, Open};
 
@@ -32,6 +33,13 @@ const OPEN_HOLD: Duration = Duration::from_secs(240);
 /// How long a session rests after an error; doubled with each that follows before it was up (section 8.1.1, IdleHoldTime).
 const IDLE_HOLD: Duration = Duration::from_secs(1);
 const LONGEST_IDLE_HOLD: Duration = Duration::from_secs(120);
+/// How long a connection that would be closed in favor of another waits for the first word on that one.
+const COURTESY: Duration = Duration::from_secs(1);
+/// How many connections of a neighbor may be open beside each other while none of them is up. RFC 4271 section 8.2.1 tracks each
+/// by itself, as one of them may stay silent.
+const BESIDE: usize = 8;
+/// Least time in which something must have been sent before a neighbor is given up that takes nothing (RFC 9687 section 3.2).
+const SEND_HOLD: Duration = Duration::from_secs(480);
 /// How long after the first attempt an eager session makes the second; doubled with each that follows.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
@@ -87,6 +95,8 @@ pub enum Event {
     Closed(ConnectionId),
     /// What came on a connection is no BGP.
     Broken(ConnectionId, Notification),
+    /// Whether octets that are to be sent on a connection have been stuck for a while.
+    Stuck(ConnectionId, bool),
     /// Only time has passed.
     Tick,
 }
@@ -118,6 +128,17 @@ pub enum Reason {
     Received(Notification),
     /// The connection ended without a word.
     Closed,
+}
+
+/// What becomes of a connection on which an OPEN came while there are others.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// It stays, and these go.
+    Stays(Vec<ConnectionId>),
+    /// It goes.
+    Goes,
+    /// It would go in favor of one on which nothing was said so far.
+    Waits,
 }
 
 /// A session.
@@ -229,6 +250,11 @@ impl Session {
             Event::DialFailed => self.dialling = false,
             Event::Closed(id) => self.end(id, Reason::Closed, now, actions),
             Event::Broken(id, notification) => self.end(id, Reason::Sent(notification), now, actions),
+            Event::Stuck(id, stuck) => {
+                if let Some(connection) = self.connections.iter_mut().find(|it| it.id() == id) {
+                    connection.sends(!stuck, now);
+                }
+            }
             Event::Start | Event::Tick => {}
         }
         self.pass_time(now, actions);
@@ -244,7 +270,8 @@ impl Session {
             (_, Message::Notification(notification)) => {
                 self.end(id, Reason::Received(notification.clone()), now, actions);
             }
-            (State::OpenSent, Message::Open(open)) => self.opened(id, open, now, actions),
+            (State::OpenSent, Message::Keepalive) if connection.is_confirmed_early() => {}
+            (State::OpenSent, Message::Open(open)) if connection.is_unheard() => self.opened(id, open, now, actions),
             (State::OpenConfirm, Message::Keepalive) => self.establish(id, now, actions),
             (State::Established, Message::Keepalive | Message::Update(_) | Message::RouteRefresh(..)) => {}
             (state, _) => {
@@ -279,9 +306,12 @@ impl Session {
             self.end(old, Reason::Closed, now, actions);
             actions.push(Action::Close(old));
         }
-        let mut known = self.connections.iter();
-        let is_too_much =
-            known.any(|it| !it.dialled || it.agreement().is_some_and(|with| self.keeps(it, with)));
+        let is_kept = |it: &Connection| match it.agreement() {
+            Some(with) if it.dialled => self.keeps(it, with),
+            Some(_) => it.established().is_some(),
+            None => false,
+        };
+        let is_too_much = self.connections.iter().any(is_kept);
         if !self.started {
             actions.push(Action::Close(id));
             return;
@@ -293,8 +323,29 @@ impl Session {
             return;
         }
         // A neighbour that dials ends the rest: were it turned away, two that rest in turn would never meet.
-        self.rest = None;
+        // One that then says nothing does not keep this side from dialling in its time.
+        if let Some(rest) = self.rest.take().filter(|_| !self.settings.passive) {
+            self.retry = Some(rest);
+        }
+        self.make_room(now, actions);
         self.greet(id, false, now, actions);
+    }
+
+    /// Of too many connections that the neighbor opened, the one goes that has been silent for longest.
+    fn make_room(&mut self, now: Time, actions: &mut Vec<Action>) {
+        let beside = self
+            .connections
+            .iter()
+            .filter(|it| !it.dialled && it.established().is_none());
+        let beside: Vec<&Connection> = beside.collect();
+        if beside.len() < BESIDE {
+            return;
+        }
+        let silent = beside.iter().find(|it| it.is_unheard()).or(beside.first());
+        if let Some(id) = silent.map(|it| it.id()) {
+            let notification = Notification::cease(cease::CONNECTION_REJECTED);
+            self.end(id, Reason::Sent(notification), now, actions);
+        }
     }
 
     fn greet(&mut self, id: ConnectionId, dialled: bool, now: Time, actions: &mut Vec<Action>) {
@@ -321,6 +372,9 @@ impl Session {
     }
 
     fn opened(&mut self, id: ConnectionId, open: &Open, now: Time, actions: &mut Vec<Action>) {
+        if let Some(connection) = self.connections.iter_mut().find(|it| it.id() == id) {
+            connection.introduced();
+        }
         let own = &self.settings;
         let internal = open.asn == own.local_as;
         let refusal = if !own.allows(open.asn) {
@@ -334,13 +388,31 @@ impl Session {
             let notification = Notification::new(OPEN_MESSAGE, subcode);
             return self.end(id, Reason::Sent(notification), now, actions);
         }
-        if let Some(loser) = self.collision(open.router_id, open.asn) {
-            let notification = Notification::cease(cease::CONNECTION_COLLISION_RESOLUTION);
-            self.end(loser, Reason::Sent(notification), now, actions);
-            if loser == id {
-                return;
+        self.meet(id, open, now, actions);
+    }
+
+    /// An OPEN that may be answered: of several connections with the neighbor the others are closed, or this one, or this one
+    /// waits a moment for the first word on another.
+    fn meet(&mut self, id: ConnectionId, open: &Open, now: Time, actions: &mut Vec<Action>) {
+        let fate = self.collision(id, open.router_id, open.asn);
+        if fate == Fate::Waits {
+            if let Some(connection) = self.connections.iter_mut().find(|it| it.id() == id) {
+                connection.put_off(open.clone(), now + COURTESY);
             }
+            return;
         }
+        let losers = match fate {
+            Fate::Stays(losers) => losers,
+            Fate::Goes | Fate::Waits => vec![id],
+        };
+        for loser in &losers {
+            let notification = Notification::cease(cease::CONNECTION_COLLISION_RESOLUTION);
+            self.end(*loser, Reason::Sent(notification), now, actions);
+        }
+        self.confirm(id, open, now, actions);
+    }
+
+    fn confirm(&mut self, id: ConnectionId, open: &Open, now: Time, actions: &mut Vec<Action>) {
         let Some(connection) = self.connections.iter_mut().find(|it| it.id() == id) else {
             return;
         };
@@ -356,15 +428,32 @@ impl Session {
         }
     }
 
-    /// Which of two connections goes as soon as one of them has told who the neighbour is (RFC 4271 section 6.8,
-    /// RFC 6286 section 2.3): the one that the side with the lower identifier opened.
+    /// What becomes of a connection that has told who the neighbor is when there are others (RFC 4271 section 6.8, RFC 6286
+    /// section 2.3): of two that different sides opened, the one goes that the side with the lower identifier opened. Of two
+    /// that the neighbor opened it means the later one, unless the earlier one is up.
     ///
-    /// However far it is: were one kept because it is up on this side already, while the other side, where it is not yet,
-    /// goes by the identifiers, both would be closed (this is CollisionDetectEstablishedState of section 8.1.1).
-    fn collision(&self, remote_id: Ipv4Addr, remote_as: u32) -> Option<ConnectionId> {
+    /// However far the other one is: were one kept because it is up on this side already, while the other side, where it is not
+    /// yet, goes by the identifiers, both would be closed (this is CollisionDetectEstablishedState of section 8.1.1). But one on
+    /// which nothing was said may be nobody's: in favor of that none is closed.
+    fn collision(&self, id: ConnectionId, remote_id: Ipv4Addr, remote_as: u32) -> Fate {
+        let Some(this) = self.connections.iter().find(|it| it.id() == id) else {
+            return Fate::Goes;
+        };
         let keeps_own = self.keeps_own(remote_id, remote_as);
-        let loser = self.connections.iter().find(|it| it.dialled != keeps_own)?;
-        (self.connections.len() > 1).then_some(loser.id())
+        let mut losers = Vec::new();
+        let mut waits = false;
+        for other in self.connections.iter().filter(|it| it.id() != id) {
+            match other.dialled == this.dialled {
+                true if other.established().is_some() => return Fate::Goes,
+                false if this.dialled != keeps_own && !other.is_unheard() => return Fate::Goes,
+                false if this.dialled != keeps_own => waits = true,
+                _ => losers.push(other.id()),
+            }
+        }
+        match waits && !this.was_put_off() {
+            true => Fate::Waits,
+            false => Fate::Stays(losers),
+        }
     }
 
     /// Whether of two connections with a neighbour this side's stays.
@@ -423,8 +512,14 @@ impl Session {
         if state == State::Established {
             actions.push(Action::Down(reason.clone()));
         }
-        // The loser of two leaves no trace: the other goes on.
-        if !self.connections.is_empty() {
+        // The loser of two leaves no trace: the other goes on, unless that has not said anything either.
+        if self.connections.iter().any(Connection::counts) {
+            return;
+        }
+        // Nor does what the neighbor opened and never brought up put off the time at which this side dials.
+        let keeps_time = self.retry.is_some() || (self.settings.passive && connection.is_unheard());
+        if !connection.dialled && state != State::Established && keeps_time {
+            self.last = Some(reason);
             return;
         }
         // A neighbour that hangs up before it has said anything is one that could not be reached: this side goes on
@@ -474,9 +569,22 @@ impl Session {
         }
         if self.retry.is_some_and(|retry| retry <= now) {
             self.retry = None;
-            if self.connections.is_empty() {
+            if !self.connections.iter().any(Connection::counts) {
                 self.dial(now, actions);
             }
+        }
+        while let Some((id, it)) = self.connections.iter_mut().find_map(|it| it.take_put_off(now)) {
+            self.meet(id, &it.open, now, actions);
+            let confirmed = |other: &Connection| other.id() == id && other.state() == State::OpenConfirm;
+            if it.is_confirmed && self.connections.iter().any(confirmed) {
+                self.establish(id, now, actions);
+            }
+        }
+        let stuck = self.connections.iter().filter(|it| it.is_stuck(now));
+        let stuck: Vec<ConnectionId> = stuck.map(Connection::id).collect();
+        for id in stuck {
+            let notification = Notification::new(SEND_HOLD_TIMER_EXPIRED, UNSPECIFIC);
+            self.end(id, Reason::Sent(notification), now, actions);
         }
         let silent: Vec<ConnectionId> = self
             .connections

@@ -14,6 +14,8 @@ pub const FINITE_STATE_MACHINE: u8 = 5;
 pub const CEASE: u8 = 6;
 /// ROUTE-REFRESH Message Error (RFC 7313 section 5).
 pub const ROUTE_REFRESH_MESSAGE: u8 = 7;
+/// Send Hold Timer Expired (RFC 9687 section 4).
+pub const SEND_HOLD_TIMER_EXPIRED: u8 = 8;
 
 /// The error has no subcode of its own.
 pub const UNSPECIFIC: u8 = 0;
@@ -120,6 +122,7 @@ pub(super) fn name(code: u8) -> &'static str {
         FINITE_STATE_MACHINE => "Neighbor Events Error",
         CEASE => "Cease",
         ROUTE_REFRESH_MESSAGE => "ROUTE-REFRESH Message Error",
+        SEND_HOLD_TIMER_EXPIRED => "Send Hold Timer Expired",
         _ => "Unrecognized Error Code",
     }
 }
