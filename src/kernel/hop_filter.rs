@@ -43,7 +43,11 @@ struct Header {
 ///
 /// # Errors
 /// There are more networks than a filter has room for (682 IPv4 or 341 IPv6 hosts), or the kernel refuses it.
-pub fn require_hops(socket: &impl AsFd, v4: bool, least: impl IntoIterator<Item = (IpNet, u8)>) -> Result<()> {
+pub fn require_hops(
+    socket: &impl AsFd,
+    v4: bool,
+    least: impl IntoIterator<Item = (IpNet, u8)>,
+) -> Result<()> {
     let what = || "drop packets from too far away";
     let mut networks: Vec<(IpNet, u8)> = least
         .into_iter()
@@ -130,7 +134,12 @@ fn verdict(header: &Header, least: u8) -> Vec<sock_filter> {
 }
 
 fn step(code: u16, k: u32) -> sock_filter {
-    sock_filter { code, jt: 0, jf: 0, k }
+    sock_filter {
+        code,
+        jt: 0,
+        jf: 0,
+        k,
+    }
 }
 
 fn words(address: IpAddr) -> Vec<u32> {
@@ -185,7 +194,9 @@ mod tests {
     }
 
     fn of(networks: &[(&str, u8)]) -> Vec<sock_filter> {
-        let parsed = networks.iter().map(|(network, least)| (network.parse().unwrap(), *least));
+        let parsed = networks
+            .iter()
+            .map(|(network, least)| (network.parse().unwrap(), *least));
         let mut parsed: Vec<(IpNet, u8)> = parsed.collect();
         parsed.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
         program(&parsed)
@@ -227,7 +238,11 @@ mod tests {
     #[test]
     fn the_kernel_takes_a_filter_and_lets_it_go() {
         for v4 in [true, false] {
-            let domain = if v4 { socket2::Domain::IPV4 } else { socket2::Domain::IPV6 };
+            let domain = if v4 {
+                socket2::Domain::IPV4
+            } else {
+                socket2::Domain::IPV6
+            };
             let socket = socket2::Socket::new(domain, socket2::Type::STREAM, None).unwrap();
             let host = |number: u32| -> IpNet {
                 match v4 {

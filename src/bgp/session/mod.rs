@@ -1,17 +1,17 @@
 //! A session with one neighbour: the finite state machine of RFC 4271 section 8.
 //!
-//! A session may have two connections for a moment, one that each side opened; each is in a state of its own, and of
-//! two that get far enough one is closed (section 6.8). The state shown is that of the one that is furthest. Without
+//! A session may have several connections for a moment, one that this side opened and others that the neighbor did; each is in a
+//! state of its own, and of two that get far enough one is closed (section 6.8). The state shown is that of the one that is furthest. Without
 //! connections a session dials (Connect), waits until it dials again (Active), or rests (Idle).
 
 mod agreement;
 mod connection;
+mod meeting;
 mod settings;
 
 #[cfg(test)]
 mod tests;
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 pub use agreement::Agreement;
@@ -20,8 +20,7 @@ pub use settings::Settings;
 
 use super::dice::Dice;
 use super::wire::error_code::{
-    FINITE_STATE_MACHINE, OPEN_MESSAGE, SEND_HOLD_TIMER_EXPIRED, UNSPECIFIC, cease, finite_state_machine,
-    open_message,
+    FINITE_STATE_MACHINE, SEND_HOLD_TIMER_EXPIRED, UNSPECIFIC, cease, finite_state_machine,
 };
 use super::wire::{Capability, Message, Notification, Open};
 
@@ -33,11 +32,6 @@ const OPEN_HOLD: Duration = Duration::from_secs(240);
 /// How long a session rests after an error; doubled with each that follows before it was up (section 8.1.1, IdleHoldTime).
 const IDLE_HOLD: Duration = Duration::from_secs(1);
 const LONGEST_IDLE_HOLD: Duration = Duration::from_secs(120);
-/// How long a connection that would be closed in favor of another waits for the first word on that one.
-const COURTESY: Duration = Duration::from_secs(1);
-/// How many connections of a neighbor may be open beside each other while none of them is up. RFC 4271 section 8.2.1 tracks each
-/// by itself, as one of them may stay silent.
-const BESIDE: usize = 8;
 /// Least time in which something must have been sent before a neighbor is given up that takes nothing (RFC 9687 section 3.2).
 const SEND_HOLD: Duration = Duration::from_secs(480);
 /// How long after the first attempt an eager session makes the second; doubled with each that follows.
@@ -128,17 +122,6 @@ pub enum Reason {
     Received(Notification),
     /// The connection ended without a word.
     Closed,
-}
-
-/// What becomes of a connection on which an OPEN came while there are others.
-#[derive(Debug, PartialEq, Eq)]
-enum Fate {
-    /// It stays, and these go.
-    Stays(Vec<ConnectionId>),
-    /// It goes.
-    Goes,
-    /// It would go in favor of one on which nothing was said so far.
-    Waits,
 }
 
 /// A session.
@@ -271,7 +254,9 @@ impl Session {
                 self.end(id, Reason::Received(notification.clone()), now, actions);
             }
             (State::OpenSent, Message::Keepalive) if connection.is_confirmed_early() => {}
-            (State::OpenSent, Message::Open(open)) if connection.is_unheard() => self.opened(id, open, now, actions),
+            (State::OpenSent, Message::Open(open)) if connection.is_unheard() => {
+                self.opened(id, open, now, actions)
+            }
             (State::OpenConfirm, Message::Keepalive) => self.establish(id, now, actions),
             (State::Established, Message::Keepalive | Message::Update(_) | Message::RouteRefresh(..)) => {}
             (state, _) => {
@@ -291,60 +276,6 @@ impl Session {
     pub fn fail(&mut self, notification: Notification, now: Time, actions: &mut Vec<Action>) {
         while let Some(id) = self.connections.first().map(Connection::id) {
             self.end(id, Reason::Sent(notification.clone()), now, actions);
-        }
-    }
-
-    /// A connection the neighbour opened. One that is not wanted now is hung up without a word, as FRR does; of one more than
-    /// there may be it is said why.
-    fn accept(&mut self, id: ConnectionId, now: Time, actions: &mut Vec<Action>) {
-        // One that promised to come back has: its old connection is one of its earlier life (RFC 4724 section 5).
-        let restarted = self.agreement().is_some_and(|with| {
-            let promised = with.graceful_restart.as_ref();
-            promised.is_some_and(|restart| !restart.families.is_empty())
-        });
-        if restarted && let Some(old) = self.established_on() {
-            self.end(old, Reason::Closed, now, actions);
-            actions.push(Action::Close(old));
-        }
-        let is_kept = |it: &Connection| match it.agreement() {
-            Some(with) if it.dialled => self.keeps(it, with),
-            Some(_) => it.established().is_some(),
-            None => false,
-        };
-        let is_too_much = self.connections.iter().any(is_kept);
-        if !self.started {
-            actions.push(Action::Close(id));
-            return;
-        }
-        if is_too_much {
-            let notification = Notification::cease(cease::CONNECTION_REJECTED);
-            actions.push(Action::Send(id, Message::Notification(notification)));
-            actions.push(Action::Close(id));
-            return;
-        }
-        // A neighbour that dials ends the rest: were it turned away, two that rest in turn would never meet.
-        // One that then says nothing does not keep this side from dialling in its time.
-        if let Some(rest) = self.rest.take().filter(|_| !self.settings.passive) {
-            self.retry = Some(rest);
-        }
-        self.make_room(now, actions);
-        self.greet(id, false, now, actions);
-    }
-
-    /// Of too many connections that the neighbor opened, the one goes that has been silent for longest.
-    fn make_room(&mut self, now: Time, actions: &mut Vec<Action>) {
-        let beside = self
-            .connections
-            .iter()
-            .filter(|it| !it.dialled && it.established().is_none());
-        let beside: Vec<&Connection> = beside.collect();
-        if beside.len() < BESIDE {
-            return;
-        }
-        let silent = beside.iter().find(|it| it.is_unheard()).or(beside.first());
-        if let Some(id) = silent.map(|it| it.id()) {
-            let notification = Notification::cease(cease::CONNECTION_REJECTED);
-            self.end(id, Reason::Sent(notification), now, actions);
         }
     }
 
@@ -369,101 +300,6 @@ impl Session {
         actions.push(Action::Send(id, Message::Open(open.clone())));
         self.connections
             .push(Connection::new(id, dialled, open, now + OPEN_HOLD));
-    }
-
-    fn opened(&mut self, id: ConnectionId, open: &Open, now: Time, actions: &mut Vec<Action>) {
-        if let Some(connection) = self.connections.iter_mut().find(|it| it.id() == id) {
-            connection.introduced();
-        }
-        let own = &self.settings;
-        let internal = open.asn == own.local_as;
-        let refusal = if !own.allows(open.asn) {
-            Some(open_message::BAD_PEER_AS)
-        } else if internal && open.router_id == own.router_id {
-            Some(open_message::BAD_BGP_IDENTIFIER)
-        } else {
-            None
-        };
-        if let Some(subcode) = refusal {
-            let notification = Notification::new(OPEN_MESSAGE, subcode);
-            return self.end(id, Reason::Sent(notification), now, actions);
-        }
-        self.meet(id, open, now, actions);
-    }
-
-    /// An OPEN that may be answered: of several connections with the neighbor the others are closed, or this one, or this one
-    /// waits a moment for the first word on another.
-    fn meet(&mut self, id: ConnectionId, open: &Open, now: Time, actions: &mut Vec<Action>) {
-        let fate = self.collision(id, open.router_id, open.asn);
-        if fate == Fate::Waits {
-            if let Some(connection) = self.connections.iter_mut().find(|it| it.id() == id) {
-                connection.put_off(open.clone(), now + COURTESY);
-            }
-            return;
-        }
-        let losers = match fate {
-            Fate::Stays(losers) => losers,
-            Fate::Goes | Fate::Waits => vec![id],
-        };
-        for loser in &losers {
-            let notification = Notification::cease(cease::CONNECTION_COLLISION_RESOLUTION);
-            self.end(*loser, Reason::Sent(notification), now, actions);
-        }
-        self.confirm(id, open, now, actions);
-    }
-
-    fn confirm(&mut self, id: ConnectionId, open: &Open, now: Time, actions: &mut Vec<Action>) {
-        let Some(connection) = self.connections.iter_mut().find(|it| it.id() == id) else {
-            return;
-        };
-        match Agreement::new(connection.sent(), open, &self.settings) {
-            Some(agreement) => {
-                actions.push(Action::Send(id, Message::Keepalive));
-                connection.confirm(agreement, now, &mut self.dice);
-            }
-            None => {
-                let notification = Notification::new(OPEN_MESSAGE, open_message::UNSUPPORTED_CAPABILITY);
-                self.end(id, Reason::Sent(notification), now, actions);
-            }
-        }
-    }
-
-    /// What becomes of a connection that has told who the neighbor is when there are others (RFC 4271 section 6.8, RFC 6286
-    /// section 2.3): of two that different sides opened, the one goes that the side with the lower identifier opened. Of two
-    /// that the neighbor opened it means the later one, unless the earlier one is up.
-    ///
-    /// However far the other one is: were one kept because it is up on this side already, while the other side, where it is not
-    /// yet, goes by the identifiers, both would be closed (this is CollisionDetectEstablishedState of section 8.1.1). But one on
-    /// which nothing was said may be nobody's: in favor of that none is closed.
-    fn collision(&self, id: ConnectionId, remote_id: Ipv4Addr, remote_as: u32) -> Fate {
-        let Some(this) = self.connections.iter().find(|it| it.id() == id) else {
-            return Fate::Goes;
-        };
-        let keeps_own = self.keeps_own(remote_id, remote_as);
-        let mut losers = Vec::new();
-        let mut waits = false;
-        for other in self.connections.iter().filter(|it| it.id() != id) {
-            match other.dialled == this.dialled {
-                true if other.established().is_some() => return Fate::Goes,
-                false if this.dialled != keeps_own && !other.is_unheard() => return Fate::Goes,
-                false if this.dialled != keeps_own => waits = true,
-                _ => losers.push(other.id()),
-            }
-        }
-        match waits && !this.was_put_off() {
-            true => Fate::Waits,
-            false => Fate::Stays(losers),
-        }
-    }
-
-    /// Whether of two connections with a neighbour this side's stays.
-    fn keeps_own(&self, remote_id: Ipv4Addr, remote_as: u32) -> bool {
-        (self.settings.router_id, self.settings.local_as) > (remote_id, remote_as)
-    }
-
-    /// Whether a connection, of which it is known with whom, stays when there is another.
-    fn keeps(&self, connection: &Connection, with: &Agreement) -> bool {
-        connection.dialled == self.keeps_own(with.remote_id, with.remote_as)
     }
 
     fn establish(&mut self, id: ConnectionId, now: Time, actions: &mut Vec<Action>) {

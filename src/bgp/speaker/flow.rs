@@ -146,7 +146,13 @@ impl Speaker {
     }
 
     /// Octets for a connection are stuck, or go out again.
-    pub(super) fn stuck(&mut self, connection: ConnectionId, stuck: bool, now: Time, actions: &mut Vec<Action>) {
+    pub(super) fn stuck(
+        &mut self,
+        connection: ConnectionId,
+        stuck: bool,
+        now: Time,
+        actions: &mut Vec<Action>,
+    ) {
         if let Some(id) = self.connections.get(&connection).copied() {
             self.tell(id, session::Event::Stuck(connection, stuck), now, actions);
         }

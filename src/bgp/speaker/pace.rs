@@ -41,6 +41,12 @@ impl Pace {
         self.waiting.get_mut(family).clear();
     }
 
+    /// How much waits.
+    #[cfg(test)]
+    pub(super) fn count(&self, family: Family) -> usize {
+        self.waiting.get(family).len()
+    }
+
     fn is_due(&self) -> Option<Time> {
         let waits = Family::ALL.into_iter().any(|it| !self.waiting.get(it).is_empty());
         waits.then(|| self.until.unwrap_or_default())

@@ -40,6 +40,8 @@ pub mod open_message {
     pub const BAD_BGP_IDENTIFIER: u8 = 3;
     /// An optional parameter is not known.
     pub const UNSUPPORTED_OPTIONAL_PARAMETER: u8 = 4;
+    /// Authentication is wanted in a way that is not there any more (RFC 4271 appendix A).
+    pub const AUTHENTICATION_FAILURE: u8 = 5;
     /// A hold time of one or two seconds, or another one that is refused.
     pub const UNACCEPTABLE_HOLD_TIME: u8 = 6;
     /// A capability is missing that we insist on.
@@ -160,6 +162,7 @@ fn open_message_name(subcode: u8) -> Option<&'static str> {
         open_message::BAD_PEER_AS => "/Bad Peer AS",
         open_message::BAD_BGP_IDENTIFIER => "/Bad BGP Identifier",
         open_message::UNSUPPORTED_OPTIONAL_PARAMETER => "/Unsupported Optional Parameter",
+        open_message::AUTHENTICATION_FAILURE => "/Authentication Failure",
         open_message::UNACCEPTABLE_HOLD_TIME => "/Unacceptable Hold Time",
         open_message::UNSUPPORTED_CAPABILITY => "/Unsupported Capability",
         open_message::ROLE_MISMATCH => "/Role Mismatch",
