@@ -9,8 +9,6 @@
 )]
 
 mod common;
-#[path = "common/host.rs"]
-mod host;
 #[path = "common/raw_peer.rs"]
 mod raw_peer;
 
@@ -19,7 +17,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use common::{Lab, has_frr, run, until};
-use raw_peer::{Answer, Peer, inside, keepalive, message, open, opens, update};
+use raw_peer::{Answer, Node, Peer, keepalive, message, open, opens, update};
 
 /// A router `r` in AS 65001 and a host `p`, 10.0.0.2 and 2001:db8::2, that plays its neighbor in AS 65002; and an honest router
 /// `h` in AS 65003 with sessions that three seconds of silence end.
@@ -87,18 +85,19 @@ fn check_quick(lab: &Lab) {
 #[test]
 fn whoever_asks_a_thousand_times_and_does_not_read_holds_only_itself() {
     let lab = lab("builtin", PASSIVE);
+    let p = Node::of(&lab, "p");
     until_up(&lab, "10.0.1.2");
-    let mut peer = Peer::connect(&lab, "p", "10.0.0.1:179");
+    let mut peer = Peer::connect(&p, "10.0.0.1:179");
     peer.establish();
     // A table that takes a while to be told: it is told to the honest router as well.
-    for high in 0..120_u8 {
+    for high in 0..40_u8 {
         let prefixes: Vec<u8> = (0..=255).flat_map(|low| [24, 20, high, low]).collect();
         peer.say(&update(&prefixes));
     }
     until("the table at the honest router", || {
         neighbor(&lab, "10.0.1.2")["addressFamilyInfo"]["ipv4Unicast"]["sentPrefixCounter"]
             .as_u64()
-            .is_some_and(|count| count >= 120 * 256)
+            .is_some_and(|count| count >= 40 * 256)
     });
     let before = memory(&lab);
     let refreshes: Vec<u8> = (0..1000).flat_map(|_| message(5, &[0, 1, 0, 1])).collect();
@@ -124,12 +123,15 @@ fn whoever_asks_a_thousand_times_and_does_not_read_holds_only_itself() {
 #[test]
 fn silent_connections_keep_nobody_out() {
     let lab = lab("builtin", PASSIVE);
+    let p = Node::of(&lab, "p");
     until_up(&lab, "10.0.1.2");
     let before = descriptors(&lab);
-    let mut silent: Vec<Peer> = (0..3).map(|_| Peer::connect(&lab, "p", "10.0.0.1:179")).collect();
+    let mut silent: Vec<Peer> = (0..3).map(|_| Peer::connect(&p, "10.0.0.1:179")).collect();
     // One says who it is, and no more.
     silent[0].say(&open());
-    let mut peer = Peer::connect(&lab, "p", "10.0.0.1:179");
+    silent[0].until_open();
+    assert_eq!(silent[0].answer(Duration::from_secs(30)), Answer::Keepalive);
+    let mut peer = Peer::connect(&p, "10.0.0.1:179");
     peer.establish();
     until_up(&lab, "10.0.0.2");
     drop(peer);
@@ -139,12 +141,12 @@ fn silent_connections_keep_nobody_out() {
     // Many of them, of the neighbor and of a stranger.
     let mut many = Vec::new();
     for _ in 0..500 {
-        many.push(Peer::connect(&lab, "p", "10.0.0.1:179"));
-        many.push(Peer::connect_from(&lab, "p", "10.0.0.9", "10.0.0.1:179"));
+        many.push(Peer::connect(&p, "10.0.0.1:179"));
+        many.push(Peer::connect_from(&p, "10.0.0.9", "10.0.0.1:179"));
     }
     check_quick(&lab);
     until("the end of most of them", || descriptors(&lab) < before + 20);
-    let mut peer = Peer::connect(&lab, "p", "10.0.0.1:179");
+    let mut peer = Peer::connect(&p, "10.0.0.1:179");
     peer.establish();
     until_up(&lab, "10.0.0.2");
     check_honest(&lab);
@@ -161,14 +163,15 @@ fn packets_from_afar_do_not_pass_before_a_connection_is_accepted() {
         neighbor 2001:db8::2 remote-as 65002\n neighbor 2001:db8::2 passive\n neighbor 2001:db8::2 ttl-security hops 1\n \
         neighbor 10.0.0.9 remote-as 65002\n neighbor 10.0.0.9 passive\n neighbor 10.0.0.9 ebgp-multihop 9\n";
     let lab = lab("builtin", near);
+    let p = Node::of(&lab, "p");
     until_up(&lab, "10.0.1.2");
     for router in ["10.0.0.1:179", "[2001:db8::1]:179"] {
         // From far away there is not even a handshake.
-        let far = Peer::try_connect(&lab, "p", router, 254, Duration::from_secs(1));
+        let far = Peer::try_connect(&p, router, 254, Duration::from_secs(1));
         assert!(far.is_err(), "{router}");
         // With a handshake from nearby, what follows from far away comes before anybody could have accepted.
         signal(&lab, "STOP");
-        let mut peer = Peer::try_connect(&lab, "p", router, 255, Duration::from_secs(5)).unwrap();
+        let mut peer = Peer::try_connect(&p, router, 255, Duration::from_secs(5)).unwrap();
         peer.set_hops(64);
         peer.say(&open());
         signal(&lab, "CONT");
@@ -183,7 +186,7 @@ fn packets_from_afar_do_not_pass_before_a_connection_is_accepted() {
         );
     }
     // A neighbor without such a limit comes from where it likes.
-    let mut peer = Peer::connect_from(&lab, "p", "10.0.0.9", "10.0.0.1:179");
+    let mut peer = Peer::connect_from(&p, "10.0.0.9", "10.0.0.1:179");
     peer.establish();
     until_up(&lab, "10.0.0.9");
     check_honest(&lab);
@@ -194,15 +197,16 @@ fn a_limit_holds_for_those_who_come_by_themselves_and_follows_the_configuration(
     let range = " neighbor G peer-group\n neighbor G remote-as 65002\n neighbor G ttl-security hops 1\n \
         bgp listen range 10.0.0.0/24 peer-group G\n";
     let lab = lab("builtin", range);
+    let p = Node::of(&lab, "p");
     let second = Duration::from_secs(1);
-    assert!(Peer::try_connect(&lab, "p", "10.0.0.1:179", 64, second).is_err());
-    let mut peer = Peer::try_connect(&lab, "p", "10.0.0.1:179", 255, 5 * second).unwrap();
+    assert!(Peer::try_connect(&p, "10.0.0.1:179", 64, second).is_err());
+    let mut peer = Peer::try_connect(&p, "10.0.0.1:179", 255, 5 * second).unwrap();
     peer.establish();
     until_up(&lab, "10.0.0.2");
     let without = "configure terminal\nrouter bgp 65001\nno neighbor G ttl-security hops 1\n";
     lab.feed(["exec", "r", "vtysh"], without.as_bytes()).expect(0);
     until("a connection from far away", || {
-        Peer::try_connect(&lab, "p", "10.0.0.1:179", 64, second).is_ok()
+        Peer::try_connect(&p, "10.0.0.1:179", 64, second).is_ok()
     });
 }
 
@@ -214,9 +218,10 @@ fn opens_are_answered_as_frr_answers_them() {
             continue;
         }
         let lab = lab(engine, PASSIVE);
+        let p = Node::of(&lab, "p");
         until_up(&lab, "10.0.1.2");
         for (name, octets, expected) in opens() {
-            let mut peer = Peer::welcome(&lab, "p", "10.0.0.1:179");
+            let mut peer = Peer::welcome(&p, "10.0.0.1:179");
             peer.say(&octets);
             let answer = peer.answer(Duration::from_secs(10));
             assert_eq!(answer, expected, "{engine}: {name}");
@@ -236,10 +241,11 @@ fn is_frr_8_4() -> bool {
 #[test]
 fn whoever_connects_and_hangs_up_for_ever_holds_nobody_up() {
     let lab = lab("builtin", PASSIVE);
+    let p = Node::of(&lab, "p");
     until_up(&lab, "10.0.1.2");
     let before = descriptors(&lab);
     let end = Instant::now() + Duration::from_secs(4);
-    let storm = inside(&lab, "p", move || {
+    let storm = p.inside(move || {
         let mut count = 0;
         while Instant::now() < end {
             let Ok(mut stream) = TcpStream::connect("10.0.0.1:179") else {
@@ -259,7 +265,7 @@ fn whoever_connects_and_hangs_up_for_ever_holds_nobody_up() {
         assert!(descriptors(&lab) < before + 100);
     }
     assert!(storm.join().unwrap() > 10);
-    let mut peer = Peer::welcome(&lab, "p", "10.0.0.1:179");
+    let mut peer = Peer::welcome(&p, "10.0.0.1:179");
     peer.say(&open());
     assert_eq!(peer.answer(Duration::from_secs(10)), Answer::Keepalive);
     check_honest(&lab);

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -11,18 +12,27 @@ use socket2::{Domain, Socket, Type};
 
 use crate::common::{Lab, eventually};
 
-/// Does something in a node's network. Sockets stay in the one they were made in.
-pub fn inside<T: Send + 'static>(
-    lab: &Lab,
-    node: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> JoinHandle<T> {
-    let init = lab.node(node)["init_pid"].as_i64().unwrap();
-    let network = File::open(format!("/proc/{init}/ns/net")).unwrap();
-    thread::spawn(move || {
-        setns(network, CloneFlags::CLONE_NEWNET).unwrap();
-        work()
-    })
+/// A node's network.
+pub struct Node(Arc<File>);
+
+impl Node {
+    /// That of a node of a lab.
+    #[track_caller]
+    pub fn of(lab: &Lab, node: &str) -> Node {
+        // A node on which nothing runs has no first process yet.
+        lab.sh(node, "true");
+        let init = lab.node(node)["init_pid"].as_i64().expect("a first process");
+        Node(Arc::new(File::open(format!("/proc/{init}/ns/net")).unwrap()))
+    }
+
+    /// Does something in it. Sockets stay in the one they were made in.
+    pub fn inside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+        let network = Arc::clone(&self.0);
+        thread::spawn(move || {
+            setns(&network, CloneFlags::CLONE_NEWNET).unwrap();
+            work()
+        })
+    }
 }
 
 /// A message of BGP.
@@ -285,38 +295,31 @@ pub struct Peer {
 impl Peer {
     /// Connects from a node. Neighbors begin with all hops there are.
     #[track_caller]
-    pub fn connect(lab: &Lab, node: &str, router: &str) -> Peer {
-        Peer::try_connect(lab, node, router, 255, Duration::from_secs(30)).unwrap()
+    pub fn connect(node: &Node, router: &str) -> Peer {
+        Peer::try_connect(node, router, 255, Duration::from_secs(30)).unwrap()
     }
 
     /// The same, from one of the node's addresses.
     #[track_caller]
-    pub fn connect_from(lab: &Lab, node: &str, from: &str, router: &str) -> Peer {
+    pub fn connect_from(node: &Node, from: &str, router: &str) -> Peer {
         let from = Some(SocketAddr::new(from.parse().unwrap(), 0));
-        Peer::make(lab, node, from, router, 64, Duration::from_secs(30)).unwrap()
+        Peer::make(node, from, router, 64, Duration::from_secs(30)).unwrap()
     }
 
     /// The same with so many hops in its packets, and only for so long.
-    pub fn try_connect(
-        lab: &Lab,
-        node: &str,
-        router: &str,
-        hops: u8,
-        patience: Duration,
-    ) -> io::Result<Peer> {
-        Peer::make(lab, node, None, router, hops, patience)
+    pub fn try_connect(node: &Node, router: &str, hops: u8, patience: Duration) -> io::Result<Peer> {
+        Peer::make(node, None, router, hops, patience)
     }
 
     fn make(
-        lab: &Lab,
-        node: &str,
+        node: &Node,
         from: Option<SocketAddr>,
         router: &str,
         hops: u8,
         patience: Duration,
     ) -> io::Result<Peer> {
         let router: SocketAddr = router.parse().unwrap();
-        let connecting: JoinHandle<io::Result<TcpStream>> = inside(lab, node, move || {
+        let connecting: JoinHandle<io::Result<TcpStream>> = node.inside(move || {
             let socket = Socket::new(Domain::for_address(router), Type::STREAM, None)?;
             set_hops(&socket, router.is_ipv4(), hops)?;
             if let Some(from) = from {
@@ -332,9 +335,9 @@ impl Peer {
 
     /// A connection on which the router has said its OPEN; right after an error it may not yet want one.
     #[track_caller]
-    pub fn welcome(lab: &Lab, node: &str, router: &str) -> Peer {
+    pub fn welcome(node: &Node, router: &str) -> Peer {
         eventually("an OPEN", || {
-            let mut peer = Peer::connect(lab, node, router);
+            let mut peer = Peer::connect(node, router);
             (peer.next(Duration::from_secs(5))?.get(18) == Some(&1)).then_some(peer)
         })
     }

@@ -180,7 +180,7 @@ fn is_malformed(code: u8, value: &[u8]) -> bool {
         5 => length == 0 || !length.is_multiple_of(6),
         6 => length != 0,
         // BGP Role (RFC 9234 section 4.1), likewise.
-        9 => length == 0,
+        9 => length != 1,
         64 => length < 2 || !(length - 2).is_multiple_of(4),
         69 => length == 0 || !length.is_multiple_of(4),
         73 => {
