@@ -113,9 +113,9 @@ pub fn session(mut data: &[u8]) {
         };
         let is_over = piece.is_empty();
         let actions = speaker.happen(event, now);
-        let closes = |id: ConnectionId| actions.iter().any(|it| *it == Action::Close(id));
+        let closes = |id: ConnectionId| actions.contains(&Action::Close(id));
         for connection in &mut open {
-            if connection.is_some_and(|id| closes(id)) {
+            if connection.is_some_and(&closes) {
                 *connection = None;
             }
         }
