@@ -34,6 +34,7 @@ pub mod user_namespace;
 pub mod users;
 pub mod watch;
 
+pub mod hop_filter;
 mod netlink_batch;
 mod socket_option;
 
