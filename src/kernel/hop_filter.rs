@@ -159,7 +159,7 @@ mod tests {
     fn passes(program: &[sock_filter], source: &str, hops: u8) -> bool {
         let source: IpAddr = source.parse().unwrap();
         let header = if source.is_ipv4() { V4 } else { V6 };
-        let mut packet = vec![0u8; 40];
+        let mut packet = [0u8; 40];
         packet[header.hops as usize] = hops;
         let at = header.source as usize;
         match source {
