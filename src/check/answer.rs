@@ -289,7 +289,7 @@ mod tests {
     use serde_json::json;
 
     fn judged(check: &Check, answer: &Answer) -> Result<(), Difference> {
-        judge(check, answer, &Expression::here)
+        judge(check, answer, &|expression, text| expression.here(text))
     }
 
     fn printed(out: &str) -> Answer {

@@ -14,7 +14,7 @@ use crate::view;
 /// No lab file of people's making is longer.
 pub const LONGEST: u64 = 16 << 20;
 /// How long the other end of a pipe may take to write one.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A lab file that was read.
 pub struct LabFile {

@@ -6,8 +6,8 @@ use super::Imported;
 use crate::lab::model::{Command, Exec, Kind, Limit, Probe, Process, PublishedPort, Restart, Stage};
 use crate::lab::spec::kubernetes as names;
 use crate::lab::spec::{
-    BindSpec, CiliumSpec, ContentSpec, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec, LinkSpec, MgmtPortSpec,
-    MgmtSpec, NodeSpec, Spanned, WaitSpec,
+    BindSpec, CiliumSpec, ContentSpec, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec, LinkSpec,
+    MgmtPortSpec, MgmtSpec, NodeSpec, Spanned, WaitSpec,
 };
 
 /// The text of the lab file: what was not said is left out, and every node knows where it came from.

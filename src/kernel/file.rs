@@ -68,7 +68,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 /// `FileTooLarge` where it is longer than `longest` bytes, `TimedOut` where it does not end within `patience`, and whatever
 /// reading it says.
-pub fn read(mut file: &File, longest: u64, patience: Duration) -> io::Result<Vec<u8>> {
+pub fn read(file: &File, longest: u64, patience: Duration) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + patience;
     let waits = Kind::of(&file.metadata()?) != Kind::File;
     let mut bytes = Vec::new();
@@ -136,7 +136,10 @@ mod tests {
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(&[b'x'; 101]).unwrap();
         let file = File::from(std::os::fd::OwnedFd::from(reader));
-        assert_eq!(read(&file, 100, SOON).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        assert_eq!(
+            read(&file, 100, SOON).unwrap_err().kind(),
+            ErrorKind::FileTooLarge
+        );
     }
 
     #[test]
@@ -152,6 +155,9 @@ mod tests {
         assert_eq!(kind("/dev/null"), Kind::File);
         assert_eq!(kind("/"), Kind::Directory);
         let zero = open(Path::new("/dev/zero")).unwrap();
-        assert_eq!(read(&zero, 1 << 21, SOON).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        assert_eq!(
+            read(&zero, 1 << 21, SOON).unwrap_err().kind(),
+            ErrorKind::FileTooLarge
+        );
     }
 }

@@ -177,6 +177,8 @@ impl Door {
             // The node may just be going; then so is this.
             let _ = door.write_all(b"0");
         }
+        // The node's init, as seen from within.
+        process::limit_open_files_as(1);
         match self.prepare(visit) {
             Ok((program, arguments, environment)) => {
                 execute(&visit.argv[0], &program, &arguments, &environment)

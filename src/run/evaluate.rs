@@ -26,6 +26,9 @@ const SPACE: u64 = 1 << 30;
 /// Bytes of it that are stack: an expression may recurse.
 const STACK: usize = 128 << 20;
 
+/// The status where the time on a CPU is up, as a shell gives it.
+const KILLED: i32 = 128 + libc::SIGKILL;
+
 /// Something to be asked of a text.
 #[derive(Debug, Clone, Copy)]
 pub enum Expression<'a> {
@@ -75,12 +78,13 @@ pub fn evaluate(
     let mut command = Command::new("/proc/self/exe");
     // An expression may begin with a dash: nothing here reads options.
     command.arg(VERB).args(expression.words()).env_clear();
-    let done = output::run_on(&mut command, input.into(), deadline, stop).map_err(|error| error.to_string())?;
+    let done =
+        output::run_on(&mut command, input.into(), deadline, stop).map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&done.out);
     match done.status {
         Some(0) => serde_json::from_str(&said).map_err(|_| "its value is too large".to_owned()),
         Some(1) => Err(said.into_owned()),
-        None => Err(format!(
+        None | Some(KILLED) => Err(format!(
             "the expression had no value after {:.0} s",
             began.elapsed().as_secs_f64()
         )),
@@ -89,7 +93,10 @@ pub fn evaluate(
             Err(if errors.contains("overflowed its stack") {
                 "the expression goes too deep".to_owned()
             } else {
-                format!("the expression wants more than the {} MiB of memory it may have", SPACE >> 20)
+                format!(
+                    "the expression wants more than the {} MiB of memory it may have",
+                    SPACE >> 20
+                )
             })
         }
     }
@@ -122,6 +129,8 @@ pub fn main(words: &[String]) -> i32 {
             return 1;
         }
     }
+    // Nor does a program that collects core files (core(5)) want to hear of this one.
+    let _ = nix::sys::prctl::set_dumpable(false);
     let work = || -> Result<Value, String> {
         let mut text = String::new();
         let read = std::io::stdin().read_to_string(&mut text);

@@ -30,6 +30,7 @@ mod neighbours;
 mod notes;
 mod on_terminal;
 mod ports;
+mod printed;
 mod reaper;
 mod sandbox;
 mod socket;

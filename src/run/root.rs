@@ -7,14 +7,15 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::sys::stat::{SFlag, makedev, mknod};
 
 use super::protocol::Setup;
 use crate::failure::{Code, Failure};
-use crate::kernel::error::Attempt;
+use crate::kernel::error::{Attempt, Error};
+use crate::kernel::file::{self, Kind};
 use crate::kernel::mount::Shown;
 use crate::kernel::overlay::Base;
-use crate::kernel::file::{self, Kind};
 use crate::kernel::{mount, users};
 use crate::lab::model::{self, Content};
 use crate::lab::names;
@@ -66,11 +67,7 @@ pub fn build(setup: &Setup) -> Result<(), Failure> {
         .iter()
         .map(|bind| mount::detached_copy(&bind.source))
         .collect::<Result<Vec<_>, _>>()?;
-    base.enter(
-        &setup.scratch,
-        names::hostname(&setup.node),
-        setup.limits.disk,
-    )?;
+    base.enter(&setup.scratch, names::hostname(&setup.node), setup.limits.disk)?;
     for (path, target) in &setup.links {
         link(Path::new(path), target).attempt(|| format!("write {path} into the node"))?;
     }
@@ -141,10 +138,12 @@ fn put(file: &model::File, source: Source<'_>) -> Result<(), Failure> {
         fs::create_dir_all(parent).attempt(what)?;
     }
     match source {
-        Source::Text(text) => write(target, text.as_bytes(), 0o644).attempt(what)?,
+        Source::Text(text) => write(target, text.as_bytes(), 0o644)
+            .attempt(what)
+            .map_err(full)?,
         Source::Host(fd) => {
             let path = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
-            copy(&path, target).attempt(what)?;
+            copy(&path, target).attempt(what).map_err(full)?;
         }
     }
     if let Some(mode) = file.mode {
@@ -157,13 +156,25 @@ fn put(file: &model::File, source: Source<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Says what to do where it was the space that ran out.
+fn full(error: Error) -> Failure {
+    let is_full = error.errno == Errno::ENOSPC;
+    let failure = Failure::from(error);
+    if is_full {
+        return failure
+            .help("its disk is full: `limits = { disk = \"4G\" }` in the lab file makes it larger");
+    }
+    failure
+}
+
 fn write(target: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     io::Write::write_all(&mut create(target, mode)?, bytes)
 }
 
 fn create(target: &Path, mode: u32) -> io::Result<File> {
-    // A symbolic link there (resolv.conf is often one) is replaced, not followed.
-    if fs::symlink_metadata(target).is_ok_and(|metadata| metadata.is_symlink()) {
+    // A symbolic link there (resolv.conf is often one) is replaced, not followed; nor is a FIFO waited for.
+    let is_other = |metadata: fs::Metadata| !metadata.is_file() && !metadata.is_dir();
+    if fs::symlink_metadata(target).is_ok_and(is_other) {
         fs::remove_file(target)?;
     }
     OpenOptions::new()

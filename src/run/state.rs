@@ -1,6 +1,6 @@
 //! What the supervisor knows about its lab while it lives. One thread, so plain cells hold it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -12,8 +12,8 @@ use super::cluster::Cluster;
 use super::directory::LabDirectory;
 use super::events::{Event, What};
 use super::init::InitHandle;
-use super::logs::LogWriter;
 use super::nat::Nat;
+use super::printed::Printed;
 use super::protocol::ServiceStatus;
 use super::reaper::Reaper;
 use crate::failure::Failure;
@@ -51,6 +51,8 @@ pub struct Living {
     pub host_proc: OwnedFd,
     /// Who waits for children.
     pub reaper: Rc<Reaper>,
+    /// Who writes the nodes' logs, from the first node on that runs something.
+    pub printed: OnceCell<Printed>,
     /// What happened.
     pub events: Events,
     /// The first failure of a node that was coming up.
@@ -91,8 +93,8 @@ pub struct Node {
     pub services: RefCell<Vec<ServiceStatus>>,
     /// Woken when one of them changes.
     pub service_changed: Notify,
-    /// Its log.
-    pub log: Rc<RefCell<LogWriter>>,
+    /// Where its log is.
+    pub log: PathBuf,
 }
 
 impl Node {
@@ -111,7 +113,7 @@ impl Node {
             memory_reasons: Cell::default(),
             services: RefCell::default(),
             service_changed: Notify::new(),
-            log: Rc::new(RefCell::new(LogWriter::new(log))),
+            log,
         }
     }
 
@@ -163,6 +165,20 @@ impl Living {
             self.has_base.set(true);
         }
         Ok(path)
+    }
+
+    /// Who writes the nodes' logs; begins when the first node needs it.
+    ///
+    /// # Errors
+    /// No thread can be started, or no descriptors are left.
+    pub fn printed(&self) -> Result<&Printed, Failure> {
+        if let Some(printed) = self.printed.get() {
+            return Ok(printed);
+        }
+        let nodes = self.nodes.iter().zip(&self.plan.nodes);
+        let logs = nodes.map(|(node, step)| (node.log.clone(), step.limits.log));
+        let printed = Printed::start(logs.collect())?;
+        Ok(self.printed.get_or_init(|| printed))
     }
 
     /// A node of this name.

@@ -165,7 +165,9 @@ fn proportional_memory(pid: i32) -> u64 {
 /// Bytes that a node's own layer of its root takes.
 fn disk(init: i32) -> u64 {
     let status = rustix::fs::statvfs(format!("/proc/{init}/root"));
-    status.map_or(0, |status| status.f_blocks.saturating_sub(status.f_bfree) * status.f_frsize)
+    status.map_or(0, |status| {
+        status.f_blocks.saturating_sub(status.f_bfree) * status.f_frsize
+    })
 }
 
 /// The PID of a process as the host sees it: its pidfd's description, read through the host's /proc.

@@ -22,7 +22,7 @@ use super::directory::LabDirectory;
 use super::events::What;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
-use super::{control, leave, management, network, socket, stages};
+use super::{control, leave, logs, management, network, socket, stages};
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::error::Attempt;
@@ -149,6 +149,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         nat: Default::default(),
         trees: Trees::find(),
         reaper: Reaper::start()?,
+        printed: Default::default(),
         events: Events::default(),
         failure: Default::default(),
         progress: Notify::new(),
@@ -305,10 +306,9 @@ fn too_late(lab: &Living, limit: Duration) -> Failure {
         };
         // A kubelet's own reason, and what its node says of itself.
         if step.engine == Some(Engine::Kubelet) {
-            let log = node.log.borrow();
             let words = ["ready", "kubelet"]
                 .into_iter()
-                .flat_map(|process| log.last_words(process, 2));
+                .flat_map(|process| logs::last_words(&node.log, process, 2));
             words.for_each(|words| line += &format!("\n    {words}"));
         }
         line

@@ -23,12 +23,16 @@ const MOST_OPEN_FILES: u64 = 65_536;
 pub(super) fn of(node: &Node, on_kubelets: bool, memory: u64) -> Limits {
     let known = (memory > 0).then_some(memory);
     let disk = match (known, on_kubelets) {
-        (Some(memory), true) => memory / KUBELETS_SHARE,
+        (Some(memory), true) => whole(memory / KUBELETS_SHARE),
         (None, true) => DISK * 8,
-        (Some(memory), false) => DISK.min(memory / SHARE),
+        (Some(memory), false) => DISK.min(whole(memory / SHARE)),
         (None, false) => DISK,
     };
-    let processes = if on_kubelets { KUBELETS_PROCESSES } else { PROCESSES };
+    let processes = if on_kubelets {
+        KUBELETS_PROCESSES
+    } else {
+        PROCESSES
+    };
     let chosen = &node.limits;
     Limits {
         processes: decided(chosen.processes, processes),
@@ -42,6 +46,11 @@ pub(super) fn of(node: &Node, on_kubelets: bool, memory: u64) -> Limits {
             _ => None,
         },
     }
+}
+
+/// In whole MiB.
+fn whole(bytes: u64) -> u64 {
+    bytes >> 20 << 20
 }
 
 fn decided(chosen: Option<Limit>, default: u64) -> Option<u64> {

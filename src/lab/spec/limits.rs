@@ -27,8 +27,12 @@ pub(super) fn limits(reader: &mut Reader, value: &Value) -> LimitsSpec {
     };
     let processes = count(reader, "processes", LEAST_PROCESSES, MOST_PROCESSES);
     let open_files = count(reader, "open_files", LEAST_OPEN_FILES, MOST_OPEN_FILES);
-    let disk = table.get("disk").and_then(|value| size(reader, value, "disk", "1G"));
-    let log = table.get("log").and_then(|value| size(reader, value, "log", "10M"));
+    let disk = table
+        .get("disk")
+        .and_then(|value| size(reader, value, "disk", "1G"));
+    let log = table
+        .get("log")
+        .and_then(|value| size(reader, value, "log", "10M"));
     table.finish(reader);
     LimitsSpec {
         processes,
@@ -74,7 +78,12 @@ fn size(reader: &mut Reader, value: &Value, key: &'static str, example: &str) ->
         });
     }
     if !value.get_ref().is_integer() {
-        reader.mistyped(value, key, "an amount of bytes", &format!("{key} = \"{example}\""));
+        reader.mistyped(
+            value,
+            key,
+            "an amount of bytes",
+            &format!("{key} = \"{example}\""),
+        );
         return None;
     }
     let bytes: Spanned<u64> = reader.integer(value, key, 0..=i64::MAX)?;
