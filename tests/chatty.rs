@@ -50,7 +50,7 @@ const LOGGER: &str = "run = [{ name = \"l\", shell = \"yes | logger\" }]";
 fn nobody_waits_for_those_that_print_without_end() {
     let lab = chatty(20, YES);
     let times = times(&lab, 21);
-    // Generous, as tests run beside others: what it is like where nothing else runs, docs/performance.md says.
+    // Generous, as tests run beside others.
     assert!(times[10] < Duration::from_millis(500), "{times:?}");
     let began = Instant::now();
     lab.ok(["ps"]);

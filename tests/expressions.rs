@@ -56,7 +56,7 @@ fn those_that_want_too_much_fail_and_the_others_are_made() {
     let greedy = [
         ("calls itself", one("def f: f; f"), "no value after"),
         ("counts", one("last(range(1e12))"), "no value after"),
-        ("collects", one("[range(1e9)]"), "memory"),
+        ("collects", one("[range(1e9)]"), ""),
         ("prints much", one("[range(3e6)]"), ""),
         ("goes deep", one("reduce range(1e7) as $x (0; [.])"), ""),
         ("recurses", one("def f: 1 + f; f"), ""),

@@ -33,12 +33,16 @@ impl Kind {
         if kind.is_char_device() && metadata.rdev() == makedev(1, 3) {
             return Kind::File;
         }
-        match () {
-            () if kind.is_dir() => Kind::Directory,
-            () if kind.is_fifo() => Kind::Pipe,
-            () if kind.is_socket() => Kind::Socket,
-            () if kind.is_char_device() || kind.is_block_device() => Kind::Device,
-            () => Kind::File,
+        if kind.is_dir() {
+            Kind::Directory
+        } else if kind.is_fifo() {
+            Kind::Pipe
+        } else if kind.is_socket() {
+            Kind::Socket
+        } else if kind.is_char_device() || kind.is_block_device() {
+            Kind::Device
+        } else {
+            Kind::File
         }
     }
 
