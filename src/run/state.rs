@@ -194,20 +194,6 @@ impl Living {
         Ok(self.printed.get_or_init(|| printed))
     }
 
-    /// Who writes the nodes' logs; begins when the first node needs it.
-    ///
-    /// # Errors
-    /// No thread can be started, or no descriptors are left.
-    pub fn printed(&self) -> Result<&Printed, Failure> {
-        if let Some(printed) = self.printed.get() {
-            return Ok(printed);
-        }
-        let nodes = self.nodes.iter().zip(&self.plan.nodes);
-        let logs = nodes.map(|(node, step)| (node.log.clone(), step.limits.log));
-        let printed = Printed::start(logs.collect())?;
-        Ok(self.printed.get_or_init(|| printed))
-    }
-
     /// A node of this name.
     pub fn find(&self, name: &str) -> Option<usize> {
         self.plan.nodes.iter().position(|node| node.name == name)
