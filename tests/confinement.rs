@@ -302,7 +302,7 @@ user_namespace = true
 addresses = { eth0 = ["10.0.0.1/24"] }
 files = { "/srv/own" = { content = "text", mode = "0600", owner = "nobody" } }
 exec = ["touch /srv/made /usr/bin/made", "rm /usr/bin/made"]
-run = [{ name = "web", command = "python3 -m http.server 80", user = "nobody", ready = { tcp = 80 } }]
+run = [{ name = "web", command = "python3 -m http.server 8080", user = "nobody", ready = { tcp = 8080 } }]
 [nodes.b]
 kind = "router"
 engine = "builtin"
@@ -452,6 +452,8 @@ fn in_chroot(lab: &Lab, prepare: &str, line: &str) -> common::Done {
     command
         .args(["-m", "sh", "-ec", &script])
         .env("ROOT", &root)
+        // The directory in the root that nslab's binary is below.
+        .env("TOP", env!("CARGO_BIN_EXE_nslab").split('/').nth(1).unwrap())
         .env("NSLAB", env!("CARGO_BIN_EXE_nslab"))
         .env("FILE", lab.file());
     run(&mut command)
@@ -469,8 +471,7 @@ fn in_a_chroot_nodes_and_commands_stay_in_it() {
     // A root that is a mount, as tools for containers make it, and one that is a plain directory.
     let plain = "for at in bin lib lib64 sbin usr etc var; do test -e /$at || continue; \
         if test -L /$at; then cp -a /$at $ROOT/$at; else mkdir $ROOT/$at; mount --rbind /$at $ROOT/$at; fi; done; \
-        mkdir $ROOT/proc $ROOT/sys $ROOT/dev $ROOT/run $ROOT/tmp; \
-        for at in proc sys dev run tmp work; do test -e /$at || continue; mkdir -p $ROOT/$at; mount --rbind /$at $ROOT/$at; done; \
+        for at in proc sys dev run tmp $TOP; do test -e $ROOT/$at && continue; mkdir $ROOT/$at; mount --rbind /$at $ROOT/$at; done; \
         touch $ROOT/only-in-the-chroot";
     for prepare in [plain.to_owned(), format!("mount -t tmpfs none $ROOT; {plain}")] {
         let lab = Lab::new("name = \"inner\"\n[nodes.a]\nkind = \"host\"\n");

@@ -96,9 +96,9 @@ fn a_full_disk() {
     let lab = Lab::new(BUSY);
     let done = do_aside(
         &lab,
-        "mkdir $NSLAB_RUN_DIR && mount -t tmpfs -o size=16k none $NSLAB_RUN_DIR && \
-        cat /dev/zero > $NSLAB_RUN_DIR/fill 2>/dev/null; $NSLAB up -d $FILE; code=$?; \
-        ls -A $NSLAB_RUN_DIR | grep -v -e ^fill$ -e ^.lock$ >&2; exit $code",
+        "mkdir $TEST/disk && mount -t tmpfs -o size=16k,mode=755 none $TEST/disk && \
+        cat /dev/zero > $TEST/disk/fill 2>/dev/null; export NSLAB_RUN_DIR=$TEST/disk/run; \
+        $NSLAB up -d $FILE; code=$?; ls -A $NSLAB_RUN_DIR | grep -v -e ^.lock$ >&2; exit $code",
     );
     assert!(
         !done.err.contains("busy\n"),
@@ -114,7 +114,7 @@ fn a_disk_that_fills_up_later_does_not_end_the_lab() {
         one(r#"exec = [{ shell = "head -c 300000 /dev/zero | tr '\\0' '\\n'; echo said > /run/said" }]"#);
     let done = do_aside(
         &lab,
-        "mkdir $NSLAB_RUN_DIR && mount -t tmpfs -o size=64k none $NSLAB_RUN_DIR && $NSLAB up -d $FILE >&2 && \
+        "mkdir $NSLAB_RUN_DIR && mount -t tmpfs -o size=64k,mode=755 none $NSLAB_RUN_DIR && $NSLAB up -d $FILE >&2 && \
         $NSLAB exec a cat /run/said && $NSLAB down >&2; code=$?; ls -A $NSLAB_RUN_DIR; exit $code",
     );
     assert_eq!(done.expect(0), "said\n.lock\n");
@@ -124,7 +124,7 @@ fn a_disk_that_fills_up_later_does_not_end_the_lab() {
 fn a_run_directory_that_cannot_be_written() {
     let lab = Lab::new(BUSY);
     let read_only =
-        "mkdir $NSLAB_RUN_DIR; mount -t tmpfs -o ro none $NSLAB_RUN_DIR && exec $NSLAB up -d $FILE";
+        "mkdir $NSLAB_RUN_DIR; mount -t tmpfs -o ro,mode=755 none $NSLAB_RUN_DIR && exec $NSLAB up -d $FILE";
     refused(
         &lab,
         do_aside(&lab, read_only),

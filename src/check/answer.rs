@@ -1,4 +1,4 @@
-//! What a node answered, and whether that is what the check wants. Pure.
+//! What a node answered, and whether that is what the check wants. Pure, but for expressions, which the caller evaluates.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::route::{self, Route};
 use crate::lab::check::{BgpWanted, Check, Expect, Question};
-use crate::lab::jq;
+use crate::run::evaluate::Expression;
 
 /// How many lines and characters of an answer are shown.
 const LINES: usize = 20;
@@ -67,12 +67,15 @@ impl Difference {
     }
 }
 
+/// Has an expression's value on a text, or says why there is none.
+pub type Evaluate<'a> = &'a dyn Fn(Expression<'_>, &str) -> Result<Value, String>;
+
 /// Judges an answer.
 ///
 /// # Errors
 /// How it differs from what the check wants.
-pub fn judge(check: &Check, answer: &Answer) -> Result<(), Difference> {
-    match (holds(&check.question, answer), check.not) {
+pub fn judge(check: &Check, answer: &Answer, evaluate: Evaluate<'_>) -> Result<(), Difference> {
+    match (holds(&check.question, answer, evaluate), check.not) {
         (Err(difference), true) if !difference.broken => Ok(()),
         (Ok(seen), true) => Err(Difference::new("it holds, and must not", seen)),
         (Ok(_), false) => Ok(()),
@@ -81,13 +84,13 @@ pub fn judge(check: &Check, answer: &Answer) -> Result<(), Difference> {
 }
 
 /// What was seen where the answer is as asked for, else how it differs.
-fn holds(question: &Question, answer: &Answer) -> Result<String, Difference> {
+fn holds(question: &Question, answer: &Answer, evaluate: Evaluate<'_>) -> Result<String, Difference> {
     if let Answer::Broken(why) = answer {
         return Err(Difference::broken(why, ""));
     }
     match (question, answer) {
         (Question::Run { expect, .. }, Answer::Command { status, out, errors }) => {
-            expected(expect, *status, out, errors)
+            expected(expect, *status, out, errors, evaluate)
         }
         (Question::Ping { to, .. }, Answer::Echo(Some(time))) => Ok(format!(
             "{to} answered after {:.2} ms",
@@ -115,7 +118,13 @@ fn holds(question: &Question, answer: &Answer) -> Result<String, Difference> {
     }
 }
 
-fn expected(expect: &Expect, status: i32, out: &str, errors: &str) -> Result<String, Difference> {
+fn expected(
+    expect: &Expect,
+    status: i32,
+    out: &str,
+    errors: &str,
+    evaluate: Evaluate<'_>,
+) -> Result<String, Difference> {
     let both = || last(format!("{}\n{}", out.trim_end(), errors.trim_end()).trim_start_matches('\n'));
     if status != expect.exit {
         let meaning = match status {
@@ -143,9 +152,9 @@ fn expected(expect: &Expect, status: i32, out: &str, errors: &str) -> Result<Str
         ));
     }
     if let Some(pattern) = &expect.matches {
-        let regex = regex::RegexBuilder::new(pattern).multi_line(true).build();
-        let regex = regex.map_err(|error| Difference::broken(error.to_string(), ""))?;
-        if !regex.is_match(out) {
+        let matches = evaluate(Expression::Matches(pattern), out);
+        let matches = matches.map_err(|why| Difference::broken(format!("/{pattern}/: {why}"), ""))?;
+        if matches != Value::Bool(true) {
             return Err(Difference::new(
                 format!("/{pattern}/ matches nothing of what it printed"),
                 both(),
@@ -153,7 +162,8 @@ fn expected(expect: &Expect, status: i32, out: &str, errors: &str) -> Result<Str
         }
     }
     if let Some(expression) = &expect.jq {
-        let value = jq::run(expression, out).map_err(|why| Difference::broken(why, both()))?;
+        let value = evaluate(Expression::Jq(expression), out);
+        let value = value.map_err(|why| Difference::broken(why, both()))?;
         let wanted = expect.equals.clone().unwrap_or(Value::Bool(true));
         if !same(&value, &wanted) {
             let message = format!("`{expression}` is {}, not {wanted}", short(&value.to_string()));
@@ -278,6 +288,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn judged(check: &Check, answer: &Answer) -> Result<(), Difference> {
+        judge(check, answer, &|expression, text| expression.here(text))
+    }
+
     fn printed(out: &str) -> Answer {
         Answer::Command {
             status: 0,
@@ -313,10 +327,10 @@ mod tests {
             matches: Some("^b".to_owned()),
             ..Expect::default()
         };
-        assert_eq!(judge(&run(expect.clone()), &printed("a\nb\n")), Ok(()));
-        let difference = judge(&run(expect.clone()), &printed("a b\n")).unwrap_err();
+        assert_eq!(judged(&run(expect.clone()), &printed("a\nb\n")), Ok(()));
+        let difference = judged(&run(expect.clone()), &printed("a b\n")).unwrap_err();
         assert!(difference.message.contains("/^b/"), "{difference:?}");
-        let difference = judge(&run(expect), &printed("b\n")).unwrap_err();
+        let difference = judged(&run(expect), &printed("b\n")).unwrap_err();
         assert!(difference.message.contains("\"a\""), "{difference:?}");
     }
 
@@ -328,11 +342,11 @@ mod tests {
             ..Expect::default()
         };
         assert_eq!(
-            judge(&run(expect(Some(json!(12)))), &printed("{\"n\": 12.0}")),
+            judged(&run(expect(Some(json!(12)))), &printed("{\"n\": 12.0}")),
             Ok(())
         );
-        assert_eq!(judge(&run(expect(None)), &printed("{\"n\": true}")), Ok(()));
-        let difference = judge(&run(expect(Some(json!(12)))), &printed("{\"n\": 8}")).unwrap_err();
+        assert_eq!(judged(&run(expect(None)), &printed("{\"n\": true}")), Ok(()));
+        let difference = judged(&run(expect(Some(json!(12)))), &printed("{\"n\": 8}")).unwrap_err();
         assert_eq!(difference.message, "`.n` is 8, not 12");
     }
 
@@ -343,10 +357,10 @@ mod tests {
             ..Expect::default()
         });
         opposite.not = true;
-        assert_eq!(judge(&opposite, &printed("{\"n\": false}")), Ok(()));
-        assert!(judge(&opposite, &printed("{\"n\": true}")).is_err());
-        assert!(judge(&opposite, &printed("no JSON")).is_err());
-        assert!(judge(&opposite, &Answer::Broken("gone".to_owned())).is_err());
+        assert_eq!(judged(&opposite, &printed("{\"n\": false}")), Ok(()));
+        assert!(judged(&opposite, &printed("{\"n\": true}")).is_err());
+        assert!(judged(&opposite, &printed("no JSON")).is_err());
+        assert!(judged(&opposite, &Answer::Broken("gone".to_owned())).is_err());
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Asks a node of a living lab. What needs no program there is asked from a thread inside its network namespace.
 
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -11,14 +10,15 @@ use super::answer::Answer;
 use super::route::{Route, protocol};
 use super::stop::Stop;
 use crate::failure::Failure;
-use crate::kernel::error::{Attempt, Error};
+use crate::kernel::error::Error;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::Netlink;
 use crate::kernel::{echo, link, output, route};
 use crate::lab::check::{Question, RouteWanted};
 use crate::run::client::Client;
-use crate::run::directory::LabDirectory;
+use crate::run::directory::{LONGEST, LabDirectory};
 use crate::run::protocol::{Reply, Request};
+use crate::run::{holder, trust};
 
 /// How long a single packet or connection is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -71,8 +71,8 @@ fn inside(
 }
 
 fn namespace(lab: &LabDirectory, node: &str) -> Result<Namespace, Failure> {
-    let (reply, _) = Client::connect(lab)?.ask(&Request::Status)?;
-    let (Reply::Status(status), Some(state)) = (reply, lab.state()) else {
+    let mut client = Client::connect(lab)?;
+    let (Reply::Status(status), _) = client.ask(&Request::Status)? else {
         return Err(Failure::host("the lab does not tell its namespaces"));
     };
     let fd = status
@@ -81,8 +81,7 @@ fn namespace(lab: &LabDirectory, node: &str) -> Result<Namespace, Failure> {
         .find(|candidate| candidate.name == node)
         .and_then(|node| node.network_fd)
         .ok_or_else(|| Failure::wrong(format!("{node} has no network")))?;
-    let path = PathBuf::from(format!("/proc/{}/fd/{fd}", state.supervisor));
-    Ok(Namespace::at(&path)?)
+    holder::network(client.supervisor(), fd)
 }
 
 /// By `nslab exec`, which knows the way into a node.
@@ -147,7 +146,6 @@ fn routes(wanted: &RouteWanted) -> crate::kernel::Result<Answer> {
 /// They cannot be read.
 pub fn checks_of(lab: &LabDirectory) -> Result<Vec<crate::lab::check::Check>, Failure> {
     let path = lab.checks();
-    let text = std::fs::read(&path).attempt(|| format!("read {}", path.display()))?;
-    serde_json::from_slice(&text)
-        .map_err(|error| Failure::host(format!("{} is of another nslab: {error}", path.display())))
+    let checks = trust::read_json(&path, LONGEST)?;
+    checks.ok_or_else(|| Failure::host(format!("there is no {}", path.display())))
 }

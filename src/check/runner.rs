@@ -11,6 +11,7 @@ use crate::kernel::netlink::Netlink;
 use crate::lab::check::{Check, Question};
 use crate::run::client::Client;
 use crate::run::directory::LabDirectory;
+use crate::run::evaluate::evaluate;
 use crate::run::protocol::Request;
 
 /// Pauses between questions: doubled each time, up to the longest. Whatever happens in the lab cuts them short.
@@ -35,8 +36,14 @@ pub fn make(lab: &LabDirectory, check: &Check, stop: &Stop) -> Option<CheckRepor
         if stop.wanted() {
             return None;
         }
+        let judged = judge(check, &answer, &|expression, text| {
+            evaluate(expression, text, deadline + check.stays, Some(stop))
+        });
+        if stop.wanted() {
+            return None;
+        }
         let now = Instant::now();
-        let left = match judge(check, &answer) {
+        let left = match judged {
             Ok(()) => {
                 let since = *right_since.get_or_insert(asked);
                 match check.stays.checked_sub(now - since) {

@@ -13,7 +13,9 @@ use crate::check::stop::Stop;
 use crate::check::{ask, junit, trial};
 use crate::failure::{Code, Failure};
 use crate::lab::check::Phase;
+use crate::run::client::Client;
 use crate::run::handover;
+use crate::run::protocol::Request;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -83,6 +85,8 @@ pub fn run(args: Args) -> Result<i32, Failure> {
             check.within = check.within.min(within);
         }
     }
+    // A lab that does not answer is told at once, not by every check in its own time.
+    Client::connect(&lab)?.ask(&Request::Status)?;
     let stop = Stop::on_signals()?;
     let began = Instant::now();
     let mut voice = Voice::new(args.format == Format::Text);

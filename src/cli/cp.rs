@@ -8,6 +8,7 @@ use super::select;
 use crate::failure::Failure;
 use crate::run::copy::{self, Place};
 use crate::run::handover;
+use crate::view;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sudo nslab cp tor0:/etc/frr/frr.conf .\n  \
@@ -43,7 +44,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     if matches!((&from, &to), (Place::Host(_), Place::Host(_))) {
         return Err(Failure::wrong("neither side is in a node").help("write NODE:PATH for one of them"));
     }
-    copy::copy(&from, &to, handover::user())
+    copy::copy(&from, &to, handover::user(), |line| {
+        view::tell(&format!("nslab: {line}\n"))
+    })
 }
 
 /// `NODE:PATH` or `NODE/POD:PATH`. What else has a slash or a dot first before the colon is a path of the host's, as is one

@@ -3,14 +3,18 @@
 use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::failure::Failure;
+use crate::kernel::file::{self, Kind};
 use crate::lab::sources::{Entry, Sources};
 use crate::lab::{Diagnostic, Lab, resolve};
 use crate::view;
 
 /// No lab file of people's making is longer.
-const LONGEST: u64 = 16 << 20;
+pub const LONGEST: u64 = 16 << 20;
+/// How long the other end of a pipe may take to write one.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A lab file that was read.
 pub struct LabFile {
@@ -63,20 +67,32 @@ pub fn load(path: &Path, colour: bool) -> Result<LabFile, Mistaken> {
     Ok(LabFile { path: absolute, lab })
 }
 
-/// The text of a file.
+/// The text of a file, or of what somebody writes into a pipe.
 ///
 /// # Errors
-/// A sentence for the user: there is none, it is too long, it is no text.
+/// A sentence for the user: there is none, it is too long or has no end, it is no text.
 pub fn read(path: &Path) -> Result<String, String> {
     let shown = path.display();
-    let file = fs::File::open(path).map_err(|error| match error.kind() {
+    let file = file::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => format!("there is no file {shown}"),
         _ => format!("cannot open {shown}: {error}"),
     })?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        return Err(format!("{shown} is a directory, not a file"));
+    let metadata = file
+        .metadata()
+        .map_err(|error| format!("cannot look at {shown}: {error}"))?;
+    match Kind::of(&metadata) {
+        Kind::File | Kind::Pipe => {}
+        other => return Err(format!("{shown} is {}, not a file", other.words())),
     }
-    text(file, &shown.to_string())
+    let bytes = file::read(&file, LONGEST, PATIENCE).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => format!("{shown} is longer than {} MiB", LONGEST >> 20),
+        ErrorKind::TimedOut => format!(
+            "{shown} is a pipe, and what is written to it did not end within {} s",
+            PATIENCE.as_secs()
+        ),
+        _ => format!("cannot read {shown}: {error}"),
+    })?;
+    String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8 text"))
 }
 
 /// All that can be read, as text.
@@ -117,8 +133,11 @@ impl Sources for Disk {
 
     fn entry(&self, path: &Path) -> Result<Entry, String> {
         match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => Ok(Entry::Directory),
-            Ok(_) => Ok(Entry::File),
+            Ok(metadata) => Ok(match Kind::of(&metadata) {
+                Kind::Directory => Entry::Directory,
+                Kind::File => Entry::File,
+                other => Entry::Special(other.words()),
+            }),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 Err(format!("there is no {}", path.display()))
             }

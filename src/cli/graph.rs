@@ -1,6 +1,5 @@
 //! `nslab graph`.
 
-use std::fs;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -9,6 +8,8 @@ use super::import_args::ImportArgs;
 use super::{colour, imported, print, select};
 use crate::failure::Failure;
 use crate::lab::Lab;
+use crate::run::directory::LONGEST;
+use crate::run::trust;
 use crate::view::graph;
 
 #[derive(Debug, clap::Args)]
@@ -63,8 +64,6 @@ pub fn run(args: Args) -> Result<(), Failure> {
 fn running(lab: Option<&str>) -> Result<Lab, Failure> {
     let directory = super::run_directory()?;
     let lab = select::lab(&directory, lab)?;
-    let text = fs::read(lab.topology())
-        .map_err(|_| Failure::not_ready("the lab is only just starting: try again"))?;
-    serde_json::from_slice(&text)
-        .map_err(|error| Failure::host(format!("{} is damaged: {error}", lab.topology().display())))
+    trust::read_json(&lab.topology(), LONGEST)?
+        .ok_or_else(|| Failure::not_ready("the lab is only just starting: try again"))
 }

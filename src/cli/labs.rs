@@ -15,7 +15,16 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<(), Failure> {
     let directory = super::run_directory()?;
-    let states: Vec<_> = directory.living().iter().filter_map(|lab| lab.state()).collect();
+    let mut states = Vec::new();
+    for lab in directory.living() {
+        match lab.read_state() {
+            Ok(state) => states.extend(state),
+            Err(failure) => {
+                let help = format!("`nslab down {}` takes it down", lab.lab);
+                super::report(&failure.help(help));
+            }
+        }
+    }
     if args.format == Format::Json {
         return print_json(&states);
     }

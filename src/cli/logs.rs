@@ -1,9 +1,10 @@
 //! `nslab logs`.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{IsTerminal as _, Read, Write as _};
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, BufWriter, IsTerminal as _, Read as _, Take, Write as _};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -65,11 +66,6 @@ pub fn run(args: Args) -> Result<(), Failure> {
         true => Some((watch(&lab.logs())?, Client::connect(&lab)?)),
         false => None,
     };
-    let mut lines = read_all(&mut tails, true);
-    lines.retain(|line| is_wanted(&wanted, line));
-    if let Some(count) = args.tail {
-        lines.drain(..lines.len().saturating_sub(count));
-    }
     let width = tails.keys().map(String::len).max().unwrap_or(0);
     let printer = Printer {
         format: args.format,
@@ -77,7 +73,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
         terminal: std::io::stdout().is_terminal(),
         width,
     };
-    if !printer.print(&lines) {
+    let lines = Merged::of(&mut tails).filter(|line| is_wanted(&wanted, line));
+    let goes_on = match args.tail {
+        Some(count) => printer.print(last(lines, count)),
+        None => printer.print(lines),
+    };
+    if !goes_on {
         return Ok(());
     }
     let Some((watch, client)) = watched else {
@@ -86,9 +87,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let mut over = false;
     while !over {
         over = wait(&watch, &client)?;
-        let mut lines = read_all(&mut tails, false);
-        lines.retain(|line| is_wanted(&wanted, line));
-        if !printer.print(&lines) {
+        let lines = read_new(&mut tails);
+        let lines = lines.into_iter().filter(|line| is_wanted(&wanted, line));
+        if !printer.print(lines) {
             return Ok(());
         }
     }
@@ -179,17 +180,118 @@ fn watch(logs: &Path) -> Result<Inotify, Failure> {
     Ok(inotify)
 }
 
+/// The last of many lines, of which no more are kept.
+fn last(lines: impl Iterator<Item = Line>, count: usize) -> VecDeque<Line> {
+    let mut kept = VecDeque::new();
+    for line in lines {
+        if kept.len() >= count {
+            kept.pop_front();
+        }
+        if count > 0 {
+            kept.push_back(line);
+        }
+    }
+    kept
+}
+
+/// What all logs hold, in the order of time: read as it is asked for, as logs may be large and many.
+struct Merged<'a> {
+    sources: Vec<Source<'a>>,
+    /// The next line of each source, the earliest first.
+    next: BTreeMap<(u64, usize), Line>,
+}
+
+/// The log of a node, the part that was set aside first.
+struct Source<'a> {
+    node: &'a str,
+    older: Option<BufReader<Take<File>>>,
+    current: Option<BufReader<Take<File>>>,
+    /// Where the reading goes on when there is more, and what was read of a line that has no end yet.
+    rest: &'a mut String,
+}
+
+impl<'a> Merged<'a> {
+    fn of(tails: &'a mut BTreeMap<String, Tail>) -> Merged<'a> {
+        let sources = tails.iter_mut().map(|(node, tail)| {
+            // In this order: what is set aside in between is then read once.
+            tail.open = File::open(&tail.path).ok();
+            let older = File::open(set_aside(&tail.path)).ok();
+            let older = older.filter(|older| inode(older) != tail.open.as_ref().and_then(inode));
+            // The clone shares its place in the file.
+            let current = tail.open.as_ref().and_then(|file| file.try_clone().ok());
+            Source {
+                node,
+                older: older.map(whole),
+                current: current.map(whole),
+                rest: &mut tail.rest,
+            }
+        });
+        let mut merged = Merged {
+            sources: sources.collect(),
+            next: BTreeMap::new(),
+        };
+        (0..merged.sources.len()).for_each(|at| merged.advance(at));
+        merged
+    }
+
+    fn advance(&mut self, at: usize) {
+        if let Some(line) = self.sources[at].next() {
+            self.next.insert((line.time, at), line);
+        }
+    }
+}
+
+impl Iterator for Merged<'_> {
+    type Item = Line;
+
+    fn next(&mut self) -> Option<Line> {
+        let ((_, at), line) = self.next.pop_first()?;
+        self.advance(at);
+        Some(line)
+    }
+}
+
+impl Source<'_> {
+    fn next(&mut self) -> Option<Line> {
+        loop {
+            let reader = match &mut self.older {
+                Some(older) => older,
+                None => self.current.as_mut()?,
+            };
+            let mut bytes = Vec::new();
+            // A log that cannot be read on shows what was read so far.
+            let _ = reader.read_until(b'\n', &mut bytes);
+            let text = String::from_utf8_lossy(&bytes);
+            match text.strip_suffix('\n') {
+                Some(text) => {
+                    if let Some(line) = parse(self.node, text) {
+                        return Some(line);
+                    }
+                }
+                None if self.older.is_some() => self.older = None,
+                None => {
+                    *self.rest = text.into_owned();
+                    self.current = None;
+                }
+            }
+        }
+    }
+}
+
+/// A file as long as it is now: one that grows all the time has an end all the same.
+fn whole(file: File) -> BufReader<Take<File>> {
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    BufReader::new(file.take(length))
+}
+
+fn inode(file: &File) -> Option<u64> {
+    file.metadata().ok().map(|metadata| metadata.ino())
+}
+
 /// What is new in all logs, in the order of time.
-fn read_all(tails: &mut BTreeMap<String, Tail>, with_older: bool) -> Vec<Line> {
+fn read_new(tails: &mut BTreeMap<String, Tail>) -> Vec<Line> {
     let mut lines = Vec::new();
     for (node, tail) in tails {
-        if with_older && let Ok(older) = fs::read(set_aside(&tail.path)) {
-            lines.extend(
-                String::from_utf8_lossy(&older)
-                    .lines()
-                    .filter_map(|line| parse(node, line)),
-            );
-        }
         lines.extend(tail.read().lines().filter_map(|line| parse(node, line)));
     }
     lines.sort_by_key(|line| line.time);
@@ -200,11 +302,18 @@ impl Tail {
     /// The complete lines that were added since the last call.
     fn read(&mut self) -> String {
         let mut text = std::mem::take(&mut self.rest);
+        let before = self.open.as_ref().and_then(inode);
         if let Some(open) = &mut self.open {
             append(open, &mut text);
         }
-        if self.replaced() {
-            self.open = File::open(&self.path).ok();
+        let there = File::open(&self.path).ok();
+        if there.as_ref().and_then(inode) != before {
+            // Set aside meanwhile, or for the first time there; perhaps set aside twice.
+            let older = File::open(set_aside(&self.path)).ok();
+            if let Some(mut older) = older.filter(|older| before.is_some() && inode(older) != before) {
+                append(&mut older, &mut text);
+            }
+            self.open = there;
             if let Some(open) = &mut self.open {
                 append(open, &mut text);
             }
@@ -213,24 +322,13 @@ impl Tail {
         self.rest = text.split_off(end);
         text
     }
-
-    /// Whether the path is another file than the open one: not yet opened, or set aside meanwhile.
-    fn replaced(&mut self) -> bool {
-        use std::os::unix::fs::MetadataExt;
-        let there = fs::metadata(&self.path).ok().map(|metadata| metadata.ino());
-        let open = self
-            .open
-            .as_ref()
-            .and_then(|file| file.metadata().ok())
-            .map(|metadata| metadata.ino());
-        there != open
-    }
 }
 
 fn append(file: &mut File, text: &mut String) {
     let mut bytes = Vec::new();
-    // A log that cannot be read on shows what was read so far.
-    let _ = file.read_to_end(&mut bytes);
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    // A log that cannot be read on shows what was read so far, and one that grows all the time has an end all the same.
+    let _ = file.take(length).read_to_end(&mut bytes);
     text.push_str(&String::from_utf8_lossy(&bytes));
 }
 
@@ -243,12 +341,10 @@ struct Printer {
 
 impl Printer {
     /// Returns false when nobody reads any more.
-    fn print(&self, lines: &[Line]) -> bool {
-        let mut out = std::io::stdout().lock();
-        lines
-            .iter()
-            .all(|line| writeln!(out, "{}", self.render(line)).is_ok())
-            && out.flush().is_ok()
+    fn print(&self, lines: impl IntoIterator<Item = Line>) -> bool {
+        let mut out = BufWriter::new(std::io::stdout().lock());
+        let mut lines = lines.into_iter();
+        lines.all(|line| writeln!(out, "{}", self.render(&line)).is_ok()) && out.flush().is_ok()
     }
 
     fn render(&self, line: &Line) -> String {

@@ -49,7 +49,7 @@ fn render(status: &Status, wide: bool) -> String {
         "MEMORY",
         "ADDRESSES",
     ];
-    let wide_head = ["CPU", "RESTARTS", "PID", "GROUP", "LABELS", "PROCESSES"];
+    let wide_head = ["CPU", "DISK", "RESTARTS", "PID", "GROUP", "LABELS", "PROCESSES"];
     let has_rights = status
         .nodes
         .iter()
@@ -81,11 +81,7 @@ fn narrow_row(node: &NodeStatus, wide: bool) -> Vec<String> {
         node.engine.clone(),
         node.state.clone(),
         node.uptime.map_or_else(dash, units::duration),
-        if node.processes > 0 {
-            node.processes.to_string()
-        } else {
-            dash()
-        },
+        processes(node, wide),
         memory(node),
         addresses(node, wide),
     ]
@@ -108,6 +104,24 @@ fn rights(node: &NodeStatus) -> String {
         true => "privileged".to_owned(),
         false if node.capabilities.is_empty() => dash(),
         false => node.capabilities.join(","),
+    }
+}
+
+/// How many there are, and may be.
+fn processes(node: &NodeStatus, wide: bool) -> String {
+    match (node.processes, node.process_limit) {
+        (0, _) => dash(),
+        (count, Some(limit)) if wide => format!("{count} of {limit}"),
+        (count, _) => count.to_string(),
+    }
+}
+
+/// What it has written, and how much that may be.
+fn disk(node: &NodeStatus) -> String {
+    match (node.init_pid, node.disk_limit) {
+        (None, _) => dash(),
+        (_, None) => units::size(node.disk),
+        (_, Some(limit)) => format!("{} of {}", units::size(node.disk), units::size(limit)),
     }
 }
 
@@ -159,6 +173,7 @@ fn wide_row(node: &NodeStatus) -> Vec<String> {
     let or_dash = |text: String| if text.is_empty() { dash() } else { text };
     vec![
         node.cpu.map_or_else(dash, |cores| cores.to_string()),
+        disk(node),
         node.restarts.to_string(),
         node.init_pid.map_or_else(dash, |pid| pid.to_string()),
         node.group.clone().unwrap_or_else(dash),

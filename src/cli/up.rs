@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::lab::model::{EngineChoice, Kind, Node};
 use crate::lab::plan::{Engine as EngineTaken, NodeStep, Plan};
 use crate::lab::{Lab, planner};
-use crate::run::directory::RunDirectory;
+use crate::run::directory::{Life, RunDirectory};
 use crate::run::events::{Event, What};
 use crate::run::launch::{Happening, Launch, Launched, launch};
 use crate::run::{client, named, preflight};
@@ -97,9 +97,13 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let directory = super::run_directory()?;
     if args.reconfigure {
         super::down::take_down(&directory, &file.lab.name)?;
-    } else if directory.lab(&file.lab.name).alive() {
+    } else {
         // Told before the checks below, which cost time.
-        return Err(directory.running_already(&file.lab.name));
+        match directory.lab(&file.lab.name).life() {
+            Life::Dead => {}
+            Life::Living => return Err(directory.running_already(&file.lab.name)),
+            Life::Unknown(failure) => return Err(failure),
+        }
     }
     preflight::check(&plan)?;
     let mut plan = plan;

@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use super::Imported;
-use crate::lab::model::{Command, Exec, Kind, Probe, Process, PublishedPort, Restart, Stage};
+use crate::lab::model::{Command, Exec, Kind, Limit, Probe, Process, PublishedPort, Restart, Stage};
 use crate::lab::spec::kubernetes as names;
 use crate::lab::spec::{
-    BindSpec, CiliumSpec, ContentSpec, EndpointSpec, FileSpec, KubernetesSpec, LinkSpec, MgmtPortSpec,
-    MgmtSpec, NodeSpec, Spanned, WaitSpec,
+    BindSpec, CiliumSpec, ContentSpec, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec, LinkSpec,
+    MgmtPortSpec, MgmtSpec, NodeSpec, Spanned, WaitSpec,
 };
 
 /// The text of the lab file: what was not said is left out, and every node knows where it came from.
@@ -224,6 +224,7 @@ fn node(out: &mut String, node: &NodeSpec) {
     put(out, "capabilities", node.capabilities.as_ref(), texts);
     put(out, "show_host", node.show_host.as_ref(), texts);
     put(out, "user_namespace", node.user_namespace.as_ref(), plain);
+    put(out, "limits", limits(&node.limits), |text| text);
     put(out, "exec", node.exec.as_ref(), |execs| {
         let lines: String = execs.iter().map(|it| format!("    {},\n", exec(it))).collect();
         format!("[\n{lines}]")
@@ -231,6 +232,23 @@ fn node(out: &mut String, node: &NodeSpec) {
     put(out, "run", node.run.as_ref(), |run| {
         list(run.iter().map(|process| self::process(&process.value)))
     });
+}
+
+fn limits(limits: &LimitsSpec) -> Option<String> {
+    let written = |limit: &Spanned<Limit>| match limit.value {
+        Limit::Unlimited => quoted("unlimited"),
+        Limit::At(limit) => limit.to_string(),
+    };
+    let parts: Vec<String> = [
+        ("processes", &limits.processes),
+        ("disk", &limits.disk),
+        ("log", &limits.log),
+        ("open_files", &limits.open_files),
+    ]
+    .into_iter()
+    .filter_map(|(key, limit)| Some(format!("{key} = {}", written(limit.as_ref()?))))
+    .collect();
+    (!parts.is_empty()).then(|| format!("{{ {} }}", parts.join(", ")))
 }
 
 fn mgmt_port(port: &MgmtPortSpec) -> String {

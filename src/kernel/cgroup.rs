@@ -15,7 +15,7 @@ use super::error::{Attempt, Result};
 
 const MOUNT: &str = "/sys/fs/cgroup";
 /// Controllers that limits need.
-const LEGACY: [&str; 2] = ["cpu", "memory"];
+const LEGACY: [&str; 3] = ["cpu", "memory", "pids"];
 /// Period of CPU bandwidth control in microseconds, the kernel's default.
 const PERIOD: u64 = 100_000;
 
@@ -171,6 +171,10 @@ pub struct Limits {
     pub cpu: Option<f64>,
     /// Bytes.
     pub memory: Option<u64>,
+    /// Processes and threads.
+    pub processes: Option<u64>,
+    /// Whether a host that cannot limit these is an error, and not only without that limit.
+    pub must_limit_processes: bool,
 }
 
 /// The directory of a node: no file of the kernel's in a cgroup (`cgroup.procs`) is called like it.
@@ -239,6 +243,13 @@ pub fn limit(trees: &Trees, lab: &str, node: &str, limits: Limits) -> Result<()>
             "cpu",
             &[("cpu.max", "cpu.cfs_quota_us", quota.to_string())],
         )?;
+    }
+    if let Some(processes) = limits.processes {
+        let values = [("pids.max", "pids.max", processes.to_string())];
+        let set = set(trees, lab, node, "pids", &values);
+        if limits.must_limit_processes {
+            set?;
+        }
     }
     Ok(())
 }

@@ -66,8 +66,7 @@ impl Entrance<'_> {
         });
         let word = match started {
             Ok(None) => {
-                close_all_but(self.keep);
-                let status = work();
+                let status = self.settle(work);
                 // SAFETY: ends the process; nothing that owns a closed descriptor is dropped.
                 unsafe { libc::_exit(status) }
             }
@@ -95,9 +94,9 @@ impl Entrance<'_> {
             | CloneFlags::CLONE_NEWCGROUP
             | CloneFlags::CLONE_NEWPID;
         setns(self.target, all).attempt(|| self.what)?;
-        // Last: it takes away what the others ask for.
+        // Last: it takes away what the others ask for. Who this is does not change before its child is in its cgroup.
         if let Some(users) = self.users {
-            user_namespace::enter(users)?;
+            user_namespace::join(users)?;
         }
         nix::sys::prctl::set_dumpable(false).attempt(|| "hide from others")?;
         forget_environment();
@@ -112,12 +111,27 @@ impl Entrance<'_> {
         match clone(CloneFlags::empty(), self.cgroup).attempt(|| self.what)? {
             Some(child) => Ok(child),
             None => {
-                close_all_but(self.keep);
-                let status = work();
+                let status = self.settle(work);
                 // SAFETY: ends the process without running the parent's exit handlers a second time.
                 unsafe { libc::_exit(status) }
             }
         }
+    }
+}
+
+impl Entrance<'_> {
+    /// What a process does that was just born in the node.
+    fn settle(&self, work: impl FnOnce() -> i32) -> i32 {
+        close_all_but(self.keep);
+        // The first process there has the limits of all.
+        process::limit_open_files_as(1);
+        if self.users.is_some()
+            && let Err(error) = user_namespace::become_root()
+        {
+            eprintln!("nslab: {error}");
+            return super::spawn::early::NETWORK;
+        }
+        work()
     }
 }
 

@@ -124,6 +124,14 @@ pub fn rename(what: &str, index: u32, name: &str) -> Request {
     Request::change(what, RouteNetlinkMessage::SetLink(message))
 }
 
+/// Gives an interface an alias, which programs show beside its name.
+pub fn alias(what: &str, index: u32, alias: &str) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::IfAlias(alias.to_owned()));
+    Request::change(what, RouteNetlinkMessage::SetLink(message))
+}
+
 /// Raises an interface.
 pub fn up(what: &str, index: u32) -> Request {
     set(what, index, LinkFlags::Up)
@@ -180,6 +188,8 @@ pub struct Interface {
     pub parent: Option<u32>,
     /// The bridge or the like that it is in.
     pub master: Option<u32>,
+    /// Its alias, where it was given one.
+    pub alias: Option<String>,
 }
 
 /// The interfaces of the socket's namespace.
@@ -211,10 +221,12 @@ fn interface(link: LinkMessage) -> Option<Interface> {
         kind: None,
         parent: None,
         master: None,
+        alias: None,
     };
     for attribute in link.attributes {
         match attribute {
             LinkAttribute::IfName(text) => found.name = text,
+            LinkAttribute::IfAlias(text) => found.alias = Some(text),
             LinkAttribute::Address(bytes) => found.address = bytes,
             LinkAttribute::Mtu(mtu) => found.mtu = mtu,
             LinkAttribute::Link(index) => found.parent = Some(index).filter(|index| *index > 0),

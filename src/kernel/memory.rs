@@ -83,6 +83,14 @@ impl Watch {
     }
 }
 
+/// Bytes of memory this host has (`MemTotal`, proc_meminfo(5)); 0 where it does not tell.
+pub fn of_host() -> u64 {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kilobytes: Option<u64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    kilobytes.unwrap_or(0) * 1024
+}
+
 /// How many processes of a node were killed since its cgroup was made.
 pub fn kills(trees: &Trees, lab: &str, node: &str) -> u64 {
     let found = trees.of("memory", lab, node);

@@ -7,6 +7,7 @@ pub mod confine;
 pub mod echo;
 pub mod enter;
 pub mod error;
+pub mod file;
 pub mod inotify;
 pub mod isolate;
 pub mod link;
@@ -35,6 +36,7 @@ pub mod user_namespace;
 pub mod users;
 pub mod watch;
 
+pub mod hop_filter;
 mod netlink_batch;
 mod socket_option;
 

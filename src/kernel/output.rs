@@ -14,6 +14,8 @@ use super::process;
 
 /// How much of each stream is kept: the rest is read and thrown away.
 const KEPT: usize = 4 << 20;
+/// How many times a stream is read at once; what a pipe holds (pipe(7)) takes 4.
+const TURN: usize = 64;
 
 /// What a program did.
 #[derive(Debug, Default)]
@@ -32,11 +34,24 @@ pub struct Output {
 /// # Errors
 /// The program cannot be started.
 pub fn run(command: &mut Command, deadline: Instant, stop: Option<&impl AsFd>) -> Result<Output> {
+    run_on(command, Stdio::null(), deadline, stop)
+}
+
+/// The same with something to read. Where that is a pipe, somebody else has to fill it.
+///
+/// # Errors
+/// The program cannot be started.
+pub fn run_on(
+    command: &mut Command,
+    input: Stdio,
+    deadline: Instant,
+    stop: Option<&impl AsFd>,
+) -> Result<Output> {
     let what = || format!("run {}", command.get_program().display());
     let what = what();
     process::die_with_caller(command);
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -97,22 +112,20 @@ fn follow(child: &mut Child, deadline: Instant, stop: Option<&impl AsFd>) -> nix
     }
 }
 
-/// Reads what is there. Returns whether more may come.
+/// Reads what is there, up to a point: a stream that never pauses must not keep us from looking at the clock. Returns whether
+/// more may come.
 fn drain(stream: &mut impl Read, kept: &mut Vec<u8>) -> bool {
     let mut buffer = [0u8; 16 * 1024];
-    loop {
+    for _ in 0..TURN {
         match stream.read(&mut buffer) {
             Ok(0) => return false,
             Ok(size) => {
                 let room = KEPT.saturating_sub(kept.len());
                 kept.extend_from_slice(&buffer[..size.min(room)]);
-                // A stream that never pauses must not keep us from looking at the clock.
-                if size == buffer.len() && room == 0 {
-                    return true;
-                }
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return error.kind() == ErrorKind::WouldBlock,
         }
     }
+    true
 }

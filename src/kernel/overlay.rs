@@ -42,6 +42,18 @@ pub struct Confinement {
     pub own_network: bool,
 }
 
+/// Bytes of a file system in memory for each file it may have: every one takes the kernel's memory, empty ones, too.
+const BYTES_A_FILE: u64 = 8192;
+/// Fewest files a node can do with: each that it changes is one, and each directory on the way.
+const LEAST_FILES: u64 = 4096;
+
+/// The options of a tmpfs (tmpfs(5)) that holds so many bytes; none for no limit.
+fn tmpfs(bytes: Option<u64>) -> String {
+    let files = bytes.map_or(0, |bytes| LEAST_FILES.max(bytes / BYTES_A_FILE));
+    // 0 is no limit; without it the kernel takes half of the host's memory.
+    format!("mode=0755,size={},nr_inodes={files}", bytes.unwrap_or(0))
+}
+
 /// What all roots of a lab have in common: a layer between the host's file systems and a node's own, made once.
 pub struct Base {
     path: PathBuf,
@@ -182,7 +194,8 @@ impl Base {
     /// Lays a writable layer over everything, on a tmpfs that covers `scratch` in this mount namespace, and makes it
     /// the calling process's root. The process must be alone in its mount namespace and the first of its PID
     /// namespace. `hostname` becomes the node's /etc/hostname. Without a confinement the node sees all of the host and of the
-    /// kernel's views. What is hidden from a confined one and to be `shown` all the same is laid over it again.
+    /// kernel's views. What is hidden from a confined one and to be `shown` all the same is laid over it again. `disk` is how
+    /// many bytes the layer may hold, none for no limit; /dev holds a quarter of that besides.
     ///
     /// # Errors
     /// The kernel refuses a mount; two overlays on top of each other are the most it stacks.
@@ -193,8 +206,9 @@ impl Base {
         confinement: Option<&Confinement>,
         shown: &[PathBuf],
         users: Option<(&OwnedFd, u32)>,
+        disk: Option<u64>,
     ) -> Result<()> {
-        virtual_fs("tmpfs", scratch, MsFlags::empty(), "mode=0755")?;
+        virtual_fs("tmpfs", scratch, MsFlags::empty(), &tmpfs(disk))?;
         let ground = match users {
             None => Ground::plain(scratch, &self.path),
             Some((users, first)) => Ground::mapped(scratch, &self.path, users, first)?,
@@ -237,7 +251,7 @@ impl Base {
         let [proc, sys, dev] = ["proc", "sys", "dev"].map(|name| merged.join(name));
         virtual_fs("proc", &proc, INERT, "")?;
         virtual_fs("sysfs", &sys, INERT, "")?;
-        devices(&dev, confinement.is_none())?;
+        devices(&dev, confinement.is_none(), disk.map(|bytes| bytes / 4))?;
         if let Some(confinement) = confinement {
             confine::proc(
                 &proc,
@@ -436,8 +450,8 @@ fn make(path: &Path, mode: u32) -> Result<()> {
 }
 
 /// A /dev of the node's own.
-fn devices(dev: &Path, privileged: bool) -> Result<()> {
-    virtual_fs("tmpfs", dev, MsFlags::MS_NOSUID, "mode=0755")?;
+fn devices(dev: &Path, privileged: bool, bytes: Option<u64>) -> Result<()> {
+    virtual_fs("tmpfs", dev, MsFlags::MS_NOSUID, &tmpfs(bytes))?;
     for (name, mode) in [
         ("net", 0o755),
         ("pts", 0o755),

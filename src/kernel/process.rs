@@ -241,6 +241,15 @@ pub fn null() -> Result<File> {
         .attempt(|| "open /dev/null")
 }
 
+/// Lets others go first where the CPU is short, by so many steps of nice(2). Concerns the calling thread alone
+/// (setpriority(2), "C library/kernel differences").
+pub fn stand_back(steps: i32) {
+    // SAFETY: a plain system call on numbers. Where it is refused, nothing but the order of things changes.
+    unsafe {
+        libc::setpriority(libc::PRIO_PROCESS, 0, steps);
+    }
+}
+
 /// Raises the soft limit of open files to the hard one: labs hold a descriptor or more a node.
 pub fn raise_open_files() {
     if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
@@ -251,14 +260,26 @@ pub fn raise_open_files() {
     }
 }
 
-/// Gives children the usual soft limit again: some programs close every possible descriptor at start, and
-/// others use select(2).
-pub fn lower_open_files() {
-    const USUAL: u64 = 1024;
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft > USUAL
-    {
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, USUAL.min(hard), hard);
+/// Limits the files that this process and its children may have open: to so many, and to so many more that they may ask for.
+/// None is whatever this process may ask for itself.
+pub fn limit_open_files(files: Option<u64>, most: Option<u64>) {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let files = files.unwrap_or(hard);
+        let most = most.map_or(hard, |most| if most == files { most } else { most.min(hard) });
+        // Where more is refused than there was, the old limit stays.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, files.min(most), most);
+    }
+}
+
+/// Limits the files this process may have open to what another has.
+pub fn limit_open_files_as(pid: libc::pid_t) {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the kernel writes into `limit`, which lives here. Where it tells nothing, the limit stays.
+    if unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &raw mut limit) } == 0 {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, limit.rlim_cur, limit.rlim_max);
     }
 }
 
@@ -266,12 +287,6 @@ pub fn lower_open_files() {
 pub fn forget_signals() {
     // SAFETY: plain system calls.
     unsafe { reset_signals() }
-}
-
-/// Marks all descriptors but the standard ones to be closed when a program is executed.
-pub fn keep_standard_descriptors() {
-    // SAFETY: changes flags of this process's own descriptors only.
-    unsafe { close_on_exec(3, u32::MAX) }
 }
 
 /// Executes a program in place of this process; returns only the reason it could not.

@@ -124,7 +124,7 @@ pub mod early {
     pub const DESCRIPTOR: i32 = 104;
 }
 
-/// Starts a process. Must be called while this process has a single thread. The child borrows this process's
+/// Starts a process. Other threads of this process must leave the slots alone. The child borrows this process's
 /// memory until it executes its program, as vfork(2) has it: the cost of a copy would grow with every node. With
 /// slots it borrows the table of descriptors too.
 ///

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::error::{Attempt, Error, Result};
-use super::socket_option;
+use super::{hop_filter, socket_option};
 
 /// linux/tcp.h: the prefix's length counts.
 const TCP_MD5SIG_EXT: libc::c_int = 32;
@@ -46,15 +46,16 @@ pub struct Dial<'a> {
     pub key: Option<&'a str>,
 }
 
-/// Listens on all addresses of a family, and takes from the networks of `keys` only what is signed, from the first segment
-/// on. Does not block.
+/// Listens on all addresses of a family. From the networks of `keys` it takes only what is signed, and from those of `hops` only
+/// what has so many hops left, from the first segment on. Does not block.
 ///
 /// # Errors
-/// Somebody listens there already, the kernel knows no such family, or it refuses a key.
+/// Somebody listens there already, the kernel knows no such family, or it refuses a key or the limits.
 pub fn listen<'a>(
     v4: bool,
     port: u16,
     keys: impl IntoIterator<Item = (IpNet, &'a str)>,
+    hops: impl IntoIterator<Item = (IpNet, u8)>,
 ) -> Result<TcpListener> {
     let what = || format!("listen on TCP port {port}");
     let address: SocketAddr = if v4 {
@@ -77,6 +78,7 @@ pub fn listen<'a>(
     for (network, key) in keys {
         set_key(&socket, network, key)?;
     }
+    hop_filter::require_hops(&socket, v4, hops)?;
     socket.listen(BACKLOG).attempt(what)?;
     Ok(socket.into())
 }
@@ -131,7 +133,7 @@ pub fn reach(socket: &impl AsFd, v4: bool, reach: Reach) -> Result<()> {
         Reach::Hops(hops) => set_hops(&socket, v4, hops.max(1)).attempt(what),
         Reach::Within(hops) => {
             set_hops(&socket, v4, FARTHEST).attempt(what)?;
-            let least = libc::c_int::from(FARTHEST) + 1 - libc::c_int::from(hops.max(1));
+            let least = libc::c_int::from(hops_left(hops));
             let (level, name) = if v4 {
                 (libc::IPPROTO_IP, libc::IP_MINTTL)
             } else {
@@ -140,6 +142,11 @@ pub fn reach(socket: &impl AsFd, v4: bool, reach: Reach) -> Result<()> {
             socket_option::set(&*socket, level, name, &least).attempt(what)
         }
     }
+}
+
+/// How many hops a packet has left that has crossed fewer links than said, from a sender that begins with all (RFC 5082).
+pub fn hops_left(hops: u8) -> u8 {
+    FARTHEST - (hops.max(1) - 1)
 }
 
 fn set_hops(socket: &Socket, v4: bool, hops: u8) -> io::Result<()> {

@@ -67,8 +67,24 @@ fn describe(pid: i32, first: u32) -> Result<Pair> {
 /// # Errors
 /// Not permitted, or this process has several threads.
 pub fn enter(users: impl AsFd) -> Result<()> {
-    let what = || "enter the node's user namespace";
-    setns(users, CloneFlags::CLONE_NEWUSER).attempt(what)?;
+    join(users)?;
+    become_root()
+}
+
+/// Puts this process into a user namespace, as nobody of its users: what it owned outside it still owns.
+///
+/// # Errors
+/// As [`enter`].
+pub fn join(users: impl AsFd) -> Result<()> {
+    setns(users, CloneFlags::CLONE_NEWUSER).attempt(|| "enter the node's user namespace")
+}
+
+/// Makes this process root of the user namespace it is in.
+///
+/// # Errors
+/// The namespace has no root.
+pub fn become_root() -> Result<()> {
+    let what = || "become root of the node's user namespace";
     let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
     setgroups(&[]).attempt(what)?;
     setresgid(gid, gid, gid).attempt(what)?;

@@ -202,6 +202,32 @@ pub struct Node {
     /// What its processes may do beyond what those of every node may.
     #[serde(default)]
     pub rights: Rights,
+    /// Other limits.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What the lab file says of a node's limits; what it does not is decided when the lab starts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Processes and threads.
+    pub processes: Option<Limit>,
+    /// Bytes of its file system that are its own.
+    pub disk: Option<Limit>,
+    /// Bytes of its log.
+    pub log: Option<Limit>,
+    /// Files that each of its processes may have open.
+    pub open_files: Option<Limit>,
+}
+
+/// A limit, or the wish for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// None.
+    Unlimited,
+    /// So many.
+    At(u64),
 }
 
 /// An address on one of the node's interfaces.

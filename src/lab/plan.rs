@@ -23,6 +23,9 @@ pub struct Facts {
     pub dns_servers: Vec<IpAddr>,
     /// How the management network is joined to the host, where the lab has one.
     pub uplink: Option<Uplink>,
+    /// Bytes of memory the host has; 0 where it does not tell.
+    #[serde(default)]
+    pub memory: u64,
 }
 
 /// What joins a management network to the host.
@@ -313,6 +316,23 @@ impl Device {
     }
 }
 
+/// What a node may use at most, beside its CPU and its memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Processes and threads; none for no limit.
+    pub processes: Option<u64>,
+    /// Whether the lab file asks for that limit, so that a host that cannot set it is told.
+    pub must_limit_processes: bool,
+    /// Bytes of its file system that are its own; none for no limit.
+    pub disk: Option<u64>,
+    /// Bytes of its log; none for no limit.
+    pub log: Option<u64>,
+    /// Files that a process may have open, unless it asks for more; none for all it may ask for.
+    pub open_files: Option<u64>,
+    /// Files that it may ask for; none for what the host gives.
+    pub most_open_files: Option<u64>,
+}
+
 /// A node, and all that happens in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeStep {
@@ -352,6 +372,8 @@ pub struct NodeStep {
     pub memory: Option<u64>,
     /// What its processes may do.
     pub rights: RightsStep,
+    /// Other limits.
+    pub limits: Limits,
     /// Labels, for listings.
     pub labels: BTreeMap<String, String>,
     /// Group, for listings.

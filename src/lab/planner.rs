@@ -1,5 +1,6 @@
 //! From the lab to the plan: every index, path and text decided.
 
+mod limits;
 mod management;
 
 use std::collections::{BTreeMap, HashMap};
@@ -382,6 +383,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         && node.config.is_none()
         && node.cpu.is_none()
         && node.memory.is_none();
+    let limits = limits::of(node, engine == Some(Engine::Kubelet), facts.memory);
     NodeStep {
         name: node.name.clone(),
         kind: node.kind,
@@ -401,6 +403,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         cpu: node.cpu,
         memory: node.memory,
         rights: rights(node, engine),
+        limits,
         labels: node.labels.clone(),
         group: node.group.clone(),
     }

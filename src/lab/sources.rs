@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 /// What stands at a path that a lab file names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
-    /// A regular file (or anything else that can be read or bound as one).
+    /// A regular file.
     File,
     /// A directory.
     Directory,
+    /// Something that can be bound, but that has no content to copy: `a device`, `a pipe`, `a socket`.
+    Special(&'static str),
 }
 
 /// Access to the files a lab refers to. Relative paths are relative to the lab file's own directory.

@@ -1,15 +1,19 @@
 //! The control socket: commands ask, the supervisor answers.
 
-use std::os::fd::OwnedFd;
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 
-use super::events::Event;
 use super::init::InitHandle;
-use super::protocol::{Reply, Request};
+use super::protocol::{self, Reply, Request};
 use super::state::Living;
 use super::{cluster, socket, status};
 use crate::cilium::Kind;
@@ -18,9 +22,14 @@ use crate::kernel::error::Attempt;
 use crate::kernel::message::Assembler;
 use crate::kernel::process;
 use crate::lab::model::Stage;
-use crate::lab::plan::NodeStep;
 
 const NO_FDS: [OwnedFd; 0] = [];
+/// How long a request may take to come in, once it has begun.
+const REQUEST: Duration = Duration::from_secs(10);
+/// How often it is said that an answer is being made.
+const SIGN: Duration = Duration::from_secs(1);
+/// How many may be connected before those who owe something have to leave: a descriptor each.
+const GUESTS: usize = 512;
 
 /// Opens the socket; it answers once its task runs.
 ///
@@ -34,11 +43,19 @@ pub fn listen(lab: &Rc<Living>) -> Result<(), Failure> {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
         .attempt(|| "guard the control socket")?;
     let lab = Rc::clone(lab);
-    tokio::task::spawn_local(async move {
+    spawn_local(async move {
+        let guests = Guests::default();
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    tokio::task::spawn_local(serve(Rc::clone(&lab), stream));
+                    let guest = guests.admit();
+                    let serving = serve(Rc::clone(&lab), stream, Rc::clone(&guest));
+                    spawn_local(async move {
+                        tokio::select! {
+                            () = serving => {}
+                            () = guest.leave.notified() => {}
+                        }
+                    });
                 }
                 // Out of descriptors: others may be let go meanwhile.
                 Err(_) => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
@@ -48,86 +65,199 @@ pub fn listen(lab: &Rc<Living>) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn serve(lab: Rc<Living>, stream: UnixStream) {
-    let Some(request) = read_request(&stream).await else {
+async fn serve(lab: Rc<Living>, stream: UnixStream, guest: Rc<Guest>) {
+    let Ok(Some(bytes)) = read_request(&stream).await else {
         return;
     };
+    guest.waits_for_us();
+    let line = Line {
+        stream,
+        guest,
+        signs: true,
+    };
     // A client that went away has no use for an answer.
-    let _ = answer(&lab, &stream, request).await;
+    let _ = match protocol::request(&lab.plan.lab, &bytes) {
+        Ok(Request::Events { follow }) => stream_events(&lab, &line, follow).await,
+        Ok(request) => answer(lab, &line, request).await,
+        Err(failure) => line.reply(&Reply::Failed(failure), &NO_FDS).await,
+    };
 }
 
-async fn read_request(stream: &UnixStream) -> Option<Request> {
-    let mut assembler = Assembler::default();
-    loop {
-        if !socket::receive(stream, &mut assembler).await.ok()? {
-            return None;
-        }
-        if let Some(frame) = assembler.frame().ok()? {
-            return serde_json::from_slice(&frame.bytes).ok();
-        }
+/// The bytes of a request; none where the client goes without one. Who has begun has to come to an end.
+async fn read_request(stream: &UnixStream) -> Result<Option<Vec<u8>>, Failure> {
+    let mut assembler = Assembler::of(protocol::LONGEST, 0);
+    if !socket::receive(stream, &mut assembler).await? {
+        return Ok(None);
     }
-}
-
-async fn answer(lab: &Rc<Living>, stream: &UnixStream, request: Request) -> Result<(), Failure> {
-    match request {
-        Request::Status => reply(stream, &Reply::Status(status::of(lab)), &NO_FDS).await,
-        Request::Enter { node } => match enter(lab, &node).await {
-            Ok((init, step)) => {
-                let env = crate::engine::environment(step);
-                let rights = step.rights.clone();
-                let users = lab.find(&node).and_then(|node| lab.users_of(node));
-                let fds: Vec<&OwnedFd> = [&init.pidfd]
-                    .into_iter()
-                    .chain(users)
-                    .chain(init.cgroup.as_ref())
-                    .collect();
-                reply(stream, &Reply::Enter { env, rights }, &fds).await
+    let rest = async {
+        loop {
+            if let Some(frame) = assembler.frame()? {
+                return Ok(Some(frame.bytes));
             }
-            Err(failure) => reply(stream, &Reply::Failed(failure), &NO_FDS).await,
-        },
-        Request::Restart { node } => match restart(lab, &node).await {
-            Ok(()) => reply(stream, &Reply::Done, &NO_FDS).await,
-            Err(failure) => reply(stream, &Reply::Failed(failure), &NO_FDS).await,
-        },
-        Request::Events { follow } => stream_events(lab, stream, follow).await,
-        Request::Apply { manifests } if manifests.is_empty() => {
-            let changed = cluster::begin(lab).await;
-            answer_with(stream, changed.map(Reply::Changed)).await
+            if !socket::receive(stream, &mut assembler).await? {
+                return Ok(None);
+            }
         }
-        Request::Apply { manifests } => {
-            let changed = cluster::apply(lab, &manifests).await;
-            answer_with(stream, changed.map(Reply::Changed)).await
+    };
+    timeout(REQUEST, rest).await.unwrap_or(Ok(None))
+}
+
+/// What is answered, with what the descriptors of the answer are of.
+enum Answer {
+    Plain(Reply),
+    Enter(Rc<InitHandle>, usize),
+    Down(OwnedFd),
+}
+
+impl From<Result<Answer, Failure>> for Answer {
+    fn from(outcome: Result<Answer, Failure>) -> Self {
+        outcome.unwrap_or_else(|failure| Answer::Plain(Reply::Failed(failure)))
+    }
+}
+
+/// Answers, however long it takes, and says meanwhile that it will. The work goes on by itself: a client that does not read
+/// must not hold up what others wait for.
+async fn answer(lab: Rc<Living>, line: &Line, request: Request) -> Result<(), Failure> {
+    let mut work = spawn_local({
+        let lab = Rc::clone(&lab);
+        async move { Answer::from(work(&lab, request).await) }
+    });
+    let mut signs = signs_of_life();
+    let answer = loop {
+        tokio::select! {
+            done = &mut work => match done {
+                Ok(answer) => break answer,
+                Err(_) => return Ok(()),
+            },
+            _ = signs.tick() => line.reply(&Reply::Alive, &NO_FDS).await?,
         }
-        Request::Delete { manifests } => {
-            let changed = cluster::delete(lab, &manifests).await;
-            answer_with(stream, changed.map(Reply::Changed)).await
+    };
+    match answer {
+        Answer::Plain(reply) => line.reply(&reply, &NO_FDS).await,
+        Answer::Enter(init, node) => {
+            let step = &lab.plan.nodes[node];
+            let fds: Vec<&OwnedFd> = [&init.pidfd]
+                .into_iter()
+                .chain(lab.users_of(node))
+                .chain(init.cgroup.as_ref())
+                .collect();
+            let env = crate::engine::environment(step);
+            let rights = step.rights.clone();
+            line.reply(&Reply::Enter { env, rights }, &fds).await
         }
-        Request::Get { kind, name } => {
-            let objects = Kind::meant(&kind)
-                .ok_or_else(|| Failure::wrong(format!("there are no objects of kind {kind:?}")))
-                .and_then(|kind| lab.cluster.objects(kind, name.as_deref()));
-            answer_with(stream, objects.map(Reply::Objects)).await
-        }
-        Request::Cilium { node, query } => {
-            let answers = cluster::query(lab, node.as_deref(), query).await;
-            answer_with(stream, answers.map(Reply::Cilium)).await
-        }
-        Request::Down => {
-            let own = process::pidfd(std::process::id().cast_signed())?;
-            reply(stream, &Reply::Done, &[own]).await?;
+        Answer::Down(own) => {
+            let told = line.reply(&Reply::Done, &[own]).await;
             lab.stopping.send_replace(true);
-            Ok(())
+            told
         }
     }
 }
 
-async fn answer_with(stream: &UnixStream, outcome: Result<Reply, Failure>) -> Result<(), Failure> {
-    reply(stream, &outcome.unwrap_or_else(Reply::Failed), &NO_FDS).await
+/// Ticks every second, for the first time after one.
+fn signs_of_life() -> Interval {
+    let mut signs = interval_at(Instant::now() + SIGN, SIGN);
+    signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    signs
 }
 
-async fn reply(stream: &UnixStream, reply: &Reply, fds: &[impl std::os::fd::AsFd]) -> Result<(), Failure> {
-    let bytes = serde_json::to_vec(reply).map_err(|error| Failure::host(error.to_string()))?;
-    socket::send(stream, &bytes, fds).await
+async fn work(lab: &Rc<Living>, request: Request) -> Result<Answer, Failure> {
+    Ok(Answer::Plain(match request {
+        Request::Status => Reply::Status(status::of(lab)),
+        Request::Enter { node } => {
+            let (init, node) = enter(lab, &node).await?;
+            return Ok(Answer::Enter(init, node));
+        }
+        Request::Restart { node } => {
+            restart(lab, &node).await?;
+            Reply::Done
+        }
+        // It is streamed.
+        Request::Events { .. } => Reply::Done,
+        Request::Apply { manifests } if manifests.is_empty() => Reply::Changed(cluster::begin(lab).await?),
+        Request::Apply { manifests } => Reply::Changed(cluster::apply(lab, &manifests).await?),
+        Request::Delete { manifests } => Reply::Changed(cluster::delete(lab, &manifests).await?),
+        Request::Get { kind, name } => {
+            let kind = Kind::meant(&kind)
+                .ok_or_else(|| Failure::wrong(format!("there are no objects of kind {kind:?}")))?;
+            Reply::Objects(lab.cluster.objects(kind, name.as_deref())?)
+        }
+        Request::Cilium { node, query } => Reply::Cilium(cluster::query(lab, node.as_deref(), query).await?),
+        Request::Down => return Ok(Answer::Down(process::pidfd(std::process::id().cast_signed())?)),
+    }))
+}
+
+/// Where replies go.
+pub struct Line {
+    stream: UnixStream,
+    guest: Rc<Guest>,
+    signs: bool,
+}
+
+impl Line {
+    /// One to the launcher, which sees by itself whether the supervisor lives.
+    pub fn private(stream: UnixStream) -> Line {
+        Line {
+            stream,
+            guest: Rc::default(),
+            signs: false,
+        }
+    }
+
+    async fn reply(&self, reply: &Reply, fds: &[impl AsFd]) -> Result<(), Failure> {
+        let bytes = serde_json::to_vec(reply).map_err(|error| Failure::host(error.to_string()))?;
+        self.guest.holds_us_up();
+        socket::send(&self.stream, &bytes, fds).await?;
+        self.guest.waits_for_us();
+        Ok(())
+    }
+}
+
+/// Who is connected.
+#[derive(Default)]
+struct Guests(RefCell<Vec<Weak<Guest>>>);
+
+/// A connected client.
+struct Guest {
+    /// Since when it owes us something: its request, or the reading of what it was sent.
+    owing_since: Cell<Option<Instant>>,
+    leave: Notify,
+}
+
+impl Default for Guest {
+    fn default() -> Self {
+        Guest {
+            owing_since: Cell::new(Some(Instant::now())),
+            leave: Notify::new(),
+        }
+    }
+}
+
+impl Guest {
+    fn waits_for_us(&self) {
+        self.owing_since.set(None);
+    }
+
+    fn holds_us_up(&self) {
+        self.owing_since.set(Some(Instant::now()));
+    }
+}
+
+impl Guests {
+    /// Takes one in. Where there are too many, the one that has owed something for longest has to leave.
+    fn admit(&self) -> Rc<Guest> {
+        let mut guests = self.0.borrow_mut();
+        guests.retain(|guest| guest.strong_count() > 0);
+        if guests.len() >= GUESTS {
+            let present = guests.iter().filter_map(Weak::upgrade);
+            let owing = present.filter_map(|guest| Some((guest.owing_since.get()?, guest)));
+            if let Some((_, guest)) = owing.min_by_key(|(since, _)| *since) {
+                guest.leave.notify_one();
+            }
+        }
+        let guest = Rc::new(Guest::default());
+        guests.push(Rc::downgrade(&guest));
+        guest
+    }
 }
 
 fn unknown(lab: &Living, name: &str) -> Failure {
@@ -142,7 +272,7 @@ fn unknown(lab: &Living, name: &str) -> Failure {
 }
 
 /// A node's init, started if it has none.
-async fn enter<'a>(lab: &'a Rc<Living>, name: &str) -> Result<(Rc<InitHandle>, &'a NodeStep), Failure> {
+async fn enter(lab: &Rc<Living>, name: &str) -> Result<(Rc<InitHandle>, usize), Failure> {
     let node = lab.find(name).ok_or_else(|| unknown(lab, name))?;
     let state = &lab.nodes[node];
     let mut init = state.init.subscribe();
@@ -158,12 +288,12 @@ async fn enter<'a>(lab: &'a Rc<Living>, name: &str) -> Result<(Rc<InitHandle>, &
         () = in_trouble(lab, node) => None,
     };
     let handle = handle.ok_or_else(|| Failure::not_ready(format!("{name} could not be started")))?;
-    Ok((handle, &lab.plan.nodes[node]))
+    Ok((handle, node))
 }
 
 /// Returns when a node has failed.
 async fn in_trouble(lab: &Living, node: usize) {
-    let (_, mut events) = lab.events.listen();
+    let mut events = lab.events.listen();
     while lab.nodes[node].trouble.borrow().is_none() {
         if matches!(events.recv().await, Err(RecvError::Closed)) {
             return;
@@ -178,7 +308,7 @@ async fn restart(lab: &Rc<Living>, name: &str) -> Result<(), Failure> {
     let before = state.restarts.get();
     state.trouble.take();
     state.restart.notify_one();
-    let (_, mut events) = lab.events.listen();
+    let mut events = lab.events.listen();
     loop {
         if let Some(trouble) = &*state.trouble.borrow() {
             return Err(Failure::not_ready(format!(
@@ -195,23 +325,26 @@ async fn restart(lab: &Rc<Living>, name: &str) -> Result<(), Failure> {
 }
 
 /// Sends what happened and, if asked, what happens until the client or the lab goes.
-pub async fn stream_events(lab: &Living, stream: &UnixStream, follow: bool) -> Result<(), Failure> {
-    let (history, mut events) = lab.events.listen();
-    for event in history {
-        send_event(stream, event).await?;
-    }
-    if !follow {
-        return reply(stream, &Reply::Done, &NO_FDS).await;
-    }
+pub async fn stream_events(lab: &Living, line: &Line, follow: bool) -> Result<(), Failure> {
+    let mut events = lab.events.listen();
+    let mut signs = signs_of_life();
+    let mut next = 0;
+    let mut is_over = false;
     loop {
-        match events.recv().await {
-            Ok(event) => send_event(stream, event).await?,
-            Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return Ok(()),
+        // One at a time: a client that does not read costs no copy of them all.
+        while let Some((number, event)) = lab.events.since(next) {
+            next = number + 1;
+            line.reply(&Reply::Event(event), &NO_FDS).await?;
+        }
+        if !follow {
+            return line.reply(&Reply::Done, &NO_FDS).await;
+        }
+        if is_over {
+            return Ok(());
+        }
+        tokio::select! {
+            event = events.recv() => is_over = matches!(event, Err(RecvError::Closed)),
+            _ = signs.tick(), if line.signs => line.reply(&Reply::Alive, &NO_FDS).await?,
         }
     }
-}
-
-async fn send_event(stream: &UnixStream, event: Event) -> Result<(), Failure> {
-    reply(stream, &Reply::Event(event), &NO_FDS).await
 }

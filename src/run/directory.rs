@@ -1,82 +1,42 @@
-//! The run directory: what a lab leaves on the file system while it lives, and who cleans up after it.
+//! The run directory: what labs leave on the file system while they live, and who cleans up after them.
 //!
 //! `RUN/LAB/lock` is locked (flock(2)) by the lab's supervisor for as long as it lives. Births and sweeps both
 //! happen under `RUN/.lock`, so a sweeper never sees a lab's directory without its lock being held.
+//!
+//! A run directory is root's, and holds nothing but what nslab made: `.lock` marks it, as each lab's lock marks the lab's
+//! directory. Any other is refused before anything in it is touched.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use rustix::fs::{FlockOperation, flock};
-use serde::{Deserialize, Serialize};
 
-use super::notes;
-
+use super::lab_directory::remove_all;
+pub use super::lab_directory::{LONGEST, LabDirectory, Life, State};
+use super::{notes, trust};
 use crate::failure::Failure;
-use crate::kernel::cgroup;
 use crate::kernel::error::{Attempt, Error};
-use crate::kernel::link::{self, Interface};
-use crate::kernel::netlink::Netlink;
-use crate::lab::names;
 
+/// Locked by whoever changes what is in the run directory.
+const LOCK: &str = ".lock";
+/// What is in `.lock`; nothing, where an older nslab has made it.
+const MARK: &[u8] = b"nslab: a run directory; what is in it comes and goes with labs\n";
+/// The run directories of labs that are tested.
+const TESTS: &str = ".tests";
 /// In a test's directory: locked by the process that tests.
 const OWNER: &str = ".owner";
-/// How long dying processes may hold on to their cgroups before a sweep gives up.
-const SWEEP_DEADLINE: Duration = Duration::from_secs(5);
+/// What labs of all run directories share (`notes`), in one of them.
+const HOST: &str = ".host";
+/// How often a lock is opened that others have removed when it could be had: with the directory of a test that is over.
+const TRIES: u32 = 1000;
 
 /// The directory all labs' directories are in.
 #[derive(Debug, Clone)]
 pub struct RunDirectory {
     path: PathBuf,
-}
-
-/// What a living lab says about itself in `state.json`, for commands and for whoever sweeps after it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct State {
-    /// The lab's name.
-    pub lab: String,
-    /// The lab file, as an absolute path.
-    pub file: PathBuf,
-    /// When it was started, in seconds since 1970.
-    pub started: u64,
-    /// The supervisor's PID as the host sees it.
-    pub supervisor: i32,
-    /// Whether it lives without a terminal.
-    pub detached: bool,
-    /// Symbolic links made for `ip netns`.
-    pub named: Vec<PathBuf>,
-    /// Its nodes' names.
-    pub nodes: Vec<String>,
-}
-
-/// An interface on the host that is the end of a lab's link. Another that has its name since is told apart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostLink {
-    name: String,
-    index: u32,
-    address: Vec<u8>,
-}
-
-impl From<Interface> for HostLink {
-    fn from(interface: Interface) -> Self {
-        HostLink {
-            name: interface.name,
-            index: interface.index,
-            address: interface.address,
-        }
-    }
-}
-
-/// A lab's own directory.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LabDirectory {
-    /// Its path.
-    pub path: PathBuf,
-    /// The lab's name.
-    pub lab: String,
 }
 
 /// A lab being born: its directory, and the lock that its supervisor will hold.
@@ -85,6 +45,12 @@ pub struct Birth {
     pub directory: LabDirectory,
     /// The lock; it is held as long as any copy of this descriptor is open.
     pub lock: File,
+}
+
+/// A run directory that is nslab's for certain, locked for as long as this lives.
+struct Entered {
+    _lock: File,
+    labs: Vec<LabDirectory>,
 }
 
 impl RunDirectory {
@@ -105,12 +71,12 @@ impl RunDirectory {
     /// Makes a lab's directory and takes its lock, in one step as seen by all others.
     ///
     /// # Errors
-    /// The lab is running already, or the directory cannot be written.
+    /// The lab is running already, the run directory is not nslab's, or it cannot be written.
     pub fn give_birth(&self, lab: &str) -> Result<Birth, Failure> {
-        let _guard = self.lock()?;
+        let _entered = self.enter(true)?;
         let directory = self.lab(lab);
         let what = || format!("make {}", directory.path.display());
-        match DirBuilder::new().mode(0o700).create(&directory.path) {
+        match trust::make_directory(&directory.path, 0o700) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 return Err(self.running_already(lab));
@@ -121,7 +87,7 @@ impl RunDirectory {
             Ok(lock) => Ok(Birth { directory, lock }),
             Err(failure) => {
                 // By name, which works without a descriptor to spare.
-                let _ = fs::remove_file(directory.path.join("lock"));
+                let _ = fs::remove_file(directory.lock());
                 let _ = fs::remove_dir(&directory.path);
                 Err(failure)
             }
@@ -138,24 +104,44 @@ impl RunDirectory {
     /// Removes what dead labs left. Returns their names, and a sentence for each that could not be removed.
     ///
     /// # Errors
-    /// The run directory cannot be opened.
+    /// The run directory cannot be opened, or is not nslab's: nothing in it is touched then.
     pub fn sweep(&self) -> Result<Swept, Failure> {
         let mut swept = Swept::default();
-        if !self.path.exists() {
-            return Ok(swept);
-        }
-        let _guard = self.lock()?;
-        for directory in self.all() {
-            if !directory.alive() {
-                match directory.remove() {
-                    Ok(()) => swept.labs.push(directory.lab),
-                    Err(failure) => swept.failures.push(failure),
-                }
-            }
-        }
-        self.sweep_tests(&mut swept);
+        self.sweep_labs(&mut swept)?;
         swept.failures.extend(notes::sweep().err());
         Ok(swept)
+    }
+
+    fn sweep_labs(&self, swept: &mut Swept) -> Result<(), Failure> {
+        let Some(entered) = self.enter(false)? else {
+            return Ok(());
+        };
+        for directory in entered.labs {
+            match directory.life() {
+                Life::Living => {}
+                Life::Unknown(failure) => swept.failures.push(failure),
+                Life::Dead => match directory.remove() {
+                    Ok(()) => swept.labs.push(directory.lab),
+                    Err(failure) => swept.failures.push(failure),
+                },
+            }
+        }
+        self.sweep_tests(swept);
+        Ok(())
+    }
+
+    /// Removes what a lab left outside of its directory that was deleted while it lived. Its supervisor had this PID.
+    ///
+    /// # Errors
+    /// Something of it stays.
+    pub fn forget(&self, lab: &str, supervisor: i32) -> Result<(), Failure> {
+        // Locked, so that no lab of this name is born meanwhile; one that cannot be entered bears none.
+        let _entered = self.enter(false);
+        let directory = self.lab(lab);
+        match fs::symlink_metadata(&directory.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => directory.leave_kernel(Some(supervisor)),
+            _ => Ok(()),
+        }
     }
 
     /// A run directory of its own for a lab that is tested, swept with this one once neither its owner nor a lab in it
@@ -166,17 +152,20 @@ impl RunDirectory {
     pub fn for_test(&self, lab: &str) -> Result<TestDirectory, Failure> {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let path = self.tests().join(format!("{lab}-{}-{count}", std::process::id()));
         // Under the lock, so that no sweeper sees it without its owner.
-        let _guard = self.lock()?;
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&path)
-            .attempt(|| format!("make {}", path.display()))?;
-        let owner = open_lock(&path.join(OWNER))?;
+        let _entered = self.enter(true)?;
+        let path = self.tests().join(format!("{lab}-{}-{count}", std::process::id()));
+        let what = || format!("make {}", path.display());
+        match trust::make_directory(&self.tests(), 0o755) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error).attempt(what)?,
+            _ => {}
+        }
+        trust::make_directory(&path, 0o755).attempt(what)?;
+        let mut owner = trust::create(&path.join(OWNER)).attempt(what)?;
         flock(&owner, FlockOperation::LockExclusive)
-            .map_err(|errno| refused("lock a test's directory", errno))?;
+            .map_err(std::io::Error::from)
+            .attempt(what)?;
+        owner.write_all(MARK).attempt(what)?;
         Ok(TestDirectory {
             outer: self.clone(),
             inner: RunDirectory { path },
@@ -185,36 +174,50 @@ impl RunDirectory {
     }
 
     fn tests(&self) -> PathBuf {
-        self.path.join(".tests")
+        self.path.join(TESTS)
     }
 
     /// Sweeps the directories of tests that are over. To be called under the lock.
     fn sweep_tests(&self, swept: &mut Swept) {
         for entry in fs::read_dir(self.tests()).into_iter().flatten().flatten() {
             let inner = RunDirectory { path: entry.path() };
-            let owned = File::open(inner.path.join(OWNER)).is_ok_and(|owner| {
-                flock(&owner, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
-            });
-            if owned {
-                continue;
-            }
-            match inner.sweep() {
-                Ok(within) => swept.add(within),
-                Err(failure) => swept.failures.push(failure),
-            }
-            if inner.all().next().is_none() {
-                swept
-                    .failures
-                    .extend(remove_all(&inner.path).err().map(Failure::from));
+            if let Err(failure) = inner.sweep_test(swept) {
+                swept.failures.push(failure);
             }
         }
         // Gone with the last of them.
         let _ = fs::remove_dir(self.tests());
     }
 
+    /// Sweeps this directory of a test, and removes it once nothing in it lives.
+    fn sweep_test(&self, swept: &mut Swept) -> Result<(), Failure> {
+        if let Some(owner) = trust::open(&self.path.join(OWNER))? {
+            match flock(&owner, FlockOperation::NonBlockingLockShared) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(()),
+                Err(errno) => return Err(refused("look at a test's directory", errno).into()),
+            }
+        }
+        self.sweep_labs(swept)?;
+        if self.survey(true)?.is_empty() {
+            for name in [LOCK, OWNER] {
+                remove_all(&self.path.join(name))?;
+            }
+            fs::remove_dir(&self.path).attempt(|| format!("remove {}", self.path.display()))?;
+        }
+        Ok(())
+    }
+
     /// The labs that live, by name.
     pub fn living(&self) -> Vec<LabDirectory> {
-        let mut living: Vec<_> = self.all().filter(LabDirectory::alive).collect();
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
+        let labs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        let labs = labs.filter_map(|entry| entry.file_name().into_string().ok());
+        let labs = labs.filter(|name| !name.starts_with('.'));
+        let mut living: Vec<_> = labs
+            .map(|name| self.lab(&name))
+            .filter(LabDirectory::alive)
+            .collect();
         living.sort_by(|a, b| a.lab.cmp(&b.lab));
         living
     }
@@ -227,40 +230,152 @@ impl RunDirectory {
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = LabDirectory> + use<> {
-        fs::read_dir(&self.path)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|entry| {
-                let lab = entry.file_name().into_string().ok()?;
-                let is_lab = !lab.starts_with('.') && entry.file_type().is_ok_and(|kind| kind.is_dir());
-                is_lab.then(|| LabDirectory {
-                    path: entry.path(),
-                    lab,
-                })
-            })
+    /// Looks whether this is a run directory of nslab's, and takes its lock. One that is empty becomes one; one that is missing
+    /// is made if `make` says so. Nothing is changed in any other.
+    fn enter(&self, make: bool) -> Result<Option<Entered>, Failure> {
+        let path = self.path.join(LOCK);
+        for _ in 0..TRIES {
+            if trust::directory(&self.path, make)?.is_none() {
+                return Ok(None);
+            }
+            let Some(lock) = trust::open_to_write(&path)? else {
+                if self.may_become_ours()? {
+                    match trust::create(&path) {
+                        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                            return Err(error).attempt(|| format!("make {}", path.display()))?;
+                        }
+                        _ => {}
+                    }
+                }
+                continue;
+            };
+            // Not even locked, where it is not nslab's.
+            is_marked(&lock, &path)?;
+            trust::lock(&lock, &path)?;
+            if !is_still(&lock, &path) {
+                continue;
+            }
+            let is_marked = is_marked(&lock, &path)?;
+            let labs = self.survey(is_marked)?;
+            if !is_marked {
+                // On a full disk it goes without.
+                let _ = lock.write_all_at(MARK, 0);
+            }
+            return Ok(Some(Entered { _lock: lock, labs }));
+        }
+        Err(Failure::host(format!("{} comes and goes", path.display())).help("try again"))
     }
 
-    /// Taken for as long as the file is open.
-    fn lock(&self) -> Result<File, Failure> {
-        let what = || format!("open {}", self.path.display());
-        let made = DirBuilder::new().recursive(true).mode(0o755).create(&self.path);
-        if made
-            .as_ref()
-            .is_err_and(|error| error.kind() == ErrorKind::AlreadyExists)
-        {
-            let message = format!(
-                "{} is not a directory, and labs' directories go there",
-                self.path.display()
-            );
-            return Err(Failure::host(message).help("choose another place with NSLAB_RUN_DIR"));
+    /// Whether a directory without a lock has nothing in it that would be somebody else's. False where there is a lock by now.
+    fn may_become_ours(&self) -> Result<bool, Failure> {
+        let what = || format!("read {}", self.path.display());
+        for entry in fs::read_dir(&self.path).attempt(what)? {
+            let name = entry.attempt(what)?.file_name();
+            if name == HOST || name == OWNER {
+                continue;
+            }
+            // Another command may have made it nslab's, and put this there, since it was looked for.
+            match fs::symlink_metadata(self.path.join(LOCK)) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    return Err(self.not_ours(&self.path.join(name)));
+                }
+                _ => return Ok(false),
+            }
         }
-        made.attempt(what)?;
-        let file = open_lock(&self.path.join(".lock"))?;
-        flock(&file, FlockOperation::LockExclusive).map_err(|errno| refused(&what(), errno))?;
-        Ok(file)
+        Ok(true)
     }
+
+    /// The labs' directories in a run directory in which there is nothing that nslab did not make.
+    fn survey(&self, is_marked: bool) -> Result<Vec<LabDirectory>, Failure> {
+        let what = || format!("read {}", self.path.display());
+        let mut labs = Vec::new();
+        for entry in fs::read_dir(&self.path).attempt(what)? {
+            let name = entry.attempt(what)?.file_name();
+            let path = self.path.join(&name);
+            let lab = name.to_str().map(|name| self.lab(name));
+            let is_own = match name.to_str() {
+                Some(LOCK | OWNER) => trust::open(&path)?.is_some(),
+                Some(HOST) => trust::is_own_directory(&path, 0o022)?,
+                Some(TESTS) => trust::is_own_directory(&path, 0o022)? && self.survey_tests()?,
+                _ => match &lab {
+                    Some(lab) => lab.is_own(is_marked)?,
+                    None => false,
+                },
+            };
+            if !is_own {
+                // What is in a test's directory may just have been swept by its own process.
+                match fs::symlink_metadata(&path) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                    _ => return Err(self.not_ours(&path)),
+                }
+            }
+            labs.extend(lab.filter(|lab| !lab.lab.starts_with('.')));
+        }
+        Ok(labs)
+    }
+
+    /// Whether each entry of `.tests` is a run directory with an owner, or an empty one that was cut short.
+    fn survey_tests(&self) -> Result<bool, Failure> {
+        let what = || format!("read {}", self.tests().display());
+        for entry in fs::read_dir(self.tests()).attempt(what)? {
+            let path = entry.attempt(what)?.path();
+            let inner = RunDirectory { path: path.clone() };
+            if !trust::is_own_directory(&path, 0o022)? {
+                return Err(self.not_ours(&path));
+            }
+            match trust::open(&path.join(OWNER))? {
+                Some(owner) => {
+                    is_marked(&owner, &path.join(OWNER))?;
+                    let lock = trust::open(&path.join(LOCK))?;
+                    let lock = lock.map(|lock| is_marked(&lock, &path.join(LOCK)));
+                    inner.survey(lock.transpose()?.unwrap_or(false))?;
+                }
+                None if is_empty(&path)? => {}
+                None => return Err(self.not_ours(&path)),
+            }
+        }
+        Ok(true)
+    }
+
+    fn not_ours(&self, foreign: &Path) -> Failure {
+        let message = format!(
+            "{} is not a run directory of nslab alone: nslab did not make {}",
+            self.path.display(),
+            foreign.display()
+        );
+        let help = "nslab deletes what labs leave in its run directory, so nothing else may be there: move that \
+            elsewhere, or choose an empty or new directory with NSLAB_RUN_DIR";
+        Failure::host(message).help(help)
+    }
+}
+
+/// Whether a lock has nslab's mark. One that is empty, or whose mark was cut short, has none and may be nslab's all the same.
+///
+/// # Errors
+/// Something else is in it.
+fn is_marked(lock: &File, path: &Path) -> Result<bool, Failure> {
+    let mut mark = [0; MARK.len() + 1];
+    let read = lock.read_at(&mut mark, 0);
+    let length = read.attempt(|| format!("read {}", path.display()))?;
+    match &mark[..length] {
+        MARK => Ok(true),
+        mark if MARK.starts_with(mark) => Ok(false),
+        _ => Err(Failure::host(format!("{} is not nslab's", path.display()))
+            .help("choose an empty or new directory with NSLAB_RUN_DIR")),
+    }
+}
+
+/// Whether a path still leads to an open file: whoever held the lock may have removed it.
+fn is_still(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
+fn is_empty(path: &Path) -> Result<bool, Error> {
+    let entries = fs::read_dir(path).attempt(|| format!("read {}", path.display()))?;
+    Ok(entries.count() == 0)
 }
 
 fn refused(what: &str, errno: rustix::io::Errno) -> Error {
@@ -274,13 +389,6 @@ pub struct Swept {
     pub labs: Vec<String>,
     /// What could not be removed.
     pub failures: Vec<Failure>,
-}
-
-impl Swept {
-    fn add(&mut self, other: Swept) {
-        self.labs.extend(other.labs);
-        self.failures.extend(other.failures);
-    }
 }
 
 /// The run directory of a lab that is tested. What is dead in it goes with this value; a lab left alive stays.
@@ -315,151 +423,4 @@ impl Drop for TestDirectory {
         // What cannot be swept now is swept by the next command.
         let _ = self.outer.sweep();
     }
-}
-
-impl LabDirectory {
-    fn make_lock(&self) -> Result<File, Failure> {
-        let lock = open_lock(&self.path.join("lock"))?;
-        // Waits: somebody who looks whether the lab lives holds it for a moment.
-        flock(&lock, FlockOperation::LockExclusive)
-            .map_err(|errno| refused("lock the lab's directory", errno))?;
-        Ok(lock)
-    }
-
-    /// Whether the lab's supervisor lives: whether somebody holds the lock.
-    pub fn alive(&self) -> bool {
-        let Ok(file) = File::open(self.path.join("lock")) else {
-            return false;
-        };
-        // Shared, so that two who look at the same moment do not take each other for the supervisor.
-        flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
-    }
-
-    /// What the lab says about itself.
-    pub fn state(&self) -> Option<State> {
-        serde_json::from_slice(&fs::read(self.path.join("state.json")).ok()?).ok()
-    }
-
-    /// Writes `state.json`.
-    ///
-    /// # Errors
-    /// The file system is full or read-only.
-    pub fn write_state(&self, state: &State) -> Result<(), Failure> {
-        let path = self.path.join("state.json");
-        let text = serde_json::to_vec_pretty(state).map_err(|error| Failure::host(error.to_string()))?;
-        fs::write(&path, text).attempt(|| format!("write {}", path.display()))?;
-        Ok(())
-    }
-
-    /// Notes which of the host's interfaces are ends of the lab's links.
-    ///
-    /// # Errors
-    /// The interfaces cannot be listed, or the file system is full.
-    pub fn note_host_links(&self, names: &[&str]) -> Result<(), Failure> {
-        let interfaces = link::list(&mut Netlink::open()?)?;
-        let ours = interfaces
-            .into_iter()
-            .filter(|interface| names.contains(&interface.name.as_str()));
-        let links: Vec<HostLink> = ours.map(HostLink::from).collect();
-        let text = serde_json::to_vec(&links).map_err(|error| Failure::host(error.to_string()))?;
-        let path = self.host_links();
-        Ok(fs::write(&path, text).attempt(|| format!("write {}", path.display()))?)
-    }
-
-    /// Deletes the host's ends of the lab's links. The kernel does so by itself when the lab is gone, but in its own
-    /// time: whoever brings the lab up at once would find the names taken.
-    fn delete_host_links(&self) -> Result<(), Failure> {
-        let noted = fs::read(self.host_links()).unwrap_or_default();
-        let noted: Vec<HostLink> = serde_json::from_slice(&noted).unwrap_or_default();
-        if noted.is_empty() {
-            return Ok(());
-        }
-        let mut netlink = Netlink::open()?;
-        for interface in link::list(&mut netlink)? {
-            let (index, what) = (interface.index, format!("delete {} on the host", interface.name));
-            if noted.contains(&interface.into()) {
-                match netlink.send_one(link::delete(&what, index)) {
-                    Err(error) if error.errno != Errno::ENODEV => return Err(error.into()),
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn host_links(&self) -> PathBuf {
-        self.path.join("host-links.json")
-    }
-
-    /// The name of the lab's cgroups, which differs between run directories.
-    pub fn cgroup(&self) -> String {
-        let parent = self.path.parent().unwrap_or(&self.path);
-        let hash = crate::lab::names::hash(parent.as_os_str().as_encoded_bytes());
-        format!("nslab-{:08x}-{}", hash as u32, self.lab)
-    }
-
-    /// What etcd keeps, where the lab has one.
-    pub fn etcd(&self) -> PathBuf {
-        self.path.join("etcd")
-    }
-
-    /// Where the lab is kept as it was meant.
-    pub fn topology(&self) -> PathBuf {
-        self.path.join("lab.json")
-    }
-
-    /// The checks the lab was started with, as JSON.
-    pub fn checks(&self) -> PathBuf {
-        self.path.join("checks.json")
-    }
-
-    /// The control socket.
-    pub fn socket(&self) -> PathBuf {
-        self.path.join("control.sock")
-    }
-
-    /// The directory of the nodes' logs.
-    pub fn logs(&self) -> PathBuf {
-        self.path.join("logs")
-    }
-
-    /// A node's log.
-    pub fn log(&self, node: &str) -> PathBuf {
-        self.logs().join(format!("{}.log", names::place(node)))
-    }
-
-    /// Removes everything a dead lab left. To be called under the run directory's lock.
-    fn remove(&self) -> Result<(), Failure> {
-        self.delete_host_links()?;
-        let deadline = Instant::now() + SWEEP_DEADLINE;
-        cgroup::remove(&cgroup::Trees::find(), &self.cgroup(), deadline)?;
-        for link in self.state().map(|state| state.named).unwrap_or_default() {
-            // A name that has become something else since is not ours.
-            if fs::read_link(&link).is_ok_and(|target| target.starts_with("/proc")) {
-                let _ = fs::remove_file(&link);
-            }
-        }
-        remove_all(&self.path)?;
-        Ok(())
-    }
-}
-
-fn remove_all(path: &Path) -> Result<(), Error> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", path.display()), &error))
-        }
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn open_lock(path: &Path) -> Result<File, Error> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .attempt(|| format!("open {}", path.display()))
 }

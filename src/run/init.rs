@@ -129,6 +129,8 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
     let limits = Limits {
         cpu: step.cpu,
         memory: step.memory,
+        processes: step.limits.processes,
+        must_limit_processes: step.limits.must_limit_processes,
     };
     let leaf = match step.engine {
         Some(Engine::Kubelet) => make_in_all(lab, &names::place(&step.name)).await?,
@@ -228,6 +230,7 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
             own_network: step.namespace.is_some(),
             ..confinement.clone()
         }),
+        limits: step.limits,
     };
     memory_file(&setup)
 }

@@ -4,20 +4,20 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncReadExt;
-use tokio::net::unix::pipe;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::events::What;
 use super::init::{End, InitHandle, KILLED, Start};
-use super::logs::{self, LogWriter};
+use super::logs;
 use super::memory;
 use super::on_terminal;
+use super::printed::Kept;
 use super::protocol::{ServiceState, ServiceStatus};
 use super::stages;
 use super::state::Living;
@@ -27,15 +27,13 @@ use crate::kernel::error::{Attempt, Error};
 use crate::kernel::process_root::{self, Root};
 use crate::lab::model::{Command, Probe, Process, Restart};
 
-/// How much of a command's output is kept for messages.
-const KEPT: usize = 16 * 1024;
-/// Longest line of a log; longer ones are cut into pieces.
-const LINE: usize = 8 * 1024;
 /// Pause before a process is started again: doubled each time it ends soon, up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A process that ran this long starts again without a pause.
 const STEADY: Duration = Duration::from_secs(10);
+/// How long the end of a process is kept back until its last words are in the log.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Between two looks at a condition the kernel has no event for.
 const LOOK: Duration = Duration::from_millis(10);
 /// The longest there is.
@@ -56,6 +54,8 @@ pub struct Inside {
     pub init: Rc<InitHandle>,
     /// Its long-running processes; they are let go when this is dropped.
     services: RefCell<JoinSet<()>>,
+    /// Its /dev/log is read until this is dropped.
+    syslog: RefCell<Option<oneshot::Sender<()>>>,
 }
 
 impl Inside {
@@ -67,6 +67,7 @@ impl Inside {
             node,
             init,
             services: RefCell::default(),
+            syslog: RefCell::default(),
         }
     }
 
@@ -75,39 +76,18 @@ impl Inside {
         self.services.borrow_mut().spawn_local(task);
     }
 
-    fn log(&self) -> Rc<RefCell<LogWriter>> {
-        Rc::clone(&self.lab.nodes[self.node].log)
-    }
-
     fn env(&self) -> BTreeMap<String, String> {
         engine::environment(&self.lab.plan.nodes[self.node])
     }
 
-    /// Writes what programs log through the node's /dev/log.
+    /// Writes what programs log through the node's /dev/log, for as long as this value lives.
     ///
     /// # Errors
-    /// The socket cannot be watched.
+    /// The logs cannot be written.
     pub fn watch_syslog(&self, socket: OwnedFd) -> Result<(), Failure> {
-        let socket = UnixDatagram::from(socket);
-        socket.set_nonblocking(true).attempt(|| "watch /dev/log")?;
-        let socket = tokio::net::UnixDatagram::from_std(socket).attempt(|| "watch /dev/log")?;
-        let log = self.log();
-        self.services.borrow_mut().spawn_local(async move {
-            let mut buffer = vec![0u8; LINE];
-            while let Ok(size) = socket.recv(&mut buffer).await {
-                let (process, text) = logs::parse_syslog(&buffer[..size]);
-                // A full disk loses log lines; the lab goes on.
-                let _ = log.borrow_mut().line(&process, &text);
-            }
-        });
+        let stays = self.lab.printed()?.syslog(self.node, socket);
+        self.syslog.replace(Some(stays));
         Ok(())
-    }
-
-    /// A pipe for what a command prints.
-    fn pipe(&self, name: &str) -> Result<(OwnedFd, pipe::Receiver), Failure> {
-        let (reader, writer) = io::pipe().attempt(|| format!("make a pipe for {name}"))?;
-        let reader = pipe::Receiver::from_owned_fd(reader.into()).attempt(|| "watch a pipe")?;
-        Ok((writer.into(), reader))
     }
 
     /// Notes that a process is ready.
@@ -120,8 +100,8 @@ impl Inside {
 
 impl engine::Inside for Inside {
     async fn command(&self, name: &str, argv: &[String]) -> Result<Finished, Failure> {
-        let (writer, reader) = self.pipe(name)?;
-        let kept: Rc<RefCell<Vec<u8>>> = Rc::default();
+        let (reader, writer) = io::pipe().attempt(|| format!("make a pipe for {name}"))?;
+        let kept = Kept::default();
         let errors = writer.try_clone().attempt(|| "share a pipe")?;
         let start = Start {
             argv: argv.to_vec(),
@@ -130,28 +110,21 @@ impl engine::Inside for Inside {
             workdir: None,
             engine: starts_frr(argv),
         };
-        let started = self.init.start(start, writer, errors).await?;
-        // A daemon the command leaves behind may go on writing: the reader lives as long as the node.
-        let pump = Pump {
-            name: name.to_owned(),
-            log: self.log(),
-            kept: Rc::clone(&kept),
-        };
-        let (drained, all_read) = tokio::sync::oneshot::channel();
-        let (ended, has_ended) = tokio::sync::oneshot::channel();
-        self.services
-            .borrow_mut()
-            .spawn_local(pump.run(reader, has_ended, drained));
+        let started = self.init.start(start, writer.into(), errors.into()).await?;
+        // A daemon the command leaves behind may go on writing: it is read until none can.
+        let printed = self.lab.printed()?;
+        let reading = printed.pipe(self.node, name, reader.into(), Some(Arc::clone(&kept)));
         let end = started.end.await.map_err(|_| gone(self))?;
-        let _ = ended.send(());
-        let _ = all_read.await;
+        let _ = reading.ended.send(());
+        let _ = reading.drained.await;
         if let Some(reason) = end.reason {
             return Ok(Finished {
                 status: end.status,
                 output: reason,
             });
         }
-        let output = String::from_utf8_lossy(&kept.borrow()).trim_end().to_owned();
+        let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let output = String::from_utf8_lossy(&kept).trim_end().to_owned();
         Ok(Finished {
             status: end.status,
             output,
@@ -224,7 +197,7 @@ impl engine::Inside for Inside {
                 (_, Some(reason)) => format!("keeps ending: {reason}"),
                 _ => "keeps ending".to_owned(),
             };
-            let words = state.log.borrow().last_words(&service.name, QUOTED);
+            let words = logs::last_words(&state.log, &service.name, QUOTED);
             return Failure::not_ready(format!("{} of {name} {why}", service.name))
                 .detail(words.join("\n"))
                 .help(format!("`nslab logs {name}` has the rest, while the lab lives; `up` without `-d` and with a longer --timeout too"));
@@ -243,82 +216,6 @@ fn starts_frr(argv: &[String]) -> bool {
 
 fn gone(inside: &Inside) -> Failure {
     Failure::not_ready(format!("the init of {} ended", engine::Inside::node(inside)))
-}
-
-/// Reads a pipe to the log, keeping the end of it.
-struct Pump {
-    name: String,
-    log: Rc<RefCell<LogWriter>>,
-    kept: Rc<RefCell<Vec<u8>>>,
-}
-
-impl Pump {
-    /// Reads until nobody can write any more. Tells `drained` when the command has ended and all it wrote
-    /// until then was read.
-    async fn run(
-        self,
-        mut reader: pipe::Receiver,
-        has_ended: tokio::sync::oneshot::Receiver<()>,
-        drained: tokio::sync::oneshot::Sender<()>,
-    ) {
-        let mut buffer = vec![0u8; LINE];
-        let mut line = Vec::new();
-        let mut waiting = Some((has_ended, drained));
-        loop {
-            let size = match &mut waiting {
-                None => reader.read(&mut buffer).await,
-                Some((has_ended, _)) => tokio::select! {
-                    biased;
-                    size = reader.read(&mut buffer) => size,
-                    _ = has_ended => {
-                        // What the pipe still holds was written before the end.
-                        while let Ok(size @ 1..) = reader.try_read(&mut buffer) {
-                            self.take(&buffer[..size], &mut line);
-                        }
-                        if let Some((_, drained)) = waiting.take() {
-                            let _ = drained.send(());
-                        }
-                        continue;
-                    }
-                },
-            };
-            match size {
-                Ok(size) if size > 0 => self.take(&buffer[..size], &mut line),
-                _ => break,
-            }
-        }
-        if !line.is_empty() {
-            self.write(&line);
-        }
-        if let Some((_, drained)) = waiting.take() {
-            let _ = drained.send(());
-        }
-    }
-
-    fn take(&self, bytes: &[u8], line: &mut Vec<u8>) {
-        let mut kept = self.kept.borrow_mut();
-        kept.extend_from_slice(bytes);
-        let surplus = kept.len().saturating_sub(KEPT);
-        kept.drain(..surplus);
-        for &byte in bytes {
-            if byte == b'\n' || line.len() >= LINE {
-                self.write(line);
-                line.clear();
-            }
-            if byte != b'\n' {
-                line.push(byte);
-            }
-        }
-    }
-
-    fn write(&self, line: &[u8]) {
-        let text = String::from_utf8_lossy(line);
-        // A full disk loses log lines; the lab goes on.
-        let _ = self
-            .log
-            .borrow_mut()
-            .line(&self.name, text.trim_end_matches('\r'));
-    }
 }
 
 /// A long-running process, started again as its policy says.
@@ -390,12 +287,13 @@ impl Service {
 
     /// Runs the process once; `None` when the node itself is gone.
     async fn run_once(&self) -> Option<End> {
-        let (reader, output, errors) = match self.pipes() {
-            Ok(pipes) => pipes,
-            Err(error) => {
+        let pipes = self.pipes().map_err(Failure::from);
+        let (printed, (reader, output, errors)) = match self.lab.printed().and_then(|it| Ok((it, pipes?))) {
+            Ok(both) => both,
+            Err(failure) => {
                 return Some(End {
                     status: 126,
-                    reason: Some(error.to_string()),
+                    reason: Some(failure.message),
                 });
             }
         };
@@ -429,26 +327,20 @@ impl Service {
                 process: self.process.name.clone(),
             });
         }
-        let pump = Pump {
-            name: self.process.name.clone(),
-            log: Rc::clone(&self.lab.nodes[self.node].log),
-            kept: Rc::default(),
-        };
-        let (drained, _) = tokio::sync::oneshot::channel();
-        let (_ended, has_ended) = tokio::sync::oneshot::channel();
-        let reading = tokio::task::spawn_local(pump.run(reader, has_ended, drained));
+        let reading = printed.pipe(self.node, &self.process.name, reader, None);
         let end = started.end.await.ok();
-        drop(reading);
+        // Who hears of the end finds the last words in the log. What its children go on writing is read, too.
+        let _ = reading.ended.send(());
+        let _ = tokio::time::timeout(LAST_WORDS, reading.drained).await;
         end
     }
 
     /// Where the process writes to, twice, and where that is read.
-    fn pipes(&self) -> Result<(pipe::Receiver, OwnedFd, OwnedFd), Error> {
+    fn pipes(&self) -> Result<(OwnedFd, OwnedFd, OwnedFd), Error> {
         let what = || "make a pipe for its output";
         let (reader, writer) = io::pipe().attempt(what)?;
         let errors = writer.try_clone().attempt(what)?;
-        let reader = pipe::Receiver::from_owned_fd(reader.into()).attempt(what)?;
-        Ok((reader, writer.into(), errors.into()))
+        Ok((reader.into(), writer.into(), errors.into()))
     }
 
     fn set(&self, change: impl FnOnce(&mut ServiceStatus)) {

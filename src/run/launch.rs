@@ -19,9 +19,9 @@ use super::directory::{Birth, LabDirectory, RunDirectory, State};
 use super::events::{Event, What};
 use super::init::memory_file;
 use super::notes::{self, Wish};
-use super::protocol::Reply;
+use super::protocol::{self, Reply};
 use super::supervisor::{self, Setup};
-use super::{nat, neighbours};
+use super::{nat, neighbours, trust};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{Assembler, Received};
@@ -30,6 +30,12 @@ use crate::kernel::signals;
 use crate::kernel::spawn::{self, Spawn, early};
 use crate::lab::Lab;
 use crate::lab::plan::{NodeStep, Plan};
+
+/// No more of a supervisor's own words are read.
+const LAST_WORDS: u64 = 1 << 20;
+
+/// What a supervisor is called in lists of processes. All versions call it so: it is known by it.
+pub const SUPERVISOR: &str = "nslab: supervisor";
 
 /// A lab to be started.
 pub struct Launch {
@@ -189,6 +195,7 @@ fn state(launch: &Launch) -> State {
         detached: launch.detached,
         named: Vec::new(),
         nodes: launch.plan.nodes.iter().map(|node| node.name.clone()).collect(),
+        protocol: protocol::VERSION,
     }
 }
 
@@ -199,7 +206,7 @@ fn spawn(
     log: &impl AsFd,
 ) -> Result<Child, Failure> {
     let keep = [lock.as_fd(), launcher.as_fd(), setup.as_fd()];
-    let words = ["nslab: supervisor".to_owned(), supervisor::VERB.to_owned()];
+    let words = [SUPERVISOR.to_owned(), supervisor::VERB.to_owned()];
     let arguments: Vec<CString> = words
         .into_iter()
         .chain(spawn::slots(keep.len()))
@@ -287,15 +294,14 @@ impl Launched {
     /// Reaps the supervisor and sweeps after it.
     fn bury(&mut self) -> Result<(), Failure> {
         let status = reap(&self.child.pidfd);
-        let log = self.run_directory.lab(&self.lab).path.join("supervisor.log");
-        let said = fs::read_to_string(log).unwrap_or_default();
-        let swept = self.run_directory.sweep()?;
+        let lab = self.run_directory.lab(&self.lab);
+        let said = trust::read(&lab.path.join("supervisor.log"), LAST_WORDS).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said.unwrap_or_default()).into_owned();
+        let swept = sweep_after(&self.run_directory, &self.lab, self.child.pid);
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        if let Some(failure) = swept.failures.into_iter().next() {
-            return Err(failure);
-        }
+        swept?;
         match status {
             Some(0) => Ok(()),
             Some(early::DESCRIPTOR) => {
@@ -312,7 +318,10 @@ impl Launched {
     /// The watcher cannot be forked; the lab lives all the same, and the next command sweeps.
     pub fn detach(self) -> Result<(), Failure> {
         let Launched {
-            run_directory, child, ..
+            run_directory,
+            child,
+            lab,
+            ..
         } = self;
         let (mut let_go, holding) = std::io::pipe().attempt(|| "make a pipe")?;
         process::fork("start the lab's watcher", move || {
@@ -324,7 +333,7 @@ impl Launched {
             // The other end of the pipe is closed with all that our caller had left open.
             process::keep_only(&child.pidfd);
             wait_for_end(&child.pidfd);
-            let _ = run_directory.sweep();
+            let _ = sweep_after(&run_directory, &lab, child.pid);
             0
         })?;
         drop(holding);
@@ -336,6 +345,13 @@ impl Launched {
     pub fn run_directory(&self) -> &RunDirectory {
         &self.run_directory
     }
+}
+
+/// Sweeps after a supervisor that has ended, also where the lab's directory was deleted under it and no sweep would find it.
+fn sweep_after(run_directory: &RunDirectory, lab: &str, supervisor: i32) -> Result<(), Failure> {
+    let swept = run_directory.sweep();
+    run_directory.forget(lab, supervisor)?;
+    swept?.failures.into_iter().next().map_or(Ok(()), Err)
 }
 
 /// Why a supervisor ended that sent no failure: its last words, if it found some, were the failure itself.

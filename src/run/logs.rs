@@ -7,81 +7,118 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Bytes after which a log is set aside as `.1`.
-const LONGEST: u64 = 4 << 20;
-
 /// Writes one node's log. The file appears with its first line.
 pub struct LogWriter {
     path: PathBuf,
+    /// Bytes after which the file is set aside as `.1`: half of what the log may have.
+    longest: Option<u64>,
     open: Option<(File, u64)>,
 }
 
 impl LogWriter {
-    /// A log at this path.
-    pub fn new(path: PathBuf) -> LogWriter {
-        LogWriter { path, open: None }
+    /// A log at this path that may have so many bytes, or any number.
+    pub fn new(path: PathBuf, most: Option<u64>) -> LogWriter {
+        LogWriter {
+            path,
+            longest: most.map(|most| most / 2),
+            open: None,
+        }
     }
 
-    /// Adds a line.
+    /// Adds lines that a process has printed just now. What is not UTF-8 in them is replaced.
     ///
     /// # Errors
     /// The file system is full.
-    pub fn line(&mut self, process: &str, text: &str) -> io::Result<()> {
+    pub fn lines<'a>(&mut self, process: &str, lines: impl IntoIterator<Item = &'a [u8]>) -> io::Result<()> {
         let millis = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |time| time.as_millis());
-        let line = format!("{millis}\t{process}\t{text}\n");
-        let (file, size) = match &mut self.open {
-            Some((file, size)) if *size < LONGEST => (file, size),
-            full => {
-                if full.take().is_some() {
-                    std::fs::rename(&self.path, set_aside(&self.path))?;
-                }
-                let file = OpenOptions::new()
-                    .append(true)
-                    .create(true)
-                    .mode(0o600)
-                    .open(&self.path)?;
-                let (file, size) = full.insert((file, 0));
-                (file, size)
-            }
+        let prefix = format!("{millis}\t{process}\t");
+        let mut text = Vec::new();
+        for line in lines {
+            let end = line
+                .iter()
+                .rposition(|byte| *byte != b'\r')
+                .map_or(0, |last| last + 1);
+            let line = String::from_utf8_lossy(&line[..end]);
+            let length = prefix.len() + line.len() + 1;
+            self.make_room(&mut text, length as u64)?;
+            text.extend_from_slice(prefix.as_bytes());
+            text.extend_from_slice(line.as_bytes());
+            text.push(b'\n');
+        }
+        self.write(&mut text)
+    }
+
+    /// Sets the file aside where what is to come would make it too long.
+    fn make_room(&mut self, before: &mut Vec<u8>, length: u64) -> io::Result<()> {
+        let (Some(longest), Some((_, size))) = (self.longest, &self.open) else {
+            return if self.open.is_none() {
+                self.write(before)
+            } else {
+                Ok(())
+            };
         };
-        *size += line.len() as u64;
-        file.write_all(line.as_bytes())
+        if *size == 0 && before.is_empty() || size + before.len() as u64 + length <= longest {
+            return Ok(());
+        }
+        self.write(before)?;
+        self.open = None;
+        std::fs::rename(&self.path, set_aside(&self.path))
+    }
+
+    fn write(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
+        if self.open.is_none() {
+            let file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .open(&self.path)?;
+            self.open = Some((file, 0));
+        }
+        if let Some((file, size)) = &mut self.open {
+            *size += text.len() as u64;
+            file.write_all(text)?;
+        }
+        text.clear();
+        Ok(())
     }
 }
 
 /// How much of a log is looked through for what was said last.
 const RECENT: u64 = 64 << 10;
 
-impl LogWriter {
-    /// What a process said last of what went wrong: lines that Kubernetes' programs mark as errors, or else simply the last ones.
-    pub fn last_words(&self, process: &str, count: usize) -> Vec<String> {
-        let read = || -> io::Result<String> {
-            let mut file = File::open(&self.path)?;
-            let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(RECENT)))?;
-            let mut bytes = Vec::new();
-            file.take(RECENT).read_to_end(&mut bytes)?;
-            Ok(String::from_utf8_lossy(&bytes).into_owned())
-        };
-        let text = read().unwrap_or_default();
-        let own = text
-            .lines()
-            .filter_map(|line| parse("", line))
-            .filter(|line| line.process == process);
-        let own: Vec<String> = own
-            .map(|line| line.text)
-            .filter(|text| !text.trim().is_empty())
-            .collect();
-        let is_error = |text: &&String| {
-            let digit = text.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
-            (text.starts_with(['E', 'F']) && digit) || text.to_ascii_lowercase().contains("error")
-        };
-        let errors: Vec<String> = own.iter().filter(is_error).cloned().collect();
-        let words = if errors.is_empty() { own } else { errors };
-        words[words.len().saturating_sub(count)..].to_vec()
+/// What a process said last of what went wrong, in the log at this path: lines that Kubernetes' programs mark as errors, or else
+/// simply the last ones.
+pub fn last_words(path: &Path, process: &str, count: usize) -> Vec<String> {
+    let text = recent(path).unwrap_or_default();
+    let own = text
+        .lines()
+        .filter_map(|line| parse("", line))
+        .filter(|line| line.process == process);
+    let own: Vec<String> = own
+        .map(|line| line.text)
+        .filter(|text| !text.trim().is_empty())
+        .collect();
+    let is_error = |text: &&String| {
+        let digit = text.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
+        (text.starts_with(['E', 'F']) && digit) || text.to_ascii_lowercase().contains("error")
+    };
+    let errors: Vec<String> = own.iter().filter(is_error).cloned().collect();
+    let words = if errors.is_empty() { own } else { errors };
+    words[words.len().saturating_sub(count)..].to_vec()
+}
+
+/// The end of a log; where it has just been set aside, the end of the older part before it.
+fn recent(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    for part in [set_aside(path), path.to_owned()] {
+        let Ok(mut file) = File::open(part) else { continue };
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(RECENT)))?;
+        file.take(RECENT).read_to_end(&mut bytes)?;
     }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Where the older part of a log is.
@@ -136,7 +173,9 @@ pub fn parse_syslog(datagram: &[u8]) -> (String, String) {
         text
     };
     match text.split_once(": ") {
-        Some((tag, message)) if !tag.is_empty() && tag.len() <= 48 && !tag.contains(' ') => {
+        Some((tag, message))
+            if !tag.is_empty() && tag.len() <= 48 && !tag.contains(|c: char| c == ' ' || c.is_control()) =>
+        {
             let process = tag.split('[').next().unwrap_or(tag);
             (process.to_owned(), message.to_owned())
         }
@@ -149,18 +188,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_log_is_set_aside_once() {
+    fn a_long_log_is_set_aside_once_and_has_its_length() {
+        const MOST: u64 = 64 << 10;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.log");
-        let mut writer = LogWriter::new(path.clone());
-        let long = "x".repeat(1 << 20);
-        for _ in 0..10 {
-            writer.line("p", &long).unwrap();
+        let mut writer = LogWriter::new(path.clone(), Some(MOST));
+        let short: Vec<&[u8]> = vec![b"x"; 5000];
+        let long = vec![b'x'; 8 << 10];
+        for _ in 0..20 {
+            writer.lines("p", short.iter().copied()).unwrap();
+            writer.lines("p", [long.as_slice()]).unwrap();
+            for path in [&path, &set_aside(&path)] {
+                let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+                assert!(size <= MOST / 2, "{size}");
+                let text = std::fs::read_to_string(path).unwrap_or_default();
+                assert!(text.is_empty() || text.ends_with('\n'));
+                assert!(text.lines().all(|line| parse("a", line).is_some()));
+            }
         }
-        let size = |path: &Path| std::fs::metadata(path).unwrap().len();
-        assert!(size(&path) <= LONGEST + (1 << 21));
-        assert!(size(&set_aside(&path)) <= LONGEST + (1 << 21));
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_log_without_a_limit_is_one_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a.log");
+        let mut writer = LogWriter::new(path.clone(), None);
+        let lines: Vec<&[u8]> = vec![b"line\r"; 1000];
+        for _ in 0..100 {
+            writer.lines("p", lines.iter().copied()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 100_000);
+        assert!(std::fs::read_to_string(&path).unwrap().ends_with("\tp\tline\n"));
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::lab::names;
 /// How often and how long the count is looked at after the signal: version 1 signals before it counts.
 const LOOKS: u32 = 100;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+/// Kills that follow each other sooner are told in one event.
+const BETWEEN_EVENTS: Duration = Duration::from_millis(100);
 
 /// Watches a node for as long as this value lives.
 pub struct MemoryWatch {
@@ -62,6 +64,7 @@ async fn follow(lab: Rc<Living>, node: usize, limit: u64, watch: AsyncFd<Watch>)
                     limit,
                     killed: kills - told,
                 });
+                tokio::time::sleep(BETWEEN_EVENTS).await;
                 break;
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;

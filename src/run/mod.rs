@@ -5,8 +5,10 @@ pub mod copy;
 pub mod directory;
 pub mod doctor;
 pub mod enter;
+pub mod evaluate;
 pub mod events;
 pub mod handover;
+pub mod holder;
 pub mod launch;
 mod leave;
 mod lines;
@@ -20,17 +22,21 @@ pub mod preflight;
 pub mod protocol;
 pub mod root;
 pub mod supervisor;
+pub mod trust;
 
 mod api_server;
 mod cluster;
 mod control;
 mod init;
 mod inside;
+mod lab_directory;
 mod memory;
 mod neighbours;
 mod notes;
 mod on_terminal;
 mod ports;
+mod presence;
+mod printed;
 mod reaper;
 mod sandbox;
 mod socket;
@@ -53,6 +59,7 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
             operator::VERB,
             kubelet::wait::VERB,
             on_terminal::VERB,
+            evaluate::VERB,
         ]
         .contains(&word.as_str())
     });
@@ -64,6 +71,11 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
         && verb == kubelet::image::VERB
     {
         return Some(kubelet::image::main(path));
+    }
+    if let [_, verb, rest @ ..] = words
+        && verb == evaluate::VERB
+    {
+        return Some(evaluate::main(rest));
     }
     if let [_, verb, rest @ ..] = words
         && verb == on_terminal::VERB

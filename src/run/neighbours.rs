@@ -25,15 +25,18 @@ pub fn needed(plan: &Plan) -> u32 {
 
 /// The limits that this network namespace shows. Only the host's first one does.
 pub fn limits() -> Vec<String> {
-    let all = FAMILIES
+    all().filter(|path| sysctl::read(path).is_ok()).collect()
+}
+
+fn all() -> impl Iterator<Item = String> {
+    FAMILIES
         .iter()
-        .flat_map(|family| LIMITS.map(|limit| format!("net/{family}/neigh/default/{limit}")));
-    all.filter(|path| sysctl::read(path).is_ok()).collect()
+        .flat_map(|family| LIMITS.map(|limit| format!("net/{family}/neigh/default/{limit}")))
 }
 
 /// Whether a sysctl is one of the limits.
 pub fn is_limit(path: &str) -> bool {
-    path.contains("/neigh/default/")
+    all().any(|limit| limit == path)
 }
 
 /// A limit that leaves to the host what it had and gives the labs what they need.

@@ -110,7 +110,7 @@ fn prepare(control: RawFd, setup: RawFd, users: Option<RawFd>) -> Result<Init, F
             return Err(Failure::host("the node's root could not be made"));
         }
     };
-    process::lower_open_files();
+    process::limit_open_files(setup.limits.open_files, setup.limits.most_open_files);
     let limits = Limits::of(&setup.rights);
     let filter = Filter::new(limits.as_ref().map(|it| &it.usual))?;
     let users = match users {

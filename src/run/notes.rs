@@ -3,16 +3,15 @@
 //! It is noted before it is made, in a file that all labs of this network namespace share, whatever run directory they are
 //! in; when the last lab that needs it is gone, whoever sweeps puts it back.
 
-use std::fs::{self, DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use super::directory::{LabDirectory, open_lock};
+use super::directory::LabDirectory;
 use super::management::PREFIX;
-use super::{nat, neighbours};
+use super::{nat, neighbours, trust};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::namespace::Namespace;
@@ -20,6 +19,8 @@ use crate::kernel::sysctl::{self, Sysctls};
 
 /// Where the shared notes are. Not below `NSLAB_RUN_DIR`: labs of different run directories share the host.
 const PLACE: &str = "/run/nslab/.host";
+/// Notes are never longer: a line a lab, and one an interface.
+const LONGEST: u64 = 16 << 20;
 
 /// What a lab needs of the host.
 #[derive(Debug, Default)]
@@ -55,6 +56,17 @@ struct User {
 }
 
 impl Notes {
+    /// Whether this is what labs note: the sysctls that they change and no others, numbers for values, and interfaces of labs.
+    fn is_sound(&self) -> bool {
+        let is_number = |value: &str| value.len() <= 10 && value.bytes().all(|byte| byte.is_ascii_digit());
+        let sysctls = |(path, value): &(String, String)| may_change(path) && is_number(value);
+        let interface = |name: &String| name.starts_with(PREFIX);
+        let user = |user: &User| {
+            user.needs.iter().all(|path| may_change(path)) && user.interface.iter().all(interface)
+        };
+        self.sysctls.iter().all(sysctls) && self.users.iter().all(user)
+    }
+
     fn note(&mut self, path: String) -> Result<(), Failure> {
         if !self.sysctls.iter().any(|(noted, _)| *noted == path) {
             let value = sysctl::read(&path)?;
@@ -92,6 +104,15 @@ impl Notes {
     }
 }
 
+/// Whether a sysctl is one of those that labs change: forwarding by an interface, and the limits of neighbors.
+fn may_change(path: &str) -> bool {
+    let interface = ["net/ipv4/conf/", "net/ipv6/conf/"]
+        .iter()
+        .find_map(|start| path.strip_prefix(start)?.strip_suffix("/forwarding"));
+    let is_name = |name: &str| !name.is_empty() && !name.contains('/') && ![".", ".."].contains(&name);
+    interface.map_or_else(|| neighbours::is_limit(path), is_name)
+}
+
 /// Notes what a lab needs of the host, and makes it so. Returns the sysctls that are changed for labs, as they were.
 ///
 /// # Errors
@@ -99,7 +120,7 @@ impl Notes {
 pub fn reserve(directory: &LabDirectory, wish: Wish) -> Result<Vec<(String, String)>, Failure> {
     let place = Place::find()?;
     let _guard = place.lock()?;
-    let mut notes = place.read();
+    let mut notes = place.read()?.unwrap_or_default();
     let mut open = wish.on.clone();
     open.retain(|path| sysctl::read(path).is_ok_and(|value| value != "1"));
     for path in &open {
@@ -151,11 +172,14 @@ fn all_v6() -> Vec<String> {
 /// The notes cannot be opened, or the kernel refuses.
 pub fn sweep() -> Result<(), Failure> {
     let place = Place::find()?;
-    if !place.notes.exists() {
-        return Ok(());
+    match fs::symlink_metadata(&place.notes) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        _ => {}
     }
     let _guard = place.lock()?;
-    let mut notes = place.read();
+    let Some(mut notes) = place.read()? else {
+        return Ok(());
+    };
     let users = std::mem::take(&mut notes.users);
     let (living, dead): (Vec<User>, Vec<User>) = users.into_iter().partition(|user| user.directory.alive());
     let interfaces: Vec<String> = dead.into_iter().filter_map(|user| user.interface).collect();
@@ -196,30 +220,90 @@ impl Place {
 
     fn lock(&self) -> Result<File, Failure> {
         let what = || format!("write {PLACE}");
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(PLACE)
-            .attempt(what)?;
-        let file = open_lock(&Path::new(PLACE).join("lock"))?;
-        flock(&file, FlockOperation::LockExclusive)
-            .map_err(std::io::Error::from)
-            .attempt(what)?;
+        trust::directory(Path::new(PLACE), true)?;
+        let path = Path::new(PLACE).join("lock");
+        let file = match trust::open_to_write(&path)? {
+            Some(file) => file,
+            None => match trust::create(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => trust::open_to_write(&path)?
+                    .ok_or_else(|| Failure::host(format!("{} comes and goes", path.display())))?,
+                other => other.attempt(what)?,
+            },
+        };
+        trust::lock(&file, &path)?;
         Ok(file)
     }
 
-    fn read(&self) -> Notes {
-        let text = fs::read(&self.notes).unwrap_or_default();
-        serde_json::from_slice(&text).unwrap_or_default()
+    /// What was noted. Notes that are not as labs write them are not gone by, and stay: they may say what the host was like.
+    fn read(&self) -> Result<Option<Notes>, Failure> {
+        let cure = "compare the sysctls in it with those of the host (`sysctl`), then delete it";
+        let notes: Option<Notes> =
+            trust::read_json(&self.notes, LONGEST).map_err(|failure| failure.help(cure))?;
+        match notes {
+            Some(notes) if !notes.is_sound() => {
+                Err(trust::damaged(&self.notes, "has what labs do not note").help(cure))
+            }
+            other => Ok(other),
+        }
     }
 
     /// In one step: a note that is half written would lose what the host was like.
     fn write(&self, notes: &Notes) -> Result<(), Failure> {
-        let what = || format!("write {}", self.notes.display());
         let text = serde_json::to_vec(notes).map_err(|error| Failure::host(error.to_string()))?;
-        let fresh = self.notes.with_extension("new");
-        fs::write(&fresh, text).attempt(what)?;
-        fs::rename(&fresh, &self.notes).attempt(what)?;
-        Ok(())
+        trust::replace(&self.notes, &text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_labs_change_is_ever_written() {
+        for path in [
+            "net/ipv4/conf/eth0.100/forwarding",
+            "net/ipv6/conf/all/forwarding",
+            "net/ipv6/neigh/default/gc_thresh3",
+        ] {
+            assert!(may_change(path), "{path}");
+        }
+        for path in [
+            "kernel/core_pattern",
+            "net/ipv4/ip_forward",
+            "net/ipv4/conf/../../../kernel/core_pattern",
+            "net/ipv4/conf/../forwarding",
+            "net/ipv4/conf/eth0/../../../../kernel/x/forwarding",
+            "net/ipv4/conf//forwarding",
+            "net/ipv4/conf/forwarding",
+            "kernel/neigh/default/../../core_pattern",
+            "net/ipv4/neigh/default/gc_thresh1",
+            "/net/ipv6/conf/all/forwarding",
+            "",
+        ] {
+            assert!(!may_change(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn notes_with_anything_else_are_unsound() {
+        let user = |interface: &str, need: &str| User {
+            directory: LabDirectory {
+                path: "/run/nslab/x".into(),
+                lab: "x".to_owned(),
+            },
+            interface: Some(interface.to_owned()),
+            needs: vec![need.to_owned()],
+            neighbours: 0,
+        };
+        let notes = |users: Vec<User>, path: &str, value: &str| Notes {
+            users,
+            sysctls: vec![(path.to_owned(), value.to_owned())],
+        };
+        let path = "net/ipv4/conf/eth0/forwarding";
+        assert!(notes(vec![user("nslab-1", path)], path, "0").is_sound());
+        assert!(!notes(vec![user("docker0", path)], path, "0").is_sound());
+        assert!(!notes(vec![user("nslab-1", "kernel/panic")], path, "0").is_sound());
+        assert!(!notes(Vec::new(), path, "|/tmp/evil").is_sound());
+        assert!(!notes(Vec::new(), "kernel/panic", "1").is_sound());
     }
 }

@@ -10,6 +10,7 @@ use super::{management, nat};
 use crate::engine::{self, Engine as _, frr};
 use crate::failure::{Code, Failure};
 use crate::kernel::link::{self, Device};
+use crate::kernel::memory;
 use crate::kernel::namespace::{self, Wanted};
 use crate::kernel::netlink::Request;
 use crate::lab::Lab;
@@ -43,6 +44,7 @@ pub fn facts(lab: &Lab) -> Result<Facts, Failure> {
         uplink,
         auto_engine: auto_engine(),
         dns_servers: dns_servers(),
+        memory: memory::of_host(),
     })
 }
 

@@ -12,7 +12,76 @@ use crate::failure::Failure;
 use crate::kernel::mount::Shown;
 use crate::kernel::overlay::Confinement;
 use crate::lab::model::{Bind, File, Manifest, Stage};
+use crate::lab::plan::Limits;
 use crate::lab::rights::RightsStep;
+
+/// The version of what commands and supervisors say to each other: to be counted up when one of them would take the other's
+/// words for something else. These stay as they are in all versions: the envelope's `protocol`, [`DOWN`] with its answer
+/// `"done"`, and `{"failed": {"code", "message", "detail", "help"}}`.
+pub const VERSION: u32 = 1;
+/// No request is longer, in bytes. Manifests are the longest.
+pub const LONGEST: usize = 16 << 20;
+/// The request to take the lab down. It has no envelope, so that every version understands it.
+pub const DOWN: &[u8] = b"\"down\"";
+
+/// A request with the version of the protocol it is of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Envelope<T> {
+    /// [`VERSION`] of the command.
+    pub protocol: u32,
+    /// What is asked.
+    pub request: T,
+}
+
+impl<T> Envelope<T> {
+    /// One of this version.
+    pub fn of(request: T) -> Envelope<T> {
+        Envelope {
+            protocol: VERSION,
+            request,
+        }
+    }
+}
+
+/// Reads what a command of whatever version has sent to a lab.
+///
+/// # Errors
+/// It is of another version, or no request at all: what to answer.
+pub fn request(lab: &str, bytes: &[u8]) -> Result<Request, Failure> {
+    if bytes == DOWN {
+        return Ok(Request::Down);
+    }
+    let nonsense = |error: serde_json::Error| Failure::wrong(format!("that is no request to a lab: {error}"));
+    let mut value: serde_json::Value = serde_json::from_slice(bytes).map_err(nonsense)?;
+    let version = value.get("protocol").map_or(Some(0), serde_json::Value::as_u64);
+    let Some(version) = version.and_then(|version| u32::try_from(version).ok()) else {
+        return Err(Failure::wrong(
+            "that is no request to a lab: its version is no number",
+        ));
+    };
+    if version != VERSION {
+        let message = format!(
+            "lab {lab} was started by another version of nslab: it speaks version {VERSION} of the control protocol, and \
+             this command version {version}"
+        );
+        return Err(Failure::not_ready(message).help(replace(lab)));
+    }
+    let request = value.get_mut("request").map(serde_json::Value::take);
+    serde_json::from_value(request.unwrap_or_default()).map_err(nonsense)
+}
+
+/// What a command says of a lab whose supervisor speaks another version than it.
+pub fn other_version(lab: &str, version: u32) -> Failure {
+    let message = format!(
+        "lab {lab} was started by another version of nslab: it speaks version {version} of the control protocol, and this \
+         command version {VERSION}"
+    );
+    Failure::not_ready(message).help(replace(lab))
+}
+
+fn replace(lab: &str) -> String {
+    format!("use the nslab that started it, or end it with `nslab down {lab}`, which any version can")
+}
 
 /// A command's wish, sent to the control socket. One a connection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,6 +148,8 @@ pub enum Reply {
     Status(Status),
     /// One event; many may follow.
     Event(Event),
+    /// The answer is being made. Sent every second, so that silence means that nobody is there.
+    Alive,
     /// Objects were applied or deleted.
     Changed(Changed),
     /// Objects.
@@ -146,6 +217,16 @@ pub struct NodeStatus {
     /// Capabilities of its processes beyond the usual ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<String>,
+    /// Processes and threads it may have.
+    pub process_limit: Option<u64>,
+    /// Bytes of its own on its file system.
+    pub disk: u64,
+    /// Bytes it may have there.
+    pub disk_limit: Option<u64>,
+    /// Bytes its log may have.
+    pub log_limit: Option<u64>,
+    /// Files each of its processes may have open.
+    pub open_files_limit: Option<u64>,
     /// Its long-running processes.
     pub services: Vec<ServiceStatus>,
     /// Interface and address, in order.
@@ -215,6 +296,8 @@ pub struct Setup {
     pub rights: RightsStep,
     /// How it is kept from what is the host's. None for a privileged node.
     pub confinement: Option<Confinement>,
+    /// What it may use at most.
+    pub limits: Limits,
 }
 
 /// The supervisor's orders to an init.
@@ -275,4 +358,67 @@ pub enum Report {
     },
     /// The node has no processes left after an order to all.
     Quiet,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_of_this_version_are_understood() {
+        for asked in [
+            Request::Status,
+            Request::Down,
+            Request::Enter { node: "a".to_owned() },
+            Request::Apply {
+                manifests: Vec::new(),
+            },
+        ] {
+            let bytes = serde_json::to_vec(&Envelope::of(&asked)).unwrap();
+            assert_eq!(request("x", &bytes), Ok(asked));
+        }
+    }
+
+    #[test]
+    fn every_version_can_take_a_lab_down() {
+        assert_eq!(request("x", b"\"down\""), Ok(Request::Down));
+        assert_eq!(serde_json::to_string(&Reply::Done).unwrap(), "\"done\"");
+        let failed = Reply::Failed(Failure::wrong("no"));
+        assert_eq!(
+            serde_json::to_value(failed).unwrap(),
+            serde_json::json!({"failed": {"code": "Wrong", "message": "no", "detail": null, "help": null}})
+        );
+    }
+
+    #[test]
+    fn other_versions_are_told_so() {
+        for (bytes, version) in [
+            (br#""status""#.as_slice(), "version 0"),
+            (br#"{"enter":{"node":"a"}}"#, "version 0"),
+            (br#"{"protocol":2,"request":{"fly":{"to":"moon"}}}"#, "version 2"),
+        ] {
+            let failure = request("x", bytes).unwrap_err();
+            assert!(failure.message.contains("another version of nslab"), "{failure}");
+            assert!(failure.message.contains(version), "{failure}");
+            assert!(failure.help.unwrap().contains("nslab down x"));
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for bytes in [
+            b"".as_slice(),
+            b"\xff\xfe",
+            b"[",
+            br#"{"protocol":"1","request":"status"}"#,
+            br#"{"protocol":-1,"request":"status"}"#,
+            br#"{"protocol":99999999999,"request":"status"}"#,
+            br#"{"protocol":1}"#,
+            br#"{"protocol":1,"request":{"enter":{}}}"#,
+            &[b'['; 10_000],
+        ] {
+            let failure = request("x", bytes).unwrap_err();
+            assert!(failure.message.contains("no request"), "{failure}");
+        }
+    }
 }

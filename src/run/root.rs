@@ -2,18 +2,20 @@
 //! init puts on top in its own mount namespace.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::sys::stat::{SFlag, makedev, mknod};
 
 use super::protocol::Setup;
 use super::veil;
 use crate::failure::{Code, Failure};
 use crate::kernel::confine::Machine;
-use crate::kernel::error::Attempt;
+use crate::kernel::error::{Attempt, Error};
+use crate::kernel::file::{self, Kind};
 use crate::kernel::mount::Shown;
 use crate::kernel::overlay::{Base, Confinement};
 use crate::kernel::{mount, process, user_namespace, users};
@@ -96,6 +98,7 @@ pub fn build(setup: &Setup, users: Option<&OwnedFd>) -> Result<(), Failure> {
         setup.confinement.as_ref(),
         &setup.rights.show_host,
         users.zip(setup.rights.first_id),
+        setup.limits.disk,
     )?;
     if setup.needs_program {
         attach(&own_program(), &program?)?;
@@ -187,12 +190,17 @@ impl Source<'_> {
     fn open(file: &model::File) -> Result<Source<'_>, Failure> {
         Ok(match &file.content {
             Content::Text(text) => Source::Text(text),
-            Content::From(path) => Source::Host(
-                File::open(path)
-                    .attempt(|| format!("open {}", path.display()))?
-                    .into(),
-            ),
+            Content::From(path) => Source::Host(open(path).attempt(|| format!("open {}", path.display()))?),
         })
+    }
+}
+
+/// Opens what is copied. It was looked at when the lab file was read; something else may stand there by now.
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    let file = file::open(path)?;
+    match Kind::of(&file.metadata()?) {
+        Kind::File | Kind::Directory => Ok(file.into()),
+        other => Err(io::Error::other(format!("it is {}", other.words()))),
     }
 }
 
@@ -203,10 +211,12 @@ fn put(file: &model::File, source: Source<'_>) -> Result<(), Failure> {
         fs::create_dir_all(parent).attempt(what)?;
     }
     match source {
-        Source::Text(text) => write(target, text.as_bytes(), 0o644).attempt(what)?,
+        Source::Text(text) => write(target, text.as_bytes(), 0o644)
+            .attempt(what)
+            .map_err(full)?,
         Source::Host(fd) => {
             let path = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
-            copy(&path, target).attempt(what)?;
+            copy(&path, target).attempt(what).map_err(full)?;
         }
     }
     if let Some(mode) = file.mode {
@@ -219,18 +229,33 @@ fn put(file: &model::File, source: Source<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Says what to do where it was the space that ran out.
+fn full(error: Error) -> Failure {
+    let is_full = error.errno == Errno::ENOSPC;
+    let failure = Failure::from(error);
+    if is_full {
+        return failure
+            .help("its disk is full: `limits = { disk = \"4G\" }` in the lab file makes it larger");
+    }
+    failure
+}
+
 fn write(target: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    // A symbolic link there (resolv.conf is often one) is replaced, not followed.
-    if fs::symlink_metadata(target).is_ok_and(|metadata| metadata.is_symlink()) {
+    io::Write::write_all(&mut create(target, mode)?, bytes)
+}
+
+fn create(target: &Path, mode: u32) -> io::Result<File> {
+    // A symbolic link there (resolv.conf is often one) is replaced, not followed; nor is a FIFO waited for.
+    let is_other = |metadata: fs::Metadata| !metadata.is_file() && !metadata.is_dir();
+    if fs::symlink_metadata(target).is_ok_and(is_other) {
         fs::remove_file(target)?;
     }
-    let mut file = OpenOptions::new()
+    OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(mode)
-        .open(target)?;
-    io::Write::write_all(&mut file, bytes)
+        .open(target)
 }
 
 /// Copies a file, or a directory with all it holds: modes, owners, links and device numbers as they are.
@@ -254,9 +279,8 @@ fn copy(source: &Path, target: &Path) -> io::Result<()> {
         }
         return Ok(());
     }
-    let mut bytes = Vec::new();
-    File::open(source)?.read_to_end(&mut bytes)?;
-    write(target, &bytes, metadata.mode() & 0o7777)?;
+    let mut from = File::from(open(source)?);
+    io::copy(&mut from, &mut create(target, metadata.mode() & 0o7777)?)?;
     fs::set_permissions(target, Permissions::from_mode(metadata.mode() & 0o7777))
 }
 

@@ -12,8 +12,8 @@ use super::cluster::Cluster;
 use super::directory::LabDirectory;
 use super::events::{Event, What};
 use super::init::InitHandle;
-use super::logs::LogWriter;
 use super::nat::Nat;
+use super::printed::Printed;
 use super::protocol::ServiceStatus;
 use super::reaper::Reaper;
 use crate::failure::Failure;
@@ -56,6 +56,8 @@ pub struct Living {
     pub host_proc: OwnedFd,
     /// Who waits for children.
     pub reaper: Rc<Reaper>,
+    /// Who writes the nodes' logs, from the first node on that runs something.
+    pub printed: OnceCell<Printed>,
     /// What happened.
     pub events: Events,
     /// The first failure of a node that was coming up.
@@ -68,6 +70,8 @@ pub struct Living {
     pub cluster: Cluster,
     /// Whether the lab has become ready: from then on failures are troubles.
     pub ready: Cell<bool>,
+    /// Why the lab has to end, if nobody asked it to.
+    pub lost: RefCell<Option<Failure>>,
 }
 
 /// A node of a living lab.
@@ -96,8 +100,8 @@ pub struct Node {
     pub services: RefCell<Vec<ServiceStatus>>,
     /// Woken when one of them changes.
     pub service_changed: Notify,
-    /// Its log.
-    pub log: Rc<RefCell<LogWriter>>,
+    /// Where its log is.
+    pub log: PathBuf,
 }
 
 impl Node {
@@ -116,7 +120,7 @@ impl Node {
             memory_reasons: Cell::default(),
             services: RefCell::default(),
             service_changed: Notify::new(),
-            log: Rc::new(RefCell::new(LogWriter::new(log))),
+            log,
         }
     }
 
@@ -176,6 +180,20 @@ impl Living {
         self.users.get()?.get(self.plan.nodes[node].namespace?)?.as_ref()
     }
 
+    /// Who writes the nodes' logs; begins when the first node needs it.
+    ///
+    /// # Errors
+    /// No thread can be started, or no descriptors are left.
+    pub fn printed(&self) -> Result<&Printed, Failure> {
+        if let Some(printed) = self.printed.get() {
+            return Ok(printed);
+        }
+        let nodes = self.nodes.iter().zip(&self.plan.nodes);
+        let logs = nodes.map(|(node, step)| (node.log.clone(), step.limits.log));
+        let printed = Printed::start(logs.collect())?;
+        Ok(self.printed.get_or_init(|| printed))
+    }
+
     /// A node of this name.
     pub fn find(&self, name: &str) -> Option<usize> {
         self.plan.nodes.iter().position(|node| node.name == name)
@@ -185,6 +203,8 @@ impl Living {
 /// The lab's events: kept, and told to whoever listens.
 pub struct Events {
     history: RefCell<Vec<Event>>,
+    /// How many were kept once and are no longer.
+    forgotten: Cell<usize>,
     /// None when the lab is over.
     sender: RefCell<Option<broadcast::Sender<Event>>>,
 }
@@ -193,6 +213,7 @@ impl Default for Events {
     fn default() -> Self {
         Events {
             history: RefCell::default(),
+            forgotten: Cell::default(),
             sender: RefCell::new(Some(broadcast::Sender::new(4096))),
         }
     }
@@ -204,6 +225,7 @@ impl Events {
         let mut history = self.history.borrow_mut();
         if history.len() >= HISTORY {
             history.drain(..HISTORY / 2);
+            self.forgotten.set(self.forgotten.get() + HISTORY / 2);
         }
         history.push(event.clone());
         if let Some(sender) = &*self.sender.borrow() {
@@ -217,13 +239,20 @@ impl Events {
         self.sender.borrow_mut().take();
     }
 
-    /// What happened so far, and a receiver of what happens from now on.
-    pub fn listen(&self) -> (Vec<Event>, broadcast::Receiver<Event>) {
-        let receiver = match &*self.sender.borrow() {
+    /// A receiver of what happens from now on.
+    pub fn listen(&self) -> broadcast::Receiver<Event> {
+        match &*self.sender.borrow() {
             Some(sender) => sender.subscribe(),
             // A receiver whose sender is gone: it says at once that nothing follows.
             None => broadcast::Sender::new(1).subscribe(),
-        };
-        (self.history.borrow().clone(), receiver)
+        }
+    }
+
+    /// The first event from this number on that is still kept, with its number. They are counted from 0.
+    pub fn since(&self, number: usize) -> Option<(usize, Event)> {
+        let number = number.max(self.forgotten.get());
+        let history = self.history.borrow();
+        let event = history.get(number - self.forgotten.get())?;
+        Some((number, event.clone()))
     }
 }

@@ -55,6 +55,11 @@ fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64,
         cpu: step.cpu,
         privileged: step.rights.privileged,
         capabilities: step.rights.unusual().map(str::to_owned).collect(),
+        process_limit: step.limits.processes,
+        disk: init.as_ref().map_or(0, |init| disk(init.pid)),
+        disk_limit: step.limits.disk,
+        log_limit: step.limits.log,
+        open_files_limit: step.limits.open_files,
         services: state.services.borrow().clone(),
         addresses: addresses(lab, step),
         group: step.group.clone(),
@@ -157,6 +162,14 @@ fn proportional_memory(pid: i32) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     let kilobytes: Option<u64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     kilobytes.unwrap_or(0) * 1024
+}
+
+/// Bytes that a node's own layer of its root takes.
+fn disk(init: i32) -> u64 {
+    let status = rustix::fs::statvfs(format!("/proc/{init}/root"));
+    status.map_or(0, |status| {
+        status.f_blocks.saturating_sub(status.f_bfree) * status.f_frsize
+    })
 }
 
 /// The PID of a process as the host sees it: its pidfd's description, read through the host's /proc.

@@ -23,7 +23,7 @@ use super::directory::LabDirectory;
 use super::events::What;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
-use super::{control, leave, management, network, socket, stages};
+use super::{control, leave, logs, management, network, presence, socket, stages};
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::error::Attempt;
@@ -84,7 +84,7 @@ struct Prepared {
     shown: Vec<mount::Shown>,
     program: Option<OwnedFd>,
     /// Held until the process ends.
-    _lock: OwnedFd,
+    lock: OwnedFd,
 }
 
 /// Everything that has to happen before there is an event loop.
@@ -111,7 +111,7 @@ fn prepare(lock: RawFd, launcher: RawFd, setup: RawFd) -> Result<Prepared, Failu
         host_proc,
         shown,
         program,
-        _lock: lock,
+        lock,
     })
 }
 
@@ -134,7 +134,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         host_proc,
         shown,
         program,
-        _lock,
+        lock,
     } = prepared;
     let Setup {
         plan,
@@ -167,13 +167,17 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         nat: Default::default(),
         trees: Trees::find(),
         reaper: Reaper::start()?,
+        printed: Default::default(),
         events: Events::default(),
         failure: Default::default(),
         progress: Notify::new(),
         stopping: watch::Sender::new(false),
         ready: Default::default(),
+        lost: Default::default(),
     });
     stop_on_signals(&lab)?;
+    let watched = lock.try_clone().attempt(|| "keep the lab's lock")?;
+    presence::watch(&lab, watched);
     let wishes = Wishes {
         limit: Duration::from_secs_f64(limit),
         detached,
@@ -216,7 +220,7 @@ fn stop_on_signals(lab: &Rc<Living>) -> Result<(), Failure> {
 /// Sends all events to the launcher. In the foreground, its end is the lab's end too: the kernel's signal at
 /// the parent's death does it, but could have come before it was asked for.
 fn tell_launcher(lab: &Rc<Living>, launcher: UnixStream, detached: bool) -> Result<JoinHandle<()>, Failure> {
-    let launcher = socket::adopt(launcher)?;
+    let launcher = control::Line::private(socket::adopt(launcher)?);
     let lab = Rc::clone(lab);
     Ok(spawn_local(async move {
         if control::stream_events(&lab, &launcher, true).await.is_err() && !(detached && lab.ready.get()) {
@@ -243,7 +247,10 @@ async fn live(lab: &Rc<Living>, began: Instant, wishes: &Wishes) -> Result<(), F
     control::listen(lab)?;
     let up = tokio::select! {
         up = timeout(wishes.limit, bring_up(lab, wishes)) => up.unwrap_or_else(|_| Err(too_late(lab, wishes.limit))),
-        _ = stopping.wait_for(|stop| *stop) => Err(Failure::not_ready("interrupted before the lab was ready")),
+        _ = stopping.wait_for(|stop| *stop) => {
+            let lost = lab.lost.take();
+            Err(lost.unwrap_or_else(|| Failure::not_ready("interrupted before the lab was ready")))
+        }
     };
     up?;
     lab.ready.set(true);
@@ -258,7 +265,7 @@ async fn live(lab: &Rc<Living>, began: Instant, wishes: &Wishes) -> Result<(), F
     lab.tell(What::Stopping);
     // What does not end by itself in time ends with the namespace.
     quiet(lab).await;
-    Ok(())
+    lab.lost.take().map_or(Ok(()), Err)
 }
 
 async fn bring_up(lab: &Rc<Living>, wishes: &Wishes) -> Result<(), Failure> {
@@ -325,10 +332,9 @@ fn too_late(lab: &Living, limit: Duration) -> Failure {
         };
         // A kubelet's own reason, and what its node says of itself.
         if step.engine == Some(Engine::Kubelet) {
-            let log = node.log.borrow();
             let words = ["ready", "kubelet"]
                 .into_iter()
-                .flat_map(|process| log.last_words(process, 2));
+                .flat_map(|process| logs::last_words(&node.log, process, 2));
             words.for_each(|words| line += &format!("\n    {words}"));
         }
         line

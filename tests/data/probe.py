@@ -82,7 +82,8 @@ def writable_below(top, skip, most=20000):
     """Whether some file there that has a writer's permission can be opened for writing."""
     seen = 0
     for directory, names, files in os.walk(top):
-        names[:] = [name for name in names if os.path.join(directory, name) not in skip]
+        # Numbers are processes, which come and go.
+        names[:] = [name for name in names if os.path.join(directory, name) not in skip and not name.isdigit()]
         for name in files:
             seen += 1
             path = os.path.join(directory, name)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Agreement, ConnectionId, Time};
+use super::{Agreement, ConnectionId, OPEN_HOLD, SEND_HOLD, Time};
 use crate::bgp::dice::Dice;
 use crate::bgp::wire::Open;
 
@@ -19,6 +19,22 @@ pub(super) struct Connection {
     hold_time: Duration,
     keepalive: Option<Time>,
     keepalive_time: Duration,
+    /// When the neighbor has taken nothing for too long (RFC 9687).
+    send_hold: Option<Time>,
+    /// Whether the neighbor has introduced itself.
+    is_heard: bool,
+    /// The neighbor's OPEN, where it is answered later.
+    put_off: Option<PutOff>,
+    was_put_off: bool,
+}
+
+/// An OPEN that is answered later.
+#[derive(Debug)]
+pub(super) struct PutOff {
+    pub(super) open: Open,
+    until: Time,
+    /// Whether the KEEPALIVE came that answers this side's OPEN.
+    pub(super) is_confirmed: bool,
 }
 
 /// How far it is.
@@ -40,6 +56,10 @@ impl Connection {
             hold_time: Duration::ZERO,
             keepalive: None,
             keepalive_time: Duration::ZERO,
+            send_hold: None,
+            is_heard: false,
+            put_off: None,
+            was_put_off: false,
         }
     }
 
@@ -67,11 +87,69 @@ impl Connection {
         }
     }
 
+    /// Whether it is one that this side opened, or that the neighbor has said something on.
+    pub(super) fn counts(&self) -> bool {
+        self.dialled || !self.is_unheard()
+    }
+
+    /// Whether the neighbor has not introduced itself on it.
+    pub(super) fn is_unheard(&self) -> bool {
+        !self.is_heard
+    }
+
+    /// The neighbor has introduced itself.
+    pub(super) fn introduced(&mut self) {
+        self.is_heard = true;
+    }
+
+    /// The neighbor's OPEN is to be answered later.
+    pub(super) fn put_off(&mut self, open: Open, until: Time) {
+        self.was_put_off = true;
+        self.put_off = Some(PutOff {
+            open,
+            until,
+            is_confirmed: false,
+        });
+    }
+
+    /// Whether its OPEN was put off before. It is not put off again.
+    pub(super) fn was_put_off(&self) -> bool {
+        self.was_put_off
+    }
+
+    /// Takes note of the neighbor's answer to an OPEN while its own is put off. Returns whether that is so.
+    pub(super) fn is_confirmed_early(&mut self) -> bool {
+        match &mut self.put_off {
+            Some(put_off) => {
+                put_off.is_confirmed = true;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// An OPEN that was put off until now.
+    pub(super) fn take_put_off(&mut self, now: Time) -> Option<(ConnectionId, PutOff)> {
+        let put_off = self.put_off.take_if(|it| it.until <= now)?;
+        Some((self.id, put_off))
+    }
+
+    /// Whether octets go out, after some were stuck or before they are.
+    pub(super) fn sends(&mut self, flows: bool, now: Time) {
+        let patience = SEND_HOLD.max(2 * self.hold_time);
+        self.send_hold = (!flows).then(|| self.send_hold.unwrap_or(now + patience));
+    }
+
+    pub(super) fn is_stuck(&self, now: Time) -> bool {
+        self.send_hold.is_some_and(|until| until <= now)
+    }
+
     /// Both have introduced themselves: from now on the agreed times hold.
     pub(super) fn confirm(&mut self, agreement: Agreement, now: Time, dice: &mut Dice) {
         self.hold_time = Duration::from_secs(agreement.hold_time.into());
         self.keepalive_time = Duration::from_secs(agreement.keepalive.into());
-        self.hold = None;
+        // Where no time was agreed on, that holds once the session is up.
+        self.hold = Some(now + OPEN_HOLD);
         self.heard(now);
         if !self.keepalive_time.is_zero() {
             self.keepalive = Some(now + dice.jitter(self.keepalive_time));
@@ -84,6 +162,7 @@ impl Connection {
             return None;
         };
         let agreement = agreement.clone();
+        self.hold = self.hold.filter(|_| !self.hold_time.is_zero());
         self.phase = Phase::Established(agreement.clone());
         Some(agreement)
     }
@@ -109,6 +188,8 @@ impl Connection {
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
-        self.hold.into_iter().chain(self.keepalive).min()
+        let put_off = self.put_off.as_ref().map(|it| it.until);
+        let all = [self.hold, self.keepalive, self.send_hold, put_off];
+        all.into_iter().flatten().min()
     }
 }

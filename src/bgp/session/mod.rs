@@ -1,17 +1,17 @@
 //! A session with one neighbour: the finite state machine of RFC 4271 section 8.
 //!
-//! A session may have two connections for a moment, one that each side opened; each is in a state of its own, and of
-//! two that get far enough one is closed (section 6.8). The state shown is that of the one that is furthest. Without
+//! A session may have several connections for a moment, one that this side opened and others that the neighbor did; each is in a
+//! state of its own, and of two that get far enough one is closed (section 6.8). The state shown is that of the one that is furthest. Without
 //! connections a session dials (Connect), waits until it dials again (Active), or rests (Idle).
 
 mod agreement;
 mod connection;
+mod meeting;
 mod settings;
 
 #[cfg(test)]
 mod tests;
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 pub use agreement::Agreement;
@@ -20,7 +20,7 @@ pub use settings::Settings;
 
 use super::dice::Dice;
 use super::wire::error_code::{
-    FINITE_STATE_MACHINE, OPEN_MESSAGE, cease, finite_state_machine, open_message,
+    FINITE_STATE_MACHINE, SEND_HOLD_TIMER_EXPIRED, UNSPECIFIC, cease, finite_state_machine,
 };
 use super::wire::{Capability, Message, Notification, Open};
 
@@ -32,6 +32,8 @@ const OPEN_HOLD: Duration = Duration::from_secs(240);
 /// How long a session rests after an error; doubled with each that follows before it was up (section 8.1.1, IdleHoldTime).
 const IDLE_HOLD: Duration = Duration::from_secs(1);
 const LONGEST_IDLE_HOLD: Duration = Duration::from_secs(120);
+/// Least time in which something must have been sent before a neighbor is given up that takes nothing (RFC 9687 section 3.2).
+const SEND_HOLD: Duration = Duration::from_secs(480);
 /// How long after the first attempt an eager session makes the second; doubled with each that follows.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
@@ -87,6 +89,8 @@ pub enum Event {
     Closed(ConnectionId),
     /// What came on a connection is no BGP.
     Broken(ConnectionId, Notification),
+    /// Whether octets that are to be sent on a connection have been stuck for a while.
+    Stuck(ConnectionId, bool),
     /// Only time has passed.
     Tick,
 }
@@ -229,6 +233,11 @@ impl Session {
             Event::DialFailed => self.dialling = false,
             Event::Closed(id) => self.end(id, Reason::Closed, now, actions),
             Event::Broken(id, notification) => self.end(id, Reason::Sent(notification), now, actions),
+            Event::Stuck(id, stuck) => {
+                if let Some(connection) = self.connections.iter_mut().find(|it| it.id() == id) {
+                    connection.sends(!stuck, now);
+                }
+            }
             Event::Start | Event::Tick => {}
         }
         self.pass_time(now, actions);
@@ -244,7 +253,10 @@ impl Session {
             (_, Message::Notification(notification)) => {
                 self.end(id, Reason::Received(notification.clone()), now, actions);
             }
-            (State::OpenSent, Message::Open(open)) => self.opened(id, open, now, actions),
+            (State::OpenSent, Message::Keepalive) if connection.is_confirmed_early() => {}
+            (State::OpenSent, Message::Open(open)) if connection.is_unheard() => {
+                self.opened(id, open, now, actions)
+            }
             (State::OpenConfirm, Message::Keepalive) => self.establish(id, now, actions),
             (State::Established, Message::Keepalive | Message::Update(_) | Message::RouteRefresh(..)) => {}
             (state, _) => {
@@ -265,36 +277,6 @@ impl Session {
         while let Some(id) = self.connections.first().map(Connection::id) {
             self.end(id, Reason::Sent(notification.clone()), now, actions);
         }
-    }
-
-    /// A connection the neighbour opened. One that is not wanted now is hung up without a word, as FRR does; of one more than
-    /// there may be it is said why.
-    fn accept(&mut self, id: ConnectionId, now: Time, actions: &mut Vec<Action>) {
-        // One that promised to come back has: its old connection is one of its earlier life (RFC 4724 section 5).
-        let restarted = self.agreement().is_some_and(|with| {
-            let promised = with.graceful_restart.as_ref();
-            promised.is_some_and(|restart| !restart.families.is_empty())
-        });
-        if restarted && let Some(old) = self.established_on() {
-            self.end(old, Reason::Closed, now, actions);
-            actions.push(Action::Close(old));
-        }
-        let mut known = self.connections.iter();
-        let is_too_much =
-            known.any(|it| !it.dialled || it.agreement().is_some_and(|with| self.keeps(it, with)));
-        if !self.started {
-            actions.push(Action::Close(id));
-            return;
-        }
-        if is_too_much {
-            let notification = Notification::cease(cease::CONNECTION_REJECTED);
-            actions.push(Action::Send(id, Message::Notification(notification)));
-            actions.push(Action::Close(id));
-            return;
-        }
-        // A neighbour that dials ends the rest: were it turned away, two that rest in turn would never meet.
-        self.rest = None;
-        self.greet(id, false, now, actions);
     }
 
     fn greet(&mut self, id: ConnectionId, dialled: bool, now: Time, actions: &mut Vec<Action>) {
@@ -318,63 +300,6 @@ impl Session {
         actions.push(Action::Send(id, Message::Open(open.clone())));
         self.connections
             .push(Connection::new(id, dialled, open, now + OPEN_HOLD));
-    }
-
-    fn opened(&mut self, id: ConnectionId, open: &Open, now: Time, actions: &mut Vec<Action>) {
-        let own = &self.settings;
-        let internal = open.asn == own.local_as;
-        let refusal = if !own.allows(open.asn) {
-            Some(open_message::BAD_PEER_AS)
-        } else if internal && open.router_id == own.router_id {
-            Some(open_message::BAD_BGP_IDENTIFIER)
-        } else {
-            None
-        };
-        if let Some(subcode) = refusal {
-            let notification = Notification::new(OPEN_MESSAGE, subcode);
-            return self.end(id, Reason::Sent(notification), now, actions);
-        }
-        if let Some(loser) = self.collision(open.router_id, open.asn) {
-            let notification = Notification::cease(cease::CONNECTION_COLLISION_RESOLUTION);
-            self.end(loser, Reason::Sent(notification), now, actions);
-            if loser == id {
-                return;
-            }
-        }
-        let Some(connection) = self.connections.iter_mut().find(|it| it.id() == id) else {
-            return;
-        };
-        match Agreement::new(connection.sent(), open, &self.settings) {
-            Some(agreement) => {
-                actions.push(Action::Send(id, Message::Keepalive));
-                connection.confirm(agreement, now, &mut self.dice);
-            }
-            None => {
-                let notification = Notification::new(OPEN_MESSAGE, open_message::UNSUPPORTED_CAPABILITY);
-                self.end(id, Reason::Sent(notification), now, actions);
-            }
-        }
-    }
-
-    /// Which of two connections goes as soon as one of them has told who the neighbour is (RFC 4271 section 6.8,
-    /// RFC 6286 section 2.3): the one that the side with the lower identifier opened.
-    ///
-    /// However far it is: were one kept because it is up on this side already, while the other side, where it is not yet,
-    /// goes by the identifiers, both would be closed (this is CollisionDetectEstablishedState of section 8.1.1).
-    fn collision(&self, remote_id: Ipv4Addr, remote_as: u32) -> Option<ConnectionId> {
-        let keeps_own = self.keeps_own(remote_id, remote_as);
-        let loser = self.connections.iter().find(|it| it.dialled != keeps_own)?;
-        (self.connections.len() > 1).then_some(loser.id())
-    }
-
-    /// Whether of two connections with a neighbour this side's stays.
-    fn keeps_own(&self, remote_id: Ipv4Addr, remote_as: u32) -> bool {
-        (self.settings.router_id, self.settings.local_as) > (remote_id, remote_as)
-    }
-
-    /// Whether a connection, of which it is known with whom, stays when there is another.
-    fn keeps(&self, connection: &Connection, with: &Agreement) -> bool {
-        connection.dialled == self.keeps_own(with.remote_id, with.remote_as)
     }
 
     fn establish(&mut self, id: ConnectionId, now: Time, actions: &mut Vec<Action>) {
@@ -423,8 +348,14 @@ impl Session {
         if state == State::Established {
             actions.push(Action::Down(reason.clone()));
         }
-        // The loser of two leaves no trace: the other goes on.
-        if !self.connections.is_empty() {
+        // The loser of two leaves no trace: the other goes on, unless that has not said anything either.
+        if self.connections.iter().any(Connection::counts) {
+            return;
+        }
+        // Nor does what the neighbor opened and never brought up put off the time at which this side dials.
+        let keeps_time = self.retry.is_some() || (self.settings.passive && connection.is_unheard());
+        if !connection.dialled && state != State::Established && keeps_time {
+            self.last = Some(reason);
             return;
         }
         // A neighbour that hangs up before it has said anything is one that could not be reached: this side goes on
@@ -474,9 +405,22 @@ impl Session {
         }
         if self.retry.is_some_and(|retry| retry <= now) {
             self.retry = None;
-            if self.connections.is_empty() {
+            if !self.connections.iter().any(Connection::counts) {
                 self.dial(now, actions);
             }
+        }
+        while let Some((id, it)) = self.connections.iter_mut().find_map(|it| it.take_put_off(now)) {
+            self.meet(id, &it.open, now, actions);
+            let confirmed = |other: &Connection| other.id() == id && other.state() == State::OpenConfirm;
+            if it.is_confirmed && self.connections.iter().any(confirmed) {
+                self.establish(id, now, actions);
+            }
+        }
+        let stuck = self.connections.iter().filter(|it| it.is_stuck(now));
+        let stuck: Vec<ConnectionId> = stuck.map(Connection::id).collect();
+        for id in stuck {
+            let notification = Notification::new(SEND_HOLD_TIMER_EXPIRED, UNSPECIFIC);
+            self.end(id, Reason::Sent(notification), now, actions);
         }
         let silent: Vec<ConnectionId> = self
             .connections

@@ -1,8 +1,12 @@
 use std::collections::{BTreeMap, VecDeque};
+use std::net::Ipv4Addr;
 
 use super::*;
 use crate::bgp::config::RemoteAs;
-use crate::bgp::wire::{Family, PerFamily, Update, decode, encode};
+use crate::bgp::wire::error_code::{OPEN_MESSAGE, open_message};
+use crate::bgp::wire::{AfiSafi, Family, PerFamily, Update, decode, encode};
+
+mod silent;
 
 fn settings(asn: u32, id: u8, remote_as: RemoteAs) -> Settings {
     Settings {
@@ -303,7 +307,8 @@ fn strangers_are_refused_and_tried_again_ever_more_rarely() {
     pair.start();
     pair.run(seconds(1));
     assert_ne!(pair.states(), UP);
-    let refused = Notification::new(OPEN_MESSAGE, open_message::BAD_PEER_AS);
+    let asn = 65010_u32.to_be_bytes();
+    let refused = Notification::with_data(OPEN_MESSAGE, open_message::BAD_PEER_AS, asn);
     assert_eq!(pair.sides[0].last_reason(), Some(&Reason::Sent(refused.clone())));
     assert_eq!(pair.sides[1].last_reason(), Some(&Reason::Received(refused)));
     pair.run(seconds(3600));
@@ -388,10 +393,18 @@ fn without_a_common_family_there_is_no_session() {
     pair.start();
     pair.run(seconds(1));
     assert_ne!(pair.states(), UP);
-    let unsupported = Notification::new(OPEN_MESSAGE, open_message::UNSUPPORTED_CAPABILITY);
+    let unsupported = |family: Family| {
+        let family = AfiSafi::from(family);
+        let data = [1, 4, 0, family.afi as u8, 0, family.safi];
+        Some(Reason::Sent(Notification::with_data(
+            OPEN_MESSAGE,
+            open_message::UNSUPPORTED_CAPABILITY,
+            data,
+        )))
+    };
     let reasons = [0, 1].map(|side| pair.sides[side].last_reason().cloned());
-    let sent = Some(Reason::Sent(unsupported));
-    assert!(reasons.contains(&sent), "{reasons:?}");
+    let sent = [Family::Ipv6Unicast, Family::Ipv4Unicast].map(unsupported);
+    assert!(sent.iter().any(|sent| reasons.contains(sent)), "{reasons:?}");
 }
 
 /// Connections break, sides stop and start, the network goes and comes, all by chance; in the end both are left alone,

@@ -138,6 +138,10 @@ pub enum Event {
     Received(ConnectionId, Vec<u8>),
     /// A connection is over.
     Closed(ConnectionId),
+    /// All that was to be sent on a connection before it was asked for a report is sent.
+    Sent(ConnectionId),
+    /// Whether octets that are to be sent on a connection have been stuck for a while.
+    Stuck(ConnectionId, bool),
     /// A neighbour's session is to begin anew.
     Reset(SourceId),
     /// A neighbour's routes are to pass policy again, of a family or all.
@@ -172,6 +176,8 @@ pub enum Action {
     HangUp(SourceId),
     /// Send octets.
     Send(ConnectionId, Vec<u8>),
+    /// Report with [`Event::Sent`] as soon as all is sent that was to be sent so far.
+    Report(ConnectionId),
     /// Close a connection once all is sent.
     Close(ConnectionId),
     /// Put a route into the kernel, in the place of the one there is; without a way, take it out.

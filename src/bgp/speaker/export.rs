@@ -39,9 +39,8 @@ impl Speaker {
         };
         let mut octets = Vec::new();
         withdraw(family, [], &peer.options(), &mut octets);
-        peer.record.sent.count(&octets);
+        peer.say(connection, octets, actions);
         *peer.record.updates_at_end.get_mut(family) = peer.record.sent.updates;
-        actions.push(Action::Send(connection, octets));
     }
 
     /// Tells a neighbour everything again that it was told (RFC 2918), with marks where both know them (RFC 7313).
@@ -57,21 +56,19 @@ impl Speaker {
             .agreement()
             .is_some_and(|agreement| agreement.enhanced_route_refresh);
         peer.forget_told(family);
-        let sent = &mut peer.record.sent;
-        let mut mark = |kind| {
+        let mark = |kind| {
             let mut octets = Vec::new();
-            encode(
-                &Message::RouteRefresh(family.into(), kind),
-                &Default::default(),
-                &mut octets,
-            );
-            sent.count(&octets);
-            Action::Send(connection, octets)
+            let message = Message::RouteRefresh(family.into(), kind);
+            encode(&message, &Default::default(), &mut octets);
+            octets
         };
-        let [begin, end] = [RefreshKind::Begin, RefreshKind::End].map(|kind| marks.then(|| mark(kind)));
-        actions.extend(begin);
+        if marks {
+            peer.say(connection, mark(RefreshKind::Begin), actions);
+        }
         self.export_to(id, family, &all, actions);
-        actions.extend(end);
+        if let Some(peer) = self.peers.get_mut(&id).filter(|_| marks) {
+            peer.say(connection, mark(RefreshKind::End), actions);
+        }
     }
 
     fn told_prefixes(&self, family: Family) -> Vec<IpNet> {
@@ -85,7 +82,7 @@ impl Speaker {
     }
 
     /// Tells a neighbour everything again that it was told.
-    pub(super) fn soft_out(&mut self, id: SourceId, family: Family, actions: &mut Vec<Action>) {
+    pub(super) fn repeat(&mut self, id: SourceId, family: Family, actions: &mut Vec<Action>) {
         let all = self.told_prefixes(family);
         if let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.exchanges(family)) {
             peer.forget_told(family);
@@ -296,8 +293,7 @@ impl Speaker {
         if octets.is_empty() {
             return false;
         }
-        peer.record.sent.count(&octets);
-        actions.push(Action::Send(connection, octets));
+        peer.say(connection, octets, actions);
         true
     }
 

@@ -82,8 +82,7 @@ impl Speaker {
             withdraw(family, all, &options, &mut octets);
         }
         if !octets.is_empty() {
-            peer.record.sent.count(&octets);
-            actions.push(Action::Send(connection, octets));
+            peer.say(connection, octets, actions);
         }
     }
 

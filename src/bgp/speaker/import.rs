@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::flow::Again;
 use super::inbound::Received;
 use super::{Action, Speaker};
 use crate::bgp::session::{self, Agreement, ConnectionId, Reason, Time};
@@ -79,7 +80,7 @@ impl Speaker {
                     return;
                 };
                 match kind {
-                    RefreshKind::Request => self.refresh(source, family, actions),
+                    RefreshKind::Request => self.again(source, family, Again::Asked, now, actions),
                     kind => self.refreshed(source, family, kind, now),
                 }
             }
@@ -91,8 +92,13 @@ impl Speaker {
         let Some(peer) = self.peers.get(&source) else {
             return;
         };
-        for fault in &update.faults {
-            actions.push(Action::Log(format!("neighbor {}: {fault}", peer.name)));
+        // One message may have hundreds of faults.
+        if let Some(fault) = update.faults.first() {
+            let more = match update.faults.len() - 1 {
+                0 => String::new(),
+                more => format!(" (and {more} more faults in one message)"),
+            };
+            actions.push(Action::Log(format!("neighbor {}: {fault}{more}", peer.name)));
         }
         if let Some(family) = update.end_of_rib {
             self.told_all(source, family);
@@ -132,7 +138,6 @@ impl Speaker {
             SourceKind::External
         };
         let endpoints = peer.incoming.get(&connection).map(|incoming| incoming.endpoints);
-        peer.incoming.retain(|other, _| *other == connection);
         peer.source = Some(Arc::new(Source {
             id,
             kind,
@@ -145,6 +150,7 @@ impl Speaker {
         peer.intake.begin(&peer.effective);
         peer.refreshing = Default::default();
         peer.pace.clear();
+        peer.flow = Default::default();
         actions.push(Action::Log(format!("%ADJCHANGE: neighbor {} Up", shown(peer))));
         self.welcome_back(id, &agreement);
         self.begin_startup(now);
@@ -169,10 +175,10 @@ impl Speaker {
         peer.record.down(reason, now);
         peer.source = None;
         peer.endpoints = None;
+        peer.flow = Default::default();
         for family in Family::ALL {
             peer.forget_told(family);
         }
-        peer.incoming.clear();
         peer.intake.end();
         self.keep_or_forget(id, reason, now);
     }

@@ -11,6 +11,7 @@ mod dynamic;
 mod event;
 mod export;
 mod export_paths;
+mod flow;
 mod forwarding;
 mod import;
 mod inbound;
@@ -246,10 +247,13 @@ impl Speaker {
             Event::Received(id, octets) => self.receive(id, &octets, now, &mut actions),
             Event::Closed(id) => {
                 if let Some(peer) = self.connections.remove(&id) {
+                    self.hear_no_more(peer, id);
                     self.tell(peer, session::Event::Closed(id), now, &mut actions);
                     self.part(peer);
                 }
             }
+            Event::Sent(id) => self.sent(id, now, &mut actions),
+            Event::Stuck(id, stuck) => self.stuck(id, stuck, now, &mut actions),
             Event::Reset(peer) => self.reset(peer, now, &mut actions),
             Event::SoftIn(peer, family) => {
                 for family in chosen(family) {
@@ -258,7 +262,7 @@ impl Speaker {
             }
             Event::SoftOut(peer, family) => {
                 for family in chosen(family) {
-                    self.soft_out(peer, family, &mut actions);
+                    self.again(peer, family, flow::Again::Told, now, &mut actions);
                 }
             }
             Event::Returned => self.come_back(now),

@@ -211,6 +211,7 @@ impl Network {
                     self.later(other, Event::Closed(there));
                 }
             }
+            Action::Report(id) => self.later(node, Event::Sent(id)),
             Action::HangUp(_) | Action::Forward(..) | Action::Log(_) => {}
         }
     }

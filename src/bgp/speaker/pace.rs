@@ -16,6 +16,8 @@ const FEW: usize = 16;
 /// What it takes, about, to tell one neighbour a change and to have it heard. Where hundreds come up together each would be
 /// told of each other by itself: FRR waits a second, and 50 ms more for each neighbour (`bgp_coalesce_time`).
 const TURN: Duration = Duration::from_micros(500);
+/// So many prefixes may wait beyond those that there is something to be said about.
+const SLACK: usize = 1024;
 /// No change is held back for longer than this on account of the others.
 const LONGEST: Duration = Duration::from_millis(250);
 
@@ -34,9 +36,27 @@ impl Pace {
         *self = Pace::default();
     }
 
+    /// All of a family is told anyhow.
+    pub(super) fn forget(&mut self, family: Family) {
+        self.waiting.get_mut(family).clear();
+    }
+
+    /// How much waits.
+    #[cfg(test)]
+    pub(super) fn count(&self, family: Family) -> usize {
+        self.waiting.get(family).len()
+    }
+
     fn is_due(&self) -> Option<Time> {
         let waits = Family::ALL.into_iter().any(|it| !self.waiting.get(it).is_empty());
-        self.until.filter(|_| waits)
+        waits.then(|| self.until.unwrap_or_default())
+    }
+}
+
+impl Peer {
+    /// When it is to be told what has waited; none if nothing has, or if that does not hang on time.
+    fn end_of_pause(&self) -> Option<Time> {
+        self.pace.is_due().filter(|_| !self.flow.holds)
     }
 }
 
@@ -61,11 +81,28 @@ impl Speaker {
         if !peer.exchanges(family) {
             return true;
         }
-        if peer.pace.until.is_some_and(|until| now < until) {
-            peer.pace.waiting.get_mut(family).extend(changed);
-            return false;
+        if !peer.flow.holds && peer.pace.until.is_none_or(|until| until <= now) {
+            return true;
         }
-        true
+        peer.pace.waiting.get_mut(family).extend(changed);
+        self.forget_waiting(id, family);
+        false
+    }
+
+    /// Keeps what waits for a neighbor within what there is to tell: whatever came and went in the meantime is no news.
+    fn forget_waiting(&mut self, id: SourceId, family: Family) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let most = 2 * (self.tables.get(family).len() + peer.told_count(family)) + SLACK;
+        if peer.pace.waiting.get(family).len() <= most {
+            return;
+        }
+        let mut waiting = std::mem::take(peer.pace.waiting.get_mut(family));
+        waiting.retain(|prefix| self.is_news(id, family, prefix));
+        if let Some(peer) = self.peers.get_mut(&id) {
+            *peer.pace.waiting.get_mut(family) = waiting;
+        }
     }
 
     /// A neighbour was told something: the next time is to be later.
@@ -92,13 +129,29 @@ impl Speaker {
             Startup::Now(until) => Some(until),
             Startup::Before | Startup::Over => None,
         };
-        let peers = self.peers.values().filter_map(|peer| peer.pace.is_due());
+        let peers = self.peers.values();
+        let peers = peers.flat_map(|peer| peer.end_of_pause().into_iter().chain(peer.end_of_rest()));
         peers.chain(startup).min()
     }
 
     /// Tells neighbours what has waited long enough. Returns whether everything is to be told anew.
     pub(super) fn end_pauses(&mut self, now: Time, actions: &mut Vec<Action>) -> bool {
-        let is_due = |peer: &&Peer| peer.pace.is_due().is_some_and(|due| due <= now);
+        self.tell_waiting(now, actions);
+        let is_over = matches!(self.startup, Startup::Now(until) if until <= now);
+        if is_over {
+            self.startup = Startup::Over;
+        }
+        is_over
+    }
+
+    /// Tells neighbors what has waited long enough.
+    pub(super) fn tell_waiting(&mut self, now: Time, actions: &mut Vec<Action>) {
+        let rested = |peer: &&Peer| peer.end_of_rest().is_some_and(|due| due <= now);
+        let again: Vec<SourceId> = self.peers.values().filter(rested).map(|peer| peer.id).collect();
+        for id in again {
+            self.tell_again(id, now, actions);
+        }
+        let is_due = |peer: &&Peer| peer.end_of_pause().is_some_and(|due| due <= now);
         let due: Vec<SourceId> = self.peers.values().filter(is_due).map(|peer| peer.id).collect();
         for id in due {
             let Some(peer) = self.peers.get_mut(&id) else {
@@ -110,11 +163,6 @@ impl Speaker {
                 self.tell_changes(id, family, &prefixes, now, actions);
             }
         }
-        let is_over = matches!(self.startup, Startup::Now(until) if until <= now);
-        if is_over {
-            self.startup = Startup::Over;
-        }
-        is_over
     }
 
     /// A neighbour has come up: the first one begins the time in which packets are to be kept away.

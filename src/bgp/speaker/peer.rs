@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::flow::Flow;
 use super::inbound::Intake;
 use super::pace::Pace;
 use super::restart::{Away, Promise};
@@ -59,6 +60,8 @@ pub struct Peer {
     pub(super) promise: Promise,
     /// What it is not told yet.
     pub(super) pace: Pace,
+    /// How far it has taken what it was told.
+    pub(super) flow: Flow,
     /// That it is away, or is back and has not told everything again.
     pub away: Option<Away>,
     /// Until when routes may stand that it has not told again since it began to tell all of them anew.
@@ -100,6 +103,7 @@ impl Peer {
             let_in_by: None,
             promise: Promise::default(),
             pace: Pace::default(),
+            flow: Flow::default(),
             away: None,
             refreshing: PerFamily::default(),
         }

@@ -113,8 +113,8 @@ impl Speaker {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        *peer.record.told_all.get_mut(family) = true;
-        if peer.away.is_some() {
+        let first = !std::mem::replace(peer.record.told_all.get_mut(family), true);
+        if first && peer.away.is_some() {
             self.tables.get_mut(family).remove_stale(id);
         }
         if peer.exchanged().all(|it| *peer.record.told_all.get(it)) {
@@ -133,6 +133,9 @@ impl Speaker {
             .agreement()
             .is_some_and(|agreement| agreement.graceful_restart.is_some());
         let is_whole = !restarts || *peer.record.told_all.get(family);
+        if kind == RefreshKind::Begin && !peer.flow.may_begin(family, self.tables.get(family).len(), now) {
+            return;
+        }
         let refreshing = peer.refreshing.get_mut(family);
         match kind {
             RefreshKind::Begin if is_whole => {

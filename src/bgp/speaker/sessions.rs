@@ -182,6 +182,13 @@ impl Speaker {
         self.tell(peer, event, now, actions);
     }
 
+    /// A connection is over: octets that came on it and are no whole message never will be.
+    pub(super) fn hear_no_more(&mut self, peer: SourceId, connection: ConnectionId) {
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.incoming.remove(&connection);
+        }
+    }
+
     pub(super) fn reset(&mut self, id: SourceId, now: Time, actions: &mut Vec<Action>) {
         let mut outcome = Vec::new();
         if let Some(peer) = self.peers.get_mut(&id) {
@@ -222,6 +229,7 @@ impl Speaker {
                 }
                 session::Action::Close(connection) => {
                     self.connections.remove(&connection);
+                    self.hear_no_more(id, connection);
                     actions.push(Action::Close(connection));
                 }
                 session::Action::Up(connection, agreement) => {

@@ -2,6 +2,7 @@
 
 mod add_path;
 mod aggregates;
+mod flow;
 mod hierarchies;
 mod hostile;
 mod limits;

@@ -160,11 +160,16 @@ impl Table {
 
     /// Takes everything out that a source has told.
     pub fn remove_source(&mut self, source: SourceId) {
-        self.retain(|_, route| route.source.id != source);
+        if self.count(source) > 0 {
+            self.retain(|_, route| route.source.id != source);
+        }
     }
 
     /// Marks all routes of a source as ones that it has to tell again.
     pub fn mark_stale(&mut self, source: SourceId) {
+        if self.count(source) == 0 {
+            return;
+        }
         let routes = self.destinations.values_mut().flat_map(|it| &mut it.routes);
         for route in routes.filter(|route| route.source.id == source) {
             route.stale = true;
@@ -173,7 +178,9 @@ impl Table {
 
     /// Takes out what a source has not told again.
     pub fn remove_stale(&mut self, source: SourceId) {
-        self.retain(|_, route| route.source.id != source || !route.stale);
+        if self.count(source) > 0 {
+            self.retain(|_, route| route.source.id != source || !route.stale);
+        }
     }
 
     /// Keeps only routes that a condition holds for.

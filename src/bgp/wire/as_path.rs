@@ -241,7 +241,11 @@ fn segment(reader: &mut Reader<'_>, four_octet: bool) -> Result<Segment, &'stati
         } else {
             rest.u16().map(u32::from)
         };
-        asns.push(asn.ok_or(SHORT)?);
+        match asn.ok_or(SHORT)? {
+            // Nobody has it, and nobody may pass it on (RFC 7607 section 2).
+            0 => return Err("AS 0"),
+            asn => asns.push(asn),
+        }
     }
     Segment::from_number(number, asns).ok_or("a segment of unknown type")
 }

@@ -85,9 +85,12 @@ impl Capability {
     }
 
     /// A capability's own length is one octet: lists and names are cut there.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    pub(in crate::bgp) fn encode(&self, out: &mut Vec<u8>) {
         let mut value = Vec::new();
         match self {
+            // A list of none is malformed, and says nothing.
+            Capability::ExtendedNextHop(families) if families.is_empty() => return,
+            Capability::AddPath(families) if families.is_empty() => return,
             Capability::Multiprotocol(family) => {
                 value.extend(family.afi.to_be_bytes());
                 value.extend([0, family.safi]);
@@ -133,20 +136,58 @@ impl Capability {
         out.extend(value);
     }
 
-    /// Reads capabilities until the end; nothing where one is cut off. One whose value has a wrong form is kept as
-    /// unknown, which is to say ignored (RFC 5492 section 3).
-    pub(super) fn decode_all(bytes: &[u8]) -> Option<Vec<Capability>> {
+    /// Reads capabilities until the end; nothing where one is cut off, or where its length is one that it cannot have, as FRR
+    /// sees it. One that is not known is ignored (RFC 5492 section 3).
+    pub(super) fn decode_all(bytes: &[u8]) -> Result<Vec<Capability>, Malformed> {
         let mut reader = Reader::new(bytes);
         let mut found = Vec::new();
         while !reader.is_empty() {
-            let code = reader.u8()?;
-            let value = reader.counted8()?;
+            let code = reader.u8().ok_or(Malformed::Other)?;
+            let value = reader.counted8().ok_or(Malformed::Other)?;
+            if code == FOUR_OCTET_AS && value.len() != 4 {
+                return Err(Malformed::As);
+            }
+            if is_malformed(code, value) {
+                return Err(Malformed::Other);
+            }
             found.push(decode(code, value).unwrap_or_else(|| Capability::Unknown {
                 code,
                 value: value.to_vec(),
             }));
         }
-        Some(found)
+        Ok(found)
+    }
+}
+
+/// What is wrong with a capability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Malformed {
+    /// It does not say which AS the neighbor is in.
+    As,
+    /// Anything else.
+    Other,
+}
+
+const FOUR_OCTET_AS: u8 = 65;
+
+/// Whether a value has a length that it cannot have. (FRR passes over what is wrong with others.)
+fn is_malformed(code: u8, value: &[u8]) -> bool {
+    let length = value.len();
+    match code {
+        1 => length != 4,
+        // Outbound Route Filtering (RFC 5291 section 4), of which nslab knows nothing.
+        3 => length < 5,
+        5 => length == 0 || !length.is_multiple_of(6),
+        6 => length != 0,
+        // BGP Role (RFC 9234 section 4.1), likewise.
+        9 => length != 1,
+        64 => length < 2 || !(length - 2).is_multiple_of(4),
+        69 => length == 0 || !length.is_multiple_of(4),
+        73 => {
+            let mut reader = Reader::new(value);
+            reader.counted8().and_then(|_| reader.counted8()).is_none()
+        }
+        _ => false,
     }
 }
 

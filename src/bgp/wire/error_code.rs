@@ -14,6 +14,8 @@ pub const FINITE_STATE_MACHINE: u8 = 5;
 pub const CEASE: u8 = 6;
 /// ROUTE-REFRESH Message Error (RFC 7313 section 5).
 pub const ROUTE_REFRESH_MESSAGE: u8 = 7;
+/// Send Hold Timer Expired (RFC 9687 section 4).
+pub const SEND_HOLD_TIMER_EXPIRED: u8 = 8;
 
 /// The error has no subcode of its own.
 pub const UNSPECIFIC: u8 = 0;
@@ -38,6 +40,8 @@ pub mod open_message {
     pub const BAD_BGP_IDENTIFIER: u8 = 3;
     /// An optional parameter is not known.
     pub const UNSUPPORTED_OPTIONAL_PARAMETER: u8 = 4;
+    /// Authentication is wanted in a way that is not there any more (RFC 4271 appendix A).
+    pub const AUTHENTICATION_FAILURE: u8 = 5;
     /// A hold time of one or two seconds, or another one that is refused.
     pub const UNACCEPTABLE_HOLD_TIME: u8 = 6;
     /// A capability is missing that we insist on.
@@ -120,6 +124,7 @@ pub(super) fn name(code: u8) -> &'static str {
         FINITE_STATE_MACHINE => "Neighbor Events Error",
         CEASE => "Cease",
         ROUTE_REFRESH_MESSAGE => "ROUTE-REFRESH Message Error",
+        SEND_HOLD_TIMER_EXPIRED => "Send Hold Timer Expired",
         _ => "Unrecognized Error Code",
     }
 }
@@ -157,6 +162,7 @@ fn open_message_name(subcode: u8) -> Option<&'static str> {
         open_message::BAD_PEER_AS => "/Bad Peer AS",
         open_message::BAD_BGP_IDENTIFIER => "/Bad BGP Identifier",
         open_message::UNSUPPORTED_OPTIONAL_PARAMETER => "/Unsupported Optional Parameter",
+        open_message::AUTHENTICATION_FAILURE => "/Authentication Failure",
         open_message::UNACCEPTABLE_HOLD_TIME => "/Unacceptable Hold Time",
         open_message::UNSUPPORTED_CAPABILITY => "/Unsupported Capability",
         open_message::ROLE_MISMATCH => "/Role Mismatch",

@@ -2,13 +2,14 @@
 
 use std::net::Ipv4Addr;
 
-use super::capability::Capability;
+use super::capability::{Capability, Malformed};
 use super::error_code::{OPEN_MESSAGE, UNSPECIFIC, open_message};
 use super::notification::Notification;
 use super::reader::{Reader, patch_length};
 use super::types::AS_TRANS;
 
 const VERSION: u8 = 4;
+const AUTHENTICATION: u8 = 1;
 const CAPABILITIES: u8 = 2;
 /// In the place of the parameters' length, and of the first one's type: lengths have two octets (RFC 9072 section 2).
 const EXTENDED: u8 = 255;
@@ -66,27 +67,53 @@ impl Open {
         let short = reader.u16().ok_or_else(malformed)?;
         let hold_time = reader.u16().ok_or_else(malformed)?;
         let router_id = Ipv4Addr::from(reader.array().ok_or_else(malformed)?);
-        let capabilities = parameters(&mut reader)?;
-        let long = capabilities.iter().find_map(|capability| match capability {
-            Capability::FourOctetAs(asn) => Some(*asn),
-            _ => None,
-        });
-        let asn = long.unwrap_or(u32::from(short));
-        if asn == 0 {
-            return Err(refuse(open_message::BAD_PEER_AS));
-        }
+        let capabilities = parameters(&mut reader);
+        let asn = number(short, &capabilities)?;
         if router_id.is_unspecified() {
-            return Err(refuse(open_message::BAD_BGP_IDENTIFIER));
+            let subcode = open_message::BAD_BGP_IDENTIFIER;
+            return Err(Notification::with_data(OPEN_MESSAGE, subcode, router_id.octets()));
         }
         if matches!(hold_time, 1 | 2) {
-            return Err(refuse(open_message::UNACCEPTABLE_HOLD_TIME));
+            let subcode = open_message::UNACCEPTABLE_HOLD_TIME;
+            return Err(Notification::with_data(
+                OPEN_MESSAGE,
+                subcode,
+                hold_time.to_be_bytes(),
+            ));
         }
+        let capabilities = capabilities?;
         Ok(Open {
             asn,
             hold_time,
             router_id,
             capabilities,
         })
+    }
+}
+
+/// Which AS the neighbor is in (RFC 6793 section 4.1). AS 0 is nobody's (RFC 7607 section 2), and what is said twice must agree,
+/// as FRR has it.
+fn number(short: u16, capabilities: &Result<Vec<Capability>, Notification>) -> Result<u32, Notification> {
+    let refuse = |data: &[u8]| Notification::with_data(OPEN_MESSAGE, open_message::BAD_PEER_AS, data);
+    let known = match capabilities {
+        Ok(known) => known.as_slice(),
+        Err(why) if why.subcode == open_message::BAD_PEER_AS => return Err(why.clone()),
+        Err(_) => &[],
+    };
+    let mut said = known.iter().filter_map(|capability| match capability {
+        Capability::FourOctetAs(asn) => Some(*asn),
+        _ => None,
+    });
+    let long = said.next();
+    let later = said.any(|asn| asn == 0);
+    match (short, long) {
+        (_, Some(asn @ 0)) => Err(refuse(&asn.to_be_bytes())),
+        (0, _) => Err(refuse(&[])),
+        (AS_TRANS, Some(asn)) if asn == u32::from(AS_TRANS) => Err(refuse(&asn.to_be_bytes())),
+        (short, Some(asn)) if short != AS_TRANS && asn != u32::from(short) => Err(refuse(&asn.to_be_bytes())),
+        (..) if later => Err(Notification::new(OPEN_MESSAGE, UNSPECIFIC)),
+        (_, Some(asn)) => Ok(asn),
+        (short, None) => Ok(u32::from(short)),
     }
 }
 
@@ -112,10 +139,17 @@ fn parameters(reader: &mut Reader<'_>) -> Result<Vec<Capability>, Notification> 
         };
         let value = value.ok_or_else(malformed)?;
         if kind != CAPABILITIES {
-            let subcode = open_message::UNSUPPORTED_OPTIONAL_PARAMETER;
+            let subcode = match kind {
+                AUTHENTICATION => open_message::AUTHENTICATION_FAILURE,
+                _ => open_message::UNSUPPORTED_OPTIONAL_PARAMETER,
+            };
             return Err(Notification::new(OPEN_MESSAGE, subcode));
         }
-        capabilities.extend(Capability::decode_all(value).ok_or_else(malformed)?);
+        let more = Capability::decode_all(value).map_err(|what| match what {
+            Malformed::As => Notification::with_data(OPEN_MESSAGE, open_message::BAD_PEER_AS, [0; 4]),
+            Malformed::Other => malformed(),
+        });
+        capabilities.extend(more?);
     }
     Ok(capabilities)
 }

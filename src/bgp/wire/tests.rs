@@ -300,6 +300,38 @@ fn an_aggregator_of_two_octets_hides_nothing_by_itself() {
     assert_eq!(one(&stream, &narrow), Message::Update(update));
 }
 
+/// AS 0 is nobody's (RFC 7607 section 2): whatever has it is malformed, and what that means hangs on the attribute.
+#[test]
+fn as_0_is_nobody_in_sessions_of_two_octets_either() {
+    let narrow = Options {
+        four_octet: false,
+        heard_four_octet: false,
+        ..WIDE
+    };
+    let path: &[u8] = &[0x40, 2, 8, 2, 3, 253, 232, 91, 160, 0, 9];
+    let zero: &[u8] = &[0x40, 2, 6, 2, 2, 253, 232, 0, 0];
+    let found = decoded(&[ORIGIN, zero, NEXT], NET, &narrow).unwrap();
+    assert!(found.reachable.is_empty() && found.unreachable.len() == 1);
+    let aggregator: &[u8] = &[0xc0, 7, 6, 91, 160, 1, 1, 1, 1];
+    let left_out: [&[u8]; 3] = [
+        &[0xc0, 17, 14, 2, 3, 0, 0, 253, 232, 0, 1, 17, 112, 0, 0, 0, 0],
+        &[0xc0, 18, 8, 0, 0, 0, 0, 1, 1, 1, 1],
+        &[0xc0, 7, 6, 0, 0, 1, 1, 1, 1],
+    ];
+    for attribute in left_out {
+        let mut all = vec![ORIGIN, path, NEXT, attribute];
+        if attribute[1] != 7 {
+            all.push(aggregator);
+        }
+        let found = decoded(&all, NET, &narrow).unwrap();
+        assert_eq!(found.reachable.len(), 1, "{attribute:?}");
+        assert_eq!(found.attributes.as_path.to_string(), "65000 23456 9");
+        let expected = (attribute[1] != 7).then_some((23456, Ipv4Addr::new(1, 1, 1, 1)));
+        assert_eq!(found.attributes.aggregator, expected, "{attribute:?}");
+        assert_eq!(found.faults.len(), 1, "{:?}", found.faults);
+    }
+}
+
 fn arbitrary_net(v4: bool) -> BoxedStrategy<IpNet> {
     if v4 {
         (any::<u32>(), 0..=32u8)
@@ -313,11 +345,11 @@ fn arbitrary_net(v4: bool) -> BoxedStrategy<IpNet> {
 }
 
 fn arbitrary_attributes() -> impl Strategy<Value = Attributes> {
-    let path = prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u32>(), 1..5)), 0..4);
+    let path = prop::collection::vec((any::<bool>(), prop::collection::vec(1..=u32::MAX, 1..5)), 0..4);
     let small = (
         any::<Option<u32>>(),
         any::<bool>(),
-        any::<Option<(u32, [u8; 4])>>(),
+        prop::option::of((1..=u32::MAX, any::<[u8; 4]>())),
     );
     let lists = (
         prop::collection::vec(any::<u32>(), 0..5),
@@ -358,7 +390,7 @@ fn arbitrary_capability() -> impl Strategy<Value = Capability> {
     prop_oneof![
         family().prop_map(Capability::Multiprotocol),
         Just(Capability::RouteRefresh),
-        prop::collection::vec((family(), any::<u16>()), 0..5).prop_map(Capability::ExtendedNextHop),
+        prop::collection::vec((family(), any::<u16>()), 1..5).prop_map(Capability::ExtendedNextHop),
         Just(Capability::ExtendedMessages),
         (
             any::<bool>(),
@@ -375,7 +407,7 @@ fn arbitrary_capability() -> impl Strategy<Value = Capability> {
                 })
             }),
         (1..u32::MAX).prop_map(Capability::FourOctetAs),
-        prop::collection::vec((family(), any::<u8>()), 0..5).prop_map(Capability::AddPath),
+        prop::collection::vec((family(), any::<u8>()), 1..5).prop_map(Capability::AddPath),
         Just(Capability::EnhancedRouteRefresh),
         ("[a-z0-9-]{0,60}", "[a-z.]{0,60}").prop_map(|(host, domain)| Capability::Fqdn { host, domain }),
         Just(Capability::OldRouteRefresh),
@@ -419,7 +451,7 @@ proptest! {
 
     #[test]
     fn opens_are_read_as_they_were_written(
-        asn in 1..=u32::MAX,
+        asn in (1..=u32::MAX).prop_filter("it stands for others", |asn| *asn != u32::from(AS_TRANS)),
         hold_time in prop_oneof![Just(0u16), 3..=u16::MAX],
         id in 1..=u32::MAX,
         mut capabilities in prop::collection::vec(arbitrary_capability(), 0..8),

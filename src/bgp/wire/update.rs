@@ -376,7 +376,8 @@ fn aggregator(value: &[u8], four_octet: bool) -> Option<(u32, Ipv4Addr)> {
         reader.u16().map(u32::from)?
     };
     let id = Ipv4Addr::from(reader.array()?);
-    reader.is_empty().then_some((asn, id))
+    // AS 0 makes it malformed (RFC 7607 section 2).
+    (reader.is_empty() && asn != 0).then_some((asn, id))
 }
 
 /// The next hop of a family. IPv4 prefixes may have an IPv6 one (RFC 8950), whatever was agreed on: FRR sends its

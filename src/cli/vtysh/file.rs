@@ -1,7 +1,7 @@
 //! `vtysh -f`: a file of the configuration's lines; and `vtysh -C`, which only looks at it.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use super::connection::Connection;
@@ -13,6 +13,8 @@ use crate::bgp::terminal::{Request, Status, complaint};
 const CONFIGURATION: &str = "/etc/frr/frr.conf";
 /// Lines that are sent at once: a request is one line, of which the speaker takes so much.
 const AT_ONCE: usize = 16 * 1024;
+/// Bytes of a file that are read.
+const LONGEST: u64 = 16 << 20;
 /// FRR's number of a file that cannot be read.
 const UNREADABLE: i32 = 11;
 
@@ -65,7 +67,12 @@ pub fn check(path: Option<&Path>) -> i32 {
 }
 
 fn read(path: &Path) -> Option<String> {
-    match fs::read(path) {
+    let read = || {
+        let mut octets = Vec::new();
+        File::open(path)?.take(LONGEST).read_to_end(&mut octets)?;
+        Ok::<_, io::Error>(octets)
+    };
+    match read() {
         Ok(octets) => Some(String::from_utf8_lossy(&octets).into_owned()),
         Err(error) => {
             eprintln!(

@@ -148,6 +148,8 @@ impl VirtualRouter {
                 self.connections.close(id);
                 self.events.push_back(Event::Closed(id));
             }
+            Happening::Sent(id) => self.events.push_back(Event::Sent(id)),
+            Happening::Stuck(id, stuck) => self.events.push_back(Event::Stuck(id, stuck)),
             Happening::Network(_) => self.look(),
             // It has neither sessions of vtysh nor neighbours by interface.
             _ => {}
@@ -208,6 +210,7 @@ impl VirtualRouter {
             }
             Action::HangUp(peer) => self.connections.hang_up(peer),
             Action::Send(id, octets) => self.connections.send(id, octets),
+            Action::Report(id) => self.connections.report(id),
             Action::Close(id) => self.connections.close(id),
             // What Cilium's agent learns is not for the kernel.
             Action::Forward(..) => {}

@@ -48,7 +48,8 @@ else
 fi
 for place in /var/lib/containerd /var/lib/kubelet; do
     mkdir -p "$place"
-    mount -t tmpfs -o mode=0700 nslab "$place"
+    # As large as the node's own disk.
+    mount -t tmpfs -o "mode=0700,size=$(($(stat -f -c '%b * %S' /)))" nslab "$place"
 done
 "#;
 

@@ -1,6 +1,7 @@
 //! The speaker's TCP connections: those it opens, those others open, and what goes over them.
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::rc::Rc;
@@ -20,7 +21,7 @@ use crate::bgp::session::ConnectionId;
 use crate::bgp::speaker::{Dial, Endpoints};
 use crate::bgp::table::SourceId;
 use crate::kernel::error::Attempt;
-use crate::kernel::{Result, tcp};
+use crate::kernel::{Result, hop_filter, tcp};
 
 /// The port of BGP.
 pub const PORT: u16 = 179;
@@ -31,6 +32,11 @@ const ROOM: usize = 16 * 1024;
 const TOGETHER: usize = 64;
 /// How long the other side may take to hear the last words and to hang up.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// So many connections may be in that state, of one address and in all. Others are closed at once.
+const CLOSING_OF_ONE: usize = 8;
+const CLOSING: usize = 256;
+/// A connection that takes no octet for so long is stuck.
+const STALL: Duration = Duration::from_secs(10);
 
 /// All connections of a speaker.
 pub struct Connections {
@@ -38,16 +44,37 @@ pub struct Connections {
     listeners: Vec<Listener>,
     /// Whose connections are signed, and by which key.
     keys: BTreeMap<IpNet, String>,
+    /// How many hops the packets of whose connections must have left.
+    hops: BTreeMap<IpNet, u8>,
     dialling: BTreeMap<SourceId, (ConnectionId, AbortHandle)>,
     open: BTreeMap<ConnectionId, Open>,
+    /// The oldest first.
+    closing: VecDeque<Closing>,
     tasks: JoinSet<()>,
     last: u64,
 }
 
 /// An open connection. Dropped, it is closed once all is sent.
 struct Open {
-    outgoing: UnboundedSender<Vec<u8>>,
+    /// The core bounds what waits here: see [`Action::Report`](crate::bgp::speaker::Action::Report).
+    outgoing: UnboundedSender<Outgoing>,
     _closing: oneshot::Sender<()>,
+    remote: Option<IpAddr>,
+    serving: AbortHandle,
+    /// Whether anything was said on it.
+    was_used: Cell<bool>,
+}
+
+/// What is to be done on a connection, in this order.
+enum Outgoing {
+    Send(Vec<u8>),
+    Report,
+}
+
+/// A connection that the speaker has closed and that lasts until the other side has heard its last words.
+struct Closing {
+    remote: Option<IpAddr>,
+    serving: AbortHandle,
 }
 
 struct Listener {
@@ -64,8 +91,10 @@ impl Connections {
             happenings,
             listeners: Vec::new(),
             keys: BTreeMap::new(),
+            hops: BTreeMap::new(),
             dialling: BTreeMap::new(),
             open: BTreeMap::new(),
+            closing: VecDeque::new(),
             tasks: JoinSet::new(),
             last: 0,
         }
@@ -78,6 +107,7 @@ impl Connections {
     pub fn listen(&mut self, port: Option<u16>) -> Result<()> {
         if port.is_none() {
             self.keys.clear();
+            self.hops.clear();
         }
         for listener in self
             .listeners
@@ -98,7 +128,8 @@ impl Connections {
     fn listen_on(&mut self, v4: bool, port: u16) -> Result<()> {
         let keys = self.keys.iter().filter(|(network, _)| is_v4(network) == v4);
         let keys = keys.map(|(network, key)| (*network, key.as_str()));
-        let socket = tcp::listen(v4, port, keys)?;
+        let hops = self.hops.iter().map(|(network, least)| (*network, *least));
+        let socket = tcp::listen(v4, port, keys, hops)?;
         let socket = TcpListener::from_std(socket).attempt(|| "listen for BGP")?;
         let socket = Rc::new(socket);
         let accepting = accept_all(Rc::clone(&socket), self.happenings.clone());
@@ -131,6 +162,22 @@ impl Connections {
             }
         }
         self.keys = keys;
+        done
+    }
+
+    /// Says from whom only packets are taken from now on that have so many hops left (0 is any; RFC 5082).
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn require_hops(&mut self, hops: BTreeMap<IpNet, u8>) -> Result<()> {
+        let mut done = Ok(());
+        if hops != self.hops {
+            for listener in &self.listeners {
+                let all = hops.iter().map(|(network, least)| (*network, *least));
+                done = done.and(hop_filter::require_hops(&*listener.socket, listener.v4, all));
+            }
+        }
+        self.hops = hops;
         done
     }
 
@@ -190,18 +237,22 @@ impl Connections {
         let _ = stream.set_nodelay(true);
         let (sender, outgoing) = unbounded_channel();
         let (closing, closes) = oneshot::channel();
-        let open = Open {
-            outgoing: sender,
-            _closing: closing,
-        };
-        self.open.insert(id, open);
         let happenings = self.happenings.clone();
-        self.tasks.spawn_local(async move {
+        let remote = stream.peer_addr().ok().map(|remote| remote.ip());
+        let serving = self.tasks.spawn_local(async move {
             tokio::select! {
                 () = serve(id, stream, outgoing, happenings) => {}
                 () = farewell(closes) => {}
             }
         });
+        let open = Open {
+            outgoing: sender,
+            _closing: closing,
+            remote,
+            serving,
+            was_used: Cell::new(false),
+        };
+        self.open.insert(id, open);
     }
 
     /// Says how far packets of a connection travel.
@@ -220,14 +271,40 @@ impl Connections {
     /// Sends octets, in their turn.
     pub fn send(&self, id: ConnectionId, octets: Vec<u8>) {
         if let Some(open) = self.open.get(&id) {
+            open.was_used.set(true);
             // One that has just ended says so itself.
-            let _ = open.outgoing.send(octets);
+            let _ = open.outgoing.send(Outgoing::Send(octets));
         }
     }
 
-    /// Closes a connection once all is sent. It is not heard of again.
+    /// Tells, in its turn, that all is sent.
+    pub fn report(&self, id: ConnectionId) {
+        if let Some(open) = self.open.get(&id) {
+            let _ = open.outgoing.send(Outgoing::Report);
+        }
+    }
+
+    /// Closes a connection once all is sent; at once if nothing was said on it, as to a stranger. It is not heard of again.
     pub fn close(&mut self, id: ConnectionId) {
-        self.open.remove(&id);
+        let Some(open) = self.open.remove(&id) else { return };
+        if !open.was_used.get() {
+            open.serving.abort();
+            return;
+        }
+        self.closing.retain(|it| !it.serving.is_finished());
+        let same = |it: &Closing| it.remote == open.remote;
+        let too_many = self.closing.iter().filter(|it| same(it)).count() >= CLOSING_OF_ONE;
+        let oldest = match too_many {
+            true => self.closing.iter().position(same),
+            false => (self.closing.len() >= CLOSING).then_some(0),
+        };
+        if let Some(oldest) = oldest.and_then(|at| self.closing.remove(at)) {
+            oldest.serving.abort();
+        }
+        self.closing.push_back(Closing {
+            remote: open.remote,
+            serving: open.serving,
+        });
     }
 
     /// Closes all, and waits a moment until the others have heard everything.
@@ -302,13 +379,13 @@ async fn farewell(closes: oneshot::Receiver<()>) {
 async fn serve(
     id: ConnectionId,
     mut stream: TcpStream,
-    outgoing: UnboundedReceiver<Vec<u8>>,
+    outgoing: UnboundedReceiver<Outgoing>,
     happenings: Sender<Happening>,
 ) {
     let (mut reading, writing) = stream.split();
     let has_ended = tokio::select! {
         biased;
-        sent = send_all(writing, outgoing) => sent.is_err(),
+        sent = send_all(id, writing, outgoing, &happenings) => sent.is_err(),
         () = receive_all(id, &mut reading, &happenings) => true,
     };
     if has_ended {
@@ -321,16 +398,51 @@ async fn serve(
 }
 
 /// Sends until the speaker has closed its end. What waits goes together.
-async fn send_all(mut stream: WriteHalf<'_>, mut outgoing: UnboundedReceiver<Vec<u8>>) -> io::Result<()> {
+async fn send_all(
+    id: ConnectionId,
+    mut stream: WriteHalf<'_>,
+    mut outgoing: UnboundedReceiver<Outgoing>,
+    happenings: &Sender<Happening>,
+) -> io::Result<()> {
     let mut waiting = Vec::new();
     while outgoing.recv_many(&mut waiting, TOGETHER).await > 0 {
-        match waiting.as_slice() {
-            [octets] => stream.write_all(octets).await?,
-            several => stream.write_all(&several.concat()).await?,
+        let mut together = Vec::new();
+        for next in waiting.drain(..) {
+            match next {
+                Outgoing::Send(octets) if together.is_empty() => together = octets,
+                Outgoing::Send(octets) => together.extend(octets),
+                Outgoing::Report => {
+                    write(id, &mut stream, &std::mem::take(&mut together), happenings).await?;
+                    let _ = happenings.send(Happening::Sent(id)).await;
+                }
+            }
         }
-        waiting.clear();
+        write(id, &mut stream, &together, happenings).await?;
     }
     stream.shutdown().await
+}
+
+/// Writes octets, and tells when none were taken for a while and when some are again.
+async fn write(
+    id: ConnectionId,
+    stream: &mut WriteHalf<'_>,
+    mut octets: &[u8],
+    happenings: &Sender<Happening>,
+) -> io::Result<()> {
+    let mut is_stuck = false;
+    while !octets.is_empty() {
+        let taken = match timeout(STALL, stream.write(octets)).await {
+            Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(taken) => Some(taken?),
+            Err(_) => None,
+        };
+        octets = octets.get(taken.unwrap_or(0)..).unwrap_or_default();
+        if is_stuck != taken.is_none() {
+            is_stuck = taken.is_none();
+            let _ = happenings.send(Happening::Stuck(id, is_stuck)).await;
+        }
+    }
+    Ok(())
 }
 
 /// Tells what comes until nothing more does.

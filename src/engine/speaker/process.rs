@@ -42,6 +42,10 @@ pub enum Happening {
     Received(ConnectionId, Vec<u8>),
     /// A connection is over.
     Closed(ConnectionId),
+    /// All that was to be sent before a report was asked for is sent.
+    Sent(ConnectionId),
+    /// Whether what is to be sent has been stuck for a while.
+    Stuck(ConnectionId, bool),
     /// Interfaces, addresses or routes have changed.
     Network(Changes),
     /// Something was said on a link about routers.

@@ -20,7 +20,7 @@ use crate::bgp::show::View;
 use crate::bgp::speaker::{Action, Event, KernelRoute, Speaker};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::watch::Changes;
-use crate::kernel::{Error, Result};
+use crate::kernel::{Error, Result, tcp};
 
 /// A look at everything is due at least this often; with nothing to do there is no cost in it.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -133,6 +133,8 @@ impl Router {
                 self.connections.close(id);
                 self.events.push_back(Event::Closed(id));
             }
+            Happening::Sent(id) => self.events.push_back(Event::Sent(id)),
+            Happening::Stuck(id, stuck) => self.events.push_back(Event::Stuck(id, stuck)),
             Happening::Received(..) | Happening::Closed(_) => {}
             Happening::Network(changes) => self.look(&changes),
             Happening::Heard(heard) => {
@@ -215,6 +217,7 @@ impl Router {
                 }
                 Action::HangUp(peer) => self.connections.hang_up(peer),
                 Action::Send(id, octets) => self.connections.send(id, octets),
+                Action::Report(id) => self.connections.report(id),
                 Action::Close(id) => self.connections.close(id),
                 Action::Forward(to, way) => self.forwarding.forward(to, way.as_ref()),
                 Action::Log(text) => log(&text),
@@ -327,6 +330,34 @@ impl Router {
             }
         }
         tell(self.connections.sign(keys));
+        tell(self.connections.require_hops(self.hops()));
+    }
+
+    /// How many hops the packets of neighbors must have left, from the first one on (`ttl-security`). Where a range of addresses
+    /// has such a limit, neighbors within it that have none are told apart from it.
+    fn hops(&self) -> BTreeMap<IpNet, u8> {
+        let config = self.speaker.config();
+        let least = |hops: Option<u8>| hops.map_or(0, tcp::hops_left);
+        let mut all = BTreeMap::new();
+        if let Some(bgp) = &config.bgp {
+            for (range, group) in &bgp.listen_ranges {
+                if let Some(group) = bgp.groups.get(group) {
+                    let effective = config.effective_of_group(bgp, group);
+                    all.insert(*range, least(effective.ttl_security));
+                }
+            }
+        }
+        let has_limit = all.values().any(|least| *least > 0);
+        for peer in self.speaker.peers().filter(|peer| !peer.is_dynamic()) {
+            let least = least(peer.effective.ttl_security);
+            if let Some(remote) = peer.remote {
+                // Link-local addresses on several links are one here: of several limits the farthest counts.
+                let known = all.entry(IpNet::from(remote)).or_insert(least);
+                *known = least.min(*known);
+            }
+        }
+        all.retain(|_, least| has_limit || *least > 0);
+        all
     }
 
     /// Looks at the kernel's interfaces and routes again, and tells the core what has changed.

@@ -23,6 +23,7 @@ fn planned(text: &str) -> Plan {
             interface: "nslab-0".to_owned(),
             net: "100.127.0.0/30".parse().unwrap(),
         }),
+        memory: 8 << 30,
     };
     plan(&lab, &facts)
 }

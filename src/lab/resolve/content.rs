@@ -73,6 +73,12 @@ fn file(scene: &Scene, at: usize, spec: &FileSpec, mistakes: &mut Mistakes) -> O
             let path = scene.sources.locate(Path::new(&from.value));
             match scene.sources.entry(&path) {
                 Ok(Entry::Directory | Entry::File) => Content::From(path),
+                Ok(Entry::Special(what)) => {
+                    let message = format!("cannot copy `{}`: it is {what}", from.value.escape_debug());
+                    let help = "`files` takes regular files and directories; `binds` shows the node anything of the host's";
+                    mistakes.add_for(at, Diagnostic::new(message, from.span.clone(), "").help(help));
+                    return None;
+                }
                 Err(reason) => {
                     missing(at, &from.value, reason, &from.span, mistakes);
                     return None;

@@ -139,6 +139,10 @@ fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
     scalar(&mut base.capabilities, &over.capabilities);
     scalar(&mut base.show_host, &over.show_host);
     scalar(&mut base.user_namespace, &over.user_namespace);
+    scalar(&mut base.limits.processes, &over.limits.processes);
+    scalar(&mut base.limits.disk, &over.limits.disk);
+    scalar(&mut base.limits.log, &over.limits.log);
+    scalar(&mut base.limits.open_files, &over.limits.open_files);
     scalar(&mut base.role, &over.role);
     scalar(&mut base.taints, &over.taints);
     scalar(&mut base.node_ips, &over.node_ips);

@@ -28,7 +28,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::Diagnostic;
-use super::model::{EngineChoice, Kind, Lab, Network, Node};
+use super::model::{EngineChoice, Kind, Lab, Limits, Network, Node};
 use super::rights::Rights;
 use super::sources::Sources;
 use super::spec::{self, NodeSpec, Spec};
@@ -240,5 +240,11 @@ fn bare(scene: &Scene, at: usize) -> Node {
         cpu: spec.cpu.as_ref().map(|cpu| cpu.value),
         memory: spec.memory.as_ref().map(|memory| memory.value),
         rights: Rights::default(),
+        limits: Limits {
+            processes: spec.limits.processes.as_ref().map(|limit| limit.value),
+            disk: spec.limits.disk.as_ref().map(|limit| limit.value),
+            log: spec.limits.log.as_ref().map(|limit| limit.value),
+            open_files: spec.limits.open_files.as_ref().map(|limit| limit.value),
+        },
     }
 }

@@ -24,6 +24,8 @@ const STATES: &[(&str, &str)] = &[
 ];
 /// The main routing table (RT_TABLE_MAIN).
 const MAIN: u32 = 254;
+/// Bytes of a regular expression.
+const LONGEST_PATTERN: usize = 64 << 10;
 const KINDS: [&str; 6] = ["run", "shell", "ping", "tcp", "route", "bgp"];
 
 /// An entry of `[[checks]]`.
@@ -175,6 +177,11 @@ fn expected(reader: &mut Reader, value: &Value) -> Option<Expect> {
     let matches = table.get("matches").and_then(|value| {
         reader.parsed(value, "matches", "^10\\.0\\.", |text| {
             match regex::Regex::new(text) {
+                // It is passed on as a word of a command.
+                Ok(_) if text.len() > LONGEST_PATTERN || text.contains('\0') => Err(Wrong::new(
+                    format!("the regular expression is longer than {LONGEST_PATTERN} bytes, or has a zero byte in it"),
+                    "write a shorter one, and `\\x00` for a zero byte",
+                )),
                 Ok(_) => Ok(text.to_owned()),
                 Err(error) => Err(Wrong::new(
                     format!("`{text}` is not a regular expression"),

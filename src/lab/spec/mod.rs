@@ -10,6 +10,7 @@ mod command;
 mod file;
 pub(crate) mod kubernetes;
 mod kubernetes_schema;
+mod limits;
 mod link;
 mod node;
 mod pods;
@@ -31,7 +32,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::check::{BgpWanted, Expect, Phase, RouteWanted};
 use super::model::{
-    Command, EngineChoice, Exec, Kind, Mac, MacvlanMode, Process, PublishedPort, Stage, Underlay,
+    Command, EngineChoice, Exec, Kind, Limit, Mac, MacvlanMode, Process, PublishedPort, Stage, Underlay,
 };
 
 pub use file::read;
@@ -180,6 +181,8 @@ pub struct NodeSpec {
     pub show_host: Option<Vec<Spanned<String>>>,
     /// Whether its users are its own.
     pub user_namespace: Option<Spanned<bool>>,
+    /// Other limits.
+    pub limits: LimitsSpec,
     /// What a Kubernetes node is in its cluster.
     pub role: Option<Spanned<NodeRole>>,
     /// Its taints, as kubectl writes them: `key=value:effect`.
@@ -188,6 +191,19 @@ pub struct NodeSpec {
     pub node_ips: Option<Vec<Spanned<IpAddr>>>,
     /// The pods on a Kubernetes node.
     pub pods: Option<Spanned<Vec<PodSpec>>>,
+}
+
+/// Limits of a node, beside those on its CPU and its memory.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct LimitsSpec {
+    /// Processes and threads.
+    pub processes: Option<Spanned<Limit>>,
+    /// Bytes of its file system that are its own.
+    pub disk: Option<Spanned<Limit>>,
+    /// Bytes of its log.
+    pub log: Option<Spanned<Limit>>,
+    /// Files that each of its processes may have open.
+    pub open_files: Option<Spanned<Limit>>,
 }
 
 /// A pod on a Kubernetes node.

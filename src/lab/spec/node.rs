@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::reader::{Reader, Table, Value, Wrong};
 use super::{
     AddressesSpec, BindSpec, ConfigSpec, ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Spanned,
-    WaitSpec, command, kubernetes, pods, rights, route, suggest, values,
+    WaitSpec, command, kubernetes, limits, pods, rights, route, suggest, values,
 };
 use crate::lab::model::{EngineChoice, Kind, Stage};
 
@@ -169,6 +169,9 @@ fn life(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
         .and_then(|value| reader.parsed(value, "startup_delay", "2s", values::duration));
     node.cpu = table.get("cpu").and_then(|value| cpu(reader, value));
     node.memory = table.get("memory").and_then(|value| memory(reader, value));
+    if let Some(value) = table.get("limits") {
+        node.limits = limits::limits(reader, value);
+    }
 }
 
 fn mgmt_port(reader: &mut Reader, value: &Value) -> Option<Spanned<MgmtPortSpec>> {

@@ -208,6 +208,8 @@ struct NodeTable {
     show_host: Option<Vec<String>>,
     /// Whether its users are its own, so that its root is nobody on the host (default false).
     user_namespace: Option<bool>,
+    /// Other limits; each has a default.
+    limits: Option<LimitsTable>,
     /// What a Kubernetes node is in its cluster.
     role: Option<RoleWord>,
     /// Its taints: key=value:effect.
@@ -320,6 +322,8 @@ struct PodTable {
     show_host: Option<Vec<String>>,
     /// Whether its users are its own.
     user_namespace: Option<bool>,
+    /// Other limits; each has a default.
+    limits: Option<LimitsTable>,
 }
 
 /// A management port with fixed addresses.
@@ -496,6 +500,30 @@ struct NextHopTable {
 #[expect(dead_code, reason = "only its schema is used")]
 enum MemoryValue {
     Bytes(u64),
+    Text(String),
+}
+
+/// What a node may use at most, beside its CPU and its memory. Each may be "unlimited".
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct LimitsTable {
+    /// Processes and threads (default 1024; 16384 where kubelets play the node).
+    processes: Option<LimitValue>,
+    /// What of its file system is its own: bytes, or a number with K, M, G or T (default 1G, or less on a small host).
+    disk: Option<LimitValue>,
+    /// Its log: bytes, or a number with K, M, G or T (default 10M).
+    log: Option<LimitValue>,
+    /// Files that each of its processes may have open (default 1024, which programs may raise).
+    open_files: Option<LimitValue>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum LimitValue {
+    Number(u64),
+    /// An amount, or "unlimited".
     Text(String),
 }
 

@@ -77,9 +77,18 @@ pub(crate) fn published_port(text: &str) -> Result<PublishedPort, Wrong> {
 
 /// `256M`, `1G`; units of 1024.
 pub(crate) fn memory(text: &str) -> Result<u64, Wrong> {
+    memory_bytes(amount(text, "memory")?)
+}
+
+/// The same of something else.
+pub(super) fn bytes(text: &str) -> Result<u64, Wrong> {
+    amount(text, "bytes")
+}
+
+fn amount(text: &str, of: &str) -> Result<u64, Wrong> {
     let wrong = || {
         Wrong::new(
-            format!("`{text}` is not an amount of memory"),
+            format!("`{text}` is not an amount of {of}"),
             "write a whole number and K, M, G or T: `256M`",
         )
     };
@@ -94,7 +103,7 @@ pub(crate) fn memory(text: &str) -> Result<u64, Wrong> {
         "T" => 40,
         _ => return Err(wrong()),
     };
-    memory_bytes(number.checked_mul(1 << shift).ok_or_else(wrong)?)
+    number.checked_mul(1 << shift).ok_or_else(wrong)
 }
 
 /// A limit that lets something start.

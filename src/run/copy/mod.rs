@@ -83,11 +83,12 @@ impl Place {
     }
 }
 
-/// Copies a file or directory. What arrives on the host belongs to `owner`, where one is named.
+/// Copies a file or directory. What arrives on the host belongs to `owner`, where one is named. What was left out or went
+/// wrong is told in lines.
 ///
 /// # Errors
-/// A helper could not be started, or not everything was copied; what is missing was said on standard error.
-pub fn copy(from: &Place, to: &Place, owner: Option<Owner>) -> Result<(), Failure> {
+/// A helper could not be started, or not everything was copied.
+pub fn copy(from: &Place, to: &Place, owner: Option<Owner>, tell: impl FnMut(&str)) -> Result<(), Failure> {
     let (data, send_data) = io::pipe().attempt(|| "make a pipe")?;
     let (mut report, send_report) = io::pipe().attempt(|| "make a pipe")?;
     let (source, target) = (from.path(), to.path());
@@ -137,7 +138,7 @@ pub fn copy(from: &Place, to: &Place, owner: Option<Owner>) -> Result<(), Failur
         })?
     };
     drop(ends);
-    tell(&mut report);
+    tell_all(&mut report, tell);
     drop(report);
     let ended = [wait(&sender), wait(&receiver)];
     if ended == [0, 0] {
@@ -185,13 +186,13 @@ impl Read for Watched<'_> {
     }
 }
 
-/// Prints what the receiver tells. It may be in a node, whose processes may have a say.
-fn tell(report: &mut PipeReader) {
+/// Passes on what the receiver tells. It may be in a node, whose processes may have a say.
+fn tell_all(report: &mut PipeReader, mut tell: impl FnMut(&str)) {
     let mut bytes = Vec::new();
     // What was read before an error is told.
     let _ = report.take(told::LONGEST as u64).read_to_end(&mut bytes);
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        crate::view::tell(&format!("nslab: {}\n", clean::bytes(line)));
+        tell(&clean::bytes(line));
     }
 }
 

@@ -8,7 +8,7 @@ use crate::bgp::wire::{Message, decode, frame};
 /// A speaker, and a neighbour that is played by the test.
 pub(super) struct Pair {
     pub(super) speaker: Speaker,
-    now: Time,
+    pub(super) now: Time,
     next: u64,
     pub(super) id: ConnectionId,
 }
@@ -148,7 +148,7 @@ fn check_answers(pair: &Pair, actions: &[Action]) -> bool {
                 let length = frame(rest, &options).unwrap().unwrap();
                 let said = decode(&rest[..length], &options).unwrap();
                 if let Message::Notification(why) = said {
-                    assert!((1..=7).contains(&why.code), "{why:?}");
+                    assert!((1..=8).contains(&why.code), "{why:?}");
                     has_ended = true;
                 }
                 rest = &rest[length..];

@@ -162,6 +162,26 @@ fn what_is_said_badly_of_routes_withdraws_them() {
             "a segment of type 9",
             &[ORIGIN, &[0x40, 2, 6, 9, 1, 0, 0, 0xfd, 0xea], NEXT],
         ),
+        (
+            "AS 0 in a sequence",
+            &[ORIGIN, &[0x40, 2, 10, 2, 2, 0, 0, 0xfd, 0xea, 0, 0, 0, 0], NEXT],
+        ),
+        (
+            "AS 0 in a set behind",
+            &[
+                ORIGIN,
+                &[0x40, 2, 12, 2, 1, 0, 0, 0xfd, 0xea, 1, 1, 0, 0, 0, 0],
+                NEXT,
+            ],
+        ),
+        (
+            "AS 0 in a confederation",
+            &[
+                ORIGIN,
+                &[0x40, 2, 12, 3, 1, 0, 0, 0, 0, 2, 1, 0, 0, 0xfd, 0xea],
+                NEXT,
+            ],
+        ),
         ("half an AS", &[ORIGIN, &[0x40, 2, 4, 2, 1, 0xfd, 0xea], NEXT]),
         ("NEXT_HOP of 3", &[ORIGIN, PATH, &[0x40, 3, 3, 10, 0, 0]]),
         ("MED of 3", &[ORIGIN, PATH, NEXT, &[0x80, 4, 3, 0, 0, 1]]),
@@ -205,6 +225,7 @@ fn what_does_no_harm_is_left_out() {
     let cases: &[(&str, &[u8])] = &[
         ("ATOMIC_AGGREGATE of 1", &[0x40, 6, 1, 0]),
         ("AGGREGATOR of 3", &[0xc0, 7, 3, 0, 0, 1]),
+        ("AGGREGATOR in AS 0", &[0xc0, 7, 8, 0, 0, 0, 0, 1, 1, 1, 1]),
         ("LOCAL_PREF from outside", &[0x40, 5, 4, 0, 0, 0, 1]),
         ("LOCAL_PREF from outside, of 3", &[0x40, 5, 3, 0, 0, 1]),
         ("ORIGINATOR_ID from outside", &[0x80, 9, 4, 1, 1, 1, 1]),
@@ -214,6 +235,7 @@ fn what_does_no_harm_is_left_out() {
             "AS4_PATH in a session of four octets",
             &[0xc0, 17, 6, 2, 1, 0, 0, 0, 1],
         ),
+        ("AS4_PATH with AS 0 in one", &[0xc0, 17, 6, 2, 1, 0, 0, 0, 0]),
         ("AS4_AGGREGATOR in one", &[0xc0, 18, 8, 0, 0, 0, 1, 1, 1, 1, 1]),
         ("an unknown one that stays here", &[0x80, 99, 1, 7]),
     ];
