@@ -10,7 +10,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
 /// `f_type` of namespaces (statfs(2), NSFS_MAGIC).
-const NAMESPACES: i64 = 0x6e73_6673;
+const NAMESPACES: rustix::fs::FsWord = 0x6e73_6673;
 
 /// The root of a process.
 pub struct Root {
@@ -69,7 +69,7 @@ impl Root {
     /// There is nothing, or something else (`InvalidInput`).
     pub fn namespace(&self, path: &Path) -> io::Result<OwnedFd> {
         let found = self.find(path)?;
-        if i64::from(rustix::fs::fstatfs(&found)?.f_type) != NAMESPACES {
+        if rustix::fs::fstatfs(&found)?.f_type != NAMESPACES {
             return Err(ErrorKind::InvalidInput.into());
         }
         reopen(&found)
