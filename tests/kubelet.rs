@@ -298,6 +298,25 @@ addresses = { eth1 = ["10.0.0.2/24"] }
 endpoints = ["one:eth1", "two:eth1"]
 "#;
 
+/// What root in the control plane's node makes of the administrator's file reaches nobody who asks for a kubeconfig.
+fn takes_nothing_else_of_a_kubeconfig(lab: &Lab, good: &str) {
+    let file = "/etc/kubernetes/admin.conf";
+    lab.sh("two", &format!("mv {file} /tmp/admin"));
+    let evil = ".users[0].user.exec = { command: \"/bin/sh\", args: [\"-c\", \"id\"] }";
+    lab.sh("two", &format!("jq '{evil}' /tmp/admin > {file}"));
+    assert_eq!(lab.ok(["kubeconfig"]), good);
+    for instead in [
+        "mkfifo",
+        "ln -s /dev/zero",
+        "ln -s /proc/1/root/etc/hostname",
+        "mkdir",
+    ] {
+        lab.sh("two", &format!("rm -rf {file} && {instead} {file}"));
+        lab.run(["kubeconfig"]).refused(1, &["no control plane"]);
+    }
+    lab.sh("two", &format!("rm -rf {file} && mv /tmp/admin {file}"));
+}
+
 #[test]
 fn a_cluster_is_reached_from_the_host_and_a_node_comes_back() {
     if !has_kubernetes() {
@@ -318,6 +337,7 @@ fn a_cluster_is_reached_from_the_host_and_a_node_comes_back() {
         .arg(&path)
         .args(["get", "nodes", "-o", "name"]));
     assert_eq!(done.out, "node/one\nnode/two\n", "{}", done.err);
+    takes_nothing_else_of_a_kubeconfig(&lab, &fs::read_to_string(&path).unwrap());
     // The control plane is where it was said to be, and keeps others away.
     let line = "get node two -o jsonpath='{.spec.taints[0].key} {.spec.taints[0].effect} {.metadata.labels}'";
     let told = kubectl(&lab, "one", line);

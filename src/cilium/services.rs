@@ -36,7 +36,7 @@ impl Store {
     /// Gives addresses to services that lack them, and takes back those that nobody may have any more.
     pub(super) fn assign_addresses(&mut self) {
         let mut given: BTreeMap<Reference, Vec<IpAddr>> = BTreeMap::new();
-        let mut taken: BTreeSet<IpAddr> = BTreeSet::new();
+        let mut taken = Taken::default();
         // First those who have some already: they keep it.
         for has_some in [true, false] {
             for (object, service) in self.specs(Kind::Service, Spec::service) {
@@ -45,9 +45,9 @@ impl Store {
                     continue;
                 }
                 let before = before.map_or(&[][..], Vec::as_slice);
-                let addresses = self.addresses_for(object, service, before, &taken);
+                let addresses = self.addresses_for(object, service, before, &mut taken);
                 if !addresses.is_empty() {
-                    taken.extend(&addresses);
+                    taken.addresses.extend(&addresses);
                     given.insert(object.reference.clone(), addresses);
                 }
             }
@@ -60,7 +60,7 @@ impl Store {
         object: &Object,
         service: &Service,
         before: &[IpAddr],
-        taken: &BTreeSet<IpAddr>,
+        taken: &mut Taken,
     ) -> Vec<IpAddr> {
         let labels = labels(object);
         let pools = self.specs(Kind::LoadBalancerPool, Spec::load_balancer_pool);
@@ -69,11 +69,12 @@ impl Store {
             .filter(|(_, pool)| pool.services.as_ref().is_none_or(|it| it.matches(&labels)))
             .flat_map(|(_, pool)| pool.blocks.iter().copied())
             .collect();
-        let free = |address: &IpAddr| {
-            !taken.contains(address) && blocks.iter().any(|block| block.contains(*address))
+        let free = |taken: &Taken, address: IpAddr| {
+            !taken.addresses.contains(&address) && blocks.iter().any(|block| block.contains(address))
         };
         if !service.wanted.is_empty() {
-            return service.wanted.iter().copied().filter(free).collect();
+            let wanted = service.wanted.iter().copied();
+            return wanted.filter(|it| free(taken, *it)).collect();
         }
         let families = service.families;
         let mut addresses = Vec::new();
@@ -83,10 +84,11 @@ impl Store {
                 continue;
             }
             let of_family = |address: &IpAddr| address.is_ipv4() == v4;
-            let kept = before.iter().copied().find(|it| of_family(it) && free(it));
+            let mut before = before.iter().copied();
+            let kept = before.find(|it| of_family(it) && free(taken, *it));
             let first = || {
-                let own = blocks.iter().filter(|block| of_family(&block.first));
-                own.flat_map(|block| block.addresses()).find(free)
+                let mut own = blocks.iter().filter(|block| of_family(&block.first));
+                own.find_map(|block| taken.first_free(block))
             };
             addresses.extend(kept.or_else(first));
         }
@@ -150,24 +152,38 @@ impl Block {
         (number(self.last) - number(self.first)).saturating_add(1)
     }
 
-    /// Its addresses, from the first on.
-    fn addresses(&self) -> Box<dyn Iterator<Item = IpAddr>> {
-        match (self.first, self.last) {
-            (IpAddr::V4(first), IpAddr::V4(last)) => {
-                let all = first.to_bits()..=last.to_bits();
-                Box::new(all.map(|bits| Ipv4Addr::from_bits(bits).into()))
+    /// The address so many behind its first.
+    fn address(&self, offset: u128) -> Option<IpAddr> {
+        match self.first {
+            IpAddr::V4(first) => {
+                let bits = first.to_bits().checked_add(u32::try_from(offset).ok()?)?;
+                Some(Ipv4Addr::from_bits(bits).into())
             }
-            (IpAddr::V6(first), IpAddr::V6(last)) => {
-                let all = first.to_bits()..=last.to_bits();
-                Box::new(all.map(|bits| Ipv6Addr::from_bits(bits).into()))
-            }
-            _ => Box::new(std::iter::empty()),
+            IpAddr::V6(first) => Some(Ipv6Addr::from_bits(first.to_bits().checked_add(offset)?).into()),
         }
+        .filter(|address| self.contains(*address))
     }
+}
 
-    /// Whether it has addresses in common with another.
-    pub(super) fn overlaps(&self, other: &Block) -> bool {
-        self.contains(other.first) || self.contains(other.last) || other.contains(self.first)
+/// Addresses that services have. There become more of them and none goes, so that nobody looks twice at those at the beginning
+/// of a block.
+#[derive(Default)]
+struct Taken {
+    addresses: BTreeSet<IpAddr>,
+    /// How many at the beginning of a block are taken.
+    beginnings: BTreeMap<(IpAddr, IpAddr), u128>,
+}
+
+impl Taken {
+    fn first_free(&mut self, block: &Block) -> Option<IpAddr> {
+        let beginning = self.beginnings.entry((block.first, block.last)).or_default();
+        loop {
+            let address = block.address(*beginning)?;
+            if !self.addresses.contains(&address) {
+                return Some(address);
+            }
+            *beginning += 1;
+        }
     }
 }
 
@@ -179,20 +195,83 @@ pub(super) fn conflicts(store: &Store) -> Vec<String> {
         .collect()
 }
 
-/// Pools that have addresses in common, each pair once.
+/// More pairs of pools with addresses in common are not told.
+const MOST_PAIRS: usize = 1000;
+
+/// Pools that have addresses in common, each pair once. From the lowest address on, so that it takes no longer than to sort.
 pub(super) fn in_common(store: &Store) -> Vec<(&Reference, &Reference)> {
     let pools: Vec<_> = store
         .specs(Kind::LoadBalancerPool, Spec::load_balancer_pool)
         .filter(|(_, pool)| !pool.disabled)
         .collect();
-    let mut pairs = Vec::new();
-    for (at, (one, pool)) in pools.iter().enumerate() {
-        for (other, others) in &pools[at + 1..] {
-            let overlaps = |block: &Block| others.blocks.iter().any(|it| it.overlaps(block));
-            if pool.blocks.iter().any(overlaps) {
-                pairs.push((&one.reference, &other.reference));
-            }
+    let blocks = pools.iter().enumerate();
+    let blocks =
+        blocks.flat_map(|(number, (_, pool))| pool.blocks.iter().map(move |it| (it.first, it.last, number)));
+    let mut blocks: Vec<(IpAddr, IpAddr, usize)> = blocks.filter(|(first, last, _)| first <= last).collect();
+    blocks.sort_unstable();
+    let mut pairs = BTreeSet::new();
+    // The pools that have the address that was come to, and up to which.
+    let mut here: Vec<(IpAddr, usize)> = Vec::new();
+    for (first, last, number) in blocks {
+        here.retain(|(end, _)| end.is_ipv4() == first.is_ipv4() && *end >= first);
+        let others = here.iter().map(|(_, it)| *it).filter(|it| *it != number);
+        pairs.extend(others.map(|it| (it.min(number), it.max(number))));
+        if pairs.len() >= MOST_PAIRS {
+            break;
+        }
+        match here.iter_mut().find(|(_, it)| *it == number) {
+            Some((end, _)) => *end = (*end).max(last),
+            None => here.push((last, number)),
         }
     }
-    pairs
+    let named = pairs.into_iter().take(MOST_PAIRS);
+    named
+        .map(|(one, other)| (&pools[one].0.reference, &pools[other].0.reference))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(first: &str, last: &str) -> Block {
+        Block {
+            first: first.parse().unwrap(),
+            last: last.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_first_free_address_of_a_block_is_taken() {
+        let mut taken = Taken::default();
+        let small = block("10.0.0.254", "10.0.1.0");
+        let of = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+        taken.addresses.extend(of("10.0.0.255"));
+        for wanted in [of("10.0.0.254"), of("10.0.1.0"), None, None] {
+            let found = taken.first_free(&small);
+            assert_eq!(found, wanted);
+            taken.addresses.extend(found);
+        }
+        // The ends of both families.
+        assert_eq!(
+            taken.first_free(&block("255.255.255.255", "255.255.255.255")),
+            of("255.255.255.255")
+        );
+        let last = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
+        let end = block(last, last);
+        assert_eq!(taken.first_free(&end), of(last));
+        taken.addresses.extend(of(last));
+        assert_eq!(taken.first_free(&end), None);
+    }
+
+    #[test]
+    fn a_large_block_is_walked_once() {
+        let mut taken = Taken::default();
+        let large = block("fd00::", "fd00::ffff:ffff");
+        for _ in 0..200_000 {
+            let found = taken.first_free(&large).unwrap();
+            taken.addresses.insert(found);
+        }
+        assert_eq!(taken.addresses.len(), 200_000);
+    }
 }

@@ -29,6 +29,7 @@ pub fn statuses(store: &Store, facts: &[Facts]) -> Vec<(Reference, Value)> {
         .enumerate()
         .map(|(number, it)| Node::new(store, it, number))
         .collect();
+    let in_common = in_common(store);
     let all = Kind::ALL.into_iter().flat_map(|kind| store.of_kind(kind));
     let told = all.filter_map(|object| {
         let status = match &object.spec {
@@ -43,7 +44,7 @@ pub fn statuses(store: &Store, facts: &[Facts]) -> Vec<(Reference, Value)> {
                     .cloned();
                 json!({ "conditions": [is_so("MissingAuthSecret", &secret.collect::<Vec<_>>())] })
             }
-            Spec::LoadBalancerPool(_) => json!({ "conditions": pool(store, object) }),
+            Spec::LoadBalancerPool(_) => json!({ "conditions": pool(store, &in_common, object) }),
             Spec::Service(service) if service.load_balancer => addresses(store, object),
             _ => return None,
         };
@@ -79,11 +80,11 @@ fn cluster_config(store: &Store, nodes: &[Node], object: &Object, config: &Clust
     ]
 }
 
-fn pool(store: &Store, object: &Object) -> Vec<Value> {
+fn pool(store: &Store, in_common: &[(&Reference, &Reference)], object: &Object) -> Vec<Value> {
     let (total, used) = store.counts(object);
     let number = |name: &str, number: u128| condition(name, "Unknown", "noreason", number.to_string());
-    let others = in_common(store).into_iter().filter_map(|(one, other)| {
-        let mine = [one, other].iter().position(|it| *it == &object.reference)?;
+    let others = in_common.iter().filter_map(|(one, other)| {
+        let mine = [one, other].iter().position(|it| **it == &object.reference)?;
         Some([other, one][mine].name.clone())
     });
     vec![

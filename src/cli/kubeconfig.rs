@@ -1,21 +1,23 @@
 //! `nslab kubeconfig`.
 
-use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
-
-use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 
 use super::{print, select};
 use crate::engine::kubelet;
+use crate::engine::kubelet::kubeconfig::Access;
 use crate::failure::Failure;
 use crate::lab::plan::Engine;
 use crate::run::client::Client;
+use crate::run::directory::LabDirectory;
+use crate::run::enter;
 use crate::run::handover;
 use crate::run::protocol::{NodeStatus, Reply, Request};
 
 /// The interface on the management network.
 const MANAGEMENT: &str = "eth0";
+/// The administrator's file in a node is no longer than this, in bytes.
+const LONGEST: u64 = 64 << 10;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
@@ -41,9 +43,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let is_member = |node: &&NodeStatus| node.engine == Engine::Kubelet.name();
     let members = status.nodes.iter().filter(is_member);
     let found = members
-        .filter_map(|node| Some((node, read(node.init_pid?)?)))
+        .filter_map(|node| Some((node, read(&lab, &node.name)?)))
         .next();
-    let (node, mut configuration) = found.ok_or_else(|| {
+    let (node, access) = found.ok_or_else(|| {
         Failure::not_ready(format!("lab {} has no control plane", lab.lab))
             .help("`nslab up --engine kubelet` starts one in the first Kubernetes node")
     })?;
@@ -56,8 +58,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         );
     };
     let server = SocketAddr::new(address, kubelet::PORT);
-    configuration["clusters"][0]["cluster"]["server"] = json!(format!("https://{server}"));
-    let text = format!("{configuration:#}\n");
+    let text = format!("{:#}\n", access.kubeconfig(&format!("https://{server}")));
     match &args.output {
         None => print(&text),
         Some(path) => {
@@ -70,10 +71,11 @@ pub fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The administrator's way to the API server, as it stands in the node that has one.
-fn read(init: i32) -> Option<Value> {
-    let text = fs::read(format!("/proc/{init}/root{}", kubelet::ADMIN)).ok()?;
-    serde_json::from_slice(&text).ok()
+/// The administrator's way to the API server, as it stands in the node that has one. What root in the node made of the file
+/// does nothing here: see [`Access::read`].
+fn read(lab: &LabDirectory, node: &str) -> Option<Access> {
+    let root = enter::door(lab, node).ok()?.root().ok()?;
+    Access::read(&root.read(Path::new(kubelet::ADMIN), LONGEST).ok()?)
 }
 
 fn management_address(node: &NodeStatus) -> Option<IpAddr> {

@@ -1,11 +1,15 @@
 //! Control groups: one directory a node (cgroups(7)). The version 2 tree is used where there is one; where
 //! the controllers are on version 1 trees (a hybrid host), limits go there.
 
+use std::ffi::{CStr, CString};
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 
 use super::error::{Attempt, Result};
 
@@ -71,14 +75,18 @@ fn version_1() -> Vec<PathBuf> {
 /// Where the processes of a node are that makes cgroups below its own: in the version 2 tree nobody may be in one that has
 /// others with controllers below it (cgroups(7), "no internal processes").
 const LEAF: &str = "init";
-/// How long the cgroups of an earlier life of a node may take to go.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How many cgroups of an earlier life of a node are removed at once.
+const AT_ONCE: usize = 500;
+/// How deep below its own a node may make cgroups, and how many: a kubelet makes four levels, and some for each container.
+const DEEPEST: usize = 32;
+const MOST: usize = 4096;
 
 /// Makes `LAB/node-NODE` for a node that makes cgroups of its own below it: in every version 1 tree, or where there are none in
 /// the version 2 tree, with a leaf below it that is returned. What an earlier life of the node left there goes.
 ///
 /// # Errors
-/// One of the trees refuses.
+/// One of the trees refuses; `EBUSY` where there is too much to be removed at once, or processes in it are just ending: that is to be
+/// tried again.
 pub fn make_in_all(trees: &Trees, lab: &str, node: &str) -> Result<Option<OwnedFd>> {
     if let (Some(root), true) = (&trees.unified, trees.version_1.is_empty()) {
         return make_leaf(root, lab, node).map(Some);
@@ -106,13 +114,7 @@ fn make_leaf(root: &Path, lab: &str, node: &str) -> Result<OwnedFd> {
     let what = || format!("make the cgroups of {node}");
     let (above, own) = (root.join(lab), root.join(lab).join(own(node)));
     fs::create_dir_all(&own).attempt(what)?;
-    let deadline = Instant::now() + PATIENCE;
-    while let Err(error) = empty(&own) {
-        if error.kind() != ErrorKind::ResourceBusy || Instant::now() >= deadline {
-            return Err(error).attempt(what);
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    empty(&own).attempt(what)?;
     // A node can give its own no more than it has been given.
     for parent in [root, &above] {
         let known = fs::read_to_string(parent.join("cgroup.controllers")).attempt(what)?;
@@ -129,11 +131,12 @@ fn make_leaf(root: &Path, lab: &str, node: &str) -> Result<OwnedFd> {
 }
 
 /// Takes away what is below a cgroup in the version 2 tree, so that processes may be in it.
-fn empty(path: &Path) -> std::io::Result<()> {
+fn empty(path: &Path) -> io::Result<()> {
+    let mut budget = AT_ONCE;
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            remove_tree(&entry.path())?;
+            remove_tree(&entry.path(), &mut budget)?;
         }
     }
     let control = path.join("cgroup.subtree_control");
@@ -200,9 +203,20 @@ pub fn make(trees: &Trees, lab: &str, node: &str) -> Result<Option<OwnedFd>> {
         }
         Err(error) => return Err(error).attempt(|| format!("make the cgroup of {node}")),
     }
+    bound(&root.join(lab), DEEPEST + 1, usize::MAX);
+    bound(&path, DEEPEST, MOST);
     File::open(&path)
         .map(|file| Some(file.into()))
         .attempt(|| format!("open the cgroup of {node}"))
+}
+
+/// Bounds the cgroups below one. That of a lab bounds the depth for nodes that could change their own bound.
+fn bound(path: &Path, depth: usize, count: usize) {
+    // Kernels before Linux 4.14 have no such bounds.
+    let _ = fs::write(path.join("cgroup.max.depth"), depth.to_string());
+    if count != usize::MAX {
+        let _ = fs::write(path.join("cgroup.max.descendants"), count.to_string());
+    }
 }
 
 /// Sets limits of `LAB/node-NODE`. In version 1 trees nobody is in it yet: see [`legacy_doors`].
@@ -293,7 +307,8 @@ pub fn legacy_doors(lab: &str, node: &str) -> Vec<File> {
 pub fn remove(trees: &Trees, lab: &str, deadline: Instant) -> Result<()> {
     for root in trees.all() {
         let path = root.join(lab);
-        while let Err(error) = remove_tree(&path) {
+        let mut all = usize::MAX;
+        while let Err(error) = remove_tree(&path, &mut all) {
             if error.kind() != ErrorKind::ResourceBusy || Instant::now() >= deadline {
                 return Err(error).attempt(|| format!("remove the cgroup {}", path.display()));
             }
@@ -304,20 +319,116 @@ pub fn remove(trees: &Trees, lab: &str, deadline: Instant) -> Result<()> {
     Ok(())
 }
 
-fn remove_tree(path: &Path) -> std::io::Result<()> {
-    let entries = match fs::read_dir(path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
+/// Removes a directory and those below it, however deep: by descriptors, as no path may be that long. `budget` is how many may be
+/// removed at most, for a caller who has other things to do: with more of them the tree is still busy, and smaller.
+fn remove_tree(path: &Path, budget: &mut usize) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut here = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(here) => here,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(error.into()),
     };
-    for entry in entries {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            remove_tree(&entry.path())?;
+    // The way down from the path to here.
+    let mut names: Vec<CString> = Vec::new();
+    loop {
+        if let Some(name) = sweep(&here, budget)? {
+            match rustix::fs::openat(&here, &name, flags, Mode::empty()) {
+                Ok(below) => here = below,
+                // It has gone meanwhile.
+                Err(Errno::NOENT) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            names.push(name);
+        } else if let Some(name) = names.pop() {
+            here = rustix::fs::openat(&here, c"..", flags, Mode::empty())?;
+            if !remove_one(&here, &name, budget)? {
+                return Err(Errno::BUSY.into());
+            }
+        } else {
+            break;
         }
     }
     match fs::remove_dir(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+/// Removes the directories in a directory; returns the name of the first that cannot be, as something is in it.
+fn sweep(directory: &OwnedFd, budget: &mut usize) -> io::Result<Option<CString>> {
+    for entry in rustix::fs::Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_inside = name != c"." && name != c"..";
+        if entry.file_type().is_dir() && is_inside && !remove_one(directory, name, budget)? {
+            return Ok(Some(name.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// Removes an empty directory. Returns false where it is not empty, or has processes.
+fn remove_one(directory: &OwnedFd, name: &CStr, budget: &mut usize) -> io::Result<bool> {
+    *budget = budget.checked_sub(1).ok_or(Errno::BUSY)?;
+    match rustix::fs::unlinkat(directory, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(true),
+        Err(Errno::BUSY | Errno::NOTEMPTY) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes a directory in a directory, and so on.
+    fn nest(top: &Path, depth: usize) {
+        let mut here: OwnedFd = File::open(top).unwrap().into();
+        for _ in 0..depth {
+            rustix::fs::mkdirat(&here, c"deeper", Mode::RWXU).unwrap();
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+            here = rustix::fs::openat(&here, c"deeper", flags, Mode::empty()).unwrap();
+        }
+    }
+
+    #[test]
+    fn trees_of_any_depth_and_width_are_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let top = directory.path().join("top");
+        fs::create_dir(&top).unwrap();
+        nest(&top, 5000);
+        for number in 0..500 {
+            fs::create_dir_all(top.join(format!("wide{number}/below"))).unwrap();
+        }
+        remove_tree(&top, &mut 100_000).unwrap();
+        assert!(!top.exists());
+        // One that is not there is no mistake.
+        remove_tree(&top, &mut 0).unwrap();
+    }
+
+    #[test]
+    fn a_large_tree_goes_in_parts() {
+        let directory = tempfile::tempdir().unwrap();
+        let top = directory.path().join("top");
+        fs::create_dir(&top).unwrap();
+        nest(&top, 300);
+        let mut parts = 1;
+        while let Err(error) = remove_tree(&top, &mut 450) {
+            assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+            parts += 1;
+            assert!(parts < 10);
+        }
+        assert!(!top.exists() && parts > 1);
+    }
+
+    #[test]
+    fn what_is_in_use_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let top = directory.path().join("top");
+        fs::create_dir_all(top.join("a/b")).unwrap();
+        fs::write(top.join("a/b/file"), "").unwrap();
+        let error = remove_tree(&top, &mut 1000).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ResourceBusy);
+        assert!(top.join("a/b/file").exists());
     }
 }

@@ -1,8 +1,13 @@
 //! Users and groups by name, read from the files themselves (passwd(5), group(5)): the C library's look-up
 //! loads plugins, which a static binary in a strange root must not.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+/// No more of such a file is read, in bytes: root in a node may put what it likes in its place.
+const LONGEST: u64 = 4 << 20;
 
 /// A user as a program is to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,9 +26,23 @@ pub struct User {
 
 /// Looks a user up by name or number in the /etc below `root`. A number needs no entry.
 pub fn user(root: &Path, wanted: &str) -> Option<User> {
-    let passwd = fs::read_to_string(root.join("etc/passwd")).unwrap_or_default();
-    let group = fs::read_to_string(root.join("etc/group")).unwrap_or_default();
+    let passwd = read(&root.join("etc/passwd"));
+    let group = read(&root.join("etc/group"));
     parse_user(&passwd, &group, wanted)
+}
+
+/// The text of a regular file. There is none in anything else, which is not waited for either.
+fn read(path: &Path) -> String {
+    let mut options = File::options();
+    let options = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let Ok(file) = options.open(path) else {
+        return String::new();
+    };
+    let mut bytes = Vec::new();
+    if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        let _ = file.take(LONGEST).read_to_end(&mut bytes);
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn parse_user(passwd: &str, group: &str, wanted: &str) -> Option<User> {
@@ -77,7 +96,7 @@ pub fn group(root: &Path, wanted: &str) -> Option<u32> {
     if let Ok(number) = wanted.parse() {
         return Some(number);
     }
-    let group = fs::read_to_string(root.join("etc/group")).unwrap_or_default();
+    let group = read(&root.join("etc/group"));
     group.lines().find_map(|line| {
         let mut fields = line.split(':');
         (fields.next()? == wanted).then(|| fields.nth(1)?.parse().ok())?
@@ -91,6 +110,24 @@ mod tests {
     const PASSWD: &str =
         "root:x:0:0:root:/root:/bin/bash\nbroken\nfrr:x:102:106:Frr,,,:/nonexistent:/bin/false\n";
     const GROUP: &str = "root:x:0:\nfrrvty:x:105:frr,ann\nfrr:x:106:\n";
+
+    #[test]
+    fn what_is_no_file_has_no_users() {
+        let root = tempfile::tempdir().unwrap();
+        let etc = root.path().join("etc");
+        std::fs::create_dir(&etc).unwrap();
+        for name in ["passwd", "group"] {
+            nix::unistd::mkfifo(&etc.join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        assert_eq!(user(root.path(), "frr"), None);
+        assert_eq!(group(root.path(), "frr"), None);
+        std::fs::remove_file(etc.join("passwd")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", etc.join("passwd")).unwrap();
+        assert_eq!(user(root.path(), "frr"), None);
+        std::fs::remove_file(etc.join("passwd")).unwrap();
+        std::fs::write(etc.join("passwd"), PASSWD).unwrap();
+        assert_eq!(user(root.path(), "frr").unwrap().uid, 102);
+    }
 
     #[test]
     fn users_are_found_by_name_and_number() {

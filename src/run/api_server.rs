@@ -2,19 +2,21 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::cluster;
 use super::events::What;
 use super::inside::Inside;
+use super::lines::Lines;
 use super::protocol::Changed;
 use super::state::Living;
 use crate::cilium::{Object, Reference};
@@ -24,6 +26,24 @@ use crate::failure::Failure;
 
 /// How long the API server and the agents may take for a wish.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Nothing that the operator says is longer, in bytes: some thousands of objects.
+const LONGEST: usize = 8 << 20;
+
+/// What is said of an operator that says more.
+const TOO_MUCH: &str =
+    "the cluster has more than 8 MB of objects that have a meaning for BGP; agents go on as before";
+
+/// How long the operator may take to say a line it has begun.
+const A_LINE: Duration = Duration::from_secs(10);
+
+/// After something the operator said nothing is heard of it for as long as that took, up to this. Whoever may write to the API
+/// server decides how often it speaks, and is not to get all the time of the lab for that.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
+/// How many troubles are told at a time, and how many bytes of each.
+const MOST_TROUBLES: usize = 100;
+const LONGEST_TROUBLE: usize = 1000;
 
 /// Between two looks for the operator's socket.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -115,7 +135,11 @@ pub fn start(inside: &Inside) {
         loop {
             if let Ok(stream) = cluster::connect(&init, operator::SOCKET).await {
                 // It ends when the operator does.
-                let _ = follow(&lab, node, stream, &mut troubles).await;
+                let followed = follow(&lab, node, stream, &mut troubles).await;
+                if followed.is_err_and(|error| error.kind() == ErrorKind::FileTooLarge) {
+                    tell(&lab, node, news(&mut troubles, vec![TOO_MUCH.to_owned()]));
+                    tokio::time::sleep(A_LINE).await;
+                }
                 lab.cluster.line.wishes.send_replace(None);
                 lab.cluster.line.waiting.borrow_mut().clear();
             }
@@ -131,21 +155,29 @@ async fn follow(
     troubles: &mut BTreeSet<String>,
 ) -> std::io::Result<()> {
     let (reading, mut writing) = stream.into_split();
-    let mut lines = BufReader::new(reading).lines();
+    let mut lines = Lines::new(reading, LONGEST, A_LINE);
     let (sender, mut wishes) = unbounded_channel();
     let line = &lab.cluster.line;
+    let mut rested = std::pin::pin!(sleep_until(Instant::now()));
     loop {
         let wish = tokio::select! {
-            said = lines.next_line() => match said? {
-                Some(text) => hear(lab, node, &text, troubles).await,
+            said = lines.next(), if rested.is_elapsed() => match said? {
+                Some(text) => {
+                    let began = Instant::now();
+                    let wish = hear(lab, node, &text, troubles).await;
+                    let rest = began.elapsed().min(LONGEST_REST);
+                    rested.as_mut().reset(Instant::now() + rest);
+                    wish
+                }
                 None => return Ok(()),
             },
+            () = &mut rested, if !rested.is_elapsed() => None,
             wish = wishes.recv() => wish,
         };
         if let Some(wish) = wish {
             let mut text = serde_json::to_string(&wish)?;
             text.push('\n');
-            writing.write_all(text.as_bytes()).await?;
+            timeout(PATIENCE, writing.write_all(text.as_bytes())).await??;
         }
         line.wishes.send_if_modified(|now| {
             // Once everything was read, wishes have something to be wished of.
@@ -159,18 +191,11 @@ async fn follow(
 }
 
 /// Does what follows from something that the operator says; what is to be said of it comes back.
-async fn hear(lab: &Rc<Living>, node: usize, text: &str, troubles: &mut BTreeSet<String>) -> Option<Wish> {
-    match serde_json::from_str(text).ok()? {
+async fn hear(lab: &Rc<Living>, node: usize, text: &[u8], troubles: &mut BTreeSet<String>) -> Option<Wish> {
+    match serde_json::from_slice(text).ok()? {
         News::Objects(objects) => {
             let (statuses, told) = cluster::take(lab, &objects).await;
-            for message in told {
-                if troubles.insert(message.clone()) {
-                    lab.tell(What::Trouble {
-                        node: lab.plan.nodes[node].name.clone(),
-                        message,
-                    });
-                }
-            }
+            tell(lab, node, news(troubles, told));
             let told = statuses.into_iter().map(|(of, status)| Status { of, status });
             return Some(Wish::Tell(told.collect()));
         }
@@ -182,4 +207,53 @@ async fn hear(lab: &Rc<Living>, node: usize, text: &str, troubles: &mut BTreeSet
         }
     }
     None
+}
+
+fn tell(lab: &Living, node: usize, messages: Vec<String>) {
+    for message in messages {
+        lab.tell(What::Trouble {
+            node: lab.plan.nodes[node].name.clone(),
+            message,
+        });
+    }
+}
+
+/// What is new among what is to be said: of that which was said before and still holds nothing is said again. Both have a limit.
+fn news(known: &mut BTreeSet<String>, told: Vec<String>) -> Vec<String> {
+    let cut = |mut message: String| {
+        if message.len() > LONGEST_TROUBLE {
+            message.truncate(message.floor_char_boundary(LONGEST_TROUBLE));
+            message.push('…');
+        }
+        message
+    };
+    let now: BTreeSet<String> = told.into_iter().take(MOST_TROUBLES).map(cut).collect();
+    let new = now.difference(known).cloned().collect();
+    *known = now;
+    new
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_is_said_once_and_forgotten_when_it_is_over() {
+        let mut known = BTreeSet::new();
+        let mut say = |words: &[&str]| news(&mut known, words.iter().map(|it| (*it).to_owned()).collect());
+        assert_eq!(say(&["a", "b"]), ["a", "b"]);
+        assert_eq!(say(&["b", "c"]), ["c"]);
+        assert!(say(&[]).is_empty());
+        assert_eq!(say(&["a"]), ["a"]);
+    }
+
+    #[test]
+    fn what_is_said_has_a_limit() {
+        let mut known = BTreeSet::new();
+        let many = (0..100_000).map(|number| format!("{number} {}", "ä".repeat(10_000)));
+        let said = news(&mut known, many.take(500).collect());
+        assert_eq!(said.len(), MOST_TROUBLES);
+        assert!(said.iter().all(|it| it.len() <= LONGEST_TROUBLE + "…".len()));
+        assert_eq!(known.len(), MOST_TROUBLES);
+    }
 }

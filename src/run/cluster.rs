@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -17,6 +17,7 @@ use super::api_server::Line;
 use super::events::What;
 use super::init::InitHandle;
 use super::inside::Inside;
+use super::lines::Lines;
 use super::protocol::Changed;
 use super::state::Living;
 use crate::cilium::manifest::{self, Manifests};
@@ -31,6 +32,12 @@ use crate::lab::plan::{self, NodeStep, Plan};
 
 /// How long an agent may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// No answer of an agent's is longer, in bytes: some tens of thousands of routes.
+const LONGEST_ANSWER: usize = 16 << 20;
+
+/// No more objects of an API server's are taken in: whoever may write there may write as many as they like.
+const MOST_OBJECTS: usize = 4000;
 
 /// The cluster.
 pub struct Cluster {
@@ -225,7 +232,13 @@ fn with_warnings(lab: &Living, changed: Changed) -> Changed {
 pub async fn take(lab: &Rc<Living>, objects: &[Value]) -> (Vec<(Reference, Value)>, Vec<String>) {
     let cluster = &lab.cluster;
     let (mut objects_read, mut troubles) = (Vec::new(), Vec::new());
-    for object in objects {
+    if objects.len() > MOST_OBJECTS {
+        let count = objects.len();
+        troubles.push(format!(
+            "the cluster has {count} objects that have a meaning for BGP; {MOST_OBJECTS} are taken in"
+        ));
+    }
+    for object in objects.iter().take(MOST_OBJECTS) {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         let manifest = Manifest {
             name: format!("{} {name}", object["kind"].as_str().unwrap_or_default()),
@@ -367,12 +380,12 @@ async fn ask(init: &InitHandle, request: &Request) -> Result<Reply, Failure> {
         let mut line = serde_json::to_string(request).map_err(|error| Failure::host(error.to_string()))?;
         line.push('\n');
         stream.write_all(line.as_bytes()).await.attempt(what)?;
-        let mut answer = String::new();
-        BufReader::new(&mut stream)
-            .read_line(&mut answer)
+        let answer = Lines::new(&mut stream, LONGEST_ANSWER, PATIENCE)
+            .next()
             .await
             .attempt(what)?;
-        serde_json::from_str(&answer).map_err(|_| Failure::not_ready("its agent has just ended"))
+        let answer = answer.ok_or_else(|| Failure::not_ready("its agent has just ended"))?;
+        serde_json::from_slice(&answer).map_err(|_| Failure::not_ready("its agent says what no agent says"))
     };
     timeout(PATIENCE, asking)
         .await
@@ -381,7 +394,7 @@ async fn ask(init: &InitHandle, request: &Request) -> Result<Reply, Failure> {
 
 /// A socket in a node, found by the node's own root: no link in it leads out of there.
 pub async fn connect(init: &InitHandle, path: &str) -> Result<UnixStream, Failure> {
-    let socket = super::inside::open(init.pid, path).attempt(|| format!("find {path}"))?;
+    let socket = super::inside::open(init, path).attempt(|| format!("find {path}"))?;
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&socket));
     Ok(UnixStream::connect(path)
         .await

@@ -8,7 +8,9 @@ use std::io::{Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use tokio::sync::{Mutex, oneshot};
@@ -20,7 +22,7 @@ use crate::engine::Engine as _;
 use crate::failure::Failure;
 use crate::kernel::cgroup::{self, Limits};
 use crate::kernel::error::Attempt;
-use crate::kernel::message::Assembler;
+use crate::kernel::message::{Assembler, Frame};
 use crate::kernel::overlay::Confinement;
 use crate::kernel::process::{self, Child};
 use crate::kernel::spawn::{self, Spawn, early};
@@ -29,6 +31,14 @@ use crate::lab::plan::{Engine, NodeStep};
 
 /// The hidden verb of a node's init.
 pub const VERB: &str = "node-init";
+
+/// No report of an init's is longer, in bytes.
+const LONGEST: usize = 64 << 10;
+/// One descriptor comes with one report: the node's /dev/log.
+const MOST_DESCRIPTORS: usize = 1;
+
+/// How long the cgroups of an earlier life of a node may take to go.
+const CGROUPS_GO: Duration = Duration::from_secs(5);
 
 /// A node's running init.
 pub struct InitHandle {
@@ -123,9 +133,7 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
         must_limit_processes: step.limits.must_limit_processes,
     };
     let leaf = match step.engine {
-        Some(Engine::Kubelet) => {
-            cgroup::make_in_all(&lab.trees, &lab.directory.cgroup(), &names::place(&step.name))?
-        }
+        Some(Engine::Kubelet) => make_in_all(lab, &names::place(&step.name)).await?,
         _ => None,
     };
     cgroup::limit(
@@ -164,6 +172,19 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
                 Err(Failure::host(message).into())
             }
         },
+    }
+}
+
+/// Makes cgroups for a node that makes some of its own, once those of its earlier life are gone.
+async fn make_in_all(lab: &Living, node: &str) -> Result<Option<OwnedFd>, Failure> {
+    let deadline = Instant::now() + CGROUPS_GO;
+    loop {
+        match cgroup::make_in_all(&lab.trees, &lab.directory.cgroup(), node) {
+            Err(error) if error.errno == Errno::EBUSY && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            made => return Ok(made?),
+        }
     }
 }
 
@@ -278,50 +299,61 @@ fn spawn(
 
 /// Hears reports until the init is gone. Waiting callers then find their channels closed.
 async fn listen(handle: Rc<InitHandle>, up: oneshot::Sender<Result<OwnedFd, Failure>>) {
-    let mut up = Some(up);
-    let mut assembler = Assembler::default();
-    loop {
-        if !matches!(socket::receive(&handle.stream, &mut assembler).await, Ok(true)) {
+    let mut up: Waiting = Some(up);
+    let mut assembler = Assembler::of(LONGEST, MOST_DESCRIPTORS);
+    while matches!(socket::receive(&handle.stream, &mut assembler).await, Ok(true)) {
+        let mut frames = std::iter::from_fn(|| assembler.frame().transpose());
+        let understood = frames.try_for_each(|frame| {
+            let frame = frame.map_err(drop)?;
+            handle.hear(frame, &mut up)
+        });
+        if understood.is_err() {
             break;
         }
-        while let Ok(Some(frame)) = assembler.frame() {
-            let Ok(report) = serde_json::from_slice(&frame.bytes) else {
-                continue;
-            };
-            match report {
-                Report::Up => {
-                    if let (Some(up), Some(syslog)) = (up.take(), frame.fds.into_iter().next()) {
-                        let _ = up.send(Ok(syslog));
-                    }
-                }
-                Report::Failed(failure) => {
-                    if let Some(up) = up.take() {
-                        let _ = up.send(Err(failure));
-                    }
-                }
-                Report::Started { id } => handle.on_start(id),
-                Report::NotStarted { id, reason, status } => handle.on_end(
-                    id,
-                    End {
-                        status,
-                        reason: Some(reason),
-                    },
-                ),
-                Report::Ended { id, status } => handle.on_end(id, End { status, reason: None }),
-                Report::Quiet => {
-                    if let Some(quiet) = handle.quiet.borrow_mut().take() {
-                        let _ = quiet.send(());
-                    }
-                }
-            }
-        }
     }
+    // One that says what no init says is none any more: its node begins anew.
+    handle.kill();
     handle.gone.set(true);
     handle.programs.borrow_mut().clear();
     handle.quiet.borrow_mut().take();
 }
 
+/// Whoever waits for a node's root to stand.
+type Waiting = Option<oneshot::Sender<Result<OwnedFd, Failure>>>;
+
 impl InitHandle {
+    /// Takes in a report.
+    ///
+    /// # Errors
+    /// It is none.
+    fn hear(&self, frame: Frame, up: &mut Waiting) -> Result<(), ()> {
+        let report: Report = serde_json::from_slice(&frame.bytes).map_err(drop)?;
+        match report {
+            Report::Up => {
+                if let (Some(up), Some(syslog)) = (up.take(), frame.fds.into_iter().next()) {
+                    let _ = up.send(Ok(syslog));
+                }
+            }
+            Report::Failed(failure) => {
+                if let Some(up) = up.take() {
+                    let _ = up.send(Err(failure));
+                }
+            }
+            Report::Started { id } => self.on_start(id),
+            Report::NotStarted { id, reason, status } => {
+                let reason = Some(reason);
+                self.on_end(id, End { status, reason });
+            }
+            Report::Ended { id, status } => self.on_end(id, End { status, reason: None }),
+            Report::Quiet => {
+                if let Some(quiet) = self.quiet.borrow_mut().take() {
+                    let _ = quiet.send(());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Starts a program whose output and errors go to the given descriptors.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, BufRead as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
@@ -24,6 +24,7 @@ use super::state::Living;
 use crate::engine::{self, Finished};
 use crate::failure::Failure;
 use crate::kernel::error::{Attempt, Error};
+use crate::kernel::process_root::{self, Root};
 use crate::lab::model::{Command, Probe, Process, Restart};
 
 /// Pause before a process is started again: doubled each time it ends soon, up to the longest.
@@ -35,6 +36,8 @@ const STEADY: Duration = Duration::from_secs(10);
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// Between two looks at a condition the kernel has no event for.
 const LOOK: Duration = Duration::from_millis(10);
+/// The longest there is.
+const LONGEST_REST: Duration = Duration::from_secs(2);
 
 /// How often a part of an engine may end before the node is given up.
 const PATIENCE: u32 = 2;
@@ -152,9 +155,10 @@ impl engine::Inside for Inside {
 
     async fn until(&self, probe: &Probe) {
         loop {
+            let began = Instant::now();
             let holds = match probe {
-                Probe::Tcp(port) => listens(self.init.pid, *port),
-                Probe::File(path) => exists(self.init.pid, path),
+                Probe::Tcp(port) => listens(&self.init, *port),
+                Probe::File(path) => exists(&self.init, path),
                 Probe::Exec(command) => {
                     let finished = engine::Inside::command(self, "ready", &command.argv()).await;
                     finished.is_ok_and(|finished| finished.status == 0)
@@ -163,7 +167,12 @@ impl engine::Inside for Inside {
             if holds {
                 return;
             }
-            tokio::time::sleep(LOOK).await;
+            // A command's own time is not the lab's.
+            let look = match probe {
+                Probe::Exec(_) => Duration::ZERO,
+                Probe::Tcp(_) | Probe::File(_) => began.elapsed(),
+            };
+            tokio::time::sleep(rest(look)).await;
         }
     }
 
@@ -350,35 +359,68 @@ impl Service {
     }
 }
 
-/// Whether something listens on a TCP port in the network namespace of a process: the kernel's own list,
+/// Whether something listens on a TCP port in the network namespace of a node's init: the kernel's own list,
 /// where state 0A is LISTEN (proc_pid_net(5)).
-fn listens(pid: i32, port: u16) -> bool {
+fn listens(init: &InitHandle, port: u16) -> bool {
+    let found = ["tcp", "tcp6"].iter().any(|table| {
+        let table = std::fs::File::open(format!("/proc/{}/net/{table}", init.pid));
+        table.is_ok_and(|table| is_listed(io::BufReader::new(table), port))
+    });
+    // The number is another process's once the init is gone.
+    found && !process_root::has_ended(&init.pidfd).unwrap_or(true)
+}
+
+/// Whether a list of TCP sockets has one that listens on a port. It ends where the list becomes longer than any that counts.
+fn is_listed(table: impl io::BufRead, port: u16) -> bool {
+    const LONGEST: u64 = 32 << 20;
     let port = format!(":{port:04X}");
-    ["tcp", "tcp6"].iter().any(|table| {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
-        text.lines().skip(1).any(|line| {
-            let mut fields = line.split_whitespace().skip(1);
-            let local = fields.next().is_some_and(|local| local.ends_with(&port));
-            local && fields.nth(1) == Some("0A")
-        })
-    })
+    let lines = table.take(LONGEST).lines().map_while(Result::ok).skip(1);
+    let mut listeners = lines.filter(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let local = fields.next().is_some_and(|local| local.ends_with(&port));
+        local && fields.nth(1) == Some("0A")
+    });
+    listeners.next().is_some()
 }
 
-/// Whether a path exists in the root of a process. Asked by the inode alone: the name is the lab file's.
-fn exists(pid: i32, path: &str) -> bool {
-    open(pid, path).is_ok()
+/// How long to wait after a look at a condition that took so long: a node can make looks take long, and is not to get all the time
+/// of the lab for that.
+fn rest(look: Duration) -> Duration {
+    (look * 20).clamp(LOOK, LONGEST_REST)
 }
 
-/// The inode of a path in the root of a process; no link in it leads out of there.
+/// Whether a path exists in the root of a node. Asked by the inode alone: the name is the lab file's.
+fn exists(init: &InitHandle, path: &str) -> bool {
+    open(init, path).is_ok()
+}
+
+/// The inode of a path in the root of a node; no link in it leads out of there.
 ///
 /// # Errors
-/// There is none, or no such process.
-pub fn open(pid: i32, path: &str) -> io::Result<OwnedFd> {
-    let root = std::fs::File::open(format!("/proc/{pid}/root"))?;
-    let how = rustix::fs::ResolveFlags::IN_ROOT;
-    let relative = path.trim_start_matches('/');
-    let relative = if relative.is_empty() { "." } else { relative };
-    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-    let opened = rustix::fs::openat2(&root, Path::new(relative), flags, rustix::fs::Mode::empty(), how);
-    Ok(opened?)
+/// There is none, or the node has just ended.
+pub fn open(init: &InitHandle, path: &str) -> io::Result<OwnedFd> {
+    Root::of(&init.pidfd)?.find(Path::new(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn listeners_are_told_from_connections() {
+        let table = "  sl  local_address rem_address   st tx_queue\n   \
+            0: 0100007F:1F90 00000000:0000 0A 00000000:00000000\n   \
+            1: 0100007F:0050 0200007F:1F91 01 00000000:00000000\n";
+        let listed = |port| is_listed(table.as_bytes(), port);
+        assert!(listed(8080));
+        assert!(!listed(80) && !listed(8081) && !listed(0x90));
+        assert!(!is_listed(&b""[..], 80));
+    }
+
+    #[test]
+    fn looks_that_take_long_are_rare() {
+        assert_eq!(rest(Duration::ZERO), LOOK);
+        assert_eq!(rest(Duration::from_millis(20)), Duration::from_millis(400));
+        assert_eq!(rest(Duration::from_secs(60)), LONGEST_REST);
+    }
 }

@@ -3,11 +3,11 @@
 
 use std::ffi::CString;
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::Read;
+use std::io::{self, Read, Write as _};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
@@ -104,6 +104,13 @@ pub fn launch(launch: Launch) -> Result<Launched, Failure> {
     }
 }
 
+/// Writes a new file for its owner alone: what a lab file says may hold passwords.
+fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)
+}
+
 fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream), Failure> {
     let directory = &birth.directory;
     for path in [
@@ -130,10 +137,10 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
     let state = state(&launch);
     let topology = serde_json::to_vec(&launch.lab).map_err(|error| Failure::host(error.to_string()))?;
     let topology_path = directory.topology();
-    fs::write(&topology_path, topology).attempt(|| format!("write {}", topology_path.display()))?;
+    write_secret(&topology_path, &topology).attempt(|| format!("write {}", topology_path.display()))?;
     let checks = serde_json::to_vec(&launch.plan.checks).map_err(|error| Failure::host(error.to_string()))?;
     let checks_path = directory.checks();
-    fs::write(&checks_path, checks).attempt(|| format!("write {}", checks_path.display()))?;
+    write_secret(&checks_path, &checks).attempt(|| format!("write {}", checks_path.display()))?;
     let setup = Setup {
         plan: launch.plan,
         directory: directory.path.clone(),

@@ -11,6 +11,7 @@ pub mod handover;
 pub mod holder;
 pub mod launch;
 mod leave;
+mod lines;
 pub mod logs;
 pub mod management;
 pub mod named;

@@ -204,8 +204,31 @@ fn make_links(workshop: &mut Workshop, made: &mut [Made], steps: &[LinkStep]) ->
     empty.netlink.send(requests).map_err(refused)?;
     for name in host_ends {
         let index = index_of(host, name)?;
+        deafen(name)?;
         host.send_one(link::up(&format!("raise {name} on the host"), index))
             .map_err(|error| refused(vec![error]))?;
+    }
+    Ok(())
+}
+
+/// What the host does not take from a node at the other end of a link: routers, addresses and better ways. Only whoever
+/// runs the host says whether an interface of its own is heard.
+const UNHEARD: [&str; 4] = [
+    "net/ipv6/conf/INTERFACE/accept_ra",
+    "net/ipv6/conf/INTERFACE/autoconf",
+    "net/ipv6/conf/INTERFACE/accept_redirects",
+    "net/ipv4/conf/INTERFACE/accept_redirects",
+];
+
+/// Makes an interface on the host one whose neighbors cannot change the host's configuration. To be called before it is up.
+fn deafen(interface: &str) -> Result<(), Failure> {
+    let sysctls = Sysctls::usual()?;
+    for path in UNHEARD {
+        match sysctls.write(&path.replace("INTERFACE", interface), "0") {
+            // A host without IPv6, or an MTU too small for it.
+            Err(error) if error.errno == Errno::ENOENT => {}
+            other => other?,
+        }
     }
     Ok(())
 }

@@ -28,6 +28,9 @@ use crate::kernel::{cgroup, process, spawn, users};
 use crate::lab::names;
 use crate::lab::rights::RightsStep;
 
+/// A longer reason for which a program was not started is cut, in bytes.
+const LONGEST_REASON: usize = 4096;
+
 /// Runs a node's init. `control` and `setup` are the numbers of inherited descriptors: the socket to the
 /// supervisor, and a file with the [`Setup`].
 /// Where its users are its own, their namespace follows.
@@ -210,7 +213,11 @@ impl Init {
                             self.programs.insert(pid, id);
                             self.report(&Report::Started { id })?;
                         }
-                        Err((status, reason)) => self.report(&Report::NotStarted { id, reason, status })?,
+                        Err((status, mut reason)) => {
+                            // A program's name may be as long as a report may be.
+                            reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
+                            self.report(&Report::NotStarted { id, reason, status })?;
+                        }
                     }
                 }
                 Order::SignalAll { signal } => {

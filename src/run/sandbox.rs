@@ -1,26 +1,31 @@
 //! The networks of pods that kubelets run. What nslab does in such a pod it does in the network namespace that its container
 //! runtime made and nslab's CNI plugin wired; when the runtime makes a new one, the pod moves there.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use tokio::io::unix::AsyncFd;
 
-use super::inside;
+use super::init::InitHandle;
 use super::state::Living;
 use crate::engine::cni::{self, Place};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::inotify;
 use crate::kernel::namespace::Namespace;
+use crate::kernel::process_root::Root;
 use crate::kernel::sysctl::Sysctls;
 use crate::lab::plan::SandboxStep;
 
-/// A note of the plugin's is no longer than this.
-const LONGEST: u64 = 64 << 10;
+/// A note of the plugin's is no longer than this, in bytes, and there are no more of them.
+const LONGEST: u64 = 16 << 10;
+const MOST: usize = 1000;
+/// Between two looks at the notes: so long at least, and so many times as long as a look has taken. Root in the node may make as
+/// many notes as it likes, and change them as often.
+const SHORTEST_REST: Duration = Duration::from_millis(20);
+const LONGEST_REST: Duration = Duration::from_secs(2);
+const RESTS: u32 = 20;
 
 /// Which network a pod is in: the init of its node, and the path there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +44,7 @@ pub async fn join(lab: &Living, node: usize) -> Result<Option<Sandbox>, Failure>
     };
     loop {
         let sandbox = changes(lab, step, |now| now.cloned()).await?;
-        let entered = enter(lab, at, &sandbox);
+        let entered = enter(lab, at, step, &sandbox);
         match entered {
             Err(_) if look(lab, step).as_ref() != Some(&sandbox) => {}
             entered => return entered.map(|()| Some(sandbox)),
@@ -72,17 +77,19 @@ async fn changes<T>(
     let mut init = lab.nodes[step.node].init.subscribe();
     loop {
         // Changes are heard from before the look, so that none is missed in between.
-        let watch = init.borrow_and_update().as_ref().and_then(|init| watch(init.pid));
+        let watch = init.borrow_and_update().as_ref().and_then(|init| watch(init));
+        let began = Instant::now();
         if let Some(found) = wanted(look(lab, step).as_ref()) {
             return Ok(found);
         }
+        let rest = (began.elapsed() * RESTS).clamp(SHORTEST_REST, LONGEST_REST);
         let news = async {
             match watch {
-                Some(watch) => watch?
-                    .readable()
-                    .await
-                    .map(drop)
-                    .attempt(|| "watch the notes of nslab-cni"),
+                Some(watch) => {
+                    let news = watch?.readable().await.map(drop);
+                    tokio::time::sleep(rest).await;
+                    news.attempt(|| "watch the notes of nslab-cni")
+                }
                 None => std::future::pending().await,
             }
         };
@@ -94,48 +101,43 @@ async fn changes<T>(
     }
 }
 
-/// Hears of notes of the plugin in the node of this init; nothing where there is no place for them yet.
-fn watch(init: i32) -> Option<crate::kernel::Result<AsyncFd<OwnedFd>>> {
-    let directory = inside::open(init, cni::DIRECTORY).ok()?;
-    let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
-    Some(inotify::renames(Path::new(&path)))
+/// The directory of the plugin's notes in the node of this init, by a path; nothing where there is no place for them yet.
+fn notes(root: &Root) -> Option<(OwnedFd, PathBuf)> {
+    let directory = root.find(Path::new(cni::DIRECTORY)).ok()?;
+    let path = format!("/proc/self/fd/{}", directory.as_raw_fd()).into();
+    Some((directory, path))
+}
+
+/// Hears of notes of the plugin in the node of this init.
+fn watch(init: &InitHandle) -> Option<crate::kernel::Result<AsyncFd<OwnedFd>>> {
+    let (_directory, path) = notes(&Root::of(&init.pidfd).ok()?)?;
+    Some(inotify::renames(&path))
 }
 
 /// What the plugin has noted for a pod and wired.
 fn look(lab: &Living, step: &SandboxStep) -> Option<Sandbox> {
-    let init = lab.nodes[step.node].init.borrow().as_ref()?.pid;
-    let directory = inside::open(init, cni::DIRECTORY).ok()?;
-    let entries = std::fs::read_dir(format!("/proc/self/fd/{}", directory.as_raw_fd())).ok()?;
-    let places = entries.flatten().filter_map(|entry| {
-        let path = Path::new(cni::DIRECTORY).join(entry.file_name());
-        let mut text = Vec::new();
-        open(init, &path)
-            .ok()?
-            .take(LONGEST)
-            .read_to_end(&mut text)
-            .ok()?;
-        serde_json::from_slice::<Place>(&text).ok()
+    let init = lab.nodes[step.node].init.borrow().clone()?;
+    let root = Root::of(&init.pidfd).ok()?;
+    let (_directory, path) = notes(&root)?;
+    let entries = std::fs::read_dir(path).ok()?.take(MOST).flatten();
+    let places = entries.filter_map(|entry| {
+        let text = root.read(&Path::new(cni::DIRECTORY).join(entry.file_name()), LONGEST);
+        serde_json::from_slice::<Place>(&text.ok()?).ok()
     });
     let mut own = places.filter(|it| it.wired && it.pod.as_ref() == Some(&step.pod));
     own.next().map(|place| Sandbox {
-        init,
+        init: init.pid,
         path: place.namespace,
     })
 }
 
-/// A file in the root of a process: no link in it leads out of there, and opening it waits for nobody.
-fn open(pid: i32, path: &Path) -> io::Result<File> {
-    let root = File::open(format!("/proc/{pid}/root"))?;
-    let relative = path.strip_prefix("/").unwrap_or(path);
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let opened = openat2(&root, relative, flags, Mode::empty(), ResolveFlags::IN_ROOT)?;
-    Ok(opened.into())
-}
-
 /// Takes a network for the lab's, with the pod's own sysctls in it.
-fn enter(lab: &Living, at: usize, sandbox: &Sandbox) -> Result<(), Failure> {
-    let file = open(sandbox.init, &sandbox.path).attempt(|| "open the network of a pod")?;
-    let namespace = Namespace::from(OwnedFd::from(file));
+fn enter(lab: &Living, at: usize, of: &SandboxStep, sandbox: &Sandbox) -> Result<(), Failure> {
+    let init = lab.nodes[of.node].init.borrow().clone();
+    let init = init.filter(|init| init.pid == sandbox.init);
+    let init = init.ok_or_else(|| Failure::not_ready("the node of a pod has just ended"))?;
+    let opened = Root::of(&init.pidfd).and_then(|root| root.namespace(&sandbox.path));
+    let namespace = Namespace::from(opened.attempt(|| "open the network of a pod")?);
     let step = &lab.plan.namespaces[at];
     namespace.run(|| {
         let sysctls = Sysctls::usual()?;

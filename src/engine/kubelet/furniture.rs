@@ -9,6 +9,7 @@ use ipnet::{IpNet, Ipv4Net};
 use serde_json::{Value, json};
 
 use super::image;
+use super::kubeconfig::Access;
 use super::pki::{Authority, Identity, Subject, TokenKey};
 use super::pods::{self, Pod};
 use super::programs::Programs;
@@ -322,15 +323,12 @@ impl Cluster {
     /// A way to the API server for somebody. JSON is YAML.
     fn kubeconfig(&self, identity: &Identity) -> String {
         let text = |text: &str| base64(text.as_bytes());
-        json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "nslab",
-            "clusters": [{ "name": "nslab", "cluster": {
-                "server": self.server, "certificate-authority-data": text(&self.authority.identity.certificate) } }],
-            "users": [{ "name": "nslab", "user": {
-                "client-certificate-data": text(&identity.certificate), "client-key-data": text(&identity.key) } }],
-            "contexts": [{ "name": "nslab", "context": { "cluster": "nslab", "user": "nslab" } }],
-        })
-        .to_string()
+        let access = Access {
+            authority: text(&self.authority.identity.certificate),
+            certificate: text(&identity.certificate),
+            key: text(&identity.key),
+        };
+        access.kubeconfig(&self.server).to_string()
     }
 
     /// The kubelet's configuration. A node's cgroups are its own, and small: it need not keep any for itself.

@@ -4,6 +4,7 @@
 pub mod client;
 mod furniture;
 pub mod image;
+pub mod kubeconfig;
 mod pki;
 mod pods;
 mod programs;

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
+use crate::kernel::{isolate, output};
 use crate::lab::model::Cluster;
 
 /// The oldest minor version whose flags are known here.
 const OLDEST: u32 = 20;
+/// How long a program may take to say its version.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// What runs on every node.
 const ON_NODES: [&str; 4] = ["containerd", "runc", "kubelet", "kubectl"];
 /// What runs beside it where the control plane is.
@@ -97,9 +101,7 @@ impl Programs {
             } else {
                 &["--version"]
             };
-            let output = Command::new(path).args(how).output();
-            let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-            let text = text.unwrap_or_default();
+            let text = ask(&path, how).unwrap_or_default();
             // kubectl of old tells a structure.
             let version = text
                 .split("GitVersion:\"")
@@ -117,17 +119,18 @@ impl Programs {
     pub fn minor_version(&self) -> Result<u32, Failure> {
         let minor = |name: &str| {
             let path = self.find(name).unwrap_or_else(|| name.into());
-            let output = Command::new(&path).arg("--version").output();
-            let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-            let text = text.unwrap_or_default();
+            let text = ask(&path, &["--version"]).unwrap_or_default();
             minor_of(&text).ok_or_else(|| {
                 let said = text.lines().next().unwrap_or("nothing").to_owned();
                 Failure::host(format!(
                     "{} does not tell a version of Kubernetes",
                     path.display()
                 ))
-                .detail(format!("asked for its version it says: {said}"))
-                .help("`bin_dir` of [kubernetes] says where the programs of one version are")
+                .detail(format!("asked for its version, as a user without rights, it says: {said}"))
+                .help(
+                    "`bin_dir` of [kubernetes] says where the programs of one version are, which every user has to be allowed to \
+                     execute",
+                )
             })
         };
         let kubelet = minor("kubelet")?;
@@ -150,6 +153,13 @@ impl Programs {
         }
         Ok(kubelet)
     }
+}
+
+/// What a program says when it is asked. A lab file may have named it: it is run as nobody, with a limit.
+fn ask(program: &Path, words: &[&str]) -> Option<String> {
+    let mut command = isolate::command(program).ok()?;
+    let done = output::run(command.args(words), Instant::now() + PATIENCE, None::<&OwnedFd>).ok()?;
+    Some(String::from_utf8_lossy(&done.out).into_owned())
 }
 
 fn built() -> Option<PathBuf> {

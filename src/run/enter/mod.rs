@@ -27,6 +27,7 @@ use crate::failure::Failure;
 use crate::kernel::capability::Capabilities;
 use crate::kernel::enter::Entrance;
 use crate::kernel::error::Attempt;
+use crate::kernel::process_root::Root;
 use crate::kernel::seccomp::Filter;
 use crate::kernel::{cgroup, process};
 use crate::lab::rights::RightsStep;
@@ -179,6 +180,14 @@ impl Door {
         entrance
             .start(|| self.limited(work))
             .map_err(|error| turned(&error))
+    }
+
+    /// The node's root, as its first process has it.
+    ///
+    /// # Errors
+    /// That has ended.
+    pub fn root(&self) -> std::io::Result<Root> {
+        Root::of(&self.pidfd)
     }
 
     fn what(&self) -> String {
