@@ -146,12 +146,6 @@ impl Sources for Disk {
     }
 
     fn text(&self, path: &Path) -> Result<String, String> {
-        // A file that names a device or a FIFO is not waited for.
-        match fs::metadata(path) {
-            Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {
-                Err(format!("{} is not a file", path.display()))
-            }
-            _ => read(path),
-        }
+        read(path)
     }
 }

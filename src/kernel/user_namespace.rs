@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::path::Path;
 
@@ -34,27 +34,41 @@ pub struct Pair {
 /// Not permitted, or one of the kernel's limits is reached (user.max_user_namespaces).
 pub fn create(first: u32) -> Result<Pair> {
     let what = || "create a user namespace";
-    let (mut hold, release) = io::pipe().attempt(what)?;
-    let flags = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET;
-    let Some(child) = clone(flags, None).attempt(what)? else {
-        drop(release);
-        // The namespaces are there for as long as this waits.
-        let _ = hold.read(&mut [0]);
+    let (mut go, say_go) = io::pipe().attempt(what)?;
+    let (mut done, say_done) = io::pipe().attempt(what)?;
+    let Some(child) = clone(CloneFlags::CLONE_NEWUSER, None).attempt(what)? else {
+        drop((say_go, done));
+        live_in(&mut go, say_done);
         // SAFETY: ends the process without running the parent's exit handlers a second time.
         unsafe { libc::_exit(0) }
     };
-    let made = describe(child.pid, first);
-    drop(release);
+    drop((go, say_done));
+    let made = describe(child.pid, first, &say_go, &mut done);
+    drop(say_go);
     process::wait(&child);
     made
 }
 
-fn describe(pid: i32, first: u32) -> Result<Pair> {
+/// In the child: makes the network once the ids are known, as its devices belong to the root that there is then; and keeps
+/// both namespaces until nobody needs that any more.
+fn live_in(go: &mut io::PipeReader, mut say_done: io::PipeWriter) {
+    let mut word = [0];
+    if go.read_exact(&mut word).is_ok() && nix::sched::unshare(CloneFlags::CLONE_NEWNET).is_ok() {
+        let _ = say_done.write_all(&word);
+        let _ = go.read(&mut word);
+    }
+}
+
+fn describe(pid: i32, first: u32, mut say_go: &io::PipeWriter, done: &mut io::PipeReader) -> Result<Pair> {
     let what = || "set up a user namespace";
     let map = format!("0 {first} {SIZE}\n");
     for file in ["uid_map", "gid_map"] {
         fs::write(format!("/proc/{pid}/{file}"), &map).attempt(what)?;
     }
+    say_go.write_all(&[0]).attempt(what)?;
+    // Where the network cannot be made, the child ends without a word.
+    done.read_exact(&mut [0])
+        .map_err(|_| Error::new(what(), Errno::ENOSPC))?;
     let open = |kind: &str| File::open(format!("/proc/{pid}/ns/{kind}")).attempt(what);
     Ok(Pair {
         users: open("user")?.into(),
