@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use common::{Host, Lab, PAIR, Running, eventually, run, until};
-use host::{host_reaches, ip};
+use host::ip;
 
 /// A router advertisement that offers itself as the default router and a network for addresses, sent to all who listen.
 const ADVERTISE: &str = r#"
@@ -73,8 +73,12 @@ fn a_router_in_a_node_does_not_configure_the_host() {
     let script = ADVERTISE.replace("INTERFACES", "[\"eth1\"]");
     lab.ok(["exec", "a", "python3", "-c", &script]);
     // Sent after it on the same link: once this is answered, the advertisement has arrived.
-    host_reaches(lab.host(), "10.9.0.2");
-    host_reaches(lab.host(), "10.9.0.2");
+    for _ in 0..2 {
+        // Where other labs have filled the kernel's one table of neighbors, there is no room for a moment.
+        until("an answer", || {
+            run(lab.host().command("ping").args(["-c1", "-W5", "10.9.0.2"])).code == 0
+        });
+    }
     assert_eq!(ip(lab.host(), "-6 route show default"), "");
     assert!(!ip(lab.host(), "-6 address").contains("2001:db8:666"));
 }

@@ -152,7 +152,8 @@ fn values(text: &str) -> Vec<(usize, usize)> {
 
 fn odd(dice: &mut Dice) -> String {
     let mut text = BASES[dice.throw(BASES.len())].to_owned();
-    for _ in 0..=dice.throw(3) {
+    // Most odd values are refused; what comes up is worth as much.
+    for _ in 0..dice.throw(4) {
         let all = values(&text);
         let (start, end) = all[dice.throw(all.len())];
         match dice.throw(8) {
@@ -166,7 +167,13 @@ fn odd(dice: &mut Dice) -> String {
                     _ => text.replace_range(line..end, ""),
                 }
             }
-            _ => text.replace_range(start..end, ODD[dice.throw(ODD.len())]),
+            // Of the same type, or any.
+            kind => {
+                let is_text = text[start..end].starts_with('"');
+                let fits = |odd: &&&str| kind > 4 || odd.starts_with('"') == is_text;
+                let fitting: Vec<&&str> = ODD.iter().filter(fits).collect();
+                text.replace_range(start..end, fitting[dice.throw(fitting.len())]);
+            }
         }
     }
     text

@@ -98,11 +98,17 @@ fn locks_that_are_not_nslabs() {
     }
 }
 
+/// What it is called, the way from the place on, and what makes it so.
+type Way = (&'static str, &'static str, fn(&Path));
+
+/// What it is called, and what makes it so.
+type Change<'a> = (&'a str, &'a dyn Fn(&Path));
+
 #[test]
 fn ways_that_others_can_change() {
     let lab = Lab::new(PAIR);
     // A way, from the place on, and what makes it changeable.
-    let ways: [(&str, &str, fn(&Path)); 5] = [
+    let ways: [Way; 5] = [
         ("a directory of another user", "home/run", |place| {
             make_dir(&place.join("home/run"), 0o755);
             give_away(&place.join("home"));
@@ -241,7 +247,7 @@ fn files_of_dead_labs_reach_nothing_outside() {
     named.push(&link);
     let name = format!("dead{process}");
     let honest = state(&name, process.cast_signed(), &named);
-    let states: [(&str, &dyn Fn(&Path)); 8] = [
+    let states: [Change<'_>; 8] = [
         ("names that are not its own", &|_| {}),
         ("another lab's state", &|path| {
             fs::write(path, state("other", 1, &named)).unwrap()
@@ -407,7 +413,7 @@ fn a_living_lab_survives_looks_that_fail() {
         assert!(directory.join("lock").exists(), "with {limit} descriptors");
     }
     // Nor does it die of a lock that may not be opened.
-    fs::set_permissions(directory.join("lock"), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(directory.join("lock"), Permissions::from_mode(0o000)).unwrap();
     let mut command = lab.command("setpriv");
     let dropped = "-dac_override,-dac_read_search";
     command.args([

@@ -254,7 +254,7 @@ TRIES = {
     "speak with the machine's own host (AF_VSOCK)": guest_socket,
     # What it may do.
     "write the sysctls of its own network": lambda: rewrites("/proc/sys/net/ipv4/ip_forward"),
-    "write files of its own interfaces (/sys/class/net)": lambda: rewrites("/sys/class/net/lo/tx_queue_len"),
+    "write files of its own interfaces (/sys/class/net)": lambda: rewrites("/sys/class/net/lo/mtu"),
     "make interfaces, routes and rules (NET_ADMIN)": lambda: os.system("ip link add probe type bridge && ip link del probe") == 0,
     "open raw sockets (NET_RAW)": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close() is None,
     "write any file of its own root": lambda: opens("/usr/probe", os.O_WRONLY | os.O_CREAT),

@@ -27,8 +27,6 @@ const CONFIGURATION: &str = "/etc/frr/frr.conf";
 pub const SOCKET: &str = "/run/frr/nslab.vty";
 /// Where FRR's bgpd says which process it is.
 pub const PID_FILE: &str = "/run/frr/bgpd.pid";
-/// nslab itself, as the first process of every node is nslab's: found even where its file is not to be seen in the node.
-
 /// The engine.
 pub struct Builtin;
 

@@ -25,13 +25,13 @@ pub(super) fn become_command(door: &Door, visit: &Visit, terminal: Option<&str>)
     }
 }
 
+/// A status, and the reason.
 type Refused = (i32, String);
 
-fn prepare(
-    door: &Door,
-    visit: &Visit,
-    terminal: Option<&str>,
-) -> Result<(Vec<CString>, Vec<CString>, Vec<CString>), Refused> {
+/// Where the program may be, its arguments, and its environment.
+type Prepared = (Vec<CString>, Vec<CString>, Vec<CString>);
+
+fn prepare(door: &Door, visit: &Visit, terminal: Option<&str>) -> Result<Prepared, Refused> {
     let mut env = door.env.clone();
     if let Some(terminal) = terminal {
         env.insert("TERM".to_owned(), terminal.to_owned());

@@ -72,7 +72,7 @@ pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &Signal
     };
     let mut client = Client {
         streams,
-        channels: streams.to_screen(&screen)?,
+        channels: streams.carried_to(&screen)?,
         screen,
         modes,
         words,

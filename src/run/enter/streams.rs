@@ -83,7 +83,7 @@ impl Streams {
     ///
     /// # Errors
     /// No descriptors left.
-    pub fn to_screen(&self, screen: &OwnedFd) -> Result<[Channel; 2]> {
+    pub fn carried_to(&self, screen: &OwnedFd) -> Result<[Channel; 2]> {
         let what = || "carry what is typed and printed";
         let copy = || screen.try_clone().attempt(what);
         let input = io::stdin().as_fd().try_clone_to_owned().attempt(what)?;
