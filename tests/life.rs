@@ -145,7 +145,7 @@ wait_for = ["a"]
     );
     assert!(lab.left().is_empty(), "{:?}", lab.left());
     lab.run(["up", "--timeout", "soon", lab.file()])
-        .refused(2, &["\"soon\" is not a time; write 500ms, 90s or 5m"]);
+        .refused(2, &["\"soon\" is not a time up to a day; write 500ms, 90s or 5m"]);
 }
 
 #[test]

@@ -236,7 +236,19 @@ fn a_router_is_what_a_stock_package_makes_of_it() {
     if !has_frr() {
         return;
     }
-    let lab = published();
+    // FRR's daemons want a right that commands do not have unless the node has it.
+    let lab = Lab::up(
+        "name = \"stock\"\n[nodes.server0]\nkind = \"host\"\ncapabilities = [\"SYS_ADMIN\"]\n\
+         [nodes.server1]\nkind = \"host\"\n",
+    );
+    let start = [
+        "exec",
+        "server1",
+        "sh",
+        "-c",
+        "/usr/lib/frr/zebra -d -A 127.0.0.1",
+    ];
+    assert_ne!(lab.run(start).code, 0, "zebra starts without it");
     // Commands written for a container work as they are.
     lab.sh(
         "server0",

@@ -50,10 +50,7 @@ fn render(status: &Status, wide: bool) -> String {
         "ADDRESSES",
     ];
     let wide_head = ["CPU", "DISK", "RESTARTS", "PID", "GROUP", "LABELS", "PROCESSES"];
-    let has_rights = status
-        .nodes
-        .iter()
-        .any(|node| node.privileged || !node.capabilities.is_empty());
+    let has_rights = status.nodes.iter().any(|node| rights(node) != dash());
     let in_cluster = status.nodes.iter().any(|node| node.kubernetes.is_some());
     let head: Vec<&str> = narrow_head
         .into_iter()
@@ -100,11 +97,22 @@ fn kubernetes(view: &NodeView) -> String {
 
 /// What its processes may do beyond what those of every node may.
 fn rights(node: &NodeStatus) -> String {
-    match node.privileged {
-        true => "privileged".to_owned(),
-        false if node.capabilities.is_empty() => dash(),
-        false => node.capabilities.join(","),
+    if node.privileged {
+        return "privileged".to_owned();
     }
+    let shown = node
+        .show_host
+        .iter()
+        .map(|path| path.to_string_lossy().into_owned());
+    let own = node.first_id.map(|_| "own users".to_owned());
+    let all: Vec<String> = node
+        .capabilities
+        .iter()
+        .cloned()
+        .chain(shown)
+        .chain(own)
+        .collect();
+    if all.is_empty() { dash() } else { all.join(",") }
 }
 
 /// How many there are, and may be.

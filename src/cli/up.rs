@@ -79,6 +79,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     })?;
     manifests::check(&file.lab.manifests)?;
     choose_engines(&mut file.lab, &args.engine);
+    no_users_on_kubelets(&file.lab)?;
     kubelet::manage(&mut file.lab);
     if !args.dry_run {
         need_root()?;
@@ -90,6 +91,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
             Format::Json => print_json(&plan),
             Format::Text => {
                 print(&plan::render(&plan));
+                rights(&plan)
+                    .iter()
+                    .for_each(|note| print(&format!("note: {note}\n")));
                 Ok(())
             }
         };
@@ -110,7 +114,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     for remark in kubelet::furnish(&mut plan, &file.lab.cluster, &directory.lab(&file.lab.name))? {
         view::tell(&format!("note: {remark}\n"));
     }
-    rights(&plan).iter().for_each(|note| eprintln!("note: {note}"));
+    rights(&plan)
+        .iter()
+        .for_each(|note| view::tell(&format!("note: {note}")));
     let engines = engines(&plan);
     let launched = launch(Launch {
         plan,
@@ -181,6 +187,21 @@ fn choose_engines(lab: &mut Lab, engines: &[Engine]) {
         for node in lab.nodes.iter_mut().filter(plays) {
             node.engine = choice;
         }
+    }
+}
+
+/// A lab file is read without the engines of the command line.
+fn no_users_on_kubelets(lab: &Lab) -> Result<(), Failure> {
+    let is_both = |node: &&Node| {
+        node.kind == Kind::K8s && node.engine == EngineChoice::Kubelet && node.rights.user_namespace
+    };
+    match lab.nodes.iter().find(is_both) {
+        None => Ok(()),
+        Some(node) => Err(Failure::wrong(format!(
+            "{} cannot have a user namespace of its own on a kubelet",
+            node.name
+        ))
+        .help("remove `user_namespace`, or take `--engine builtin`")),
     }
 }
 

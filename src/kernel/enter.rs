@@ -44,7 +44,9 @@ impl Entrance<'_> {
     pub fn start(&self, work: impl FnOnce() -> i32) -> Result<Child> {
         let what = || self.what;
         let (mut told, tell) = io::pipe().attempt(what)?;
-        let helper = process::fork(self.what, || self.help(tell, work))?;
+        // In the cgroup from its birth, as what it starts will be: from inside the node's cgroup namespace nobody may be moved
+        // into it (nsdelegate, cgroups(7)).
+        let helper = process::fork_in(self.what, self.cgroup, || self.help(tell, work))?;
         // The helper has its own copy of this end.
         let mut word: Word = [0; 8];
         let heard = told.read_exact(&mut word);
@@ -62,7 +64,7 @@ impl Entrance<'_> {
     /// The helper's part: joins the namespaces, where only its next child is to be seen, and leaves that to its own parent.
     fn help(&self, mut tell: io::PipeWriter, work: impl FnOnce() -> i32) -> i32 {
         let started = self.join().and_then(|()| {
-            clone(CloneFlags::CLONE_PARENT, self.cgroup).map_err(|errno| Error::new(self.what, errno))
+            clone(CloneFlags::CLONE_PARENT, None).map_err(|errno| Error::new(self.what, errno))
         });
         let word = match started {
             Ok(None) => {
@@ -78,7 +80,7 @@ impl Entrance<'_> {
         0
     }
 
-    /// Joins all namespaces, the last one for children only, and becomes nobody to look at.
+    /// Joins all namespaces, the last one for children only, and hides from other processes.
     ///
     /// # Errors
     /// As [`Entrance::start`].
@@ -94,7 +96,7 @@ impl Entrance<'_> {
             | CloneFlags::CLONE_NEWCGROUP
             | CloneFlags::CLONE_NEWPID;
         setns(self.target, all).attempt(|| self.what)?;
-        // Last: it takes away what the others ask for. Who this is does not change before its child is in its cgroup.
+        // Last: it takes away what the others ask for.
         if let Some(users) = self.users {
             user_namespace::join(users)?;
         }
@@ -103,12 +105,12 @@ impl Entrance<'_> {
         Ok(())
     }
 
-    /// Starts a child of this process, which has joined the namespaces.
+    /// Starts a child of this process, which has joined the namespaces and was born in the cgroup.
     ///
     /// # Errors
     /// The kernel refuses the clone.
     pub fn born(&self, work: impl FnOnce() -> i32) -> Result<Child> {
-        match clone(CloneFlags::empty(), self.cgroup).attempt(|| self.what)? {
+        match clone(CloneFlags::empty(), None).attempt(|| self.what)? {
             Some(child) => Ok(child),
             None => {
                 let status = self.settle(work);
@@ -155,10 +157,23 @@ pub fn close_all_but(keep: &[RawFd]) {
     for end in keep.into_iter().chain([u32::MAX]) {
         if first < end {
             let last = if end == u32::MAX { end } else { end - 1 };
-            // SAFETY: plain numbers; see above.
-            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+            close(first, last);
         }
         first = end.saturating_add(1).max(first);
+    }
+}
+
+/// Closes all descriptors from one number to another.
+fn close(first: u32, last: u32) {
+    /// More than this no process has open where the kernel has no close_range(2) (before Linux 5.9).
+    const MOST: u32 = 1 << 16;
+    // SAFETY: plain numbers; whoever calls this uses none of them any more.
+    unsafe {
+        if libc::syscall(libc::SYS_close_range, first, last, 0) != 0 {
+            for number in first..=last.min(MOST) {
+                libc::close(number.cast_signed());
+            }
+        }
     }
 }
 

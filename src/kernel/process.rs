@@ -133,7 +133,15 @@ pub(super) unsafe fn reset_signals() {
 /// # Errors
 /// The kernel refuses the fork.
 pub fn fork(what: &str, child: impl FnOnce() -> i32) -> Result<Child> {
-    match clone(CloneFlags::empty(), None).map_err(|errno| Error::new(what, errno))? {
+    fork_in(what, None, child)
+}
+
+/// The same into a cgroup (version 2), given as its directory.
+///
+/// # Errors
+/// The kernel refuses the fork, or the process in that cgroup.
+pub fn fork_in(what: &str, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -> i32) -> Result<Child> {
+    match clone(CloneFlags::empty(), cgroup).map_err(|errno| Error::new(what, errno))? {
         Some(child) => Ok(child),
         None => {
             let status = child();
@@ -207,6 +215,14 @@ pub fn replace_stdio(input: impl AsFd, output: impl AsFd) -> Result<()> {
         Errno::result(done).attempt(|| "redirect standard streams")?;
     }
     Ok(())
+}
+
+/// In a forked process: closes a descriptor whose owner in this copy is used no more.
+pub fn close_now(descriptor: RawFd) {
+    // SAFETY: see above.
+    unsafe {
+        libc::close(descriptor);
+    }
 }
 
 /// Standard input (0), output (1) or errors (2) of this process, which are open as long as it lives.

@@ -67,7 +67,7 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         }
         let namespace = (node.network != Network::Host).then_some(namespace);
         let mut step = node_step(node, namespace, facts);
-        if node.rights.user_namespace {
+        if node.rights.user_namespace && !step.rights.privileged {
             step.rights.first_id = first_id(at);
             plan.namespaces[planner.namespace_of[at]].first_id = step.rights.first_id;
         }

@@ -168,7 +168,7 @@ impl Activity {
 }
 
 /// The file system of namespaces (statfs(2)). Of which kind one is the kernel asks when it is entered.
-const NSFS: i64 = 0x6e73_6673;
+const NSFS: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x6e73_6673);
 
 /// Opens the network namespace that is a process's descriptor of this number.
 ///
@@ -178,7 +178,7 @@ pub fn network(pid: i32, number: i32) -> Result<crate::kernel::namespace::Namesp
     let path = PathBuf::from(format!("/proc/{pid}/fd/{number}"));
     // Not by its name, which is a path where somebody has mounted it: the pods' of a kubelet are.
     let kind = nix::sys::statfs::statfs(&path).attempt(|| format!("look at {}", path.display()))?;
-    if kind.filesystem_type().0 != NSFS {
+    if kind.filesystem_type() != NSFS {
         return Err(Failure::host(format!(
             "{} is no network namespace",
             path.display()

@@ -295,7 +295,7 @@ impl Init {
             let users = users.try_clone().map_err(|error| (126, error.to_string()))?;
             process::enter_users(&mut command, users, filter.clone());
         }
-        // Before it becomes another user, who may not limit himself.
+        // Before it becomes another user, who lacks the right to do so.
         if let Some(limits) = &self.limits {
             limits.put_on(&mut command, program.engine);
         }

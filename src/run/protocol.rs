@@ -217,6 +217,12 @@ pub struct NodeStatus {
     /// Capabilities of its processes beyond the usual ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<String>,
+    /// Paths of the host that it sees beside what all nodes see.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub show_host: Vec<PathBuf>,
+    /// The id on the host of its root, where its users are its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_id: Option<u32>,
     /// Processes and threads it may have.
     pub process_limit: Option<u64>,
     /// Bytes of its own on its file system.

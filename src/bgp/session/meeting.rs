@@ -25,7 +25,7 @@ enum Fate {
 }
 
 impl Session {
-    /// A connection the neighbour opened. One that is not wanted now is hung up without a word, as FRR does; of one more than
+    /// A connection the neighbor opened. One that is not wanted now is hung up without a word, as FRR does; of one more than
     /// there may be it is said why.
     pub(super) fn accept(&mut self, id: ConnectionId, now: Time, actions: &mut Vec<Action>) {
         let is_kept = |it: &Connection| match it.agreement() {
@@ -45,8 +45,8 @@ impl Session {
             actions.push(Action::Close(id));
             return;
         }
-        // A neighbour that dials ends the rest: were it turned away, two that rest in turn would never meet.
-        // One that then says nothing does not keep this side from dialling in its time.
+        // A neighbor that dials ends the rest: were it turned away, two that rest in turn would never meet.
+        // One that then says nothing does not keep this side from dialing in its time.
         if let Some(rest) = self.rest.take().filter(|_| !self.settings.passive) {
             self.retry = Some(rest);
         }
@@ -170,7 +170,7 @@ impl Session {
         }
     }
 
-    /// Whether of two connections with a neighbour this side's stays.
+    /// Whether of two connections with a neighbor this side's stays.
     pub(super) fn keeps_own(&self, remote_id: Ipv4Addr, remote_as: u32) -> bool {
         (self.settings.router_id, self.settings.local_as) > (remote_id, remote_as)
     }

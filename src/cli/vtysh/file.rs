@@ -69,8 +69,11 @@ pub fn check(path: Option<&Path>) -> i32 {
 fn read(path: &Path) -> Option<String> {
     let read = || {
         let mut octets = Vec::new();
-        File::open(path)?.take(LONGEST).read_to_end(&mut octets)?;
-        Ok::<_, io::Error>(octets)
+        File::open(path)?.take(LONGEST + 1).read_to_end(&mut octets)?;
+        match octets.len() as u64 > LONGEST {
+            true => Err(io::ErrorKind::FileTooLarge.into()),
+            false => Ok::<_, io::Error>(octets),
+        }
     };
     match read() {
         Ok(octets) => Some(String::from_utf8_lossy(&octets).into_owned()),

@@ -20,7 +20,6 @@ use crate::failure::Failure;
 use crate::lab::model::{File, Probe, Process};
 use crate::lab::plan::{ClusterStep, NodeStep};
 
-/// nslab itself, as every node's first process.
 /// The administrator's way to the API server, in the node that has one.
 pub const ADMIN: &str = "/etc/kubernetes/admin.conf";
 

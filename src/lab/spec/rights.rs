@@ -38,5 +38,9 @@ pub(crate) fn capability(text: &str) -> Result<String, Wrong> {
 
 /// An absolute path, which means the same on the host and in the node.
 fn host_path(text: &str) -> Result<String, Wrong> {
+    if text.chars().any(char::is_control) {
+        let message = format!("`{}` has a control character in it", text.escape_debug());
+        return Err(Wrong::new(message, "name a path of the host, like `/home`"));
+    }
     values::node_path(text).map(|path| path.trim_end_matches('/').to_owned())
 }

@@ -320,8 +320,6 @@ struct PodTable {
     capabilities: Option<Vec<String>>,
     /// Paths of the host that nodes do not see otherwise.
     show_host: Option<Vec<String>>,
-    /// Whether its users are its own.
-    user_namespace: Option<bool>,
     /// Other limits; each has a default.
     limits: Option<LimitsTable>,
 }

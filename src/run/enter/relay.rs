@@ -48,6 +48,11 @@ impl Channel {
         PollFd::new(self.from.as_fd(), wanted)
     }
 
+    /// Whether there is something to wait for.
+    pub fn waits(&self) -> bool {
+        !self.waiting.is_empty() || (self.is_open && !self.is_over)
+    }
+
     /// Whether nothing will come any more.
     pub fn is_over(&self) -> bool {
         self.is_over && self.waiting.is_empty()

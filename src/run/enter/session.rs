@@ -9,7 +9,7 @@
 //! The keeper is the command's parent, so that the command can be stopped and continued as a job; it tells the client, which
 //! stops with it.
 
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
@@ -81,6 +81,8 @@ pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &Signal
     client.resume();
     let status = client.accompany(signals);
     client.modes.restore();
+    // Where something went wrong here, the keeper ends with this.
+    drop(client);
     process::wait(&keeper);
     status.map_err(Turned::Away)
 }
@@ -155,22 +157,7 @@ impl Client {
 
     fn accompany(&mut self, signals: &SignalFd) -> Result<i32, Failure> {
         loop {
-            let mut fds = [
-                PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-                PollFd::new(self.words.stream.as_fd(), PollFlags::POLLIN),
-                self.channels[0].poll(),
-                self.channels[1].poll(),
-            ];
-            match poll(&mut fds, PollTimeout::NONE) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(errno) => return Err(Error::new("wait for the command", errno).into()),
-            }
-            let [signal, news, keys, text] = fds.map(|fd| fd.any().unwrap_or(true));
-            for (channel, ready) in self.channels.iter_mut().zip([keys, text]) {
-                if ready && !channel.is_over() {
-                    channel.carry();
-                }
-            }
+            let [signal, news] = self.poll(signals)?;
             if signal {
                 self.obey(signals);
             }
@@ -179,6 +166,28 @@ impl Client {
                 return Ok(status);
             }
         }
+    }
+
+    /// Waits until something comes, and carries what is to be carried. Returns whether signals and news are there.
+    fn poll(&mut self, signals: &SignalFd) -> Result<[bool; 2], Failure> {
+        let mut fds = vec![
+            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.words.stream.as_fd(), PollFlags::POLLIN),
+        ];
+        // One that is over, or is not to be read now, would be ready all the time.
+        let waits = self.channels.each_ref().map(Channel::waits);
+        let awaited = self.channels.iter().zip(waits).filter(|(_, waits)| *waits);
+        fds.extend(awaited.map(|(channel, _)| channel.poll()));
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Error::new("wait for the command", errno).into()),
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
+        let awaited = self.channels.iter_mut().zip(waits).filter(|(_, waits)| *waits);
+        for ((channel, _), _) in awaited.zip(&ready[2..]).filter(|(_, ready)| **ready) {
+            channel.carry();
+        }
+        Ok([ready[0], ready[1]])
     }
 
     fn obey(&mut self, signals: &SignalFd) {
@@ -243,6 +252,10 @@ impl Keeper {
         let what = door.what();
         door.entrance(&what, &[]).join()?;
         let (screen, line) = terminal::open_here()?;
+        if let Some(first) = door.rights.first_id {
+            // The node's root may open its own terminal again.
+            nix::unistd::fchown(&line, Some(first.into()), None).attempt(|| "hand over the terminal")?;
+        }
         modes.give(line.as_fd());
         terminal::copy_size(process::standard(0), line.as_fd());
         terminal::begin_session(line.as_fd())?;
