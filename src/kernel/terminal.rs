@@ -159,7 +159,8 @@ pub fn copy_size(from: BorrowedFd<'_>, to: BorrowedFd<'_>) {
     }
 }
 
-/// Whether the calling process is in the foreground of this terminal.
+/// Whether the calling process may read from this terminal: it is in its foreground, or the terminal is not that of its session,
+/// where nobody keeps jobs apart.
 pub fn is_in_foreground(terminal: BorrowedFd<'_>) -> bool {
-    nix::unistd::tcgetpgrp(terminal).is_ok_and(|group| group == nix::unistd::getpgrp())
+    nix::unistd::tcgetpgrp(terminal).map_or(true, |group| group == nix::unistd::getpgrp())
 }
