@@ -443,6 +443,113 @@ fn a_node_in_the_hosts_network_does_not_administer_it() {
     }
 }
 
+/// Lists the interfaces of every network that a node's network has a number for, as a program with NET_ADMIN in it could
+/// change them (IFLA_TARGET_NETNSID, rtnetlink(7)); and from each of these, of those it has numbers for.
+const CRAWL: &str = r#"
+import socket, struct
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+s.settimeout(5)
+seen = []
+for number in range(64):
+    body = struct.pack("BxHiII", 0, 0, 0, 0, 0) + struct.pack("HHi", 8, 46, number)
+    s.send(struct.pack("IHHII", 16 + len(body), 18, 0x301, number + 1, 0) + body)
+    done = False
+    while not done:
+        data = s.recv(1 << 17)
+        while len(data) >= 16:
+            length, kind = struct.unpack("IH", data[:6])
+            done = done or kind in (2, 3)
+            if kind == 16:
+                at = 32
+                while at + 4 <= length:
+                    size, what = struct.unpack("HH", data[at:at + 4])
+                    if what == 3:
+                        seen.append(data[at + 4:at + size - 1].decode())
+                    at += max(size + 3 & ~3, 4)
+            data = data[length + 3 & ~3:]
+print(" ".join(seen))
+"#;
+
+#[test]
+fn the_hosts_network_is_out_of_reach_by_its_number() {
+    if !has("python3") {
+        return;
+    }
+    let lab = Lab::new(
+        r#"
+name = "numbers"
+[mgmt]
+[nodes.a]
+kind = "host"
+mgmt = true
+[nodes.b]
+kind = "host"
+[[links]]
+type = "host"
+endpoints = ["a:h0", "host:hl0"]
+[[links]]
+endpoints = ["a:eth1", "b:eth1"]
+"#,
+    )
+    .on(common::Host::new());
+    lab.host().ip(["link", "add", "canary", "type", "bridge"]);
+    lab.ok(["up", "-d", lab.file()]);
+    for node in ["a", "b"] {
+        let seen = lab.ok(["exec", node, "python3", "-c", CRAWL]);
+        for name in ["canary", "hl0"] {
+            assert!(
+                !seen.split_whitespace().any(|it| it == name),
+                "{node} sees {seen}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_redirected_into_a_node_stays_the_callers() {
+    let lab = Lab::up("name = \"streams\"\n[nodes.a]\nkind = \"host\"\n");
+    let (input, output) = (lab.path("in"), lab.path("out"));
+    std::fs::write(&input, "secret").unwrap();
+    let line = "$NSLAB exec a sh -c 'cat; echo said; echo wrote >> /proc/self/fd/0; : > /proc/self/fd/1; chmod 4777 /proc/self/fd/1; true' <$IN >$OUT 2>/dev/null";
+    let mut command = lab.command("sh");
+    command
+        .args(["-c", line])
+        .env("NSLAB", env!("CARGO_BIN_EXE_nslab"))
+        .env("IN", &input)
+        .env("OUT", &output);
+    run(&mut command).expect(0);
+    assert_eq!(std::fs::read_to_string(&input).unwrap(), "secret");
+    assert_eq!(std::fs::read_to_string(&output).unwrap(), "secretsaid\n");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&output).unwrap().permissions());
+    assert_eq!(mode & 0o7000, 0);
+    // Nor does a directory or the caller's /dev/null get there.
+    let line = "$NSLAB exec a sh -c 'ls /proc/self/fd/0/ 2>&1; stat -Lc %d /proc/self/fd/1' </ | cat; $NSLAB exec a chmod 600 /dev/stdout >/dev/null 2>&1; stat -c %a /dev/null";
+    let mut command = lab.command("sh");
+    command
+        .args(["-c", line])
+        .env("NSLAB", env!("CARGO_BIN_EXE_nslab"));
+    let said = run(&mut command).out;
+    assert!(said.ends_with("666\n") && !said.contains("etc"), "{said}");
+}
+
+#[test]
+fn files_of_a_lab_stay_in_the_node() {
+    let outside = tempfile::tempdir_in("/var/tmp").unwrap();
+    let numbers = (3..12).map(|number| format!("\"/proc/self/fd/{number}/leak\" = {{ content = \"x\" }}\n"));
+    for number in numbers {
+        let text = format!(
+            "name = \"leak\"\n[nodes.a]\nkind = \"host\"\nbinds = [\"{0}:/x:ro\"]\n[nodes.a.files]\n{number}\"/zzz\" = {{ from = \"{0}\" }}\n",
+            outside.path().display()
+        );
+        let lab = Lab::new(&text);
+        lab.run(["up", "-d", lab.file()]);
+        assert!(
+            std::fs::read_dir(outside.path()).unwrap().next().is_none(),
+            "{number}"
+        );
+    }
+}
+
 /// Runs a shell's line as root of a root of its own, in a mount namespace of its own: `$ROOT` is that root's directory.
 fn in_chroot(lab: &Lab, prepare: &str, line: &str) -> common::Done {
     let root = lab.path("chroot");

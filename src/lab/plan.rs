@@ -160,6 +160,9 @@ pub struct NamespaceStep {
     /// Where the users of its node are its own: the id on the host of their root.
     #[serde(default)]
     pub first_id: Option<u32>,
+    /// Whether it belongs to the lab's user namespace.
+    #[serde(default)]
+    pub in_lab: bool,
 }
 
 /// The network of a pod that a kubelet runs.

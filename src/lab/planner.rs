@@ -71,6 +71,7 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
             step.rights.first_id = first_id(at);
             plan.namespaces[planner.namespace_of[at]].first_id = step.rights.first_id;
         }
+        plan.namespaces[planner.namespace_of[at]].in_lab |= step.rights.in_lab;
         plan.nodes.push(step);
     }
     plan
@@ -151,6 +152,7 @@ impl<'a> Planner<'a> {
             masquerade: kubernetes.flat_map(|it| &it.masquerade).copied().collect(),
             sandbox: None,
             first_id: None,
+            in_lab: false,
         }
     }
 

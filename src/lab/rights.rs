@@ -116,6 +116,9 @@ pub struct RightsStep {
     pub show_host: Vec<PathBuf>,
     /// The user and group id on the host of its root, where its users are its own.
     pub first_id: Option<u32>,
+    /// Whether its capabilities hold in its lab alone: in a user namespace of the lab's, which owns the networks of such nodes.
+    #[serde(default)]
+    pub in_lab: bool,
 }
 
 impl RightsStep {
@@ -149,6 +152,8 @@ impl RightsStep {
             engine_capabilities,
             show_host: rights.show_host.clone(),
             first_id: None,
+            // What is beyond the usual is meant for the machine, and a user namespace has it of itself alone.
+            in_lab: rights.capabilities.is_empty() && !in_host_network && !rights.user_namespace,
         }
     }
 

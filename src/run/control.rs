@@ -143,7 +143,8 @@ async fn answer(lab: Rc<Living>, line: &Line, request: Request) -> Result<(), Fa
                 .collect();
             let env = crate::engine::environment(step);
             let rights = step.rights.clone();
-            line.reply(&Reply::Enter { env, rights }, &fds).await
+            let users = lab.users_of(node).is_some();
+            line.reply(&Reply::Enter { env, rights, users }, &fds).await
         }
         Answer::Down(own) => {
             let told = line.reply(&Reply::Done, &[own]).await;

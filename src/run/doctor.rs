@@ -182,12 +182,15 @@ fn user_namespaces() -> Finding {
     };
     let what = "user namespaces";
     match tried(trial) {
-        Ok(()) => good(what, "nodes may have users of their own (user_namespace = true)"),
+        Ok(()) => good(
+            what,
+            "what nodes may do ends at their lab; nodes may have users of their own (user_namespace = true)",
+        ),
         Err(reason) => bad(
             what,
             State::Lacking,
             reason,
-            "only nodes with `user_namespace = true` need them: a kernel of 5.12 or newer, whose root file system has idmapped mounts",
+            "without them root in a node can change other networks of this machine (`sysctl user.max_user_namespaces` must not be 0); nodes with `user_namespace = true` need idmapped mounts of the root file system as well",
         ),
     }
 }

@@ -27,6 +27,11 @@ const CHUNK: usize = 100;
 /// How names begin that devices have until they are in their namespace.
 const PASSING: &str = "nslab-";
 
+/// Whether a namespace is made in the lab's user namespace.
+fn is_in_lab(step: &NamespaceStep) -> bool {
+    step.in_lab && step.first_id.is_none() && step.sandbox.is_none()
+}
+
 /// What stands once the plan's network is made, in the order of the plan's namespaces.
 pub struct Network {
     /// The network namespaces.
@@ -49,22 +54,55 @@ pub async fn stand_up(plan: &Plan, tell: &dyn Fn(What)) -> Result<Network, Failu
     };
     let mut made: Vec<Made> = Vec::with_capacity(plan.namespaces.len());
     let mut users = Vec::with_capacity(plan.namespaces.len());
+    let lab_users = plan
+        .namespaces
+        .iter()
+        .any(|step| step.in_lab)
+        .then(user_namespace::alike);
+    let lab_users = match lab_users.transpose() {
+        Ok(users) => users,
+        Err(error) => {
+            tell(What::Notice {
+                message: format!(
+                    "root in a node can change other networks of this machine, because nodes share its user namespace: {error}"
+                ),
+            });
+            None
+        }
+    };
     for steps in plan.namespaces.chunks(2 * CHUNK) {
         let pairs: Vec<Option<Pair>> = steps
             .iter()
             .map(|step| step.first_id.map(user_namespace::create).transpose())
             .collect::<Result<_, _>>()?;
+        let owned = lab_users.as_ref().filter(|_| steps.iter().any(is_in_lab));
+        let networks = owned
+            .map(|users| user_namespace::networks(users, steps.iter().filter(|it| is_in_lab(it)).count()));
+        let networks = networks.transpose()?.unwrap_or_default();
+        let mut next = networks.iter();
         let wanted: Vec<Wanted<'_>> = steps
             .iter()
             .zip(&pairs)
             .map(|(step, pair)| Wanted {
                 name: &step.node,
                 sysctls: &step.sysctls,
-                made: pair.as_ref().map(|pair| pair.network.as_fd()),
+                made: match pair {
+                    Some(pair) => Some(pair.network.as_fd()),
+                    None if is_in_lab(step) => next.next().map(AsFd::as_fd),
+                    None => None,
+                },
             })
             .collect();
         made.extend(namespace::create(&wanted)?);
-        users.extend(pairs.into_iter().map(|pair| pair.map(|pair| pair.users)));
+        for (step, pair) in steps.iter().zip(pairs) {
+            users.push(match (pair, &lab_users) {
+                (Some(pair), _) => Some(pair.users),
+                (None, Some(users)) if is_in_lab(step) => {
+                    Some(users.try_clone().attempt(|| "share the lab's user namespace")?)
+                }
+                _ => None,
+            });
+        }
         progress("namespaces", made.len(), plan.namespaces.len());
         yield_now().await;
     }

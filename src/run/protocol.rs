@@ -143,6 +143,8 @@ pub enum Reply {
         env: BTreeMap<String, String>,
         /// What its processes may do.
         rights: RightsStep,
+        /// Whether they are in a user namespace.
+        users: bool,
     },
     /// The nodes.
     Status(Status),

@@ -79,6 +79,8 @@ fn put_program(place: &Path, program: Option<&OwnedFd>) -> Result<(), Failure> {
 /// # Errors
 /// The kernel refuses a mount, or a file of the lab cannot be copied.
 pub fn build(setup: &Setup, users: Option<&OwnedFd>) -> Result<(), Failure> {
+    // The users of the lab's are those of the host.
+    let users = users.filter(|_| setup.rights.first_id.is_some());
     let base = Base::of(&setup.base, &setup.shown);
     // Sources are opened while the host's root is still in sight, and used when it no longer is.
     let sources = setup
@@ -153,6 +155,23 @@ fn own_program() -> model::Bind {
     }
 }
 
+/// Refuses a path that leads out of the node: through a link of /proc to what this process has open, which is the host's.
+fn stay_in_the_node(path: &Path) -> Result<(), Failure> {
+    let there = path.ancestors().find(|it| fs::symlink_metadata(it).is_ok());
+    let Some(there) = there else { return Ok(()) };
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+    let how = rustix::fs::ResolveFlags::NO_MAGICLINKS;
+    match rustix::fs::openat2(rustix::fs::CWD, there, flags, rustix::fs::Mode::empty(), how) {
+        Err(rustix::io::Errno::LOOP) => Err(Failure::wrong(format!(
+            "{} is one of /proc's own links, or leads through one",
+            path.display()
+        ))
+        .help("name a path of the node's files")),
+        // A link that leads nowhere is replaced by what is put there.
+        _ => Ok(()),
+    }
+}
+
 /// Makes a symbolic link in the place of whatever the host has there.
 fn link(path: &Path, target: &str) -> io::Result<()> {
     match fs::remove_file(path) {
@@ -206,6 +225,7 @@ fn open(path: &Path) -> io::Result<OwnedFd> {
 
 fn put(file: &model::File, source: Source<'_>) -> Result<(), Failure> {
     let target = Path::new(&file.path);
+    stay_in_the_node(target)?;
     let what = || format!("write {} into the node", file.path);
     if let Some(parent) = target.parent() {
         fs::create_dir_all(parent).attempt(what)?;
@@ -324,6 +344,7 @@ fn owner_numbers(owner: &str) -> Result<(Option<u32>, Option<u32>), Failure> {
 
 fn attach(bind: &model::Bind, copy: &OwnedFd) -> Result<(), Failure> {
     let target = Path::new(&bind.target);
+    stay_in_the_node(target)?;
     let what = || format!("make {} in the node", bind.target);
     let directory = fs::metadata(format!("/proc/self/fd/{}", copy.as_raw_fd()))
         .attempt(what)?

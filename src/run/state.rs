@@ -176,7 +176,10 @@ impl Living {
 
     /// The user namespace of a node, where its users are its own.
     pub fn users_of(&self, node: usize) -> Option<&OwnedFd> {
-        self.plan.nodes[node].rights.first_id?;
+        let rights = &self.plan.nodes[node].rights;
+        if (rights.first_id.is_none() && !rights.in_lab) || self.plan.is_in_sandbox(node) {
+            return None;
+        }
         self.users.get()?.get(self.plan.nodes[node].namespace?)?.as_ref()
     }
 

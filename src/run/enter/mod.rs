@@ -106,14 +106,14 @@ pub fn door(lab: &LabDirectory, node: &str) -> Result<Door, Failure> {
     let (reply, fds) = Client::connect(lab)?.ask(&Request::Enter {
         node: node.to_owned(),
     })?;
-    let Reply::Enter { env, rights } = reply else {
+    let Reply::Enter { env, rights, users } = reply else {
         return Err(Failure::host("an unexpected answer from the lab"));
     };
     let mut fds = fds.into_iter();
     let pidfd = fds
         .next()
         .ok_or_else(|| Failure::host("the lab sent no descriptor"))?;
-    let users = rights.first_id.and_then(|_| fds.next());
+    let users = if users { fds.next() } else { None };
     Ok(Door {
         node: node.to_owned(),
         pidfd,

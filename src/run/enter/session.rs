@@ -53,9 +53,10 @@ enum Wish {
 
 pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &SignalFd) -> Result<i32, Turned> {
     let modes = Modes::remember();
+    let pipes = streams.pipes()?;
     let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
     let keeper = process::fork("start a session", || {
-        Keeper::run(door, visit, streams, &modes, theirs)
+        Keeper::run(door, visit, streams, (&modes, &pipes.theirs), theirs)
     })?;
     let mut words = Words::new(ours);
     let screen = match words.next() {
@@ -70,9 +71,14 @@ pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &Signal
             )));
         }
     };
+    drop(pipes.theirs);
     let mut client = Client {
         streams,
-        channels: streams.carried_to(&screen)?,
+        channels: streams
+            .carried_to(&screen)?
+            .into_iter()
+            .chain(pipes.channels)
+            .collect(),
         screen,
         modes,
         words,
@@ -137,8 +143,8 @@ impl Words {
 
 struct Client {
     streams: Streams,
-    /// Keys to the screen, and text from it.
-    channels: [Channel; 2],
+    /// Keys to the screen, text from it, and what goes by pipes.
+    channels: Vec<Channel>,
     screen: OwnedFd,
     modes: Modes,
     words: Words,
@@ -162,7 +168,7 @@ impl Client {
                 self.obey(signals);
             }
             if news && let Some(status) = self.hear() {
-                self.channels[1].drain();
+                self.channels[1..].iter_mut().for_each(Channel::drain);
                 return Ok(status);
             }
         }
@@ -175,15 +181,15 @@ impl Client {
             PollFd::new(self.words.stream.as_fd(), PollFlags::POLLIN),
         ];
         // One that is over, or is not to be read now, would be ready all the time.
-        let waits = self.channels.each_ref().map(Channel::waits);
-        let awaited = self.channels.iter().zip(waits).filter(|(_, waits)| *waits);
+        let waits: Vec<bool> = self.channels.iter().map(Channel::waits).collect();
+        let awaited = self.channels.iter().zip(&waits).filter(|(_, waits)| **waits);
         fds.extend(awaited.map(|(channel, _)| channel.poll()));
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Error::new("wait for the command", errno).into()),
         }
         let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
-        let awaited = self.channels.iter_mut().zip(waits).filter(|(_, waits)| *waits);
+        let awaited = self.channels.iter_mut().zip(&waits).filter(|(_, waits)| **waits);
         for ((channel, _), _) in awaited.zip(&ready[2..]).filter(|(_, ready)| **ready) {
             channel.carry();
         }
@@ -225,6 +231,9 @@ impl Client {
     }
 }
 
+/// What a keeper is given: the modes of the caller's terminal, and the command's ends of pipes.
+type Given<'a> = (&'a Modes, &'a [(usize, OwnedFd)]);
+
 /// Leads the session on the node's terminal.
 struct Keeper {
     command: Pid,
@@ -232,10 +241,10 @@ struct Keeper {
 }
 
 impl Keeper {
-    fn run(door: &Door, visit: &Visit, streams: Streams, modes: &Modes, stream: UnixStream) -> i32 {
+    fn run(door: &Door, visit: &Visit, streams: Streams, given: Given<'_>, stream: UnixStream) -> i32 {
         process::die_with_parent(libc::SIGKILL);
         let words = Words::new(stream);
-        match Keeper::begin(door, visit, streams, modes) {
+        match Keeper::begin(door, visit, streams, given) {
             Ok((command, screen)) => {
                 words.say(&News::Begun, &[screen]);
                 Keeper { command, words }.keep()
@@ -247,7 +256,12 @@ impl Keeper {
         }
     }
 
-    fn begin(door: &Door, visit: &Visit, streams: Streams, modes: &Modes) -> Result<(Pid, OwnedFd), Error> {
+    fn begin(
+        door: &Door,
+        visit: &Visit,
+        streams: Streams,
+        (modes, pipes): Given<'_>,
+    ) -> Result<(Pid, OwnedFd), Error> {
         let kind = kind_of_terminal();
         let what = door.what();
         door.entrance(&what, &[]).join()?;
@@ -259,13 +273,21 @@ impl Keeper {
         modes.give(line.as_fd());
         terminal::copy_size(process::standard(0), line.as_fd());
         terminal::begin_session(line.as_fd())?;
-        let keep = [line.as_raw_fd()];
+        let piped: Vec<_> = pipes
+            .iter()
+            .map(|(number, fd)| (*number, fd.as_raw_fd()))
+            .collect();
+        let keep: Vec<_> = piped
+            .iter()
+            .map(|(_, fd)| *fd)
+            .chain([line.as_raw_fd()])
+            .collect();
         let child = door.entrance(&what, &keep).born(|| {
             // A group of its own, in the foreground: what is typed to stop it does not stop the keeper.
             let own = Pid::from_raw(0);
             let _ = nix::unistd::setpgid(own, own);
             let _ = nix::unistd::tcsetpgrp(line.as_fd(), nix::unistd::getpgrp());
-            if let Err(error) = streams.take(Some(line.as_fd()), &[]) {
+            if let Err(error) = streams.take(Some(line.as_fd()), &piped) {
                 eprintln!("nslab: {error}");
                 return FAILED;
             }

@@ -1,5 +1,6 @@
-//! What a command has as its standard input, output and errors. Never the caller's terminal itself: whoever has that open can
-//! read what is typed there later, and what is in the node can open what the command has.
+//! What a command has as its standard input, output and errors. Nothing of the caller's but pipes: what is in the node can open
+//! again what the command has, with other rights, and keep it. Whoever has the caller's terminal open can read what is typed there
+//! later; a file could be read, written and changed, a directory and a socket lead to the host.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
@@ -13,59 +14,90 @@ use crate::kernel::{Result, process};
 /// One of the three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stream {
-    /// The caller's own: a file, a pipe, a socket.
+    /// The caller's own: a pipe.
     Same,
     /// A terminal of the node's.
     Line,
     /// Nothing to be read.
     Empty,
-    /// A pipe to or from the caller's terminal.
+    /// A pipe to or from what the caller has.
     Piped,
 }
+
+/// What the caller has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Own {
+    Terminal,
+    Pipe,
+    /// What is always empty and takes everything, or not open at all.
+    Nothing,
+    /// A file, a socket, a device.
+    Other,
+}
+
+impl Own {
+    fn of(number: i32) -> Own {
+        let stream = process::standard(number);
+        if stream.is_terminal() {
+            return Own::Terminal;
+        }
+        let Ok(found) = rustix::fs::fstat(stream) else {
+            return Own::Nothing;
+        };
+        match rustix::fs::FileType::from_raw_mode(found.st_mode) {
+            rustix::fs::FileType::Fifo => Own::Pipe,
+            rustix::fs::FileType::CharacterDevice
+                if (rustix::fs::major(found.st_rdev), rustix::fs::minor(found.st_rdev)) == NULL =>
+            {
+                Own::Nothing
+            }
+            _ => Own::Other,
+        }
+    }
+}
+
+/// The number of /dev/null (Documentation/admin-guide/devices.txt).
+const NULL: (u32, u32) = (1, 3);
 
 /// What they are, by what the caller's own three are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Streams {
     pub all: [Stream; 3],
-    /// Which of the caller's are terminals.
-    terminals: [bool; 3],
+    own: [Own; 3],
 }
 
 impl Streams {
     /// For the caller's own three.
     pub fn here(visit: &Visit) -> Streams {
-        let terminals = [
-            io::stdin().is_terminal(),
-            io::stdout().is_terminal(),
-            io::stderr().is_terminal(),
-        ];
-        Streams::of(terminals, visit.terminal, visit.interactive)
+        Streams::of([0, 1, 2].map(Own::of), visit.terminal, visit.interactive)
     }
 
-    fn of(terminals: [bool; 3], wish: Terminal, interactive: bool) -> Streams {
-        let [input, output, errors] = terminals;
+    fn of(own: [Own; 3], wish: Terminal, interactive: bool) -> Streams {
+        let [input, output, errors] = own;
         let has_line = match wish {
             Terminal::Always => true,
             Terminal::Never => false,
             // A program that asks and answers has both.
-            Terminal::WhereCallerHasOne => input && output,
+            Terminal::WhereCallerHasOne => input == Own::Terminal && output == Own::Terminal,
         };
         let is_asked = wish == Terminal::Always;
-        let out = |is_terminal| match is_terminal {
-            _ if has_line && (is_terminal || is_asked) => Stream::Line,
-            true => Stream::Piped,
-            false => Stream::Same,
+        let out = |own| match own {
+            _ if has_line && (own == Own::Terminal || is_asked) => Stream::Line,
+            Own::Pipe => Stream::Same,
+            Own::Nothing => Stream::Empty,
+            Own::Terminal | Own::Other => Stream::Piped,
         };
         let first = match input {
-            _ if has_line && (input || is_asked) => Stream::Line,
-            true if interactive => Stream::Piped,
+            _ if has_line && (input == Own::Terminal || is_asked) => Stream::Line,
+            Own::Pipe => Stream::Same,
+            Own::Other => Stream::Piped,
+            Own::Terminal if interactive => Stream::Piped,
             // Somebody else may be reading there: `nslab exec a COMMAND | less`.
-            true => Stream::Empty,
-            false => Stream::Same,
+            Own::Terminal | Own::Nothing => Stream::Empty,
         };
         Streams {
             all: [first, out(output), out(errors)],
-            terminals,
+            own,
         }
     }
 
@@ -76,7 +108,7 @@ impl Streams {
 
     /// Whether what is typed at the caller's terminal is the command's.
     pub fn takes_keys(&self) -> bool {
-        self.terminals[0] && self.all[0] == Stream::Line
+        self.own[0] == Own::Terminal && self.all[0] == Stream::Line
     }
 
     /// The channels between the caller and the screen of the node's terminal.
@@ -89,7 +121,7 @@ impl Streams {
         let input = io::stdin().as_fd().try_clone_to_owned().attempt(what)?;
         let output = io::stdout().as_fd().try_clone_to_owned().attempt(what)?;
         Ok([
-            Channel::new(input, copy()?, !self.terminals[0]),
+            Channel::new(input, copy()?, self.own[0] != Own::Terminal),
             Channel::new(copy()?, output, false),
         ])
     }
@@ -158,18 +190,21 @@ mod tests {
     use super::*;
     use Stream::{Empty, Line, Piped, Same};
 
-    fn all(terminals: [bool; 3], wish: Terminal, interactive: bool) -> [Stream; 3] {
-        Streams::of(terminals, wish, interactive).all
+    use Own::{Nothing, Other, Pipe, Terminal as Tty};
+
+    fn all(own: [Own; 3], wish: Terminal, interactive: bool) -> [Stream; 3] {
+        Streams::of(own, wish, interactive).all
     }
 
     #[test]
-    fn no_command_has_the_callers_terminal() {
-        for terminals in (0..8).map(|bits| [bits & 1 > 0, bits & 2 > 0, bits & 4 > 0]) {
+    fn no_command_has_anything_of_the_callers_but_pipes() {
+        let kinds = [Tty, Pipe, Nothing, Other];
+        for own in (0..64).map(|at| [kinds[at % 4], kinds[at / 4 % 4], kinds[at / 16]]) {
             for wish in [Terminal::Always, Terminal::Never, Terminal::WhereCallerHasOne] {
                 for interactive in [false, true] {
-                    let streams = all(terminals, wish, interactive);
-                    for (is_terminal, stream) in terminals.into_iter().zip(streams) {
-                        assert!(!is_terminal || stream != Same, "{terminals:?} {wish:?}");
+                    let streams = all(own, wish, interactive);
+                    for (own, stream) in own.into_iter().zip(streams) {
+                        assert!(own == Pipe || stream != Same, "{own:?} {wish:?}");
                     }
                 }
             }
@@ -179,17 +214,19 @@ mod tests {
     #[test]
     fn a_terminal_is_for_those_who_ask_and_answer() {
         let auto = Terminal::WhereCallerHasOne;
-        assert_eq!(all([true, true, true], auto, false), [Line, Line, Line]);
-        assert_eq!(all([true, true, false], auto, false), [Line, Line, Same]);
-        assert_eq!(all([true, false, true], auto, false), [Empty, Same, Piped]);
-        assert_eq!(all([true, false, true], auto, true), [Piped, Same, Piped]);
-        assert_eq!(all([false, true, true], auto, false), [Same, Piped, Piped]);
+        assert_eq!(all([Tty, Tty, Tty], auto, false), [Line, Line, Line]);
+        assert_eq!(all([Tty, Tty, Pipe], auto, false), [Line, Line, Same]);
+        assert_eq!(all([Tty, Tty, Other], auto, false), [Line, Line, Piped]);
+        assert_eq!(all([Tty, Pipe, Tty], auto, false), [Empty, Same, Piped]);
+        assert_eq!(all([Tty, Pipe, Tty], auto, true), [Piped, Same, Piped]);
+        assert_eq!(all([Pipe, Tty, Tty], auto, false), [Same, Piped, Piped]);
+        assert_eq!(all([Other, Nothing, Other], auto, false), [Piped, Empty, Piped]);
         assert_eq!(
-            all([false, false, false], Terminal::Always, false),
+            all([Pipe, Pipe, Pipe], Terminal::Always, false),
             [Line, Line, Line]
         );
         assert_eq!(
-            all([true, true, true], Terminal::Never, false),
+            all([Tty, Tty, Tty], Terminal::Never, false),
             [Empty, Piped, Piped]
         );
     }
