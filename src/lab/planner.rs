@@ -71,7 +71,9 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
             step.rights.first_id = first_id(at);
             plan.namespaces[planner.namespace_of[at]].first_id = step.rights.first_id;
         }
-        plan.namespaces[planner.namespace_of[at]].in_lab |= step.rights.in_lab;
+        if let Some(own) = namespace {
+            plan.namespaces[own].in_lab |= step.rights.in_lab;
+        }
         plan.nodes.push(step);
     }
     plan
