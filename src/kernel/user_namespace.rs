@@ -120,31 +120,46 @@ pub fn networks(users: &OwnedFd, count: usize) -> Result<Vec<OwnedFd>> {
         // Its copy of this end would keep the other from ever ending.
         process::close_now(to_be_closed);
         let made = join(users).and_then(|()| unshared(count));
-        let Ok(made) = made else { return 1 };
-        let numbers: Vec<u8> = made.iter().flat_map(|fd| fd.as_raw_fd().to_ne_bytes()).collect();
-        if tell.write_all(&numbers).is_ok() {
+        // An error number, or 0 and the descriptors' numbers.
+        let words = match &made {
+            Ok(made) => std::iter::once(0)
+                .chain(made.iter().map(|fd| fd.as_raw_fd()))
+                .collect(),
+            Err(error) => vec![error.errno as i32],
+        };
+        let words: Vec<u8> = words.into_iter().flat_map(i32::to_ne_bytes).collect();
+        if tell.write_all(&words).is_ok() {
             drop(tell);
             // They are there for as long as this waits.
             let _ = hold.read(&mut [0]);
         }
         0
     })?;
-    let mut numbers = vec![0; count * size_of::<i32>()];
-    let heard = told.read_exact(&mut numbers);
-    let made = heard
-        .map_err(|_| Error::new(what(), Errno::ENOSPC))
-        .and_then(|()| {
-            let numbers = numbers
-                .as_chunks()
-                .0
-                .iter()
-                .map(|bytes| i32::from_ne_bytes(*bytes));
-            let open = |number| File::open(format!("/proc/{}/fd/{number}", child.pid)).attempt(what);
-            numbers.map(|number| open(number).map(OwnedFd::from)).collect()
-        });
+    let made = hear(&mut told, count).attempt(what).and_then(|numbers| {
+        let open = |number| File::open(format!("/proc/{}/fd/{number}", child.pid)).attempt(what);
+        numbers
+            .into_iter()
+            .map(|number| open(number).map(OwnedFd::from))
+            .collect()
+    });
     drop(release);
     process::wait(&child);
     made
+}
+
+/// The numbers that a child tells, or why there are none.
+fn hear(told: &mut io::PipeReader, count: usize) -> io::Result<Vec<i32>> {
+    let mut word = [0; size_of::<i32>()];
+    told.read_exact(&mut word)?;
+    match i32::from_ne_bytes(word) {
+        0 => {}
+        errno => return Err(io::Error::from_raw_os_error(errno)),
+    }
+    let number = |_| {
+        told.read_exact(&mut word)?;
+        Ok(i32::from_ne_bytes(word))
+    };
+    (0..count).map(number).collect()
 }
 
 /// Makes network namespaces on two threads, which halves the time.

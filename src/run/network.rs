@@ -32,6 +32,16 @@ fn is_in_lab(step: &NamespaceStep) -> bool {
     step.in_lab && step.first_id.is_none() && step.sandbox.is_none()
 }
 
+/// How a kernel says that it has no user namespaces to give: switched off, at their limit, not permitted (a container), too many
+/// in each other.
+const NO_USER_NAMESPACES: [Errno; 5] = [
+    Errno::ENOSPC,
+    Errno::EPERM,
+    Errno::EINVAL,
+    Errno::ENOSYS,
+    Errno::EUSERS,
+];
+
 /// What stands once the plan's network is made, in the order of the plan's namespaces.
 pub struct Network {
     /// The network namespaces.
@@ -61,6 +71,8 @@ pub async fn stand_up(plan: &Plan, tell: &dyn Fn(What)) -> Result<Network, Failu
         .then(user_namespace::alike);
     let lab_users = match lab_users.transpose() {
         Ok(users) => users,
+        // Anything else than that there are none here is a reason to stop.
+        Err(error) if !NO_USER_NAMESPACES.contains(&error.errno) => return Err(error.into()),
         Err(error) => {
             tell(What::Notice {
                 message: format!(
