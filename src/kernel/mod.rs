@@ -7,6 +7,7 @@ pub mod confine;
 pub mod echo;
 pub mod enter;
 pub mod error;
+pub mod event_loop;
 pub mod file;
 pub mod inotify;
 pub mod isolate;

@@ -62,12 +62,13 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::event_loop;
     use tokio::io::AsyncWriteExt as _;
 
     const SOON: Duration = Duration::from_millis(50);
 
     fn run<T>(work: impl Future<Output = T>) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = event_loop::start();
         runtime.unwrap().block_on(work)
     }
 

@@ -18,7 +18,7 @@ use tokio::task::LocalSet;
 use super::logs::{self, LogWriter};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
-use crate::kernel::process;
+use crate::kernel::{event_loop, process};
 
 /// Longest line of a log; longer ones are cut into pieces.
 const LINE: usize = 8 * 1024;
@@ -75,7 +75,7 @@ impl Printed {
     /// No thread can be started, or no descriptors are left.
     pub fn start(logs: Vec<(PathBuf, Option<u64>)>) -> Result<Printed, Failure> {
         let what = || "start the thread that writes the logs";
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = event_loop::start();
         let runtime = runtime.attempt(what)?;
         let (sender, streams) = mpsc::unbounded_channel();
         let work = move || {

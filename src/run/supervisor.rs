@@ -28,7 +28,7 @@ use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::error::Attempt;
 use crate::kernel::spawn::{Slots, inherited};
-use crate::kernel::{mount, process};
+use crate::kernel::{event_loop, mount, process};
 use crate::lab::model::Stage;
 use crate::lab::plan::{Device, Engine, NodeStep, Plan};
 
@@ -62,7 +62,7 @@ pub struct Setup {
 pub fn main(lock: RawFd, launcher: RawFd, setup: RawFd) -> i32 {
     let prepared = prepare(lock, launcher, setup);
     let result = prepared.and_then(|prepared| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = event_loop::start();
         let runtime = runtime.attempt(|| "start the supervisor's event loop")?;
         runtime.block_on(LocalSet::new().run_until(run(prepared)))
     });

@@ -23,7 +23,7 @@ use crate::engine::socket::listen;
 use crate::engine::speaker::process::log;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
-use crate::kernel::signals;
+use crate::kernel::{event_loop, signals};
 
 /// How many wishes of a router may wait.
 const QUEUE: usize = 16;
@@ -32,7 +32,7 @@ const FAREWELL: Duration = Duration::from_millis(300);
 
 /// Runs the process of the node it is in, until a signal ends it.
 pub fn main(node: &str) -> i32 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = event_loop::start();
     let outcome = match runtime {
         Ok(runtime) => LocalSet::new().block_on(&runtime, run(node)),
         Err(error) => Err(Failure::host(format!("cannot start the agent: {error}"))),

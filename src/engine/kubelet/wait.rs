@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::client;
 use crate::failure::Failure;
+use crate::kernel::event_loop;
 
 /// The hidden verb; what is waited for follows.
 pub const VERB: &str = "kubernetes-wait";
@@ -24,7 +25,7 @@ const SHORT: Duration = Duration::from_secs(1);
 
 /// Waits: `healthy URL`, `api-server`, `registered NODE`, `ready NODE HEARTBEAT`; or prints a node's `heartbeat NODE`. Returns the exit status.
 pub fn main(words: &[String]) -> i32 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = event_loop::start();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(wait(words)),
         Err(error) => Err(Failure::host(error.to_string())),

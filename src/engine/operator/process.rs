@@ -24,7 +24,7 @@ use crate::engine::socket::listen;
 use crate::engine::speaker::process::log;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt as _;
-use crate::kernel::signals;
+use crate::kernel::{event_loop, signals};
 
 /// Between two attempts while the API server does not answer.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -35,7 +35,7 @@ type Watched = (Source, Result<Event<DynamicObject>, watcher::Error>);
 
 /// Runs the process of the node it is in, until a signal ends it.
 pub fn main(with_bgp: bool) -> i32 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = event_loop::start();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(run(with_bgp)),
         Err(error) => Err(Failure::host(format!("cannot start the operator: {error}"))),

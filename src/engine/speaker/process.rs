@@ -21,7 +21,7 @@ use crate::bgp::table::SourceId;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::router_discovery::Heard;
-use crate::kernel::signals;
+use crate::kernel::{event_loop, signals};
 use crate::kernel::watch::{Changes, Watch};
 
 /// How much may wait to be looked at; whoever has more to tell waits then. It is little, so that a neighbour's sign of life does
@@ -60,7 +60,7 @@ pub enum Happening {
 
 /// Runs the process of the node it is in, until a signal ends it.
 pub fn main() -> i32 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = event_loop::start();
     let outcome = match runtime {
         Ok(runtime) => LocalSet::new().block_on(&runtime, run()),
         Err(error) => Err(Failure::host(format!("cannot start the speaker: {error}"))),
