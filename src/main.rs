@@ -10,6 +10,7 @@ fn main() -> ExitCode {
         .or_else(|| nslab::cli::vtysh::called(&words))
         .or_else(|| nslab::cli::frrinit::called(&words))
         .or_else(|| nslab::engine::cni::called(&words))
+        .or_else(|| nslab::check::helper::called(&words))
         .unwrap_or_else(nslab::cli::main);
     ExitCode::from(u8::try_from(status).unwrap_or(1))
 }

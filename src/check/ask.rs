@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 
 use super::answer::Answer;
+use super::helper;
 use super::route::{Route, protocol};
 use super::stop::Stop;
 use crate::failure::Failure;
 use crate::kernel::error::Error;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::Netlink;
+use crate::kernel::rootless::is_rootless;
 use crate::kernel::{echo, link, output, route};
 use crate::lab::check::{Question, RouteWanted};
 use crate::run::client::Client;
@@ -31,12 +33,9 @@ pub fn ask(lab: &LabDirectory, node: &str, question: &Question, deadline: Instan
             let words = ["vtysh", "-c", "show bgp summary json"].map(str::to_owned);
             run(lab, node, &words, deadline, stop)
         }
-        Question::Ping { to, from } => inside(lab, node, || match echo::request(*to, *from, PATIENCE) {
-            Ok(time) => Ok(Answer::Echo(time)),
-            Err(error) => Ok(Answer::Refused(error.to_string())),
-        }),
-        Question::Tcp(to) => inside(lab, node, || connect(*to)),
-        Question::Route(wanted) => inside(lab, node, || routes(wanted)),
+        Question::Ping { .. } | Question::Tcp(_) | Question::Route(_) => {
+            inside(lab, node, question, deadline, stop)
+        }
     };
     answer.unwrap_or_else(|failure| {
         let detail = failure
@@ -65,23 +64,49 @@ pub fn watch(lab: &LabDirectory, node: &str) -> Result<Netlink, Failure> {
 fn inside(
     lab: &LabDirectory,
     node: &str,
-    work: impl FnOnce() -> crate::kernel::Result<Answer> + Send,
+    question: &Question,
+    deadline: Instant,
+    stop: &Stop,
 ) -> Result<Answer, Failure> {
-    Ok(namespace(lab, node)?.run(work)?)
+    if is_rootless() {
+        let (supervisor, number) = descriptor(lab, node)?;
+        return helper::ask(supervisor, number, question, deadline, stop);
+    }
+    let answer = namespace(lab, node)?.run(|| from_inside(question))?;
+    answer.ok_or_else(|| Failure::host("this is not asked from inside a network namespace"))
+}
+
+/// Asks from the network namespace of the calling thread; nothing where that is not how it is asked.
+pub(super) fn from_inside(question: &Question) -> crate::kernel::Result<Option<Answer>> {
+    Ok(Some(match question {
+        Question::Ping { to, from } => match echo::request(*to, *from, PATIENCE) {
+            Ok(time) => Answer::Echo(time),
+            Err(error) => Answer::Refused(error.to_string()),
+        },
+        Question::Tcp(to) => connect(*to),
+        Question::Route(wanted) => routes(wanted)?,
+        Question::Run { .. } | Question::Bgp(_) => return Ok(None),
+    }))
 }
 
 fn namespace(lab: &LabDirectory, node: &str) -> Result<Namespace, Failure> {
+    let (supervisor, number) = descriptor(lab, node)?;
+    holder::network(supervisor, number)
+}
+
+/// The PID of a lab's supervisor, and the number of its descriptor of a node's network namespace.
+fn descriptor(lab: &LabDirectory, node: &str) -> Result<(i32, i32), Failure> {
     let mut client = Client::connect(lab)?;
     let (Reply::Status(status), _) = client.ask(&Request::Status)? else {
         return Err(Failure::host("the lab does not tell its namespaces"));
     };
-    let fd = status
+    let number = status
         .nodes
         .iter()
         .find(|candidate| candidate.name == node)
         .and_then(|node| node.network_fd)
         .ok_or_else(|| Failure::wrong(format!("{node} has no network")))?;
-    holder::network(client.supervisor(), fd)
+    Ok((client.supervisor(), number))
 }
 
 /// By `nslab exec`, which knows the way into a node.
@@ -104,8 +129,8 @@ fn run(
     })
 }
 
-fn connect(to: SocketAddr) -> crate::kernel::Result<Answer> {
-    Ok(match TcpStream::connect_timeout(&to, PATIENCE) {
+fn connect(to: SocketAddr) -> Answer {
+    match TcpStream::connect_timeout(&to, PATIENCE) {
         Ok(_) => Answer::Connected,
         Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
             Answer::Refused(format!("no answer from {to}"))
@@ -114,7 +139,7 @@ fn connect(to: SocketAddr) -> crate::kernel::Result<Answer> {
             Answer::Refused(format!("{to} refuses the connection: nothing listens there"))
         }
         Err(error) => Answer::Refused(Error::io(format!("connect to {to}"), &error).to_string()),
-    })
+    }
 }
 
 fn routes(wanted: &RouteWanted) -> crate::kernel::Result<Answer> {

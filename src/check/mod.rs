@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod ask;
+pub mod helper;
 pub mod junit;
 pub mod report;
 pub mod route;

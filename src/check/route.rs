@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use super::answer::Difference;
 use crate::lab::check::RouteWanted;
 
 /// A route, with names for people.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Route {
     /// Destination.
     pub to: IpNet,

@@ -1,6 +1,6 @@
 //! `nslab gc`.
 
-use super::{need_root, print};
+use super::{print};
 use crate::failure::Failure;
 use crate::run::directory::RunDirectory;
 
@@ -9,7 +9,6 @@ use crate::run::directory::RunDirectory;
 pub struct Args {}
 
 pub fn run(_: Args) -> Result<(), Failure> {
-    need_root()?;
     let swept = RunDirectory::find().sweep()?;
     for lab in &swept.labs {
         print(&format!("swept what lab {lab} left\n"));

@@ -213,19 +213,8 @@ fn colour_out() -> bool {
     stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// Labs belong to root: says so, with the line to type, before anything else can fail for that reason.
-fn need_root() -> Result<(), Failure> {
-    if nix::unistd::geteuid().is_root() {
-        return Ok(());
-    }
-    let words: Vec<String> = std::env::args().collect();
-    let line = shell_words::join(words.iter().map(String::as_str));
-    Err(Failure::host("nslab makes network namespaces, which takes root").help(format!("sudo {line}")))
-}
-
 /// The run directory, with what dead labs left swept away.
 fn run_directory() -> Result<RunDirectory, Failure> {
-    need_root()?;
     let directory = RunDirectory::find();
     for failure in directory.sweep()?.failures {
         report(&failure);

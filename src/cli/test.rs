@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::file::LabFile;
 use super::voice::Voice;
-use super::{Format, colour, file, need_root, print, print_json, report};
+use super::{Format, colour, file, print, print_json, report};
 use crate::check::junit;
 use crate::check::report::{LabReport, Life, summary};
 use crate::check::stop::Stop;
@@ -70,7 +70,6 @@ struct Results<'a> {
 /// Returns the exit code.
 pub fn run(args: Args) -> Result<i32, Failure> {
     let files = load(&args.files)?;
-    need_root()?;
     super::up::duration(&args.timeout).map_err(Failure::wrong)?;
     let directory = super::run_directory()?;
     let stop = Stop::on_signals()?;

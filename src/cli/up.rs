@@ -6,16 +6,17 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::import_args::ImportArgs;
-use super::{Format, colour, imported, manifests, need_root, print, print_json, report};
+use super::{Format, colour, imported, manifests, print, print_json, report};
 use crate::engine::kubelet;
 use crate::failure::Failure;
+use crate::kernel::rootless::is_rootless;
 use crate::lab::model::{EngineChoice, Kind, Node};
 use crate::lab::plan::{Engine as EngineTaken, NodeStep, Plan};
 use crate::lab::{Lab, planner};
 use crate::run::directory::{Life, RunDirectory};
 use crate::run::events::{Event, What};
 use crate::run::launch::{Happening, Launch, Launched, launch};
-use crate::run::{client, named, preflight};
+use crate::run::{client, named, preflight, rootless};
 use crate::view::progress::Progress;
 use crate::view::{self, plan};
 
@@ -81,11 +82,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
     choose_engines(&mut file.lab, &args.engine);
     no_users_on_kubelets(&file.lab)?;
     kubelet::manage(&mut file.lab);
-    if !args.dry_run {
-        need_root()?;
-    }
     let facts = preflight::facts(&file.lab)?;
-    let plan = planner::plan(&file.lab, &facts);
+    let mut plan = planner::plan(&file.lab, &facts);
+    if !args.dry_run && is_rootless() {
+        let notes = rootless::suit(&mut plan)?;
+        notes.iter().for_each(|note| view::tell(&format!("note: {note}\n")));
+    }
     if args.dry_run {
         return match args.format {
             Format::Json => print_json(&plan),
@@ -110,7 +112,6 @@ pub fn run(args: Args) -> Result<(), Failure> {
         }
     }
     preflight::check(&plan)?;
-    let mut plan = plan;
     for remark in kubelet::furnish(&mut plan, &file.lab.cluster, &directory.lab(&file.lab.name))? {
         view::tell(&format!("note: {remark}\n"));
     }

@@ -36,12 +36,14 @@ impl Trees {
         let unified = ["", "unified"]
             .iter()
             .map(|sub| Path::new(MOUNT).join(sub))
-            .find(|path| path.join("cgroup.controllers").exists());
+            .find(|path| path.join("cgroup.controllers").exists() && is_ours(path));
         let legacy = LEGACY
             .into_iter()
             .map(|controller| (controller, Path::new(MOUNT).join(controller)))
             .filter(|(_, path)| {
-                path.join("cgroup.procs").exists() && !path.join("cgroup.controllers").exists()
+                path.join("cgroup.procs").exists()
+                    && !path.join("cgroup.controllers").exists()
+                    && is_ours(path)
             })
             .collect();
         Trees {
@@ -63,11 +65,22 @@ impl Trees {
     }
 }
 
+/// Whether this user may make cgroups in a tree. One that is read-only may be another's, too, and is told as such.
+fn is_ours(tree: &Path) -> bool {
+    !matches!(
+        rustix::fs::accessat(rustix::fs::CWD, tree, rustix::fs::Access::WRITE_OK, AtFlags::EACCESS),
+        Err(Errno::ACCESS)
+    )
+}
+
 /// The version 1 trees of this host; links among them lead to others.
 fn version_1() -> Vec<PathBuf> {
     let entries = fs::read_dir(MOUNT).into_iter().flatten().flatten();
     let is_tree = |path: &PathBuf| {
-        path.join("cgroup.procs").exists() && !path.join("cgroup.controllers").exists() && !path.is_symlink()
+        path.join("cgroup.procs").exists()
+            && !path.join("cgroup.controllers").exists()
+            && !path.is_symlink()
+            && is_ours(path)
     };
     entries.map(|entry| entry.path()).filter(is_tree).collect()
 }

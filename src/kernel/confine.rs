@@ -5,10 +5,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use nix::mount::{MsFlags, mount};
 
 use super::error::{Attempt, Result};
-use super::mount::{INERT, attach, detached_copy};
+use super::mount::{attach, detached_copy, make_read_only};
 
 /// Below /proc and /sys: what belongs to the network namespace of whoever looks.
 const OWN_SYSCTLS: &str = "sys/net";
@@ -106,11 +105,4 @@ pub fn sys(place: &Path, own_network: bool) -> Result<()> {
         .transpose()?;
     make_read_only(place)?;
     own.map_or(Ok(()), |own| attach(&own, &devices, false))
-}
-
-/// Changes the mount alone, not the file system, of which there may be other mounts.
-fn make_read_only(place: &Path) -> Result<()> {
-    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY | INERT;
-    mount(None::<&str>, place, None::<&str>, flags, None::<&str>)
-        .attempt(|| format!("make {} read-only", place.display()))
 }

@@ -26,7 +26,9 @@ pub struct Entrance<'a> {
     pub cgroup: Option<BorrowedFd<'a>>,
     /// The `cgroup.procs` of its cgroups of version 1.
     pub cgroup_doors: &'a [File],
-    /// Its user namespace, where that is not the one of this process.
+    /// The user namespace that its namespaces belong to, where this process is in another and is not root.
+    pub owner: Option<BorrowedFd<'a>>,
+    /// Its user namespace, where that is not the one its other namespaces belong to.
     pub users: Option<BorrowedFd<'a>>,
     /// Descriptors it keeps beside the standard ones.
     pub keep: &'a [RawFd],
@@ -88,6 +90,9 @@ impl Entrance<'_> {
         for mut door in self.cgroup_doors {
             // The node may just be going; then so is this.
             let _ = door.write_all(b"0");
+        }
+        if let Some(owner) = self.owner {
+            user_namespace::enter(owner)?;
         }
         let all = CloneFlags::CLONE_NEWNET
             | CloneFlags::CLONE_NEWNS

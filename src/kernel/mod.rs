@@ -23,6 +23,7 @@ pub mod output;
 pub mod overlay;
 pub mod process;
 pub mod process_root;
+pub mod rootless;
 pub mod route;
 pub mod route_change;
 pub mod router_discovery;

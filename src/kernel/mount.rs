@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::statvfs::FsFlags;
 use rustix::fs::CWD;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 use serde::{Deserialize, Serialize};
@@ -30,7 +31,23 @@ pub enum Shown {
     Overlay(PathBuf),
     /// As a bind mount of a single file.
     File(PathBuf),
+    /// As a directory made anew, whose entries are shown each by itself.
+    Apart(PathBuf),
 }
+
+impl Shown {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        match self {
+            Shown::Overlay(path) | Shown::File(path) | Shown::Apart(path) => path,
+        }
+    }
+}
+
+/// A file of more bytes is bound and not copied.
+pub const COPIED: u64 = 256 << 10;
+/// So many entries are shown by themselves; those that come after them are not shown.
+const MOST: usize = 10_000;
 
 /// File systems that are views of the kernel, not files: nodes get their own or none.
 const VIEWS: [&str; 20] = [
@@ -135,10 +152,52 @@ pub fn shown(table: &[Mount]) -> Vec<Shown> {
         shown.retain(|other| other != &entry);
         shown.push(entry);
     }
-    shown.sort_by_key(|entry| match entry {
-        Shown::Overlay(path) | Shown::File(path) => path.components().count(),
-    });
+    sort(&mut shown);
     shown
+}
+
+/// Outer before inner.
+fn sort(shown: &mut [Shown]) {
+    shown.sort_by_key(|entry| entry.path().components().count());
+}
+
+/// The same, and `/`, where all mounts are another user namespace's: they are locked together, so that none of a directory
+/// below which there are others can be taken alone, and no overlay be laid on it (mount_namespaces(7)).
+pub fn taken_apart(shown: Vec<Shown>, table: &[Mount]) -> Vec<Shown> {
+    let mut all = Vec::new();
+    take_apart(Path::new("/"), table, &mut all);
+    for entry in shown {
+        match entry {
+            Shown::Overlay(path) => take_apart(&path, table, &mut all),
+            other => all.push(other),
+        }
+    }
+    sort(&mut all);
+    all
+}
+
+fn take_apart(directory: &Path, table: &[Mount], all: &mut Vec<Shown>) {
+    let is_below = |mount: &Mount| mount.target != directory && mount.target.starts_with(directory);
+    if !table.iter().any(is_below) {
+        all.push(Shown::Overlay(directory.to_owned()));
+        return;
+    }
+    all.push(Shown::Apart(directory.to_owned()));
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let (path, Ok(metadata)) = (entry.path(), entry.metadata()) else {
+            continue;
+        };
+        let is_elsewhere = APART.iter().any(|place| path.starts_with(place))
+            || table.iter().any(|mount| mount.target == path);
+        if is_elsewhere || all.len() >= MOST {
+            continue;
+        }
+        if metadata.is_dir() {
+            take_apart(&path, table, all);
+        } else if metadata.is_file() && metadata.len() > COPIED {
+            all.push(Shown::File(path));
+        }
+    }
 }
 
 /// Keeps all further mounts of this mount namespace to itself, and drops those that neither nodes nor the
@@ -156,9 +215,7 @@ pub fn seclude(keep: &[&Path]) -> Result<()> {
             .any(|path| mount.target == Path::new(path))
             || mount.target.starts_with("/sys/fs/cgroup")
             || keep.iter().any(|path| path.starts_with(&mount.target))
-            || shown.iter().any(|entry| match entry {
-                Shown::Overlay(path) | Shown::File(path) => *path == mount.target,
-            });
+            || shown.iter().any(|entry| entry.path() == mount.target);
         if !needed {
             // One that is gone with its parent, or stays, costs a little time and nothing else.
             let _ = umount2(&mount.target, MntFlags::MNT_DETACH);
@@ -199,11 +256,30 @@ pub fn attach(copy: &OwnedFd, target: &Path, read_only: bool) -> Result<()> {
     rustix::mount::move_mount(copy, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .map_err(|errno| refused("bind on", target, errno))?;
     if read_only {
-        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
-        mount(None::<&str>, target, None::<&str>, flags, None::<&str>)
-            .attempt(|| format!("make {} read-only", target.display()))?;
+        make_read_only(target)?;
     }
     Ok(())
+}
+
+/// Changes the mount alone, not the file system, of which there may be other mounts. What the mount does not do already (run
+/// setuid programs, say) it goes on not to do: in a user namespace the kernel insists on that.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn make_read_only(place: &Path) -> Result<()> {
+    let what = || format!("make {} read-only", place.display());
+    let kept = nix::sys::statvfs::statvfs(place).attempt(what)?.flags();
+    let mut flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
+    for (flag, now) in [
+        (MsFlags::MS_NOSUID, FsFlags::ST_NOSUID),
+        (MsFlags::MS_NODEV, FsFlags::ST_NODEV),
+        (MsFlags::MS_NOEXEC, FsFlags::ST_NOEXEC),
+        (MsFlags::MS_NOATIME, FsFlags::ST_NOATIME),
+        (MsFlags::MS_NODIRATIME, FsFlags::ST_NODIRATIME),
+    ] {
+        flags.set(flag, kept.contains(now));
+    }
+    mount(None::<&str>, place, None::<&str>, flags, None::<&str>).attempt(what)
 }
 
 fn refused(verb: &str, path: &Path, errno: rustix::io::Errno) -> Error {

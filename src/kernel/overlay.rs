@@ -15,8 +15,8 @@ use nix::unistd::mkdir;
 
 use super::confine::{self, Machine};
 use super::error::{Attempt, Error, Result};
-use super::mount::{INERT, Shown, pivot, virtual_fs};
-use super::user_namespace::mapped_copy;
+use super::mount::{COPIED, INERT, Shown, pivot, virtual_fs};
+use super::user_namespace::{self, mapped_copy};
 
 /// Device files that are harmless in a node, with their numbers (Documentation/admin-guide/devices.txt).
 const DEVICES: [(&str, u64, u64); 7] = [
@@ -57,8 +57,15 @@ fn tmpfs(bytes: Option<u64>) -> String {
 /// What all roots of a lab have in common: a layer between the host's file systems and a node's own, made once.
 pub struct Base {
     path: PathBuf,
-    targets: Vec<PathBuf>,
+    targets: Vec<Target>,
     files: Vec<PathBuf>,
+}
+
+/// A directory of the host's on which nodes have a writable layer.
+struct Target {
+    path: PathBuf,
+    /// Whether it is made anew, and its entries are shown each by itself.
+    is_apart: bool,
 }
 
 impl Base {
@@ -71,8 +78,14 @@ impl Base {
         virtual_fs("tmpfs", path, MsFlags::empty(), "mode=0755")?;
         let base = Base::of(path, shown);
         for (number, target) in base.targets.iter().enumerate() {
-            make_like(target, &base.layer(number))?;
-            make_like(target, &base.veil(number))?;
+            make_like(&target.path, &base.layer(number))?;
+            make_like(&target.path, &base.veil(number))?;
+            if target.is_apart {
+                make_like(&target.path, &base.ground(number))?;
+                copy_entries(&target.path, &base.ground(number))?;
+            } else if user_namespace::is_partial() && WRITABLE.iter().any(|it| target.path.starts_with(it)) {
+                copy_directories(&target.path, &base.layer(number), &mut { MOST_DIRECTORIES })?;
+            }
         }
         Ok(base)
     }
@@ -81,16 +94,30 @@ impl Base {
     pub fn of(path: &Path, shown: &[Shown]) -> Base {
         let mut base = Base {
             path: path.to_owned(),
-            targets: vec![PathBuf::from("/")],
+            targets: Vec::new(),
             files: Vec::new(),
         };
+        let target = |path: &Path, is_apart| Target {
+            path: path.to_owned(),
+            is_apart,
+        };
+        let root = Path::new("/");
+        if !shown.iter().any(|entry| entry.path() == root) {
+            base.targets.push(target(root, false));
+        }
         for entry in shown {
             match entry {
-                Shown::Overlay(path) => base.targets.push(path.clone()),
+                Shown::Overlay(path) => base.targets.push(target(path, false)),
+                Shown::Apart(path) => base.targets.push(target(path, true)),
                 Shown::File(path) => base.files.push(path.clone()),
             }
         }
         base
+    }
+
+    /// What is made in the place of a directory whose entries are shown each by itself.
+    fn ground(&self, number: usize) -> PathBuf {
+        self.path.join(format!("g{number}"))
     }
 
     fn layer(&self, number: usize) -> PathBuf {
@@ -153,8 +180,8 @@ impl Base {
             .iter()
             .enumerate()
             .rev()
-            .find(|(_, target)| path.starts_with(target));
-        let Some((number, target)) = nearest else {
+            .find(|(_, target)| path.starts_with(&target.path));
+        let Some((number, Target { path: target, .. })) = nearest else {
             return Err(Error::new("place a file", Errno::EINVAL));
         };
         let relative = path.strip_prefix(target).unwrap_or(path);
@@ -225,14 +252,19 @@ impl Base {
         let is_hidden = |path: &Path| {
             confinement.is_some_and(|it| it.hidden.iter().any(|hidden| path.starts_with(hidden)))
         };
-        for (number, target) in self.targets.iter().enumerate() {
+        for (number, Target { path: target, is_apart }) in self.targets.iter().enumerate() {
             if is_hidden(target) {
                 continue;
             }
             let place = merged.join(target.strip_prefix("/").unwrap_or(target));
-            let mut above = vec![ground.of_base(&self.layer(number), &self.path)];
-            above.extend(confinement.map(|_| ground.of_base(&self.veil(number), &self.path)));
-            match ground.overlay(number, target, above, &place) {
+            let of_base = |layer: PathBuf| ground.of_base(&layer, &self.path);
+            let mut layers = vec![of_base(self.layer(number))];
+            layers.extend(confinement.map(|_| of_base(self.veil(number))));
+            layers.push(match is_apart {
+                true => of_base(self.ground(number)),
+                false => ground.layer(number, target)?,
+            });
+            match ground.overlay(number, target, &layers, &place) {
                 Ok(()) => {}
                 // A file system that cannot be below an overlay shows as it is, read-only.
                 Err(_) if number > 0 => bind(target, &place, true)?,
@@ -328,11 +360,14 @@ impl<'a> Ground<'a> {
         Ok(place)
     }
 
-    /// Lays a writable layer over `target` and what is laid over that already, and mounts it on `place`.
-    fn overlay(&self, number: usize, target: &Path, above: Vec<PathBuf>, place: &Path) -> Result<()> {
+    /// Lays a writable layer over those of `target`, the uppermost first, and mounts all of them on `place`.
+    fn overlay(&self, number: usize, target: &Path, layers: &[PathBuf], place: &Path) -> Result<()> {
         let upper = self.scratch.join(format!("u{number}"));
         self.make_like(target, &upper)?;
-        overlay(self.scratch, number, &self.layer(number, target)?, above, place)
+        overlay(self.scratch, number, layers, place).map_err(|error| Error {
+            what: format!("lay an overlay on the host's {}", target.display()),
+            ..error
+        })
     }
 
     /// Shows a path of the host that is hidden otherwise: a directory as an overlay, a file as it is.
@@ -341,7 +376,7 @@ impl<'a> Ground<'a> {
         let place = merged.join(path.strip_prefix("/").unwrap_or(path));
         if path.is_dir() {
             fs::create_dir_all(&place).attempt(what)?;
-            return self.overlay(number, path, Vec::new(), &place);
+            return self.overlay(number, path, &[self.layer(number, path)?], &place);
         }
         if let Some(parent) = place.parent() {
             fs::create_dir_all(parent).attempt(what)?;
@@ -353,24 +388,23 @@ impl<'a> Ground<'a> {
     }
 }
 
-/// Mounts an overlay on `place`: a writable layer in `scratch`, those above, and the layer `target` at the bottom.
-fn overlay(scratch: &Path, number: usize, target: &Path, above: Vec<PathBuf>, place: &Path) -> Result<()> {
+/// Mounts an overlay on `place`: a writable layer in `scratch`, and those below it.
+fn overlay(scratch: &Path, number: usize, layers: &[PathBuf], place: &Path) -> Result<()> {
     let (upper, work) = (
         scratch.join(format!("u{number}")),
         scratch.join(format!("w{number}")),
     );
     make(&work, 0o700)?;
-    let mut lower = String::new();
-    for layer in &above {
-        lower += &escape(layer);
-        lower.push(':');
-    }
-    let options = format!(
-        "lowerdir={lower}{},upperdir={},workdir={}",
-        escape(target),
+    let lower: Vec<String> = layers.iter().map(|layer| escape(layer)).collect();
+    let mut options = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        lower.join(":"),
         escape(&upper),
         escape(&work)
     );
+    if user_namespace::is_partial() {
+        options += ",userxattr";
+    }
     // Device files of the host's are none in nodes: what they may use stands in /dev.
     mount(
         Some("overlay"),
@@ -379,13 +413,18 @@ fn overlay(scratch: &Path, number: usize, target: &Path, above: Vec<PathBuf>, pl
         MsFlags::MS_NODEV,
         Some(options.as_str()),
     )
-    .attempt(|| format!("lay an overlay on the host's {}", target.display()))
+    .attempt(|| format!("lay an overlay on {}", place.display()))
 }
 
 /// Lets nothing of the layers below show through a directory.
 fn make_opaque(directory: &Path) -> std::result::Result<(), Errno> {
     let flags = rustix::fs::XattrFlags::empty();
-    rustix::fs::setxattr(directory, "trusted.overlay.opaque", b"y", flags)
+    // In a user namespace only a user's attributes can be set, and overlays of there go by those (userxattr).
+    let name = match user_namespace::is_partial() {
+        true => "user.overlay.opaque",
+        false => "trusted.overlay.opaque",
+    };
+    rustix::fs::setxattr(directory, name, b"y", flags)
         .map_err(|errno| Errno::from_raw(errno.raw_os_error()))
 }
 
@@ -394,12 +433,13 @@ fn make_opaque(directory: &Path) -> std::result::Result<(), Errno> {
 /// # Errors
 /// The kernel refuses.
 pub fn trial(scratch: &Path) -> Result<()> {
-    let root = Path::new("/");
+    // Users who are not root cannot have the whole root as one.
+    let host = Path::new(if user_namespace::is_partial() { "/usr" } else { "/" });
     let base = Base::begin(scratch, &[])?;
     let merged = scratch.join("root");
     make(&merged, 0o755)?;
-    make_like(root, &scratch.join("u0"))?;
-    overlay(scratch, 0, root, vec![base.layer(0)], &merged).map_err(explain_stacking)
+    make_like(host, &scratch.join("u0"))?;
+    overlay(scratch, 0, &[base.layer(0), host.to_owned()], &merged).map_err(explain_stacking)
 }
 
 /// Colons separate lower directories, commas options, and backslashes escape both.
@@ -428,15 +468,72 @@ fn bind(source: &Path, target: &Path, read_only: bool) -> Result<()> {
 }
 
 /// Makes a directory with the mode and owner of another (0755 root where that is missing).
-fn make_like(model: &Path, path: &Path) -> Result<()> {
+///
+/// # Errors
+/// There is something else of that name, or no space is left.
+pub fn make_like(model: &Path, path: &Path) -> Result<()> {
     match fs::metadata(model) {
         Ok(metadata) if metadata.is_dir() => {
             make(path, metadata.mode() & 0o7777)?;
-            chown(path, Some(metadata.uid()), Some(metadata.gid()))
+            chown(path, Some(here(metadata.uid())), Some(here(metadata.gid())))
                 .attempt(|| format!("set the owner of {}", path.display()))
         }
         _ => make(path, 0o755),
     }
+}
+
+/// The id here of whom a file of the host's belongs to: root stands for all who have none.
+fn here(id: u32) -> u32 {
+    match id == user_namespace::OVERFLOW && user_namespace::is_partial() {
+        true => 0,
+        false => id,
+    }
+}
+
+/// Directories in which a node's root is to make files although the host's are not its own.
+const WRITABLE: [&str; 2] = ["/etc", "/var"];
+/// So many of them are made at most.
+const MOST_DIRECTORIES: usize = 4_000;
+
+/// Makes the directories that are below one of the host's below another: as the uppermost of an overlay's layers that has it
+/// says whose a directory is, they are this user's in a node.
+fn copy_directories(from: &Path, to: &Path, left: &mut usize) -> Result<()> {
+    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
+        if *left == 0 {
+            break;
+        }
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            *left -= 1;
+            let place = to.join(entry.file_name());
+            make_like(&entry.path(), &place)?;
+            copy_directories(&entry.path(), &place, left)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes what is in a directory of the host's anew in another: directories empty, links and small files as they are, other files
+/// as places to bind them to. What cannot be read is left out.
+fn copy_entries(from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
+        let (path, place) = (entry.path(), to.join(entry.file_name()));
+        let what = || format!("make {}", place.display());
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.is_dir() {
+            make_like(&path, &place)?;
+        } else if metadata.is_symlink() {
+            let target = fs::read_link(&path).attempt(what)?;
+            std::os::unix::fs::symlink(target, &place).attempt(what)?;
+        } else if metadata.is_file() && metadata.len() > COPIED {
+            fs::write(&place, "").attempt(what)?;
+        } else if metadata.is_file()
+            && let Ok(bytes) = fs::read(&path)
+        {
+            fs::write(&place, bytes).attempt(what)?;
+            fs::set_permissions(&place, metadata.permissions()).attempt(what)?;
+        }
+    }
+    Ok(())
 }
 
 fn make(path: &Path, mode: u32) -> Result<()> {

@@ -33,6 +33,15 @@ pub struct Pair {
 /// # Errors
 /// Not permitted, or one of the kernel's limits is reached (user.max_user_namespaces).
 pub fn create(first: u32) -> Result<Pair> {
+    create_mapped(|pid| map(pid, &format!("0 {first} {SIZE}\n"), &format!("0 {first} {SIZE}\n")))
+}
+
+/// Makes a user namespace, whose ids `map` sets for the process in it of this PID, and a network namespace of its. This process
+/// must have a single thread.
+///
+/// # Errors
+/// As [`create`], or what `map` returns.
+pub fn create_mapped(map: impl FnOnce(i32) -> Result<()>) -> Result<Pair> {
     let what = || "create a user namespace";
     let (mut go, say_go) = io::pipe().attempt(what)?;
     let (mut done, say_done) = io::pipe().attempt(what)?;
@@ -43,7 +52,7 @@ pub fn create(first: u32) -> Result<Pair> {
         unsafe { libc::_exit(0) }
     };
     drop((go, say_done));
-    let made = describe(child.pid, first, &say_go, &mut done);
+    let made = map(child.pid).and_then(|()| describe(child.pid, &say_go, &mut done));
     drop(say_go);
     process::wait(&child);
     made
@@ -59,18 +68,37 @@ fn live_in(go: &mut io::PipeReader, mut say_done: io::PipeWriter) {
     }
 }
 
-/// Says which ids outside those from 0 on are in the user namespace of a process.
-fn map(pid: i32, first: u32, size: u32) -> Result<()> {
-    let map = format!("0 {first} {size}\n");
-    for file in ["uid_map", "gid_map"] {
-        fs::write(format!("/proc/{pid}/{file}"), &map).attempt(|| "set up a user namespace")?;
+/// Says which ids outside are those in the user namespace of a process.
+fn map(pid: i32, uids: &str, gids: &str) -> Result<()> {
+    for (file, map) in [("uid_map", uids), ("gid_map", gids)] {
+        fs::write(format!("/proc/{pid}/{file}"), map).attempt(|| "set up a user namespace")?;
     }
     Ok(())
 }
 
-fn describe(pid: i32, first: u32, mut say_go: &io::PipeWriter, done: &mut io::PipeReader) -> Result<Pair> {
+/// A map by which each id that this process's user namespace has is the same in a new one below it.
+fn same(file: &str) -> Result<String> {
+    let text = fs::read_to_string(format!("/proc/self/{file}")).attempt(|| "set up a user namespace")?;
+    let line = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let (first, count) = (fields.next()?, fields.nth(1)?);
+        Some(format!("{first} {first} {count}\n"))
+    };
+    Ok(text.lines().filter_map(line).collect())
+}
+
+/// Whether this process is in a user namespace that does not have all ids: what belongs to the others shows as
+/// [`OVERFLOW`]'s.
+pub fn is_partial() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.split_whitespace().ne(["0", "0", "4294967295"])
+}
+
+/// The id of whoever has none here (user_namespaces(7)).
+pub const OVERFLOW: u32 = 65_534;
+
+fn describe(pid: i32, mut say_go: &io::PipeWriter, done: &mut io::PipeReader) -> Result<Pair> {
     let what = || "set up a user namespace";
-    map(pid, first, SIZE)?;
     say_go.write_all(&[0]).attempt(what)?;
     // Where the network cannot be made, the child ends without a word.
     done.read_exact(&mut [0])
@@ -98,7 +126,8 @@ pub fn alike() -> Result<OwnedFd> {
         // SAFETY: ends the process without running the parent's exit handlers a second time.
         unsafe { libc::_exit(0) }
     };
-    let made = map(child.pid, 0, u32::MAX).and_then(|()| {
+    let maps = same("uid_map").and_then(|uids| Ok((uids, same("gid_map")?)));
+    let made = maps.and_then(|(uids, gids)| map(child.pid, &uids, &gids)).and_then(|()| {
         let users = File::open(format!("/proc/{}/ns/user", child.pid)).attempt(what)?;
         Ok(OwnedFd::from(users))
     });

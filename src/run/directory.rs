@@ -16,9 +16,10 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::lab_directory::remove_all;
 pub use super::lab_directory::{LONGEST, LabDirectory, Life, State};
-use super::{notes, trust};
+use super::{notes, rootless, trust};
 use crate::failure::Failure;
 use crate::kernel::error::{Attempt, Error};
+use crate::kernel::rootless::is_rootless;
 
 /// Locked by whoever changes what is in the run directory.
 const LOCK: &str = ".lock";
@@ -54,10 +55,14 @@ struct Entered {
 }
 
 impl RunDirectory {
-    /// `NSLAB_RUN_DIR`, or /run/nslab.
+    /// `NSLAB_RUN_DIR`, or /run/nslab; for users who are not root a directory of theirs.
     pub fn find() -> RunDirectory {
         let path = std::env::var_os("NSLAB_RUN_DIR").filter(|path| !path.is_empty());
-        let path = path.map_or_else(|| PathBuf::from("/run/nslab"), PathBuf::from);
+        let usual = || match is_rootless() {
+            true => rootless::run_directory(),
+            false => PathBuf::from("/run/nslab"),
+        };
+        let path = path.map_or_else(usual, PathBuf::from);
         RunDirectory {
             path: std::path::absolute(&path).unwrap_or(path),
         }

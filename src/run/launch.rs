@@ -26,6 +26,7 @@ use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{Assembler, Received};
 use crate::kernel::process::{self, Child};
+use crate::kernel::rootless;
 use crate::kernel::signals;
 use crate::kernel::spawn::{self, Spawn, early};
 use crate::lab::Lab;
@@ -162,6 +163,9 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
 
 /// Makes the host ready for what the lab needs of it beyond its own namespaces.
 fn reserve(plan: &mut Plan, directory: &LabDirectory) -> Result<(), Failure> {
+    if rootless::is_rootless() {
+        return Ok(());
+    }
     let mut wish = Wish {
         neighbours: neighbours::needed(plan),
         ..Wish::default()
@@ -214,11 +218,10 @@ fn spawn(
         .collect();
     let null = process::null()?;
     let log = log.as_fd().as_raw_fd();
-    Ok(spawn::spawn(
-        "create the lab's PID and mount namespaces",
-        None,
-        &Spawn {
-            flags: CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS,
+    let what = "create the lab's PID and mount namespaces";
+    let spawn = |more: CloneFlags| {
+        let wanted = Spawn {
+            flags: CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | more,
             program: c"/proc/self/exe",
             arguments: &arguments,
             environment: &[],
@@ -228,8 +231,15 @@ fn spawn(
             cgroup: None,
             parent_death: Some(libc::SIGKILL),
             session: true,
-        },
-    )?)
+        };
+        spawn::spawn(what, None, &wanted)
+    };
+    if !rootless::is_rootless() {
+        return Ok(spawn(CloneFlags::empty())?);
+    }
+    let made = rootless::begin();
+    let started = made.and_then(|pair| rootless::start(what, &pair, || spawn(CloneFlags::CLONE_PARENT)));
+    started.map_err(|error| super::rootless::explain(error.into()))
 }
 
 impl Launched {

@@ -21,6 +21,7 @@ pub mod node;
 pub mod preflight;
 pub mod protocol;
 pub mod root;
+pub mod rootless;
 pub mod supervisor;
 pub mod trust;
 

@@ -4,7 +4,7 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown, lchown, symlink};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -17,7 +17,7 @@ use crate::kernel::confine::Machine;
 use crate::kernel::error::{Attempt, Error};
 use crate::kernel::file::{self, Kind};
 use crate::kernel::mount::Shown;
-use crate::kernel::overlay::{Base, Confinement};
+use crate::kernel::overlay::{Base, Confinement, make_like};
 use crate::kernel::{mount, process, user_namespace, users};
 use crate::lab::model::{self, Content};
 use crate::lab::names;
@@ -56,11 +56,26 @@ pub fn make_base(
     base.write(Path::new("/etc/resolv.conf"), &plan.resolv_conf)?;
     crate::engine::frr::prepare_root(&base)?;
     put_program(&base.program(), program)?;
+    if user_namespace::is_partial() {
+        make_ways(&base, plan)?;
+    }
     Ok(Confinement {
         machine: Machine::find()?,
         hidden: veil::draw(&base)?,
         own_network: true,
     })
+}
+
+/// Makes the directories that lead to what nodes are given. Most of the host's are not theirs to write in, where the host's root is
+/// nobody of theirs.
+fn make_ways(base: &Base, plan: &Plan) -> Result<(), Failure> {
+    let files = plan.nodes.iter().flat_map(|node| &node.files);
+    let binds = plan.nodes.iter().flat_map(|node| &node.binds);
+    let paths = files.map(|file| &file.path).chain(binds.map(|bind| &bind.target));
+    for path in paths.map(String::as_str).chain([crate::engine::ITSELF]) {
+        base.place(Path::new(path))?;
+    }
+    Ok(())
 }
 
 /// Nodes have nslab's program from here: as a mount of its file, or a copy of it where that has lost its path.
@@ -189,11 +204,7 @@ fn copy_log_directories(root: &Base) -> Result<(), Failure> {
     for entry in fs::read_dir("/var/log").into_iter().flatten().flatten() {
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.is_dir() {
-            let place = root.place(&entry.path())?;
-            let what = || format!("make {}", entry.path().display());
-            fs::create_dir(&place).attempt(what)?;
-            fs::set_permissions(&place, Permissions::from_mode(metadata.mode() & 0o7777)).attempt(what)?;
-            chown(&place, Some(metadata.uid()), Some(metadata.gid())).attempt(what)?;
+            make_like(&entry.path(), &root.place(&entry.path())?)?;
         }
     }
     Ok(())
@@ -270,12 +281,16 @@ fn create(target: &Path, mode: u32) -> io::Result<File> {
     if fs::symlink_metadata(target).is_ok_and(is_other) {
         fs::remove_file(target)?;
     }
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(target)
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(mode);
+    match options.open(target) {
+        // The file of somebody who is nobody here.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            fs::remove_file(target)?;
+            options.open(target)
+        }
+        other => other,
+    }
 }
 
 /// Copies a file, or a directory with all it holds: modes, owners, links and device numbers as they are.

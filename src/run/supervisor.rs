@@ -28,7 +28,7 @@ use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::error::Attempt;
 use crate::kernel::spawn::{Slots, inherited};
-use crate::kernel::{event_loop, mount, process};
+use crate::kernel::{event_loop, mount, process, user_namespace};
 use crate::lab::model::Stage;
 use crate::lab::plan::{Device, Engine, NodeStep, Plan};
 
@@ -99,10 +99,14 @@ fn prepare(lock: RawFd, launcher: RawFd, setup: RawFd) -> Result<Prepared, Failu
         .map_err(|error| Failure::host(format!("the lab's setup is damaged: {error}")))?;
     process::raise_open_files();
     mount::own_root()?;
-    let shown = mount::shown(&mount::table()?);
     let host_proc = File::open("/proc").attempt(|| "open /proc")?.into();
     let program = own_program();
     mount::seclude(&[&setup.directory])?;
+    let table = mount::table()?;
+    let shown = match user_namespace::is_partial() {
+        true => mount::taken_apart(mount::shown(&table), &table),
+        false => mount::shown(&table),
+    };
     mount::virtual_fs("proc", Path::new("/proc"), mount::INERT | MsFlags::empty(), "")?;
     Ok(Prepared {
         setup,

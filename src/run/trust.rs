@@ -18,6 +18,7 @@ use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, flo
 
 use crate::failure::Failure;
 use crate::kernel::error::{Attempt, Error};
+use crate::kernel::user_namespace;
 
 /// How many symbolic links a path may lead through, as in the kernel (path_resolution(7)).
 const LINKS: u32 = 40;
@@ -175,12 +176,7 @@ pub fn is_trusted(uid: u32) -> bool {
 /// The same for directories on the way. In a user namespace the host's root has no number of its own there: it shows as the
 /// overflow user (user_namespaces(7)), and `/` belongs to it.
 fn is_trusted_above(uid: u32) -> bool {
-    const OVERFLOW: u32 = 65534;
-    let is_partial = || {
-        let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-        map.split_whitespace().ne(["0", "0", "4294967295"])
-    };
-    is_trusted(uid) || (uid == OVERFLOW && is_partial())
+    is_trusted(uid) || (uid == user_namespace::OVERFLOW && user_namespace::is_partial())
 }
 
 /// Opens a plain file of root's for reading, if there is one. Neither links nor pipes are opened.

@@ -29,7 +29,7 @@ use crate::kernel::enter::Entrance;
 use crate::kernel::error::Attempt;
 use crate::kernel::process_root::Root;
 use crate::kernel::seccomp::Filter;
-use crate::kernel::{cgroup, process};
+use crate::kernel::{cgroup, process, rootless};
 use crate::lab::rights::RightsStep;
 use streams::Streams;
 
@@ -66,6 +66,8 @@ pub struct Door {
     legacy_cgroups: Vec<File>,
     env: BTreeMap<String, String>,
     rights: RightsStep,
+    /// The user namespace of a lab without root.
+    owner: Option<OwnedFd>,
     users: Option<OwnedFd>,
 }
 
@@ -103,7 +105,8 @@ pub struct Visit {
 /// # Errors
 /// There is no such node, or it has failed.
 pub fn door(lab: &LabDirectory, node: &str) -> Result<Door, Failure> {
-    let (reply, fds) = Client::connect(lab)?.ask(&Request::Enter {
+    let mut client = Client::connect(lab)?;
+    let (reply, fds) = client.ask(&Request::Enter {
         node: node.to_owned(),
     })?;
     let Reply::Enter { env, rights, users } = reply else {
@@ -117,12 +120,23 @@ pub fn door(lab: &LabDirectory, node: &str) -> Result<Door, Failure> {
     Ok(Door {
         node: node.to_owned(),
         pidfd,
+        owner: owner(client.supervisor())?,
         users,
         cgroup: fds.next(),
         legacy_cgroups: cgroup::legacy_doors(&lab.cgroup(), node),
         env,
         rights,
     })
+}
+
+/// The user namespace of a supervisor, for users who are not root.
+fn owner(supervisor: i32) -> Result<Option<OwnedFd>, Failure> {
+    if !rootless::is_rootless() {
+        return Ok(None);
+    }
+    let path = format!("/proc/{supervisor}/ns/user");
+    let file = File::open(&path).attempt(|| format!("open {path}"))?;
+    Ok(Some(file.into()))
 }
 
 /// Runs a command in a node and waits for it. A node whose init has just been killed is being started again:
@@ -200,6 +214,7 @@ impl Door {
             target: self.pidfd.as_fd(),
             cgroup: self.cgroup.as_ref().map(AsFd::as_fd),
             cgroup_doors: &self.legacy_cgroups,
+            owner: self.owner.as_ref().map(AsFd::as_fd),
             users: self.users.as_ref().map(AsFd::as_fd),
             keep,
         }

@@ -1,0 +1,89 @@
+//! Labs of users who are not root: where they say that they live, what they cannot have, and what they go without. Each is in a
+//! user namespace of its own, with an empty network in the place of the host's.
+
+use std::path::PathBuf;
+
+use crate::failure::Failure;
+use crate::kernel::rootless;
+use crate::lab::model::Underlay;
+use crate::lab::plan::{Device, Engine, Plan};
+
+/// Where the labs of this user say that they live.
+pub fn run_directory() -> PathBuf {
+    let named = std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty());
+    let usual = || PathBuf::from(format!("/run/user/{}", nix::unistd::geteuid()));
+    named.map_or_else(usual, PathBuf::from).join("nslab")
+}
+
+/// Takes out of a plan what a lab without root goes without. Returns a sentence for each.
+///
+/// # Errors
+/// The lab needs something that only root can make: all of it is told at once.
+pub fn suit(plan: &mut Plan) -> Result<Vec<String>, Failure> {
+    let needs = needs(plan);
+    if !needs.is_empty() {
+        let message = format!("lab {} needs root", plan.lab);
+        let help = "start it with sudo; docs/security.md tells what labs without root cannot have";
+        return Err(Failure::host(message).detail(needs.join("\n")).help(help));
+    }
+    let mut notes = Vec::new();
+    if let Some(host) = &mut plan.host {
+        host.nat = None;
+        notes.push("without root the management network leads to the nodes alone, not to this host".to_owned());
+    }
+    let mut limited = Vec::new();
+    for node in &mut plan.nodes {
+        if node.cpu.take().is_some() | node.memory.take().is_some() | node.limits.must_limit_processes {
+            limited.push(node.name.as_str());
+        }
+        node.limits.processes = None;
+        node.limits.must_limit_processes = false;
+    }
+    if !limited.is_empty() {
+        notes.push(format!(
+            "without root there are no limits of CPU, memory and processes: {}",
+            limited.join(", ")
+        ));
+    }
+    Ok(notes)
+}
+
+/// What of a plan only root can make.
+fn needs(plan: &Plan) -> Vec<String> {
+    let nodes = plan.nodes.iter().filter_map(|node| {
+        let why = if node.namespace.is_none() {
+            "is in the host's network"
+        } else if node.engine == Some(Engine::Kubelet) {
+            "runs a kubelet"
+        } else if node.rights.first_id.is_some() {
+            "has `user_namespace`; without root every node's root is nobody of the host's already"
+        } else {
+            return None;
+        };
+        Some(format!("{} {why}", node.name))
+    });
+    let management = plan.host.as_ref().map(|host| host.interface.as_str());
+    let links = plan.links.iter().filter_map(|link| {
+        let is_on_host = match &link.device {
+            Device::Host { host_interface, .. } => management != Some(host_interface),
+            Device::Macvlan { .. } => true,
+            Device::Vxlan { underlay, .. } => *underlay == Underlay::Host,
+            Device::Veth(..) | Device::Dummy(_) => false,
+        };
+        is_on_host.then(|| format!("link {} ends in the host's network", link.label))
+    });
+    let ports = plan.host.iter().flat_map(|host| &host.ports);
+    let ports = ports.map(|(on_host, _)| format!("port {on_host} is the host's"));
+    nodes.chain(links).chain(ports).collect()
+}
+
+/// Says of a failure what setting of the host's it comes from.
+pub fn explain(failure: Failure) -> Failure {
+    let how = match rootless::forbidden_by() {
+        Some((name, value)) => {
+            format!("this host keeps users from making namespaces: `sudo sysctl {name}={value}` lets them, or start the lab with sudo")
+        }
+        None => "`nslab doctor` tells what this host lacks; or start the lab with sudo".to_owned(),
+    };
+    failure.help(how)
+}
