@@ -292,7 +292,7 @@ fn without_root_the_line_to_type_is_told() {
             "sudo {binary_name} {}",
             words.join(" ").replace("two words", "'two words'")
         );
-        done.refused(3, &["takes root", &line]);
+        done.refused(3, &["are root's", &line]);
     }
     // What needs no root does without.
     let schema = run_as_nobody(&["schema"]);

@@ -145,6 +145,7 @@ fn a_user_who_is_not_root() {
     fs::set_permissions(lab.path(""), fs::Permissions::from_mode(0o755)).unwrap();
     let binary = lab.path("nslab");
     fs::copy(env!("CARGO_BIN_EXE_nslab"), &binary).unwrap();
+    fs::create_dir(lab.run_directory()).unwrap();
     for words in [
         ["up", "-d", lab.file()].as_slice(),
         &["ps"],
@@ -157,7 +158,7 @@ fn a_user_who_is_not_root() {
             .arg(&binary)
             .args(words);
         let line = format!("sudo {} {}", binary.display(), words.join(" "));
-        refused(&lab, run(&mut command), 3, &["takes root", &line]);
+        refused(&lab, run(&mut command), 3, &["are root's", &line]);
     }
     // What makes nothing needs no root.
     let mut command = lab.command("setpriv");

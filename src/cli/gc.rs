@@ -1,15 +1,14 @@
 //! `nslab gc`.
 
-use super::{print};
+use super::print;
 use crate::failure::Failure;
-use crate::run::directory::RunDirectory;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Every nslab command sweeps first; this one only says what it found.")]
 pub struct Args {}
 
 pub fn run(_: Args) -> Result<(), Failure> {
-    let swept = RunDirectory::find().sweep()?;
+    let swept = super::find_run_directory()?.sweep()?;
     for lab in &swept.labs {
         print(&format!("swept what lab {lab} left\n"));
     }

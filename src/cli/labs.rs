@@ -4,7 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{Format, print, print_json};
 use crate::failure::Failure;
-use crate::view::{table, units};
+use crate::run::rootless;
+use crate::view::{self, table, units};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -30,6 +31,13 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     if states.is_empty() {
         print("no lab is running\n");
+        if let labs @ [_, ..] = rootless::labs_of_root().as_slice() {
+            view::tell(&format!(
+                "note: root runs {}: {}\n",
+                labs.join(", "),
+                super::with_sudo()
+            ));
+        }
         return Ok(());
     }
     let now = SystemTime::now()

@@ -5,7 +5,9 @@ use std::io::{IsTerminal, stderr, stdout};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::failure::Failure;
+use crate::kernel::rootless::is_rootless;
 use crate::run::directory::RunDirectory;
+use crate::run::rootless;
 use crate::view;
 
 mod apply;
@@ -213,9 +215,40 @@ fn colour_out() -> bool {
     stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// The run directory, with what dead labs left swept away.
-fn run_directory() -> Result<RunDirectory, Failure> {
+/// The line that was typed, to be typed again by root.
+fn with_sudo() -> String {
+    let words: Vec<String> = std::env::args().collect();
+    let line = shell_words::join(words.iter().map(String::as_str));
+    format!("sudo {line}")
+}
+
+/// What to type before a command's name in a line that is to be typed next.
+fn sudo() -> &'static str {
+    match is_rootless() {
+        true => "",
+        false => "sudo ",
+    }
+}
+
+/// The run directory.
+///
+/// # Errors
+/// It is root's, and this user is not.
+fn find_run_directory() -> Result<RunDirectory, Failure> {
     let directory = RunDirectory::find();
+    if rootless::is_roots(directory.path()) {
+        let message = format!("the labs in {} are root's", directory.path().display());
+        return Err(Failure::host(message).help(with_sudo()));
+    }
+    Ok(directory)
+}
+
+/// The run directory, with what dead labs left swept away.
+///
+/// # Errors
+/// It is not nslab's, or not this user's.
+fn run_directory() -> Result<RunDirectory, Failure> {
+    let directory = find_run_directory()?;
     for failure in directory.sweep()?.failures {
         report(&failure);
     }

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::run::directory::{LabDirectory, RunDirectory};
+use crate::run::rootless;
 
 /// The lab a command means: the one named, or the only one.
 ///
@@ -19,7 +20,7 @@ fn one_of(mut labs: Vec<LabDirectory>, name: Option<&str>) -> Result<LabDirector
             .ok_or_else(|| none_named(name, &labs));
     }
     match labs.len() {
-        0 => Err(Failure::wrong("no lab is running").help("`nslab up FILE` starts one")),
+        0 => Err(Failure::wrong("no lab is running").help(start_one())),
         1 => Ok(labs.remove(0)),
         _ => Err(
             Failure::wrong(format!("several labs are running: {}", names(&labs)))
@@ -60,9 +61,17 @@ pub fn lab_of_node(
 fn none_named(name: &str, labs: &[LabDirectory]) -> Failure {
     let failure = Failure::wrong(format!("no lab {name:?} is running"));
     if labs.is_empty() {
-        return failure.help("`nslab up FILE` starts one");
+        return failure.help(start_one());
     }
     failure.help(format!("running: {}", names(labs)))
+}
+
+/// What to do where this user has no lab.
+fn start_one() -> String {
+    match rootless::labs_of_root().as_slice() {
+        [] => "`nslab up FILE` starts one".to_owned(),
+        labs => format!("root runs {}: {}", labs.join(", "), super::with_sudo()),
+    }
 }
 
 fn names(labs: &[LabDirectory]) -> String {

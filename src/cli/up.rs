@@ -86,7 +86,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let mut plan = planner::plan(&file.lab, &facts);
     if !args.dry_run && is_rootless() {
         let notes = rootless::suit(&mut plan)?;
-        notes.iter().for_each(|note| view::tell(&format!("note: {note}\n")));
+        notes
+            .iter()
+            .for_each(|note| view::tell(&format!("note: {note}\n")));
     }
     if args.dry_run {
         return match args.format {
@@ -265,16 +267,17 @@ fn try_next(lab: &Lab, engines: &str, seconds: f64, detached: bool) -> String {
     let mut text = format!("lab {} is ready in {seconds:.2} s{engines}\n", lab.name);
     let router = lab.nodes.iter().find(|node| node.config.is_some());
     let first = router.or(lab.nodes.first());
+    let sudo = super::sudo();
     if let Some(node) = first {
         let command = match router {
             Some(_) => "vtysh -c 'show bgp summary'",
             None => "ip -br address",
         };
-        text.push_str(&format!("  try:   sudo nslab exec {} {command}\n", node.name));
-        text.push_str("         sudo nslab ps\n");
+        text.push_str(&format!("  try:   {sudo}nslab exec {} {command}\n", node.name));
+        text.push_str(&format!("         {sudo}nslab ps\n"));
     }
     let end = if detached {
-        format!("sudo nslab down {}", lab.name)
+        format!("{sudo}nslab down {}", lab.name)
     } else {
         "Ctrl-C".to_owned()
     };

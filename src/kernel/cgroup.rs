@@ -68,7 +68,12 @@ impl Trees {
 /// Whether this user may make cgroups in a tree. One that is read-only may be another's, too, and is told as such.
 fn is_ours(tree: &Path) -> bool {
     !matches!(
-        rustix::fs::accessat(rustix::fs::CWD, tree, rustix::fs::Access::WRITE_OK, AtFlags::EACCESS),
+        rustix::fs::accessat(
+            rustix::fs::CWD,
+            tree,
+            rustix::fs::Access::WRITE_OK,
+            AtFlags::EACCESS
+        ),
         Err(Errno::ACCESS)
     )
 }

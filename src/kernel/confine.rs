@@ -5,7 +5,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-
 use super::error::{Attempt, Result};
 use super::mount::{attach, detached_copy, make_read_only};
 

@@ -252,7 +252,14 @@ impl Base {
         let is_hidden = |path: &Path| {
             confinement.is_some_and(|it| it.hidden.iter().any(|hidden| path.starts_with(hidden)))
         };
-        for (number, Target { path: target, is_apart }) in self.targets.iter().enumerate() {
+        for (
+            number,
+            Target {
+                path: target,
+                is_apart,
+            },
+        ) in self.targets.iter().enumerate()
+        {
             if is_hidden(target) {
                 continue;
             }
@@ -424,8 +431,7 @@ fn make_opaque(directory: &Path) -> std::result::Result<(), Errno> {
         true => "user.overlay.opaque",
         false => "trusted.overlay.opaque",
     };
-    rustix::fs::setxattr(directory, name, b"y", flags)
-        .map_err(|errno| Errno::from_raw(errno.raw_os_error()))
+    rustix::fs::setxattr(directory, name, b"y", flags).map_err(|errno| Errno::from_raw(errno.raw_os_error()))
 }
 
 /// Tries whether an overlay of the host's root can be made, on a directory this mount namespace can spare.

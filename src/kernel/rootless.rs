@@ -79,20 +79,19 @@ fn map(program: &str, pid: i32, own: u32, range: Range) -> Result<()> {
     let words = [pid as u32, 0, own, 1, 1, range.first, range.count].map(|word| word.to_string());
     let mut command = Command::new(program);
     let done = command.args(words).stdin(Stdio::null()).output();
-    let refused = |errno, said: String| {
-        let mut error = Error::new(what(), errno);
+    let refused = |said: String| {
+        let mut error = Error::new(what(), Errno::UnknownErrno);
         error.said = Some(said);
-        error
+        Err(error)
     };
     match done {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(refused(
-            Errno::UnknownErrno,
-            format!("{program} is missing (`apt-get install uidmap`)"),
-        )),
-        Err(error) => Err(Error::io(what(), &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            refused(format!("{program} is missing (`apt-get install uidmap`)"))
+        }
+        Err(error) => refused(format!("{program} cannot be run: {error}")),
         Ok(output) if !output.status.success() => {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Err(refused(Errno::UnknownErrno, format!("{program} says: {said}")))
+            refused(format!("{program} says: {said}"))
         }
         Ok(_) => Ok(()),
     }

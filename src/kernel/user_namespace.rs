@@ -33,7 +33,13 @@ pub struct Pair {
 /// # Errors
 /// Not permitted, or one of the kernel's limits is reached (user.max_user_namespaces).
 pub fn create(first: u32) -> Result<Pair> {
-    create_mapped(|pid| map(pid, &format!("0 {first} {SIZE}\n"), &format!("0 {first} {SIZE}\n")))
+    create_mapped(|pid| {
+        map(
+            pid,
+            &format!("0 {first} {SIZE}\n"),
+            &format!("0 {first} {SIZE}\n"),
+        )
+    })
 }
 
 /// Makes a user namespace, whose ids `map` sets for the process in it of this PID, and a network namespace of its. This process
@@ -127,10 +133,12 @@ pub fn alike() -> Result<OwnedFd> {
         unsafe { libc::_exit(0) }
     };
     let maps = same("uid_map").and_then(|uids| Ok((uids, same("gid_map")?)));
-    let made = maps.and_then(|(uids, gids)| map(child.pid, &uids, &gids)).and_then(|()| {
-        let users = File::open(format!("/proc/{}/ns/user", child.pid)).attempt(what)?;
-        Ok(OwnedFd::from(users))
-    });
+    let made = maps
+        .and_then(|(uids, gids)| map(child.pid, &uids, &gids))
+        .and_then(|()| {
+            let users = File::open(format!("/proc/{}/ns/user", child.pid)).attempt(what)?;
+            Ok(OwnedFd::from(users))
+        });
     drop(release);
     process::wait(&child);
     made

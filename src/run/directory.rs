@@ -60,7 +60,7 @@ impl RunDirectory {
         let path = std::env::var_os("NSLAB_RUN_DIR").filter(|path| !path.is_empty());
         let usual = || match is_rootless() {
             true => rootless::run_directory(),
-            false => PathBuf::from("/run/nslab"),
+            false => PathBuf::from(rootless::ROOTS),
         };
         let path = path.map_or_else(usual, PathBuf::from);
         RunDirectory {

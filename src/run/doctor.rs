@@ -8,9 +8,12 @@ use nix::sys::resource::{Resource, getrlimit};
 use serde::Serialize;
 
 use super::directory::RunDirectory;
+use super::rootless::explain;
 use super::{nat, neighbours, preflight};
 use crate::engine::{frr, kubelet};
+use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
+use crate::kernel::rootless::{self, is_rootless};
 use crate::kernel::{mount, overlay, process, sysctl, user_namespace};
 use crate::lab::model::Cluster;
 use crate::lab::rights::first_id;
@@ -62,22 +65,19 @@ fn bad(what: &str, state: State, found: impl Into<String>, cure: &str) -> Findin
 pub fn examine() -> Vec<Finding> {
     let mut findings = vec![
         root(),
+        without_root(),
         kernel(),
         namespaces(),
         overlays(),
-        user_namespaces(),
         run_directory(),
-        cgroups(),
     ];
-    findings.extend(devices());
-    findings.extend([
-        nat(),
-        routers(),
-        kubernetes(),
-        neighbour_tables(),
-        open_files(),
-        namespace_limit(),
-    ]);
+    // Only root's labs have these.
+    if !is_rootless() {
+        findings.extend([user_namespaces(), cgroups()]);
+        findings.extend(devices());
+        findings.extend([nat(), kubernetes(), neighbour_tables()]);
+    }
+    findings.extend([routers(), open_files(), namespace_limit()]);
     findings
 }
 
@@ -85,7 +85,37 @@ fn root() -> Finding {
     if nix::unistd::geteuid().is_root() {
         return good("root", "yes");
     }
-    bad("root", State::Missing, "no", "run nslab with sudo")
+    bad(
+        "root",
+        State::Lacking,
+        "no: labs have no way to this host's network, no kubelets, and no limits of CPU and memory",
+        "run nslab with sudo where a lab needs them",
+    )
+}
+
+/// What labs of users who are not root need. Root's need nothing of it.
+fn without_root() -> Finding {
+    let what = "labs without root";
+    if !is_rootless() {
+        let (found, cure) = match rootless::forbidden_by() {
+            Some((name, value)) => (
+                format!("users may not make namespaces: {name}"),
+                format!("`sysctl {name}={value}`"),
+            ),
+            None if !preflight::on_path("newuidmap") => {
+                ("no newuidmap".to_owned(), "`apt-get install uidmap`".to_owned())
+            }
+            None => return good(what, "users to whom /etc/subuid gives ids can make some"),
+        };
+        return bad(what, State::Lacking, found, &cure);
+    }
+    match tried(|| Ok(())) {
+        Ok(()) => good(what, "yes"),
+        Err(reason) => {
+            let cure = explain(Failure::host("")).help.unwrap_or_default();
+            bad(what, State::Missing, reason, &cure)
+        }
+    }
 }
 
 /// setns(2) with a pidfd came with 5.8, mount_setattr and friends by 5.12.
@@ -107,11 +137,16 @@ fn kernel() -> Finding {
     )
 }
 
-/// Tries something in a child that ends at once.
+/// Tries something in a child that ends at once, where a lab of this user would do it.
 fn tried(trial: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     let (mut reader, mut writer) = std::io::pipe().map_err(|error| error.to_string())?;
     let child = process::fork("try something", || {
-        if let Err(reason) = trial() {
+        let there = || match is_rootless() {
+            true => rootless::begin().and_then(|pair| rootless::enter(&pair)),
+            false => Ok(()),
+        };
+        let done = there().map_err(|error| error.to_string());
+        if let Err(reason) = done.and_then(|()| trial()) {
             let _ = std::io::Write::write_all(&mut writer, reason.as_bytes());
             return 1;
         }

@@ -1,18 +1,46 @@
 //! Labs of users who are not root: where they say that they live, what they cannot have, and what they go without. Each is in a
 //! user namespace of its own, with an empty network in the place of the host's.
 
-use std::path::PathBuf;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 use crate::kernel::rootless;
 use crate::lab::model::Underlay;
 use crate::lab::plan::{Device, Engine, Plan};
 
-/// Where the labs of this user say that they live.
+/// Where root's labs usually say that they live.
+pub const ROOTS: &str = "/run/nslab";
+
+/// Where the labs of this user say that they live: in the user's runtime directory (file-hierarchy(7)), or where there is none in
+/// /tmp.
 pub fn run_directory() -> PathBuf {
+    let user = nix::unistd::geteuid();
     let named = std::env::var_os("XDG_RUNTIME_DIR").filter(|path| !path.is_empty());
-    let usual = || PathBuf::from(format!("/run/user/{}", nix::unistd::geteuid()));
-    named.map_or_else(usual, PathBuf::from).join("nslab")
+    let usual = || PathBuf::from(format!("/run/user/{user}"));
+    let runtime = named.map_or_else(usual, PathBuf::from);
+    match runtime.is_dir() {
+        true => runtime.join("nslab"),
+        false => PathBuf::from(format!("/tmp/nslab-{user}")),
+    }
+}
+
+/// Whether this user is not root, and a run directory is root's.
+pub fn is_roots(directory: &Path) -> bool {
+    rootless::is_rootless() && fs::metadata(directory).is_ok_and(|found| found.uid() == 0)
+}
+
+/// For users who are not root: root's labs, as far as can be seen.
+pub fn labs_of_root() -> Vec<String> {
+    if !rootless::is_rootless() {
+        return Vec::new();
+    }
+    let entries = fs::read_dir(ROOTS).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+    names.sort();
+    names
 }
 
 /// Takes out of a plan what a lab without root goes without. Returns a sentence for each.
@@ -29,7 +57,9 @@ pub fn suit(plan: &mut Plan) -> Result<Vec<String>, Failure> {
     let mut notes = Vec::new();
     if let Some(host) = &mut plan.host {
         host.nat = None;
-        notes.push("without root the management network leads to the nodes alone, not to this host".to_owned());
+        notes.push(
+            "without root the management network leads to the nodes alone, not to this host".to_owned(),
+        );
     }
     let mut limited = Vec::new();
     for node in &mut plan.nodes {
@@ -81,9 +111,11 @@ fn needs(plan: &Plan) -> Vec<String> {
 pub fn explain(failure: Failure) -> Failure {
     let how = match rootless::forbidden_by() {
         Some((name, value)) => {
-            format!("this host keeps users from making namespaces: `sudo sysctl {name}={value}` lets them, or start the lab with sudo")
+            format!(
+                "this host keeps users from making namespaces: `sudo sysctl {name}={value}` lets them, or start the lab with sudo"
+            )
         }
-        None => "`nslab doctor` tells what this host lacks; or start the lab with sudo".to_owned(),
+        None => "mend that, or start the lab with sudo".to_owned(),
     };
     failure.help(how)
 }

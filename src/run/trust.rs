@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 /// What to do about a run directory that is refused.
-const ELSEWHERE: &str = "choose another place with NSLAB_RUN_DIR, or leave it unset for /run/nslab";
+const ELSEWHERE: &str = "choose another place with NSLAB_RUN_DIR, or leave it unset";
 
 /// Opens the directory a path leads to, if there is one. `make` makes it, and what is missing above it.
 ///
@@ -145,11 +145,12 @@ fn stat(at: &OwnedFd, path: &Path) -> Result<Stat, Failure> {
 }
 
 fn refused(path: &Path, errno: rustix::io::Errno) -> Failure {
-    Error::new(
-        format!("open {}", path.display()),
-        Errno::from_raw(errno.raw_os_error()),
-    )
-    .into()
+    let errno = Errno::from_raw(errno.raw_os_error());
+    let failure = Failure::from(Error::new(format!("open {}", path.display()), errno));
+    match errno {
+        Errno::EACCES => failure.help(ELSEWHERE),
+        _ => failure,
+    }
 }
 
 fn not_a_directory(path: &Path) -> Failure {

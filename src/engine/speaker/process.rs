@@ -21,8 +21,8 @@ use crate::bgp::table::SourceId;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::router_discovery::Heard;
-use crate::kernel::{event_loop, signals};
 use crate::kernel::watch::{Changes, Watch};
+use crate::kernel::{event_loop, signals};
 
 /// How much may wait to be looked at; whoever has more to tell waits then. It is little, so that a neighbour's sign of life does
 /// not stand behind seconds of another's table.
