@@ -368,6 +368,20 @@ fn ctrl_z_stops_and_fg_goes_on() {
 }
 
 #[test]
+fn a_node_has_so_many_terminals_and_no_more() {
+    let lab = Lab::up(PAIR);
+    let open = "import os\nheld = []\ntry:\n  while True: held.append(os.openpty())\n\
+        except OSError as error: print(len(held), error.errno, flush=True)\nimport time\ntime.sleep(1000)";
+    let mut greedy = lab.start(["exec", "a", "python3", "-c", open]);
+    greedy.until_said("64 28");
+    // Of that node alone.
+    Terminal::open(&lab, "$nslab exec b tty").running.wait().expect(0);
+    let done = Terminal::open(&lab, "$nslab exec a tty").running.wait();
+    assert!(done.code != 0 && done.out.contains("`nslab exec -T`"), "{done:?}");
+    lab.ok(["exec", "a", "true"]);
+}
+
+#[test]
 fn the_window_and_its_changes_are_the_terminals() {
     let lab = Lab::up(PAIR);
     let name = lab.path("tty");
