@@ -33,7 +33,7 @@ struct Socket {
 
 impl Socket {
     fn open() -> Socket {
-        let directory = tempfile::tempdir_in("/var/tmp").unwrap();
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let path = directory.path().join("socket");
         let _listener = UnixListener::bind(&path).unwrap();
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -409,6 +409,87 @@ router bgp 6500{number}
         "name = \"frr-users\"\n{text}[[links]]\nendpoints = [\"a:eth0\", \"b:eth0\"]\n"
     ));
     until("the routes", || lab.sh("a", "ip route").contains("10.255.0.2"));
+}
+
+#[test]
+fn what_the_host_keeps_for_itself_is_hidden_wherever_it_is() {
+    let place = |parent: &str| {
+        tempfile::Builder::new()
+            .prefix("nslab-test-")
+            .tempdir_in(parent)
+            .unwrap()
+    };
+    let open = |path: &std::path::Path, mode: u32| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    // As other programs leave their state: in directories that everybody may enter, deep down.
+    let state = place("/var/lib");
+    let deep = state.path().join("a/b/c/d/e");
+    std::fs::create_dir_all(&deep).unwrap();
+    open(state.path(), 0o755);
+    for (name, mode) in [("secret", 0o600), ("public", 0o644)] {
+        std::fs::write(deep.join(name), "text").unwrap();
+        open(&deep.join(name), mode);
+    }
+    let many = place("/var/lib");
+    open(many.path(), 0o755);
+    std::fs::create_dir_all(many.path().join("inner")).unwrap();
+    for number in 0..21_000 {
+        std::fs::write(many.path().join(format!("inner/{number}")), "").unwrap();
+    }
+    std::fs::write(many.path().join("outer"), "").unwrap();
+    let others = ["/var/tmp", "/var/backups", "/var/cache", "/var/spool"].map(|parent| {
+        let place = place(parent);
+        open(place.path(), 0o755);
+        std::fs::write(place.path().join("everybodys"), "").unwrap();
+        place
+    });
+    // And nslab's own, where the rest of the directory is seen.
+    let seen = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    open(seen.path(), 0o755);
+    std::fs::write(seen.path().join("file"), "").unwrap();
+    let run = seen.path().join("run");
+    let lab = Lab::new(
+        "name = \"hidden\"\n[nodes.a]\nkind = \"host\"\n[nodes.b]\nkind = \"host\"\nshow_host = [\"/var/cache\"]\n",
+    );
+    let nslab = |words: &[&str]| common::run(lab.nslab(words).env("NSLAB_RUN_DIR", &run));
+    nslab(&["up", "-d", lab.file()]).expect(0);
+    let sees = |node: &str, path: &std::path::Path| {
+        nslab(&["exec", node, "test", "-e", path.to_str().unwrap()]).code == 0
+    };
+    let mut wrong = Vec::new();
+    for (path, expected) in [
+        (deep.join("secret"), false),
+        (deep.join("public"), true),
+        (many.path().join("outer"), false),
+        (many.path().join("inner/1"), false),
+        (seen.path().join("file"), true),
+        (run.join("hidden"), false),
+    ] {
+        if sees("a", &path) != expected {
+            wrong.push(path);
+        }
+    }
+    wrong.extend(
+        others
+            .iter()
+            .map(|it| it.path().join("everybodys"))
+            .filter(|path| sees("a", path)),
+    );
+    let kept = others[2].path();
+    if !sees("a", kept) || !sees("b", &kept.join("everybodys")) {
+        wrong.push(kept.to_owned());
+    }
+    let writes = nslab(&[
+        "exec",
+        "a",
+        "sh",
+        "-c",
+        "echo x > /var/tmp/x && stat -c %a /var/tmp",
+    ]);
+    nslab(&["down", "--all"]).expect(0);
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert_eq!(writes.expect(0), "1777\n");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::stat::{SFlag, makedev, mknod};
 
+use super::directory::TESTS;
 use super::protocol::Setup;
 use super::veil;
 use crate::failure::{Code, Failure};
@@ -58,9 +59,21 @@ pub fn make_base(
     put_program(&base.program(), program)?;
     Ok(Confinement {
         machine: Machine::find()?,
-        hidden: veil::draw(&base)?,
+        hidden: veil::draw(&base, &run_directory(path))?,
         own_network: true,
     })
+}
+
+/// The run directory that the base of a lab's roots is in.
+fn run_directory(base: &Path) -> PathBuf {
+    let path = base.ancestors().nth(2).unwrap_or(base);
+    // A test's is in another.
+    let outer = path
+        .ancestors()
+        .nth(2)
+        .filter(|outer| path.starts_with(outer.join(TESTS)));
+    let path = outer.unwrap_or(path);
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Nodes have nslab's program from here: as a mount of its file, or a copy of it where that has lost its path.
