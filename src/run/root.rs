@@ -23,6 +23,7 @@ use crate::kernel::{mount, process, user_namespace, users};
 use crate::lab::model::{self, Content};
 use crate::lab::names;
 use crate::lab::plan::Plan;
+use crate::lab::rights::SHARED_SYSCTLS;
 
 /// Directories that are the node's own from the start: path, mode.
 const OWN: [(&str, u32); 4] = [
@@ -58,7 +59,7 @@ pub fn make_base(
     crate::engine::frr::prepare_root(&base)?;
     put_program(&base.program(), program)?;
     Ok(Confinement {
-        machine: Machine::find()?,
+        machine: Machine::find(&SHARED_SYSCTLS)?,
         hidden: veil::draw(&base, &run_directory(path))?,
         own_network: true,
     })
