@@ -10,7 +10,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, kill, raise, sigaction};
 use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
 
 use super::capability::Capabilities;
 use super::error::{Attempt, Error, Result};
@@ -201,6 +203,29 @@ pub fn die_with_parent(signal: libc::c_int) {
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, signal);
     }
+}
+
+/// Stops this process, or its whole group, as the terminal's key for it does (SIGTSTP). Returns once it was continued; at once
+/// where no shell is there that could do so, to whose groups the kernel does not do it (setpgid(2), orphaned process groups).
+pub fn stop_as_job(whole_group: bool) {
+    let stop: SigSet = [Signal::SIGTSTP].into_iter().collect();
+    let usual = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the default disposition runs no code of this process.
+    let Ok(kept) = (unsafe { sigaction(Signal::SIGTSTP, &usual) }) else {
+        return;
+    };
+    let sent = match whole_group {
+        true => kill(Pid::from_raw(0), Signal::SIGTSTP),
+        false => raise(Signal::SIGTSTP),
+    };
+    // It may be blocked here, to be read as a descriptor.
+    if sent.is_ok()
+        && let Ok(mask) = stop.thread_swap_mask(SigmaskHow::SIG_UNBLOCK)
+    {
+        let _ = mask.thread_set_mask();
+    }
+    // SAFETY: puts back what was there.
+    let _ = unsafe { sigaction(Signal::SIGTSTP, &kept) };
 }
 
 /// Replaces standard input, output and error.
