@@ -95,6 +95,19 @@ fn limits_are_shown() {
         table.contains(" of 32.0 MiB") && table.contains("CPU") && table.contains("0.5"),
         "{table}"
     );
+    // Its log and its open files, too, once there are some.
+    let open = "exec 3</dev/null 4<&3 5<&3 6<&3 7<&3 8<&3 9<&3; echo ready; exec sleep 1000";
+    let mut reader = lab.start(["exec", "a", "bash", "-c", open]);
+    reader.until_said("ready");
+    lab.ok(["exec", "a", "logger", "text"]);
+    until("the log", || lab.node("a")["log"].as_u64().unwrap() > 0);
+    let files = lab.node("a")["open_files"].as_u64().unwrap();
+    assert!((10..30).contains(&files), "{files}");
+    let table = lab.ok(["ps", "--wide"]);
+    assert!(
+        table.contains(" B of 10.0 MiB") && table.contains(&format!("{files} of 1024")),
+        "{table}"
+    );
 }
 
 /// Two nodes on a link; `a` has these lines, `b` answers.
