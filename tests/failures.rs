@@ -234,6 +234,15 @@ fn the_last_words_of_a_supervisor_are_told_however_much_it_has_said() {
 }
 
 #[test]
+fn a_show_host_path_that_is_missing_is_found_before_anything_is_made() {
+    let lab =
+        Lab::new("name = \"missing\"\n[nodes.a]\nkind = \"host\"\nshow_host = [\"/etc\", \"/no/such\"]\n");
+    lab.run(["up", "-d", lab.file()])
+        .refused(2, &["a is to see /no/such of this host", "show_host"]);
+    assert!(lab.left().is_empty());
+}
+
+#[test]
 fn a_limit_of_open_files() {
     // Every limit from far too low to enough, so that each descriptor is once the one too many.
     let lab = Lab::new(BUSY);

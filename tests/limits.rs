@@ -229,6 +229,31 @@ fn open_files_are_limited_for_everything_in_the_node() {
 }
 
 #[test]
+fn more_open_files_than_the_host_gives_are_given_or_refused() {
+    let lab = Lab::new("name = \"files\"\n[nodes.a]\nkind = \"host\"\nlimits = { open_files = 900 }\n");
+    let mut up = lab.command("prlimit");
+    up.args([
+        "--nofile=500:500",
+        env!("CARGO_BIN_EXE_nslab"),
+        "up",
+        "-d",
+        lab.file(),
+    ]);
+    let done = common::run(&mut up);
+    match done.code {
+        // Where root may raise its own limits.
+        0 => assert_eq!(lab.sh("a", "ulimit -n"), "900\n"),
+        _ => done.refused(
+            3,
+            &[
+                "a is to have 900 open files, and nslab may give 500",
+                "limits.open_files",
+            ],
+        ),
+    }
+}
+
+#[test]
 fn limits_are_inherited_one_by_one() {
     let lab = Lab::up(
         "name = \"inherit\"\n[defaults]\nlimits = { processes = 100, open_files = 200 }\n[groups.g]\nlimits = { processes = 50 }\n\

@@ -301,6 +301,20 @@ pub fn raise_open_files() {
     }
 }
 
+/// How many files this process can let others have open, up to so many: its hard limit, or more where it may raise that
+/// (setrlimit(2)).
+pub fn most_open_files(wanted: u64) -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return wanted;
+    };
+    if wanted <= hard || setrlimit(Resource::RLIMIT_NOFILE, soft, wanted).is_err() {
+        return hard;
+    }
+    // Lowering it again is always allowed.
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
+    wanted
+}
+
 /// Limits the files that this process and its children may have open: to so many, and to so many more that they may ask for.
 /// None is whatever this process may ask for itself.
 pub fn limit_open_files(files: Option<u64>, most: Option<u64>) {
