@@ -49,12 +49,26 @@ pub enum Kind {
     Directory,
     /// A symbolic link.
     Link,
-    /// A FIFO.
+    /// A FIFO, or a pipe without a name.
     Fifo,
     /// A socket.
     Socket,
     /// A character or block device.
     Device,
+}
+
+impl Kind {
+    /// `a file`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Kind::File => "a file",
+            Kind::Directory => "a directory",
+            Kind::Link => "a symbolic link",
+            Kind::Fifo => "a FIFO",
+            Kind::Socket => "a socket",
+            Kind::Device => "a device",
+        }
+    }
 }
 
 /// What the kernel says of a file.

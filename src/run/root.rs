@@ -16,9 +16,10 @@ use super::veil;
 use crate::failure::{Code, Failure};
 use crate::kernel::confine::Machine;
 use crate::kernel::error::{Attempt, Error};
-use crate::kernel::file::{self, Kind};
+use crate::kernel::file;
 use crate::kernel::mount::Shown;
 use crate::kernel::overlay::{Base, Confinement};
+use crate::kernel::tree::Kind;
 use crate::kernel::{mount, process, user_namespace, users};
 use crate::lab::model::{self, Content};
 use crate::lab::names;
@@ -231,7 +232,7 @@ impl Source<'_> {
 /// Opens what is copied. It was looked at when the lab file was read; something else may stand there by now.
 fn open(path: &Path) -> io::Result<OwnedFd> {
     let file = file::open(path)?;
-    match Kind::of(&file.metadata()?) {
+    match file::kind(&file.metadata()?) {
         Kind::File | Kind::Directory => Ok(file.into()),
         other => Err(io::Error::other(format!("it is {}", other.words()))),
     }

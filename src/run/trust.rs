@@ -19,6 +19,7 @@ use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, flo
 use crate::clean;
 use crate::failure::Failure;
 use crate::kernel::error::{Attempt, Error};
+use crate::kernel::file;
 
 /// How many symbolic links a path may lead through, as in the kernel (path_resolution(7)).
 const LINKS: u32 = 40;
@@ -303,12 +304,12 @@ pub fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Failure> {
     let Some(file) = open(path)? else {
         return Ok(None);
     };
-    let mut bytes = Vec::new();
-    let read = file.take(most + 1).read_to_end(&mut bytes);
-    read.attempt(|| format!("read {}", path.display()))?;
-    if bytes.len() as u64 > most {
-        return Err(damaged(path, &format!("has more than {most} bytes")));
-    }
+    let bytes = match file::read_within(file, most) {
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+            return Err(damaged(path, &format!("has more than {most} bytes")));
+        }
+        read => read.attempt(|| format!("read {}", path.display()))?,
+    };
     Ok(Some(bytes))
 }
 

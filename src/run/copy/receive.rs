@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::stream::{About, Listener, Piece, Word, broken, named};
+use super::stream::{About, Listener, Piece, Word, broken};
 use super::told::Told;
 use super::{DEEPEST, MOST_FILES, SIZELESS};
 use crate::kernel::tree::{self, Directory, Kind, Owner};
@@ -253,7 +253,7 @@ impl<'t, R: Read> Receiver<'t, R> {
         match directory.facts(name).map(|facts| facts.kind) {
             Ok(Kind::File | Kind::Link) => Ok(()),
             Ok(kind) => {
-                let named = named(kind);
+                let named = kind.words();
                 Err(io::Error::other(format!("{named} is there, and stays")))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -272,7 +272,7 @@ fn enter_directory(outer: &Directory, name: &OsStr, about: About, is_inside: boo
             names: None,
         }),
         Ok(kind) => {
-            let named = named(kind);
+            let named = kind.words();
             Err(io::Error::other(format!(
                 "{named} is there, where a directory is to be; remove it first"
             )))
