@@ -53,6 +53,13 @@ impl Socket {
         words.extend(homes());
         words
     }
+
+    /// What worked of that with `nslab exec` in a node.
+    #[track_caller]
+    fn tried_in(&self, lab: &Lab, node: &str) -> Outcome {
+        let words = ["exec".into(), node.into()].into_iter().chain(self.probe());
+        outcome(&lab.ok(words))
+    }
 }
 
 /// Files of the host's users. A program in a node makes some of its own there, such as its history.
@@ -114,14 +121,7 @@ privileged = true
     ));
     let socket = Socket::open();
     let documented = documented();
-    let try_in = |node: &str| {
-        let words: Vec<String> = ["exec".into(), node.into()]
-            .into_iter()
-            .chain(socket.probe())
-            .collect();
-        outcome(&lab.ok(words.iter().map(String::as_str)))
-    };
-    let usual = try_in("a");
+    let usual = socket.tried_in(&lab, "a");
     let rows: Vec<&String> = usual.keys().collect();
     assert_eq!(
         rows,
@@ -129,9 +129,9 @@ privileged = true
         "the rows are those of the document"
     );
     insist(&usual, &documented, "exec in a host");
-    insist(&try_in("r"), &documented, "exec in a router");
+    insist(&socket.tried_in(&lab, "r"), &documented, "exec in a router");
     // What else a privileged node may depends on the kernel; these show that it is one.
-    let privileged = try_in("p");
+    let privileged = socket.tried_in(&lab, "p");
     for (row, (usual, may)) in &documented {
         assert!(*may || privileged[row] != Some(true), "privileged: {row}");
         assert!(*may || !usual, "{row}");
@@ -190,12 +190,8 @@ config = "router bgp 65000\n bgp router-id 1.2.3.4\n"
     ));
     let documented = documented();
     let socket = Socket::open();
-    let words: Vec<String> = ["exec".into(), "r".into()]
-        .into_iter()
-        .chain(socket.probe())
-        .collect();
     insist(
-        &outcome(&lab.ok(words.iter().map(String::as_str))),
+        &socket.tried_in(&lab, "r"),
         &documented,
         "exec in a router",
     );
@@ -337,12 +333,8 @@ endpoints = ["c:eth0", "s:p2"]
 "#,
     ));
     let documented = documented();
-    let words: Vec<String> = ["exec".into(), "a".into()]
-        .into_iter()
-        .chain(socket.probe())
-        .collect();
     insist(
-        &outcome(&lab.ok(words.iter().map(String::as_str))),
+        &socket.tried_in(&lab, "a"),
         &documented,
         "with users of its own",
     );
