@@ -190,11 +190,7 @@ config = "router bgp 65000\n bgp router-id 1.2.3.4\n"
     ));
     let documented = documented();
     let socket = Socket::open();
-    insist(
-        &socket.tried_in(&lab, "r"),
-        &documented,
-        "exec in a router",
-    );
+    insist(&socket.tried_in(&lab, "r"), &documented, "exec in a router");
     // watchfrr starts a daemon again, with the rights of FRR's daemons: here a program of whoever is root in the node.
     let script = format!(
         "#!/bin/sh\ngrep CapEff /proc/self/status > /srv/rights\n{} > /srv/new && mv /srv/new /srv/said\n",
@@ -333,11 +329,7 @@ endpoints = ["c:eth0", "s:p2"]
 "#,
     ));
     let documented = documented();
-    insist(
-        &socket.tried_in(&lab, "a"),
-        &documented,
-        "with users of its own",
-    );
+    insist(&socket.tried_in(&lab, "a"), &documented, "with users of its own");
     // What the kernel itself says of its processes and files.
     let owner =
         |pid: i64| std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{pid}")).unwrap());

@@ -52,6 +52,8 @@ enum Wish {
     Continue,
     /// Send it a signal.
     Signal(i32),
+    /// The keys of the caller's terminal are taken, or given back.
+    Keys(bool),
 }
 
 pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &SignalFd) -> Result<i32, Turned> {
@@ -169,7 +171,9 @@ impl Client {
                 self.modes = Modes::remember();
             }
             self.modes.raw();
-            self.is_raw = true;
+            if !std::mem::replace(&mut self.is_raw, true) {
+                self.words.say(&Wish::Keys(true), &[]);
+            }
             terminal::copy_size(self.channels[0].source(), self.screen.as_fd());
         }
         self.channels[0].is_open = is_front;
@@ -183,6 +187,7 @@ impl Client {
     fn give_back(&mut self) {
         if std::mem::take(&mut self.is_raw) {
             self.modes.restore();
+            self.words.say(&Wish::Keys(false), &[]);
         }
     }
 
@@ -274,6 +279,8 @@ struct Keeper<'a> {
     command: Pid,
     words: Words,
     modes: &'a Modes,
+    /// Whether the caller's terminal is as the client has made it.
+    is_raw: bool,
 }
 
 impl Keeper<'_> {
@@ -290,6 +297,7 @@ impl Keeper<'_> {
                     command,
                     words,
                     modes,
+                    is_raw: false,
                 };
                 keeper.keep()
             }
@@ -366,7 +374,9 @@ impl Keeper<'_> {
                 // With its session goes the command.
                 let _ = killpg(self.command, Signal::SIGKILL);
                 // A client that was killed could not.
-                self.modes.restore_from_raw();
+                if self.is_raw {
+                    self.modes.restore_from_raw();
+                }
                 return 0;
             }
         }
@@ -396,6 +406,10 @@ impl Keeper<'_> {
             let signal = match wish {
                 Wish::Continue => Ok(Signal::SIGCONT),
                 Wish::Signal(number) => Signal::try_from(number),
+                Wish::Keys(taken) => {
+                    self.is_raw = taken;
+                    continue;
+                }
             };
             if let Ok(signal) = signal {
                 // It may just have ended.
