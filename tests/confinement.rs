@@ -33,7 +33,7 @@ struct Socket {
 
 impl Socket {
     fn open() -> Socket {
-        let directory = tempfile::tempdir_in("/var/tmp").unwrap();
+        let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let path = directory.path().join("socket");
         let _listener = UnixListener::bind(&path).unwrap();
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -52,6 +52,13 @@ impl Socket {
         let mut words = vec!["python3".into(), PROBE.into(), sum, self.path.clone()];
         words.extend(homes());
         words
+    }
+
+    /// What worked of that with `nslab exec` in a node.
+    #[track_caller]
+    fn tried_in(&self, lab: &Lab, node: &str) -> Outcome {
+        let words = ["exec".into(), node.into()].into_iter().chain(self.probe());
+        outcome(&lab.ok(words))
     }
 }
 
@@ -114,14 +121,7 @@ privileged = true
     ));
     let socket = Socket::open();
     let documented = documented();
-    let try_in = |node: &str| {
-        let words: Vec<String> = ["exec".into(), node.into()]
-            .into_iter()
-            .chain(socket.probe())
-            .collect();
-        outcome(&lab.ok(words.iter().map(String::as_str)))
-    };
-    let usual = try_in("a");
+    let usual = socket.tried_in(&lab, "a");
     let rows: Vec<&String> = usual.keys().collect();
     assert_eq!(
         rows,
@@ -129,9 +129,9 @@ privileged = true
         "the rows are those of the document"
     );
     insist(&usual, &documented, "exec in a host");
-    insist(&try_in("r"), &documented, "exec in a router");
+    insist(&socket.tried_in(&lab, "r"), &documented, "exec in a router");
     // What else a privileged node may depends on the kernel; these show that it is one.
-    let privileged = try_in("p");
+    let privileged = socket.tried_in(&lab, "p");
     for (row, (usual, may)) in &documented {
         assert!(*may || privileged[row] != Some(true), "privileged: {row}");
         assert!(*may || !usual, "{row}");
@@ -190,15 +190,7 @@ config = "router bgp 65000\n bgp router-id 1.2.3.4\n"
     ));
     let documented = documented();
     let socket = Socket::open();
-    let words: Vec<String> = ["exec".into(), "r".into()]
-        .into_iter()
-        .chain(socket.probe())
-        .collect();
-    insist(
-        &outcome(&lab.ok(words.iter().map(String::as_str))),
-        &documented,
-        "exec in a router",
-    );
+    insist(&socket.tried_in(&lab, "r"), &documented, "exec in a router");
     // watchfrr starts a daemon again, with the rights of FRR's daemons: here a program of whoever is root in the node.
     let script = format!(
         "#!/bin/sh\ngrep CapEff /proc/self/status > /srv/rights\n{} > /srv/new && mv /srv/new /srv/said\n",
@@ -337,15 +329,7 @@ endpoints = ["c:eth0", "s:p2"]
 "#,
     ));
     let documented = documented();
-    let words: Vec<String> = ["exec".into(), "a".into()]
-        .into_iter()
-        .chain(socket.probe())
-        .collect();
-    insist(
-        &outcome(&lab.ok(words.iter().map(String::as_str))),
-        &documented,
-        "with users of its own",
-    );
+    insist(&socket.tried_in(&lab, "a"), &documented, "with users of its own");
     // What the kernel itself says of its processes and files.
     let owner =
         |pid: i64| std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{pid}")).unwrap());
@@ -409,6 +393,87 @@ router bgp 6500{number}
         "name = \"frr-users\"\n{text}[[links]]\nendpoints = [\"a:eth0\", \"b:eth0\"]\n"
     ));
     until("the routes", || lab.sh("a", "ip route").contains("10.255.0.2"));
+}
+
+#[test]
+fn what_the_host_keeps_for_itself_is_hidden_wherever_it_is() {
+    let place = |parent: &str| {
+        tempfile::Builder::new()
+            .prefix("nslab-test-")
+            .tempdir_in(parent)
+            .unwrap()
+    };
+    let open = |path: &std::path::Path, mode: u32| {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+    };
+    // As other programs leave their state: in directories that everybody may enter, deep down.
+    let state = place("/var/lib");
+    let deep = state.path().join("a/b/c/d/e");
+    std::fs::create_dir_all(&deep).unwrap();
+    open(state.path(), 0o755);
+    for (name, mode) in [("secret", 0o600), ("public", 0o644)] {
+        std::fs::write(deep.join(name), "text").unwrap();
+        open(&deep.join(name), mode);
+    }
+    let many = place("/var/lib");
+    open(many.path(), 0o755);
+    std::fs::create_dir_all(many.path().join("inner")).unwrap();
+    for number in 0..21_000 {
+        std::fs::write(many.path().join(format!("inner/{number}")), "").unwrap();
+    }
+    std::fs::write(many.path().join("outer"), "").unwrap();
+    let others = ["/var/tmp", "/var/backups", "/var/cache", "/var/spool"].map(|parent| {
+        let place = place(parent);
+        open(place.path(), 0o755);
+        std::fs::write(place.path().join("everybodys"), "").unwrap();
+        place
+    });
+    // And nslab's own, where the rest of the directory is seen.
+    let seen = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    open(seen.path(), 0o755);
+    std::fs::write(seen.path().join("file"), "").unwrap();
+    let run = seen.path().join("run");
+    let lab = Lab::new(
+        "name = \"hidden\"\n[nodes.a]\nkind = \"host\"\n[nodes.b]\nkind = \"host\"\nshow_host = [\"/var/cache\"]\n",
+    );
+    let nslab = |words: &[&str]| common::run(lab.nslab(words).env("NSLAB_RUN_DIR", &run));
+    nslab(&["up", "-d", lab.file()]).expect(0);
+    let sees = |node: &str, path: &std::path::Path| {
+        nslab(&["exec", node, "test", "-e", path.to_str().unwrap()]).code == 0
+    };
+    let mut wrong = Vec::new();
+    for (path, expected) in [
+        (deep.join("secret"), false),
+        (deep.join("public"), true),
+        (many.path().join("outer"), false),
+        (many.path().join("inner/1"), false),
+        (seen.path().join("file"), true),
+        (run.join("hidden"), false),
+    ] {
+        if sees("a", &path) != expected {
+            wrong.push(path);
+        }
+    }
+    wrong.extend(
+        others
+            .iter()
+            .map(|it| it.path().join("everybodys"))
+            .filter(|path| sees("a", path)),
+    );
+    let kept = others[2].path();
+    if !sees("a", kept) || !sees("b", &kept.join("everybodys")) {
+        wrong.push(kept.to_owned());
+    }
+    let writes = nslab(&[
+        "exec",
+        "a",
+        "sh",
+        "-c",
+        "echo x > /var/tmp/x && stat -c %a /var/tmp",
+    ]);
+    nslab(&["down", "--all"]).expect(0);
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert_eq!(writes.expect(0), "1777\n");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn furnish(lab: &Lab) {
 fn files_that_are_copied_are_regular() {
     for (from, what) in [
         ("/dev/zero", "a device"),
-        ("fifo", "a pipe"),
+        ("fifo", "a FIFO"),
         ("socket", "a socket"),
         ("/dev/tty", "a device"),
     ] {

@@ -368,6 +368,82 @@ fn ctrl_z_stops_and_fg_goes_on() {
 }
 
 #[test]
+fn a_job_that_comes_to_the_foreground_gets_the_keys() {
+    let lab = Lab::up(PAIR);
+    let mut terminal = Terminal::open(&lab, "bash --norc --noprofile -i");
+    terminal.press("$nslab exec a sh -c 'echo rea''dy; read answer; echo got $answer; exit 5' &\n");
+    terminal.running.until_said("ready");
+    let marker = lab.path("fg");
+    terminal.press(&format!("fg > {}; echo code $?; exit 0\n", marker.display()));
+    // What is typed before that is the shell's.
+    common::until("the job's coming to the foreground", || {
+        std::fs::read_to_string(&marker).is_ok_and(|text| text.contains("nslab"))
+    });
+    terminal.press("forty-two\n");
+    let done = terminal.running.wait();
+    assert!(
+        done.out.contains("got forty-two\r\n") && done.out.contains("code 5\r\n"),
+        "{}",
+        done.out
+    );
+}
+
+#[test]
+fn a_command_that_stops_itself_goes_on_where_nobody_could_continue_it() {
+    let lab = Lab::up(PAIR);
+    for signal in ["STOP", "TSTP"] {
+        let line = format!("$nslab exec a sh -c 'kill -{signal} $$; echo went on; exit 6'; echo code $?");
+        let mut plain = lab.command("sh");
+        plain
+            .args(["-c", &line])
+            .env("nslab", env!("CARGO_BIN_EXE_nslab"));
+        let done = run(&mut plain);
+        assert_eq!(done.out, "went on\ncode 6\n", "{}", done.err);
+        let done = Terminal::open(&lab, &line).running.wait();
+        assert!(done.out.contains("went on\r\ncode 6\r\n"), "{}", done.out);
+    }
+}
+
+#[test]
+fn a_client_that_is_killed_leaves_the_terminal_as_it_was() {
+    let lab = Lab::up(PAIR);
+    let line = "tty > $dir/tty; stty -a > $dir/before; \
+        sh -c 'echo $$ > $dir/pid; exec $nslab exec a sh -c \"echo rea\"dy\"; exec sleep 1000\"'; \
+        echo code $?; while [ ! -e $dir/end ]; do sleep 0.01; done";
+    let line = line.replace("$dir", lab.path("").to_str().unwrap().trim_end_matches('/'));
+    let mut terminal = Terminal::open(&lab, &line);
+    terminal.running.until_said("ready\r\n");
+    let read = |name| std::fs::read_to_string(lab.path(name)).unwrap();
+    let client = nix::unistd::Pid::from_raw(read("pid").trim().parse().unwrap());
+    nix::sys::signal::kill(client, nix::sys::signal::Signal::SIGKILL).unwrap();
+    terminal.running.until_said("code 137");
+    let (tty, before) = (read("tty"), read("before"));
+    common::until("the modes of before", || {
+        run(std::process::Command::new("stty").args(["-F", tty.trim(), "-a"])).expect(0) == before
+    });
+    // The command went with its client.
+    common::until("the end of the command", || {
+        lab.run(["exec", "a", "pgrep", "-x", "sleep"]).code == 1
+    });
+    std::fs::write(lab.path("end"), "").unwrap();
+    terminal.running.wait().expect(0);
+}
+
+#[test]
+fn a_node_has_so_many_terminals_and_no_more() {
+    let lab = Lab::up(PAIR);
+    let open = "import os\nheld = []\ntry:\n  while True: held.append(os.openpty())\n\
+        except OSError as error: print(len(held), error.errno, flush=True)\nimport time\ntime.sleep(1000)";
+    let mut greedy = lab.start(["exec", "a", "python3", "-c", open]);
+    greedy.until_said("64 28");
+    // Of that node alone.
+    Terminal::open(&lab, "$nslab exec b tty").running.wait().expect(0);
+    let done = Terminal::open(&lab, "$nslab exec a tty").running.wait();
+    assert!(done.code != 0 && done.out.contains("`nslab exec -T`"), "{done:?}");
+    lab.ok(["exec", "a", "true"]);
+}
+
+#[test]
 fn the_window_and_its_changes_are_the_terminals() {
     let lab = Lab::up(PAIR);
     let name = lab.path("tty");

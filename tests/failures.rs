@@ -220,6 +220,30 @@ fn a_limit_of_namespaces() {
 }
 
 #[test]
+fn the_last_words_of_a_supervisor_are_told_however_much_it_has_said() {
+    use std::io::Write as _;
+    let lab = Lab::new(common::PAIR);
+    let mut up = lab.start(["up", lab.file()]);
+    up.until_said("ready");
+    let log = lab.run_directory().join("pair/supervisor.log");
+    let mut log = std::fs::File::options().append(true).open(log).unwrap();
+    let text = "x".repeat(99) + "\n";
+    log.write_all(text.repeat(20_000).as_bytes()).unwrap();
+    log.write_all(b"the reason\n").unwrap();
+    nix::sys::signal::kill(lab.supervisor("pair"), nix::sys::signal::Signal::SIGKILL).unwrap();
+    up.wait().refused(1, &["was killed", "the reason"]);
+}
+
+#[test]
+fn a_show_host_path_that_is_missing_is_found_before_anything_is_made() {
+    let lab =
+        Lab::new("name = \"missing\"\n[nodes.a]\nkind = \"host\"\nshow_host = [\"/etc\", \"/no/such\"]\n");
+    lab.run(["up", "-d", lab.file()])
+        .refused(2, &["a is to see /no/such of this host", "show_host"]);
+    assert!(lab.left().is_empty());
+}
+
+#[test]
 fn a_limit_of_open_files() {
     // Every limit from far too low to enough, so that each descriptor is once the one too many.
     let lab = Lab::new(BUSY);

@@ -260,13 +260,10 @@ fn a_topology_comes_up_with_its_own_commands_and_files() {
 #[test]
 fn the_published_lab_is_read_from_its_own_files() {
     let article = in_package("../shared/article");
-    let article = [article, PathBuf::from("/work/shared/article")]
-        .into_iter()
-        .find(|path| path.is_dir());
-    let Some(article) = article else {
+    if !article.is_dir() {
         println!("skipped: ../shared/article is not here");
         return;
-    };
+    }
     let inputs = ["topo.yaml", "cluster.yaml", "values.yaml", "bgp-policy.yaml"].map(|name| Input {
         name: name.into(),
         text: fs::read_to_string(article.join(name)).unwrap(),

@@ -95,6 +95,19 @@ fn limits_are_shown() {
         table.contains(" of 32.0 MiB") && table.contains("CPU") && table.contains("0.5"),
         "{table}"
     );
+    // Its log and its open files, too, once there are some.
+    let open = "exec 3</dev/null 4<&3 5<&3 6<&3 7<&3 8<&3 9<&3; echo ready; exec sleep 1000";
+    let mut reader = lab.start(["exec", "a", "bash", "-c", open]);
+    reader.until_said("ready");
+    lab.ok(["exec", "a", "logger", "text"]);
+    until("the log", || lab.node("a")["log"].as_u64().unwrap() > 0);
+    let files = lab.node("a")["open_files"].as_u64().unwrap();
+    assert!((10..30).contains(&files), "{files}");
+    let table = lab.ok(["ps", "--wide"]);
+    assert!(
+        table.contains(" B of 10.0 MiB") && table.contains(&format!("{files} of 1024")),
+        "{table}"
+    );
 }
 
 /// Two nodes on a link; `a` has these lines, `b` answers.
@@ -213,6 +226,31 @@ fn open_files_are_limited_for_everything_in_the_node() {
     );
     assert_eq!(lab.sh("b", "ulimit -n"), "1024\n");
     assert_eq!(lab.node("a")["open_files_limit"], 100);
+}
+
+#[test]
+fn more_open_files_than_the_host_gives_are_given_or_refused() {
+    let lab = Lab::new("name = \"files\"\n[nodes.a]\nkind = \"host\"\nlimits = { open_files = 900 }\n");
+    let mut up = lab.command("prlimit");
+    up.args([
+        "--nofile=500:500",
+        env!("CARGO_BIN_EXE_nslab"),
+        "up",
+        "-d",
+        lab.file(),
+    ]);
+    let done = common::run(&mut up);
+    match done.code {
+        // Where root may raise its own limits.
+        0 => assert_eq!(lab.sh("a", "ulimit -n"), "900\n"),
+        _ => done.refused(
+            3,
+            &[
+                "a is to have 900 open files, and nslab may give 500",
+                "limits.open_files",
+            ],
+        ),
+    }
 }
 
 #[test]

@@ -269,6 +269,32 @@ fn logs_are_followed_to_the_end() {
 }
 
 #[test]
+fn logs_are_followed_where_no_watches_are_left() {
+    let lab = Lab::up(BUSY);
+    // In a user namespace without inotify instances, as where nodes have taken all of the user's.
+    let line = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$0\" logs -f --tail 0";
+    let mut command = lab.command("unshare");
+    command.args([
+        "--user",
+        "--map-root-user",
+        "sh",
+        "-c",
+        line,
+        env!("CARGO_BIN_EXE_nslab"),
+    ]);
+    let mut follower = common::Running::start(&mut command);
+    until("the following", || {
+        lab.ok(["exec", "a", "logger", "-t", "test", "from a"]);
+        follower.out().contains("test: from a")
+    });
+    // A log that begins only now.
+    lab.ok(["exec", "b", "logger", "-t", "test", "from b"]);
+    follower.until_said("test: from b");
+    lab.ok(["down"]);
+    follower.wait().expect(0);
+}
+
+#[test]
 fn a_restarted_node_keeps_its_network() {
     let lab = Lab::up(BUSY);
     let network = || {

@@ -300,6 +300,17 @@ fn files_of_dead_labs_reach_nothing_outside() {
 }
 
 #[test]
+fn who_waits_for_a_lock_is_told_whose_it_is() {
+    let lab = Lab::up(PAIR);
+    let lock = File::open(lab.run_directory().join(".lock")).unwrap();
+    let lock = Flock::lock(lock, FlockArg::LockExclusive).unwrap();
+    let mut waiting = lab.start(["labs"]);
+    waiting.until_said(&format!("which process {} (", std::process::id()));
+    drop(lock);
+    waiting.wait().expect(0);
+}
+
+#[test]
 fn a_stranger_who_holds_a_lock() {
     let lab = Lab::new(PAIR);
     let (_, run, _) = hostile(&lab, 0);

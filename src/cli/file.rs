@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::failure::Failure;
-use crate::kernel::file::{self, Kind};
+use crate::kernel::file;
+use crate::kernel::tree::Kind;
 use crate::lab::sources::{Entry, Sources};
 use crate::lab::{Diagnostic, Lab, resolve};
 use crate::view;
@@ -80,8 +81,8 @@ pub fn read(path: &Path) -> Result<String, String> {
     let metadata = file
         .metadata()
         .map_err(|error| format!("cannot look at {shown}: {error}"))?;
-    match Kind::of(&metadata) {
-        Kind::File | Kind::Pipe => {}
+    match file::kind(&metadata) {
+        Kind::File | Kind::Fifo => {}
         other => return Err(format!("{shown} is {}, not a file", other.words())),
     }
     let bytes = file::read(&file, LONGEST, PATIENCE).map_err(|error| match error.kind() {
@@ -100,14 +101,10 @@ pub fn read(path: &Path) -> Result<String, String> {
 /// # Errors
 /// A sentence for the user: it is too long, it is no text.
 pub fn text(input: impl Read, shown: &str) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    input
-        .take(LONGEST + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("cannot read {shown}: {error}"))?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(format!("{shown} is longer than {} MiB", LONGEST >> 20));
-    }
+    let bytes = file::read_within(input, LONGEST).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => format!("{shown} is longer than {} MiB", LONGEST >> 20),
+        _ => format!("cannot read {shown}: {error}"),
+    })?;
     String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8 text"))
 }
 
@@ -133,7 +130,7 @@ impl Sources for Disk {
 
     fn entry(&self, path: &Path) -> Result<Entry, String> {
         match fs::metadata(path) {
-            Ok(metadata) => Ok(match Kind::of(&metadata) {
+            Ok(metadata) => Ok(match file::kind(&metadata) {
                 Kind::Directory => Entry::Directory,
                 Kind::File => Entry::File,
                 other => Entry::Special(other.words()),

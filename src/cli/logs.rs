@@ -20,6 +20,9 @@ use crate::run::client::Client;
 use crate::run::directory::{LabDirectory, RunDirectory};
 use crate::run::logs::{Line, parse, set_aside};
 
+/// Milliseconds between two looks at the logs where the kernel does not tell of changes.
+const LOOK: u16 = 250;
+
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  sudo nslab logs                 all nodes, in the order of time\n  \
@@ -63,7 +66,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let mut tails = tails(&lab, nodes);
     // Watched before the first reading, so that nothing falls between.
     let watched = match args.follow {
-        true => Some((watch(&lab.logs())?, Client::connect(&lab)?)),
+        true => Some((watch(&lab.logs()), Client::connect(&lab)?)),
         false => None,
     };
     let width = tails.keys().map(String::len).max().unwrap_or(0);
@@ -86,7 +89,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     };
     let mut over = false;
     while !over {
-        over = wait(&watch, &client)?;
+        over = wait(watch.as_ref(), &client)?;
         let lines = read_new(&mut tails);
         let lines = lines.into_iter().filter(|line| is_wanted(&wanted, line));
         if !printer.print(lines) {
@@ -96,21 +99,24 @@ pub fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits for something new in the logs. Returns whether the lab is over: it never answers what was never asked,
-/// so that its connection ends with it.
-fn wait(watch: &Inotify, client: &Client) -> Result<bool, Failure> {
-    let mut fds = [
-        PollFd::new(watch.as_fd(), PollFlags::POLLIN),
-        PollFd::new(client.as_fd(), PollFlags::POLLIN),
-    ];
-    match poll(&mut fds, PollTimeout::NONE) {
+/// Waits for something new in the logs, or for the time of the next look where there is no watch. Returns whether the lab is
+/// over: it never answers what was never asked, so that its connection ends with it.
+fn wait(watch: Option<&Inotify>, client: &Client) -> Result<bool, Failure> {
+    let mut fds = vec![PollFd::new(client.as_fd(), PollFlags::POLLIN)];
+    fds.extend(watch.map(|watch| PollFd::new(watch.as_fd(), PollFlags::POLLIN)));
+    let longest = match watch {
+        Some(_) => PollTimeout::NONE,
+        None => PollTimeout::from(LOOK),
+    };
+    match poll(&mut fds, longest) {
         Ok(_) | Err(Errno::EINTR) => {}
         Err(errno) => return Err(errno).attempt(|| "follow the logs")?,
     }
-    if fds[0].any().unwrap_or(true) {
+    let has_news = |fd: Option<&PollFd<'_>>| fd.is_some_and(|fd| fd.any().unwrap_or(true));
+    if let Some(watch) = watch.filter(|_| has_news(fds.get(1))) {
         watch.read_events().attempt(|| "follow the logs")?;
     }
-    Ok(fds[1].any().unwrap_or(true))
+    Ok(has_news(fds.first()))
 }
 
 /// How far a node's log has been read.
@@ -173,11 +179,13 @@ fn tails(lab: &LabDirectory, nodes: Vec<String>) -> BTreeMap<String, Tail> {
     nodes.into_iter().map(tail).collect()
 }
 
-fn watch(logs: &Path) -> Result<Inotify, Failure> {
-    let inotify = Inotify::init(InitFlags::IN_CLOEXEC).attempt(|| "follow the logs")?;
+/// Tells when logs change. The kernel has a limited number of watches for each user, of which nodes, whose root is the
+/// host's, may have taken all: then there is none.
+fn watch(logs: &Path) -> Option<Inotify> {
+    let inotify = Inotify::init(InitFlags::IN_CLOEXEC).ok()?;
     let flags = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE;
-    inotify.add_watch(logs, flags).attempt(|| "follow the logs")?;
-    Ok(inotify)
+    inotify.add_watch(logs, flags).ok()?;
+    Some(inotify)
 }
 
 /// The last of many lines, of which no more are kept.

@@ -49,7 +49,17 @@ fn render(status: &Status, wide: bool) -> String {
         "MEMORY",
         "ADDRESSES",
     ];
-    let wide_head = ["CPU", "DISK", "RESTARTS", "PID", "GROUP", "LABELS", "PROCESSES"];
+    let wide_head = [
+        "CPU",
+        "DISK",
+        "LOG",
+        "FILES",
+        "RESTARTS",
+        "PID",
+        "GROUP",
+        "LABELS",
+        "PROCESSES",
+    ];
     let has_rights = status.nodes.iter().any(|node| rights(node) != dash());
     let in_cluster = status.nodes.iter().any(|node| node.kubernetes.is_some());
     let head: Vec<&str> = narrow_head
@@ -133,6 +143,24 @@ fn disk(node: &NodeStatus) -> String {
     }
 }
 
+/// What its log has, and how much that may be.
+fn log(node: &NodeStatus) -> String {
+    match (node.log, node.log_limit) {
+        (0, _) => dash(),
+        (size, None) => units::size(size),
+        (size, Some(limit)) => format!("{} of {}", units::size(size), units::size(limit)),
+    }
+}
+
+/// How many files one of its processes has open at most, and may have.
+fn open_files(node: &NodeStatus) -> String {
+    match (node.open_files, node.open_files_limit) {
+        (0, _) => dash(),
+        (count, None) => count.to_string(),
+        (count, Some(limit)) => format!("{count} of {limit}"),
+    }
+}
+
 /// What it takes, and what it may take.
 fn memory(node: &NodeStatus) -> String {
     match (node.memory, node.memory_limit) {
@@ -182,6 +210,8 @@ fn wide_row(node: &NodeStatus) -> Vec<String> {
     vec![
         node.cpu.map_or_else(dash, |cores| cores.to_string()),
         disk(node),
+        log(node),
+        open_files(node),
         node.restarts.to_string(),
         node.init_pid.map_or_else(dash, |pid| pid.to_string()),
         node.group.clone().unwrap_or_else(dash),

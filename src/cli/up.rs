@@ -309,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_of_this_world() {
+    fn durations_have_a_unit_and_a_bound() {
         for (text, millis) in [
             ("500ms", 500),
             ("90s", 90_000),

@@ -22,15 +22,25 @@ pub struct Machine {
     files: Vec<PathBuf>,
     /// Directories with files that can be written.
     directories: Vec<PathBuf>,
+    /// Sysctls that every network shows, below /proc.
+    shared_sysctls: Vec<PathBuf>,
 }
 
 impl Machine {
-    /// Looks for them.
+    /// Looks for them. Those `shared_sysctls`, below /proc/sys/net, that the machine has are among them.
     ///
     /// # Errors
     /// /proc is not mounted.
-    pub fn find() -> Result<Machine> {
-        let mut machine = Machine::default();
+    pub fn find(shared_sysctls: &[&str]) -> Result<Machine> {
+        let shared = shared_sysctls
+            .iter()
+            .map(|name| Path::new(OWN_SYSCTLS).join(name));
+        let mut machine = Machine {
+            shared_sysctls: shared
+                .filter(|path| Path::new("/proc").join(path).exists())
+                .collect(),
+            ..Machine::default()
+        };
         for entry in fs::read_dir("/proc").attempt(|| "read /proc")?.flatten() {
             let name = entry.file_name();
             let of_process = name.as_encoded_bytes().first().is_some_and(u8::is_ascii_digit);
@@ -85,6 +95,13 @@ pub fn proc(place: &Path, null: &Path, machine: &Machine, own_network: bool) -> 
     }
     if let Some(own) = own {
         attach(&own, &sysctls, false)?;
+        for sysctl in machine.shared_sysctls.iter().map(|path| place.join(path)) {
+            // Another network may not show it.
+            if sysctl.exists() {
+                attach(&detached_copy(&sysctl)?, &sysctl, false)?;
+                make_read_only(&sysctl)?;
+            }
+        }
     }
     for file in &machine.files {
         attach(&detached_copy(null)?, &place.join(file), false)?;

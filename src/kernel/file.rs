@@ -11,50 +11,26 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::makedev;
 
-/// What stands at a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A regular file, or /dev/null, which is as good as an empty one.
-    File,
-    /// A directory.
-    Directory,
-    /// A pipe or a FIFO.
-    Pipe,
-    /// A device, which may have no end or wait for ever.
-    Device,
-    /// A socket.
-    Socket,
-}
+use super::tree::Kind;
 
-impl Kind {
-    /// The kind of a file.
-    pub fn of(metadata: &Metadata) -> Kind {
-        let kind = metadata.file_type();
-        if kind.is_char_device() && metadata.rdev() == makedev(1, 3) {
-            return Kind::File;
-        }
-        if kind.is_dir() {
-            Kind::Directory
-        } else if kind.is_fifo() {
-            Kind::Pipe
-        } else if kind.is_socket() {
-            Kind::Socket
-        } else if kind.is_char_device() || kind.is_block_device() {
-            Kind::Device
-        } else {
-            Kind::File
-        }
+/// What a file is, links followed. /dev/null is as good as an empty regular one.
+pub fn kind(metadata: &Metadata) -> Kind {
+    let kind = metadata.file_type();
+    if kind.is_char_device() && metadata.rdev() == makedev(1, 3) {
+        return Kind::File;
     }
-
-    /// `a regular file`.
-    pub fn words(self) -> &'static str {
-        match self {
-            Kind::File => "a regular file",
-            Kind::Directory => "a directory",
-            Kind::Pipe => "a pipe",
-            Kind::Device => "a device",
-            Kind::Socket => "a socket",
-        }
+    if kind.is_dir() {
+        Kind::Directory
+    } else if kind.is_symlink() {
+        Kind::Link
+    } else if kind.is_fifo() {
+        Kind::Fifo
+    } else if kind.is_socket() {
+        Kind::Socket
+    } else if kind.is_char_device() || kind.is_block_device() {
+        Kind::Device
+    } else {
+        Kind::File
     }
 }
 
@@ -74,7 +50,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 /// reading it says.
 pub fn read(file: &File, longest: u64, patience: Duration) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + patience;
-    let waits = Kind::of(&file.metadata()?) != Kind::File;
+    let waits = kind(&file.metadata()?) != Kind::File;
     let mut bytes = Vec::new();
     loop {
         // The end of a FIFO cannot be told from nobody having come yet, but by waiting.
@@ -93,6 +69,19 @@ pub fn read(file: &File, longest: u64, patience: Duration) -> io::Result<Vec<u8>
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Reads all there is, up to a length.
+///
+/// # Errors
+/// `FileTooLarge` where there are more than `longest` bytes, and whatever reading it says.
+pub fn read_within(from: impl io::Read, longest: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(longest + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > longest {
+        true => Err(ErrorKind::FileTooLarge.into()),
+        false => Ok(bytes),
     }
 }
 
@@ -129,7 +118,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = fifo(directory.path());
         let file = open(&path).unwrap();
-        assert_eq!(Kind::of(&file.metadata().unwrap()), Kind::Pipe);
+        assert_eq!(kind(&file.metadata().unwrap()), Kind::Fifo);
         assert_eq!(read(&file, 100, SOON).unwrap_err().kind(), ErrorKind::TimedOut);
         let mut writer = OpenOptions::new().write(true).open(&path).unwrap();
         writer.write_all(b"first").unwrap();
@@ -154,10 +143,10 @@ mod tests {
         assert_eq!(read(&open(&path).unwrap(), 5, SOON).unwrap(), b"12345");
         let longer = read(&open(&path).unwrap(), 4, SOON);
         assert_eq!(longer.unwrap_err().kind(), ErrorKind::FileTooLarge);
-        let kind = |path: &str| Kind::of(&std::fs::metadata(path).unwrap());
-        assert_eq!(kind("/dev/zero"), Kind::Device);
-        assert_eq!(kind("/dev/null"), Kind::File);
-        assert_eq!(kind("/"), Kind::Directory);
+        let kind_of = |path: &str| kind(&std::fs::metadata(path).unwrap());
+        assert_eq!(kind_of("/dev/zero"), Kind::Device);
+        assert_eq!(kind_of("/dev/null"), Kind::File);
+        assert_eq!(kind_of("/"), Kind::Directory);
         let zero = open(Path::new("/dev/zero")).unwrap();
         assert_eq!(
             read(&zero, 1 << 21, SOON).unwrap_err().kind(),

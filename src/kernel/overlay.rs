@@ -31,6 +31,9 @@ const DEVICES: [(&str, u64, u64); 7] = [
 /// Those that a node has from which nothing is withheld: the kernel's log, and file systems of its own.
 const PRIVILEGED_DEVICES: [(&str, u64, u64); 2] = [("kmsg", 1, 11), ("fuse", 10, 229)];
 
+/// Most terminals a node may have open (devpts, `max`): all file systems of terminals share what `kernel.pty.max` allows.
+pub const MOST_TERMINALS: u32 = 64;
+
 /// How a node is kept from what is the host's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Confinement {
@@ -575,7 +578,7 @@ fn devices(dev: &Path, privileged: bool, bytes: Option<u64>) -> Result<()> {
         "devpts",
         &dev.join("pts"),
         MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
-        "newinstance,ptmxmode=0666,mode=0620",
+        &format!("newinstance,ptmxmode=0666,mode=0620,max={MOST_TERMINALS}"),
     )?;
     virtual_fs("mqueue", &dev.join("mqueue"), INERT, "")?;
     for (name, target) in [

@@ -10,7 +10,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, kill, raise, sigaction};
 use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
 
 use super::capability::Capabilities;
 use super::error::{Attempt, Error, Result};
@@ -203,6 +205,29 @@ pub fn die_with_parent(signal: libc::c_int) {
     }
 }
 
+/// Stops this process, or its whole group, as the terminal's key for it does (SIGTSTP). Returns once it was continued; at once
+/// where no shell is there that could do so, to whose groups the kernel does not do it (setpgid(2), orphaned process groups).
+pub fn stop_as_job(whole_group: bool) {
+    let stop: SigSet = [Signal::SIGTSTP].into_iter().collect();
+    let usual = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the default disposition runs no code of this process.
+    let Ok(kept) = (unsafe { sigaction(Signal::SIGTSTP, &usual) }) else {
+        return;
+    };
+    let sent = match whole_group {
+        true => kill(Pid::from_raw(0), Signal::SIGTSTP),
+        false => raise(Signal::SIGTSTP),
+    };
+    // It may be blocked here, to be read as a descriptor.
+    if sent.is_ok()
+        && let Ok(mask) = stop.thread_swap_mask(SigmaskHow::SIG_UNBLOCK)
+    {
+        let _ = mask.thread_set_mask();
+    }
+    // SAFETY: puts back what was there.
+    let _ = unsafe { sigaction(Signal::SIGTSTP, &kept) };
+}
+
 /// Replaces standard input, output and error.
 ///
 /// # Errors
@@ -274,6 +299,20 @@ pub fn raise_open_files() {
         // Where this is refused the old limit stays, and its being reached is told then.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
+}
+
+/// How many files this process can let others have open, up to so many: its hard limit, or more where it may raise that
+/// (setrlimit(2)).
+pub fn most_open_files(wanted: u64) -> u64 {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
+        return wanted;
+    };
+    if wanted <= hard || setrlimit(Resource::RLIMIT_NOFILE, soft, wanted).is_err() {
+        return hard;
+    }
+    // Lowering it again is always allowed.
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
+    wanted
 }
 
 /// Limits the files that this process and its children may have open: to so many, and to so many more that they may ask for.

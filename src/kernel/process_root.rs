@@ -2,15 +2,17 @@
 //! another's that has got its number, and what is read is a regular file with a limit.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
+use super::file;
+
 /// `f_type` of namespaces (statfs(2), NSFS_MAGIC).
-const NAMESPACES: rustix::fs::FsWord = 0x6e73_6673;
+pub const NAMESPACES: rustix::fs::FsWord = 0x6e73_6673;
 
 /// The root of a process.
 pub struct Root {
@@ -85,13 +87,7 @@ pub fn read(found: &OwnedFd, longest: u64) -> io::Result<Vec<u8>> {
     if !kind.is_file() {
         return Err(ErrorKind::InvalidInput.into());
     }
-    let mut bytes = Vec::new();
-    let file = File::from(reopen(found)?);
-    file.take(longest + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > longest {
-        true => Err(ErrorKind::FileTooLarge.into()),
-        false => Ok(bytes),
-    }
+    file::read_within(File::from(reopen(found)?), longest)
 }
 
 /// Opens an inode that is known to be harmless to be read.

@@ -39,10 +39,27 @@ impl Modes {
 
     /// Makes the terminal pass on every key as it is.
     pub fn raw(&self) {
-        if let Some(saved) = &self.saved {
-            let mut raw = saved.clone();
-            cfmakeraw(&mut raw);
+        if let Some(raw) = self.without_keys() {
             let _ = tcsetattr(stdin().as_fd(), SetArg::TCSADRAIN, &raw);
+        }
+    }
+
+    /// These modes with no key that means anything.
+    fn without_keys(&self) -> Option<Termios> {
+        let mut raw = self.saved.clone()?;
+        cfmakeraw(&mut raw);
+        Some(raw)
+    }
+
+    /// Sets them again where the terminal still is as [`Modes::raw`] left it.
+    pub fn restore_from_raw(&self) {
+        let now = tcgetattr(stdin().as_fd()).ok();
+        let is_raw = now.zip(self.without_keys()).is_some_and(|(now, raw)| {
+            let flags = |modes: &Termios| (modes.input_flags, modes.output_flags, modes.local_flags);
+            flags(&now) == flags(&raw)
+        });
+        if is_raw {
+            self.restore();
         }
     }
 

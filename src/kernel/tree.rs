@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::fs::{
     self, AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, SeekFrom, Timespec, Timestamps, Uid,
@@ -48,12 +49,26 @@ pub enum Kind {
     Directory,
     /// A symbolic link.
     Link,
-    /// A FIFO.
+    /// A FIFO, or a pipe without a name.
     Fifo,
     /// A socket.
     Socket,
     /// A character or block device.
     Device,
+}
+
+impl Kind {
+    /// `a file`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Kind::File => "a file",
+            Kind::Directory => "a directory",
+            Kind::Link => "a symbolic link",
+            Kind::Fifo => "a FIFO",
+            Kind::Socket => "a socket",
+            Kind::Device => "a device",
+        }
+    }
 }
 
 /// What the kernel says of a file.
@@ -270,6 +285,30 @@ impl Directory {
     pub fn make_directory(&self, name: &OsStr, mode: u32) -> io::Result<Directory> {
         fs::mkdirat(&self.0, name, Mode::from_raw_mode(mode))?;
         self.directory(name)
+    }
+
+    /// Makes something under a name that nothing has yet, to be renamed when it is whole: `.nslab-PID-N`. One of a process that
+    /// was killed may still be there.
+    ///
+    /// # Errors
+    /// It cannot be made, or all names that were tried are taken.
+    pub fn make_fresh<T>(
+        &self,
+        make: impl Fn(&Directory, &OsStr) -> io::Result<T>,
+    ) -> io::Result<(OsString, T)> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        const TRIES: usize = 1000;
+        let names = (0..TRIES).map(|_| {
+            let number = COUNT.fetch_add(1, Ordering::Relaxed);
+            OsString::from(format!(".nslab-{}-{number}", std::process::id()))
+        });
+        for name in names {
+            match make(self, &name) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|made| (name, made)),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
     }
 
     /// Makes a symbolic link where there is nothing, belonging to somebody else where one is named.

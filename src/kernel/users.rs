@@ -1,10 +1,10 @@
 //! Users and groups by name, read from the files themselves (passwd(5), group(5)): the C library's look-up
 //! loads plugins, which a static binary in a strange root must not.
 
-use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+
+use super::file;
 
 /// No more of such a file is read, in bytes: root in a node may put what it likes in its place.
 const LONGEST: u64 = 4 << 20;
@@ -33,9 +33,7 @@ pub fn user(root: &Path, wanted: &str) -> Option<User> {
 
 /// The text of a regular file. There is none in anything else, which is not waited for either.
 fn read(path: &Path) -> String {
-    let mut options = File::options();
-    let options = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
-    let Ok(file) = options.open(path) else {
+    let Ok(file) = file::open(path) else {
         return String::new();
     };
     let mut bytes = Vec::new();

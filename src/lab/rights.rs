@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// Sysctls below /proc/sys/net, by their paths there, that every network shows and that are one for the whole machine. Linux
+/// makes others of that kind read-only in all networks but the first (ensure_safe_net_sysctl); these it does not know of.
+pub const SHARED_SYSCTLS: [&str; 1] = ["netfilter/nf_hooks_lwtunnel"];
+
 /// All capabilities there are, by their names without `CAP_`, in the kernel's order.
 pub const ALL: [&str; 41] = [
     "CHOWN",

@@ -26,7 +26,7 @@ const LOCK: &str = ".lock";
 /// What is in `.lock`; nothing, where an older nslab has made it.
 const MARK: &[u8] = b"nslab: a run directory; what is in it comes and goes with labs\n";
 /// The run directories of labs that are tested.
-const TESTS: &str = ".tests";
+pub(super) const TESTS: &str = ".tests";
 /// In a test's directory: locked by the process that tests.
 const OWNER: &str = ".owner";
 /// What labs of all run directories share (`notes`), in one of them.

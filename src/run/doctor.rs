@@ -323,12 +323,12 @@ fn neighbour_tables() -> Finding {
     if let Some(limit) = limits.last() {
         let entries = sysctl::read(limit).unwrap_or_default();
         return good(
-            "neighbour tables",
+            "neighbor tables",
             format!("{entries} entries, more while a large lab lives"),
         );
     }
     bad(
-        "neighbour tables",
+        "neighbor tables",
         State::Lacking,
         "not to be changed from this network namespace: enough for labs of about 250 links",
         "raise sysctls net.ipv4.neigh.default.gc_thresh3 and net.ipv6.neigh.default.gc_thresh3 on the host",

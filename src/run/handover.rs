@@ -8,7 +8,6 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::clean;
 use crate::failure::Failure;
@@ -161,12 +160,9 @@ impl<'p> Place<'p> {
     }
 
     fn fresh(&self, text: &[u8], mode: u32) -> Result<(), Failure> {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let new = OsString::from(format!(".nslab-{}-{number}", std::process::id()));
-        let mut file = self
+        let (new, mut file) = self
             .directory
-            .create(&new, mode)
+            .make_fresh(|directory, new| directory.create(new, mode))
             .map_err(|error| self.failed(&error))?;
         let written = file
             .write_all(text)
@@ -176,5 +172,23 @@ impl<'p> Place<'p> {
             let _ = self.directory.remove(&new);
             self.failed(&error)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_has_left_is_in_nobodys_way() {
+        let directory = tempfile::tempdir().unwrap();
+        for number in 0..20 {
+            let name = format!(".nslab-{}-{number}", std::process::id());
+            std::fs::write(directory.path().join(name), "left").unwrap();
+        }
+        let path = directory.path().join("file");
+        write(&path, b"text", OPEN).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"text");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 21);
     }
 }

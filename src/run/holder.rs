@@ -2,6 +2,7 @@
 //! whoever is found here may be killed.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use super::trust;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::process;
+use crate::kernel::process_root::NAMESPACES;
 
 /// A lab's supervisor, for certain.
 pub struct Supervisor {
@@ -167,9 +169,6 @@ impl Activity {
     }
 }
 
-/// The file system of namespaces (statfs(2)). Of which kind one is the kernel asks when it is entered.
-const NSFS: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x6e73_6673);
-
 /// Opens the network namespace that is a process's descriptor of this number.
 ///
 /// # Errors
@@ -177,8 +176,10 @@ const NSFS: nix::sys::statfs::FsType = nix::sys::statfs::FsType(0x6e73_6673);
 pub fn network(pid: i32, number: i32) -> Result<crate::kernel::namespace::Namespace, Failure> {
     let path = PathBuf::from(format!("/proc/{pid}/fd/{number}"));
     // Not by its name, which is a path where somebody has mounted it: the pods' of a kubelet are.
-    let kind = nix::sys::statfs::statfs(&path).attempt(|| format!("look at {}", path.display()))?;
-    if kind.filesystem_type() != NSFS {
+    let found = rustix::fs::statfs(&path).map_err(io::Error::from);
+    let found = found.attempt(|| format!("look at {}", path.display()))?;
+    // Of which kind one is the kernel asks when it is entered.
+    if found.f_type != NAMESPACES {
         return Err(Failure::host(format!(
             "{} is no network namespace",
             path.display()

@@ -305,7 +305,7 @@ impl Launched {
     fn bury(&mut self) -> Result<(), Failure> {
         let status = reap(&self.child.pidfd);
         let lab = self.run_directory.lab(&self.lab);
-        let said = trust::read(&lab.path.join("supervisor.log"), LAST_WORDS).unwrap_or_default();
+        let said = trust::read_end(&lab.path.join("supervisor.log"), LAST_WORDS).unwrap_or_default();
         let said = String::from_utf8_lossy(&said.unwrap_or_default()).into_owned();
         let swept = sweep_after(&self.run_directory, &self.lab, self.child.pid);
         if let Some(failure) = self.failure.take() {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
 
@@ -17,6 +18,8 @@ const LOOKS: u32 = 100;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 /// Kills that follow each other sooner are told in one event.
 const BETWEEN_EVENTS: Duration = Duration::from_millis(100);
+/// Between two looks where the kernel does not signal.
+const UNWATCHED: Duration = Duration::from_secs(1);
 
 /// Watches a node for as long as this value lives.
 pub struct MemoryWatch {
@@ -33,11 +36,18 @@ impl MemoryWatch {
         let Some(limit) = step.memory else {
             return Ok(MemoryWatch { task: None });
         };
-        let Some(watch) = Watch::of(&lab.trees, &lab.directory.cgroup(), &names::place(&step.name))? else {
-            return Ok(MemoryWatch { task: None });
+        let task = match Watch::of(&lab.trees, &lab.directory.cgroup(), &names::place(&step.name)) {
+            Ok(Some(watch)) => {
+                let watch = watch.register()?;
+                tokio::task::spawn_local(follow(Rc::clone(lab), node, limit, watch))
+            }
+            Ok(None) => return Ok(MemoryWatch { task: None }),
+            // The user's watches are used up.
+            Err(error) if matches!(error.errno, Errno::EMFILE | Errno::ENOSPC) => {
+                tokio::task::spawn_local(look(Rc::clone(lab), node, limit))
+            }
+            Err(error) => return Err(error.into()),
         };
-        let watch = watch.register()?;
-        let task = tokio::task::spawn_local(follow(Rc::clone(lab), node, limit, watch));
         Ok(MemoryWatch { task: Some(task) })
     }
 }
@@ -56,20 +66,40 @@ async fn follow(lab: Rc<Living>, node: usize, limit: u64, watch: AsyncFd<Watch>)
         watch.get_ref().drain();
         ready.clear_ready();
         for _ in 0..LOOKS {
-            let kills = watch.get_ref().kills();
-            let told = lab.nodes[node].memory_kills.replace(kills);
-            if kills > told {
-                lab.tell(What::OutOfMemory {
-                    node: lab.plan.nodes[node].name.clone(),
-                    limit,
-                    killed: kills - told,
-                });
+            if tell(&lab, node, limit, watch.get_ref().kills()) {
                 tokio::time::sleep(BETWEEN_EVENTS).await;
                 break;
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }
     }
+}
+
+/// The same where the kernel does not signal.
+async fn look(lab: Rc<Living>, node: usize, limit: u64) {
+    let place = names::place(&lab.plan.nodes[node].name);
+    loop {
+        tell(
+            &lab,
+            node,
+            limit,
+            memory::kills(&lab.trees, &lab.directory.cgroup(), &place),
+        );
+        tokio::time::sleep(UNWATCHED).await;
+    }
+}
+
+/// Tells of the kills that were not told yet. Returns whether there were any.
+fn tell(lab: &Living, node: usize, limit: u64, kills: u64) -> bool {
+    let told = lab.nodes[node].memory_kills.replace(kills);
+    if kills > told {
+        lab.tell(What::OutOfMemory {
+            node: lab.plan.nodes[node].name.clone(),
+            limit,
+            killed: kills - told,
+        });
+    }
+    kills > told
 }
 
 /// Why a process was killed, if its node's limit was the reason. Each kill is the reason of one process's end only.

@@ -13,6 +13,7 @@ use crate::kernel::link::{self, Device};
 use crate::kernel::memory;
 use crate::kernel::namespace::{self, Wanted};
 use crate::kernel::netlink::Request;
+use crate::kernel::process;
 use crate::kernel::rootless::is_rootless;
 use crate::lab::Lab;
 use crate::lab::plan::{self, Engine, Facts, Plan};
@@ -64,6 +65,7 @@ pub fn auto_engine() -> Engine {
 /// What is missing or refused.
 pub fn check(plan: &Plan) -> Result<(), Failure> {
     check_engines(plan)?;
+    check_nodes(plan)?;
     // A lab without root begins with an empty network in the place of the host's, and with a kernel that was not asked.
     if is_rootless() {
         return Ok(());
@@ -75,6 +77,40 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
         }
     }
     check_devices(plan)
+}
+
+/// Whether the host has what nodes are to see and to have of it.
+fn check_nodes(plan: &Plan) -> Result<(), Failure> {
+    for node in &plan.nodes {
+        if let Some(path) = node.rights.show_host.iter().find(|path| !path.exists()) {
+            let message = format!(
+                "{} is to see {} of this host, which has none",
+                node.name,
+                path.display()
+            );
+            return Err(Failure::wrong(message).help("make it, or take it from `show_host`"));
+        }
+    }
+    // Where the lab file says nothing, programs may ask for more than they have, as far as the host gives it.
+    let asked = plan
+        .nodes
+        .iter()
+        .filter(|node| node.limits.open_files == node.limits.most_open_files);
+    let wanted = asked.filter_map(|node| Some((node.limits.open_files?, node)));
+    let Some((files, node)) = wanted.max_by_key(|(files, _)| *files) else {
+        return Ok(());
+    };
+    let most = process::most_open_files(files);
+    if files <= most {
+        return Ok(());
+    }
+    let message = format!(
+        "{} is to have {files} open files, and nslab may give {most}",
+        node.name
+    );
+    Err(Failure::host(message).help(
+        "lower `limits.open_files`, or raise the host's limit: `ulimit -Hn` before nslab, LimitNOFILE= in the unit, sysctl fs.nr_open",
+    ))
 }
 
 /// Asks every engine whether it takes its nodes: what is wrong with their configurations is told all at once.

@@ -231,9 +231,15 @@ pub struct NodeStatus {
     pub disk: u64,
     /// Bytes it may have there.
     pub disk_limit: Option<u64>,
-    /// Bytes its log may have.
+    /// Bytes its log has, both halves.
+    #[serde(default)]
+    pub log: u64,
+    /// Bytes it may have.
     pub log_limit: Option<u64>,
-    /// Files each of its processes may have open.
+    /// Files that the process has open that has most of them.
+    #[serde(default)]
+    pub open_files: u64,
+    /// Files each of its processes may have open, unless it asks for more.
     pub open_files_limit: Option<u64>,
     /// Its long-running processes.
     pub services: Vec<ServiceStatus>,

@@ -10,18 +10,21 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::stat::{SFlag, makedev, mknod};
 
+use super::directory::TESTS;
 use super::protocol::Setup;
 use super::veil;
 use crate::failure::{Code, Failure};
 use crate::kernel::confine::Machine;
 use crate::kernel::error::{Attempt, Error};
-use crate::kernel::file::{self, Kind};
+use crate::kernel::file;
 use crate::kernel::mount::Shown;
 use crate::kernel::overlay::{Base, Confinement, make_like};
+use crate::kernel::tree::Kind;
 use crate::kernel::{mount, process, user_namespace, users};
 use crate::lab::model::{self, Content};
 use crate::lab::names;
 use crate::lab::plan::Plan;
+use crate::lab::rights::SHARED_SYSCTLS;
 
 /// Directories that are the node's own from the start: path, mode.
 const OWN: [(&str, u32); 4] = [
@@ -60,8 +63,8 @@ pub fn make_base(
         make_ways(&base, plan)?;
     }
     Ok(Confinement {
-        machine: Machine::find()?,
-        hidden: veil::draw(&base)?,
+        machine: Machine::find(&SHARED_SYSCTLS)?,
+        hidden: veil::draw(&base, &run_directory(path))?,
         own_network: true,
     })
 }
@@ -76,6 +79,18 @@ fn make_ways(base: &Base, plan: &Plan) -> Result<(), Failure> {
         base.place(Path::new(path))?;
     }
     Ok(())
+}
+
+/// The run directory that the base of a lab's roots is in.
+fn run_directory(base: &Path) -> PathBuf {
+    let path = base.ancestors().nth(2).unwrap_or(base);
+    // A test's is in another.
+    let outer = path
+        .ancestors()
+        .nth(2)
+        .filter(|outer| path.starts_with(outer.join(TESTS)));
+    let path = outer.unwrap_or(path);
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Nodes have nslab's program from here: as a mount of its file, or a copy of it where that has lost its path.
@@ -228,7 +243,7 @@ impl Source<'_> {
 /// Opens what is copied. It was looked at when the lab file was read; something else may stand there by now.
 fn open(path: &Path) -> io::Result<OwnedFd> {
     let file = file::open(path)?;
-    match Kind::of(&file.metadata()?) {
+    match file::kind(&file.metadata()?) {
         Kind::File | Kind::Directory => Ok(file.into()),
         other => Err(io::Error::other(format!("it is {}", other.words()))),
     }

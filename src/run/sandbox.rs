@@ -85,10 +85,15 @@ async fn changes<T>(
         let rest = (began.elapsed() * RESTS).clamp(SHORTEST_REST, LONGEST_REST);
         let news = async {
             match watch {
-                Some(watch) => {
-                    let news = watch?.readable().await.map(drop);
+                Some(Ok(watch)) => {
+                    let news = watch.readable().await.map(drop);
                     tokio::time::sleep(rest).await;
                     news.attempt(|| "watch the notes of nslab-cni")
+                }
+                // The user's watches may be used up: looked at all the same, at the slowest pace.
+                Some(Err(_)) => {
+                    tokio::time::sleep(LONGEST_REST).await;
+                    Ok(())
                 }
                 None => std::future::pending().await,
             }

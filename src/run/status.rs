@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 
+use super::logs::set_aside;
 use super::protocol::{NodeStatus, ServiceState, Status};
 use super::state::Living;
 use crate::lab::plan::{Engine, NodeStep};
@@ -60,7 +62,9 @@ fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64,
         process_limit: step.limits.processes,
         disk: init.as_ref().map_or(0, |init| disk(init.pid)),
         disk_limit: step.limits.disk,
+        log: log(&lab.directory.log(&step.name)),
         log_limit: step.limits.log,
+        open_files: used.open_files,
         open_files_limit: step.limits.open_files,
         services: state.services.borrow().clone(),
         addresses: addresses(lab, step),
@@ -131,9 +135,11 @@ fn interface_name(lab: &Living, namespace: usize, index: u32) -> String {
 struct Use {
     processes: usize,
     memory: u64,
+    /// Of the process with most of them.
+    open_files: u64,
 }
 
-/// Processes and memory by PID namespace, from one walk over the lab's /proc.
+/// Processes, memory and open files by PID namespace, from one walk over the lab's /proc.
 fn use_by_pid_namespace() -> HashMap<u64, Use> {
     let mut found: HashMap<u64, Use> = HashMap::new();
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -144,6 +150,7 @@ fn use_by_pid_namespace() -> HashMap<u64, Use> {
         let used = found.entry(namespace).or_default();
         used.processes += 1;
         used.memory += proportional_memory(pid);
+        used.open_files = used.open_files.max(open_files(pid));
     }
     found
 }
@@ -164,6 +171,26 @@ fn proportional_memory(pid: i32) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     let kilobytes: Option<u64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     kilobytes.unwrap_or(0) * 1024
+}
+
+/// How many files a process has open. The size of the directory tells since Linux 6.2; it is read where that does not.
+fn open_files(pid: i32) -> u64 {
+    let directory = format!("/proc/{pid}/fd");
+    match fs::metadata(&directory).map(|metadata| metadata.len()) {
+        Ok(0) => fs::read_dir(directory).map_or(0, |entries| entries.count() as u64),
+        Ok(count) => count,
+        Err(_) => 0,
+    }
+}
+
+/// Bytes of a log and of its older half.
+fn log(path: &Path) -> u64 {
+    let parts = [path.to_owned(), set_aside(path)];
+    parts
+        .iter()
+        .filter_map(|part| fs::metadata(part).ok())
+        .map(|metadata| metadata.len())
+        .sum()
 }
 
 /// Bytes that a node's own layer of its root takes.

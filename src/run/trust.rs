@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -16,14 +16,18 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use rustix::fs::{AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, flock};
 
+use crate::clean;
 use crate::failure::Failure;
 use crate::kernel::error::{Attempt, Error};
+use crate::kernel::file;
 use crate::kernel::user_namespace;
 
 /// How many symbolic links a path may lead through, as in the kernel (path_resolution(7)).
 const LINKS: u32 = 40;
 /// How long another command may hold a lock. Sweeps wait for cgroups of dead labs, a few seconds each.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Whoever waits longer is told for what.
+const SILENCE: Duration = Duration::from_secs(1);
 /// The pause between two tries to get a lock: the kernel has no way to wait for one with a limit.
 const PAUSE: Duration = Duration::from_millis(2);
 /// Write permission of group and others.
@@ -232,19 +236,55 @@ fn inspect(path: &Path, metadata: &fs::Metadata) -> Result<(), Failure> {
 /// # Errors
 /// Another process holds it for too long.
 pub fn lock(file: &File, path: &Path) -> Result<(), Failure> {
-    let end = Instant::now() + PATIENCE;
+    let began = Instant::now();
+    let mut is_told = false;
     loop {
         match flock(file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(()),
             Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < end => std::thread::sleep(PAUSE),
+            Err(rustix::io::Errno::WOULDBLOCK) if began.elapsed() < PATIENCE => {
+                if began.elapsed() > SILENCE && !std::mem::replace(&mut is_told, true) {
+                    let (path, patience) = (path.display(), PATIENCE.as_secs());
+                    eprintln!(
+                        "nslab: waiting up to {patience} s for {path}, which {} holds",
+                        holder(file)
+                    );
+                }
+                std::thread::sleep(PAUSE);
+            }
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let (path, time) = (path.display(), PATIENCE.as_secs());
-                let failure = Failure::host(format!("another process has held {path} for {time} s"));
-                return Err(failure.help(format!("`fuser {path}` names it; end it, if it hangs")));
+                let failure = Failure::host(format!("{} has held {path} for {time} s", holder(file)));
+                return Err(failure.help("end it, if it hangs"));
             }
             Err(errno) => return Err(refused(path, errno)),
         }
+    }
+}
+
+/// Who holds the lock of a file, in words (proc_locks(5)).
+fn holder(file: &File) -> String {
+    let unknown = "another process";
+    let Ok(inode) = file.metadata().map(|metadata| metadata.ino()) else {
+        return unknown.to_owned();
+    };
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    // `1: FLOCK  ADVISORY  WRITE 812 00:19:1234 0 EOF`
+    let of_file = |line: &&str| {
+        let mut words = line.split_whitespace();
+        words.nth(1) == Some("FLOCK")
+            && words.nth(3).and_then(|it| it.rsplit(':').next()?.parse().ok()) == Some(inode)
+    };
+    let pid = locks
+        .lines()
+        .find(of_file)
+        .and_then(|line| line.split_whitespace().nth(4));
+    match pid.filter(|pid| pid.parse().is_ok_and(|pid: i32| pid > 0)) {
+        Some(pid) => {
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            format!("process {pid} ({})", clean::text(name.trim()))
+        }
+        None => unknown.to_owned(),
     }
 }
 
@@ -261,12 +301,30 @@ pub fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Failure> {
     let Some(file) = open(path)? else {
         return Ok(None);
     };
+    let bytes = match file::read_within(file, most) {
+        Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+            return Err(damaged(path, &format!("has more than {most} bytes")));
+        }
+        read => read.attempt(|| format!("read {}", path.display()))?,
+    };
+    Ok(Some(bytes))
+}
+
+/// Reads the end of a plain file of root's, if there is one: at most so many bytes.
+///
+/// # Errors
+/// As for [`open`].
+pub fn read_end(path: &Path, most: u64) -> Result<Option<Vec<u8>>, Failure> {
+    let Some(mut file) = open(path)? else {
+        return Ok(None);
+    };
     let mut bytes = Vec::new();
-    let read = file.take(most + 1).read_to_end(&mut bytes);
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    let begin = SeekFrom::Start(length.saturating_sub(most));
+    let read = file
+        .seek(begin)
+        .and_then(|_| file.take(most).read_to_end(&mut bytes));
     read.attempt(|| format!("read {}", path.display()))?;
-    if bytes.len() as u64 > most {
-        return Err(damaged(path, &format!("has more than {most} bytes")));
-    }
     Ok(Some(bytes))
 }
 

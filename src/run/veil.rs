@@ -6,23 +6,29 @@ use std::fmt::Write as _;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 use crate::kernel::overlay::Base;
 use crate::kernel::users;
 
 /// Hidden whatever their permissions are: people's own files, nslab's, and what other tools keep of their machines.
-const ALWAYS: [&str; 7] = [
+const ALWAYS: [&str; 10] = [
     "/home",
     "/root",
+    "/var/backups",
     "/var/lib/containerd",
     "/var/lib/containers",
     "/var/lib/docker",
     "/var/lib/kubelet",
     "/var/lib/nslab",
+    "/var/mail",
+    "/var/tmp",
 ];
+/// Of what these hold only the directories themselves are shown, which services expect to be there.
+const EMPTIED: [&str; 2] = ["/var/cache", "/var/spool"];
 /// Where permissions are looked at, and how deep: where systems keep their configuration and state.
-const SEARCHED: [(&str, u32); 10] = [
+const SEARCHED: [(&str, u32); 9] = [
     ("/", 1),
     ("/boot", 2),
     ("/etc", 8),
@@ -31,30 +37,47 @@ const SEARCHED: [(&str, u32); 10] = [
     ("/srv", 2),
     ("/usr/local", 2),
     ("/var", 1),
-    ("/var/lib", 2),
-    ("/var/spool", 3),
+    (STATES, 1),
 ];
+/// Where programs keep their state: each one's directory is looked at as deep as it goes.
+const STATES: &str = "/var/lib";
+const DEEPEST: u32 = 16;
+/// Where everything may be read, and there is much of it.
+const PUBLIC: [&str; 3] = ["/var/lib/apt", "/var/lib/dpkg", "/var/lib/rpm"];
 /// Shown all the same: programs that nodes use ask for them, and they hold no secret.
 const SPARED: [&str; 2] = ["/etc/sudoers", "/etc/sudoers.d"];
-/// How many entries are looked at; a directory that is reached later is hidden as a whole.
+/// How many entries are looked at in the configuration, and in the state of one program; a directory that is reached later is
+/// hidden as a whole.
 const MOST: usize = 50_000;
+const MOST_OF_ONE: usize = 20_000;
+/// How long states are looked at.
+const LONGEST: Duration = Duration::from_secs(1);
 
 const SHADOW: &str = "/etc/shadow";
 
-/// Hides from confined nodes what they are not to see. Returns the directories that are hidden.
+/// Hides from confined nodes what they are not to see, and nslab's `own` directory. Returns the directories that are hidden.
 ///
 /// # Errors
 /// Memory is short.
-pub fn draw(base: &Base) -> Result<Vec<PathBuf>, Failure> {
-    let mut found = Found::default();
-    for path in ALWAYS.map(Path::new) {
-        if path.is_dir() {
+pub fn draw(base: &Base, own: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Found {
+        directories: BTreeSet::new(),
+        files: BTreeSet::new(),
+        left: MOST,
+        until: None,
+    };
+    for path in ALWAYS.map(Path::new).into_iter().chain([own]) {
+        if path.is_dir() && is_of_files(path) {
             found.directories.insert(path.to_owned());
         }
+    }
+    for path in EMPTIED {
+        found.empty(Path::new(path));
     }
     for (path, depth) in SEARCHED {
         found.search(Path::new(path), depth);
     }
+    found.search_states();
     if found.files.remove(Path::new(SHADOW)) {
         stand_in(base)?;
     }
@@ -64,24 +87,22 @@ pub fn draw(base: &Base) -> Result<Vec<PathBuf>, Failure> {
     Ok(found.directories.into_iter().collect())
 }
 
-#[derive(Default)]
 struct Found {
     directories: BTreeSet<PathBuf>,
     files: BTreeSet<PathBuf>,
-    seen: usize,
+    /// Entries that may still be looked at, and until when.
+    left: usize,
+    until: Option<Instant>,
 }
 
 impl Found {
+    fn is_exhausted(&self) -> bool {
+        self.left == 0 || self.until.is_some_and(|until| Instant::now() > until)
+    }
+
     fn search(&mut self, directory: &Path, depth: u32) {
-        if self.directories.contains(directory) {
-            return;
-        }
-        if self.seen > MOST {
-            self.directories.insert(directory.to_owned());
-            return;
-        }
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-            self.seen += 1;
+            self.left = self.left.saturating_sub(1);
             let path = entry.path();
             let Ok(metadata) = entry.metadata() else { continue };
             if SPARED.iter().any(|spared| path == Path::new(spared)) || !is_of_files(&path) {
@@ -91,11 +112,47 @@ impl Found {
                 if is_closed(&metadata, 0o001) {
                     self.directories.insert(path);
                 } else if depth > 1 {
-                    self.search(&path, depth - 1);
+                    self.descend(path, depth - 1);
                 }
             } else if metadata.is_file() && is_closed(&metadata, 0o004) {
                 self.files.insert(path);
             }
+        }
+    }
+
+    fn descend(&mut self, directory: PathBuf, depth: u32) {
+        if self.directories.contains(&directory) {
+            return;
+        }
+        if !self.is_exhausted() {
+            self.search(&directory, depth);
+        }
+        if self.is_exhausted() {
+            // What was found in it does not matter then.
+            self.files.retain(|file| !file.starts_with(&directory));
+            self.directories.retain(|inner| !inner.starts_with(&directory));
+            self.directories.insert(directory);
+        }
+    }
+
+    fn search_states(&mut self) {
+        self.until = Some(Instant::now() + LONGEST);
+        for entry in fs::read_dir(STATES).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let is_public = PUBLIC.iter().any(|public| path == Path::new(public));
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.left = MOST_OF_ONE;
+                self.descend(path, if is_public { 1 } else { DEEPEST });
+            }
+        }
+    }
+
+    fn empty(&mut self, place: &Path) {
+        for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+            match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                true => self.directories.insert(entry.path()),
+                false => self.files.insert(entry.path()),
+            };
         }
     }
 }

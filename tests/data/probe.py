@@ -227,6 +227,8 @@ TRIES = {
     "write the kernel's sysctls (kernel, vm, fs)": lambda: any_rewrites(
         "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe", "/proc/sys/vm/swappiness",
         "/proc/sys/fs/file-max", "/proc/sys/kernel/hostname"),
+    "write sysctls of networks that are the machine's (nf_hooks_lwtunnel)": lambda: any_opens(
+        ["/proc/sys/net/netfilter/nf_hooks_lwtunnel"], os.O_WRONLY),
     "write other files of /proc about the machine": lambda: writable_below("/proc", OWN_NETWORK),
     "read the kernel's memory and pages (/proc/kcore, /proc/kpageflags)": lambda: any_opens(
         ["/proc/kcore", "/proc/kpageflags", "/proc/kpagecount", "/proc/kmsg"], os.O_RDONLY),

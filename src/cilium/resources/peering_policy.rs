@@ -34,7 +34,7 @@ pub(in crate::cilium) struct VirtualRouter {
     pub neighbors: Vec<Neighbor>,
 }
 
-/// A neighbour.
+/// A neighbor.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::cilium) struct Neighbor {
     pub address: IpAddr,
@@ -82,7 +82,7 @@ pub(super) fn read(reader: &mut Reader, table: &mut Table) -> Option<PeeringPoli
         };
         if routers.iter().any(|known| known.asn == router.asn) {
             let message = format!("`localASN` {} stands twice in this policy", router.asn);
-            let help = "a node has one virtual router an AS: put the neighbours into one";
+            let help = "a node has one virtual router an AS: put the neighbors into one";
             reader.wrong(yaml.span.start..yaml.span.start + 1, message, help);
         }
         routers.push(router);
@@ -114,7 +114,7 @@ fn router(reader: &mut Reader, yaml: &Yaml) -> Option<VirtualRouter> {
             continue;
         };
         if neighbors.iter().any(|known| known.address == neighbor.address) {
-            let message = format!("the neighbour {} stands twice", neighbor.address);
+            let message = format!("the neighbor {} stands twice", neighbor.address);
             reader.wrong(yaml.span.start..yaml.span.start + 1, message, "keep one of them");
         }
         neighbors.push(neighbor);

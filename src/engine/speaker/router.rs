@@ -52,7 +52,7 @@ impl Router {
     pub fn begin(hostname: &str, happenings: Sender<Happening>) -> Result<Router> {
         let discovery = Discovery::begin(happenings.clone());
         if let Err(error) = &discovery {
-            log(&format!("no neighbours are looked for on links: {error}"));
+            log(&format!("no neighbors are looked for on links: {error}"));
         }
         // Neighbours must not all dial in step.
         let seed = since_1970().as_nanos() as u64 ^ u64::from(std::process::id());

@@ -334,8 +334,8 @@ fn plain_word(text: &str) -> Result<String, Wrong> {
 }
 
 impl Definition {
-    /// Puts another over this one: single values replace, mappings merge, binds merge by destination, commands and
-    /// environment files follow each other.
+    /// Puts another over this one: single values replace, mappings merge, binds merge by destination, capabilities add
+    /// up, commands and environment files follow each other.
     pub fn overlay(&mut self, over: &Definition) {
         one(&mut self.kind, &over.kind);
         one(&mut self.group, &over.group);
@@ -355,7 +355,7 @@ impl Definition {
         one(&mut self.cpu, &over.cpu);
         one(&mut self.memory, &over.memory);
         one(&mut self.privileged, &over.privileged);
-        one(&mut self.capabilities, &over.capabilities);
+        join(&mut self.capabilities, over.capabilities.as_ref());
         for (base, over) in [
             (&mut self.env, &over.env),
             (&mut self.labels, &over.labels),
@@ -376,6 +376,17 @@ impl Definition {
 fn one<T: Clone>(base: &mut Option<T>, over: &Option<T>) {
     if over.is_some() {
         base.clone_from(over);
+    }
+}
+
+/// Adds what a list does not have yet.
+fn join(base: &mut Option<Spanned<Vec<Spanned<String>>>>, over: Option<&Spanned<Vec<Spanned<String>>>>) {
+    let Some(over) = over else { return };
+    let base = base.get_or_insert_with(|| Spanned::new(Vec::new(), over.span.clone()));
+    for name in &over.value {
+        if base.value.iter().all(|known| known.value != name.value) {
+            base.value.push(name.clone());
+        }
     }
 }
 

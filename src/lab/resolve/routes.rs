@@ -191,7 +191,7 @@ fn refusal(
         return Some((format!("{via} cannot be a gateway"), help.into()));
     }
     if reach.is_own(&via) {
-        let help = "a gateway is the neighbour's address, not the node's own";
+        let help = "a gateway is the neighbor's address, not the node's own";
         return Some((format!("the gateway {via} is node `{name}` itself"), help.into()));
     }
     if let IpAddr::V6(address) = via

@@ -25,7 +25,7 @@ pub(super) struct CheckTable {
     tcp: Option<String>,
     /// The kernel must have this route.
     route: Option<CheckedRouteTable>,
-    /// The router must have this BGP neighbour.
+    /// The router must have this BGP neighbor.
     bgp: Option<BgpTable>,
     /// How long the answer may take to become right; without it, asked once.
     within: Option<Duration>,
@@ -91,7 +91,7 @@ struct CheckedRouteTable {
     table: Option<u32>,
 }
 
-/// A BGP neighbour; what is not given may be anything.
+/// A BGP neighbor; what is not given may be anything.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]

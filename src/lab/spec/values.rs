@@ -9,6 +9,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::reader::Wrong;
 use crate::lab::model::{Mac, PublishedPort};
+use crate::lab::rights::SHARED_SYSCTLS;
 
 /// The longest delay a file may ask for; longer is surely a slip of the unit.
 const LONGEST_DELAY: Duration = Duration::from_secs(24 * 3600);
@@ -368,6 +369,15 @@ pub(crate) fn sysctl(text: &str) -> Result<String, Wrong> {
         return Err(Wrong::new(
             format!("`{text}` belongs to the whole host, not to a node"),
             "a node has its own `net.` sysctls only; set others on the host",
+        ));
+    }
+    if SHARED_SYSCTLS
+        .iter()
+        .any(|shared| path.strip_prefix("net/") == Some(shared))
+    {
+        return Err(Wrong::new(
+            format!("`{text}` belongs to the whole host, though every network shows it"),
+            "set it on the host",
         ));
     }
     if path.split('/').count() < 3 {

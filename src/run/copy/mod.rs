@@ -140,7 +140,7 @@ pub fn copy(from: &Place, to: &Place, owner: Option<Owner>, tell: impl FnMut(&st
     drop(ends);
     tell_all(&mut report, tell);
     drop(report);
-    let ended = [wait(&sender), wait(&receiver)];
+    let ended = [process::wait(&sender), process::wait(&receiver)];
     if ended == [0, 0] {
         return Ok(());
     }
@@ -193,16 +193,5 @@ fn tell_all(report: &mut PipeReader, mut tell: impl FnMut(&str)) {
     let _ = report.take(told::LONGEST as u64).read_to_end(&mut bytes);
     for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         tell(&clean::bytes(line));
-    }
-}
-
-fn wait(child: &process::Child) -> i32 {
-    let pid = nix::unistd::Pid::from_raw(child.pid);
-    loop {
-        match nix::sys::wait::waitpid(pid, None) {
-            Err(nix::errno::Errno::EINTR) => {}
-            Ok(status) => return process::exit_code(status),
-            Err(_) => return 1,
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! The side that wants something: takes what it asked for, under the name it was asked to, and nothing else.
 //!
 //! Files are made under a name of their own and renamed when they are whole, so that nothing is ever written through what
-//! a name happens to be. They get neither setuid, setgid nor sticky bit.
+//! a name happens to be; so are directories with all they hold. They get neither setuid, setgid nor sticky bit.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::stream::{About, Listener, Piece, Word, broken, named};
+use super::stream::{About, Listener, Piece, Word, broken};
 use super::told::Told;
 use super::{DEEPEST, MOST_FILES, SIZELESS};
 use crate::kernel::tree::{self, Directory, Kind, Owner};
@@ -27,6 +27,8 @@ struct Level {
     directory: Directory,
     /// What to set when all is in it; nothing of one that was there before.
     made: Option<About>,
+    /// The name it has until then, and the one it is to have, where they differ.
+    names: Option<(OsString, OsString)>,
 }
 
 /// Takes what is sent.
@@ -66,6 +68,16 @@ impl<'t, R: Read> Receiver<'t, R> {
         let free = into.free()?;
         self.room = free - free / LEFT_FREE;
         let mut levels: Vec<Level> = Vec::new();
+        let done = self.descend(into, name, &mut levels);
+        // What was copied before something went wrong is there, and it was told that it is not all.
+        while let Some(level) = levels.pop() {
+            let outer = levels.last().map_or(into, |level| &level.directory);
+            let _ = self.leave(&level, outer);
+        }
+        done
+    }
+
+    fn descend(&mut self, into: &Directory, name: &OsStr, levels: &mut Vec<Level>) -> io::Result<()> {
         let mut word = self.input.word(true)?;
         loop {
             match word {
@@ -73,13 +85,13 @@ impl<'t, R: Read> Receiver<'t, R> {
                 Word::End => return Err(broken("an end in the middle")),
                 Word::Leave => {
                     let level = levels.pop().ok_or_else(|| broken("an end too many"))?;
-                    self.leave(&level)?;
+                    let outer = levels.last().map_or(into, |level| &level.directory);
+                    self.leave(&level, outer)?;
                     self.path.pop();
                 }
                 word => {
-                    let directory = levels.last().map_or(into, |level| &level.directory);
                     let name = levels.is_empty().then_some(name);
-                    if let Some(level) = self.take(directory, word, name, levels.len())? {
+                    if let Some(level) = self.take(into, word, name, levels)? {
                         levels.push(level);
                     } else {
                         self.path.pop();
@@ -96,14 +108,15 @@ impl<'t, R: Read> Receiver<'t, R> {
         }
     }
 
-    /// Takes one thing into a directory, under a name of ours or its own. Returns the directory it is, if it is one.
+    /// Takes one thing into the innermost directory, under a name of ours or its own. Returns the directory it is, if it is one.
     fn take(
         &mut self,
-        directory: &Directory,
+        into: &Directory,
         word: Word,
         ours: Option<&OsStr>,
-        depth: usize,
+        levels: &[Level],
     ) -> io::Result<Option<Level>> {
+        let directory = levels.last().map_or(into, |level| &level.directory);
         self.files += 1;
         if self.files > MOST_FILES {
             return Err(io::Error::other(format!("more than {MOST_FILES} files")));
@@ -116,10 +129,11 @@ impl<'t, R: Read> Receiver<'t, R> {
         match word {
             Word::Directory(name, about) => {
                 let name = enter(name);
-                if depth >= DEEPEST {
+                if levels.len() >= DEEPEST {
                     return Err(io::Error::other(format!("more than {DEEPEST} directories deep")));
                 }
-                self.directory(directory, &name, about).map(Some)
+                let is_inside = levels.last().is_some_and(|level| level.made.is_some());
+                enter_directory(directory, &name, about, is_inside).map(Some)
             }
             Word::File(name, about) => {
                 let name = enter(name);
@@ -129,8 +143,8 @@ impl<'t, R: Read> Receiver<'t, R> {
             Word::Link(name, target) => {
                 let name = enter(name);
                 self.replaceable(directory, &name)?;
-                let new = self.unfinished();
-                directory.make_link(&new, &target, self.owner)?;
+                let (new, ()) =
+                    directory.make_fresh(|directory, new| directory.make_link(new, &target, self.owner))?;
                 finish(directory, &new, &name)?;
                 Ok(None)
             }
@@ -151,33 +165,13 @@ impl<'t, R: Read> Receiver<'t, R> {
         }
     }
 
-    fn directory(&mut self, directory: &Directory, name: &OsStr, about: About) -> io::Result<Level> {
-        match directory.make_directory(name, UNFINISHED_DIRECTORY) {
-            Ok(directory) => Ok(Level {
-                directory,
-                made: Some(about),
-            }),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let kind = directory.facts(name)?.kind;
-                if kind != Kind::Directory {
-                    let named = named(kind);
-                    return Err(io::Error::other(format!(
-                        "{named} is there, where a directory is to be; remove it first"
-                    )));
-                }
-                let directory = directory.directory(name)?;
-                Ok(Level {
-                    directory,
-                    made: None,
-                })
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    fn leave(&self, level: &Level) -> io::Result<()> {
+    fn leave(&self, level: &Level, outer: &Directory) -> io::Result<()> {
         let Some(about) = &level.made else { return Ok(()) };
-        self.settle(&level.directory, about)
+        self.settle(&level.directory, about)?;
+        match &level.names {
+            Some((new, name)) => outer.rename(new, name),
+            None => Ok(()),
+        }
     }
 
     /// Owner, permissions and time, in this order: a new owner takes bits away.
@@ -199,8 +193,7 @@ impl<'t, R: Read> Receiver<'t, R> {
                 about.size, self.room
             )));
         }
-        let new = self.unfinished();
-        let file = directory.create(&new, UNFINISHED_FILE)?;
+        let (new, file) = directory.make_fresh(|directory, new| directory.create(new, UNFINISHED_FILE))?;
         let filled = self.fill(&file, &about);
         match filled.and_then(|whole| self.settle(&file, &about).map(|()| whole)) {
             Ok(true) => finish(directory, &new, name),
@@ -260,16 +253,45 @@ impl<'t, R: Read> Receiver<'t, R> {
         match directory.facts(name).map(|facts| facts.kind) {
             Ok(Kind::File | Kind::Link) => Ok(()),
             Ok(kind) => {
-                let named = named(kind);
+                let named = kind.words();
                 Err(io::Error::other(format!("{named} is there, and stays")))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         }
     }
+}
 
-    fn unfinished(&self) -> OsString {
-        format!(".nslab-{}-{}", std::process::id(), self.files).into()
+/// Enters the directory of this name, which is made where there is none. Inside one that is itself being made it has its name
+/// from the start.
+fn enter_directory(outer: &Directory, name: &OsStr, about: About, is_inside: bool) -> io::Result<Level> {
+    match outer.facts(name).map(|facts| facts.kind) {
+        Ok(Kind::Directory) => Ok(Level {
+            directory: outer.directory(name)?,
+            made: None,
+            names: None,
+        }),
+        Ok(kind) => {
+            let named = kind.words();
+            Err(io::Error::other(format!(
+                "{named} is there, where a directory is to be; remove it first"
+            )))
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(_) if is_inside => Ok(Level {
+            directory: outer.make_directory(name, UNFINISHED_DIRECTORY)?,
+            made: Some(about),
+            names: None,
+        }),
+        Err(_) => {
+            let (new, directory) =
+                outer.make_fresh(|outer, new| outer.make_directory(new, UNFINISHED_DIRECTORY))?;
+            Ok(Level {
+                directory,
+                made: Some(about),
+                names: Some((new, name.to_owned())),
+            })
+        }
     }
 }
 

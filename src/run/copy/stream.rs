@@ -282,15 +282,3 @@ fn number(kind: Kind) -> u8 {
 fn kind_of(number: u8) -> Option<Kind> {
     KINDS.get(usize::from(number)).copied()
 }
-
-/// A kind of file in words.
-pub fn named(kind: Kind) -> &'static str {
-    match kind {
-        Kind::File => "a file",
-        Kind::Directory => "a directory",
-        Kind::Link => "a symbolic link",
-        Kind::Fifo => "a FIFO",
-        Kind::Socket => "a socket",
-        Kind::Device => "a device",
-    }
-}

@@ -409,3 +409,56 @@ proptest! {
         prop_assert!(told.text().len() < super::told::LONGEST);
     }
 }
+
+#[test]
+fn a_directory_has_its_name_when_it_is_whole() {
+    let (_place, from, to) = two();
+    fs::create_dir_all(from.join("deep/er")).unwrap();
+    fs::write(from.join("deep/er/file"), "text").unwrap();
+    set_mode(&from, 0o755);
+    let stream = sent(&from);
+    // The ends of two directories and of all.
+    let unfinished = stream.len() - 3;
+    // What a copy that was killed, of a process of the same number, has left.
+    for number in 0..20 {
+        fs::create_dir(to.join(format!(".nslab-{}-{number}", std::process::id()))).unwrap();
+    }
+    fs::create_dir(to.join("there")).unwrap();
+    for name in ["x", "there"] {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let (directory, name) = (to.clone(), name.to_owned());
+        let place = match name.as_str() {
+            "there" => to.join("there/deep"),
+            _ => to.join("x"),
+        };
+        let receiving = std::thread::spawn(move || {
+            let mut told = Told::new("a:/x".to_owned());
+            let into = Directory::open(&directory, Trust::Host).unwrap();
+            Receiver::new(BufReader::new(reader), None, &mut told).receive(&into, name.as_ref());
+            assert!(told.is_whole(), "{}", told.text());
+        });
+        let (begin, rest) = stream.split_at(unfinished);
+        writer.write_all(begin).unwrap();
+        let file = |directory: &Path| {
+            let names = fs::read_dir(directory)
+                .unwrap()
+                .map(|entry| entry.unwrap().path());
+            names
+                .into_iter()
+                .any(|path| path.join("deep/er/file").exists() || path.join("er/file").exists())
+        };
+        while !file(place.parent().unwrap()) {
+            std::thread::yield_now();
+        }
+        assert!(!place.exists());
+        writer.write_all(rest).unwrap();
+        drop(writer);
+        receiving.join().unwrap();
+        assert_eq!(mode(&place), 0o755);
+    }
+    // One that ends early has what came, with its permissions.
+    let told = received(&stream[..unfinished], &to, "y");
+    assert!(!told.is_whole());
+    assert_eq!(mode(&to.join("y")), 0o755);
+    assert_eq!(fs::read_dir(&to).unwrap().count(), 23);
+}

@@ -4,7 +4,6 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::stream::named;
 use crate::clean;
 use crate::kernel::tree::Kind;
 
@@ -45,7 +44,7 @@ impl Told {
     /// Something has no data to copy.
     pub fn skipped(&mut self, path: &Path, kind: Kind) {
         let path = self.below_source(path);
-        self.line(format!("{path} is {}; it was left out", named(kind)));
+        self.line(format!("{path} is {}; it was left out", kind.words()));
     }
 
     /// What was asked for is nothing that has data.
@@ -54,7 +53,7 @@ impl Told {
         self.line(format!(
             "{} is {}, which cannot be copied",
             self.source,
-            named(kind)
+            kind.words()
         ));
     }
 

@@ -262,6 +262,9 @@ fn turned(error: &crate::kernel::Error) -> Turned {
     let help = match error.errno {
         Errno::ESRCH => return Turned::Gone,
         Errno::EINVAL => "nslab cannot be used from inside a container or node beside the lab's",
+        Errno::ENOSPC => {
+            "the node's terminals are all open, or the host's (`kernel.pty.max`): `nslab exec -T` needs none"
+        }
         Errno::EPERM => "a process in a user namespace of its own may not enter the lab's namespaces",
         _ => "`nslab ps` shows the node's state",
     };

@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal, killpg, raise};
+use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -28,6 +28,9 @@ use crate::kernel::error::Attempt as _;
 use crate::kernel::message::{self, Assembler, Received};
 use crate::kernel::terminal::{self, Modes};
 use crate::kernel::{Error, process};
+
+/// Milliseconds between two looks at whether a job in the background has come to the foreground.
+const LOOK: u16 = 200;
 
 /// What the keeper tells the client.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,6 +52,8 @@ enum Wish {
     Continue,
     /// Send it a signal.
     Signal(i32),
+    /// The keys of the caller's terminal are taken, or given back.
+    Keys(bool),
 }
 
 pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &SignalFd) -> Result<i32, Turned> {
@@ -56,6 +61,8 @@ pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &Signal
     let pipes = streams.pipes()?;
     let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
     let keeper = process::fork("start a session", || {
+        // The end of the client's copy is what tells of the client's end.
+        process::close_now(ours.as_raw_fd());
         Keeper::run(door, visit, streams, (&modes, &pipes.theirs), theirs)
     })?;
     let mut words = Words::new(ours);
@@ -81,12 +88,13 @@ pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &Signal
             .collect(),
         screen,
         modes,
+        is_raw: false,
         words,
     };
     nonblocking(&client.screen)?;
     client.resume();
     let status = client.accompany(signals);
-    client.modes.restore();
+    client.give_back();
     // Where something went wrong here, the keeper ends with this.
     drop(client);
     process::wait(&keeper);
@@ -146,19 +154,41 @@ struct Client {
     /// Keys to the screen, text from it, and what goes by pipes.
     channels: Vec<Channel>,
     screen: OwnedFd,
+    /// Those that the caller's terminal has while no key of it is taken.
     modes: Modes,
+    /// Whether keys are taken.
+    is_raw: bool,
     words: Words,
 }
 
 impl Client {
     /// Takes the caller's keys, if this process is in the foreground.
     fn resume(&mut self) {
-        let is_front = !self.streams.takes_keys() || terminal::is_in_foreground(self.channels[0].source());
+        let is_front = self.is_in_front();
         if self.streams.takes_keys() && is_front {
+            if !self.is_raw {
+                // Those of before may be a shell's own, of while it reads its line.
+                self.modes = Modes::remember();
+            }
             self.modes.raw();
+            if !std::mem::replace(&mut self.is_raw, true) {
+                self.words.say(&Wish::Keys(true), &[]);
+            }
             terminal::copy_size(self.channels[0].source(), self.screen.as_fd());
         }
         self.channels[0].is_open = is_front;
+    }
+
+    fn is_in_front(&self) -> bool {
+        !self.streams.takes_keys() || terminal::is_in_foreground(self.channels[0].source())
+    }
+
+    /// Leaves the caller's terminal as it was. In the background it is somebody else's.
+    fn give_back(&mut self) {
+        if std::mem::take(&mut self.is_raw) {
+            self.modes.restore();
+            self.words.say(&Wish::Keys(false), &[]);
+        }
     }
 
     fn accompany(&mut self, signals: &SignalFd) -> Result<i32, Failure> {
@@ -184,7 +214,12 @@ impl Client {
         let waits: Vec<bool> = self.channels.iter().map(Channel::waits).collect();
         let awaited = self.channels.iter().zip(&waits).filter(|(_, waits)| **waits);
         fds.extend(awaited.map(|(channel, _)| channel.poll()));
-        match poll(&mut fds, PollTimeout::NONE) {
+        // A shell that brings a job to the foreground tells only one that is stopped.
+        let patience = match self.channels[0].is_open {
+            true => PollTimeout::NONE,
+            false => PollTimeout::from(LOOK),
+        };
+        match poll(&mut fds, patience) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Error::new("wait for the command", errno).into()),
         }
@@ -193,7 +228,11 @@ impl Client {
         for ((channel, _), _) in awaited.zip(&ready[2..]).filter(|(_, ready)| **ready) {
             channel.carry();
         }
-        Ok([ready[0], ready[1]])
+        let news = [ready[0], ready[1]];
+        if !self.channels[0].is_open && self.is_in_front() {
+            self.resume();
+        }
+        Ok(news)
     }
 
     fn obey(&mut self, signals: &SignalFd) {
@@ -218,9 +257,10 @@ impl Client {
                 News::Ended(status) => return Some(status),
                 News::Stopped => {
                     self.channels[1].drain();
-                    self.modes.restore();
-                    // The shell that started us sees a stopped job; its `fg` continues us, and we the command.
-                    let _ = raise(Signal::SIGSTOP);
+                    self.give_back();
+                    // As if the key had been typed here: the shell that started us sees a stopped job; its `fg` continues us,
+                    // and we the command.
+                    process::stop_as_job(self.is_in_front());
                     self.resume();
                     self.words.say(&Wish::Continue, &[]);
                 }
@@ -235,19 +275,31 @@ impl Client {
 type Given<'a> = (&'a Modes, &'a [(usize, OwnedFd)]);
 
 /// Leads the session on the node's terminal.
-struct Keeper {
+struct Keeper<'a> {
     command: Pid,
     words: Words,
+    modes: &'a Modes,
+    /// Whether the caller's terminal is as the client has made it.
+    is_raw: bool,
 }
 
-impl Keeper {
+impl Keeper<'_> {
     fn run(door: &Door, visit: &Visit, streams: Streams, given: Given<'_>, stream: UnixStream) -> i32 {
+        let (modes, _) = given;
         process::die_with_parent(libc::SIGKILL);
         let words = Words::new(stream);
         match Keeper::begin(door, visit, streams, given) {
             Ok((command, screen)) => {
+                // From here on it hears of the end of the client, and has something to do then.
+                process::die_with_parent(0);
                 words.say(&News::Begun, &[screen]);
-                Keeper { command, words }.keep()
+                let keeper = Keeper {
+                    command,
+                    words,
+                    modes,
+                    is_raw: false,
+                };
+                keeper.keep()
             }
             Err(error) => {
                 words.say(&News::Refused(error.errno as i32), &[]);
@@ -321,6 +373,10 @@ impl Keeper {
             if wishes && !self.obey() {
                 // With its session goes the command.
                 let _ = killpg(self.command, Signal::SIGKILL);
+                // A client that was killed could not.
+                if self.is_raw {
+                    self.modes.restore_from_raw();
+                }
                 return 0;
             }
         }
@@ -350,6 +406,10 @@ impl Keeper {
             let signal = match wish {
                 Wish::Continue => Ok(Signal::SIGCONT),
                 Wish::Signal(number) => Signal::try_from(number),
+                Wish::Keys(taken) => {
+                    self.is_raw = taken;
+                    continue;
+                }
             };
             if let Ok(signal) = signal {
                 // It may just have ended.

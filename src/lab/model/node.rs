@@ -1,0 +1,220 @@
+//! A node: what it is, and what it has.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::command::FRR_SCRIPT;
+use super::{Command, Exec, MgmtPort, Process, PublishedPort, Route, Wait};
+use crate::lab::rights::Rights;
+
+/// What a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A computer: forwards nothing.
+    Host,
+    /// A router: forwards, and runs a routing engine when it has a configuration.
+    Router,
+    /// An Ethernet switch: a Linux bridge `br0` whose ports are the node's links.
+    Bridge,
+    /// A node of a Kubernetes cluster: forwards, for its pods.
+    K8s,
+    /// A pod on such a node. Its name is the node's, a slash, and its own.
+    Pod,
+}
+
+/// Which program plays a router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// FRR where it is installed, else the built-in speaker.
+    Auto,
+    /// FRR's daemons.
+    Frr,
+    /// nslab's own speaker.
+    Builtin,
+    /// A kubelet, and on the first node what a cluster is made of.
+    Kubelet,
+}
+
+/// Where a node's network is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// In a namespace of its own.
+    Own,
+    /// In the namespace of another node, by index. Never a chain: always the node that owns the namespace.
+    Shared(usize),
+    /// In the host's own.
+    Host,
+}
+
+/// One node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name and hostname: 1 to 63 characters of `[A-Za-z0-9-_.]`, beginning with a letter or digit.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// For routers; `Auto` elsewhere.
+    pub engine: EngineChoice,
+    /// The group it was put in.
+    pub group: Option<String>,
+    /// Free labels.
+    pub labels: BTreeMap<String, String>,
+    /// What it is to its cluster, if it is of kind `k8s`.
+    pub kubernetes: Option<KubernetesNode>,
+    /// Whose network namespace it lives in.
+    pub network: Network,
+    /// Its management port, if it asked for one.
+    pub mgmt: Option<MgmtPort>,
+    /// TCP ports of its own that are reached on the host.
+    pub ports: Vec<PublishedPort>,
+    /// Its interfaces' addresses, links' own addresses included, in the order of the file. Empty for a node
+    /// in another's namespace: they were moved to the owner.
+    pub addresses: Vec<Address>,
+    /// Static routes (moved to the owner likewise).
+    pub routes: Vec<Route>,
+    /// Sysctls, by dotted name (`net.ipv4.tcp_ecn`); only `net.*` can be set per node.
+    pub sysctls: BTreeMap<String, String>,
+    /// Duplicate address detection for IPv6 (off unless asked for: it costs over a second).
+    pub dad: bool,
+    /// A router's configuration in FRR's language.
+    pub config: Option<String>,
+    /// Environment of everything started in the node.
+    pub env: BTreeMap<String, String>,
+    /// Files written before anything starts.
+    pub files: Vec<File>,
+    /// Host paths bound into the node.
+    pub binds: Vec<Bind>,
+    /// Commands run once, in order, when links are there.
+    pub exec: Vec<Exec>,
+    /// Long-running processes.
+    pub run: Vec<Process>,
+    /// What must be true of other nodes first.
+    pub wait_for: Vec<Wait>,
+    /// Extra wait before the node starts.
+    pub startup_delay: Duration,
+    /// CPU limit in cores.
+    pub cpu: Option<f64>,
+    /// Memory limit in bytes.
+    pub memory: Option<u64>,
+    /// What its processes may do beyond what those of every node may.
+    #[serde(default)]
+    pub rights: Rights,
+    /// Other limits.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What the lab file says of a node's limits; what it does not is decided when the lab starts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Processes and threads.
+    pub processes: Option<Limit>,
+    /// Bytes of its file system that are its own.
+    pub disk: Option<Limit>,
+    /// Bytes of its log.
+    pub log: Option<Limit>,
+    /// Files that each of its processes may have open.
+    pub open_files: Option<Limit>,
+}
+
+/// A limit, or the wish for none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// None.
+    Unlimited,
+    /// So many.
+    At(u64),
+}
+
+/// An address on one of the node's interfaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// `lo`, `br0`, `eth0`, or the name of a link's end.
+    pub interface: String,
+    /// The address with its prefix length.
+    pub net: IpNet,
+}
+
+/// A node as its cluster knows it, by the node's own name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct KubernetesNode {
+    /// Its labels, those that every node has among them.
+    pub labels: BTreeMap<String, String>,
+    /// Its addresses (`InternalIP`), at most one a family.
+    pub addresses: Vec<IpAddr>,
+    /// Its pods' networks.
+    pub pod_cidrs: Vec<IpNet>,
+    /// Whether Cilium's BGP control plane runs on it.
+    pub bgp: bool,
+    /// Its taints, as kubectl writes them: `key=value:effect`. Only a real scheduler asks for them.
+    pub taints: Vec<String>,
+    /// Networks that its pods reach by the node's address instead of their own.
+    pub masquerade: Vec<Masquerade>,
+}
+
+/// Packets that leave a node with its own address as their source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Masquerade {
+    /// Where they come from.
+    pub source: IpNet,
+    /// Where they may go to as they are.
+    pub native: IpNet,
+}
+
+/// A file or directory put into the node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// Absolute path in the node.
+    pub path: String,
+    /// What goes there.
+    pub content: Content,
+    /// Permission bits (default 0644; for copied files those of the source).
+    pub mode: Option<u32>,
+    /// `user` or `user:group`, names or numbers, looked up in the node.
+    pub owner: Option<String>,
+}
+
+/// Where a file's content comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Content {
+    /// Text in the lab file.
+    Text(String),
+    /// An absolute path on the host: a file, or a directory copied with all it holds.
+    From(PathBuf),
+}
+
+/// A host path that shows in the node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bind {
+    /// Absolute path on the host.
+    pub source: PathBuf,
+    /// Absolute path in the node.
+    pub target: String,
+    /// Whether the node may not write.
+    pub read_only: bool,
+}
+
+impl Node {
+    /// Whether its own commands start FRR's daemons, by their script or one by one.
+    pub fn runs_frr(&self) -> bool {
+        let run = self.run.iter().map(|process| &process.command);
+        let mut commands = self.exec.iter().map(|exec| &exec.command).chain(run);
+        commands.any(Command::starts_frr)
+    }
+
+    /// Whether its own commands start FRR by its script.
+    pub fn starts_frr(&self) -> bool {
+        let names = |word: &String| word.contains(FRR_SCRIPT);
+        self.exec.iter().any(|exec| exec.command.argv().iter().any(names))
+    }
+}

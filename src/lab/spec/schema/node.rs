@@ -1,0 +1,261 @@
+//! Nodes and pods.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+
+use super::command::{ExecValue, RunTable};
+use super::network::RouteTable;
+use super::patterns::{
+    AddressWithPrefix, BindText, Duration, Mode, PublishedPortText, SharedNetwork, WaitText,
+};
+use crate::lab::spec::kubernetes_schema::RoleWord;
+
+/// A node, or what nodes inherit.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct NodeTable {
+    /// What it is.
+    kind: Option<KindWord>,
+    /// The group whose table it inherits.
+    group: Option<String>,
+    /// The program that plays a router (auto takes FRR where it is installed, else the built-in speaker) or a Kubernetes node.
+    engine: Option<EngineWord>,
+    /// Free labels.
+    labels: Option<BTreeMap<String, Scalar>>,
+    /// Whose network it lives in; its own where nothing is said.
+    network: Option<SharedNetwork>,
+    /// Whether it has a port (eth0) on the management network.
+    mgmt: Option<MgmtPortValue>,
+    /// TCP ports of its own that are reached on the host.
+    ports: Option<Vec<PublishedPortText>>,
+    /// Addresses by interface: lo, br0 of a bridge, or the end of a link.
+    addresses: Option<BTreeMap<String, Vec<AddressWithPrefix>>>,
+    /// Static routes.
+    routes: Option<Vec<RouteTable>>,
+    /// Sysctls below net, by name (quoted).
+    sysctls: Option<BTreeMap<String, Scalar>>,
+    /// Duplicate address detection for IPv6; costs over a second (default false).
+    dad: Option<bool>,
+    /// The pods on a Kubernetes node: how many, or which.
+    pods: Option<PodsValue>,
+    /// A router's configuration in FRR's language: the text, or the file it is in.
+    config: Option<ConfigValue>,
+    /// Environment of everything that runs in it.
+    env: Option<BTreeMap<String, Scalar>>,
+    /// Files written before anything starts, by absolute path in the node.
+    files: Option<BTreeMap<String, FileTable>>,
+    /// Host paths shown in the node.
+    binds: Option<Vec<BindText>>,
+    /// Commands run once, in order.
+    exec: Option<Vec<ExecValue>>,
+    /// Long-running processes.
+    run: Option<Vec<RunTable>>,
+    /// What must be true of other nodes first.
+    wait_for: Option<Vec<WaitText>>,
+    /// Extra wait before it starts.
+    startup_delay: Option<Duration>,
+    /// CPU limit in cores.
+    #[schemars(range(min = 0.01, max = 4096.0))]
+    cpu: Option<f64>,
+    /// Memory limit: bytes, or a number with K, M, G or T.
+    memory: Option<MemoryValue>,
+    /// Whether nothing is withheld from it: it can then do to this machine what root can (default false).
+    privileged: Option<bool>,
+    /// Capabilities of its processes beyond the usual ones, without CAP_.
+    capabilities: Option<Vec<String>>,
+    /// Absolute paths of the host that nodes do not see otherwise, such as /home.
+    show_host: Option<Vec<String>>,
+    /// Whether its users are its own, so that its root is nobody on the host (default false).
+    user_namespace: Option<bool>,
+    /// Other limits; each has a default.
+    limits: Option<LimitsTable>,
+    /// What a Kubernetes node is in its cluster.
+    role: Option<RoleWord>,
+    /// Its taints: key=value:effect.
+    taints: Option<Vec<String>>,
+    /// The addresses it is known by in its cluster.
+    node_ips: Option<Vec<String>>,
+}
+
+/// The kinds of nodes.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum KindWord {
+    /// A computer: forwards nothing.
+    Host,
+    /// A router: forwards, and runs a routing engine when it has a configuration.
+    Router,
+    /// An Ethernet switch.
+    Bridge,
+    /// A node of a Kubernetes cluster.
+    K8s,
+}
+
+/// The engines of routers and of Kubernetes nodes.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum EngineWord {
+    /// FRR where it is installed, else the built-in speaker.
+    Auto,
+    /// FRR's daemons.
+    Frr,
+    /// nslab's own speaker; a Kubernetes node without a Kubernetes.
+    Builtin,
+    /// A kubelet, for Kubernetes nodes.
+    Kubelet,
+}
+
+/// Text, or a number or truth value taken as it is written.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(in crate::lab::spec) enum Scalar {
+    Text(String),
+    Number(f64),
+    Truth(bool),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum MgmtPortValue {
+    Wanted(bool),
+    Port(MgmtPortTable),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum PodsValue {
+    /// So many, called pod0, pod1 and so on.
+    Count(#[schemars(range(min = 0, max = 110))] u8),
+    /// These.
+    Each(Vec<PodValue>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum PodValue {
+    /// One of this name.
+    Name(String),
+    /// One with something in it.
+    Pod(Box<PodTable>),
+}
+
+/// A pod.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct PodTable {
+    /// Its name, without its node's.
+    name: String,
+    /// Free labels.
+    labels: Option<BTreeMap<String, Scalar>>,
+    /// Environment of everything that is started in it.
+    env: Option<BTreeMap<String, Scalar>>,
+    /// Files by path.
+    files: Option<BTreeMap<String, FileTable>>,
+    /// Paths of the host shown in it.
+    binds: Option<Vec<BindText>>,
+    /// Commands run once, in order.
+    exec: Option<Vec<ExecValue>>,
+    /// Long-running processes.
+    run: Option<Vec<RunTable>>,
+    /// What it waits for.
+    wait_for: Option<Vec<WaitText>>,
+    /// Extra wait before it starts.
+    startup_delay: Option<Duration>,
+    /// Cores.
+    #[schemars(range(min = 0.01, max = 4096.0))]
+    cpu: Option<f64>,
+    /// Bytes.
+    memory: Option<MemoryValue>,
+    /// Whether nothing is withheld from it.
+    privileged: Option<bool>,
+    /// Capabilities beyond the usual ones.
+    capabilities: Option<Vec<String>>,
+    /// Paths of the host that nodes do not see otherwise.
+    show_host: Option<Vec<String>>,
+    /// Other limits; each has a default.
+    limits: Option<LimitsTable>,
+}
+
+/// A management port with fixed addresses.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct MgmtPortTable {
+    /// Its IPv4 address.
+    ipv4: Option<String>,
+    /// Its IPv6 address.
+    ipv6: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum ConfigValue {
+    Text(String),
+    File(ConfigTable),
+}
+
+/// A configuration in a file.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct ConfigTable {
+    /// The file, relative to the lab file.
+    file: String,
+}
+
+/// A file put into the node: `content` or `from`.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct FileTable {
+    /// Its text.
+    content: Option<String>,
+    /// A file or directory of the host that is copied, relative to the lab file.
+    from: Option<String>,
+    /// Permission bits in octal.
+    mode: Option<Mode>,
+    /// user or user:group.
+    owner: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum MemoryValue {
+    Bytes(u64),
+    Text(String),
+}
+
+/// What a node may use at most, beside its CPU and its memory. Each may be "unlimited".
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct LimitsTable {
+    /// Processes and threads (default 1024; 16384 where kubelets play the node).
+    processes: Option<LimitValue>,
+    /// What of its file system is its own: bytes, or a number with K, M, G or T (default 1G, or less on a small host).
+    disk: Option<LimitValue>,
+    /// Its log: bytes, or a number with K, M, G or T (default 10M).
+    log: Option<LimitValue>,
+    /// Files that each of its processes may have open (default 1024, which programs may raise).
+    open_files: Option<LimitValue>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum LimitValue {
+    Number(u64),
+    /// An amount, or "unlimited".
+    Text(String),
+}
