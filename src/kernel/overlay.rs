@@ -38,6 +38,13 @@ pub struct Confinement {
     pub machine: Machine,
     /// Directories of the host that are hidden, see [`Base::hide`]. What is mounted in them is not shown either.
     pub hidden: Vec<PathBuf>,
+}
+
+/// How one node is.
+#[derive(Debug, Clone, Copy)]
+pub struct Confined<'a> {
+    /// As all are that are not privileged.
+    pub usual: &'a Confinement,
     /// Whether the network it is in is its own.
     pub own_network: bool,
 }
@@ -193,7 +200,7 @@ impl Base {
 
     /// Lays a writable layer over everything, on a tmpfs that covers `scratch` in this mount namespace, and makes it
     /// the calling process's root. The process must be alone in its mount namespace and the first of its PID
-    /// namespace. `hostname` becomes the node's /etc/hostname. Without a confinement the node sees all of the host and of the
+    /// namespace. `hostname` becomes the node's /etc/hostname. One that is not `confined` sees all of the host and of the
     /// kernel's views. What is hidden from a confined one and to be `shown` all the same is laid over it again. `disk` is how
     /// many bytes the layer may hold, none for no limit; /dev holds a quarter of that besides.
     ///
@@ -203,7 +210,7 @@ impl Base {
         &self,
         scratch: &Path,
         hostname: &str,
-        confinement: Option<&Confinement>,
+        confined: Option<Confined<'_>>,
         shown: &[PathBuf],
         users: Option<(&OwnedFd, u32)>,
         disk: Option<u64>,
@@ -223,7 +230,7 @@ impl Base {
         fs::write(&name, format!("{hostname}\n")).attempt(|| "write /etc/hostname")?;
         ground.give(&name, 0, 0)?;
         let is_hidden = |path: &Path| {
-            confinement.is_some_and(|it| it.hidden.iter().any(|hidden| path.starts_with(hidden)))
+            confined.is_some_and(|it| it.usual.hidden.iter().any(|hidden| path.starts_with(hidden)))
         };
         for (number, target) in self.targets.iter().enumerate() {
             if is_hidden(target) {
@@ -231,7 +238,7 @@ impl Base {
             }
             let place = merged.join(target.strip_prefix("/").unwrap_or(target));
             let mut above = vec![ground.of_base(&self.layer(number), &self.path)];
-            above.extend(confinement.map(|_| ground.of_base(&self.veil(number), &self.path)));
+            above.extend(confined.map(|_| ground.of_base(&self.veil(number), &self.path)));
             match ground.overlay(number, target, above, &place) {
                 Ok(()) => {}
                 // A file system that cannot be below an overlay shows as it is, read-only.
@@ -251,15 +258,10 @@ impl Base {
         let [proc, sys, dev] = ["proc", "sys", "dev"].map(|name| merged.join(name));
         virtual_fs("proc", &proc, INERT, "")?;
         virtual_fs("sysfs", &sys, INERT, "")?;
-        devices(&dev, confinement.is_none(), disk.map(|bytes| bytes / 4))?;
-        if let Some(confinement) = confinement {
-            confine::proc(
-                &proc,
-                &dev.join("null"),
-                &confinement.machine,
-                confinement.own_network,
-            )?;
-            confine::sys(&sys, confinement.own_network)?;
+        devices(&dev, confined.is_none(), disk.map(|bytes| bytes / 4))?;
+        if let Some(Confined { usual, own_network }) = confined {
+            confine::proc(&proc, &dev.join("null"), &usual.machine, own_network)?;
+            confine::sys(&sys, own_network)?;
         }
         pivot(&merged)
     }

@@ -216,7 +216,6 @@ fn spawn(
     let log = log.as_fd().as_raw_fd();
     Ok(spawn::spawn(
         "create the lab's PID and mount namespaces",
-        None,
         &Spawn {
             flags: CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS,
             program: c"/proc/self/exe",
@@ -224,8 +223,6 @@ fn spawn(
             environment: &[],
             keep: &keep,
             stdio: Some([null.as_raw_fd(), log, log]),
-            network: None,
-            cgroup: None,
             parent_death: Some(libc::SIGKILL),
             session: true,
         },
