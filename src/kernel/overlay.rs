@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
-use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod, umask};
 use nix::unistd::mkdir;
 
 use super::confine::{self, Machine};
@@ -454,22 +454,12 @@ fn make(path: &Path, mode: u32) -> Result<()> {
 /// A /dev of the node's own.
 fn devices(dev: &Path, privileged: bool, bytes: Option<u64>) -> Result<()> {
     virtual_fs("tmpfs", dev, MsFlags::MS_NOSUID, &tmpfs(bytes))?;
-    for (name, mode) in [
-        ("net", 0o755),
-        ("pts", 0o755),
-        ("mqueue", 0o1777),
-        ("shm", 0o1777),
-    ] {
-        make(&dev.join(name), mode)?;
-    }
     let more = PRIVILEGED_DEVICES.iter().filter(|_| privileged);
-    for (name, major, minor) in DEVICES.iter().chain(more).copied() {
-        device(
-            &dev.join(name),
-            Path::new("/dev").join(name).as_path(),
-            makedev(major, minor),
-        )?;
-    }
+    // What is made has the mode that it is made with, which saves a call each.
+    let before = umask(Mode::empty());
+    let made = device_files(dev, DEVICES.iter().chain(more));
+    umask(before);
+    made?;
     virtual_fs(
         "devpts",
         &dev.join("pts"),
@@ -489,12 +479,32 @@ fn devices(dev: &Path, privileged: bool, bytes: Option<u64>) -> Result<()> {
     Ok(())
 }
 
+fn device_files<'a>(dev: &Path, devices: impl Iterator<Item = &'a (&'a str, u64, u64)>) -> Result<()> {
+    for (name, mode) in [
+        ("net", 0o755),
+        ("pts", 0o755),
+        ("mqueue", 0o1777),
+        ("shm", 0o1777),
+    ] {
+        let directory = dev.join(name);
+        mkdir(&directory, Mode::from_bits_truncate(mode))
+            .attempt(|| format!("make {}", directory.display()))?;
+    }
+    for (name, major, minor) in devices.copied() {
+        device(
+            &dev.join(name),
+            Path::new("/dev").join(name).as_path(),
+            makedev(major, minor),
+        )?;
+    }
+    Ok(())
+}
+
 /// Makes a device file; where that is forbidden (a container), binds the host's.
 fn device(path: &Path, host: &Path, number: u64) -> Result<()> {
     let mode = Mode::from_bits_truncate(0o666);
     match mknod(path, SFlag::S_IFCHR, mode, number) {
-        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o666))
-            .attempt(|| format!("make {}", path.display())),
+        Ok(()) => Ok(()),
         Err(Errno::EPERM) if host.exists() => {
             fs::write(path, "").attempt(|| format!("make {}", path.display()))?;
             bind(host, path, false)

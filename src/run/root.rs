@@ -92,7 +92,10 @@ pub fn build(common: &Common, setup: &Setup, users: Option<&OwnedFd>) -> Result<
         .iter()
         .map(|bind| mount::detached_copy(&bind.source))
         .collect::<Result<Vec<_>, _>>()?;
-    let program = mount::detached_copy(&base.program());
+    let program = setup
+        .needs_program
+        .then(|| mount::detached_copy(&base.program()))
+        .transpose()?;
     let confined = Confined {
         usual: &common.confinement,
         own_network: setup.own_network,
@@ -105,8 +108,8 @@ pub fn build(common: &Common, setup: &Setup, users: Option<&OwnedFd>) -> Result<
         users.zip(setup.rights.first_id),
         setup.limits.disk,
     )?;
-    if setup.needs_program {
-        attach(&own_program(), &program?)?;
+    if let Some(program) = program {
+        attach(&own_program(), &program)?;
     }
     match users {
         None => fill(setup, sources)?,
