@@ -15,7 +15,7 @@ use nix::unistd::mkdir;
 
 use super::confine::{self, Machine};
 use super::error::{Attempt, Error, Result};
-use super::mount::{INERT, Shown, pivot, virtual_fs};
+use super::mount::{INERT, Shown, virtual_fs};
 use super::user_namespace::mapped_copy;
 
 /// Device files that are harmless in a node, with their numbers (Documentation/admin-guide/devices.txt).
@@ -199,8 +199,8 @@ impl Base {
     }
 
     /// Lays a writable layer over everything, on a tmpfs that covers `scratch` in this mount namespace, and makes it
-    /// the calling process's root. The process must be alone in its mount namespace and the first of its PID
-    /// namespace. `hostname` becomes the node's /etc/hostname. One that is not `confined` sees all of the host and of the
+    /// the calling process's root. The process must be alone in its mount namespace, a copy of one that was prepared for that
+    /// ([`super::mount::put_below`]), and the first of its PID namespace. `hostname` becomes the node's /etc/hostname. One that is not `confined` sees all of the host and of the
     /// kernel's views. What is hidden from a confined one and to be `shown` all the same is laid over it again. `disk` is how
     /// many bytes the layer may hold, none for no limit; /dev holds a quarter of that besides.
     ///
@@ -263,7 +263,7 @@ impl Base {
             confine::proc(&proc, &dev.join("null"), &usual.machine, own_network)?;
             confine::sys(&sys, own_network)?;
         }
-        pivot(&merged)
+        super::mount::enter(&merged)
     }
 }
 

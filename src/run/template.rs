@@ -24,6 +24,7 @@ use crate::failure::Failure;
 use crate::kernel::enter::close_all_but;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{self, Assembler, Frame, Received};
+use crate::kernel::mount;
 use crate::kernel::process::Child;
 use crate::kernel::spawn::{self, Spawn, inherited};
 use crate::kernel::title::Title;
@@ -202,7 +203,7 @@ fn execute(supervisor: &UnixStream, common: &OwnedFd) -> Result<Child, Failure> 
     Ok(spawn::spawn(
         "start the process that nodes' inits are copies of",
         &Spawn {
-            flags: CloneFlags::empty(),
+            flags: CloneFlags::CLONE_NEWNS,
             program: c"/proc/self/exe",
             arguments: &arguments,
             environment: &[],
@@ -234,6 +235,7 @@ fn serve(supervisor: RawFd, common: RawFd) -> Result<(), Failure> {
     let common = io::read_to_string(common).attempt(|| "read what nodes have in common")?;
     let damaged = |error| Failure::host(format!("an order to the template is damaged: {error}"));
     let common: Common = serde_json::from_str(&common).map_err(damaged)?;
+    mount::put_below(&common.scratch)?;
     let title = Title::find()?;
     title.set(&[&format!("{NAME}template"), VERB]);
     let mut assembler = Assembler::of(LONGEST, MOST_DESCRIPTORS);
