@@ -136,7 +136,7 @@ impl Entrance<'_> {
             && let Err(error) = user_namespace::become_root()
         {
             eprintln!("nslab: {error}");
-            return super::spawn::early::NETWORK;
+            return super::spawn::early::NAMESPACE;
         }
         work()
     }

@@ -33,6 +33,7 @@ pub mod spawn;
 pub mod sysctl;
 pub mod tcp;
 pub mod terminal;
+pub mod title;
 pub mod tree;
 pub mod user_namespace;
 pub mod users;

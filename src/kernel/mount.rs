@@ -330,18 +330,43 @@ fn make_private(path: &str) -> Result<()> {
     mount(None::<&str>, path, None::<&str>, flags, None::<&str>).attempt(|| "make the lab's mounts private")
 }
 
-/// Makes `root` the root of the calling process's mount namespace, and lets go of the old one.
+/// Where [`put_below`] leaves what was there.
+const BELOW: &str = "host";
+
+/// Prepares this process's mount namespace for [`enter`] in copies of it: on `place`, a directory, comes an empty file system that
+/// becomes the namespace's root, with all that was there in a directory of it, which becomes the root of this process. So nothing
+/// changes for it.
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn pivot(root: &Path) -> Result<()> {
-    let what = || format!("make {} the root", root.display());
-    nix::unistd::chdir(root).attempt(what)?;
-    // The old root is stacked on the new one, where it can be unmounted: no directory for it is needed
-    // (pivot_root(2), "pivot_root(\".\", \".\")").
-    nix::unistd::pivot_root(".", ".").attempt(what)?;
-    umount2(".", MntFlags::MNT_DETACH).attempt(what)?;
+pub fn put_below(place: &Path) -> Result<()> {
+    let what = || "put the host's mounts below an empty root";
+    virtual_fs("tmpfs", place, INERT, "mode=0755,size=4096")?;
+    let below = place.join(BELOW);
+    fs::create_dir(&below).attempt(what)?;
+    nix::unistd::pivot_root(place, &below).attempt(what)?;
+    nix::unistd::chroot(&Path::new("/").join(BELOW)).attempt(what)?;
     nix::unistd::chdir("/").attempt(what)
+}
+
+/// Makes `root` the root of this process and of whoever joins its mount namespace, and lets go of the host's mounts. The namespace
+/// is this process's own copy of one that [`put_below`] has prepared: pivot_root(2) would do without that, but looks at each thread
+/// of the whole machine, which is what most of it would cost in a lab of hundreds of nodes.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn enter(root: &Path) -> Result<()> {
+    let what = || format!("make {} the root", root.display());
+    let root = fs::File::open(root).attempt(what)?;
+    let namespace = fs::File::open("/proc/self/ns/mnt").attempt(what)?;
+    // Takes this process to the namespace's own root.
+    nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNS).attempt(what)?;
+    rustix::mount::move_mount(&root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(|errno| Error::new(what(), Errno::from_raw(errno.raw_os_error())))?;
+    // From here on everybody begins on top; this process is below, where the host's mounts are.
+    umount2(&Path::new("/").join(BELOW), MntFlags::MNT_DETACH).attempt(what)?;
+    nix::unistd::fchdir(&root).attempt(what)?;
+    nix::unistd::chroot(".").attempt(what)
 }
 
 #[cfg(test)]

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
-use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod, umask};
 use nix::unistd::mkdir;
 
 use super::confine::{self, Machine};
 use super::error::{Attempt, Error, Result};
-use super::mount::{COPIED, INERT, Shown, pivot, virtual_fs};
+use super::mount::{COPIED, INERT, Shown, virtual_fs};
 use super::user_namespace::{self, mapped_copy};
 
 /// Device files that are harmless in a node, with their numbers (Documentation/admin-guide/devices.txt).
@@ -41,6 +41,13 @@ pub struct Confinement {
     pub machine: Machine,
     /// Directories of the host that are hidden, see [`Base::hide`]. What is mounted in them is not shown either.
     pub hidden: Vec<PathBuf>,
+}
+
+/// How one node is.
+#[derive(Debug, Clone, Copy)]
+pub struct Confined<'a> {
+    /// As all are that are not privileged.
+    pub usual: &'a Confinement,
     /// Whether the network it is in is its own.
     pub own_network: bool,
 }
@@ -222,8 +229,8 @@ impl Base {
     }
 
     /// Lays a writable layer over everything, on a tmpfs that covers `scratch` in this mount namespace, and makes it
-    /// the calling process's root. The process must be alone in its mount namespace and the first of its PID
-    /// namespace. `hostname` becomes the node's /etc/hostname. Without a confinement the node sees all of the host and of the
+    /// the calling process's root. The process must be alone in its mount namespace, a copy of one that was prepared for that
+    /// ([`super::mount::put_below`]), and the first of its PID namespace. `hostname` becomes the node's /etc/hostname. One that is not `confined` sees all of the host and of the
     /// kernel's views. What is hidden from a confined one and to be `shown` all the same is laid over it again. `disk` is how
     /// many bytes the layer may hold, none for no limit; /dev holds a quarter of that besides.
     ///
@@ -233,7 +240,7 @@ impl Base {
         &self,
         scratch: &Path,
         hostname: &str,
-        confinement: Option<&Confinement>,
+        confined: Option<Confined<'_>>,
         shown: &[PathBuf],
         users: Option<(&OwnedFd, u32)>,
         disk: Option<u64>,
@@ -253,7 +260,7 @@ impl Base {
         fs::write(&name, format!("{hostname}\n")).attempt(|| "write /etc/hostname")?;
         ground.give(&name, 0, 0)?;
         let is_hidden = |path: &Path| {
-            confinement.is_some_and(|it| it.hidden.iter().any(|hidden| path.starts_with(hidden)))
+            confined.is_some_and(|it| it.usual.hidden.iter().any(|hidden| path.starts_with(hidden)))
         };
         for (
             number,
@@ -269,7 +276,7 @@ impl Base {
             let place = merged.join(target.strip_prefix("/").unwrap_or(target));
             let of_base = |layer: PathBuf| ground.of_base(&layer, &self.path);
             let mut layers = vec![of_base(self.layer(number))];
-            layers.extend(confinement.map(|_| of_base(self.veil(number))));
+            layers.extend(confined.map(|_| of_base(self.veil(number))));
             layers.push(match is_apart {
                 true => of_base(self.ground(number)),
                 false => ground.layer(number, target)?,
@@ -293,17 +300,12 @@ impl Base {
         let [proc, sys, dev] = ["proc", "sys", "dev"].map(|name| merged.join(name));
         virtual_fs("proc", &proc, INERT, "")?;
         virtual_fs("sysfs", &sys, INERT, "")?;
-        devices(&dev, confinement.is_none(), disk.map(|bytes| bytes / 4))?;
-        if let Some(confinement) = confinement {
-            confine::proc(
-                &proc,
-                &dev.join("null"),
-                &confinement.machine,
-                confinement.own_network,
-            )?;
-            confine::sys(&sys, confinement.own_network)?;
+        devices(&dev, confined.is_none(), disk.map(|bytes| bytes / 4))?;
+        if let Some(Confined { usual, own_network }) = confined {
+            confine::proc(&proc, &dev.join("null"), &usual.machine, own_network)?;
+            confine::sys(&sys, own_network)?;
         }
-        pivot(&merged)
+        super::mount::enter(&merged)
     }
 }
 
@@ -558,22 +560,12 @@ fn make(path: &Path, mode: u32) -> Result<()> {
 /// A /dev of the node's own.
 fn devices(dev: &Path, privileged: bool, bytes: Option<u64>) -> Result<()> {
     virtual_fs("tmpfs", dev, MsFlags::MS_NOSUID, &tmpfs(bytes))?;
-    for (name, mode) in [
-        ("net", 0o755),
-        ("pts", 0o755),
-        ("mqueue", 0o1777),
-        ("shm", 0o1777),
-    ] {
-        make(&dev.join(name), mode)?;
-    }
     let more = PRIVILEGED_DEVICES.iter().filter(|_| privileged);
-    for (name, major, minor) in DEVICES.iter().chain(more).copied() {
-        device(
-            &dev.join(name),
-            Path::new("/dev").join(name).as_path(),
-            makedev(major, minor),
-        )?;
-    }
+    // What is made has the mode that it is made with, which saves a call each.
+    let before = umask(Mode::empty());
+    let made = device_files(dev, DEVICES.iter().chain(more));
+    umask(before);
+    made?;
     virtual_fs(
         "devpts",
         &dev.join("pts"),
@@ -593,12 +585,32 @@ fn devices(dev: &Path, privileged: bool, bytes: Option<u64>) -> Result<()> {
     Ok(())
 }
 
+fn device_files<'a>(dev: &Path, devices: impl Iterator<Item = &'a (&'a str, u64, u64)>) -> Result<()> {
+    for (name, mode) in [
+        ("net", 0o755),
+        ("pts", 0o755),
+        ("mqueue", 0o1777),
+        ("shm", 0o1777),
+    ] {
+        let directory = dev.join(name);
+        mkdir(&directory, Mode::from_bits_truncate(mode))
+            .attempt(|| format!("make {}", directory.display()))?;
+    }
+    for (name, major, minor) in devices.copied() {
+        device(
+            &dev.join(name),
+            Path::new("/dev").join(name).as_path(),
+            makedev(major, minor),
+        )?;
+    }
+    Ok(())
+}
+
 /// Makes a device file; where that is forbidden (a container), binds the host's.
 fn device(path: &Path, host: &Path, number: u64) -> Result<()> {
     let mode = Mode::from_bits_truncate(0o666);
     match mknod(path, SFlag::S_IFCHR, mode, number) {
-        Ok(()) => fs::set_permissions(path, Permissions::from_mode(0o666))
-            .attempt(|| format!("make {}", path.display())),
+        Ok(()) => Ok(()),
         Err(Errno::EPERM) if host.exists() => {
             fs::write(path, "").attempt(|| format!("make {}", path.display()))?;
             bind(host, path, false)

@@ -28,11 +28,7 @@ pub struct Child {
     pub pidfd: OwnedFd,
 }
 
-pub(super) fn clone_arguments(
-    flags: CloneFlags,
-    cgroup: Option<BorrowedFd<'_>>,
-    pidfd: &mut RawFd,
-) -> libc::clone_args {
+fn clone_arguments(flags: CloneFlags, cgroup: Option<BorrowedFd<'_>>, pidfd: &mut RawFd) -> libc::clone_args {
     // SAFETY: clone_args is plain numbers, for which zero means "not asked for".
     let mut arguments: libc::clone_args = unsafe { mem::zeroed() };
     // The flags are a C int; its bits, not its value, are meant.

@@ -1,18 +1,15 @@
 //! System calls that a node's processes may not make (seccomp(2)), whatever capabilities they have.
 //!
-//! Compiled by `seccompiler`, a crate of the rust-vmm project. Its filters know one answer, and programs of another
-//! architecture are killed; what needs another answer stands in front of them here.
+//! When a filter is attached, the kernel runs it once for each system call there is, to know those that it always allows; so
+//! the number is looked for by halves, and what is allowed is found in a few steps.
 #![allow(unsafe_code)]
 
 use std::collections::BTreeMap;
+use std::mem::offset_of;
 
 use caps::Capability;
-use libc::c_long;
+use libc::{c_long, sock_filter};
 use nix::errno::Errno;
-use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch, sock_filter,
-};
 
 use super::capability::Capabilities;
 use super::error::{Attempt, Error, Result};
@@ -97,11 +94,21 @@ const NAMESPACES: [libc::c_int; 8] = [
 ];
 
 /// Types into a terminal as if its user had.
-const TYPING: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
+const TYPING: [u32; 2] = [libc::TIOCSTI as u32, libc::TIOCLINUX as u32];
+/// Sockets to the machine that this one is a guest of: they know no namespaces.
+const GUESTS: [u32; 1] = [libc::AF_VSOCK as u32];
+
+/// How the kernel calls the architecture whose calls these are (linux/audit.h); programs of others are ended.
+const ARCHITECTURE: Option<u32> = match std::env::consts::ARCH.as_bytes() {
+    b"x86_64" => Some(0xc000_003e),
+    b"aarch64" => Some(0xc000_00b7),
+    b"riscv64" => Some(0xc000_00f3),
+    _ => None,
+};
 
 /// A compiled filter.
 #[derive(Clone)]
-pub struct Filter(BpfProgram);
+pub struct Filter(Vec<sock_filter>);
 
 impl Filter {
     /// The filter for nodes with these capabilities. Without any given, it is that of a privileged node: it keeps nothing
@@ -110,17 +117,16 @@ impl Filter {
     /// # Errors
     /// The machine's architecture has no filters.
     pub fn new(capabilities: Option<&Capabilities>) -> Result<Filter> {
-        let what = || "compile the filter of system calls";
-        let unsupported = |_| Error::new(what(), Errno::ENOSYS);
-        let arch: TargetArch = std::env::consts::ARCH
-            .try_into()
-            .map_err(|_| Error::new(what(), Errno::ENOSYS))?;
-        let denied = SeccompAction::Errno(libc::EPERM as u32);
-        let filter = SeccompFilter::new(rules(capabilities)?, SeccompAction::Allow, denied, arch);
-        let program: BpfProgram = filter.and_then(TryInto::try_into).map_err(unsupported)?;
-        let mut whole = capabilities.map(prelude).unwrap_or_default();
-        whole.extend(program);
-        Ok(Filter(whole))
+        let architecture =
+            ARCHITECTURE.ok_or_else(|| Error::new("compile the filter of system calls", Errno::ENOSYS))?;
+        let mut program = vec![
+            load(offset_of!(libc::seccomp_data, arch)),
+            jump(libc::BPF_JEQ, architecture, 1, 0),
+            result(libc::SECCOMP_RET_KILL_PROCESS),
+            load(offset_of!(libc::seccomp_data, nr)),
+        ];
+        program.extend(search(&stretches(&answers(capabilities))));
+        Ok(Filter(program))
     }
 
     /// Binds this thread, and everything it starts from now on, to the filter.
@@ -147,94 +153,279 @@ impl Filter {
     }
 }
 
-/// An answer that is not "not permitted": programs that ask for clone3(2), whose flags a filter cannot see, fall back to
-/// clone(2) where it is said not to exist. Neither do calls that are newer than this program, nor those of the x32 ABI, whose
-/// numbers are higher than all others.
-fn prelude(capabilities: &Capabilities) -> Vec<sock_filter> {
-    const LOAD_NUMBER: sock_filter = statement((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0);
-    let missing = || {
-        statement(
-            (libc::BPF_RET | libc::BPF_K) as u16,
-            libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32,
-        )
-    };
-    let jump = |comparison: u32, number: u32| sock_filter {
-        code: (libc::BPF_JMP | comparison | libc::BPF_K) as u16,
-        jt: 0,
-        jf: 1,
-        k: number,
-    };
-    let mut prelude = vec![LOAD_NUMBER, jump(libc::BPF_JGT, NEWEST), missing()];
-    if !capabilities.contains(ADMIN) {
-        prelude.extend([jump(libc::BPF_JEQ, libc::SYS_clone3 as u32), missing()]);
-    }
-    prelude
+/// What is said to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Allowed,
+    /// Not permitted.
+    Refused,
+    /// There is no such call.
+    Missing,
+    /// Not permitted where the argument of this number is one of these. The kernel takes such arguments as 32 bits, whatever
+    /// stands above them.
+    Unlike(usize, &'static [u32]),
+    /// Not permitted where the first argument has one of these bits.
+    Without(u32),
 }
 
-const fn statement(code: u16, k: u32) -> sock_filter {
-    sock_filter {
-        code,
-        jt: 0,
-        jf: 0,
-        k,
-    }
-}
+/// The answers to all calls that are not simply allowed; one for a number holds for those behind it as well if there is none
+/// in between that says otherwise, see [`stretches`].
+type Answers = BTreeMap<u32, Answer>;
 
-type Rules = BTreeMap<c_long, Vec<SeccompRule>>;
-
-fn rules(capabilities: Option<&Capabilities>) -> Result<Rules> {
-    let mut rules = Rules::new();
-    let typing = TYPING.iter().map(|request| equal(1, *request));
-    rules.insert(libc::SYS_ioctl, typing.collect::<Result<_>>()?);
+fn answers(capabilities: Option<&Capabilities>) -> Answers {
+    let mut answers = Answers::from([(number(libc::SYS_ioctl), Answer::Unlike(1, &TYPING))]);
     let Some(capabilities) = capabilities else {
-        return Ok(rules);
+        return answers;
     };
     let kept = GUARDED
         .iter()
         .filter(|(keys, _)| !keys.iter().any(|key| capabilities.contains(*key)));
-    rules.extend(kept.flat_map(|(_, calls)| *calls).map(|call| (*call, Vec::new())));
-    // Sockets to the machine that this one is a guest of: they know no namespaces.
-    rules.insert(libc::SYS_socket, vec![equal(0, libc::AF_VSOCK as u64)?]);
+    answers.extend(
+        kept.flat_map(|(_, calls)| *calls)
+            .map(|call| (number(*call), Answer::Refused)),
+    );
+    answers.insert(number(libc::SYS_socket), Answer::Unlike(0, &GUESTS));
     if !capabilities.contains(ADMIN) {
-        for (call, flags) in [
-            (libc::SYS_clone, &NAMESPACES[..7]),
-            (libc::SYS_unshare, &NAMESPACES),
-        ] {
-            let flags = flags
-                .iter()
-                .map(|flag| has_bit(0, u64::from(flag.cast_unsigned())));
-            rules.insert(call, flags.collect::<Result<_>>()?);
+        let bits = |flags: &[libc::c_int]| flags.iter().fold(0, |all, flag| all | flag.cast_unsigned());
+        answers.insert(number(libc::SYS_clone), Answer::Without(bits(&NAMESPACES[..7])));
+        answers.insert(number(libc::SYS_unshare), Answer::Without(bits(&NAMESPACES)));
+        // Its flags a filter cannot see; programs fall back to clone(2) where it does not exist.
+        answers.insert(number(libc::SYS_clone3), Answer::Missing);
+    }
+    // Those of the x32 ABI are higher than all others.
+    answers.insert(NEWEST + 1, Answer::Missing);
+    answers
+}
+
+const fn number(call: c_long) -> u32 {
+    call as u32
+}
+
+/// Where each stretch of numbers with the same answer begins, from 0 on. Behind the newest call all have the last answer.
+fn stretches(answers: &Answers) -> Vec<(u32, Answer)> {
+    let mut stretches = vec![(0, Answer::Allowed)];
+    for (&number, &answer) in answers {
+        if let Some(last) = stretches.last_mut().filter(|(first, _)| *first == number) {
+            last.1 = answer;
+        } else if stretches.last().is_none_or(|(_, before)| *before != answer) {
+            stretches.push((number, answer));
+        }
+        if number <= NEWEST && !answers.contains_key(&(number + 1)) {
+            stretches.push((number + 1, Answer::Allowed));
         }
     }
-    Ok(rules)
+    stretches
 }
 
-fn equal(argument: u8, value: u64) -> Result<SeccompRule> {
-    rule(argument, SeccompCmpOp::Eq, value)
+/// Finds the stretch of the number that was loaded, and answers.
+fn search(stretches: &[(u32, Answer)]) -> Vec<sock_filter> {
+    if let [(_, answer)] = stretches {
+        return answer.program();
+    }
+    let (low, high) = stretches.split_at(stretches.len() / 2);
+    let (first, (low, high)) = (high[0].0, (search(low), search(high)));
+    // Over what is longer than a conditional jump an unconditional one leads.
+    let mut program = match u8::try_from(low.len()) {
+        Ok(length) => vec![jump(libc::BPF_JGE, first, length, 0)],
+        Err(_) => vec![
+            jump(libc::BPF_JGE, first, 0, 1),
+            instruction(libc::BPF_JMP | libc::BPF_JA, low.len() as u32, 0, 0),
+        ],
+    };
+    program.extend(low);
+    program.extend(high);
+    program
 }
 
-fn has_bit(argument: u8, bit: u64) -> Result<SeccompRule> {
-    rule(argument, SeccompCmpOp::MaskedEq(bit), bit)
+impl Answer {
+    fn program(self) -> Vec<sock_filter> {
+        let refused = result(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32);
+        let allowed = result(libc::SECCOMP_RET_ALLOW);
+        match self {
+            Answer::Allowed => vec![allowed],
+            Answer::Refused => vec![refused],
+            Answer::Missing => vec![result(libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32)],
+            Answer::Unlike(number, values) => {
+                let tests = (1..=values.len() as u8).rev().zip(values);
+                let tests = tests.map(|(behind, value)| jump(libc::BPF_JEQ, *value, behind, 0));
+                let load = load_argument(number);
+                std::iter::once(load)
+                    .chain(tests)
+                    .chain([allowed, refused])
+                    .collect()
+            }
+            Answer::Without(bits) => {
+                vec![
+                    load_argument(0),
+                    jump(libc::BPF_JSET, bits, 1, 0),
+                    allowed,
+                    refused,
+                ]
+            }
+        }
+    }
 }
 
-/// The kernel takes these arguments as 32 bits, whatever stands above them.
-fn rule(argument: u8, operator: SeccompCmpOp, value: u64) -> Result<SeccompRule> {
-    let wrong = |_| Error::new("compile the filter of system calls", Errno::EINVAL);
-    let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value);
-    SeccompRule::new(vec![condition.map_err(wrong)?]).map_err(wrong)
+fn load_argument(number: usize) -> sock_filter {
+    // Of 64 bits, the low half.
+    let half = if cfg!(target_endian = "big") {
+        size_of::<u32>()
+    } else {
+        0
+    };
+    load(offset_of!(libc::seccomp_data, args) + number * size_of::<u64>() + half)
+}
+
+fn load(offset: usize) -> sock_filter {
+    instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset as u32, 0, 0)
+}
+
+fn jump(comparison: u32, value: u32, then: u8, otherwise: u8) -> sock_filter {
+    instruction(libc::BPF_JMP | comparison | libc::BPF_K, value, then, otherwise)
+}
+
+fn result(value: u32) -> sock_filter {
+    instruction(libc::BPF_RET | libc::BPF_K, value, 0, 0)
+}
+
+fn instruction(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
+    sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// What the kernel makes of a filter (the instructions that are used here), and in how many steps.
+    fn run(filter: &Filter, arch: u32, call: u32, args: [u64; 2]) -> (u32, usize) {
+        let (mut at, mut loaded, mut steps) = (0, 0, 0);
+        loop {
+            let sock_filter { code, jt, jf, k } = filter.0[at];
+            let (code, mut jump) = (u32::from(code), |yes| {
+                at += usize::from(if yes { jt } else { jf })
+            });
+            match code & 0x07 {
+                libc::BPF_LD => {
+                    loaded = match k {
+                        0 => call,
+                        4 => arch,
+                        16 => args[0] as u32,
+                        24 => args[1] as u32,
+                        _ => panic!("nothing is loaded from {k}"),
+                    }
+                }
+                libc::BPF_RET => return (k, steps),
+                libc::BPF_JMP => match code & 0xf0 {
+                    libc::BPF_JEQ => jump(loaded == k),
+                    libc::BPF_JGE => jump(loaded >= k),
+                    libc::BPF_JSET => jump(loaded & k != 0),
+                    libc::BPF_JA => at += k as usize,
+                    other => panic!("no comparison: {other}"),
+                },
+                other => panic!("no instruction: {other}"),
+            }
+            (at, steps) = (at + 1, steps + 1);
+        }
+    }
+
+    const ALLOWED: u32 = libc::SECCOMP_RET_ALLOW;
+    const REFUSED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    const MISSING: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
+
+    fn nodes() -> [Option<Capabilities>; 4] {
+        let named = |name: &str| Some(Capabilities::named(&[name.to_owned()]));
+        [
+            None,
+            Some(Capabilities::default()),
+            named("SYS_ADMIN"),
+            named("SYS_BOOT"),
+        ]
+    }
+
     #[test]
-    fn filters_are_short_enough_for_the_kernel() {
-        let none = Capabilities::default();
-        let admin = Capabilities::named(&["SYS_ADMIN".to_owned()]);
-        for capabilities in [None, Some(&none), Some(&admin)] {
-            let filter = Filter::new(capabilities).unwrap();
-            assert!(filter.0.len() < libc::BPF_MAXINSNS as usize);
+    fn each_call_has_its_answer() {
+        for node in nodes() {
+            let filter = Filter::new(node.as_ref()).unwrap();
+            let answer = |call, args| run(&filter, ARCHITECTURE.unwrap(), call, args).0;
+            for call in 0..2 * NEWEST {
+                let guarded = GUARDED
+                    .iter()
+                    .find(|(_, calls)| calls.contains(&c_long::from(call)));
+                let expected = match &node {
+                    None => ALLOWED,
+                    Some(_) if call > NEWEST => MISSING,
+                    Some(node) => match guarded {
+                        Some((keys, _)) if !keys.iter().any(|key| node.contains(*key)) => REFUSED,
+                        None if number(libc::SYS_clone3) == call && !node.contains(ADMIN) => MISSING,
+                        _ => ALLOWED,
+                    },
+                };
+                assert_eq!(answer(call, [0, 0]), expected, "{call} in {node:?}");
+            }
+            // The x32 ABI, and numbers below zero.
+            let high = if node.is_some() { MISSING } else { ALLOWED };
+            assert_eq!(answer(0x4000_0000 + number(libc::SYS_read), [0, 0]), high);
+            assert_eq!(answer(u32::MAX, [0, 0]), high);
+        }
+    }
+
+    #[test]
+    fn arguments_are_looked_at_as_the_kernel_takes_them() {
+        const ABOVE: u64 = 0xdead_beef << 32;
+        for node in nodes() {
+            let filter = Filter::new(node.as_ref()).unwrap();
+            let answer = |call, args| run(&filter, ARCHITECTURE.unwrap(), number(call), args).0;
+            for request in TYPING {
+                assert_eq!(answer(libc::SYS_ioctl, [0, ABOVE | u64::from(request)]), REFUSED);
+                assert_eq!(answer(libc::SYS_ioctl, [0, u64::from(request) + 1]), ALLOWED);
+            }
+            let guests = if node.is_some() { REFUSED } else { ALLOWED };
+            assert_eq!(
+                answer(libc::SYS_socket, [ABOVE | libc::AF_VSOCK as u64, 0]),
+                guests
+            );
+            assert_eq!(answer(libc::SYS_socket, [libc::AF_INET as u64, 0]), ALLOWED);
+            let makes_namespaces = node.as_ref().is_none_or(|node| node.contains(ADMIN));
+            let namespaces = if makes_namespaces { ALLOWED } else { REFUSED };
+            for flag in NAMESPACES {
+                let flag = ABOVE | u64::from(flag.cast_unsigned() | libc::CLONE_FS as u32);
+                assert_eq!(answer(libc::SYS_unshare, [flag, 0]), namespaces);
+                let is_signal = flag & 0x80 != 0;
+                assert_eq!(
+                    answer(libc::SYS_clone, [flag, 0]),
+                    if is_signal { ALLOWED } else { namespaces }
+                );
+            }
+            let thread = (libc::CLONE_VM | libc::CLONE_THREAD | libc::SIGCHLD) as u64;
+            assert_eq!(answer(libc::SYS_clone, [thread, 0]), ALLOWED);
+        }
+    }
+
+    #[test]
+    fn programs_of_other_architectures_are_ended() {
+        for node in nodes() {
+            let filter = Filter::new(node.as_ref()).unwrap();
+            assert_eq!(
+                run(&filter, 0x4000_0003, 0, [0, 0]).0,
+                libc::SECCOMP_RET_KILL_PROCESS
+            );
+        }
+    }
+
+    #[test]
+    fn filters_are_short_and_soon_through() {
+        for node in nodes() {
+            let filter = Filter::new(node.as_ref()).unwrap();
+            assert!(filter.0.len() < 256, "{}", filter.0.len());
+            for call in 0..2 * NEWEST {
+                let (_, steps) = run(&filter, ARCHITECTURE.unwrap(), call, [0, 0]);
+                assert!(steps < 16, "{steps} for {call}");
+            }
         }
     }
 }

@@ -2,35 +2,29 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::CString;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sched::CloneFlags;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use tokio::sync::{Mutex, oneshot};
 
 use super::protocol::{Order, Report, Setup};
 use super::socket;
 use super::state::Living;
+use super::template::Birth;
 use crate::engine::Engine as _;
 use crate::failure::Failure;
 use crate::kernel::cgroup::{self, Limits};
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{Assembler, Frame};
-use crate::kernel::overlay::Confinement;
 use crate::kernel::process::{self, Child};
-use crate::kernel::spawn::{self, Spawn, early};
 use crate::lab::names;
 use crate::lab::plan::{Engine, NodeStep};
-
-/// The hidden verb of a node's init.
-pub const VERB: &str = "node-init";
 
 /// No report of an init's is longer, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -142,9 +136,7 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
         &names::place(&step.name),
         limits,
     )?;
-    let child = spawn(lab, node, &theirs, &setup, cgroup.as_ref())?;
-    let end = lab.reaper.end_of(child.pid);
-    drop(theirs);
+    let (child, end) = birth(lab, node, theirs, setup, cgroup.as_ref()).await?;
     let handle = Rc::new(InitHandle {
         pid: child.pid,
         pidfd: child.pidfd,
@@ -165,9 +157,8 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
             KILLED => Err(StartError::Died(KILLED)),
             status => {
                 let message = format!(
-                    "the init of {} ended before the node stood: {}",
-                    step.name,
-                    said(status)
+                    "the init of {} ended before the node stood: status {status}",
+                    step.name
                 );
                 Err(Failure::host(message).into())
             }
@@ -196,14 +187,32 @@ fn prefix(node: &str, mut failure: Failure) -> Failure {
     failure
 }
 
-fn said(status: i32) -> String {
-    match status {
-        early::NETWORK => "it could not enter its network namespace".to_owned(),
-        early::CGROUP => "it could not make its cgroup namespace".to_owned(),
-        early::EXECUTE => "nslab's own binary could not be executed".to_owned(),
-        early::DESCRIPTOR => "it could not be given its descriptors".to_owned(),
-        status => format!("status {status}"),
-    }
+/// Has the process made, and waits for its end from the start.
+async fn birth(
+    lab: &Rc<Living>,
+    node: usize,
+    control: UnixStream,
+    setup: File,
+    cgroup: Option<&OwnedFd>,
+) -> Result<(Child, oneshot::Receiver<i32>), StartError> {
+    let step = &lab.plan.nodes[node];
+    let copy = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().attempt(|| "pass on a namespace");
+    // Without one it stays where this process is: in the host's.
+    let network = step
+        .namespace
+        .and_then(|at| Some(copy(lab.namespaces.borrow().get(at)?.as_fd())));
+    let birth = Birth {
+        node: &step.name,
+        control: control.into(),
+        setup: setup.into(),
+        users: lab.users_of(node).map(|it| copy(it.as_fd())).transpose()?,
+        network: network.transpose()?,
+        cgroup: cgroup.map(|it| copy(it.as_fd())).transpose()?,
+    };
+    let _expected = lab.reaper.expect();
+    let child = lab.template()?.bear(birth).await?;
+    let end = lab.reaper.end_of(child.pid);
+    Ok((child, end))
 }
 
 fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
@@ -213,23 +222,15 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
     let files = files.chain(step.files.iter().cloned()).collect();
     let links = engine.iter().flat_map(|engine| engine.links(step));
     let links = links.map(|(path, target)| ((*path).to_owned(), (*target).to_owned()));
-    let (base, confinement) = lab.base()?;
     let setup = Setup {
         node: step.name.clone(),
-        cgroup: lab.directory.cgroup(),
-        scratch: lab.directory.path.join("root"),
-        base,
-        shown: lab.shown.clone(),
         files,
         links: links.collect(),
         binds: step.binds.clone(),
         makes_cgroups: step.engine == Some(Engine::Kubelet),
         needs_program: needs_program(step),
         rights: step.rights.clone(),
-        confinement: (!step.rights.privileged).then(|| Confinement {
-            own_network: step.namespace.is_some(),
-            ..confinement.clone()
-        }),
+        own_network: step.namespace.is_some(),
         limits: step.limits,
     };
     memory_file(&setup)
@@ -253,48 +254,6 @@ pub fn memory_file(value: &impl serde::Serialize) -> Result<File, Failure> {
     file.write_all(&bytes).attempt(what)?;
     file.seek(SeekFrom::Start(0)).attempt(what)?;
     Ok(file)
-}
-
-fn spawn(
-    lab: &Living,
-    node: usize,
-    control: &UnixStream,
-    setup: &File,
-    cgroup: Option<&OwnedFd>,
-) -> Result<Child, Failure> {
-    let step = &lab.plan.nodes[node];
-    let namespaces = lab.namespaces.borrow();
-    // Without one it stays where this process is: in the host's.
-    let network = step.namespace.and_then(|at| namespaces.get(at)).map(AsFd::as_fd);
-    let keep: Vec<_> = [control.as_fd(), setup.as_fd()]
-        .into_iter()
-        .chain(lab.users_of(node).map(AsFd::as_fd))
-        .collect();
-    let words = [format!("nslab: {}", step.name), VERB.to_owned()];
-    let arguments: Vec<CString> = words
-        .into_iter()
-        .chain(spawn::slots(keep.len()))
-        .filter_map(|word| CString::new(word).ok())
-        .collect();
-    Ok(spawn::spawn(
-        &format!("create the namespaces of {}", step.name),
-        Some(&lab.slots),
-        &Spawn {
-            flags: CloneFlags::CLONE_NEWPID
-                | CloneFlags::CLONE_NEWNS
-                | CloneFlags::CLONE_NEWUTS
-                | CloneFlags::CLONE_NEWIPC,
-            program: c"/proc/self/exe",
-            arguments: &arguments,
-            environment: &[],
-            keep: &keep,
-            stdio: None,
-            network,
-            cgroup: cgroup.map(AsFd::as_fd),
-            parent_death: Some(libc::SIGKILL),
-            session: true,
-        },
-    )?)
 }
 
 /// Hears reports until the init is gone. Waiting callers then find their channels closed.

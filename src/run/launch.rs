@@ -227,12 +227,10 @@ fn spawn(
             environment: &[],
             keep: &keep,
             stdio: Some([null.as_raw_fd(), log, log]),
-            network: None,
-            cgroup: None,
             parent_death: Some(libc::SIGKILL),
             session: true,
         };
-        spawn::spawn(what, None, &wanted)
+        spawn::spawn(what, &wanted)
     };
     if !rootless::is_rootless() {
         return Ok(spawn(CloneFlags::empty())?);

@@ -44,17 +44,18 @@ mod socket;
 mod stages;
 mod state;
 mod status;
+mod template;
 mod veil;
 
 use crate::engine::{agent, kubelet, operator, speaker};
 
-/// Runs the supervisor's, a node init's, a speaker's or an agent's own verb, if that is what the command line says: nslab executes
+/// Runs the supervisor's, a speaker's or an agent's own verb, if that is what the command line says: nslab executes
 /// itself under these, and they are not for hands.
 pub fn hidden_verb(words: &[String]) -> Option<i32> {
     let hidden = words.get(1).is_some_and(|word| {
         [
             supervisor::VERB,
-            init::VERB,
+            template::VERB,
             speaker::VERB,
             agent::VERB,
             operator::VERB,
@@ -101,8 +102,7 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
     let numbers: Vec<i32> = words.iter().skip(2).map_while(|word| word.parse().ok()).collect();
     match (words.get(1).map(String::as_str), numbers.as_slice()) {
         (Some(supervisor::VERB), &[lock, launcher, setup]) => Some(supervisor::main(lock, launcher, setup)),
-        (Some(init::VERB), &[control, setup]) => Some(node::main(control, setup, None)),
-        (Some(init::VERB), &[control, setup, users]) => Some(node::main(control, setup, Some(users))),
+        (Some(template::VERB), &[control, common]) => Some(template::main(control, common)),
         (Some(speaker::VERB), &[]) => Some(speaker::main()),
         _ => None,
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -17,7 +17,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::protocol::{Order, Report, Setup};
+use super::protocol::{Common, Order, Report, Setup};
 use super::root;
 use crate::failure::Failure;
 use crate::kernel::capability::Capabilities;
@@ -31,11 +31,26 @@ use crate::lab::rights::RightsStep;
 /// A longer reason for which a program was not started is cut, in bytes.
 const LONGEST_REASON: usize = 4096;
 
-/// Runs a node's init. `control` and `setup` are the numbers of inherited descriptors: the socket to the
-/// supervisor, and a file with the [`Setup`].
-/// Where its users are its own, their namespace follows.
-pub fn main(control: RawFd, setup: RawFd, users: Option<RawFd>) -> i32 {
-    match prepare(control, setup, users) {
+/// The hidden verb by which lists of processes show a node's init.
+pub const VERB: &str = "node-init";
+
+/// What a node's init is given.
+pub struct Given {
+    /// The way to the supervisor.
+    pub control: UnixStream,
+    /// A file with the [`Setup`].
+    pub setup: OwnedFd,
+    /// The namespace of its users, where it is not the host's.
+    pub users: Option<OwnedFd>,
+    /// Its network namespace, where it is not the host's.
+    pub network: Option<OwnedFd>,
+    /// Whether it was born in a cgroup of its own (version 2).
+    pub in_cgroup: bool,
+}
+
+/// Runs a node's init in a process that was just made for it.
+pub fn main(common: &Common, given: Given) -> i32 {
+    match prepare(common, given) {
         Ok(mut init) => init.serve(),
         // Nobody to tell: the supervisor sees the status, and its log has the sentence.
         Err(failure) => {
@@ -88,23 +103,26 @@ impl Limits {
     }
 }
 
-fn prepare(control: RawFd, setup: RawFd, users: Option<RawFd>) -> Result<Init, Failure> {
-    let control = UnixStream::from(spawn::inherited(control)?);
-    let setup: Setup = read_setup(spawn::inherited(setup)?)?;
-    let users = users.map(spawn::inherited).transpose()?;
+fn prepare(common: &Common, given: Given) -> Result<Init, Failure> {
+    let Given {
+        control,
+        setup,
+        users,
+        network,
+        in_cgroup,
+    } = given;
+    let setup: Setup = read_setup(setup)?;
     // SIGCHLD is read as a descriptor; started programs get an empty mask.
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGCHLD);
     mask.thread_block().attempt(|| "block SIGCHLD")?;
     let children = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
         .attempt(|| "watch for ended processes")?;
-    // They are not to be seen from within the node's root.
-    if setup.makes_cgroups {
-        cgroup::enter_all(&cgroup::Trees::find(), &setup.cgroup, &names::place(&setup.node))?;
-    }
-    let legacy_cgroups = cgroup::legacy_doors(&setup.cgroup, &names::place(&setup.node));
-    let syslog = match stand_up(&setup, users.as_ref()) {
-        Ok(syslog) => syslog,
+    let stands = spawn::settle(network, in_cgroup)
+        .map_err(Failure::from)
+        .and_then(|()| stand_up(common, &setup, users.as_ref()));
+    let (syslog, legacy_cgroups) = match stands {
+        Ok(stands) => stands,
         Err(failure) => {
             tell(&control, &Report::Failed(failure), &[])?;
             return Err(Failure::host("the node's root could not be made"));
@@ -142,14 +160,25 @@ fn read_setup(file: OwnedFd) -> Result<Setup, Failure> {
         .map_err(|error| Failure::host(format!("the node's setup is damaged: {error}")))
 }
 
-/// The hostname, the root, and /dev/log, on which every program of the node can log.
-fn stand_up(setup: &Setup, users: Option<&OwnedFd>) -> Result<OwnedFd, Failure> {
+/// The hostname, the root, and /dev/log, on which every program of the node can log. Returns that, and the ways into the cgroups
+/// of its programs.
+fn stand_up(
+    common: &Common,
+    setup: &Setup,
+    users: Option<&OwnedFd>,
+) -> Result<(OwnedFd, Vec<fs::File>), Failure> {
+    let place = names::place(&setup.node);
+    // They are not to be seen from within the node's root.
+    if setup.makes_cgroups {
+        cgroup::enter_all(&cgroup::Trees::find(), &common.cgroup, &place)?;
+    }
+    let legacy_cgroups = cgroup::legacy_doors(&common.cgroup, &place);
     nix::unistd::sethostname(names::hostname(&setup.node)).attempt(|| "set the node's hostname")?;
-    root::build(setup, users)?;
+    root::build(common, setup, users)?;
     let syslog = UnixDatagram::bind("/dev/log").attempt(|| "make the node's /dev/log")?;
     let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     fs::set_permissions("/dev/log", everyone).attempt(|| "open the node's /dev/log to all")?;
-    Ok(syslog.into())
+    Ok((syslog.into(), legacy_cgroups))
 }
 
 fn tell(control: &UnixStream, report: &Report, fds: &[OwnedFd]) -> Result<(), Failure> {

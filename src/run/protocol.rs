@@ -283,19 +283,26 @@ pub enum ServiceState {
     NotStarted(String),
 }
 
-/// All a node's init has to know.
+/// What all inits of a lab have to know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Setup {
-    /// Name and hostname.
-    pub node: String,
+pub struct Common {
     /// The lab's cgroup, in whatever tree.
     pub cgroup: String,
-    /// An empty directory of the host to build the root on.
+    /// An empty directory of the host to build roots on, each in its own mount namespace.
     pub scratch: PathBuf,
     /// Where the base of all roots is.
     pub base: PathBuf,
     /// The host's mounts to show.
     pub shown: Vec<Shown>,
+    /// How nodes that are not privileged are kept from what is the host's.
+    pub confinement: Confinement,
+}
+
+/// What a node's init has to know besides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Setup {
+    /// Name and hostname.
+    pub node: String,
     /// Files of the lab file and of the engine.
     pub files: Vec<File>,
     /// Symbolic links of the engine: path, and where it leads.
@@ -308,8 +315,8 @@ pub struct Setup {
     pub needs_program: bool,
     /// What its processes may do.
     pub rights: RightsStep,
-    /// How it is kept from what is the host's. None for a privileged node.
-    pub confinement: Option<Confinement>,
+    /// Whether the network it is in is its own.
+    pub own_network: bool,
     /// What it may use at most.
     pub limits: Limits,
 }

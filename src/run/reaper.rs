@@ -1,6 +1,6 @@
 //! The supervisor's one place that waits for children. As PID 1 of the lab it also inherits orphans.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -18,6 +18,23 @@ use crate::kernel::process::exit_code;
 #[derive(Default)]
 pub struct Reaper {
     waiting: RefCell<HashMap<i32, oneshot::Sender<i32>>>,
+    /// How many children are being born whose PIDs are not known here yet.
+    expected: Cell<usize>,
+    /// Exit statuses that may be theirs.
+    unclaimed: RefCell<HashMap<i32, i32>>,
+}
+
+/// While there is one, no exit status is lost.
+pub struct Expectation<'a>(&'a Reaper);
+
+impl Drop for Expectation<'_> {
+    fn drop(&mut self) {
+        let reaper = self.0;
+        reaper.expected.set(reaper.expected.get() - 1);
+        if reaper.expected.get() == 0 {
+            reaper.unclaimed.borrow_mut().clear();
+        }
+    }
 }
 
 impl Reaper {
@@ -37,11 +54,21 @@ impl Reaper {
         Ok(reaper)
     }
 
+    /// Says that another process makes a child of this one, which may end before its PID is known here.
+    pub fn expect(&self) -> Expectation<'_> {
+        self.expected.set(self.expected.get() + 1);
+        Expectation(self)
+    }
+
     /// The exit status (as a shell gives it) of a child, when it comes. To be asked for before anything is
-    /// awaited after the child was made, so that it cannot be missed.
+    /// awaited after the child was made, so that it cannot be missed; or while it is expected.
     pub fn end_of(&self, pid: i32) -> oneshot::Receiver<i32> {
         let (sender, receiver) = oneshot::channel();
-        self.waiting.borrow_mut().insert(pid, sender);
+        match self.unclaimed.borrow_mut().remove(&pid) {
+            // Whoever asks has the other end.
+            Some(status) => drop(sender.send(status)),
+            None => drop(self.waiting.borrow_mut().insert(pid, sender)),
+        }
         receiver
     }
 
@@ -50,17 +77,22 @@ impl Reaper {
             match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::StillAlive) => return,
                 Ok(status) => {
-                    let sender = status
-                        .pid()
-                        .and_then(|pid| self.waiting.borrow_mut().remove(&pid.as_raw()));
-                    if let Some(sender) = sender {
-                        // Nobody asks any more: fine.
-                        let _ = sender.send(exit_code(status));
+                    if let Some(pid) = status.pid() {
+                        self.ended(pid.as_raw(), exit_code(status));
                     }
                 }
                 Err(Errno::EINTR) => {}
                 Err(_) => return,
             }
+        }
+    }
+
+    fn ended(&self, pid: i32, status: i32) {
+        if let Some(sender) = self.waiting.borrow_mut().remove(&pid) {
+            // Nobody asks any more: fine.
+            let _ = sender.send(status);
+        } else if self.expected.get() > 0 {
+            self.unclaimed.borrow_mut().insert(pid, status);
         }
     }
 }

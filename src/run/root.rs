@@ -11,14 +11,14 @@ use nix::errno::Errno;
 use nix::sys::stat::{SFlag, makedev, mknod};
 
 use super::directory::TESTS;
-use super::protocol::Setup;
+use super::protocol::{Common, Setup};
 use super::veil;
 use crate::failure::{Code, Failure};
 use crate::kernel::confine::Machine;
 use crate::kernel::error::{Attempt, Error};
 use crate::kernel::file;
 use crate::kernel::mount::Shown;
-use crate::kernel::overlay::{Base, Confinement, make_like};
+use crate::kernel::overlay::{Base, Confined, Confinement, make_like};
 use crate::kernel::tree::Kind;
 use crate::kernel::{mount, process, user_namespace, users};
 use crate::lab::model::{self, Content};
@@ -65,7 +65,6 @@ pub fn make_base(
     Ok(Confinement {
         machine: Machine::find(&SHARED_SYSCTLS)?,
         hidden: veil::draw(&base, &run_directory(path))?,
-        own_network: true,
     })
 }
 
@@ -108,10 +107,10 @@ fn put_program(place: &Path, program: Option<&OwnedFd>) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The kernel refuses a mount, or a file of the lab cannot be copied.
-pub fn build(setup: &Setup, users: Option<&OwnedFd>) -> Result<(), Failure> {
+pub fn build(common: &Common, setup: &Setup, users: Option<&OwnedFd>) -> Result<(), Failure> {
     // The users of the lab's are those of the host.
     let users = users.filter(|_| setup.rights.first_id.is_some());
-    let base = Base::of(&setup.base, &setup.shown);
+    let base = Base::of(&common.base, &common.shown);
     // Sources are opened while the host's root is still in sight, and used when it no longer is.
     let sources = setup
         .files
@@ -123,17 +122,24 @@ pub fn build(setup: &Setup, users: Option<&OwnedFd>) -> Result<(), Failure> {
         .iter()
         .map(|bind| mount::detached_copy(&bind.source))
         .collect::<Result<Vec<_>, _>>()?;
-    let program = mount::detached_copy(&base.program());
+    let program = setup
+        .needs_program
+        .then(|| mount::detached_copy(&base.program()))
+        .transpose()?;
+    let confined = Confined {
+        usual: &common.confinement,
+        own_network: setup.own_network,
+    };
     base.enter(
-        &setup.scratch,
+        &common.scratch,
         names::hostname(&setup.node),
-        setup.confinement.as_ref(),
+        (!setup.rights.privileged).then_some(confined),
         &setup.rights.show_host,
         users.zip(setup.rights.first_id),
         setup.limits.disk,
     )?;
-    if setup.needs_program {
-        attach(&own_program(), &program?)?;
+    if let Some(program) = program {
+        attach(&own_program(), &program)?;
     }
     match users {
         None => fill(setup, sources)?,

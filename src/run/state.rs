@@ -16,12 +16,12 @@ use super::nat::Nat;
 use super::printed::Printed;
 use super::protocol::ServiceStatus;
 use super::reaper::Reaper;
+use super::template::Template;
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::mount::Shown;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::overlay::Confinement;
-use crate::kernel::spawn::Slots;
 use crate::lab::model::Stage;
 use crate::lab::plan::Plan;
 
@@ -44,12 +44,12 @@ pub struct Living {
     pub directory: LabDirectory,
     /// The host's mounts that nodes show.
     pub shown: Vec<Shown>,
-    /// Where inits find what they are given.
-    pub slots: Slots,
     /// nslab's own program, a mount that is nowhere yet; none where it is no longer at the path it was started from.
     pub program: Option<OwnedFd>,
     /// How nodes are kept from what is the host's; known once the base of their roots is made.
     pub confinement: OnceCell<Confinement>,
+    /// What inits are copies of, from the first on.
+    pub template: RefCell<Option<Rc<Template>>>,
     /// Where cgroups are.
     pub trees: Trees,
     /// The host's /proc, to translate PIDs.
@@ -172,6 +172,20 @@ impl Living {
         }
         let made = super::root::make_base(&path, &self.shown, &self.plan, self.program.as_ref())?;
         Ok((path, self.confinement.get_or_init(|| made)))
+    }
+
+    /// What inits are copies of: begun with the first, and anew where it has ended.
+    ///
+    /// # Errors
+    /// The kernel refuses it, or memory is short.
+    pub fn template(self: &Rc<Self>) -> Result<Rc<Template>, Failure> {
+        let living = self.template.borrow().clone().filter(|it| !it.is_gone());
+        if let Some(template) = living {
+            return Ok(template);
+        }
+        let template = Template::start(self)?;
+        self.template.replace(Some(Rc::clone(&template)));
+        Ok(template)
     }
 
     /// The user namespace of a node, where its users are its own.

@@ -27,7 +27,7 @@ use super::{control, leave, logs, management, network, presence, socket, stages}
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::error::Attempt;
-use crate::kernel::spawn::{Slots, inherited};
+use crate::kernel::spawn::inherited;
 use crate::kernel::{event_loop, mount, process, user_namespace};
 use crate::lab::model::Stage;
 use crate::lab::plan::{Device, Engine, NodeStep, Plan};
@@ -78,7 +78,6 @@ pub fn main(lock: RawFd, launcher: RawFd, setup: RawFd) -> i32 {
 
 struct Prepared {
     setup: Setup,
-    slots: Slots,
     launcher: UnixStream,
     host_proc: OwnedFd,
     shown: Vec<mount::Shown>,
@@ -92,8 +91,6 @@ fn prepare(lock: RawFd, launcher: RawFd, setup: RawFd) -> Result<Prepared, Failu
     let lock = inherited(lock)?;
     let launcher = UnixStream::from(inherited(launcher)?);
     let setup = inherited(setup)?;
-    // Inherited descriptors have moved up; before anything else takes their numbers:
-    let slots = Slots::keep()?;
     let text = io::read_to_string(File::from(setup)).attempt(|| "read the lab's setup")?;
     let setup: Setup = serde_json::from_str(&text)
         .map_err(|error| Failure::host(format!("the lab's setup is damaged: {error}")))?;
@@ -110,7 +107,6 @@ fn prepare(lock: RawFd, launcher: RawFd, setup: RawFd) -> Result<Prepared, Failu
     mount::virtual_fs("proc", Path::new("/proc"), mount::INERT | MsFlags::empty(), "")?;
     Ok(Prepared {
         setup,
-        slots,
         launcher,
         host_proc,
         shown,
@@ -133,7 +129,6 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
     let began = Instant::now();
     let Prepared {
         setup,
-        slots,
         launcher,
         host_proc,
         shown,
@@ -163,9 +158,9 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         directory,
         shown,
         host_proc,
-        slots,
         program,
         confinement: OnceCell::default(),
+        template: Default::default(),
         namespaces: Default::default(),
         users: OnceCell::default(),
         nat: Default::default(),

@@ -1,0 +1,286 @@
+//! What nodes' inits are copies of: a process that has loaded nslab's program and what all nodes of a lab have in common, and
+//! does nothing but to make such copies. They cost much less than a program that is executed for each node, and share its memory.
+//!
+//! It has a single thread, and reads nothing of what is meant for one node but its name.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+
+use nix::sched::CloneFlags;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, oneshot};
+
+use super::init::{KILLED, StartError, memory_file};
+use super::node::{self, Given};
+use super::protocol::Common;
+use super::socket;
+use super::state::Living;
+use crate::failure::Failure;
+use crate::kernel::enter::close_all_but;
+use crate::kernel::error::Attempt;
+use crate::kernel::message::{self, Assembler, Frame, Received};
+use crate::kernel::mount;
+use crate::kernel::process::Child;
+use crate::kernel::spawn::{self, Spawn, inherited};
+use crate::kernel::title::Title;
+
+/// The hidden verb of the template.
+pub const VERB: &str = "node-template";
+
+/// What it is called in lists of processes; the name of a node follows in those of the copies.
+const NAME: &str = "nslab: ";
+/// Room on its command line for the copies' names, which are no longer.
+const ROOM: usize = 128;
+
+/// No order and no answer is longer, in bytes.
+const LONGEST: usize = 64 << 10;
+/// So many descriptors may have arrived of orders and answers that are not complete.
+const MOST_DESCRIPTORS: usize = 64;
+
+/// A node's init to be made.
+pub struct Birth<'a> {
+    /// The node.
+    pub node: &'a str,
+    /// The init's way to the supervisor.
+    pub control: OwnedFd,
+    /// A file with its setup.
+    pub setup: OwnedFd,
+    /// The user namespace of its programs.
+    pub users: Option<OwnedFd>,
+    /// The network namespace it enters.
+    pub network: Option<OwnedFd>,
+    /// The cgroup (version 2) it is born in, as its directory.
+    pub cgroup: Option<OwnedFd>,
+}
+
+/// Such an order. The descriptors follow: the first two, and those of the others that there are.
+#[derive(Serialize, Deserialize)]
+struct Order {
+    node: String,
+    users: bool,
+    network: bool,
+    cgroup: bool,
+}
+
+/// What became of it, orders in their order.
+#[derive(Serialize, Deserialize)]
+enum Answer {
+    /// It lives. Its pidfd follows.
+    Born(i32),
+    Refused(Failure),
+}
+
+/// The supervisor's side.
+pub struct Template {
+    stream: tokio::net::UnixStream,
+    sending: Mutex<()>,
+    waiting: RefCell<VecDeque<oneshot::Sender<Result<Child, Failure>>>>,
+    /// Its exit status, once it has ended.
+    ended: Cell<Option<i32>>,
+}
+
+impl Template {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// The kernel refuses the process, or what nodes have in common cannot be made.
+    pub fn start(lab: &Living) -> Result<Rc<Template>, Failure> {
+        let (base, confinement) = lab.base()?;
+        let common = memory_file(&Common {
+            cgroup: lab.directory.cgroup(),
+            scratch: lab.directory.path.join("root"),
+            base,
+            shown: lab.shown.clone(),
+            confinement: confinement.clone(),
+        })?;
+        let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
+        let child = execute(&theirs, &common.into())?;
+        let end = lab.reaper.end_of(child.pid);
+        let template = Rc::new(Template {
+            stream: socket::adopt(ours)?,
+            sending: Mutex::default(),
+            waiting: RefCell::default(),
+            ended: Cell::default(),
+        });
+        tokio::task::spawn_local(listen(Rc::clone(&template), child.pidfd, end));
+        Ok(template)
+    }
+
+    /// Whether it has ended.
+    pub fn is_gone(&self) -> bool {
+        self.ended.get().is_some()
+    }
+
+    /// Makes a node's init. It is a child of the supervisor's.
+    ///
+    /// # Errors
+    /// The kernel refuses, or the template was killed.
+    pub async fn bear(&self, birth: Birth<'_>) -> Result<Child, StartError> {
+        let order = Order {
+            node: birth.node.to_owned(),
+            users: birth.users.is_some(),
+            network: birth.network.is_some(),
+            cgroup: birth.cgroup.is_some(),
+        };
+        let order = serde_json::to_vec(&order).map_err(|error| Failure::host(error.to_string()))?;
+        let fds: Vec<OwnedFd> = [birth.control, birth.setup]
+            .into_iter()
+            .chain(birth.users)
+            .chain(birth.network)
+            .chain(birth.cgroup)
+            .collect();
+        let (sender, answer) = oneshot::channel();
+        {
+            let _turn = self.sending.lock().await;
+            self.waiting.borrow_mut().push_back(sender);
+            // Where it is gone, nobody answers.
+            let _ = socket::send(&self.stream, &order, &fds).await;
+        }
+        match answer.await {
+            Ok(born) => Ok(born?),
+            Err(_) => match self.ended.get() {
+                Some(KILLED) => Err(StartError::Died(KILLED)),
+                status => {
+                    let message = "the process that nodes' inits are copies of has ended";
+                    let status = status.map_or(String::new(), |status| format!(" with status {status}"));
+                    Err(Failure::host(format!("{message}{status}")).into())
+                }
+            },
+        }
+    }
+}
+
+/// Hears answers until the template is gone. Whoever waits is then told nothing.
+async fn listen(template: Rc<Template>, pidfd: OwnedFd, end: oneshot::Receiver<i32>) {
+    let mut assembler = Assembler::of(LONGEST, MOST_DESCRIPTORS);
+    while matches!(socket::receive(&template.stream, &mut assembler).await, Ok(true)) {
+        let mut frames = std::iter::from_fn(|| assembler.frame().transpose());
+        let understood = frames.try_for_each(|frame| template.hear(frame.map_err(drop)?));
+        if understood.is_err() {
+            break;
+        }
+    }
+    // One that says what no template says is none any more.
+    let _ = crate::kernel::process::signal(&pidfd, libc::SIGKILL);
+    template.ended.set(Some(end.await.unwrap_or(KILLED)));
+    template.waiting.borrow_mut().clear();
+}
+
+impl Template {
+    /// Takes in an answer.
+    ///
+    /// # Errors
+    /// It is none.
+    fn hear(&self, frame: Frame) -> Result<(), ()> {
+        let answer = match serde_json::from_slice(&frame.bytes).map_err(drop)? {
+            Answer::Born(pid) => Ok(Child {
+                pid,
+                pidfd: frame.fds.into_iter().next().ok_or(())?,
+            }),
+            Answer::Refused(failure) => Err(failure),
+        };
+        let waiting = self.waiting.borrow_mut().pop_front().ok_or(())?;
+        // Who no longer waits has let go of the init's other end, too: it ends by itself.
+        let _ = waiting.send(answer);
+        Ok(())
+    }
+}
+
+fn execute(supervisor: &UnixStream, common: &OwnedFd) -> Result<Child, Failure> {
+    let keep = [supervisor.as_fd(), common.as_fd()];
+    let words = [format!("{NAME}template"), VERB.to_owned()];
+    let arguments: Vec<CString> = words
+        .into_iter()
+        .chain(spawn::slots(keep.len()))
+        .chain([" ".repeat(ROOM)])
+        .filter_map(|word| CString::new(word).ok())
+        .collect();
+    Ok(spawn::spawn(
+        "start the process that nodes' inits are copies of",
+        &Spawn {
+            flags: CloneFlags::CLONE_NEWNS,
+            program: c"/proc/self/exe",
+            arguments: &arguments,
+            environment: &[],
+            keep: &keep,
+            stdio: None,
+            parent_death: Some(libc::SIGKILL),
+            session: true,
+        },
+    )?)
+}
+
+/// Runs the template. The numbers are those of inherited descriptors: the socket to the supervisor, and a file with what nodes have
+/// in common ([`Common`]).
+pub fn main(supervisor: RawFd, common: RawFd) -> i32 {
+    match serve(supervisor, common) {
+        Ok(()) => 0,
+        // The supervisor's log has the sentence.
+        Err(failure) => {
+            eprintln!("{failure}");
+            1
+        }
+    }
+}
+
+/// Until the supervisor is gone.
+fn serve(supervisor: RawFd, common: RawFd) -> Result<(), Failure> {
+    let supervisor = UnixStream::from(inherited(supervisor)?);
+    let common = std::fs::File::from(inherited(common)?);
+    let common = io::read_to_string(common).attempt(|| "read what nodes have in common")?;
+    let damaged = |error| Failure::host(format!("an order to the template is damaged: {error}"));
+    let common: Common = serde_json::from_str(&common).map_err(damaged)?;
+    mount::put_below(&common.scratch)?;
+    let title = Title::find()?;
+    title.set(&[&format!("{NAME}template"), VERB]);
+    let mut assembler = Assembler::of(LONGEST, MOST_DESCRIPTORS);
+    while assembler.read(&supervisor)? != Received::End {
+        while let Some(frame) = assembler.frame()? {
+            let order: Order = serde_json::from_slice(&frame.bytes).map_err(damaged)?;
+            let born = bear(&common, &title, &order, frame.fds);
+            let (answer, pidfd) = match born {
+                Ok(child) => (Answer::Born(child.pid), Some(child.pidfd)),
+                Err(failure) => (Answer::Refused(failure), None),
+            };
+            let answer = serde_json::to_vec(&answer).map_err(damaged)?;
+            message::send(&supervisor, &answer, pidfd.as_slice())?;
+        }
+    }
+    Ok(())
+}
+
+fn bear(common: &Common, title: &Title, order: &Order, fds: Vec<OwnedFd>) -> Result<Child, Failure> {
+    let mut fds = fds.into_iter();
+    let (Some(control), Some(setup)) = (fds.next(), fds.next()) else {
+        return Err(Failure::host(
+            "an order to the template came without its descriptors",
+        ));
+    };
+    let mut next = |is_there: bool| is_there.then(|| fds.next()).flatten();
+    let given = Given {
+        control: control.into(),
+        setup,
+        users: next(order.users),
+        network: next(order.network),
+        in_cgroup: order.cgroup,
+    };
+    let cgroup = next(order.cgroup);
+    let what = format!("create the init of {}", order.node);
+    let child = spawn::sibling(&what, cgroup.as_ref().map(|it| it.as_fd()), || {
+        title.set(&[&format!("{NAME}{}", order.node), node::VERB]);
+        let others = [&given.users, &given.network].into_iter().flatten();
+        let keep: Vec<RawFd> = [given.control.as_raw_fd(), given.setup.as_raw_fd()]
+            .into_iter()
+            .chain(others.map(|fd| fd.as_raw_fd()))
+            .collect();
+        // Among them the way to the supervisor, and what other nodes are given.
+        close_all_but(&keep);
+        node::main(common, given)
+    })?;
+    Ok(child)
+}
