@@ -37,6 +37,7 @@ pub mod user_namespace;
 pub mod users;
 pub mod watch;
 
+mod devices;
 pub mod hop_filter;
 mod netlink_batch;
 mod socket_option;

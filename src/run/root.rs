@@ -56,9 +56,11 @@ pub fn make_base(
     base.write(Path::new("/etc/resolv.conf"), &plan.resolv_conf)?;
     crate::engine::frr::prepare_root(&base)?;
     put_program(&base.program(), program)?;
+    let hidden = veil::draw(&base)?;
+    base.complete()?;
     Ok(Confinement {
         machine: Machine::find()?,
-        hidden: veil::draw(&base)?,
+        hidden,
     })
 }
 
