@@ -32,8 +32,9 @@ impl Capabilities {
                 continue;
             }
             // One that this kernel does not know (EINVAL) nobody has.
-            if caps::has_cap(None, CapSet::Bounding, capability).unwrap_or(false) {
-                caps::drop(None, CapSet::Bounding, capability).map_err(|_| refused(capability))?;
+            let dropped = caps::drop(None, CapSet::Bounding, capability);
+            if dropped.is_err() && Errno::last() != Errno::EINVAL {
+                return Err(refused(capability));
             }
         }
         Ok(())

@@ -5,10 +5,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 
 use super::error::{Attempt, Result};
-use super::mount::{attach, detached_copy, make_read_only};
+use super::mount::make_read_only;
 
 /// Below /proc and /sys: what belongs to the network namespace of whoever looks.
 const OWN_SYSCTLS: &str = "sys/net";
@@ -78,31 +79,27 @@ fn has_writable(directory: &Path, depth: u32) -> bool {
 }
 
 /// Confines a freshly mounted /proc. `null` is a file that holds nothing. The sysctls of the network stay writable where that
-/// is the node's own.
+/// is the node's own. Paths are best relative: this is a dozen calls for each node.
 ///
 /// # Errors
 /// The kernel refuses a mount.
 pub fn proc(place: &Path, null: &Path, machine: &Machine, own_network: bool) -> Result<()> {
-    let sysctls = place.join(OWN_SYSCTLS);
-    let own = own_network.then(|| detached_copy(&sysctls)).transpose()?;
-    for directory in machine
-        .directories
-        .iter()
-        .map(PathBuf::as_path)
-        .chain([Path::new("sys")])
-    {
+    let directories = machine.directories.iter().map(PathBuf::as_path);
+    for directory in directories.chain([Path::new("sys")]) {
         let directory = place.join(directory);
         bind(&directory, &directory)?;
+        if own_network && directory.ends_with("sys") {
+            let sysctls = place.join(OWN_SYSCTLS);
+            bind(&sysctls, &sysctls)?;
+        }
         make_read_only(&directory)?;
     }
-    if let Some(own) = own {
-        attach(&own, &sysctls, false)?;
-        for sysctl in machine.shared_sysctls.iter().map(|path| place.join(path)) {
-            // Another network may not show it.
-            if sysctl.exists() {
-                attach(&detached_copy(&sysctl)?, &sysctl, false)?;
-                make_read_only(&sysctl)?;
-            }
+    let shared = machine.shared_sysctls.iter().filter(|_| own_network);
+    for sysctl in shared.map(|path| place.join(path)) {
+        // Another network may not show it.
+        if sysctl.exists() {
+            bind(&sysctl, &sysctl)?;
+            make_read_only(&sysctl)?;
         }
     }
     for file in &machine.files {
@@ -111,22 +108,22 @@ pub fn proc(place: &Path, null: &Path, machine: &Machine, own_network: bool) -> 
     Ok(())
 }
 
-/// In one call, where a detached copy takes three: this is done a dozen times for each node.
-fn bind(source: &Path, target: &Path) -> Result<()> {
-    mount(Some(source), target, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-        .attempt(|| format!("bind on {}", target.display()))
-}
-
 /// Confines a freshly mounted /sys; see [`proc`].
 ///
 /// # Errors
 /// The kernel refuses a mount.
 pub fn sys(place: &Path, own_network: bool) -> Result<()> {
     let devices = place.join(OWN_DEVICES);
-    // There is none before a machine has its first such device, and a namespace begins with one: its loopback.
-    let own = (own_network && devices.is_dir())
-        .then(|| detached_copy(&devices))
-        .transpose()?;
-    make_read_only(place)?;
-    own.map_or(Ok(()), |own| attach(&own, &devices, false))
+    match own_network.then(|| bind(&devices, &devices)) {
+        // There is none before a machine has its first such device, and a namespace begins with one: its loopback.
+        Some(Err(error)) if error.errno != Errno::ENOENT => return Err(error),
+        _ => {}
+    }
+    make_read_only(place)
+}
+
+/// In one call, where a detached copy takes three.
+fn bind(source: &Path, target: &Path) -> Result<()> {
+    mount(Some(source), target, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+        .attempt(|| format!("bind on {}", target.display()))
 }

@@ -39,6 +39,7 @@ pub mod user_namespace;
 pub mod users;
 pub mod watch;
 
+mod devices;
 pub mod hop_filter;
 mod netlink_batch;
 mod socket_option;

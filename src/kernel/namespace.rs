@@ -1,6 +1,7 @@
 //! Network namespaces, held as descriptors (namespaces(7), network_namespaces(7)).
 #![allow(unsafe_code)]
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -96,6 +97,8 @@ fn create_here(wanted: &[Wanted<'_>]) -> Result<Vec<Made>> {
     let mut made = Vec::with_capacity(wanted.len());
     for wanted in wanted.chunks(A_PROC) {
         let sysctls = Sysctls::fresh()?;
+        // What namespaces begin with: some of it is the host's, which may change while a large lab comes up.
+        let mut fresh = HashMap::new();
         for wanted in wanted {
             let what = || format!("create the network namespace of {}", wanted.name);
             match wanted.made {
@@ -103,11 +106,7 @@ fn create_here(wanted: &[Wanted<'_>]) -> Result<Vec<Made>> {
                 None => unshare(CloneFlags::CLONE_NEWNET).attempt(what)?,
             }
             let fd = File::open("/proc/thread-self/ns/net").attempt(what)?;
-            for (path, value) in wanted.sysctls {
-                sysctls
-                    .write(path, value)
-                    .map_err(|error| on(wanted.name, error))?;
-            }
+            set(&sysctls, wanted.sysctls, &mut fresh).map_err(|error| on(wanted.name, error))?;
             made.push(Made {
                 namespace: Namespace { fd: fd.into() },
                 netlink: Netlink::open()?,
@@ -115,6 +114,28 @@ fn create_here(wanted: &[Wanted<'_>]) -> Result<Vec<Made>> {
         }
     }
     Ok(made)
+}
+
+/// Sets sysctls of a new namespace, but for those that it begins with: that is dearer than all else that is set up in it. `fresh`
+/// is what other namespaces have begun with.
+fn set<'a>(
+    sysctls: &Sysctls,
+    wanted: &'a [(String, String)],
+    fresh: &mut HashMap<&'a str, Option<String>>,
+) -> Result<()> {
+    let mut is_new = true;
+    for (path, value) in wanted {
+        // One that is set may change others.
+        if is_new {
+            let begins = fresh.entry(path).or_insert_with(|| sysctls.read(path));
+            if begins.as_ref() == Some(value) {
+                continue;
+            }
+        }
+        sysctls.write(path, value)?;
+        is_new = false;
+    }
+    Ok(())
 }
 
 fn on(node: &str, mut error: Error) -> Error {

@@ -10,29 +10,14 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
-use nix::sys::stat::{Mode, SFlag, makedev, mknod, umask};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::mkdir;
 
 use super::confine::{self, Machine};
+use super::devices;
 use super::error::{Attempt, Error, Result};
 use super::mount::{COPIED, INERT, Shown, virtual_fs};
 use super::user_namespace::{self, mapped_copy};
-
-/// Device files that are harmless in a node, with their numbers (Documentation/admin-guide/devices.txt).
-const DEVICES: [(&str, u64, u64); 7] = [
-    ("null", 1, 3),
-    ("zero", 1, 5),
-    ("full", 1, 7),
-    ("random", 1, 8),
-    ("urandom", 1, 9),
-    ("tty", 5, 0),
-    ("net/tun", 10, 200),
-];
-/// Those that a node has from which nothing is withheld: the kernel's log, and file systems of its own.
-const PRIVILEGED_DEVICES: [(&str, u64, u64); 2] = [("kmsg", 1, 11), ("fuse", 10, 229)];
-
-/// Most terminals a node may have open (devpts, `max`): all file systems of terminals share what `kernel.pty.max` allows.
-pub const MOST_TERMINALS: u32 = 64;
 
 /// How a node is kept from what is the host's.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -58,7 +43,7 @@ const BYTES_A_FILE: u64 = 8192;
 const LEAST_FILES: u64 = 4096;
 
 /// The options of a tmpfs (tmpfs(5)) that holds so many bytes; none for no limit.
-fn tmpfs(bytes: Option<u64>) -> String {
+pub(super) fn tmpfs(bytes: Option<u64>) -> String {
     let files = bytes.map_or(0, |bytes| LEAST_FILES.max(bytes / BYTES_A_FILE));
     // 0 is no limit; without it the kernel takes half of the host's memory.
     format!("mode=0755,size={},nr_inodes={files}", bytes.unwrap_or(0))
@@ -93,8 +78,6 @@ impl Base {
             if target.is_apart {
                 make_like(&target.path, &base.ground(number))?;
                 copy_entries(&target.path, &base.ground(number))?;
-            } else if user_namespace::is_partial() && WRITABLE.iter().any(|it| target.path.starts_with(it)) {
-                copy_directories(&target.path, &base.layer(number), &mut { MOST_DIRECTORIES })?;
             }
         }
         Ok(base)
@@ -134,7 +117,8 @@ impl Base {
         self.path.join(number.to_string())
     }
 
-    /// The layer that hides what is the host's, below the one all nodes have in common.
+    /// The layer of confined nodes: it hides what is the host's, and holds what the layer of all nodes does, see
+    /// [`Base::complete`].
     fn veil(&self, number: usize) -> PathBuf {
         self.path.join(format!("v{number}"))
     }
@@ -167,6 +151,29 @@ impl Base {
         fs::write(&place, text).attempt(what)?;
         fs::set_permissions(&place, Permissions::from_mode(mode)).attempt(what)?;
         chown(&place, Some(0), Some(group)).attempt(what)
+    }
+
+    /// Where files of the host's root are nobody's, makes some of the host's directories the nodes' root's, but for the hidden ones.
+    ///
+    /// # Errors
+    /// Memory is short.
+    pub fn take_over(&self, hidden: &[PathBuf]) -> Result<()> {
+        let mut left = MOST_DIRECTORIES;
+        for (number, Target { path, is_apart }) in self.targets.iter().enumerate() {
+            if !is_apart && WRITABLE.iter().any(|it| path.starts_with(it)) {
+                copy_directories(path, &self.layer(number), hidden, &mut left)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what all nodes have in common into the layers of confined nodes, too, once it is all there: one layer less is looked
+    /// through for each file.
+    ///
+    /// # Errors
+    /// Memory is short.
+    pub fn complete(&self) -> Result<()> {
+        (0..self.targets.len()).try_for_each(|number| lay_over(&self.layer(number), &self.veil(number)))
     }
 
     /// Where the program of whoever makes the base may stand.
@@ -274,13 +281,18 @@ impl Base {
                 continue;
             }
             let place = merged.join(target.strip_prefix("/").unwrap_or(target));
+            let layer = match confined {
+                Some(_) => self.veil(number),
+                None => self.layer(number),
+            };
             let of_base = |layer: PathBuf| ground.of_base(&layer, &self.path);
-            let mut layers = vec![of_base(self.layer(number))];
-            layers.extend(confined.map(|_| of_base(self.veil(number))));
-            layers.push(match is_apart {
-                true => of_base(self.ground(number)),
-                false => ground.layer(number, target)?,
-            });
+            let layers = [
+                of_base(layer),
+                match is_apart {
+                    true => of_base(self.ground(number)),
+                    false => ground.layer(number, target)?,
+                },
+            ];
             match ground.overlay(number, target, &layers, &place) {
                 Ok(()) => {}
                 // A file system that cannot be below an overlay shows as it is, read-only.
@@ -297,13 +309,15 @@ impl Base {
         for (number, path) in (self.targets.len()..).zip(shown) {
             ground.show(number, path, &merged)?;
         }
-        let [proc, sys, dev] = ["proc", "sys", "dev"].map(|name| merged.join(name));
-        virtual_fs("proc", &proc, INERT, "")?;
-        virtual_fs("sysfs", &sys, INERT, "")?;
-        devices(&dev, confined.is_none(), disk.map(|bytes| bytes / 4))?;
+        // The way there is long, and would be gone some dozen times.
+        nix::unistd::chdir(&merged).attempt(|| format!("enter {}", merged.display()))?;
+        let [proc, sys, dev] = ["proc", "sys", "dev"].map(Path::new);
+        virtual_fs("proc", proc, INERT, "")?;
+        virtual_fs("sysfs", sys, INERT, "")?;
+        devices::make(dev, confined.is_none(), disk.map(|bytes| bytes / 4))?;
         if let Some(Confined { usual, own_network }) = confined {
-            confine::proc(&proc, &dev.join("null"), &usual.machine, own_network)?;
-            confine::sys(&sys, own_network)?;
+            confine::proc(proc, &dev.join("null"), &usual.machine, own_network)?;
+            confine::sys(sys, own_network)?;
         }
         super::mount::enter(&merged)
     }
@@ -428,15 +442,51 @@ fn overlay(scratch: &Path, number: usize, layers: &[PathBuf], place: &Path) -> R
     .attempt(|| format!("lay an overlay on {}", place.display()))
 }
 
+/// Puts all that is in a layer into another, whose own files of these names go: directories with the modes and owners they have,
+/// everything else as a further name of the same file.
+fn lay_over(from: &Path, onto: &Path) -> Result<()> {
+    let what = || format!("copy {}", from.display());
+    for entry in fs::read_dir(from).attempt(what)? {
+        let entry = entry.attempt(what)?;
+        let (source, target) = (entry.path(), onto.join(entry.file_name()));
+        let is_directory = entry.file_type().attempt(what)?.is_dir();
+        let there = fs::symlink_metadata(&target).ok();
+        if there.is_some_and(|there| !(is_directory && there.is_dir())) {
+            fs::remove_file(&target).attempt(what)?;
+        }
+        if !is_directory {
+            fs::hard_link(&source, &target).attempt(what)?;
+            continue;
+        }
+        make_like(&source, &target)?;
+        if is_opaque(&source) {
+            make_opaque(&target).map_err(|errno| Error::new(what(), errno))?;
+        }
+        lay_over(&source, &target)?;
+    }
+    Ok(())
+}
+
 /// Lets nothing of the layers below show through a directory.
 fn make_opaque(directory: &Path) -> std::result::Result<(), Errno> {
     let flags = rustix::fs::XattrFlags::empty();
-    // In a user namespace only a user's attributes can be set, and overlays of there go by those (userxattr).
-    let name = match user_namespace::is_partial() {
+    rustix::fs::setxattr(directory, opaque(), b"y", flags)
+        .map_err(|errno| Errno::from_raw(errno.raw_os_error()))
+}
+
+/// The attribute of a directory that shows nothing of the layers below. In a user namespace only a user's attributes can be set, and
+/// overlays of there go by those (userxattr).
+fn opaque() -> &'static str {
+    match user_namespace::is_partial() {
         true => "user.overlay.opaque",
         false => "trusted.overlay.opaque",
-    };
-    rustix::fs::setxattr(directory, name, b"y", flags).map_err(|errno| Errno::from_raw(errno.raw_os_error()))
+    }
+}
+
+fn is_opaque(directory: &Path) -> bool {
+    let mut value = [0; 1];
+    rustix::fs::getxattr(directory, opaque(), &mut value[..])
+        .is_ok_and(|length| length == 1 && value == *b"y")
 }
 
 /// Tries whether an overlay of the host's root can be made, on a directory this mount namespace can spare.
@@ -473,7 +523,7 @@ fn explain_stacking(mut error: Error) -> Error {
     error
 }
 
-fn bind(source: &Path, target: &Path, read_only: bool) -> Result<()> {
+pub(super) fn bind(source: &Path, target: &Path, read_only: bool) -> Result<()> {
     let copy = super::mount::detached_copy(source)?;
     super::mount::attach(&copy, target, read_only)
 }
@@ -508,16 +558,17 @@ const MOST_DIRECTORIES: usize = 4_000;
 
 /// Makes the directories that are below one of the host's below another: as the uppermost of an overlay's layers that has it
 /// says whose a directory is, they are this user's in a node.
-fn copy_directories(from: &Path, to: &Path, left: &mut usize) -> Result<()> {
+fn copy_directories(from: &Path, to: &Path, hidden: &[PathBuf], left: &mut usize) -> Result<()> {
     for entry in fs::read_dir(from).into_iter().flatten().flatten() {
         if *left == 0 {
             break;
         }
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_directory && !hidden.contains(&entry.path()) {
             *left -= 1;
             let place = to.join(entry.file_name());
             make_like(&entry.path(), &place)?;
-            copy_directories(&entry.path(), &place, left)?;
+            copy_directories(&entry.path(), &place, hidden, left)?;
         }
     }
     Ok(())
@@ -557,65 +608,27 @@ fn make(path: &Path, mode: u32) -> Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode)).attempt(what)
 }
 
-/// A /dev of the node's own.
-fn devices(dev: &Path, privileged: bool, bytes: Option<u64>) -> Result<()> {
-    virtual_fs("tmpfs", dev, MsFlags::MS_NOSUID, &tmpfs(bytes))?;
-    let more = PRIVILEGED_DEVICES.iter().filter(|_| privileged);
-    // What is made has the mode that it is made with, which saves a call each.
-    let before = umask(Mode::empty());
-    let made = device_files(dev, DEVICES.iter().chain(more));
-    umask(before);
-    made?;
-    virtual_fs(
-        "devpts",
-        &dev.join("pts"),
-        MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
-        &format!("newinstance,ptmxmode=0666,mode=0620,max={MOST_TERMINALS}"),
-    )?;
-    virtual_fs("mqueue", &dev.join("mqueue"), INERT, "")?;
-    for (name, target) in [
-        ("ptmx", "pts/ptmx"),
-        ("fd", "/proc/self/fd"),
-        ("stdin", "/proc/self/fd/0"),
-        ("stdout", "/proc/self/fd/1"),
-        ("stderr", "/proc/self/fd/2"),
-    ] {
-        std::os::unix::fs::symlink(target, dev.join(name)).attempt(|| format!("make /dev/{name}"))?;
-    }
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn device_files<'a>(dev: &Path, devices: impl Iterator<Item = &'a (&'a str, u64, u64)>) -> Result<()> {
-    for (name, mode) in [
-        ("net", 0o755),
-        ("pts", 0o755),
-        ("mqueue", 0o1777),
-        ("shm", 0o1777),
-    ] {
-        let directory = dev.join(name);
-        mkdir(&directory, Mode::from_bits_truncate(mode))
-            .attempt(|| format!("make {}", directory.display()))?;
-    }
-    for (name, major, minor) in devices.copied() {
-        device(
-            &dev.join(name),
-            Path::new("/dev").join(name).as_path(),
-            makedev(major, minor),
-        )?;
-    }
-    Ok(())
-}
-
-/// Makes a device file; where that is forbidden (a container), binds the host's.
-fn device(path: &Path, host: &Path, number: u64) -> Result<()> {
-    let mode = Mode::from_bits_truncate(0o666);
-    match mknod(path, SFlag::S_IFCHR, mode, number) {
-        Ok(()) => Ok(()),
-        Err(Errno::EPERM) if host.exists() => {
-            fs::write(path, "").attempt(|| format!("make {}", path.display()))?;
-            bind(host, path, false)
+    #[test]
+    fn a_layer_over_another_keeps_what_that_hides() {
+        let directory = tempfile::tempdir().unwrap();
+        let [from, onto] = ["from", "onto"].map(|name| directory.path().join(name));
+        for path in ["from/hidden/own", "from/empty", "onto/hidden", "onto/other"] {
+            fs::create_dir_all(directory.path().join(path)).unwrap();
         }
-        Err(Errno::EPERM) => Ok(()),
-        Err(errno) => Err(Error::new(format!("make {}", path.display()), errno)),
+        fs::set_permissions(from.join("empty"), Permissions::from_mode(0o1777)).unwrap();
+        make_opaque(&from.join("empty")).unwrap();
+        make_opaque(&onto.join("hidden")).unwrap();
+        fs::write(from.join("hosts"), "ours").unwrap();
+        mknod(&onto.join("hosts"), SFlag::S_IFCHR, Mode::empty(), makedev(0, 0)).unwrap();
+        lay_over(&from, &onto).unwrap();
+        assert_eq!(fs::read_to_string(onto.join("hosts")).unwrap(), "ours");
+        assert!(is_opaque(&onto.join("hidden")) && onto.join("hidden/own").is_dir());
+        assert!(is_opaque(&onto.join("empty")) && !is_opaque(&onto.join("hidden/own")));
+        assert_eq!(fs::metadata(onto.join("empty")).unwrap().mode() & 0o7777, 0o1777);
+        assert!(onto.join("other").is_dir());
     }
 }

@@ -125,7 +125,7 @@ impl Filter {
             result(libc::SECCOMP_RET_KILL_PROCESS),
             load(offset_of!(libc::seccomp_data, nr)),
         ];
-        program.extend(search(&stretches(&answers(capabilities))));
+        program.extend(search(&stretches(&answers(capabilities)))?);
         Ok(Filter(program))
     }
 
@@ -217,24 +217,68 @@ fn stretches(answers: &Answers) -> Vec<(u32, Answer)> {
     stretches
 }
 
-/// Finds the stretch of the number that was loaded, and answers.
-fn search(stretches: &[(u32, Answer)]) -> Vec<sock_filter> {
+/// Where a comparison leads.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// To the comparison of this number.
+    Comparison(usize),
+    /// To the program of this number.
+    Answer(usize),
+}
+
+/// A comparison with the number where the upper half of the stretches begins: the ways to the lower and to the upper half.
+type Comparison = (u32, Way, Way);
+
+/// Finds the stretch of the number that was loaded, and answers. Each answer is there once, behind all comparisons.
+///
+/// # Errors
+/// The filter is longer than a conditional jump.
+fn search(stretches: &[(u32, Answer)]) -> Result<Vec<sock_filter>> {
+    let (mut comparisons, mut answers) = (Vec::new(), Vec::new());
+    compare(stretches, &mut comparisons, &mut answers);
+    let programs: Vec<_> = answers.iter().map(|answer| answer.program()).collect();
+    let behind: Vec<usize> = programs
+        .iter()
+        .scan(comparisons.len(), |at, program| {
+            let here = *at;
+            *at += program.len();
+            Some(here)
+        })
+        .collect();
+    let mut filter = Vec::new();
+    for (at, (first, low, high)) in comparisons.iter().enumerate() {
+        let offset = |way: &Way| {
+            let target = match *way {
+                Way::Comparison(number) => number,
+                Way::Answer(number) => behind[number],
+            };
+            u8::try_from(target - at - 1)
+                .map_err(|_| Error::new("compile the filter of system calls", Errno::E2BIG))
+        };
+        filter.push(jump(libc::BPF_JGE, *first, offset(high)?, offset(low)?));
+    }
+    filter.extend(programs.into_iter().flatten());
+    Ok(filter)
+}
+
+/// Adds the comparisons that find a stretch, and the answers that are not there yet.
+fn compare(stretches: &[(u32, Answer)], comparisons: &mut Vec<Comparison>, answers: &mut Vec<Answer>) -> Way {
     if let [(_, answer)] = stretches {
-        return answer.program();
+        let known = answers.iter().position(|known| known == answer);
+        return Way::Answer(known.unwrap_or_else(|| {
+            answers.push(*answer);
+            answers.len() - 1
+        }));
     }
     let (low, high) = stretches.split_at(stretches.len() / 2);
-    let (first, (low, high)) = (high[0].0, (search(low), search(high)));
-    // Over what is longer than a conditional jump an unconditional one leads.
-    let mut program = match u8::try_from(low.len()) {
-        Ok(length) => vec![jump(libc::BPF_JGE, first, length, 0)],
-        Err(_) => vec![
-            jump(libc::BPF_JGE, first, 0, 1),
-            instruction(libc::BPF_JMP | libc::BPF_JA, low.len() as u32, 0, 0),
-        ],
-    };
-    program.extend(low);
-    program.extend(high);
-    program
+    let here = comparisons.len();
+    comparisons.push((high[0].0, Way::Answer(0), Way::Answer(0)));
+    let ways = (
+        compare(low, comparisons, answers),
+        compare(high, comparisons, answers),
+    );
+    (comparisons[here].1, comparisons[here].2) = ways;
+    Way::Comparison(here)
 }
 
 impl Answer {
@@ -324,7 +368,6 @@ mod tests {
                     libc::BPF_JEQ => jump(loaded == k),
                     libc::BPF_JGE => jump(loaded >= k),
                     libc::BPF_JSET => jump(loaded & k != 0),
-                    libc::BPF_JA => at += k as usize,
                     other => panic!("no comparison: {other}"),
                 },
                 other => panic!("no instruction: {other}"),
@@ -421,7 +464,7 @@ mod tests {
     fn filters_are_short_and_soon_through() {
         for node in nodes() {
             let filter = Filter::new(node.as_ref()).unwrap();
-            assert!(filter.0.len() < 256, "{}", filter.0.len());
+            assert!(filter.0.len() < 128, "{}", filter.0.len());
             for call in 0..2 * NEWEST {
                 let (_, steps) = run(&filter, ARCHITECTURE.unwrap(), call, [0, 0]);
                 assert!(steps < 16, "{steps} for {call}");

@@ -50,10 +50,24 @@ impl Sysctls {
     /// There is no such sysctl in this kernel, or it refuses the value.
     pub fn write(&self, path: &str, value: &str) -> Result<()> {
         let what = || format!("set sysctl {} to {value:?}", path.replace('/', "."));
-        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&self.proc, format!("sys/{path}"), flags, Mode::empty());
-        let mut file = File::from(file.map_err(std::io::Error::from).attempt(what)?);
+        let mut file = self.open(path, OFlags::WRONLY).attempt(what)?;
         file.write_all(value.as_bytes()).attempt(what)
+    }
+
+    /// Reads a value, see [`Sysctls::write`]; nothing where there is none.
+    pub fn read(&self, path: &str) -> Option<String> {
+        let value = std::io::read_to_string(self.open(path, OFlags::RDONLY).ok()?).ok()?;
+        Some(value.trim_end().to_owned())
+    }
+
+    fn open(&self, path: &str, access: OFlags) -> std::io::Result<File> {
+        let file = rustix::fs::openat(
+            &self.proc,
+            format!("sys/{path}"),
+            access | OFlags::CLOEXEC,
+            Mode::empty(),
+        );
+        Ok(File::from(file?))
     }
 }
 

@@ -26,13 +26,47 @@ use crate::kernel::message::{self, Assembler, Received};
 use crate::kernel::seccomp::Filter;
 use crate::kernel::{cgroup, process, spawn, users};
 use crate::lab::names;
-use crate::lab::rights::RightsStep;
+use crate::lab::rights::{RightsStep, USUAL};
 
 /// A longer reason for which a program was not started is cut, in bytes.
 const LONGEST_REASON: usize = 4096;
 
 /// The hidden verb by which lists of processes show a node's init.
 pub const VERB: &str = "node-init";
+
+/// What all inits of a lab find ready.
+pub struct Ready {
+    /// What they have to know.
+    pub common: Common,
+    /// What programs in most nodes may do.
+    usual: Capabilities,
+    /// The filter for nodes with these.
+    filter: Filter,
+}
+
+impl Ready {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// The machine's architecture has no filters.
+    pub fn of(common: Common) -> Result<Ready, Failure> {
+        let usual = Capabilities::named(&USUAL.map(str::to_owned));
+        let filter = Filter::new(Some(&usual))?;
+        Ok(Ready {
+            common,
+            usual,
+            filter,
+        })
+    }
+
+    /// The filter for nodes with these capabilities, see [`Filter::new`].
+    fn filter(&self, capabilities: Option<&Capabilities>) -> Result<Filter, Failure> {
+        match capabilities {
+            Some(capabilities) if *capabilities == self.usual => Ok(self.filter.clone()),
+            other => Ok(Filter::new(other)?),
+        }
+    }
+}
 
 /// What a node's init is given.
 pub struct Given {
@@ -49,8 +83,8 @@ pub struct Given {
 }
 
 /// Runs a node's init in a process that was just made for it.
-pub fn main(common: &Common, given: Given) -> i32 {
-    match prepare(common, given) {
+pub fn main(ready: &Ready, given: Given) -> i32 {
+    match prepare(ready, given) {
         Ok(mut init) => init.serve(),
         // Nobody to tell: the supervisor sees the status, and its log has the sentence.
         Err(failure) => {
@@ -103,7 +137,7 @@ impl Limits {
     }
 }
 
-fn prepare(common: &Common, given: Given) -> Result<Init, Failure> {
+fn prepare(ready: &Ready, given: Given) -> Result<Init, Failure> {
     let Given {
         control,
         setup,
@@ -120,7 +154,7 @@ fn prepare(common: &Common, given: Given) -> Result<Init, Failure> {
         .attempt(|| "watch for ended processes")?;
     let stands = spawn::settle(network, in_cgroup)
         .map_err(Failure::from)
-        .and_then(|()| stand_up(common, &setup, users.as_ref()));
+        .and_then(|()| stand_up(&ready.common, &setup, users.as_ref()));
     let (syslog, legacy_cgroups) = match stands {
         Ok(stands) => stands,
         Err(failure) => {
@@ -130,7 +164,7 @@ fn prepare(common: &Common, given: Given) -> Result<Init, Failure> {
     };
     process::limit_open_files(setup.limits.open_files, setup.limits.most_open_files);
     let limits = Limits::of(&setup.rights);
-    let filter = Filter::new(limits.as_ref().map(|it| &it.usual))?;
+    let filter = ready.filter(limits.as_ref().map(|it| &it.usual))?;
     let users = match users {
         // Programs enter their user namespace first, which the filter does not let anybody do.
         Some(users) => Some(Users { users, filter }),

@@ -59,12 +59,15 @@ pub fn make_base(
     base.write(Path::new("/etc/resolv.conf"), &plan.resolv_conf)?;
     crate::engine::frr::prepare_root(&base)?;
     put_program(&base.program(), program)?;
+    let hidden = veil::draw(&base, &run_directory(path))?;
     if user_namespace::is_partial() {
+        base.take_over(&hidden)?;
         make_ways(&base, plan)?;
     }
+    base.complete()?;
     Ok(Confinement {
         machine: Machine::find(&SHARED_SYSCTLS)?,
-        hidden: veil::draw(&base, &run_directory(path))?,
+        hidden,
     })
 }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, oneshot};
 
 use super::init::{KILLED, StartError, memory_file};
-use super::node::{self, Given};
+use super::node::{self, Given, Ready};
 use super::protocol::Common;
 use super::socket;
 use super::state::Living;
@@ -236,13 +236,14 @@ fn serve(supervisor: RawFd, common: RawFd) -> Result<(), Failure> {
     let damaged = |error| Failure::host(format!("an order to the template is damaged: {error}"));
     let common: Common = serde_json::from_str(&common).map_err(damaged)?;
     mount::put_below(&common.scratch)?;
+    let ready = Ready::of(common)?;
     let title = Title::find()?;
     title.set(&[&format!("{NAME}template"), VERB]);
     let mut assembler = Assembler::of(LONGEST, MOST_DESCRIPTORS);
     while assembler.read(&supervisor)? != Received::End {
         while let Some(frame) = assembler.frame()? {
             let order: Order = serde_json::from_slice(&frame.bytes).map_err(damaged)?;
-            let born = bear(&common, &title, &order, frame.fds);
+            let born = bear(&ready, &title, &order, frame.fds);
             let (answer, pidfd) = match born {
                 Ok(child) => (Answer::Born(child.pid), Some(child.pidfd)),
                 Err(failure) => (Answer::Refused(failure), None),
@@ -254,7 +255,7 @@ fn serve(supervisor: RawFd, common: RawFd) -> Result<(), Failure> {
     Ok(())
 }
 
-fn bear(common: &Common, title: &Title, order: &Order, fds: Vec<OwnedFd>) -> Result<Child, Failure> {
+fn bear(ready: &Ready, title: &Title, order: &Order, fds: Vec<OwnedFd>) -> Result<Child, Failure> {
     let mut fds = fds.into_iter();
     let (Some(control), Some(setup)) = (fds.next(), fds.next()) else {
         return Err(Failure::host(
@@ -280,7 +281,7 @@ fn bear(common: &Common, title: &Title, order: &Order, fds: Vec<OwnedFd>) -> Res
             .collect();
         // Among them the way to the supervisor, and what other nodes are given.
         close_all_but(&keep);
-        node::main(common, given)
+        node::main(ready, given)
     })?;
     Ok(child)
 }
