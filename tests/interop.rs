@@ -5,12 +5,17 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Host, Lab, PAIR, has, has_frr, in_package};
+
+const LONG: Duration = Duration::from_secs(170);
 
 fn pass(name: &str) {
     let file = in_package(&format!("tests/labs/interop/{name}.toml"));
     let lab = Lab::new(PAIR).on(Host::new());
-    let done = lab.run(["test", file.to_str().unwrap()]);
+    // Ten thousand routes go through five programs, which takes its time where other tests run as well.
+    let done = lab.start(["test", file.to_str().unwrap()]).wait_within(LONG);
     assert_eq!(done.code, 0, "{}{}", done.out, done.err);
     assert!(!done.out.contains("skip"), "{}", done.out);
 }

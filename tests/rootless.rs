@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Done, Host, Lab, has, run, until};
-use host::{aside, do_aside, interfaces};
+use host::{aside, interfaces};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -52,21 +52,40 @@ endpoints = ["a:eth0", "b:eth0"]
 /// A place where the user may look, with a directory for what it runs, and nslab.
 struct User {
     lab: Lab,
+    /// Its id, which no other test's has.
+    id: u32,
+    /// The first of the ids set aside for it.
+    first: u32,
 }
+
+/// How many ids are set aside.
+const IDS: u32 = 65_536;
 
 impl User {
     fn new(text: &str) -> User {
         let lab = Lab::new(text).on(Host::new());
         let own = lab.path("user");
         fs::create_dir(&own).unwrap();
-        chown(&own, Some(USER), Some(USER)).unwrap();
+        let number = std::process::id() % 10_000;
+        let (id, first) = (2_000_000 + number, 100_000_000 + number * IDS);
+        chown(&own, Some(id), Some(id)).unwrap();
         fs::set_permissions(&own, Permissions::from_mode(0o700)).unwrap();
         fs::set_permissions(lab.path(""), Permissions::from_mode(0o755)).unwrap();
         let binary = env!("CARGO_BIN_EXE_nslab");
         if fs::hard_link(binary, lab.path("nslab")).is_err() {
             fs::copy(binary, lab.path("nslab")).unwrap();
         }
-        User { lab }
+        User { lab, id, first }
+    }
+
+    /// A shell's lines as root, where the user is known.
+    fn aside(&self, lines: &str) -> Command {
+        let mut command = aside(&self.lab, lines);
+        // Not UID, which bash does not let anybody set.
+        command
+            .env("USER_ID", self.id.to_string())
+            .env("FIRST", self.first.to_string());
+        command
     }
 
     fn own(&self) -> PathBuf {
@@ -76,7 +95,7 @@ impl User {
     /// A shell's lines as the user; `nslab` is nslab.
     fn command(&self, lines: &str) -> Command {
         let all = format!("{KNOWN} && {BECOME} sh -c 'nslab() {{ $TEST/nslab \"$@\"; }}; '\"$LINES\"");
-        let mut command = aside(&self.lab, &all);
+        let mut command = self.aside(&all);
         command.env("LINES", lines);
         command
     }
@@ -104,13 +123,11 @@ impl User {
         names.filter(|name| name != ".lock").collect()
     }
 
-    /// Processes that run as the user, or as one of the ids set aside for it, in this test's directory or below its run directory.
+    /// Processes that run as the user, or as one of the ids set aside for it.
     fn processes(&self) -> Vec<i32> {
         let is_users = |pid: &i32| {
             let user = fs::metadata(format!("/proc/{pid}")).map_or(0, |it| it.uid());
-            let words = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            let here = self.own().into_os_string().into_string().unwrap();
-            user == USER && String::from_utf8_lossy(&words).contains(&here)
+            user == self.id || (self.first..self.first + IDS).contains(&user)
         };
         common::traces::pids().into_iter().filter(is_users).collect()
     }
@@ -118,9 +135,14 @@ impl User {
 
 /// Whether this host has what labs without root need.
 fn can() -> bool {
-    let can = has("newuidmap");
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    let is_new = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 6);
+    let can = is_new && has("newuidmap") && nslab::kernel::rootless::forbidden_by().is_none();
     if !can {
-        eprintln!("skipped: there is no newuidmap");
+        eprintln!("skipped: this host has no newuidmap, an old kernel, or forbids it");
     }
     can
 }
@@ -154,7 +176,7 @@ fn a_life() {
     // Both ways, and whose it is then.
     user.ok("echo words > $TEST/user/to && nslab cp $TEST/user/to a:/tmp/to && nslab cp a:/tmp/to $TEST/user/from");
     let from = fs::metadata(user.own().join("from")).unwrap();
-    assert_eq!((from.uid(), from.gid()), (USER, USER));
+    assert_eq!((from.uid(), from.gid()), (user.id, user.id));
     assert_eq!(fs::read_to_string(user.own().join("from")).unwrap(), "words\n");
     // A terminal, as a program of the user's own would have it.
     let tty = user.ok("script -qec \"$TEST/nslab exec a tty\" /dev/null < /dev/null");
@@ -180,8 +202,8 @@ fn root_in_a_node_is_the_user() {
     );
     let supervisor = user.supervisor();
     let map = fs::read_to_string(format!("/proc/{supervisor}/uid_map")).unwrap();
-    let first = FIRST.to_string();
-    let wanted = ["0", "54321", "1", "1", first.as_str(), "65535"];
+    let (id, first) = (user.id.to_string(), user.first.to_string());
+    let wanted = ["0", &id, "1", "1", &first, "65535"];
     assert_eq!(map.split_whitespace().collect::<Vec<_>>(), wanted);
     // Nothing of root's, and not the user's own secrets either.
     for line in [
@@ -226,8 +248,56 @@ fn mounts_below_a_directory_are_no_hindrance() {
         {BECOME} sh -c '$TEST/nslab up -d $FILE && $TEST/nslab exec a cat /etc/issue /etc/deep/down/file /etc/hostname && \
         $TEST/nslab exec a -- sh -c \"touch /etc/mine /etc/deep/mine\" && $TEST/nslab down'"
     );
-    let said = do_aside(&user.lab, &lines).expect(0);
+    let said = run(&mut user.aside(&lines)).expect(0);
     assert!(said.contains("\nfound\nseen\nmine"), "{said}");
+}
+
+#[test]
+fn what_is_hidden_from_nodes_needs_no_place() {
+    if !can() {
+        return;
+    }
+    let user = User::new(PAIR);
+    // Too large to be copied, and not for everybody to read; and one that nobody but root may read is a mount.
+    let lines = format!(
+        "{KNOWN} && mkdir /etc/made && head -c 300000 /dev/zero > /etc/made/large && chmod 600 /etc/made/large && \
+        cp /etc/made/large /etc/made/open && chmod 644 /etc/made/open && echo > /etc/made/small && chmod 600 /etc/made/small && \
+        mount --bind /etc/made/small /etc/made/small && {BECOME} sh -c '$TEST/nslab up -d $FILE && \
+        $TEST/nslab exec a -- sh -c \"ls /etc/made && wc -c < /etc/made/open\" && $TEST/nslab down'"
+    );
+    let said = run(&mut user.aside(&lines)).expect(0);
+    assert!(
+        said.contains("open\n300000\n") && !said.contains("large"),
+        "{said}"
+    );
+}
+
+#[test]
+fn links_on_the_way_to_files_stay_links() {
+    if !can() {
+        return;
+    }
+    let user = User::new(
+        r##"
+name = "links"
+[nodes.a]
+kind = "host"
+files = { "/bin/made" = { content = "#!/bin/sh\necho made", mode = "0755" }, "/var/run/made" = { content = "run" } }
+binds = ["/etc/hostname:/lib/bound/hostname:ro"]
+[nodes.b]
+kind = "host"
+"##,
+    );
+    user.ok("nslab up -d $FILE");
+    for node in ["a", "b"] {
+        assert_eq!(
+            user.ok(&format!("nslab exec {node} readlink /bin /lib")),
+            "usr/bin\nusr/lib\n"
+        );
+    }
+    assert_eq!(user.ok("nslab exec a made"), "made\n");
+    assert_eq!(user.ok("nslab exec a cat /run/made"), "run");
+    user.ok("nslab exec a test -s /usr/lib/bound/hostname && nslab down");
 }
 
 #[test]
@@ -247,7 +317,9 @@ fn the_labs_that_ship_pass() {
         "quickstart",
         "ospf",
         "vrrp",
+        "clos",
         "all-ibgp",
+        "all-ibgp-reflector",
         "cilium-bgp",
         "cilium-bgp-v2",
     ];
@@ -334,27 +406,24 @@ fn what_a_host_lacks_is_named() {
         return;
     }
     let user = User::new(PAIR);
-    let as_user = |before: &str| {
-        do_aside(
-            &user.lab,
-            &format!("{KNOWN} && {before} {BECOME} $TEST/nslab up -d $FILE"),
-        )
+    let up = |before: &str, with: &str| {
+        let lines = format!("{KNOWN} && {before} {BECOME} {with} $TEST/nslab up -d $FILE");
+        run(&mut user.aside(&lines))
     };
-    as_user(": > /etc/subuid;").refused(3, &["/etc/subuid", "tester", "usermod --add-subuids", "sudo"]);
-    as_user("echo tester:5:7 > /etc/subgid;").refused(3, &["/etc/subgid", "tester"]);
-    // As Debian without the package has it.
-    as_user("mkdir $TEST/none && mount --bind $TEST/none /usr/bin/newuidmap 2>/dev/null; mount --bind /dev/null /usr/bin/newuidmap;")
-        .refused(3, &["newuidmap"]);
+    up(": > /etc/subuid;", "").refused(3, &["/etc/subuid", "tester", "usermod --add-subuids", "sudo"]);
+    up("echo tester:5:7 > /etc/subgid;", "").refused(3, &["/etc/subgid", "tester"]);
+    up("", "PATH=/nowhere").refused(3, &["newuidmap is missing", "apt-get install uidmap"]);
+    up("mount --bind /bin/false $(command -v newuidmap);", "").refused(3, &["newuidmap says"]);
     // As Ubuntu has it since 23.10.
-    let ubuntu = "mount -t tmpfs none /proc/sys/kernel && echo 1 > /proc/sys/kernel/apparmor_restrict_unprivileged_userns &&";
-    as_user(&format!(": > /etc/subuid; {ubuntu}"))
+    let ubuntu = "mount -t tmpfs none /proc/sys/kernel && \
+        echo 1 > /proc/sys/kernel/apparmor_restrict_unprivileged_userns &&";
+    up(&format!(": > /etc/subuid; {ubuntu}"), "")
         .refused(3, &["sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0"]);
-    let done = do_aside(&user.lab, &format!("{ubuntu} $NSLAB doctor"));
-    assert!(
-        done.out.contains("kernel.apparmor_restrict_unprivileged_userns"),
-        "{}",
-        done.out
-    );
+    let done = run(&mut user.aside(&format!("{ubuntu} $NSLAB doctor")));
+    let named = "kernel.apparmor_restrict_unprivileged_userns";
+    assert!(done.out.contains(named), "{}", done.out);
+    user.sh("nslab up -d --named $FILE")
+        .refused(3, &["/run/netns", "--named"]);
 }
 
 #[test]
@@ -363,11 +432,10 @@ fn labs_of_root_are_named() {
         return;
     }
     let user = User::new(PAIR);
-    let lines =
-        "mkdir -p /run/nslab && mount -t tmpfs -o mode=755 none /run/nslab && mkdir /run/nslab/roots &&";
-    let done = do_aside(
-        &user.lab,
-        &format!("{lines} {KNOWN} && {BECOME} sh -c '$TEST/nslab labs; $TEST/nslab exec a true'"),
+    let lines = format!(
+        "mount -t tmpfs -o mode=755 none /run && mkdir -p /run/nslab/roots && {KNOWN} && \
+        {BECOME} sh -c '$TEST/nslab labs; $TEST/nslab exec a true'"
     );
+    let done = run(&mut user.aside(&lines));
     assert!(done.err.contains("root runs roots: sudo "), "{}", done.err);
 }

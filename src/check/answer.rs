@@ -32,7 +32,7 @@ pub enum Answer {
     Connected,
     /// There was no way, or a refusal; in words.
     Refused(String),
-    /// The routes of the destination's family.
+    /// The routes to the destination, and to wider networks that it is in.
     Routes(Vec<Route>),
     /// The question could not be asked; in words. Never what a check wants, not even with `not`.
     Broken(String),

@@ -150,7 +150,9 @@ fn routes(wanted: &RouteWanted) -> crate::kernel::Result<Answer> {
         found.map_or_else(|| format!("if{index}"), |interface| interface.name.clone())
     };
     let found = route::list(&mut netlink, wanted.to.addr().is_ipv4())?;
-    let routes = found.into_iter().map(|route| Route {
+    // A router may have a million; others say nothing of the one that is wanted.
+    let found = found.into_iter().filter(|route| route.to.contains(&wanted.to));
+    let routes = found.map(|route| Route {
         to: route.to,
         kind: format!("{:?}", route.kind).to_lowercase(),
         hops: route

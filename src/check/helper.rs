@@ -51,8 +51,13 @@ pub fn ask(
     if done.status.is_none() {
         return Ok(Answer::Broken("there was no answer in time".to_owned()));
     }
-    serde_json::from_slice(&done.out)
-        .map_err(|_| Failure::host(String::from_utf8_lossy(&done.errors).trim().to_owned()))
+    serde_json::from_slice(&done.out).map_err(|error| {
+        let said = String::from_utf8_lossy(&done.errors).trim().to_owned();
+        Failure::host(match said.is_empty() {
+            true => format!("the process that was to ask gave no answer: {error}"),
+            false => said,
+        })
+    })
 }
 
 /// If the command line is that of this verb: does what it says. Returns the exit status.

@@ -14,6 +14,7 @@ use super::runner;
 use super::stop::Stop;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
+use crate::kernel::rootless::is_rootless;
 use crate::kernel::{output, process};
 use crate::lab::check::{Check, Phase};
 use crate::run::client::Client;
@@ -178,10 +179,11 @@ pub fn check_all(
 fn kept(place: &TestDirectory, lab: &str, report: &LabReport) -> String {
     let failed = report.checks.iter().find(|check| check.has_failed());
     let node = failed.map_or("NODE", |check| check.node.as_str());
-    let variable = format!("NSLAB_RUN_DIR={}", place.path().display());
+    let sudo = if is_rootless() { "" } else { "sudo " };
+    let nslab = format!("{sudo}NSLAB_RUN_DIR={} nslab", place.path().display());
     format!(
-        "  the lab lives on:\n    look:  sudo {variable} nslab shell {node}\n    \
-         again: sudo {variable} nslab check\n    end:   sudo {variable} nslab down {lab}\n"
+        "  the lab lives on:\n    look:  {nslab} shell {node}\n    \
+         again: {nslab} check\n    end:   {nslab} down {lab}\n"
     )
 }
 

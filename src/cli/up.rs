@@ -219,8 +219,9 @@ fn rights(plan: &Plan) -> Vec<String> {
     let mut notes = Vec::new();
     if !privileged.is_empty() {
         let names = names(privileged);
+        let whom = if is_rootless() { "you" } else { "root" };
         notes.push(format!(
-            "privileged, able to do to this machine what root can: {names}"
+            "privileged, able to do to this machine what {whom} can: {names}"
         ));
     }
     for node in others {

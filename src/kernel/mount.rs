@@ -31,7 +31,7 @@ pub enum Shown {
     Overlay(PathBuf),
     /// As a bind mount of a single file.
     File(PathBuf),
-    /// As a directory made anew, whose entries are shown each by itself.
+    /// As a directory made anew, whose entries are shown each by itself; see [`super::apart`].
     Apart(PathBuf),
 }
 
@@ -43,11 +43,6 @@ impl Shown {
         }
     }
 }
-
-/// A file of more bytes is bound and not copied.
-pub const COPIED: u64 = 256 << 10;
-/// So many entries are shown by themselves; those that come after them are not shown.
-const MOST: usize = 10_000;
 
 /// File systems that are views of the kernel, not files: nodes get their own or none.
 const VIEWS: [&str; 20] = [
@@ -74,7 +69,7 @@ const VIEWS: [&str; 20] = [
 ];
 
 /// Places nodes get anew, and other tools' containers, whose mounts are many and nobody's business.
-const APART: [&str; 10] = [
+pub(super) const APART: [&str; 10] = [
     "/proc",
     "/sys",
     "/dev",
@@ -157,47 +152,8 @@ pub fn shown(table: &[Mount]) -> Vec<Shown> {
 }
 
 /// Outer before inner.
-fn sort(shown: &mut [Shown]) {
+pub(super) fn sort(shown: &mut [Shown]) {
     shown.sort_by_key(|entry| entry.path().components().count());
-}
-
-/// The same, and `/`, where all mounts are another user namespace's: they are locked together, so that none of a directory
-/// below which there are others can be taken alone, and no overlay be laid on it (mount_namespaces(7)).
-pub fn taken_apart(shown: Vec<Shown>, table: &[Mount]) -> Vec<Shown> {
-    let mut all = Vec::new();
-    take_apart(Path::new("/"), table, &mut all);
-    for entry in shown {
-        match entry {
-            Shown::Overlay(path) => take_apart(&path, table, &mut all),
-            other => all.push(other),
-        }
-    }
-    sort(&mut all);
-    all
-}
-
-fn take_apart(directory: &Path, table: &[Mount], all: &mut Vec<Shown>) {
-    let is_below = |mount: &Mount| mount.target != directory && mount.target.starts_with(directory);
-    if !table.iter().any(is_below) {
-        all.push(Shown::Overlay(directory.to_owned()));
-        return;
-    }
-    all.push(Shown::Apart(directory.to_owned()));
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        let (path, Ok(metadata)) = (entry.path(), entry.metadata()) else {
-            continue;
-        };
-        let is_elsewhere = APART.iter().any(|place| path.starts_with(place))
-            || table.iter().any(|mount| mount.target == path);
-        if is_elsewhere || all.len() >= MOST {
-            continue;
-        }
-        if metadata.is_dir() {
-            take_apart(&path, table, all);
-        } else if metadata.is_file() && metadata.len() > COPIED {
-            all.push(Shown::File(path));
-        }
-    }
 }
 
 /// Keeps all further mounts of this mount namespace to itself, and drops those that neither nodes nor the

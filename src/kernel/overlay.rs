@@ -13,10 +13,11 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::mkdir;
 
+use super::apart::{copy_directories, copy_entries, is_writable, take_apart};
 use super::confine::{self, Machine};
 use super::devices;
 use super::error::{Attempt, Error, Result};
-use super::mount::{COPIED, INERT, Shown, virtual_fs};
+use super::mount::{INERT, Shown, virtual_fs};
 use super::user_namespace::{self, mapped_copy};
 
 /// How a node is kept from what is the host's.
@@ -158,10 +159,9 @@ impl Base {
     /// # Errors
     /// Memory is short.
     pub fn take_over(&self, hidden: &[PathBuf]) -> Result<()> {
-        let mut left = MOST_DIRECTORIES;
         for (number, Target { path, is_apart }) in self.targets.iter().enumerate() {
-            if !is_apart && WRITABLE.iter().any(|it| path.starts_with(it)) {
-                copy_directories(path, &self.layer(number), hidden, &mut left)?;
+            if !is_apart && is_writable(path) {
+                copy_directories(path, &self.layer(number), hidden)?;
             }
         }
         Ok(())
@@ -220,8 +220,13 @@ impl Base {
     pub fn empty_directory(&self, path: &Path, mode: u32) -> Result<PathBuf> {
         let place = self.place(path)?;
         make(&place, mode)?;
-        let what = || format!("hide the host's {}", path.display());
-        make_opaque(&place).map_err(|errno| Error::new(what(), errno))?;
+        make_opaque(&place).map_err(|errno| {
+            let mut error = Error::new(format!("hide the host's {}", path.display()), errno);
+            if errno == Errno::EOPNOTSUPP && user_namespace::is_partial() {
+                error.said = Some("without root that takes Linux 6.6 or newer".to_owned());
+            }
+            error
+        })?;
         Ok(place)
     }
 
@@ -237,9 +242,10 @@ impl Base {
 
     /// Lays a writable layer over everything, on a tmpfs that covers `scratch` in this mount namespace, and makes it
     /// the calling process's root. The process must be alone in its mount namespace, a copy of one that was prepared for that
-    /// ([`super::mount::put_below`]), and the first of its PID namespace. `hostname` becomes the node's /etc/hostname. One that is not `confined` sees all of the host and of the
-    /// kernel's views. What is hidden from a confined one and to be `shown` all the same is laid over it again. `disk` is how
-    /// many bytes the layer may hold, none for no limit; /dev holds a quarter of that besides.
+    /// ([`super::mount::put_below`]), and the first of its PID namespace. `hostname` becomes the node's /etc/hostname. A node that is
+    /// not `confined` sees all of the host and of the kernel's views. What is hidden from a confined one and to be `shown` all the
+    /// same is laid over it again. `disk` is how many bytes the layer may hold, none for no limit; /dev holds a quarter of that
+    /// besides.
     ///
     /// # Errors
     /// The kernel refuses a mount; two overlays on top of each other are the most it stacks.
@@ -266,61 +272,75 @@ impl Base {
         let name = upper.join("etc/hostname");
         fs::write(&name, format!("{hostname}\n")).attempt(|| "write /etc/hostname")?;
         ground.give(&name, 0, 0)?;
-        let is_hidden = |path: &Path| {
-            confined.is_some_and(|it| it.usual.hidden.iter().any(|hidden| path.starts_with(hidden)))
-        };
-        for (
-            number,
-            Target {
-                path: target,
-                is_apart,
-            },
-        ) in self.targets.iter().enumerate()
-        {
-            if is_hidden(target) {
-                continue;
-            }
-            let place = merged.join(target.strip_prefix("/").unwrap_or(target));
-            let layer = match confined {
-                Some(_) => self.veil(number),
-                None => self.layer(number),
-            };
-            let of_base = |layer: PathBuf| ground.of_base(&layer, &self.path);
-            let layers = [
-                of_base(layer),
-                match is_apart {
-                    true => of_base(self.ground(number)),
-                    false => ground.layer(number, target)?,
-                },
-            ];
-            match ground.overlay(number, target, &layers, &place) {
-                Ok(()) => {}
-                // A file system that cannot be below an overlay shows as it is, read-only.
-                Err(_) if number > 0 => bind(target, &place, true)?,
-                Err(error) => return Err(explain_stacking(error)),
-            }
-        }
-        for file in &self.files {
-            // Container runtimes bind such files (resolv.conf, hosts); those of the lab's own go before.
-            if !is_hidden(file) && !self.place(file)?.exists() {
-                bind(file, &merged.join(file.strip_prefix("/").unwrap_or(file)), true)?;
-            }
-        }
+        self.lay(&ground, &merged, confined)?;
+        self.bind_files(&merged, confined)?;
         for (number, path) in (self.targets.len()..).zip(shown) {
             ground.show(number, path, &merged)?;
         }
         // The way there is long, and would be gone some dozen times.
         nix::unistd::chdir(&merged).attempt(|| format!("enter {}", merged.display()))?;
-        let [proc, sys, dev] = ["proc", "sys", "dev"].map(Path::new);
-        virtual_fs("proc", proc, INERT, "")?;
-        virtual_fs("sysfs", sys, INERT, "")?;
-        devices::make(dev, confined.is_none(), disk.map(|bytes| bytes / 4))?;
-        if let Some(Confined { usual, own_network }) = confined {
-            confine::proc(proc, &dev.join("null"), &usual.machine, own_network)?;
-            confine::sys(sys, own_network)?;
-        }
+        views(confined, disk)?;
         super::mount::enter(&merged)
     }
+
+    /// Lays an overlay on each of the host's directories that are shown.
+    fn lay(&self, ground: &Ground<'_>, merged: &Path, confined: Option<Confined<'_>>) -> Result<()> {
+        for (number, target) in self.targets.iter().enumerate() {
+            let Target { path, is_apart } = target;
+            if is_hidden(path, confined) {
+                continue;
+            }
+            let place = merged.join(path.strip_prefix("/").unwrap_or(path));
+            let layer = match confined {
+                Some(_) => self.veil(number),
+                None => self.layer(number),
+            };
+            let of_base = |layer: PathBuf| ground.of_base(&layer, &self.path);
+            let bottom = match is_apart {
+                true => of_base(self.ground(number)),
+                false => ground.layer(number, path)?,
+            };
+            match ground.overlay(number, path, &[of_base(layer), bottom], &place) {
+                Ok(()) => {}
+                // A file system that cannot be below an overlay shows as it is, read-only.
+                Err(_) if number > 0 => bind(path, &place, true)?,
+                Err(error) => return Err(explain_stacking(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Binds the host's files that are shown each by itself.
+    fn bind_files(&self, merged: &Path, confined: Option<Confined<'_>>) -> Result<()> {
+        for file in &self.files {
+            let place = merged.join(file.strip_prefix("/").unwrap_or(file));
+            // One that is hidden by itself has no place.
+            let has_place = fs::symlink_metadata(&place).is_ok();
+            // Container runtimes bind such files (resolv.conf, hosts); those of the lab's own go before.
+            if has_place && !is_hidden(file, confined) && !self.place(file)?.exists() {
+                bind(file, &place, true)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a path is in a directory that is hidden from a node.
+fn is_hidden(path: &Path, confined: Option<Confined<'_>>) -> bool {
+    confined.is_some_and(|it| it.usual.hidden.iter().any(|hidden| path.starts_with(hidden)))
+}
+
+/// Mounts the kernel's views, and makes /dev, in the root that is this process's working directory.
+fn views(confined: Option<Confined<'_>>, disk: Option<u64>) -> Result<()> {
+    let [proc, sys, dev] = ["proc", "sys", "dev"].map(Path::new);
+    virtual_fs("proc", proc, INERT, "")?;
+    virtual_fs("sysfs", sys, INERT, "")?;
+    devices::make(dev, confined.is_none(), disk.map(|bytes| bytes / 4))?;
+    if let Some(Confined { usual, own_network }) = confined {
+        confine::proc(proc, &dev.join("null"), &usual.machine, own_network)?;
+        confine::sys(sys, own_network)?;
+    }
+    Ok(())
 }
 
 /// What a root is built on: the host's files as they are, or with the ids that they have in a user namespace.
@@ -494,13 +514,22 @@ fn is_opaque(directory: &Path) -> bool {
 /// # Errors
 /// The kernel refuses.
 pub fn trial(scratch: &Path) -> Result<()> {
+    let table = super::mount::table()?;
     // Users who are not root cannot have the whole root as one.
-    let host = Path::new(if user_namespace::is_partial() { "/usr" } else { "/" });
-    let base = Base::begin(scratch, &[])?;
+    let (shown, host) = match user_namespace::is_partial() {
+        true => (take_apart(Vec::new(), &table, &[]), "/usr"),
+        false => (Vec::new(), "/"),
+    };
+    let base = Base::begin(scratch, &shown)?;
+    base.empty_directory(Path::new("/run"), 0o755)?;
+    let fits = |(_, target): &(usize, &Target)| target.path.starts_with(host) && !target.is_apart;
+    let Some((number, Target { path, .. })) = base.targets.iter().enumerate().find(fits) else {
+        return Ok(());
+    };
     let merged = scratch.join("root");
     make(&merged, 0o755)?;
-    make_like(host, &scratch.join("u0"))?;
-    overlay(scratch, 0, &[base.layer(0), host.to_owned()], &merged).map_err(explain_stacking)
+    make_like(path, &scratch.join(format!("u{number}")))?;
+    overlay(scratch, number, &[base.layer(number), path.clone()], &merged).map_err(explain_stacking)
 }
 
 /// Colons separate lower directories, commas options, and backslashes escape both.
@@ -549,53 +578,6 @@ fn here(id: u32) -> u32 {
         true => 0,
         false => id,
     }
-}
-
-/// Directories in which a node's root is to make files although the host's are not its own.
-const WRITABLE: [&str; 2] = ["/etc", "/var"];
-/// So many of them are made at most.
-const MOST_DIRECTORIES: usize = 4_000;
-
-/// Makes the directories that are below one of the host's below another: as the uppermost of an overlay's layers that has it
-/// says whose a directory is, they are this user's in a node.
-fn copy_directories(from: &Path, to: &Path, hidden: &[PathBuf], left: &mut usize) -> Result<()> {
-    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
-        if *left == 0 {
-            break;
-        }
-        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_directory && !hidden.contains(&entry.path()) {
-            *left -= 1;
-            let place = to.join(entry.file_name());
-            make_like(&entry.path(), &place)?;
-            copy_directories(&entry.path(), &place, hidden, left)?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes what is in a directory of the host's anew in another: directories empty, links and small files as they are, other files
-/// as places to bind them to. What cannot be read is left out.
-fn copy_entries(from: &Path, to: &Path) -> Result<()> {
-    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
-        let (path, place) = (entry.path(), to.join(entry.file_name()));
-        let what = || format!("make {}", place.display());
-        let Ok(metadata) = entry.metadata() else { continue };
-        if metadata.is_dir() {
-            make_like(&path, &place)?;
-        } else if metadata.is_symlink() {
-            let target = fs::read_link(&path).attempt(what)?;
-            std::os::unix::fs::symlink(target, &place).attempt(what)?;
-        } else if metadata.is_file() && metadata.len() > COPIED {
-            fs::write(&place, "").attempt(what)?;
-        } else if metadata.is_file()
-            && let Ok(bytes) = fs::read(&path)
-        {
-            fs::write(&place, bytes).attempt(what)?;
-            fs::set_permissions(&place, metadata.permissions()).attempt(what)?;
-        }
-    }
-    Ok(())
 }
 
 fn make(path: &Path, mode: u32) -> Result<()> {

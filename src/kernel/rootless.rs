@@ -3,19 +3,23 @@
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
-use std::process::{Command, Stdio};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{User, getegid, geteuid};
 
 use super::error::{Attempt, Error, Result};
+use super::output;
 use super::process::{self, Child};
 use super::user_namespace::{self, Pair};
 
 /// Fewer ids than this do not do: daemons run as users of their own, whose ids go up to 999 (adduser.conf(5)).
 const LEAST: u32 = 1000;
+/// How long newuidmap(1) may take: it may ask a directory service.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether this process has to go without what only root may do.
 pub fn is_rootless() -> bool {
@@ -47,7 +51,11 @@ pub fn begin() -> Result<Pair> {
 
 /// The largest range that a file sets aside for a user (subuid(5)).
 fn range(file: &str, name: Option<&str>, user: u32) -> Result<Range> {
-    let text = fs::read_to_string(file).unwrap_or_default();
+    let text = match fs::read(file) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).attempt(|| format!("read {file}")),
+    };
     parse(&text, name, user).ok_or_else(|| {
         let name = name.map_or_else(|| user.to_string(), str::to_owned);
         let mut error = Error::new("make a lab without root", Errno::UnknownErrno);
@@ -78,19 +86,20 @@ fn map(program: &str, pid: i32, own: u32, range: Range) -> Result<()> {
     let what = || "make a lab without root";
     let words = [pid as u32, 0, own, 1, 1, range.first, range.count].map(|word| word.to_string());
     let mut command = Command::new(program);
-    let done = command.args(words).stdin(Stdio::null()).output();
+    let none: Option<&OwnedFd> = None;
+    let done = output::run(command.args(words), Instant::now() + PATIENCE, none);
     let refused = |said: String| {
         let mut error = Error::new(what(), Errno::UnknownErrno);
         error.said = Some(said);
         Err(error)
     };
     match done {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+        Err(error) if error.errno == Errno::ENOENT => {
             refused(format!("{program} is missing (`apt-get install uidmap`)"))
         }
         Err(error) => refused(format!("{program} cannot be run: {error}")),
-        Ok(output) if !output.status.success() => {
-            let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Ok(done) if done.status != Some(0) => {
+            let said = String::from_utf8_lossy(&done.errors).trim().to_owned();
             refused(format!("{program} says: {said}"))
         }
         Ok(_) => Ok(()),

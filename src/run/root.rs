@@ -78,9 +78,18 @@ fn make_ways(base: &Base, plan: &Plan) -> Result<(), Failure> {
     let binds = plan.nodes.iter().flat_map(|node| &node.binds);
     let paths = files.map(|file| &file.path).chain(binds.map(|bind| &bind.target));
     for path in paths.map(String::as_str).chain([crate::engine::ITSELF]) {
-        base.place(Path::new(path))?;
+        base.place(&real(Path::new(path)))?;
     }
     Ok(())
+}
+
+/// A path without symbolic links on the way, as far as there is one on the host: `/bin` is `/usr/bin` on most.
+fn real(path: &Path) -> PathBuf {
+    let known = path.ancestors().skip(1).find_map(|above| {
+        let real = fs::canonicalize(above).ok()?;
+        Some(real.join(path.strip_prefix(above).ok()?))
+    });
+    known.unwrap_or_else(|| path.to_owned())
 }
 
 /// The run directory that the base of a lab's roots is in.

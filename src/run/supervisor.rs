@@ -23,12 +23,12 @@ use super::directory::LabDirectory;
 use super::events::What;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
-use super::{control, leave, logs, management, network, presence, socket, stages};
+use super::{control, leave, logs, management, network, presence, socket, stages, veil};
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::error::Attempt;
 use crate::kernel::spawn::inherited;
-use crate::kernel::{event_loop, mount, process, user_namespace};
+use crate::kernel::{apart, event_loop, mount, process, user_namespace};
 use crate::lab::model::Stage;
 use crate::lab::plan::{Device, Engine, NodeStep, Plan};
 
@@ -101,7 +101,7 @@ fn prepare(lock: RawFd, launcher: RawFd, setup: RawFd) -> Result<Prepared, Failu
     mount::seclude(&[&setup.directory])?;
     let table = mount::table()?;
     let shown = match user_namespace::is_partial() {
-        true => mount::taken_apart(mount::shown(&table), &table),
+        true => apart::take_apart(mount::shown(&table), &table, &veil::ALWAYS),
         false => mount::shown(&table),
     };
     mount::virtual_fs("proc", Path::new("/proc"), mount::INERT | MsFlags::empty(), "")?;

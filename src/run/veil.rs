@@ -13,7 +13,7 @@ use crate::kernel::overlay::Base;
 use crate::kernel::users;
 
 /// Hidden whatever their permissions are: people's own files, nslab's, and what other tools keep of their machines.
-const ALWAYS: [&str; 10] = [
+pub const ALWAYS: [&str; 10] = [
     "/home",
     "/root",
     "/var/backups",

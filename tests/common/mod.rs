@@ -201,7 +201,13 @@ impl Running {
     /// Waits for its end.
     #[track_caller]
     pub fn wait(&mut self) -> Done {
-        let end = Instant::now() + DEADLINE;
+        self.wait_within(DEADLINE)
+    }
+
+    /// Waits for its end, so long at most.
+    #[track_caller]
+    pub fn wait_within(&mut self, most: Duration) -> Done {
+        let end = Instant::now() + most;
         while !self.is_over() {
             let late = Instant::now() > end;
             assert!(!late, "it did not end:\n{}\n{}", self.out(), self.err());
