@@ -82,6 +82,8 @@ pub struct Template {
     waiting: RefCell<VecDeque<oneshot::Sender<Result<Child, Failure>>>>,
     /// Its exit status, once it has ended.
     ended: Cell<Option<i32>>,
+    /// Why its answers could not be heard any more, if that was the reason.
+    unheard: RefCell<Option<Failure>>,
 }
 
 impl Template {
@@ -106,6 +108,7 @@ impl Template {
             sending: Mutex::default(),
             waiting: RefCell::default(),
             ended: Cell::default(),
+            unheard: RefCell::default(),
         });
         tokio::task::spawn_local(listen(Rc::clone(&template), child.pidfd, end));
         Ok(template)
@@ -137,20 +140,27 @@ impl Template {
         let (sender, answer) = oneshot::channel();
         {
             let _turn = self.sending.lock().await;
-            self.waiting.borrow_mut().push_back(sender);
-            // Where it is gone, nobody answers.
-            let _ = socket::send(&self.stream, &order, &fds).await;
+            // Where it is gone, or goes now, nobody answers, and the sender is dropped.
+            if self.is_gone() {
+                drop(sender);
+            } else {
+                self.waiting.borrow_mut().push_back(sender);
+                let _ = socket::send(&self.stream, &order, &fds).await;
+            }
         }
-        match answer.await {
-            Ok(born) => Ok(born?),
-            Err(_) => match self.ended.get() {
-                Some(KILLED) => Err(StartError::Died(KILLED)),
-                status => {
-                    let message = "the process that nodes' inits are copies of has ended";
-                    let status = status.map_or(String::new(), |status| format!(" with status {status}"));
-                    Err(Failure::host(format!("{message}{status}")).into())
-                }
-            },
+        if let Ok(born) = answer.await {
+            return Ok(born?);
+        }
+        if let Some(failure) = self.unheard.borrow().clone() {
+            return Err(failure.into());
+        }
+        match self.ended.get() {
+            Some(KILLED) => Err(StartError::Died(KILLED)),
+            status => {
+                let message = "the process that nodes' inits are copies of has ended";
+                let status = status.map_or(String::new(), |status| format!(" with status {status}"));
+                Err(Failure::host(format!("{message}{status}")).into())
+            }
         }
     }
 }
@@ -158,7 +168,16 @@ impl Template {
 /// Hears answers until the template is gone. Whoever waits is then told nothing.
 async fn listen(template: Rc<Template>, pidfd: OwnedFd, end: oneshot::Receiver<i32>) {
     let mut assembler = Assembler::of(LONGEST, MOST_DESCRIPTORS);
-    while matches!(socket::receive(&template.stream, &mut assembler).await, Ok(true)) {
+    loop {
+        match socket::receive(&template.stream, &mut assembler).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            // Such as that there was no descriptor left for one that it sent.
+            Err(failure) => {
+                template.unheard.replace(Some(failure));
+                break;
+            }
+        }
         let mut frames = std::iter::from_fn(|| assembler.frame().transpose());
         let understood = frames.try_for_each(|frame| template.hear(frame.map_err(drop)?));
         if understood.is_err() {
