@@ -23,7 +23,7 @@ use super::user_namespace::mapped_copy;
 const OPAQUE: &str = "trusted.overlay.opaque";
 
 /// How a node is kept from what is the host's.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug)]
 pub struct Confinement {
     /// What /proc has of the whole machine.
     pub machine: Machine,

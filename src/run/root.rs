@@ -1,5 +1,5 @@
-//! What nodes' roots hold before anything runs in them: a base made once by the supervisor, and what each node's
-//! init puts on top in its own mount namespace.
+//! What nodes' roots hold before anything runs in them: a base made once by the template, and what each node's init puts on top
+//! in its own mount namespace.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _};
@@ -16,12 +16,10 @@ use crate::failure::{Code, Failure};
 use crate::kernel::confine::Machine;
 use crate::kernel::error::{Attempt, Error};
 use crate::kernel::file::{self, Kind};
-use crate::kernel::mount::Shown;
 use crate::kernel::overlay::{Base, Confined, Confinement};
 use crate::kernel::{mount, process, user_namespace, users};
 use crate::lab::model::{self, Content};
 use crate::lab::names;
-use crate::lab::plan::Plan;
 
 /// Directories that are the node's own from the start: path, mode.
 const OWN: [(&str, u32); 4] = [
@@ -36,24 +34,19 @@ pub fn hides(path: &Path) -> bool {
     OWN.iter().any(|(own, _)| path.starts_with(own))
 }
 
-/// Makes what the roots of all nodes have in common, in the supervisor's mount namespace, of which every node's
-/// begins as a copy.
+/// Makes what the roots of all nodes have in common, in this process's mount namespace, of which every node's begins as a copy.
+/// `program` is a mount of nslab's own program.
 ///
 /// # Errors
 /// The kernel refuses the tmpfs, or memory is short.
-pub fn make_base(
-    path: &Path,
-    shown: &[Shown],
-    plan: &Plan,
-    program: Option<&OwnedFd>,
-) -> Result<Confinement, Failure> {
-    let base = Base::begin(path, shown)?;
+pub fn make_base(common: &Common, program: Option<&OwnedFd>) -> Result<Confinement, Failure> {
+    let base = Base::begin(&common.base, &common.shown)?;
     for (path, mode) in OWN {
         base.empty_directory(Path::new(path), mode)?;
     }
     copy_log_directories(&base)?;
-    base.write(Path::new("/etc/hosts"), &plan.hosts)?;
-    base.write(Path::new("/etc/resolv.conf"), &plan.resolv_conf)?;
+    base.write(Path::new("/etc/hosts"), &common.hosts)?;
+    base.write(Path::new("/etc/resolv.conf"), &common.resolv_conf)?;
     crate::engine::frr::prepare_root(&base)?;
     put_program(&base.program(), program)?;
     let hidden = veil::draw(&base)?;
@@ -79,7 +72,12 @@ fn put_program(place: &Path, program: Option<&OwnedFd>) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The kernel refuses a mount, or a file of the lab cannot be copied.
-pub fn build(common: &Common, setup: &Setup, users: Option<&OwnedFd>) -> Result<(), Failure> {
+pub fn build(
+    common: &Common,
+    confinement: &Confinement,
+    setup: &Setup,
+    users: Option<&OwnedFd>,
+) -> Result<(), Failure> {
     // The users of the lab's are those of the host.
     let users = users.filter(|_| setup.rights.first_id.is_some());
     let base = Base::of(&common.base, &common.shown);
@@ -99,7 +97,7 @@ pub fn build(common: &Common, setup: &Setup, users: Option<&OwnedFd>) -> Result<
         .then(|| mount::detached_copy(&base.program()))
         .transpose()?;
     let confined = Confined {
-        usual: &common.confinement,
+        usual: confinement,
         own_network: setup.own_network,
     };
     base.enter(

@@ -24,7 +24,6 @@ use crate::failure::Failure;
 use crate::kernel::enter::close_all_but;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{self, Assembler, Frame, Received};
-use crate::kernel::mount;
 use crate::kernel::process::Child;
 use crate::kernel::spawn::{self, Spawn, inherited};
 use crate::kernel::title::Title;
@@ -92,16 +91,16 @@ impl Template {
     /// # Errors
     /// The kernel refuses the process, or what nodes have in common cannot be made.
     pub fn start(lab: &Living) -> Result<Rc<Template>, Failure> {
-        let (base, confinement) = lab.base()?;
         let common = memory_file(&Common {
             cgroup: lab.directory.cgroup(),
             scratch: lab.directory.path.join("root"),
-            base,
+            base: lab.directory.path.join("base"),
             shown: lab.shown.clone(),
-            confinement: confinement.clone(),
+            hosts: lab.plan.hosts.clone(),
+            resolv_conf: lab.plan.resolv_conf.clone(),
         })?;
         let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
-        let child = execute(&theirs, &common.into())?;
+        let child = execute(&theirs, &common.into(), lab.program.as_ref())?;
         let end = lab.reaper.end_of(child.pid);
         let template = Rc::new(Template {
             stream: socket::adopt(ours)?,
@@ -210,8 +209,11 @@ impl Template {
     }
 }
 
-fn execute(supervisor: &UnixStream, common: &OwnedFd) -> Result<Child, Failure> {
-    let keep = [supervisor.as_fd(), common.as_fd()];
+fn execute(supervisor: &UnixStream, common: &OwnedFd, program: Option<&OwnedFd>) -> Result<Child, Failure> {
+    let keep: Vec<_> = [supervisor.as_fd(), common.as_fd()]
+        .into_iter()
+        .chain(program.map(|it| it.as_fd()))
+        .collect();
     let words = [format!("{NAME}template"), VERB.to_owned()];
     let arguments: Vec<CString> = words
         .into_iter()
@@ -234,10 +236,10 @@ fn execute(supervisor: &UnixStream, common: &OwnedFd) -> Result<Child, Failure> 
     )?)
 }
 
-/// Runs the template. The numbers are those of inherited descriptors: the socket to the supervisor, and a file with what nodes have
-/// in common ([`Common`]).
-pub fn main(supervisor: RawFd, common: RawFd) -> i32 {
-    match serve(supervisor, common) {
+/// Runs the template. The numbers are those of inherited descriptors: the socket to the supervisor, a file with what nodes have in
+/// common ([`Common`]), and a mount of nslab's program where there is one.
+pub fn main(supervisor: RawFd, common: RawFd, program: Option<RawFd>) -> i32 {
+    match serve(supervisor, common, program) {
         Ok(()) => 0,
         // The supervisor's log has the sentence.
         Err(failure) => {
@@ -248,21 +250,24 @@ pub fn main(supervisor: RawFd, common: RawFd) -> i32 {
 }
 
 /// Until the supervisor is gone.
-fn serve(supervisor: RawFd, common: RawFd) -> Result<(), Failure> {
+fn serve(supervisor: RawFd, common: RawFd, program: Option<RawFd>) -> Result<(), Failure> {
     let supervisor = UnixStream::from(inherited(supervisor)?);
     let common = std::fs::File::from(inherited(common)?);
+    let program = program.map(inherited).transpose()?;
     let common = io::read_to_string(common).attempt(|| "read what nodes have in common")?;
     let damaged = |error| Failure::host(format!("an order to the template is damaged: {error}"));
     let common: Common = serde_json::from_str(&common).map_err(damaged)?;
-    mount::put_below(&common.scratch)?;
-    let ready = Ready::of(common)?;
     let title = Title::find()?;
     title.set(&[&format!("{NAME}template"), VERB]);
+    // Whoever wants the first node hears why there can be none.
+    let ready = Ready::make(common, program.as_ref());
+    drop(program);
     let mut assembler = Assembler::of(LONGEST, MOST_DESCRIPTORS);
     while assembler.read(&supervisor)? != Received::End {
         while let Some(frame) = assembler.frame()? {
             let order: Order = serde_json::from_slice(&frame.bytes).map_err(damaged)?;
-            let born = bear(&ready, &title, &order, frame.fds);
+            let ready = ready.as_ref().map_err(Failure::clone);
+            let born = ready.and_then(|ready| bear(ready, &title, &order, frame.fds));
             let (answer, pidfd) = match born {
                 Ok(child) => (Answer::Born(child.pid), Some(child.pidfd)),
                 Err(failure) => (Answer::Refused(failure), None),
