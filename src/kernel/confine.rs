@@ -19,7 +19,7 @@ const OWN: [&str; 5] = ["net", "self", "sys", "sysvipc", "thread-self"];
 
 /// Entries of /proc that are about the machine as a whole. They are the same in every PID namespace, so they are looked for
 /// once for all nodes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Default)]
 pub struct Machine {
     /// Files that can be written, or that only root may read.
     files: Vec<PathBuf>,

@@ -21,7 +21,7 @@ use super::mount::{INERT, Shown, virtual_fs};
 use super::user_namespace::{self, mapped_copy};
 
 /// How a node is kept from what is the host's.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug)]
 pub struct Confinement {
     /// What /proc has of the whole machine.
     pub machine: Machine,

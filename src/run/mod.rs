@@ -102,7 +102,10 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
     let numbers: Vec<i32> = words.iter().skip(2).map_while(|word| word.parse().ok()).collect();
     match (words.get(1).map(String::as_str), numbers.as_slice()) {
         (Some(supervisor::VERB), &[lock, launcher, setup]) => Some(supervisor::main(lock, launcher, setup)),
-        (Some(template::VERB), &[control, common]) => Some(template::main(control, common)),
+        (Some(template::VERB), &[control, common]) => Some(template::main(control, common, None)),
+        (Some(template::VERB), &[control, common, program]) => {
+            Some(template::main(control, common, Some(program)))
+        }
         (Some(speaker::VERB), &[]) => Some(speaker::main()),
         _ => None,
     }

@@ -23,8 +23,9 @@ use crate::failure::Failure;
 use crate::kernel::capability::Capabilities;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{self, Assembler, Received};
+use crate::kernel::overlay::Confinement;
 use crate::kernel::seccomp::Filter;
-use crate::kernel::{cgroup, process, spawn, users};
+use crate::kernel::{cgroup, mount, process, spawn, users};
 use crate::lab::names;
 use crate::lab::rights::{RightsStep, USUAL};
 
@@ -37,7 +38,9 @@ pub const VERB: &str = "node-init";
 /// What all inits of a lab find ready.
 pub struct Ready {
     /// What they have to know.
-    pub common: Common,
+    common: Common,
+    /// How those that are not privileged are kept from what is the host's.
+    confinement: Confinement,
     /// What programs in most nodes may do.
     usual: Capabilities,
     /// The filter for nodes with these.
@@ -45,15 +48,18 @@ pub struct Ready {
 }
 
 impl Ready {
-    /// Makes it.
+    /// Makes it, with the base of all roots in this process's mount namespace.
     ///
     /// # Errors
-    /// The machine's architecture has no filters.
-    pub fn of(common: Common) -> Result<Ready, Failure> {
+    /// The kernel refuses a mount, memory is short, or the machine's architecture has no filters.
+    pub fn make(common: Common, program: Option<&OwnedFd>) -> Result<Ready, Failure> {
+        let confinement = root::make_base(&common, program)?;
+        mount::put_below(&common.scratch)?;
         let usual = Capabilities::named(&USUAL.map(str::to_owned));
         let filter = Filter::new(Some(&usual))?;
         Ok(Ready {
             common,
+            confinement,
             usual,
             filter,
         })
@@ -154,7 +160,7 @@ fn prepare(ready: &Ready, given: Given) -> Result<Init, Failure> {
         .attempt(|| "watch for ended processes")?;
     let stands = spawn::settle(network, in_cgroup)
         .map_err(Failure::from)
-        .and_then(|()| stand_up(&ready.common, &setup, users.as_ref()));
+        .and_then(|()| stand_up(ready, &setup, users.as_ref()));
     let (syslog, legacy_cgroups) = match stands {
         Ok(stands) => stands,
         Err(failure) => {
@@ -197,18 +203,18 @@ fn read_setup(file: OwnedFd) -> Result<Setup, Failure> {
 /// The hostname, the root, and /dev/log, on which every program of the node can log. Returns that, and the ways into the cgroups
 /// of its programs.
 fn stand_up(
-    common: &Common,
+    ready: &Ready,
     setup: &Setup,
     users: Option<&OwnedFd>,
 ) -> Result<(OwnedFd, Vec<fs::File>), Failure> {
-    let place = names::place(&setup.node);
+    let (common, place) = (&ready.common, names::place(&setup.node));
     // They are not to be seen from within the node's root.
     if setup.makes_cgroups {
         cgroup::enter_all(&cgroup::Trees::find(), &common.cgroup, &place)?;
     }
     let legacy_cgroups = cgroup::legacy_doors(&common.cgroup, &place);
     nix::unistd::sethostname(names::hostname(&setup.node)).attempt(|| "set the node's hostname")?;
-    root::build(common, setup, users)?;
+    root::build(common, &ready.confinement, setup, users)?;
     let syslog = UnixDatagram::bind("/dev/log").attempt(|| "make the node's /dev/log")?;
     let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     fs::set_permissions("/dev/log", everyone).attempt(|| "open the node's /dev/log to all")?;

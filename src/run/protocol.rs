@@ -10,7 +10,6 @@ use crate::cilium::state::{NodeAnswer, Query};
 use crate::engine::operator::NodeView;
 use crate::failure::Failure;
 use crate::kernel::mount::Shown;
-use crate::kernel::overlay::Confinement;
 use crate::lab::model::{Bind, File, Manifest, Stage};
 use crate::lab::plan::Limits;
 use crate::lab::rights::RightsStep;
@@ -290,12 +289,16 @@ pub struct Common {
     pub cgroup: String,
     /// An empty directory of the host to build roots on, each in its own mount namespace.
     pub scratch: PathBuf,
-    /// Where the base of all roots is.
+    /// Another for the base of all roots.
     pub base: PathBuf,
     /// The host's mounts to show.
     pub shown: Vec<Shown>,
-    /// How nodes that are not privileged are kept from what is the host's.
-    pub confinement: Confinement,
+    /// The text of every /etc/hosts.
+    pub hosts: String,
+    /// The text of every /etc/resolv.conf.
+    pub resolv_conf: String,
+    /// Paths of what nodes are given, where the way there has to be made for all of them; see [`super::root::make_base`].
+    pub given: Vec<PathBuf>,
 }
 
 /// What a node's init has to know besides.

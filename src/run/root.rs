@@ -1,5 +1,5 @@
-//! What nodes' roots hold before anything runs in them: a base made once by the supervisor, and what each node's
-//! init puts on top in its own mount namespace.
+//! What nodes' roots hold before anything runs in them: a base made once by the template, and what each node's init puts on top
+//! in its own mount namespace.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _};
@@ -17,7 +17,6 @@ use crate::failure::{Code, Failure};
 use crate::kernel::confine::Machine;
 use crate::kernel::error::{Attempt, Error};
 use crate::kernel::file;
-use crate::kernel::mount::Shown;
 use crate::kernel::overlay::{Base, Confined, Confinement, make_like};
 use crate::kernel::tree::Kind;
 use crate::kernel::{mount, process, user_namespace, users};
@@ -39,30 +38,25 @@ pub fn hides(path: &Path) -> bool {
     OWN.iter().any(|(own, _)| path.starts_with(own))
 }
 
-/// Makes what the roots of all nodes have in common, in the supervisor's mount namespace, of which every node's
-/// begins as a copy.
+/// Makes what the roots of all nodes have in common, in this process's mount namespace, of which every node's begins as a copy.
+/// `program` is a mount of nslab's own program.
 ///
 /// # Errors
 /// The kernel refuses the tmpfs, or memory is short.
-pub fn make_base(
-    path: &Path,
-    shown: &[Shown],
-    plan: &Plan,
-    program: Option<&OwnedFd>,
-) -> Result<Confinement, Failure> {
-    let base = Base::begin(path, shown)?;
+pub fn make_base(common: &Common, program: Option<&OwnedFd>) -> Result<Confinement, Failure> {
+    let base = Base::begin(&common.base, &common.shown)?;
     for (path, mode) in OWN {
         base.empty_directory(Path::new(path), mode)?;
     }
     copy_log_directories(&base)?;
-    base.write(Path::new("/etc/hosts"), &plan.hosts)?;
-    base.write(Path::new("/etc/resolv.conf"), &plan.resolv_conf)?;
+    base.write(Path::new("/etc/hosts"), &common.hosts)?;
+    base.write(Path::new("/etc/resolv.conf"), &common.resolv_conf)?;
     crate::engine::frr::prepare_root(&base)?;
     put_program(&base.program(), program)?;
-    let hidden = veil::draw(&base, &run_directory(path))?;
+    let hidden = veil::draw(&base, &run_directory(&common.base))?;
     if user_namespace::is_partial() {
         base.take_over(&hidden)?;
-        make_ways(&base, plan)?;
+        make_ways(&base, &common.given)?;
     }
     base.complete()?;
     Ok(Confinement {
@@ -73,14 +67,20 @@ pub fn make_base(
 
 /// Makes the directories that lead to what nodes are given. Most of the host's are not theirs to write in, where the host's root is
 /// nobody of theirs.
-fn make_ways(base: &Base, plan: &Plan) -> Result<(), Failure> {
+fn make_ways(base: &Base, given: &[PathBuf]) -> Result<(), Failure> {
+    let own = Path::new(crate::engine::ITSELF);
+    for path in given.iter().map(PathBuf::as_path).chain([own]) {
+        base.place(&real(path))?;
+    }
+    Ok(())
+}
+
+/// What nodes are given, by the paths it has in them.
+pub fn given(plan: &Plan) -> Vec<PathBuf> {
     let files = plan.nodes.iter().flat_map(|node| &node.files);
     let binds = plan.nodes.iter().flat_map(|node| &node.binds);
     let paths = files.map(|file| &file.path).chain(binds.map(|bind| &bind.target));
-    for path in paths.map(String::as_str).chain([crate::engine::ITSELF]) {
-        base.place(&real(Path::new(path)))?;
-    }
-    Ok(())
+    paths.map(PathBuf::from).collect()
 }
 
 /// A path without symbolic links on the way, as far as there is one on the host: `/bin` is `/usr/bin` on most.
@@ -119,7 +119,12 @@ fn put_program(place: &Path, program: Option<&OwnedFd>) -> Result<(), Failure> {
 ///
 /// # Errors
 /// The kernel refuses a mount, or a file of the lab cannot be copied.
-pub fn build(common: &Common, setup: &Setup, users: Option<&OwnedFd>) -> Result<(), Failure> {
+pub fn build(
+    common: &Common,
+    confinement: &Confinement,
+    setup: &Setup,
+    users: Option<&OwnedFd>,
+) -> Result<(), Failure> {
     // The users of the lab's are those of the host.
     let users = users.filter(|_| setup.rights.first_id.is_some());
     let base = Base::of(&common.base, &common.shown);
@@ -139,7 +144,7 @@ pub fn build(common: &Common, setup: &Setup, users: Option<&OwnedFd>) -> Result<
         .then(|| mount::detached_copy(&base.program()))
         .transpose()?;
     let confined = Confined {
-        usual: &common.confinement,
+        usual: confinement,
         own_network: setup.own_network,
     };
     base.enter(

@@ -21,7 +21,6 @@ use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::mount::Shown;
 use crate::kernel::namespace::Namespace;
-use crate::kernel::overlay::Confinement;
 use crate::lab::model::Stage;
 use crate::lab::plan::Plan;
 
@@ -46,8 +45,6 @@ pub struct Living {
     pub shown: Vec<Shown>,
     /// nslab's own program, a mount that is nowhere yet; none where it is no longer at the path it was started from.
     pub program: Option<OwnedFd>,
-    /// How nodes are kept from what is the host's; known once the base of their roots is made.
-    pub confinement: OnceCell<Confinement>,
     /// What inits are copies of, from the first on.
     pub template: RefCell<Option<Rc<Template>>>,
     /// Where cgroups are.
@@ -159,19 +156,6 @@ impl Living {
         if stage == Stage::Ready {
             self.progress.notify_one();
         }
-    }
-
-    /// What the roots of all nodes have in common; made when the first node needs it.
-    ///
-    /// # Errors
-    /// The kernel refuses it, or memory is short.
-    pub fn base(&self) -> Result<(PathBuf, &Confinement), Failure> {
-        let path = self.directory.path.join("base");
-        if let Some(made) = self.confinement.get() {
-            return Ok((path, made));
-        }
-        let made = super::root::make_base(&path, &self.shown, &self.plan, self.program.as_ref())?;
-        Ok((path, self.confinement.get_or_init(|| made)))
     }
 
     /// What inits are copies of: begun with the first, and anew where it has ended.

@@ -159,7 +159,6 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         shown,
         host_proc,
         program,
-        confinement: OnceCell::default(),
         template: Default::default(),
         namespaces: Default::default(),
         users: OnceCell::default(),
@@ -268,6 +267,10 @@ async fn live(lab: &Rc<Living>, began: Instant, wishes: &Wishes) -> Result<(), F
 }
 
 async fn bring_up(lab: &Rc<Living>, wishes: &Wishes) -> Result<(), Failure> {
+    if lab.plan.nodes.iter().any(|node| !node.idle) {
+        // It gets ready while the network is made.
+        lab.template()?;
+    }
     let network = network::stand_up(&lab.plan, &|what| lab.tell(what)).await?;
     lab.namespaces.replace(network.namespaces);
     // Set once, here.

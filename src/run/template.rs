@@ -18,16 +18,17 @@ use tokio::sync::{Mutex, oneshot};
 use super::init::{KILLED, StartError, memory_file};
 use super::node::{self, Given, Ready};
 use super::protocol::Common;
+use super::root;
 use super::socket;
 use super::state::Living;
 use crate::failure::Failure;
 use crate::kernel::enter::close_all_but;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{self, Assembler, Frame, Received};
-use crate::kernel::mount;
 use crate::kernel::process::Child;
 use crate::kernel::spawn::{self, Spawn, inherited};
 use crate::kernel::title::Title;
+use crate::kernel::user_namespace;
 
 /// The hidden verb of the template.
 pub const VERB: &str = "node-template";
@@ -82,6 +83,8 @@ pub struct Template {
     waiting: RefCell<VecDeque<oneshot::Sender<Result<Child, Failure>>>>,
     /// Its exit status, once it has ended.
     ended: Cell<Option<i32>>,
+    /// Why its answers could not be heard any more, if that was the reason.
+    unheard: RefCell<Option<Failure>>,
 }
 
 impl Template {
@@ -90,22 +93,27 @@ impl Template {
     /// # Errors
     /// The kernel refuses the process, or what nodes have in common cannot be made.
     pub fn start(lab: &Living) -> Result<Rc<Template>, Failure> {
-        let (base, confinement) = lab.base()?;
         let common = memory_file(&Common {
             cgroup: lab.directory.cgroup(),
             scratch: lab.directory.path.join("root"),
-            base,
+            base: lab.directory.path.join("base"),
             shown: lab.shown.clone(),
-            confinement: confinement.clone(),
+            hosts: lab.plan.hosts.clone(),
+            resolv_conf: lab.plan.resolv_conf.clone(),
+            given: match user_namespace::is_partial() {
+                true => root::given(&lab.plan),
+                false => Vec::new(),
+            },
         })?;
         let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
-        let child = execute(&theirs, &common.into())?;
+        let child = execute(&theirs, &common.into(), lab.program.as_ref())?;
         let end = lab.reaper.end_of(child.pid);
         let template = Rc::new(Template {
             stream: socket::adopt(ours)?,
             sending: Mutex::default(),
             waiting: RefCell::default(),
             ended: Cell::default(),
+            unheard: RefCell::default(),
         });
         tokio::task::spawn_local(listen(Rc::clone(&template), child.pidfd, end));
         Ok(template)
@@ -137,20 +145,27 @@ impl Template {
         let (sender, answer) = oneshot::channel();
         {
             let _turn = self.sending.lock().await;
-            self.waiting.borrow_mut().push_back(sender);
-            // Where it is gone, nobody answers.
-            let _ = socket::send(&self.stream, &order, &fds).await;
+            // Where it is gone, or goes now, nobody answers, and the sender is dropped.
+            if self.is_gone() {
+                drop(sender);
+            } else {
+                self.waiting.borrow_mut().push_back(sender);
+                let _ = socket::send(&self.stream, &order, &fds).await;
+            }
         }
-        match answer.await {
-            Ok(born) => Ok(born?),
-            Err(_) => match self.ended.get() {
-                Some(KILLED) => Err(StartError::Died(KILLED)),
-                status => {
-                    let message = "the process that nodes' inits are copies of has ended";
-                    let status = status.map_or(String::new(), |status| format!(" with status {status}"));
-                    Err(Failure::host(format!("{message}{status}")).into())
-                }
-            },
+        if let Ok(born) = answer.await {
+            return Ok(born?);
+        }
+        if let Some(failure) = self.unheard.borrow().clone() {
+            return Err(failure.into());
+        }
+        match self.ended.get() {
+            Some(KILLED) => Err(StartError::Died(KILLED)),
+            status => {
+                let message = "the process that nodes' inits are copies of has ended";
+                let status = status.map_or(String::new(), |status| format!(" with status {status}"));
+                Err(Failure::host(format!("{message}{status}")).into())
+            }
         }
     }
 }
@@ -158,7 +173,16 @@ impl Template {
 /// Hears answers until the template is gone. Whoever waits is then told nothing.
 async fn listen(template: Rc<Template>, pidfd: OwnedFd, end: oneshot::Receiver<i32>) {
     let mut assembler = Assembler::of(LONGEST, MOST_DESCRIPTORS);
-    while matches!(socket::receive(&template.stream, &mut assembler).await, Ok(true)) {
+    loop {
+        match socket::receive(&template.stream, &mut assembler).await {
+            Ok(true) => {}
+            Ok(false) => break,
+            // Such as that there was no descriptor left for one that it sent.
+            Err(failure) => {
+                template.unheard.replace(Some(failure));
+                break;
+            }
+        }
         let mut frames = std::iter::from_fn(|| assembler.frame().transpose());
         let understood = frames.try_for_each(|frame| template.hear(frame.map_err(drop)?));
         if understood.is_err() {
@@ -191,8 +215,11 @@ impl Template {
     }
 }
 
-fn execute(supervisor: &UnixStream, common: &OwnedFd) -> Result<Child, Failure> {
-    let keep = [supervisor.as_fd(), common.as_fd()];
+fn execute(supervisor: &UnixStream, common: &OwnedFd, program: Option<&OwnedFd>) -> Result<Child, Failure> {
+    let keep: Vec<_> = [supervisor.as_fd(), common.as_fd()]
+        .into_iter()
+        .chain(program.map(|it| it.as_fd()))
+        .collect();
     let words = [format!("{NAME}template"), VERB.to_owned()];
     let arguments: Vec<CString> = words
         .into_iter()
@@ -215,10 +242,10 @@ fn execute(supervisor: &UnixStream, common: &OwnedFd) -> Result<Child, Failure> 
     )?)
 }
 
-/// Runs the template. The numbers are those of inherited descriptors: the socket to the supervisor, and a file with what nodes have
-/// in common ([`Common`]).
-pub fn main(supervisor: RawFd, common: RawFd) -> i32 {
-    match serve(supervisor, common) {
+/// Runs the template. The numbers are those of inherited descriptors: the socket to the supervisor, a file with what nodes have in
+/// common ([`Common`]), and a mount of nslab's program where there is one.
+pub fn main(supervisor: RawFd, common: RawFd, program: Option<RawFd>) -> i32 {
+    match serve(supervisor, common, program) {
         Ok(()) => 0,
         // The supervisor's log has the sentence.
         Err(failure) => {
@@ -229,21 +256,24 @@ pub fn main(supervisor: RawFd, common: RawFd) -> i32 {
 }
 
 /// Until the supervisor is gone.
-fn serve(supervisor: RawFd, common: RawFd) -> Result<(), Failure> {
+fn serve(supervisor: RawFd, common: RawFd, program: Option<RawFd>) -> Result<(), Failure> {
     let supervisor = UnixStream::from(inherited(supervisor)?);
     let common = std::fs::File::from(inherited(common)?);
+    let program = program.map(inherited).transpose()?;
     let common = io::read_to_string(common).attempt(|| "read what nodes have in common")?;
     let damaged = |error| Failure::host(format!("an order to the template is damaged: {error}"));
     let common: Common = serde_json::from_str(&common).map_err(damaged)?;
-    mount::put_below(&common.scratch)?;
-    let ready = Ready::of(common)?;
     let title = Title::find()?;
     title.set(&[&format!("{NAME}template"), VERB]);
+    // Whoever wants the first node hears why there can be none.
+    let ready = Ready::make(common, program.as_ref());
+    drop(program);
     let mut assembler = Assembler::of(LONGEST, MOST_DESCRIPTORS);
     while assembler.read(&supervisor)? != Received::End {
         while let Some(frame) = assembler.frame()? {
             let order: Order = serde_json::from_slice(&frame.bytes).map_err(damaged)?;
-            let born = bear(&ready, &title, &order, frame.fds);
+            let ready = ready.as_ref().map_err(Failure::clone);
+            let born = ready.and_then(|ready| bear(ready, &title, &order, frame.fds));
             let (answer, pidfd) = match born {
                 Ok(child) => (Answer::Born(child.pid), Some(child.pidfd)),
                 Err(failure) => (Answer::Refused(failure), None),
