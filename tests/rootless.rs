@@ -22,10 +22,6 @@ use host::{aside, interfaces};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// The user, and the ids set aside for it.
-const USER: u32 = 54_321;
-const FIRST: u32 = 600_000;
-
 /// What every command of the user's begins with: it is known, and has ids. The first makes all of /etc another's, so that nothing
 /// is mounted below it.
 const KNOWN: &str = "cp -a /etc $TEST/etc.$$ && mount --bind $TEST/etc.$$ /etc && \

@@ -150,7 +150,9 @@ impl Template {
                 drop(sender);
             } else {
                 self.waiting.borrow_mut().push_back(sender);
-                let _ = socket::send(&self.stream, &order, &fds).await;
+                if let Err(failure) = socket::send(&self.stream, &order, &fds).await {
+                    self.give_up(failure);
+                }
             }
         }
         if let Ok(born) = answer.await {
@@ -167,6 +169,16 @@ impl Template {
                 Err(Failure::host(format!("{message}{status}")).into())
             }
         }
+    }
+}
+
+impl Template {
+    /// Lets go of a template that has perhaps not had all of an order: orders and answers would not belong together any more.
+    /// It ends when it hears of that, and whoever waits is told the reason.
+    fn give_up(&self, failure: Failure) {
+        self.unheard.replace(Some(failure));
+        // One that has ended is not connected.
+        let _ = socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Both);
     }
 }
 
@@ -288,19 +300,21 @@ fn serve(supervisor: RawFd, common: RawFd, program: Option<RawFd>) -> Result<(),
 fn bear(ready: &Ready, title: &Title, order: &Order, fds: Vec<OwnedFd>) -> Result<Child, Failure> {
     let mut fds = fds.into_iter();
     let (Some(control), Some(setup)) = (fds.next(), fds.next()) else {
-        return Err(Failure::host(
-            "an order to the template came without its descriptors",
-        ));
+        return Err(incomplete());
     };
-    let mut next = |is_there: bool| is_there.then(|| fds.next()).flatten();
+    // Without one of them the node would be in what is the host's.
+    let mut next = |is_there: bool| match is_there.then(|| fds.next()) {
+        Some(None) => Err(incomplete()),
+        other => Ok(other.flatten()),
+    };
     let given = Given {
         control: control.into(),
         setup,
-        users: next(order.users),
-        network: next(order.network),
+        users: next(order.users)?,
+        network: next(order.network)?,
         in_cgroup: order.cgroup,
     };
-    let cgroup = next(order.cgroup);
+    let cgroup = next(order.cgroup)?;
     let what = format!("create the init of {}", order.node);
     let child = spawn::sibling(&what, cgroup.as_ref().map(|it| it.as_fd()), || {
         title.set(&[&format!("{NAME}{}", order.node), node::VERB]);
@@ -309,9 +323,13 @@ fn bear(ready: &Ready, title: &Title, order: &Order, fds: Vec<OwnedFd>) -> Resul
             .into_iter()
             .chain(others.map(|fd| fd.as_raw_fd()))
             .collect();
-        // Among them the way to the supervisor, and what other nodes are given.
+        // The way to the supervisor and what other nodes are given are among the others.
         close_all_but(&keep);
         node::main(ready, given)
     })?;
     Ok(child)
+}
+
+fn incomplete() -> Failure {
+    Failure::host("an order to the template came without its descriptors")
 }

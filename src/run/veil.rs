@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 use crate::kernel::overlay::Base;
@@ -50,8 +49,8 @@ const SPARED: [&str; 2] = ["/etc/sudoers", "/etc/sudoers.d"];
 /// hidden as a whole.
 const MOST: usize = 50_000;
 const MOST_OF_ONE: usize = 20_000;
-/// How long states are looked at.
-const LONGEST: Duration = Duration::from_secs(1);
+/// How many entries of all of them are looked at. So what nodes see does not depend on how busy the machine is.
+const MOST_OF_STATES: usize = 100_000;
 
 const SHADOW: &str = "/etc/shadow";
 
@@ -64,7 +63,6 @@ pub fn draw(base: &Base, own: &Path) -> Result<Vec<PathBuf>, Failure> {
         directories: BTreeSet::new(),
         files: BTreeSet::new(),
         left: MOST,
-        until: None,
     };
     for path in ALWAYS.map(Path::new).into_iter().chain([own]) {
         if path.is_dir() && is_of_files(path) {
@@ -75,7 +73,7 @@ pub fn draw(base: &Base, own: &Path) -> Result<Vec<PathBuf>, Failure> {
         found.empty(Path::new(path));
     }
     for (path, depth) in SEARCHED {
-        found.search(Path::new(path), depth);
+        found.search(Path::new(path), depth, false);
     }
     found.search_states();
     if found.files.remove(Path::new(SHADOW)) {
@@ -90,18 +88,21 @@ pub fn draw(base: &Base, own: &Path) -> Result<Vec<PathBuf>, Failure> {
 struct Found {
     directories: BTreeSet<PathBuf>,
     files: BTreeSet<PathBuf>,
-    /// Entries that may still be looked at, and until when.
+    /// Entries that may still be looked at.
     left: usize,
-    until: Option<Instant>,
 }
 
 impl Found {
     fn is_exhausted(&self) -> bool {
-        self.left == 0 || self.until.is_some_and(|until| Instant::now() > until)
+        self.left == 0
     }
 
-    fn search(&mut self, directory: &Path, depth: u32) {
+    /// Looks for what is closed. An inner directory is left when no more may be looked at: it is then hidden as a whole.
+    fn search(&mut self, directory: &Path, depth: u32, is_inner: bool) {
         for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            if is_inner && self.is_exhausted() {
+                break;
+            }
             self.left = self.left.saturating_sub(1);
             let path = entry.path();
             let Ok(metadata) = entry.metadata() else { continue };
@@ -125,7 +126,7 @@ impl Found {
             return;
         }
         if !self.is_exhausted() {
-            self.search(&directory, depth);
+            self.search(&directory, depth, true);
         }
         if self.is_exhausted() {
             // What was found in it does not matter then.
@@ -136,13 +137,15 @@ impl Found {
     }
 
     fn search_states(&mut self) {
-        self.until = Some(Instant::now() + LONGEST);
+        let mut left = MOST_OF_STATES;
         for entry in fs::read_dir(STATES).into_iter().flatten().flatten() {
             let path = entry.path();
             let is_public = PUBLIC.iter().any(|public| path == Path::new(public));
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                self.left = MOST_OF_ONE;
+                let share = MOST_OF_ONE.min(left);
+                self.left = share;
                 self.descend(path, if is_public { 1 } else { DEEPEST });
+                left -= share - self.left;
             }
         }
     }
