@@ -1,7 +1,7 @@
 //! Network namespaces, held as descriptors (namespaces(7), network_namespaces(7)).
 #![allow(unsafe_code)]
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -92,48 +92,83 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
         .unwrap_or_else(|_| Err(Error::new("make namespaces", Errno::ECANCELED)))
 }
 
-/// Leaves the calling thread in the last namespace made: for threads that end afterwards.
+/// Fewer than this are set without a look at what they begin with.
+const WORTH_A_LOOK: usize = 4;
+
+/// Leaves the calling thread in another namespace: for threads that end afterwards.
 fn create_here(wanted: &[Wanted<'_>]) -> Result<Vec<Made>> {
+    let home = Namespace::current()?;
     let mut made = Vec::with_capacity(wanted.len());
     for wanted in wanted.chunks(A_PROC) {
         let sysctls = Sysctls::fresh()?;
-        // What namespaces begin with: some of it is the host's, which may change while a large lab comes up.
+        home.enter()?;
+        let paths: BTreeSet<&str> = wanted.iter().flat_map(Wanted::paths).collect();
+        let values = || -> Vec<_> { paths.iter().map(|path| sysctls.read(path)).collect() };
+        let before = (wanted.len() >= WORTH_A_LOOK).then(&values);
+        let first = made.len();
+        // What namespaces begin with.
         let mut fresh = HashMap::new();
         for wanted in wanted {
-            let what = || format!("create the network namespace of {}", wanted.name);
-            match wanted.made {
-                Some(made) => setns(made, CloneFlags::CLONE_NEWNET).attempt(what)?,
-                None => unshare(CloneFlags::CLONE_NEWNET).attempt(what)?,
+            made.push(wanted.create()?);
+            let fresh = before.is_some().then_some(&mut fresh);
+            set(&sysctls, wanted, fresh)?;
+        }
+        if before.is_none() {
+            continue;
+        }
+        home.enter()?;
+        // Some of that is the host's. Where it has just changed there, they may have begun with either.
+        if before != Some(values()) {
+            for (wanted, made) in wanted.iter().zip(&made[first..]) {
+                made.namespace.enter()?;
+                set(&sysctls, wanted, None)?;
             }
-            let fd = File::open("/proc/thread-self/ns/net").attempt(what)?;
-            set(&sysctls, wanted.sysctls, &mut fresh).map_err(|error| on(wanted.name, error))?;
-            made.push(Made {
-                namespace: Namespace { fd: fd.into() },
-                netlink: Netlink::open()?,
-            });
         }
     }
     Ok(made)
 }
 
-/// Sets sysctls of a new namespace, but for those that it begins with: that is dearer than all else that is set up in it. `fresh`
-/// is what other namespaces have begun with.
+impl Wanted<'_> {
+    fn paths(&self) -> impl Iterator<Item = &str> {
+        self.sysctls.iter().map(|(path, _)| path.as_str())
+    }
+
+    /// Makes the namespace, or takes the one that was made, and leaves the calling thread in it.
+    fn create(&self) -> Result<Made> {
+        let what = || format!("create the network namespace of {}", self.name);
+        match self.made {
+            Some(made) => setns(made, CloneFlags::CLONE_NEWNET).attempt(what)?,
+            None => unshare(CloneFlags::CLONE_NEWNET).attempt(what)?,
+        }
+        Ok(Made {
+            namespace: Namespace {
+                fd: File::open("/proc/thread-self/ns/net").attempt(what)?.into(),
+            },
+            netlink: Netlink::open()?,
+        })
+    }
+}
+
+/// Sets the sysctls of a new namespace, but for those that it begins with, if there are some of which that is known: setting them
+/// is dearer than all else that is set up in it.
 fn set<'a>(
     sysctls: &Sysctls,
-    wanted: &'a [(String, String)],
-    fresh: &mut HashMap<&'a str, Option<String>>,
+    wanted: &Wanted<'a>,
+    fresh: Option<&mut HashMap<&'a str, Option<String>>>,
 ) -> Result<()> {
-    let mut is_new = true;
-    for (path, value) in wanted {
+    let mut fresh = fresh;
+    for (path, value) in wanted.sysctls {
         // One that is set may change others.
-        if is_new {
-            let begins = fresh.entry(path).or_insert_with(|| sysctls.read(path));
+        if let Some(known) = &mut fresh {
+            let begins = known.entry(path).or_insert_with(|| sysctls.read(path));
             if begins.as_ref() == Some(value) {
                 continue;
             }
         }
-        sysctls.write(path, value)?;
-        is_new = false;
+        sysctls
+            .write(path, value)
+            .map_err(|error| on(wanted.name, error))?;
+        fresh = None;
     }
     Ok(())
 }
@@ -151,6 +186,11 @@ impl Namespace {
     pub fn current() -> Result<Self> {
         let fd = File::open("/proc/thread-self/ns/net").attempt(|| "open this network namespace")?;
         Ok(Namespace { fd: fd.into() })
+    }
+
+    /// Puts the calling thread into it.
+    fn enter(&self) -> Result<()> {
+        setns(&self.fd, CloneFlags::CLONE_NEWNET).attempt(|| "enter a network namespace")
     }
 
     /// A number that the calling thread's namespace alone has had since the machine was started (SO_NETNS_COOKIE,
@@ -196,7 +236,7 @@ impl Namespace {
     pub fn run<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
         thread::scope(|scope| {
             let work = || {
-                setns(&self.fd, CloneFlags::CLONE_NEWNET).attempt(|| "enter a network namespace")?;
+                self.enter()?;
                 work()
             };
             join(start(scope, work)?)

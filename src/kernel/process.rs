@@ -105,24 +105,29 @@ pub fn keep_only(descriptor: &OwnedFd) {
     }
 }
 
-/// Rust ignores SIGPIPE and runtimes block signals; a new program starts with a clean slate.
+/// Rust ignores SIGPIPE and runtimes block signals; a new program starts with a clean slate. No signal is let through before its
+/// handler is gone: in a child that shares its parent's memory that would act on the parent.
 pub(super) unsafe fn reset_signals() {
     // SAFETY: plain system calls; `set` is initialised by sigemptyset.
     unsafe {
-        let mut set: libc::sigset_t = mem::zeroed();
-        libc::sigemptyset(&raw mut set);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
         for signal in [
             libc::SIGPIPE,
             libc::SIGINT,
             libc::SIGQUIT,
+            libc::SIGTERM,
             libc::SIGTSTP,
             libc::SIGTTIN,
             libc::SIGTTOU,
             libc::SIGHUP,
+            libc::SIGUSR1,
+            libc::SIGUSR2,
+            libc::SIGCHLD,
         ] {
             libc::signal(signal, libc::SIG_DFL);
         }
+        let mut set: libc::sigset_t = mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut());
     }
 }
 

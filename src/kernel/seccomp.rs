@@ -380,14 +380,18 @@ mod tests {
     const REFUSED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
     const MISSING: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 
-    fn nodes() -> [Option<Capabilities>; 4] {
-        let named = |name: &str| Some(Capabilities::named(&[name.to_owned()]));
-        [
-            None,
-            Some(Capabilities::default()),
-            named("SYS_ADMIN"),
-            named("SYS_BOOT"),
-        ]
+    /// A privileged node, one without capabilities, one with the usual ones, one with all, and one for each.
+    fn nodes() -> Vec<Option<Capabilities>> {
+        let named = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            Some(Capabilities::named(&names))
+        };
+        let all: Vec<String> = caps::all().iter().map(|it| it.to_string()).collect();
+        let all: Vec<&str> = all.iter().filter_map(|name| name.strip_prefix("CAP_")).collect();
+        [None, named(&[]), named(&crate::lab::rights::USUAL), named(&all)]
+            .into_iter()
+            .chain(all.iter().map(|one| named(&[one])))
+            .collect()
     }
 
     #[test]

@@ -82,7 +82,12 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
 /// Whether the host has what nodes are to see and to have of it.
 fn check_nodes(plan: &Plan) -> Result<(), Failure> {
     for node in &plan.nodes {
-        if let Some(path) = node.rights.show_host.iter().find(|path| !path.exists()) {
+        if let Some(path) = node
+            .rights
+            .show_host
+            .iter()
+            .find(|path| path.try_exists().is_ok_and(|there| !there))
+        {
             let message = format!(
                 "{} is to see {} of this host, which has none",
                 node.name,

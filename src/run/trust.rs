@@ -255,7 +255,7 @@ pub fn lock(file: &File, path: &Path) -> Result<(), Failure> {
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let (path, time) = (path.display(), PATIENCE.as_secs());
                 let failure = Failure::host(format!("{} has held {path} for {time} s", holder(file)));
-                return Err(failure.help("end it, if it hangs"));
+                return Err(failure.help("if it hangs, end it"));
             }
             Err(errno) => return Err(refused(path, errno)),
         }
@@ -265,15 +265,19 @@ pub fn lock(file: &File, path: &Path) -> Result<(), Failure> {
 /// Who holds the lock of a file, in words (proc_locks(5)).
 fn holder(file: &File) -> String {
     let unknown = "another process";
-    let Ok(inode) = file.metadata().map(|metadata| metadata.ino()) else {
+    let Ok(metadata) = file.metadata() else {
         return unknown.to_owned();
     };
+    let (major, minor) = (
+        rustix::fs::major(metadata.dev()),
+        rustix::fs::minor(metadata.dev()),
+    );
+    let place = format!("{major:02x}:{minor:02x}:{}", metadata.ino());
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
     // `1: FLOCK  ADVISORY  WRITE 812 00:19:1234 0 EOF`
     let of_file = |line: &&str| {
         let mut words = line.split_whitespace();
-        words.nth(1) == Some("FLOCK")
-            && words.nth(3).and_then(|it| it.rsplit(':').next()?.parse().ok()) == Some(inode)
+        words.nth(1) == Some("FLOCK") && words.nth(3) == Some(place.as_str())
     };
     let pid = locks
         .lines()
