@@ -228,6 +228,35 @@ fn a_killed_terminal_takes_its_lab_with_it_and_gc_sweeps() {
 }
 
 #[test]
+fn a_killed_template_is_replaced() {
+    let lab = Lab::new(PAIR);
+    lab.ok(["up", "-d", lab.file()]);
+    // The first node that runs something begins it.
+    assert_eq!(lab.sh("a", "echo here"), "here\n");
+    let supervisor = lab.supervisor("pair").to_string();
+    let template = || {
+        let is_it = |pid: &i32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.starts_with(b"nslab: template\0")
+                && common::traces::stat(*pid, 1) == Some(supervisor.clone())
+        };
+        common::traces::pids().find(is_it)
+    };
+    let first = template().unwrap();
+    kill(nix::unistd::Pid::from_raw(first), SIGKILL);
+    until("its end", || template().is_none());
+    // What lives lives on, and what begins has another.
+    assert_eq!(lab.sh("a", "echo still here"), "still here\n");
+    assert_eq!(lab.sh("b", "cat /etc/hostname"), "b\n");
+    assert!(template().is_some_and(|second| second != first));
+    lab.ok(["restart", "a"]);
+    lab.ok(["exec", "a", "ping", "-c1", "-W5", "b"]);
+    let traces = lab.traces("pair");
+    lab.ok(["down", "pair"]);
+    traces.gone();
+}
+
+#[test]
 fn a_killed_node_comes_back_with_its_links() {
     let lab = Lab::new(&PAIR.replace(
         "[nodes.b]",

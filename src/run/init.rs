@@ -117,8 +117,6 @@ pub struct Start {
 /// The kernel refuses the namespaces or the root, or a file of the lab cannot be put into it.
 pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
     let step = &lab.plan.nodes[node];
-    let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
-    let setup = setup_file(lab, node)?;
     let cgroup = cgroup::make(&lab.trees, &lab.directory.cgroup(), &names::place(&step.name))?;
     let limits = Limits {
         cpu: step.cpu,
@@ -136,7 +134,11 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
         &names::place(&step.name),
         limits,
     )?;
-    let (child, end) = birth(lab, node, theirs, setup, cgroup.as_ref()).await?;
+    let (ours, child, end) = match birth(lab, node, cgroup.as_ref()).await {
+        // The template was killed just now, and there is another.
+        Err(StartError::Died(_)) => birth(lab, node, cgroup.as_ref()).await?,
+        born => born?,
+    };
     let handle = Rc::new(InitHandle {
         pid: child.pid,
         pidfd: child.pidfd,
@@ -187,15 +189,14 @@ fn prefix(node: &str, mut failure: Failure) -> Failure {
     failure
 }
 
-/// Has the process made, and waits for its end from the start.
+/// Has the process made, and waits for its end from the start. Returns the way to it as well.
 async fn birth(
     lab: &Rc<Living>,
     node: usize,
-    control: UnixStream,
-    setup: File,
     cgroup: Option<&OwnedFd>,
-) -> Result<(Child, oneshot::Receiver<i32>), StartError> {
+) -> Result<(UnixStream, Child, oneshot::Receiver<i32>), StartError> {
     let step = &lab.plan.nodes[node];
+    let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
     let copy = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().attempt(|| "pass on a namespace");
     // Without one it stays where this process is: in the host's.
     let network = step
@@ -203,8 +204,8 @@ async fn birth(
         .and_then(|at| Some(copy(lab.namespaces.borrow().get(at)?.as_fd())));
     let birth = Birth {
         node: &step.name,
-        control: control.into(),
-        setup: setup.into(),
+        control: theirs.into(),
+        setup: setup_file(lab, node)?.into(),
         users: lab.users_of(node).map(|it| copy(it.as_fd())).transpose()?,
         network: network.transpose()?,
         cgroup: cgroup.map(|it| copy(it.as_fd())).transpose()?,
@@ -212,7 +213,7 @@ async fn birth(
     let _expected = lab.reaper.expect();
     let child = lab.template()?.bear(birth).await?;
     let end = lab.reaper.end_of(child.pid);
-    Ok((child, end))
+    Ok((ours, child, end))
 }
 
 fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {

@@ -44,7 +44,8 @@ pub struct Living {
     /// The host's mounts that nodes show.
     pub shown: Vec<Shown>,
     /// nslab's own program, a mount that is nowhere yet; none where it is no longer at the path it was started from.
-    pub program: Option<OwnedFd>,
+    /// The first template takes it, as a mount can be in one place only; one that replaces it copies the file.
+    pub program: RefCell<Option<OwnedFd>>,
     /// What inits are copies of, from the first on.
     pub template: RefCell<Option<Rc<Template>>>,
     /// Where cgroups are.

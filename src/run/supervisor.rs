@@ -158,7 +158,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         directory,
         shown,
         host_proc,
-        program,
+        program: program.into(),
         template: Default::default(),
         namespaces: Default::default(),
         users: OnceCell::default(),

@@ -106,7 +106,7 @@ impl Template {
             },
         })?;
         let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
-        let child = execute(&theirs, &common.into(), lab.program.as_ref())?;
+        let child = execute(&theirs, &common.into(), lab.program.take().as_ref())?;
         let end = lab.reaper.end_of(child.pid);
         let template = Rc::new(Template {
             stream: socket::adopt(ours)?,
