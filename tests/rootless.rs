@@ -22,14 +22,14 @@ use host::{aside, interfaces};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// What every command of the user's begins with: it is known, and has ids. The first makes all of /etc another's, so that nothing
-/// is mounted below it.
+/// What every command of the user's begins with: it is known, and has ids. All of /etc is made another's, so that nothing is
+/// mounted below it.
 const KNOWN: &str = "cp -a /etc $TEST/etc.$$ && mount --bind $TEST/etc.$$ /etc && \
-    echo 'tester:x:54321:54321::/:/bin/sh' >> /etc/passwd && echo 'tester:x:54321:' >> /etc/group && \
-    echo tester:600000:65536 > /etc/subuid && echo tester:600000:65536 > /etc/subgid && rm -f $TEST/is-there";
+    echo tester:x:$USER_ID:$USER_ID::/:/bin/sh >> /etc/passwd && echo tester:x:$USER_ID: >> /etc/group && \
+    echo tester:$FIRST:65536 > /etc/subuid && echo tester:$FIRST:65536 > /etc/subgid";
 /// The rest.
-const BECOME: &str =
-    "exec setpriv --reuid 54321 --regid 54321 --clear-groups env -u NSLAB_RUN_DIR XDG_RUNTIME_DIR=$TEST/user";
+const BECOME: &str = "exec setpriv --reuid $USER_ID --regid $USER_ID --clear-groups \
+    env -u NSLAB_RUN_DIR XDG_RUNTIME_DIR=$TEST/user";
 
 const PAIR: &str = r#"
 name = "pair"
@@ -125,7 +125,7 @@ impl User {
             let user = fs::metadata(format!("/proc/{pid}")).map_or(0, |it| it.uid());
             user == self.id || (self.first..self.first + IDS).contains(&user)
         };
-        common::traces::pids().into_iter().filter(is_users).collect()
+        common::traces::pids().filter(is_users).collect()
     }
 }
 

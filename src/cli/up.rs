@@ -85,10 +85,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let facts = preflight::facts(&file.lab)?;
     let mut plan = planner::plan(&file.lab, &facts);
     if !args.dry_run && is_rootless() {
-        let notes = rootless::suit(&mut plan)?;
-        notes
-            .iter()
-            .for_each(|note| view::tell(&format!("note: {note}\n")));
+        do_without_root(&args, &mut plan)?;
     }
     if args.dry_run {
         return match args.format {
@@ -206,6 +203,20 @@ fn no_users_on_kubelets(lab: &Lab) -> Result<(), Failure> {
         ))
         .help("remove `user_namespace`, or take `--engine builtin`")),
     }
+}
+
+/// Takes out of a plan what a lab without root goes without, and says so.
+fn do_without_root(args: &Args, plan: &mut Plan) -> Result<(), Failure> {
+    if args.named {
+        return Err(
+            Failure::host("names for `ip netns` are in /run/netns, which is root's")
+                .help("leave out --named, or start the lab with sudo"),
+        );
+    }
+    for note in rootless::suit(plan)? {
+        view::tell(&format!("note: {note}\n"));
+    }
+    Ok(())
 }
 
 /// Which nodes may do more than others, and what that means.
