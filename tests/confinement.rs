@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says so by panicking")]
 
 mod common;
+#[path = "common/host.rs"]
+mod host;
 
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 use common::{Lab, has, has_frr, in_package, run, until};
+use host::do_aside;
 
 /// What was tried, and whether it worked; nothing where it could not be tried.
 type Outcome = BTreeMap<String, Option<bool>>;
@@ -652,4 +655,44 @@ fn in_a_chroot_nodes_and_commands_stay_in_it() {
         assert!(done.out.contains("only-in-the-chroot"), "{}", done.out);
         assert!(!std::path::Path::new("/escaped").exists());
     }
+}
+
+#[test]
+fn homes_and_closed_files_are_hidden_wherever_they_are() {
+    let lab = Lab::new("name = \"homes\"\n[nodes.a]\nkind = \"host\"\n");
+    // A host with people outside of /home, and data of their own.
+    let done = do_aside(
+        &lab,
+        "cp /etc/passwd $TEST/passwd && echo alice:x:1077:1077::/mnt/people/alice:/bin/sh >> $TEST/passwd && \
+        mount --bind $TEST/passwd /etc/passwd && mount -t tmpfs -o mode=755 none /mnt && \
+        mkdir -p /mnt/people/alice/.ssh /mnt/people/shared && echo key > /mnt/people/alice/.ssh/id && \
+        echo open > /mnt/people/shared/open && mkdir -m 700 /mnt/closed && echo closed > /mnt/closed/file && \
+        $NSLAB up -d $FILE >&2 && $NSLAB exec a -- sh -c 'cat /mnt/people/shared/open; ls -A /mnt/people/alice; cat /mnt/closed/file'; \
+        $NSLAB down >&2",
+    );
+    assert!(done.err.contains("/mnt/closed/file"), "{}", done.err);
+    assert_eq!(done.out, "open\n");
+}
+
+#[test]
+fn a_nodes_first_process_has_no_more_rights_than_the_node() {
+    let lab = Lab::up(
+        "name = \"first\"\n[nodes.plain]\nkind = \"host\"\n[nodes.tracer]\nkind = \"host\"\ncapabilities = [\"SYS_PTRACE\"]\n",
+    );
+    let rights = |node: &str, pid: &str, set: &str| {
+        let text = lab.sh(
+            node,
+            &format!("sed -n 's/^{set}:[^0-9a-f]*//p' /proc/{pid}/status"),
+        );
+        u64::from_str_radix(text.trim(), 16).unwrap()
+    };
+    for node in ["plain", "tracer"] {
+        for set in ["CapEff", "CapPrm"] {
+            let more = rights(node, "1", set) & !rights(node, "self", set);
+            assert_eq!(more, 0, "{node}: {set} {more:x}");
+        }
+    }
+    // Nor does it hold a file of the host's.
+    let held = lab.sh("tracer", "readlink /proc/1/fd/0 /proc/1/fd/1 /proc/1/fd/2");
+    assert_eq!(held, "/dev/null\n".repeat(3));
 }

@@ -116,7 +116,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     }
     rights(&plan)
         .iter()
-        .for_each(|note| view::tell(&format!("note: {note}")));
+        .for_each(|note| view::tell(&format!("note: {note}\n")));
     let engines = engines(&plan);
     let launched = launch(Launch {
         plan,

@@ -16,6 +16,11 @@ impl Capabilities {
         Capabilities(parsed.collect())
     }
 
+    /// These and others.
+    pub fn with(&self, others: &Capabilities) -> Capabilities {
+        Capabilities(self.0.union(&others.0).copied().collect())
+    }
+
     /// Whether it is one of them.
     pub fn contains(&self, capability: Capability) -> bool {
         self.0.contains(&capability)

@@ -182,7 +182,7 @@ const REFUSALS: [&str; 5] = [
     "EACCES",
 ];
 /// Words of commands, and the capability without which the kernel refuses what they want.
-const WANTED: [(&[&str], &str); 8] = [
+const WANTED: [(&[&str], &str); 7] = [
     (
         &[
             "mount", "umount", "unshare", "nsenter", "netns", "hostname", "vtysh", "frr",
@@ -194,7 +194,6 @@ const WANTED: [(&[&str], &str); 8] = [
     (&["mknod"], "MKNOD"),
     (&["dmesg"], "SYSLOG"),
     (&["bpftool", "xdp", "xdpgeneric", "bpf"], "BPF"),
-    (&["strace", "gdb"], "SYS_PTRACE"),
     (&["chrt", "renice", "ionice"], "SYS_NICE"),
 ];
 

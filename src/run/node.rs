@@ -133,6 +133,15 @@ impl Limits {
         })
     }
 
+    /// What the init itself needs from here on: what it starts may have no more. A program that may look into other processes
+    /// (SYS_PTRACE) finds nothing there that it lacks.
+    fn own(&self) -> Capabilities {
+        match &self.engine {
+            Some(engine) => self.usual.with(engine),
+            None => self.usual.clone(),
+        }
+    }
+
     /// Limits a program that is about to be started.
     fn put_on(&self, command: &mut Command, is_engine: bool) {
         match &self.engine {
@@ -180,6 +189,12 @@ fn prepare(ready: &Ready, given: Given) -> Result<Init, Failure> {
             None
         }
     };
+    if let Some(limits) = &limits {
+        limits.own().keep()?;
+    }
+    // The supervisor's log is a file of the host's, and there is nothing more to be said to it.
+    let null = process::null()?;
+    process::replace_stdio(&null, &null)?;
     tell(&control, &Report::Up, &[syslog])?;
     let (assembler, programs) = (Assembler::default(), HashMap::new());
     Ok(Init {

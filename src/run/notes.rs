@@ -15,6 +15,7 @@ use super::{nat, neighbours, trust};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::namespace::Namespace;
+use crate::kernel::rootless::is_rootless;
 use crate::kernel::sysctl::{self, Sysctls};
 
 /// Where the shared notes are. Not below `NSLAB_RUN_DIR`: labs of different run directories share the host.
@@ -171,6 +172,10 @@ fn all_v6() -> Vec<String> {
 /// # Errors
 /// The notes cannot be opened, or the kernel refuses.
 pub fn sweep() -> Result<(), Failure> {
+    // Only root's labs change the host, and only root can put it back.
+    if is_rootless() {
+        return Ok(());
+    }
     let place = Place::find()?;
     match fs::symlink_metadata(&place.notes) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

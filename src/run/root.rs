@@ -13,6 +13,7 @@ use nix::sys::stat::{SFlag, makedev, mknod};
 use super::directory::TESTS;
 use super::protocol::{Common, Setup};
 use super::veil;
+use crate::engine::{self, Engine as _};
 use crate::failure::{Code, Failure};
 use crate::kernel::confine::Machine;
 use crate::kernel::error::{Attempt, Error};
@@ -80,7 +81,16 @@ pub fn given(plan: &Plan) -> Vec<PathBuf> {
     let files = plan.nodes.iter().flat_map(|node| &node.files);
     let binds = plan.nodes.iter().flat_map(|node| &node.binds);
     let paths = files.map(|file| &file.path).chain(binds.map(|bind| &bind.target));
-    paths.map(PathBuf::from).collect()
+    let links = plan
+        .nodes
+        .iter()
+        .filter_map(|node| Some(engine::of(node)?.links(node)));
+    let links = links.flatten().map(|(path, _)| path);
+    paths
+        .map(String::as_str)
+        .chain(links)
+        .map(PathBuf::from)
+        .collect()
 }
 
 /// A path without symbolic links on the way, as far as there is one on the host: `/bin` is `/usr/bin` on most.

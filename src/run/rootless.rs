@@ -28,7 +28,9 @@ pub fn run_directory() -> PathBuf {
 
 /// Whether this user is not root, and a run directory is root's.
 pub fn is_roots(directory: &Path) -> bool {
-    rootless::is_rootless() && fs::metadata(directory).is_ok_and(|found| found.uid() == 0)
+    // A link may be anybody's.
+    rootless::is_rootless()
+        && fs::symlink_metadata(directory).is_ok_and(|found| found.is_dir() && found.uid() == 0)
 }
 
 /// For users who are not root: root's labs, as far as can be seen.

@@ -162,7 +162,8 @@ impl Template {
             return Err(failure.into());
         }
         match self.ended.get() {
-            Some(KILLED) => Err(StartError::Died(KILLED)),
+            // By a signal: another does what this one was to do.
+            Some(status) if status > 128 => Err(StartError::Died(status)),
             status => {
                 let message = "the process that nodes' inits are copies of has ended";
                 let status = status.map_or(String::new(), |status| format!(" with status {status}"));

@@ -26,6 +26,16 @@ pub const ALWAYS: [&str; 10] = [
 ];
 /// Of what these hold only the directories themselves are shown, which services expect to be there.
 const EMPTIED: [&str; 2] = ["/var/cache", "/var/spool"];
+/// Directories of the file system hierarchy standard and of package managers, which are looked at as the others here say, or are not
+/// people's.
+const STANDARD: [&str; 20] = [
+    "bin", "boot", "dev", "etc", "gnu", "home", "lib", "lib64", "media", "mnt", "nix", "opt", "proc", "root",
+    "run", "sbin", "srv", "sys", "tmp", "usr",
+];
+/// How deep others that are directly below `/` are looked at: people keep data there.
+const DATA: u32 = 2;
+/// Ids from which on accounts are people's, and the one that is nobody's (adduser.conf(5)).
+const PEOPLE: std::ops::Range<u32> = 1000..65_534;
 /// Where permissions are looked at, and how deep: where systems keep their configuration and state.
 const SEARCHED: [(&str, u32); 9] = [
     ("/", 1),
@@ -64,9 +74,10 @@ pub fn draw(base: &Base, own: &Path) -> Result<Vec<PathBuf>, Failure> {
         files: BTreeSet::new(),
         left: MOST,
     };
-    for path in ALWAYS.map(Path::new).into_iter().chain([own]) {
-        if path.is_dir() && is_of_files(path) {
-            found.directories.insert(path.to_owned());
+    let always = ALWAYS.map(PathBuf::from).into_iter().chain(homes());
+    for path in always.chain([own.to_owned()]) {
+        if path.is_dir() && is_of_files(&path) {
+            found.directories.insert(path);
         }
     }
     for path in EMPTIED {
@@ -75,14 +86,59 @@ pub fn draw(base: &Base, own: &Path) -> Result<Vec<PathBuf>, Failure> {
     for (path, depth) in SEARCHED {
         found.search(Path::new(path), depth, false);
     }
+    for path in data() {
+        found.descend(path, DATA);
+    }
     found.search_states();
     if found.files.remove(Path::new(SHADOW)) {
         stand_in(base)?;
     }
     for path in found.directories.iter().chain(&found.files) {
-        base.hide(path)?;
+        // Names in a hidden directory are hidden with it.
+        let mut above = path.ancestors().skip(1);
+        if !above.any(|above| found.directories.contains(above)) {
+            base.hide(path)?;
+        }
     }
     Ok(found.directories.into_iter().collect())
+}
+
+/// The homes of people's accounts, wherever they are; but not where one is a part of the system.
+fn homes() -> Vec<PathBuf> {
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let home = |line: &str| {
+        let mut fields = line.split(':');
+        let id: u32 = fields.nth(2)?.parse().ok()?;
+        let home = PathBuf::from(fields.nth(2)?);
+        (PEOPLE.contains(&id) && !is_part_of_system(&home)).then_some(home)
+    };
+    accounts.lines().filter_map(home).collect()
+}
+
+/// `/`, what is directly below it, and all in which programs are.
+fn is_part_of_system(path: &Path) -> bool {
+    const PROGRAMS: [&str; 12] = [
+        "bin", "boot", "dev", "etc", "lib", "lib64", "proc", "root", "run", "sbin", "sys", "usr",
+    ];
+    let is_odd = path
+        .components()
+        .any(|part| part == std::path::Component::ParentDir);
+    let mut parts = path.strip_prefix("/").unwrap_or(path).iter();
+    let is_programs = parts
+        .next()
+        .is_none_or(|first| PROGRAMS.iter().any(|it| first == *it));
+    is_odd || is_programs || parts.next().is_none()
+}
+
+/// What is directly below `/` and not of the standard.
+fn data() -> Vec<PathBuf> {
+    let entries = fs::read_dir("/").into_iter().flatten().flatten();
+    let is_data = |entry: &fs::DirEntry| {
+        let name = entry.file_name();
+        let is_standard = name == "var" || STANDARD.iter().any(|standard| name == *standard);
+        !is_standard && entry.file_type().is_ok_and(|kind| kind.is_dir())
+    };
+    entries.filter(is_data).map(|entry| entry.path()).collect()
 }
 
 struct Found {
