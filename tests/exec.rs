@@ -536,3 +536,23 @@ fn what_a_command_has_hidden_is_shown_when_the_client_stops() {
     terminal.press("\n");
     terminal.running.wait().expect(0);
 }
+
+#[test]
+fn nobody_reads_the_callers_command_line() {
+    let lab = Lab::up(PAIR);
+    let secret = format!("hunter{}", std::process::id());
+    let mut terminal = Terminal::open(
+        &lab,
+        &format!("$nslab exec --env A={secret} a sh -c 'echo ready; read answer'"),
+    );
+    terminal.running.until_said("ready");
+    // The client has it; what it has sent into the node's namespaces has not.
+    let read = |process: &std::path::Path, name| std::fs::read(process.join(name)).unwrap_or_default();
+    let holders = std::fs::read_dir("/proc").unwrap().flatten().filter(|process| {
+        let words = read(&process.path(), "cmdline");
+        read(&process.path(), "comm") == b"nslab\n" && String::from_utf8_lossy(&words).contains(&secret)
+    });
+    assert_eq!(holders.count(), 1);
+    terminal.press("\n");
+    terminal.running.wait().expect(0);
+}
