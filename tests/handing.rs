@@ -493,3 +493,30 @@ fn a_node_does_not_see_what_was_typed_on_the_host() {
     });
     assert!(!watcher.out().contains("hunter2"), "{}", watcher.out());
 }
+
+#[test]
+fn a_copy_goes_on_when_it_is_stopped_in_the_node() {
+    let lab = Lab::up(PAIR);
+    let file = large(&lab);
+    let watcher = watcher(&lab, "if p not in seen: os.kill(int(p), signal.SIGSTOP)");
+    until("a visitor", || {
+        lab.ok(["cp", &file, "a:/file"]);
+        watcher.out().contains("visitor")
+    });
+}
+
+#[test]
+fn a_copy_that_is_stopped_again_and_again_is_given_up() {
+    let lab = Lab::up(PAIR);
+    let file = large(&lab);
+    lab.ok(["cp", &file, "a:/file"]);
+    let home = lab.path("home");
+    fs::create_dir(&home).unwrap();
+    let _watcher = watcher(&lab, "os.kill(int(p), signal.SIGSTOP)");
+    for (from, to) in [(file.as_str(), "a:/other"), ("a:/file", ".")] {
+        until("the end of patience", || {
+            let done = copy(&lab, &home, from, to);
+            done.code != 0 && done.err.contains("a process in a stops the copy again and again")
+        });
+    }
+}
