@@ -487,3 +487,72 @@ fn a_shell_is_opened_on_the_terminal() {
     assert!(done.out.contains("in a at /root\r\n"), "{}", done.out);
     assert_eq!(done.code, 4);
 }
+
+/// Stops the process whose PID is in /tmp/pid of node a, as somebody in the node, and waits until it goes on.
+fn stop_from_inside(lab: &Lab) {
+    let line = "read pid < /tmp/pid; kill -STOP $pid; \
+        while grep -q '^State:.T' /proc/$pid/status; do sleep 0.01; done; kill -0 $pid";
+    lab.ok(["exec", "a", "timeout", "30", "sh", "-c", line]);
+}
+
+#[test]
+fn nobody_in_the_node_stops_the_client() {
+    let lab = Lab::up(PAIR);
+    for options in ["", "-T -i"] {
+        let mut terminal = Terminal::open(&lab, "bash --norc --noprofile -i");
+        terminal.press(&format!(
+            "$nslab exec {options} a sh -c 'echo $$ > /tmp/pid; echo rea''dy; while read answer; do echo got:$answer; done; exit 5'\n"
+        ));
+        terminal.running.until_said("ready\r\n");
+        for round in 0..3 {
+            stop_from_inside(&lab);
+            terminal.press(&format!("echo {round}\n"));
+            terminal.running.until_said(&format!("got:echo {round}\r\n"));
+        }
+        // The key stops it once, and is no leave to do so again.
+        terminal.press("\x1a");
+        terminal.running.until_said("Stopped");
+        terminal.press("fg; echo code $?; exit 0\n");
+        stop_from_inside(&lab);
+        terminal.press("again\n");
+        terminal.running.until_said("got:again\r\n");
+        terminal.press("\x04");
+        let done = terminal.running.wait();
+        assert!(done.out.contains("code 5\r\n"), "{options} {}", done.out);
+        assert_eq!(done.out.matches("Stopped").count(), 1, "{options} {}", done.out);
+    }
+}
+
+#[test]
+fn what_a_command_has_hidden_is_shown_when_the_client_stops() {
+    let lab = Lab::up(PAIR);
+    let mut terminal = Terminal::open(&lab, "bash --norc --noprofile -i");
+    terminal.press("$nslab exec a sh -c 'printf \"\\033[8m\\033[?25lrea\"; echo dy; read answer'\n");
+    terminal.running.until_said("ready\r\n");
+    terminal.press("\x1a");
+    terminal.running.until_said("\x1b[0m\x1b[?25h");
+    terminal.running.until_said("Stopped");
+    terminal.press("fg; exit 0\n");
+    terminal.press("\n");
+    terminal.running.wait().expect(0);
+}
+
+#[test]
+fn nobody_reads_the_callers_command_line() {
+    let lab = Lab::up(PAIR);
+    let secret = format!("hunter{}", std::process::id());
+    let mut terminal = Terminal::open(
+        &lab,
+        &format!("$nslab exec --env A={secret} a sh -c 'echo ready; read answer'"),
+    );
+    terminal.running.until_said("ready");
+    // The client has it; what it has sent into the node's namespaces has not.
+    let read = |process: &std::path::Path, name| std::fs::read(process.join(name)).unwrap_or_default();
+    let holders = std::fs::read_dir("/proc").unwrap().flatten().filter(|process| {
+        let words = read(&process.path(), "cmdline");
+        read(&process.path(), "comm") == b"nslab\n" && String::from_utf8_lossy(&words).contains(&secret)
+    });
+    assert_eq!(holders.count(), 1);
+    terminal.press("\n");
+    terminal.running.wait().expect(0);
+}

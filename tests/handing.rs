@@ -456,3 +456,67 @@ fn times_beyond_all_measure_are_refused() {
         }
     }
 }
+
+/// Watches node a from inside: prints the command line of each process of nslab's that comes there, and does this to it.
+fn watcher(lab: &Lab, deed: &str) -> common::Running {
+    let line = format!(
+        "import os, signal, sys\nseen = set()\nprint('ready', flush=True)\nwhile True:\n  for p in os.listdir('/proc'):\n    \
+         if not p.isdigit() or p == '1': continue\n    try:\n      if open(f'/proc/{{p}}/comm').read() != 'nslab\\n': continue\n      \
+         words = open(f'/proc/{{p}}/cmdline').read()\n      \
+         if p not in seen: print('visitor', repr(words), flush=True)\n      {deed}\n      seen.add(p)\n    \
+         except OSError: pass"
+    );
+    let mut running = lab.start(["exec", "a", "python3", "-c", &line]);
+    running.until_said("ready");
+    running
+}
+
+/// A file on the host that takes a while to be copied.
+fn large(lab: &Lab) -> String {
+    let path = lab.path("hunter2");
+    fs::write(&path, vec![7; 64 << 20]).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_node_does_not_see_what_was_typed_on_the_host() {
+    let lab = Lab::up(PAIR);
+    let file = large(&lab);
+    let watcher = watcher(&lab, "pass");
+    until("a visitor", || {
+        lab.ok(["cp", &file, "a:/file"]);
+        watcher.out().contains("visitor")
+    });
+    until("another", || {
+        lab.ok(["exec", "--env", "A=hunter2", "a", "true"]);
+        watcher.out().matches("visitor").count() > 3
+    });
+    assert!(!watcher.out().contains("hunter2"), "{}", watcher.out());
+}
+
+#[test]
+fn a_copy_goes_on_when_it_is_stopped_in_the_node() {
+    let lab = Lab::up(PAIR);
+    let file = large(&lab);
+    let watcher = watcher(&lab, "if p not in seen: os.kill(int(p), signal.SIGSTOP)");
+    until("a visitor", || {
+        lab.ok(["cp", &file, "a:/file"]);
+        watcher.out().contains("visitor")
+    });
+}
+
+#[test]
+fn a_copy_that_is_stopped_again_and_again_is_given_up() {
+    let lab = Lab::up(PAIR);
+    let file = large(&lab);
+    lab.ok(["cp", &file, "a:/file"]);
+    let home = lab.path("home");
+    fs::create_dir(&home).unwrap();
+    let _watcher = watcher(&lab, "os.kill(int(p), signal.SIGSTOP)");
+    for (from, to) in [(file.as_str(), "a:/other"), ("a:/file", ".")] {
+        until("the end of patience", || {
+            let done = copy(&lab, &home, from, to);
+            done.code != 0 && done.err.contains("a process in a stops the copy again and again")
+        });
+    }
+}

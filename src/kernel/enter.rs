@@ -14,6 +14,7 @@ use nix::sched::{CloneFlags, setns};
 
 use super::error::{Attempt, Error, Result};
 use super::process::{self, Child, clone};
+use super::title::Title;
 use super::user_namespace;
 
 /// Where a process is to be born.
@@ -82,11 +83,14 @@ impl Entrance<'_> {
         0
     }
 
-    /// Joins all namespaces, the last one for children only, and hides from other processes.
+    /// Joins all namespaces, the last one for children only, hides from other processes, and wipes what they could read of
+    /// the caller's words.
     ///
     /// # Errors
     /// As [`Entrance::start`].
     pub fn join(&self) -> Result<()> {
+        // The command line has the caller's paths and variables in it, and everybody may read it.
+        Title::find()?.set(&[]);
         for mut door in self.cgroup_doors {
             // The node may just be going; then so is this.
             let _ = door.write_all(b"0");

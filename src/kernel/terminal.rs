@@ -10,7 +10,9 @@ use std::process::Command;
 
 use nix::errno::Errno;
 use nix::pty::{Winsize, openpty};
-use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
+use nix::sys::termios::{
+    FlushArg, LocalFlags, SetArg, SpecialCharacterIndices, Termios, cfmakeraw, tcflush, tcgetattr, tcsetattr,
+};
 
 use super::error::{Attempt, Error, Result};
 
@@ -61,6 +63,14 @@ impl Modes {
         if is_raw {
             self.restore();
         }
+    }
+
+    /// The key that stops the job in the foreground, where there is one (VSUSP, termios(3)).
+    pub fn suspend_key(&self) -> Option<u8> {
+        let saved = self.saved.as_ref()?;
+        let key = saved.control_chars[SpecialCharacterIndices::VSUSP as usize];
+        // Zero is no key (_POSIX_VDISABLE).
+        (saved.local_flags.contains(LocalFlags::ISIG) && key != 0).then_some(key)
     }
 
     /// Whether standard input is a terminal.
@@ -166,6 +176,17 @@ pub fn begin_session(line: BorrowedFd<'_>) -> Result<()> {
     // SAFETY: TIOCSCTTY takes a number.
     let taken = unsafe { libc::ioctl(line.as_raw_fd(), libc::TIOCSCTTY, 0) };
     Errno::result(taken).map(drop).attempt(what)
+}
+
+/// Throws away what was typed on standard input and not read yet.
+pub fn forget_keys() {
+    // Fails only where that is no terminal.
+    let _ = tcflush(stdin().as_fd(), FlushArg::TCIFLUSH);
+}
+
+/// The group of processes in the foreground of the terminal with this screen.
+pub fn foreground(screen: BorrowedFd<'_>) -> Option<i32> {
+    nix::unistd::tcgetpgrp(screen).ok().map(nix::unistd::Pid::as_raw)
 }
 
 /// Makes one terminal as large as another.

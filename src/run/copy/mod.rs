@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 
+use self::helper::Helper;
 use self::receive::{Destination, Receiver};
 use self::told::Told;
 use super::enter::Door;
@@ -19,6 +20,7 @@ use crate::kernel::error::Attempt;
 use crate::kernel::process;
 use crate::kernel::tree::{Owner, Trust};
 
+mod helper;
 mod receive;
 mod send;
 mod stream;
@@ -90,7 +92,7 @@ impl Place {
 /// A helper could not be started, or not everything was copied.
 pub fn copy(from: &Place, to: &Place, owner: Option<Owner>, tell: impl FnMut(&str)) -> Result<(), Failure> {
     let (data, send_data) = io::pipe().attempt(|| "make a pipe")?;
-    let (mut report, send_report) = io::pipe().attempt(|| "make a pipe")?;
+    let (report, send_report) = io::pipe().attempt(|| "make a pipe")?;
     let (source, target) = (from.path(), to.path());
     let Some(name) = own_name(&source) else {
         return Err(Failure::wrong(format!(
@@ -138,11 +140,21 @@ pub fn copy(from: &Place, to: &Place, owner: Option<Owner>, tell: impl FnMut(&st
         })?
     };
     drop(ends);
-    tell_all(&mut report, tell);
-    drop(report);
-    let ended = [process::wait(&sender), process::wait(&receiver)];
-    if ended == [0, 0] {
+    let mut helpers = [Helper::new(sender, from), Helper::new(receiver, to)];
+    let report = helper::listen(&mut helpers, report);
+    tell_all(&report, tell);
+    helper::wait(&mut helpers);
+    if helpers.iter().all(Helper::is_content) {
         return Ok(());
+    }
+    if let Some(node) = helpers.iter().find_map(Helper::hindered_by) {
+        return Err(Failure::not_ready(format!(
+            "{} was not copied whole: a process in {node} stops the copy again and again",
+            from.shown()
+        ))
+        .help(format!(
+            "`nslab ps` and `nslab exec {node} ps` show what runs there"
+        )));
     }
     Err(Failure::not_ready(format!(
         "{} was not copied whole",
@@ -187,11 +199,11 @@ impl Read for Watched<'_> {
 }
 
 /// Passes on what the receiver tells. It may be in a node, whose processes may have a say.
-fn tell_all(report: &mut PipeReader, mut tell: impl FnMut(&str)) {
-    let mut bytes = Vec::new();
-    // What was read before an error is told.
-    let _ = report.take(told::LONGEST as u64).read_to_end(&mut bytes);
-    for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+fn tell_all(report: &[u8], mut tell: impl FnMut(&str)) {
+    for line in report
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
         tell(&clean::bytes(line));
     }
 }

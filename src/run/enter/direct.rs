@@ -7,7 +7,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, getpgrp};
+use nix::unistd::Pid;
 
 use super::relay::Channel;
 use super::streams::{Pipes, Streams};
@@ -36,7 +36,6 @@ pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &Signal
     let mut accompanied = Accompanied {
         command: Pid::from_raw(child.pid),
         channels,
-        is_stopping: false,
     };
     accompanied.wait(signals).map_err(Turned::Away)
 }
@@ -44,12 +43,10 @@ pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &Signal
 struct Accompanied {
     command: Pid,
     channels: Vec<Channel>,
-    /// Whether the command is stopped because this process was told to stop.
-    is_stopping: bool,
 }
 
 impl Accompanied {
-    /// Waits for the command as a shell would: stops with it where it is a job, and passes signals on.
+    /// Waits for the command and passes signals on. Told to stop, it stops the command and itself.
     fn wait(&mut self, signals: &SignalFd) -> Result<i32, Failure> {
         loop {
             if let Some(status) = self.look()? {
@@ -79,17 +76,13 @@ impl Accompanied {
     }
 
     /// The command's status, if it has ended.
-    fn look(&mut self) -> Result<Option<i32>, Failure> {
+    fn look(&self) -> Result<Option<i32>, Failure> {
         loop {
             match waitpid(self.command, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
                 Ok(WaitStatus::StillAlive) => return Ok(None),
                 Ok(WaitStatus::Stopped(..)) => {
-                    // The shell that started us sees a stopped job; its `fg` continues us, and we the command. In a script
-                    // nobody would continue one that has stopped itself: it goes on, as where there is no shell at all.
-                    let is_job = getpgrp() == Pid::this();
-                    if std::mem::take(&mut self.is_stopping) || is_job {
-                        process::stop_as_job(false);
-                    }
+                    // Any process in the node can do that. Were this one to stop with it, what the caller types for the command
+                    // would go to the host's shell.
                     let _ = killpg(self.command, Signal::SIGCONT);
                 }
                 Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(Some(128 + signal as i32)),
@@ -102,11 +95,14 @@ impl Accompanied {
 
     /// A signal from a process is for the command, one from the terminal for all that it has started; whatever it is for may
     /// just have ended.
-    fn pass_on(&mut self, number: i32, from_somebody: bool) {
+    fn pass_on(&self, number: i32, from_somebody: bool) {
         match Signal::try_from(number) {
             Ok(Signal::SIGCHLD | Signal::SIGCONT | Signal::SIGWINCH) | Err(_) => {}
             Ok(Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU) => {
-                self.is_stopping = killpg(self.command, Signal::SIGSTOP).is_ok();
+                let _ = killpg(self.command, Signal::SIGSTOP);
+                // The shell that started this process sees a stopped job; its `fg` continues this one, and this one the command.
+                process::stop_as_job(false);
+                let _ = killpg(self.command, Signal::SIGCONT);
             }
             Ok(signal) if from_somebody => drop(kill(self.command, signal)),
             Ok(signal) => drop(killpg(self.command, signal)),

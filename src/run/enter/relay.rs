@@ -21,6 +21,9 @@ pub(super) struct Channel {
     pub is_open: bool,
     /// Whether the other end is a terminal, where the end of the input is typed.
     types_end: bool,
+    /// A byte that the reader of [`Channel::took`] wants to hear of.
+    pub watched: Option<u8>,
+    has_passed: bool,
 }
 
 impl Channel {
@@ -33,7 +36,14 @@ impl Channel {
             is_over: false,
             is_open: true,
             types_end,
+            watched: None,
+            has_passed: false,
         }
+    }
+
+    /// Whether the watched byte was passed on since this was asked last.
+    pub fn took(&mut self) -> bool {
+        std::mem::take(&mut self.has_passed)
     }
 
     /// What to wait for: room where something waits to be written, else something to be read.
@@ -70,7 +80,10 @@ impl Channel {
         }
         while !self.waiting.is_empty() {
             match self.to.write(&self.waiting) {
-                Ok(size @ 1..) => drop(self.waiting.drain(..size)),
+                Ok(size @ 1..) => {
+                    let watched = self.watched;
+                    self.has_passed |= self.waiting.drain(..size).any(|byte| Some(byte) == watched);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // Nobody reads there any more.

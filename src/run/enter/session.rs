@@ -7,10 +7,13 @@
 //! ```
 //!
 //! The keeper is the command's parent, so that the command can be stopped and continued as a job; it tells the client, which
-//! stops with it.
+//! stops with it if the caller has just typed the key for that. Any process in the node may stop the command, and what the
+//! caller types next would go to the host's shell: whoever stops it unasked sees it continued.
 
+use std::io::{IsTerminal as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -31,12 +34,17 @@ use crate::kernel::{Error, process};
 
 /// Milliseconds between two looks at whether a job in the background has come to the foreground.
 const LOOK: u16 = 200;
+/// How long after the key for it a stop of the command is the caller's wish. Programs that read the key themselves stop later
+/// than those that the terminal stops.
+const WISHED: Duration = Duration::from_secs(2);
+/// Text is visible and so is the cursor (ECMA-48 SGR 0, DECTCEM): the node's programs may have hidden both.
+const VISIBLE: &[u8] = b"\x1b[0m\x1b[?25h";
 
 /// What the keeper tells the client.
 #[derive(Debug, Serialize, Deserialize)]
 enum News {
-    /// The command runs. The screen follows.
-    Begun,
+    /// The command runs, as this process and group. The screen follows.
+    Begun(i32),
     /// It could not be started: an error number.
     Refused(i32),
     /// It has stopped.
@@ -66,8 +74,8 @@ pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &Signal
         Keeper::run(door, visit, streams, (&modes, &pipes.theirs), theirs)
     })?;
     let mut words = Words::new(ours);
-    let screen = match words.next() {
-        Some((News::Begun, Some(screen))) => screen,
+    let (command, screen) = match words.next() {
+        Some((News::Begun(command), Some(screen))) => (command, screen),
         Some((News::Refused(errno), _)) => {
             process::wait(&keeper);
             return Err(turned(&Error::new(door.what(), Errno::from_raw(errno))));
@@ -86,9 +94,11 @@ pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &Signal
             .into_iter()
             .chain(pipes.channels)
             .collect(),
+        command,
         screen,
         modes,
         is_raw: false,
+        suspended: None,
         words,
     };
     nonblocking(&client.screen)?;
@@ -153,11 +163,15 @@ struct Client {
     streams: Streams,
     /// Keys to the screen, text from it, and what goes by pipes.
     channels: Vec<Channel>,
+    /// The command's group.
+    command: i32,
     screen: OwnedFd,
     /// Those that the caller's terminal has while no key of it is taken.
     modes: Modes,
     /// Whether keys are taken.
     is_raw: bool,
+    /// When the key that stops a job was passed on to the command.
+    suspended: Option<Instant>,
     words: Words,
 }
 
@@ -170,6 +184,7 @@ impl Client {
                 // Those of before may be a shell's own, of while it reads its line.
                 self.modes = Modes::remember();
             }
+            self.channels[0].watched = self.modes.suspend_key();
             self.modes.raw();
             if !std::mem::replace(&mut self.is_raw, true) {
                 self.words.say(&Wish::Keys(true), &[]);
@@ -189,6 +204,28 @@ impl Client {
             self.modes.restore();
             self.words.say(&Wish::Keys(false), &[]);
         }
+    }
+
+    /// Stops this process, or its group, until it is continued. The shell that started it sees a stopped job; its `fg`
+    /// continues this process, and this one the command.
+    fn stop(&mut self, whole_group: bool) {
+        self.channels[1].drain();
+        if self.is_raw && self.is_in_front() {
+            if std::io::stdout().is_terminal() {
+                // Fails only when the terminal is gone.
+                let _ = std::io::stdout()
+                    .write_all(VISIBLE)
+                    .and_then(|()| std::io::stdout().flush());
+            }
+            self.give_back();
+            // It was typed for the node.
+            terminal::forget_keys();
+        } else {
+            self.give_back();
+        }
+        process::stop_as_job(whole_group);
+        self.resume();
+        self.words.say(&Wish::Continue, &[]);
     }
 
     fn accompany(&mut self, signals: &SignalFd) -> Result<i32, Failure> {
@@ -224,9 +261,14 @@ impl Client {
             Err(errno) => return Err(Error::new("wait for the command", errno).into()),
         }
         let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
+        // Afterwards the node's shell may have taken the foreground from a job of its own that the key was for.
+        let is_for_command = terminal::foreground(self.screen.as_fd()) == Some(self.command);
         let awaited = self.channels.iter_mut().zip(&waits).filter(|(_, waits)| **waits);
         for ((channel, _), _) in awaited.zip(&ready[2..]).filter(|(_, ready)| **ready) {
             channel.carry();
+        }
+        if self.channels[0].took() && is_for_command {
+            self.suspended = Some(Instant::now());
         }
         let news = [ready[0], ready[1]];
         if !self.channels[0].is_open && self.is_in_front() {
@@ -240,7 +282,11 @@ impl Client {
             match Signal::try_from(signal.ssi_signo.cast_signed()) {
                 Ok(Signal::SIGWINCH) => terminal::copy_size(self.channels[0].source(), self.screen.as_fd()),
                 Ok(Signal::SIGCONT) => self.resume(),
-                Ok(Signal::SIGCHLD | Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU) | Err(_) => {}
+                Ok(Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU) => {
+                    self.words.say(&Wish::Signal(Signal::SIGSTOP as i32), &[]);
+                    self.stop(false);
+                }
+                Ok(Signal::SIGCHLD) | Err(_) => {}
                 Ok(signal) => self.words.say(&Wish::Signal(signal as i32), &[]),
             }
         }
@@ -255,16 +301,11 @@ impl Client {
         while let Some((news, _)) = self.words.there() {
             match news {
                 News::Ended(status) => return Some(status),
-                News::Stopped => {
-                    self.channels[1].drain();
-                    self.give_back();
-                    // As if the key had been typed here: the shell that started us sees a stopped job; its `fg` continues us,
-                    // and we the command.
-                    process::stop_as_job(self.is_in_front());
-                    self.resume();
-                    self.words.say(&Wish::Continue, &[]);
-                }
-                News::Begun | News::Refused(_) => {}
+                News::Stopped => match self.suspended.take() {
+                    Some(then) if then.elapsed() < WISHED => self.stop(self.is_in_front()),
+                    _ => self.words.say(&Wish::Continue, &[]),
+                },
+                News::Begun(_) | News::Refused(_) => {}
             }
         }
         None
@@ -292,7 +333,7 @@ impl Keeper<'_> {
             Ok((command, screen)) => {
                 // From here on it hears of the end of the client, and has something to do then.
                 process::die_with_parent(0);
-                words.say(&News::Begun, &[screen]);
+                words.say(&News::Begun(command.as_raw()), &[screen]);
                 let keeper = Keeper {
                     command,
                     words,
