@@ -10,6 +10,7 @@ use nslab::bgp::wire::{Message, Options, PerFamily, decode, encode, frame};
 use nslab::import::{Input, Options as ImportOptions};
 use nslab::lab::resolve;
 use nslab::lab::sources::Memory;
+use nslab::run::copy::stream::{self, Listener, Piece, Word};
 use nslab::run::protocol::{Reply, Request};
 
 /// A kind of input: its name, which is that of its corpus, and what reads it.
@@ -23,6 +24,7 @@ pub const ALL: &[Target] = &[
     ("yaml", yaml),
     ("toml", toml),
     ("control", control),
+    ("copy", copy),
 ];
 
 /// Messages of BGP, as they stand in a stream. The first octet says what the session has agreed on.
@@ -163,4 +165,39 @@ pub fn toml(data: &[u8]) {
 pub fn control(data: &[u8]) {
     let _ = serde_json::from_slice::<Request>(data);
     let _ = serde_json::from_slice::<Reply>(data);
+}
+
+/// What a node sends to `nslab cp`. What was understood can be said again, and is understood alike.
+pub fn copy(data: &[u8]) {
+    let mut said = Vec::new();
+    let heard = hear(data, &mut said);
+    let mut again = Vec::new();
+    assert_eq!(hear(&said, &mut again), heard);
+    assert_eq!(said, again);
+}
+
+/// Hears a stream to its end, or to where it is none; says it again, and returns how many words and pieces there were.
+fn hear(data: &[u8], said: &mut Vec<u8>) -> usize {
+    let (mut listener, mut speaker) = (Listener(data), stream::Speaker(said));
+    let (mut count, mut buffer) = (0, Vec::new());
+    while let Ok(word) = listener.word(count == 0) {
+        count += 1;
+        speaker.word(&word).expect("a word that can be said");
+        let mut in_file = matches!(word, Word::File(..));
+        while in_file {
+            let Ok(piece) = listener.piece(&mut buffer) else {
+                return count;
+            };
+            count += 1;
+            match piece {
+                Piece::Data(place) => speaker.data(place, &buffer).expect("a piece"),
+                Piece::Last(length, errno) => speaker.last(length, errno).expect("the last piece"),
+            }
+            in_file = matches!(piece, Piece::Data(_));
+        }
+        if word == Word::End {
+            break;
+        }
+    }
+    count
 }

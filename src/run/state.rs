@@ -209,6 +209,19 @@ pub struct Events {
     forgotten: Cell<usize>,
     /// None when the lab is over.
     sender: RefCell<Option<broadcast::Sender<Event>>>,
+    /// How many are being told to the end.
+    followers: Cell<usize>,
+    left: Notify,
+}
+
+/// Somebody who is told all events to the end.
+pub struct Follower<'a>(&'a Events);
+
+impl Drop for Follower<'_> {
+    fn drop(&mut self) {
+        self.0.followers.set(self.0.followers.get() - 1);
+        self.0.left.notify_one();
+    }
 }
 
 impl Default for Events {
@@ -217,6 +230,8 @@ impl Default for Events {
             history: RefCell::default(),
             forgotten: Cell::default(),
             sender: RefCell::new(Some(broadcast::Sender::new(4096))),
+            followers: Cell::default(),
+            left: Notify::new(),
         }
     }
 }
@@ -239,6 +254,19 @@ impl Events {
     /// Nothing more will happen.
     pub fn close(&self) {
         self.sender.borrow_mut().take();
+    }
+
+    /// Counts somebody who is told all events to the end, for as long as the value lives.
+    pub fn follow(&self) -> Follower<'_> {
+        self.followers.set(self.followers.get() + 1);
+        Follower(self)
+    }
+
+    /// Waits until all who follow have been told.
+    pub async fn told(&self) {
+        while self.followers.get() > 0 {
+            self.left.notified().await;
+        }
     }
 
     /// A receiver of what happens from now on.

@@ -39,7 +39,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The same where containers are: the first process of each ignores the signal unless it says otherwise (pid_namespaces(7)), so
 /// that most never end by themselves, and nothing on such a node outlives the lab.
 const KUBELETS_GRACE: Duration = Duration::from_millis(500);
-/// How long the launcher may take to hear the last events.
+/// How long the launcher, and who follows the events, may take to hear the last of them.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// All the supervisor has to know.
@@ -193,8 +193,12 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
     // What is still there then goes with the namespaces.
     let _ = leave::leave_host(&lab.plan, &lab.namespaces.borrow());
     lab.events.close();
-    // A launcher that does not listen is not waited for.
-    let _ = timeout(LAST_WORDS, telling).await;
+    let told = async {
+        let _ = telling.await;
+        lab.events.told().await;
+    };
+    // Who does not listen is not waited for.
+    let _ = timeout(LAST_WORDS, told).await;
     Ok(status)
 }
 

@@ -64,6 +64,11 @@ impl Traces {
         self.wait(|_| true);
     }
 
+    /// Whether nothing of it is left.
+    pub fn are_gone(&self) -> bool {
+        self.living().is_empty()
+    }
+
     /// Waits until no process of it is left. Cgroups may wait for a sweep.
     #[track_caller]
     pub fn processes_gone(&self) {

@@ -23,7 +23,7 @@ use crate::kernel::tree::{Owner, Trust};
 mod helper;
 mod receive;
 mod send;
-mod stream;
+pub mod stream;
 mod told;
 
 #[cfg(test)]
