@@ -556,3 +556,24 @@ fn nobody_reads_the_callers_command_line() {
     terminal.press("\n");
     terminal.running.wait().expect(0);
 }
+
+#[test]
+fn a_client_that_is_told_to_stop_stops_with_its_command() {
+    let lab = Lab::up(PAIR);
+    let pid = lab.path("pid");
+    for options in ["", "-T -i"] {
+        let mut terminal = Terminal::open(&lab, "bash --norc --noprofile -i");
+        terminal.press(&format!(
+            "sh -c 'echo $$ > {}; exec $nslab exec {options} a sh -c \"echo rea\\\"\\\"dy; read answer; exit 5\"'\n",
+            pid.display()
+        ));
+        terminal.running.until_said("ready\r\n");
+        let client = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+        nix::sys::signal::kill(Pid::from_raw(client), nix::sys::signal::Signal::SIGTSTP).unwrap();
+        terminal.running.until_said("Stopped");
+        terminal.press("fg; echo code $?; exit 0\n");
+        terminal.press("forty-two\n");
+        let done = terminal.running.wait();
+        assert!(done.out.contains("code 5\r\n"), "{options} {}", done.out);
+    }
+}
