@@ -38,7 +38,9 @@ fn a_process_killed_for_its_memory_is_started_again_and_it_is_said_why() {
     assert_eq!(ended[0]["restarting"], true);
     assert_eq!(ended[0]["reason"], "the node reached its memory limit of 32 MiB");
     // The probe may be killed with it, where the kernel takes its time to free the memory.
-    until("the kernel's signal", || !events(&lab, "out-of-memory").is_empty());
+    until("the kernel's signal", || {
+        !events(&lab, "out-of-memory").is_empty()
+    });
     // The node itself has lost nothing.
     assert!(events(&lab, "node-died").is_empty());
     let said = lab.ok(["events"]);

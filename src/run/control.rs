@@ -328,7 +328,7 @@ async fn restart(lab: &Rc<Living>, name: &str) -> Result<(), Failure> {
 /// Sends what happened and, if asked, what happens until the client or the lab goes.
 pub async fn stream_events(lab: &Living, line: &Line, follow: bool) -> Result<(), Failure> {
     let mut events = lab.events.listen();
-    let _follower = follow.then(|| lab.events.follow());
+    let _follower = follow.then(|| lab.events.followers.join());
     let mut signs = signs_of_life();
     let mut next = 0;
     let mut is_over = false;

@@ -20,7 +20,7 @@ use super::on_terminal;
 use super::printed::Kept;
 use super::protocol::{ServiceState, ServiceStatus};
 use super::stages;
-use super::state::Living;
+use super::state::{Living, Member};
 use crate::engine::{self, Finished};
 use crate::failure::Failure;
 use crate::kernel::error::{Attempt, Error};
@@ -233,7 +233,9 @@ impl Service {
         let mut pause = SHORTEST_PAUSE;
         loop {
             let began = Instant::now();
-            let Some(end) = self.run_once().await else { return };
+            let Some((end, teller)) = self.run_once().await else {
+                return;
+            };
             let wanted = match self.process.restart {
                 Restart::No => false,
                 Restart::OnFailure => end.status != 0,
@@ -271,6 +273,7 @@ impl Service {
                 restarting,
                 reason: killed,
             });
+            drop(teller);
             if !restarting {
                 return;
             }
@@ -285,16 +288,17 @@ impl Service {
         }
     }
 
-    /// Runs the process once; `None` when the node itself is gone.
-    async fn run_once(&self) -> Option<End> {
+    /// Runs the process once; `None` when the node itself is gone. The lab waits for its end to be told.
+    async fn run_once(&self) -> Option<(End, Member<'_>)> {
         let pipes = self.pipes().map_err(Failure::from);
         let (printed, (reader, output, errors)) = match self.lab.printed().and_then(|it| Ok((it, pipes?))) {
             Ok(both) => both,
             Err(failure) => {
-                return Some(End {
+                let end = End {
                     status: 126,
                     reason: Some(failure.message),
-                });
+                };
+                return Some((end, self.lab.events.tellers.join()));
             }
         };
         let mut env = self.env.clone();
@@ -329,10 +333,11 @@ impl Service {
         }
         let reading = printed.pipe(self.node, &self.process.name, reader, None);
         let end = started.end.await.ok();
+        let teller = self.lab.events.tellers.join();
         // Who hears of the end finds the last words in the log. What its children go on writing is read, too.
         let _ = reading.ended.send(());
         let _ = tokio::time::timeout(LAST_WORDS, reading.drained).await;
-        end
+        end.map(|end| (end, teller))
     }
 
     /// Where the process writes to, twice, and where that is read.

@@ -209,18 +209,41 @@ pub struct Events {
     forgotten: Cell<usize>,
     /// None when the lab is over.
     sender: RefCell<Option<broadcast::Sender<Event>>>,
-    /// How many are being told to the end.
-    followers: Cell<usize>,
+    /// Those who are told all of them to the end.
+    pub followers: Crowd,
+    /// Those who have one to tell yet, of something that has happened.
+    pub tellers: Crowd,
+}
+
+/// Somebodies who are waited for.
+#[derive(Default)]
+pub struct Crowd {
+    count: Cell<usize>,
     left: Notify,
 }
 
-/// Somebody who is told all events to the end.
-pub struct Follower<'a>(&'a Events);
+/// One of a crowd, for as long as the value lives.
+pub struct Member<'a>(&'a Crowd);
 
-impl Drop for Follower<'_> {
+impl Drop for Member<'_> {
     fn drop(&mut self) {
-        self.0.followers.set(self.0.followers.get() - 1);
+        self.0.count.set(self.0.count.get() - 1);
         self.0.left.notify_one();
+    }
+}
+
+impl Crowd {
+    /// One more.
+    pub fn join(&self) -> Member<'_> {
+        self.count.set(self.count.get() + 1);
+        Member(self)
+    }
+
+    /// Waits until there is nobody. One task at a time may.
+    pub async fn empty(&self) {
+        while self.count.get() > 0 {
+            self.left.notified().await;
+        }
     }
 }
 
@@ -230,8 +253,8 @@ impl Default for Events {
             history: RefCell::default(),
             forgotten: Cell::default(),
             sender: RefCell::new(Some(broadcast::Sender::new(4096))),
-            followers: Cell::default(),
-            left: Notify::new(),
+            followers: Crowd::default(),
+            tellers: Crowd::default(),
         }
     }
 }
@@ -254,19 +277,6 @@ impl Events {
     /// Nothing more will happen.
     pub fn close(&self) {
         self.sender.borrow_mut().take();
-    }
-
-    /// Counts somebody who is told all events to the end, for as long as the value lives.
-    pub fn follow(&self) -> Follower<'_> {
-        self.followers.set(self.followers.get() + 1);
-        Follower(self)
-    }
-
-    /// Waits until all who follow have been told.
-    pub async fn told(&self) {
-        while self.followers.get() > 0 {
-            self.left.notified().await;
-        }
     }
 
     /// A receiver of what happens from now on.

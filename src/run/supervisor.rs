@@ -195,7 +195,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
     lab.events.close();
     let told = async {
         let _ = telling.await;
-        lab.events.told().await;
+        lab.events.followers.empty().await;
     };
     // Who does not listen is not waited for.
     let _ = timeout(LAST_WORDS, told).await;
@@ -368,4 +368,6 @@ async fn quiet(lab: &Rc<Living>) {
         ending.spawn_local(async move { timeout(grace, init.quiet()).await });
     }
     ending.join_all().await;
+    // The last words of those that have ended are still read, by another thread.
+    let _ = timeout(LAST_WORDS, lab.events.tellers.empty()).await;
 }
