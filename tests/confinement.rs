@@ -432,7 +432,7 @@ fn what_the_host_keeps_for_itself_is_hidden_wherever_it_is() {
         place
     });
     // And nslab's own, where the rest of the directory is seen.
-    let seen = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let seen = place("/opt");
     open(seen.path(), 0o755);
     std::fs::write(seen.path().join("file"), "").unwrap();
     let run = seen.path().join("run");
