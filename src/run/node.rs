@@ -177,7 +177,6 @@ fn prepare(ready: &Ready, given: Given) -> Result<Init, Failure> {
             return Err(Failure::host("the node's root could not be made"));
         }
     };
-    process::limit_open_files(setup.limits.open_files, setup.limits.most_open_files);
     let limits = Limits::of(&setup.rights);
     let filter = ready.filter(limits.as_ref().map(|it| &it.usual))?;
     let users = match users {
@@ -189,13 +188,16 @@ fn prepare(ready: &Ready, given: Given) -> Result<Init, Failure> {
             None
         }
     };
+    // Without privileges, and with few open files, no descriptor may be sent while others of many nodes are on their way
+    // (ETOOMANYREFS, unix(7)).
+    tell(&control, &Report::Up, &[syslog])?;
+    process::limit_open_files(setup.limits.open_files, setup.limits.most_open_files);
     if let Some(limits) = &limits {
         limits.own().keep()?;
     }
     // The supervisor's log is a file of the host's, and there is nothing more to be said to it.
     let null = process::null()?;
     process::replace_stdio(&null, &null)?;
-    tell(&control, &Report::Up, &[syslog])?;
     let (assembler, programs) = (Assembler::default(), HashMap::new());
     Ok(Init {
         control,
