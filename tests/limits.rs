@@ -282,3 +282,15 @@ fn limits_that_are_none_are_told() {
         lab.run(["validate", lab.file()]).refused(2, &[words]);
     }
 }
+
+#[test]
+fn many_nodes_with_few_open_files_come_up_side_by_side() {
+    // What a node may open is no limit of the descriptors that all of them send to their lab at once.
+    let nodes: String = (0..120)
+        .map(|number| format!("[nodes.n{number}]\nkind = \"host\"\nexec = [\"true\"]\n"))
+        .collect();
+    let lab = Lab::up(&format!(
+        "name = \"few\"\n[defaults]\nlimits = {{ open_files = 16 }}\n{nodes}"
+    ));
+    assert_eq!(lab.sh("n7", "ulimit -n"), "16\n");
+}
