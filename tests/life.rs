@@ -176,18 +176,7 @@ exec = ["sleep 1000"]
             _ => done.refused(1, &["interrupted before the lab was ready"]),
         }
         traces.processes_gone();
-        // Files and cgroups outlive a kill until the next command, or one after it where the machine is too busy to end all
-        // processes in a few seconds: then the command says so.
-        until("the end of all that outlives a kill", || {
-            let swept = lab.run(["labs"]);
-            assert!(
-                swept.err.is_empty() || swept.err.contains("cgroup"),
-                "{}",
-                swept.err
-            );
-            traces.are_gone()
-        });
-        assert!(lab.left().is_empty(), "{way}: {:?}", lab.left());
+        lab.swept(&traces);
     }
 }
 

@@ -470,6 +470,21 @@ impl Lab {
         Traces::of(self, lab)
     }
 
+    /// Has commands sweep what outlives a kill, until nothing of it is left. One sweep may come too early: the lab's lock is
+    /// free only when the last process that inherited it has ended, and a busy machine takes its time with that.
+    #[track_caller]
+    pub fn swept(&self, traces: &Traces) {
+        until("the end of all that outlives a kill", || {
+            let swept = self.run(["labs"]);
+            assert!(
+                swept.err.is_empty() || swept.err.contains("cgroup"),
+                "{}",
+                swept.err
+            );
+            traces.are_gone() && self.left().is_empty()
+        });
+    }
+
     /// What is in the run directory, but for the lock on itself.
     pub fn left(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.run_directory()).into_iter().flatten().flatten();
