@@ -44,7 +44,7 @@ fn report_routers(path: &Path, lab: &Lab) -> bool {
 /// Tells what is wrong beside the lab file itself: in manifests that it names, in configurations of routers. Returns whether
 /// anything is.
 fn is_wrong(path: &Path, lab: &Lab) -> bool {
-    let manifests = manifests::check(&lab.manifests);
+    let manifests = manifests::judge(&lab.manifests);
     if let Err(failure) = &manifests {
         super::report(failure);
     }

@@ -92,6 +92,8 @@ pub struct Plan {
     pub checks: Vec<Check>,
     /// Objects for the Kubernetes nodes, applied once the lab lives.
     pub manifests: Vec<Manifest>,
+    /// What addresses of services are from, where no Kubernetes gives them.
+    pub service_subnets: Vec<IpNet>,
 }
 
 /// What is set on the host for the management network. All of it goes with the interface.

@@ -43,6 +43,7 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         resolv_conf: resolv_conf(lab, facts),
         checks: lab.checks.clone(),
         manifests: lab.manifests.clone(),
+        service_subnets: lab.cluster.service_subnets(),
     };
     plan.links = lab
         .links

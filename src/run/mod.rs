@@ -1,6 +1,7 @@
 //! A lab that is alive: its supervisor, its nodes' inits, and the commands that speak with them.
 
 pub mod client;
+pub mod cluster_nodes;
 pub mod copy;
 pub mod directory;
 pub mod doctor;
@@ -38,8 +39,10 @@ mod on_terminal;
 mod ports;
 mod presence;
 mod printed;
+mod proxy;
 mod reaper;
 mod sandbox;
+mod services;
 mod socket;
 mod stages;
 mod state;
