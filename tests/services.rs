@@ -34,7 +34,7 @@ kind = "k8s"
 addresses = { eth0 = ["10.0.1.2/24"] }
 routes = [{ to = "default", via = "10.0.1.1" }]
 pods = [
-    { name = "web", labels = { app = "web" }, run = ["python3 -c 'WEB' a"] },
+    { name = "web", labels = { app = "web" }, files = { "/web.py" = { content = WEB } }, run = [{ name = "web", command = "python3 /web.py a" }] },
     { name = "asks", labels = { app = "asks" } },
 ]
 
@@ -42,7 +42,7 @@ pods = [
 kind = "k8s"
 addresses = { eth0 = ["10.0.2.2/24"] }
 routes = [{ to = "default", via = "10.0.2.1" }]
-pods = [{ name = "web", labels = { app = "web" }, run = ["python3 -c 'WEB' b"] }]
+pods = [{ name = "web", labels = { app = "web" }, files = { "/web.py" = { content = WEB } }, run = [{ name = "web", command = "python3 /web.py b" }] }]
 
 [nodes.outside]
 kind = "host"
@@ -58,8 +58,13 @@ endpoints = ["tor:eth3", "outside:eth0"]
 "#;
 
 /// Tells everybody who connects its name and the other's address.
-const WEB: &str = "import socket, sys\\ns = socket.create_server((\\\"\\\", 8080))\\nwhile True:\\n c, p = s.accept()\\n \
-                   c.sendall((sys.argv[1] + \\\" \\\" + p[0]).encode())\\n c.close()";
+const WEB: &str = r#"import socket, sys
+s = socket.create_server(("", 8080))
+while True:
+    c, p = s.accept()
+    c.sendall((sys.argv[1] + " " + p[0]).encode())
+    c.close()
+"#;
 
 const BGP: &str = "
 apiVersion: cilium.io/v2alpha1
@@ -89,7 +94,8 @@ fn service(app: &str, more: &str) -> String {
 }
 
 fn up() -> Lab {
-    let lab = Lab::up(&LAB.replace("'WEB'", &format!("\\\"{}\\\"", WEB.replace('\\', "\\\\\\"))));
+    // A string of TOML is one of Rust's, as far as this one goes.
+    let lab = Lab::up(&LAB.replace("= WEB", &format!("= {WEB:?}")));
     apply(&lab, BGP);
     lab
 }

@@ -53,8 +53,8 @@ pub struct Way {
     pub protocol: Protocol,
     /// The port.
     pub port: u16,
-    /// Whether it is only for what the node and its pods send.
-    pub from_inside: bool,
+    /// Whether it is for what the node and its pods send; none where it is for everybody.
+    pub from_inside: Option<bool>,
     /// What becomes of the packets.
     pub fate: Fate,
     /// Whether what comes from elsewhere gets the node's address as its source, so that answers come back this way.
@@ -139,7 +139,7 @@ impl Ends<'_> {
             destination,
             protocol: self.port.protocol,
             port,
-            from_inside: false,
+            from_inside: None,
             fate: match ends.is_empty() {
                 true => Fate::Refused,
                 false => Fate::Endpoints(ends),
@@ -161,16 +161,16 @@ impl Ends<'_> {
         };
         let outside = Way {
             fate,
+            from_inside: Some(false),
             hides_source: false,
             ..everywhere.clone()
         };
-        vec![
-            Way {
-                from_inside: true,
-                ..everywhere
-            },
-            outside,
-        ]
+        let inside = Way {
+            from_inside: Some(true),
+            hides_source: false,
+            ..everywhere
+        };
+        vec![inside, outside]
     }
 }
 
@@ -255,7 +255,11 @@ mod tests {
             let of = |destination: Destination| {
                 let mut both = ways.iter().filter(|it| it.destination == destination);
                 let (inside, outside) = (both.next().unwrap(), both.next().unwrap());
-                assert!(inside.from_inside && !outside.from_inside && !outside.hides_source);
+                assert_eq!(
+                    (inside.from_inside, outside.from_inside),
+                    (Some(true), Some(false))
+                );
+                assert!(!inside.hides_source && !outside.hides_source);
                 assert_eq!(inside.fate, ends(&["10.1.0.1:80", "10.1.1.1:80"]));
                 outside.fate.clone()
             };

@@ -68,36 +68,35 @@ fn rules(way: &Way, pods: &[IpNet]) -> Vec<Change> {
     for (number, (nat, refuse)) in CHAINS.into_iter().enumerate() {
         let is_output = number == 1;
         // What the node itself sends is from inside always; of others, what pods send.
-        let sources: Vec<Option<IpNet>> = match way.from_inside && !is_output {
-            true => pods.iter().copied().map(Some).collect(),
-            false => vec![None],
+        let sources: Vec<Rule> = match (way.from_inside, is_output) {
+            (Some(false), true) => Vec::new(),
+            (Some(true), false) => pods.iter().map(|net| Rule::new().source_in(*net)).collect(),
+            (Some(false), false) => vec![elsewhere(Rule::new(), &pods)],
+            _ => vec![Rule::new()],
         };
         for source in sources {
-            let to = || {
-                let rule = source.map_or_else(Rule::new, |net| Rule::new().source_in(net));
-                meant(rule, way)
-            };
+            let to = meant(source, way);
             match &way.fate {
                 Fate::Endpoints(ends) => {
                     for (at, end) in ends.iter().enumerate() {
                         // The first gets its share of all, the next its share of the rest, and the last what is left.
                         let left = u32::try_from(ends.len() - at).unwrap_or(u32::MAX);
-                        let rule = to().one_in(left).lead_to(*end);
+                        let rule = to.clone().one_in(left).lead_to(*end);
                         rules.push(rule.append(Family::Inet, TABLE, nat));
                     }
                 }
-                Fate::Refused => rules.push(to().refuse().append(Family::Inet, TABLE, refuse)),
-                // The node itself is inside, and was led already.
-                Fate::Dropped if is_output => {}
-                Fate::Dropped => {
-                    let elsewhere = pods.iter().fold(to(), |rule, net| rule.not_source_in(*net));
-                    rules.push(elsewhere.discard().append(Family::Inet, TABLE, refuse));
-                }
+                Fate::Refused => rules.push(to.refuse().append(Family::Inet, TABLE, refuse)),
+                Fate::Dropped => rules.push(to.discard().append(Family::Inet, TABLE, refuse)),
             }
         }
     }
     rules.extend(returns(way, &pods));
     rules
+}
+
+/// Packets that no pod has sent.
+fn elsewhere(rule: Rule, pods: &[IpNet]) -> Rule {
+    pods.iter().fold(rule, |rule, net| rule.not_source_in(*net))
 }
 
 /// Packets that go the way.
@@ -127,7 +126,7 @@ fn returns(way: &Way, pods: &[IpNet]) -> Vec<Change> {
             Destination::Node { .. } => rule,
         };
         let rule = rule.first_port(number(way.protocol), way.port);
-        let rule = pods.iter().fold(rule, |rule, net| rule.not_source_in(*net));
+        let rule = elsewhere(rule, pods);
         rules.push(rule.masquerade().append(Family::Inet, TABLE, "postrouting"));
     }
     rules

@@ -11,7 +11,7 @@ use super::attributes::{Attributes, NLA_F_NESTED};
 use super::{Change, Family, NEWRULE, NLM_F_APPEND, NLM_F_CREATE};
 
 /// A rule: conditions, and what happens where all of them hold.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Rule {
     expressions: Attributes,
     comment: Option<String>,
