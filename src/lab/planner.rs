@@ -402,6 +402,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         files: node.files.clone(),
         binds: node.binds.clone(),
         config: node.config.clone(),
+        config_place: node.config_place.clone(),
         exec: node.exec.clone(),
         run: node.run.clone(),
         cpu: node.cpu,

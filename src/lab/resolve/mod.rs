@@ -226,6 +226,7 @@ fn bare(scene: &Scene, at: usize) -> Node {
         sysctls: Default::default(),
         dad,
         config: None,
+        config_place: None,
         env: strings(&spec.env),
         files: Vec::new(),
         ports: Vec::new(),
