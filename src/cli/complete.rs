@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 use clap::CommandFactory as _;
-use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter as _};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
 use clap_complete::env::{CompleteEnv, Shells};
 
 use super::select;
@@ -60,7 +60,27 @@ fn candidates(typed: &OsStr, all: impl IntoIterator<Item = String>) -> Vec<Compl
         .into_iter()
         .filter(|it| it.starts_with(&*typed) && !it.contains(char::is_control))
         .collect();
-    fitting.into_iter().map(CompletionCandidate::new).collect()
+    fitting
+        .into_iter()
+        .map(|it| CompletionCandidate::new(quoted(it)))
+        .collect()
+}
+
+/// A word as it stands on the command line: bash inserts what it is given, the other shells quote it themselves.
+fn quoted(word: String) -> String {
+    let is_bash = std::env::var_os(VARIABLE).is_some_and(|shell| shell == "bash");
+    let is_plain = |it: char| it.is_alphanumeric() || "-_./:,=@%+".contains(it);
+    if !is_bash || word.chars().all(is_plain) {
+        return word;
+    }
+    let mut quoted = String::with_capacity(word.len() + 8);
+    for character in word.chars() {
+        if !is_plain(character) {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    quoted
 }
 
 fn node_names() -> impl Iterator<Item = String> {
@@ -135,6 +155,32 @@ pub fn places() -> ArgValueCompleter {
         found.extend(PathCompleter::any().complete(typed));
         found
     })
+}
+
+/// A command for a node, which has the programs of this machine: their names, and then paths.
+pub fn command() -> ArgValueCompleter {
+    ArgValueCompleter::new(CommandLine)
+}
+
+struct CommandLine;
+
+impl ValueCompleter for CommandLine {
+    fn complete(&self, typed: &OsStr) -> Vec<CompletionCandidate> {
+        self.complete_at(0, typed)
+    }
+
+    fn complete_at(&self, index: usize, typed: &OsStr) -> Vec<CompletionCandidate> {
+        if index > 0 || typed.is_empty() || typed.to_string_lossy().contains('/') {
+            return PathCompleter::any().complete(typed);
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let directories = std::env::split_paths(&path).filter_map(|it| std::fs::read_dir(it).ok());
+        let programs = directories.flatten().flatten();
+        candidates(
+            typed,
+            programs.filter_map(|program| program.file_name().into_string().ok()),
+        )
+    }
 }
 
 /// Labels of nodes.

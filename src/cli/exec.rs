@@ -54,6 +54,7 @@ pub struct Args {
     /// The command and its arguments
     #[arg(
         value_name = "COMMAND",
+        add = complete::command(),
         required_unless_present_any = ["all", "kind", "label"],
         trailing_var_arg = true,
         allow_hyphen_values = true

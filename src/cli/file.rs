@@ -69,6 +69,12 @@ pub fn load(path: &Path, colour: bool) -> Result<LabFile, Mistaken> {
     Ok(LabFile { path: absolute, lab })
 }
 
+/// What of a lab file with mistakes can be looked at for more of them.
+pub fn load_partly(path: &Path) -> Option<Lab> {
+    let text = read(path).ok()?;
+    Some(resolve::load_partly(&text, &Disk::beside(path)))
+}
+
 /// The text of a file, of what somebody writes into a pipe, or (`-`) of standard input.
 ///
 /// # Errors

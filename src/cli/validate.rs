@@ -95,6 +95,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
             }
             Err(file::Mistaken::Wrong(text)) => {
                 view::tell_styled(&text);
+                // What its engines say of its routers is another kind of mistake, and is told as well.
+                if !imported::is_foreign(&[(path.clone(), None)])
+                    && let Some(lab) = file::load_partly(path)
+                {
+                    report_routers(path, &lab);
+                }
                 wrong += 1;
             }
         }
