@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::{print, print_json, select};
+use super::{complete, print, print_json, select};
 use crate::cilium::{Kind, yaml};
 use crate::failure::Failure;
 use crate::lab::spec::suggest;
@@ -33,7 +33,7 @@ pub struct Args {
     )]
     output: Output,
     /// The lab, where several are running
-    #[arg(long, value_name = "LAB")]
+    #[arg(long, value_name = "LAB", add = complete::labs())]
     lab: Option<String>,
 }
 

@@ -7,13 +7,13 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::configuration::{self, integrated, preamble};
+use super::configuration::{self, integrated, line_name, preamble_of};
 use super::{Engine, Inside};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::overlay::Base;
 use crate::kernel::users;
-use crate::lab::model::{Content, File, Process};
+use crate::lab::model::{ConfigPlace, Content, File, Process};
 use crate::lab::plan::NodeStep;
 
 /// FRR's own script that starts and stops it.
@@ -184,7 +184,12 @@ impl Engine for Frr {
                 .help(format!("this FRR was built or packaged without {daemon}")));
             }
         }
-        dry_run(vtysh, node, &config)
+        dry_run(
+            vtysh,
+            &node.name,
+            node.config.as_deref().unwrap_or_default(),
+            node.config_place.as_ref(),
+        )
     }
 
     fn files(&self, node: &NodeStep) -> Vec<File> {
@@ -228,9 +233,21 @@ impl Engine for Frr {
     }
 }
 
+/// Asks vtysh, where FRR is here, whether it knows every line of a router's configuration. Returns false where it is not.
+///
+/// # Errors
+/// The lines that it does not know.
+pub fn knows(router: &str, config: &str, place: Option<&ConfigPlace>) -> Result<bool, Failure> {
+    match vtysh().filter(|_| installed()) {
+        Some(vtysh) => dry_run(vtysh, router, config, place).map(|()| true),
+        None => Ok(false),
+    }
+}
+
 /// Asks vtysh whether it knows every line.
-fn dry_run(vtysh: &str, node: &NodeStep, config: &str) -> Result<(), Failure> {
-    let what = || format!("check the configuration of {}", node.name);
+fn dry_run(vtysh: &str, router: &str, config: &str, place: Option<&ConfigPlace>) -> Result<(), Failure> {
+    let preamble = preamble_of(router, config);
+    let what = || format!("check the configuration of {router}");
     let mut child = Command::new(vtysh)
         .args(["--dryrun", "--inputfile", "/dev/stdin"])
         .stdin(Stdio::piped())
@@ -240,7 +257,7 @@ fn dry_run(vtysh: &str, node: &NodeStep, config: &str) -> Result<(), Failure> {
         .attempt(what)?;
     if let Some(mut input) = child.stdin.take() {
         // vtysh that stops reading early says why itself.
-        let _ = input.write_all(config.as_bytes());
+        let _ = input.write_all(format!("{preamble}{config}\n").as_bytes());
     }
     let output = child.wait_with_output().attempt(what)?;
     if output.status.success() {
@@ -248,20 +265,28 @@ fn dry_run(vtysh: &str, node: &NodeStep, config: &str) -> Result<(), Failure> {
     }
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    let said = renumbered(&said, preamble(node).lines().count());
+    let said = renumbered(&said, preamble.lines().count(), place);
     Err(
-        Failure::wrong(format!("FRR does not take the configuration of {}", node.name))
+        Failure::wrong(format!("FRR does not take the configuration of {router}"))
             .detail(said)
             .help(configuration::LINES),
     )
 }
 
-/// vtysh's complaints (`line 3: % Unknown command: …`), counted from the line after the first few.
-fn renumbered(said: &str, before: usize) -> String {
+/// vtysh's complaints (`line 3: % Unknown command: …`) with lines as people find them: not counted from the first few, which
+/// are nslab's own.
+fn renumbered(said: &str, before: usize, place: Option<&ConfigPlace>) -> String {
     let lines = said.trim().lines().map(|line| {
         let number = line.strip_prefix("line ").and_then(|rest| rest.split_once(':'));
         match number.and_then(|(number, rest)| Some((number.parse::<usize>().ok()?, rest))) {
-            Some((number, rest)) if number > before => format!("line {}:{rest}", number - before),
+            Some((number, rest)) if number > before => {
+                // What vtysh counts in brackets is the length of what it read, which helps nobody.
+                let rest = match rest.split_once('[').zip(rest.split_once("]:")) {
+                    Some(((head, _), (_, words))) if head.ends_with("command") => format!("{head}:{words}"),
+                    _ => rest.to_owned(),
+                };
+                format!("{}:{rest}", line_name(place, number - before))
+            }
             _ => line.to_owned(),
         }
     });

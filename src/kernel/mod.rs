@@ -13,6 +13,7 @@ pub mod file;
 pub mod inotify;
 pub mod isolate;
 pub mod link;
+pub mod link_watch;
 pub mod memory;
 pub mod message;
 pub mod mount;

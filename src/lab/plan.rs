@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::model::{
-    Bind, Cluster, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode, Manifest, Masquerade,
-    Process, Underlay, Wait,
+    Bind, Cluster, ConfigPlace, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode, Manifest,
+    Masquerade, Process, Underlay, Wait,
 };
 use super::rights::RightsStep;
 
@@ -367,6 +367,9 @@ pub struct NodeStep {
     pub binds: Vec<Bind>,
     /// A router's configuration text.
     pub config: Option<String>,
+    /// Where that stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_place: Option<ConfigPlace>,
     /// Commands run once.
     pub exec: Vec<Exec>,
     /// Long-running processes.

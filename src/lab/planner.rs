@@ -1,7 +1,7 @@
 //! From the lab to the plan: every index, path and text decided.
 
 mod limits;
-mod management;
+pub(super) mod management;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::model::{
     EngineChoice, Kind, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route, RouteAction, Underlay,
 };
-use super::names::{HUB_PORT, Macs};
+use super::names::{self, HUB_PORT, Macs};
 use super::plan::{
     BridgeStep, Device, Engine, Facts, HopStep, LinkStep, NamespaceStep, NodeStep, Plan, PortStep, RouteStep,
     RouteStepAction,
@@ -31,7 +31,7 @@ pub const BRIDGE: &str = "br0";
 
 /// Makes the plan of a lab on a host of which these facts are known.
 pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
-    let managed = management::addresses(lab);
+    let managed = management::addresses(lab.mgmt.as_ref(), &lab.nodes);
     let mut planner = Planner::new(lab);
     let mut plan = Plan {
         lab: lab.name.clone(),
@@ -403,6 +403,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         files: node.files.clone(),
         binds: node.binds.clone(),
         config: node.config.clone(),
+        config_place: node.config_place.clone(),
         exec: node.exec.clone(),
         run: node.run.clone(),
         cpu: node.cpu,
@@ -441,25 +442,14 @@ fn hosts(lab: &Lab, managed: &[Vec<IpNet>]) -> String {
         }
         // A node in another's namespace has the other's addresses.
         let owner = lab.owner(at);
-        let own = lab.nodes[owner].addresses.iter().map(|address| address.net);
-        for net in own.chain(managed[owner].iter().copied()) {
-            let ip = net.addr();
-            if names_a_machine(&ip) && seen.insert((ip, &node.name), ()).is_none() {
+        for ip in names::addresses(&lab.nodes[owner].addresses, &managed[owner]) {
+            if seen.insert((ip, &node.name), ()).is_none() {
                 // Writing to a String cannot fail.
                 let _ = writeln!(text, "{ip} {}", node.name);
             }
         }
     }
     text
-}
-
-/// Link-local addresses say nothing without an interface, loopback ones mean everyone.
-fn names_a_machine(ip: &IpAddr) -> bool {
-    let link_local = match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    };
-    !link_local && !ip.is_loopback()
 }
 
 /// The text of /etc/resolv.conf: servers only where they can be reached.

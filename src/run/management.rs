@@ -150,13 +150,13 @@ fn connect(step: &HostStep, tell: &dyn Fn(What)) -> Result<(), Failure> {
                 let family = subnet.addr().is_ipv4();
                 let sources = step.nat.iter().flat_map(|nat| &nat.sources);
                 let masked = sources.into_iter().any(|source| source.is_ipv4() == family);
-                let answers = if masked {
-                    ""
-                } else {
-                    "; it cannot answer this lab's nodes either"
+                let also = match masked {
+                    true => "",
+                    false => ", nor can these reach this host",
                 };
                 let message = format!(
-                    "this host reaches {subnet} in the lab that came first, and not in this one{answers}"
+                    "another lab has {subnet} on this host already: from this host the addresses of this lab's nodes there \
+                     cannot be reached{also}; `nslab exec` works, and so does another `[mgmt]` subnet"
                 );
                 tell(What::Notice { message });
             }

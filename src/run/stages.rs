@@ -67,7 +67,34 @@ pub async fn live(lab: Rc<Living>, node: usize) {
             }
         }
         first = false;
+        until_wanted(&lab, node).await;
         starts_again(&lab, node);
+    }
+}
+
+/// Waits, where the node was stopped, until it is to be started.
+async fn until_wanted(lab: &Living, node: usize) {
+    let state = &lab.nodes[node];
+    let mut stopped = state.stopped.subscribe();
+    if !*stopped.borrow() {
+        return;
+    }
+    // What `ps` shows of it; the links have stayed.
+    state.services.borrow_mut().clear();
+    state.ready_since.set(None);
+    state.stage.send_replace(Some(Stage::Links));
+    lab.tell(What::NodeStopped {
+        node: name(lab, node),
+    });
+    state.at_rest.send_replace(true);
+    // The senders are the lab's own and outlive every node's task.
+    let _ = stopped.wait_for(|stopped| !stopped).await;
+    state.at_rest.send_replace(false);
+    // The wish to stop it, where it was not running when that came.
+    tokio::select! {
+        biased;
+        () = state.restart.notified() => {}
+        () = std::future::ready(()) => {}
     }
 }
 
@@ -85,6 +112,7 @@ async fn idle(lab: &Living, node: usize) {
             () = lab.nodes[node].restart.notified() => {
                 // It had nothing to lose; but whoever asked waits for it to be ready again.
                 lab.nodes[node].stage.send_replace(Some(Stage::Links));
+                until_wanted(lab, node).await;
                 return starts_again(lab, node);
             }
             _ = sandbox::replaced(lab, node, sandbox.as_ref()) => {

@@ -23,7 +23,7 @@ use super::directory::LabDirectory;
 use super::events::What;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
-use super::{control, leave, logs, management, network, presence, socket, stages, veil};
+use super::{control, leave, link_events, logs, management, network, presence, socket, stages, veil};
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::error::Attempt;
@@ -262,6 +262,7 @@ async fn live(lab: &Rc<Living>, began: Instant, wishes: &Wishes) -> Result<(), F
     lab.tell(What::Ready {
         seconds: began.elapsed().as_secs_f64(),
     });
+    link_events::follow(lab);
     // The sender is the lab's own: this ends only with a wish.
     let _ = stopping.wait_for(|stop| *stop).await;
     lab.tell(What::Stopping);

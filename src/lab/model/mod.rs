@@ -15,8 +15,8 @@ use super::check::Check;
 pub use command::{Command, Exec, Probe, Process, Restart, Stage, Wait};
 pub use link::{Link, LinkShape, Mac, MacvlanMode, Port, Underlay};
 pub use node::{
-    Address, Bind, Content, EngineChoice, File, Kind, KubernetesNode, Limit, Limits, Masquerade, Network,
-    Node,
+    Address, Bind, ConfigPlace, Content, EngineChoice, File, Kind, KubernetesNode, Limit, Limits, Masquerade,
+    Network, Node,
 };
 pub use route::{NextHop, Route, RouteAction};
 

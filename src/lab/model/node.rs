@@ -86,6 +86,9 @@ pub struct Node {
     pub dad: bool,
     /// A router's configuration in FRR's language.
     pub config: Option<String>,
+    /// Where that stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_place: Option<ConfigPlace>,
     /// Environment of everything started in the node.
     pub env: BTreeMap<String, String>,
     /// Files written before anything starts.
@@ -110,6 +113,26 @@ pub struct Node {
     /// Other limits.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// Where the text of a configuration stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigPlace {
+    /// Its file, where that is not the lab file.
+    pub file: Option<PathBuf>,
+    /// The line of its first line, from 1 on.
+    pub line: usize,
+}
+
+impl ConfigPlace {
+    /// Names a line of the text (from 1 on) as people find it: `line 17`, `/etc/router0.conf line 3`.
+    pub fn name(&self, line: usize) -> String {
+        let line = self.line + line.saturating_sub(1);
+        match &self.file {
+            None => format!("line {line}"),
+            Some(file) => format!("{} line {line}", file.display()),
+        }
+    }
 }
 
 /// What the lab file says of a node's limits; what it does not is decided when the lab starts.

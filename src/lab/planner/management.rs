@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 
 use super::{LOOPBACK, Planner, base_sysctls};
-use crate::lab::model::{Lab, Mgmt, MgmtPort, Network};
+use crate::lab::model::{Lab, Mgmt, MgmtPort, Network, Node};
 use crate::lab::names::HUB_PORT;
 use crate::lab::plan::{
     BridgeStep, Device, HopStep, HostStep, LinkStep, NamespaceStep, NatStep, Plan, PortStep, RouteStep,
@@ -24,11 +24,11 @@ const LONGER: u8 = 96;
 
 /// The management addresses of each node's namespace owner, in the order of the nodes: those that the file fixes, and
 /// for the others the lowest that are free.
-pub(super) fn addresses(lab: &Lab) -> Vec<Vec<IpNet>> {
-    let Some(mgmt) = &lab.mgmt else {
-        return vec![Vec::new(); lab.nodes.len()];
+pub(in crate::lab) fn addresses(mgmt: Option<&Mgmt>, nodes: &[Node]) -> Vec<Vec<IpNet>> {
+    let Some(mgmt) = mgmt else {
+        return vec![Vec::new(); nodes.len()];
     };
-    let ports = || lab.nodes.iter().filter_map(|node| node.mgmt.as_ref());
+    let ports = || nodes.iter().filter_map(|node| node.mgmt.as_ref());
     let fixed = |address: fn(&MgmtPort) -> Option<IpAddr>| ports().filter_map(address);
     let mut taken: HashSet<IpAddr> = fixed(|port| port.ipv4.map(IpAddr::V4)).collect();
     taken.extend(fixed(|port| port.ipv6.map(IpAddr::V6)));
@@ -39,7 +39,7 @@ pub(super) fn addresses(lab: &Lab) -> Vec<Vec<IpNet>> {
         taken.insert(address);
         IpNet::new(address, net.prefix_len()).ok()
     };
-    lab.nodes
+    nodes
         .iter()
         .map(|node| {
             let Some(port) = &node.mgmt else {

@@ -107,6 +107,18 @@ pub fn load(text: &str, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
 /// # Errors
 /// Every mistake in it, in the order of the file.
 pub fn resolve(spec: &Spec, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
+    match as_far_as_possible(spec, sources) {
+        (lab, diagnostics) if diagnostics.is_empty() => Ok(lab),
+        (_, diagnostics) => Err(diagnostics),
+    }
+}
+
+/// The lab that a file with mistakes would mean without them, to look for more of another kind. Not to be brought up.
+pub fn load_partly(text: &str, sources: &dyn Sources) -> Lab {
+    as_far_as_possible(&spec::read(text).0, sources).0
+}
+
+fn as_far_as_possible(spec: &Spec, sources: &dyn Sources) -> (Lab, Vec<Diagnostic>) {
     let mut mistakes = Mistakes::default();
     names::check(spec, &mut mistakes);
     let mut nodes = inherit::apply(spec, &mut mistakes);
@@ -133,12 +145,7 @@ pub fn resolve(spec: &Spec, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic
     }
     network::check(&mut scene, &mut mistakes);
     let lab = build(&scene, &mut mistakes);
-    let diagnostics = mistakes.sorted();
-    if diagnostics.is_empty() {
-        Ok(lab)
-    } else {
-        Err(diagnostics)
-    }
+    (lab, mistakes.sorted())
 }
 
 /// The lab, as far as it can be made.
@@ -173,7 +180,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
             requires.push(program.value.clone());
         }
     }
-    let checks = checks::resolve(scene, &nodes, mistakes);
+    let checks = checks::resolve(scene, &nodes, mgmt.as_ref(), mistakes);
     Lab {
         name: scene
             .spec
@@ -226,6 +233,7 @@ fn bare(scene: &Scene, at: usize) -> Node {
         sysctls: Default::default(),
         dad,
         config: None,
+        config_place: None,
         env: strings(&spec.env),
         files: Vec::new(),
         ports: Vec::new(),

@@ -276,7 +276,12 @@ pub struct NextHopSpec {
 #[derive(Debug, Clone, PartialEq)]
 pub enum ConfigSpec {
     /// In the lab file.
-    Text(String),
+    Text {
+        /// It.
+        text: String,
+        /// The line of the lab file on which it begins.
+        line: usize,
+    },
     /// In a file beside it.
     File(Spanned<String>),
 }

@@ -262,7 +262,8 @@ fn sysctls(reader: &mut Reader, value: &Value) -> BTreeMap<String, Spanned<Strin
 fn config(reader: &mut Reader, value: &Value) -> Option<Spanned<ConfigSpec>> {
     if value.get_ref().is_str() {
         let text = reader.string(value, "config", "router bgp 65000")?;
-        return Some(text.map(ConfigSpec::Text));
+        let line = reader.first_line(&text.span);
+        return Some(text.map(|text| ConfigSpec::Text { text, line }));
     }
     if !value.get_ref().is_table() {
         let example = "config = { file = \"router0.conf\" }";
