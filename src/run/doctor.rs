@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::directory::RunDirectory;
 use super::rootless::explain;
-use super::{nat, neighbours, preflight};
+use super::{nat, neighbours, preflight, versions};
 use crate::engine::{frr, kubelet};
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
@@ -77,7 +77,7 @@ pub fn examine() -> Vec<Finding> {
         findings.extend(devices());
         findings.extend([nat(), kubernetes(), neighbour_tables()]);
     }
-    findings.extend([routers(), open_files(), namespace_limit()]);
+    findings.extend([routers(), programs(), open_files(), namespace_limit()]);
     findings
 }
 
@@ -290,7 +290,8 @@ fn nat() -> Finding {
 
 fn routers() -> Finding {
     if frr::installed() {
-        return good("FRR", "installed");
+        let version = versions::frr().map(|version| format!("{version}, "));
+        return good("FRR", version.unwrap_or_default() + "installed");
     }
     bad(
         "FRR",
@@ -298,6 +299,20 @@ fn routers() -> Finding {
         "not installed",
         "`apt-get install frr`; its own service may stay off",
     )
+}
+
+/// The programs of the host are those of the nodes. No lab needs them unless it says so.
+fn programs() -> Finding {
+    let (there, missing) = versions::programs();
+    let mut found = there.join(", ");
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        found = match found.is_empty() {
+            true => format!("none of {missing}"),
+            false => format!("{found}; not there: {missing}"),
+        };
+    }
+    good("programs", found)
 }
 
 fn kubernetes() -> Finding {

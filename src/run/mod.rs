@@ -46,6 +46,7 @@ mod state;
 mod status;
 mod template;
 mod veil;
+mod versions;
 
 use crate::engine::{agent, kubelet, operator, speaker};
 
