@@ -38,11 +38,11 @@ fn stick(place: &str) -> String {
 
 const USE: &str = r#"
         $NSLAB exec a cat /opt/x.txt /opt/site/y.txt /data/inner/z.txt /data/deep/w.txt /opt/z.txt
-        $NSLAB restart a
+        $NSLAB restart a >&2
         $NSLAB exec a cat /opt/x.txt
         $NSLAB exec r vtysh -c 'show running-config' | grep 'router bgp'
         $NSLAB exec a sh -c 'ls /run /tmp' | grep -c -e media -e stick || true
-        $NSLAB down
+        $NSLAB down >&2
 "#;
 
 #[test]
@@ -89,7 +89,7 @@ topology:
 EOF
         $NSLAB up -d t.clab.yml >&2
         $NSLAB exec a cat /opt/b.txt /opt/conf/b.txt
-        $NSLAB down --all
+        $NSLAB down --all >&2
     "#;
     assert_eq!(do_aside(&lab, lines).expect(0).trim(), "bound\nbound");
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use super::WRONG;
 use crate::kernel::echo;
 
+/// Octets of a request and its answer: the header and what is in it.
+const SIZE: usize = 40;
 const USAGE: &str = "usage: ping [-4|-6] [-c COUNT] [-i SECONDS] [-W SECONDS] [-I ADDRESS] [-nq] DESTINATION";
 
 /// What is asked for.
@@ -44,7 +46,7 @@ pub(super) fn run(words: &[&str]) -> i32 {
             Ok(Some(time)) => {
                 let milliseconds = time.as_secs_f64() * 1e3;
                 if !wanted.quiet {
-                    println!("echo reply from {to}: icmp_seq={sent} time={milliseconds:.3} ms");
+                    println!("{SIZE} bytes from {to}: icmp_seq={sent} time={milliseconds:.3} ms");
                 }
                 times.push(milliseconds);
             }

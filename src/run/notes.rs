@@ -21,8 +21,8 @@ use crate::kernel::sysctl::{self, Sysctls};
 
 /// Where the shared notes are. Not below `NSLAB_RUN_DIR`: labs of different run directories share the host.
 const PLACE: &str = "/run/nslab/.host";
-/// What new interfaces get of it.
-const DEFAULT_V6: &str = "net/ipv6/conf/default/forwarding";
+/// What new interfaces get of it, and one that is always there and needs none.
+const WITNESSES: [&str; 2] = ["net/ipv6/conf/default/forwarding", "net/ipv6/conf/lo/forwarding"];
 /// Notes are never longer: a line a lab, and one an interface.
 const LONGEST: u64 = 16 << 20;
 
@@ -220,13 +220,16 @@ pub fn reserve(directory: &LabDirectory, wish: Wish) -> Result<Vec<String>, Fail
     Ok(paths.filter(|path| is_on_for_labs(path)).collect())
 }
 
-/// Turns a sysctl on for labs. Interfaces that come later are not concerned: the default that they get stays as it was, also
-/// because another program that turns forwarding on for all turns the default on, of which the kernel tells.
+/// Turns a sysctl on for labs. Of IPv6, the default and the loopback stay as they were, and so do interfaces that come later:
+/// another program that turns forwarding on for all turns these two on, of which the kernel tells. (Of what is on already it does
+/// not tell, whatever number is written.)
 fn turn_on(sysctls: &Sysctls, path: &str) -> Result<(), Failure> {
-    let default = (path == nat::ALL_V6).then(|| sysctls.read(DEFAULT_V6)).flatten();
+    let witnesses = WITNESSES.map(|path| (path, sysctls.read(path)));
     sysctls.write(path, ON)?;
-    if let Some(value) = default {
-        sysctls.write(DEFAULT_V6, &value)?;
+    for (witness, value) in witnesses {
+        if let Some(value) = value.filter(|_| path == nat::ALL_V6) {
+            sysctls.write(witness, &value)?;
+        }
     }
     Ok(())
 }
@@ -251,7 +254,7 @@ fn put_back(sysctls: &Sysctls, over: &[Noted]) -> Result<(), Failure> {
     let all = ours.iter().any(|noted| noted.path == nat::ALL_V6);
     let others: Vec<(String, String)> = each_v6()
         .into_iter()
-        .chain([DEFAULT_V6.to_owned()])
+        .chain(WITNESSES.map(str::to_owned))
         .filter(|_| all)
         .filter_map(|path| sysctls.read(&path).map(|value| (path, value)))
         .filter(|(_, value)| value != ON)
