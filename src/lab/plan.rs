@@ -157,6 +157,9 @@ pub struct NamespaceStep {
     pub late_sysctls: Vec<(String, String)>,
     /// What leaves it with its own address.
     pub masquerade: Vec<Masquerade>,
+    /// Interfaces by which everything leaves with their address.
+    #[serde(default)]
+    pub masquerade_by: Vec<String>,
     /// Who makes its network in place of nslab: then the addresses are only told here, and nothing is set.
     pub sandbox: Option<SandboxStep>,
     /// Where the users of its node are its own: the id on the host of their root.
@@ -374,6 +377,8 @@ pub struct NodeStep {
     pub exec: Vec<Exec>,
     /// Long-running processes.
     pub run: Vec<Process>,
+    /// Routes that its kernel has before it is ready.
+    pub ready_routes: Vec<IpNet>,
     /// Cores.
     pub cpu: Option<f64>,
     /// Bytes.

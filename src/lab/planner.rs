@@ -153,6 +153,7 @@ impl<'a> Planner<'a> {
             routes: Vec::new(),
             late_sysctls: Vec::new(),
             masquerade: kubernetes.flat_map(|it| &it.masquerade).copied().collect(),
+            masquerade_by: Vec::new(),
             sandbox: None,
             first_id: None,
             in_lab: false,
@@ -168,6 +169,9 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let namespace = self.namespace_of[at];
+            steps[namespace]
+                .masquerade_by
+                .extend(node.masquerade.iter().cloned());
             forwards[namespace] |= matches!(node.kind, Kind::Router | Kind::K8s);
             dad[namespace] |= node.dad;
         }
@@ -386,6 +390,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         && engine.is_none()
         && node.kubernetes.is_none()
         && node.config.is_none()
+        && node.ready_routes.is_empty()
         && node.cpu.is_none()
         && node.memory.is_none();
     let limits = limits::of(node, engine == Some(Engine::Kubelet), facts.memory);
@@ -406,6 +411,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         config_place: node.config_place.clone(),
         exec: node.exec.clone(),
         run: node.run.clone(),
+        ready_routes: node.ready_routes.clone(),
         cpu: node.cpu,
         memory: node.memory,
         rights: rights(node, engine),

@@ -51,6 +51,7 @@ mod state;
 mod status;
 mod template;
 mod veil;
+mod versions;
 
 use crate::engine::{agent, kubelet, operator, speaker};
 

@@ -98,7 +98,11 @@ async fn run() -> Result<(), Failure> {
 
 /// Says who plays bgpd where FRR's does, for scripts that signal it.
 fn write_pid() {
-    let written = std::fs::write(PID_FILE, format!("{}\n", std::process::id()));
+    // Where FRR is not installed, nobody else has made its directory.
+    let directory = Path::new(PID_FILE)
+        .parent()
+        .map_or(Ok(()), std::fs::create_dir_all);
+    let written = directory.and_then(|()| std::fs::write(PID_FILE, format!("{}\n", std::process::id())));
     if let Err(error) = written {
         log(&format!("cannot write {PID_FILE}: {error}"));
     }

@@ -134,6 +134,20 @@ pub fn chain(table: &str, name: &str, kind: &str, hook: Hook, priority: i32) -> 
     }
 }
 
+/// Takes all rules out of a chain of such a table.
+pub fn flush(table: &str, chain: &str) -> Change {
+    let mut body = Attributes::default();
+    body.text(1, table);
+    body.text(2, chain);
+    Change {
+        what: format!("flush the nftables chain {chain} in {table}"),
+        kind: DELRULE,
+        flags: 0,
+        family: Family::Inet,
+        body,
+    }
+}
+
 /// A socket that stays in the network namespace it was opened in.
 pub struct Nftables {
     socket: Socket,

@@ -80,6 +80,12 @@ pub struct Node {
     pub addresses: Vec<Address>,
     /// Static routes (moved to the owner likewise).
     pub routes: Vec<Route>,
+    /// Interfaces by which everything leaves with their address.
+    #[serde(default)]
+    pub masquerade: Vec<String>,
+    /// Routes that its kernel has when it is ready.
+    #[serde(default)]
+    pub ready_routes: Vec<IpNet>,
     /// Sysctls, by dotted name (`net.ipv4.tcp_ecn`); only `net.*` can be set per node.
     pub sysctls: BTreeMap<String, String>,
     /// Duplicate address detection for IPv6 (off unless asked for: it costs over a second).

@@ -143,6 +143,10 @@ pub struct NodeSpec {
     pub mgmt: Option<Spanned<MgmtPortSpec>>,
     /// Its ports that are reached on the host.
     pub ports: Option<Vec<Spanned<PublishedPort>>>,
+    /// Interfaces by which everything leaves with their address.
+    pub masquerade: Option<Vec<Spanned<String>>>,
+    /// Routes that it has when it is ready.
+    pub ready_routes: Option<Vec<Spanned<IpNet>>>,
     /// Labels.
     pub labels: BTreeMap<String, Spanned<String>>,
     /// Addresses by interface, in the order of the file.
