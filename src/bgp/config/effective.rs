@@ -78,6 +78,13 @@ pub struct EffectiveFamily {
     pub attribute_unchanged: AttributeUnchanged,
 }
 
+impl Effective {
+    /// Whether there is a limit to what the neighbor may tell.
+    pub fn limits_prefixes(&self) -> bool {
+        self.ipv4.maximum_prefix.is_some() || self.ipv6.maximum_prefix.is_some()
+    }
+}
+
 impl EffectiveFamily {
     /// Whether anything says what may come from the neighbor (RFC 8212 section 2.1).
     pub fn has_policy_in(&self) -> bool {

@@ -259,7 +259,14 @@ fn static_route(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
         onlink: arguments.has("onlink"),
         tag: arguments.optional("tag")?.unwrap_or(0),
     };
-    let key = |route: &StaticRoute| (route.prefix, route.distance, route.via.clone());
+    // Of the ways in which packets are dropped there is one, by whatever name it is called.
+    let key = |route: &StaticRoute| {
+        let via = match &route.via {
+            Via::Null0 | Via::Reject => Via::Blackhole,
+            via => via.clone(),
+        };
+        (route.prefix, route.distance, via)
+    };
     let routes = &mut edit.config.static_routes;
     routes.retain(|known| key(known) != key(&route));
     if !arguments.no() {

@@ -6,15 +6,36 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Interface, KernelRoute, OWN, Speaker, family_of};
+use super::{Interface, KernelRoute, OWN, REDISTRIBUTED, Speaker, family_of};
 use crate::bgp::config::{Bgp, Redistribute, Source as Redistributed};
 use crate::bgp::policy::{Context, Direction, NextHopChange, Subject, Verdict};
 use crate::bgp::session::Time;
-use crate::bgp::table::{NextHopState, Route};
+use crate::bgp::table::{NextHopState, Route, SourceId};
 use crate::bgp::wire::{Attributes, Community, Family, NextHop, Origin};
 
 /// What FRR gives to its own routes.
 pub(super) const WEIGHT: u32 = 32768;
+
+/// Routes of this router's own: of one prefix there may be one of `network` and one of `redistribute`, and the former came first.
+pub(super) type Owns = BTreeMap<(IpNet, Kind), Own>;
+
+/// Why there is a route of this router's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// `network`.
+    Network,
+    /// `redistribute`.
+    Redistributed,
+}
+
+impl Kind {
+    fn source(self) -> SourceId {
+        match self {
+            Kind::Network => OWN,
+            Kind::Redistributed => REDISTRIBUTED,
+        }
+    }
+}
 
 /// A route of this router's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +44,8 @@ pub(super) struct Own {
     next_hop: NextHop,
     weight: u32,
     tag: u32,
+    /// Whether it may be used.
+    is_known: bool,
 }
 
 /// Why this router has a route of its own.
@@ -59,18 +82,22 @@ impl Speaker {
                 self.networks(family, bgp, &mut wanted);
             }
         }
-        let source = self.own_source(OWN);
         let before = std::mem::take(&mut self.own);
-        for prefix in before.keys().filter(|prefix| !wanted.contains_key(*prefix)) {
-            self.tables.get_mut(family_of(prefix)).remove(*prefix, OWN, 0);
+        for (prefix, kind) in before.keys().filter(|key| !wanted.contains_key(*key)) {
+            let table = self.tables.get_mut(family_of(prefix));
+            table.remove(*prefix, kind.source(), 0);
         }
-        for (prefix, own) in &wanted {
+        let sources = [OWN, REDISTRIBUTED].map(|source| self.own_source(source));
+        for ((prefix, kind), own) in &wanted {
             let route = Route {
-                source: Arc::clone(&source),
+                source: Arc::clone(&sources[usize::from(*kind == Kind::Redistributed)]),
                 path_id: 0,
                 attributes: Arc::clone(&own.attributes),
                 next_hop: own.next_hop,
-                next_hop_state: NextHopState::Reachable(0),
+                next_hop_state: match own.is_known {
+                    true => NextHopState::Reachable(0),
+                    false => NextHopState::Unreachable,
+                },
                 weight: own.weight,
                 tag: own.tag,
                 distance: None,
@@ -84,13 +111,14 @@ impl Speaker {
     }
 
     /// `redistribute connected`, `static` and `kernel`.
-    fn redistribute(&self, family: Family, bgp: &Bgp, wanted: &mut BTreeMap<IpNet, Own>) {
+    fn redistribute(&self, family: Family, bgp: &Bgp, wanted: &mut Owns) {
+        let key = |prefix: IpNet| (prefix, Kind::Redistributed);
         let table = bgp.family(family);
         if let Some(how) = table.redistribute.get(&Redistributed::Connected) {
             for interface in self.interfaces.iter().filter(|it| it.up) {
                 let reason = redistributed(how, 0, None, Some(&interface.name), false);
                 for prefix in interface.networks().filter(|it| family_of(it) == family) {
-                    wanted.extend(self.own(bgp, prefix, &reason).map(|own| (prefix, own)));
+                    wanted.extend(self.own(bgp, prefix, &reason).map(|own| (key(prefix), own)));
                 }
             }
         }
@@ -101,7 +129,7 @@ impl Speaker {
             let routes = self.routes.iter();
             for route in routes.filter(|it| it.is_static == is_static && family_of(&it.to) == family) {
                 let own = self.redistributed_route(bgp, how, route);
-                wanted.extend(own.map(|own| (route.to, own)));
+                wanted.extend(own.map(|own| (key(route.to), own)));
             }
         }
     }
@@ -120,14 +148,13 @@ impl Speaker {
     }
 
     /// `network`.
-    fn networks(&self, family: Family, bgp: &Bgp, wanted: &mut BTreeMap<IpNet, Own>) {
+    fn networks(&self, family: Family, bgp: &Bgp, wanted: &mut Owns) {
         let up = || self.interfaces.iter().filter(|it| it.up);
         for (prefix, network) in &bgp.family(family).networks {
             let connected = || up().flat_map(Interface::networks).any(|net| net == *prefix);
             let known = || self.routes.iter().any(|route| route.to == *prefix);
-            if bgp.flags.import_check && !connected() && !known() {
-                continue;
-            }
+            // One that is not known here is shown, and not used.
+            let is_known = !bgp.flags.import_check || connected() || known();
             let reason = Reason {
                 origin: Origin::Igp,
                 med: self.manner.network_med(),
@@ -137,7 +164,9 @@ impl Speaker {
                 tag: 0,
                 route_map: network.route_map.as_deref(),
             };
-            wanted.extend(self.own(bgp, *prefix, &reason).map(|own| (*prefix, own)));
+            let own = self.own(bgp, *prefix, &reason);
+            let own = own.map(|own| Own { is_known, ..own });
+            wanted.extend(own.map(|own| ((*prefix, Kind::Network), own)));
         }
     }
 
@@ -171,6 +200,7 @@ impl Speaker {
             next_hop: subject.next_hop,
             weight: subject.weight,
             tag: subject.tag,
+            is_known: true,
         })
     }
 

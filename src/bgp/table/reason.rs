@@ -34,6 +34,8 @@ pub enum Reason {
     RouterId,
     /// The neighbour's address.
     NeighborAddress,
+    /// Both are this router's own.
+    Configured,
     /// Nothing was left to compare.
     Nothing,
 }
@@ -55,6 +57,7 @@ impl Reason {
             Reason::Older => "Older Path",
             Reason::RouterId => "Router ID",
             Reason::NeighborAddress => "Neighbor IP",
+            Reason::Configured => "Locally configured route",
             Reason::Nothing => "Nothing left to compare",
         }
     }
@@ -102,5 +105,9 @@ fn between(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rules: &Rules
         (Reason::NeighborAddress, a.source.address.cmp(&b.source.address)),
     ];
     let decisive = steps.into_iter().find(|(_, ordering)| ordering.is_ne());
-    decisive.map_or(Reason::Nothing, |(reason, _)| reason)
+    let undecided = match decision::is_foreign(a) {
+        true => Reason::Nothing,
+        false => Reason::Configured,
+    };
+    decisive.map_or(undecided, |(reason, _)| reason)
 }

@@ -53,6 +53,7 @@ fn lab() -> Network {
     let route = |to: &str, hops: Vec<Hop>, metric: u32| KernelRoute {
         to: to.parse().unwrap(),
         hops,
+        drop: Default::default(),
         metric,
         is_static: false,
         distance: 0,

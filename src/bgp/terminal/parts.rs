@@ -22,6 +22,7 @@ fn lab() -> Network {
     let route = |to: &str, hops: Vec<Hop>, tag: u32| KernelRoute {
         to: to.parse().unwrap(),
         hops,
+        drop: Default::default(),
         metric: 0,
         is_static: true,
         distance: 1,
