@@ -147,17 +147,14 @@ pub(super) const INTERFACE: Rows = &[
                 Some(seconds) => Some(seconds * 1000),
                 None => a.optional("milliseconds")?,
             };
-            e.interface()?.ra_interval = interval.filter(|_| !a.no());
+            // Ten minutes are the default.
+            e.interface()?.ra_interval = interval.filter(|it| !a.no() && *it != 600_000);
             Ok(())
         },
     ),
     ("ipv6 nd ra-lifetime ~ <seconds:0-9000>", |e, a| {
         option(&mut e.interface()?.ra_lifetime, a, "seconds")
     }),
-    (
-        "[no] ipv6 nd (prefix|rdnss|dnssl|mtu|reachable-time|router-preference|managed-config-flag|other-config-flag|home-agent-config-flag|home-agent-lifetime|home-agent-preference|adv-interval-option|ra-fast-retrans|ra-hop-limit|ra-retrans-interval) [<line>]",
-        needs_frr,
-    ),
     ("[no] ip address <prefix4> (label|peer) <line>", needs_frr),
     (
         "[no] ip (ospf|rip|pim|igmp|nhrp|irdp|multicast|mroute|eigrp|split-horizon) [<line>]",

@@ -222,7 +222,7 @@ fn add_policies(facts: &mut Facts, view: &View, family: Family, it: &EffectiveFa
         "inboundPathPolicyConfig",
     );
     facts.add_if(
-        it.has_policy_out(),
+        it.has_policy_out() || it.unsuppress_map.is_some(),
         "Outbound path policy configured",
         "outboundPathPolicyConfig",
     );

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -46,6 +47,17 @@ pub(super) struct Own {
     tag: u32,
     /// Whether it may be used.
     is_known: bool,
+    /// What it is redistributed from.
+    redistributed: Option<Redistributed>,
+}
+
+impl Own {
+    fn from(self, source: Redistributed) -> Own {
+        Own {
+            redistributed: Some(source),
+            ..self
+        }
+    }
 }
 
 /// Why this router has a route of its own.
@@ -88,7 +100,12 @@ impl Speaker {
             table.remove(*prefix, kind.source(), 0);
         }
         let sources = [OWN, REDISTRIBUTED].map(|source| self.own_source(source));
-        for ((prefix, kind), own) in &wanted {
+        let (late, early): (Vec<_>, Vec<_>) = wanted
+            .iter()
+            .partition(|((prefix, kind), _)| self.comes_second(*prefix, *kind, &wanted));
+        let in_order = early.into_iter().map(|it| (it, Duration::ZERO));
+        let in_order = in_order.chain(late.into_iter().map(|it| (it, Duration::from_nanos(1))));
+        for (((prefix, kind), own), after) in in_order {
             let route = Route {
                 source: Arc::clone(&sources[usize::from(*kind == Kind::Redistributed)]),
                 path_id: 0,
@@ -103,11 +120,24 @@ impl Speaker {
                 distance: None,
                 table: None,
                 stale: false,
-                since: now,
+                since: now + after,
             };
             self.tables.get_mut(family_of(prefix)).insert(*prefix, route);
         }
         self.own = wanted;
+    }
+
+    /// Whether of two routes of its own to one prefix this one came second: that of the line that stands behind the other.
+    fn comes_second(&self, prefix: IpNet, kind: Kind, wanted: &Owns) -> bool {
+        let bgp = self.config.bgp.as_ref();
+        let network = bgp.and_then(|bgp| bgp.family(family_of(&prefix)).networks.get(&prefix));
+        let other = wanted.get(&(prefix, Kind::Redistributed));
+        let source = other.and_then(|other| other.redistributed);
+        let is_first = network.zip(source).map(|(network, source)| !network.earlier.0.contains(&source));
+        match kind {
+            Kind::Network => is_first == Some(false),
+            Kind::Redistributed => is_first == Some(true),
+        }
     }
 
     /// `redistribute connected`, `static` and `kernel`.
@@ -118,7 +148,9 @@ impl Speaker {
             for interface in self.interfaces.iter().filter(|it| it.up) {
                 let reason = redistributed(how, 0, None, Some(&interface.name), false);
                 for prefix in interface.networks().filter(|it| family_of(it) == family) {
-                    wanted.extend(self.own(bgp, prefix, &reason).map(|own| (key(prefix), own)));
+                    let own = self.own(bgp, prefix, &reason);
+                    let own = own.map(|own| own.from(Redistributed::Connected));
+                    wanted.extend(own.map(|own| (key(prefix), own)));
                 }
             }
         }
@@ -129,6 +161,7 @@ impl Speaker {
             let routes = self.routes.iter();
             for route in routes.filter(|it| it.is_static == is_static && family_of(&it.to) == family) {
                 let own = self.redistributed_route(bgp, how, route);
+                let own = own.map(|own| own.from(kind));
                 wanted.extend(own.map(|own| (key(route.to), own)));
             }
         }
@@ -201,6 +234,7 @@ impl Speaker {
             weight: subject.weight,
             tag: subject.tag,
             is_known: true,
+            redistributed: None,
         })
     }
 
