@@ -147,17 +147,14 @@ pub(super) const INTERFACE: Rows = &[
                 Some(seconds) => Some(seconds * 1000),
                 None => a.optional("milliseconds")?,
             };
-            e.interface()?.ra_interval = interval.filter(|_| !a.no());
+            // Ten minutes are the default.
+            e.interface()?.ra_interval = interval.filter(|it| !a.no() && *it != 600_000);
             Ok(())
         },
     ),
     ("ipv6 nd ra-lifetime ~ <seconds:0-9000>", |e, a| {
         option(&mut e.interface()?.ra_lifetime, a, "seconds")
     }),
-    (
-        "[no] ipv6 nd (prefix|rdnss|dnssl|mtu|reachable-time|router-preference|managed-config-flag|other-config-flag|home-agent-config-flag|home-agent-lifetime|home-agent-preference|adv-interval-option|ra-fast-retrans|ra-hop-limit|ra-retrans-interval) [<line>]",
-        needs_frr,
-    ),
     ("[no] ip address <prefix4> (label|peer) <line>", needs_frr),
     (
         "[no] ip (ospf|rip|pim|igmp|nhrp|irdp|multicast|mroute|eigrp|split-horizon) [<line>]",
@@ -259,7 +256,14 @@ fn static_route(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
         onlink: arguments.has("onlink"),
         tag: arguments.optional("tag")?.unwrap_or(0),
     };
-    let key = |route: &StaticRoute| (route.prefix, route.distance, route.via.clone());
+    // Of the ways in which packets are dropped there is one, by whatever name it is called.
+    let key = |route: &StaticRoute| {
+        let via = match &route.via {
+            Via::Null0 | Via::Reject => Via::Blackhole,
+            via => via.clone(),
+        };
+        (route.prefix, route.distance, via)
+    };
     let routes = &mut edit.config.static_routes;
     routes.retain(|known| key(known) != key(&route));
     if !arguments.no() {

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::lab::model::{ConfigPlace, Content, File, Probe, Process};
 use crate::lab::plan::NodeStep;
 
+mod advertisement;
 pub(super) mod connections;
 mod discovery;
 mod forwarding;
@@ -14,6 +15,7 @@ mod interfaces;
 pub(super) mod network;
 pub(super) mod process;
 mod router;
+mod saving;
 mod sessions;
 mod statics;
 

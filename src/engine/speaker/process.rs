@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
 use std::time::Duration;
 
@@ -137,30 +136,6 @@ fn load() -> Config {
         log(&format!("{CONFIGURATION}: {mistake}"));
     }
     config
-}
-
-/// Writes the configuration in one step, with the mode and owner of what was there.
-///
-/// # Errors
-/// No space is left.
-pub fn save(config: &Config) -> crate::kernel::Result<()> {
-    let what = || format!("write {CONFIGURATION}");
-    let (mode, owner) = fs::metadata(CONFIGURATION).map_or((0o640, None), |metadata| {
-        (metadata.mode() & 0o7777, Some((metadata.uid(), metadata.gid())))
-    });
-    let new = format!("{CONFIGURATION}.new");
-    let mut options = fs::OpenOptions::new();
-    let options = options.write(true).create(true).truncate(true).mode(0o600);
-    let write = || -> io::Result<()> {
-        let mut file = options.open(&new)?;
-        file.write_all(config.print().as_bytes())?;
-        if let Some((user, group)) = owner {
-            chown(&new, Some(user), Some(group))?;
-        }
-        fs::set_permissions(&new, fs::Permissions::from_mode(mode))?;
-        fs::rename(&new, CONFIGURATION)
-    };
-    write().attempt(what)
 }
 
 /// Says something in the node's log, which is this process's output.
