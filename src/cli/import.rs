@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::import_args::ImportArgs;
-use super::{colour, imported, print};
+use super::{colour, imported, judge, print};
 use crate::failure::Failure;
 use crate::import::write;
 use crate::lab::resolve;
@@ -33,8 +33,13 @@ pub fn run(args: Args) -> Result<(), Failure> {
         view::tell(&format!("{note}\n"));
     }
     let mut mistakes = imported.mistakes.clone();
-    if let Err(more) = resolve::resolve(&imported.spec, &disk) {
-        mistakes.extend(more);
+    match resolve::resolve(&imported.spec, &disk) {
+        Ok(lab) => {
+            let judgement = judge::judge(&lab, &path);
+            judgement.tell();
+            judgement.tell_lost();
+        }
+        Err(more) => mistakes.extend(more),
     }
     if !mistakes.is_empty() {
         return Err(imported::wrong(&imported, mistakes, colour()).into_failure(&path));

@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use super::import_args::ImportArgs;
-use super::{Format, colour, imported, manifests, print, print_json, report};
+use super::file::LabFile;
+use super::{Format, colour, imported, judge, manifests, print, print_json, report};
 use crate::engine::kubelet;
 use crate::failure::Failure;
 use crate::kernel::rootless::is_rootless;
@@ -44,6 +45,9 @@ pub struct Args {
     /// Leave the manifests that the lab file names to `nslab apply`
     #[arg(long)]
     hold_manifests: bool,
+    /// Go on without the lines of routers' configurations that the builtin engine does not take
+    #[arg(long)]
+    lossy: bool,
     /// Print what would be made, and make nothing
     #[arg(long)]
     dry_run: bool,
@@ -110,7 +114,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
             Life::Unknown(failure) => return Err(failure),
         }
     }
-    preflight::check(&plan)?;
+    judge_routers(&file, &args)?;
+    preflight::check(&plan, args.lossy)?.iter().for_each(|lost| {
+        view::tell(&format!("warning: lost: {lost}\n"));
+    });
     for remark in kubelet::furnish(&mut plan, &file.lab.cluster, &directory.lab(&file.lab.name))? {
         view::tell(&format!("note: {remark}\n"));
     }
@@ -128,6 +135,19 @@ pub fn run(args: Args) -> Result<(), Failure> {
         hold_manifests: args.hold_manifests,
     })?;
     stand_by(launched, &file.lab, &engines, &args)
+}
+
+/// Tells what will be missing in routers that start FRR themselves.
+fn judge_routers(file: &LabFile, args: &Args) -> Result<(), Failure> {
+    let files = args.import.files(&args.files);
+    let path = files.first().map_or(file.path.as_path(), |(path, _)| path);
+    let judgement = judge::judge(&file.lab, path);
+    judgement.tell();
+    match judgement.refusal() {
+        Some(failure) if !args.lossy => return Err(failure),
+        _ => judgement.tell_lost(),
+    }
+    Ok(())
 }
 
 /// Follows the lab until it is over or, detached, until it is ready.

@@ -16,7 +16,7 @@ pub fn integrated(node: &NodeStep) -> String {
 pub fn preamble(node: &NodeStep) -> String {
     let config = node.config.as_deref().unwrap_or_default();
     let says = |word: &str| config.lines().any(|line| line.trim_start().starts_with(word));
-    let hostname = format!("hostname {}\n", node.name);
+    let hostname = format!("hostname {}\n", node.hostname);
     [
         ("hostname ", hostname.as_str()),
         ("log ", "log syslog informational\n"),

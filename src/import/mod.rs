@@ -11,7 +11,7 @@ mod recognise;
 mod variables;
 pub mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::lab::sources::{Entry, Sources};
@@ -25,6 +25,7 @@ pub use recognise::{Form, recognise};
 pub use variables::Environment;
 
 use containerlab::Topology;
+use containerlab::exports::{self, About, Described};
 use reader::Reader;
 use yaml::Yaml;
 
@@ -71,7 +72,11 @@ struct Context<'a> {
     options: &'a Options,
     /// The lab's name, for containerlab's variables.
     lab: String,
+    /// What containerlab calls a container by before its node's name.
+    prefix: String,
     unknown_images: BTreeSet<String>,
+    /// What its topology says of a node.
+    described: BTreeMap<String, Described>,
     /// Helm values that change nothing that nslab shows.
     without_effect: BTreeSet<String>,
 }
@@ -94,7 +99,9 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
         sources,
         options,
         lab: String::new(),
+        prefix: String::new(),
         unknown_images: BTreeSet::new(),
+        described: BTreeMap::new(),
         without_effect: BTreeSet::new(),
     };
     let mut parts = Parts::default();
@@ -113,7 +120,13 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
         notes.push(format!("{name}: {}", form.name()));
         one(&mut context, &mut parts, form, &name, begin);
     }
-    let spec = assemble::spec(parts, &mut context);
+    let mut spec = assemble::spec(parts, &mut context);
+    let about = About {
+        lab: &context.lab,
+        prefix: &context.prefix,
+        nodes: &context.described,
+    };
+    exports::put(&mut spec, &about, sources);
     notes.extend(remarks(&context));
     Imported {
         files: context.files,

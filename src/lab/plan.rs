@@ -107,8 +107,11 @@ pub struct HostStep {
     pub hub: usize,
     /// The way to the outside, where the nodes have one.
     pub nat: Option<NatStep>,
-    /// Ports of nodes that are reached on the host: where it listens, and what answers there.
+    /// TCP ports of nodes that are reached on the host: where it listens, and what answers there.
     pub ports: Vec<(SocketAddr, SocketAddr)>,
+    /// The same of UDP.
+    #[serde(default)]
+    pub udp_ports: Vec<(SocketAddr, SocketAddr)>,
 }
 
 /// What lets nodes reach what the host reaches: the hub puts its own address into the packets that leave, and so does the
@@ -339,8 +342,10 @@ pub struct Limits {
 /// A node, and all that happens in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeStep {
-    /// Name and hostname.
+    /// Its name.
     pub name: String,
+    /// What it calls itself.
+    pub hostname: String,
     /// What it is.
     pub kind: Kind,
     /// What it is to its cluster, if it is of kind `k8s`.

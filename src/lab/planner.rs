@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::model::{
     EngineChoice, Kind, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route, RouteAction, Underlay,
 };
-use super::names::{HUB_PORT, Macs};
+use super::names::{self, HUB_PORT, Macs};
 use super::plan::{
     BridgeStep, Device, Engine, Facts, HopStep, LinkStep, NamespaceStep, NodeStep, Plan, PortStep, RouteStep,
     RouteStepAction,
@@ -77,6 +77,11 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         plan.nodes.push(step);
     }
     plan
+}
+
+/// The management addresses of each node, in the order of the nodes.
+pub fn management_addresses(lab: &Lab) -> Vec<Vec<IpNet>> {
+    management::addresses(lab)
 }
 
 /// What is counted and looked up while the plan grows.
@@ -390,6 +395,10 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
     let limits = limits::of(node, engine == Some(Engine::Kubelet), facts.memory);
     NodeStep {
         name: node.name.clone(),
+        hostname: node
+            .hostname
+            .clone()
+            .unwrap_or_else(|| names::hostname(&node.name).to_owned()),
         kind: node.kind,
         kubernetes: node.kubernetes.clone(),
         cluster: None,
@@ -444,8 +453,10 @@ fn hosts(lab: &Lab, managed: &[Vec<IpNet>]) -> String {
         for net in own.chain(managed[owner].iter().copied()) {
             let ip = net.addr();
             if names_a_machine(&ip) && seen.insert((ip, &node.name), ()).is_none() {
+                let names = std::iter::once(&node.name).chain(&node.aliases);
+                let names: Vec<&str> = names.map(String::as_str).collect();
                 // Writing to a String cannot fail.
-                let _ = writeln!(text, "{ip} {}", node.name);
+                let _ = writeln!(text, "{ip} {}", names.join(" "));
             }
         }
     }

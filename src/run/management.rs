@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use super::directory::RunDirectory;
 use super::events::What;
 use super::state::Living;
-use super::{nat, ports};
+use super::{nat, ports, udp_ports};
 use crate::failure::Failure;
 use crate::kernel::netlink::Netlink;
 use crate::kernel::route::{Hop, Target};
@@ -120,7 +120,8 @@ pub async fn join(lab: &Rc<Living>, step: &HostStep) -> Result<(), Failure> {
                 .replace(Some(nat::start(step, nat, hub, &|what| lab.tell(what))?));
         }
     }
-    ports::publish(lab, &step.ports).await
+    ports::publish(lab, &step.ports).await?;
+    udp_ports::publish(lab, &step.udp_ports).await
 }
 
 fn connect(step: &HostStep, tell: &dyn Fn(What)) -> Result<(), Failure> {

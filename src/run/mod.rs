@@ -36,6 +36,7 @@ mod neighbours;
 mod notes;
 mod on_terminal;
 mod ports;
+mod udp_ports;
 mod presence;
 mod printed;
 mod reaper;

@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 
 use super::definition::Definition;
+use super::kinds;
 use super::magic::Magic;
 use crate::import::Context;
 use crate::import::images::{self, Role};
 use crate::import::reader::Reader;
 use crate::lab::model::{Command, Exec, Kind, Probe, Process, Restart};
+use crate::lab::daemons;
 use crate::lab::spec::{ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Spanned, values};
 
 /// Docker lets its containers forward; nslab's hosts do not unless they are told to.
 const FORWARDING: [&str; 2] = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
 /// What FRR's image does first.
 const FRR_START: &str = "/usr/lib/frr/frrinit.sh";
+/// What containerlab gives a node of kind `frr` that has no configuration.
+const FRR_DEFAULT: &str = "frr defaults traditional\n!\nlog stdout\n!\n";
 /// The name of a container's main process, in `ps` and `logs`.
 const MAIN: &str = "cmd";
 
@@ -75,6 +79,8 @@ pub(super) fn linux(
         }
     }
     node.sysctls.extend(std::mem::take(&mut merged.sysctls));
+    node.hostname = merged.hostname.clone();
+    node.aliases = aliases(context, name, &merged);
     files(&mut context.reader, &merged, role, &mut node);
     commands(context, role, &merged, &mut node);
     node.labels = merged.labels;
@@ -90,6 +96,23 @@ pub(super) fn linux(
         .map(|it| it.value)
         .filter(|capabilities| !capabilities.is_empty());
     node
+}
+
+/// The names that other nodes find it by: its container's, and those that are said.
+fn aliases(context: &Context, name: &Spanned<String>, merged: &Definition) -> Option<Vec<Spanned<String>>> {
+    let container = format!("{}{}", context.prefix, name.value);
+    let container = values::hostname(&container).ok().filter(|it| *it != name.value);
+    let container = container.map(|container| Spanned::new(container, name.span.clone()));
+    let said = merged.aliases.iter().flatten().cloned();
+    let mut aliases: Vec<Spanned<String>> = container.into_iter().chain(said).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    aliases.retain(|alias| seen.insert(alias.value.clone()));
+    (!aliases.is_empty()).then_some(aliases)
+}
+
+/// Whether its kind says that it runs FRR.
+fn is_frr(merged: &Definition) -> bool {
+    merged.kind.as_ref().is_some_and(|kind| kinds::runs_frr(&kind.value))
 }
 
 /// Replaces containerlab's own variables wherever it does.
@@ -114,6 +137,9 @@ fn fill_in(magic: &Magic, merged: &mut Definition) {
 
 /// What the image stands for; one that nobody knows is told, and taken for tools.
 fn role(context: &mut Context, name: &Spanned<String>, merged: &Definition) -> Role {
+    if is_frr(merged) {
+        return Role::Frr;
+    }
     let Some(image) = &merged.image else {
         let external = merged
             .kind
@@ -253,14 +279,36 @@ fn files(reader: &mut Reader, merged: &Definition, role: Role, node: &mut NodeSp
             None,
         );
     }
+    let kind = merged.kind.as_ref().filter(|_| is_frr(merged));
+    if let Some(kind) = kind {
+        let listed = merged.daemons.as_deref();
+        let names = listed.unwrap_or_default().iter().map(|name| name.value.as_str());
+        let enabled: Vec<&str> = match listed {
+            Some(_) => names.collect(),
+            // As there, all of them.
+            None => daemons::OPTIONAL.to_vec(),
+        };
+        let text = ContentSpec::Text(daemons::file(&enabled));
+        put("/etc/frr/daemons", &kind.span, text, Some("frr:frr"));
+    }
     match &merged.startup_config {
+        Some(config) if config.value.contains("://") => {
+            let message = "a `startup-config` that is to be fetched is not supported: nslab fetches nothing";
+            let help = "download it beside the topology, and name the file: `startup-config: frr.conf`";
+            reader.wrong(config.span.clone(), message, help);
+        }
         Some(config) if role == Role::Frr => {
-            put(
-                "/etc/frr/frr.conf",
-                &config.span,
-                ContentSpec::From(config.clone()),
-                Some("frr:frr"),
-            );
+            // What has several lines is the configuration itself.
+            let content = match config.value.contains('\n') {
+                true => ContentSpec::Text(config.value.clone()),
+                false => ContentSpec::From(config.clone()),
+            };
+            put("/etc/frr/frr.conf", &config.span, content, Some("frr:frr"));
+        }
+        None if kind.is_some() => {
+            let span = kind.map_or(0..0, |kind| kind.span.clone());
+            let text = ContentSpec::Text(FRR_DEFAULT.to_owned());
+            put("/etc/frr/frr.conf", &span, text, Some("frr:frr"));
         }
         Some(config) => {
             let message = "only routers have a `startup-config`: FRR's, which becomes /etc/frr/frr.conf";
@@ -277,6 +325,7 @@ fn files(reader: &mut Reader, merged: &Definition, role: Role, node: &mut NodeSp
 /// What runs in it: what the image starts, or what stands in its place, and the commands of the file.
 fn commands(context: &Context, role: Role, merged: &Definition, node: &mut NodeSpec) {
     let mut exec = Vec::new();
+    exec.extend(directories(context, merged));
     let replaced = merged.entrypoint.is_some() || merged.cmd.is_some();
     let may_fail = !context.options.strict;
     if role == Role::Frr && !replaced {
@@ -297,6 +346,18 @@ fn commands(context: &Context, role: Role, merged: &Definition, node: &mut NodeS
     }));
     node.exec = (!exec.is_empty()).then_some(exec);
     node.run = main_process(merged).map(|process| vec![process]);
+}
+
+/// Makes the directories that are the node's own.
+fn directories(context: &Context, merged: &Definition) -> Option<Exec> {
+    let first = merged.directories.first()?;
+    let words = ["mkdir", "-p"].into_iter().map(str::to_owned);
+    let paths = merged.directories.iter().map(|path| path.value.clone());
+    Some(Exec {
+        command: Command::Argv(words.chain(paths).collect()),
+        may_fail: true,
+        line: context.files.line(first.span.start).1,
+    })
 }
 
 /// The container's main process; a node without one needs none to live, but for its health to be watched.
