@@ -28,6 +28,8 @@ pub struct Facts {
     pub addresses: Vec<IpAddr>,
     /// Its pods' networks.
     pub pod_cidrs: Vec<IpNet>,
+    /// The labels of its pods, where they are known.
+    pub pods: Option<Vec<BTreeMap<String, String>>>,
 }
 
 /// A node with what its object adds.
@@ -66,6 +68,9 @@ pub fn desired(store: &Store, nodes: &[Facts]) -> Result<Vec<Desired>, Vec<Strin
             (Ok(None), Ok(None)) => all.push(Desired::default()),
             (policy, config) => conflicts.extend([policy.err(), config.err()].into_iter().flatten()),
         }
+    }
+    if let Some(first) = all.first_mut() {
+        first.warnings.extend(services::local_warnings(store, nodes));
     }
     match conflicts.is_empty() {
         true => Ok(all),

@@ -10,6 +10,7 @@ use crate::lab::spec::suggest;
 use crate::yaml::files::{Files, Places};
 use crate::yaml::reader::{Reader, Table};
 use crate::yaml::{Yaml, documents};
+use serde_json::Value as Json;
 
 /// The namespace of objects that say none.
 pub const NAMESPACE: &str = "default";
@@ -21,10 +22,25 @@ const LONGEST_NAME: usize = 253;
 pub struct Manifests {
     /// The files.
     pub files: Files,
-    /// Their objects, in order.
+    /// Their objects that have a meaning here, in order.
     pub objects: Vec<Object>,
+    /// Those of other kinds, which only a real cluster has a use for.
+    pub foreign: Vec<Foreign>,
+    /// All of them as they are written, in order.
+    pub written: Vec<Json>,
     /// What is wrong, in places of all files together; see [`Files::sorted`].
     pub mistakes: Vec<Diagnostic>,
+}
+
+/// An object of a kind without a meaning here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Foreign {
+    /// Its kind.
+    pub kind: String,
+    /// Its kind and name, as kubectl has them: `Deployment web`.
+    pub name: String,
+    /// Where it stands, in places of all files together.
+    pub place: usize,
 }
 
 /// Reads files, each by its name and its text.
@@ -37,7 +53,7 @@ pub fn read(files: impl IntoIterator<Item = (String, String)>) -> Manifests {
         match documents(&places_of, &Places::new(&places_of, begin, Vec::new())) {
             Ok(documents) => {
                 for yaml in &documents {
-                    whole(&mut reader, yaml, &mut manifests.objects);
+                    whole(&mut reader, yaml, &mut manifests);
                 }
             }
             Err(mistakes) => reader.mistakes.extend(mistakes),
@@ -48,12 +64,39 @@ pub fn read(files: impl IntoIterator<Item = (String, String)>) -> Manifests {
 }
 
 /// An object, or a list of them.
-fn whole(reader: &mut Reader, yaml: &Yaml, objects: &mut Vec<Object>) {
+fn whole(reader: &mut Reader, yaml: &Yaml, manifests: &mut Manifests) {
     let is_list = yaml.get("kind").and_then(Yaml::scalar) == Some("List");
-    match yaml.get("items").and_then(Yaml::items).filter(|_| is_list) {
-        Some(items) => objects.extend(items.iter().filter_map(|yaml| object(reader, yaml))),
-        None => objects.extend(object(reader, yaml)),
+    let all = match yaml.get("items").and_then(Yaml::items).filter(|_| is_list) {
+        Some(items) => items,
+        None => std::slice::from_ref(yaml),
+    };
+    for yaml in all {
+        if let Some(foreign) = foreign(yaml) {
+            manifests.foreign.push(foreign);
+            manifests.written.push(json(yaml));
+        } else if let Some(object) = object(reader, yaml) {
+            manifests.written.push(object.written.clone());
+            manifests.objects.push(object);
+        }
     }
+}
+
+/// An object of a kind that has no meaning here. A kind's name with a slip in it is a mistake, and so is an object without a
+/// version or a name.
+fn foreign(yaml: &Yaml) -> Option<Foreign> {
+    let text = |yaml: &Yaml, key: &str| yaml.get(key).and_then(Yaml::scalar).map(str::to_owned);
+    let (kind, version) = (text(yaml, "kind")?, text(yaml, "apiVersion")?);
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    let own = Kind::ALL.into_iter().filter(|kind| kind.group() == group);
+    if Kind::of(&kind).is_some() || suggest::nearest(&kind, own.map(Kind::name)).is_some() {
+        return None;
+    }
+    let name = text(yaml.get("metadata")?, "name")?;
+    Some(Foreign {
+        name: format!("{kind} {name}"),
+        kind,
+        place: yaml.span.start,
+    })
 }
 
 fn object(reader: &mut Reader, yaml: &Yaml) -> Option<Object> {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::desired::{Facts, Node};
 use super::object::{Kind, Object, Reference};
 use super::resources::{Block, LoadBalancerPool, Service, ServiceAddress, Spec};
 use super::store::Store;
@@ -30,6 +31,56 @@ pub(super) fn labels(object: &Object) -> BTreeMap<String, String> {
     labels.insert("io.kubernetes.service.name".into(), name.clone());
     labels.insert("io.kubernetes.service.namespace".into(), namespace.clone());
     labels
+}
+
+/// The addresses of a service that a node announces: one whose traffic stays on its node
+/// (`externalTrafficPolicy: Local`) only where a pod of its runs, but for addresses that the cluster alone uses.
+pub(super) fn announced(
+    store: &Store,
+    node: &Node,
+    object: &Object,
+    service: &Service,
+    kinds: &BTreeSet<ServiceAddress>,
+) -> BTreeSet<IpAddr> {
+    let is_here = !service.local || node.facts.runs_pods_of(service).unwrap_or(true);
+    let kinds = kinds.iter().copied();
+    let kinds = kinds.filter(|kind| is_here || *kind == ServiceAddress::Cluster);
+    store.addresses_of(object, service, &kinds.collect())
+}
+
+/// What is to be said of services whose traffic stays on its node.
+pub(super) fn local_warnings(store: &Store, nodes: &[Facts]) -> Vec<String> {
+    let local = store
+        .specs(Kind::Service, Spec::service)
+        .filter(|(_, service)| service.local);
+    let warnings = local.filter_map(|(object, service)| {
+        let runs: Vec<_> = nodes.iter().map(|facts| facts.runs_pods_of(service)).collect();
+        let name = &object.reference;
+        if runs.contains(&Some(true)) {
+            None
+        } else if runs.contains(&None) {
+            Some(format!(
+                "every node announces {name}, though `externalTrafficPolicy` is Local: where its pods run on kubelets is not looked at"
+            ))
+        } else {
+            Some(format!(
+                "no node announces {name}: `externalTrafficPolicy` is Local, and no pod of the lab has the labels of its `selector`"
+            ))
+        }
+    });
+    warnings.collect()
+}
+
+impl Facts {
+    /// Whether a pod of a service runs on the node; nothing where that is not known.
+    fn runs_pods_of(&self, service: &Service) -> Option<bool> {
+        let pods = self.pods.as_ref()?;
+        let is_of = |labels: &BTreeMap<String, String>| {
+            let mut wanted = service.selector.iter();
+            !service.selector.is_empty() && wanted.all(|(name, value)| labels.get(name) == Some(value))
+        };
+        Some(pods.iter().any(is_of))
+    }
 }
 
 impl Store {

@@ -17,7 +17,7 @@ use crate::lab::{Lab, planner};
 use crate::run::directory::{Life, RunDirectory};
 use crate::run::events::{Event, What};
 use crate::run::launch::{Happening, Launch, Launched, launch};
-use crate::run::{client, named, preflight, rootless};
+use crate::run::{client, modules, named, preflight, rootless};
 use crate::view::progress::Progress;
 use crate::view::{self, plan};
 
@@ -124,6 +124,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
     rights(&plan)
         .iter()
         .for_each(|note| view::tell(&format!("note: {note}\n")));
+    if let Some(missing) = modules::missing(&plan) {
+        view::tell(&format!("warning: {missing}\n"));
+    }
     let engines = engines(&plan);
     let launched = launch(Launch {
         plan,
@@ -279,7 +282,7 @@ fn rights(plan: &Plan) -> Vec<String> {
 
 /// Which engines play routers and Kubernetes nodes: `, its routers on frr`. Nothing where there are none.
 fn engines(plan: &Plan) -> String {
-    let mut taken: Vec<_> = plan.nodes.iter().filter_map(|node| node.engine).collect();
+    let mut taken: Vec<_> = plan.nodes.iter().filter_map(NodeStep::player).collect();
     taken.sort_unstable();
     taken.dedup();
     let (kubelets, routers): (Vec<_>, Vec<_>) = taken.into_iter().partition(|it| *it == EngineTaken::Kubelet);

@@ -74,6 +74,9 @@ pub fn of(node: &Node, read: &dyn Fn(&Path) -> Option<String>) -> Given {
         switch(&words, &mut enabled);
         typed.extend(lines(&words).into_iter().map(|line| (exec.line, line)));
     }
+    for process in &node.run {
+        switch(&words(&process.command), &mut enabled);
+    }
     Given {
         config: self::file(node, CONFIGURATION, read),
         daemons: enabled,

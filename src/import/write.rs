@@ -336,6 +336,7 @@ fn process(process: &Process) -> String {
             .as_ref()
             .map(|user| format!("user = {}", quoted(user))),
     );
+    parts.extend(process.may_fail.then(|| "may_fail = true".to_owned()));
     parts.extend(process.terminal.then(|| "terminal = true".to_owned()));
     if let Some(Probe::Exec(probe)) = &process.ready {
         let line = match probe {

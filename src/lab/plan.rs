@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::model::{
+    Command,
     Bind, Cluster, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode, Manifest, Masquerade,
     Process, Underlay, Wait,
 };
@@ -386,4 +387,14 @@ pub struct NodeStep {
     pub labels: BTreeMap<String, String>,
     /// Group, for listings.
     pub group: Option<String>,
+}
+
+impl NodeStep {
+    /// What plays it: its engine, or FRR that its own commands start.
+    pub fn player(&self) -> Option<Engine> {
+        let run = self.run.iter().map(|process| &process.command);
+        let mut commands = self.exec.iter().map(|exec| &exec.command).chain(run);
+        self.engine
+            .or_else(|| commands.any(Command::starts_frr).then_some(Engine::Frr))
+    }
 }

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::model::{
-    EngineChoice, Kind, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route, RouteAction, Underlay,
+    EngineChoice, Kind, KubernetesNode, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route, RouteAction, Underlay,
 };
 use super::names::{self, HUB_PORT, Macs};
 use super::plan::{
@@ -67,6 +67,9 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         }
         let namespace = (node.network != Network::Host).then_some(namespace);
         let mut step = node_step(node, namespace, facts);
+        if let Some(kubernetes) = &mut step.kubernetes {
+            known_by(kubernetes, &managed[lab.owner(at)]);
+        }
         if node.rights.user_namespace && !step.rights.privileged {
             step.rights.first_id = first_id(at);
             plan.namespaces[planner.namespace_of[at]].first_id = step.rights.first_id;
@@ -419,6 +422,13 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         limits,
         labels: node.labels.clone(),
         group: node.group.clone(),
+    }
+}
+
+/// A Kubernetes node without an address of its own on a link is known by the one that it has on the management network.
+fn known_by(node: &mut KubernetesNode, managed: &[IpNet]) {
+    if node.addresses.is_empty() {
+        node.addresses.extend(managed.iter().map(IpNet::addr));
     }
 }
 

@@ -81,8 +81,7 @@ impl Line {
     ///
     /// # Errors
     /// The API server refuses, or does not answer.
-    pub async fn apply(&self, objects: Vec<Object>) -> Result<Changed, Failure> {
-        let objects: Vec<Value> = objects.into_iter().map(|object| object.written).collect();
+    pub async fn apply(&self, objects: Vec<Value>) -> Result<Changed, Failure> {
         self.wish(|id| Wish::Apply(id, objects)).await
     }
 

@@ -67,7 +67,7 @@ impl Cluster {
         let members = plan.nodes.iter().enumerate().filter_map(|(node, step)| {
             Some(Member {
                 node,
-                facts: facts(step)?,
+                facts: facts(plan, step)?,
                 desired: RefCell::default(),
                 telling: Mutex::default(),
             })
@@ -140,23 +140,20 @@ impl Cluster {
 }
 
 /// What a manifest says; those who send them have looked for mistakes already, to show them better.
-fn read(manifests: &[Manifest]) -> Result<Vec<Object>, Failure> {
+fn read(manifests: &[Manifest]) -> Result<Manifests, Failure> {
     let texts = manifests.iter().map(|it| (it.name.clone(), it.text.clone()));
-    let Manifests {
-        files,
-        objects,
-        mistakes,
-    } = manifest::read(texts);
-    let lines: Vec<String> = mistakes
+    let read = manifest::read(texts);
+    let lines: Vec<String> = read
+        .mistakes
         .iter()
         .map(|mistake| {
             let place = mistake.labels.first().map_or(0, |label| label.span.start);
-            let (file, line) = files.line(place);
+            let (file, line) = read.files.line(place);
             format!("{file}, line {line}: {}", mistake.message)
         })
         .collect();
     match lines.is_empty() {
-        true => Ok(objects),
+        true => Ok(read),
         false => Err(Failure::wrong("these objects cannot be used as they are").detail(lines.join("\n"))),
     }
 }
@@ -167,12 +164,22 @@ fn read(manifests: &[Manifest]) -> Result<Vec<Object>, Failure> {
 /// Something is wrong with the objects, of which none is applied then; or an agent does not answer.
 pub async fn apply(lab: &Rc<Living>, manifests: &[Manifest]) -> Result<Changed, Failure> {
     lab.cluster.exists()?;
-    let objects = read(manifests)?;
+    let read = read(manifests)?;
     if lab.cluster.is_real {
-        let changed = lab.cluster.line.apply(objects).await?;
+        let changed = lab.cluster.line.apply(read.written).await?;
         return Ok(with_warnings(lab, changed));
     }
-    change(lab, |store| store.apply(objects)).await
+    let foreign = read.foreign.iter().map(|foreign| {
+        let (file, line) = read.files.line(foreign.place);
+        format!(
+            "{} has no effect here: only kubelets have objects of kind {} ({file}, line {line})",
+            foreign.name, foreign.kind
+        )
+    });
+    let foreign: Vec<String> = foreign.collect();
+    let mut changed = change(lab, |store| store.apply(read.objects)).await?;
+    changed.warnings.splice(0..0, foreign);
+    Ok(changed)
 }
 
 /// Applies the manifests of the lab file.
@@ -192,7 +199,7 @@ pub async fn begin(lab: &Rc<Living>) -> Result<Changed, Failure> {
 /// As [`apply`].
 pub async fn delete(lab: &Rc<Living>, manifests: &[Manifest]) -> Result<Changed, Failure> {
     lab.cluster.exists()?;
-    let references = read(manifests)?.into_iter().map(|object| object.reference);
+    let references = read(manifests)?.objects.into_iter().map(|object| object.reference);
     if lab.cluster.is_real {
         let changed = lab.cluster.line.delete(references.collect()).await?;
         return Ok(with_warnings(lab, changed));
@@ -246,7 +253,7 @@ pub async fn take(lab: &Rc<Living>, objects: &[Value]) -> (Vec<(Reference, Value
             text: object.to_string(),
         };
         match read(&[manifest]) {
-            Ok(read) => objects_read.extend(read),
+            Ok(read) => objects_read.extend(read.objects),
             Err(failure) => troubles.push(failure.detail.unwrap_or(failure.message)),
         }
     }
@@ -328,7 +335,7 @@ pub async fn start_agent(inside: &Inside) -> Result<(), Failure> {
 }
 
 /// A node as Cilium knows it, where its agent speaks BGP. Of its labels a real API server knows.
-fn facts(step: &NodeStep) -> Option<Facts> {
+fn facts(plan: &Plan, step: &NodeStep) -> Option<Facts> {
     let node = step.kubernetes.as_ref().filter(|node| node.bgp)?;
     let is_real = step.engine == Some(plan::Engine::Kubelet);
     Some(Facts {
@@ -340,6 +347,11 @@ fn facts(step: &NodeStep) -> Option<Facts> {
         },
         addresses: node.addresses.clone(),
         pod_cidrs: node.pod_cidrs.clone(),
+        pods: (!is_real).then(|| {
+            let is_on = |pod: &&NodeStep| pod.name.rsplit_once('/').is_some_and(|(node, _)| node == step.name);
+            let pods = plan.nodes.iter().filter(is_on);
+            pods.map(|pod| pod.labels.clone()).collect()
+        }),
     })
 }
 

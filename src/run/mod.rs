@@ -14,6 +14,7 @@ mod leave;
 mod lines;
 pub mod logs;
 pub mod management;
+pub mod modules;
 pub mod named;
 pub mod nat;
 pub mod network;

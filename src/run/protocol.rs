@@ -280,6 +280,8 @@ pub enum ServiceState {
     Ended(i32),
     /// It could not be executed, and why.
     NotStarted(String),
+    /// The same of one that the lab goes on without.
+    Exited(String),
 }
 
 /// What all inits of a lab have to know.

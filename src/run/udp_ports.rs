@@ -61,7 +61,7 @@ async fn answer(lab: Rc<Living>, socket: Rc<UdpSocket>, to: SocketAddr) {
             }
         };
         // A datagram that cannot be sent is lost.
-        let _ = there.try_send(&datagram[..length]);
+        let _ = there.send(&datagram[..length]).await;
     }
 }
 
@@ -70,7 +70,7 @@ async fn carry_back(clients: Clients, socket: Rc<UdpSocket>, there: Rc<UdpSocket
     let mut datagram = vec![0; LONGEST];
     loop {
         match timeout(IDLE, there.recv(&mut datagram)).await {
-            Ok(Ok(length)) => drop(socket.try_send_to(&datagram[..length], client)),
+            Ok(Ok(length)) => drop(socket.send_to(&datagram[..length], client).await),
             // Nobody listens at the node, as it has told; somebody may later.
             Ok(Err(_)) => tokio::time::sleep(AGAIN).await,
             Err(_) => break,

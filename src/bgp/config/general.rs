@@ -158,7 +158,8 @@ pub(super) const INTERFACE: Rows = &[
         "[no] ipv6 nd (prefix|rdnss|dnssl|mtu|reachable-time|router-preference|managed-config-flag|other-config-flag|home-agent-config-flag|home-agent-lifetime|home-agent-preference|adv-interval-option|ra-fast-retrans|ra-hop-limit|ra-retrans-interval) [<line>]",
         needs_frr,
     ),
-    ("[no] ip address <prefix4> (label|peer) <line>", needs_frr),
+    ("[no] ip address <prefix4> label <line>", needs_frr),
+    ("[no] ip address <ipv4> peer <prefix4> [<line>]", needs_frr),
     (
         "[no] ip (ospf|rip|pim|igmp|nhrp|irdp|multicast|mroute|eigrp|split-horizon) [<line>]",
         needs_frr,
@@ -170,7 +171,7 @@ pub(super) const INTERFACE: Rows = &[
     // Told in full: `ip route` in a block that nobody has closed would be short for less.
     ("[no] (ip|ipv6) router (isis|openfabric) <word>", needs_frr),
     (
-        "[no] (vrrp|isis|mpls|evpn|pbr-policy|openfabric|tunnel|babel|bfd|eigrp|delay|multicast|vrf) [<line>]",
+        "[no] (vrrp|isis|mpls|evpn|pbr-policy|openfabric|tunnel|babel|bfd|eigrp|delay|multicast) [<line>]",
         needs_frr,
     ),
     ("[no] link-params", needs_frr_block),

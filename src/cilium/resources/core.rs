@@ -74,18 +74,13 @@ pub(super) fn service(
         .unwrap_or_default();
     let cluster = cluster_addresses(reader, table);
     let families = families(reader, table);
-    if let Some(yaml) = table.get("externalTrafficPolicy") {
-        let words = [("Cluster", false), ("Local", true)];
-        if word(reader, yaml, "externalTrafficPolicy", &words) == Some(true) {
-            let message = "`externalTrafficPolicy: Local` is not yet supported";
-            let help = "services have no endpoints here; with `Cluster` every node announces them";
-            reader.wrong(yaml.span.clone(), message, help);
-        }
-    }
+    let policy = table.get("externalTrafficPolicy");
+    let words = [("Cluster", false), ("Local", true)];
+    let local = policy.and_then(|yaml| word(reader, yaml, "externalTrafficPolicy", &words));
+    let selector = table.get("selector").map(|yaml| texts(reader, yaml, "selector"));
     table.ignore(
         &[
             "ports",
-            "selector",
             "sessionAffinity",
             "sessionAffinityConfig",
             "internalTrafficPolicy",
@@ -104,6 +99,8 @@ pub(super) fn service(
         families,
         cluster,
         external,
+        selector: selector.unwrap_or_default(),
+        local: local.unwrap_or_default(),
     })
 }
 

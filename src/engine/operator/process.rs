@@ -202,14 +202,19 @@ impl Operator {
         };
         match serde_json::from_str(&line) {
             Ok(Wish::Apply(id, objects)) => {
-                let mut all = Vec::new();
+                let (mut all, mut foreign) = (Vec::new(), Vec::new());
                 for object in objects {
-                    match writing::apply(&self.client, &object).await {
-                        Ok(written) => all.extend(written),
-                        Err(error) => return self.say(&News::Refused(id, refusal(&error))).await,
+                    let written = match writing::reference(&object) {
+                        Some(_) => writing::apply(&self.client, &object).await.map(|it| all.extend(it)),
+                        None => writing::apply_foreign(&self.client, &object)
+                            .await
+                            .map(|line| foreign.push(line)),
+                    };
+                    if let Err(error) = written {
+                        return self.say(&News::Refused(id, refusal(&error))).await;
                     }
                 }
-                self.await_all(id, all).await;
+                self.await_all(id, all, foreign).await;
             }
             Ok(Wish::Delete(id, references)) => {
                 let mut all = Vec::new();
@@ -219,7 +224,7 @@ impl Operator {
                         Err(error) => return self.say(&News::Refused(id, refusal(&error))).await,
                     }
                 }
-                self.await_all(id, all).await;
+                self.await_all(id, all, Vec::new()).await;
             }
             Ok(Wish::Tell(statuses)) => {
                 for told in statuses {
@@ -236,11 +241,11 @@ impl Operator {
         }
     }
 
-    async fn await_all(&mut self, id: u64, all: Vec<Written>) {
+    async fn await_all(&mut self, id: u64, all: Vec<Written>, foreign: Vec<String>) {
         let applied: Vec<&Applied> = all.iter().map(|it| &it.applied).collect();
         self.pending.push(Pending {
             id,
-            lines: applied.iter().map(|it| it.line()).collect(),
+            lines: applied.iter().map(|it| it.line()).chain(foreign).collect(),
             missing: applied.iter().any(|it| it.outcome == Outcome::NotFound),
             awaited: all
                 .into_iter()

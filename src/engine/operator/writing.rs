@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use kube::Client;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
+use kube::discovery::Scope;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -102,6 +103,39 @@ pub async fn apply(client: &Client, object: &Value) -> Result<Option<Written>, k
         applied: Applied { reference, outcome },
         version,
     }))
+}
+
+/// Applies an object of any kind that the API server has. Returns what became of it, in kubectl's words.
+pub async fn apply_foreign(client: &Client, object: &Value) -> Result<String, kube::Error> {
+    let text = |key: &str| object[key].as_str().unwrap_or_default();
+    let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+    let kind = GroupVersionKind::gvk(group, version, text("kind"));
+    let (resource, capabilities) = persist(|| kube::discovery::pinned_kind(client, &kind)).await?;
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or(NAMESPACE);
+    let api: Api<DynamicObject> = match capabilities.scope {
+        Scope::Cluster => Api::all_with(client.clone(), &resource),
+        Scope::Namespaced => Api::namespaced_with(client.clone(), namespace, &resource),
+    };
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let before = persist(|| api.get_opt(name)).await?;
+    let word = match before {
+        None => {
+            let new: DynamicObject = serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
+            let parameters = PostParams::default();
+            persist(|| api.create(&parameters, &new)).await?;
+            "created"
+        }
+        Some(before) => {
+            let (patch, parameters) = (Patch::Merge(object), PatchParams::default());
+            let after = persist(|| api.patch(name, &parameters, &patch)).await?;
+            match before.metadata.resource_version == after.metadata.resource_version {
+                true => "unchanged",
+                false => "configured",
+            }
+        }
+    };
+    let group = if group.is_empty() { String::new() } else { format!(".{group}") };
+    Ok(format!("{}{group}/{name} {}", text("kind").to_ascii_lowercase(), word))
 }
 
 /// Where kubectl notes what was applied.

@@ -63,6 +63,8 @@ pub(super) struct Definition {
     /// Commands of stages before the last, then those of `exec`.
     pub early: Vec<Spanned<Vec<String>>>,
     pub exec: Vec<Spanned<Vec<String>>>,
+    /// Those of `exec` that are not inherited.
+    pub own_exec: Vec<Spanned<Vec<String>>>,
     pub env: BTreeMap<String, Spanned<String>>,
     pub env_files: Vec<Spanned<String>>,
     pub binds: Vec<BindSpec>,

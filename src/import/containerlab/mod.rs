@@ -1,5 +1,6 @@
 //! containerlab's topologies.
 
+mod container;
 mod definition;
 pub(super) mod exports;
 mod extras;
@@ -129,11 +130,16 @@ fn inner(yaml: &Yaml, context: &mut Context, topology: &mut Topology) {
         for (name, yaml) in nodes {
             let what = format!("node `{}`", name.name.escape_debug());
             let own = definition::read(&mut context.reader, yaml, &name.name, what);
+            let own_exec = own.exec.clone();
             let name = Spanned::new(name.name.to_string(), name.span.clone());
             let merged = inherit(&mut context.reader, &defaults, &kinds, &groups, &own);
             context.described.insert(name.value.clone(), described(&merged));
             if let Some(sort) = kinds::sort(&mut context.reader, &name, &merged) {
                 sorts.insert(name.value.clone(), sort);
+                let merged = Definition {
+                    own_exec,
+                    ..merged
+                };
                 add(context, topology, name, sort, merged);
             } else {
                 // A node of a kind that cannot be has been told; it stays, so that its links are no mistakes too.
@@ -237,7 +243,7 @@ fn add(
         }
         Sort::Bridge => topology
             .nodes
-            .push((name, node::bridge(&mut context.reader, merged))),
+            .push((name.clone(), node::bridge(context, &name, merged))),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::definition::Definition;
-use super::kinds;
+use super::{container, kinds};
 use super::magic::Magic;
 use crate::import::Context;
 use crate::import::images::{self, Role};
@@ -18,6 +18,8 @@ const FORWARDING: [&str; 2] = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forward
 const FRR_START: &str = "/usr/lib/frr/frrinit.sh";
 /// What containerlab gives a node of kind `frr` that has no configuration.
 const FRR_DEFAULT: &str = "frr defaults traditional\n!\nlog stdout\n!\n";
+/// What a bridge is called in its own network.
+const BRIDGE: &str = crate::lab::planner::BRIDGE;
 /// The name of a container's main process, in `ps` and `logs`.
 const MAIN: &str = "cmd";
 
@@ -29,19 +31,31 @@ pub(super) fn stand_in(name: &Spanned<String>) -> NodeSpec {
     }
 }
 
-/// A switch.
-pub(super) fn bridge(reader: &mut Reader, merged: Definition) -> NodeSpec {
-    if let Some(command) = merged.exec.first() {
-        let message = "a bridge runs no commands: it is not the host's, but made inside the lab";
-        reader.wrong(
-            command.span.clone(),
-            message,
-            "remove `exec`, or make it a node of kind `linux`",
-        );
+/// A switch. Its own commands run in its network, where it is called [`BRIDGE`]; those that all nodes inherit are not meant for it.
+pub(super) fn bridge(context: &mut Context, name: &Spanned<String>, merged: Definition) -> NodeSpec {
+    if merged.exec.len() > merged.own_exec.len() {
+        context.remarks.bridges.insert(name.value.clone());
     }
+    let exec: Vec<Exec> = merged
+        .own_exec
+        .iter()
+        .map(|command| {
+            let words = command.value.iter();
+            let words = words.map(|word| match *word == name.value {
+                true => BRIDGE.to_owned(),
+                false => word.clone(),
+            });
+            Exec {
+                command: Command::Argv(words.collect()),
+                may_fail: !context.options.strict,
+                line: context.files.line(command.span.start).1,
+            }
+        })
+        .collect();
     NodeSpec {
         kind: merged.kind.map(|kind| kind.map(|_| Kind::Bridge)),
         labels: merged.labels,
+        exec: (!exec.is_empty()).then_some(exec),
         ..NodeSpec::default()
     }
 }
@@ -82,7 +96,7 @@ pub(super) fn linux(
     node.hostname = merged.hostname.clone();
     node.aliases = aliases(context, name, &merged);
     files(&mut context.reader, &merged, role, &mut node);
-    commands(context, role, &merged, &mut node);
+    commands(context, name, role, &merged, &mut node);
     node.labels = merged.labels;
     node.binds = merged.binds;
     node.ports = merged.ports.filter(|ports| !ports.is_empty());
@@ -323,11 +337,24 @@ fn files(reader: &mut Reader, merged: &Definition, role: Role, node: &mut NodeSp
 }
 
 /// What runs in it: what the image starts, or what stands in its place, and the commands of the file.
-fn commands(context: &Context, role: Role, merged: &Definition, node: &mut NodeSpec) {
+fn commands(
+    context: &mut Context,
+    name: &Spanned<String>,
+    role: Role,
+    merged: &Definition,
+    node: &mut NodeSpec,
+) {
     let mut exec = Vec::new();
     exec.extend(directories(context, merged));
-    let replaced = merged.entrypoint.is_some() || merged.cmd.is_some();
+    let (argv, main) = main_command(merged);
+    // What an image does by itself is done for it.
+    let replaced = !argv.is_empty() && !(role == Role::Frr && container::starts_frr(&argv));
     let may_fail = !context.options.strict;
+    let image = merged.image.as_ref().map_or("", |image| image.value.as_str());
+    if let Some(what) = images::serves(image).filter(|_| !replaced) {
+        let serving = context.remarks.serving.entry(what).or_default();
+        serving.insert(name.value.clone());
+    }
     if role == Role::Frr && !replaced {
         let line = merged
             .image
@@ -339,13 +366,31 @@ fn commands(context: &Context, role: Role, merged: &Definition, node: &mut NodeS
             line,
         });
     }
-    exec.extend(merged.early.iter().chain(&merged.exec).map(|command| Exec {
-        command: Command::Argv(command.value.clone()),
-        may_fail,
-        line: context.files.line(command.span.start).1,
-    }));
+    for command in merged.early.iter().chain(&merged.exec) {
+        let argv = container::with_hosts_programs(&command.value);
+        let (kept, left_out) = container::without_installs(&argv);
+        for install in left_out {
+            let nodes = context.remarks.installs.entry(install).or_default();
+            nodes.insert(name.value.clone());
+        }
+        exec.extend(kept.map(|kept| Exec {
+            command: kept,
+            may_fail,
+            line: context.files.line(command.span.start).1,
+        }));
+    }
     node.exec = (!exec.is_empty()).then_some(exec);
-    node.run = main_process(merged).map(|process| vec![process]);
+    let argv = if replaced { argv } else { Vec::new() };
+    node.run = main_process(merged, argv, main, may_fail).map(|process| vec![process]);
+}
+
+/// What runs in the place of what the image would, and where that is said.
+fn main_command(merged: &Definition) -> (Vec<String>, Option<Span>) {
+    let words = merged.entrypoint.iter().chain(&merged.cmd);
+    let argv: Vec<String> = words.flat_map(|words| words.value.iter().cloned()).collect();
+    let argv = container::with_hosts_programs(container::bare(&argv));
+    let said = merged.entrypoint.as_ref().or(merged.cmd.as_ref());
+    (argv, said.map(|words| words.span.clone()))
 }
 
 /// Makes the directories that are the node's own.
@@ -361,17 +406,13 @@ fn directories(context: &Context, merged: &Definition) -> Option<Exec> {
 }
 
 /// The container's main process; a node without one needs none to live, but for its health to be watched.
-fn main_process(merged: &Definition) -> Option<Spanned<Process>> {
-    let words = merged.entrypoint.iter().chain(&merged.cmd);
-    let mut argv: Vec<String> = words.flat_map(|words| words.value.iter().cloned()).collect();
-    let place = merged
-        .entrypoint
-        .as_ref()
-        .or(merged.cmd.as_ref())
-        .map(|words| &words.span);
-    let span = place
-        .or(merged.healthcheck.as_ref().map(|check| &check.span))?
-        .clone();
+fn main_process(
+    merged: &Definition,
+    mut argv: Vec<String>,
+    said: Option<Span>,
+    may_fail: bool,
+) -> Option<Spanned<Process>> {
+    let span = said.or(merged.healthcheck.as_ref().map(|check| check.span.clone()))?;
     // What a container has for this is its image's affair; a node lives without, unless its health is watched.
     if argv.is_empty() {
         merged.healthcheck.as_ref()?;
@@ -390,6 +431,7 @@ fn main_process(merged: &Definition) -> Option<Spanned<Process>> {
         user: merged.user.as_ref().map(|user| user.value.clone()),
         workdir: None,
         terminal,
+        may_fail,
         env: BTreeMap::new(),
     };
     Some(Spanned::new(process, span))

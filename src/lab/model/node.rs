@@ -220,7 +220,8 @@ impl Node {
 
     /// Whether its own commands start FRR by its script.
     pub fn starts_frr(&self) -> bool {
-        let names = |word: &String| word.contains(FRR_SCRIPT);
-        self.exec.iter().any(|exec| exec.command.argv().iter().any(names))
+        let run = self.run.iter().map(|process| &process.command);
+        let mut commands = self.exec.iter().map(|exec| &exec.command).chain(run);
+        commands.any(|command| command.argv().iter().any(|word| word.contains(FRR_SCRIPT)))
     }
 }
