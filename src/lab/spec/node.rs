@@ -77,6 +77,14 @@ fn identity(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
         let any = Spanned::new(EngineChoice::Auto, value.span());
         reader.word(value, "engine", ENGINES).unwrap_or(any)
     });
+    node.hostname = table
+        .get("hostname")
+        .and_then(|value| reader.parsed(value, "hostname", "web", values::hostname));
+    node.aliases = table.get("aliases").and_then(|value| {
+        reader.list(value, "aliases", "\"web\"", |reader, value| {
+            reader.parsed(value, "aliases", "web", values::hostname)
+        })
+    });
     if let Some(value) = table.get("labels") {
         node.labels = labels(reader, value);
     }
