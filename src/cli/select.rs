@@ -133,12 +133,15 @@ pub fn nodes(
     let named = |name: &str| {
         let lab = lab_of_node(directory, which.word(), name);
         let is_node = |lab: &LabDirectory| {
-            lab.state().is_none_or(|state| state.nodes.iter().any(|node| node == name))
+            lab.state()
+                .is_none_or(|state| state.nodes.iter().any(|node| node == name))
         };
         if !lab.as_ref().is_ok_and(is_node) && directory.visible().iter().any(|lab| lab.lab == name) {
-            return Err(Failure::wrong(format!("{name} is a lab, not a node")).help(format!(
-                "`nslab down {name}` takes it down; `--all --lab {name}` means all its nodes"
-            )));
+            return Err(
+                Failure::wrong(format!("{name} is a lab, not a node")).help(format!(
+                    "`nslab down {name}` takes it down; `--all --lab {name}` means all its nodes"
+                )),
+            );
         }
         Ok((lab?, name.to_owned()))
     };

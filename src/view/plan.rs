@@ -160,7 +160,11 @@ fn node_steps(text: &mut String, plan: &Plan, node: &NodeStep) {
     if let Some(engine) = node.engine {
         let engine = format!("{engine:?}").to_lowercase();
         let lines = node.config.as_deref().map_or(0, |config| config.lines().count());
-        let _ = writeln!(text, "    start {engine} with {} of configuration", units::count(lines, "line"));
+        let _ = writeln!(
+            text,
+            "    start {engine} with {} of configuration",
+            units::count(lines, "line")
+        );
     }
     for process in &node.run {
         let ready = process
