@@ -21,7 +21,7 @@ pub struct ImportArgs {
     /// Kubernetes objects, applied once the lab is up
     #[arg(long, value_name = "FILE")]
     pub manifest: Vec<PathBuf>,
-    /// What a container image stands for: IMAGE=frr or IMAGE=tools
+    /// What a container image stands for: IMAGE=frr or IMAGE=tools; * in IMAGE stands for anything
     #[arg(long, value_name = "IMAGE=ROLE", value_parser = images::entry)]
     pub image_map: Vec<(String, images::Role)>,
     /// Let a command of an imported file that fails stop the lab

@@ -298,6 +298,7 @@ fn wide_row(node: &NodeStatus) -> Vec<String> {
                 ServiceState::Ready => "ready".to_owned(),
                 ServiceState::Ended(status) => format!("ended {status}"),
                 ServiceState::NotStarted(reason) => reason.clone(),
+                ServiceState::Exited(reason) => format!("exited: {reason}"),
             };
             format!("{} ({state})", service.name)
         })

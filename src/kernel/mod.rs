@@ -18,6 +18,7 @@ pub mod memory;
 pub mod message;
 pub mod mount;
 pub mod namespace;
+pub mod neighbor;
 pub mod netlink;
 pub mod nftables;
 pub mod offload;
@@ -40,6 +41,7 @@ pub mod tree;
 pub mod user_namespace;
 pub mod users;
 pub mod watch;
+pub mod watch_host;
 
 mod devices;
 pub mod hop_filter;

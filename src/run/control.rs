@@ -189,7 +189,7 @@ async fn work(lab: &Rc<Living>, request: Request) -> Result<Answer, Failure> {
         Request::Get { kind, name } => {
             let kind = Kind::meant(&kind)
                 .ok_or_else(|| Failure::wrong(format!("there are no objects of kind {kind:?}")))?;
-            Reply::Objects(lab.cluster.objects(kind, name.as_deref())?)
+            Reply::Objects(cluster::objects(lab, kind, name.as_deref())?)
         }
         Request::Cilium { node, query } => Reply::Cilium(cluster::query(lab, node.as_deref(), query).await?),
         Request::Down => return Ok(Answer::Down(process::pidfd(std::process::id().cast_signed())?)),

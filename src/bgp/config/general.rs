@@ -147,18 +147,16 @@ pub(super) const INTERFACE: Rows = &[
                 Some(seconds) => Some(seconds * 1000),
                 None => a.optional("milliseconds")?,
             };
-            e.interface()?.ra_interval = interval.filter(|_| !a.no());
+            // Ten minutes are the default.
+            e.interface()?.ra_interval = interval.filter(|it| !a.no() && *it != 600_000);
             Ok(())
         },
     ),
     ("ipv6 nd ra-lifetime ~ <seconds:0-9000>", |e, a| {
         option(&mut e.interface()?.ra_lifetime, a, "seconds")
     }),
-    (
-        "[no] ipv6 nd (prefix|rdnss|dnssl|mtu|reachable-time|router-preference|managed-config-flag|other-config-flag|home-agent-config-flag|home-agent-lifetime|home-agent-preference|adv-interval-option|ra-fast-retrans|ra-hop-limit|ra-retrans-interval) [<line>]",
-        needs_frr,
-    ),
-    ("[no] ip address <prefix4> (label|peer) <line>", needs_frr),
+    ("[no] ip address <prefix4> label <line>", needs_frr),
+    ("[no] ip address <ipv4> peer <prefix4> [<line>]", needs_frr),
     (
         "[no] ip (ospf|rip|pim|igmp|nhrp|irdp|multicast|mroute|eigrp|split-horizon) [<line>]",
         needs_frr,
@@ -170,7 +168,7 @@ pub(super) const INTERFACE: Rows = &[
     // Told in full: `ip route` in a block that nobody has closed would be short for less.
     ("[no] (ip|ipv6) router (isis|openfabric) <word>", needs_frr),
     (
-        "[no] (vrrp|isis|mpls|evpn|pbr-policy|openfabric|tunnel|babel|bfd|eigrp|delay|multicast|vrf) [<line>]",
+        "[no] (vrrp|isis|mpls|evpn|pbr-policy|openfabric|tunnel|babel|bfd|eigrp|delay|multicast) [<line>]",
         needs_frr,
     ),
     ("[no] link-params", needs_frr_block),
@@ -259,7 +257,14 @@ fn static_route(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
         onlink: arguments.has("onlink"),
         tag: arguments.optional("tag")?.unwrap_or(0),
     };
-    let key = |route: &StaticRoute| (route.prefix, route.distance, route.via.clone());
+    // Of the ways in which packets are dropped there is one, by whatever name it is called.
+    let key = |route: &StaticRoute| {
+        let via = match &route.via {
+            Via::Null0 | Via::Reject => Via::Blackhole,
+            via => via.clone(),
+        };
+        (route.prefix, route.distance, via)
+    };
     let routes = &mut edit.config.static_routes;
     routes.retain(|known| key(known) != key(&route));
     if !arguments.no() {

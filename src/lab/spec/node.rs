@@ -81,6 +81,14 @@ fn identity(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
         let any = Spanned::new(EngineChoice::Auto, value.span());
         reader.word(value, "engine", ENGINES).unwrap_or(any)
     });
+    node.hostname = table
+        .get("hostname")
+        .and_then(|value| reader.parsed(value, "hostname", "web", values::hostname));
+    node.aliases = table.get("aliases").and_then(|value| {
+        reader.list(value, "aliases", "\"web\"", |reader, value| {
+            reader.parsed(value, "aliases", "web", values::hostname)
+        })
+    });
     if let Some(value) = table.get("labels") {
         node.labels = labels(reader, value);
     }
@@ -124,6 +132,11 @@ fn network(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
             reader.parsed(value, "ports", "8080:80", values::published_port)
         })
     });
+    node.masquerade = table.get("masquerade").and_then(|value| {
+        reader.list(value, "masquerade", "\"eth0\"", |reader, value| {
+            reader.parsed(value, "masquerade", "eth0", values::interface)
+        })
+    });
     node.dad = table.get("dad").and_then(|value| reader.boolean(value, "dad"));
 }
 
@@ -165,6 +178,7 @@ fn life(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
             command::process,
         )
     });
+    node.ready_routes = table.get("ready").and_then(|value| ready(reader, value));
     node.wait_for = table
         .get("wait_for")
         .and_then(|value| reader.list(value, "wait_for", "\"db\", \"web:configured\"", wait));
@@ -176,6 +190,23 @@ fn life(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
     if let Some(value) = table.get("limits") {
         node.limits = limits::limits(reader, value);
     }
+}
+
+/// `{ routes = ["10.0.4.0/24"] }`.
+fn ready(reader: &mut Reader, value: &Value) -> Option<Vec<Spanned<ipnet::IpNet>>> {
+    let example = "routes = [\"10.0.4.0/24\"]";
+    let mut table = reader.table(value, "ready", "ready", "`ready`", value.span())?;
+    let routes = match table.get("routes") {
+        Some(value) => reader.list(value, "routes", "\"10.0.4.0/24\"", |reader, value| {
+            reader.parsed(value, "routes", "10.0.4.0/24", values::net)
+        }),
+        None => {
+            reader.missing(&table, "routes", example);
+            None
+        }
+    };
+    table.finish(reader);
+    routes
 }
 
 fn mgmt_port(reader: &mut Reader, value: &Value) -> Option<Spanned<MgmtPortSpec>> {
