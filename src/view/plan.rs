@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::units;
 use crate::lab::plan::{Device, HostStep, NamespaceStep, NodeStep, Plan, RouteStepAction};
 
 /// The steps in the order they would be taken.
@@ -162,7 +163,11 @@ fn node_steps(text: &mut String, plan: &Plan, node: &NodeStep) {
     if let Some(engine) = node.engine {
         let engine = format!("{engine:?}").to_lowercase();
         let lines = node.config.as_deref().map_or(0, |config| config.lines().count());
-        let _ = writeln!(text, "    start {engine} with {lines} lines of configuration");
+        let _ = writeln!(
+            text,
+            "    start {engine} with {} of configuration",
+            units::count(lines, "line")
+        );
     }
     for process in &node.run {
         let ready = process
