@@ -225,9 +225,15 @@ fn too_many(it: &Neighbor) -> String {
     let _ = match overflow.until {
         Some(until) => {
             let left = until.saturating_sub(it.view.now).as_secs();
-            writeln!(out, "  Reduce the no. of prefix from {name}, will restart in {left} seconds")
+            writeln!(
+                out,
+                "  Reduce the no. of prefix from {name}, will restart in {left} seconds"
+            )
         }
-        None => writeln!(out, "  Reduce the no. of prefix and clear ip bgp {name} to restore peering"),
+        None => writeln!(
+            out,
+            "  Reduce the no. of prefix and clear ip bgp {name} to restore peering"
+        ),
     };
     out
 }
