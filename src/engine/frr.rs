@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use compare::{Line, Missing};
 
-use super::configuration::{self, integrated, line_name, preamble, preamble_of};
+use super::configuration::{self, integrated, line_name, preamble_of};
 use super::{Engine, Finished, Inside};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
