@@ -71,7 +71,8 @@ fn sessions_come_up_whoever_listens_first() {
 
 #[test]
 fn sessions_with_a_router_that_starts_late_come_up_once_it_is_there() {
-    let waits = "wait_for = [\"addressed\", \"signed\", \"near\", \"far\", \"unnumbered\"]\nstartup_delay = \"5s\"";
+    let waits =
+        "wait_for = [\"addressed\", \"signed\", \"near\", \"far\", \"unnumbered\"]\nstartup_delay = \"5s\"";
     let lab = Lab::up(&hub("late", waits));
     come_up_soon(&lab);
 }

@@ -213,11 +213,14 @@ impl Config {
             strict_capability_match: strict_capability_match.unwrap_or(false),
             sender_loop_detection: sender_loop_detection.unwrap_or(false),
             // As with FRR a group's is of no effect for its members.
-            graceful_restart: own.settings.graceful_restart.unwrap_or(match bgp.graceful_restart.enabled {
-                Some(true) => GracefulRestart::Restarter,
-                Some(false) => GracefulRestart::Disabled,
-                None => GracefulRestart::Helper,
-            }),
+            graceful_restart: own
+                .settings
+                .graceful_restart
+                .unwrap_or(match bgp.graceful_restart.enabled {
+                    Some(true) => GracefulRestart::Restarter,
+                    Some(false) => GracefulRestart::Disabled,
+                    None => GracefulRestart::Helper,
+                }),
             ipv4,
             ipv6,
         }

@@ -96,15 +96,12 @@ pub(super) const NEIGHBOR_DISCOVERY: Rows = &[
     ("ipv6 nd home-agent-lifetime ~ <seconds:0-65520>", |e, a| {
         option(&mut nd(e)?.home_agent_lifetime, a, "seconds")
     }),
-    (
-        "ipv6 nd home-agent-preference ~ <preference:0-65535>",
-        |e, a| {
-            let nd = nd(e)?;
-            option(&mut nd.home_agent_preference, a, "preference")?;
-            nd.home_agent_preference = nd.home_agent_preference.filter(|it| *it != 0);
-            Ok(())
-        },
-    ),
+    ("ipv6 nd home-agent-preference ~ <preference:0-65535>", |e, a| {
+        let nd = nd(e)?;
+        option(&mut nd.home_agent_preference, a, "preference")?;
+        nd.home_agent_preference = nd.home_agent_preference.filter(|it| *it != 0);
+        Ok(())
+    }),
     ("[no] ipv6 nd adv-interval-option", |e, a| {
         switch(&mut nd(e)?.tells_interval, a)
     }),

@@ -84,14 +84,8 @@ pub(super) const NEIGHBORS: Rows = &[
     ("[no] neighbor <peer> passive", |e, a| {
         flag(&mut e.settings(a)?.passive, a)
     }),
-    (
-        "[no] neighbor <peer> ebgp-multihop [<hops:1-255>]",
-        ebgp_multihop,
-    ),
-    (
-        "neighbor <peer> ttl-security hops ~ <hops:1-254>",
-        ttl_security,
-    ),
+    ("[no] neighbor <peer> ebgp-multihop [<hops:1-255>]", ebgp_multihop),
+    ("neighbor <peer> ttl-security hops ~ <hops:1-254>", ttl_security),
     (
         "[no] neighbor <peer> (disable-connected-check|enforce-multihop)",
         |e, a| flag(&mut e.settings(a)?.disable_connected_check, a),
@@ -196,8 +190,7 @@ fn ebgp_multihop(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> 
 }
 
 fn ttl_security(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    let goes_far =
-        |settings: &Settings| settings.ebgp_multihop.is_some() || settings.ttl_security.is_some();
+    let goes_far = |settings: &Settings| settings.ebgp_multihop.is_some() || settings.ttl_security.is_some();
     let members = edit.members(arguments)?;
     let conflicts = edit.settings(arguments)?.ebgp_multihop.is_some();
     if !arguments.no() && (conflicts || members.iter().any(|it| goes_far(&it.settings))) {

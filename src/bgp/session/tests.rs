@@ -527,4 +527,3 @@ fn a_neighbor_that_does_not_listen_yet_is_dialled_again_soon_at_first() {
     let tries = attempts(slow(1), true, seconds(1000));
     assert!(tries.windows(2).all(|pair| pair[1] - pair[0] <= seconds(1)));
 }
-

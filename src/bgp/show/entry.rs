@@ -114,12 +114,18 @@ const MEANINGS: [(Community, &str); 13] = [
         Community(0xffff_0002),
         "mark translated RTs for VPNv4 route filtering",
     ),
-    (Community(0xffff_0003), "attach RT as-is for VPNv4 route filtering"),
+    (
+        Community(0xffff_0003),
+        "attach RT as-is for VPNv4 route filtering",
+    ),
     (
         Community(0xffff_0004),
         "mark translated RTs for VPNv6 route filtering",
     ),
-    (Community(0xffff_0005), "attach RT as-is for VPNv6 route filtering"),
+    (
+        Community(0xffff_0005),
+        "attach RT as-is for VPNv6 route filtering",
+    ),
     (
         Community::LLGR_STALE,
         "mark routes to be retained for a longer time. Requires support for Long-lived BGP Graceful Restart",

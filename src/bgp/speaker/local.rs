@@ -133,7 +133,9 @@ impl Speaker {
         let network = bgp.and_then(|bgp| bgp.family(family_of(&prefix)).networks.get(&prefix));
         let other = wanted.get(&(prefix, Kind::Redistributed));
         let source = other.and_then(|other| other.redistributed);
-        let is_first = network.zip(source).map(|(network, source)| !network.earlier.0.contains(&source));
+        let is_first = network
+            .zip(source)
+            .map(|(network, source)| !network.earlier.0.contains(&source));
         match kind {
             Kind::Network => is_first == Some(false),
             Kind::Redistributed => is_first == Some(true),

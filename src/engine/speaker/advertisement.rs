@@ -42,7 +42,9 @@ impl Advertisement {
         (interval, lifetime): (u32, u16),
         link_layer: Vec<u8>,
     ) -> Advertisement {
-        let said = settings.map(|it| it.neighbor_discovery.clone()).unwrap_or_default();
+        let said = settings
+            .map(|it| it.neighbor_discovery.clone())
+            .unwrap_or_default();
         let own = interface.addresses.iter().filter_map(|net| match net {
             ipnet::IpNet::V6(net) if tells(net) => Some(net.trunc()),
             _ => None,
@@ -50,7 +52,11 @@ impl Advertisement {
         let mut all: std::collections::BTreeMap<(u8, Ipv6Net), AdvertisedPrefix> = own
             .map(|net| ((net.prefix_len(), net), AdvertisedPrefix::default()))
             .collect();
-        all.extend(said.prefixes.iter().map(|(net, how)| ((net.prefix_len(), *net), *how)));
+        all.extend(
+            said.prefixes
+                .iter()
+                .map(|(net, how)| ((net.prefix_len(), *net), *how)),
+        );
         let prefixes = all.into_iter().map(|((_, net), how)| (net, how)).collect();
         Advertisement {
             said,
@@ -96,10 +102,7 @@ impl Advertisement {
             None => 0,
         };
         let set = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
-        preference
-            | set(said.managed, MANAGED)
-            | set(said.other, OTHER)
-            | set(said.home_agent, HOME_AGENT)
+        preference | set(said.managed, MANAGED) | set(said.other, OTHER) | set(said.home_agent, HOME_AGENT)
     }
 
     /// Three intervals, in seconds.
@@ -151,7 +154,9 @@ impl Advertisement {
 /// Whether an address' prefix is told.
 fn tells(net: &Ipv6Net) -> bool {
     let address = net.addr();
-    !address.is_unicast_link_local() && !address.is_loopback() && IpAddr::V6(address) != IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED)
+    !address.is_unicast_link_local()
+        && !address.is_loopback()
+        && IpAddr::V6(address) != IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED)
 }
 
 /// Prefix information (RFC 4861 section 4.6.2).
@@ -278,7 +283,9 @@ mod tests {
 
     #[test]
     fn too_much_is_left_out() {
-        let lines: String = (0..1000).map(|at| format!("ipv6 nd rdnss 2001:db8::{at}\n")).collect();
+        let lines: String = (0..1000)
+            .map(|at| format!("ipv6 nd rdnss 2001:db8::{at}\n"))
+            .collect();
         let (config, _) = Config::parse(&format!("interface e0\n{lines}"));
         let said = Advertisement::new(&interface(), config.interfaces.get("e0"), (4000, 12), Vec::new());
         let octets = said.octets();

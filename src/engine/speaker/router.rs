@@ -1,7 +1,7 @@
 //! A router at work: the core, and all that its events come from and its actions go to.
 
-use std::path::Path;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ipnet::IpNet;
