@@ -29,8 +29,9 @@ fn report_routers(path: &Path, lab: &Lab) -> bool {
     let mut wrong = false;
     for node in &lab.nodes {
         let Some(config) = &node.config else { continue };
+        let own = node.addresses.iter().map(|it| it.net.addr()).collect();
         if Engine::chosen(node.engine, auto) == Engine::Builtin
-            && let Some(complaints) = speaker::complaints(config)
+            && let Some(complaints) = speaker::complaints(config, &own)
         {
             let mut failure = speaker::refusal(&node.name, complaints);
             failure.message = format!("{}: {}", path.display(), failure.message);

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use super::configuration::{self, integrated, preamble};
 use super::{Engine, Inside};
+use crate::bgp::config::Own;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::overlay::Base;
@@ -166,7 +167,7 @@ fn owned(path: &str, text: String) -> File {
 }
 
 impl Engine for Frr {
-    fn preflight(&self, node: &NodeStep) -> Result<(), Failure> {
+    fn preflight(&self, node: &NodeStep, _own: &Own) -> Result<(), Failure> {
         let Some(vtysh) = vtysh().filter(|_| installed()) else {
             return Err(
                 Failure::host(format!("router {} needs FRR, which is not installed", node.name)).help(

@@ -123,7 +123,10 @@ fn check_engines(plan: &Plan) -> Result<(), Failure> {
     let mut refused: Vec<Failure> = Vec::new();
     for node in &plan.nodes {
         let Some(engine) = engine::of(node) else { continue };
-        match engine.preflight(node) {
+        let namespace = node.namespace.and_then(|at| plan.namespaces.get(at));
+        let addresses = namespace.iter().flat_map(|it| &it.addresses);
+        let own = addresses.map(|(_, net)| net.addr()).collect();
+        match engine.preflight(node, &own) {
             Err(failure) if failure.code == Code::Wrong => refused.push(failure),
             other => other?,
         }

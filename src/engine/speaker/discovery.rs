@@ -35,6 +35,8 @@ struct Link {
     next: Instant,
     /// The router that was heard last.
     router: Option<Ipv6Addr>,
+    /// Advertisements that were sent and heard.
+    counts: (u64, u64),
 }
 
 /// The links.
@@ -128,6 +130,7 @@ impl Discovery {
             manner,
             next: now,
             router: None,
+            counts: (0, 0),
         };
         self.links.insert(index, link);
     }
@@ -163,12 +166,14 @@ impl Discovery {
                 .get_ref()
                 .advertise(*index, ALL_NODES, *lifetime, link_layer);
             link.next = now + *interval;
+            link.counts.0 += 1;
         }
     }
 
     /// Takes note of what was heard, and answers it. Returns a router that made itself known.
     pub fn hear(&mut self, heard: Heard) -> Option<(u32, Ipv6Addr)> {
         let link = self.links.get_mut(&heard.interface)?;
+        link.counts.1 += u64::from(heard.what != What::Solicitation);
         let answers = match heard.what {
             What::Solicitation => true,
             // It goes, and is new when it comes back.
@@ -185,6 +190,7 @@ impl Discovery {
             } else {
                 heard.from
             };
+            link.counts.0 += 1;
             let (lifetime, link_layer) = (link.manner.lifetime, &link.manner.link_layer);
             let _ = self
                 .socket
@@ -192,6 +198,12 @@ impl Discovery {
                 .advertise(heard.interface, to, lifetime, link_layer);
         }
         (heard.what != What::Solicitation).then_some((heard.interface, heard.from))
+    }
+
+    /// Advertisements that were sent and heard, by interface.
+    pub fn counts(&self) -> BTreeMap<u32, (u64, u64)> {
+        let links = self.links.iter();
+        links.map(|(index, link)| (*index, link.counts)).collect()
     }
 
     /// The routers that were heard of and have not gone.

@@ -15,7 +15,7 @@ use super::network;
 use super::router::Router;
 use super::sessions::Sessions;
 use super::{CONFIGURATION, PID_FILE, SOCKET};
-use crate::bgp::config::Config;
+use crate::bgp::config::{Config, Own};
 use crate::bgp::session::ConnectionId;
 use crate::bgp::table::SourceId;
 use crate::failure::Failure;
@@ -83,7 +83,7 @@ async fn run() -> Result<(), Failure> {
     let mut router = Router::begin(&hostname, sender.clone())?;
     // Announcements are heard from before the first look, so that nothing is missed in between.
     network::follow(Watch::open(router.own_port()?)?, sender.clone())?;
-    router.start(load());
+    router.start(load);
     write_pid();
     // Whoever waits for the speaker waits for its socket.
     router.take_sessions(Sessions::begin(Path::new(SOCKET), sender)?);
@@ -126,9 +126,9 @@ async fn live(router: &mut Router, happenings: &mut Receiver<Happening>) {
 }
 
 /// The configuration as it stands in the node. What cannot be taken of it is told and left out, as vtysh does.
-fn load() -> Config {
+fn load(own: &Own) -> Config {
     let text = fs::read_to_string(CONFIGURATION).unwrap_or_default();
-    let (config, mistakes) = Config::parse(&text);
+    let (config, mistakes) = Config::parse_at(&text, own);
     for mistake in mistakes {
         log(&format!("{CONFIGURATION}: {mistake}"));
     }

@@ -14,7 +14,7 @@ use super::network::{self, Network};
 use super::process::{Happening, log, save};
 use super::sessions::Sessions;
 use super::{interfaces, statics};
-use crate::bgp::config::Config;
+use crate::bgp::config::{Config, Own};
 use crate::bgp::session::{State, Time};
 use crate::bgp::show::View;
 use crate::bgp::speaker::{Action, Event, KernelRoute, Speaker};
@@ -85,13 +85,16 @@ impl Router {
         self.sessions = Some(sessions);
     }
 
-    /// Begins with a configuration.
-    pub fn start(&mut self, config: Config) {
+    /// Begins with a configuration, which is loaded for its own addresses.
+    pub fn start(&mut self, load: impl FnOnce(&Own) -> Config) {
         self.look(&Changes {
             interfaces: true,
             routes: true,
             ..Changes::default()
         });
+        let interfaces = self.network.interfaces.iter();
+        let own = interfaces.flat_map(|it| &it.addresses).map(IpNet::addr);
+        let config = load(&own.collect());
         self.events.push_back(Event::Configure(Box::new(config)));
         if self.forwarding.has_stale() {
             self.events.push_back(Event::Returned);
@@ -172,6 +175,9 @@ impl Router {
     }
 
     fn obey(&mut self, id: u64, line: &str) {
+        if let Some(discovery) = &self.discovery {
+            self.speaker.note_advertisements(discovery.counts());
+        }
         let view = View {
             speaker: &self.speaker,
             now: self.began.elapsed(),
