@@ -389,6 +389,97 @@ fn what_the_dialect_lacks_is_told_all_at_once_before_anything_is_made() {
 }
 
 #[test]
+fn what_bgpd_refuses_is_told_before_anything_is_made() {
+    let password = "x".repeat(81);
+    let rows = [
+        (
+            " neighbor 10.50.0.2 remote-as 64901\n neighbor 10.50.0.2 local-as 64901 no-prepend replace-as\n",
+            "AS specified for local as is the same as the remote as and this is not allowed.",
+        ),
+        (
+            " neighbor 10.50.0.2 remote-as 64900\n neighbor 10.50.0.2 local-as 64902\n",
+            "Local-AS allowed only for EBGP peers",
+        ),
+        (
+            " neighbor 10.50.0.2 remote-as 64900\n address-family ipv4 unicast\n  neighbor 10.50.0.2 as-override\n",
+            "as-override cannot be configured for IBGP peers",
+        ),
+        (
+            " neighbor 10.50.0.1 remote-as 64901\n",
+            "Can not configure the local system as neighbor",
+        ),
+        (
+            " neighbor G peer-group\n bgp listen range 10.0.0.0/24 peer-group G\n",
+            "Specify remote-as or peer-group remote AS first",
+        ),
+        (
+            " neighbor G peer-group\n neighbor G remote-as 1\n bgp listen range fe80::/64 peer-group G\n",
+            "Malformed listen range (link-local address)",
+        ),
+        (
+            " neighbor G peer-group\n neighbor G remote-as 1\n bgp listen range 10.0.0.0/24 peer-group G\n \
+             bgp listen range 10.0.0.0/16 peer-group G\n",
+            "Listen range overlaps with existing listen range",
+        ),
+        (
+            &format!(" neighbor 10.50.0.2 remote-as 1\n neighbor 10.50.0.2 password {password}\n"),
+            "Invalid value",
+        ),
+        (
+            " address-family ipv6 unicast\n exit-address-family\n exit-address-family\n",
+            "unknown",
+        ),
+        (
+            "bgp as-path access-list A permit seq 5 ^65\n",
+            "Invalid character in as-path access-list seq 5 ^65",
+        ),
+        ("debug nonsense\n", "unknown"),
+        ("router nonsense\n", "unknown"),
+        ("router ospf\n", "needs the frr engine"),
+    ];
+    let nodes = rows.iter().enumerate().map(|(at, (config, _))| {
+        let head = if config.starts_with(' ') {
+            "router bgp 64900\n"
+        } else {
+            ""
+        };
+        router(
+            &format!("r{at}"),
+            "builtin",
+            "addresses = { lo = [\"10.50.0.1/24\"] }",
+            &format!("{head}{config}"),
+        )
+    });
+    let lab = Lab::new(&format!("name = \"refused\"\n{}", nodes.collect::<String>()));
+    let words: Vec<&str> = rows.iter().map(|(_, message)| *message).collect();
+    lab.run(["up", "-d", lab.file()]).refused(2, &words);
+    assert!(lab.left().is_empty(), "{:?}", lab.left());
+    lab.run(["validate", lab.file()]).refused(2, &words);
+}
+
+#[test]
+fn a_group_may_be_joined_before_anything_is_said_of_its_as() {
+    let nodes = [
+        router(
+            "a",
+            "builtin",
+            "addresses = { net0 = [\"10.50.0.1/24\"] }",
+            "router bgp 64900\n no bgp ebgp-requires-policy\n no bgp network import-check\n neighbor PH peer-group\n \
+             neighbor PH timers 3 9\n neighbor 10.50.0.2 peer-group PH\n neighbor 10.50.0.2 remote-as 64901\n \
+             address-family ipv4 unicast\n  network 10.10.0.0/24\n exit-addr\n",
+        ),
+        router(
+            "b",
+            "builtin",
+            "addresses = { net0 = [\"10.50.0.2/24\"] }",
+            "router bgp 64901\n no bgp ebgp-requires-policy\n neighbor 10.50.0.1 remote-as 64900\n",
+        ),
+    ];
+    let lab = lab("joined", &nodes, &[["a:net0", "b:net0"]]);
+    until_known(&lab, "b", "10.10.0.0/24");
+}
+
+#[test]
 fn a_host_without_frr_takes_the_builtin_engine() {
     let text = format!(
         "name = \"auto\"\n{}",

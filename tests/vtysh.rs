@@ -180,6 +180,34 @@ fn files_are_loaded_and_checked() {
 }
 
 #[test]
+fn configurations_are_marked_for_reloading() {
+    let lab = pair();
+    lab.sh(
+        "a",
+        r"printf 'router bgp 65001\n address-family ipv4\n  network 10.0.0.0/8\nip forwarding\n' > /tmp/a.conf",
+    );
+    let marked = lab.ok(["exec", "a", "vtysh", "-m", "-f", "/tmp/a.conf"]);
+    assert_eq!(
+        marked.replace('\r', ""),
+        "router bgp 65001\n address-family ipv4\n  network 10.0.0.0/8\nexit\nexit\nip forwarding\n\nend\n"
+    );
+    // As frr-reload.py asks.
+    let running = lab.sh("a", "vtysh -c 'show running-config no-header' | vtysh -m -f -");
+    let running = running.replace('\r', "");
+    assert!(running.starts_with("frr version 8.4.4\n"), "{running}");
+    assert!(
+        running.ends_with("exit\n!\nend\n") || running.ends_with("\nend\n"),
+        "{running}"
+    );
+    lab.sh("a", r"printf 'router bgp 65001\n nonsense\n' > /tmp/b.conf");
+    let done = lab.run(["exec", "a", "vtysh", "-m", "-f", "/tmp/b.conf"]);
+    assert_eq!(done.err, "line 2: % Unknown command:  nonsense\n\n");
+    done.expect(2);
+    lab.run(["exec", "a", "vtysh", "-m"])
+        .refused(1, &["-f option MUST be specified with -m option"]);
+}
+
+#[test]
 fn where_no_speaker_answers_it_says_so() {
     let lab = pair();
     let done = lab.run(["exec", "a", "vtysh", "--vty_socket", "/tmp", "-c", "show version"]);

@@ -32,10 +32,10 @@ fn report_routers(path: &Path, lab: &Lab) -> bool {
     for node in &lab.nodes {
         let Some(config) = &node.config else { continue };
         let place = node.config_place.as_ref();
+        let own = node.addresses.iter().map(|it| it.net.addr()).collect();
         let refused = match Engine::chosen(node.engine, auto) {
-            Engine::Builtin => {
-                speaker::complaints(config, place).map(|complaints| speaker::refusal(&node.name, complaints))
-            }
+            Engine::Builtin => speaker::complaints(config, place, &own)
+                .map(|complaints| speaker::refusal(&node.name, complaints)),
             Engine::Frr => match frr::knows(&node.name, config, place) {
                 Ok(true) => None,
                 Ok(false) => {

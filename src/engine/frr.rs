@@ -10,6 +10,7 @@ use compare::{Line, Missing};
 
 use super::configuration::{self, integrated, line_name, preamble_of};
 use super::{Engine, Finished, Inside};
+use crate::bgp::config::Own;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::overlay::Base;
@@ -185,7 +186,7 @@ fn owned(path: &str, text: String) -> File {
 }
 
 impl Engine for Frr {
-    fn preflight(&self, node: &NodeStep) -> Result<(), Failure> {
+    fn preflight(&self, node: &NodeStep, _own: &Own) -> Result<(), Failure> {
         let Some(vtysh) = vtysh().filter(|_| installed()) else {
             return Err(
                 Failure::host(format!("router {} needs FRR, which is not installed", node.name)).help(

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
+use crate::bgp::config::Own;
 use crate::failure::Failure;
 use crate::lab::model::{File, Probe, Process};
 use crate::lab::plan::{self, NodeStep};
@@ -54,11 +55,11 @@ pub trait Inside {
 
 /// A program that plays a node.
 pub trait Engine {
-    /// Whether this host and this program take the node as it is; asked before anything is made.
+    /// Whether this host and this program take the node, which has these addresses, as it is; asked before anything is made.
     ///
     /// # Errors
     /// What is missing, or what is wrong with the configuration.
-    fn preflight(&self, node: &NodeStep) -> Result<(), Failure>;
+    fn preflight(&self, node: &NodeStep, own: &Own) -> Result<(), Failure>;
     /// Files it wants in the node's root, before the lab file's own.
     fn files(&self, node: &NodeStep) -> Vec<File>;
     /// Symbolic links it wants there: path, and where it leads.
@@ -93,11 +94,11 @@ pub fn of(node: &NodeStep) -> Option<Router> {
 }
 
 impl Engine for Router {
-    fn preflight(&self, node: &NodeStep) -> Result<(), Failure> {
+    fn preflight(&self, node: &NodeStep, own: &Own) -> Result<(), Failure> {
         match self {
-            Router::Frr(engine) => engine.preflight(node),
-            Router::Builtin(engine) => engine.preflight(node),
-            Router::Kubelet(engine) => engine.preflight(node),
+            Router::Frr(engine) => engine.preflight(node, own),
+            Router::Builtin(engine) => engine.preflight(node, own),
+            Router::Kubelet(engine) => engine.preflight(node, own),
         }
     }
 

@@ -275,12 +275,12 @@ impl Given {
                     mistake,
                     below: 0,
                 }),
-                Ok(()) if passed_over && reader.passes_over() && says_something(line.text) => {
+                Ok(_) if passed_over && reader.passes_over() && says_something(line.text) => {
                     if let Some(last) = lost.last_mut() {
                         last.below += 1;
                     }
                 }
-                Ok(()) => {}
+                Ok(_) => {}
             }
         }
         lost

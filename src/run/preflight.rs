@@ -126,7 +126,10 @@ fn check_engines(plan: &Plan, lossy: bool) -> Result<Vec<String>, Failure> {
     let mut lost = Vec::new();
     for node in &plan.nodes {
         let Some(engine) = engine::of(node) else { continue };
-        match engine.preflight(node) {
+        let namespace = node.namespace.and_then(|at| plan.namespaces.get(at));
+        let addresses = namespace.iter().flat_map(|it| &it.addresses);
+        let own = addresses.map(|(_, net)| net.addr()).collect();
+        match engine.preflight(node, &own) {
             Err(failure) if lossy && failure.code == Code::Wrong && node.engine == Some(Engine::Builtin) => {
                 lost.push(format!("{}: {}", node.name, failure.detail.unwrap_or_default()));
             }

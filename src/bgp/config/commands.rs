@@ -22,9 +22,20 @@ pub(super) static TABLE: LazyLock<Table<Place, Handler>> = LazyLock::new(|| {
 const TOP: &[Place] = &[Place::Configure];
 const FAMILIES: &[Place] = &[Place::Bgp, Place::Ipv4, Place::Ipv6];
 
+const EVERYWHERE: &[Place] = &[
+    Place::Configure,
+    Place::Interface,
+    Place::RouteMap,
+    Place::Bgp,
+    Place::Ipv4,
+    Place::Ipv6,
+    Place::Line,
+];
+
 const PARTS: &[(&[Place], Rows)] = &[
+    (EVERYWHERE, general::LEAVING),
+    (&[Place::Ipv4, Place::Ipv6], general::LEAVING_FAMILY),
     (TOP, general::HOST),
-    (TOP, general::FOREIGN),
     (&[Place::Interface], general::INTERFACE),
     (&[Place::Interface], neighbor_discovery::NEIGHBOR_DISCOVERY),
     (&[Place::Line], general::LINE),
@@ -38,6 +49,7 @@ const PARTS: &[(&[Place], Rows)] = &[
     (&[Place::Ipv6], routers::FAMILY6),
     (&[Place::Bgp], neighbors::NEIGHBORS),
     (FAMILIES, neighbor_families::FAMILY),
+    (&[Place::Ipv4, Place::Ipv6], neighbor_families::INSIDE),
     (&[Place::Ipv6], neighbor_families::FAMILY6),
 ];
 

@@ -3,6 +3,7 @@
 use super::argument::Arguments;
 use super::mistake::Refusal;
 use super::model::{Config, Interface};
+use super::parse::{Applied, Own};
 use super::policy::{Family, RouteMapEntry};
 use super::router::{Bgp, FamilyTable};
 
@@ -83,9 +84,30 @@ pub(super) type Rows = &'static [(&'static str, Handler)];
 pub(super) struct Edit<'c> {
     pub config: &'c mut Config,
     pub mode: &'c mut Mode,
+    /// What the line does, if it leaves a mode.
+    pub applied: &'c mut Applied,
+    /// What vtysh prints though the line is taken.
+    pub said: &'c mut String,
+    /// The router's own addresses.
+    pub own: &'c Own,
+    /// The whole line, without blanks around it.
+    pub line: &'c str,
 }
 
 impl Edit<'_> {
+    /// Lets vtysh print something.
+    pub fn say(&mut self, words: &str) {
+        self.said.push_str(words);
+        self.said.push('\n');
+    }
+
+    /// Says it where a route-map is not there (yet).
+    pub fn look_for_route_map(&mut self, name: &str) {
+        if self.config.route_maps.get(name).is_none() {
+            self.say(&format!("The route-map '{name}' does not exist."));
+        }
+    }
+
     pub fn bgp(&mut self) -> Result<&mut Bgp, Refusal> {
         self.config
             .bgp
@@ -175,18 +197,6 @@ pub(super) fn said<T>(
 ) -> Result<(), Refusal> {
     *field = if arguments.no() { None } else { Some(make()?) };
     Ok(())
-}
-
-/// FRR has the command.
-pub(super) fn needs_frr(_: &mut Edit, _: &Arguments) -> Result<(), Refusal> {
-    Err(Refusal::NeedsFrr { block: false })
-}
-
-/// FRR has the command, and lines of its own follow.
-pub(super) fn needs_frr_block(_: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    Err(Refusal::NeedsFrr {
-        block: !arguments.no(),
-    })
 }
 
 /// The command is taken and means nothing here.

@@ -1,17 +1,48 @@
 //! Commands outside of BGP: the host, interfaces, static routes.
 
+use std::net::Ipv4Addr;
+
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::argument::Arguments;
-use super::edit::{Edit, Mode, Rows, ignored, needs_frr, needs_frr_block, option, switch};
+use super::edit::{Edit, Mode, Place, Rows, ignored, option, switch};
+use super::foreign;
+use super::grammar::FaultKind;
 use super::mistake::Refusal;
 use super::model::{Layout, Profile, StaticRoute, Via};
+use super::parse::Applied;
+
+/// Commands that leave a mode, in each of them.
+pub(super) const LEAVING: Rows = &[
+    ("(exit|quit)", |e, _| {
+        *e.applied = Applied::Exit;
+        *e.mode = e.mode.parent().unwrap_or_default();
+        Ok(())
+    }),
+    ("end", |e, _| {
+        *e.applied = Applied::End;
+        *e.mode = Mode::Configure;
+        Ok(())
+    }),
+];
+
+/// Commands that leave an address family.
+pub(super) const LEAVING_FAMILY: Rows = &[("exit-address-family", |e, _| {
+    *e.applied = Applied::Exit;
+    *e.mode = Mode::Bgp;
+    Ok(())
+})];
 
 /// Commands at the top.
 pub(super) const HOST: Rows = &[
     ("frr defaults <profile:word>", defaults),
     ("frr version <line>", version),
     ("hostname ~ <name:word>", |e, a| {
+        let name = a.get("name").unwrap_or_default();
+        if !a.no() && !name.starts_with(|first: char| first.is_ascii_alphanumeric()) {
+            let message = "Please specify string starting with alphabet or number";
+            return Err(Refusal::Bare(message.to_owned()));
+        }
         option(&mut e.config.hostname, a, "name")
     }),
     ("domainname ~ <name:word>", |e, a| {
@@ -31,7 +62,6 @@ pub(super) const HOST: Rows = &[
     ("ipv6 protocol bgp ~ route-map <map>", |e, a| {
         option(&mut e.config.protocol_map6, a, "map")
     }),
-    ("[no] (ip|ipv6) protocol <line>", needs_frr),
     ("[no] ip router-id ~ <address:ipv4>", |e, a| {
         option(&mut e.config.router_id, a, "address")
     }),
@@ -42,9 +72,7 @@ pub(super) const HOST: Rows = &[
         option(&mut e.config.route_map_delay, a, "seconds")
     }),
     ("interface <name:interface>", |e, a| {
-        let name = a.text("name")?;
-        e.config.interfaces.entry(name.clone()).or_default();
-        *e.mode = Mode::Interface(name);
+        *e.mode = Mode::Interface(a.text("name")?);
         Ok(())
     }),
     ("no interface <name:interface>", |e, a| {
@@ -71,56 +99,10 @@ pub(super) const HOST: Rows = &[
         "[no] ipv6 route <prefix6> <gateway:ipv6> <interface> [{tag <tag:1-4294967295>|<distance:1-255>|onlink}]",
         static_route,
     ),
-    (
-        "[no] (ip|ipv6) route <prefix> <word> (vrf|label|table|nexthop-vrf|color) <line>",
-        needs_frr,
-    ),
-    ("[no] ipv6 route <prefix> from <line>", needs_frr),
 ];
 
-/// Commands at the top that only FRR has.
-pub(super) const FOREIGN: Rows = &[
-    (
-        "[no] router (ospf|ospf6|isis|rip|ripng|eigrp|babel|openfabric|pim|pim6) [<line>]",
-        needs_frr_block,
-    ),
-    (
-        "[no] router bgp <number:1-4294967295> (vrf|view) <line>",
-        needs_frr_block,
-    ),
-    (
-        "[no] (vrf|nexthop-group|pbr-map|l2vpn|pseudowire) <line>",
-        needs_frr_block,
-    ),
-    ("[no] (bfd|segment-routing|rpki|link-params)", needs_frr_block),
-    ("[no] key chain <word>", needs_frr_block),
-    ("[no] mpls ldp", needs_frr_block),
-    ("[no] interface <interface> vrf <word>", needs_frr_block),
-    (
-        "[no] (mpls|evpn|vrrp|zebra|fpm|dump|nhrp|vni|pbr|snmp|bmp) <line>",
-        needs_frr,
-    ),
-    (
-        "[no] (agentx|allow-external-route-update|allow-reserved-ranges)",
-        needs_frr,
-    ),
-    (
-        "[no] ip (pim|igmp|msdp|multicast|mroute|nht|protocol|import-table|ssmpingd|ospf|table) <line>",
-        needs_frr,
-    ),
-    (
-        "[no] ipv6 (pim|mld|nht|mroute|protocol|ssmpingd|ospf6|router-id) <line>",
-        needs_frr,
-    ),
-    ("[no] mac access-list <line>", needs_frr),
-    ("[no] (router-id|ip router-id) <ipv4> vrf <word>", needs_frr),
-    (
-        "[no] bgp (no-rib|session-dscp|update-delay|suppress-fib-pending|send-extra-data|graceful-shutdown) [<line>]",
-        needs_frr,
-    ),
-    ("[no] bgp community alias <line>", needs_frr),
-    ("[no] route-map <word> optimization", needs_frr),
-];
+/// Milliseconds between router advertisements where nothing else is said.
+const RA_INTERVAL: u32 = 600_000;
 
 /// Commands in an interface.
 pub(super) const INTERFACE: Rows = &[
@@ -147,37 +129,44 @@ pub(super) const INTERFACE: Rows = &[
                 Some(seconds) => Some(seconds * 1000),
                 None => a.optional("milliseconds")?,
             };
-            // Ten minutes are the default.
-            e.interface()?.ra_interval = interval.filter(|it| !a.no() && *it != 600_000);
+            let interface = e.interface()?;
+            let lifetime = interface.ra_lifetime.filter(|lifetime| *lifetime > 0);
+            let interval = interval.filter(|interval| !a.no() && *interval != RA_INTERVAL);
+            if let Some(lifetime) = lifetime
+                && interval.unwrap_or(RA_INTERVAL) > u32::from(lifetime) * 1000
+            {
+                let message = "This ra-interval would conflict with configured ra-lifetime!";
+                return Err(Refusal::Bare(message.to_owned()));
+            }
+            interface.ra_interval = interval;
             Ok(())
         },
     ),
     ("ipv6 nd ra-lifetime ~ <seconds:0-9000>", |e, a| {
-        option(&mut e.interface()?.ra_lifetime, a, "seconds")
+        let interface = e.interface()?;
+        let lifetime = a
+            .optional::<u32>("seconds")?
+            .filter(|lifetime| !a.no() && *lifetime > 0);
+        if lifetime.is_some_and(|lifetime| lifetime * 1000 < interface.ra_interval.unwrap_or(RA_INTERVAL)) {
+            let message = "This ra-lifetime would conflict with configured ra-interval";
+            return Err(Refusal::Bare(message.to_owned()));
+        }
+        option(&mut interface.ra_lifetime, a, "seconds")
     }),
-    ("[no] ip address <prefix4> label <line>", needs_frr),
-    ("[no] ip address <ipv4> peer <prefix4> [<line>]", needs_frr),
-    (
-        "[no] ip (ospf|rip|pim|igmp|nhrp|irdp|multicast|mroute|eigrp|split-horizon) [<line>]",
-        needs_frr,
-    ),
-    (
-        "[no] ipv6 (ospf6|rip|ripng|pim|mld|nhrp|multicast|mroute|split-horizon) [<line>]",
-        needs_frr,
-    ),
-    // Told in full: `ip route` in a block that nobody has closed would be short for less.
-    ("[no] (ip|ipv6) router (isis|openfabric) <word>", needs_frr),
-    (
-        "[no] (vrrp|isis|mpls|evpn|pbr-policy|openfabric|tunnel|babel|bfd|eigrp|delay|multicast) [<line>]",
-        needs_frr,
-    ),
-    ("[no] link-params", needs_frr_block),
 ];
 
 /// Commands in `line vty`.
 pub(super) const LINE: Rows = &[
-    ("[no] (exec-timeout|access-class|login|history) [<line>]", ignored),
-    ("[no] ipv6 access-class <line>", ignored),
+    ("exec-timeout <minutes:0-35791> [<seconds:0-2147483>]", ignored),
+    ("no exec-timeout", ignored),
+    ("[ipv6] access-class <name:word>", ignored),
+    ("no ipv6 access-class [<name:word>]", ignored),
+    ("no access-class [<name:word>]", |_, _| {
+        Err(Refusal::Bare(
+            "Access-class is not currently applied to vty".to_owned(),
+        ))
+    }),
+    ("[no] login", ignored),
 ];
 
 /// From 10 on answers are written as there; those of earlier versions as in 8.4.4.
@@ -196,9 +185,12 @@ fn defaults(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let profile = match arguments.get("profile") {
         Some("traditional") => Profile::Traditional,
         Some("datacenter") => Profile::Datacenter,
-        _ => {
-            let message = "the profiles are traditional and datacenter".to_owned();
-            return Err(Refusal::Invalid(message, arguments.span("profile")));
+        other => {
+            let other = other.unwrap_or_default();
+            edit.say(&format!(
+                "% WARNING: profile {other} is not known in this version"
+            ));
+            return Ok(());
         }
     };
     let old = std::mem::replace(&mut edit.config.profile, profile);
@@ -209,6 +201,11 @@ fn defaults(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
 }
 
 fn kept(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
+    match foreign::configures(Place::Configure, edit.line) {
+        Ok(_) => {}
+        Err(FaultKind::Incomplete) => return Err(Refusal::Incomplete),
+        Err(_) => return Err(Refusal::Unknown),
+    }
     let words = [
         "log", "debug", "service", "enable", "password", "username", "banner",
     ];
@@ -230,12 +227,31 @@ fn kept(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
 
 fn address(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let address: IpNet = arguments.value("address")?;
-    let addresses = &mut edit.interface()?.addresses;
-    match arguments.no() {
-        true => addresses.remove(&address),
-        false => addresses.insert(address),
-    };
+    if arguments.no() {
+        let was_there = edit.interface()?.addresses.remove(&address);
+        return match was_there || edit.own.contains(&address.addr()) {
+            true => Ok(()),
+            false => Err(Refusal::Invalid(
+                "Can't find address".to_owned(),
+                arguments.span("address"),
+            )),
+        };
+    }
+    if let IpNet::V4(net) = address
+        && !is_usable(net.addr())
+    {
+        return Err(Refusal::Invalid(
+            "Invalid address".to_owned(),
+            arguments.span("address"),
+        ));
+    }
+    edit.interface()?.addresses.insert(address);
     Ok(())
+}
+
+/// Whether zebra sets an address on an interface.
+fn is_usable(address: Ipv4Addr) -> bool {
+    !(address.is_unspecified() || address.is_multicast() || address.is_loopback() || address.is_broadcast())
 }
 
 /// The prefix of a command, given as such or as an address and a mask.
@@ -246,11 +262,31 @@ pub(super) fn prefix(arguments: &Arguments) -> Result<IpNet, Refusal> {
     if let Some(prefix) = arguments.optional::<Ipv6Net>("prefix6")? {
         return Ok(prefix.trunc().into());
     }
-    let mask: std::net::Ipv4Addr = arguments.value("mask")?;
-    let prefix = Ipv4Net::with_netmask(arguments.value("network")?, mask);
-    let prefix =
-        prefix.map_err(|_| Refusal::Invalid(format!("{mask} is no mask"), arguments.span("mask")))?;
+    let network: Ipv4Addr = arguments.value("network")?;
+    let length = match arguments.optional::<Ipv4Addr>("mask")? {
+        // As FRR reads it: whatever follows the first 0 does not count.
+        Some(mask) => Some(mask.to_bits().leading_ones() as u8),
+        None => class(network),
+    };
+    let prefix = length.and_then(|length| Ipv4Net::new(network, length).ok());
+    let prefix = prefix.ok_or_else(|| {
+        Refusal::Invalid(
+            "Inconsistent address and mask".to_owned(),
+            arguments.span("network"),
+        )
+    })?;
     Ok(prefix.trunc().into())
+}
+
+/// The length of a network's prefix by its class; none of multicast.
+fn class(network: Ipv4Addr) -> Option<u8> {
+    match network.octets()[0] {
+        _ if network.is_unspecified() => Some(0),
+        0..128 => Some(8),
+        128..192 => Some(16),
+        192..224 => Some(24),
+        224.. => None,
+    }
 }
 
 fn static_route(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
@@ -269,18 +305,23 @@ fn static_route(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
         onlink: arguments.has("onlink"),
         tag: arguments.optional("tag")?.unwrap_or(0),
     };
-    // Of the ways in which packets are dropped there is one, by whatever name it is called.
+    // The same way at another distance takes its place. Of the ways in which packets are dropped there is one, by whatever name
+    // it is called.
     let key = |route: &StaticRoute| {
         let via = match &route.via {
             Via::Null0 | Via::Reject => Via::Blackhole,
             via => via.clone(),
         };
-        (route.prefix, route.distance, via)
+        (route.prefix, via)
     };
     let routes = &mut edit.config.static_routes;
+    let before = routes.len();
     routes.retain(|known| key(known) != key(&route));
+    let was_there = routes.len() < before;
     if !arguments.no() {
         routes.insert(route);
+    } else if !was_there {
+        edit.say("% Refusing to remove a non-existent route");
     }
     Ok(())
 }

@@ -89,6 +89,8 @@ struct Path {
     node: usize,
     /// The token and place of each word, and how well it fits.
     words: Vec<(Token, Range<usize>, Fit)>,
+    /// The nodes of those words.
+    nodes: Vec<usize>,
 }
 
 impl Path {
@@ -183,6 +185,7 @@ impl<M: Copy + PartialEq, I> Table<M, I> {
                 command: index,
                 node: *start,
                 words: Vec::new(),
+                nodes: Vec::new(),
             })
             .collect()
     }
@@ -194,6 +197,10 @@ impl<M: Copy + PartialEq, I> Table<M, I> {
                 let Some(token) = self.graph.nodes[*node].token else {
                     continue;
                 };
+                // In a set each comes once.
+                if !self.graph.nodes[*node].repeats && path.nodes.contains(node) {
+                    continue;
+                }
                 let Some(fit) = fit(token, &line[word.clone()]) else {
                     continue;
                 };
@@ -203,6 +210,7 @@ impl<M: Copy + PartialEq, I> Table<M, I> {
                 };
                 let mut path = path.clone();
                 path.node = *node;
+                path.nodes.push(*node);
                 path.words.push((token, span, fit));
                 next.push(path);
             }

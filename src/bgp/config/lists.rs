@@ -67,25 +67,20 @@ pub(super) const LISTS: Rows = &[
         remove(&mut e.config.access_lists6, a)
     }),
     (
-        "[no] access-list <name:word> [seq <seq:1-4294967295>] (permit|deny) ip <line>",
-        super::edit::needs_frr,
-    ),
-    (
         "[no] bgp as-path access-list <name:word> [seq <seq:0-4294967295>] (permit|deny) <line>",
-        |e, a| {
-            let expression = expression(a)?;
-            rule_by_name(&mut e.config.as_path_lists, a, expression)
-        },
+        |e, a| as_path_rule(&mut e.config.as_path_lists, a),
     ),
     ("no bgp as-path access-list <name:word>", |e, a| {
-        remove(&mut e.config.as_path_lists, a)
+        let name = a.text("name")?;
+        match e.config.as_path_lists.remove(&name) {
+            Some(_) => Ok(()),
+            None => Err(no_as_path_list(&name)),
+        }
     }),
     (
-        "[no] bgp community-list (<name:1-99>|standard <name:word>) [seq <seq:0-4294967295>] (permit|deny) <community>...",
+        "[no] bgp community-list (<name:1-99>|standard <name:word>) [seq <seq:0-4294967295>] (permit|deny) <value:word>...",
         |e, a| {
-            let mut communities: Vec<u32> = a.all("community").filter_map(community::parse).collect();
-            communities.sort_unstable();
-            communities.dedup();
+            let communities = communities(a).ok_or_else(|| malformed(a))?;
             community_rule(
                 &mut e.config.community_lists,
                 a,
@@ -96,7 +91,7 @@ pub(super) const LISTS: Rows = &[
     (
         "[no] bgp community-list (<name:100-500>|expanded <name:word>) [seq <seq:0-4294967295>] (permit|deny) <line>",
         |e, a| {
-            let expression = expression(a)?;
+            let expression = expression(a).ok_or_else(|| malformed(a))?;
             community_rule(
                 &mut e.config.community_lists,
                 a,
@@ -106,12 +101,13 @@ pub(super) const LISTS: Rows = &[
     ),
     (
         "no bgp community-list (<name:1-500>|(standard|expanded) <name:word>)",
-        |e, a| remove(&mut e.config.community_lists, a),
+        |e, a| remove_known(&mut e.config.community_lists, a),
     ),
     (
         "[no] bgp large-community-list (<name:1-99>|standard <name:word>) [seq <seq:0-4294967295>] (permit|deny) <value:word>...",
         |e, a| {
-            let communities = large_communities(a)?;
+            let communities = large_communities(a).ok_or_else(|| malformed(a))?;
+            all_digits(a)?;
             community_rule(
                 &mut e.config.large_community_lists,
                 a,
@@ -122,7 +118,8 @@ pub(super) const LISTS: Rows = &[
     (
         "[no] bgp large-community-list (<name:100-500>|expanded <name:word>) [seq <seq:0-4294967295>] (permit|deny) <line>",
         |e, a| {
-            let expression = expression(a)?;
+            all_digits(a)?;
+            let expression = expression(a).ok_or_else(|| malformed(a))?;
             community_rule(
                 &mut e.config.large_community_lists,
                 a,
@@ -132,12 +129,12 @@ pub(super) const LISTS: Rows = &[
     ),
     (
         "no bgp large-community-list (<name:word>|(standard|expanded) <name:word>)",
-        |e, a| remove(&mut e.config.large_community_lists, a),
+        |e, a| remove_known(&mut e.config.large_community_lists, a),
     ),
     (
-        "[no] bgp extcommunity-list (<name:1-99>|standard <name:word>) [seq <seq:0-4294967295>] (permit|deny) {(rt|soo) <value:word>}",
+        "[no] bgp extcommunity-list (<name:1-99>|standard <name:word>) [seq <seq:0-4294967295>] (permit|deny) <value:word>...",
         |e, a| {
-            let communities = extended_pairs(a)?;
+            let communities = extended_pairs(a).ok_or_else(|| malformed(a))?;
             community_rule(
                 &mut e.config.extcommunity_lists,
                 a,
@@ -148,7 +145,7 @@ pub(super) const LISTS: Rows = &[
     (
         "[no] bgp extcommunity-list (<name:100-500>|expanded <name:word>) [seq <seq:0-4294967295>] (permit|deny) <line>",
         |e, a| {
-            let expression = expression(a)?;
+            let expression = expression(a).ok_or_else(|| malformed(a))?;
             community_rule(
                 &mut e.config.extcommunity_lists,
                 a,
@@ -158,7 +155,7 @@ pub(super) const LISTS: Rows = &[
     ),
     (
         "no bgp extcommunity-list (<name:1-500>|(standard|expanded) <name:word>)",
-        |e, a| remove(&mut e.config.extcommunity_lists, a),
+        |e, a| remove_known(&mut e.config.extcommunity_lists, a),
     ),
 ];
 
@@ -170,36 +167,61 @@ pub(super) fn action(arguments: &Arguments) -> Action {
     }
 }
 
-/// Large communities of a command.
-pub(super) fn large_communities(arguments: &Arguments) -> Result<Vec<(u32, u32, u32)>, Refusal> {
-    let read = |text: &str| community::parse_large(text).ok_or_else(|| no_community(text));
-    let mut communities = arguments.all("value").map(read).collect::<Result<Vec<_>, _>>()?;
+/// Communities of a command; none where one is not.
+fn communities(arguments: &Arguments) -> Option<Vec<u32>> {
+    let read = |text: &str| community::parse(text).filter(|community| *community != u32::MAX);
+    let mut communities = arguments.all("value").map(read).collect::<Option<Vec<_>>>()?;
     communities.sort_unstable();
     communities.dedup();
-    Ok(communities)
+    Some(communities)
 }
 
-/// Route targets or sites of origin of a command.
-pub(super) fn extended(arguments: &Arguments) -> Result<Vec<String>, Refusal> {
-    let read = |text: &str| match community::is_extended(text) {
-        true => Ok(text.to_owned()),
-        false => Err(no_community(text)),
-    };
+/// Large communities of a command; none where one is not.
+pub(super) fn large_communities(arguments: &Arguments) -> Option<Vec<(u32, u32, u32)>> {
+    let read = |text: &str| community::parse_large(text);
+    let mut communities = arguments.all("value").map(read).collect::<Option<Vec<_>>>()?;
+    communities.sort_unstable();
+    communities.dedup();
+    Some(communities)
+}
+
+/// Route targets or sites of origin of a command; none where one is not.
+pub(super) fn extended(arguments: &Arguments) -> Option<Vec<String>> {
+    let read = |text: &str| community::is_extended(text).then(|| text.to_owned());
     arguments.all("value").map(read).collect()
 }
 
-fn no_community(text: &str) -> Refusal {
-    Refusal::invalid(format!("`{text}` is no community of this kind"))
+/// `rt VALUE` and `soo VALUE`, in any order.
+fn extended_pairs(arguments: &Arguments) -> Option<Vec<String>> {
+    let words: Vec<&str> = arguments.all("value").collect();
+    let read = |pair: &[&str]| match pair {
+        [kind @ ("rt" | "soo"), value] if community::is_extended(value) => Some(format!("{kind} {value}")),
+        _ => None,
+    };
+    let pairs: Option<Vec<String>> = words.chunks(2).map(read).collect();
+    let mut pairs = pairs?;
+    pairs.sort_by_key(|pair| pair.starts_with("soo"));
+    Some(pairs)
 }
 
-fn extended_pairs(arguments: &Arguments) -> Result<Vec<String>, Refusal> {
-    let values = extended(arguments)?;
-    let kinds = arguments.plain();
-    let kinds = kinds.split(' ').filter(|word| matches!(*word, "rt" | "soo"));
-    Ok(kinds
-        .zip(values)
-        .map(|(kind, value)| format!("{kind} {value}"))
-        .collect())
+/// What bgpd says of a rule that it cannot read.
+fn malformed(arguments: &Arguments) -> Refusal {
+    let at = arguments.span("value").or_else(|| arguments.span("line"));
+    Refusal::Invalid("Malformed community-list value".to_owned(), at)
+}
+
+/// # Errors
+/// A named list of large communities has a number for a name.
+fn all_digits(arguments: &Arguments) -> Result<(), Refusal> {
+    let name = arguments.text("name")?;
+    let is_named = arguments.has("standard") || arguments.has("expanded");
+    match is_named && name.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Err(Refusal::Invalid(
+            "Community name cannot have all digits".to_owned(),
+            arguments.span("name"),
+        )),
+        false => Ok(()),
+    }
 }
 
 fn prefix_rule(arguments: &Arguments) -> Result<PrefixRule, Refusal> {
@@ -208,9 +230,11 @@ fn prefix_rule(arguments: &Arguments) -> Result<PrefixRule, Refusal> {
     let length = prefix.map_or(0, |prefix| prefix.prefix_len());
     let low = ge.unwrap_or(length);
     if low < length || le.is_some_and(|le| le < low) {
-        return Err(Refusal::invalid(
-            "the lengths must be: the prefix's, then `ge`, then `le`",
-        ));
+        let prefix = prefix.map_or_else(|| "any".to_owned(), |prefix| prefix.to_string());
+        return Err(Refusal::Bare(format!(
+            "% Configuration failed.\n\nError type: validation\nError description: Invalid prefix range for {prefix}: \
+             Make sure that mask length <= ge <= le"
+        )));
     }
     Ok(PrefixRule { prefix, ge, le })
 }
@@ -239,15 +263,39 @@ fn access_rule(arguments: &Arguments) -> Result<AccessRule, Refusal> {
     Ok(AccessRule::Wildcard(address, wildcard))
 }
 
-/// A regular expression.
-fn expression(arguments: &Arguments) -> Result<String, Refusal> {
-    let text = arguments.text("line")?;
-    match Expression::is_valid(&text) {
-        true => Ok(text),
-        false => Err(Refusal::Invalid(
-            format!("`{text}` is no regular expression"),
-            arguments.span("line"),
-        )),
+/// A regular expression; none where it is none.
+fn expression(arguments: &Arguments) -> Option<String> {
+    let text = arguments.get("line")?;
+    Expression::is_valid(text).then(|| text.to_owned())
+}
+
+/// What may stand in an expression of AS paths, as bgpd has it.
+const OF_AS_PATHS: &str = "1234567890_^|[,{}() ]$*+.?-\\";
+
+fn no_as_path_list(name: &str) -> Refusal {
+    Refusal::Bare(format!("bgp as-path access-list {name} doesn't exist"))
+}
+
+/// A rule of an as-path access-list. To be taken back it is known by its expression alone.
+fn as_path_rule(lists: &mut Lists<String>, arguments: &Arguments) -> Result<(), Refusal> {
+    let (name, text) = (arguments.text("name")?, arguments.text("line")?);
+    if arguments.no() && lists.get(&name).is_none() {
+        return Err(no_as_path_list(&name));
+    }
+    if !Expression::is_valid(&text) {
+        return Err(Refusal::Bare(format!("can't compile regexp {text}")));
+    }
+    if text.contains(|letter| !OF_AS_PATHS.contains(letter)) {
+        return Err(Refusal::Bare(format!(
+            "Invalid character in as-path access-list {text}"
+        )));
+    }
+    if !arguments.no() {
+        return add(lists.sorted_or_default(&name), arguments, text);
+    }
+    match take_out(lists, &name, |_, rule| *rule == text) {
+        true => Ok(()),
+        false => Err(Refusal::Bare(format!("Regex entered {text} does not exist"))),
     }
 }
 
@@ -258,64 +306,96 @@ fn rule_in_order<T: PartialEq>(lists: &mut Lists<T>, arguments: &Arguments, rule
     }
 }
 
-fn rule_by_name<T: PartialEq>(lists: &mut Lists<T>, arguments: &Arguments, rule: T) -> Result<(), Refusal> {
-    match arguments.no() {
-        true => take_back(lists, arguments, &rule),
-        false => add(lists.sorted_or_default(&arguments.text("name")?), arguments, rule),
-    }
-}
-
 /// A list of communities is either standard or expanded.
 fn community_rule<T: PartialEq>(
     lists: &mut Lists<CommunityRule<T>>,
     arguments: &Arguments,
     rule: CommunityRule<T>,
 ) -> Result<(), Refusal> {
-    let first = lists
-        .get(&arguments.text("name")?)
-        .and_then(|list| list.rules.values().next());
-    let kind = std::mem::discriminant(&rule);
-    if first.is_some_and(|(_, known)| std::mem::discriminant(known) != kind) {
-        return Err(Refusal::invalid("a list of this name is of the other kind"));
+    let name = arguments.text("name")?;
+    let first = lists.get(&name).and_then(|list| list.rules.values().next());
+    if arguments.no() {
+        let action = action(arguments);
+        return match take_out(lists, &name, |known, other| known == action && *other == rule) {
+            true => Ok(()),
+            false => Err(no_community_list()),
+        };
     }
-    rule_by_name(lists, arguments, rule)
+    let kind = std::mem::discriminant(&rule);
+    if let Some((_, known)) = first.filter(|(_, known)| std::mem::discriminant(known) != kind) {
+        // Of large communities bgpd always says the same.
+        let is_standard =
+            matches!(known, CommunityRule::Standard(_)) && !arguments.has("large-community-list");
+        let known = if is_standard { "standard" } else { "expanded" };
+        return Err(Refusal::Invalid(
+            format!("Community name conflict, previously defined as {known} community"),
+            arguments.span("name"),
+        ));
+    }
+    add(lists.sorted_or_default(&name), arguments, rule)
+}
+
+fn no_community_list() -> Refusal {
+    Refusal::invalid("Can't find community-list")
+}
+
+/// Takes a whole list of communities back.
+fn remove_known<T>(lists: &mut Lists<T>, arguments: &Arguments) -> Result<(), Refusal> {
+    let removed = lists.remove(&arguments.text("name")?);
+    removed.map(|_| ()).ok_or_else(no_community_list)
 }
 
 fn add<T: PartialEq>(list: &mut List<T>, arguments: &Arguments, rule: T) -> Result<(), Refusal> {
     let action = action(arguments);
     let last = list.rules.keys().last().copied().unwrap_or(0);
+    // As with FRR a rule stands once, whatever its number.
+    let mut rules = list.rules.values();
+    if rules.any(|(known, other)| *known == action && *other == rule) {
+        return Ok(());
+    }
     let sequence = match arguments.optional("seq")? {
         Some(sequence) => sequence,
-        None if list
-            .rules
-            .values()
-            .any(|(known, other)| *known == action && *other == rule) =>
-        {
-            return Ok(());
-        }
         None => (last / 5).saturating_add(1).saturating_mul(5),
     };
     list.rules.insert(sequence, (action, rule));
     Ok(())
 }
 
+/// A rule that is not there is no failure that FRR has words for.
 fn take_back<T: PartialEq>(lists: &mut Lists<T>, arguments: &Arguments, rule: &T) -> Result<(), Refusal> {
     let name = arguments.text("name")?;
-    let wanted: Option<u32> = arguments.optional("seq")?;
     let action = action(arguments);
-    let list = lists
-        .get_mut(&name)
-        .ok_or_else(|| Refusal::invalid(format!("there is no list {name}")))?;
+    let wanted: Option<u32> = arguments.optional("seq")?;
+    if let Some(sequence) = wanted {
+        let list = lists.get(&name).and_then(|list| list.rules.get(&sequence));
+        if list.is_none_or(|(known, other)| *known != action || other != rule) {
+            return Err(Refusal::Bare(String::new()));
+        }
+        if let Some(list) = lists.get_mut(&name) {
+            list.rules.remove(&sequence);
+        }
+        tidy(lists, &name);
+        return Ok(());
+    }
+    match take_out(lists, &name, |known, other| known == action && other == rule) {
+        true => Ok(()),
+        false => Err(Refusal::Bare(String::new())),
+    }
+}
+
+/// Takes out the first rule of a list that is meant, and says whether there was one.
+fn take_out<T>(lists: &mut Lists<T>, name: &str, is_meant: impl Fn(Action, &T) -> bool) -> bool {
+    let Some(list) = lists.get_mut(name) else {
+        return false;
+    };
     let mut rules = list.rules.iter();
-    let found = rules.find(|(sequence, (known, known_rule))| {
-        wanted.is_none_or(|wanted| wanted == **sequence) && *known == action && known_rule == rule
-    });
+    let found = rules.find(|(_, (action, rule))| is_meant(*action, rule));
     let Some(sequence) = found.map(|(sequence, _)| *sequence) else {
-        return Err(Refusal::invalid(format!("list {name} has no such rule")));
+        return false;
     };
     list.rules.remove(&sequence);
-    tidy(lists, &name);
-    Ok(())
+    tidy(lists, name);
+    true
 }
 
 /// Removes a rule by its number, or the whole list.

@@ -27,7 +27,7 @@ pub enum MistakeKind {
     Unknown,
     /// FRR has the command, this engine has not.
     NeedsFrr,
-    /// The command cannot be done; the reason in FRR's words where it has some.
+    /// The command cannot be done; what vtysh prints, without the last line's end.
     Invalid(String),
 }
 
@@ -36,11 +36,12 @@ pub enum MistakeKind {
 pub enum Refusal {
     /// It cannot be done, and the word at fault, else the whole line.
     Invalid(String, Option<Range<usize>>),
-    /// Only FRR has it. With `block` it opens a block of lines that are FRR's too.
-    NeedsFrr {
-        /// Whether lines of its own follow.
-        block: bool,
-    },
+    /// It cannot be done; what FRR says of it, whose lines do not all begin with `% `.
+    Bare(String),
+    /// There is no such command.
+    Unknown,
+    /// More must follow.
+    Incomplete,
 }
 
 impl Refusal {
@@ -72,17 +73,45 @@ impl Mistake {
             Refusal::Invalid(message, span) => Mistake {
                 line: 1,
                 span: span.unwrap_or(whole),
-                kind: MistakeKind::Invalid(message.clone()),
+                kind: MistakeKind::Invalid(format!("% {message}")),
                 message,
                 help: String::new(),
             },
-            Refusal::NeedsFrr { .. } => Mistake {
+            Refusal::Bare(text) => Mistake {
                 line: 1,
-                message: format!("`{}` needs the frr engine", line.trim()),
                 span: whole,
-                kind: MistakeKind::NeedsFrr,
-                help: "give the node `engine = \"frr\"`, or remove the line".to_owned(),
+                message: match sentence(&text) {
+                    message if message.is_empty() => "there is nothing to be taken back".to_owned(),
+                    message => message,
+                },
+                kind: MistakeKind::Invalid(text),
+                help: String::new(),
             },
+            Refusal::Incomplete => Mistake {
+                line: 1,
+                message: format!("`{}` is incomplete", line.trim()),
+                span: whole.end..whole.end,
+                kind: MistakeKind::Invalid(INCOMPLETE.to_owned()),
+                help: String::new(),
+            },
+            Refusal::Unknown => Mistake {
+                line: 1,
+                message: format!("`{}` is not known here", line.trim()),
+                span: whole,
+                kind: MistakeKind::Unknown,
+                help: String::new(),
+            },
+        }
+    }
+
+    /// Only FRR has the command.
+    pub fn foreign(line: &str) -> Self {
+        Mistake {
+            line: 1,
+            message: format!("`{}` needs the frr engine", line.trim()),
+            span: line.len() - line.trim_start().len()..line.trim_end().len(),
+            kind: MistakeKind::NeedsFrr,
+            help: "give the node `engine = \"frr\"`, or remove the line".to_owned(),
         }
     }
 
@@ -107,6 +136,13 @@ impl Mistake {
             help: expectation(word, &fault.expected),
         }
     }
+}
+
+/// What FRR prints in several lines, in one.
+fn sentence(text: &str) -> String {
+    let lines = text.lines().map(|line| line.trim_start_matches("% ").trim());
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    lines.join(" ")
 }
 
 impl fmt::Display for Mistake {

@@ -5,13 +5,17 @@
 //! Pure: nothing is read from or written to the system.
 
 mod argument;
+mod checks;
 mod commands;
 pub mod community;
 mod edit;
 mod effective;
+mod foreign;
 mod general;
 pub mod grammar;
 mod lists;
+mod mark;
+mod members;
 mod mistake;
 mod model;
 mod neighbor_discovery;
@@ -35,10 +39,12 @@ mod tests;
 pub use argument::Arguments;
 pub use edit::{Mode, Place};
 pub use effective::{Effective, EffectiveFamily};
+pub use foreign::executes;
+pub use mark::mark;
 pub use mistake::{Mistake, MistakeKind, Refusal};
 pub use model::*;
 pub use neighbor_discovery::{AdvertisedPrefix, NeighborDiscovery, RouterPreference};
-pub use parse::{Applied, Reader, apply, complete, help, patterns};
+pub use parse::{Applied, Own, Reader, apply, complete, help, patterns};
 pub use pattern::Kind;
 pub use policy::*;
 pub use router::*;

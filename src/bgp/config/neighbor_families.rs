@@ -1,7 +1,7 @@
 //! Commands for neighbors and peer-groups in an address family.
 
 use super::argument::Arguments;
-use super::edit::{Edit, Rows, flag, needs_frr, option, said};
+use super::edit::{Edit, Rows, flag, option, said};
 use super::mistake::Refusal;
 use super::settings::{
     Addpath, AllowAsIn, AttributeUnchanged, DefaultOriginate, Excess, FamilySettings, MaximumPrefix,
@@ -17,19 +17,14 @@ pub(super) const FAMILY: Rows = &[
     ("[no] neighbor <peer> addpath-tx-bestpath-per-AS", |e, a| {
         addpath(e, a, Addpath::BestPerAs)
     }),
-    ("[no] neighbor <peer> disable-addpath-rx", |e, a| {
-        flag(&mut e.peer_family(a)?.disable_addpath_rx, a)
-    }),
     ("[no] neighbor <peer> route-reflector-client", |e, a| {
-        if !a.no() {
-            e.must_be_internal(a)?;
-        }
+        e.must_be_internal(a)?;
         flag(&mut e.peer_family(a)?.route_reflector_client, a)
     }),
     ("[no] neighbor <peer> next-hop-self", |e, a| {
         flag(&mut e.peer_family(a)?.next_hop_self, a)
     }),
-    ("[no] neighbor <peer> next-hop-self force", |e, a| {
+    ("[no] neighbor <peer> next-hop-self (force|all)", |e, a| {
         flag(&mut e.peer_family(a)?.next_hop_self_force, a)
     }),
     (
@@ -39,10 +34,20 @@ pub(super) const FAMILY: Rows = &[
                 all: a.has("all"),
                 replace: a.has("replace-AS"),
             };
-            said(&mut e.peer_family(a)?.remove_private_as, a, || Ok(how))
+            if how == RemovePrivateAs::default() {
+                e.must_not_be_internal(a, "remove-private-AS")?;
+            }
+            let known = &mut e.peer_family(a)?.remove_private_as;
+            // As with bgpd each form is a setting of its own, of which the one that does most holds.
+            *known = match a.no() {
+                true => known.filter(|known| *known != how),
+                false => (*known).max(Some(how)),
+            };
+            Ok(())
         },
     ),
     ("[no] neighbor <peer> as-override", |e, a| {
+        e.must_not_be_internal(a, "as-override")?;
         flag(&mut e.peer_family(a)?.as_override, a)
     }),
     (
@@ -53,6 +58,9 @@ pub(super) const FAMILY: Rows = &[
         "neighbor <peer> default-originate ~ [route-map <map:word>]",
         |e, a| {
             let route_map = a.get("map").map(str::to_owned);
+            if let Some(name) = route_map.as_deref().filter(|_| !a.no()) {
+                e.look_for_route_map(name);
+            }
             said(&mut e.peer_family(a)?.default_originate, a, || {
                 Ok(DefaultOriginate { route_map })
             })
@@ -99,17 +107,27 @@ pub(super) const FAMILY: Rows = &[
     (
         "[no] neighbor <peer> distribute-list <name:word> (in|out)",
         |e, a| {
+            if !a.no() {
+                e.check_filters(a)?;
+            }
             filter(e, a, |family| {
                 (&mut family.distribute_list_in, &mut family.distribute_list_out)
             })
         },
     ),
     ("[no] neighbor <peer> prefix-list <name:word> (in|out)", |e, a| {
+        if !a.no() {
+            e.check_filters(a)?;
+        }
         filter(e, a, |family| {
             (&mut family.prefix_list_in, &mut family.prefix_list_out)
         })
     }),
     ("[no] neighbor <peer> route-map <name:word> (in|out)", |e, a| {
+        e.peer_family(a)?;
+        if !a.no() {
+            e.look_for_route_map(&a.text("name")?);
+        }
         filter(e, a, |family| {
             (&mut family.route_map_in, &mut family.route_map_out)
         })
@@ -120,6 +138,10 @@ pub(super) const FAMILY: Rows = &[
         })
     }),
     ("[no] neighbor <peer> unsuppress-map <name:word>", |e, a| {
+        e.peer_family(a)?;
+        if !a.no() {
+            e.look_for_route_map(&a.text("name")?);
+        }
         option(&mut e.peer_family(a)?.unsuppress_map, a, "name")
     }),
     (
@@ -141,12 +163,12 @@ pub(super) const FAMILY: Rows = &[
             Ok(())
         },
     ),
-    (
-        "[no] neighbor <peer> capability orf prefix-list (both|send|receive)",
-        needs_frr,
-    ),
-    ("[no] neighbor <peer> (advertise-map|soo) [<line>]", needs_frr),
 ];
+
+/// Commands of a family that do not stand in `router bgp` itself.
+pub(super) const INSIDE: Rows = &[("[no] neighbor <peer> disable-addpath-rx", |e, a| {
+    flag(&mut e.peer_family(a)?.disable_addpath_rx, a)
+})];
 
 /// Commands of IPv6 unicast.
 pub(super) const FAMILY6: Rows = &[("[no] neighbor <peer> nexthop-local unchanged", |e, a| {
@@ -168,7 +190,15 @@ fn activate(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
 fn addpath(edit: &mut Edit, arguments: &Arguments, which: Addpath) -> Result<(), Refusal> {
     let own = &mut edit.peer_family(arguments)?.addpath;
     match arguments.no() {
-        true => *own = own.filter(|own| *own != which),
+        true if *own != Some(which) => {
+            let paths = match which {
+                Addpath::All => "all paths",
+                Addpath::BestPerAs => "all best path per as",
+            };
+            let message = format!("Peer not currently configured to transmit {paths}.");
+            return Err(Refusal::Invalid(message, arguments.span("peer")));
+        }
+        true => *own = None,
         false => *own = Some(which),
     }
     // Without that FRR knows no best route of each AS.

@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::argument::Arguments;
-use super::edit::{Edit, Rows, flag, needs_frr, option, said};
+use super::checks;
+use super::edit::{Edit, Rows, flag, option, said};
 use super::mistake::Refusal;
-use super::policy::Family;
-use super::router::{Bgp, Group, Neighbor, PeerName};
+use super::router::{Bgp, Group, PeerName};
 use super::routers::timers;
 use super::settings::{FamilySettings, GracefulRestart, LocalAs, RemoteAs, Settings, Shutdown, UpdateSource};
 
@@ -15,12 +17,15 @@ pub(super) const NEIGHBORS: Rows = &[
     ("neighbor <peer:word> peer-group", |e, a| {
         let name = a.text("peer")?;
         let bgp = e.bgp()?;
-        if name.parse::<IpAddr>().is_ok() || bgp.neighbor(&PeerName::Interface(name.clone())).is_some() {
-            let message = "the name is a neighbor's".to_owned();
-            return Err(Refusal::Invalid(message, a.span("peer")));
-        }
-        bgp.groups.entry(name).or_default();
-        Ok(())
+        let message = if name.parse::<IpAddr>().is_ok() {
+            "a peer-group's name is no address"
+        } else if bgp.neighbor(&PeerName::Interface(name.clone())).is_some() {
+            "Name conflict with interface: "
+        } else {
+            bgp.groups.entry(name).or_default();
+            return Ok(());
+        };
+        Err(Refusal::Invalid(message.to_owned(), a.span("peer")))
     }),
     ("no neighbor <peer:word> peer-group", remove),
     ("no neighbor <peer>", remove),
@@ -42,13 +47,30 @@ pub(super) const NEIGHBORS: Rows = &[
     ),
     (
         "no neighbor <peer:word> interface [v6only] [peer-group <group:word>] [remote-as (<asn:1-4294967295>|internal|external)]",
-        remove,
+        |e, a| {
+            let name = peer_name(a)?;
+            let by_interface = matches!(name, PeerName::Interface(_));
+            match by_interface && e.bgp()?.neighbor(&name).is_some() {
+                true => remove(e, a),
+                false => Err(Refusal::Invalid(
+                    "Create the bgp interface first".to_owned(),
+                    a.span("peer"),
+                )),
+            }
+        },
     ),
     ("[no] neighbor <peer:address> interface <interface>", |e, a| {
-        option(&mut e.settings(a)?.interface, a, "interface")
+        let name = a.text("peer")?;
+        let Ok(settings) = e.settings(a) else {
+            let message =
+                format!("% Specify remote-as or peer-group commands first\n% BGP invalid peer {name}");
+            return Err(Refusal::Bare(message));
+        };
+        option(&mut settings.interface, a, "interface")
     }),
     ("neighbor <peer> peer-group <group:word>", |e, a| {
         let name = peer_name(a)?;
+        e.must_be_foreign(&name)?;
         e.bgp()?.bind(name, &a.text("group")?, a)
     }),
     ("no neighbor <peer> peer-group <group:word>", leave),
@@ -60,14 +82,16 @@ pub(super) const NEIGHBORS: Rows = &[
         option(&mut e.settings(a)?.description, a, "line")
     }),
     ("[no] neighbor <peer> shutdown [message <line>]", |e, a| {
-        said(&mut e.settings(a)?.shutdown, a, || {
+        let shutdown = &mut e.settings(a)?.shutdown;
+        let before = shutdown.take().and_then(|before| before.message);
+        said(shutdown, a, || {
             Ok(Shutdown {
-                message: a.get("line").map(str::to_owned),
+                message: a.get("line").map(str::to_owned).or(before),
             })
         })
     }),
-    ("neighbor <peer> password ~ <line>", |e, a| {
-        option(&mut e.settings(a)?.password, a, "line")
+    ("neighbor <peer> password ~ <secret:word>", |e, a| {
+        said(&mut e.settings(a)?.password, a, || checks::password(a))
     }),
     ("[no] neighbor <peer> solo", |e, a| {
         flag(&mut e.settings(a)?.solo, a)
@@ -79,7 +103,9 @@ pub(super) const NEIGHBORS: Rows = &[
         Ok(())
     }),
     ("neighbor <peer> tcp-mss ~ <size:1-65535>", |e, a| {
-        option(&mut e.settings(a)?.tcp_mss, a, "size")
+        option(&mut e.settings(a)?.tcp_mss, a, "size")?;
+        e.say(" Warning: Reset BGP session for tcp-mss value to take effect");
+        Ok(())
     }),
     ("[no] neighbor <peer> passive", |e, a| {
         flag(&mut e.settings(a)?.passive, a)
@@ -97,9 +123,14 @@ pub(super) const NEIGHBORS: Rows = &[
         "neighbor <peer> update-source ~ (<source:address>|<interface>)",
         |e, a| {
             said(&mut e.settings(a)?.update_source, a, || {
+                let interface = a.get("interface").unwrap_or_default();
                 match a.optional("source")? {
                     Some(address) => Ok(UpdateSource::Address(address)),
-                    None => Ok(UpdateSource::Interface(a.text("interface")?)),
+                    None if interface.parse::<IpNet>().is_ok() => Err(Refusal::Invalid(
+                        "Invalid update-source, remove prefix length ".to_owned(),
+                        a.span("interface"),
+                    )),
+                    None => Ok(UpdateSource::Interface(interface.to_owned())),
                 }
             })
         },
@@ -110,7 +141,7 @@ pub(super) const NEIGHBORS: Rows = &[
     ),
     (
         "neighbor <peer> timers ~ <keepalive:0-65535> <hold:0-65535>",
-        |e, a| said(&mut e.settings(a)?.timers, a, || timers(a)),
+        |e, a| said(&mut e.settings(a)?.timers, a, || timers(a, "Invalid value")),
     ),
     ("neighbor <peer> timers connect ~ <seconds:1-65535>", |e, a| {
         option(&mut e.settings(a)?.connect_retry, a, "seconds")
@@ -142,28 +173,17 @@ pub(super) const NEIGHBORS: Rows = &[
         flag(&mut e.settings(a)?.sender_loop_detection, a)
     }),
     ("[no] neighbor <peer> graceful-restart", |e, a| {
-        said(&mut e.settings(a)?.graceful_restart, a, || {
-            Ok(GracefulRestart::Restarter)
-        })
+        graceful_restart(e, a, GracefulRestart::Restarter)
     }),
     ("[no] neighbor <peer> graceful-restart-helper", |e, a| {
-        said(&mut e.settings(a)?.graceful_restart, a, || {
-            Ok(GracefulRestart::Helper)
-        })
+        graceful_restart(e, a, GracefulRestart::Helper)
     }),
     ("[no] neighbor <peer> graceful-restart-disable", |e, a| {
-        said(&mut e.settings(a)?.graceful_restart, a, || {
-            Ok(GracefulRestart::Disabled)
-        })
+        graceful_restart(e, a, GracefulRestart::Disabled)
     }),
-    (
-        "[no] neighbor <peer> (bfd|local-role|disable-link-bw-encoding-ieee|extended-optional-parameters) [<line>]",
-        needs_frr,
-    ),
-    ("[no] neighbor <peer> shutdown rtt [<line>]", needs_frr),
 ];
 
-fn peer_name(arguments: &Arguments) -> Result<PeerName, Refusal> {
+pub(super) fn peer_name(arguments: &Arguments) -> Result<PeerName, Refusal> {
     let text = arguments.text("peer")?;
     Ok(text.parse().map_or(PeerName::Interface(text), PeerName::Address))
 }
@@ -173,28 +193,29 @@ fn no_peer(arguments: &Arguments) -> Refusal {
     Refusal::Invalid(message, arguments.span("peer"))
 }
 
-fn one_of_both() -> Refusal {
-    Refusal::invalid("ebgp-multihop and ttl-security cannot be configured together")
-}
-
 fn ebgp_multihop(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    let members = edit.members(arguments)?;
-    let conflicts = edit.settings(arguments)?.ttl_security.is_some();
-    if !arguments.no() && (conflicts || members.iter().any(|it| it.settings.ttl_security.is_some())) {
-        return Err(one_of_both());
+    let hops = arguments.optional("hops")?.unwrap_or(255);
+    if !arguments.no() {
+        edit.check_hops(arguments)?;
     }
+    let name = peer_name(arguments)?;
+    let is_internal = edit.bgp()?.is_internal(&name) == Some(true);
     edit.override_members(arguments, |settings| settings.ebgp_multihop = None)?;
-    said(&mut edit.settings(arguments)?.ebgp_multihop, arguments, || {
-        Ok(arguments.optional("hops")?.unwrap_or(255))
-    })
+    // One hop is what a neighbor has without it, and an internal one has as many as it needs.
+    let said = !arguments.no() && hops > 1 && !is_internal;
+    edit.settings(arguments)?.ebgp_multihop = said.then_some(hops);
+    Ok(())
 }
 
 fn ttl_security(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    let goes_far = |settings: &Settings| settings.ebgp_multihop.is_some() || settings.ttl_security.is_some();
-    let members = edit.members(arguments)?;
-    let conflicts = edit.settings(arguments)?.ebgp_multihop.is_some();
-    if !arguments.no() && (conflicts || members.iter().any(|it| goes_far(&it.settings))) {
-        return Err(one_of_both());
+    if !arguments.no() {
+        edit.check_hops(arguments)?;
+        let members = edit.members(arguments)?;
+        if members.iter().any(|it| it.settings.ttl_security.is_some()) {
+            return Err(Refusal::invalid(
+                "ebgp-multihop and ttl-security cannot be configured together",
+            ));
+        }
     }
     edit.override_members(arguments, |settings| settings.ttl_security = None)?;
     option(&mut edit.settings(arguments)?.ttl_security, arguments, "hops")
@@ -226,7 +247,7 @@ impl Edit<'_> {
             .ok_or_else(|| no_peer(arguments))
     }
 
-    fn settings(&mut self, arguments: &Arguments) -> Result<&mut Settings, Refusal> {
+    pub fn settings(&mut self, arguments: &Arguments) -> Result<&mut Settings, Refusal> {
         Ok(&mut self.peer(arguments)?.settings)
     }
 
@@ -266,118 +287,6 @@ impl Edit<'_> {
         let family = self.family();
         Ok(self.peer(arguments)?.family_mut(family))
     }
-
-    pub fn must_be_internal(&mut self, arguments: &Arguments) -> Result<(), Refusal> {
-        let own = self.peer(arguments)?.settings.remote_as;
-        let name = peer_name(arguments)?;
-        let bgp = self.bgp()?;
-        let group = bgp.neighbor(&name).and_then(|neighbor| neighbor.group.as_ref());
-        let group = group.and_then(|group| bgp.groups.get(group));
-        let remote = own.or(group.and_then(|group| group.settings.remote_as));
-        match remote {
-            Some(RemoteAs::Internal) => Ok(()),
-            Some(RemoteAs::Number(asn)) if asn == bgp.asn => Ok(()),
-            _ => Err(Refusal::Invalid(
-                "Not an internal neighbor".to_owned(),
-                arguments.span("peer"),
-            )),
-        }
-    }
-}
-
-impl Bgp {
-    /// Makes a neighbor a member of a group, and makes it first if need be.
-    fn bind(&mut self, name: PeerName, group: &str, arguments: &Arguments) -> Result<(), Refusal> {
-        let wrong =
-            |message: &str, word: &str| Err(Refusal::Invalid(message.to_owned(), arguments.span(word)));
-        let Some(upper) = self.groups.get(group) else {
-            return wrong("Configure the peer-group first", "group");
-        };
-        let has_remote_as = upper.settings.remote_as.is_some();
-        let (far, near) = (upper.settings.ebgp_multihop, upper.settings.ttl_security);
-        if self.groups.contains_key(&name.to_string()) {
-            return wrong("a peer-group cannot be in a peer-group", "peer");
-        }
-        let known = self.neighbor(&name);
-        if known.is_some_and(|known| known.group.as_ref().is_some_and(|of| of != group)) {
-            return wrong("Cannot change peer-group. Deconfigure first", "group");
-        }
-        if known.is_none() && !has_remote_as && matches!(name, PeerName::Address(_)) {
-            return wrong("Specify remote-as or peer-group remote AS first", "peer");
-        }
-        let neighbor = self.make(name);
-        if neighbor.group.is_none() {
-            neighbor.own.ipv4.activate = None;
-            neighbor.own.ipv6.activate = None;
-            // What is said of the group takes the place of what the neighbor had; as with FRR one with `ttl-security` is left
-            // with the TTL that went with it.
-            let settings = &mut neighbor.own.settings;
-            if far.is_some() {
-                settings.ebgp_multihop = None;
-            }
-            if settings.ttl_security.take().is_some() && far.or(near).is_none() {
-                settings.ebgp_multihop = Some(u8::MAX);
-            }
-        }
-        neighbor.group = Some(group.to_owned());
-        if has_remote_as {
-            neighbor.own.settings.remote_as = None;
-        }
-        Ok(())
-    }
-
-    /// A neighbor, made if there is none.
-    fn make(&mut self, name: PeerName) -> &mut Neighbor {
-        if self.neighbor(&name).is_none() {
-            self.insert(Neighbor {
-                name: name.clone(),
-                v6only: false,
-                group: None,
-                own: Group::default(),
-            });
-        }
-        let at = self
-            .neighbors
-            .iter()
-            .position(|neighbor| neighbor.name == name)
-            .unwrap_or(0);
-        &mut self.neighbors[at]
-    }
-
-    /// Drops what is said but would be inherited all the same, as FRR does of what is on by default.
-    pub(super) fn settle(&mut self) {
-        for family in [Family::Ipv4Unicast, Family::Ipv6Unicast] {
-            let default = FamilySettings {
-                activate: Some(self.activates(family)),
-                send_community: Some(true),
-                send_extcommunity: Some(true),
-                send_large_community: Some(true),
-                ..FamilySettings::default()
-            };
-            for group in self.groups.values_mut() {
-                drop_inherited(group.family_mut(family), &default);
-            }
-            for neighbor in &mut self.neighbors {
-                let group = neighbor.group.as_ref().and_then(|group| self.groups.get(group));
-                let above = group.map_or_else(|| default.clone(), |group| group.family(family).or(&default));
-                drop_inherited(neighbor.own.family_mut(family), &above);
-            }
-        }
-    }
-}
-
-fn drop_inherited(own: &mut FamilySettings, above: &FamilySettings) {
-    let pairs = [
-        (&mut own.activate, above.activate),
-        (&mut own.send_community, above.send_community),
-        (&mut own.send_extcommunity, above.send_extcommunity),
-        (&mut own.send_large_community, above.send_large_community),
-    ];
-    for (own, above) in pairs {
-        if *own == above {
-            *own = None;
-        }
-    }
 }
 
 fn remote(arguments: &Arguments) -> Result<Option<RemoteAs>, Refusal> {
@@ -394,10 +303,15 @@ fn remote(arguments: &Arguments) -> Result<Option<RemoteAs>, Refusal> {
 fn remote_as(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let name = peer_name(arguments)?;
     let remote = remote(arguments)?;
+    edit.must_be_foreign(&name)?;
     let bgp = edit.bgp()?;
     if let PeerName::Interface(group) = &name {
         if let Some(found) = bgp.groups.get_mut(group) {
             found.settings.remote_as = remote;
+            let is_internal = bgp.is_internal(&name) == Some(true);
+            if let Some(found) = bgp.groups.get_mut(group) {
+                found.become_kind(is_internal);
+            }
             let members = bgp
                 .neighbors
                 .iter_mut()
@@ -420,37 +334,47 @@ fn set_remote_as(
     arguments: &Arguments,
 ) -> Result<(), Refusal> {
     let group = bgp.neighbor(&name).and_then(|neighbor| neighbor.group.as_ref());
-    let group = group.and_then(|group| bgp.groups.get(group));
-    if group.is_some_and(|group| group.settings.remote_as.is_some()) {
-        let message = "Peer-group member cannot override remote-as of peer-group".to_owned();
-        return Err(Refusal::Invalid(message, arguments.span("peer")));
+    if let (Some(group), Some(remote)) = (group, remote) {
+        if bgp
+            .groups
+            .get(group)
+            .is_some_and(|it| it.settings.remote_as.is_some())
+        {
+            let message = "Peer-group member cannot override remote-as of peer-group.".to_owned();
+            return Err(Refusal::Invalid(message, arguments.span("peer")));
+        }
+        bgp.must_suit(group, remote)?;
     }
-    bgp.make(name).own.settings.remote_as = remote;
+    bgp.make(name.clone()).own.settings.remote_as = remote;
+    let is_internal = bgp.is_internal(&name) == Some(true);
+    bgp.make(name).own.become_kind(is_internal);
     Ok(())
 }
 
 fn no_remote_as(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let name = peer_name(arguments)?;
     let bgp = edit.bgp()?;
-    match name {
-        PeerName::Address(_) => remove(edit, arguments),
-        PeerName::Interface(group) if bgp.groups.contains_key(&group) => {
+    match &name {
+        PeerName::Address(_) => return remove(edit, arguments),
+        PeerName::Interface(group) if bgp.groups.contains_key(group) => {
             bgp.neighbors
-                .retain(|neighbor| neighbor.group.as_ref() != Some(&group));
-            edit.settings(arguments)?.remote_as = None;
-            Ok(())
+                .retain(|neighbor| neighbor.group.as_ref() != Some(group));
         }
-        PeerName::Interface(_) => {
-            edit.settings(arguments)?.remote_as = None;
-            Ok(())
+        PeerName::Interface(_) if bgp.neighbor(&name).is_none() => {
+            let message = "Create the peer-group or interface first".to_owned();
+            return Err(Refusal::Invalid(message, arguments.span("peer")));
         }
+        PeerName::Interface(_) => {}
     }
+    edit.settings(arguments)?.remote_as = None;
+    Ok(())
 }
 
-/// Removes a neighbor, or a peer-group and its members.
+/// Removes a neighbor, or a peer-group and its members. An address that is no neighbor's is gone already.
 fn remove(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let name = peer_name(arguments)?;
     let text = name.to_string();
+    let of_group = arguments.has("peer-group") && !arguments.has("interface");
     let bgp = edit.bgp()?;
     let before = bgp.neighbors.len();
     if bgp.groups.remove(&text).is_some() {
@@ -459,23 +383,49 @@ fn remove(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
         bgp.listen_ranges.retain(|_, group| *group != text);
         return Ok(());
     }
-    bgp.neighbors.retain(|neighbor| neighbor.name != name);
-    match bgp.neighbors.len() < before {
+    if !of_group {
+        bgp.neighbors.retain(|neighbor| neighbor.name != name);
+    }
+    match bgp.neighbors.len() < before || matches!(name, PeerName::Address(_)) && !of_group {
         true => Ok(()),
         false => Err(Refusal::Invalid(
-            format!("there is no neighbor {text}"),
+            "Create the peer-group first".to_owned(),
             arguments.span("peer"),
         )),
     }
+}
+
+/// `no` is taken of what is said alone.
+fn graceful_restart(edit: &mut Edit, arguments: &Arguments, which: GracefulRestart) -> Result<(), Refusal> {
+    const NOTE: &str = "Graceful restart configuration changed, reset this peer to take effect";
+    let known = &mut edit.settings(arguments)?.graceful_restart;
+    match arguments.no() {
+        true if *known != Some(which) => return Err(not_at_this_moment(NOTE)),
+        true => *known = None,
+        false => *known = Some(which),
+    }
+    edit.say(NOTE);
+    Ok(())
+}
+
+/// What bgpd says of a `no` without what it takes back.
+pub(super) fn not_at_this_moment(note: &str) -> Refusal {
+    Refusal::Bare(format!(
+        "{note}\n% The Graceful Restart command used is not valid at this moment."
+    ))
 }
 
 fn interface(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let name = peer_name(arguments)?;
     let remote = remote(arguments)?;
     let bgp = edit.bgp()?;
-    if matches!(name, PeerName::Address(_)) || bgp.groups.contains_key(&name.to_string()) {
-        let message = "this is no interface's name".to_owned();
-        return Err(Refusal::Invalid(message, arguments.span("peer")));
+    let message = match &name {
+        PeerName::Address(_) => "this is no interface's name",
+        PeerName::Interface(name) if bgp.groups.contains_key(name) => "Name conflict with peer-group ",
+        PeerName::Interface(_) => "",
+    };
+    if !message.is_empty() {
+        return Err(Refusal::Invalid(message.to_owned(), arguments.span("peer")));
     }
     match (remote, arguments.get("group")) {
         (Some(_), _) => set_remote_as(bgp, name.clone(), remote, arguments)?,
@@ -486,33 +436,23 @@ fn interface(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Takes a neighbor out of its group; one that had its AS from there is gone.
+/// Takes a neighbor out of a group: as with bgpd it is gone altogether.
 fn leave(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let name = peer_name(arguments)?;
     let group = arguments.text("group")?;
+    edit.settings(arguments)?;
     let bgp = edit.bgp()?;
-    let had = bgp
-        .groups
-        .get(&group)
-        .is_some_and(|group| group.settings.remote_as.is_some());
-    let mut neighbors = bgp.neighbors.iter_mut();
-    let member = neighbors.find(|neighbor| neighbor.name == name && neighbor.group.as_ref() == Some(&group));
-    let Some(member) = member else {
-        let message = format!("{name} is not in peer-group {group}");
-        return Err(Refusal::Invalid(message, arguments.span("peer")));
-    };
-    member.group = None;
-    if had {
-        bgp.neighbors.retain(|neighbor| neighbor.name != name);
+    if !bgp.groups.contains_key(&group) {
+        let message = "Configure the peer-group first".to_owned();
+        return Err(Refusal::Invalid(message, arguments.span("group")));
     }
+    bgp.neighbors.retain(|neighbor| neighbor.name != name);
     Ok(())
 }
 
 fn local_as(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    let own = edit.bgp()?.asn;
-    if !arguments.no() && arguments.value::<u32>("asn")? == own {
-        let message = "Cannot have local-as same as BGP AS number".to_owned();
-        return Err(Refusal::Invalid(message, arguments.span("asn")));
+    if !arguments.no() {
+        edit.check_local_as(arguments)?;
     }
     said(&mut edit.settings(arguments)?.local_as, arguments, || {
         Ok(LocalAs {

@@ -1,11 +1,14 @@
 //! Reading a configuration, whole or line by line.
 
 use super::commands::TABLE;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
 use super::edit::{Edit, Handler, Mode, Place};
+use super::foreign;
 use super::grammar::{Candidate, Fault, FaultKind, Found};
 use super::mistake::{Mistake, MistakeKind, Refusal};
-use super::model::Config;
-use super::policy::Family;
+use super::model::{Config, Interface};
 
 /// What a line did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +23,21 @@ pub enum Applied {
     End,
 }
 
+/// The router's own addresses: none of them is a neighbor's.
+pub type Own = BTreeSet<IpAddr>;
+
 /// Changes a configuration by one line, as `configure terminal` does. As in vtysh, a line that does not belong
-/// where it stands is tried further out.
+/// where it stands is tried further out. The text is what vtysh prints of a line that is taken.
 ///
 /// # Errors
 /// The line is not taken, and nothing is changed.
-pub fn apply(config: &mut Config, mode: &mut Mode, line: &str) -> Result<Applied, Mistake> {
-    take(config, mode, line).map_err(|stop| stop.mistake(line))
+pub fn apply(
+    config: &mut Config,
+    mode: &mut Mode,
+    own: &Own,
+    line: &str,
+) -> Result<(Applied, String), Mistake> {
+    take(config, mode, own, line).map_err(|stop| stop.mistake(line))
 }
 
 /// The words that could stand at a line's end.
@@ -50,67 +61,78 @@ pub fn patterns(mode: &Mode) -> Vec<&'static str> {
 }
 
 /// Why a line is not taken.
-enum Stop {
+pub(super) enum Stop {
     Fault(Fault),
     Refusal(Refusal),
+    /// FRR has the command there, and with the second lines of its own follow.
+    Foreign(Mode, bool),
 }
 
 impl Stop {
-    fn mistake(self, line: &str) -> Mistake {
+    pub fn mistake(self, line: &str) -> Mistake {
         match self {
             Stop::Fault(fault) => Mistake::fault(fault, line),
             Stop::Refusal(refusal) => Mistake::refused(refusal, line),
+            Stop::Foreign(..) => Mistake::foreign(line),
         }
-    }
-
-    fn opens_block(&self) -> bool {
-        matches!(self, Stop::Refusal(Refusal::NeedsFrr { block: true }))
     }
 }
 
-fn take(config: &mut Config, mode: &mut Mode, line: &str) -> Result<Applied, Stop> {
+pub(super) fn take(
+    config: &mut Config,
+    mode: &mut Mode,
+    own: &Own,
+    line: &str,
+) -> Result<(Applied, String), Stop> {
     let text = line.trim();
     if text.is_empty() || text.starts_with(['!', '#']) {
-        return Ok(Applied::Nothing);
+        return Ok((Applied::Nothing, String::new()));
     }
-    match (text, &*mode) {
-        ("end", _) => {
-            *mode = Mode::Configure;
-            return Ok(Applied::End);
-        }
-        ("exit" | "quit", _) | ("exit-address-family", Mode::Family(_)) => {
-            *mode = mode.parent().unwrap_or_default();
-            return Ok(Applied::Exit);
-        }
-        // FRR's own configurations may close a block that a parent's command has closed before.
-        ("exit-address-family", Mode::Bgp) => return Ok(Applied::Exit),
-        _ => {}
-    }
-    let (place, found) = find(mode, line).map_err(Stop::Fault)?;
+    let (place, found) = find(mode, line)?;
     let mut there = place;
-    (found.id)(
+    let (mut applied, mut said) = (Applied::Done, String::new());
+    let outcome = (found.id)(
         &mut Edit {
             config,
             mode: &mut there,
+            applied: &mut applied,
+            said: &mut said,
+            own,
+            line: text,
         },
         &found.arguments,
-    )
-    .map_err(Stop::Refusal)?;
+    );
+    // An interface of which nothing is said is none of the configuration's.
+    config
+        .interfaces
+        .retain(|_, interface| *interface != Interface::default());
+    outcome.map_err(Stop::Refusal)?;
     *mode = there;
     if let Some(bgp) = &mut config.bgp {
         bgp.settle();
     }
-    Ok(Applied::Done)
+    Ok((applied, said))
 }
 
 /// Finds a line's command where it stands, else further out.
-fn find<'l>(mode: &Mode, line: &'l str) -> Result<(Mode, Found<'static, 'l, Handler>), Fault> {
+pub(super) fn find<'l>(mode: &Mode, line: &'l str) -> Result<(Mode, Found<'static, 'l, Handler>), Stop> {
     let mut place = Some(mode.clone());
     let mut first: Option<Fault> = None;
     while let Some(here) = place {
         match TABLE.find(here.place(), line) {
             Ok(found) => return Ok((here, found)),
-            Err(fault) => {
+            Err(mut fault) => {
+                match foreign::configures(here.place(), line) {
+                    Ok(opens) => return Err(Stop::Foreign(here, opens)),
+                    Err(FaultKind::Incomplete) if fault.kind == FaultKind::Unknown => {
+                        fault.kind = FaultKind::Incomplete;
+                    }
+                    Err(_) => {}
+                }
+                // What is short for several words is not looked for further out.
+                if fault.kind == FaultKind::Ambiguous {
+                    return Err(Stop::Fault(fault));
+                }
                 let further = first.as_ref().is_none_or(|first| worse(first, &fault));
                 place = here.parent();
                 if further {
@@ -119,11 +141,11 @@ fn find<'l>(mode: &Mode, line: &'l str) -> Result<(Mode, Found<'static, 'l, Hand
             }
         }
     }
-    Err(first.unwrap_or(Fault {
+    Err(Stop::Fault(first.unwrap_or(Fault {
         kind: FaultKind::Unknown,
         span: 0..line.len(),
         expected: Vec::new(),
-    }))
+    })))
 }
 
 /// Whether another mode understood more of the line.
@@ -133,7 +155,7 @@ fn worse(fault: &Fault, other: &Fault) -> bool {
 
 /// Lines of a block that only FRR has.
 #[derive(Debug)]
-struct Foreign {
+pub(super) struct Foreign {
     /// How far its first line is indented.
     indentation: usize,
     /// Where the lines after it belong.
@@ -141,8 +163,16 @@ struct Foreign {
 }
 
 impl Foreign {
+    /// A block that a line begins, in this mode.
+    pub fn begin(line: &str, mode: Mode) -> Foreign {
+        Foreign {
+            indentation: indentation(line),
+            mode,
+        }
+    }
+
     /// Whether a line is in the block, and whether the block ends with it.
-    fn covers(&self, line: &str) -> (bool, bool) {
+    pub fn covers(&self, line: &str) -> (bool, bool) {
         let text = line.trim();
         if text.is_empty() || text.starts_with(['!', '#']) {
             return (true, false);
@@ -169,6 +199,8 @@ fn indentation(line: &str) -> usize {
 /// Reads a text line by line.
 #[derive(Debug, Default)]
 pub struct Reader {
+    /// The router's own addresses.
+    pub own: Own,
     mode: Mode,
     foreign: Option<Foreign>,
 }
@@ -184,29 +216,28 @@ impl Reader {
         self.foreign.is_some()
     }
 
-    /// Takes the next line. Lines of a block that only FRR has are passed over: its first line was told.
+    /// Takes the next line, and gives what vtysh prints of it. Lines of a block that only FRR has are passed over: its first
+    /// line was told.
     ///
     /// # Errors
     /// The line is not taken, and nothing is changed.
-    pub fn take(&mut self, config: &mut Config, line: &str) -> Result<(), Mistake> {
+    pub fn take(&mut self, config: &mut Config, line: &str) -> Result<String, Mistake> {
         if let Some(block) = &self.foreign {
             let (covered, ends) = block.covers(line);
             if ends {
                 self.foreign = None;
             }
             if covered {
-                return Ok(());
+                return Ok(String::new());
             }
         }
-        let Err(stop) = take(config, &mut self.mode, line) else {
-            return Ok(());
+        let stop = match take(config, &mut self.mode, &self.own, line) {
+            Ok((_, said)) => return Ok(said),
+            Err(stop) => stop,
         };
-        if stop.opens_block() {
-            self.mode = outside(&self.mode, line);
-            self.foreign = Some(Foreign {
-                indentation: indentation(line),
-                mode: self.mode.clone(),
-            });
+        if let Stop::Foreign(mode, true) = &stop {
+            self.mode = mode.clone();
+            self.foreign = Some(Foreign::begin(line, mode.clone()));
         }
         Err(stop.mistake(line))
     }
@@ -215,8 +246,16 @@ impl Reader {
 impl Config {
     /// Reads a configuration, and tells every mistake at once.
     pub fn parse(text: &str) -> (Config, Vec<Mistake>) {
+        Config::parse_at(text, &Own::new())
+    }
+
+    /// The same of a router with these addresses.
+    pub fn parse_at(text: &str, own: &Own) -> (Config, Vec<Mistake>) {
         let mut config = Config::default();
-        let mut reader = Reader::default();
+        let mut reader = Reader {
+            own: own.clone(),
+            ..Reader::default()
+        };
         let lines = text.lines().enumerate();
         let mistakes = lines.filter_map(|(at, line)| {
             let mistake = reader.take(&mut config, line).err()?;
@@ -234,14 +273,5 @@ impl Config {
         mistakes
             .iter()
             .any(|mistake| mistake.kind == MistakeKind::NeedsFrr)
-    }
-}
-
-/// Where lines after a foreign block belong: its first line may itself have left a mode.
-fn outside(mode: &Mode, line: &str) -> Mode {
-    match find(mode, line) {
-        Ok((Mode::Family(Family::Ipv4Unicast | Family::Ipv6Unicast), _)) => Mode::Bgp,
-        Ok((place, _)) => place,
-        Err(_) => mode.clone(),
     }
 }

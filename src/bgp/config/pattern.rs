@@ -161,6 +161,8 @@ pub(super) struct Node {
     pub next: Vec<usize>,
     /// Whether the command may end here.
     pub accepts: bool,
+    /// Whether it may be repeated.
+    pub repeats: bool,
 }
 
 /// The graph of all patterns of a table.
@@ -204,6 +206,7 @@ impl Graph {
             token,
             next: Vec::new(),
             accepts: false,
+            repeats: false,
         });
         self.nodes.len() - 1
     }
@@ -252,6 +255,7 @@ impl Graph {
             self.nodes[*from].next.push(node);
         }
         if repeated {
+            self.nodes[node].repeats = true;
             self.nodes[node].next.push(node);
         }
         vec![node]

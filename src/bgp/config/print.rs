@@ -92,7 +92,10 @@ fn static_route(route: &StaticRoute) -> String {
     if route.tag != 0 {
         line.push_str(&format!(" tag {}", route.tag));
     }
-    if route.distance != 1 {
+    // An interface's name that could be a distance is told from one.
+    let is_number =
+        matches!(&route.via, Via::Address(_, Some(name)) if name.parse::<u8>().is_ok_and(|it| it > 0));
+    if route.distance != 1 || is_number {
         line.push_str(&format!(" {}", route.distance));
     }
     if route.onlink {

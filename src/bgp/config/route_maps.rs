@@ -1,10 +1,11 @@
 //! Commands for route-maps.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::argument::Arguments;
 use super::community;
-use super::edit::{Edit, Mode, Rows, needs_frr, option};
+use super::edit::{Edit, Mode, Rows, option};
 use super::lists::{action, extended, large_communities};
 use super::mistake::Refusal;
 use super::policy::{
@@ -29,10 +30,17 @@ pub(super) const ENTRY: Rows = &[
         option(&mut e.entry()?.description, a, "line")
     }),
     ("call ~ <name:word>", |e, a| {
+        if let Mode::RouteMap(own, _) = &*e.mode
+            && a.get("name") == Some(own.as_str())
+            && !a.no()
+        {
+            return Err(no_configuration());
+        }
         option(&mut e.entry()?.call, a, "name")
     }),
     ("[no] on-match next", |e, a| on_match(e, a, OnMatch::Next)),
-    ("on-match goto ~ <sequence:1-65535>", goto),
+    ("on-match goto <sequence:1-65535>", goto),
+    ("no on-match goto", goto),
     ("continue ~ <sequence:1-65535>", goto),
     ("match (ip|ipv6) address ~ <name:word>", |e, a| {
         prefix(e, a, "", AddressMatch::AccessList)
@@ -42,6 +50,7 @@ pub(super) const ENTRY: Rows = &[
     }),
     ("match ip address prefix-len ~ <length:0-32>", prefix_length),
     ("match ipv6 address prefix-len ~ <length:0-128>", prefix_length),
+    ("[no] match ipv6 next-hop <address:ipv6>", next_hop_address),
     ("match (ip|ipv6) next-hop ~ <name:word>", |e, a| {
         next_hop(e, a, "", AddressMatch::AccessList)
     }),
@@ -142,10 +151,6 @@ pub(super) const ENTRY: Rows = &[
     ("match tag ~ <value:1-4294967295>", |e, a| {
         condition(e, a, "tag", || Ok(Match::Tag(a.value("value")?)))
     }),
-    (
-        "[no] match (alias|evpn|mac|rpki|rpki-extcommunity|source-instance|source-vrf) [<line>]",
-        needs_frr,
-    ),
     ("set as-path prepend ~ <asn:1-4294967295>...", |e, a| {
         change(e, a, "as-path prepend", || {
             Ok(Set::AsPathPrepend(a.values("asn")?))
@@ -166,13 +171,8 @@ pub(super) const ENTRY: Rows = &[
             Ok(Set::AsPathReplace(a.optional("asn")?))
         })
     }),
-    ("set community ~ (none|<community>... [additive])", |e, a| {
-        change(e, a, "community", || {
-            let mut communities: Vec<u32> = a.all("community").filter_map(community::parse).collect();
-            communities.sort_unstable();
-            communities.dedup();
-            Ok(Set::Community(communities, a.has("additive")))
-        })
+    ("set community ~ <value:word>...", |e, a| {
+        change(e, a, "community", || communities(a))
     }),
     ("set comm-list ~ <name:word> delete", |e, a| {
         change(e, a, "comm-list", || Ok(Set::CommunityDelete(a.text("name")?)))
@@ -181,7 +181,10 @@ pub(super) const ENTRY: Rows = &[
         "set large-community ~ (none|<value:word>... [additive])",
         |e, a| {
             change(e, a, "large-community", || {
-                Ok(Set::LargeCommunity(large_communities(a)?, a.has("additive")))
+                Ok(Set::LargeCommunity(
+                    large_communities(a).ok_or_else(malformed)?,
+                    a.has("additive"),
+                ))
             })
         },
     ),
@@ -191,10 +194,14 @@ pub(super) const ENTRY: Rows = &[
         })
     }),
     ("set extcommunity rt ~ <value:word>...", |e, a| {
-        change(e, a, "extcommunity rt", || Ok(Set::RouteTarget(extended(a)?)))
+        change(e, a, "extcommunity rt", || {
+            Ok(Set::RouteTarget(extended(a).ok_or_else(malformed)?))
+        })
     }),
     ("set extcommunity soo ~ <value:word>...", |e, a| {
-        change(e, a, "extcommunity soo", || Ok(Set::SiteOfOrigin(extended(a)?)))
+        change(e, a, "extcommunity soo", || {
+            Ok(Set::SiteOfOrigin(extended(a).ok_or_else(malformed)?))
+        })
     }),
     ("[no] set extcommunity none", |e, a| {
         change(e, a, "extcommunity none", || Ok(Set::ExtCommunityNone))
@@ -204,11 +211,21 @@ pub(super) const ENTRY: Rows = &[
     }),
     (
         "set ip next-hop ~ (<address:ipv4>|peer-address|unchanged)",
-        |e, a| change(e, a, "ip next-hop", || Ok(Set::NextHop(next_hop_value(a)?))),
+        |e, a| {
+            change(e, a, "ip next-hop", || match next_hop_value(a)? {
+                NextHop::<Ipv4Addr>::Address(address) if !is_next_hop(address) => Err(no_configuration()),
+                next_hop => Ok(Set::NextHop(next_hop)),
+            })
+        },
     ),
-    ("set ipv6 next-hop global ~ <address:ipv6>", |e, a| {
-        change(e, a, "ipv6 next-hop global", || {
-            Ok(Set::NextHop6(next_hop_value(a)?))
+    ("[no] set ipv6 next-hop global <address:ipv6>", |e, a| {
+        change(e, a, "ipv6 next-hop global", || match next_hop_value(a)? {
+            NextHop::<Ipv6Addr>::Address(address)
+                if address.is_unspecified() || address.is_multicast() || address.is_unicast_link_local() =>
+            {
+                Err(no_configuration())
+            }
+            next_hop => Ok(Set::NextHop6(next_hop)),
         })
     }),
     ("[no] set ipv6 next-hop peer-address", |e, a| {
@@ -218,7 +235,10 @@ pub(super) const ENTRY: Rows = &[
     }),
     ("set ipv6 next-hop local ~ <address:ipv6>", |e, a| {
         change(e, a, "ipv6 next-hop local", || {
-            Ok(Set::NextHop6Local(a.value("address")?))
+            match a.value::<Ipv6Addr>("address")? {
+                address if address.is_unicast_link_local() => Ok(Set::NextHop6Local(address)),
+                _ => Err(no_configuration()),
+            }
         })
     }),
     ("[no] set ipv6 next-hop prefer-global", |e, a| {
@@ -262,20 +282,15 @@ pub(super) const ENTRY: Rows = &[
     ("[no] set atomic-aggregate", |e, a| {
         change(e, a, "atomic-aggregate", || Ok(Set::AtomicAggregate))
     }),
-    (
-        "[no] set (evpn|label-index|sr-te|forwarding-address|l3vpn|metric-type) [<line>]",
-        needs_frr,
-    ),
-    ("[no] set extcommunity bandwidth [<line>]", needs_frr),
-    ("[no] set (ipv4|ipv6) vpn <line>", needs_frr),
 ];
 
 fn route_map(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let name = arguments.text("name")?;
     let sequence: u16 = arguments.value("sequence")?;
     if arguments.no() {
-        let map = edit.config.route_maps.get_mut(&name);
-        let map = map.ok_or_else(|| Refusal::invalid(format!("there is no route-map {name}")))?;
+        let Some(map) = edit.config.route_maps.get_mut(&name) else {
+            return Ok(());
+        };
         map.remove(&sequence);
         if map.is_empty() {
             edit.config.route_maps.remove(&name);
@@ -317,17 +332,25 @@ fn goto(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     if let Mode::RouteMap(_, own) = edit.mode
         && to <= *own
     {
-        return Err(Refusal::Invalid(
-            "only a later entry can follow".to_owned(),
-            arguments.span("sequence"),
-        ));
+        // Only a later entry can follow.
+        return Err(no_configuration());
     }
     on_match(edit, arguments, OnMatch::Goto(to))
 }
 
-/// FRR's rule.
+/// What bgpd says of a value that it cannot read.
+pub(super) fn malformed() -> Refusal {
+    Refusal::invalid("[BGP] Argument form is unsupported or malformed.")
+}
+
+/// An entry that denies cannot go on elsewhere.
 fn no_goto() -> Refusal {
-    Refusal::invalid("an entry that denies cannot go on elsewhere")
+    no_configuration()
+}
+
+/// What FRR says where its model of route-maps has no such thing.
+pub(super) fn no_configuration() -> Refusal {
+    Refusal::Bare("% Configuration failed.\n\nError type: validation".to_owned())
 }
 
 /// Puts in a condition, or takes out the one of this stem.
@@ -359,6 +382,32 @@ fn replace<T: fmt::Display>(all: &mut Vec<T>, stem: &str, of: impl Fn(&T) -> Str
     all.retain(|known| of(known) != stem);
     all.extend(new);
     all.sort_by_cached_key(ToString::to_string);
+}
+
+/// Communities that are set, in FRR's grammar: `none`, or some, and `additive` anywhere.
+fn communities(arguments: &Arguments) -> Result<Set, Refusal> {
+    let words: Vec<&str> = arguments.all("value").collect();
+    let additive = words.contains(&"additive");
+    let rest: Vec<&str> = words.iter().copied().filter(|word| *word != "additive").collect();
+    if rest == ["none"] && !additive {
+        return Ok(Set::Community(Vec::new(), false));
+    }
+    let read: Option<Vec<u32>> = rest.iter().map(|word| community::parse(word)).collect();
+    match read.filter(|read| !read.is_empty()) {
+        Some(mut read) => {
+            read.sort_unstable();
+            read.dedup();
+            Ok(Set::Community(read, additive))
+        }
+        None => {
+            let message = format!("Malformed communities attribute '{}'", rest.join(" "));
+            Err(Refusal::Invalid(message, arguments.span("value")))
+        }
+    }
+}
+
+fn is_next_hop(address: Ipv4Addr) -> bool {
+    !(address.is_unspecified() || address.is_multicast() || address.is_broadcast())
 }
 
 fn family(arguments: &Arguments) -> Family {
@@ -445,5 +494,8 @@ fn number(arguments: &Arguments, round_trip: bool) -> Result<Change, Refusal> {
             _ => text.parse().ok().map(Change::To),
         },
     };
-    change.ok_or_else(|| Refusal::Invalid(format!("`{text}` is no number"), arguments.span("value")))
+    change.ok_or_else(|| match round_trip {
+        true => Refusal::Unknown,
+        false => malformed(),
+    })
 }

@@ -2,13 +2,13 @@
 
 use std::net::Ipv4Addr;
 
-use ipnet::IpNet;
-
 use super::argument::Arguments;
-use super::edit::{Edit, Mode, Rows, ignored, needs_frr, needs_frr_block, number, option, said, switch};
+use super::edit::{Edit, Mode, Rows, ignored, number, option, said, switch};
 use super::general::prefix;
+use super::members::listen_range;
 use super::mistake::Refusal;
 use super::model::Profile;
+use super::neighbors::not_at_this_moment;
 use super::policy::Family;
 use super::route_maps::origin;
 use super::router::{Aggregate, Bgp, Earlier, Flags, Group, MAXIMUM_PATHS, Network, Redistribute, Source};
@@ -21,7 +21,8 @@ pub(super) const ROUTER: Rows = &[
         let asn: Option<u32> = a.optional("asn")?;
         match &e.config.bgp {
             Some(bgp) if asn.is_none_or(|asn| asn == bgp.asn) => e.config.bgp = None,
-            _ => return Err(Refusal::invalid("there is no such BGP router")),
+            None if asn.is_none() => return Err(Refusal::invalid("No BGP process is configured")),
+            _ => return Err(Refusal::invalid("Can't find BGP instance")),
         }
         Ok(())
     }),
@@ -30,7 +31,14 @@ pub(super) const ROUTER: Rows = &[
 /// Commands in `router bgp`.
 pub(super) const BGP: Rows = &[
     ("bgp router-id ~ <address:ipv4>", |e, a| {
-        option(&mut e.bgp()?.router_id, a, "address")
+        let given: Option<Ipv4Addr> = a.optional("address")?;
+        let known = &mut e.bgp()?.router_id;
+        if a.no() && given.is_some() && *known != given {
+            return Err(Refusal::invalid("BGP router-id doesn't match"));
+        }
+        // 0.0.0.0 is what bgpd takes for none.
+        *known = given.filter(|given| !a.no() && !given.is_unspecified());
+        Ok(())
     }),
     (
         "bgp cluster-id ~ (<address:ipv4>|<number:1-4294967295>)",
@@ -47,7 +55,8 @@ pub(super) const BGP: Rows = &[
             keepalive: defaults.keepalive,
             hold: defaults.hold,
         };
-        e.bgp()?.timers = if a.no() { default } else { timers(a)? };
+        let wrong = "hold time value must be either 0 or greater than 3";
+        e.bgp()?.timers = if a.no() { default } else { timers(a, wrong)? };
         Ok(())
     }),
     ("bgp minimum-holdtime ~ <seconds:1-65535>", |e, a| {
@@ -212,41 +221,22 @@ pub(super) const BGP: Rows = &[
         Ok(())
     }),
     ("no (auto-summary|synchronization)", ignored),
-    (
-        "address-family (ipv4|ipv6) (multicast|vpn|labeled-unicast|flowspec)",
-        needs_frr_block,
-    ),
-    ("address-family l2vpn evpn", needs_frr_block),
-    (
-        "[no] (segment-routing srv6|bmp targets <word>|vrf-policy <word>)",
-        needs_frr_block,
-    ),
-    (
-        "[no] (vnc|rfp|vrf-policy|bmp|update-delay|rpki) [<line>]",
-        needs_frr,
-    ),
-    (
-        "[no] bgp (confederation|dampening|conditional-advertisement|long-lived-graceful-restart|suppress-fib-pending) [<line>]",
-        needs_frr,
-    ),
-    (
-        "[no] bgp bestpath (as-path confed|med confed [missing-as-worst]|med missing-as-worst confed|bandwidth [<line>])",
-        needs_frr,
-    ),
-    (
-        "[no] bgp default (ipv4-multicast|ipv4-vpn|ipv4-labeled-unicast|ipv4-flowspec|ipv6-multicast|ipv6-vpn|ipv6-labeled-unicast|ipv6-flowspec|l2vpn-evpn)",
-        needs_frr,
-    ),
 ];
+
+/// Distances where none are given: external, internal, local.
+const DISTANCES: (u8, u8, u8) = (20, 200, 200);
 
 /// Commands of a family; in `router bgp` itself they mean IPv4 unicast.
 pub(super) const FAMILY: Rows = &[
     (
         "distance bgp ~ <external:1-255> <internal:1-255> <local:1-255>",
         |e, a| {
-            said(&mut e.table()?.distance, a, || {
+            let distance = &mut e.table()?.distance;
+            said(distance, a, || {
                 Ok((a.value("external")?, a.value("internal")?, a.value("local")?))
-            })
+            })?;
+            *distance = distance.filter(|distance| *distance != DISTANCES);
+            Ok(())
         },
     ),
     ("maximum-paths ~ <paths:1-256>", |e, a| {
@@ -271,26 +261,12 @@ pub(super) const FAMILY: Rows = &[
         redistribute,
     ),
     ("redistribute (kernel|connected|static)", redistribute),
-    (
-        "[no] redistribute (rip|ripng|ospf|ospf6|isis|eigrp|nhrp|table|vnc|vnc-direct|babel|openfabric) [<line>]",
-        needs_frr,
-    ),
-    ("table-map ~ <word>", needs_frr),
-    ("[no] bgp dampening [<line>]", needs_frr),
-    ("[no] distance <number:1-255> <prefix> [<word>]", needs_frr),
-    ("[no] network <prefix> label-index <line>", needs_frr),
-    ("[no] (import|export) (vpn|vrf) [<line>]", needs_frr),
-    (
-        "[no] (rd|rt|route-target|label|nexthop|sid) [vpn] [<line>]",
-        needs_frr,
-    ),
-    ("[no] route-map vpn [<line>]", needs_frr),
 ];
 
 /// Commands of IPv4 unicast.
 pub(super) const FAMILY4: Rows = &[
     (
-        "[no] network (<prefix4>|<network:ipv4> mask <mask:ipv4>) [{route-map <map:word>|backdoor}]",
+        "[no] network (<prefix4>|<network:ipv4> [mask <mask:ipv4>]) [{route-map <map:word>|backdoor}]",
         network,
     ),
     (
@@ -332,23 +308,28 @@ impl Bgp {
 }
 
 /// `timers` of the router or a neighbor.
-pub(super) fn timers(arguments: &Arguments) -> Result<Timers, Refusal> {
-    let timers = Timers {
-        keepalive: arguments.value("keepalive")?,
-        hold: arguments.value("hold")?,
-    };
-    if matches!(timers.hold, 1 | 2) {
-        let message = "the hold time is 0 or at least 3".to_owned();
-        return Err(Refusal::Invalid(message, arguments.span("hold")));
+///
+/// # Errors
+/// There is no such hold time, in these words.
+pub(super) fn timers(arguments: &Arguments, wrong: &str) -> Result<Timers, Refusal> {
+    let (keepalive, hold): (u16, u16) = (arguments.value("keepalive")?, arguments.value("hold")?);
+    if matches!(hold, 1 | 2) {
+        return Err(Refusal::Invalid(wrong.to_owned(), arguments.span("hold")));
     }
-    Ok(timers)
+    // As with bgpd three of them fit into the hold time.
+    Ok(Timers {
+        keepalive: keepalive.min(hold / 3),
+        hold,
+    })
 }
 
 fn enter(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     match (&edit.config.bgp, arguments.optional::<u32>("asn")?) {
         (Some(bgp), Some(asn)) if bgp.asn != asn => {
-            let message = format!("BGP is already running; AS is {}", bgp.asn);
-            return Err(Refusal::Invalid(message, arguments.span("asn")));
+            return Err(Refusal::Bare(format!(
+                "BGP is already running; AS is {}",
+                bgp.asn
+            )));
         }
         (None, None) => return Err(Refusal::invalid("No BGP process is configured")),
         (None, Some(asn)) => edit.config.bgp = Some(Bgp::new(asn, edit.config.profile)),
@@ -377,23 +358,14 @@ fn default_family(edit: &mut Edit, arguments: &Arguments, family: Family) -> Res
 }
 
 fn restart(edit: &mut Edit, arguments: &Arguments, enabled: bool) -> Result<(), Refusal> {
-    edit.bgp()?.graceful_restart.enabled = (!arguments.no()).then_some(enabled);
-    Ok(())
-}
-
-fn listen_range(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    let bgp = edit.bgp()?;
-    let prefix: IpNet = arguments.value("prefix")?;
-    let group = arguments.text("group")?;
-    if arguments.no() {
-        bgp.listen_ranges.remove(&prefix.trunc());
-        return Ok(());
+    const NOTE: &str = "Graceful restart configuration changed, reset all peers to take effect";
+    let known = &mut edit.bgp()?.graceful_restart.enabled;
+    match arguments.no() {
+        true if *known != Some(enabled) => return Err(not_at_this_moment(NOTE)),
+        true => *known = None,
+        false => *known = Some(enabled),
     }
-    if !bgp.groups.contains_key(&group) {
-        let message = "Configure the peer-group first".to_owned();
-        return Err(Refusal::Invalid(message, arguments.span("group")));
-    }
-    bgp.listen_ranges.insert(prefix.trunc(), group);
+    edit.say(NOTE);
     Ok(())
 }
 
@@ -408,10 +380,18 @@ fn redistribute(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
         route_map: arguments.get("map").map(str::to_owned),
     };
     let table = &mut edit.table()?.redistribute;
-    match arguments.no() {
-        true => table.remove(&source),
-        false => table.insert(source, how),
-    };
+    if arguments.no() {
+        table.remove(&source);
+        return Ok(());
+    }
+    if let Some(name) = &how.route_map {
+        edit.look_for_route_map(name);
+    }
+    // What is not said again stays.
+    let table = &mut edit.table()?.redistribute;
+    let known = table.entry(source).or_default();
+    known.metric = how.metric.or(known.metric);
+    known.route_map = how.route_map.or_else(|| known.route_map.take());
     Ok(())
 }
 
@@ -428,10 +408,15 @@ fn network(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
         earlier,
     };
     match arguments.no() {
-        true => table.networks.remove(&prefix),
-        false => table.networks.insert(prefix, network),
-    };
-    Ok(())
+        true => match table.networks.remove(&prefix) {
+            Some(_) => Ok(()),
+            None => Err(Refusal::invalid("Can't find static route specified")),
+        },
+        false => {
+            table.networks.insert(prefix, network);
+            Ok(())
+        }
+    }
 }
 
 fn aggregate(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
@@ -445,15 +430,24 @@ fn aggregate(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
         suppress_map: arguments.get("suppress").map(str::to_owned),
     };
     if aggregate.summary_only && aggregate.suppress_map.is_some() {
-        return Err(Refusal::invalid(
-            "'summary-only' and 'suppress-map' can't be used at the same time",
+        return Err(Refusal::Bare(
+            "'summary-only' and 'suppress-map' can't be used at the same time".to_owned(),
         ));
     }
     let aggregates = &mut edit.table()?.aggregates;
-    match arguments.no() {
-        true => aggregates.remove(&prefix),
-        false => aggregates.insert(prefix, aggregate),
-    };
+    if arguments.no() {
+        return match aggregates.remove(&prefix) {
+            Some(_) => Ok(()),
+            None => Err(Refusal::invalid("There is no aggregate-address configuration.")),
+        };
+    }
+    if prefix.prefix_len() == prefix.max_prefix_len() {
+        let message = "will not result in any useful aggregation, disallowing";
+        return Err(Refusal::Bare(format!("Specified prefix: {prefix} {message}")));
+    }
+    if aggregates.insert(prefix, aggregate).is_some() {
+        edit.say("There is already same aggregate network.");
+    }
     Ok(())
 }
 
@@ -464,8 +458,8 @@ fn deterministic_med(bgp: &mut Bgp, arguments: &Arguments) -> Result<(), Refusal
     let mut all = groups.chain(bgp.neighbors.iter().map(|neighbor| &neighbor.own));
     let is_needed = all.any(|group| families(group).contains(&Some(Addpath::BestPerAs)));
     if arguments.no() && is_needed {
-        return Err(Refusal::invalid(
-            "bgp deterministic-med cannot be disabled while addpath-tx-bestpath-per-AS is in use",
+        return Err(Refusal::Bare(
+            "bgp deterministic-med cannot be disabled while addpath-tx-bestpath-per-AS is in use".to_owned(),
         ));
     }
     switch(&mut bgp.flags.deterministic_med, arguments)

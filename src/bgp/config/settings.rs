@@ -232,13 +232,13 @@ pub enum Addpath {
     BestPerAs,
 }
 
-/// `remove-private-AS`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// `remove-private-AS`; the greater one does more.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RemovePrivateAs {
-    /// Also from paths with public AS numbers.
-    pub all: bool,
     /// By the own AS in their place.
     pub replace: bool,
+    /// Also from paths with public AS numbers.
+    pub all: bool,
 }
 
 /// A default route for a neighbor.

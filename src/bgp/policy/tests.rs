@@ -115,7 +115,7 @@ fn a_map_that_is_called_may_deny_and_changes_last() {
     assert_eq!(passed.len(), 3);
     assert!(passed.iter().all(|route| route.attributes.med == Some(99)));
     assert_eq!(prefixes("route-map M permit 10\n call NOPE\n"), ALL);
-    assert!(prefixes("route-map M permit 10\n call M\n").is_empty());
+    assert!(prefixes("route-map M permit 10\n call N\nroute-map N permit 10\n call M\n").is_empty());
 }
 
 #[test]

@@ -22,12 +22,14 @@ impl<'s> View<'s> {
         self.speaker.config().bgp.as_ref()
     }
 
-    /// The neighbours in FRR's order: those by interface, those that a peer-group made, the others; by address.
+    /// The neighbours in FRR's order: those by interface, those that a peer-group made, the others; by address. Those that came
+    /// by themselves stand before the first that is in no group.
     pub(super) fn peers(&self) -> Vec<&'s Peer> {
         let Some(bgp) = self.bgp() else {
             return Vec::new();
         };
-        let mut peers: Vec<&Peer> = self.speaker.peers().collect();
+        let (mut guests, mut peers): (Vec<&Peer>, Vec<&Peer>) =
+            self.speaker.peers().partition(|peer| peer.is_dynamic());
         peers.sort_by_key(|peer| {
             let configured = bgp.neighbors.iter().position(|it| it.name == peer.name);
             let neighbor = configured.map(|at| &bgp.neighbors[at]);
@@ -39,6 +41,16 @@ impl<'s> View<'s> {
                 PeerName::Address(_) => (true, made_by.is_none(), made_by, configured),
             }
         });
+        guests.sort_by_key(|peer| peer.remote);
+        let is_alone = |peer: &&Peer| {
+            let configured = bgp.neighbor(&peer.name);
+            configured.is_none_or(|it| it.group.is_none())
+        };
+        let at = peers
+            .iter()
+            .position(|peer| is_alone(&peer))
+            .unwrap_or(peers.len());
+        peers.splice(at..at, guests);
         peers
     }
 

@@ -1,10 +1,18 @@
 //! Answers that are not BGP's alone.
 
-use super::{Show, View, interface_details, interfaces, ip_route, lists, nht, route_maps};
+use super::{
+    Show, View, daemons, instances, interface_details, interfaces, ip_route, lists, nht, route_maps,
+};
 use crate::bgp::config::Arguments;
 
 /// The commands that only show, beside those of BGP.
 pub(in crate::bgp) const GENERAL: &[(&str, Show)] = &[
+    ("show (ip|ipv6) protocol [vrf <vrf_name>]", daemons::protocols),
+    ("show logging", daemons::logging),
+    ("show memory [(zebra|bgpd|watchfrr|staticd)]", daemons::memory),
+    ("show route-map-unused", route_maps::unused),
+    ("show vrf", instances::nothing),
+    ("show mpls table", instances::nothing),
     ("show ip forwarding", forwarding),
     ("show ipv6 forwarding", forwarding6),
     (
@@ -31,8 +39,12 @@ pub(in crate::bgp) const GENERAL: &[(&str, Show)] = &[
     ),
     ("show ip nht [vrf default] [<address:ipv4>]", nht::tracked),
     ("show ipv6 nht [vrf default] [<address:ipv6>]", nht::tracked),
-    ("show interface brief [json]", interfaces::brief),
-    ("show interface description", interfaces::descriptions),
+    ("show interface [vrf <vrf_name>] brief [json]", interfaces::brief),
+    (
+        "show interface [vrf <vrf_name>] description",
+        interfaces::descriptions,
+    ),
+    ("show interface vrf <vrf_name> [json]", interface_details::details),
     (
         "show interface [<name:interface>] [json]",
         interface_details::details,
@@ -40,6 +52,10 @@ pub(in crate::bgp) const GENERAL: &[(&str, Show)] = &[
     (
         "show (ip|ipv6) prefix-list [<name> [seq <sequence:1-4294967295>]] [json]",
         lists::prefixes,
+    ),
+    (
+        "show (ip|ipv6) prefix-list <name> <prefix:prefix> [(longer|first-match)]",
+        lists::prefixes_of,
     ),
     (
         "show (ip|ipv6) prefix-list (summary|detail) [<name>]",

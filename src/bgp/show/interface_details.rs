@@ -1,6 +1,7 @@
 //! `show interface`: everything about interfaces.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
@@ -8,7 +9,7 @@ use super::View;
 use super::clock;
 use super::interfaces::{addresses, all};
 use super::json::{Json, Object, text};
-use crate::bgp::config::{self, Arguments};
+use crate::bgp::config::{self, Arguments, PeerName};
 use crate::bgp::session::Time;
 use crate::bgp::speaker::{Interface, LinkKind};
 
@@ -30,6 +31,10 @@ const LOOPBACK: u32 = 0x8;
 const RUNNING: u32 = 0x40;
 /// What the kernel says of a pair's ends, in Mbit/s; of others nobody asks.
 const SPEED_OF_VETH: u32 = 10_000;
+
+/// Milliseconds between router advertisements where nothing is configured: with a neighbor on the link, and without.
+const NEIGHBOR_INTERVAL: u32 = 10_000;
+const INTERVAL: u32 = 600_000;
 
 /// `show interface`, all or one.
 pub(super) fn details(view: &View, arguments: &Arguments) -> String {
@@ -199,7 +204,44 @@ impl<'v, 's> Shown<'v, 's> {
         if let Some(parent) = link.parent {
             let _ = writeln!(out, "  Parent ifindex: {parent}");
         }
+        out += &self.advertisements();
+        if let Some(neighbor) = self.neighbor() {
+            let _ = writeln!(out, "  Neighbor address(s):\n  inet6 {neighbor}/128");
+        }
         out
+    }
+
+    /// Whoever is at the other end, where BGP looks for it.
+    fn neighbor(&self) -> Option<IpAddr> {
+        let name = PeerName::Interface(self.interface.name.clone());
+        let mut peers = self.view.speaker.peers();
+        peers.find(|peer| peer.name == name)?.remote
+    }
+
+    /// What router advertisements say, where they are sent.
+    fn advertisements(&self) -> String {
+        let Some((sent, heard)) = self.view.speaker.advertisements(self.interface.index) else {
+            return String::new();
+        };
+        let name = PeerName::Interface(self.interface.name.clone());
+        let has_neighbor = self.view.bgp().is_some_and(|bgp| bgp.neighbor(&name).is_some());
+        let standard = if has_neighbor { NEIGHBOR_INTERVAL } else { INTERVAL };
+        let interval = self.configured.and_then(|it| it.ra_interval).unwrap_or(standard);
+        let interval = match interval % 1000 {
+            0 => format!("{} seconds", interval / 1000),
+            _ => format!("{interval} milliseconds"),
+        };
+        let lifetime = match self.configured.and_then(|it| it.ra_lifetime) {
+            None => "lifetime tracks ra-interval".to_owned(),
+            Some(lifetime) => format!("live for {lifetime} seconds"),
+        };
+        format!(
+            "  ND advertised reachable time is 0 milliseconds\n  ND advertised retransmit interval is 0 milliseconds\n  \
+             ND advertised hop-count limit is 64 hops\n  ND router advertisements sent: {sent} rcvd: {heard}\n  \
+             ND router advertisements are sent every {interval}\n  ND router advertisements {lifetime}\n  \
+             ND router advertisement default router preference is medium\n  \
+             Hosts use stateless autoconfig for addresses.\n"
+        )
     }
 
     fn as_json(&self) -> Object {
@@ -265,6 +307,9 @@ impl<'v, 's> Shown<'v, 's> {
         object.put("evpnMh", Object::new());
         object.put("protodown", "off");
         object.put_some("parentIfindex", link.parent);
+        if let Some(neighbor) = self.neighbor() {
+            object.put("neighborIpAddresses", vec![Json::Text(format!("{neighbor}/128"))]);
+        }
     }
 }
 

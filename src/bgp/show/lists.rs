@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use ipnet::IpNet;
+
 use super::View;
 use super::json::{Json, Object, text};
 use crate::bgp::config::{AccessRule, Arguments, CommunityRule, Config, List, Lists, PrefixRule};
@@ -71,6 +73,43 @@ pub(super) fn prefixes(view: &View, arguments: &Arguments) -> String {
         last.into_iter().chain(lists).collect::<String>()
     });
     answers.collect()
+}
+
+/// `show ip prefix-list NAME PREFIX`: the rules of this prefix, or of what lies in it. FRR's daemons do not say who they are.
+pub(super) fn prefixes_of(view: &View, arguments: &Arguments) -> String {
+    let (ip, lists) = prefix_lists(view, arguments);
+    let found = lists.get(arguments.get("name").unwrap_or_default());
+    let (Some(list), Some(wanted)) = (found, arguments.get("prefix")) else {
+        return "% Can't find specified prefix-list\n".to_owned();
+    };
+    let Ok(wanted) = wanted.parse::<IpNet>() else {
+        return String::new();
+    };
+    let everything = if ip == "ip" { "0.0.0.0/0" } else { "::/0" };
+    let longer = arguments.has("longer");
+    let fits = |rule: &PrefixRule| {
+        let prefix = rule.prefix.or_else(|| everything.parse().ok());
+        prefix.is_some_and(|prefix| match longer {
+            true => wanted.trunc().contains(&prefix),
+            false => wanted.trunc() == prefix,
+        })
+    };
+    let uses = if longer {
+        ""
+    } else {
+        " (hit count: 0, refcount: 0)"
+    };
+    let rules = list.rules.iter().filter(|(_, (_, rule))| fits(rule));
+    let limit = if arguments.has("first-match") {
+        1
+    } else {
+        usize::MAX
+    };
+    let lines: String = rules
+        .take(limit)
+        .map(|(sequence, (action, rule))| format!("   seq {sequence} {} {rule}{uses}\n", action.name()))
+        .collect();
+    lines.repeat(DAEMONS.len())
 }
 
 /// How much of a prefix-list is told.

@@ -19,6 +19,14 @@ const GROUP: usize = 64;
 
 /// `show bgp memory`.
 pub(super) fn usage(view: &View, _arguments: &Arguments) -> String {
+    let lines = rows(view).into_iter().filter(|(_, count, _)| *count > 0);
+    lines
+        .map(|(name, count, size)| format!("{count} {name}, using {} of memory\n", memory(count * size)))
+        .collect()
+}
+
+/// What there is, how many of it, and how large FRR has each.
+pub(super) fn rows(view: &View) -> [(&'static str, usize, usize); 7] {
     let tables = Family::ALL.map(|family| view.speaker.table(family));
     let routes = || {
         let destinations = tables.iter().flat_map(|table| table.iter());
@@ -34,7 +42,7 @@ pub(super) fn usage(view: &View, _arguments: &Arguments) -> String {
             .sum::<usize>()
     });
     let told: usize = told.sum();
-    let rows = [
+    [
         ("RIB nodes", tables.iter().map(|table| nodes(table)).sum(), NODE),
         ("BGP routes", routes().count(), ROUTE),
         ("Adj-Out entries", told, ADVERTISEMENT),
@@ -42,9 +50,5 @@ pub(super) fn usage(view: &View, _arguments: &Arguments) -> String {
         ("BGP AS-PATH entries", paths.len(), PATH),
         ("peers", view.peers().len(), PEER),
         ("peer groups", view.bgp().map_or(0, |bgp| bgp.groups.len()), GROUP),
-    ];
-    let lines = rows.into_iter().filter(|(_, count, _)| *count > 0);
-    lines
-        .map(|(name, count, size)| format!("{count} {name}, using {} of memory\n", memory(count * size)))
-        .collect()
+    ]
 }

@@ -4,12 +4,14 @@ mod advertised;
 mod attribute_info;
 mod capabilities;
 mod clock;
+mod daemons;
 mod detail;
 mod detail_json;
 mod entry;
 mod facts;
 mod general;
 mod groups;
+mod instances;
 mod interface_details;
 mod interfaces;
 mod ip_route;
@@ -145,6 +147,27 @@ pub const ROWS: &[(&str, Show)] = &[
     ("show bgp update-groups statistics", update_groups::statistics),
     ("show [ip] bgp attribute-info", attribute_info::attributes),
     ("show [ip] bgp memory", memory::usage),
+    ("show bgp listeners", instances::listeners),
+    ("show [ip] bgp vrfs [json]", instances::vrfs),
+    ("show [ip] bgp views", instances::views),
+    ("show [ip] bgp paths", instances::paths),
+    ("show [ip] bgp community-info", instances::communities),
+    (
+        "show [ip] bgp import-check-table [detail]",
+        instances::import_check,
+    ),
+    (
+        bgp!("dampening (dampened-paths|flap-statistics)"),
+        instances::nothing,
+    ),
+    (bgp!("dampening parameters"), instances::no_dampening),
+    (bgp!("route-leak"), instances::no_leaks),
+    (bgp!("alias <alias>"), instances::nothing),
+    (bgp!("rpki (valid|invalid)"), instances::nothing),
+    (
+        bgp!("neighbors <peer> (flap-statistics|dampened-routes)"),
+        instances::nothing,
+    ),
 ];
 
 impl<'s> View<'s> {

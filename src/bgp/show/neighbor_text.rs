@@ -21,6 +21,7 @@ fn head(it: &Neighbor) -> String {
         .map_or("none".to_owned(), |address| address.to_string());
     let name = match &peer.name {
         PeerName::Interface(name) => format!("on {name}: {address}"),
+        PeerName::Address(address) if peer.is_dynamic() => format!("is *{address}"),
         PeerName::Address(address) => format!("is {address}"),
     };
     let own = peer

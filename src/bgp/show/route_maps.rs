@@ -1,11 +1,12 @@
 //! `show route-map`, of each of FRR's daemons as far as it understands them.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::View;
 use super::json::{Json, Object};
 use super::lists::{DAEMONS, of_daemons};
-use crate::bgp::config::{Arguments, Match, OnMatch, RouteMap, RouteMapEntry, Set};
+use crate::bgp::config::{Arguments, Config, Match, OnMatch, RouteMap, RouteMapEntry, Set};
 
 /// `show route-map [NAME]`.
 pub(super) fn route_maps(view: &View, arguments: &Arguments) -> String {
@@ -38,6 +39,61 @@ pub(super) fn route_maps(view: &View, arguments: &Arguments) -> String {
         }
     });
     answers.collect()
+}
+
+/// `show route-map-unused`: of each daemon those that it does not use.
+pub(super) fn unused(view: &View, _: &Arguments) -> String {
+    let config = view.speaker.config();
+    let of_zebra: BTreeSet<&str> = [&config.protocol_map, &config.protocol_map6]
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect();
+    let of_bgp = used(config);
+    let mut maps: Vec<(&str, &RouteMap)> = config.route_maps.iter().collect();
+    maps.sort_by_key(|(name, _)| *name);
+    let answers = DAEMONS.iter().map(|daemon| {
+        let used = if *daemon == "ZEBRA" { &of_zebra } else { &of_bgp };
+        let unused = maps.iter().filter(|(name, _)| !used.contains(name));
+        let unused: String = unused.map(|(name, map)| map_text(daemon, name, map)).collect();
+        format!("\n{daemon}:\n{unused}")
+    });
+    answers.collect()
+}
+
+/// The route-maps that `router bgp` names.
+fn used(config: &Config) -> BTreeSet<&str> {
+    let mut used: BTreeSet<&str> = BTreeSet::new();
+    let Some(bgp) = &config.bgp else { return used };
+    let groups = bgp.groups.values();
+    let peers = groups.chain(bgp.neighbors.iter().map(|neighbor| &neighbor.own));
+    for family in peers.flat_map(|peer| [&peer.ipv4, &peer.ipv6]) {
+        let names = [
+            &family.route_map_in,
+            &family.route_map_out,
+            &family.unsuppress_map,
+        ];
+        used.extend(names.into_iter().flatten().map(String::as_str));
+        let default = family.default_originate.as_ref();
+        used.extend(default.and_then(|it| it.route_map.as_deref()));
+    }
+    for table in [&bgp.ipv4, &bgp.ipv6] {
+        used.extend(table.networks.values().filter_map(|it| it.route_map.as_deref()));
+        used.extend(
+            table
+                .redistribute
+                .values()
+                .filter_map(|it| it.route_map.as_deref()),
+        );
+        used.extend(table.aggregates.values().filter_map(|it| it.route_map.as_deref()));
+        used.extend(
+            table
+                .aggregates
+                .values()
+                .filter_map(|it| it.suppress_map.as_deref()),
+        );
+    }
+    used
 }
 
 fn map_text(daemon: &str, name: &str, map: &RouteMap) -> String {

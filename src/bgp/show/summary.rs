@@ -145,12 +145,26 @@ fn one(view: &View, bgp: &Bgp, family: Family, wanted: &Wanted) -> String {
         let _ = write!(out, "\nDisplayed neighbors {}", shown.len());
     }
     let _ = writeln!(out, "\nTotal number of neighbors {}", peers.len());
+    let dynamic = peers.iter().filter(|peer| peer.is_dynamic()).count();
+    if dynamic > 0 {
+        let limit = bgp.listen_limit;
+        let _ = writeln!(
+            out,
+            "* - dynamic neighbor\n{dynamic} dynamic neighbor(s), limit {limit}"
+        );
+    }
     out
 }
 
 fn peers_width(view: &View, peers: &[&Peer]) -> usize {
-    let longest = peers.iter().map(|peer| view.shown(peer).len() + 1).max();
+    let longest = peers.iter().map(|peer| marked(view, peer).len() + 1).max();
     longest.unwrap_or(0).max(NARROWEST)
+}
+
+/// A neighbor, with a mark where it came by itself.
+fn marked(view: &View, peer: &Peer) -> String {
+    let mark = if peer.is_dynamic() { "*" } else { "" };
+    format!("{mark}{}", view.shown(peer))
 }
 
 fn head(view: &View, bgp: &Bgp, family: Family, peers: usize, terse: bool) -> String {
@@ -198,7 +212,7 @@ fn row(
     let record = &peer.record;
     let mut out = format!(
         "{:width$}4 {:>10}{local} {:>9} {:>9} {:>8} {:>4} {:>4} {:>8}",
-        view.shown(peer),
+        marked(view, peer),
         remote_as(peer),
         record.received.total(),
         record.sent.total(),
@@ -247,7 +261,7 @@ fn failed_row(view: &View, peer: &Peer, width: usize) -> String {
     let record = &peer.record;
     format!(
         "{:width$}{:>7} {:>7} {:>9} {}{}\n",
-        view.shown(peer),
+        marked(view, peer),
         record.established,
         record.dropped,
         up_or_down(view, peer),

@@ -1,5 +1,7 @@
 //! What an interface is on, and how often that came and went: shown, and of no other use.
 
+use std::collections::BTreeMap;
+
 use super::{Interface, Speaker};
 use crate::bgp::session::Time;
 
@@ -67,6 +69,16 @@ impl LinkChanges {
 }
 
 impl Speaker {
+    /// Takes note of how many router advertisements were sent and heard, by interface.
+    pub fn note_advertisements(&mut self, counts: BTreeMap<u32, (u64, u64)>) {
+        self.advertisements = counts;
+    }
+
+    /// Router advertisements sent and heard on an interface; none where none are sent.
+    pub fn advertisements(&self, interface: u32) -> Option<(u64, u64)> {
+        self.advertisements.get(&interface).copied()
+    }
+
     /// How often an interface came and went.
     pub fn link_changes(&self, interface: u32) -> LinkChanges {
         self.link_changes.get(&interface).copied().unwrap_or_default()

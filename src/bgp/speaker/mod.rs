@@ -75,6 +75,8 @@ pub struct Speaker {
     seed: u64,
     interfaces: Vec<Interface>,
     link_changes: BTreeMap<u32, LinkChanges>,
+    /// Router advertisements that were sent and heard, by interface.
+    advertisements: BTreeMap<u32, (u64, u64)>,
     routes: Vec<KernelRoute>,
     /// When `router bgp` began.
     begun: Option<Time>,
@@ -125,6 +127,7 @@ impl Speaker {
             seed,
             interfaces: Vec::new(),
             link_changes: BTreeMap::new(),
+            advertisements: BTreeMap::new(),
             routes: Vec::new(),
             begun: None,
             startup: Default::default(),
@@ -201,6 +204,12 @@ impl Speaker {
             .or_else(|| addresses(true))
             .or_else(|| addresses(false));
         found.unwrap_or(Ipv4Addr::UNSPECIFIED)
+    }
+
+    /// All addresses of its interfaces.
+    pub fn addresses(&self) -> BTreeSet<IpAddr> {
+        let nets = self.interfaces.iter().flat_map(|it| &it.addresses);
+        nets.map(IpNet::addr).collect()
     }
 
     /// When something is to be done though nothing happens.

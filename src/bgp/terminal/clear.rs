@@ -28,6 +28,34 @@ pub(super) fn clear(_: &mut Terminal, view: &View, arguments: &Arguments) -> Tur
     }
 }
 
+/// How often a list was asked is not counted here.
+pub(super) fn prefix_list(_: &mut Terminal, view: &View, arguments: &Arguments) -> Turn {
+    let config = view.speaker.config();
+    let lists = match arguments.has("ipv6") {
+        true => &config.prefix_lists6,
+        false => &config.prefix_lists,
+    };
+    match arguments.get("name") {
+        Some(name) if lists.get(name).is_none() => Turn::printed("% Can't find specified prefix-list\n"),
+        _ => Turn::default(),
+    }
+}
+
+/// Without a name FRR 8.4 finds none.
+pub(super) fn route_map(_: &mut Terminal, _: &View, arguments: &Arguments) -> Turn {
+    match arguments.has("name") {
+        true => Turn::default(),
+        false => {
+            Turn::printed("ZEBRA: 'route-map counters' not found\nBGP: 'route-map counters' not found\n")
+        }
+    }
+}
+
+pub(super) fn vrf(_: &mut Terminal, _: &View, arguments: &Arguments) -> Turn {
+    let name = arguments.get("name").unwrap_or_default();
+    Turn::printed(format!("VRF \"{name}\" appears not to be configured.\n"))
+}
+
 fn family(arguments: &Arguments) -> Option<Family> {
     match arguments.one_of(&["ipv4", "ipv6"]) {
         Some("ipv4") => Some(Family::Ipv4Unicast),
@@ -40,6 +68,8 @@ fn events(peer: SourceId, family: Option<Family>, arguments: &Arguments) -> Vec<
     let soft = arguments.has("soft");
     let (inward, outward) = (arguments.has("in"), arguments.has("out"));
     match (soft, inward, outward) {
+        // What is counted is not taken back.
+        _ if arguments.has("message-stats") => Vec::new(),
         (_, true, _) => vec![Event::SoftIn(peer, family)],
         (_, _, true) => vec![Event::SoftOut(peer, family)],
         (true, ..) => vec![Event::SoftIn(peer, family), Event::SoftOut(peer, family)],
@@ -70,7 +100,7 @@ fn peers(view: &View, arguments: &Arguments, family: Option<Family>) -> Result<V
         return some(peers, format!("% BGP: No external {which} peer is configured\n"));
     }
     if let Some(group) = arguments.get("group") {
-        return group_members(view, group);
+        return group_members(view, group, &which);
     }
     if let Some(asn) = arguments.get("asn") {
         let peers = all(&|peer| remote_as(peer).to_string() == asn);
@@ -80,7 +110,14 @@ fn peers(view: &View, arguments: &Arguments, family: Option<Family>) -> Result<V
         );
     }
     let name = arguments.get("peer").unwrap_or_default();
-    let known = view.peer(name).map(|peer| peer.id);
+    let known = view.peer(name);
+    let is_off = known.is_some_and(|peer| family.is_some_and(|family| !peer.family(family).activate));
+    if let (true, Some(family)) = (is_off, family) {
+        return Err(format!(
+            "% BGP: Enable {family} address family for the neighbor {name}\n"
+        ));
+    }
+    let known = known.map(|peer| peer.id);
     known
         .map(|peer| vec![peer])
         .ok_or_else(|| match name.parse::<IpAddr>() {
@@ -89,15 +126,22 @@ fn peers(view: &View, arguments: &Arguments, family: Option<Family>) -> Result<V
         })
 }
 
-fn group_members(view: &View, group: &str) -> Result<Vec<SourceId>, String> {
+fn group_members(view: &View, group: &str, which: &str) -> Result<Vec<SourceId>, String> {
     let bgp = view.speaker.config().bgp.as_ref();
     let Some(bgp) = bgp.filter(|bgp| bgp.groups.contains_key(group)) else {
         return Err(format!("% BGP: No such peer-group {group}\n"));
     };
     let is_in = |peer: &&Peer| {
         let configured = bgp.neighbors.iter().find(|it| it.name == peer.name);
-        configured.is_some_and(|it| it.group.as_deref() == Some(group))
+        peer.let_in_by.as_deref() == Some(group)
+            || configured.is_some_and(|it| it.group.as_deref() == Some(group))
     };
     let members = view.speaker.peers().filter(is_in);
-    Ok(members.map(|peer| peer.id).collect())
+    let members: Vec<SourceId> = members.map(|peer| peer.id).collect();
+    match members.is_empty() {
+        true => Err(format!(
+            "% BGP: No {which} peer belonging to peer-group {group} is configured\n"
+        )),
+        false => Ok(members),
+    }
 }

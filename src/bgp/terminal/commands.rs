@@ -76,9 +76,22 @@ const ENABLED: &[(&str, Handler)] = &[
     ("[no] debug <words:line>", exec::debug),
     (
         "clear [ip] bgp [(vrf|view) <instance>] [(ipv4|ipv6) [unicast]] \
-         (*|<peer>|<asn:1-4294967295>|external|peer-group <group>) [(soft [(in|out)]|in|out)]",
+         (*|<peer>|<asn:1-4294967295>|external|peer-group <group>) [(soft [(in|out)]|in [prefix-filter]|out|message-stats)]",
         clear::clear,
     ),
+    ("clear [ip] bgp dampening [<prefix:line>]", exec::nothing),
+    (
+        "clear [ip] bgp [(vrf|view) <instance>] [(ipv4|ipv6) [unicast]] prefix <prefix:prefix>",
+        exec::nothing,
+    ),
+    (
+        "clear (ip|ipv6) prefix-list [<name> [<prefix:prefix>]]",
+        clear::prefix_list,
+    ),
+    ("clear route-map counters [<name>]", clear::route_map),
+    ("clear thread cpu", exec::nothing),
+    ("clear log cmdline-targets", exec::nothing),
+    ("clear vrf <name>", clear::vrf),
 ];
 
 /// Sentences of the help, by keyword or argument.
@@ -136,6 +149,8 @@ const SENTENCES: &[(&str, &str)] = &[
     ("large-community-list", "List large-community list"),
     ("length", "Set number of lines on a screen"),
     ("list", "Print command list"),
+    ("log", "Logging information"),
+    ("logging", "Show current logging configuration"),
     ("longer-prefixes", "Display route and more specific routes"),
     ("memory", "Write configuration to the file (same as write file)"),
     ("multipath", "Display only multipaths"),
@@ -171,6 +186,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("summary", "Summary of BGP neighbor status"),
     ("terminal", "Set terminal line parameters"),
     ("terse", "Shorten the information on BGP instances"),
+    ("thread", "Thread information"),
     ("traceroute", "Trace route to destination"),
     ("unicast", "Address Family modifier"),
     ("version", "Displays zebra version"),

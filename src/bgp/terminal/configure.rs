@@ -5,53 +5,53 @@ use super::message::{Complaint, Status};
 use super::turn::Turn;
 use super::{LONGEST, Stage, TOO_LONG, Terminal};
 use crate::bgp::config::grammar::FaultKind;
-use crate::bgp::config::{Config, Mistake, MistakeKind, Mode, apply};
+use crate::bgp::config::{Applied, Config, Mistake, MistakeKind, Mode, apply};
 use crate::bgp::show::View;
 use crate::bgp::wire::Family;
-
-/// Words that belong to the session in every place of the configuration, and how few letters of them do.
-const LEAVING: &[(&str, usize)] = &[("exit", 2), ("quit", 1), ("end", 2)];
 
 impl Terminal {
     /// A line in a place of the configuration.
     pub(super) fn configure(&mut self, view: &View, mut mode: Mode, line: &str) -> Turn {
         let text = line.trim();
         if let Some(command) = text.strip_prefix("do ") {
-            return self.execute(view, Level::Enable, command.trim_start());
+            let mut turn = self.execute(view, Level::Enable, command.trim_start());
+            if turn.answer.status == Status::NoMatch {
+                turn.answer.output = format!("% Unknown command: {line}\n");
+            }
+            return turn;
         }
         if matches!(text, "list" | "list permutations") {
             return Turn::printed(super::help::list(&self.stage));
         }
-        match leaving(text) {
-            Some("end") => {
-                self.stage = Stage::Enable;
-                Turn::default()
-            }
-            Some(_) => {
-                self.stage = mode.parent().map_or(Stage::Enable, Stage::Configure);
-                Turn::default()
-            }
-            None => {
-                let mut config = view.speaker.config().clone();
-                if let Err(mistake) = apply(&mut config, &mut mode, line) {
-                    return Turn::refused(&mistake, line);
-                }
-                self.stage = Stage::Configure(mode);
-                changed(view, config)
-            }
-        }
+        let mut config = view.speaker.config().clone();
+        let was = mode.clone();
+        let own = view.speaker.addresses();
+        let (applied, said) = match apply(&mut config, &mut mode, &own, line) {
+            Ok(done) => done,
+            Err(mistake) => return Turn::refused(&mistake, line),
+        };
+        self.stage = match applied {
+            Applied::End => Stage::Enable,
+            Applied::Exit if was == Mode::Configure => Stage::Enable,
+            _ => Stage::Configure(mode),
+        };
+        let mut turn = changed(view, config);
+        turn.answer.output = said;
+        turn
     }
 
     /// Lines of a configuration, as of `vtysh -f`. Those that are not taken are told, and the others count.
     pub(super) fn load(&mut self, view: &View, lines: &[String]) -> Turn {
         let mut config = view.speaker.config().clone();
-        let mut complaints = Vec::new();
+        let (mut complaints, mut output) = (Vec::new(), String::new());
+        self.reader.own = view.speaker.addresses();
         for (at, line) in lines.iter().enumerate() {
             let taken = match line.len() > LONGEST {
                 true => Err((Status::Failed, TOO_LONG.to_owned())),
                 false => self
                     .reader
                     .take(&mut config, line)
+                    .map(|said| output.push_str(&said))
                     .map_err(|mistake| complaint(&mistake, line, self.reader.mode())),
             };
             complaints.extend(taken.err().map(|(status, message)| Complaint {
@@ -61,6 +61,7 @@ impl Terminal {
             }));
         }
         let mut turn = changed(view, config);
+        turn.answer.output = output;
         turn.answer.complaints = complaints;
         turn
     }
@@ -73,14 +74,8 @@ fn changed(view: &View, config: Config) -> Turn {
     }
 }
 
-/// `exit`, `quit` or `end`, which may be shortened.
-fn leaving(text: &str) -> Option<&'static str> {
-    let long_enough = |(word, least): &&(&'static str, usize)| text.len() >= *least && word.starts_with(text);
-    LEAVING.iter().find(long_enough).map(|(word, _)| *word)
-}
-
 /// Why a line is not taken, in FRR's words.
-pub(super) fn refusal(mistake: &Mistake, line: &str) -> (Status, String) {
+pub fn refusal(mistake: &Mistake, line: &str) -> (Status, String) {
     match (mistake.fault_kind(), &mistake.kind) {
         (Some(FaultKind::Unknown), _) => (Status::NoMatch, format!("% Unknown command: {line}\n")),
         (Some(FaultKind::Ambiguous), _) => (Status::Ambiguous, format!("% Ambiguous command: {line}\n")),
@@ -89,10 +84,9 @@ pub(super) fn refusal(mistake: &Mistake, line: &str) -> (Status, String) {
             let message = format!("% {}: {}\n", mistake.message, mistake.help);
             (Status::Failed, message)
         }
-        (None, _) => (
-            Status::Failed,
-            format!("% {}\n", mistake.message.trim_start_matches("% ")),
-        ),
+        (None, MistakeKind::Invalid(text)) if text.is_empty() => (Status::Failed, String::new()),
+        (None, MistakeKind::Invalid(text)) => (Status::Failed, format!("{text}\n")),
+        (None, MistakeKind::Unknown) => (Status::NoMatch, format!("% Unknown command: {line}\n")),
     }
 }
 

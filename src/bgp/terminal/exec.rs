@@ -7,7 +7,7 @@ use super::filter::Filtered;
 use super::message::{Errand, Status};
 use super::turn::Turn;
 use super::{Stage, Terminal, help};
-use crate::bgp::config::{Arguments, Mistake, Mode};
+use crate::bgp::config::{self, Arguments, Mistake, Mode};
 use crate::bgp::show::View;
 
 impl Terminal {
@@ -24,7 +24,11 @@ impl Terminal {
         let found = match TABLE.find(level, filtered.command) {
             Ok(found) => found,
             Err(fault) => {
-                let mistake = Mistake::fault(fault, filtered.command);
+                let is_known = TABLE.find(Level::Enable, filtered.command).is_ok();
+                let mistake = match !is_known && config::executes(filtered.command) {
+                    true => Mistake::foreign(filtered.command),
+                    false => Mistake::fault(fault, filtered.command),
+                };
                 return Turn::refused(&mistake, filtered.command);
             }
         };

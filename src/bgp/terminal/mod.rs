@@ -10,7 +10,11 @@ mod commands;
 mod configure;
 mod exec;
 mod filter;
+#[cfg(test)]
+mod guests;
 mod help;
+#[cfg(test)]
+mod lines;
 mod message;
 #[cfg(test)]
 mod parts;
@@ -23,7 +27,7 @@ mod tests;
 use super::config::{Mode, Reader};
 use super::show::View;
 use super::speaker::Event;
-pub use configure::complaint;
+pub use configure::{complaint, refusal};
 pub use help::layout;
 pub use message::{Answer, Candidate, Complaint, Errand, Fault, Request, Saved, Status};
 use turn::Turn;

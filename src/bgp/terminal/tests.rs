@@ -134,7 +134,7 @@ fn errors_are_told_in_frrs_words() {
         ("c", "", Status::Success),
         (
             "router bgp 7",
-            "% BGP is already running; AS is 65010\n",
+            "BGP is already running; AS is 65010\n",
             Status::Failed,
         ),
         ("router", "% Command incomplete: router\n", Status::Incomplete),
@@ -371,7 +371,9 @@ fn a_question_is_answered_in_frrs_layout() {
     let candidates = session.ask(&Request::Help("clear ".to_owned())).candidates;
     assert_eq!(
         layout(&candidates),
-        "  bgp  BGP information\n  ip   IP information\n"
+        "  bgp        BGP information\n  ip         IP information\n  ipv6       IPv6 information\n  \
+         log        Logging information\n  route-map  route-map information\n  thread     Thread information\n  \
+         vrf        BGP VRF\n"
     );
     let candidates = session
         .ask(&Request::Help("show bgp summary failed json ".to_owned()))

@@ -14,6 +14,7 @@ The shell of nslab's own BGP speaker, answering as FRR's (version 8.4.4) does.
 -f, --inputfile          Execute commands from specific file and exit
 -E, --echo               Echo prompt and command in -c mode
 -C, --dryrun             Check configuration for validity and exit
+-m, --markfile           Mark input file with context end
     --vty_socket         Override vty socket path
 -w, --writeconfig        Write integrated config (frr.conf) and exit
 -H, --histfile           Override history file
@@ -32,6 +33,7 @@ pub struct Arguments {
     pub write: bool,
     pub dry_run: bool,
     pub echo: bool,
+    pub mark: bool,
     pub commands: Vec<String>,
     pub daemons: Vec<String>,
     pub file: Option<PathBuf>,
@@ -51,6 +53,7 @@ const OPTIONS: &[(char, &str, bool)] = &[
     ('n', "noerror", false),
     ('u', "user", false),
     ('t', "timestamp", false),
+    ('m', "markfile", false),
     ('w', "writeconfig", false),
     ('H', "histfile", true),
     ('h', "help", false),
@@ -127,6 +130,7 @@ impl Arguments {
             'd' => self.daemons.push(value),
             'f' => self.file = Some(value.into()),
             'E' => self.echo = true,
+            'm' => self.mark = true,
             'C' => self.dry_run = true,
             'w' => self.write = true,
             'H' => self.history = Some(value.into()),

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::connection::Connection;
 use super::reason;
-use crate::bgp::config::{Config, MistakeKind, Reader};
-use crate::bgp::terminal::{Request, Status, complaint};
+use crate::bgp::config::{self, Config, MistakeKind, Reader};
+use crate::bgp::terminal::{Request, Status, complaint, refusal};
 
 /// Where the configuration stands.
 const CONFIGURATION: &str = "/etc/frr/frr.conf";
@@ -66,10 +66,34 @@ pub fn check(path: Option<&Path>) -> i32 {
     worst.number()
 }
 
+/// Prints a file, the end of each block marked, up to the first line that is no command. `-` is what is typed.
+///
+/// # Errors
+/// Nobody reads.
+pub fn mark(path: &Path) -> io::Result<i32> {
+    let Some(text) = read(path) else {
+        return Ok(UNREADABLE);
+    };
+    let (marked, mistake) = config::mark(&text);
+    // As FRR's vtysh writes to what it takes for a terminal.
+    super::say(&marked.replace('\n', "\r\n"))?;
+    let Some(mistake) = mistake else {
+        return Ok(0);
+    };
+    let line = text.lines().nth(mistake.line - 1).unwrap_or_default();
+    let (status, message) = refusal(&mistake, line);
+    eprintln!("line {}: {message}", mistake.line);
+    Ok(status.number())
+}
+
 fn read(path: &Path) -> Option<String> {
     let read = || {
         let mut octets = Vec::new();
-        File::open(path)?.take(LONGEST + 1).read_to_end(&mut octets)?;
+        let source: Box<dyn io::Read> = match path.to_str() {
+            Some("-") => Box::new(io::stdin()),
+            _ => Box::new(File::open(path)?),
+        };
+        source.take(LONGEST + 1).read_to_end(&mut octets)?;
         match octets.len() as u64 > LONGEST {
             true => Err(io::ErrorKind::FileTooLarge.into()),
             false => Ok::<_, io::Error>(octets),

@@ -37,6 +37,13 @@ fn run(words: &[String]) -> i32 {
     if arguments.help {
         return status_of(say(arguments::HELP).map(|()| 0));
     }
+    if arguments.mark {
+        let Some(file) = &arguments.file else {
+            eprintln!("-f option MUST be specified with -m option");
+            return 1;
+        };
+        return status_of(file::mark(file));
+    }
     if arguments.dry_run {
         return file::check(arguments.file.as_deref());
     }

@@ -16,6 +16,7 @@ pub use programs::Programs;
 use programs::PROXY;
 
 use super::{Engine, Finished, ITSELF, Inside};
+use crate::bgp::config::Own;
 use crate::failure::Failure;
 use crate::lab::model::{File, Probe, Process};
 use crate::lab::plan::{ClusterStep, NodeStep};
@@ -64,7 +65,7 @@ mount -t cgroup2 cgroup /run/cilium/cgroupv2
 pub struct Kubelet;
 
 impl Engine for Kubelet {
-    fn preflight(&self, _node: &NodeStep) -> Result<(), Failure> {
+    fn preflight(&self, _node: &NodeStep, _own: &Own) -> Result<(), Failure> {
         // Found out for the whole cluster when it is furnished.
         Ok(())
     }

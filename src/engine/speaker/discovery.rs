@@ -36,6 +36,8 @@ struct Link {
     next: Instant,
     /// The router that was heard last.
     router: Option<Ipv6Addr>,
+    /// Advertisements that were sent and heard.
+    counts: (u64, u64),
 }
 
 /// The links.
@@ -131,6 +133,7 @@ impl Discovery {
             manner,
             next: now,
             router: None,
+            counts: (0, 0),
         };
         self.links.insert(index, link);
     }
@@ -159,12 +162,14 @@ impl Discovery {
             let octets = link.manner.advertisement.octets();
             let _ = self.socket.get_ref().advertise(*index, ALL_NODES, &octets);
             link.next = now + link.manner.interval;
+            link.counts.0 += 1;
         }
     }
 
     /// Takes note of what was heard, and answers it. Returns a router that made itself known.
     pub fn hear(&mut self, heard: Heard) -> Option<(u32, Ipv6Addr)> {
         let link = self.links.get_mut(&heard.interface)?;
+        link.counts.1 += u64::from(heard.what != What::Solicitation);
         let answers = match heard.what {
             What::Solicitation => true,
             // It goes, and is new when it comes back.
@@ -181,10 +186,17 @@ impl Discovery {
             } else {
                 heard.from
             };
+            link.counts.0 += 1;
             let octets = link.manner.advertisement.octets();
             let _ = self.socket.get_ref().advertise(heard.interface, to, &octets);
         }
         (heard.what != What::Solicitation).then_some((heard.interface, heard.from))
+    }
+
+    /// Advertisements that were sent and heard, by interface.
+    pub fn counts(&self) -> BTreeMap<u32, (u64, u64)> {
+        let links = self.links.iter();
+        links.map(|(index, link)| (*index, link.counts)).collect()
     }
 
     /// The routers that were heard of and have not gone.

@@ -2,7 +2,7 @@
 
 use super::configuration::{self, integrated, line_name};
 use super::{Engine, ITSELF, Inside, frr};
-use crate::bgp::config::{Config, Mistake, MistakeKind};
+use crate::bgp::config::{Config, Mistake, MistakeKind, Own};
 use crate::failure::Failure;
 use crate::lab::daemons;
 use crate::lab::model::{ConfigPlace, Content, File, Probe, Process};
@@ -54,9 +54,9 @@ fn file(path: &str, text: String) -> File {
     }
 }
 
-/// What is wrong with a node's configuration, as text; none if nothing is.
-pub fn complaints(text: &str, place: Option<&ConfigPlace>) -> Option<String> {
-    let (_, mistakes) = Config::parse(text);
+/// What is wrong with the configuration of a node that has these addresses, as text; none if nothing is.
+pub fn complaints(text: &str, place: Option<&ConfigPlace>, own: &Own) -> Option<String> {
+    let (_, mistakes) = Config::parse_at(text, own);
     let complaints: Vec<String> = mistakes
         .iter()
         .map(|mistake| complaint(text, place, mistake))
@@ -97,10 +97,11 @@ pub fn underlined(number: &str, line: &str, mistake: &Mistake) -> String {
 }
 
 impl Engine for Builtin {
-    fn preflight(&self, node: &NodeStep) -> Result<(), Failure> {
+    fn preflight(&self, node: &NodeStep, own: &Own) -> Result<(), Failure> {
         match complaints(
             node.config.as_deref().unwrap_or_default(),
             node.config_place.as_ref(),
+            own,
         ) {
             None => Ok(()),
             Some(complaints) => Err(refusal(&node.name, complaints)),
@@ -150,7 +151,7 @@ mod tests {
     #[test]
     fn mistakes_are_underlined_all_at_once() {
         let text = "router bgp 65000\n neighbr 192.0.2.1 remote-as 1\n neighbor 192.0.2.2 remote-as 2\n neighbor 192.0.2.2 bfd\n";
-        let complaints = complaints(text, None).unwrap();
+        let complaints = complaints(text, None, &Own::new()).unwrap();
         let lines: Vec<&str> = complaints.lines().collect();
         assert_eq!(lines.len(), 4, "{complaints}");
         assert_eq!(lines[0], "line 2:  neighbr 192.0.2.1 remote-as 1");

@@ -14,7 +14,7 @@ use super::network;
 use super::router::Router;
 use super::sessions::Sessions;
 use super::{AS_DAEMONS, BGP_PID_FILE, CONFIGURATION, DAEMONS, PID_FILE, SOCKET};
-use crate::bgp::config::Config;
+use crate::bgp::config::{Config, Own};
 use crate::bgp::session::ConnectionId;
 use crate::bgp::table::SourceId;
 use crate::failure::Failure;
@@ -84,7 +84,7 @@ async fn run() -> Result<(), Failure> {
     // Announcements are heard from before the first look, so that nothing is missed in between.
     network::follow(Watch::open(router.own_port()?)?, sender.clone())?;
     let plays_bgp = plays_bgp();
-    router.start(load(plays_bgp));
+    router.start(|own| load(own, plays_bgp));
     write_pid(PID_FILE);
     match plays_bgp {
         true => write_pid(BGP_PID_FILE),
@@ -140,9 +140,9 @@ async fn live(router: &mut Router, happenings: &mut Receiver<Happening>) {
 }
 
 /// The configuration as it stands in the node. What cannot be taken of it is told and left out, as vtysh does.
-fn load(plays_bgp: bool) -> Config {
+fn load(own: &Own, plays_bgp: bool) -> Config {
     let text = fs::read_to_string(CONFIGURATION).unwrap_or_default();
-    let (mut config, mistakes) = Config::parse(&text);
+    let (mut config, mistakes) = Config::parse_at(&text, own);
     for mistake in mistakes {
         log(&format!("{CONFIGURATION}: {mistake}"));
     }

@@ -16,7 +16,7 @@ use super::process::{Happening, log};
 use super::saving::save;
 use super::sessions::Sessions;
 use super::{CONFIGURATION, interfaces, statics};
-use crate::bgp::config::Config;
+use crate::bgp::config::{Config, Own};
 use crate::bgp::session::{State, Time};
 use crate::bgp::show::View;
 use crate::bgp::speaker::{Action, Event, KernelRoute, Speaker};
@@ -87,13 +87,16 @@ impl Router {
         self.sessions = Some(sessions);
     }
 
-    /// Begins with a configuration.
-    pub fn start(&mut self, config: Config) {
+    /// Begins with a configuration, which is loaded for its own addresses.
+    pub fn start(&mut self, load: impl FnOnce(&Own) -> Config) {
         self.look(&Changes {
             interfaces: true,
             routes: true,
             ..Changes::default()
         });
+        let interfaces = self.network.interfaces.iter();
+        let own = interfaces.flat_map(|it| &it.addresses).map(IpNet::addr);
+        let config = load(&own.collect());
         self.events.push_back(Event::Configure(Box::new(config)));
         if self.forwarding.has_stale() {
             self.events.push_back(Event::Returned);
@@ -174,6 +177,9 @@ impl Router {
     }
 
     fn obey(&mut self, id: u64, line: &str) {
+        if let Some(discovery) = &self.discovery {
+            self.speaker.note_advertisements(discovery.counts());
+        }
         let view = View {
             speaker: &self.speaker,
             now: self.began.elapsed(),

@@ -122,7 +122,7 @@ fn whatever_can_be_configured_is_printed_and_read_back() {
                 }
             };
             let before = config.clone();
-            match apply(&mut config, &mut mode, &text) {
+            match apply(&mut config, &mut mode, &Own::new(), &text) {
                 Ok(_) => {
                     taken += 1;
                     lines.push(text);

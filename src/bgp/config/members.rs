@@ -1,0 +1,155 @@
+//! Neighbors and their peer-groups: who is a member of which, and what members inherit.
+
+use ipnet::IpNet;
+
+use super::argument::Arguments;
+use super::edit::Edit;
+use super::mistake::Refusal;
+use super::policy::Family;
+use super::router::{Bgp, Group, Neighbor, PeerName};
+use super::settings::FamilySettings;
+
+impl Bgp {
+    /// Makes a neighbor a member of a group, and makes it first if need be.
+    pub(super) fn bind(&mut self, name: PeerName, group: &str, arguments: &Arguments) -> Result<(), Refusal> {
+        let wrong =
+            |message: &str, word: &str| Err(Refusal::Invalid(message.to_owned(), arguments.span(word)));
+        if self.group_named(&name).is_some() {
+            return wrong(&format!("Malformed address or name: {name}"), "peer");
+        }
+        let Some(upper) = self.groups.get(group) else {
+            return wrong("Configure the peer-group first", "group");
+        };
+        let has_remote_as = upper.settings.remote_as.is_some();
+        let (far, near) = (upper.settings.ebgp_multihop, upper.settings.ttl_security);
+        let known = self.neighbor(&name);
+        if known.is_some_and(|known| known.group.as_ref().is_some_and(|of| of != group)) {
+            return wrong("Cannot change the peer-group. Deconfigure first", "group");
+        }
+        let remote = known.and_then(|known| known.own.settings.remote_as);
+        if let Some(remote) = remote {
+            self.must_suit(group, remote)?;
+        }
+        let neighbor = self.make(name);
+        if neighbor.group.is_none() {
+            neighbor.own.ipv4.activate = None;
+            neighbor.own.ipv6.activate = None;
+            // What is said of the group takes the place of what the neighbor had; as with FRR one with `ttl-security` is left
+            // with the TTL that went with it.
+            let settings = &mut neighbor.own.settings;
+            if far.is_some() {
+                settings.ebgp_multihop = None;
+            }
+            if settings.ttl_security.take().is_some() && far.or(near).is_none() {
+                settings.ebgp_multihop = Some(u8::MAX);
+            }
+        }
+        neighbor.group = Some(group.to_owned());
+        if has_remote_as {
+            neighbor.own.settings.remote_as = None;
+        }
+        Ok(())
+    }
+
+    /// A neighbor, made if there is none.
+    pub(super) fn make(&mut self, name: PeerName) -> &mut Neighbor {
+        if self.neighbor(&name).is_none() {
+            self.insert(Neighbor {
+                name: name.clone(),
+                v6only: false,
+                group: None,
+                own: Group::default(),
+            });
+        }
+        let at = self
+            .neighbors
+            .iter()
+            .position(|neighbor| neighbor.name == name)
+            .unwrap_or(0);
+        &mut self.neighbors[at]
+    }
+
+    /// Drops what is said but would be inherited all the same, as FRR does of what is on by default.
+    pub(super) fn settle(&mut self) {
+        for family in [Family::Ipv4Unicast, Family::Ipv6Unicast] {
+            let default = FamilySettings {
+                activate: Some(self.activates(family)),
+                send_community: Some(true),
+                send_extcommunity: Some(true),
+                send_large_community: Some(true),
+                ..FamilySettings::default()
+            };
+            for group in self.groups.values_mut() {
+                drop_inherited(group.family_mut(family), &default);
+            }
+            for neighbor in &mut self.neighbors {
+                let group = neighbor.group.as_ref().and_then(|group| self.groups.get(group));
+                let above = group.map_or_else(|| default.clone(), |group| group.family(family).or(&default));
+                drop_inherited(neighbor.own.family_mut(family), &above);
+            }
+        }
+    }
+}
+
+fn drop_inherited(own: &mut FamilySettings, above: &FamilySettings) {
+    let pairs = [
+        (&mut own.activate, above.activate),
+        (&mut own.send_community, above.send_community),
+        (&mut own.send_extcommunity, above.send_extcommunity),
+        (&mut own.send_large_community, above.send_large_community),
+    ];
+    for (own, above) in pairs {
+        if *own == above {
+            *own = None;
+        }
+    }
+}
+
+/// `bgp listen range`.
+pub(super) fn listen_range(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
+    let bgp = edit.bgp()?;
+    let prefix: IpNet = arguments.value("prefix")?;
+    let prefix = prefix.trunc();
+    let group = arguments.text("group")?;
+    if is_link_local(prefix) {
+        let message = "Malformed listen range (link-local address)".to_owned();
+        return Err(Refusal::Invalid(message, arguments.span("prefix")));
+    }
+    let known = bgp.listen_ranges.get(&prefix);
+    let found = bgp.groups.get(&group);
+    let message = if arguments.no() {
+        match (found, known) {
+            (None, _) => "Peer-group does not exist".to_owned(),
+            (Some(_), Some(known)) if *known == group => {
+                bgp.listen_ranges.remove(&prefix);
+                return Ok(());
+            }
+            _ => "Range specified cannot be deleted because it is not part of current config.".to_owned(),
+        }
+    } else {
+        let overlaps = |other: &IpNet| other.contains(&prefix) || prefix.contains(other);
+        match (known, found) {
+            (Some(known), _) if *known == group => return Ok(()),
+            (Some(known), _) => format!("Same listen range is attached to peer-group {known}"),
+            _ if bgp.listen_ranges.keys().any(overlaps) => {
+                "Listen range overlaps with existing listen range".to_owned()
+            }
+            (None, None) => "Configure the peer-group first".to_owned(),
+            (None, Some(found)) if found.settings.remote_as.is_none() => {
+                "Specify remote-as or peer-group remote AS first".to_owned()
+            }
+            (None, Some(_)) => {
+                bgp.listen_ranges.insert(prefix, group);
+                return Ok(());
+            }
+        }
+    };
+    Err(Refusal::Invalid(message, arguments.span("prefix")))
+}
+
+fn is_link_local(prefix: IpNet) -> bool {
+    match prefix {
+        IpNet::V6(prefix) => prefix.prefix_len() >= 10 && prefix.addr().is_unicast_link_local(),
+        IpNet::V4(_) => false,
+    }
+}

@@ -1,0 +1,160 @@
+//! What bgpd has of instances, sockets and shared sets: `show bgp vrfs`, `views`, `listeners`, `paths`, `community-info`.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use super::View;
+use super::facts::is_up;
+use super::json::{Object, text};
+use crate::bgp::config::Arguments;
+use crate::bgp::table::Route;
+use crate::bgp::wire::{Attributes, Family};
+
+/// The numbers of bgpd's listening sockets, which its answer tells.
+const LISTENERS: [(u8, &str); 2] = [(20, "0.0.0.0"), (21, "::")];
+
+/// `show bgp listeners`.
+pub(super) fn listeners(view: &View, _: &Arguments) -> String {
+    let mut out = format!("Name             fd Address\n{:-<27}\n", "");
+    if view.bgp().is_some() {
+        for (number, address) in LISTENERS {
+            let _ = writeln!(out, "{:<16} {number} {address}", "default");
+        }
+    }
+    out
+}
+
+/// `show bgp vrfs`.
+pub(super) fn vrfs(view: &View, arguments: &Arguments) -> String {
+    let count = usize::from(view.bgp().is_some());
+    let peers = view.peers();
+    let up = peers.iter().filter(|peer| is_up(peer)).count();
+    let router_id = view.speaker.router_id();
+    if arguments.has("json") {
+        let mut vrfs = Object::new();
+        if count > 0 {
+            let vrf = Object::new()
+                .with("type", "DFLT")
+                .with("vrfId", 0)
+                .with("routerId", text(router_id))
+                .with("numConfiguredPeers", peers.len())
+                .with("numEstablishedPeers", up)
+                .with("l3vni", 0)
+                .with("rmac", "00:00:00:00:00:00")
+                .with("interface", "unknown");
+            vrfs.put("default", vrf);
+        }
+        return Object::new().with("vrfs", vrfs).with("totalVrfs", count).pretty() + "\n";
+    }
+    let mut out = String::new();
+    if count > 0 {
+        let row = |cells: [&str; 6]| {
+            let [kind, id, router, configured, up, name] = cells;
+            format!("{kind:4}  {id:<5}  {router:<16}  {configured:<9}  {up:<10}  {name:<37}\n")
+        };
+        out += &row(["Type", "Id", "routerId", "#PeersCfg", "#PeersEstb", "Name"]);
+        let _ = writeln!(
+            out,
+            "{:11}  {:<16}  {:<21}  {}",
+            "", "L3-VNI", "RouterMAC", "Interface"
+        );
+        let (router_id, configured, up) = (router_id.to_string(), peers.len().to_string(), up.to_string());
+        out += &row(["DFLT", "0", &router_id, &configured, &up, "default"]);
+        let _ = writeln!(
+            out,
+            "{:11}  {:<16}  {:<21}  {:<20}",
+            "", "0", "00:00:00:00:00:00", "unknown"
+        );
+    }
+    let _ = writeln!(out, "\nTotal number of VRFs (including default): {count}");
+    out
+}
+
+/// `show bgp views`. The one instance has no name.
+pub(super) fn views(view: &View, _: &Arguments) -> String {
+    let instance = view.bgp().map(|bgp| format!("\t(null) (AS{})\n", bgp.asn));
+    format!("Defined BGP views:\n{}", instance.unwrap_or_default())
+}
+
+/// Sets of attributes that routes share.
+fn sets<'s>(view: &View<'s>) -> Vec<&'s Attributes> {
+    let speaker = view.speaker;
+    let tables = Family::ALL.into_iter().map(move |family| speaker.table(family));
+    let routes = tables.flat_map(|table| table.iter().flat_map(|(_, destination)| destination.routes()));
+    let mut known: HashMap<*const Attributes, &Route> = HashMap::new();
+    for route in routes {
+        known.entry(Arc::as_ptr(&route.attributes)).or_insert(route);
+    }
+    known.into_values().map(|route| &*route.attributes).collect()
+}
+
+/// A line for each different value: where it is, how often it is used, and what it is.
+fn shared(values: impl Iterator<Item = String>, with_key: bool) -> String {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for value in values {
+        *counts.entry(value).or_default() += 1;
+    }
+    let mut counts: Vec<(String, usize)> = counts.into_iter().collect();
+    counts.sort_by(|a, b| b.cmp(a));
+    let lines = counts.into_iter().map(|(value, count)| {
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        let hash = hasher.finish();
+        let key = if with_key {
+            format!(":{}", hash as u32)
+        } else {
+            String::new()
+        };
+        format!("[0x{:x}{key}] ({count}) {value}\n", hash >> 16)
+    });
+    lines.collect()
+}
+
+/// `show bgp paths`.
+pub(super) fn paths(view: &View, _: &Arguments) -> String {
+    let paths = sets(view).into_iter().map(|it| it.as_path.to_string());
+    format!("Address Refcnt Path\n{}", shared(paths, true))
+}
+
+/// `show bgp community-info`.
+pub(super) fn communities(view: &View, _: &Arguments) -> String {
+    let sets = sets(view).into_iter();
+    let communities = sets.filter(|it| !it.communities.is_empty()).map(|it| {
+        let words: Vec<String> = it.communities.iter().map(ToString::to_string).collect();
+        words.join(" ")
+    });
+    format!("Address Refcnt Community\n{}", shared(communities, false))
+}
+
+/// `show bgp import-check-table`: networks are looked up as next hops are.
+pub(super) fn import_check(_: &View, _: &Arguments) -> String {
+    "Current BGP import check cache:\n".to_owned()
+}
+
+/// Answers about what nobody has switched on here.
+pub(super) fn nothing(_: &View, _: &Arguments) -> String {
+    String::new()
+}
+
+/// `show bgp dampening parameters`.
+pub(super) fn no_dampening(_: &View, arguments: &Arguments) -> String {
+    let family = match arguments.has("ipv6") {
+        true => Family::Ipv6Unicast,
+        false => Family::Ipv4Unicast,
+    };
+    format!("dampening not enabled for {family}\n")
+}
+
+/// `show bgp route-leak`.
+pub(super) fn no_leaks(_: &View, arguments: &Arguments) -> String {
+    let family = match arguments.has("ipv6") {
+        true => Family::Ipv6Unicast,
+        false => Family::Ipv4Unicast,
+    };
+    format!(
+        "This VRF is not importing {family} routes from any other VRF\n\
+         This VRF is not exporting {family} routes to any other VRF\n"
+    )
+}
