@@ -17,7 +17,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Failure> {
     let directory = super::run_directory()?;
     let mut states = Vec::new();
-    for lab in directory.living() {
+    for lab in directory.visible() {
         match lab.read_state() {
             Ok(state) => states.extend(state),
             Err(failure) => {

@@ -14,6 +14,7 @@ mod configuration;
 pub mod frr;
 pub mod kubelet;
 pub mod operator;
+pub mod own_start;
 mod socket;
 pub mod speaker;
 
@@ -33,6 +34,13 @@ pub struct Finished {
 pub trait Inside {
     /// Runs a command to its end.
     fn command(&self, name: &str, argv: &[String]) -> impl Future<Output = Result<Finished, Failure>>;
+    /// Asks a command for all it prints, up to `most` octets, and logs nothing of it.
+    fn answer(
+        &self,
+        name: &str,
+        argv: &[String],
+        most: usize,
+    ) -> impl Future<Output = Result<Finished, Failure>>;
     /// Starts a process that is watched, logged and started again as it says.
     fn service(&self, process: Process);
     /// Waits until a condition of the node holds.
@@ -134,6 +142,7 @@ pub fn environment(node: &NodeStep) -> BTreeMap<String, String> {
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned())),
     );
+    env.insert("HOSTNAME".to_owned(), node.hostname.clone());
     env.extend(node.env.clone());
     env
 }

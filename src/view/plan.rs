@@ -53,7 +53,7 @@ fn on_host(text: &mut String, host: &HostStep) {
     section(
         text,
         "on this machine",
-        host.addresses.len() + host.routes.len() + host.ports.len(),
+        host.addresses.len() + host.routes.len() + host.ports.len() + host.udp_ports.len(),
     );
     for net in &host.addresses {
         let _ = writeln!(text, "  {} {net}", host.interface);
@@ -67,6 +67,9 @@ fn on_host(text: &mut String, host: &HostStep) {
     }
     for (listen, to) in &host.ports {
         let _ = writeln!(text, "  publish {listen} for {to}");
+    }
+    for (listen, to) in &host.udp_ports {
+        let _ = writeln!(text, "  publish {listen}/udp for {to}");
     }
 }
 

@@ -293,8 +293,15 @@ fn static_route(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
         onlink: arguments.has("onlink"),
         tag: arguments.optional("tag")?.unwrap_or(0),
     };
-    // The same way at another distance takes its place.
-    let key = |route: &StaticRoute| (route.prefix, route.via.clone());
+    // The same way at another distance takes its place. Of the ways in which packets are dropped there is one, by whatever name
+    // it is called.
+    let key = |route: &StaticRoute| {
+        let via = match &route.via {
+            Via::Null0 | Via::Reject => Via::Blackhole,
+            via => via.clone(),
+        };
+        (route.prefix, via)
+    };
     let routes = &mut edit.config.static_routes;
     let before = routes.len();
     routes.retain(|known| key(known) != key(&route));

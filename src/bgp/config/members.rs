@@ -21,6 +21,7 @@ impl Bgp {
             return wrong("Configure the peer-group first", "group");
         };
         let has_remote_as = upper.settings.remote_as.is_some();
+        let (far, near) = (upper.settings.ebgp_multihop, upper.settings.ttl_security);
         let known = self.neighbor(&name);
         if known.is_some_and(|known| known.group.as_ref().is_some_and(|of| of != group)) {
             return wrong("Cannot change the peer-group. Deconfigure first", "group");
@@ -33,6 +34,15 @@ impl Bgp {
         if neighbor.group.is_none() {
             neighbor.own.ipv4.activate = None;
             neighbor.own.ipv6.activate = None;
+            // What is said of the group takes the place of what the neighbor had; as with FRR one with `ttl-security` is left
+            // with the TTL that went with it.
+            let settings = &mut neighbor.own.settings;
+            if far.is_some() {
+                settings.ebgp_multihop = None;
+            }
+            if settings.ttl_security.take().is_some() && far.or(near).is_none() {
+                settings.ebgp_multihop = Some(u8::MAX);
+            }
         }
         neighbor.group = Some(group.to_owned());
         if has_remote_as {

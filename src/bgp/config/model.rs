@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::neighbor_discovery::NeighborDiscovery;
 use super::policy::{AccessRule, CommunityRule, Lists, PrefixRule, RouteMap};
 use super::router::Bgp;
 
@@ -160,6 +161,8 @@ pub struct Interface {
     pub ra_interval: Option<u32>,
     /// `ipv6 nd ra-lifetime` in seconds.
     pub ra_lifetime: Option<u16>,
+    /// What else is said with `ipv6 nd`.
+    pub neighbor_discovery: NeighborDiscovery,
 }
 
 impl Default for Interface {
@@ -173,6 +176,7 @@ impl Default for Interface {
             router_advertisements: false,
             ra_interval: None,
             ra_lifetime: None,
+            neighbor_discovery: NeighborDiscovery::default(),
         }
     }
 }

@@ -117,6 +117,7 @@ pub(super) const NEIGHBORS: Rows = &[
         }
         let name = peer_name(a)?;
         let is_internal = e.bgp()?.is_internal(&name) == Some(true);
+        e.override_members(a, |settings| settings.ebgp_multihop = None)?;
         let multihop = &mut e.settings(a)?.ebgp_multihop;
         // One hop is what a neighbor has without it, and an internal one has as many as it needs.
         *multihop = (!a.no() && hops > 1 && !is_internal).then_some(hops);
@@ -126,6 +127,7 @@ pub(super) const NEIGHBORS: Rows = &[
         if !a.no() {
             e.check_hops(a)?;
         }
+        e.override_members(a, |settings| settings.ttl_security = None)?;
         option(&mut e.settings(a)?.ttl_security, a, "hops")
     }),
     (
@@ -237,6 +239,27 @@ impl Edit<'_> {
 
     pub fn settings(&mut self, arguments: &Arguments) -> Result<&mut Settings, Refusal> {
         Ok(&mut self.peer(arguments)?.settings)
+    }
+
+    /// Whether a command is for a peer-group.
+    pub fn is_group(&mut self, arguments: &Arguments) -> Result<bool, Refusal> {
+        let name = arguments.text("peer")?;
+        Ok(self.bgp()?.groups.contains_key(&name))
+    }
+
+    /// Changes what the members of a peer-group say themselves. Of some settings FRR keeps one value alone: what is said of
+    /// a group takes the place of what its members had.
+    fn override_members(
+        &mut self,
+        arguments: &Arguments,
+        change: impl Fn(&mut Settings),
+    ) -> Result<(), Refusal> {
+        let group = arguments.text("peer")?;
+        let members = self.bgp()?.neighbors.iter_mut();
+        for member in members.filter(|it| it.group.as_ref() == Some(&group)) {
+            change(&mut member.own.settings);
+        }
+        Ok(())
     }
 
     pub fn peer_family(&mut self, arguments: &Arguments) -> Result<&mut FamilySettings, Refusal> {

@@ -131,6 +131,7 @@ fn interface_lines(name: &str, interface: &Interface) -> Vec<String> {
             .ra_lifetime
             .map(|lifetime| format!(" ipv6 nd ra-lifetime {lifetime}")),
     );
+    lines.extend(interface.neighbor_discovery.lines());
     lines.extend(interface.shutdown.then(|| " shutdown".to_owned()));
     lines.extend(
         interface

@@ -65,7 +65,7 @@ fn put_head(it: &Neighbor, object: &mut Object) {
 fn put_state(it: &Neighbor, object: &mut Object) {
     let (peer, record) = (it.peer, &it.peer.record);
     let millis = |at| it.ago(at).as_secs() * 1000;
-    let remote = record.router_id.filter(|_| is_up(peer));
+    let remote = it.router_id();
     object.put("bgpVersion", 4);
     object.put(
         "remoteRouterId",

@@ -62,8 +62,7 @@ fn head(it: &Neighbor) -> String {
 
 fn state(it: &Neighbor) -> String {
     let (peer, record) = (it.peer, &it.peer.record);
-    let remote = record.router_id.filter(|_| is_up(peer));
-    let remote = remote.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED);
+    let remote = it.router_id().unwrap_or(std::net::Ipv4Addr::UNSPECIFIED);
     let mut out = format!(
         "  BGP version 4, remote router ID {remote}, local router ID {}\n  BGP state = {}",
         it.view.speaker.router_id(),
@@ -204,6 +203,42 @@ fn families(it: &Neighbor) -> String {
     families.collect()
 }
 
+/// Which message was answered with a NOTIFICATION, and what to do about too many prefixes.
+fn too_many(it: &Neighbor) -> String {
+    let mut out = String::new();
+    let Some(overflow) = it.overflow() else { return out };
+    let cause = &it.peer.record.cause;
+    if !cause.is_empty() {
+        out += "  Message received that caused BGP to send a NOTIFICATION:\n    ";
+        for (at, octet) in cause.iter().enumerate() {
+            let gap = match at {
+                0 => "",
+                at if at % 16 == 0 => "\n    ",
+                at if at % 4 == 0 => " ",
+                _ => "",
+            };
+            let _ = write!(out, "{gap}{octet:02X}");
+        }
+        out += "\n";
+    }
+    out += "  Peer had exceeded the max. no. of prefixes configured.\n";
+    let name = &it.peer.name;
+    let _ = match overflow.until {
+        Some(until) => {
+            let left = until.saturating_sub(it.view.now).as_secs();
+            writeln!(
+                out,
+                "  Reduce the no. of prefix from {name}, will restart in {left} seconds"
+            )
+        }
+        None => writeln!(
+            out,
+            "  Reduce the no. of prefix and clear ip bgp {name} to restore peering"
+        ),
+    };
+    out
+}
+
 fn connection(it: &Neighbor) -> String {
     let (peer, record) = (it.peer, &it.peer.record);
     let mut out = format!(
@@ -217,6 +252,7 @@ fn connection(it: &Neighbor) -> String {
         clock::lasted(it.ago(reset)),
         it.reset.line()
     );
+    out += &too_many(it);
     let internal = it.view.is_internal(peer);
     let _ = writeln!(
         out,

@@ -117,12 +117,13 @@ pub(super) fn is_usable(route: &Route) -> bool {
 }
 
 /// `Less` where the first is better.
-fn compare(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rules: &Rules) -> Ordering {
+pub(super) fn compare(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rules: &Rules) -> Ordering {
     before_ties(a, b, rules)
         .then_with(|| in_use(a, b, current, rules))
         .then_with(|| originator(a).cmp(&originator(b)))
         .then_with(|| cluster_length(a).cmp(&cluster_length(b)))
         .then_with(|| a.source.address.cmp(&b.source.address))
+        .then_with(|| newest_own(a, b))
         .then_with(|| a.key().cmp(&b.key()))
 }
 
@@ -168,6 +169,15 @@ pub(super) fn in_use(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rul
     }
     let is_not = |route: &Route| current != Some(route.key());
     is_not(a).cmp(&is_not(b))
+}
+
+/// Of this router's own routes (`network`, `redistribute`, `aggregate-address`) the newest wins; they have no address that could
+/// decide. What came at once came in the order of their sources.
+fn newest_own(a: &Route, b: &Route) -> Ordering {
+    match (a.source.kind, b.source.kind) {
+        (SourceKind::Local, SourceKind::Local) => (b.since, b.key()).cmp(&(a.since, a.key())),
+        _ => Ordering::Equal,
+    }
 }
 
 /// Whether packets may be shared between a route and the best one.

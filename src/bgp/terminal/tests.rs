@@ -17,6 +17,8 @@ struct Session {
     /// What happened beside changes of the configuration.
     events: Vec<Event>,
     writes: usize,
+    /// What comes of the next.
+    saved: Saved,
 }
 
 impl Session {
@@ -31,6 +33,7 @@ impl Session {
             node: 1,
             events: Vec::new(),
             writes: 0,
+            saved: Saved::default(),
         }
     }
 
@@ -45,14 +48,18 @@ impl Session {
             unix: Duration::from_secs(1_795_573_800),
         };
         let reply = self.terminal.line(&view, line);
-        self.writes += usize::from(reply.writes);
+        let mut answer = Answer::decode(&reply.answer.encode()).unwrap();
+        if reply.writes {
+            self.writes += 1;
+            answer.is_saved(std::mem::take(&mut self.saved));
+        }
         for event in reply.events {
             match event {
                 Event::Configure(_) => self.network.happen(self.node, event),
                 event => self.events.push(event),
             }
         }
-        Answer::decode(&reply.output).unwrap()
+        answer
     }
 
     fn run(&mut self, line: &str) -> Answer {
@@ -205,6 +212,17 @@ fn writing_is_left_to_the_process() {
     }
     assert_eq!(session.run("write integrated").output, done);
     assert_eq!(session.writes, 5);
+    // What could not be done is said, and is no success.
+    session.saved = Saved {
+        kept: Err("Device or resource busy".to_owned()),
+        written: Err("Read-only file system".to_owned()),
+    };
+    let answer = session.run("write integrated");
+    assert_eq!(answer.status, Status::Failed);
+    let said = "Building Configuration...\nError renaming /etc/frr/frr.conf to /etc/frr/frr.conf.sav: Device or resource \
+                busy\n% Error: failed to open configuration file /etc/frr/frr.conf: Read-only file system\n% Configuration \
+                write failed.\n";
+    assert_eq!(answer.output, said);
 }
 
 #[test]

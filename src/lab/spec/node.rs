@@ -77,6 +77,14 @@ fn identity(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
         let any = Spanned::new(EngineChoice::Auto, value.span());
         reader.word(value, "engine", ENGINES).unwrap_or(any)
     });
+    node.hostname = table
+        .get("hostname")
+        .and_then(|value| reader.parsed(value, "hostname", "web", values::hostname));
+    node.aliases = table.get("aliases").and_then(|value| {
+        reader.list(value, "aliases", "\"web\"", |reader, value| {
+            reader.parsed(value, "aliases", "web", values::hostname)
+        })
+    });
     if let Some(value) = table.get("labels") {
         node.labels = labels(reader, value);
     }
@@ -120,6 +128,11 @@ fn network(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
             reader.parsed(value, "ports", "8080:80", values::published_port)
         })
     });
+    node.masquerade = table.get("masquerade").and_then(|value| {
+        reader.list(value, "masquerade", "\"eth0\"", |reader, value| {
+            reader.parsed(value, "masquerade", "eth0", values::interface)
+        })
+    });
     node.dad = table.get("dad").and_then(|value| reader.boolean(value, "dad"));
 }
 
@@ -161,6 +174,7 @@ fn life(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
             command::process,
         )
     });
+    node.ready_routes = table.get("ready").and_then(|value| ready(reader, value));
     node.wait_for = table
         .get("wait_for")
         .and_then(|value| reader.list(value, "wait_for", "\"db\", \"web:configured\"", wait));
@@ -172,6 +186,23 @@ fn life(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
     if let Some(value) = table.get("limits") {
         node.limits = limits::limits(reader, value);
     }
+}
+
+/// `{ routes = ["10.0.4.0/24"] }`.
+fn ready(reader: &mut Reader, value: &Value) -> Option<Vec<Spanned<ipnet::IpNet>>> {
+    let example = "routes = [\"10.0.4.0/24\"]";
+    let mut table = reader.table(value, "ready", "ready", "`ready`", value.span())?;
+    let routes = match table.get("routes") {
+        Some(value) => reader.list(value, "routes", "\"10.0.4.0/24\"", |reader, value| {
+            reader.parsed(value, "routes", "10.0.4.0/24", values::net)
+        }),
+        None => {
+            reader.missing(&table, "routes", example);
+            None
+        }
+    };
+    table.finish(reader);
+    routes
 }
 
 fn mgmt_port(reader: &mut Reader, value: &Value) -> Option<Spanned<MgmtPortSpec>> {
@@ -262,7 +293,8 @@ fn sysctls(reader: &mut Reader, value: &Value) -> BTreeMap<String, Spanned<Strin
 fn config(reader: &mut Reader, value: &Value) -> Option<Spanned<ConfigSpec>> {
     if value.get_ref().is_str() {
         let text = reader.string(value, "config", "router bgp 65000")?;
-        return Some(text.map(ConfigSpec::Text));
+        let line = reader.first_line(&text.span);
+        return Some(text.map(|text| ConfigSpec::Text { text, line }));
     }
     if !value.get_ref().is_table() {
         let example = "config = { file = \"router0.conf\" }";
