@@ -7,7 +7,7 @@ use crate::import::{Form, ImageMap, images};
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ImportArgs {
     /// A lab file or topology, as containerlab has it: the same as FILE
-    #[arg(short = 't', long, value_name = "FILE")]
+    #[arg(short = 't', short_alias = 'f', long, value_name = "FILE")]
     pub topo: Vec<PathBuf>,
     /// A containerlab topology, whatever it looks like
     #[arg(long, value_name = "FILE")]

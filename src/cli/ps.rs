@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(short, long, conflicts_with = "wide")]
     interfaces: bool,
     /// How the table is printed; json has all of it, and a list of labs with --all
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(short, long, value_enum, default_value = "text")]
     format: Format,
     /// Only these nodes, or the nodes of these labs
     #[arg(value_name = "NODE", add = complete::nodes())]

@@ -9,7 +9,7 @@ use super::edit::{Edit, Mode, Place, Rows, ignored, option, switch};
 use super::foreign;
 use super::grammar::FaultKind;
 use super::mistake::Refusal;
-use super::model::{Profile, StaticRoute, Via};
+use super::model::{Layout, Profile, StaticRoute, Via};
 use super::parse::Applied;
 
 /// Commands that leave a mode, in each of them.
@@ -36,7 +36,7 @@ pub(super) const LEAVING_FAMILY: Rows = &[("exit-address-family", |e, _| {
 /// Commands at the top.
 pub(super) const HOST: Rows = &[
     ("frr defaults <profile:word>", defaults),
-    ("frr version <line>", ignored),
+    ("frr version <line>", version),
     ("hostname ~ <name:word>", |e, a| {
         let name = a.get("name").unwrap_or_default();
         if !a.no() && !name.starts_with(|first: char| first.is_ascii_alphanumeric()) {
@@ -168,6 +168,18 @@ pub(super) const LINE: Rows = &[
     }),
     ("[no] login", ignored),
 ];
+
+/// From 10 on answers are written as there; those of earlier versions as in 8.4.4.
+fn version(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
+    let text = arguments.text("line")?;
+    let major = text.trim().split(|it: char| !it.is_ascii_digit()).next();
+    let major = major.and_then(|major| major.parse::<u32>().ok()).unwrap_or(0);
+    edit.config.layout = match major {
+        10.. => Layout::Ten,
+        _ => Layout::Eight,
+    };
+    Ok(())
+}
 
 fn defaults(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let profile = match arguments.get("profile") {

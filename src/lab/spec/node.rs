@@ -45,7 +45,11 @@ fn read(reader: &mut Reader, mut table: Table) -> NodeSpec {
     rights::rights(reader, &mut table, &mut node);
     kubernetes::node(reader, &mut table, &mut node);
     node.pods = table.get("pods").and_then(|value| pods::pods(reader, value));
-    table.finish(reader);
+    let (span, is_node) = (table.span(), table.what().starts_with("node "));
+    if table.finish(reader).contains(&"kind") && is_node {
+        // That has been told; the kind with the fewest limits stands in for it.
+        node.kind = Some(Spanned::new(Kind::Router, span));
+    }
     node
 }
 
