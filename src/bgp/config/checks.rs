@@ -174,11 +174,14 @@ impl Edit<'_> {
             true => settings.ttl_security.is_some(),
             false => settings.ebgp_multihop.is_some(),
         };
+        // A group's `ttl-security` is not taken where a member has its own.
+        let of_member =
+            |settings: &Settings| conflicts(settings) || !wants_multihop && settings.ttl_security.is_some();
         let mut members = bgp
             .group_named(&name)
             .into_iter()
             .flat_map(|_| bgp.members(arguments.get("peer").unwrap_or_default()));
-        match conflicts(&bgp.settings_of(&name)) || members.any(|it| conflicts(&it.own.settings)) {
+        match conflicts(&bgp.settings_of(&name)) || members.any(|it| of_member(&it.own.settings)) {
             true => Err(Refusal::invalid(
                 "ebgp-multihop and ttl-security cannot be configured together",
             )),

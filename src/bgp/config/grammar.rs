@@ -89,7 +89,7 @@ struct Path {
     node: usize,
     /// The token and place of each word, and how well it fits.
     words: Vec<(Token, Range<usize>, Fit)>,
-    /// The nodes of those words.
+    /// The nodes of those words that come once.
     nodes: Vec<usize>,
 }
 
@@ -198,7 +198,8 @@ impl<M: Copy + PartialEq, I> Table<M, I> {
                     continue;
                 };
                 // In a set each comes once.
-                if !self.graph.nodes[*node].repeats && path.nodes.contains(node) {
+                let repeats = self.graph.nodes[*node].repeats;
+                if !repeats && path.nodes.contains(node) {
                     continue;
                 }
                 let Some(fit) = fit(token, &line[word.clone()]) else {
@@ -210,7 +211,9 @@ impl<M: Copy + PartialEq, I> Table<M, I> {
                 };
                 let mut path = path.clone();
                 path.node = *node;
-                path.nodes.push(*node);
+                if !repeats {
+                    path.nodes.push(*node);
+                }
                 path.words.push((token, span, fit));
                 next.push(path);
             }

@@ -345,12 +345,12 @@ exit
         }
         let (config, mistakes) = Config::parse(&text);
         assert!(mistakes.is_empty(), "{mistakes:?}");
-        assert_eq!(config.interfaces["e0"], Default::default());
+        assert!(config.interfaces.is_empty(), "{:?}", config.interfaces);
         let short = "interface e0\n ipv6 nd mtu 1400\n ipv6 nd router-preference low\n no ipv6 nd mtu\n no ipv6 nd \
                      router-preference\n";
         let (config, mistakes) = Config::parse(short);
         assert!(mistakes.is_empty(), "{mistakes:?}");
-        assert_eq!(config.interfaces["e0"], Default::default());
+        assert!(config.interfaces.is_empty(), "{:?}", config.interfaces);
     }
 
     #[test]

@@ -157,7 +157,7 @@ pub(super) const FAMILY: Rows = &[
             let before = settings.attribute_unchanged.unwrap_or_default();
             let after = match a.no() {
                 true => before.without(how),
-                false => before.with(how),
+                false => how,
             };
             settings.attribute_unchanged = Some(after).filter(|it| *it != AttributeUnchanged::default());
             Ok(())

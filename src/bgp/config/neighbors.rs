@@ -110,8 +110,26 @@ pub(super) const NEIGHBORS: Rows = &[
     ("[no] neighbor <peer> passive", |e, a| {
         flag(&mut e.settings(a)?.passive, a)
     }),
-    ("[no] neighbor <peer> ebgp-multihop [<hops:1-255>]", ebgp_multihop),
-    ("neighbor <peer> ttl-security hops ~ <hops:1-254>", ttl_security),
+    ("[no] neighbor <peer> ebgp-multihop [<hops:1-255>]", |e, a| {
+        let hops = a.optional("hops")?.unwrap_or(255);
+        if !a.no() {
+            e.check_hops(a)?;
+        }
+        let name = peer_name(a)?;
+        let is_internal = e.bgp()?.is_internal(&name) == Some(true);
+        e.override_members(a, |settings| settings.ebgp_multihop = None)?;
+        let multihop = &mut e.settings(a)?.ebgp_multihop;
+        // One hop is what a neighbor has without it, and an internal one has as many as it needs.
+        *multihop = (!a.no() && hops > 1 && !is_internal).then_some(hops);
+        Ok(())
+    }),
+    ("neighbor <peer> ttl-security hops ~ <hops:1-254>", |e, a| {
+        if !a.no() {
+            e.check_hops(a)?;
+        }
+        e.override_members(a, |settings| settings.ttl_security = None)?;
+        option(&mut e.settings(a)?.ttl_security, a, "hops")
+    }),
     (
         "[no] neighbor <peer> (disable-connected-check|enforce-multihop)",
         |e, a| flag(&mut e.settings(a)?.disable_connected_check, a),
@@ -193,34 +211,6 @@ fn no_peer(arguments: &Arguments) -> Refusal {
     Refusal::Invalid(message, arguments.span("peer"))
 }
 
-fn ebgp_multihop(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    let hops = arguments.optional("hops")?.unwrap_or(255);
-    if !arguments.no() {
-        edit.check_hops(arguments)?;
-    }
-    let name = peer_name(arguments)?;
-    let is_internal = edit.bgp()?.is_internal(&name) == Some(true);
-    edit.override_members(arguments, |settings| settings.ebgp_multihop = None)?;
-    // One hop is what a neighbor has without it, and an internal one has as many as it needs.
-    let said = !arguments.no() && hops > 1 && !is_internal;
-    edit.settings(arguments)?.ebgp_multihop = said.then_some(hops);
-    Ok(())
-}
-
-fn ttl_security(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    if !arguments.no() {
-        edit.check_hops(arguments)?;
-        let members = edit.members(arguments)?;
-        if members.iter().any(|it| it.settings.ttl_security.is_some()) {
-            return Err(Refusal::invalid(
-                "ebgp-multihop and ttl-security cannot be configured together",
-            ));
-        }
-    }
-    edit.override_members(arguments, |settings| settings.ttl_security = None)?;
-    option(&mut edit.settings(arguments)?.ttl_security, arguments, "hops")
-}
-
 fn exclusive(arguments: &Arguments, other: Option<bool>) -> Result<(), Refusal> {
     match other {
         Some(true) if !arguments.no() => Err(Refusal::invalid(
@@ -255,17 +245,6 @@ impl Edit<'_> {
     pub fn is_group(&mut self, arguments: &Arguments) -> Result<bool, Refusal> {
         let name = arguments.text("peer")?;
         Ok(self.bgp()?.groups.contains_key(&name))
-    }
-
-    /// What the members of a peer-group say themselves; none where a command is for a neighbor.
-    fn members(&mut self, arguments: &Arguments) -> Result<Vec<Group>, Refusal> {
-        let group = arguments.text("peer")?;
-        let bgp = self.bgp()?;
-        let members = bgp
-            .neighbors
-            .iter()
-            .filter(|it| it.group.as_ref() == Some(&group));
-        Ok(members.map(|it| it.own.clone()).collect())
     }
 
     /// Changes what the members of a peer-group say themselves. Of some settings FRR keeps one value alone: what is said of

@@ -9,7 +9,7 @@ use super::View;
 use super::clock;
 use super::interfaces::{addresses, all};
 use super::json::{Json, Object, text};
-use crate::bgp::config::{self, Arguments, PeerName};
+use crate::bgp::config::{self, Arguments, PeerName, RouterPreference};
 use crate::bgp::session::Time;
 use crate::bgp::speaker::{Interface, LinkKind};
 
@@ -235,13 +235,45 @@ impl<'v, 's> Shown<'v, 's> {
             None => "lifetime tracks ra-interval".to_owned(),
             Some(lifetime) => format!("live for {lifetime} seconds"),
         };
-        format!(
-            "  ND advertised reachable time is 0 milliseconds\n  ND advertised retransmit interval is 0 milliseconds\n  \
-             ND advertised hop-count limit is 64 hops\n  ND router advertisements sent: {sent} rcvd: {heard}\n  \
-             ND router advertisements are sent every {interval}\n  ND router advertisements {lifetime}\n  \
-             ND router advertisement default router preference is medium\n  \
-             Hosts use stateless autoconfig for addresses.\n"
-        )
+        let said = self.configured.map(|it| it.neighbor_discovery.clone());
+        let said = said.unwrap_or_default();
+        let preference = match said.preference {
+            Some(RouterPreference::High) => "high",
+            Some(RouterPreference::Low) => "low",
+            None => "medium",
+        };
+        let mut out = format!(
+            "  ND advertised reachable time is {} milliseconds\n  ND advertised retransmit interval is {} milliseconds\n  \
+             ND advertised hop-count limit is {} hops\n  ND router advertisements sent: {sent} rcvd: {heard}\n  \
+             ND router advertisements are sent every {interval}\n",
+            said.reachable.unwrap_or(0),
+            said.retransmit.unwrap_or(0),
+            said.hop_limit.unwrap_or(64),
+        );
+        if said.answers_slowly {
+            out += "  ND router advertisements do not use fast retransmit\n";
+        }
+        let _ = writeln!(
+            out,
+            "  ND router advertisements {lifetime}\n  ND router advertisement default router preference is {preference}"
+        );
+        out += match said.managed {
+            true => "  Hosts use DHCP to obtain routable addresses.\n",
+            false => "  Hosts use stateless autoconfig for addresses.\n",
+        };
+        if said.home_agent {
+            out += "  ND router advertisements with Home Agent flag bit set.\n";
+            out += &match said.home_agent_lifetime {
+                Some(lifetime) => format!("  Home Agent lifetime is {lifetime} seconds\n"),
+                None => "  Home Agent lifetime tracks ra-lifetime\n".to_owned(),
+            };
+            let preference = said.home_agent_preference.unwrap_or(0);
+            let _ = writeln!(out, "  Home Agent preference is {preference}");
+        }
+        if said.tells_interval {
+            out += "  ND router advertisements with Adv. Interval option.\n";
+        }
+        out
     }
 
     fn as_json(&self) -> Object {

@@ -34,3 +34,28 @@ fn guests_are_marked_and_instances_listed() {
         reply.answer.output
     });
 }
+
+#[test]
+fn router_advertisements_are_shown_where_they_are_sent() {
+    let mut network = lab();
+    let interfaces = network.nodes[0].speaker.interfaces();
+    let index = interfaces.iter().find(|it| it.name == "u").unwrap().index;
+    let counts = [(index, (9, 7))].into();
+    network.nodes[0].speaker.note_advertisements(counts);
+    let view = view(&network, 0);
+    let mut terminal = Terminal::default();
+    let mut show = |command: &str| {
+        let reply = terminal.line(&view, Request::Run(command.to_owned()).encode().trim_end());
+        reply.answer.output
+    };
+    // As FRR says it of this configuration.
+    let advertisements = "  ND advertised reachable time is 0 milliseconds\n  ND advertised retransmit interval is 0 \
+                          milliseconds\n  ND advertised hop-count limit is 64 hops\n  ND router advertisements sent: 9 \
+                          rcvd: 7\n  ND router advertisements are sent every 5 seconds\n  ND router advertisements lifetime \
+                          tracks ra-interval\n  ND router advertisement default router preference is medium\n  Hosts use \
+                          stateless autoconfig for addresses.\n  Neighbor address(s):\n  inet6 fe80::";
+    let shown = show("show interface u");
+    assert!(shown.contains(advertisements), "{shown}");
+    assert!(show("show interface u json").contains("\"neighborIpAddresses\":["));
+    assert!(!show("show interface l").contains("ND "));
+}

@@ -84,7 +84,7 @@ async fn run() -> Result<(), Failure> {
     // Announcements are heard from before the first look, so that nothing is missed in between.
     network::follow(Watch::open(router.own_port()?)?, sender.clone())?;
     let plays_bgp = plays_bgp();
-    router.start(|own| load(own, plays_bgp));
+    router.start(|own| load(plays_bgp, own));
     write_pid(PID_FILE);
     match plays_bgp {
         true => write_pid(BGP_PID_FILE),
@@ -140,7 +140,7 @@ async fn live(router: &mut Router, happenings: &mut Receiver<Happening>) {
 }
 
 /// The configuration as it stands in the node. What cannot be taken of it is told and left out, as vtysh does.
-fn load(own: &Own, plays_bgp: bool) -> Config {
+fn load(plays_bgp: bool, own: &Own) -> Config {
     let text = fs::read_to_string(CONFIGURATION).unwrap_or_default();
     let (mut config, mistakes) = Config::parse_at(&text, own);
     for mistake in mistakes {

@@ -82,7 +82,12 @@ fn line(dice: &mut Dice, pattern: &'static str) -> String {
 }
 
 /// Neighbors on interfaces stand in the order in which they were typed, and are printed with their groups first, as FRR does.
+/// So do name servers and domains of router advertisements, which FRR prints by their text.
 fn sorted(mut config: Config) -> Config {
+    for interface in config.interfaces.values_mut() {
+        interface.neighbor_discovery.name_servers.sort();
+        interface.neighbor_discovery.search_domains.sort();
+    }
     if let Some(bgp) = &mut config.bgp {
         bgp.neighbors
             .sort_by_key(|neighbor| format!("{:?}", neighbor.name));
