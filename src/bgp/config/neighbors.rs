@@ -197,7 +197,12 @@ fn ttl_security(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
         return Err(one_of_both());
     }
     edit.override_members(arguments, |settings| settings.ttl_security = None)?;
-    option(&mut edit.settings(arguments)?.ttl_security, arguments, "hops")
+    let settings = edit.settings(arguments)?;
+    // With FRR the TTL that went with it goes as well.
+    if arguments.no() {
+        settings.ebgp_multihop = None;
+    }
+    option(&mut settings.ttl_security, arguments, "hops")
 }
 
 fn exclusive(arguments: &Arguments, other: Option<bool>) -> Result<(), Refusal> {
