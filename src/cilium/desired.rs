@@ -1,6 +1,6 @@
 //! What every node's agent is to do, by all objects together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
@@ -28,6 +28,8 @@ pub struct Facts {
     pub addresses: Vec<IpAddr>,
     /// Its pods' networks.
     pub pod_cidrs: Vec<IpNet>,
+    /// The services, by namespace and name, that a pod of it answers for.
+    pub local_services: BTreeSet<(String, String)>,
 }
 
 /// A node with what its object adds.

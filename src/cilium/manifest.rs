@@ -1,7 +1,12 @@
 //! Manifests: objects as kubectl takes them, several in a file with `---` between.
 
+mod foreign;
+
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
+pub use self::foreign::Foreign;
 use super::object::{Kind, Object, Reference};
 use super::reading::{head, json, required, text, texts};
 use super::resources;
@@ -23,8 +28,38 @@ pub struct Manifests {
     pub files: Files,
     /// Their objects, in order.
     pub objects: Vec<Object>,
+    /// Objects without a meaning for BGP, in order.
+    pub foreign: Vec<Foreign>,
     /// What is wrong, in places of all files together; see [`Files::sorted`].
     pub mistakes: Vec<Diagnostic>,
+    /// What can be used as it is, but has not the effect that its writer may expect; in places as `mistakes`.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl Manifests {
+    /// Diagnostics as a line each, with the file and the line.
+    pub fn lines(&self, diagnostics: &[Diagnostic]) -> Vec<String> {
+        let line = |it: &Diagnostic| {
+            let place = it.labels.first().map_or(0, |label| label.span.start);
+            let (file, line) = self.files.line(place);
+            format!("{file}, line {line}: {}", it.message)
+        };
+        diagnostics.iter().map(line).collect()
+    }
+
+    /// All objects as they were written, in order.
+    pub fn written(&self) -> Vec<Value> {
+        let mut foreign = self.foreign.iter().peekable();
+        let mut all = Vec::with_capacity(self.objects.len() + self.foreign.len());
+        for (at, object) in self.objects.iter().enumerate() {
+            while let Some(it) = foreign.next_if(|it| it.before <= at) {
+                all.push(it.written.clone());
+            }
+            all.push(object.written.clone());
+        }
+        all.extend(foreign.map(|it| it.written.clone()));
+        all
+    }
 }
 
 /// Reads files, each by its name and its text.
@@ -37,22 +72,28 @@ pub fn read(files: impl IntoIterator<Item = (String, String)>) -> Manifests {
         match documents(&places_of, &Places::new(&places_of, begin, Vec::new())) {
             Ok(documents) => {
                 for yaml in &documents {
-                    whole(&mut reader, yaml, &mut manifests.objects);
+                    whole(&mut reader, yaml, &mut manifests);
                 }
             }
             Err(mistakes) => reader.mistakes.extend(mistakes),
         }
     }
     manifests.mistakes = reader.mistakes;
+    manifests.warnings = reader.warnings;
     manifests
 }
 
 /// An object, or a list of them.
-fn whole(reader: &mut Reader, yaml: &Yaml, objects: &mut Vec<Object>) {
+fn whole(reader: &mut Reader, yaml: &Yaml, manifests: &mut Manifests) {
     let is_list = yaml.get("kind").and_then(Yaml::scalar) == Some("List");
-    match yaml.get("items").and_then(Yaml::items).filter(|_| is_list) {
-        Some(items) => objects.extend(items.iter().filter_map(|yaml| object(reader, yaml))),
-        None => objects.extend(object(reader, yaml)),
+    let items = yaml.get("items").and_then(Yaml::items).filter(|_| is_list);
+    for yaml in items.unwrap_or(std::slice::from_ref(yaml)) {
+        if foreign::is_foreign(yaml) {
+            let before = manifests.objects.len();
+            manifests.foreign.extend(foreign::read(reader, yaml, before));
+        } else {
+            manifests.objects.extend(object(reader, yaml));
+        }
     }
 }
 
@@ -151,8 +192,9 @@ fn metadata_of(reader: &mut Reader, yaml: &Yaml, kind: Kind) -> Option<Metadata>
         (true, _) => named.unwrap_or_else(|| NAMESPACE.to_owned()),
         (false, None) => String::new(),
         (false, Some(yaml)) => {
-            let message = format!("{} is in no namespace", kind.name());
-            reader.wrong(yaml.span.clone(), message, "remove `namespace`");
+            // As the API server does, which drops it.
+            let message = format!("{} is in no namespace: `namespace` has no effect", kind.name());
+            reader.warn(yaml.span.clone(), message, "remove `namespace`");
             String::new()
         }
     };

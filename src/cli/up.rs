@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::file::LabFile;
 use super::import_args::ImportArgs;
-use super::{Format, colour, imported, manifests, print, print_json, report};
+use super::{Format, colour, complete, imported, judge, manifests, print, print_json, report};
 use crate::engine::kubelet;
 use crate::failure::Failure;
 use crate::kernel::rootless::is_rootless;
@@ -16,7 +17,7 @@ use crate::lab::{Lab, planner};
 use crate::run::directory::{Life, RunDirectory};
 use crate::run::events::{Event, What};
 use crate::run::launch::{Happening, Launch, Launched, launch};
-use crate::run::{client, named, preflight, rootless};
+use crate::run::{client, modules, named, preflight, rootless};
 use crate::view::progress::Progress;
 use crate::view::{self, plan};
 
@@ -25,10 +26,11 @@ use crate::view::{self, plan};
     sudo nslab up labs/quickstart.toml            in the foreground, until Ctrl-C\n  \
     sudo nslab up -d labs/cilium-bgp.toml         in the background, until `nslab down`\n  \
     nslab up --dry-run labs/quickstart.toml       print the plan, make nothing\n  \
-    sudo nslab up topo.yaml cluster.yaml          from files of containerlab, kind and Cilium")]
+    sudo nslab up topo.yaml cluster.yaml          from files of containerlab, kind and Cilium\n  \
+    generate | sudo nslab up -d -                 from standard input")]
 pub struct Args {
-    /// The lab file, or files of containerlab, kind and Cilium that are one lab together
-    #[arg(value_name = "FILE", required_unless_present_any = ["containerlab", "kind"])]
+    /// The lab file, or files of containerlab, kind and Cilium that are one lab together; - is standard input
+    #[arg(value_name = "FILE", add = complete::files(), required_unless_present_any = ["topo", "containerlab", "kind"])]
     files: Vec<PathBuf>,
     #[command(flatten)]
     import: ImportArgs,
@@ -44,6 +46,9 @@ pub struct Args {
     /// Leave the manifests that the lab file names to `nslab apply`
     #[arg(long)]
     hold_manifests: bool,
+    /// Go on without the lines of routers' configurations that the builtin engine does not take
+    #[arg(long)]
+    lossy: bool,
     /// Print what would be made, and make nothing
     #[arg(long)]
     dry_run: bool,
@@ -110,13 +115,19 @@ pub fn run(args: Args) -> Result<(), Failure> {
             Life::Unknown(failure) => return Err(failure),
         }
     }
-    preflight::check(&plan)?;
+    judge_routers(&file, &args)?;
+    preflight::check(&plan, args.lossy)?.iter().for_each(|lost| {
+        view::tell(&format!("warning: lost: {lost}\n"));
+    });
     for remark in kubelet::furnish(&mut plan, &file.lab.cluster, &directory.lab(&file.lab.name))? {
         view::tell(&format!("note: {remark}\n"));
     }
     rights(&plan)
         .iter()
         .for_each(|note| view::tell(&format!("note: {note}\n")));
+    if let Some(missing) = modules::missing(&plan) {
+        view::tell(&format!("warning: {missing}\n"));
+    }
     let engines = engines(&plan);
     let launched = launch(Launch {
         plan,
@@ -130,12 +141,32 @@ pub fn run(args: Args) -> Result<(), Failure> {
     stand_by(launched, &file.lab, &engines, &args)
 }
 
+/// Tells what will be missing in routers that start FRR themselves.
+fn judge_routers(file: &LabFile, args: &Args) -> Result<(), Failure> {
+    let files = args.import.files(&args.files);
+    let path = files.first().map_or(file.path.as_path(), |(path, _)| path);
+    let judgement = judge::judge(&file.lab, path);
+    judgement.tell();
+    match judgement.refusal() {
+        Some(failure) if !args.lossy => return Err(failure),
+        _ => judgement.tell_lost(),
+    }
+    Ok(())
+}
+
 /// Follows the lab until it is over or, detached, until it is ready.
 fn stand_by(mut launched: Launched, lab: &Lab, engines: &str, args: &Args) -> Result<(), Failure> {
     let mut progress = (args.format == Format::Text).then(Progress::new);
     loop {
         let event = match launched.happening()? {
             Happening::Event(event) => event,
+            Happening::Asked => {
+                if let Some(progress) = &progress {
+                    progress.finish();
+                    view::tell(&format!("taking lab {} down; once more kills it\n", lab.name));
+                }
+                continue;
+            }
             Happening::Over(result) => return result,
         };
         match &mut progress {
@@ -147,7 +178,8 @@ fn stand_by(mut launched: Launched, lab: &Lab, engines: &str, args: &Args) -> Re
                 name_namespaces(launched.run_directory(), &lab.name);
             }
             if args.format == Format::Text {
-                print(&try_next(lab, engines, seconds, args.detach));
+                let is_alone = launched.run_directory().living().len() < 2;
+                print(&try_next(lab, engines, seconds, args.detach, is_alone));
             }
             if args.detach {
                 return launched.detach();
@@ -259,7 +291,7 @@ fn rights(plan: &Plan) -> Vec<String> {
 
 /// Which engines play routers and Kubernetes nodes: `, its routers on frr`. Nothing where there are none.
 fn engines(plan: &Plan) -> String {
-    let mut taken: Vec<_> = plan.nodes.iter().filter_map(|node| node.engine).collect();
+    let mut taken: Vec<_> = plan.nodes.iter().filter_map(NodeStep::player).collect();
     taken.sort_unstable();
     taken.dedup();
     let (kubelets, routers): (Vec<_>, Vec<_>) = taken.into_iter().partition(|it| *it == EngineTaken::Kubelet);
@@ -274,32 +306,49 @@ fn engines(plan: &Plan) -> String {
     text
 }
 
-/// What a newcomer would want to do now.
-fn try_next(lab: &Lab, engines: &str, seconds: f64, detached: bool) -> String {
+/// What a newcomer would want to do now, in lines that work as they stand.
+fn try_next(lab: &Lab, engines: &str, seconds: f64, detached: bool, is_alone: bool) -> String {
     let mut text = format!("lab {} is ready in {seconds:.2} s{engines}\n", lab.name);
-    let router = lab.nodes.iter().find(|node| node.config.is_some());
-    let first = router.or(lab.nodes.first());
-    let sudo = super::sudo();
-    if let Some(node) = first {
-        let command = match router {
-            Some(_) => "vtysh -c 'show bgp summary'",
-            None => "ip -br address",
-        };
-        text.push_str(&format!("  try:   {sudo}nslab exec {} {command}\n", node.name));
-        text.push_str(&format!("         {sudo}nslab ps\n"));
+    let call = super::call();
+    // With others running, a node may stand in several.
+    let which = match is_alone {
+        true => String::new(),
+        false => format!(" --lab {}", lab.name),
+    };
+    if let Some((node, command)) = first_command(lab) {
+        text.push_str(&format!("  try:   {call} exec{which} {node} {command}\n"));
+        text.push_str(&format!("         {call} ps{which}\n"));
+    } else if !lab.nodes.is_empty() {
+        text.push_str(&format!("  try:   {call} ps{which}\n"));
     }
-    let end = if detached {
-        format!("{sudo}nslab down {}", lab.name)
-    } else {
-        "Ctrl-C".to_owned()
+    let end = match detached {
+        true => format!("{call} down {}", lab.name),
+        false => "Ctrl-C, which takes the lab down".to_owned(),
     };
     text.push_str(&format!("  end:   {end}\n"));
     text
 }
 
+/// A node, and a command that shows something there and is there.
+fn first_command(lab: &Lab) -> Option<(&str, &'static str)> {
+    let routers = || lab.nodes.iter().filter(|node| node.config.is_some());
+    let speaks_bgp = |node: &&Node| {
+        let config = node.config.iter().flat_map(|config| config.lines());
+        config.map(str::trim).any(|line| line.starts_with("router bgp"))
+    };
+    if let Some(node) = routers().find(speaks_bgp) {
+        return Some((&node.name, "vtysh -c 'show bgp summary'"));
+    }
+    if let Some(node) = routers().next() {
+        return Some((&node.name, "vtysh -c 'show ip route'"));
+    }
+    let first = lab.nodes.first().filter(|_| preflight::on_path("ip"))?;
+    Some((&first.name, "ip -br address"))
+}
+
 /// A time such as 90s.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a time up to a day; write 500ms, 90s or 5m");
+    let wrong = || format!("{text:?} is not a time up to a day; write 500ms, 90s or 5m (90 is 90s)");
     let split = text.find(|character: char| !(character.is_ascii_digit() || character == '.'));
     let (number, unit) = text.split_at(split.unwrap_or(text.len()));
     let number: f64 = number.parse().map_err(|_| wrong())?;

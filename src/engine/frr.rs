@@ -1,20 +1,24 @@
 //! FRR's daemons in a node, as a stock package runs them: integrated configuration, watchfrr supervising.
 
-use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::configuration::{self, integrated, preamble};
-use super::{Engine, Inside};
+use compare::{Line, Missing};
+
+use super::configuration::{self, integrated, line_name, preamble_of};
+use super::{Engine, Finished, Inside};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::overlay::Base;
 use crate::kernel::users;
-use crate::lab::model::{Content, File, Process};
+use crate::lab::daemons;
+use crate::lab::model::{ConfigPlace, Content, File, Process};
 use crate::lab::plan::NodeStep;
+
+pub mod compare;
 
 /// FRR's own script that starts and stops it.
 pub const START: &str = "/usr/lib/frr/frrinit.sh";
@@ -71,12 +75,26 @@ const fn daemon(name: &'static str, stanzas: &'static [&'static str], loopback: 
     }
 }
 
+/// From FRR 9 on, the daemon that has the configuration of zebra, staticd and others: what of it is sent to them without it is
+/// lost without a word.
+const MANAGER: &str = "mgmtd";
+/// A running configuration is never longer.
+const LONGEST: usize = 64 << 20;
+/// How many doubtful lines FRR is asked about at once, and how many one by one.
+const AT_ONCE: usize = 200;
+const MOST_DOUBTS: usize = 100;
+
 /// The engine.
 pub struct Frr;
 
+/// Whether the FRR that is installed has a program of this name.
+fn has(name: &str) -> bool {
+    Path::new(DAEMONS).join(name).exists()
+}
+
 /// Whether FRR is installed on this host.
 pub fn installed() -> bool {
-    Path::new(DAEMONS).join("zebra").exists() && vtysh().is_some()
+    has("zebra") && vtysh().is_some()
 }
 
 fn vtysh() -> Option<&'static str> {
@@ -91,6 +109,25 @@ pub fn daemons(config: &str) -> Vec<&'static str> {
     OPTIONAL.iter().filter(needs).map(|daemon| daemon.name).collect()
 }
 
+/// The optional daemon that a line is for.
+pub fn daemon_of(line: &str) -> Option<&'static str> {
+    let found = OPTIONAL.iter().find(|daemon| daemon.is_for(line));
+    found.map(|daemon| daemon.name)
+}
+
+/// The lines of a configuration that this host's FRR does not take, with its words: number, and what is wrong. Nothing where it
+/// cannot be asked.
+pub fn unknown_lines(config: &str) -> Vec<(usize, String)> {
+    let Some(said) = vtysh().and_then(|vtysh| ask(vtysh, config).ok()).flatten() else {
+        return Vec::new();
+    };
+    let lines = said.lines().filter_map(|line| {
+        let (number, rest) = line.strip_prefix("line ")?.split_once(':')?;
+        Some((number.parse().ok()?, rest.trim().to_owned()))
+    });
+    lines.collect()
+}
+
 impl Daemon {
     fn is_for(&self, line: &str) -> bool {
         let line = line.trim();
@@ -102,24 +139,6 @@ impl Daemon {
         // A neighbour or interface that asks for BFD needs its daemon too.
         own || (self.name == "bfdd" && line.split(' ').any(|word| word == "bfd"))
     }
-}
-
-/// The text of /etc/frr/daemons, in the form a stock package has it, so that it can be edited with `sed`.
-pub fn daemons_file(enabled: &[&str]) -> String {
-    let mut text = String::from("# Which of FRR's daemons run. zebra and staticd always do.\n");
-    for daemon in &OPTIONAL {
-        let state = if enabled.contains(&daemon.name) {
-            "yes"
-        } else {
-            "no"
-        };
-        let _ = writeln!(text, "{}={state}", daemon.name);
-    }
-    text.push_str("\nvtysh_enable=yes\nzebra_options=\"  -A 127.0.0.1 -s 90000000\"\nstaticd_options=\"-A 127.0.0.1\"\n");
-    for daemon in &OPTIONAL {
-        let _ = writeln!(text, "{}_options=\"-A {}\"", daemon.name, daemon.loopback);
-    }
-    text
 }
 
 /// Gives nodes an /etc/frr and a /run/frr of their own where the host has FRR, with what a fresh package has.
@@ -139,7 +158,7 @@ pub fn prepare_root(root: &Base) -> Result<(), Failure> {
     };
     own(&root.empty_directory(Path::new("/etc/frr"), 0o750)?)?;
     for (name, text) in [
-        ("daemons", daemons_file(&[])),
+        ("daemons", daemons::file(&[])),
         ("frr.conf", "log syslog informational\n".to_owned()),
         ("vtysh.conf", VTYSH_CONF.to_owned()),
         ("support_bundle_commands.conf", String::new()),
@@ -176,7 +195,7 @@ impl Engine for Frr {
         };
         let config = integrated(node);
         for daemon in daemons(&config) {
-            if !Path::new(DAEMONS).join(daemon).exists() {
+            if !has(daemon) {
                 return Err(Failure::host(format!(
                     "router {} needs FRR's {daemon}, which is not installed",
                     node.name
@@ -184,13 +203,18 @@ impl Engine for Frr {
                 .help(format!("this FRR was built or packaged without {daemon}")));
             }
         }
-        dry_run(vtysh, node, &config)
+        dry_run(
+            vtysh,
+            &node.name,
+            node.config.as_deref().unwrap_or_default(),
+            node.config_place.as_ref(),
+        )
     }
 
     fn files(&self, node: &NodeStep) -> Vec<File> {
         let config = integrated(node);
         vec![
-            owned("/etc/frr/daemons", daemons_file(&daemons(&config))),
+            owned("/etc/frr/daemons", daemons::file(&daemons(&config))),
             owned("/etc/frr/frr.conf", config),
         ]
     }
@@ -199,7 +223,11 @@ impl Engine for Frr {
         let config = integrated(node);
         let mut enabled = daemons(&config);
         enabled.push("staticd");
-        // zebra first: the others look for its socket only every ten seconds when it is not there yet.
+        // These first: the others look for their sockets only every ten seconds when they are not there yet.
+        let manager = has(MANAGER).then_some(MANAGER);
+        if let Some(manager) = manager {
+            launch(inside, manager, &["-A", V4]).await?;
+        }
         launch(inside, "zebra", &["-A", V4, "-s", "90000000"]).await?;
         for name in &enabled {
             let loopback = OPTIONAL
@@ -208,10 +236,11 @@ impl Engine for Frr {
                 .map_or(V4, |daemon| daemon.loopback);
             launch(inside, name, &["-A", loopback]).await?;
         }
-        load(inside).await?;
+        load(node, inside).await?;
         // watchfrr finds them running and takes over; it restarts them by the package's own script, which
         // reads /etc/frr/daemons.
-        let daemons = ["zebra"].into_iter().chain(enabled.iter().copied());
+        let daemons = ["zebra"].into_iter().chain(manager);
+        let daemons = daemons.chain(enabled.iter().copied());
         // Its own default lets a minute pass between two restarts; in a lab daemons are killed on purpose.
         let argv = [
             &format!("{DAEMONS}/watchfrr"),
@@ -228,9 +257,34 @@ impl Engine for Frr {
     }
 }
 
+/// Asks vtysh, where FRR is here, whether it knows every line of a router's configuration. Returns false where it is not.
+///
+/// # Errors
+/// The lines that it does not know.
+pub fn knows(router: &str, config: &str, place: Option<&ConfigPlace>) -> Result<bool, Failure> {
+    match vtysh().filter(|_| installed()) {
+        Some(vtysh) => dry_run(vtysh, router, config, place).map(|()| true),
+        None => Ok(false),
+    }
+}
+
 /// Asks vtysh whether it knows every line.
-fn dry_run(vtysh: &str, node: &NodeStep, config: &str) -> Result<(), Failure> {
-    let what = || format!("check the configuration of {}", node.name);
+fn dry_run(vtysh: &str, router: &str, config: &str, place: Option<&ConfigPlace>) -> Result<(), Failure> {
+    let preamble = preamble_of(router, config);
+    let Some(said) = ask(vtysh, &format!("{preamble}{config}"))? else {
+        return Ok(());
+    };
+    let said = renumbered(&said, preamble.lines().count(), place);
+    Err(
+        Failure::wrong(format!("FRR does not take the configuration of {router}"))
+            .detail(said)
+            .help(configuration::LINES),
+    )
+}
+
+/// What vtysh says of a configuration's lines; nothing where it takes them all.
+fn ask(vtysh: &str, config: &str) -> Result<Option<String>, Failure> {
+    let what = || "ask vtysh about a configuration";
     let mut child = Command::new(vtysh)
         .args(["--dryrun", "--inputfile", "/dev/stdin"])
         .stdin(Stdio::piped())
@@ -240,28 +294,31 @@ fn dry_run(vtysh: &str, node: &NodeStep, config: &str) -> Result<(), Failure> {
         .attempt(what)?;
     if let Some(mut input) = child.stdin.take() {
         // vtysh that stops reading early says why itself.
-        let _ = input.write_all(config.as_bytes());
+        let _ = input.write_all(format!("{config}\n").as_bytes());
     }
     let output = child.wait_with_output().attempt(what)?;
     if output.status.success() {
-        return Ok(());
+        return Ok(None);
     }
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    let said = renumbered(&said, preamble(node).lines().count());
-    Err(
-        Failure::wrong(format!("FRR does not take the configuration of {}", node.name))
-            .detail(said)
-            .help(configuration::LINES),
-    )
+    Ok(Some(said))
 }
 
-/// vtysh's complaints (`line 3: % Unknown command: …`), counted from the line after the first few.
-fn renumbered(said: &str, before: usize) -> String {
+/// vtysh's complaints (`line 3: % Unknown command: …`) with lines as people find them: not counted from the first few, which
+/// are nslab's own.
+fn renumbered(said: &str, before: usize, place: Option<&ConfigPlace>) -> String {
     let lines = said.trim().lines().map(|line| {
         let number = line.strip_prefix("line ").and_then(|rest| rest.split_once(':'));
         match number.and_then(|(number, rest)| Some((number.parse::<usize>().ok()?, rest))) {
-            Some((number, rest)) if number > before => format!("line {}:{rest}", number - before),
+            Some((number, rest)) if number > before => {
+                // What vtysh counts in brackets is the length of what it read, which helps nobody.
+                let rest = match rest.split_once('[').zip(rest.split_once("]:")) {
+                    Some(((head, _), (_, words))) if head.ends_with("command") => format!("{head}:{words}"),
+                    _ => rest.to_owned(),
+                };
+                format!("{}:{rest}", line_name(place, number - before))
+            }
             _ => line.to_owned(),
         }
     });
@@ -288,18 +345,101 @@ async fn launch(inside: &impl Inside, name: &str, options: &[&str]) -> Result<()
     .detail(finished.output))
 }
 
-/// Sends the integrated configuration to all daemons.
-async fn load(inside: &impl Inside) -> Result<(), Failure> {
-    let finished = inside
-        .command("vtysh", &["vtysh".to_owned(), "-b".to_owned()])
-        .await?;
-    if finished.status == 0 {
+/// Sends the integrated configuration to all daemons, and looks whether it is in force: vtysh ends with status 0 although a
+/// daemon has refused a line, or is not there.
+async fn load(node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
+    let sent = vtysh_says(inside, &["-b"]).await?;
+    let running = vtysh_says(inside, &["-c", "show running-config"]).await?;
+    let asked = node.config.as_deref().unwrap_or_default();
+    let Missing { lost, doubtful } = compare::missing(asked, &running.output);
+    let mut refused = refused(inside, lost, doubtful).await?;
+    if refused.is_empty() && sent.status == 0 {
         return Ok(());
     }
-    Err(
-        Failure::not_ready(format!("FRR on {} refused its configuration", inside.node()))
-            .detail(finished.output),
-    )
+    if refused.is_empty() {
+        refused = sent.output;
+    }
+    Err(Failure::not_ready(format!(
+        "FRR on {} did not take all of its configuration",
+        inside.node()
+    ))
+    .detail(refused.trim_end())
+    .help(configuration::LINES))
+}
+
+/// The lines that FRR does not take, each with what FRR says about it.
+async fn refused(inside: &impl Inside, lost: Vec<Line>, doubtful: Vec<Line>) -> Result<String, Failure> {
+    // All at once first: most are defaults, which FRR takes and does not show.
+    let mut certain = Vec::new();
+    for doubtful in doubtful.chunks(AT_ONCE) {
+        if complaint(&entered_again(inside, doubtful).await?).is_some() {
+            certain.extend_from_slice(doubtful);
+        }
+    }
+    certain.truncate(MOST_DOUBTS);
+    let mut told: Vec<(usize, String)> = Vec::new();
+    let lines = lost.into_iter().map(|line| (line, true));
+    for (line, is_lost) in lines.chain(certain.into_iter().map(|line| (line, false))) {
+        let said = entered_again(inside, std::slice::from_ref(&line)).await?;
+        let why = match complaint(&said) {
+            Some(why) => why,
+            None if is_lost => "FRR does not say why".to_owned(),
+            None => continue,
+        };
+        let hint = match line.text.contains('|') {
+            true => " (vtysh takes what is behind `|` for a filter)",
+            false => "",
+        };
+        told.push((
+            line.number,
+            format!("line {}: {}\n  {why}{hint}\n", line.number, line.text),
+        ));
+    }
+    told.sort();
+    Ok(told.into_iter().map(|(_, text)| text).collect())
+}
+
+/// Enters lines once more, and returns what FRR says.
+async fn entered_again(inside: &impl Inside, lines: &[Line]) -> Result<Finished, Failure> {
+    let mut words = Vec::new();
+    for line in lines {
+        let context = line.context.iter().map(String::as_str);
+        for command in ["configure terminal"]
+            .into_iter()
+            .chain(context)
+            .chain([line.text.as_str(), "end"])
+        {
+            words.extend(["-c", command]);
+        }
+    }
+    vtysh_says(inside, &words).await
+}
+
+/// What is a complaint of what vtysh printed.
+fn complaint(said: &Finished) -> Option<String> {
+    let is_one = |line: &&str| line.starts_with('%') || line.ends_with("is not running");
+    let first = said.output.lines().map(str::trim).find(is_one);
+    match first {
+        Some(line) => Some(line.trim_start_matches(['%', ' ']).to_owned()),
+        None if said.status != 0 => {
+            let last = said.output.lines().map(str::trim).rfind(|line| !line.is_empty());
+            Some(last.unwrap_or("it was refused without a word").to_owned())
+        }
+        None => None,
+    }
+}
+
+async fn vtysh_says(inside: &impl Inside, words: &[&str]) -> Result<Finished, Failure> {
+    let argv: Vec<String> = ["vtysh"]
+        .iter()
+        .chain(words)
+        .map(|word| (*word).to_owned())
+        .collect();
+    match words {
+        // Kept in the node's log.
+        ["-b"] => inside.command("vtysh", &argv).await,
+        _ => inside.answer("vtysh", &argv, LONGEST).await,
+    }
 }
 
 #[cfg(test)]
@@ -315,11 +455,5 @@ mod tests {
             ["ospfd", "isisd"]
         );
         assert!(daemons("ip route 10.0.0.0/8 blackhole\n! router rip\n").is_empty());
-    }
-
-    #[test]
-    fn the_daemons_file_can_be_edited_with_sed() {
-        let text = daemons_file(&["bgpd"]);
-        assert!(text.contains("\nbgpd=yes\n") && text.contains("\nospfd=no\n"));
     }
 }

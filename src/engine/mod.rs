@@ -13,6 +13,7 @@ mod configuration;
 pub mod frr;
 pub mod kubelet;
 pub mod operator;
+pub mod own_start;
 mod socket;
 pub mod speaker;
 
@@ -32,6 +33,13 @@ pub struct Finished {
 pub trait Inside {
     /// Runs a command to its end.
     fn command(&self, name: &str, argv: &[String]) -> impl Future<Output = Result<Finished, Failure>>;
+    /// Asks a command for all it prints, up to `most` octets, and logs nothing of it.
+    fn answer(
+        &self,
+        name: &str,
+        argv: &[String],
+        most: usize,
+    ) -> impl Future<Output = Result<Finished, Failure>>;
     /// Starts a process that is watched, logged and started again as it says.
     fn service(&self, process: Process);
     /// Waits until a condition of the node holds.
@@ -133,6 +141,7 @@ pub fn environment(node: &NodeStep) -> BTreeMap<String, String> {
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned())),
     );
+    env.insert("HOSTNAME".to_owned(), node.hostname.clone());
     env.extend(node.env.clone());
     env
 }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::model::{
-    Bind, Cluster, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode, Manifest, Masquerade,
-    Process, Underlay, Wait,
+    Bind, Cluster, Command, ConfigPlace, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode,
+    Manifest, Masquerade, Process, Underlay, Wait,
 };
 use super::rights::RightsStep;
 
@@ -92,6 +92,8 @@ pub struct Plan {
     pub checks: Vec<Check>,
     /// Objects for the Kubernetes nodes, applied once the lab lives.
     pub manifests: Vec<Manifest>,
+    /// What addresses of services are from, where no Kubernetes gives them.
+    pub service_subnets: Vec<IpNet>,
 }
 
 /// What is set on the host for the management network. All of it goes with the interface.
@@ -107,8 +109,11 @@ pub struct HostStep {
     pub hub: usize,
     /// The way to the outside, where the nodes have one.
     pub nat: Option<NatStep>,
-    /// Ports of nodes that are reached on the host: where it listens, and what answers there.
+    /// TCP ports of nodes that are reached on the host: where it listens, and what answers there.
     pub ports: Vec<(SocketAddr, SocketAddr)>,
+    /// The same of UDP.
+    #[serde(default)]
+    pub udp_ports: Vec<(SocketAddr, SocketAddr)>,
 }
 
 /// What lets nodes reach what the host reaches: the hub puts its own address into the packets that leave, and so does the
@@ -155,6 +160,9 @@ pub struct NamespaceStep {
     pub late_sysctls: Vec<(String, String)>,
     /// What leaves it with its own address.
     pub masquerade: Vec<Masquerade>,
+    /// Interfaces by which everything leaves with their address.
+    #[serde(default)]
+    pub masquerade_by: Vec<String>,
     /// Who makes its network in place of nslab: then the addresses are only told here, and nothing is set.
     pub sandbox: Option<SandboxStep>,
     /// Where the users of its node are its own: the id on the host of their root.
@@ -339,8 +347,10 @@ pub struct Limits {
 /// A node, and all that happens in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeStep {
-    /// Name and hostname.
+    /// Its name.
     pub name: String,
+    /// What it calls itself.
+    pub hostname: String,
     /// What it is.
     pub kind: Kind,
     /// What it is to its cluster, if it is of kind `k8s`.
@@ -365,10 +375,15 @@ pub struct NodeStep {
     pub binds: Vec<Bind>,
     /// A router's configuration text.
     pub config: Option<String>,
+    /// Where that stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_place: Option<ConfigPlace>,
     /// Commands run once.
     pub exec: Vec<Exec>,
     /// Long-running processes.
     pub run: Vec<Process>,
+    /// Routes that its kernel has before it is ready.
+    pub ready_routes: Vec<IpNet>,
     /// Cores.
     pub cpu: Option<f64>,
     /// Bytes.
@@ -381,4 +396,14 @@ pub struct NodeStep {
     pub labels: BTreeMap<String, String>,
     /// Group, for listings.
     pub group: Option<String>,
+}
+
+impl NodeStep {
+    /// What plays it: its engine, or FRR that its own commands start.
+    pub fn player(&self) -> Option<Engine> {
+        let run = self.run.iter().map(|process| &process.command);
+        let mut commands = self.exec.iter().map(|exec| &exec.command).chain(run);
+        self.engine
+            .or_else(|| commands.any(Command::starts_frr).then_some(Engine::Frr))
+    }
 }

@@ -1,7 +1,7 @@
 //! From the lab to the plan: every index, path and text decided.
 
 mod limits;
-mod management;
+pub(super) mod management;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -10,9 +10,10 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::model::{
-    EngineChoice, Kind, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route, RouteAction, Underlay,
+    EngineChoice, Kind, KubernetesNode, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route,
+    RouteAction, Underlay,
 };
-use super::names::{HUB_PORT, Macs};
+use super::names::{self, HUB_PORT, Macs};
 use super::plan::{
     BridgeStep, Device, Engine, Facts, HopStep, LinkStep, NamespaceStep, NodeStep, Plan, PortStep, RouteStep,
     RouteStepAction,
@@ -31,7 +32,7 @@ pub const BRIDGE: &str = "br0";
 
 /// Makes the plan of a lab on a host of which these facts are known.
 pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
-    let managed = management::addresses(lab);
+    let managed = management::addresses(lab.mgmt.as_ref(), &lab.nodes);
     let mut planner = Planner::new(lab);
     let mut plan = Plan {
         lab: lab.name.clone(),
@@ -43,6 +44,7 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         resolv_conf: resolv_conf(lab, facts),
         checks: lab.checks.clone(),
         manifests: lab.manifests.clone(),
+        service_subnets: lab.cluster.service_subnets(),
     };
     plan.links = lab
         .links
@@ -67,6 +69,9 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         }
         let namespace = (node.network != Network::Host).then_some(namespace);
         let mut step = node_step(node, namespace, facts);
+        if let Some(kubernetes) = &mut step.kubernetes {
+            known_by(kubernetes, &managed[lab.owner(at)]);
+        }
         if node.rights.user_namespace && !step.rights.privileged {
             step.rights.first_id = first_id(at);
             plan.namespaces[planner.namespace_of[at]].first_id = step.rights.first_id;
@@ -77,6 +82,11 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         plan.nodes.push(step);
     }
     plan
+}
+
+/// The management addresses of each node, in the order of the nodes.
+pub fn management_addresses(lab: &Lab) -> Vec<Vec<IpNet>> {
+    management::addresses(lab.mgmt.as_ref(), &lab.nodes)
 }
 
 /// What is counted and looked up while the plan grows.
@@ -152,6 +162,7 @@ impl<'a> Planner<'a> {
             routes: Vec::new(),
             late_sysctls: Vec::new(),
             masquerade: kubernetes.flat_map(|it| &it.masquerade).copied().collect(),
+            masquerade_by: Vec::new(),
             sandbox: None,
             first_id: None,
             in_lab: false,
@@ -167,6 +178,9 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let namespace = self.namespace_of[at];
+            steps[namespace]
+                .masquerade_by
+                .extend(node.masquerade.iter().cloned());
             forwards[namespace] |= matches!(node.kind, Kind::Router | Kind::K8s);
             dad[namespace] |= node.dad;
         }
@@ -385,11 +399,16 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         && engine.is_none()
         && node.kubernetes.is_none()
         && node.config.is_none()
+        && node.ready_routes.is_empty()
         && node.cpu.is_none()
         && node.memory.is_none();
     let limits = limits::of(node, engine == Some(Engine::Kubelet), facts.memory);
     NodeStep {
         name: node.name.clone(),
+        hostname: node
+            .hostname
+            .clone()
+            .unwrap_or_else(|| names::hostname(&node.name).to_owned()),
         kind: node.kind,
         kubernetes: node.kubernetes.clone(),
         cluster: None,
@@ -402,14 +421,23 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         files: node.files.clone(),
         binds: node.binds.clone(),
         config: node.config.clone(),
+        config_place: node.config_place.clone(),
         exec: node.exec.clone(),
         run: node.run.clone(),
+        ready_routes: node.ready_routes.clone(),
         cpu: node.cpu,
         memory: node.memory,
         rights: rights(node, engine),
         limits,
         labels: node.labels.clone(),
         group: node.group.clone(),
+    }
+}
+
+/// A Kubernetes node without an address of its own on a link is known by the one that it has on the management network.
+fn known_by(node: &mut KubernetesNode, managed: &[IpNet]) {
+    if node.addresses.is_empty() {
+        node.addresses.extend(managed.iter().map(IpNet::addr));
     }
 }
 
@@ -440,25 +468,16 @@ fn hosts(lab: &Lab, managed: &[Vec<IpNet>]) -> String {
         }
         // A node in another's namespace has the other's addresses.
         let owner = lab.owner(at);
-        let own = lab.nodes[owner].addresses.iter().map(|address| address.net);
-        for net in own.chain(managed[owner].iter().copied()) {
-            let ip = net.addr();
-            if names_a_machine(&ip) && seen.insert((ip, &node.name), ()).is_none() {
+        for ip in names::addresses(&lab.nodes[owner].addresses, &managed[owner]) {
+            if seen.insert((ip, &node.name), ()).is_none() {
+                let names = std::iter::once(&node.name).chain(&node.aliases);
+                let names: Vec<&str> = names.map(String::as_str).collect();
                 // Writing to a String cannot fail.
-                let _ = writeln!(text, "{ip} {}", node.name);
+                let _ = writeln!(text, "{ip} {}", names.join(" "));
             }
         }
     }
     text
-}
-
-/// Link-local addresses say nothing without an interface, loopback ones mean everyone.
-fn names_a_machine(ip: &IpAddr) -> bool {
-    let link_local = match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    };
-    !link_local && !ip.is_loopback()
 }
 
 /// The text of /etc/resolv.conf: servers only where they can be reached.

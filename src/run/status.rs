@@ -39,7 +39,7 @@ fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64,
     NodeStatus {
         name: step.name.clone(),
         kind: format!("{:?}", step.kind).to_lowercase(),
-        engine: step.engine.map_or("kernel", Engine::name).to_owned(),
+        engine: step.player().map_or("kernel", Engine::name).to_owned(),
         stage,
         state: word(lab, number, step),
         uptime: state.ready_since.get().map(|since| since.elapsed().as_secs_f64()),
@@ -68,6 +68,7 @@ fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64,
         open_files_limit: step.limits.open_files,
         services: state.services.borrow().clone(),
         addresses: addresses(lab, step),
+        interfaces: Vec::new(),
         group: step.group.clone(),
         labels: step.labels.clone(),
         kubernetes: lab.cluster.line.view(&step.name),
@@ -76,6 +77,9 @@ fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64,
 
 fn word(lab: &Living, number: usize, step: &NodeStep) -> String {
     let state = &lab.nodes[number];
+    if *state.stopped.borrow() {
+        return "stopped".to_owned();
+    }
     if let Some(trouble) = &*state.trouble.borrow() {
         return format!("failed: {trouble}");
     }
@@ -91,7 +95,16 @@ fn word(lab: &Living, number: usize, step: &NodeStep) -> String {
         .iter()
         .find(|service| down(service))
         .map(|service| service.name.clone());
+    let exited = state
+        .services
+        .borrow()
+        .iter()
+        .find_map(|service| match &service.state {
+            ServiceState::Exited(reason) => Some(format!("exited: {}: {reason}", service.name)),
+            _ => None,
+        });
     match (state.is_ready(), broken) {
+        (true, _) if exited.is_some() => exited.unwrap_or_default(),
         (true, Some(name)) => format!("degraded: {name}"),
         (true, None) if step.idle && state.init.borrow().is_none() => "idle".to_owned(),
         (true, None) => "ready".to_owned(),

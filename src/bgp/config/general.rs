@@ -155,7 +155,8 @@ pub(super) const INTERFACE: Rows = &[
     ("ipv6 nd ra-lifetime ~ <seconds:0-9000>", |e, a| {
         option(&mut e.interface()?.ra_lifetime, a, "seconds")
     }),
-    ("[no] ip address <prefix4> (label|peer) <line>", needs_frr),
+    ("[no] ip address <prefix4> label <line>", needs_frr),
+    ("[no] ip address <ipv4> peer <prefix4> [<line>]", needs_frr),
     (
         "[no] ip (ospf|rip|pim|igmp|nhrp|irdp|multicast|mroute|eigrp|split-horizon) [<line>]",
         needs_frr,
@@ -167,7 +168,7 @@ pub(super) const INTERFACE: Rows = &[
     // Told in full: `ip route` in a block that nobody has closed would be short for less.
     ("[no] (ip|ipv6) router (isis|openfabric) <word>", needs_frr),
     (
-        "[no] (vrrp|isis|mpls|evpn|pbr-policy|openfabric|tunnel|babel|bfd|eigrp|delay|multicast|vrf) [<line>]",
+        "[no] (vrrp|isis|mpls|evpn|pbr-policy|openfabric|tunnel|babel|bfd|eigrp|delay|multicast) [<line>]",
         needs_frr,
     ),
     ("[no] link-params", needs_frr_block),

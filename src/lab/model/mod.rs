@@ -5,17 +5,18 @@ mod link;
 mod node;
 mod route;
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 pub use command::{Command, Exec, Probe, Process, Restart, Stage, Wait};
 pub use link::{Link, LinkShape, Mac, MacvlanMode, Port, Underlay};
 pub use node::{
-    Address, Bind, Content, EngineChoice, File, Kind, KubernetesNode, Limit, Limits, Masquerade, Network,
-    Node,
+    Address, Bind, ConfigPlace, Content, EngineChoice, File, Kind, KubernetesNode, Limit, Limits, Masquerade,
+    Network, Node,
 };
 pub use route::{NextHop, Route, RouteAction};
 
@@ -64,6 +65,19 @@ pub struct Cluster {
     pub external_agent: bool,
 }
 
+/// Where services get their addresses from unless the lab file says.
+const SERVICE_SUBNET: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 16));
+
+impl Cluster {
+    /// What services' addresses are from.
+    pub fn service_subnets(&self) -> Vec<IpNet> {
+        match self.service_subnets.as_slice() {
+            [] => vec![SERVICE_SUBNET],
+            said => said.to_vec(),
+        }
+    }
+}
+
 /// A file of objects, as kubectl takes them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -105,13 +119,16 @@ pub struct MgmtPort {
     pub ipv6: Option<std::net::Ipv6Addr>,
 }
 
-/// A TCP port of a node that is reached on the host.
+/// A port of a node that is reached on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedPort {
     /// Where the host listens.
     pub listen: std::net::SocketAddr,
     /// The node's port.
     pub port: u16,
+    /// Whether it is a UDP port, and not TCP's.
+    #[serde(default)]
+    pub udp: bool,
 }
 
 impl Lab {

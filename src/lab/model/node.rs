@@ -57,8 +57,14 @@ pub enum Network {
 /// One node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Node {
-    /// Its name and hostname: 1 to 63 characters of `[A-Za-z0-9-_.]`, beginning with a letter or digit.
+    /// Its name: 1 to 63 characters of `[A-Za-z0-9-_.]`, beginning with a letter or digit.
     pub name: String,
+    /// What it calls itself, if that is not its name.
+    #[serde(default)]
+    pub hostname: Option<String>,
+    /// Names by which other nodes find it, beside its own.
+    #[serde(default)]
+    pub aliases: Vec<String>,
     /// What it is.
     pub kind: Kind,
     /// For routers; `Auto` elsewhere.
@@ -73,19 +79,28 @@ pub struct Node {
     pub network: Network,
     /// Its management port, if it asked for one.
     pub mgmt: Option<MgmtPort>,
-    /// TCP ports of its own that are reached on the host.
+    /// Ports of its own that are reached on the host.
     pub ports: Vec<PublishedPort>,
     /// Its interfaces' addresses, links' own addresses included, in the order of the file. Empty for a node
     /// in another's namespace: they were moved to the owner.
     pub addresses: Vec<Address>,
     /// Static routes (moved to the owner likewise).
     pub routes: Vec<Route>,
+    /// Interfaces by which everything leaves with their address.
+    #[serde(default)]
+    pub masquerade: Vec<String>,
+    /// Routes that its kernel has when it is ready.
+    #[serde(default)]
+    pub ready_routes: Vec<IpNet>,
     /// Sysctls, by dotted name (`net.ipv4.tcp_ecn`); only `net.*` can be set per node.
     pub sysctls: BTreeMap<String, String>,
     /// Duplicate address detection for IPv6 (off unless asked for: it costs over a second).
     pub dad: bool,
     /// A router's configuration in FRR's language.
     pub config: Option<String>,
+    /// Where that stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_place: Option<ConfigPlace>,
     /// Environment of everything started in the node.
     pub env: BTreeMap<String, String>,
     /// Files written before anything starts.
@@ -110,6 +125,26 @@ pub struct Node {
     /// Other limits.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// Where the text of a configuration stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigPlace {
+    /// Its file, where that is not the lab file.
+    pub file: Option<PathBuf>,
+    /// The line of its first line, from 1 on.
+    pub line: usize,
+}
+
+impl ConfigPlace {
+    /// Names a line of the text (from 1 on) as people find it: `line 17`, `/etc/router0.conf line 3`.
+    pub fn name(&self, line: usize) -> String {
+        let line = self.line + line.saturating_sub(1);
+        match &self.file {
+            None => format!("line {line}"),
+            Some(file) => format!("{} line {line}", file.display()),
+        }
+    }
 }
 
 /// What the lab file says of a node's limits; what it does not is decided when the lab starts.
@@ -214,7 +249,8 @@ impl Node {
 
     /// Whether its own commands start FRR by its script.
     pub fn starts_frr(&self) -> bool {
-        let names = |word: &String| word.contains(FRR_SCRIPT);
-        self.exec.iter().any(|exec| exec.command.argv().iter().any(names))
+        let run = self.run.iter().map(|process| &process.command);
+        let mut commands = self.exec.iter().map(|exec| &exec.command).chain(run);
+        commands.any(|command| command.argv().iter().any(|word| word.contains(FRR_SCRIPT)))
     }
 }

@@ -123,10 +123,14 @@ fn kubernetes_engine(at: usize, merged: &mut NodeSpec, mistakes: &mut Mistakes) 
 fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
     scalar(&mut base.group, &over.group);
     scalar(&mut base.engine, &over.engine);
+    scalar(&mut base.hostname, &over.hostname);
+    scalar(&mut base.aliases, &over.aliases);
     scalar(&mut base.network, &over.network);
     scalar(&mut base.mgmt, &over.mgmt);
     scalar(&mut base.ports, &over.ports);
     scalar(&mut base.routes, &over.routes);
+    scalar(&mut base.masquerade, &over.masquerade);
+    scalar(&mut base.ready_routes, &over.ready_routes);
     scalar(&mut base.dad, &over.dad);
     scalar(&mut base.config, &over.config);
     scalar(&mut base.exec, &over.exec);

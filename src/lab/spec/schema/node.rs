@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use super::command::{ExecValue, RunTable};
 use super::network::RouteTable;
 use super::patterns::{
-    AddressWithPrefix, BindText, Duration, Mode, PublishedPortText, SharedNetwork, WaitText,
+    AddressWithPrefix, BindText, Duration, MachineName, Mode, PublishedPortText, SharedNetwork, WaitText,
 };
 use crate::lab::spec::kubernetes_schema::RoleWord;
 
@@ -22,14 +22,20 @@ pub(super) struct NodeTable {
     group: Option<String>,
     /// The program that plays a router (auto takes FRR where it is installed, else the built-in speaker) or a Kubernetes node.
     engine: Option<EngineWord>,
+    /// What it calls itself; its name where nothing is said.
+    hostname: Option<MachineName>,
+    /// Names by which other nodes find it, beside its own.
+    aliases: Option<Vec<MachineName>>,
     /// Free labels.
     labels: Option<BTreeMap<String, Scalar>>,
     /// Whose network it lives in; its own where nothing is said.
     network: Option<SharedNetwork>,
     /// Whether it has a port (eth0) on the management network.
     mgmt: Option<MgmtPortValue>,
-    /// TCP ports of its own that are reached on the host.
+    /// Ports of its own that are reached on the host.
     ports: Option<Vec<PublishedPortText>>,
+    /// Interfaces by which everything leaves with the address of the interface.
+    masquerade: Option<Vec<String>>,
     /// Addresses by interface: lo, br0 of a bridge, or the end of a link.
     addresses: Option<BTreeMap<String, Vec<AddressWithPrefix>>>,
     /// Static routes.
@@ -52,6 +58,8 @@ pub(super) struct NodeTable {
     exec: Option<Vec<ExecValue>>,
     /// Long-running processes.
     run: Option<Vec<RunTable>>,
+    /// What is there when it is ready, beside what it runs.
+    ready: Option<ReadyTable>,
     /// What must be true of other nodes first.
     wait_for: Option<Vec<WaitText>>,
     /// Extra wait before it starts.
@@ -77,6 +85,15 @@ pub(super) struct NodeTable {
     taints: Option<Vec<String>>,
     /// The addresses it is known by in its cluster.
     node_ips: Option<Vec<String>>,
+}
+
+/// What is there when a node is ready.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct ReadyTable {
+    /// Routes that its kernel has.
+    routes: Vec<AddressWithPrefix>,
 }
 
 /// The kinds of nodes.
