@@ -19,7 +19,7 @@ use super::inside::Inside;
 use super::lines::Lines;
 use super::protocol::Changed;
 use super::state::Living;
-use crate::cilium::{Object, Reference};
+use crate::cilium::Reference;
 use crate::engine::operator::{News, NodeView, Status, Wish};
 use crate::engine::{self, operator};
 use crate::failure::Failure;

@@ -16,6 +16,10 @@ pub(in crate::cilium) struct Service {
     pub families: Policy,
     pub cluster: Vec<IpAddr>,
     pub external: Vec<IpAddr>,
+    /// The labels of its pods.
+    pub selector: BTreeMap<String, String>,
+    /// Whether traffic from outside stays on the node that it reaches: `externalTrafficPolicy: Local`.
+    pub local: bool,
 }
 
 /// Which families of addresses a service has.
