@@ -53,15 +53,19 @@ fn what_builtin_would_lose_is_refused_and_told_whichever_way_it_comes() {
             "t.clab.yml:4: ",
         ),
     ] {
-        let topology = format!(
-            "name: x\ntopology:\n  nodes:\n    r: {{ kind: linux, image: frrouting/frr, {node} }}\n"
-        );
+        let topology =
+            format!("name: x\ntopology:\n  nodes:\n    r: {{ kind: linux, image: frrouting/frr, {node} }}\n");
         let (lab, path) = lab(&topology, &files);
         let words = [place, "router ospf", "needs the frr engine", "--lossy"];
-        lab.run(["up", "-d", "--engine", "builtin", &path]).refused(2, &words);
+        lab.run(["up", "-d", "--engine", "builtin", &path])
+            .refused(2, &words);
         assert!(lab.left().is_empty());
         let done = lab.run(["up", "-d", "--engine", "builtin", "--lossy", &path]);
-        assert!(done.err.contains("warning: lost: ") && done.err.contains(place), "{}", done.err);
+        assert!(
+            done.err.contains("warning: lost: ") && done.err.contains(place),
+            "{}",
+            done.err
+        );
         done.expect(0);
         lab.ok(["down", "x"]);
     }
@@ -73,16 +77,24 @@ fn a_lab_file_may_be_lossy_too() {
         "name = \"x\"\n[nodes.r]\nkind = \"router\"\nconfig = \"\"\"\nrouter bgp 65000\n neighbor 192.0.2.1 remote-as 1\nrouter ospf\n\"\"\"\n",
     );
     let up = ["up", "-d", "--engine", "builtin"];
-    lab.run(up.iter().copied().chain([lab.file()])).refused(2, &["line 3: router ospf", "--lossy"]);
+    lab.run(up.iter().copied().chain([lab.file()]))
+        .refused(2, &["line 3: router ospf", "--lossy"]);
     let done = lab.run(up.iter().copied().chain(["--lossy", lab.file()]));
     assert!(done.err.contains("router ospf"), "{}", done.err);
     done.expect(0);
-    assert!(lab.ok(["exec", "r", "vtysh", "-c", "show run"]).contains("neighbor 192.0.2.1 remote-as 1"));
+    assert!(
+        lab.ok(["exec", "r", "vtysh", "-c", "show run"])
+            .contains("neighbor 192.0.2.1 remote-as 1")
+    );
 }
 
 #[test]
 fn daemons_that_are_not_named_do_not_run() {
-    let engines = if has_frr() { &["builtin", "frr"][..] } else { &["builtin"] };
+    let engines = if has_frr() {
+        &["builtin", "frr"][..]
+    } else {
+        &["builtin"]
+    };
     let topology = "name: x\ntopology:\n  nodes:\n    r: { kind: linux, image: frrouting/frr, startup-config: r.conf }\n";
     let config = "router bgp 65001\n neighbor 10.0.0.2 remote-as 65002\n!\nip route 10.9.0.0/16 blackhole\n";
     for engine in engines {
@@ -92,16 +104,23 @@ fn daemons_that_are_not_named_do_not_run() {
         assert!(done.err.contains(said), "{engine}: {}", done.err);
         done.expect(0);
         common::until("the static route", || {
-            lab.ok(["exec", "r", "ip", "route"]).contains("blackhole 10.9.0.0/16")
+            lab.ok(["exec", "r", "ip", "route"])
+                .contains("blackhole 10.9.0.0/16")
         });
         for command in ["show bgp summary", "clear bgp *"] {
             let done = lab.run(["exec", "r", "vtysh", "-c", command]);
             assert!((done.out + &done.err).contains("bgpd is not running"), "{engine}");
             assert_eq!(done.code, 1, "{engine}");
         }
-        assert!(!lab.ok(["exec", "r", "vtysh", "-c", "show run"]).contains("router bgp"));
+        assert!(
+            !lab.ok(["exec", "r", "vtysh", "-c", "show run"])
+                .contains("router bgp")
+        );
         if *engine == "builtin" {
-            lab.sh("r", "sed -i s/bgpd=no/bgpd=yes/ /etc/frr/daemons && /usr/lib/frr/frrinit.sh restart");
+            lab.sh(
+                "r",
+                "sed -i s/bgpd=no/bgpd=yes/ /etc/frr/daemons && /usr/lib/frr/frrinit.sh restart",
+            );
             common::until("BGP", || {
                 let done = lab.run(["exec", "r", "vtysh", "-c", "show bgp summary"]);
                 done.code == 0 && done.out.contains("10.0.0.2")
@@ -117,11 +136,18 @@ fn lines_that_the_installed_frr_does_not_know_are_told() {
         return;
     }
     let topology = "name: x\ntopology:\n  nodes:\n    r: { kind: frr, startup-config: r.conf, extras: { frr: { daemons: [ bgpd ] } } }\n";
-    let (lab, path) = lab(topology, &[("r.conf", "router bgp 65001\n neighbor e1 interface remote-as external\n no neighbor e1 capability link-local\n")]);
+    let (lab, path) = lab(
+        topology,
+        &[(
+            "r.conf",
+            "router bgp 65001\n neighbor e1 interface remote-as external\n no neighbor e1 capability link-local\n",
+        )],
+    );
     for verb in [&["validate"][..], &["up", "-d", "--engine", "frr"]] {
         let done = lab.run(verb.iter().copied().chain([path.as_str()]));
         assert!(
-            done.err.contains("r.conf:3: FRR leaves this line out: % Unknown command"),
+            done.err
+                .contains("r.conf:3: FRR leaves this line out: % Unknown command"),
             "{}",
             done.err
         );
@@ -155,14 +181,23 @@ topology:
     assert!(lab.sh("a", "ip link show eth1").contains("mtu 9500"));
     assert!(lab.sh("a", "ip link show eth2").contains("mtu 1400"));
     assert_eq!(lab.sh("a", "hostname; echo $HOSTNAME"), "first\nfirst\n");
-    assert!(lab.sh("a", "ip -6 address show eth0").contains("3fff:172:20:20::2/64"));
-    assert!(lab.sh("b", "getent ahostsv4 clab-there-a").contains("172.20.20.2"));
+    assert!(
+        lab.sh("a", "ip -6 address show eth0")
+            .contains("3fff:172:20:20::2/64")
+    );
+    assert!(
+        lab.sh("b", "getent ahostsv4 clab-there-a")
+            .contains("172.20.20.2")
+    );
     assert_eq!(lab.sh("a", "test -d /scratch && echo there"), "there\n");
     let data: serde_json::Value = serde_json::from_str(&lab.sh("a", "cat /topology.json")).unwrap();
     assert_eq!(data["nodes"]["b"]["longname"], "clab-there-b");
     assert_eq!(data["nodes"]["b"]["mgmt-ipv4-address"], "172.20.20.3");
     assert_eq!(data["links"][0]["endpoints"]["z"]["node"], "b");
-    assert!(lab.sh("a", "cat /inventory.yml").contains("        clab-there-b:\n          ansible_host: 172.20.20.3\n"));
+    assert!(
+        lab.sh("a", "cat /inventory.yml")
+            .contains("        clab-there-b:\n          ansible_host: 172.20.20.3\n")
+    );
     assert_eq!(lab.sh("sw", "cat /sys/class/net/br0/bridge/stp_state"), "1\n");
     // What comes from outside by UDP finds its way back.
     let mut server = lab.start(["exec", "a", "python3", "-c", UDP_ECHO]);
@@ -183,16 +218,24 @@ fn a_node_whose_command_cannot_start_has_exited_and_the_lab_goes_on() {
     let topology = "name: x\ntopology:\n  defaults: { kind: linux, image: alpine }\n  nodes:\n    gone: { cmd: nosuch --port 1 }\n    shell: { cmd: sh -c 'nosuch --port 1' }\n    waits: { cmd: zsh-of-nobody, healthcheck: { test: [ CMD, 'false' ] } }\n    fine: { cmd: ash }\n";
     let (lab, path) = lab(topology, &[]);
     let done = lab.run(["up", "-d", &path]);
-    assert!(done.err.contains("gone") && done.err.contains("nosuch: command not found"), "{}", done.err);
+    assert!(
+        done.err.contains("gone") && done.err.contains("nosuch: command not found"),
+        "{}",
+        done.err
+    );
     done.expect(0);
     for node in ["gone", "shell", "waits"] {
         common::until("the end of its command", || {
-            lab.node(node)["state"].as_str().unwrap().starts_with("exited: cmd: ")
+            lab.node(node)["state"]
+                .as_str()
+                .unwrap()
+                .starts_with("exited: cmd: ")
         });
     }
     assert_eq!(lab.node("fine")["state"], "ready");
     lab.ok(["down", "x"]);
-    lab.run(["up", "-d", "--strict", &path]).refused(1, &["could not be started"]);
+    lab.run(["up", "-d", "--strict", &path])
+        .refused(1, &["could not be started"]);
 }
 
 #[test]
@@ -207,14 +250,33 @@ topology:
     own: { kind: linux, image: example.com/team/tool:1 }
 "#;
     let (lab, path) = lab(topology, &[("r.conf", "router bgp 65001\n")]);
-    lab.run(["up", "-d", &path]).refused(2, &["example.com/team/tool:1", "--image-map"]);
-    let done = lab.run(["up", "-d", "--engine", "builtin", "--image-map", "example.com/*=tools", &path]);
+    lab.run(["up", "-d", &path])
+        .refused(2, &["example.com/team/tool:1", "--image-map"]);
+    let done = lab.run([
+        "up",
+        "-d",
+        "--engine",
+        "builtin",
+        "--image-map",
+        "example.com/*=tools",
+        &path,
+    ]);
     assert_eq!(done.err.matches("apk add iperf3").count(), 1, "{}", done.err);
-    assert!(done.err.contains("(also, web)") && done.err.contains("apt-get install -y tcpdump"), "{}", done.err);
-    assert!(done.err.contains("serves a web page on the ports 80 and 443"), "{}", done.err);
+    assert!(
+        done.err.contains("(also, web)") && done.err.contains("apt-get install -y tcpdump"),
+        "{}",
+        done.err
+    );
+    assert!(
+        done.err.contains("serves a web page on the ports 80 and 443"),
+        "{}",
+        done.err
+    );
     done.expect(0);
     assert_eq!(lab.sh("web", "cat /run/state"), "done\n");
-    common::until("BGP", || lab.run(["exec", "r", "vtysh", "-c", "show bgp summary"]).code == 0);
+    common::until("BGP", || {
+        lab.run(["exec", "r", "vtysh", "-c", "show bgp summary"]).code == 0
+    });
     lab.ok(["down", "x"]);
 }
 
@@ -254,15 +316,26 @@ const CLUSTER: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: 
 
 #[test]
 fn kinds_file_is_found_beside_the_topology_or_asked_for() {
-    let (found, sources) = imported(&[("t.yml", IN_CLUSTER)], &[("kind.yaml", CLUSTER), ("other.yml", "a: b\n")]);
+    let (found, sources) = imported(
+        &[("t.yml", IN_CLUSTER)],
+        &[("kind.yaml", CLUSTER), ("other.yml", "a: b\n")],
+    );
     assert_eq!(found.lab(&sources).unwrap().nodes.len(), 4);
-    assert!(found.notes.iter().any(|note| note.starts_with("kind.yaml: a kind cluster")));
+    assert!(
+        found
+            .notes
+            .iter()
+            .any(|note| note.starts_with("kind.yaml: a kind cluster"))
+    );
     // Another cluster's file is named, and not taken.
     let other = CLUSTER.replace("demo", "elsewhere");
     let (wanting, sources) = imported(&[("t.yml", IN_CLUSTER)], &[("c.yaml", &other)]);
     let mistakes = wanting.lab(&sources).unwrap_err();
     assert_eq!(mistakes.len(), 1, "{mistakes:?}");
-    assert!(mistakes[0].help.as_ref().unwrap().contains("`c.yaml`"), "{mistakes:?}");
+    assert!(
+        mistakes[0].help.as_ref().unwrap().contains("`c.yaml`"),
+        "{mistakes:?}"
+    );
 }
 
 #[test]
@@ -270,11 +343,23 @@ fn agents_know_a_node_without_an_address_by_its_management_address() {
     let topology = "name: x\ntopology:\n  nodes:\n    r: { kind: frr, startup-config: r.conf, extras: { frr: { daemons: [ bgpd ] } } }\n";
     let config = "router bgp 65000\n no bgp ebgp-requires-policy\n neighbor N peer-group\n neighbor N remote-as external\n bgp listen range 172.20.20.0/24 peer-group N\n";
     let policy = "apiVersion: v1\nkind: Namespace\nmetadata: { name: lab }\n---\napiVersion: cilium.io/v2alpha1\nkind: CiliumBGPPeeringPolicy\nmetadata: { name: all }\nspec:\n  nodeSelector: {}\n  virtualRouters:\n  - localASN: 65001\n    exportPodCIDR: true\n    neighbors: [ { peerAddress: 172.20.20.2/32, peerASN: 65000 } ]\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web, namespace: lab }\nspec: {}\n";
-    let (lab, path) = lab(topology, &[("r.conf", config), ("c.yaml", CLUSTER), ("p.yaml", policy)]);
+    let (lab, path) = lab(
+        topology,
+        &[("r.conf", config), ("c.yaml", CLUSTER), ("p.yaml", policy)],
+    );
     let files = ["c.yaml", "p.yaml"].map(|name| lab.path(name).to_str().unwrap().to_owned());
     let done = lab.run(["up", "-d", "--engine", "builtin", &path, &files[0], &files[1]]);
-    for word in ["Namespace lab has no effect here", "Deployment web has no effect here", "p.yaml, line 14"] {
-        assert!((done.err.clone() + &done.out).contains(word), "{word}: {}{}", done.out, done.err);
+    for word in [
+        "Namespace lab has no effect here",
+        "Deployment web has no effect here",
+        "p.yaml, line 14",
+    ] {
+        assert!(
+            (done.err.clone() + &done.out).contains(word),
+            "{word}: {}{}",
+            done.out,
+            done.err
+        );
     }
     done.expect(0);
     common::until("the pods' networks of both nodes", || {
@@ -290,13 +375,25 @@ fn the_same_kind_file_twice_is_one_cluster_and_another_is_a_second() {
     let (once, sources) = imported(&both, &[]);
     assert_eq!(once.lab(&sources).unwrap().nodes.len(), 4);
     let other = CLUSTER.replace("demo", "elsewhere");
-    let (two, sources) = imported(&[("t.yml", IN_CLUSTER), ("c.yaml", CLUSTER), ("d.yaml", &other)], &[]);
+    let (two, sources) = imported(
+        &[("t.yml", IN_CLUSTER), ("c.yaml", CLUSTER), ("d.yaml", &other)],
+        &[],
+    );
     let mistakes = two.lab(&sources).unwrap_err();
     assert_eq!(mistakes.len(), 1, "{mistakes:?}");
-    assert_eq!(mistakes[0].message, "`elsewhere` is a second cluster, and a lab has one: `demo`");
+    assert_eq!(
+        mistakes[0].message,
+        "`elsewhere` is a second cluster, and a lab has one: `demo`"
+    );
     let started = "name: x\ntopology:\n  nodes:\n    demo: { kind: k8s-kind, startup-config: c.yaml }\n    s0: { kind: ext-container }\n";
     let started = started.replace("s0: { kind", "demo-worker: { kind");
-    let (one, sources) = imported(&[("t.yml", &started), ("c.yaml", CLUSTER)], &[("c.yaml", CLUSTER)]);
+    let (one, sources) = imported(
+        &[("t.yml", &started), ("c.yaml", CLUSTER)],
+        &[("c.yaml", CLUSTER)],
+    );
     let lab = one.lab(&sources).unwrap();
-    assert_eq!(lab.nodes.iter().filter(|node| node.kubernetes.is_some()).count(), 2);
+    assert_eq!(
+        lab.nodes.iter().filter(|node| node.kubernetes.is_some()).count(),
+        2
+    );
 }

@@ -79,7 +79,12 @@ impl Judgement {
         self.count += lost.iter().map(|lost| 1 + lost.below).sum::<usize>();
         let left_out = lost.len().saturating_sub(MOST);
         for lost in lost.iter().take(MOST) {
-            let number = format!("{}: {}:{}: ", node.name, place(lost.place.as_deref(), file), lost.line);
+            let number = format!(
+                "{}: {}:{}: ",
+                node.name,
+                place(lost.place.as_deref(), file),
+                lost.line
+            );
             let below = match lost.below {
                 0 => String::new(),
                 1 => ", and so does the line below it".to_owned(),
@@ -89,14 +94,18 @@ impl Judgement {
             self.lost.push(format!("{text}{below}"));
         }
         if left_out > 0 {
-            self.lost.push(format!("{}: and {left_out} more lines", node.name));
+            self.lost
+                .push(format!("{}: and {left_out} more lines", node.name));
         }
     }
 
     fn frr(&mut self, node: &Node, given: &Given) {
         let Some(config) = &given.config else { return };
         for (number, said) in frr::unknown_lines(&config.text).into_iter().take(MOST) {
-            let note = format!("{}: {}:{number}: FRR leaves this line out: {said}", node.name, config.place);
+            let note = format!(
+                "{}: {}:{number}: FRR leaves this line out: {said}",
+                node.name, config.place
+            );
             self.notes.push(note);
         }
     }
@@ -130,7 +139,9 @@ impl Judgement {
         );
         let help = match frr::installed() {
             true => "take FRR (`--engine frr`), or go on without these lines: `--lossy`",
-            false => "install FRR (`apt-get install frr`), which takes them, or go on without these lines: `--lossy`",
+            false => {
+                "install FRR (`apt-get install frr`), which takes them, or go on without these lines: `--lossy`"
+            }
         };
         Some(Failure::wrong(message).detail(self.lost.join("\n")).help(help))
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::import_args::ImportArgs;
 use super::file::LabFile;
+use super::import_args::ImportArgs;
 use super::{Format, colour, imported, judge, manifests, print, print_json, report};
 use crate::engine::kubelet;
 use crate::failure::Failure;

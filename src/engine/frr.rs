@@ -231,7 +231,9 @@ impl Engine for Frr {
 
 /// Asks vtysh whether it knows every line.
 fn dry_run(vtysh: &str, node: &NodeStep, config: &str) -> Result<(), Failure> {
-    let Some(said) = ask(vtysh, config)? else { return Ok(()) };
+    let Some(said) = ask(vtysh, config)? else {
+        return Ok(());
+    };
     let said = renumbered(&said, preamble(node).lines().count());
     Err(
         Failure::wrong(format!("FRR does not take the configuration of {}", node.name))

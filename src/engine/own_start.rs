@@ -327,7 +327,10 @@ mod tests {
                 "binds = [\"r.conf:/etc/frr/frr.conf\", \"daemons:/etc/frr/daemons\"]",
                 [("r.conf", conf), ("daemons", daemons)],
             ),
-            ("binds = [\"frr/:/etc/frr\"]", [("frr/frr.conf", conf), ("frr/daemons", daemons)]),
+            (
+                "binds = [\"frr/:/etc/frr\"]",
+                [("frr/frr.conf", conf), ("frr/daemons", daemons)],
+            ),
             (
                 "files = { \"/etc/frr/frr.conf\" = { from = \"r.conf\" }, \"/etc/frr/daemons\" = { from = \"d\" } }",
                 [("r.conf", conf), ("d", daemons)],
@@ -347,7 +350,16 @@ mod tests {
             \"sh -c \\\"sed -i s/ospfd=no/ospfd=yes/ /etc/frr/daemons; /usr/bin/vtysh -E -c 'configure terminal' -c 'hostname x' -c 'do show run'\\\"\"]";
         let given = given(exec, &[]);
         let typed: Vec<&str> = given.typed.iter().map(|(_, line)| line.as_str()).collect();
-        assert_eq!(typed, ["router ospf", "network 10.0.0.0/8 area 0", "end", "hostname x", "end"]);
+        assert_eq!(
+            typed,
+            [
+                "router ospf",
+                "network 10.0.0.0/8 area 0",
+                "end",
+                "hostname x",
+                "end"
+            ]
+        );
         assert!(given.daemons.contains("ospfd") && !given.daemons.contains("bgpd"));
         let lost = given.lost_on_builtin();
         assert_eq!(lost.len(), 1, "{lost:?}");
@@ -358,7 +370,11 @@ mod tests {
     fn lines_of_daemons_that_do_not_run_are_told_once() {
         let conf = "frr defaults traditional\nrouter bgp 1\n neighbor 192.0.2.1 remote-as 2\n neighbor 192.0.2.1 bfd\nexit\nrouter ospf\n network 10.0.0.0/8 area 0\ninterface e\n ip ospf cost 1\n ip address 10.0.0.1/24\n";
         let given = given("binds = [\"r.conf:/etc/frr/frr.conf\"]", &[("r.conf", conf)]);
-        let idle: Vec<_> = given.idle().iter().map(|idle| (idle.daemon, idle.line, idle.count)).collect();
+        let idle: Vec<_> = given
+            .idle()
+            .iter()
+            .map(|idle| (idle.daemon, idle.line, idle.count))
+            .collect();
         assert_eq!(idle, [("bgpd", 2, 3), ("ospfd", 6, 3)]);
         assert_eq!(given.lost_on_builtin(), []);
     }

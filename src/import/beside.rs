@@ -17,13 +17,17 @@ pub(super) fn kinds_file(parts: &mut Parts, context: &mut Context) -> Option<Str
             wanted.iter().any(|container| is_of(container, &name))
         })
         .collect();
-    let [(file, text)] = found.as_slice() else { return None };
+    let [(file, text)] = found.as_slice() else {
+        return None;
+    };
     let begin = context.files.add(file.clone(), text.clone());
     for yaml in context.documents(begin, false)?.iter() {
         let cluster = kind::read(yaml, context);
         parts.clusters.push(cluster);
     }
-    Some(format!("{file}: a kind cluster, whose nodes have others in their network"))
+    Some(format!(
+        "{file}: a kind cluster, whose nodes have others in their network"
+    ))
 }
 
 /// The names of kind's files beside the topology.
@@ -72,6 +76,8 @@ fn name(text: &str) -> String {
 
 /// Whether a container's name is that of a cluster's node.
 fn is_of(container: &str, cluster: &str) -> bool {
-    let rest = container.strip_prefix(cluster).and_then(|rest| rest.strip_prefix('-'));
+    let rest = container
+        .strip_prefix(cluster)
+        .and_then(|rest| rest.strip_prefix('-'));
     rest.is_some_and(|rest| rest.starts_with("control-plane") || rest.starts_with("worker"))
 }

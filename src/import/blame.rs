@@ -34,7 +34,12 @@ fn cause(place: usize, unset: &[Unset], files: &Files) -> Option<Diagnostic> {
     let text = file.text.lines().nth(line.1 - 1).unwrap_or_default();
     // What a template calls `$x` is no variable of the environment.
     if let Some(at) = text.find(ACTION) {
-        let before: usize = file.text.split_inclusive('\n').take(line.1 - 1).map(str::len).sum();
+        let before: usize = file
+            .text
+            .split_inclusive('\n')
+            .take(line.1 - 1)
+            .map(str::len)
+            .sum();
         let begin = file.begin + before;
         return Some(template(begin + at..begin + text.len()));
     }
@@ -58,7 +63,9 @@ pub(super) fn of_whole(text: &str, begin: usize, unset: &[Unset]) -> Option<Vec<
 fn not_set(unset: &Unset) -> Diagnostic {
     let name = unset.name.escape_debug();
     let message = format!("the variable `{name}` is not set");
-    let help = format!("set it (`export {name}=…`; with sudo, `sudo {name}=… nslab …`), or give it a default: `${{{name}:=…}}`");
+    let help = format!(
+        "set it (`export {name}=…`; with sudo, `sudo {name}=… nslab …`), or give it a default: `${{{name}:=…}}`"
+    );
     Diagnostic::new(message, unset.span.clone(), "nothing stands here").help(help)
 }
 

@@ -47,10 +47,9 @@ pub type ImageMap = Vec<(String, Role)>;
 /// What an image stands for; the user's own table goes first.
 pub(super) fn role(image: &str, map: &ImageMap) -> Option<Role> {
     let repository = repository(image);
-    let own = map
-        .iter()
-        .rev()
-        .find(|(known, _)| known == image || matches(self::repository(known), repository) || matches(known, image));
+    let own = map.iter().rev().find(|(known, _)| {
+        known == image || matches(self::repository(known), repository) || matches(known, image)
+    });
     if let Some((_, role)) = own {
         return Some(*role);
     }
@@ -66,7 +65,9 @@ fn matches(pattern: &str, name: &str) -> bool {
     let Some((begin, rest)) = pattern.split_once('*') else {
         return pattern == name;
     };
-    let Some(mut left) = name.strip_prefix(begin) else { return false };
+    let Some(mut left) = name.strip_prefix(begin) else {
+        return false;
+    };
     let mut parts = rest.split('*').peekable();
     while let Some(part) = parts.next() {
         if parts.peek().is_none() {
@@ -151,7 +152,10 @@ mod tests {
         ];
         assert_eq!(role("nginx:1.2", &map), Some(Role::Tools));
         assert_eq!(role("frrouting/frr:v8", &map), Some(Role::Tools));
-        let map = vec![entry("*/toolbox*=tools").unwrap(), entry("lab.example/*=frr").unwrap()];
+        let map = vec![
+            entry("*/toolbox*=tools").unwrap(),
+            entry("lab.example/*=frr").unwrap(),
+        ];
         assert_eq!(role("ghcr.io/x/toolbox-1:2", &map), Some(Role::Tools));
         assert_eq!(role("lab.example/a/b@sha256:00", &map), Some(Role::Frr));
         assert_eq!(role("toolbox", &map), None);

@@ -386,7 +386,10 @@ fn is_udp(text: &str) -> Result<bool, Wrong> {
         "tcp" => Ok(false),
         "udp" => Ok(true),
         _ => Err(Wrong::new(
-            format!("only TCP and UDP ports can be published, not {}", text.escape_debug()),
+            format!(
+                "only TCP and UDP ports can be published, not {}",
+                text.escape_debug()
+            ),
             "remove the mapping, or make it TCP or UDP",
         )),
     }

@@ -3,8 +3,8 @@
 //! [`Environment`].
 
 mod assemble;
-mod blame;
 mod beside;
+mod blame;
 mod cilium;
 mod containerlab;
 pub mod images;
@@ -182,7 +182,10 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
     notes.extend(remarks(&context));
     for unset in &context.unset {
         let (file, line) = context.files.line(unset.span.start);
-        let note = format!("{file}, line {line}: the variable `{}` is not set, and nothing stands in its place", unset.name);
+        let note = format!(
+            "{file}, line {line}: the variable `{}` is not set, and nothing stands in its place",
+            unset.name
+        );
         notes.push(note);
     }
     Imported {

@@ -30,10 +30,13 @@ fn paths(node: &mut NodeSpec) -> Vec<&mut String> {
         ContentSpec::From(path) => Some(&mut path.value),
         ContentSpec::Text(_) => None,
     });
-    let config = node.config.iter_mut().filter_map(|config| match &mut config.value {
-        ConfigSpec::File(path) => Some(&mut path.value),
-        ConfigSpec::Text(_) => None,
-    });
+    let config = node
+        .config
+        .iter_mut()
+        .filter_map(|config| match &mut config.value {
+            ConfigSpec::File(path) => Some(&mut path.value),
+            ConfigSpec::Text(_) => None,
+        });
     binds.chain(files).chain(config).collect()
 }
 
@@ -55,7 +58,11 @@ fn moved(path: &str, from: &Path, to: &Path) -> Option<String> {
     }
     let up = to.components().skip(common).map(|_| Component::ParentDir);
     let moved: PathBuf = up.chain(target.components().skip(common)).collect();
-    let moved = if moved.as_os_str().is_empty() { PathBuf::from(".") } else { moved };
+    let moved = if moved.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        moved
+    };
     let slash = if path.ends_with('/') { "/" } else { "" };
     moved.to_str().map(|moved| format!("{moved}{slash}"))
 }
@@ -82,8 +89,14 @@ mod tests {
         let moved = |path: &str, from: &str, to: &str| moved(path, Path::new(from), Path::new(to));
         assert_eq!(moved("a/b", "/x", "/x"), None);
         assert_eq!(moved("/a/b", "/x", "/y"), None);
-        assert_eq!(moved("conf/r1", "/home/a/lab", "/home/a/out"), Some("../lab/conf/r1".into()));
-        assert_eq!(moved("./conf/", "/home/a", "/home/a/out/deep"), Some("../../conf/".into()));
+        assert_eq!(
+            moved("conf/r1", "/home/a/lab", "/home/a/out"),
+            Some("../lab/conf/r1".into())
+        );
+        assert_eq!(
+            moved("./conf/", "/home/a", "/home/a/out/deep"),
+            Some("../../conf/".into())
+        );
         assert_eq!(moved("../conf", "/home/a/lab", "/home/a"), Some("conf".into()));
         assert_eq!(moved("conf", "/srv/lab", "/home/a"), Some("/srv/lab/conf".into()));
         assert_eq!(moved(".", "/home/a", "/home/a/b"), Some("..".into()));

@@ -33,7 +33,9 @@ pub(super) fn replace(
         made.push_str(&text[rest..at]);
         match variable(&text[at..], environment, 0) {
             Ok(Some((value, length))) => {
-                let name = text[at..at + length].trim_start_matches(['$', '{']).trim_end_matches('}');
+                let name = text[at..at + length]
+                    .trim_start_matches(['$', '{'])
+                    .trim_end_matches('}');
                 let is_name = !name.is_empty() && name_length(name) == name.len();
                 if is_name && !environment.contains_key(name) {
                     unset.push(Unset {

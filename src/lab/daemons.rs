@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 /// Those that can be turned off, in the order of FRR's own list. zebra and staticd always run.
 pub const OPTIONAL: [&str; 18] = [
-    "bgpd", "ospfd", "ospf6d", "ripd", "ripngd", "isisd", "pimd", "pim6d", "ldpd", "nhrpd", "eigrpd", "babeld", "sharpd",
-    "pbrd", "bfdd", "fabricd", "vrrpd", "pathd",
+    "bgpd", "ospfd", "ospf6d", "ripd", "ripngd", "isisd", "pimd", "pim6d", "ldpd", "nhrpd", "eigrpd",
+    "babeld", "sharpd", "pbrd", "bfdd", "fabricd", "vrrpd", "pathd",
 ];
 /// Those that run whatever is said.
 pub const ALWAYS: [&str; 4] = ["zebra", "staticd", "mgmtd", "watchfrr"];
@@ -37,7 +37,9 @@ pub fn file(enabled: &[&str]) -> String {
 pub fn enabled(file: &str) -> BTreeSet<&'static str> {
     let mut enabled = BTreeSet::new();
     for line in file.lines() {
-        let Some((name, value)) = line.trim_start().split_once('=') else { continue };
+        let Some((name, value)) = line.trim_start().split_once('=') else {
+            continue;
+        };
         let Some(daemon) = OPTIONAL.into_iter().find(|daemon| *daemon == name) else {
             continue;
         };

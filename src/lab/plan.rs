@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::model::{
-    Command,
-    Bind, Cluster, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode, Manifest, Masquerade,
-    Process, Underlay, Wait,
+    Bind, Cluster, Command, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode, Manifest,
+    Masquerade, Process, Underlay, Wait,
 };
 use super::rights::RightsStep;
 

@@ -10,7 +10,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::model::{
-    EngineChoice, Kind, KubernetesNode, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route, RouteAction, Underlay,
+    EngineChoice, Kind, KubernetesNode, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route,
+    RouteAction, Underlay,
 };
 use super::names::{self, HUB_PORT, Macs};
 use super::plan::{

@@ -62,7 +62,10 @@ impl Sources for Memory {
     }
 
     fn beside(&self) -> Vec<String> {
-        let names = self.files.keys().filter_map(|path| path.strip_prefix("/lab").ok()?.to_str());
+        let names = self
+            .files
+            .keys()
+            .filter_map(|path| path.strip_prefix("/lab").ok()?.to_str());
         let here = names.filter(|name| !name.contains('/') && is_yaml(Path::new(name)));
         here.map(str::to_owned).collect()
     }

@@ -199,7 +199,10 @@ pub async fn begin(lab: &Rc<Living>) -> Result<Changed, Failure> {
 /// As [`apply`].
 pub async fn delete(lab: &Rc<Living>, manifests: &[Manifest]) -> Result<Changed, Failure> {
     lab.cluster.exists()?;
-    let references = read(manifests)?.objects.into_iter().map(|object| object.reference);
+    let references = read(manifests)?
+        .objects
+        .into_iter()
+        .map(|object| object.reference);
     if lab.cluster.is_real {
         let changed = lab.cluster.line.delete(references.collect()).await?;
         return Ok(with_warnings(lab, changed));
@@ -348,7 +351,11 @@ fn facts(plan: &Plan, step: &NodeStep) -> Option<Facts> {
         addresses: node.addresses.clone(),
         pod_cidrs: node.pod_cidrs.clone(),
         pods: (!is_real).then(|| {
-            let is_on = |pod: &&NodeStep| pod.name.rsplit_once('/').is_some_and(|(node, _)| node == step.name);
+            let is_on = |pod: &&NodeStep| {
+                pod.name
+                    .rsplit_once('/')
+                    .is_some_and(|(node, _)| node == step.name)
+            };
             let pods = plan.nodes.iter().filter(is_on);
             pods.map(|pod| pod.labels.clone()).collect()
         }),

@@ -37,7 +37,6 @@ mod neighbours;
 mod notes;
 mod on_terminal;
 mod ports;
-mod udp_ports;
 mod presence;
 mod printed;
 mod reaper;
@@ -47,6 +46,7 @@ mod stages;
 mod state;
 mod status;
 mod template;
+mod udp_ports;
 mod veil;
 
 use crate::engine::{agent, kubelet, operator, speaker};

@@ -68,7 +68,12 @@ fn told(missing: &BTreeMap<&'static str, BTreeSet<&str>>) -> String {
         match *feature {
             VLAN_FILTERING => {}
             MPLS => modules.extend(["mpls_router", "mpls_iptunnel"]),
-            kind => modules.extend(DEVICES.iter().filter(|(known, _)| *known == kind).map(|(_, module)| *module)),
+            kind => modules.extend(
+                DEVICES
+                    .iter()
+                    .filter(|(known, _)| *known == kind)
+                    .map(|(_, module)| *module),
+            ),
         }
     }
     let modules: Vec<&str> = modules.into_iter().collect();
@@ -97,10 +102,15 @@ fn wants(node: &NodeStep) -> BTreeSet<&'static str> {
 fn of_command(command: &Command) -> Vec<&'static str> {
     let line = command.argv().join(" ");
     let is_word = |c: char| c.is_ascii_alphanumeric() || "_.=".contains(c);
-    let words: Vec<&str> = line.split(|c| !is_word(c)).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> = line
+        .split(|c| !is_word(c))
+        .filter(|word| !word.is_empty())
+        .collect();
     let mut wanted = Vec::new();
     for pair in words.windows(2) {
-        let kind = DEVICES.iter().find(|(kind, _)| pair[0] == "type" && pair[1] == *kind);
+        let kind = DEVICES
+            .iter()
+            .find(|(kind, _)| pair[0] == "type" && pair[1] == *kind);
         wanted.extend(kind.map(|(kind, _)| *kind));
         if pair[0] == VLAN_FILTERING && pair[1] == "1" {
             wanted.push(VLAN_FILTERING);
@@ -151,7 +161,10 @@ mod tests {
             ("ip link add br1 type bridge vlan_filtering 0", &[]),
             ("sysctl -w net.mpls.platform_labels=1000", &[MPLS]),
             ("ip -f mpls route add 100 via inet 10.0.0.1", &[MPLS]),
-            ("ip link add d type dummy && ip link add b type bond", &["dummy", "bond"]),
+            (
+                "ip link add d type dummy && ip link add b type bond",
+                &["dummy", "bond"],
+            ),
             ("echo mpls_router is fine", &[]),
         ] {
             let command = Command::Shell(line.to_owned());
@@ -161,7 +174,11 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_one_sentence() {
-        let missing = [("dummy", ["a", "b"].into()), (VLAN_FILTERING, ["sw"].into()), ("vrf", ["a"].into())];
+        let missing = [
+            ("dummy", ["a", "b"].into()),
+            (VLAN_FILTERING, ["sw"].into()),
+            ("vrf", ["a"].into()),
+        ];
         assert_eq!(
             told(&missing.into()),
             "this kernel lacks dummy devices (a, b), VLAN filtering on bridges (sw), vrf devices (a): load the modules with \

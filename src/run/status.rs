@@ -91,10 +91,14 @@ fn word(lab: &Living, number: usize, step: &NodeStep) -> String {
         .iter()
         .find(|service| down(service))
         .map(|service| service.name.clone());
-    let exited = state.services.borrow().iter().find_map(|service| match &service.state {
-        ServiceState::Exited(reason) => Some(format!("exited: {}: {reason}", service.name)),
-        _ => None,
-    });
+    let exited = state
+        .services
+        .borrow()
+        .iter()
+        .find_map(|service| match &service.state {
+            ServiceState::Exited(reason) => Some(format!("exited: {}: {reason}", service.name)),
+            _ => None,
+        });
     match (state.is_ready(), broken) {
         (true, _) if exited.is_some() => exited.unwrap_or_default(),
         (true, Some(name)) => format!("degraded: {name}"),

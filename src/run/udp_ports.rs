@@ -35,7 +35,9 @@ type Clients = Rc<RefCell<HashMap<SocketAddr, Rc<UdpSocket>>>>;
 /// A port is in use, or the host has no such address.
 pub async fn publish(lab: &Rc<Living>, ports: &[(SocketAddr, SocketAddr)]) -> Result<(), Failure> {
     for (listen, to) in ports {
-        let socket = UdpSocket::bind(listen).await.map_err(|error| refused(*listen, &error))?;
+        let socket = UdpSocket::bind(listen)
+            .await
+            .map_err(|error| refused(*listen, &error))?;
         spawn_local(answer(Rc::clone(lab), Rc::new(socket), *to));
     }
     Ok(())
@@ -54,9 +56,16 @@ async fn answer(lab: Rc<Living>, socket: Rc<UdpSocket>, to: SocketAddr) {
             Some(there) => there,
             None if clients.borrow().len() >= CLIENTS => continue,
             None => {
-                let Ok(there) = reach(&lab, to).await.map(Rc::new) else { continue };
+                let Ok(there) = reach(&lab, to).await.map(Rc::new) else {
+                    continue;
+                };
                 clients.borrow_mut().insert(client, Rc::clone(&there));
-                spawn_local(carry_back(Rc::clone(&clients), Rc::clone(&socket), Rc::clone(&there), client));
+                spawn_local(carry_back(
+                    Rc::clone(&clients),
+                    Rc::clone(&socket),
+                    Rc::clone(&there),
+                    client,
+                ));
                 there
             }
         };

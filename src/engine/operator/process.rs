@@ -205,7 +205,9 @@ impl Operator {
                 let (mut all, mut foreign) = (Vec::new(), Vec::new());
                 for object in objects {
                     let written = match writing::reference(&object) {
-                        Some(_) => writing::apply(&self.client, &object).await.map(|it| all.extend(it)),
+                        Some(_) => writing::apply(&self.client, &object)
+                            .await
+                            .map(|it| all.extend(it)),
                         None => writing::apply_foreign(&self.client, &object)
                             .await
                             .map(|line| foreign.push(line)),

@@ -108,7 +108,9 @@ pub async fn apply(client: &Client, object: &Value) -> Result<Option<Written>, k
 /// Applies an object of any kind that the API server has. Returns what became of it, in kubectl's words.
 pub async fn apply_foreign(client: &Client, object: &Value) -> Result<String, kube::Error> {
     let text = |key: &str| object[key].as_str().unwrap_or_default();
-    let (group, version) = text("apiVersion").split_once('/').unwrap_or(("", text("apiVersion")));
+    let (group, version) = text("apiVersion")
+        .split_once('/')
+        .unwrap_or(("", text("apiVersion")));
     let kind = GroupVersionKind::gvk(group, version, text("kind"));
     let (resource, capabilities) = persist(|| kube::discovery::pinned_kind(client, &kind)).await?;
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or(NAMESPACE);
@@ -120,7 +122,8 @@ pub async fn apply_foreign(client: &Client, object: &Value) -> Result<String, ku
     let before = persist(|| api.get_opt(name)).await?;
     let word = match before {
         None => {
-            let new: DynamicObject = serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
+            let new: DynamicObject =
+                serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
             let parameters = PostParams::default();
             persist(|| api.create(&parameters, &new)).await?;
             "created"
@@ -134,8 +137,16 @@ pub async fn apply_foreign(client: &Client, object: &Value) -> Result<String, ku
             }
         }
     };
-    let group = if group.is_empty() { String::new() } else { format!(".{group}") };
-    Ok(format!("{}{group}/{name} {}", text("kind").to_ascii_lowercase(), word))
+    let group = if group.is_empty() {
+        String::new()
+    } else {
+        format!(".{group}")
+    };
+    Ok(format!(
+        "{}{group}/{name} {}",
+        text("kind").to_ascii_lowercase(),
+        word
+    ))
 }
 
 /// Where kubectl notes what was applied.

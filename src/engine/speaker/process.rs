@@ -146,7 +146,9 @@ fn load(plays_bgp: bool) -> Config {
         log(&format!("{CONFIGURATION}: {mistake}"));
     }
     if !plays_bgp && config.bgp.take().is_some() {
-        log(&format!("bgpd does not run, since {DAEMONS} does not say `bgpd=yes`: lines of BGP are left out"));
+        log(&format!(
+            "bgpd does not run, since {DAEMONS} does not say `bgpd=yes`: lines of BGP are left out"
+        ));
     }
     config
 }

@@ -10,7 +10,9 @@ const FRR_START: [&str; 3] = ["docker-start", "docker-start.sh", "watchfrr"];
 /// FRR's own script.
 pub(super) const FRR_SCRIPT: &str = "/usr/lib/frr/frrinit.sh";
 /// Programs that install packages.
-const INSTALLERS: [&str; 10] = ["apk", "apt", "apt-get", "dnf", "microdnf", "yum", "zypper", "pacman", "pip", "pip3"];
+const INSTALLERS: [&str; 10] = [
+    "apk", "apt", "apt-get", "dnf", "microdnf", "yum", "zypper", "pacman", "pip", "pip3",
+];
 /// What else may stand before a command on a shell's line.
 const PREFIXES: [&str; 3] = ["sudo", "env", "DEBIAN_FRONTEND=noninteractive"];
 
@@ -20,7 +22,9 @@ fn name(program: &str) -> &str {
 
 /// The words without an init before them: `/sbin/tini -- docker-start` is `docker-start`.
 pub(super) fn bare(argv: &[String]) -> &[String] {
-    let Some((program, rest)) = argv.split_first() else { return argv };
+    let Some((program, rest)) = argv.split_first() else {
+        return argv;
+    };
     if !INITS.contains(&name(program)) {
         return argv;
     }
@@ -74,7 +78,9 @@ pub(super) fn with_frrs_script(argv: &[String]) -> Vec<String> {
 /// What a command wants of FRR as a service.
 fn frr_service(words: &[String]) -> Option<String> {
     let words = words.iter().map(String::as_str);
-    let words: Vec<&str> = words.skip_while(|word| matches!(*word, "exec" | "sudo")).collect();
+    let words: Vec<&str> = words
+        .skip_while(|word| matches!(*word, "exec" | "sudo"))
+        .collect();
     let (program, rest) = words.split_first()?;
     let verb = match (name(program), rest) {
         ("service" | "rc-service", ["frr", verb]) => verb,
@@ -108,9 +114,17 @@ fn is_shell(program: &str) -> bool {
 
 /// Whether a command installs packages, or only gets their lists.
 fn installs(words: &[String]) -> bool {
-    let mut words = words.iter().map(String::as_str).skip_while(|word| PREFIXES.contains(word));
+    let mut words = words
+        .iter()
+        .map(String::as_str)
+        .skip_while(|word| PREFIXES.contains(word));
     let Some(program) = words.next() else { return false };
-    let does = |word: &str| matches!(word, "add" | "install" | "update" | "upgrade" | "-S" | "-Sy" | "-Syu");
+    let does = |word: &str| {
+        matches!(
+            word,
+            "add" | "install" | "update" | "upgrade" | "-S" | "-Sy" | "-Syu"
+        )
+    };
     match name(program) {
         "python" | "python3" => {
             let rest: Vec<&str> = words.take(3).collect();
@@ -181,7 +195,10 @@ mod tests {
     #[test]
     fn an_init_is_only_the_way_to_another_program() {
         for (written, meant) in [
-            ("/sbin/tini -- /usr/lib/frr/docker-start", "/usr/lib/frr/docker-start"),
+            (
+                "/sbin/tini -- /usr/lib/frr/docker-start",
+                "/usr/lib/frr/docker-start",
+            ),
             ("tini -g sleep 1", "sleep 1"),
             ("/usr/bin/dumb-init bash", "bash"),
             ("sleep -- 1", "sleep -- 1"),
@@ -205,9 +222,16 @@ mod tests {
         ] {
             assert_eq!(with_frrs_script(&words(written)), words(meant), "{written}");
         }
-        let line = with_frrs_script(&words("bash -c 'sed -i s/a/b/ x && service frr restart; sleep 1'"));
-        assert_eq!(line[2], "sed -i s/a/b/ x && /usr/lib/frr/frrinit.sh restart ; sleep 1");
-        let line = with_frrs_script(&words("sh -c 'sed -i s/a/b/ x && exec /usr/lib/frr/docker-start'"));
+        let line = with_frrs_script(&words(
+            "bash -c 'sed -i s/a/b/ x && service frr restart; sleep 1'",
+        ));
+        assert_eq!(
+            line[2],
+            "sed -i s/a/b/ x && /usr/lib/frr/frrinit.sh restart ; sleep 1"
+        );
+        let line = with_frrs_script(&words(
+            "sh -c 'sed -i s/a/b/ x && exec /usr/lib/frr/docker-start'",
+        ));
         assert_eq!(line[2], "sed -i s/a/b/ x && /usr/lib/frr/frrinit.sh start");
     }
 
@@ -219,7 +243,10 @@ mod tests {
         };
         assert_eq!(kept("apk add iperf3"), (None, vec!["apk add iperf3".into()]));
         assert_eq!(kept("pip3 install scapy").0, None);
-        assert_eq!(kept("apt-cache policy"), (Some("apt-cache policy".into()), vec![]));
+        assert_eq!(
+            kept("apt-cache policy"),
+            (Some("apt-cache policy".into()), vec![])
+        );
         let (line, left_out) = kept(
             "bash -c \"apt-get update && apt-get install -y x; ip addr add 10.0.0.1/24 dev eth1 && echo 'a; apk add b'\"",
         );

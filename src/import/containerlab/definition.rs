@@ -212,9 +212,7 @@ fn content(reader: &mut Reader, table: &mut Table, definition: &mut Definition) 
     }
     bound_twice(reader, &definition.binds);
     for key in ["volumes", "tmpfs"] {
-        let directories = table
-            .get(key)
-            .map(|yaml| extras::directories(reader, yaml, key));
+        let directories = table.get(key).map(|yaml| extras::directories(reader, yaml, key));
         definition.directories.extend(directories.into_iter().flatten());
     }
     definition.startup_config = table

@@ -98,7 +98,9 @@ fn containers<'a>(lab: &'a Lab, about: &'a About) -> Vec<(&'a str, &'a Described
 /// A node's address of a family, and the length of its prefix.
 fn address(nets: &[IpNet], v6: bool) -> (String, u8) {
     let found = nets.iter().find(|net| matches!(net.addr(), IpAddr::V6(_)) == v6);
-    found.map_or((String::new(), 0), |net| (net.addr().to_string(), net.prefix_len()))
+    found.map_or((String::new(), 0), |net| {
+        (net.addr().to_string(), net.prefix_len())
+    })
 }
 
 fn topology_data(lab: &Lab, about: &About) -> String {
@@ -106,7 +108,11 @@ fn topology_data(lab: &Lab, about: &About) -> String {
     for (index, (name, described, nets)) in containers(lab, about).into_iter().enumerate() {
         let long = format!("{}{name}", about.prefix);
         let ((v4, v4_length), (v6, v6_length)) = (address(&nets, false), address(&nets, true));
-        let labels = lab.nodes.iter().find(|node| node.name == name).map(|node| &node.labels);
+        let labels = lab
+            .nodes
+            .iter()
+            .find(|node| node.name == name)
+            .map(|node| &node.labels);
         let described = json!({
             "index": index.to_string(), "shortname": name, "longname": long,
             "fqdn": format!("{name}.{}.io", about.lab), "group": described.group,
@@ -141,9 +147,8 @@ fn link(lab: &Lab, link: &Link) -> Value {
         let node = &lab.nodes[port.node].name;
         json!({ "node": node, "interface": port.interface, "mac": port.mac.to_string(), "peer": peer })
     };
-    let outside = |node: &str, interface: &str| {
-        json!({ "node": node, "interface": interface, "mac": "", "peer": "a" })
-    };
+    let outside =
+        |node: &str, interface: &str| json!({ "node": node, "interface": interface, "mac": "", "peer": "a" });
     let mut ports = link.ports();
     let (first, second) = (ports.next(), ports.next());
     let z = match (&link.shape, second) {

@@ -41,7 +41,9 @@ fn daemon(text: &str) -> Result<String, Wrong> {
 pub(super) fn directories(reader: &mut Reader, yaml: &Yaml, key: &str) -> Vec<Spanned<String>> {
     if yaml.entries().is_some() {
         let entries = reader.map(yaml, key, &format!("{key}: [/data]"));
-        let paths = entries.iter().map(|(name, _)| (name.name.to_string(), name.span.clone()));
+        let paths = entries
+            .iter()
+            .map(|(name, _)| (name.name.to_string(), name.span.clone()));
         let paths: Vec<_> = paths.collect();
         let mut found = Vec::new();
         for (text, span) in paths {

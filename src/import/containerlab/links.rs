@@ -129,10 +129,17 @@ fn addresses(
     let v4 = listed(reader, table, "ipv4", "10.0.0.1/30", values::ipv4_net);
     let v6 = listed(reader, table, "ipv6", "fd00::1/64", values::ipv6_net);
     let mut ends = ends?;
-    for (key, span, count) in [("ipv4", &v4.span, v4.value.len()), ("ipv6", &v6.span, v6.value.len())] {
+    for (key, span, count) in [
+        ("ipv4", &v4.span, v4.value.len()),
+        ("ipv6", &v6.span, v6.value.len()),
+    ] {
         if count > ends.len() {
             let message = format!("`{key}` has {count} addresses, and the link {} ends", ends.len());
-            reader.wrong(span.clone(), message, "give an address for each of `endpoints`, in their order");
+            reader.wrong(
+                span.clone(),
+                message,
+                "give an address for each of `endpoints`, in their order",
+            );
         }
     }
     let nets = v4.value.into_iter().map(Some).chain(std::iter::repeat(None));

@@ -136,10 +136,7 @@ fn inner(yaml: &Yaml, context: &mut Context, topology: &mut Topology) {
             context.described.insert(name.value.clone(), described(&merged));
             if let Some(sort) = kinds::sort(&mut context.reader, &name, &merged) {
                 sorts.insert(name.value.clone(), sort);
-                let merged = Definition {
-                    own_exec,
-                    ..merged
-                };
+                let merged = Definition { own_exec, ..merged };
                 add(context, topology, name, sort, merged);
             } else {
                 // A node of a kind that cannot be has been told; it stays, so that its links are no mistakes too.

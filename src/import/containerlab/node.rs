@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::definition::Definition;
-use super::{container, kinds};
 use super::magic::Magic;
+use super::{container, kinds};
 use crate::import::Context;
 use crate::import::images::{self, Role};
 use crate::import::reader::Reader;
-use crate::lab::model::{Command, Exec, Kind, Probe, Process, Restart};
 use crate::lab::daemons;
+use crate::lab::model::{Command, Exec, Kind, Probe, Process, Restart};
 use crate::lab::spec::{ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Spanned, values};
 
 /// Docker lets its containers forward; nslab's hosts do not unless they are told to.
@@ -127,7 +127,10 @@ fn aliases(context: &Context, name: &Spanned<String>, merged: &Definition) -> Op
 
 /// Whether its kind says that it runs FRR.
 fn is_frr(merged: &Definition) -> bool {
-    merged.kind.as_ref().is_some_and(|kind| kinds::runs_frr(&kind.value))
+    merged
+        .kind
+        .as_ref()
+        .is_some_and(|kind| kinds::runs_frr(&kind.value))
 }
 
 /// Replaces containerlab's own variables wherever it does.

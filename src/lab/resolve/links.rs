@@ -230,7 +230,9 @@ fn again(inside: &[&EndpointSpec], span: &Span, links: &mut Links, mistakes: &mu
     let mut ends = [first, second].map(|end| (end.node.value.clone(), end.interface.value.clone()));
     ends.sort();
     let [(a, eth_a), (b, eth_b)] = ends.clone();
-    let Some(before) = links.pairs.insert(ends, span.clone()) else { return false };
+    let Some(before) = links.pairs.insert(ends, span.clone()) else {
+        return false;
+    };
     let message = format!("the link between `{a}:{eth_a}` and `{b}:{eth_b}` is written twice");
     let help = "remove one of the two, or give its ends interfaces of their own";
     mistakes.add(

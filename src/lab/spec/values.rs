@@ -44,7 +44,8 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Wrong> {
 
 /// `8080:80`, `127.0.0.1:8080:80`, `[::1]:8080:80`. Without an address it is the host's loopback.
 pub(crate) fn published_port(text: &str) -> Result<PublishedPort, Wrong> {
-    let help = "write [ADDRESS:]HOSTPORT:PORT[/udp]: `8080:80`, `127.0.0.1:8080:80`, `[::1]:8080:80`, `5353:53/udp`";
+    let help =
+        "write [ADDRESS:]HOSTPORT:PORT[/udp]: `8080:80`, `127.0.0.1:8080:80`, `[::1]:8080:80`, `5353:53/udp`";
     let wrong = |message: String| Wrong::new(message, help);
     let (text, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     if !matches!(protocol, "tcp" | "udp") {
