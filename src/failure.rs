@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::kernel;
+use crate::kernel::{self, capability};
+
+mod cure;
 
 /// Exit codes of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -80,40 +82,10 @@ impl std::error::Error for Failure {}
 /// A refusal of the kernel is the host's lack of something; the cure depends on what it refused.
 impl From<kernel::Error> for Failure {
     fn from(error: kernel::Error) -> Self {
-        let help = cure(&error);
         let failure = Failure::host(error.to_string());
-        match help {
+        match cure::of(&error, capability::has_roots()) {
             Some(help) => failure.help(help),
             None => failure,
         }
     }
-}
-
-fn cure(error: &kernel::Error) -> Option<&'static str> {
-    use nix::errno::Errno;
-    let namespace = error.what.contains("namespace");
-    let sysctl = error.what.starts_with("set sysctl");
-    Some(match error.errno {
-        Errno::EPERM | Errno::EACCES => {
-            "nslab needs root with CAP_SYS_ADMIN and CAP_NET_ADMIN; in a container, run it privileged \
-             (`nslab doctor` shows what is missing)"
-        }
-        Errno::ENOSPC if namespace => {
-            "the limit of namespaces is reached: raise sysctl user.max_net_namespaces (and \
-             user.max_mnt_namespaces, user.max_pid_namespaces)"
-        }
-        Errno::ENOSPC => "free some space there, or choose another place with NSLAB_RUN_DIR",
-        Errno::EMFILE => "raise it: `ulimit -n 100000` before nslab, or LimitNOFILE= in a systemd unit",
-        Errno::ENFILE => "raise it: `sysctl fs.file-max=1000000`",
-        Errno::EROFS => "choose another place with NSLAB_RUN_DIR",
-        Errno::EAGAIN => {
-            "the limit of processes is reached: raise `ulimit -u`, the cgroup's pids.max (TasksMax= in a systemd \
-             unit) or sysctl kernel.pid_max"
-        }
-        Errno::ENOENT if sysctl => {
-            "this kernel has no such sysctl: `sysctl -a` in a node lists those there are"
-        }
-        Errno::EINVAL | Errno::ERANGE if sysctl => "the kernel does not take this value for it",
-        _ => return None,
-    })
 }

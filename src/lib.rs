@@ -14,6 +14,7 @@ pub mod failure;
 pub mod import;
 pub mod kernel;
 pub mod lab;
+pub mod node_tools;
 pub mod run;
 pub mod view;
 pub mod yaml;

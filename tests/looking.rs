@@ -345,7 +345,7 @@ fn events_are_told_and_followed() {
     let lab = Lab::up(BUSY);
     let told = lab.ok(["events"]);
     for words in [
-        "lab busy starts: 2 nodes, 1 links",
+        "lab busy starts: 2 nodes, 1 link",
         "a: process beat started",
         "ready in ",
     ] {

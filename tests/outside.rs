@@ -22,6 +22,9 @@ const FAR6: &str = "2001:db8::2";
 /// A host with an uplink, and what is at the other end of it, which knows no way back to any lab.
 fn connected() -> (Host, Host) {
     let (host, outside) = (Host::new(), Host::new());
+    // New networks take this from the machine's own, on which Docker may have turned it on.
+    let off = "sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0";
+    on_host(&host, off).expect(0);
     ip(&host, "link add up0 type veth peer name far0");
     let there = format!("link set far0 netns {}", outside.path());
     ip(&host, &there);
@@ -215,12 +218,154 @@ fn each_lab_opens_what_it_needs_and_no_longer_than_it_needs_it() {
     fs::write(&second, text("two", "", "")).unwrap();
     assert_eq!(first.run(["up", "-d", second.to_str().unwrap()]).code, 0);
     let forwards = |name: &str| sysctl(first.host(), &format!("net.ipv4.conf.{name}.forwarding"));
-    assert_eq!((forwards("up0"), forwards("other")), ("1".into(), "1".into()));
+    // Any number but 0 is on; this one is how labs know what they turned on.
+    assert_eq!((forwards("up0"), forwards("other")), ("2".into(), "2".into()));
     first.ok(["down", "two"]);
-    assert_eq!((forwards("up0"), forwards("other")), ("1".into(), "0".into()));
+    assert_eq!((forwards("up0"), forwards("other")), ("2".into(), "0".into()));
     reaches(&first, "a", FAR);
     first.ok(["down", "one"]);
     assert_eq!(forwards("up0"), "0");
+}
+
+/// A container as Docker makes one: behind the host, which masquerades for it.
+fn container(host: &Host) -> Host {
+    let inside = Host::new();
+    ip(host, "link add dock0 type veth peer name c0");
+    ip(host, &format!("link set c0 netns {}", inside.path()));
+    ip(host, "address add 172.17.0.1/16 dev dock0");
+    ip(host, "address add 2001:db8:17::1/64 dev dock0 nodad");
+    ip(host, "link set dock0 up");
+    ip(&inside, "address add 172.17.0.2/16 dev c0");
+    ip(&inside, "address add 2001:db8:17::2/64 dev c0 nodad");
+    ip(&inside, "link set c0 up");
+    ip(&inside, "route add default via 172.17.0.1");
+    ip(&inside, "-6 route add default via 2001:db8:17::1");
+    let rules = "table inet docker { chain post { type nat hook postrouting priority 100; oifname \"up0\" masquerade; }; }";
+    on_host(host, &format!("nft {rules}")).expect(0);
+    inside
+}
+
+/// The forwarding of everything but what a lab makes.
+fn forwarding(host: &Host) -> String {
+    let all = on_host(host, "sysctl -ar net.ipv[46].conf.[^.]*.forwarding").out;
+    all.lines()
+        .filter(|line| !line.contains("nslab"))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+/// Another program turns forwarding on while a lab lives, in one of the ways there are: it forwards from then on, and goes on
+/// when the lab is gone. What it has set is what stays, and nothing else.
+#[test]
+fn what_another_program_turns_on_is_on_at_once_and_stays() {
+    let ways: [(&str, &str, &[&str]); 5] = [
+        ("", FAR, &["net.ipv4.ip_forward=1"]),
+        (
+            "",
+            FAR,
+            &[
+                "net.ipv4.conf.up0.forwarding=1",
+                "net.ipv4.conf.dock0.forwarding=1",
+            ],
+        ),
+        ("nat6 = true", FAR, &["net.ipv4.ip_forward=1"]),
+        ("nat6 = true", FAR6, &["net.ipv6.conf.all.forwarding=1"]),
+        (
+            "nat6 = true",
+            FAR6,
+            &[
+                "net.ipv6.conf.default.forwarding=1",
+                "net.ipv6.conf.all.forwarding=1",
+            ],
+        ),
+    ];
+    for (mgmt, far, settings) in ways {
+        let turn_on = |host: &Host| {
+            for setting in settings {
+                on_host(host, &format!("sysctl -qw {setting}")).expect(0);
+            }
+        };
+        // The same host without any lab is what it has to be like.
+        let (plain, _there) = connected();
+        let _unused = container(&plain);
+        turn_on(&plain);
+        let (host, _outside) = connected();
+        let inside = container(&host);
+        let lab = Lab::new(&text("yields", mgmt, "")).on(host);
+        lab.ok(["up", "-d", lab.file()]);
+        turn_on(lab.host());
+        let passes = || on_host(&inside, &format!("ping -c1 -W1 {far}")).code == 0;
+        until("packets of others to pass", passes);
+        reaches(&lab, "a", FAR);
+        lab.ok(["down"]);
+        assert!(passes(), "{settings:?}");
+        assert_eq!(forwarding(lab.host()), forwarding(&plain), "{settings:?}");
+    }
+}
+
+#[test]
+fn what_another_program_sets_for_one_interface_stays_when_all_go_back() {
+    let (host, _outside) = connected();
+    another_network(&host);
+    let lab = Lab::new(&text("one", "nat6 = true", "")).on(host);
+    lab.ok(["up", "-d", lab.file()]);
+    on_host(lab.host(), "sysctl -qw net.ipv6.conf.other.forwarding=1").expect(0);
+    ip(lab.host(), "link add later type veth peer name later0");
+    on_host(lab.host(), "sysctl -qw net.ipv6.conf.later.forwarding=1").expect(0);
+    lab.ok(["down"]);
+    let v6 = |name: &str| sysctl(lab.host(), &format!("net.ipv6.conf.{name}.forwarding"));
+    let now = ["all", "default", "up0", "other", "later", "later0"].map(v6);
+    assert_eq!(now, ["0", "0", "0", "1", "1", "0"]);
+    // Turned off by somebody else, it is not turned on again.
+    lab.ok(["up", "-d", lab.file()]);
+    on_host(
+        lab.host(),
+        "sysctl -qw net.ipv4.conf.up0.forwarding=0 net.ipv6.conf.all.forwarding=0",
+    )
+    .expect(0);
+    lab.ok(["down"]);
+    assert_eq!(
+        (sysctl(lab.host(), "net.ipv4.conf.up0.forwarding"), v6("all")),
+        ("0".into(), "0".into())
+    );
+}
+
+/// A lab that was killed, and another that comes after the host was changed.
+#[test]
+fn what_another_program_turns_on_stays_on_after_a_kill_and_for_the_next_lab() {
+    let (host, _outside) = connected();
+    let inside = container(&host);
+    let lab = Lab::new(&text("killed", "", "")).on(host);
+    lab.ok(["up", "-d", lab.file()]);
+    on_host(lab.host(), "sysctl -qw net.ipv4.ip_forward=1").expect(0);
+    kill(lab.supervisor("killed"), Signal::SIGKILL).unwrap();
+    until("the end of the lab", || lab.run(["ps"]).code != 0);
+    let passes = || on_host(&inside, &format!("ping -c1 -W1 {FAR}")).code == 0;
+    assert!(passes());
+    lab.ok(["up", "-d", lab.file()]);
+    assert!(passes(), "a lab that comes later lets pass what passed");
+    reaches(&lab, "a", FAR);
+    lab.ok(["down"]);
+    assert!(passes());
+    assert_eq!(sysctl(lab.host(), "net.ipv4.conf.up0.forwarding"), "1");
+}
+
+/// Docker, ufw and firewalld start, or load their rules again, while a lab lives.
+#[test]
+fn a_firewall_that_comes_later_lets_the_lab_through_too() {
+    let (host, _outside) = connected();
+    let lab = Lab::new(&text("later", "", "")).on(host);
+    lab.ok(["up", "-d", lab.file()]);
+    let rules = "table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; }";
+    let before = on_host(lab.host(), "nft list table ip filter").out;
+    assert_eq!(before, "");
+    on_host(lab.host(), &format!("nft {rules}")).expect(0);
+    let passes = || lab.run(["exec", "a", "ping", "-c1", "-W1", FAR]).code == 0;
+    until("a way through the firewall", passes);
+    on_host(lab.host(), "nft flush table ip filter").expect(0);
+    until("a way through the firewall that was loaded again", passes);
+    lab.ok(["down"]);
+    assert!(!on_host(lab.host(), "nft list ruleset").out.contains("nslab"));
 }
 
 #[test]

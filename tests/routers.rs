@@ -11,6 +11,8 @@ mod common;
 #[path = "common/host.rs"]
 mod host;
 
+use std::path::Path;
+
 use common::{Lab, has_frr, until};
 use host::{do_aside, reaches};
 
@@ -93,6 +95,8 @@ fn daemons_are_those_the_stanzas_are_for_and_answer_at_once() {
     for (number, (_, wanted, question)) in all.iter().enumerate() {
         let node = format!("r{number}");
         let mut expected = vec!["staticd", "watchfrr", "zebra"];
+        // FRR 9 and newer have it.
+        expected.extend(Path::new("/usr/lib/frr/mgmtd").exists().then_some("mgmtd"));
         expected.extend(*wanted);
         expected.sort_unstable();
         assert_eq!(daemons(&lab, &node), expected, "{node}");
@@ -229,6 +233,125 @@ fn a_mistake_in_a_configuration_is_told_before_anything_is_made() {
     let done = lab.run(["up", "-d", lab.file()]);
     done.refused(2, &["configuration of r", "line 3:", "nonsense here"]);
     assert!(lab.left().is_empty(), "{:?}", lab.left());
+}
+
+/// vtysh loads these and ends with status 0, and FRR does not have them: each is told with its line.
+#[test]
+fn lines_that_frr_loses_in_silence_fail_the_lab() {
+    if !has_frr() {
+        return;
+    }
+    let config = "\
+frr defaults datacenter
+ip route 10.9.0.0/16 blackhole
+interface lo
+ description north | south
+exit
+router bgp 65000
+ bgp router-id 10.0.0.1
+ timers bgp 3 9
+ neighbor 192.0.2.2 remote-as external
+ neighbor 192.0.2.2 description a | b
+";
+    let lab = router(config);
+    lab.run(["up", "-d", lab.file()]).refused(
+        1,
+        &[
+            "did not take all of its configuration",
+            "line 4: description north | south",
+            "line 10: neighbor 192.0.2.2 description a | b",
+            "Unknown action",
+            "filter",
+            "its first line being 1",
+        ],
+    );
+    let said = lab.run(["up", "-d", lab.file()]).err;
+    assert!(!said.contains("line 2:") && !said.contains("line 8:"), "{said}");
+}
+
+/// A refused line is told by itself, whatever else was taken.
+#[test]
+fn lines_that_frr_refuses_are_told_by_number() {
+    if !has_frr() {
+        return;
+    }
+    let lab = router("router bgp 65000\n neighbor 192.0.2.2 remote-as 1\n neighbor 192.0.2.3 local-as 5\n");
+    let said = lab.run(["up", "-d", lab.file()]);
+    said.refused(1, &["line 3: neighbor 192.0.2.3 local-as 5", "Specify remote-as"]);
+}
+
+/// Forms that FRR shows otherwise than they were written, or not at all because they are defaults.
+#[test]
+fn what_frr_shows_in_forms_of_its_own_is_not_missing() {
+    if !has_frr() {
+        return;
+    }
+    let config = "\
+frr version 8.4
+hostname other
+ip route 10.9.3.0/16 blackhole
+ip route 10.8.0.0 255.255.0.0 Null0
+ipv6 route 2001:DB8:0:0::/32 blackhole
+ip prefix-list P permit 10.0.0.0/8 le 24
+ip prefix-list P description of P
+access-list A permit 10.0.0.0/8
+ipv6 access-list A6 permit any
+bgp as-path access-list S permit ^65001(_65002|_65003)$
+bgp community-list standard C permit 65000:1 no-export
+bgp large-community-list standard L permit 1:2:3
+bgp community-list expanded E permit 65000:.*
+ip nht resolve-via-default
+vrf red
+ ip route 10.7.0.0/16 blackhole
+exit-vrf
+interface lo
+ ip address 10.0.0.9/32
+ ipv6 address 2001:DB8::9/128
+exit
+router bgp 65000
+ bgp router-id 1.1.1.1
+ bgp router-id 10.0.0.1
+ bgp log-neighbor-changes
+ no bgp ebgp-requires-policy
+ timers bgp 60 180
+ neighbor G peer-group
+ neighbor G remote-as 65000
+ neighbor G timers connect 120
+ neighbor net0 interface peer-group G
+ neighbor 192.0.2.2 remote-as 65001
+ neighbor 192.0.2.2 ebgp-multihop
+ neighbor 192.0.2.2 password secret
+ neighbor 192.0.2.2 timers 60 180
+ neighbor 192.0.2.2 capability dynamic
+ neighbor 2001:DB8:0::2 remote-as external
+ bgp listen range 10.1.2.3/24 peer-group G
+ address-family ipv4
+  network 10.0.0.9/8
+  aggregate-address 10.0.0.0 255.0.0.0 summary-only
+  redistribute connected route-map RM
+  neighbor G activate
+  neighbor G next-hop-self
+  neighbor 192.0.2.2 send-community both
+  neighbor 192.0.2.2 soft-reconfiguration inbound
+  neighbor 192.0.2.2 route-map RM in
+  maximum-paths 64
+ address-family ipv6 unicast
+  neighbor 2001:db8::2 activate
+  network 2001:DB8:1::/48
+exit-address-family
+exit
+route-map RM permit 10
+ match ip address prefix-list P
+ set community 65000:2 65000:1 additive
+ set local-preference 100
+ on-match next
+route-map RM permit 20
+ match as-path S
+ set as-path prepend 65000 65000
+ description the last
+";
+    let lab = router(config);
+    lab.ok(["up", "-d", lab.file()]);
 }
 
 #[test]

@@ -385,11 +385,18 @@ fn notes_name_only_what_labs_change() {
         serde_json::json!({ "directory": directory, "interface": interface, "needs": [need], "neighbours": 0 })
     };
     let fine = "net/ipv4/conf/lo/forwarding";
+    let noted = |path: &str, before: &str, made: &[&str]| {
+        let sysctl = serde_json::json!({ "path": path, "before": before, "made": made });
+        serde_json::json!({ "users": [], "sysctls": [sysctl] }).to_string()
+    };
+    // The present value as what labs made: only the path is wrong.
+    let now = before.trim();
     let texts = [
-        serde_json::json!({ "users": [], "sysctls": [["net/ipv4/ip_default_ttl", "13"]] }).to_string(),
-        serde_json::json!({ "users": [], "sysctls": [["net/ipv4/conf/../ip_default_ttl", "13"]] })
-            .to_string(),
-        serde_json::json!({ "users": [], "sysctls": [[fine, "1\n2"]] }).to_string(),
+        noted("net/ipv4/ip_default_ttl", "13", &[now]),
+        noted("net/ipv4/conf/../ip_default_ttl", "13", &[now]),
+        noted(fine, "1\n2", &["2"]),
+        noted(fine, "1", &["2", "|/tmp/evil"]),
+        noted(fine, "1", &["2"; 3]),
         serde_json::json!({ "users": [user("docker0", fine)], "sysctls": [] }).to_string(),
         serde_json::json!({ "users": [user("nslab-1", "kernel/panic")], "sysctls": [] }).to_string(),
         "{ \"users\"".to_owned(),

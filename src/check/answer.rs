@@ -168,7 +168,7 @@ fn expected(
         let wanted = expect.equals.clone().unwrap_or(Value::Bool(true));
         if !same(&value, &wanted) {
             let message = format!("`{expression}` is {}, not {wanted}", short(&value.to_string()));
-            return Err(Difference::new(message, ""));
+            return Err(Difference::new(message, both()));
         }
     }
     Ok(both())

@@ -28,8 +28,8 @@ const DOWN: Duration = Duration::from_secs(30);
 
 /// What is to be tried.
 pub struct Trial<'a> {
-    /// The lab file, as the user wrote it.
-    pub file: &'a Path,
+    /// The lab file, or other tools' files that are one lab together, as the user wrote them.
+    pub files: &'a [PathBuf],
     /// The lab's name.
     pub lab: &'a str,
     /// Why it is skipped, if it is.
@@ -51,6 +51,11 @@ pub enum Word {
 }
 
 impl Trial<'_> {
+    /// The file that stands for all.
+    fn file(&self) -> &Path {
+        self.files.first().map_or(Path::new(""), PathBuf::as_path)
+    }
+
     /// Makes the trial. Returns none when the user wants to end; nothing is left then.
     ///
     /// # Errors
@@ -64,7 +69,7 @@ impl Trial<'_> {
         let began = Instant::now();
         let mut report = LabReport {
             lab: self.lab.to_owned(),
-            file: self.file.to_owned(),
+            file: self.file().to_owned(),
             life: Life::Ready,
             ready_seconds: None,
             checked_seconds: None,
@@ -91,7 +96,7 @@ impl Trial<'_> {
         if report.life == Life::Ready {
             report.ready_seconds = Some(began.elapsed().as_secs_f64());
         }
-        let head = LabReport::head(self.file, self.lab, &report.life, report.ready_seconds);
+        let head = LabReport::head(self.file(), self.lab, &report.life, report.ready_seconds);
         say(Word::Settled(head));
         let lab = place.lab(self.lab);
         if report.life == Life::Ready {
@@ -179,7 +184,9 @@ pub fn check_all(
 fn kept(place: &TestDirectory, lab: &str, report: &LabReport) -> String {
     let failed = report.checks.iter().find(|check| check.has_failed());
     let node = failed.map_or("NODE", |check| check.node.as_str());
-    let sudo = if is_rootless() { "" } else { "sudo " };
+    // Not everybody who is root has come by sudo, or has it.
+    let by_sudo = !is_rootless() && std::env::var_os("SUDO_UID").is_some();
+    let sudo = if by_sudo { "sudo " } else { "" };
     let nslab = format!("{sudo}NSLAB_RUN_DIR={} nslab", place.path().display());
     format!(
         "  the lab lives on:\n    look:  {nslab} shell {node}\n    \
@@ -203,7 +210,7 @@ impl Up {
         if trial.keep {
             command.arg("-d");
         }
-        command.arg("--").arg(trial.file);
+        command.arg("--").args(trial.files);
         process::die_with_caller(&mut command);
         command
             .stdin(Stdio::null())

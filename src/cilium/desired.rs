@@ -1,6 +1,6 @@
 //! What every node's agent is to do, by all objects together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
@@ -28,8 +28,8 @@ pub struct Facts {
     pub addresses: Vec<IpAddr>,
     /// Its pods' networks.
     pub pod_cidrs: Vec<IpNet>,
-    /// The labels of its pods, where they are known.
-    pub pods: Option<Vec<BTreeMap<String, String>>>,
+    /// The services, by namespace and name, that a pod of it answers for.
+    pub local_services: BTreeSet<(String, String)>,
 }
 
 /// A node with what its object adds.
@@ -68,9 +68,6 @@ pub fn desired(store: &Store, nodes: &[Facts]) -> Result<Vec<Desired>, Vec<Strin
             (Ok(None), Ok(None)) => all.push(Desired::default()),
             (policy, config) => conflicts.extend([policy.err(), config.err()].into_iter().flatten()),
         }
-    }
-    if let Some(first) = all.first_mut() {
-        first.warnings.extend(services::local_warnings(store, nodes));
     }
     match conflicts.is_empty() {
         true => Ok(all),

@@ -137,7 +137,7 @@ fn prefixes(store: &Store, node: &Node, advert: &Advert) -> Vec<IpNet> {
             let all = store.specs(Kind::Service, Spec::service);
             let selected = all.filter(|(object, _)| selects(&services::labels(object)));
             let addresses =
-                selected.flat_map(|(object, it)| services::announced(store, node, object, it, addresses));
+                selected.flat_map(|(object, it)| store.addresses_of(object, it, addresses, node.facts));
             let prefix = |address: std::net::IpAddr| {
                 let length = if address.is_ipv4() { *length_v4 } else { *length_v6 };
                 IpNet::new(address, length).map_or_else(|_| host(address), |net| net.trunc())

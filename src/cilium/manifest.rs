@@ -1,7 +1,12 @@
 //! Manifests: objects as kubectl takes them, several in a file with `---` between.
 
+mod foreign;
+
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
+pub use self::foreign::Foreign;
 use super::object::{Kind, Object, Reference};
 use super::reading::{head, json, required, text, texts};
 use super::resources;
@@ -10,7 +15,6 @@ use crate::lab::spec::suggest;
 use crate::yaml::files::{Files, Places};
 use crate::yaml::reader::{Reader, Table};
 use crate::yaml::{Yaml, documents};
-use serde_json::Value as Json;
 
 /// The namespace of objects that say none.
 pub const NAMESPACE: &str = "default";
@@ -22,25 +26,40 @@ const LONGEST_NAME: usize = 253;
 pub struct Manifests {
     /// The files.
     pub files: Files,
-    /// Their objects that have a meaning here, in order.
+    /// Their objects, in order.
     pub objects: Vec<Object>,
-    /// Those of other kinds, which only a real cluster has a use for.
+    /// Objects without a meaning for BGP, in order.
     pub foreign: Vec<Foreign>,
-    /// All of them as they are written, in order.
-    pub written: Vec<Json>,
     /// What is wrong, in places of all files together; see [`Files::sorted`].
     pub mistakes: Vec<Diagnostic>,
+    /// What can be used as it is, but has not the effect that its writer may expect; in places as `mistakes`.
+    pub warnings: Vec<Diagnostic>,
 }
 
-/// An object of a kind without a meaning here.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Foreign {
-    /// Its kind.
-    pub kind: String,
-    /// Its kind and name, as kubectl has them: `Deployment web`.
-    pub name: String,
-    /// Where it stands, in places of all files together.
-    pub place: usize,
+impl Manifests {
+    /// Diagnostics as a line each, with the file and the line.
+    pub fn lines(&self, diagnostics: &[Diagnostic]) -> Vec<String> {
+        let line = |it: &Diagnostic| {
+            let place = it.labels.first().map_or(0, |label| label.span.start);
+            let (file, line) = self.files.line(place);
+            format!("{file}, line {line}: {}", it.message)
+        };
+        diagnostics.iter().map(line).collect()
+    }
+
+    /// All objects as they were written, in order.
+    pub fn written(&self) -> Vec<Value> {
+        let mut foreign = self.foreign.iter().peekable();
+        let mut all = Vec::with_capacity(self.objects.len() + self.foreign.len());
+        for (at, object) in self.objects.iter().enumerate() {
+            while let Some(it) = foreign.next_if(|it| it.before <= at) {
+                all.push(it.written.clone());
+            }
+            all.push(object.written.clone());
+        }
+        all.extend(foreign.map(|it| it.written.clone()));
+        all
+    }
 }
 
 /// Reads files, each by its name and its text.
@@ -60,43 +79,22 @@ pub fn read(files: impl IntoIterator<Item = (String, String)>) -> Manifests {
         }
     }
     manifests.mistakes = reader.mistakes;
+    manifests.warnings = reader.warnings;
     manifests
 }
 
 /// An object, or a list of them.
 fn whole(reader: &mut Reader, yaml: &Yaml, manifests: &mut Manifests) {
     let is_list = yaml.get("kind").and_then(Yaml::scalar) == Some("List");
-    let all = match yaml.get("items").and_then(Yaml::items).filter(|_| is_list) {
-        Some(items) => items,
-        None => std::slice::from_ref(yaml),
-    };
-    for yaml in all {
-        if let Some(foreign) = foreign(yaml) {
-            manifests.foreign.push(foreign);
-            manifests.written.push(json(yaml));
-        } else if let Some(object) = object(reader, yaml) {
-            manifests.written.push(object.written.clone());
-            manifests.objects.push(object);
+    let items = yaml.get("items").and_then(Yaml::items).filter(|_| is_list);
+    for yaml in items.unwrap_or(std::slice::from_ref(yaml)) {
+        if foreign::is_foreign(yaml) {
+            let before = manifests.objects.len();
+            manifests.foreign.extend(foreign::read(reader, yaml, before));
+        } else {
+            manifests.objects.extend(object(reader, yaml));
         }
     }
-}
-
-/// An object of a kind that has no meaning here. A kind's name with a slip in it is a mistake, and so is an object without a
-/// version or a name.
-fn foreign(yaml: &Yaml) -> Option<Foreign> {
-    let text = |yaml: &Yaml, key: &str| yaml.get(key).and_then(Yaml::scalar).map(str::to_owned);
-    let (kind, version) = (text(yaml, "kind")?, text(yaml, "apiVersion")?);
-    let group = version.split_once('/').map_or("", |(group, _)| group);
-    let own = Kind::ALL.into_iter().filter(|kind| kind.group() == group);
-    if Kind::of(&kind).is_some() || suggest::nearest(&kind, own.map(Kind::name)).is_some() {
-        return None;
-    }
-    let name = text(yaml.get("metadata")?, "name")?;
-    Some(Foreign {
-        name: format!("{kind} {name}"),
-        kind,
-        place: yaml.span.start,
-    })
 }
 
 fn object(reader: &mut Reader, yaml: &Yaml) -> Option<Object> {
@@ -194,8 +192,9 @@ fn metadata_of(reader: &mut Reader, yaml: &Yaml, kind: Kind) -> Option<Metadata>
         (true, _) => named.unwrap_or_else(|| NAMESPACE.to_owned()),
         (false, None) => String::new(),
         (false, Some(yaml)) => {
-            let message = format!("{} is in no namespace", kind.name());
-            reader.wrong(yaml.span.clone(), message, "remove `namespace`");
+            // As the API server does, which drops it.
+            let message = format!("{} is in no namespace: `namespace` has no effect", kind.name());
+            reader.warn(yaml.span.clone(), message, "remove `namespace`");
             String::new()
         }
     };

@@ -8,6 +8,7 @@
 pub mod answer;
 pub mod configuration;
 mod desired;
+pub mod endpoints;
 mod group;
 mod instance;
 pub mod manifest;
@@ -30,6 +31,7 @@ mod tests;
 pub use desired::{Desired, Facts, desired};
 pub use instance::{AddressFamily, Announced, Instance, Peer, PeerAddress, Source};
 pub use object::{Kind, Object, Reference};
+pub use resources::Protocol;
 pub use status::statuses;
 pub use store::{Applied, Outcome, Store};
 pub use yaml_text::yaml;

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::desired::{Facts, Node};
+use ipnet::IpNet;
+
+use super::desired::Facts;
 use super::object::{Kind, Object, Reference};
-use super::resources::{Block, LoadBalancerPool, Service, ServiceAddress, Spec};
+use super::resources::{Block, LoadBalancerPool, Policy, Service, ServiceAddress, Spec};
 use super::store::Store;
 
 impl Spec {
@@ -33,56 +35,6 @@ pub(super) fn labels(object: &Object) -> BTreeMap<String, String> {
     labels
 }
 
-/// The addresses of a service that a node announces: one whose traffic stays on its node
-/// (`externalTrafficPolicy: Local`) only where a pod of its runs, but for addresses that the cluster alone uses.
-pub(super) fn announced(
-    store: &Store,
-    node: &Node,
-    object: &Object,
-    service: &Service,
-    kinds: &BTreeSet<ServiceAddress>,
-) -> BTreeSet<IpAddr> {
-    let is_here = !service.local || node.facts.runs_pods_of(service).unwrap_or(true);
-    let kinds = kinds.iter().copied();
-    let kinds = kinds.filter(|kind| is_here || *kind == ServiceAddress::Cluster);
-    store.addresses_of(object, service, &kinds.collect())
-}
-
-/// What is to be said of services whose traffic stays on its node.
-pub(super) fn local_warnings(store: &Store, nodes: &[Facts]) -> Vec<String> {
-    let local = store
-        .specs(Kind::Service, Spec::service)
-        .filter(|(_, service)| service.local);
-    let warnings = local.filter_map(|(object, service)| {
-        let runs: Vec<_> = nodes.iter().map(|facts| facts.runs_pods_of(service)).collect();
-        let name = &object.reference;
-        if runs.contains(&Some(true)) {
-            None
-        } else if runs.contains(&None) {
-            Some(format!(
-                "every node announces {name}, though `externalTrafficPolicy` is Local: where its pods run on kubelets is not looked at"
-            ))
-        } else {
-            Some(format!(
-                "no node announces {name}: `externalTrafficPolicy` is Local, and no pod of the lab has the labels of its `selector`"
-            ))
-        }
-    });
-    warnings.collect()
-}
-
-impl Facts {
-    /// Whether a pod of a service runs on the node; nothing where that is not known.
-    fn runs_pods_of(&self, service: &Service) -> Option<bool> {
-        let pods = self.pods.as_ref()?;
-        let is_of = |labels: &BTreeMap<String, String>| {
-            let mut wanted = service.selector.iter();
-            !service.selector.is_empty() && wanted.all(|(name, value)| labels.get(name) == Some(value))
-        };
-        Some(pods.iter().any(is_of))
-    }
-}
-
 impl Store {
     /// Gives addresses to services that lack them, and takes back those that nobody may have any more.
     pub(super) fn assign_addresses(&mut self) {
@@ -106,6 +58,31 @@ impl Store {
         self.addresses = given;
     }
 
+    /// Gives addresses in the cluster to services that name none, and takes back those of services that are gone.
+    pub(super) fn assign_cluster_addresses(&mut self) {
+        let blocks: Vec<Block> = self.service_subnets().iter().filter_map(assignable).collect();
+        let services = || self.specs(Kind::Service, Spec::service);
+        let mut taken = Taken::default();
+        taken.addresses.extend(services().flat_map(|(_, it)| &it.cluster));
+        let wants = |service: &Service| service.wants_cluster && service.cluster.is_empty();
+        let mut given: BTreeMap<Reference, Vec<IpAddr>> = BTreeMap::new();
+        for has_some in [true, false] {
+            for (object, service) in services().filter(|(_, service)| wants(service)) {
+                let before = self.cluster_addresses.get(&object.reference);
+                if before.is_some() != has_some {
+                    continue;
+                }
+                let before = before.map_or(&[][..], Vec::as_slice);
+                let addresses = pick(service.families, &blocks, before, &mut taken);
+                taken.addresses.extend(&addresses);
+                if !addresses.is_empty() {
+                    given.insert(object.reference.clone(), addresses);
+                }
+            }
+        }
+        self.cluster_addresses = given;
+    }
+
     fn addresses_for(
         &self,
         object: &Object,
@@ -120,30 +97,11 @@ impl Store {
             .filter(|(_, pool)| pool.services.as_ref().is_none_or(|it| it.matches(&labels)))
             .flat_map(|(_, pool)| pool.blocks.iter().copied())
             .collect();
-        let free = |taken: &Taken, address: IpAddr| {
-            !taken.addresses.contains(&address) && blocks.iter().any(|block| block.contains(address))
-        };
         if !service.wanted.is_empty() {
             let wanted = service.wanted.iter().copied();
-            return wanted.filter(|it| free(taken, *it)).collect();
+            return wanted.filter(|it| taken.is_free(&blocks, *it)).collect();
         }
-        let families = service.families;
-        let mut addresses = Vec::new();
-        for v4 in [true, false] {
-            let wants = if v4 { families.v4 } else { families.v6 };
-            if !wants && !families.both_if_possible {
-                continue;
-            }
-            let of_family = |address: &IpAddr| address.is_ipv4() == v4;
-            let mut before = before.iter().copied();
-            let kept = before.find(|it| of_family(it) && free(taken, *it));
-            let first = || {
-                let mut own = blocks.iter().filter(|block| of_family(&block.first));
-                own.find_map(|block| taken.first_free(block))
-            };
-            addresses.extend(kept.or_else(first));
-        }
-        addresses
+        pick(service.families, &blocks, before, taken)
     }
 
     /// The pool an address is from.
@@ -170,24 +128,73 @@ impl Store {
         (total, used as u128)
     }
 
-    /// The addresses of a service that are of these kinds.
+    /// The addresses of a service that are of these kinds, as a node announces them. Those outside of the cluster of a service
+    /// whose `externalTrafficPolicy` is `Local` are announced only where a pod answers.
     pub(super) fn addresses_of(
         &self,
         object: &Object,
         service: &Service,
         kinds: &BTreeSet<ServiceAddress>,
+        node: &Facts,
     ) -> BTreeSet<IpAddr> {
         let given = self.addresses.get(&object.reference);
+        let Reference { namespace, name, .. } = &object.reference;
+        let answers = || node.local_services.contains(&(namespace.clone(), name.clone()));
+        let announces =
+            |kind: &&ServiceAddress| **kind == ServiceAddress::Cluster || !service.local || answers();
         kinds
             .iter()
+            .filter(announces)
             .flat_map(|kind| match kind {
                 ServiceAddress::LoadBalancer => given.map_or(&[][..], Vec::as_slice),
-                ServiceAddress::Cluster => &service.cluster,
+                ServiceAddress::Cluster => self.cluster_addresses_of(object, service),
                 ServiceAddress::External => &service.external,
             })
             .copied()
             .collect()
     }
+
+    /// The addresses of a service in the cluster.
+    pub(super) fn cluster_addresses_of<'a>(&'a self, object: &Object, service: &'a Service) -> &'a [IpAddr] {
+        let given = self.cluster_addresses.get(&object.reference);
+        given.unwrap_or(&service.cluster)
+    }
+}
+
+/// Addresses for a service: those it has had as long as it may, else the first that are free.
+fn pick(families: Policy, blocks: &[Block], before: &[IpAddr], taken: &mut Taken) -> Vec<IpAddr> {
+    let mut addresses = Vec::new();
+    for v4 in [true, false] {
+        let wants = if v4 { families.v4 } else { families.v6 };
+        if !wants && !families.both_if_possible {
+            continue;
+        }
+        let of_family = |address: &IpAddr| address.is_ipv4() == v4;
+        let mut before = before.iter().copied();
+        let kept = before.find(|it| of_family(it) && taken.is_free(blocks, *it));
+        let first = || {
+            let mut own = blocks.iter().filter(|block| of_family(&block.first));
+            own.find_map(|block| taken.first_free(block))
+        };
+        addresses.extend(kept.or_else(first));
+    }
+    addresses
+}
+
+/// The first addresses of a subnet for services are kept for those whose place is fixed: 1 is the API server's, 10 the name
+/// server's.
+const FIXED: u128 = 11;
+
+/// What of a subnet services are given.
+fn assignable(subnet: &IpNet) -> Option<Block> {
+    let whole = Block {
+        first: subnet.network(),
+        last: subnet.broadcast(),
+    };
+    Some(Block {
+        first: whole.address(FIXED)?,
+        last: whole.address(whole.count() - 2)?,
+    })
 }
 
 impl Block {
@@ -226,6 +233,10 @@ struct Taken {
 }
 
 impl Taken {
+    fn is_free(&self, blocks: &[Block], address: IpAddr) -> bool {
+        !self.addresses.contains(&address) && blocks.iter().any(|block| block.contains(address))
+    }
+
     fn first_free(&mut self, block: &Block) -> Option<IpAddr> {
         let beginning = self.beginnings.entry((block.first, block.last)).or_default();
         loop {

@@ -118,7 +118,7 @@ fn routes(store: &Store, router: &VirtualRouter, node: &Node) -> Vec<Route> {
     if let Some(selector) = &router.services {
         let all = store.specs(Kind::Service, Spec::service);
         for (object, service) in all.filter(|(object, _)| selector.matches(&services::labels(object))) {
-            let addresses = services::announced(store, node, object, service, &router.service_addresses);
+            let addresses = store.addresses_of(object, service, &router.service_addresses, node.facts);
             routes.extend(addresses.into_iter().map(|address| {
                 Route {
                     prefix: host(address),

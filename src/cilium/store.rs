@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::object::{Kind, Object, Reference};
@@ -14,6 +15,10 @@ pub struct Store {
     objects: BTreeMap<Reference, Object>,
     /// Addresses of services of type LoadBalancer. What one has it keeps as long as it may.
     pub(super) addresses: BTreeMap<Reference, Vec<IpAddr>>,
+    /// Addresses in the cluster of services that name none.
+    pub(super) cluster_addresses: BTreeMap<Reference, Vec<IpAddr>>,
+    /// What those are from; none where an API server gives them.
+    service_subnets: Vec<IpNet>,
 }
 
 /// What became of an object.
@@ -61,6 +66,14 @@ impl Applied {
 }
 
 impl Store {
+    /// An empty one, which gives services their addresses in the cluster.
+    pub fn new(service_subnets: Vec<IpNet>) -> Store {
+        Store {
+            service_subnets,
+            ..Store::default()
+        }
+    }
+
     /// Puts objects in, in their order.
     pub fn apply(&mut self, objects: Vec<Object>) -> Vec<Applied> {
         let mut applied = Vec::with_capacity(objects.len());
@@ -75,6 +88,7 @@ impl Store {
             applied.push(Applied { reference, outcome });
         }
         self.assign_addresses();
+        self.assign_cluster_addresses();
         applied
     }
 
@@ -85,6 +99,7 @@ impl Store {
             .map(|object| (object.reference.clone(), object));
         self.objects = named.collect();
         self.assign_addresses();
+        self.assign_cluster_addresses();
     }
 
     /// Takes objects out.
@@ -98,7 +113,13 @@ impl Store {
         };
         let deleted = references.into_iter().map(delete).collect();
         self.assign_addresses();
+        self.assign_cluster_addresses();
         deleted
+    }
+
+    /// What addresses of services in the cluster are from.
+    pub(super) fn service_subnets(&self) -> &[IpNet] {
+        &self.service_subnets
     }
 
     /// Whether there are none.
@@ -140,6 +161,10 @@ impl Store {
         if let Some(addresses) = self.addresses.get(&object.reference) {
             let ingress: Vec<Value> = addresses.iter().map(|ip| json!({ "ip": ip })).collect();
             shown["status"]["loadBalancer"]["ingress"] = Value::Array(ingress);
+        }
+        if let Some(addresses) = self.cluster_addresses.get(&object.reference) {
+            shown["spec"]["clusterIP"] = json!(addresses.first());
+            shown["spec"]["clusterIPs"] = json!(addresses);
         }
         shown
     }

@@ -29,7 +29,7 @@ fn nodes() -> Vec<Facts> {
             format!("10.1.{number}.0/24").parse().unwrap(),
             format!("fd00:10:0:{}::/64", number + 1).parse().unwrap(),
         ],
-        pods: Some(Vec::new()),
+        ..Facts::default()
     };
     (0..4).map(node).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Format, manifests, print, print_json, select};
+use super::{Format, complete, manifests, print, print_json, select};
 use crate::failure::Failure;
 use crate::run::client::Client;
 use crate::run::protocol::{Reply, Request};
@@ -18,7 +18,7 @@ pub struct Args {
     #[arg(short = 'f', long = "filename", value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The lab, where several are running
-    #[arg(long, value_name = "LAB")]
+    #[arg(long, value_name = "LAB", add = complete::labs())]
     lab: Option<String>,
     /// How the outcome is printed
     #[arg(long, value_enum, default_value = "text")]
@@ -35,7 +35,7 @@ pub struct DeleteArgs {
     #[arg(long)]
     ignore_not_found: bool,
     /// The lab, where several are running
-    #[arg(long, value_name = "LAB")]
+    #[arg(long, value_name = "LAB", add = complete::labs())]
     lab: Option<String>,
     /// How the outcome is printed
     #[arg(long, value_enum, default_value = "text")]

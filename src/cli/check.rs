@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::select::{self, Which};
 use super::voice::Voice;
-use super::{Format, print_json, select};
+use super::{Format, complete, print_json};
 use crate::check::report::{CheckReport, LabReport, Life, summary};
 use crate::check::stop::Stop;
 use crate::check::{ask, junit, trial};
@@ -24,11 +25,10 @@ use crate::run::protocol::Request;
     Exit codes: 0 all hold, 1 one does not."
 )]
 pub struct Args {
-    /// The lab, where several are running
-    #[arg(long, value_name = "LAB")]
-    lab: Option<String>,
+    #[command(flatten)]
+    which: Which,
     /// Only the checks that have this in their name
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", add = complete::checks())]
     name: Option<String>,
     /// The checks of which phase: those for the time before the manifests are applied, or for after
     #[arg(long, value_enum, default_value = "after")]
@@ -62,8 +62,11 @@ struct Results<'a> {
 
 /// Returns the exit code.
 pub fn run(args: Args) -> Result<i32, Failure> {
+    if let Some(path) = &args.junit {
+        handover::may_write(path)?;
+    }
     let directory = super::run_directory()?;
-    let lab = select::lab(&directory, args.lab.as_deref())?;
+    let lab = select::lab(&directory, args.which.word())?;
     let mut checks = ask::checks_of(&lab)?;
     let phase = match args.phase {
         When::Before => Phase::Before,
@@ -91,7 +94,9 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     let began = Instant::now();
     let mut voice = Voice::new(args.format == Format::Text);
     let Some(checks) = trial::check_all(&lab, &checks, &stop, &mut |word| voice.say(word)) else {
-        return Err(Failure::not_ready("interrupted"));
+        return Err(Failure::not_ready(
+            "interrupted; the checks that are not told above were not made",
+        ));
     };
     let seconds = began.elapsed().as_secs_f64();
     let report = LabReport {
@@ -111,7 +116,7 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     }
     let [report] = &labs;
     match args.format {
-        Format::Text => super::print(&summary(&labs, seconds)),
+        Format::Text => voice.summary(&summary(&labs, seconds)),
         Format::Json => print_json(&Results {
             lab: &report.lab,
             passed: !report.has_failed(),

@@ -2,7 +2,7 @@
 
 use clap::{Subcommand, ValueEnum};
 
-use super::{Format, print, print_json, select};
+use super::{Format, complete, print, print_json, select};
 use crate::cilium::AddressFamily;
 use crate::cilium::state::{Query, Table};
 use crate::failure::Failure;
@@ -55,10 +55,10 @@ enum What {
 #[derive(Debug, clap::Args)]
 struct From {
     /// The only node that is wanted
-    #[arg(long, value_name = "NODE")]
+    #[arg(long, value_name = "NODE", add = complete::nodes())]
     node: Option<String>,
     /// The lab, where several are running
-    #[arg(long, value_name = "LAB")]
+    #[arg(long, value_name = "LAB", add = complete::labs())]
     lab: Option<String>,
     /// How it is printed
     #[arg(

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use super::complete;
 use crate::failure::Failure;
 use crate::run::client::Client;
 use crate::run::directory::{LabDirectory, Life, RunDirectory};
@@ -21,30 +22,45 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  sudo nslab down              the only lab that is running\n  \
-    sudo nslab down example\n  sudo nslab down --all"
+    sudo nslab down example\n  sudo nslab down labs/example.toml\n  sudo nslab down --all"
 )]
 pub struct Args {
-    /// The lab; not needed when only one is running
-    #[arg(value_name = "LAB")]
+    /// The labs, by their names or their files; not needed when only one is running
+    #[arg(value_name = "LAB", add = complete::labs_and_files())]
     labs: Vec<String>,
-    /// Every lab that is running
-    #[arg(long, conflicts_with = "labs")]
+    /// A lab by its file, as containerlab has it
+    #[arg(short = 't', short_alias = 'f', long = "topo", value_name = "FILE")]
+    topo: Vec<String>,
+    /// A lab by its name
+    #[arg(long = "lab", alias = "name", value_name = "LAB", add = complete::labs())]
+    lab: Vec<String>,
+    /// Every lab that is running, also those that `nslab test --keep` has left alive
+    #[arg(short, long, conflicts_with_all = ["labs", "topo", "lab"])]
     all: bool,
+    /// Containerlab's option, which is always so here: nothing of a lab is left
+    #[arg(short = 'c', long, hide = true)]
+    cleanup: bool,
+    /// Containerlab's option; nothing is asked here
+    #[arg(short = 'y', long, hide = true)]
+    yes: bool,
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
     let directory = super::run_directory()?;
+    let words: Vec<&String> = args.labs.iter().chain(&args.topo).chain(&args.lab).collect();
     let labs = if args.all {
-        directory.living()
-    } else if args.labs.is_empty() {
+        directory.visible()
+    } else if words.is_empty() {
         vec![super::select::lab(&directory, None)?]
     } else {
-        let named = args
-            .labs
+        let named = words
             .iter()
             .map(|name| super::select::lab(&directory, Some(name)));
         named.collect::<Result<_, _>>()?
     };
+    if labs.is_empty() {
+        super::print("no lab is running\n");
+    }
     // All are asked before the first is waited for: they end side by side.
     let asked: Vec<_> = labs.iter().map(|lab| (lab, Ending::begin(lab))).collect();
     let mut failed = None;

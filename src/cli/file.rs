@@ -1,8 +1,9 @@
 //! Lab files from the disk, and what they refer to.
 
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, IsTerminal as _, Read};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::failure::Failure;
@@ -57,7 +58,7 @@ impl Mistaken {
 /// It cannot be read, or has mistakes.
 pub fn load(path: &Path, colour: bool) -> Result<LabFile, Mistaken> {
     let text = read(path).map_err(|message| Mistaken::Unreadable(Failure::wrong(message)))?;
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let absolute = absolute(path);
     let render = |mistakes: Vec<Diagnostic>| {
         Mistaken::Wrong(view::diagnostics::render(
             &path.display().to_string(),
@@ -70,11 +71,20 @@ pub fn load(path: &Path, colour: bool) -> Result<LabFile, Mistaken> {
     Ok(LabFile { path: absolute, lab })
 }
 
-/// The text of a file, or of what somebody writes into a pipe.
+/// What of a lab file with mistakes can be looked at for more of them.
+pub fn load_partly(path: &Path) -> Option<Lab> {
+    let text = read(path).ok()?;
+    Some(resolve::load_partly(&text, &Disk::beside(path)))
+}
+
+/// The text of a file, of what somebody writes into a pipe, or (`-`) of standard input.
 ///
 /// # Errors
 /// A sentence for the user: there is none, it is too long or has no end, it is no text.
 pub fn read(path: &Path) -> Result<String, String> {
+    if is_standard_input(path) {
+        return standard_input();
+    }
     let shown = path.display();
     let file = file::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => format!("there is no file {shown}"),
@@ -96,6 +106,32 @@ pub fn read(path: &Path) -> Result<String, String> {
         _ => format!("cannot read {shown}: {error}"),
     })?;
     String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8 text"))
+}
+
+/// Whether a path means standard input.
+pub fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// What standard input holds. It is read once, however often it is asked for.
+///
+/// # Errors
+/// A sentence for the user: somebody would have to type it, it is too long, it is no text.
+pub fn standard_input() -> Result<String, String> {
+    static TEXT: OnceLock<Result<String, String>> = OnceLock::new();
+    let read = || match io::stdin().is_terminal() {
+        true => Err("standard input is a terminal: give a file, or write one into nslab's input".to_owned()),
+        false => text(io::stdin().lock(), "standard input"),
+    };
+    TEXT.get_or_init(read).clone()
+}
+
+/// The absolute path of a lab file; `-` stays what it is.
+pub fn absolute(path: &Path) -> PathBuf {
+    match is_standard_input(path) {
+        true => path.to_owned(),
+        false => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+    }
 }
 
 /// All that can be read, as text.

@@ -3,11 +3,12 @@
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::{print, print_json, select};
+use super::{complete, print, print_json, select};
 use crate::cilium::{Kind, yaml};
 use crate::failure::Failure;
 use crate::lab::spec::suggest;
 use crate::run::client::Client;
+use crate::run::cluster_nodes::roles;
 use crate::run::protocol::{Reply, Request};
 use crate::view::table;
 
@@ -32,7 +33,7 @@ pub struct Args {
     )]
     output: Output,
     /// The lab, where several are running
-    #[arg(long, value_name = "LAB")]
+    #[arg(long, value_name = "LAB", add = complete::labs())]
     lab: Option<String>,
 }
 
@@ -74,9 +75,13 @@ pub fn run(args: Args) -> Result<(), Failure> {
 
 fn text(kind: Kind, objects: &[Value]) -> String {
     if objects.is_empty() {
-        return "no objects of this kind were applied\n".to_owned();
+        return match kind {
+            Kind::Node => "the lab has no Kubernetes nodes\n".to_owned(),
+            _ => "no objects of this kind were applied\n".to_owned(),
+        };
     }
     let head: &[&str] = match kind {
+        Kind::Node => &["NAME", "STATUS", "ROLES", "VERSION", "INTERNAL-IP", "POD-CIDR"],
         Kind::Service => &["NAMESPACE", "NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP"],
         kind if kind.is_namespaced() => &["NAMESPACE", "NAME"],
         _ => &["NAME"],
@@ -94,9 +99,40 @@ fn text(kind: Kind, objects: &[Value]) -> String {
             row.push(word(&spec["clusterIP"]));
             row.push(ingress(object));
         }
+        if kind == Kind::Node {
+            row.extend(node(object));
+        }
         rows.add_row(row);
     }
     table::render(&mut rows)
+}
+
+/// What is told of a node beside its name.
+fn node(object: &Value) -> Vec<String> {
+    let or_none = |words: Vec<String>| match words.is_empty() {
+        true => "<none>".to_owned(),
+        false => words.join(","),
+    };
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let conditions = list(&object["status"]["conditions"]);
+    let ready = conditions
+        .iter()
+        .any(|it| it["type"] == "Ready" && it["status"] == "True");
+    let addresses = list(&object["status"]["addresses"]);
+    let internal = addresses.iter().filter(|it| it["type"] == "InternalIP");
+    vec![
+        if ready { "Ready" } else { "NotReady" }.to_owned(),
+        or_none(roles(object)),
+        text(&object["status"]["nodeInfo"]["kubeletVersion"]).unwrap_or_else(|| "<none>".to_owned()),
+        or_none(internal.filter_map(|it| text(&it["address"])).collect()),
+        or_none(
+            list(&object["spec"]["podCIDRs"])
+                .iter()
+                .filter_map(text)
+                .collect(),
+        ),
+    ]
 }
 
 /// The addresses by which a service is reached from outside.

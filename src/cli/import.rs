@@ -15,7 +15,7 @@ use crate::view;
     nslab import topo.yaml cluster.yaml values.yaml policy.yaml -o lab.toml")]
 pub struct Args {
     /// Files of containerlab, kind and Cilium that are one lab together
-    #[arg(value_name = "FILE", required_unless_present_any = ["containerlab", "kind"])]
+    #[arg(value_name = "FILE", required_unless_present_any = ["topo", "containerlab", "kind"])]
     files: Vec<PathBuf>,
     #[command(flatten)]
     import: ImportArgs,

@@ -6,6 +6,9 @@ use crate::import::{Form, ImageMap, images};
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ImportArgs {
+    /// A lab file or topology, as containerlab has it: the same as FILE
+    #[arg(short = 't', short_alias = 'f', long, value_name = "FILE")]
+    pub topo: Vec<PathBuf>,
     /// A containerlab topology, whatever it looks like
     #[arg(long, value_name = "FILE")]
     pub containerlab: Vec<PathBuf>,
@@ -35,7 +38,7 @@ impl ImportArgs {
             (&self.cilium_values, Form::CiliumValues),
             (&self.manifest, Form::Manifest),
         ];
-        let plain = plain.iter().map(|path| (path.clone(), None));
+        let plain = plain.iter().chain(&self.topo).map(|path| (path.clone(), None));
         let said = said
             .into_iter()
             .flat_map(|(paths, form)| paths.iter().map(move |path| (path.clone(), Some(form))));

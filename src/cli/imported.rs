@@ -14,8 +14,19 @@ pub fn is_foreign(files: &[(PathBuf, Option<Form>)]) -> bool {
     let foreign = |path: &Path| {
         let extension = path.extension().and_then(|extension| extension.to_str());
         extension.is_some_and(|extension| matches!(extension, "yml" | "yaml" | "gotmpl"))
+            || (file::is_standard_input(path)
+                && file::standard_input().is_ok_and(|text| import::recognise(&text).is_some()))
     };
     files.iter().any(|(path, form)| form.is_some() || foreign(path))
+}
+
+/// Whether each of several files is a lab without the others: lab files and topologies, of which one lab has one at most.
+pub fn are_labs_of_their_own(files: &[PathBuf]) -> bool {
+    let is_lab = |path: &&PathBuf| {
+        let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+        is_toml || file::read(path).is_ok_and(|text| import::recognise(&text) == Some(Form::Containerlab))
+    };
+    files.len() > 1 && files.iter().all(|path| is_lab(&path))
 }
 
 /// Reads a lab from its own file, or from other tools'; `notes` says what each was taken for.
@@ -39,7 +50,7 @@ pub fn load(plain: &[PathBuf], args: &ImportArgs, colour: bool) -> Result<LabFil
             let lab = imported
                 .lab(&disk)
                 .map_err(|mistakes| wrong(&imported, mistakes, colour))?;
-            let path = std::path::absolute(&files[0].0).unwrap_or_else(|_| files[0].0.clone());
+            let path = file::absolute(&files[0].0);
             Ok(LabFile { path, lab })
         }
     }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use super::{print, select};
+use super::{complete, print, select};
 use crate::engine::kubelet;
 use crate::engine::kubelet::kubeconfig::Access;
 use crate::failure::Failure;
@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// The lab, where several are running
-    #[arg(long, value_name = "LAB")]
+    #[arg(long, value_name = "LAB", add = complete::labs())]
     lab: Option<String>,
 }
 

@@ -10,14 +10,14 @@ use crate::view::{self, table, units};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// How the list is printed
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(short, long, value_enum, default_value = "text")]
     format: Format,
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
     let directory = super::run_directory()?;
     let mut states = Vec::new();
-    for lab in directory.living() {
+    for lab in directory.visible() {
         match lab.read_state() {
             Ok(state) => states.extend(state),
             Err(failure) => {

@@ -1,24 +1,28 @@
 //! `nslab logs`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, BufWriter, IsTerminal as _, Read as _, Take, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use super::{Format, colour_out, select};
+use super::select::{self, Which};
+use super::{Format, colour_out, complete};
 use crate::clean;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::lab::names::hash;
+use crate::lab::spec::suggest;
 use crate::run::client::Client;
 use crate::run::directory::{LabDirectory, RunDirectory};
 use crate::run::logs::{Line, parse, set_aside};
+use crate::view::terminal;
 
 /// Milliseconds between two looks at the logs where the kernel does not tell of changes.
 const LOOK: u16 = 250;
@@ -26,47 +30,64 @@ const LOOK: u16 = 250;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  sudo nslab logs                 all nodes, in the order of time\n  \
-    sudo nslab logs -f tor0 tor1\n  sudo nslab logs --tail 20 tor0\n  \
-    sudo nslab logs server0/kubelet  only one of its processes"
+    sudo nslab logs -f tor0 tor1\n  sudo nslab logs -n 20 tor0\n  \
+    sudo nslab logs --since 5m\n  sudo nslab logs --since 13:45:00\n  \
+    sudo nslab logs server0/kubelet  only one of its processes\n\n\
+    Times are those of UTC. Where several labs run and no node is named, those of all are shown, as LAB:NODE."
 )]
 pub struct Args {
-    /// The lab, where several are running
-    #[arg(long, value_name = "LAB")]
-    lab: Option<String>,
+    #[command(flatten)]
+    which: Which,
     /// Go on with what is printed from now on
     #[arg(short, long)]
     follow: bool,
     /// Only the last lines
-    #[arg(long, value_name = "LINES")]
+    #[arg(short = 'n', long, visible_alias = "lines", value_name = "LINES")]
     tail: Option<usize>,
+    /// Only what was printed since then: so long ago (90s, 5m, 1h), or a time of the last day in UTC (13:45, 13:45:30)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<u64>,
     /// How lines are printed; json prints one object a line
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
     /// Only these nodes, or single processes of nodes
-    #[arg(value_name = "NODE[/PROCESS]")]
+    #[arg(value_name = "NODE[/PROCESS]", add = complete::processes())]
     nodes: Vec<String>,
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
     let directory = super::run_directory()?;
-    let lab = match args.nodes.first() {
-        Some(word) => lab_of(&directory, args.lab.as_deref(), word)?,
-        None => select::lab(&directory, args.lab.as_deref())?,
+    let labs = match args.nodes.first() {
+        Some(word) => vec![lab_of(&directory, args.which.word(), word)?],
+        None if args.format == Format::Json => vec![select::lab(&directory, args.which.word())?],
+        None => select::labs(&directory, args.which.word())?,
     };
-    let known = lab.state().map(|state| state.nodes).unwrap_or_default();
-    let wanted: Vec<Wanted> = args
-        .nodes
-        .iter()
-        .map(|word| Wanted::of(word, &known, &lab))
-        .collect::<Result<_, _>>()?;
-    let nodes = match wanted.as_slice() {
-        [] => known,
-        wanted => wanted.iter().map(|it| it.node.clone()).collect(),
-    };
-    let mut tails = tails(&lab, nodes);
+    let mut wanted = Vec::new();
+    let mut tails = BTreeMap::new();
+    for lab in &labs {
+        let known = lab.state().map(|state| state.nodes).unwrap_or_default();
+        for word in &args.nodes {
+            wanted.push(Wanted::of(word, &known, lab)?);
+        }
+        let nodes = match wanted.as_slice() {
+            [] => known,
+            wanted => wanted.iter().map(|it| it.node.clone()).collect(),
+        };
+        let prefix = match labs.len() {
+            1 => String::new(),
+            _ => format!("{}:", lab.lab),
+        };
+        add_tails(&mut tails, lab, nodes, &prefix);
+    }
+    for it in &wanted {
+        it.has_process(&labs[0], args.follow)?;
+    }
     // Watched before the first reading, so that nothing falls between.
     let watched = match args.follow {
-        true => Some((watch(&lab.logs()), Client::connect(&lab)?)),
+        true => {
+            let clients: Vec<Client> = labs.iter().map(Client::connect).collect::<Result<_, _>>()?;
+            Some((watch(&labs), clients))
+        }
         false => None,
     };
     let width = tails.keys().map(String::len).max().unwrap_or(0);
@@ -76,20 +97,17 @@ pub fn run(args: Args) -> Result<(), Failure> {
         terminal: std::io::stdout().is_terminal(),
         width,
     };
-    let lines = Merged::of(&mut tails).filter(|line| is_wanted(&wanted, line));
+    let is_new = |line: &Line| args.since.is_none_or(|since| line.time >= since);
+    let lines = Merged::of(&mut tails).filter(|line| is_wanted(&wanted, line) && is_new(line));
     let goes_on = match args.tail {
         Some(count) => printer.print(last(lines, count)),
         None => printer.print(lines),
     };
-    if !goes_on {
-        return Ok(());
-    }
-    let Some((watch, client)) = watched else {
+    let Some((watch, mut clients)) = watched.filter(|_| goes_on) else {
         return Ok(());
     };
-    let mut over = false;
-    while !over {
-        over = wait(watch.as_ref(), &client)?;
+    while !clients.is_empty() {
+        wait(watch.as_ref(), &mut clients)?;
         let lines = read_new(&mut tails);
         let lines = lines.into_iter().filter(|line| is_wanted(&wanted, line));
         if !printer.print(lines) {
@@ -99,10 +117,51 @@ pub fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits for something new in the logs, or for the time of the next look where there is no watch. Returns whether the lab is
-/// over: it never answers what was never asked, so that its connection ends with it.
-fn wait(watch: Option<&Inotify>, client: &Client) -> Result<bool, Failure> {
-    let mut fds = vec![PollFd::new(client.as_fd(), PollFlags::POLLIN)];
+/// Milliseconds since 1970 of a time that was so long ago, or that a clock showed within the last day (UTC).
+fn since(text: &str) -> Result<u64, String> {
+    const DAY: u64 = 24 * 3600 * 1000;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_millis());
+    let now = u64::try_from(now).unwrap_or(u64::MAX);
+    let Some(clock) = clock_millis(text) else {
+        let ago = super::up::duration(text).map_err(|_| {
+            format!("{text:?} is no time: write how long ago (90s, 5m) or when (13:45, 13:45:30)")
+        })?;
+        return Ok(now.saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)));
+    };
+    let midnight = now - now % DAY;
+    Ok(match midnight + clock {
+        then if then > now => then.saturating_sub(DAY),
+        then => then,
+    })
+}
+
+/// `13:45`, `13:45:30`, `13:45:30.250Z` as milliseconds since midnight.
+fn clock_millis(text: &str) -> Option<u64> {
+    let (time, millis) = match text.trim_end_matches('Z').split_once('.') {
+        Some((time, fraction)) => (time, format!("{fraction:0<3}").get(..3)?.parse().ok()?),
+        None => (text.trim_end_matches('Z'), 0),
+    };
+    let mut parts = time
+        .split(':')
+        .map(|part| part.parse::<u64>().ok().filter(|_| part.len() == 2));
+    let (hours, minutes) = (parts.next()??, parts.next()??);
+    let seconds = match parts.next() {
+        None => 0,
+        Some(seconds) => seconds?,
+    };
+    let fits = hours < 24 && minutes < 60 && seconds < 60 && parts.next().is_none();
+    fits.then_some(((hours * 60 + minutes) * 60 + seconds) * 1000 + millis)
+}
+
+/// Waits for something new in the logs, or for the time of the next look where there is no watch. Takes those labs out that
+/// are over: they never answer what was never asked, so that their connections end with them.
+fn wait(watch: Option<&Inotify>, clients: &mut Vec<Client>) -> Result<(), Failure> {
+    let mut fds: Vec<PollFd<'_>> = clients
+        .iter()
+        .map(|client| PollFd::new(client.as_fd(), PollFlags::POLLIN))
+        .collect();
     fds.extend(watch.map(|watch| PollFd::new(watch.as_fd(), PollFlags::POLLIN)));
     let longest = match watch {
         Some(_) => PollTimeout::NONE,
@@ -112,11 +171,13 @@ fn wait(watch: Option<&Inotify>, client: &Client) -> Result<bool, Failure> {
         Ok(_) | Err(Errno::EINTR) => {}
         Err(errno) => return Err(errno).attempt(|| "follow the logs")?,
     }
-    let has_news = |fd: Option<&PollFd<'_>>| fd.is_some_and(|fd| fd.any().unwrap_or(true));
-    if let Some(watch) = watch.filter(|_| has_news(fds.get(1))) {
+    let news: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
+    if let Some(watch) = watch.filter(|_| news.last() == Some(&true)) {
         watch.read_events().attempt(|| "follow the logs")?;
     }
-    Ok(has_news(fds.first()))
+    let mut is_over = news.into_iter();
+    clients.retain(|_| is_over.next() != Some(true));
+    Ok(())
 }
 
 /// How far a node's log has been read.
@@ -151,6 +212,35 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// Makes sure that there is such a process: one that runs, or one that has said something.
+    ///
+    /// # Errors
+    /// There is none, or the lab does not answer.
+    fn has_process(&self, lab: &LabDirectory, follow: bool) -> Result<(), Failure> {
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
+        let mut tails = BTreeMap::new();
+        add_tails(&mut tails, lab, vec![self.node.clone()], "");
+        let mut known: BTreeSet<String> = Merged::of(&mut tails).map(|line| line.process).collect();
+        let status = select::status(lab)?;
+        let own = status.nodes.into_iter().filter(|node| node.name == self.node);
+        known.extend(own.flat_map(|node| node.services).map(|service| service.name));
+        // One that is followed may come yet.
+        if known.contains(process) || follow {
+            return Ok(());
+        }
+        let help = suggest::cure(
+            process,
+            known.iter().map(String::as_str),
+            "its processes are",
+            "nothing in it has said anything yet",
+        );
+        Err(Failure::wrong(format!("{} has no process {process:?}", self.node)).help(help))
+    }
+}
+
 fn is_wanted(wanted: &[Wanted], line: &Line) -> bool {
     let fits =
         |it: &Wanted| it.node == line.node && it.process.as_ref().is_none_or(|name| *name == line.process);
@@ -166,25 +256,25 @@ fn lab_of(directory: &RunDirectory, lab: Option<&str>, word: &str) -> Result<Lab
     }
 }
 
-fn tails(lab: &LabDirectory, nodes: Vec<String>) -> BTreeMap<String, Tail> {
-    let tail = |node: String| {
-        let path = lab.log(&node);
+fn add_tails(tails: &mut BTreeMap<String, Tail>, lab: &LabDirectory, nodes: Vec<String>, prefix: &str) {
+    tails.extend(nodes.into_iter().map(|node| {
         let tail = Tail {
-            path,
+            path: lab.log(&node),
             open: None,
             rest: String::new(),
         };
-        (node, tail)
-    };
-    nodes.into_iter().map(tail).collect()
+        (format!("{prefix}{node}"), tail)
+    }));
 }
 
 /// Tells when logs change. The kernel has a limited number of watches for each user, of which nodes, whose root is the
 /// host's, may have taken all: then there is none.
-fn watch(logs: &Path) -> Option<Inotify> {
+fn watch(labs: &[LabDirectory]) -> Option<Inotify> {
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC).ok()?;
     let flags = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_CREATE;
-    inotify.add_watch(logs, flags).ok()?;
+    for lab in labs {
+        inotify.add_watch(&lab.logs(), flags).ok()?;
+    }
     Some(inotify)
 }
 
@@ -352,7 +442,8 @@ impl Printer {
     fn print(&self, lines: impl IntoIterator<Item = Line>) -> bool {
         let mut out = BufWriter::new(std::io::stdout().lock());
         let mut lines = lines.into_iter();
-        lines.all(|line| writeln!(out, "{}", self.render(&line)).is_ok()) && out.flush().is_ok()
+        let written = lines.try_for_each(|line| writeln!(out, "{}", self.render(&line)));
+        terminal::note(written.and_then(|()| out.flush())).is_ok()
     }
 
     fn render(&self, line: &Line) -> String {
@@ -381,5 +472,33 @@ impl Printer {
             name
         };
         format!("{clock}  {name}  {process}: {text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_are_read() {
+        let minute = 60_000;
+        assert_eq!(clock_millis("13:45"), Some((13 * 60 + 45) * minute));
+        assert_eq!(clock_millis("00:00:30.25Z"), Some(30_250));
+        for text in ["", "1:2", "24:00", "12:60", "12:00:00:00", "5m", "90", "12:0x"] {
+            assert_eq!(clock_millis(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_in_the_last_day() {
+        let now = since("0s").unwrap();
+        for text in ["23:59:59", "00:00", "12:00", "24h"] {
+            let then = since(text).unwrap();
+            assert!(
+                then <= now + 1000 && now - then.min(now) <= 24 * 3600 * 1000 + 1000,
+                "{text}"
+            );
+        }
+        assert!(since("yesterday").is_err());
     }
 }

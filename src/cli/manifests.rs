@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{colour, file};
-use crate::cilium::manifest;
+use crate::cilium::manifest::{self, Manifests};
 use crate::failure::Failure;
 use crate::lab::model::Manifest;
 use crate::view;
@@ -32,14 +32,30 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Manifest>, Failure> {
     Ok(manifests)
 }
 
-/// Tells what is wrong with manifests.
+/// Tells what is wrong with manifests. Warnings are told by whoever applies them.
 ///
 /// # Errors
 /// Something is.
 pub fn check(manifests: &[Manifest]) -> Result<(), Failure> {
+    sound(manifests).map(drop)
+}
+
+/// Tells what is wrong with manifests, and what in them has not the effect that one may expect.
+///
+/// # Errors
+/// Something is wrong.
+pub fn judge(manifests: &[Manifest]) -> Result<(), Failure> {
+    let read = sound(manifests)?;
+    for line in read.lines(&read.warnings) {
+        view::tell(&format!("warning: {line}\n"));
+    }
+    Ok(())
+}
+
+fn sound(manifests: &[Manifest]) -> Result<Manifests, Failure> {
     let read = manifest::read(manifests.iter().map(|it| (it.name.clone(), it.text.clone())));
     if read.mistakes.is_empty() {
-        return Ok(());
+        return Ok(read);
     }
     let mut names = Vec::new();
     for (file, mistakes) in read.files.sorted(read.mistakes) {

@@ -1,18 +1,19 @@
 //! The command line: one file a verb. Arguments in, one call, something printed.
 
-use std::io::{IsTerminal, stderr, stdout};
+use std::io::{stderr, stdout};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::kernel::rootless::is_rootless;
 use crate::run::directory::RunDirectory;
 use crate::run::rootless;
-use crate::view;
+use crate::view::{self, terminal};
 
 mod apply;
 mod check;
 mod cilium;
+mod complete;
 mod completions;
 mod cp;
 mod doctor;
@@ -41,6 +42,7 @@ mod shell;
 mod test;
 mod up;
 mod validate;
+mod version;
 mod voice;
 pub mod vtysh;
 
@@ -72,6 +74,7 @@ enum Verb {
     #[command(visible_alias = "destroy")]
     Down(down::Args),
     /// List the labs that are running
+    #[command(visible_aliases = ["ls", "list"])]
     Labs(labs::Args),
     /// Run a command in a node
     Exec(exec::Args),
@@ -84,8 +87,12 @@ enum Verb {
     Ps(ps::Args),
     /// Show what the processes of nodes have printed and logged
     Logs(logs::Args),
-    /// Start a node again; its links stay
+    /// Start nodes again; their links stay
     Restart(restart::Args),
+    /// Stop nodes; their links stay
+    Stop(restart::StopArgs),
+    /// Start nodes that were stopped
+    Start(restart::StartArgs),
     /// Apply Kubernetes objects to a running lab
     Apply(apply::Args),
     /// Delete Kubernetes objects of a running lab
@@ -114,6 +121,8 @@ enum Verb {
     Doctor(doctor::Args),
     /// Sweep up what killed labs left
     Gc(gc::Args),
+    /// Print which nslab this is
+    Version(version::Args),
     /// Print the completions of a shell
     Completions(completions::Args),
     /// Print the manual page
@@ -129,8 +138,19 @@ pub enum Format {
     Json,
 }
 
-/// Reads the command line and does what it says. Returns the exit code.
+/// Reads the command line and does what it says. Returns the exit code: 1, where all went well and what was printed did
+/// not arrive.
 pub fn main() -> i32 {
+    if complete::answer() {
+        return 0;
+    }
+    match obey() {
+        0 if !terminal::has_arrived() => Code::NotReady as i32,
+        code => code,
+    }
+}
+
+fn obey() -> i32 {
     if let Some(args) = exec::plain(std::env::args_os()) {
         return exec::run(args).unwrap_or_else(exec::failed);
     }
@@ -141,7 +161,7 @@ pub fn main() -> i32 {
             match error.use_stderr() {
                 true if colour() => view::tell_styled(&error.render().ansi().to_string()),
                 true => view::tell(&error.render().to_string()),
-                false => drop(error.print()),
+                false => drop(terminal::note(error.print())),
             }
             return error.exit_code();
         }
@@ -162,6 +182,9 @@ pub fn main() -> i32 {
         Verb::Ps(args) => done(ps::run(args)),
         Verb::Logs(args) => done(logs::run(args)),
         Verb::Restart(args) => done(restart::run(args)),
+        Verb::Stop(args) => done(restart::stop(args)),
+        Verb::Start(args) => done(restart::start(args)),
+        Verb::Version(args) => done(version::run(args)),
         Verb::Apply(args) => done(apply::run(args)),
         Verb::Delete(args) => done(apply::delete(args)),
         Verb::Get(args) => done(get::run(args)),
@@ -186,7 +209,7 @@ fn report(failure: &Failure) {
     view::tell(&view::failure::render(failure));
 }
 
-/// Prints to standard output. A reader that has gone (`nslab ps | head -1`) is no failure; a full disk is told.
+/// Prints to standard output. Of a reader that has gone (`nslab ps | head -1`) only the exit code tells; a full disk is told.
 fn print(text: &str) {
     written(view::print(text));
 }
@@ -208,12 +231,12 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 
 /// Whether standard error takes colours.
 fn colour() -> bool {
-    stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    terminal::has_colors(&stderr())
 }
 
 /// Whether standard output takes colours.
 fn colour_out() -> bool {
-    stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    terminal::has_colors(&stdout())
 }
 
 /// The line that was typed, to be typed again by root.
@@ -223,12 +246,39 @@ fn with_sudo() -> String {
     format!("sudo {line}")
 }
 
-/// What to type before a command's name in a line that is to be typed next.
-fn sudo() -> &'static str {
-    match is_rootless() {
-        true => "",
-        false => "sudo ",
+/// The program by which a shell finds this nslab: as it was called now, or by its name.
+fn program() -> String {
+    let own = std::env::args().next().unwrap_or_default();
+    match own.contains('/') && !is_on_path(&own) {
+        true => own,
+        false => "nslab".to_owned(),
     }
+}
+
+/// How nslab is called in a line that is to be typed next: as it was called now.
+fn call() -> String {
+    let program = program();
+    let program = shell_words::quote(&program);
+    // Not everybody who is root has come by sudo, or has it; and sudo passes no variable on.
+    let by_sudo = std::env::var_os("SUDO_UID").is_some();
+    let directory = std::env::var("NSLAB_RUN_DIR").ok().filter(|it| !it.is_empty());
+    match (is_rootless() || !by_sudo, directory) {
+        (true, _) => program.into_owned(),
+        (false, None) => format!("sudo {program}"),
+        (false, Some(directory)) => {
+            format!("sudo NSLAB_RUN_DIR={} {program}", shell_words::quote(&directory))
+        }
+    }
+}
+
+/// Whether a shell finds this very program by the name `nslab`.
+fn is_on_path(own: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .map(|directory| directory.join("nslab"))
+        .find(|it| it.is_file());
+    let whole = |path: &std::path::Path| std::fs::canonicalize(path).ok();
+    found.is_some_and(|found| whole(&found) == whole(own.as_ref()))
 }
 
 /// The run directory.

@@ -1,44 +1,111 @@
 //! `nslab ps`.
 
-use super::{Format, print, print_json, select};
+use std::time::{Duration, Instant};
+
+use super::select::{self, Which};
+use super::{Format, complete, print, print_json};
 use crate::engine::operator::NodeView;
 use crate::failure::Failure;
-use crate::run::client::Client;
-use crate::run::protocol::{NodeStatus, Reply, Request, ServiceState, Status};
-use crate::view::{table, units};
+use crate::lab::spec::suggest;
+use crate::run::directory::LabDirectory;
+use crate::run::protocol::{LinkState, NodeStatus, ServiceState, Status};
+use crate::view::{interfaces, table, units};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  sudo nslab ps\n  sudo nslab ps --wide\n  \
-    sudo nslab ps --format json | jq '.nodes[].name'")]
+#[command(
+    after_help = "Examples:\n  sudo nslab ps\n  sudo nslab ps --wide tor0 tor1\n  \
+    sudo nslab ps --interfaces                    every interface, its other end, state and rates\n  \
+    sudo nslab ps --format json | jq '.nodes[].name'\n\n\
+    STATE is one of\n  \
+    ready        everything it runs is up, and what shows that it is ready (`ready`, sessions' sockets) is true\n  \
+    idle         the same, of a node that runs nothing; its first process starts with the first `exec`\n  \
+    running      of a process (--wide): it was started, and nothing tells whether it is ready\n  \
+    starting, waiting for …, restarting           it is on its way\n  \
+    degraded     it was ready, and the process named has ended or could not be started\n  \
+    stopped      `nslab stop` has ended its processes; its links have stayed\n  \
+    failed       it could not be brought up, and why\n\n\
+    Addresses are those that the kernel has now; `nslab graph` shows what the lab file gave. Where several labs run,\n\
+    all are shown."
+)]
 pub struct Args {
-    /// The lab, where several are running
-    #[arg(long, value_name = "LAB")]
-    lab: Option<String>,
+    #[command(flatten)]
+    which: Which,
+    /// All labs
+    #[arg(short, long, conflicts_with_all = ["lab", "topo"])]
+    all: bool,
     /// More columns
     #[arg(short, long)]
     wide: bool,
-    /// How the table is printed
-    #[arg(long, value_enum, default_value = "text")]
+    /// Interfaces: other end, MAC address, MTU, state, what passes in a second
+    #[arg(short, long, conflicts_with = "wide")]
+    interfaces: bool,
+    /// How the table is printed; json has all of it, and a list of labs with --all
+    #[arg(short, long, value_enum, default_value = "text")]
     format: Format,
+    /// Only these nodes, or the nodes of these labs
+    #[arg(value_name = "NODE", add = complete::nodes())]
+    words: Vec<String>,
 }
+
+/// How long traffic is counted for its rate.
+const MEASURED: Duration = Duration::from_millis(500);
 
 pub fn run(args: Args) -> Result<(), Failure> {
     let directory = super::run_directory()?;
-    let lab = select::lab(&directory, args.lab.as_deref())?;
-    let (reply, _) = Client::connect(&lab)?.ask(&Request::Status)?;
-    let Reply::Status(status) = reply else {
-        return Err(Failure::host("an unexpected answer from the lab"));
-    };
-    match args.format {
-        Format::Json => print_json(&status),
-        Format::Text => {
-            print(&render(&status, args.wide));
-            Ok(())
+    let mut nodes: Vec<&str> = Vec::new();
+    let mut named = args.which.word().map(str::to_owned);
+    let running = directory.visible();
+    for word in &args.words {
+        match running.iter().any(|lab| lab.lab == *word) || select::is_file(word) {
+            true => named = Some(word.clone()),
+            false => nodes.push(word),
         }
     }
+    let labs = match (args.all, nodes.first()) {
+        (true, _) if running.is_empty() => running,
+        (true, _) => running,
+        (false, Some(node)) => vec![select::lab_of_node(&directory, named.as_deref(), node)?],
+        (false, None) if args.format == Format::Json => vec![select::lab(&directory, named.as_deref())?],
+        (false, None) => select::labs(&directory, named.as_deref())?,
+    };
+    let mut statuses = ask(&labs, &nodes)?;
+    match args.format {
+        Format::Json if args.all => print_json(&statuses)?,
+        Format::Json => print_json(&statuses.pop())?,
+        Format::Text if statuses.is_empty() => print("no lab is running\n"),
+        Format::Text if args.interfaces => {
+            let began = Instant::now();
+            std::thread::sleep(MEASURED);
+            let later = ask(&labs, &nodes)?;
+            print(&interfaces::render(&statuses, &later, began.elapsed()));
+        }
+        Format::Text => print(&render(&statuses, args.wide)),
+    }
+    Ok(())
 }
 
-fn render(status: &Status, wide: bool) -> String {
+/// What the nodes of labs are and do; of all nodes, or of those named.
+fn ask(labs: &[LabDirectory], nodes: &[&str]) -> Result<Vec<Status>, Failure> {
+    let one = |lab: &LabDirectory| {
+        let mut status = select::status_and_interfaces(lab)?;
+        if let Some(unknown) = nodes
+            .iter()
+            .find(|name| !status.nodes.iter().any(|node| node.name == **name))
+        {
+            let names = status.nodes.iter().map(|node| node.name.as_str());
+            let help = suggest::cure(unknown, names, "its nodes are", "it has none");
+            return Err(Failure::wrong(format!("lab {} has no node {unknown:?}", lab.lab)).help(help));
+        }
+        status
+            .nodes
+            .retain(|node| nodes.is_empty() || nodes.contains(&node.name.as_str()));
+        Ok(status)
+    };
+    labs.iter().map(one).collect()
+}
+
+fn render(statuses: &[Status], wide: bool) -> String {
+    let nodes = || statuses.iter().flat_map(|status| &status.nodes);
     let narrow_head = [
         "NODE",
         "KIND",
@@ -60,19 +127,29 @@ fn render(status: &Status, wide: bool) -> String {
         "LABELS",
         "PROCESSES",
     ];
-    let has_rights = status.nodes.iter().any(|node| rights(node) != dash());
-    let in_cluster = status.nodes.iter().any(|node| node.kubernetes.is_some());
-    let head: Vec<&str> = narrow_head
+    let has_rights = nodes().any(|node| rights(node) != dash());
+    let in_cluster = nodes().any(|node| node.kubernetes.is_some());
+    let has_restarted = !wide && nodes().any(|node| restarts(node) > 0);
+    let several = statuses.len() > 1;
+    let head: Vec<&str> = several
+        .then_some("LAB")
         .into_iter()
+        .chain(narrow_head)
         .chain(in_cluster.then_some("KUBERNETES"))
         .chain(has_rights.then_some("RIGHTS"))
+        .chain(has_restarted.then_some("RESTARTS"))
         .chain(wide_head.into_iter().filter(|_| wide))
         .collect();
     let mut rows = table::table(&head);
-    for node in &status.nodes {
-        let mut row = narrow_row(node, wide);
+    let of_labs = statuses
+        .iter()
+        .flat_map(|status| status.nodes.iter().map(move |node| (&status.lab, node)));
+    for (lab, node) in of_labs {
+        let mut row: Vec<String> = several.then(|| lab.clone()).into_iter().collect();
+        row.extend(narrow_row(node, wide));
         row.extend(in_cluster.then(|| node.kubernetes.as_ref().map_or_else(dash, kubernetes)));
         row.extend(has_rights.then(|| rights(node)));
+        row.extend(has_restarted.then(|| restarts(node).to_string()));
         if wide {
             row.extend(wide_row(node));
         }
@@ -170,20 +247,39 @@ fn memory(node: &NodeStatus) -> String {
     }
 }
 
-/// All addresses, or the first few.
+/// How often it or one of its processes was started again.
+fn restarts(node: &NodeStatus) -> u32 {
+    node.services.iter().map(|service| service.restarts).sum::<u32>() + node.restarts
+}
+
+/// All addresses, or the first few; and what of its interfaces is down.
 fn addresses(node: &NodeStatus, wide: bool) -> String {
     const FEW: usize = 3;
-    let shown = if wide { node.addresses.len() } else { FEW };
-    let mut text: Vec<String> = node
-        .addresses
-        .iter()
-        .take(shown)
-        .map(|(interface, net)| format!("{interface} {net}"))
+    let state = |name: &str| {
+        let found = node.interfaces.iter().find(|interface| interface.name == name);
+        match found.map(|interface| interface.state) {
+            None | Some(LinkState::Up) => String::new(),
+            Some(state) => format!(" ({})", state.word()),
+        }
+    };
+    let given = node.addresses.iter();
+    let mut all: Vec<String> = given
+        .map(|(interface, net)| format!("{interface} {net}{}", state(interface)))
         .collect();
-    if node.addresses.len() > shown {
-        text.push(format!("and {} more", node.addresses.len() - shown));
+    // A bridge's port or an unnumbered interface is worth a word only where something is wrong.
+    let bare = node.interfaces.iter().filter(|interface| {
+        let has_none = !node.addresses.iter().any(|(name, _)| *name == interface.name);
+        has_none && interface.peer.is_some() && interface.state != LinkState::Up
+    });
+    all.extend(bare.map(|interface| format!("{} ({})", interface.name, interface.state.word())));
+    let count = all.len();
+    if !wide && count > FEW {
+        // What is down comes first where not all is shown.
+        all.sort_by_key(|text| !text.ends_with(')'));
+        all.truncate(FEW);
+        all.push(format!("and {} more", count - FEW));
     }
-    if text.is_empty() { dash() } else { text.join(", ") }
+    if all.is_empty() { dash() } else { all.join(", ") }
 }
 
 fn wide_row(node: &NodeStatus) -> Vec<String> {

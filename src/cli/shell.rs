@@ -1,5 +1,6 @@
 //! `nslab shell`.
 
+use super::complete;
 use super::select;
 use crate::failure::Failure;
 use crate::run::enter::{self, Visit};
@@ -8,13 +9,13 @@ use crate::run::enter::{self, Visit};
 #[command(after_help = "Example:\n  sudo nslab shell tor0")]
 pub struct Args {
     /// The lab, where several have a node of that name
-    #[arg(long, value_name = "LAB")]
+    #[arg(long, value_name = "LAB", add = complete::labs())]
     lab: Option<String>,
     /// The user it runs as: a name the node knows, or a number
     #[arg(short, long, value_name = "USER")]
     user: Option<String>,
     /// The node
-    #[arg(value_name = "NODE")]
+    #[arg(value_name = "NODE", add = complete::nodes())]
     node: String,
 }
 

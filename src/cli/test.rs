@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::file::LabFile;
+use super::import_args::ImportArgs;
 use super::voice::Voice;
-use super::{Format, colour, file, print, print_json, report};
+use super::{Format, colour, complete, file, imported, print_json, report};
 use crate::check::junit;
 use crate::check::report::{LabReport, Life, summary};
 use crate::check::stop::Stop;
@@ -28,22 +29,26 @@ use crate::run::preflight;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sudo nslab test labs/cilium-bgp.toml\n  \
     sudo nslab test labs/*.toml -j 4 --junit report.xml\n  \
-    sudo nslab test --keep labs/clos.toml         leave the lab alive if a check fails\n\n\
+    sudo nslab test --keep labs/clos.toml         leave the lab alive if a check fails\n  \
+    sudo nslab test topo.clab.yml cluster.yaml    one lab of several files of other tools\n\n\
     Each lab lives in a run directory of its own, apart from those that are up already.\n\
     Exit codes: 0 all checks passed, 1 one failed or a lab did not come up, 2 a file is wrong,\n\
     3 the host lacks something. A lab whose file `requires` a program that is not here is skipped,\n\
     and so is one that needs FRR where the built-in speaker is to play.")]
 pub struct Args {
-    /// The lab files
-    #[arg(value_name = "FILE", required = true)]
+    /// The lab files, or files of containerlab, kind and Cilium: with one topology among them they are one lab together
+    #[arg(value_name = "FILE", add = complete::files(), required_unless_present = "topo")]
     files: Vec<PathBuf>,
+    /// The same, as containerlab has it
+    #[arg(short = 't', short_alias = 'f', long, value_name = "FILE")]
+    topo: Vec<PathBuf>,
     /// How many labs live at the same time
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
     /// Write a JUnit report to this file as well
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Leave a lab alive in which a check failed, and say how to enter it
+    /// Leave a lab alive in which a check failed; `nslab ps`, `exec`, `down` and the others find it
     #[arg(long)]
     keep: bool,
     /// Save the logs of labs that failed below this directory
@@ -69,12 +74,17 @@ struct Results<'a> {
 
 /// Returns the exit code.
 pub fn run(args: Args) -> Result<i32, Failure> {
-    let files = load(&args.files)?;
     super::up::duration(&args.timeout).map_err(Failure::wrong)?;
+    // Before the labs, which take their time.
+    if let Some(path) = &args.junit {
+        handover::may_write(path)?;
+    }
+    let files = load(&args)?;
     let directory = super::run_directory()?;
     let stop = Stop::on_signals()?;
     let began = Instant::now();
-    let labs = try_all(&args, &files, &directory, &stop)?;
+    let mut voice = Voice::new(args.format == Format::Text);
+    let (labs, untried) = try_all(&args, &files, &directory, &stop, &mut voice)?;
     let seconds = began.elapsed().as_secs_f64();
     // Before anything else is said: a report that cannot be written is a failure, whatever it would say.
     if let Some(path) = &args.junit {
@@ -82,7 +92,7 @@ pub fn run(args: Args) -> Result<i32, Failure> {
         handover::write(path, text.as_bytes(), handover::OPEN)?;
     }
     match args.format {
-        Format::Text => print(&summary(&labs, seconds)),
+        Format::Text => voice.summary(&summary(&labs, seconds)),
         Format::Json => print_json(&Results {
             passed: !labs.iter().any(LabReport::has_failed),
             seconds,
@@ -90,7 +100,11 @@ pub fn run(args: Args) -> Result<i32, Failure> {
         })?,
     }
     if stop.wanted() {
-        return Err(Failure::not_ready("interrupted; nothing is left of the labs"));
+        let failure = Failure::not_ready("interrupted; nothing is left of the labs");
+        return Err(match untried.as_slice() {
+            [] => failure,
+            files => failure.detail(format!("not run to the end: {}", files.join(", "))),
+        });
     }
     Ok(exit_code(&labs))
 }
@@ -113,14 +127,31 @@ fn exit_code(labs: &[LabReport]) -> i32 {
     }
 }
 
-/// All files, or every mistake of every one.
-fn load(paths: &[PathBuf]) -> Result<Vec<LabFile>, Failure> {
-    let mut files = Vec::new();
-    let mut failures = Vec::new();
-    for path in paths {
-        match file::load(path, colour()) {
-            Ok(file) => files.push(file),
-            Err(mistaken) => failures.push(mistaken.into_failure(path)),
+/// What is tried together: a lab, and the files it comes from.
+struct Tried {
+    paths: Vec<PathBuf>,
+    file: LabFile,
+}
+
+/// All labs, or every mistake of every one.
+fn load(args: &Args) -> Result<Vec<Tried>, Failure> {
+    let paths: Vec<PathBuf> = args.files.iter().chain(&args.topo).cloned().collect();
+    if paths.iter().any(|path| file::is_standard_input(path)) {
+        return Err(Failure::wrong(
+            "a lab that is tested is read more than once: write it into a file",
+        ));
+    }
+    let plain: Vec<_> = paths.iter().map(|path| (path.clone(), None)).collect();
+    let groups: Vec<Vec<PathBuf>> =
+        match imported::is_foreign(&plain) && !imported::are_labs_of_their_own(&paths) {
+            true => vec![paths],
+            false => paths.into_iter().map(|path| vec![path]).collect(),
+        };
+    let (mut tried, mut failures) = (Vec::new(), Vec::new());
+    for paths in groups {
+        match imported::load(&paths, &ImportArgs::default(), colour()) {
+            Ok(file) => tried.push(Tried { paths, file }),
+            Err(mistaken) => failures.push(mistaken.into_failure(&paths[0])),
         }
     }
     let last = failures.pop();
@@ -129,7 +160,7 @@ fn load(paths: &[PathBuf]) -> Result<Vec<LabFile>, Failure> {
     }
     match last {
         Some(failure) => Err(failure),
-        None => Ok(files),
+        None => Ok(tried),
     }
 }
 
@@ -186,33 +217,34 @@ fn reason_to_skip_cluster(lab: &Lab, asked: &[String]) -> Option<String> {
     }
 }
 
-/// Tries labs on as many threads as were asked for. The reports are in the order of the files; those of labs that were
-/// not begun when the user wanted to end are missing.
+/// Tries labs on as many threads as were asked for. The reports are in the order of the files; those of labs that were not
+/// run to the end when the user wanted to end are missing, and their files are returned as well.
 fn try_all(
     args: &Args,
-    files: &[LabFile],
+    files: &[Tried],
     directory: &RunDirectory,
     stop: &Stop,
-) -> Result<Vec<LabReport>, Failure> {
+    voice: &mut Voice,
+) -> Result<(Vec<LabReport>, Vec<String>), Failure> {
     let mut options = vec!["--timeout".to_owned(), args.timeout.clone()];
     for engine in &args.engine {
         options.extend(["--engine".to_owned(), engine.clone()]);
     }
     let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let alone = args.jobs == 1 || files.len() == 1;
-    let voice = Mutex::new(Voice::new(args.format == Format::Text));
+    let voice = Mutex::new(voice);
     let say = |word: Word| {
         if let Ok(mut voice) = voice.lock() {
             voice.say(word);
         }
     };
     let one = |at: usize| {
-        let (path, file) = (&args.files[at], &files[at]);
+        let Tried { paths, file } = &files[at];
         let builtin = plays_builtin(args, &file.lab);
         let skip = reason_to_skip(&file.lab, &builtin, &args.engine);
         let logs = args.logs.as_ref().map(|logs| logs.join(unique(files, at)));
         let trial = Trial {
-            file: path,
+            files: paths,
             lab: &file.lab.name,
             skip,
             options: &options,
@@ -241,7 +273,7 @@ fn try_all(
             done.push((at, one(at)));
         }
     };
-    let mut done = thread::scope(|scope| {
+    let done = thread::scope(|scope| {
         // A lab's processes die with the thread that started them, so each lab stays on its thread.
         let threads: Vec<_> = (0..usize::from(args.jobs).min(files.len()))
             .map(|_| thread::Builder::new().spawn_scoped(scope, worker))
@@ -256,16 +288,22 @@ fn try_all(
     })?;
     // Clears what stands on the terminal's last line.
     say(Word::Settled(String::new()));
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter()
-        .filter_map(|(_, report)| report.transpose())
-        .collect()
+    let mut reports: Vec<Option<LabReport>> = vec![None; files.len()];
+    for (at, report) in done {
+        reports[at] = report?;
+    }
+    let untried = files.iter().zip(&reports).filter(|(_, report)| report.is_none());
+    let untried = untried
+        .map(|(tried, _)| tried.paths[0].display().to_string())
+        .collect();
+    Ok((reports.into_iter().flatten().collect(), untried))
 }
 
 /// The lab's name, with a number where several files name theirs so.
-fn unique(files: &[LabFile], at: usize) -> String {
-    let name = &files[at].lab.name;
-    match files[..at].iter().filter(|file| file.lab.name == *name).count() {
+fn unique(files: &[Tried], at: usize) -> String {
+    let name = &files[at].file.lab.name;
+    let before = files[..at].iter().filter(|tried| tried.file.lab.name == *name);
+    match before.count() {
         0 => name.clone(),
         before => format!("{name}-{}", before + 1),
     }

@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use super::file::LabFile;
 use super::import_args::ImportArgs;
-use super::{Format, colour, imported, judge, manifests, print, print_json, report};
+use super::{Format, colour, complete, imported, judge, manifests, print, print_json, report};
 use crate::engine::kubelet;
 use crate::failure::Failure;
 use crate::kernel::rootless::is_rootless;
@@ -26,10 +26,11 @@ use crate::view::{self, plan};
     sudo nslab up labs/quickstart.toml            in the foreground, until Ctrl-C\n  \
     sudo nslab up -d labs/cilium-bgp.toml         in the background, until `nslab down`\n  \
     nslab up --dry-run labs/quickstart.toml       print the plan, make nothing\n  \
-    sudo nslab up topo.yaml cluster.yaml          from files of containerlab, kind and Cilium")]
+    sudo nslab up topo.yaml cluster.yaml          from files of containerlab, kind and Cilium\n  \
+    generate | sudo nslab up -d -                 from standard input")]
 pub struct Args {
-    /// The lab file, or files of containerlab, kind and Cilium that are one lab together
-    #[arg(value_name = "FILE", required_unless_present_any = ["containerlab", "kind"])]
+    /// The lab file, or files of containerlab, kind and Cilium that are one lab together; - is standard input
+    #[arg(value_name = "FILE", add = complete::files(), required_unless_present_any = ["topo", "containerlab", "kind"])]
     files: Vec<PathBuf>,
     #[command(flatten)]
     import: ImportArgs,
@@ -159,6 +160,13 @@ fn stand_by(mut launched: Launched, lab: &Lab, engines: &str, args: &Args) -> Re
     loop {
         let event = match launched.happening()? {
             Happening::Event(event) => event,
+            Happening::Asked => {
+                if let Some(progress) = &progress {
+                    progress.finish();
+                    view::tell(&format!("taking lab {} down; once more kills it\n", lab.name));
+                }
+                continue;
+            }
             Happening::Over(result) => return result,
         };
         match &mut progress {
@@ -170,7 +178,8 @@ fn stand_by(mut launched: Launched, lab: &Lab, engines: &str, args: &Args) -> Re
                 name_namespaces(launched.run_directory(), &lab.name);
             }
             if args.format == Format::Text {
-                print(&try_next(lab, engines, seconds, args.detach));
+                let is_alone = launched.run_directory().living().len() < 2;
+                print(&try_next(lab, engines, seconds, args.detach, is_alone));
             }
             if args.detach {
                 return launched.detach();
@@ -297,32 +306,49 @@ fn engines(plan: &Plan) -> String {
     text
 }
 
-/// What a newcomer would want to do now.
-fn try_next(lab: &Lab, engines: &str, seconds: f64, detached: bool) -> String {
+/// What a newcomer would want to do now, in lines that work as they stand.
+fn try_next(lab: &Lab, engines: &str, seconds: f64, detached: bool, is_alone: bool) -> String {
     let mut text = format!("lab {} is ready in {seconds:.2} s{engines}\n", lab.name);
-    let router = lab.nodes.iter().find(|node| node.config.is_some());
-    let first = router.or(lab.nodes.first());
-    let sudo = super::sudo();
-    if let Some(node) = first {
-        let command = match router {
-            Some(_) => "vtysh -c 'show bgp summary'",
-            None => "ip -br address",
-        };
-        text.push_str(&format!("  try:   {sudo}nslab exec {} {command}\n", node.name));
-        text.push_str(&format!("         {sudo}nslab ps\n"));
+    let call = super::call();
+    // With others running, a node may stand in several.
+    let which = match is_alone {
+        true => String::new(),
+        false => format!(" --lab {}", lab.name),
+    };
+    if let Some((node, command)) = first_command(lab) {
+        text.push_str(&format!("  try:   {call} exec{which} {node} {command}\n"));
+        text.push_str(&format!("         {call} ps{which}\n"));
+    } else if !lab.nodes.is_empty() {
+        text.push_str(&format!("  try:   {call} ps{which}\n"));
     }
-    let end = if detached {
-        format!("{sudo}nslab down {}", lab.name)
-    } else {
-        "Ctrl-C".to_owned()
+    let end = match detached {
+        true => format!("{call} down {}", lab.name),
+        false => "Ctrl-C, which takes the lab down".to_owned(),
     };
     text.push_str(&format!("  end:   {end}\n"));
     text
 }
 
+/// A node, and a command that shows something there and is there.
+fn first_command(lab: &Lab) -> Option<(&str, &'static str)> {
+    let routers = || lab.nodes.iter().filter(|node| node.config.is_some());
+    let speaks_bgp = |node: &&Node| {
+        let config = node.config.iter().flat_map(|config| config.lines());
+        config.map(str::trim).any(|line| line.starts_with("router bgp"))
+    };
+    if let Some(node) = routers().find(speaks_bgp) {
+        return Some((&node.name, "vtysh -c 'show bgp summary'"));
+    }
+    if let Some(node) = routers().next() {
+        return Some((&node.name, "vtysh -c 'show ip route'"));
+    }
+    let first = lab.nodes.first().filter(|_| preflight::on_path("ip"))?;
+    Some((&first.name, "ip -br address"))
+}
+
 /// A time such as 90s.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a time up to a day; write 500ms, 90s or 5m");
+    let wrong = || format!("{text:?} is not a time up to a day; write 500ms, 90s or 5m (90 is 90s)");
     let split = text.find(|character: char| !(character.is_ascii_digit() || character == '.'));
     let (number, unit) = text.split_at(split.unwrap_or(text.len()));
     let number: f64 = number.parse().map_err(|_| wrong())?;

@@ -3,40 +3,60 @@
 use std::path::{Path, PathBuf};
 
 use super::import_args::ImportArgs;
-use super::{colour, file, imported, judge, manifests, print};
-use crate::engine::speaker;
+use super::{colour, complete, file, imported, judge, manifests, print};
+use crate::engine::{frr, speaker};
 use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::lab::model::{Kind, Link, LinkShape};
 use crate::lab::plan::Engine;
 use crate::run::preflight;
-use crate::view;
+use crate::view::{self, units};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  nslab validate labs/*.toml")]
+#[command(after_help = "Examples:\n  nslab validate labs/*.toml\n  \
+    nslab validate topo.clab.yml cluster.yaml policy.yaml    one lab of several files\n  \
+    nslab validate *.clab.yml                                several labs, each of its own file\n\n\
+    Where FRR is installed, its `vtysh --dryrun` is asked about the configurations of routers that run it.")]
 pub struct Args {
-    /// Lab files; files of containerlab, kind and Cilium are one lab together
-    #[arg(value_name = "FILE", required_unless_present_any = ["containerlab", "kind"])]
+    /// Lab files, or files of containerlab, kind and Cilium: with one topology among them they are one lab together
+    #[arg(value_name = "FILE", add = complete::files(), required_unless_present_any = ["topo", "containerlab", "kind"])]
     files: Vec<PathBuf>,
     #[command(flatten)]
     import: ImportArgs,
 }
 
-/// Tells which routers have a configuration that the builtin engine, if it is theirs, does not take. Returns whether there
-/// are any.
+/// Tells which routers have a configuration that their engine does not take. Returns whether there are any.
 fn report_routers(path: &Path, lab: &Lab) -> bool {
     let auto = preflight::auto_engine();
-    let mut wrong = false;
+    let (mut wrong, mut unasked) = (false, Vec::new());
     for node in &lab.nodes {
         let Some(config) = &node.config else { continue };
-        if Engine::chosen(node.engine, auto) == Engine::Builtin
-            && let Some(complaints) = speaker::complaints(config)
-        {
-            let mut failure = speaker::refusal(&node.name, complaints);
+        let place = node.config_place.as_ref();
+        let refused = match Engine::chosen(node.engine, auto) {
+            Engine::Builtin => {
+                speaker::complaints(config, place).map(|complaints| speaker::refusal(&node.name, complaints))
+            }
+            Engine::Frr => match frr::knows(&node.name, config, place) {
+                Ok(true) => None,
+                Ok(false) => {
+                    unasked.push(node.name.as_str());
+                    None
+                }
+                Err(failure) => Some(failure),
+            },
+            Engine::Kubelet => None,
+        };
+        if let Some(mut failure) = refused {
             failure.message = format!("{}: {}", path.display(), failure.message);
             super::report(&failure);
             wrong = true;
         }
+    }
+    if !unasked.is_empty() {
+        let names = unasked.join(", ");
+        view::tell(&format!(
+            "note: FRR is not installed here, so nothing looks at the configuration of {names}\n"
+        ));
     }
     wrong
 }
@@ -44,7 +64,7 @@ fn report_routers(path: &Path, lab: &Lab) -> bool {
 /// Tells what is wrong beside the lab file itself: in manifests that it names, in configurations of routers. Returns whether
 /// anything is.
 fn is_wrong(path: &Path, lab: &Lab) -> bool {
-    let manifests = manifests::check(&lab.manifests);
+    let manifests = manifests::judge(&lab.manifests);
     if let Err(failure) = &manifests {
         super::report(failure);
     }
@@ -60,12 +80,17 @@ fn is_wrong(path: &Path, lab: &Lab) -> bool {
 
 pub fn run(args: Args) -> Result<(), Failure> {
     let all = args.import.files(&args.files);
-    if imported::is_foreign(&all) {
+    let plain: Vec<PathBuf> = args.files.iter().chain(&args.import.topo).cloned().collect();
+    if imported::is_foreign(&all) && (all.len() > plain.len() || !imported::are_labs_of_their_own(&plain)) {
         return one_lab(&args);
     }
+    let alone = ImportArgs {
+        topo: Vec::new(),
+        ..args.import.clone()
+    };
     let mut wrong = 0;
-    for path in &args.files {
-        match file::load(path, colour()) {
+    for path in &plain {
+        match imported::load(std::slice::from_ref(path), &alone, colour()) {
             Ok(file) if is_wrong(path, &file.lab) => wrong += 1,
             Ok(file) => {
                 print(&summary(path, &file.lab));
@@ -76,16 +101,22 @@ pub fn run(args: Args) -> Result<(), Failure> {
             }
             Err(file::Mistaken::Wrong(text)) => {
                 view::tell_styled(&text);
+                // What its engines say of its routers is another kind of mistake, and is told as well.
+                if !imported::is_foreign(&[(path.clone(), None)])
+                    && let Some(lab) = file::load_partly(path)
+                {
+                    report_routers(path, &lab);
+                }
                 wrong += 1;
             }
         }
     }
     match wrong {
         0 => Ok(()),
-        1 if args.files.len() == 1 => Err(Failure::wrong("the file is not a lab as it stands")),
+        1 if plain.len() == 1 => Err(Failure::wrong("the file is not a lab as it stands")),
         _ => Err(Failure::wrong(format!(
             "{wrong} of {} files are not labs as they stand",
-            args.files.len()
+            plain.len()
         ))),
     }
 }
@@ -122,11 +153,8 @@ fn summary(path: &Path, lab: &Lab) -> String {
     );
     let pods = match pods {
         0 => String::new(),
-        pods => format!("{pods} pods, "),
+        pods => format!("{}, ", units::count(pods, "pod")),
     };
-    format!(
-        "{}: lab {}, {nodes} nodes, {pods}{links} links\n",
-        path.display(),
-        lab.name
-    )
+    let (nodes, links) = (units::count(nodes, "node"), units::count(links, "link"));
+    format!("{}: lab {}, {nodes}, {pods}{links}\n", path.display(), lab.name)
 }

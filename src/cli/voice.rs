@@ -1,15 +1,17 @@
 //! How checks tell of themselves while they are made.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
-use super::print;
+use super::{colour_out, print, written};
 use crate::check::trial::Word;
 use crate::clean;
+use crate::view::{self, terminal};
 
 /// Says how things go: what is settled as lines, what goes on as a line that is overwritten, on a terminal only.
 pub struct Voice {
     wanted: bool,
     terminal: bool,
+    colour: bool,
 }
 
 impl Voice {
@@ -17,7 +19,16 @@ impl Voice {
     pub fn new(wanted: bool) -> Voice {
         Voice {
             wanted,
-            terminal: std::io::stderr().is_terminal(),
+            terminal: terminal::is_clever(&std::io::stderr()),
+            colour: colour_out(),
+        }
+    }
+
+    /// Prints what came of it; what has failed is red on a terminal that has colors.
+    pub fn summary(&self, text: &str) {
+        match self.colour {
+            true => written(view::print_styled(&painted(text))),
+            false => print(text),
         }
     }
 
@@ -31,11 +42,43 @@ impl Voice {
             let _ = write!(std::io::stderr(), "\r\x1b[2K");
         }
         match word {
-            Word::Settled(text) => print(&text),
+            Word::Settled(text) => self.summary(&text),
             Word::Now(text) if self.terminal => {
-                let _ = write!(std::io::stderr(), "{} …", clean::line(&text));
+                let line = format!("{} ...", clean::line(&text));
+                let _ = write!(std::io::stderr(), "{}", terminal::fitting(&line));
             }
             Word::Now(_) => {}
         }
+    }
+}
+
+/// The same text with its words for failures in red, and all that is not nslab's own clean.
+fn painted(text: &str) -> String {
+    let red = |word: &str| format!("\x1b[31;1m{word}\x1b[0m");
+    let paint = |line: &str| {
+        let line = clean::line(line);
+        if let Some(rest) = line.strip_prefix("  FAIL  ") {
+            return format!("  {}  {rest}\n", red("FAIL"));
+        }
+        if let Some(rest) = line.strip_prefix("FAILED ") {
+            return format!("{} {rest}\n", red("FAILED"));
+        }
+        match line.split_once(") FAILED: ") {
+            Some((lab, why)) if !line.starts_with(' ') => format!("{lab}) {}: {why}\n", red("FAILED")),
+            _ => format!("{line}\n"),
+        }
+    };
+    text.lines().map(paint).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_red_and_the_rest_is_clean() {
+        let text = "lab (x.toml) ready\n  FAIL  a: \u{1b}[2Jname\n  ok    a: FAIL  x\n";
+        let red = "lab (x.toml) ready\n  \u{1b}[31;1mFAIL\u{1b}[0m  a: \\x1b[2Jname\n  ok    a: FAIL  x\n";
+        assert_eq!(painted(text), red);
     }
 }

@@ -1,9 +1,15 @@
 //! A router's configuration text, as both engines find it in the node.
 
+use crate::lab::model::ConfigPlace;
 use crate::lab::plan::NodeStep;
 
-/// Where numbers of lines in complaints count from.
-pub const LINES: &str = "line numbers are those of the node's `config`, its first line being 1";
+/// What lines are that complaints name without a file.
+pub const LINES: &str = "lines without a file's name are the lab file's";
+
+/// A line of a configuration (from 1 on) as people find it.
+pub fn line_name(place: Option<&ConfigPlace>, line: usize) -> String {
+    place.map_or_else(|| format!("line {line}"), |place| place.name(line))
+}
 
 /// What is written as /etc/frr/frr.conf: the lab's text, logging to the node's syslog unless it says else.
 pub fn integrated(node: &NodeStep) -> String {
@@ -14,9 +20,13 @@ pub fn integrated(node: &NodeStep) -> String {
 
 /// The lines before the lab's text.
 pub fn preamble(node: &NodeStep) -> String {
-    let config = node.config.as_deref().unwrap_or_default();
+    preamble_of(&node.hostname, node.config.as_deref().unwrap_or_default())
+}
+
+/// The same, for a node that is not planned yet.
+pub fn preamble_of(hostname: &str, config: &str) -> String {
     let says = |word: &str| config.lines().any(|line| line.trim_start().starts_with(word));
-    let hostname = format!("hostname {}\n", node.hostname);
+    let hostname = format!("hostname {hostname}\n");
     [
         ("hostname ", hostname.as_str()),
         ("log ", "log syslog informational\n"),

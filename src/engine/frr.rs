@@ -6,15 +6,19 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::configuration::{self, integrated, preamble};
-use super::{Engine, Inside};
+use compare::{Line, Missing};
+
+use super::configuration::{self, integrated, line_name, preamble_of};
+use super::{Engine, Finished, Inside};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::overlay::Base;
 use crate::kernel::users;
 use crate::lab::daemons;
-use crate::lab::model::{Content, File, Process};
+use crate::lab::model::{ConfigPlace, Content, File, Process};
 use crate::lab::plan::NodeStep;
+
+pub mod compare;
 
 /// FRR's own script that starts and stops it.
 pub const START: &str = "/usr/lib/frr/frrinit.sh";
@@ -71,12 +75,26 @@ const fn daemon(name: &'static str, stanzas: &'static [&'static str], loopback: 
     }
 }
 
+/// From FRR 9 on, the daemon that has the configuration of zebra, staticd and others: what of it is sent to them without it is
+/// lost without a word.
+const MANAGER: &str = "mgmtd";
+/// A running configuration is never longer.
+const LONGEST: usize = 64 << 20;
+/// How many doubtful lines FRR is asked about at once, and how many one by one.
+const AT_ONCE: usize = 200;
+const MOST_DOUBTS: usize = 100;
+
 /// The engine.
 pub struct Frr;
 
+/// Whether the FRR that is installed has a program of this name.
+fn has(name: &str) -> bool {
+    Path::new(DAEMONS).join(name).exists()
+}
+
 /// Whether FRR is installed on this host.
 pub fn installed() -> bool {
-    Path::new(DAEMONS).join("zebra").exists() && vtysh().is_some()
+    has("zebra") && vtysh().is_some()
 }
 
 fn vtysh() -> Option<&'static str> {
@@ -177,7 +195,7 @@ impl Engine for Frr {
         };
         let config = integrated(node);
         for daemon in daemons(&config) {
-            if !Path::new(DAEMONS).join(daemon).exists() {
+            if !has(daemon) {
                 return Err(Failure::host(format!(
                     "router {} needs FRR's {daemon}, which is not installed",
                     node.name
@@ -185,7 +203,12 @@ impl Engine for Frr {
                 .help(format!("this FRR was built or packaged without {daemon}")));
             }
         }
-        dry_run(vtysh, node, &config)
+        dry_run(
+            vtysh,
+            &node.name,
+            node.config.as_deref().unwrap_or_default(),
+            node.config_place.as_ref(),
+        )
     }
 
     fn files(&self, node: &NodeStep) -> Vec<File> {
@@ -200,7 +223,11 @@ impl Engine for Frr {
         let config = integrated(node);
         let mut enabled = daemons(&config);
         enabled.push("staticd");
-        // zebra first: the others look for its socket only every ten seconds when it is not there yet.
+        // These first: the others look for their sockets only every ten seconds when they are not there yet.
+        let manager = has(MANAGER).then_some(MANAGER);
+        if let Some(manager) = manager {
+            launch(inside, manager, &["-A", V4]).await?;
+        }
         launch(inside, "zebra", &["-A", V4, "-s", "90000000"]).await?;
         for name in &enabled {
             let loopback = OPTIONAL
@@ -209,10 +236,11 @@ impl Engine for Frr {
                 .map_or(V4, |daemon| daemon.loopback);
             launch(inside, name, &["-A", loopback]).await?;
         }
-        load(inside).await?;
+        load(node, inside).await?;
         // watchfrr finds them running and takes over; it restarts them by the package's own script, which
         // reads /etc/frr/daemons.
-        let daemons = ["zebra"].into_iter().chain(enabled.iter().copied());
+        let daemons = ["zebra"].into_iter().chain(manager);
+        let daemons = daemons.chain(enabled.iter().copied());
         // Its own default lets a minute pass between two restarts; in a lab daemons are killed on purpose.
         let argv = [
             &format!("{DAEMONS}/watchfrr"),
@@ -229,14 +257,26 @@ impl Engine for Frr {
     }
 }
 
+/// Asks vtysh, where FRR is here, whether it knows every line of a router's configuration. Returns false where it is not.
+///
+/// # Errors
+/// The lines that it does not know.
+pub fn knows(router: &str, config: &str, place: Option<&ConfigPlace>) -> Result<bool, Failure> {
+    match vtysh().filter(|_| installed()) {
+        Some(vtysh) => dry_run(vtysh, router, config, place).map(|()| true),
+        None => Ok(false),
+    }
+}
+
 /// Asks vtysh whether it knows every line.
-fn dry_run(vtysh: &str, node: &NodeStep, config: &str) -> Result<(), Failure> {
-    let Some(said) = ask(vtysh, config)? else {
+fn dry_run(vtysh: &str, router: &str, config: &str, place: Option<&ConfigPlace>) -> Result<(), Failure> {
+    let preamble = preamble_of(router, config);
+    let Some(said) = ask(vtysh, &format!("{preamble}{config}"))? else {
         return Ok(());
     };
-    let said = renumbered(&said, preamble(node).lines().count());
+    let said = renumbered(&said, preamble.lines().count(), place);
     Err(
-        Failure::wrong(format!("FRR does not take the configuration of {}", node.name))
+        Failure::wrong(format!("FRR does not take the configuration of {router}"))
             .detail(said)
             .help(configuration::LINES),
     )
@@ -254,7 +294,7 @@ fn ask(vtysh: &str, config: &str) -> Result<Option<String>, Failure> {
         .attempt(what)?;
     if let Some(mut input) = child.stdin.take() {
         // vtysh that stops reading early says why itself.
-        let _ = input.write_all(config.as_bytes());
+        let _ = input.write_all(format!("{config}\n").as_bytes());
     }
     let output = child.wait_with_output().attempt(what)?;
     if output.status.success() {
@@ -265,12 +305,20 @@ fn ask(vtysh: &str, config: &str) -> Result<Option<String>, Failure> {
     Ok(Some(said))
 }
 
-/// vtysh's complaints (`line 3: % Unknown command: …`), counted from the line after the first few.
-fn renumbered(said: &str, before: usize) -> String {
+/// vtysh's complaints (`line 3: % Unknown command: …`) with lines as people find them: not counted from the first few, which
+/// are nslab's own.
+fn renumbered(said: &str, before: usize, place: Option<&ConfigPlace>) -> String {
     let lines = said.trim().lines().map(|line| {
         let number = line.strip_prefix("line ").and_then(|rest| rest.split_once(':'));
         match number.and_then(|(number, rest)| Some((number.parse::<usize>().ok()?, rest))) {
-            Some((number, rest)) if number > before => format!("line {}:{rest}", number - before),
+            Some((number, rest)) if number > before => {
+                // What vtysh counts in brackets is the length of what it read, which helps nobody.
+                let rest = match rest.split_once('[').zip(rest.split_once("]:")) {
+                    Some(((head, _), (_, words))) if head.ends_with("command") => format!("{head}:{words}"),
+                    _ => rest.to_owned(),
+                };
+                format!("{}:{rest}", line_name(place, number - before))
+            }
             _ => line.to_owned(),
         }
     });
@@ -297,18 +345,101 @@ async fn launch(inside: &impl Inside, name: &str, options: &[&str]) -> Result<()
     .detail(finished.output))
 }
 
-/// Sends the integrated configuration to all daemons.
-async fn load(inside: &impl Inside) -> Result<(), Failure> {
-    let finished = inside
-        .command("vtysh", &["vtysh".to_owned(), "-b".to_owned()])
-        .await?;
-    if finished.status == 0 {
+/// Sends the integrated configuration to all daemons, and looks whether it is in force: vtysh ends with status 0 although a
+/// daemon has refused a line, or is not there.
+async fn load(node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
+    let sent = vtysh_says(inside, &["-b"]).await?;
+    let running = vtysh_says(inside, &["-c", "show running-config"]).await?;
+    let asked = node.config.as_deref().unwrap_or_default();
+    let Missing { lost, doubtful } = compare::missing(asked, &running.output);
+    let mut refused = refused(inside, lost, doubtful).await?;
+    if refused.is_empty() && sent.status == 0 {
         return Ok(());
     }
-    Err(
-        Failure::not_ready(format!("FRR on {} refused its configuration", inside.node()))
-            .detail(finished.output),
-    )
+    if refused.is_empty() {
+        refused = sent.output;
+    }
+    Err(Failure::not_ready(format!(
+        "FRR on {} did not take all of its configuration",
+        inside.node()
+    ))
+    .detail(refused.trim_end())
+    .help(configuration::LINES))
+}
+
+/// The lines that FRR does not take, each with what FRR says about it.
+async fn refused(inside: &impl Inside, lost: Vec<Line>, doubtful: Vec<Line>) -> Result<String, Failure> {
+    // All at once first: most are defaults, which FRR takes and does not show.
+    let mut certain = Vec::new();
+    for doubtful in doubtful.chunks(AT_ONCE) {
+        if complaint(&entered_again(inside, doubtful).await?).is_some() {
+            certain.extend_from_slice(doubtful);
+        }
+    }
+    certain.truncate(MOST_DOUBTS);
+    let mut told: Vec<(usize, String)> = Vec::new();
+    let lines = lost.into_iter().map(|line| (line, true));
+    for (line, is_lost) in lines.chain(certain.into_iter().map(|line| (line, false))) {
+        let said = entered_again(inside, std::slice::from_ref(&line)).await?;
+        let why = match complaint(&said) {
+            Some(why) => why,
+            None if is_lost => "FRR does not say why".to_owned(),
+            None => continue,
+        };
+        let hint = match line.text.contains('|') {
+            true => " (vtysh takes what is behind `|` for a filter)",
+            false => "",
+        };
+        told.push((
+            line.number,
+            format!("line {}: {}\n  {why}{hint}\n", line.number, line.text),
+        ));
+    }
+    told.sort();
+    Ok(told.into_iter().map(|(_, text)| text).collect())
+}
+
+/// Enters lines once more, and returns what FRR says.
+async fn entered_again(inside: &impl Inside, lines: &[Line]) -> Result<Finished, Failure> {
+    let mut words = Vec::new();
+    for line in lines {
+        let context = line.context.iter().map(String::as_str);
+        for command in ["configure terminal"]
+            .into_iter()
+            .chain(context)
+            .chain([line.text.as_str(), "end"])
+        {
+            words.extend(["-c", command]);
+        }
+    }
+    vtysh_says(inside, &words).await
+}
+
+/// What is a complaint of what vtysh printed.
+fn complaint(said: &Finished) -> Option<String> {
+    let is_one = |line: &&str| line.starts_with('%') || line.ends_with("is not running");
+    let first = said.output.lines().map(str::trim).find(is_one);
+    match first {
+        Some(line) => Some(line.trim_start_matches(['%', ' ']).to_owned()),
+        None if said.status != 0 => {
+            let last = said.output.lines().map(str::trim).rfind(|line| !line.is_empty());
+            Some(last.unwrap_or("it was refused without a word").to_owned())
+        }
+        None => None,
+    }
+}
+
+async fn vtysh_says(inside: &impl Inside, words: &[&str]) -> Result<Finished, Failure> {
+    let argv: Vec<String> = ["vtysh"]
+        .iter()
+        .chain(words)
+        .map(|word| (*word).to_owned())
+        .collect();
+    match words {
+        // Kept in the node's log.
+        ["-b"] => inside.command("vtysh", &argv).await,
+        _ => inside.answer("vtysh", &argv, LONGEST).await,
+    }
 }
 
 #[cfg(test)]

@@ -33,6 +33,13 @@ pub struct Finished {
 pub trait Inside {
     /// Runs a command to its end.
     fn command(&self, name: &str, argv: &[String]) -> impl Future<Output = Result<Finished, Failure>>;
+    /// Asks a command for all it prints, up to `most` octets, and logs nothing of it.
+    fn answer(
+        &self,
+        name: &str,
+        argv: &[String],
+        most: usize,
+    ) -> impl Future<Output = Result<Finished, Failure>>;
     /// Starts a process that is watched, logged and started again as it says.
     fn service(&self, process: Process);
     /// Waits until a condition of the node holds.

@@ -35,7 +35,7 @@ fn paths(node: &mut NodeSpec) -> Vec<&mut String> {
         .iter_mut()
         .filter_map(|config| match &mut config.value {
             ConfigSpec::File(path) => Some(&mut path.value),
-            ConfigSpec::Text(_) => None,
+            ConfigSpec::Text { .. } => None,
         });
     binds.chain(files).chain(config).collect()
 }

@@ -205,6 +205,9 @@ fn node(out: &mut String, node: &NodeSpec) {
     put(out, "ports", node.ports.as_ref(), |ports| {
         list(ports.iter().map(port))
     });
+    put(out, "masquerade", node.masquerade.as_ref(), |interfaces| {
+        list(interfaces.iter().map(text))
+    });
     put(out, "labels", table(node.labels.iter()), |text| text);
     put(out, "sysctls", table(node.sysctls.iter()), |text| text);
     put(out, "env", table(node.env.iter()), |text| text);

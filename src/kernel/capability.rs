@@ -59,6 +59,12 @@ impl Capabilities {
     }
 }
 
+/// Whether this thread has what nslab needs of root: it may make namespaces and networks. Root in a container often has not.
+pub fn has_roots() -> bool {
+    let has = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
+    has(Capability::CAP_SYS_ADMIN) && has(Capability::CAP_NET_ADMIN)
+}
+
 fn refused(capability: Capability) -> Error {
     Error::new(format!("give up {capability}"), Errno::last())
 }

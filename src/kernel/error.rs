@@ -46,27 +46,33 @@ impl fmt::Display for Error {
         write!(f, "cannot {}: ", self.what)?;
         match &self.said {
             Some(said) if self.errno == Errno::UnknownErrno => f.write_str(said),
-            Some(said) => write!(f, "{said} ({})", reason(self.errno)),
-            None => f.write_str(reason(self.errno)),
+            Some(said) => write!(f, "{said} ({})", self.reason()),
+            None => f.write_str(self.reason()),
         }
     }
 }
 
 impl std::error::Error for Error {}
 
-/// The error number in words a user understands.
-fn reason(errno: Errno) -> &'static str {
-    match errno {
-        Errno::EPERM | Errno::EACCES => "the kernel does not permit it",
-        Errno::ENOSPC => "no space is left, or a limit of the kernel is reached",
-        Errno::EOPNOTSUPP => "this kernel does not support it",
-        Errno::EMFILE => "too many open files in this process (see ulimit -n)",
-        Errno::ENFILE => "too many open files on this host (see sysctl fs.file-max)",
-        Errno::EAGAIN => "no more processes or threads may be started",
-        Errno::EROFS => "the file system is read-only",
-        Errno::ENOTDIR => "something on the way there is not a directory",
-        Errno::ENOMEM => "the kernel is out of memory for it",
-        other => other.desc(),
+impl Error {
+    /// The error number in words a user understands.
+    fn reason(&self) -> &'static str {
+        let starts = ["start ", "create "]
+            .iter()
+            .any(|word| self.what.starts_with(word));
+        match self.errno {
+            Errno::EPERM | Errno::EACCES => "the kernel does not permit it",
+            Errno::ENOSPC => "no space is left, or a limit of the kernel is reached",
+            Errno::EOPNOTSUPP => "this kernel does not support it",
+            Errno::EMFILE => "too many open files in this process (see ulimit -n)",
+            Errno::ENFILE => "too many open files on this host (see sysctl fs.file-max)",
+            Errno::EAGAIN if starts => "no more processes or threads may be started",
+            Errno::EAGAIN => "it did not answer in time",
+            Errno::EROFS => "the file system is read-only",
+            Errno::ENOTDIR => "something on the way there is not a directory",
+            Errno::ENOMEM => "the kernel is out of memory for it",
+            other => other.desc(),
+        }
     }
 }
 

@@ -212,6 +212,19 @@ pub struct Interface {
     pub master: Option<u32>,
     /// Its alias, where it was given one.
     pub alias: Option<String>,
+    /// What has passed.
+    pub traffic: Traffic,
+}
+
+/// What has passed over an interface since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes in and out.
+    pub bytes: [u64; 2],
+    /// Packets in and out.
+    pub packets: [u64; 2],
+    /// Packets that were dropped or damaged, in and out.
+    pub lost: [u64; 2],
 }
 
 /// The interfaces of the socket's namespace.
@@ -230,7 +243,7 @@ pub fn list(netlink: &mut Netlink) -> super::Result<Vec<Interface>> {
         .collect())
 }
 
-fn interface(link: LinkMessage) -> Option<Interface> {
+pub(super) fn interface(link: LinkMessage) -> Option<Interface> {
     let flags = link.header.flags;
     let mut found = Interface {
         index: link.header.index,
@@ -244,6 +257,7 @@ fn interface(link: LinkMessage) -> Option<Interface> {
         parent: None,
         master: None,
         alias: None,
+        traffic: Traffic::default(),
     };
     for attribute in link.attributes {
         match attribute {
@@ -251,6 +265,16 @@ fn interface(link: LinkMessage) -> Option<Interface> {
             LinkAttribute::IfAlias(text) => found.alias = Some(text),
             LinkAttribute::Address(bytes) => found.address = bytes,
             LinkAttribute::Mtu(mtu) => found.mtu = mtu,
+            LinkAttribute::Stats64(stats) => {
+                found.traffic = Traffic {
+                    bytes: [stats.rx_bytes, stats.tx_bytes],
+                    packets: [stats.rx_packets, stats.tx_packets],
+                    lost: [
+                        stats.rx_dropped + stats.rx_errors,
+                        stats.tx_dropped + stats.tx_errors,
+                    ],
+                };
+            }
             LinkAttribute::Link(index) => found.parent = Some(index).filter(|index| *index > 0),
             LinkAttribute::Controller(index) => found.master = Some(index).filter(|index| *index > 0),
             LinkAttribute::LinkInfo(infos) => {

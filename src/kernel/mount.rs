@@ -157,11 +157,12 @@ pub(super) fn sort(shown: &mut [Shown]) {
 }
 
 /// Keeps all further mounts of this mount namespace to itself, and drops those that neither nodes nor the
-/// supervisor need: every node's mount namespace starts as a copy of this one, and each mount costs.
+/// supervisor need: every node's mount namespace starts as a copy of this one, and each mount costs. What `keep` names, without
+/// symbolic links, stays, with what is mounted in it.
 ///
 /// # Errors
 /// The kernel refuses to make them private.
-pub fn seclude(keep: &[&Path]) -> Result<()> {
+pub fn seclude(keep: &[PathBuf]) -> Result<()> {
     make_private("/")?;
     let table = table()?;
     let shown = shown(&table);
@@ -170,7 +171,9 @@ pub fn seclude(keep: &[&Path]) -> Result<()> {
             .iter()
             .any(|path| mount.target == Path::new(path))
             || mount.target.starts_with("/sys/fs/cgroup")
-            || keep.iter().any(|path| path.starts_with(&mount.target))
+            || keep
+                .iter()
+                .any(|path| path.starts_with(&mount.target) || mount.target.starts_with(path))
             || shown.iter().any(|entry| entry.path() == mount.target);
         if !needed {
             // One that is gone with its parent, or stays, costs a little time and nothing else.

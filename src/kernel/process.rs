@@ -144,7 +144,11 @@ pub fn fork(what: &str, child: impl FnOnce() -> i32) -> Result<Child> {
 /// # Errors
 /// The kernel refuses the fork, or the process in that cgroup.
 pub fn fork_in(what: &str, cgroup: Option<BorrowedFd<'_>>, child: impl FnOnce() -> i32) -> Result<Child> {
-    match clone(CloneFlags::empty(), cgroup).map_err(|errno| Error::new(what, errno))? {
+    let refused = |errno| match errno {
+        Errno::EAGAIN => Error::new(format!("start a process to {what}"), errno),
+        errno => Error::new(what, errno),
+    };
+    match clone(CloneFlags::empty(), cgroup).map_err(refused)? {
         Some(child) => Ok(child),
         None => {
             let status = child();

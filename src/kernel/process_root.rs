@@ -65,6 +65,18 @@ impl Root {
         read(&self.find(path)?, longest)
     }
 
+    /// Opens a regular file to be read.
+    ///
+    /// # Errors
+    /// There is none, or it is something else (`InvalidInput`).
+    pub fn open(&self, path: &Path) -> io::Result<File> {
+        let found = self.find(path)?;
+        match is_file(&found)? {
+            true => Ok(reopen(&found)?.into()),
+            false => Err(ErrorKind::InvalidInput.into()),
+        }
+    }
+
     /// A namespace that is mounted at a path.
     ///
     /// # Errors
@@ -83,11 +95,14 @@ impl Root {
 /// # Errors
 /// As [`Root::read`].
 pub fn read(found: &OwnedFd, longest: u64) -> io::Result<Vec<u8>> {
-    let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(found)?.st_mode);
-    if !kind.is_file() {
+    if !is_file(found)? {
         return Err(ErrorKind::InvalidInput.into());
     }
     file::read_within(File::from(reopen(found)?), longest)
+}
+
+fn is_file(found: &OwnedFd) -> io::Result<bool> {
+    Ok(rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(found)?.st_mode).is_file())
 }
 
 /// Opens an inode that is known to be harmless to be read.

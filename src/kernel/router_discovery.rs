@@ -21,8 +21,6 @@ const SOURCE_LINK_LAYER_ADDRESS: u8 = 1;
 const HOP_LIMIT: u8 = 255;
 const SOLICITATION_LENGTH: usize = 8;
 const ADVERTISEMENT_LENGTH: usize = 16;
-/// The hop limit that hosts are to use: that of RFC 1700, as FRR says it.
-const HOSTS_HOP_LIMIT: u8 = 64;
 /// Room for what is said on hundreds of links at once, in octets; what is lost is said again only after ten seconds.
 const BUFFER: libc::c_int = 4 << 20;
 /// linux/icmpv6.h, ICMPV6_FILTER.
@@ -121,13 +119,12 @@ impl RouterDiscovery {
             .attempt(|| "solicit routers")
     }
 
-    /// Makes this router known, as a default router for so many seconds.
+    /// Makes this router known by a router advertisement, whose checksum is the kernel's work (RFC 3542 section 3.1).
     ///
     /// # Errors
     /// The interface is down or has no address.
-    pub fn advertise(&self, interface: u32, to: Ipv6Addr, lifetime: u16, link_layer: &[u8]) -> Result<()> {
-        let message = advertisement(lifetime, link_layer);
-        self.send(&message, interface, to)
+    pub fn advertise(&self, interface: u32, to: Ipv6Addr, advertisement: &[u8]) -> Result<()> {
+        self.send(advertisement, interface, to)
             .attempt(|| "send a router advertisement")
     }
 
@@ -197,15 +194,6 @@ fn solicitation(link_layer: &[u8]) -> Vec<u8> {
     message
 }
 
-fn advertisement(lifetime: u16, link_layer: &[u8]) -> Vec<u8> {
-    let mut message = vec![ADVERTISEMENT, 0, 0, 0, HOSTS_HOP_LIMIT, 0];
-    message.extend(lifetime.to_be_bytes());
-    // Neither a reachable time nor a retransmission timer is said.
-    message.resize(ADVERTISEMENT_LENGTH, 0);
-    append_source(&mut message, link_layer);
-    message
-}
-
 /// The sender's link-layer address, so that nobody has to ask for it (RFC 4861 section 4.6.1).
 fn append_source(message: &mut Vec<u8>, link_layer: &[u8]) {
     if let [_, _, _, _, _, _] = link_layer {
@@ -252,6 +240,14 @@ mod tests {
     use super::*;
 
     const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+
+    fn advertisement(lifetime: u16, link_layer: &[u8]) -> Vec<u8> {
+        let mut message = vec![ADVERTISEMENT, 0, 0, 0, 64, 0];
+        message.extend(lifetime.to_be_bytes());
+        message.resize(ADVERTISEMENT_LENGTH, 0);
+        append_source(&mut message, link_layer);
+        message
+    }
 
     fn router() -> Ipv6Addr {
         "fe80::1".parse().unwrap()

@@ -26,7 +26,10 @@ pub fn file(enabled: &[&str]) -> String {
         let state = if enabled.contains(&daemon) { "yes" } else { "no" };
         let _ = writeln!(text, "{daemon}={state}");
     }
-    text.push_str("\nvtysh_enable=yes\nzebra_options=\"  -A 127.0.0.1 -s 90000000\"\nstaticd_options=\"-A 127.0.0.1\"\n");
+    text.push_str(
+        "\nvtysh_enable=yes\nzebra_options=\"  -A 127.0.0.1 -s 90000000\"\nstaticd_options=\"-A 127.0.0.1\"\n\
+         mgmtd_options=\"-A 127.0.0.1\"\n",
+    );
     for daemon in OPTIONAL {
         let _ = writeln!(text, "{daemon}_options=\"-A {}\"", loopback(daemon));
     }

@@ -1,8 +1,11 @@
 //! What derives from names: MAC addresses, and the names of files and machines. The same file gives the same lab.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
-use super::model::Mac;
+use ipnet::IpNet;
+
+use super::model::{Address, Mac};
 
 /// How the names of the management hub's ports begin.
 pub const HUB_PORT: &str = "to-";
@@ -63,6 +66,30 @@ pub fn hash(bytes: &[u8]) -> u64 {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
     hash ^ (hash >> 32)
+}
+
+/// The addresses that a node's name stands for, in the order of /etc/hosts; the first is the one that checks mean. Those on
+/// links come first, then those on the management network, and the loopback's, which others may have no way to, last.
+pub fn addresses<'a>(own: &'a [Address], managed: &'a [IpNet]) -> impl Iterator<Item = IpAddr> + 'a {
+    let on = |loopback: bool| {
+        own.iter()
+            .filter(move |address| (address.interface == "lo") == loopback)
+            .map(|address| address.net)
+    };
+    on(false)
+        .chain(managed.iter().copied())
+        .chain(on(true))
+        .map(|net| net.addr())
+        .filter(names_a_machine)
+}
+
+/// Link-local addresses say nothing without an interface, loopback ones mean everyone.
+fn names_a_machine(ip: &IpAddr) -> bool {
+    let link_local = match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    !link_local && !ip.is_loopback()
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::model::{
-    Bind, Cluster, Command, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode, Manifest,
-    Masquerade, Process, Underlay, Wait,
+    Bind, Cluster, Command, ConfigPlace, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode,
+    Manifest, Masquerade, Process, Underlay, Wait,
 };
 use super::rights::RightsStep;
 
@@ -92,6 +92,8 @@ pub struct Plan {
     pub checks: Vec<Check>,
     /// Objects for the Kubernetes nodes, applied once the lab lives.
     pub manifests: Vec<Manifest>,
+    /// What addresses of services are from, where no Kubernetes gives them.
+    pub service_subnets: Vec<IpNet>,
 }
 
 /// What is set on the host for the management network. All of it goes with the interface.
@@ -158,6 +160,9 @@ pub struct NamespaceStep {
     pub late_sysctls: Vec<(String, String)>,
     /// What leaves it with its own address.
     pub masquerade: Vec<Masquerade>,
+    /// Interfaces by which everything leaves with their address.
+    #[serde(default)]
+    pub masquerade_by: Vec<String>,
     /// Who makes its network in place of nslab: then the addresses are only told here, and nothing is set.
     pub sandbox: Option<SandboxStep>,
     /// Where the users of its node are its own: the id on the host of their root.
@@ -370,10 +375,15 @@ pub struct NodeStep {
     pub binds: Vec<Bind>,
     /// A router's configuration text.
     pub config: Option<String>,
+    /// Where that stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_place: Option<ConfigPlace>,
     /// Commands run once.
     pub exec: Vec<Exec>,
     /// Long-running processes.
     pub run: Vec<Process>,
+    /// Routes that its kernel has before it is ready.
+    pub ready_routes: Vec<IpNet>,
     /// Cores.
     pub cpu: Option<f64>,
     /// Bytes.

@@ -1,7 +1,7 @@
 //! From the lab to the plan: every index, path and text decided.
 
 mod limits;
-mod management;
+pub(super) mod management;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
@@ -32,7 +32,7 @@ pub const BRIDGE: &str = "br0";
 
 /// Makes the plan of a lab on a host of which these facts are known.
 pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
-    let managed = management::addresses(lab);
+    let managed = management::addresses(lab.mgmt.as_ref(), &lab.nodes);
     let mut planner = Planner::new(lab);
     let mut plan = Plan {
         lab: lab.name.clone(),
@@ -44,6 +44,7 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         resolv_conf: resolv_conf(lab, facts),
         checks: lab.checks.clone(),
         manifests: lab.manifests.clone(),
+        service_subnets: lab.cluster.service_subnets(),
     };
     plan.links = lab
         .links
@@ -85,7 +86,7 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
 
 /// The management addresses of each node, in the order of the nodes.
 pub fn management_addresses(lab: &Lab) -> Vec<Vec<IpNet>> {
-    management::addresses(lab)
+    management::addresses(lab.mgmt.as_ref(), &lab.nodes)
 }
 
 /// What is counted and looked up while the plan grows.
@@ -161,6 +162,7 @@ impl<'a> Planner<'a> {
             routes: Vec::new(),
             late_sysctls: Vec::new(),
             masquerade: kubernetes.flat_map(|it| &it.masquerade).copied().collect(),
+            masquerade_by: Vec::new(),
             sandbox: None,
             first_id: None,
             in_lab: false,
@@ -176,6 +178,9 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let namespace = self.namespace_of[at];
+            steps[namespace]
+                .masquerade_by
+                .extend(node.masquerade.iter().cloned());
             forwards[namespace] |= matches!(node.kind, Kind::Router | Kind::K8s);
             dad[namespace] |= node.dad;
         }
@@ -394,6 +399,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         && engine.is_none()
         && node.kubernetes.is_none()
         && node.config.is_none()
+        && node.ready_routes.is_empty()
         && node.cpu.is_none()
         && node.memory.is_none();
     let limits = limits::of(node, engine == Some(Engine::Kubelet), facts.memory);
@@ -415,8 +421,10 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         files: node.files.clone(),
         binds: node.binds.clone(),
         config: node.config.clone(),
+        config_place: node.config_place.clone(),
         exec: node.exec.clone(),
         run: node.run.clone(),
+        ready_routes: node.ready_routes.clone(),
         cpu: node.cpu,
         memory: node.memory,
         rights: rights(node, engine),
@@ -460,10 +468,8 @@ fn hosts(lab: &Lab, managed: &[Vec<IpNet>]) -> String {
         }
         // A node in another's namespace has the other's addresses.
         let owner = lab.owner(at);
-        let own = lab.nodes[owner].addresses.iter().map(|address| address.net);
-        for net in own.chain(managed[owner].iter().copied()) {
-            let ip = net.addr();
-            if names_a_machine(&ip) && seen.insert((ip, &node.name), ()).is_none() {
+        for ip in names::addresses(&lab.nodes[owner].addresses, &managed[owner]) {
+            if seen.insert((ip, &node.name), ()).is_none() {
                 let names = std::iter::once(&node.name).chain(&node.aliases);
                 let names: Vec<&str> = names.map(String::as_str).collect();
                 // Writing to a String cannot fail.
@@ -472,15 +478,6 @@ fn hosts(lab: &Lab, managed: &[Vec<IpNet>]) -> String {
         }
     }
     text
-}
-
-/// Link-local addresses say nothing without an interface, loopback ones mean everyone.
-fn names_a_machine(ip: &IpAddr) -> bool {
-    let link_local = match ip {
-        IpAddr::V4(ip) => ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_unicast_link_local(),
-    };
-    !link_local && !ip.is_loopback()
 }
 
 /// The text of /etc/resolv.conf: servers only where they can be reached.

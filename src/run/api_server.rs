@@ -19,7 +19,6 @@ use super::inside::Inside;
 use super::lines::Lines;
 use super::protocol::Changed;
 use super::state::Living;
-use crate::cilium::Reference;
 use crate::engine::operator::{News, NodeView, Status, Wish};
 use crate::engine::{self, operator};
 use crate::failure::Failure;
@@ -89,8 +88,8 @@ impl Line {
     ///
     /// # Errors
     /// As [`Line::apply`].
-    pub async fn delete(&self, references: Vec<Reference>) -> Result<Changed, Failure> {
-        self.wish(|id| Wish::Delete(id, references)).await
+    pub async fn delete(&self, objects: Vec<Value>) -> Result<Changed, Failure> {
+        self.wish(|id| Wish::Delete(id, objects)).await
     }
 
     async fn wish(&self, wish: impl FnOnce(u64) -> Wish) -> Result<Changed, Failure> {
@@ -198,7 +197,13 @@ async fn hear(lab: &Rc<Living>, node: usize, text: &[u8], troubles: &mut BTreeSe
             let told = statuses.into_iter().map(|(of, status)| Status { of, status });
             return Some(Wish::Tell(told.collect()));
         }
-        News::Nodes(views) => drop(lab.cluster.line.views.replace(views)),
+        News::Nodes(views) => {
+            let before = lab.cluster.line.views.replace(views);
+            if local_services(&before) != local_services(&lab.cluster.line.views.borrow()) {
+                let told = cluster::look_again(lab).await;
+                tell(lab, node, news(troubles, told));
+            }
+        }
         News::Done(id, lines, missing) => lab.cluster.line.done(id, Ok((lines, missing))),
         News::Refused(id, why) => {
             let failure = Failure::not_ready(format!("the API server refuses: {why}"));
@@ -206,6 +211,14 @@ async fn hear(lab: &Rc<Living>, node: usize, text: &[u8], troubles: &mut BTreeSe
         }
     }
     None
+}
+
+/// What each node answers for, of services that answer only where their pods are.
+fn local_services(views: &[NodeView]) -> BTreeSet<(&str, &BTreeSet<(String, String)>)> {
+    let with_some = views.iter().filter(|view| !view.local_services.is_empty());
+    with_some
+        .map(|view| (view.name.as_str(), &view.local_services))
+        .collect()
 }
 
 fn tell(lab: &Living, node: usize, messages: Vec<String>) {

@@ -101,7 +101,11 @@ impl Client {
         Ok(fds.into_iter().next())
     }
 
-    fn first_answer(&mut self) -> Result<(Reply, Vec<OwnedFd>), Failure> {
+    /// The first answer to what was told, with its descriptors.
+    ///
+    /// # Errors
+    /// What the supervisor says, that it does not answer, or that it has gone.
+    pub fn first_answer(&mut self) -> Result<(Reply, Vec<OwnedFd>), Failure> {
         match self.next_reply()? {
             Some((Reply::Failed(failure), _)) => Err(failure),
             Some(answer) => Ok(answer),

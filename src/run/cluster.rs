@@ -14,15 +14,17 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::api_server::Line;
+use super::cluster_nodes;
 use super::events::What;
 use super::init::InitHandle;
 use super::inside::Inside;
 use super::lines::Lines;
 use super::protocol::Changed;
+use super::proxy::Proxy;
 use super::state::Living;
-use crate::cilium::manifest::{self, Manifests};
+use crate::cilium::manifest::{self, Foreign, Manifests};
 use crate::cilium::state::{NodeAnswer, Query};
-use crate::cilium::{Applied, Desired, Facts, Kind, Object, Outcome, Reference, Store, desired, statuses};
+use crate::cilium::{Applied, Desired, Facts, Kind, Outcome, Reference, Store, desired, statuses};
 use crate::engine;
 use crate::engine::agent::{self, Reply, Request};
 use crate::failure::Failure;
@@ -49,6 +51,8 @@ pub struct Cluster {
     is_real: bool,
     /// Whether that has said what there is.
     has_heard: Cell<bool>,
+    /// Who leads to services, where no Kubernetes does.
+    proxy: Proxy,
 }
 
 /// A node of the cluster.
@@ -67,20 +71,27 @@ impl Cluster {
         let members = plan.nodes.iter().enumerate().filter_map(|(node, step)| {
             Some(Member {
                 node,
-                facts: facts(plan, step)?,
+                facts: facts(step)?,
                 desired: RefCell::default(),
                 telling: Mutex::default(),
             })
         });
+        let mut on_kubelets = plan
+            .nodes
+            .iter()
+            .filter(|step| step.engine == Some(plan::Engine::Kubelet));
+        let is_real = on_kubelets.next().is_some();
+        let subnets = match is_real {
+            true => Vec::new(),
+            false => plan.service_subnets.clone(),
+        };
         Cluster {
-            store: RefCell::default(),
+            store: RefCell::new(Store::new(subnets)),
             members: members.collect(),
             line: Line::default(),
-            is_real: plan
-                .nodes
-                .iter()
-                .any(|step| step.engine == Some(plan::Engine::Kubelet)),
+            is_real,
             has_heard: Cell::default(),
+            proxy: Proxy::new(plan),
         }
     }
 
@@ -94,8 +105,18 @@ impl Cluster {
         self.has_heard.get()
     }
 
-    fn facts(&self) -> Vec<Facts> {
-        self.members.iter().map(|member| member.facts.clone()).collect()
+    fn facts(&self, store: &Store) -> Vec<Facts> {
+        let local = |name: &str| match self.is_real {
+            true => self.line.view(name).unwrap_or_default().local_services,
+            false => self.proxy.local_services(store, name),
+        };
+        let members = self.members.iter();
+        members
+            .map(|member| Facts {
+                local_services: local(&member.facts.name),
+                ..member.facts.clone()
+            })
+            .collect()
     }
 
     /// What could not be done as it was said, a sentence each.
@@ -116,45 +137,37 @@ impl Cluster {
         Err(Failure::wrong("this lab has no Kubernetes nodes")
             .help("nodes of kind `k8s` obey objects; `nslab ps` lists the nodes"))
     }
+}
 
-    /// Objects of a kind, as kubectl would show them; all, or one by name.
-    ///
-    /// # Errors
-    /// There is none of this name.
-    pub fn objects(&self, kind: Kind, name: Option<&str>) -> Result<Vec<Value>, Failure> {
-        let store = self.store.borrow();
-        let wanted = |object: &&Object| name.is_none_or(|name| object.reference.name == name);
-        let found: Vec<_> = store
-            .of_kind(kind)
-            .filter(wanted)
-            .map(|object| store.shown(object))
-            .collect();
-        match name {
-            Some(name) if found.is_empty() => {
-                let failure = Failure::not_ready(format!("there is no {} {name:?}", kind.name()));
-                Err(failure.help(format!("`nslab get {}` lists those there are", kind.plural())))
-            }
-            _ => Ok(found),
+/// Objects of a kind, as kubectl would show them; all, or one by name.
+///
+/// # Errors
+/// There is none of this name.
+pub fn objects(lab: &Living, kind: Kind, name: Option<&str>) -> Result<Vec<Value>, Failure> {
+    let store = lab.cluster.store.borrow();
+    let mut found: Vec<Value> = match kind {
+        Kind::Node => cluster_nodes::nodes(lab, &store),
+        _ => store.of_kind(kind).map(|object| store.shown(object)).collect(),
+    };
+    found.retain(|object| name.is_none_or(|name| object["metadata"]["name"] == name));
+    match name {
+        Some(name) if found.is_empty() => {
+            let failure = Failure::not_ready(format!("there is no {} {name:?}", kind.name()));
+            Err(failure.help(format!("`nslab get {}` lists those there are", kind.plural())))
         }
+        _ => Ok(found),
     }
 }
 
-/// What a manifest says; those who send them have looked for mistakes already, to show them better.
+/// What manifests say; those who send them have looked for mistakes already, to show them better.
 fn read(manifests: &[Manifest]) -> Result<Manifests, Failure> {
-    let texts = manifests.iter().map(|it| (it.name.clone(), it.text.clone()));
-    let read = manifest::read(texts);
-    let lines: Vec<String> = read
-        .mistakes
-        .iter()
-        .map(|mistake| {
-            let place = mistake.labels.first().map_or(0, |label| label.span.start);
-            let (file, line) = read.files.line(place);
-            format!("{file}, line {line}: {}", mistake.message)
-        })
-        .collect();
-    match lines.is_empty() {
+    let read = manifest::read(manifests.iter().map(|it| (it.name.clone(), it.text.clone())));
+    match read.mistakes.is_empty() {
         true => Ok(read),
-        false => Err(Failure::wrong("these objects cannot be used as they are").detail(lines.join("\n"))),
+        false => {
+            let lines = read.lines(&read.mistakes).join("\n");
+            Err(Failure::wrong("these objects cannot be used as they are").detail(lines))
+        }
     }
 }
 
@@ -165,21 +178,20 @@ fn read(manifests: &[Manifest]) -> Result<Manifests, Failure> {
 pub async fn apply(lab: &Rc<Living>, manifests: &[Manifest]) -> Result<Changed, Failure> {
     lab.cluster.exists()?;
     let read = read(manifests)?;
-    if lab.cluster.is_real {
-        let changed = lab.cluster.line.apply(read.written).await?;
-        return Ok(with_warnings(lab, changed));
-    }
-    let foreign = read.foreign.iter().map(|foreign| {
-        let (file, line) = read.files.line(foreign.place);
-        format!(
-            "{} has no effect here: only kubelets have objects of kind {} ({file}, line {line})",
-            foreign.name, foreign.kind
-        )
-    });
-    let foreign: Vec<String> = foreign.collect();
-    let mut changed = change(lab, |store| store.apply(read.objects)).await?;
-    changed.warnings.splice(0..0, foreign);
-    Ok(changed)
+    let mut warnings = read.lines(&read.warnings);
+    let changed = if lab.cluster.is_real {
+        with_warnings(lab, lab.cluster.line.apply(read.written()).await?)
+    } else {
+        warnings.extend(read.foreign.iter().map(Foreign::without_effect));
+        change(lab, |store| store.apply(read.objects)).await?
+    };
+    Ok(after(warnings, changed))
+}
+
+/// Puts what was to be said of the manifests before what is to be said of their effect.
+fn after(mut warnings: Vec<String>, mut changed: Changed) -> Changed {
+    warnings.append(&mut changed.warnings);
+    Changed { warnings, ..changed }
 }
 
 /// Applies the manifests of the lab file.
@@ -199,14 +211,12 @@ pub async fn begin(lab: &Rc<Living>) -> Result<Changed, Failure> {
 /// As [`apply`].
 pub async fn delete(lab: &Rc<Living>, manifests: &[Manifest]) -> Result<Changed, Failure> {
     lab.cluster.exists()?;
-    let references = read(manifests)?
-        .objects
-        .into_iter()
-        .map(|object| object.reference);
+    let read = read(manifests)?;
     if lab.cluster.is_real {
-        let changed = lab.cluster.line.delete(references.collect()).await?;
+        let changed = lab.cluster.line.delete(read.written()).await?;
         return Ok(with_warnings(lab, changed));
     }
+    let references = read.objects.into_iter().map(|object| object.reference);
     change(lab, |store| store.delete(references)).await
 }
 
@@ -217,9 +227,10 @@ async fn change(
     let cluster = &lab.cluster;
     let mut store = cluster.store.borrow().clone();
     let applied = change(&mut store);
-    let all = desired(&store, &cluster.facts()).map_err(|conflicts| {
+    let all = desired(&store, &cluster.facts(&store)).map_err(|conflicts| {
         Failure::wrong("these objects exclude each other; nothing was changed").detail(conflicts.join("\n"))
     })?;
+    let warnings = cluster.proxy.obey(lab, &store);
     cluster.store.replace(store);
     obey(lab, all).await?;
     let changed = Changed {
@@ -227,7 +238,7 @@ async fn change(
         lines: applied.iter().map(Applied::line).collect(),
         warnings: Vec::new(),
     };
-    Ok(with_warnings(lab, changed))
+    Ok(after(warnings, with_warnings(lab, changed)))
 }
 
 fn with_warnings(lab: &Living, changed: Changed) -> Changed {
@@ -262,19 +273,31 @@ pub async fn take(lab: &Rc<Living>, objects: &[Value]) -> (Vec<(Reference, Value
     }
     let mut store = cluster.store.borrow().clone();
     store.replace_objects(objects_read);
-    let facts = cluster.facts();
-    let told = statuses(&store, &facts);
-    match desired(&store, &facts) {
+    let told = statuses(&store, &cluster.facts(&store));
+    cluster.store.replace(store);
+    troubles.extend(look_again(lab).await);
+    cluster.has_heard.set(true);
+    (told, troubles)
+}
+
+/// Has the agents do what follows from the objects as they are. Returns what is to be said of that. Where objects exclude each
+/// other, agents go on as before.
+pub async fn look_again(lab: &Rc<Living>) -> Vec<String> {
+    let cluster = &lab.cluster;
+    let follows = {
+        let store = cluster.store.borrow();
+        desired(&store, &cluster.facts(&store))
+    };
+    let mut troubles = Vec::new();
+    match follows {
         Ok(all) => troubles.extend(obey(lab, all).await.err().map(|failure| failure.to_string())),
         Err(conflicts) => {
             let conflicts = conflicts.into_iter();
             troubles.extend(conflicts.map(|it| format!("{it}; agents go on as before")));
         }
     }
-    cluster.store.replace(store);
     troubles.extend(cluster.warnings());
-    cluster.has_heard.set(true);
-    (told, troubles)
+    troubles
 }
 
 /// Has the agents do these.
@@ -338,7 +361,7 @@ pub async fn start_agent(inside: &Inside) -> Result<(), Failure> {
 }
 
 /// A node as Cilium knows it, where its agent speaks BGP. Of its labels a real API server knows.
-fn facts(plan: &Plan, step: &NodeStep) -> Option<Facts> {
+fn facts(step: &NodeStep) -> Option<Facts> {
     let node = step.kubernetes.as_ref().filter(|node| node.bgp)?;
     let is_real = step.engine == Some(plan::Engine::Kubelet);
     Some(Facts {
@@ -350,15 +373,7 @@ fn facts(plan: &Plan, step: &NodeStep) -> Option<Facts> {
         },
         addresses: node.addresses.clone(),
         pod_cidrs: node.pod_cidrs.clone(),
-        pods: (!is_real).then(|| {
-            let is_on = |pod: &&NodeStep| {
-                pod.name
-                    .rsplit_once('/')
-                    .is_some_and(|(node, _)| node == step.name)
-            };
-            let pods = plan.nodes.iter().filter(is_on);
-            pods.map(|pod| pod.labels.clone()).collect()
-        }),
+        local_services: BTreeSet::new(),
     })
 }
 

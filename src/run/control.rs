@@ -15,7 +15,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use super::init::InitHandle;
 use super::protocol::{self, Reply, Request};
 use super::state::Living;
-use super::{cluster, socket, status};
+use super::{cluster, interfaces, socket, status};
 use crate::cilium::Kind;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
@@ -164,12 +164,21 @@ fn signs_of_life() -> Interval {
 async fn work(lab: &Rc<Living>, request: Request) -> Result<Answer, Failure> {
     Ok(Answer::Plain(match request {
         Request::Status => Reply::Status(status::of(lab)),
+        Request::Interfaces => Reply::Interfaces(interfaces::of(lab)),
         Request::Enter { node } => {
             let (init, node) = enter(lab, &node).await?;
             return Ok(Answer::Enter(init, node));
         }
         Request::Restart { node } => {
             restart(lab, &node).await?;
+            Reply::Done
+        }
+        Request::Stop { node } => {
+            stop(lab, &node).await?;
+            Reply::Done
+        }
+        Request::Start { node } => {
+            start(lab, &node).await?;
             Reply::Done
         }
         // It is streamed.
@@ -180,7 +189,7 @@ async fn work(lab: &Rc<Living>, request: Request) -> Result<Answer, Failure> {
         Request::Get { kind, name } => {
             let kind = Kind::meant(&kind)
                 .ok_or_else(|| Failure::wrong(format!("there are no objects of kind {kind:?}")))?;
-            Reply::Objects(lab.cluster.objects(kind, name.as_deref())?)
+            Reply::Objects(cluster::objects(lab, kind, name.as_deref())?)
         }
         Request::Cilium { node, query } => Reply::Cilium(cluster::query(lab, node.as_deref(), query).await?),
         Request::Down => return Ok(Answer::Down(process::pidfd(std::process::id().cast_signed())?)),
@@ -277,6 +286,11 @@ async fn enter(lab: &Rc<Living>, name: &str) -> Result<(Rc<InitHandle>, usize), 
     let node = lab.find(name).ok_or_else(|| unknown(lab, name))?;
     let state = &lab.nodes[node];
     let mut init = state.init.subscribe();
+    if *state.stopped.borrow() {
+        return Err(
+            Failure::not_ready(format!("{name} is stopped")).help(format!("`nslab start {name}` starts it"))
+        );
+    }
     if init.borrow().is_none() {
         if let Some(trouble) = &*state.trouble.borrow() {
             return Err(Failure::not_ready(format!("{name} has failed: {trouble}"))
@@ -306,9 +320,50 @@ async fn in_trouble(lab: &Living, node: usize) {
 async fn restart(lab: &Rc<Living>, name: &str) -> Result<(), Failure> {
     let node = lab.find(name).ok_or_else(|| unknown(lab, name))?;
     let state = &lab.nodes[node];
+    if *state.stopped.borrow() {
+        return start(lab, name).await;
+    }
     let before = state.restarts.get();
     state.trouble.take();
     state.restart.notify_one();
+    until_ready(lab, node, before).await
+}
+
+/// Ends a node's processes, and waits until they are gone.
+async fn stop(lab: &Rc<Living>, name: &str) -> Result<(), Failure> {
+    let node = lab.find(name).ok_or_else(|| unknown(lab, name))?;
+    let state = &lab.nodes[node];
+    if !lab.ready.get() {
+        return Err(
+            Failure::not_ready(format!("lab {} is not ready yet", lab.plan.lab))
+                .help("stop nodes once it is"),
+        );
+    }
+    if !state.stopped.send_replace(true) {
+        state.trouble.take();
+        state.restart.notify_one();
+    }
+    let mut at_rest = state.at_rest.subscribe();
+    // The sender is the lab's own and outlives this.
+    let _ = at_rest.wait_for(|at_rest| *at_rest).await;
+    Ok(())
+}
+
+/// Starts a node that was stopped, and waits until it is ready.
+async fn start(lab: &Rc<Living>, name: &str) -> Result<(), Failure> {
+    let node = lab.find(name).ok_or_else(|| unknown(lab, name))?;
+    let before = lab.nodes[node].restarts.get();
+    match lab.nodes[node].stopped.send_replace(false) {
+        true => until_ready(lab, node, before).await,
+        // It was not: it is ready, or comes up by itself.
+        false => until_ready(lab, node, before.wrapping_sub(1)).await,
+    }
+}
+
+/// Waits until a node that was started again is ready. It had been started so often `before`.
+async fn until_ready(lab: &Living, node: usize, before: u32) -> Result<(), Failure> {
+    let state = &lab.nodes[node];
+    let name = &lab.plan.nodes[node].name;
     let mut events = lab.events.listen();
     loop {
         if let Some(trouble) = &*state.trouble.borrow() {
@@ -316,7 +371,12 @@ async fn restart(lab: &Rc<Living>, name: &str) -> Result<(), Failure> {
                 "{name} did not come up again: {trouble}"
             )));
         }
-        if state.restarts.get() > before && *state.stage.borrow() == Some(Stage::Ready) {
+        if *state.stopped.borrow() {
+            return Err(Failure::not_ready(format!(
+                "{name} was stopped before it was ready"
+            )));
+        }
+        if state.restarts.get() != before && *state.stage.borrow() == Some(Stage::Ready) {
             return Ok(());
         }
         if matches!(events.recv().await, Err(RecvError::Closed)) {

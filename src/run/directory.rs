@@ -227,6 +227,27 @@ impl RunDirectory {
         living
     }
 
+    /// The labs that live and are for people to see: those of this directory, and those that tests have left alive.
+    pub fn visible(&self) -> Vec<LabDirectory> {
+        let mut labs = self.living();
+        let tests = fs::read_dir(self.tests()).into_iter().flatten().flatten();
+        for test in tests {
+            let inner = RunDirectory { path: test.path() };
+            if inner.is_abandoned() {
+                labs.extend(inner.living());
+            }
+        }
+        labs
+    }
+
+    /// Whether the test is over whose directory this is.
+    fn is_abandoned(&self) -> bool {
+        let owner = trust::open(&self.path.join(OWNER));
+        owner.is_ok_and(|owner| {
+            owner.is_some_and(|owner| flock(&owner, FlockOperation::NonBlockingLockShared).is_ok())
+        })
+    }
+
     /// The directory of one lab, whether it exists or not.
     pub fn lab(&self, lab: &str) -> LabDirectory {
         LabDirectory {

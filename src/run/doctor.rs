@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::directory::RunDirectory;
 use super::rootless::explain;
-use super::{nat, neighbours, preflight};
+use super::{nat, neighbours, preflight, versions};
 use crate::engine::{frr, kubelet};
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
@@ -77,7 +77,7 @@ pub fn examine() -> Vec<Finding> {
         findings.extend(devices());
         findings.extend([nat(), kubernetes(), neighbour_tables()]);
     }
-    findings.extend([routers(), open_files(), namespace_limit()]);
+    findings.extend([routers(), programs(), open_files(), namespace_limit()]);
     findings
 }
 
@@ -193,7 +193,9 @@ fn overlays() -> Finding {
         unshare(CloneFlags::CLONE_NEWNS).map_err(|errno| errno.desc().to_owned())?;
         mount::seclude(&[]).map_err(say)?;
         // Anywhere will do: nobody else sees this mount namespace.
-        overlay::trial(Path::new("/mnt")).map_err(say)
+        let places = ["/mnt", "/tmp", "/run"].map(Path::new);
+        let place = places.into_iter().find(|place| place.is_dir());
+        overlay::trial(place.unwrap_or(Path::new("/proc"))).map_err(say)
     };
     match tried(trial) {
         Ok(()) => good("overlay root", "the host's root can be below a node's"),
@@ -290,7 +292,8 @@ fn nat() -> Finding {
 
 fn routers() -> Finding {
     if frr::installed() {
-        return good("FRR", "installed");
+        let version = versions::frr().map(|version| format!("{version}, "));
+        return good("FRR", version.unwrap_or_default() + "installed");
     }
     bad(
         "FRR",
@@ -298,6 +301,20 @@ fn routers() -> Finding {
         "not installed",
         "`apt-get install frr`; its own service may stay off",
     )
+}
+
+/// The programs of the host are those of the nodes. No lab needs them unless it says so.
+fn programs() -> Finding {
+    let (there, missing) = versions::programs();
+    let mut found = there.join(", ");
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        found = match found.is_empty() {
+            true => format!("none of {missing}"),
+            false => format!("{found}; not there: {missing}"),
+        };
+    }
+    good("programs", found)
 }
 
 fn kubernetes() -> Finding {

@@ -110,6 +110,23 @@ pub enum What {
         /// The node.
         node: String,
     },
+    /// A node's processes were ended because somebody asked for that; its links have stayed.
+    NodeStopped {
+        /// The node.
+        node: String,
+    },
+    /// An interface of a node has come, changed or gone since the lab was ready.
+    Interface {
+        /// The node.
+        node: String,
+        /// The interface.
+        interface: String,
+        /// `up`, `down`, `no-carrier` or `deleted`.
+        state: String,
+        /// What is at its other end, where the lab file says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peer: Option<String>,
+    },
     /// Something went wrong in a lab that goes on living.
     Trouble {
         /// The node.

@@ -46,6 +46,22 @@ pub fn write(path: &Path, text: &[u8], mode: u32) -> Result<(), Failure> {
     }
 }
 
+/// Whether a file can be written: asked before the work whose result it is to hold.
+///
+/// # Errors
+/// As those of [`write`], as far as they can be known beforehand.
+pub fn may_write(path: &Path) -> Result<(), Failure> {
+    let place = Place::of(path)?;
+    match place.kind()? {
+        None | Some(Kind::File) => place.may_be_made(),
+        Some(Kind::Directory) => Err(place.refused("a directory")),
+        Some(Kind::Link) if !leads_to_stream(path) => Err(place
+            .refused("a symbolic link")
+            .help("name the file it points to")),
+        Some(_) => Ok(()),
+    }
+}
+
 /// Writes a file where there is none.
 ///
 /// # Errors
@@ -157,6 +173,15 @@ impl<'p> Place<'p> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.failed(&error)),
         }
+    }
+
+    /// Makes a file beside it, and removes that again.
+    fn may_be_made(&self) -> Result<(), Failure> {
+        let made = self
+            .directory
+            .make_fresh(|directory, new| directory.create(new, SECRET));
+        let (new, _) = made.map_err(|error| self.failed(&error))?;
+        self.directory.remove(&new).map_err(|error| self.failed(&error))
     }
 
     fn fresh(&self, text: &[u8], mode: u32) -> Result<(), Failure> {

@@ -9,6 +9,8 @@ use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -128,6 +130,33 @@ impl engine::Inside for Inside {
         Ok(Finished {
             status: end.status,
             output,
+        })
+    }
+
+    async fn answer(&self, name: &str, argv: &[String], most: usize) -> Result<Finished, Failure> {
+        let (reader, writer) = io::pipe().attempt(|| format!("make a pipe for {name}"))?;
+        let errors = writer.try_clone().attempt(|| "share a pipe")?;
+        let start = Start {
+            argv: argv.to_vec(),
+            env: self.env(),
+            user: None,
+            workdir: None,
+            engine: starts_frr(argv),
+        };
+        let started = self.init.start(start, writer.into(), errors.into()).await?;
+        let what = || format!("read what {name} says");
+        let reader = pipe::Receiver::from_owned_fd(reader.into()).attempt(what)?;
+        let mut said = Vec::new();
+        let mut reader = reader.take(most as u64);
+        reader.read_to_end(&mut said).await.attempt(what)?;
+        // Whoever says more finds nobody listening.
+        drop(reader);
+        let end = started.end.await.map_err(|_| gone(self))?;
+        Ok(Finished {
+            status: end.status,
+            output: end
+                .reason
+                .unwrap_or_else(|| String::from_utf8_lossy(&said).into_owned()),
         })
     }
 
@@ -425,7 +454,7 @@ fn is_listed(table: impl io::BufRead, port: u16) -> bool {
 
 /// How long to wait after a look at a condition that took so long: a node can make looks take long, and is not to get all the time
 /// of the lab for that.
-fn rest(look: Duration) -> Duration {
+pub(super) fn rest(look: Duration) -> Duration {
     (look * 20).clamp(LOOK, LONGEST_REST)
 }
 

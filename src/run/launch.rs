@@ -72,6 +72,8 @@ pub struct Launched {
 pub enum Happening {
     /// An event of the lab.
     Event(Event),
+    /// The user wants the lab to end, and said so for the first time.
+    Asked,
     /// The lab is over; whether it was asked to end.
     Over(Result<(), Failure>),
 }
@@ -262,6 +264,9 @@ impl Launched {
             }
             if signals {
                 self.obey_signals()?;
+                if self.stops == 1 {
+                    return Ok(Happening::Asked);
+                }
             } else if end {
                 return Ok(Happening::Over(self.bury()));
             }

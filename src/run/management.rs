@@ -4,6 +4,8 @@ use std::rc::Rc;
 
 use ipnet::{IpNet, Ipv4Net};
 use nix::errno::Errno;
+use tokio::io::unix::AsyncFd;
+use tokio::task::spawn_local;
 
 use super::directory::RunDirectory;
 use super::events::What;
@@ -12,6 +14,7 @@ use super::{nat, ports, udp_ports};
 use crate::failure::Failure;
 use crate::kernel::netlink::Netlink;
 use crate::kernel::route::{Hop, Target};
+use crate::kernel::watch_host::{self, Announced};
 use crate::kernel::{address, link, route};
 use crate::lab::names;
 use crate::lab::plan::{HostStep, Uplink};
@@ -116,12 +119,35 @@ pub async fn join(lab: &Rc<Living>, step: &HostStep) -> Result<(), Failure> {
     if let Some(nat) = &step.nat {
         let namespaces = lab.namespaces.borrow();
         if let Some(hub) = namespaces.get(step.hub) {
+            // Heard from before the first look on.
+            let (forwarding, rules) = (watch_host::forwarding()?, watch_host::rules()?);
             lab.nat
                 .replace(Some(nat::start(step, nat, hub, &|what| lab.tell(what))?));
+            follow(lab, forwarding);
+            follow(lab, rules);
         }
     }
     ports::publish(lab, &step.ports).await?;
     udp_ports::publish(lab, &step.udp_ports).await
+}
+
+/// Yields to what others do to the host, each time the kernel announces something.
+fn follow(lab: &Rc<Living>, announced: AsyncFd<Announced>) {
+    let lab = Rc::clone(lab);
+    spawn_local(async move {
+        while let Ok(mut ready) = announced.readable().await {
+            announced.get_ref().forget();
+            ready.clear_ready();
+            let yielded = match &mut *lab.nat.borrow_mut() {
+                Some(nat) => nat.yield_to_others(&|what| lab.tell(what)),
+                None => return,
+            };
+            if let Err(failure) = yielded {
+                let message = format!("the lab may not reach the outside: {}", failure.message);
+                lab.tell(What::Notice { message });
+            }
+        }
+    });
 }
 
 fn connect(step: &HostStep, tell: &dyn Fn(What)) -> Result<(), Failure> {
@@ -151,13 +177,13 @@ fn connect(step: &HostStep, tell: &dyn Fn(What)) -> Result<(), Failure> {
                 let family = subnet.addr().is_ipv4();
                 let sources = step.nat.iter().flat_map(|nat| &nat.sources);
                 let masked = sources.into_iter().any(|source| source.is_ipv4() == family);
-                let answers = if masked {
-                    ""
-                } else {
-                    "; it cannot answer this lab's nodes either"
+                let also = match masked {
+                    true => "",
+                    false => ", nor can these reach this host",
                 };
                 let message = format!(
-                    "this host reaches {subnet} in the lab that came first, and not in this one{answers}"
+                    "another lab has {subnet} on this host already: from this host the addresses of this lab's nodes there \
+                     cannot be reached{also}; `nslab exec` works, and so does another `[mgmt]` subnet"
                 );
                 tell(What::Notice { message });
             }

@@ -1,6 +1,7 @@
 //! A lab that is alive: its supervisor, its nodes' inits, and the commands that speak with them.
 
 pub mod client;
+pub mod cluster_nodes;
 pub mod copy;
 pub mod directory;
 pub mod doctor;
@@ -31,7 +32,9 @@ mod cluster;
 mod control;
 mod init;
 mod inside;
+mod interfaces;
 mod lab_directory;
+mod link_events;
 mod memory;
 mod neighbours;
 mod notes;
@@ -39,8 +42,10 @@ mod on_terminal;
 mod ports;
 mod presence;
 mod printed;
+mod proxy;
 mod reaper;
 mod sandbox;
+mod services;
 mod socket;
 mod stages;
 mod state;
@@ -48,6 +53,7 @@ mod status;
 mod template;
 mod udp_ports;
 mod veil;
+mod versions;
 
 use crate::engine::{agent, kubelet, operator, speaker};
 

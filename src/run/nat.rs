@@ -9,10 +9,11 @@ use std::net::IpAddr;
 
 use super::events::What;
 use super::management::{MAIN, PREFIX};
+use super::notes;
 use crate::failure::Failure;
 use crate::kernel::namespace::{self, Namespace, Wanted};
 use crate::kernel::netlink::Netlink;
-use crate::kernel::nftables::{self, Change, Family, FoundChain, Hook, Nftables, Rule};
+use crate::kernel::nftables::{self, Change, Family, FoundChain, FoundRule, Hook, Nftables, Rule};
 use crate::kernel::sysctl::{self, Sysctls};
 use crate::kernel::{self, link, route};
 use crate::lab::model::Masquerade;
@@ -24,6 +25,8 @@ const SOURCE_NAT: i32 = 100;
 const TABLE: &str = "nslab";
 /// Routes learned from router advertisements (RTPROT_RA).
 const ROUTER_ADVERTISEMENT: u8 = 9;
+/// How often a lab puts rules into others' chains: another program that takes them out each time is let have its way.
+const PATIENCE: u32 = 200;
 /// Turned on for all, IPv6 is turned on for each interface.
 pub const ALL_V6: &str = "net/ipv6/conf/all/forwarding";
 
@@ -94,11 +97,7 @@ pub fn check(step: &NatStep) -> Result<(), Failure> {
 pub fn needs(step: &NatStep) -> Result<Vec<String>, Failure> {
     let mut needs = Vec::new();
     if step.sources.iter().any(IpAddr::is_ipv4) {
-        needs.extend(
-            uplinks()?
-                .iter()
-                .map(|name| format!("net/ipv4/conf/{name}/forwarding")),
-        );
+        needs.extend(uplinks()?.iter().map(|name| forwarding_v4(name)));
     }
     if step.sources.iter().any(IpAddr::is_ipv6) {
         needs.push(ALL_V6.to_owned());
@@ -106,16 +105,20 @@ pub fn needs(step: &NatStep) -> Result<Vec<String>, Failure> {
     Ok(needs)
 }
 
-/// Says in the step which of the noted sysctls are on for labs only.
-pub fn note_opened(step: &mut NatStep, sysctls: &[(String, String)]) {
-    step.opened = sysctls.iter().filter_map(|(path, _)| opened_v4(path)).collect();
-    step.opened_v6 = sysctls.iter().any(|(path, _)| path == ALL_V6);
+/// Says in the step which sysctls are on for labs only.
+pub fn note_opened(step: &mut NatStep, paths: &[String]) {
+    step.opened = paths.iter().filter_map(|path| interface_v4(path)).collect();
+    step.opened_v6 = paths.iter().any(|path| path == ALL_V6);
 }
 
-/// The interface a noted sysctl is of.
-fn opened_v4(path: &str) -> Option<String> {
+/// The interface of which a sysctl is the forwarding.
+fn interface_v4(path: &str) -> Option<String> {
     let name = path.strip_prefix("net/ipv4/conf/")?.strip_suffix("/forwarding")?;
     Some(name.to_owned())
+}
+
+fn forwarding_v4(interface: &str) -> String {
+    format!("net/ipv4/conf/{interface}/forwarding")
 }
 
 /// The interfaces by which the host reaches others: answers to the nodes come in there.
@@ -137,7 +140,11 @@ fn uplinks() -> Result<BTreeSet<String>, Failure> {
 
 /// The rules of a lab on the host. They go with this value.
 pub struct Nat {
-    _owner: Nftables,
+    owner: Nftables,
+    interface: String,
+    step: NatStep,
+    /// How often rules may still be put into others' chains.
+    patience: u32,
 }
 
 /// Opens the way, once hub and host are joined.
@@ -150,13 +157,92 @@ pub fn start(step: &HostStep, nat: &NatStep, hub: &Namespace, tell: &dyn Fn(What
     owner.change(host_rules(&step.interface, nat))?;
     let sysctls = Sysctls::usual()?;
     if nat.sources.iter().any(IpAddr::is_ipv4) {
-        sysctls.write(&format!("net/ipv4/conf/{}/forwarding", step.interface), "1")?;
+        sysctls.write(&forwarding_v4(&step.interface), "1")?;
     }
     if nat.sources.iter().any(IpAddr::is_ipv6) {
         sysctls.write(&format!("net/ipv6/conf/{}/forwarding", step.interface), "1")?;
     }
-    pass_others(&mut owner, &step.interface, nat, tell)?;
-    Ok(Nat { _owner: owner })
+    let mut started = Nat {
+        owner,
+        interface: step.interface.clone(),
+        step: nat.clone(),
+        patience: PATIENCE,
+    };
+    started.pass_others(tell)?;
+    Ok(started)
+}
+
+impl Nat {
+    /// Yields to what others do to the host while the lab lives: where another program has turned forwarding on, the host
+    /// forwards for everybody, and where another program's firewall has come or was loaded again, it lets the lab through.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn yield_to_others(&mut self, tell: &dyn Fn(What)) -> Result<(), Failure> {
+        let opened = self.step.opened.iter();
+        let still: Vec<String> = opened
+            .filter(|name| notes::is_on_for_labs(&forwarding_v4(name)))
+            .cloned()
+            .collect();
+        let still_v6 = self.step.opened_v6 && notes::is_on_for_labs(ALL_V6);
+        if still.len() != self.step.opened.len() || still_v6 != self.step.opened_v6 {
+            (self.step.opened, self.step.opened_v6) = (still, still_v6);
+            let mut changes = vec![nftables::flush(&self.interface, "forward")];
+            changes.extend(forward_rules(&self.interface, &self.step));
+            self.owner.change(changes)?;
+        }
+        self.pass_others(tell)
+    }
+
+    /// Where another program's chain might drop the lab's packets, an accept for them is put in front. (One in our own
+    /// table cannot overrule it: every chain at the hook has to agree.)
+    fn pass_others(&mut self, tell: &dyn Fn(What)) -> Result<(), Failure> {
+        let sources = &self.step.sources;
+        let (v4, v6) = (
+            sources.iter().any(IpAddr::is_ipv4),
+            sources.iter().any(IpAddr::is_ipv6),
+        );
+        let may_drop = |chain: &FoundChain| {
+            chain.hook == Hook::Forward as u32
+                && chain.kind == "filter"
+                && !chain.table.starts_with(PREFIX)
+                && (chain.drops || chain.rules > 0)
+                && match chain.family {
+                    Family::Inet => true,
+                    Family::Ip => v4,
+                    Family::Ip6 => v6,
+                }
+        };
+        let chains: Vec<FoundChain> = self.owner.chains()?.into_iter().filter(may_drop).collect();
+        if chains.is_empty() || self.patience == 0 {
+            return Ok(());
+        }
+        let interface = self.interface.as_str();
+        let rules = self.owner.rules()?;
+        let is_there = |chain: &FoundChain| {
+            let ours = |rule: &&FoundRule| rule.comment.as_deref() == Some(interface) && rule.is_in(chain);
+            rules.iter().any(|rule| ours(&rule))
+        };
+        for chain in chains.iter().filter(|chain| !is_there(chain)) {
+            let to = Rule::new().to_interface(interface).accept().comment(interface);
+            let from = Rule::new().from_interface(interface).accept().comment(interface);
+            let rules = [to, from].map(|rule| rule.insert(chain.family, &chain.table, &chain.name));
+            self.patience = self.patience.saturating_sub(1);
+            let message = match self.owner.change(rules.into()) {
+                Err(error) => format!(
+                    "the lab may not reach the outside: another program's firewall decides in {} {}, and {error}",
+                    chain.table, chain.name
+                ),
+                Ok(()) if self.patience == 0 => format!(
+                    "the lab may not reach the outside: another program takes the lab's rules out of {} {} again and again",
+                    chain.table, chain.name
+                ),
+                Ok(()) => continue,
+            };
+            tell(What::Notice { message });
+        }
+        Ok(())
+    }
 }
 
 /// Whatever leaves the hub towards the host has the hub's own address: whichever subnet a lab has, the answers find back.
@@ -171,11 +257,12 @@ fn hub_rules(interface: &str, owned: bool) -> Vec<Change> {
     ]
 }
 
-/// What goes beyond the network in which pods are known by their own addresses leaves with the node's.
+/// What goes beyond the network in which pods are known by their own addresses leaves with the node's; what leaves by an
+/// interface of `by`, whatever it is, with that of the interface.
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn masquerade(rules: &[Masquerade]) -> kernel::Result<()> {
+pub fn masquerade(rules: &[Masquerade], by: &[String]) -> kernel::Result<()> {
     let mut changes = vec![
         nftables::table(TABLE, false),
         nftables::chain(TABLE, "postrouting", "nat", Hook::PostRouting, SOURCE_NAT),
@@ -186,23 +273,21 @@ pub fn masquerade(rules: &[Masquerade]) -> kernel::Result<()> {
         let rule = rule.not_to_interface("lxc*").not_to_interface("cilium_*");
         changes.push(rule.masquerade().append(Family::Inet, TABLE, "postrouting"));
     }
+    for interface in by {
+        let rule = Rule::new().to_interface(interface).masquerade();
+        changes.push(rule.append(Family::Inet, TABLE, "postrouting"));
+    }
     Nftables::open()?.change(changes)
 }
 
 /// What comes from the hub leaves with the host's address. Nobody outside opens connections to a lab, and interfaces that
 /// forward only because labs asked for it do so for labs alone.
 fn host_rules(interface: &str, nat: &NatStep) -> Vec<Change> {
-    let any_lab = format!("{PREFIX}*");
     let table = interface;
     let mut changes = vec![
         nftables::table(table, true),
         nftables::chain(table, "postrouting", "nat", Hook::PostRouting, SOURCE_NAT),
         nftables::chain(table, "forward", "filter", Hook::Forward, FILTER),
-        Rule::new()
-            .to_interface(interface)
-            .new_connection()
-            .discard()
-            .append(Family::Inet, table, "forward"),
     ];
     for source in &nat.sources {
         let rule = Rule::new()
@@ -211,52 +296,24 @@ fn host_rules(interface: &str, nat: &NatStep) -> Vec<Change> {
             .masquerade();
         changes.push(rule.append(Family::Inet, table, "postrouting"));
     }
-    for name in &nat.opened {
-        let rule = Rule::new().family(true).from_interface(name);
-        let rule = rule.not_to_interface(&any_lab).discard();
-        changes.push(rule.append(Family::Inet, table, "forward"));
-    }
-    if nat.opened_v6 {
-        let rule = Rule::new().family(false).not_from_interface(&any_lab);
-        let rule = rule.not_to_interface(&any_lab).discard();
-        changes.push(rule.append(Family::Inet, table, "forward"));
-    }
+    changes.extend(forward_rules(interface, nat));
     changes
 }
 
-/// Where another program's chain might drop the lab's packets, an accept for them is put in front. (One in our own table
-/// cannot overrule it: every chain at the hook has to agree.)
-fn pass_others(
-    nftables: &mut Nftables,
-    interface: &str,
-    nat: &NatStep,
-    tell: &dyn Fn(What),
-) -> Result<(), Failure> {
-    let concerns = |family: Family| match family {
-        Family::Inet => true,
-        Family::Ip => nat.sources.iter().any(IpAddr::is_ipv4),
-        Family::Ip6 => nat.sources.iter().any(IpAddr::is_ipv6),
-    };
-    let may_drop = |chain: &FoundChain| {
-        chain.hook == Hook::Forward as u32
-            && chain.kind == "filter"
-            && !chain.table.starts_with(PREFIX)
-            && (chain.drops || chain.rules > 0)
-            && concerns(chain.family)
-    };
-    for chain in nftables.chains()?.into_iter().filter(may_drop) {
-        let to = Rule::new().to_interface(interface).accept().comment(interface);
-        let from = Rule::new().from_interface(interface).accept().comment(interface);
-        let rules = [to, from].map(|rule| rule.insert(chain.family, &chain.table, &chain.name));
-        if let Err(error) = nftables.change(rules.into()) {
-            let message = format!(
-                "the lab may not reach the outside: another program's firewall decides in {} {}, and {error}",
-                chain.table, chain.name
-            );
-            tell(What::Notice { message });
-        }
+fn forward_rules(interface: &str, nat: &NatStep) -> Vec<Change> {
+    let any_lab = format!("{PREFIX}*");
+    let append = |rule: Rule| rule.append(Family::Inet, interface, "forward");
+    let unasked = Rule::new().to_interface(interface).new_connection().discard();
+    let mut changes = vec![append(unasked)];
+    for name in &nat.opened {
+        let rule = Rule::new().family(true).from_interface(name);
+        changes.push(append(rule.not_to_interface(&any_lab).discard()));
     }
-    Ok(())
+    if nat.opened_v6 {
+        let rule = Rule::new().family(false).not_from_interface(&any_lab);
+        changes.push(append(rule.not_to_interface(&any_lab).discard()));
+    }
+    changes
 }
 
 /// Deletes the rules that labs, told by their interfaces, left in other programs' chains.

@@ -408,15 +408,19 @@ fn configure(step: &NamespaceStep, made: &mut Made) -> Result<(), Failure> {
         requests.push(add_route(node, step));
     }
     made.netlink.send(requests).map_err(refused)?;
-    if !step.masquerade.is_empty() {
+    if !step.masquerade.is_empty() || !step.masquerade_by.is_empty() {
+        let help = match step.masquerade.is_empty() {
+            true => {
+                "`masquerade` needs nf_tables (`modprobe nf_tables nft_chain_nat nft_masq`); take it out to do without"
+            }
+            false => {
+                "what pods send beyond the native network leaves by their node's address, which needs nf_tables; \
+                 `ipv4_masquerade = false` in [cilium] does without"
+            }
+        };
         made.namespace
-            .run(|| nat::masquerade(&step.masquerade))
-            .map_err(|error| {
-                Failure::from(error).help(
-                    "what pods send beyond the native network leaves by their node's address, which needs nf_tables; \
-                     `ipv4_masquerade = false` in [cilium] does without",
-                )
-            })?;
+            .run(|| nat::masquerade(&step.masquerade, &step.masquerade_by))
+            .map_err(|error| Failure::from(error).help(help))?;
     }
     if step.no_offload.is_empty() && step.late_sysctls.is_empty() {
         return Ok(());

@@ -28,6 +28,7 @@ use crate::kernel::seccomp::Filter;
 use crate::kernel::{cgroup, mount, process, spawn, users};
 use crate::lab::names;
 use crate::lab::rights::{RightsStep, USUAL};
+use crate::node_tools;
 
 /// A longer reason for which a program was not started is cut, in bytes.
 const LONGEST_REASON: usize = 4096;
@@ -408,7 +409,10 @@ fn spawn_command(mut command: Command, program: &str, workdir: Option<&str>) -> 
                     format!("its directory {directory} is not there")
                 }
                 _ if Path::new(program).exists() => "its interpreter is not there".to_owned(),
-                _ => "command not found".to_owned(),
+                _ => match node_tools::advice(program) {
+                    Some(advice) => format!("command not found ({advice})"),
+                    None => "command not found".to_owned(),
+                },
             };
             Err((127, format!("{program}: {why}")))
         }

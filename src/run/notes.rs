@@ -1,7 +1,8 @@
 //! What labs change on the host that hangs on no socket or descriptor: sysctls, and rules in other programs' chains.
 //!
 //! It is noted before it is made, in a file that all labs of this network namespace share, whatever run directory they are
-//! in; when the last lab that needs it is gone, whoever sweeps puts it back.
+//! in; when the last lab that needs it is gone, whoever sweeps puts it back. Only what is still as labs made it is put back:
+//! whatever another program has set since is that program's.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -20,6 +21,8 @@ use crate::kernel::sysctl::{self, Sysctls};
 
 /// Where the shared notes are. Not below `NSLAB_RUN_DIR`: labs of different run directories share the host.
 const PLACE: &str = "/run/nslab/.host";
+/// What new interfaces get of it, and one that is always there and needs none.
+const WITNESSES: [&str; 2] = ["net/ipv6/conf/default/forwarding", "net/ipv6/conf/lo/forwarding"];
 /// Notes are never longer: a line a lab, and one an interface.
 const LONGEST: u64 = 16 << 20;
 
@@ -34,12 +37,51 @@ pub struct Wish {
     pub neighbours: u32,
 }
 
+/// What labs write to a sysctl that has to be on. Any number but 0 is on; this one tells what labs have turned on from what
+/// another program has, which writes 1.
+const ON: &str = "2";
+/// How many values a note has at most: what was made last, and what was made before, which is still there if whoever
+/// was to change it was killed in between.
+const MADE: usize = 2;
+
 /// What labs have changed on this host, and who still needs it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Notes {
     users: Vec<User>,
-    /// Sysctls as they were, in the order in which they are put back.
-    sysctls: Vec<(String, String)>,
+    /// Sysctls, in the order in which they are put back.
+    sysctls: Vec<Noted>,
+}
+
+/// A sysctl that labs have changed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Noted {
+    path: String,
+    /// What it was.
+    before: String,
+    /// What labs have made of it, the latest last.
+    made: Vec<String>,
+}
+
+impl Noted {
+    /// Notes that a value is about to be written.
+    fn make(&mut self, value: &str) {
+        if self.made.last().is_none_or(|last| last != value) {
+            self.made.push(value.to_owned());
+            if self.made.len() > MADE {
+                self.made.remove(0);
+            }
+        }
+    }
+
+    /// Whether it is as labs made it. An interface that is gone has taken its sysctls along.
+    fn is_ours(&self) -> bool {
+        sysctl::read(&self.path).is_ok_and(|now| self.made.contains(&now))
+    }
+}
+
+/// Whether a sysctl is on because labs turned it on, and nobody else has since.
+pub fn is_on_for_labs(path: &str) -> bool {
+    sysctl::read(path).is_ok_and(|value| value == ON)
 }
 
 /// A lab that needs it.
@@ -60,7 +102,10 @@ impl Notes {
     /// Whether this is what labs note: the sysctls that they change and no others, numbers for values, and interfaces of labs.
     fn is_sound(&self) -> bool {
         let is_number = |value: &str| value.len() <= 10 && value.bytes().all(|byte| byte.is_ascii_digit());
-        let sysctls = |(path, value): &(String, String)| may_change(path) && is_number(value);
+        let sysctls = |noted: &Noted| {
+            let values = std::iter::once(&noted.before).chain(&noted.made);
+            may_change(&noted.path) && noted.made.len() <= MADE && values.into_iter().all(|it| is_number(it))
+        };
         let interface = |name: &String| name.starts_with(PREFIX);
         let user = |user: &User| {
             user.needs.iter().all(|path| may_change(path)) && user.interface.iter().all(interface)
@@ -68,23 +113,36 @@ impl Notes {
         self.sysctls.iter().all(sysctls) && self.users.iter().all(user)
     }
 
-    fn note(&mut self, path: String) -> Result<(), Failure> {
-        if !self.sysctls.iter().any(|(noted, _)| *noted == path) {
-            let value = sysctl::read(&path)?;
-            self.sysctls.push((path, value));
-        }
-        Ok(())
+    /// Notes what a sysctl is, if it is not noted.
+    fn note(&mut self, path: String) -> Result<&mut Noted, Failure> {
+        let at = match self.sysctls.iter().position(|noted| noted.path == path) {
+            Some(at) => at,
+            None => {
+                let before = sysctl::read(&path)?;
+                let made = Vec::new();
+                self.sysctls.push(Noted { path, before, made });
+                self.sysctls.len() - 1
+            }
+        };
+        Ok(&mut self.sysctls[at])
     }
 
-    /// What each noted limit of neighbours has to be.
-    fn limits(&self) -> Vec<(&str, String)> {
+    /// What each noted limit of neighbours has to be. It is noted as made.
+    fn limits(&mut self) -> Vec<(String, String)> {
         let wanted: u32 = self
             .users
             .iter()
             .fold(0, |sum, user| sum.saturating_add(user.neighbours));
-        let limits = self.sysctls.iter().filter(|(path, _)| neighbours::is_limit(path));
+        let limits = self
+            .sysctls
+            .iter_mut()
+            .filter(|noted| neighbours::is_limit(&noted.path));
         limits
-            .map(|(path, before)| (path.as_str(), neighbours::raised(before, wanted)))
+            .map(|noted| {
+                let value = neighbours::raised(&noted.before, wanted);
+                noted.make(&value);
+                (noted.path.clone(), value)
+            })
             .collect()
     }
 
@@ -114,21 +172,26 @@ fn may_change(path: &str) -> bool {
     interface.map_or_else(|| neighbours::is_limit(path), is_name)
 }
 
-/// Notes what a lab needs of the host, and makes it so. Returns the sysctls that are changed for labs, as they were.
+/// Notes what a lab needs of the host, and makes it so. Returns the sysctls that are on for labs alone.
 ///
 /// # Errors
 /// The note cannot be written, or the kernel refuses.
-pub fn reserve(directory: &LabDirectory, wish: Wish) -> Result<Vec<(String, String)>, Failure> {
+pub fn reserve(directory: &LabDirectory, wish: Wish) -> Result<Vec<String>, Failure> {
     let place = Place::find()?;
     let _guard = place.lock()?;
     let mut notes = place.read()?.unwrap_or_default();
+    notes.sysctls.retain(Noted::is_ours);
     let mut open = wish.on.clone();
-    open.retain(|path| sysctl::read(path).is_ok_and(|value| value != "1"));
+    open.retain(|path| sysctl::read(path).is_ok_and(|value| value == "0"));
     for path in &open {
         // Turned on for all, IPv6 is turned on for each, and each may have been otherwise.
-        let each = if path == nat::ALL_V6 { all_v6() } else { Vec::new() };
+        let each = if path == nat::ALL_V6 {
+            each_v6()
+        } else {
+            Vec::new()
+        };
         for path in std::iter::once(path.clone()).chain(each) {
-            notes.note(path)?;
+            notes.note(path)?.make(ON);
         }
     }
     if wish.neighbours > 0 {
@@ -144,27 +207,66 @@ pub fn reserve(directory: &LabDirectory, wish: Wish) -> Result<Vec<(String, Stri
         needs: wish.on,
         neighbours: wish.neighbours,
     });
+    let limits = notes.limits();
     place.write(&notes)?;
     let sysctls = Sysctls::usual()?;
     for path in &open {
-        sysctls.write(path, "1")?;
+        turn_on(&sysctls, path)?;
     }
-    for (path, value) in notes.limits() {
-        sysctls.write(path, &value)?;
+    for (path, value) in &limits {
+        sysctls.write(path, value)?;
     }
-    Ok(notes.sysctls)
+    let paths = notes.sysctls.into_iter().map(|noted| noted.path);
+    Ok(paths.filter(|path| is_on_for_labs(path)).collect())
 }
 
-fn all_v6() -> Vec<String> {
+/// Turns a sysctl on for labs. Of IPv6, the default and the loopback stay as they were, and so do interfaces that come later:
+/// another program that turns forwarding on for all turns these two on, of which the kernel tells. (Of what is on already it does
+/// not tell, whatever number is written.)
+fn turn_on(sysctls: &Sysctls, path: &str) -> Result<(), Failure> {
+    let witnesses = WITNESSES.map(|path| (path, sysctls.read(path)));
+    sysctls.write(path, ON)?;
+    for (witness, value) in witnesses {
+        if let Some(value) = value.filter(|_| path == nat::ALL_V6) {
+            sysctls.write(witness, &value)?;
+        }
+    }
+    Ok(())
+}
+
+/// The IPv6 forwarding of each interface there is.
+fn each_v6() -> Vec<String> {
     let entries = fs::read_dir("/proc/sys/net/ipv6/conf")
         .into_iter()
         .flatten()
         .flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     names
-        .filter(|name| name != "all" && !name.starts_with(PREFIX))
+        .filter(|name| !["all", "default"].contains(&name.as_str()) && !name.starts_with(PREFIX))
         .map(|name| format!("net/ipv6/conf/{name}/forwarding"))
         .collect()
+}
+
+/// Puts back what no lab needs any longer, unless another program has set it since.
+fn put_back(sysctls: &Sysctls, over: &[Noted]) -> Result<(), Failure> {
+    let ours: Vec<&Noted> = over.iter().filter(|noted| noted.is_ours()).collect();
+    // Turned off for all, IPv6 is turned off for each: what others have set for one is set again.
+    let all = ours.iter().any(|noted| noted.path == nat::ALL_V6);
+    let others: Vec<(String, String)> = each_v6()
+        .into_iter()
+        .chain(WITNESSES.map(str::to_owned))
+        .filter(|_| all)
+        .filter_map(|path| sysctls.read(&path).map(|value| (path, value)))
+        .filter(|(_, value)| value != ON)
+        .collect();
+    let noted = ours.iter().map(|noted| (&noted.path, &noted.before));
+    for (path, value) in noted.chain(others.iter().map(|(path, value)| (path, value))) {
+        // One that is right already need not be told: for IPv6 each write concerns routes.
+        if sysctls.read(path).is_some_and(|now| now != *value) {
+            sysctls.write(path, value)?;
+        }
+    }
+    Ok(())
 }
 
 /// Undoes what dead labs had asked for.
@@ -191,20 +293,23 @@ pub fn sweep() -> Result<(), Failure> {
     nat::delete_rules(&interfaces)?;
     notes.users = living;
     let noted = std::mem::take(&mut notes.sysctls);
-    let (needed, over): (Vec<_>, Vec<_>) = noted.into_iter().partition(|(path, _)| notes.is_needed(path));
+    let (needed, over): (Vec<_>, Vec<_>) = noted.into_iter().partition(|noted| notes.is_needed(&noted.path));
     notes.sysctls = needed;
+    notes.sysctls.retain(Noted::is_ours);
     let sysctls = Sysctls::usual()?;
+    put_back(&sysctls, &over)?;
     let limits = notes.limits();
-    let over = over.iter().map(|(path, value)| (path.as_str(), value.clone()));
-    for (path, value) in over.chain(limits) {
-        // An interface that is gone takes its sysctls along; one that is right already need not be told (for IPv6 each
-        // write concerns routes).
-        if sysctl::read(path).is_ok_and(|now| now != value) {
-            sysctls.write(path, &value)?;
+    if !notes.users.is_empty() {
+        // Before they are lowered: whoever is killed in between must leave a note of both.
+        place.write(&notes)?;
+    }
+    for (path, value) in limits {
+        if sysctls.read(&path).is_some_and(|now| now != value) {
+            sysctls.write(&path, &value)?;
         }
     }
     if !notes.users.is_empty() {
-        return place.write(&notes);
+        return Ok(());
     }
     fs::remove_file(&place.notes).attempt(|| format!("remove {}", place.notes.display()))?;
     Ok(())
@@ -302,7 +407,11 @@ mod tests {
         };
         let notes = |users: Vec<User>, path: &str, value: &str| Notes {
             users,
-            sysctls: vec![(path.to_owned(), value.to_owned())],
+            sysctls: vec![Noted {
+                path: path.to_owned(),
+                before: value.to_owned(),
+                made: vec![ON.to_owned()],
+            }],
         };
         let path = "net/ipv4/conf/eth0/forwarding";
         assert!(notes(vec![user("nslab-1", path)], path, "0").is_sound());

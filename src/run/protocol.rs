@@ -1,8 +1,10 @@
 //! What is said between commands, the supervisor and the nodes' inits: JSON in frames of `kernel::message`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::events::Event;
@@ -93,6 +95,8 @@ pub enum Request {
     },
     /// What the nodes are and do.
     Status,
+    /// The interfaces of all nodes, as the kernel has them now.
+    Interfaces,
     /// Everything that happened, and what happens from now on.
     Events {
         /// Whether the connection stays open.
@@ -100,6 +104,16 @@ pub enum Request {
     },
     /// Kill a node's processes and start it again.
     Restart {
+        /// The node.
+        node: String,
+    },
+    /// Kill a node's processes, and start nothing in it until that is asked for.
+    Stop {
+        /// The node.
+        node: String,
+    },
+    /// Start a node that was stopped.
+    Start {
         /// The node.
         node: String,
     },
@@ -147,6 +161,8 @@ pub enum Reply {
     },
     /// The nodes.
     Status(Status),
+    /// The interfaces of the nodes, in the same order.
+    Interfaces(Vec<Vec<InterfaceStatus>>),
     /// One event; many may follow.
     Event(Event),
     /// The answer is being made. Sent every second, so that silence means that nobody is there.
@@ -194,7 +210,7 @@ pub struct NodeStatus {
     pub engine: String,
     /// The stage it has reached.
     pub stage: Option<Stage>,
-    /// In words: `idle`, `ready`, `starting`, `restarting`, `failed`.
+    /// In words: `idle`, `ready`, `starting`, `restarting`, `stopped`, `failed`.
     pub state: String,
     /// Seconds since it became ready.
     pub uptime: Option<f64>,
@@ -242,8 +258,12 @@ pub struct NodeStatus {
     pub open_files_limit: Option<u64>,
     /// Its long-running processes.
     pub services: Vec<ServiceStatus>,
-    /// Interface and address, in order.
+    /// Interface and address: those of the lab file, or, where its interfaces are given, those that the kernel has now without
+    /// the loopback's own and those that IPv6 makes of MAC addresses.
     pub addresses: Vec<(String, String)>,
+    /// Its interfaces as the kernel has them now. [`Reply::Status`] has none: see [`Request::Interfaces`].
+    #[serde(default)]
+    pub interfaces: Vec<InterfaceStatus>,
     /// Its group.
     pub group: Option<String>,
     /// Its labels.
@@ -251,6 +271,77 @@ pub struct NodeStatus {
     /// As its cluster sees it, where a real Kubernetes runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubernetes: Option<NodeView>,
+}
+
+/// An interface of a node, as the kernel has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    /// Its name.
+    pub name: String,
+    /// Its index.
+    pub index: u32,
+    /// What the kernel calls its kind (`veth`, `bridge`, …); none for the loopback.
+    pub kind: Option<String>,
+    /// `up`, `down` (nobody has raised it), or `no-carrier` (it is raised, and its other end is not).
+    pub state: LinkState,
+    /// What is at its other end, as `NODE:INTERFACE`, where that is known.
+    pub peer: Option<String>,
+    /// Its MAC address.
+    pub mac: Option<String>,
+    /// Bytes of the largest packet.
+    pub mtu: u32,
+    /// All its addresses.
+    pub addresses: Vec<String>,
+    /// Bytes received since it was made.
+    pub rx_bytes: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Packets received or to be sent that were dropped or damaged.
+    pub lost_packets: u64,
+}
+
+/// Whether an interface carries packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkState {
+    /// It does.
+    Up,
+    /// Nobody has raised it.
+    Down,
+    /// It is raised, and what is at its other end is not.
+    NoCarrier,
+}
+
+impl LinkState {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            LinkState::Up => "up",
+            LinkState::Down => "down",
+            LinkState::NoCarrier => "no-carrier",
+        }
+    }
+}
+
+/// The addresses that somebody gave: not the loopback's own, and not those that the kernel makes of MAC addresses.
+pub fn given(interfaces: &[InterfaceStatus]) -> Vec<(String, String)> {
+    let all = interfaces.iter().flat_map(|interface| {
+        let nets = interface.addresses.iter();
+        nets.map(move |net| (interface.name.clone(), net.clone()))
+    });
+    all.filter(|(_, net)| net.parse::<IpNet>().is_ok_and(|net| is_given(net.addr())))
+        .collect()
+}
+
+fn is_given(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !address.is_loopback(),
+        IpAddr::V6(address) => !address.is_loopback() && !address.is_unicast_link_local(),
+    }
 }
 
 /// A long-running process of a node.
@@ -391,6 +482,13 @@ pub enum Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_gave_is_left_out() {
+        let given = |text: &str| is_given(text.parse().unwrap());
+        assert!(given("10.0.0.1") && given("fd00::1") && given("2001:db8::1"));
+        assert!(!given("127.0.0.1") && !given("::1") && !given("fe80::1"));
+    }
 
     #[test]
     fn requests_of_this_version_are_understood() {

@@ -3,17 +3,21 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
+
 use super::api_server;
 use super::cluster;
 use super::events::What;
 use super::init::{self, StartError};
-use super::inside::Inside;
+use super::inside::{Inside, rest};
+use super::management::MAIN;
 use super::memory::MemoryWatch;
 use super::protocol::ServiceState;
 use super::sandbox::{self, Sandbox};
 use super::state::Living;
 use crate::engine::{self, Engine, speaker};
 use crate::failure::Failure;
+use crate::kernel::route;
 use crate::lab::model::{Exec, Process, Stage, Wait};
 use crate::lab::plan::{self, NodeStep};
 use crate::lab::rights::missing;
@@ -67,7 +71,34 @@ pub async fn live(lab: Rc<Living>, node: usize) {
             }
         }
         first = false;
+        until_wanted(&lab, node).await;
         starts_again(&lab, node);
+    }
+}
+
+/// Waits, where the node was stopped, until it is to be started.
+async fn until_wanted(lab: &Living, node: usize) {
+    let state = &lab.nodes[node];
+    let mut stopped = state.stopped.subscribe();
+    if !*stopped.borrow() {
+        return;
+    }
+    // What `ps` shows of it; the links have stayed.
+    state.services.borrow_mut().clear();
+    state.ready_since.set(None);
+    state.stage.send_replace(Some(Stage::Links));
+    lab.tell(What::NodeStopped {
+        node: name(lab, node),
+    });
+    state.at_rest.send_replace(true);
+    // The senders are the lab's own and outlive every node's task.
+    let _ = stopped.wait_for(|stopped| !stopped).await;
+    state.at_rest.send_replace(false);
+    // The wish to stop it, where it was not running when that came.
+    tokio::select! {
+        biased;
+        () = state.restart.notified() => {}
+        () = std::future::ready(()) => {}
     }
 }
 
@@ -85,6 +116,7 @@ async fn idle(lab: &Living, node: usize) {
             () = lab.nodes[node].restart.notified() => {
                 // It had nothing to lose; but whoever asked waits for it to be ready again.
                 lab.nodes[node].stage.send_replace(Some(Stage::Links));
+                until_wanted(lab, node).await;
                 return starts_again(lab, node);
             }
             _ = sandbox::replaced(lab, node, sandbox.as_ref()) => {
@@ -280,8 +312,46 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
     for index in 0..before {
         until_running(inside, index).await?;
     }
+    until_routed(inside).await?;
     lab.reach(&[node], Stage::Ready);
     Ok(())
+}
+
+/// Waits until a node's kernel has the routes that it has when it is ready.
+async fn until_routed(inside: &Inside) -> Result<(), Failure> {
+    let (lab, node) = (&inside.lab, inside.node);
+    let mut missing = lab.plan.nodes[node].ready_routes.clone();
+    let mut told = usize::MAX;
+    while !missing.is_empty() {
+        let began = Instant::now();
+        let there = routes(lab, node)?;
+        missing.retain(|wanted| !there.contains(wanted));
+        if missing.len() != told {
+            told = missing.len();
+            let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            lab.nodes[node]
+                .waiting_for
+                .replace(format!("routes to {}", names.join(" ")));
+        }
+        if !missing.is_empty() {
+            tokio::time::sleep(rest(began.elapsed())).await;
+        }
+    }
+    Ok(())
+}
+
+/// The destinations that the main table of a node's kernel leads to.
+fn routes(lab: &Living, node: usize) -> Result<Vec<IpNet>, Failure> {
+    let namespaces = lab.namespaces.borrow();
+    let namespace = lab.plan.nodes[node].namespace.and_then(|at| namespaces.get(at));
+    let Some(namespace) = namespace else {
+        return Ok(Vec::new());
+    };
+    let mut netlink = namespace.netlink()?;
+    let mut found = route::list(&mut netlink, true)?;
+    found.extend(route::list(&mut netlink, false)?);
+    let main = found.into_iter().filter(|route| route.table == MAIN);
+    Ok(main.map(|route| route.to).collect())
 }
 
 /// Runs one command of `exec`. When a node is started again its links still have what earlier commands did to

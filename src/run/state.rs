@@ -82,6 +82,10 @@ pub struct Node {
     pub wake: Notify,
     /// Asks the node to be started again.
     pub restart: Notify,
+    /// Whether it was stopped: nothing is started in it.
+    pub stopped: watch::Sender<bool>,
+    /// Whether it has come to rest since.
+    pub at_rest: watch::Sender<bool>,
     /// What it is waiting for, in words.
     pub waiting_for: RefCell<String>,
     /// Why it does not work, if it does not.
@@ -110,6 +114,8 @@ impl Node {
             init: watch::Sender::new(None),
             wake: Notify::new(),
             restart: Notify::new(),
+            stopped: watch::Sender::new(false),
+            at_rest: watch::Sender::new(false),
             waiting_for: RefCell::default(),
             trouble: RefCell::default(),
             ready_since: Cell::default(),

@@ -68,6 +68,7 @@ fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64,
         open_files_limit: step.limits.open_files,
         services: state.services.borrow().clone(),
         addresses: addresses(lab, step),
+        interfaces: Vec::new(),
         group: step.group.clone(),
         labels: step.labels.clone(),
         kubernetes: lab.cluster.line.view(&step.name),
@@ -76,6 +77,9 @@ fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64,
 
 fn word(lab: &Living, number: usize, step: &NodeStep) -> String {
     let state = &lab.nodes[number];
+    if *state.stopped.borrow() {
+        return "stopped".to_owned();
+    }
     if let Some(trouble) = &*state.trouble.borrow() {
         return format!("failed: {trouble}");
     }

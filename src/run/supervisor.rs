@@ -23,13 +23,13 @@ use super::directory::LabDirectory;
 use super::events::What;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
-use super::{control, leave, logs, management, network, presence, socket, stages, veil};
+use super::{control, leave, link_events, logs, management, network, presence, socket, stages, veil};
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::error::Attempt;
 use crate::kernel::spawn::inherited;
 use crate::kernel::{apart, event_loop, mount, process, user_namespace};
-use crate::lab::model::Stage;
+use crate::lab::model::{Content, Stage};
 use crate::lab::plan::{Device, Engine, NodeStep, Plan};
 
 /// The hidden verb of the supervisor.
@@ -92,13 +92,15 @@ fn prepare(lock: RawFd, launcher: RawFd, setup: RawFd) -> Result<Prepared, Failu
     let launcher = UnixStream::from(inherited(launcher)?);
     let setup = inherited(setup)?;
     let text = io::read_to_string(File::from(setup)).attempt(|| "read the lab's setup")?;
-    let setup: Setup = serde_json::from_str(&text)
+    let mut setup: Setup = serde_json::from_str(&text)
         .map_err(|error| Failure::host(format!("the lab's setup is damaged: {error}")))?;
     process::raise_open_files();
     mount::own_root()?;
     let host_proc = File::open("/proc").attempt(|| "open /proc")?.into();
     let program = own_program();
-    mount::seclude(&[&setup.directory])?;
+    let mut keep = sources(&mut setup.plan);
+    keep.push(setup.directory.clone());
+    mount::seclude(&keep)?;
     let table = mount::table()?;
     let shown = match user_namespace::is_partial() {
         true => apart::take_apart(mount::shown(&table), &table, &veil::ALWAYS),
@@ -113,6 +115,25 @@ fn prepare(lock: RawFd, launcher: RawFd, setup: RawFd) -> Result<Prepared, Failu
         program,
         lock,
     })
+}
+
+/// Everything that nodes are given of the host, wherever it is mounted: below /run, /tmp and /dev a lab keeps no other mounts. The
+/// plan's paths to it are changed to those without symbolic links, which need no mounts on the way.
+fn sources(plan: &mut Plan) -> Vec<PathBuf> {
+    let mut paths: Vec<&mut PathBuf> = Vec::new();
+    for node in &mut plan.nodes {
+        paths.extend(node.files.iter_mut().filter_map(|file| match &mut file.content {
+            Content::From(path) => Some(path),
+            Content::Text(_) => None,
+        }));
+        paths.extend(node.binds.iter_mut().map(|bind| &mut bind.source));
+    }
+    for path in &mut paths {
+        if let Ok(real) = fs::canonicalize(&**path) {
+            **path = real;
+        }
+    }
+    paths.into_iter().map(|path| path.clone()).collect()
 }
 
 /// A mount of the file that this process executes, for nodes whose engine is nslab itself. Where another file has taken its
@@ -262,6 +283,7 @@ async fn live(lab: &Rc<Living>, began: Instant, wishes: &Wishes) -> Result<(), F
     lab.tell(What::Ready {
         seconds: began.elapsed().as_secs_f64(),
     });
+    link_events::follow(lab);
     // The sender is the lab's own: this ends only with a wish.
     let _ = stopping.wait_for(|stop| *stop).await;
     lab.tell(What::Stopping);

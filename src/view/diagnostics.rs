@@ -23,7 +23,10 @@ const LONGEST: usize = 600;
 /// The mistakes of a file, one after the other, and how many they are. What a terminal would obey is shown as escapes.
 pub fn render(file_name: &str, text: &str, diagnostics: &[Diagnostic], colour: bool) -> String {
     let theme = GraphicalTheme {
-        characters: ThemeCharacters::unicode(),
+        characters: match super::terminal::is_ascii() {
+            true => ThemeCharacters::ascii(),
+            false => ThemeCharacters::unicode(),
+        },
         styles: if colour {
             ThemeStyles::ansi()
         } else {

@@ -1,9 +1,81 @@
 //! The topology of a lab as text for the terminal, DOT (Graphviz) or Mermaid.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
+use super::terminal;
 use crate::lab::Lab;
 use crate::lab::model::{Kind, Link, LinkShape, Node, Port};
+use crate::run::protocol::LinkState;
+
+/// What is known of a lab that lives.
+#[derive(Debug, Default)]
+pub struct Alive {
+    /// The states of interfaces, by node; nothing of nodes that have none of their own.
+    pub interfaces: HashMap<String, HashMap<String, LinkState>>,
+    /// BGP sessions, by node.
+    pub sessions: HashMap<String, Vec<Session>>,
+}
+
+/// A BGP session, as one of its ends has it.
+#[derive(Debug)]
+pub struct Session {
+    /// The neighbor: an address or an interface.
+    pub neighbor: String,
+    /// Its AS.
+    pub remote_as: u64,
+    /// `Established`, `Active`, ….
+    pub state: String,
+}
+
+impl Alive {
+    /// What is wrong with a port, in a word; none where nothing is or nothing is known.
+    fn trouble(&self, lab: &Lab, port: &Port) -> Option<&'static str> {
+        let owner = &lab.nodes[lab.owner(port.node)].name;
+        match self.interfaces.get(owner)?.get(&port.interface) {
+            None => Some("deleted"),
+            Some(LinkState::Up) => None,
+            Some(state) => Some(state.word()),
+        }
+    }
+
+    fn is_broken(&self, lab: &Lab, link: &Link) -> bool {
+        link.ports().any(|port| self.trouble(lab, port).is_some())
+    }
+
+    /// The sessions between nodes of the lab, each once: the two nodes, and the state.
+    fn pairs(&self, lab: &Lab) -> Vec<(usize, usize, String)> {
+        let mut pairs: BTreeMap<(usize, usize), String> = BTreeMap::new();
+        for (at, node) in lab.nodes.iter().enumerate() {
+            for session in self.sessions.get(&node.name).into_iter().flatten() {
+                if let Some(peer) = peer(lab, at, &session.neighbor) {
+                    let state = pairs.entry((at.min(peer), at.max(peer))).or_default();
+                    // What one end does not have established is not.
+                    if state.is_empty() || session.state != ESTABLISHED {
+                        state.clone_from(&session.state);
+                    }
+                }
+            }
+        }
+        pairs.into_iter().map(|((a, b), state)| (a, b, state)).collect()
+    }
+}
+
+const ESTABLISHED: &str = "Established";
+
+/// The node that a neighbor's address or an interface leads to.
+fn peer(lab: &Lab, node: usize, neighbor: &str) -> Option<usize> {
+    if let Ok(address) = neighbor.parse::<IpAddr>() {
+        let has = |node: &Node| node.addresses.iter().any(|it| it.net.addr() == address);
+        return lab.nodes.iter().position(has);
+    }
+    lab.links.iter().find_map(|link| match &link.shape {
+        LinkShape::Veth(a, b) if a.node == node && a.interface == neighbor => Some(b.node),
+        LinkShape::Veth(a, b) if b.node == node && b.interface == neighbor => Some(a.node),
+        _ => None,
+    })
+}
 
 /// An end of a link outside all nodes, or the device itself where it has no other end.
 fn outside(shape: &LinkShape) -> Option<String> {
@@ -28,11 +100,27 @@ fn kind(node: &Node) -> &'static str {
 }
 
 /// For the terminal: each node with its interfaces, addresses and what is at their other ends.
-pub fn text(lab: &Lab) -> String {
+pub fn text(lab: &Lab, alive: &Alive) -> String {
     let mut lines: Vec<Vec<String>> = vec![Vec::new(); lab.nodes.len()];
     for link in shown(lab) {
         for (here, there) in ends(lab, link) {
-            lines[here.node].push(format!("{}{} ── {there}", here.interface, addresses(lab, here)));
+            let trouble = alive.trouble(lab, here).map(|word| format!(" ({word})"));
+            lines[here.node].push(format!(
+                "{}{} ── {there}{}",
+                here.interface,
+                addresses(lab, here),
+                trouble.unwrap_or_default()
+            ));
+        }
+    }
+    for (lines, node) in lines.iter_mut().zip(&lab.nodes) {
+        for session in alive.sessions.get(&node.name).into_iter().flatten() {
+            let Session {
+                neighbor,
+                remote_as,
+                state,
+            } = session;
+            lines.push(format!("BGP with {neighbor}, AS {remote_as}: {state}"));
         }
     }
     let mut text = format!("{}\n", lab.name);
@@ -59,7 +147,18 @@ pub fn text(lab: &Lab) -> String {
             let _ = writeln!(text, "{stem}{twig}{line}");
         }
     }
-    text
+    match terminal::is_ascii() {
+        true => ascii(&text),
+        false => text,
+    }
+}
+
+/// The same tree where the locale has no other characters.
+fn ascii(tree: &str) -> String {
+    tree.replace("└──", "`--")
+        .replace("├──", "|--")
+        .replace('│', "|")
+        .replace("──", "--")
 }
 
 /// The links but for those from a node to itself, as a Kubernetes node has one.
@@ -98,7 +197,7 @@ fn own_addresses(node: &Node) -> String {
 }
 
 /// For Graphviz: `nslab graph --format dot FILE | dot -Tsvg`.
-pub fn dot(lab: &Lab) -> String {
+pub fn dot(lab: &Lab, alive: &Alive) -> String {
     let mut text = format!(
         "graph \"{}\" {{\n  node [fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", fontsize=10];\n",
         lab.name
@@ -116,12 +215,16 @@ pub fn dot(lab: &Lab) -> String {
     for link in shown(lab) {
         let tail = link.ports().next();
         let Some(tail) = tail else { continue };
+        let broken = match alive.is_broken(lab, link) {
+            true => ", style=dashed, color=red",
+            false => "",
+        };
         match (&link.shape, outside(&link.shape)) {
             (LinkShape::Veth(a, b), _) => {
                 let (left, right) = (&lab.nodes[a.node].name, &lab.nodes[b.node].name);
                 let _ = writeln!(
                     text,
-                    "  \"{left}\" -- \"{right}\" [taillabel=\"{}\", headlabel=\"{}\"];",
+                    "  \"{left}\" -- \"{right}\" [taillabel=\"{}\", headlabel=\"{}\"{broken}];",
                     a.interface, b.interface
                 );
             }
@@ -129,19 +232,27 @@ pub fn dot(lab: &Lab) -> String {
                 let name = &lab.nodes[tail.node].name;
                 let _ = writeln!(
                     text,
-                    "  \"{there}\" [shape=plaintext];\n  \"{name}\" -- \"{there}\" [taillabel=\"{}\"];",
+                    "  \"{there}\" [shape=plaintext];\n  \"{name}\" -- \"{there}\" [taillabel=\"{}\"{broken}];",
                     tail.interface
                 );
             }
             (_, None) => {}
         }
     }
+    for (a, b, state) in alive.pairs(lab) {
+        let color = if state == ESTABLISHED { "darkgreen" } else { "red" };
+        let (a, b) = (&lab.nodes[a].name, &lab.nodes[b].name);
+        let _ = writeln!(
+            text,
+            "  \"{a}\" -- \"{b}\" [style=dotted, constraint=false, color={color}, fontcolor={color}, label=\"BGP {state}\"];"
+        );
+    }
     text.push_str("}\n");
     text
 }
 
 /// For Mermaid, which GitHub and GitLab draw in Markdown. Nodes are numbered, as names may hold anything.
-pub fn mermaid(lab: &Lab) -> String {
+pub fn mermaid(lab: &Lab, alive: &Alive) -> String {
     let mut text = "graph TD\n".to_owned();
     for (number, node) in lab.nodes.iter().enumerate() {
         let (open, close) = match node.kind {
@@ -154,23 +265,27 @@ pub fn mermaid(lab: &Lab) -> String {
         let _ = writeln!(text, "  n{number}{open}\"{}\"{close}", node.name);
     }
     for (number, link) in shown(lab).enumerate() {
+        let line = if alive.is_broken(lab, link) { "-.-" } else { "---" };
         match (&link.shape, outside(&link.shape), link.ports().next()) {
             (LinkShape::Veth(a, b), _, _) => {
                 let _ = writeln!(
                     text,
-                    "  n{} ---|\"{} - {}\"| n{}",
+                    "  n{} {line}|\"{} - {}\"| n{}",
                     a.node, a.interface, b.interface, b.node
                 );
             }
             (_, Some(there), Some(port)) => {
                 let _ = writeln!(
                     text,
-                    "  o{number}[\"{there}\"]\n  n{} ---|\"{}\"| o{number}",
+                    "  o{number}[\"{there}\"]\n  n{} {line}|\"{}\"| o{number}",
                     port.node, port.interface
                 );
             }
             _ => {}
         }
+    }
+    for (a, b, state) in alive.pairs(lab) {
+        let _ = writeln!(text, "  n{a} -. \"BGP {state}\" .- n{b}");
     }
     text
 }

@@ -10,9 +10,11 @@ pub mod diagnostics;
 mod excerpt;
 pub mod failure;
 pub mod graph;
+pub mod interfaces;
 pub mod plan;
 pub mod progress;
 pub mod table;
+pub mod terminal;
 pub mod units;
 
 /// Writes to standard error. A reader that has gone, or a full disk, must not end a lab. On a terminal what it would obey
@@ -31,7 +33,15 @@ pub fn tell_styled(text: &str) {
 /// # Errors
 /// The reader has gone, or the disk is full.
 pub fn print(text: &str) -> io::Result<()> {
-    write_shown(io::stdout().lock(), text, clean::text)
+    terminal::note(write_shown(io::stdout().lock(), text, clean::text))
+}
+
+/// Writes text with colors of nslab's own to standard output, as [`tell_styled`] does to standard error.
+///
+/// # Errors
+/// The reader has gone, or the disk is full.
+pub fn print_styled(text: &str) -> io::Result<()> {
+    terminal::note(write_shown(io::stdout().lock(), text, clean::styled))
 }
 
 /// Writes JSON to standard output; on a terminal with more escapes, which change no value.
@@ -39,7 +49,7 @@ pub fn print(text: &str) -> io::Result<()> {
 /// # Errors
 /// The reader has gone, or the disk is full.
 pub fn print_json(text: &str) -> io::Result<()> {
-    write_shown(io::stdout().lock(), text, clean::json)
+    terminal::note(write_shown(io::stdout().lock(), text, clean::json))
 }
 
 fn write_shown(

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::units;
 use crate::lab::plan::{Device, HostStep, NamespaceStep, NodeStep, Plan, RouteStepAction};
 
 /// The steps in the order they would be taken.
@@ -115,6 +116,9 @@ fn addresses_and_routes(text: &mut String, plan: &Plan, number: usize, namespace
         };
         let _ = writeln!(text, "  {} route {} {action}", namespace.node, route.to);
     }
+    for name in &namespace.masquerade_by {
+        let _ = writeln!(text, "  {} masquerade by {name}", namespace.node);
+    }
 }
 
 /// The name of an interface in a namespace by its index.
@@ -162,7 +166,11 @@ fn node_steps(text: &mut String, plan: &Plan, node: &NodeStep) {
     if let Some(engine) = node.engine {
         let engine = format!("{engine:?}").to_lowercase();
         let lines = node.config.as_deref().map_or(0, |config| config.lines().count());
-        let _ = writeln!(text, "    start {engine} with {lines} lines of configuration");
+        let _ = writeln!(
+            text,
+            "    start {engine} with {} of configuration",
+            units::count(lines, "line")
+        );
     }
     for process in &node.run {
         let ready = process
@@ -171,5 +179,8 @@ fn node_steps(text: &mut String, plan: &Plan, node: &NodeStep) {
             .map(|probe| format!(", ready with {probe}"))
             .unwrap_or_default();
         let _ = writeln!(text, "    start {}: {}{ready}", process.name, process.command);
+    }
+    for net in &node.ready_routes {
+        let _ = writeln!(text, "    wait for a route to {net}");
     }
 }

@@ -1,12 +1,11 @@
 //! Progress of a lab that comes up: a bar on a terminal, plain lines otherwise.
 
 use std::collections::HashSet;
-use std::io::{IsTerminal, stderr};
+use std::io::stderr;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::tell;
-use super::units;
+use super::{tell, terminal, units};
 use crate::clean;
 use crate::lab::model::Stage;
 use crate::run::events::{Event, What};
@@ -25,10 +24,19 @@ const NAMED: usize = 6;
 impl Progress {
     /// For this process's standard error.
     pub fn new() -> Progress {
-        let bar = stderr().is_terminal().then(|| {
+        let bar = terminal::is_clever(&stderr()).then(|| {
             let bar = ProgressBar::new(0);
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} nodes ready  {wide_msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            // A line that is longer than the terminal's would be left behind by the next.
+            let template = match terminal::width() {
+                ..60 => "{pos}/{len} ready {wide_msg}",
+                _ => "{bar:30} {pos}/{len} nodes ready  {wide_msg}",
+            };
+            let style = ProgressStyle::with_template(template);
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            bar.set_style(match terminal::is_ascii() {
+                true => style.progress_chars("#>-"),
+                false => style,
+            });
             bar
         });
         Progress {
@@ -85,7 +93,7 @@ impl Progress {
     }
 
     /// Takes the bar away.
-    fn finish(&self) {
+    pub fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
@@ -165,6 +173,25 @@ fn line(what: &What) -> Option<String> {
         }
         What::NodeDied { node, status } => Some(format!("{node}: its init ended with status {status}")),
         What::NodeRestarting { node } => Some(format!("{node}: is started again; its links have stayed")),
+        What::Interface {
+            node,
+            interface,
+            state,
+            peer,
+        } => {
+            let what = match state.as_str() {
+                "deleted" => "was deleted",
+                "no-carrier" => "has no carrier",
+                "up" => "is up",
+                _ => "is down",
+            };
+            let to = peer
+                .as_ref()
+                .map(|peer| format!(" (to {peer})"))
+                .unwrap_or_default();
+            Some(format!("{node}: {interface} {what}{to}"))
+        }
+        What::NodeStopped { node } => Some(format!("{node}: is stopped; its links have stayed")),
         What::Trouble { node, message } => Some(format!("{node}: {message}")),
         _ => None,
     }
@@ -183,7 +210,10 @@ fn doing(what: &What) -> Option<String> {
 /// An event as a line of text, for `nslab events`.
 pub fn text(event: &Event) -> String {
     match &event.what {
-        What::Starting { lab, nodes, links } => format!("lab {lab} starts: {nodes} nodes, {links} links"),
+        What::Starting { lab, nodes, links } => {
+            let (nodes, links) = (units::count(*nodes, "node"), units::count(*links, "link"));
+            format!("lab {lab} starts: {nodes}, {links}")
+        }
         What::Network { part, done, total } => format!("{part}: {done} of {total}"),
         What::Stage { nodes, stage } => format!("{}: {}", names(nodes), format!("{stage:?}").to_lowercase()),
         What::Waiting { node, what } => format!("{node} waits for {what}"),

@@ -13,6 +13,31 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// Bits in a second: `0`, `800 bit/s`, `1.5 Mbit/s`.
+pub fn bits(rate: f64) -> String {
+    const UNITS: [&str; 5] = ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"];
+    if rate < 1.0 {
+        return "0".to_owned();
+    }
+    let (mut value, mut unit) = (rate, 0);
+    while value >= 1000.0 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{value:.0} {}", UNITS[unit]),
+        _ => format!("{value:.1} {}", UNITS[unit]),
+    }
+}
+
+/// How many of something there are: `1 node`, `2 nodes`.
+pub fn count(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        number => format!("{number} {what}s"),
+    }
+}
+
 /// A size in bytes: `512 B`, `1.5 MiB`.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -38,6 +63,11 @@ mod tests {
         assert_eq!(duration(0.314), "0.31 s");
         assert_eq!(duration(184.0), "3m 04s");
         assert_eq!(duration(90061.0), "1d 1h");
+        assert_eq!(bits(0.0), "0");
+        assert_eq!(bits(800.0), "800 bit/s");
+        assert_eq!(bits(1_500_000.0), "1.5 Mbit/s");
+        assert_eq!(count(1, "node"), "1 node");
+        assert_eq!(count(0, "node"), "0 nodes");
         assert_eq!(size(512), "512 B");
         assert_eq!(size(1_572_864), "1.5 MiB");
     }

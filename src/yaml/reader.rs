@@ -13,6 +13,8 @@ use crate::lab::spec::{Span, Spanned, suggest};
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     pub mistakes: Vec<Diagnostic>,
+    /// What can be used as it is, but has not the effect that its writer may expect.
+    pub warnings: Vec<Diagnostic>,
     pub ignored: BTreeSet<String>,
     /// Where it notes what it looks for, in place of reading.
     pub sketch: Option<Shared>,
@@ -33,6 +35,10 @@ impl Reader {
 
     pub fn wrong(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.mistakes.push(Diagnostic::new(message, span, "").help(help));
+    }
+
+    pub fn warn(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.warnings.push(Diagnostic::new(message, span, "").help(help));
     }
 
     pub fn mistyped(&mut self, yaml: &Yaml, key: &str, wanted: &str, example: &str) {

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::edit::{Handler, Place, Rows};
 use super::grammar::{Command, Table};
-use super::{general, lists, neighbor_families, neighbors, route_maps, routers};
+use super::{general, lists, neighbor_discovery, neighbor_families, neighbors, route_maps, routers};
 
 /// Every command and where it may stand.
 pub(super) static TABLE: LazyLock<Table<Place, Handler>> = LazyLock::new(|| {
@@ -26,6 +26,7 @@ const PARTS: &[(&[Place], Rows)] = &[
     (TOP, general::HOST),
     (TOP, general::FOREIGN),
     (&[Place::Interface], general::INTERFACE),
+    (&[Place::Interface], neighbor_discovery::NEIGHBOR_DISCOVERY),
     (&[Place::Line], general::LINE),
     (TOP, lists::LISTS),
     (TOP, route_maps::ROUTE_MAPS),

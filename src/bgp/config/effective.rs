@@ -78,6 +78,13 @@ pub struct EffectiveFamily {
     pub attribute_unchanged: AttributeUnchanged,
 }
 
+impl Effective {
+    /// Whether there is a limit to what the neighbor may tell.
+    pub fn limits_prefixes(&self) -> bool {
+        self.ipv4.maximum_prefix.is_some() || self.ipv6.maximum_prefix.is_some()
+    }
+}
+
 impl EffectiveFamily {
     /// Whether anything says what may come from the neighbor (RFC 8212 section 2.1).
     pub fn has_policy_in(&self) -> bool {
@@ -124,7 +131,20 @@ impl Config {
         let none = Group::default();
         let upper = group.unwrap_or(&none);
         let family = |family: Family| {
-            let settings = own.family(family).or(upper.family(family));
+            let (own, upper) = (own.family(family), upper.family(family));
+            let mut settings = own.or(upper);
+            // FRR keeps each of these as a flag that a member has as soon as its group has it.
+            settings.attribute_unchanged = match (own.attribute_unchanged, upper.attribute_unchanged) {
+                (Some(own), Some(upper)) => Some(own.with(upper)),
+                (own, upper) => own.or(upper),
+            };
+            settings.remove_private_as = match (own.remove_private_as, upper.remove_private_as) {
+                (Some(own), Some(upper)) => Some(RemovePrivateAs {
+                    all: own.all || upper.all,
+                    replace: own.replace || upper.replace,
+                }),
+                (own, upper) => own.or(upper),
+            };
             effective_family(settings, bgp.activates(family))
         };
         let (ipv4, ipv6) = (family(Family::Ipv4Unicast), family(Family::Ipv6Unicast));
@@ -154,12 +174,19 @@ impl Config {
             override_capability,
             strict_capability_match,
             sender_loop_detection,
-            graceful_restart,
+            graceful_restart: _,
         } = own.settings.or(&upper.settings);
         let by_interface = neighbor.is_some_and(|neighbor| matches!(neighbor.name, PeerName::Interface(_)));
         Effective {
             remote_as,
-            local_as,
+            local_as: local_as.map(|local| {
+                let group = upper.settings.local_as;
+                LocalAs {
+                    no_prepend: local.no_prepend || group.is_some_and(|it| it.no_prepend),
+                    replace_as: local.replace_as || group.is_some_and(|it| it.replace_as),
+                    ..local
+                }
+            }),
             // As with FRR a group's says what the group is, not its members.
             description: own.settings.description.clone(),
             shutdown,
@@ -185,11 +212,15 @@ impl Config {
             override_capability: override_capability.unwrap_or(false),
             strict_capability_match: strict_capability_match.unwrap_or(false),
             sender_loop_detection: sender_loop_detection.unwrap_or(false),
-            graceful_restart: graceful_restart.unwrap_or(match bgp.graceful_restart.enabled {
-                Some(true) => GracefulRestart::Restarter,
-                Some(false) => GracefulRestart::Disabled,
-                None => GracefulRestart::Helper,
-            }),
+            // As with FRR a group's is of no effect for its members.
+            graceful_restart: own
+                .settings
+                .graceful_restart
+                .unwrap_or(match bgp.graceful_restart.enabled {
+                    Some(true) => GracefulRestart::Restarter,
+                    Some(false) => GracefulRestart::Disabled,
+                    None => GracefulRestart::Helper,
+                }),
             ipv4,
             ipv6,
         }

@@ -5,12 +5,12 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::argument::Arguments;
 use super::edit::{Edit, Mode, Rows, ignored, needs_frr, needs_frr_block, option, switch};
 use super::mistake::Refusal;
-use super::model::{Profile, StaticRoute, Via};
+use super::model::{Layout, Profile, StaticRoute, Via};
 
 /// Commands at the top.
 pub(super) const HOST: Rows = &[
     ("frr defaults <profile:word>", defaults),
-    ("frr version <line>", ignored),
+    ("frr version <line>", version),
     ("hostname ~ <name:word>", |e, a| {
         option(&mut e.config.hostname, a, "name")
     }),
@@ -147,17 +147,14 @@ pub(super) const INTERFACE: Rows = &[
                 Some(seconds) => Some(seconds * 1000),
                 None => a.optional("milliseconds")?,
             };
-            e.interface()?.ra_interval = interval.filter(|_| !a.no());
+            // Ten minutes are the default.
+            e.interface()?.ra_interval = interval.filter(|it| !a.no() && *it != 600_000);
             Ok(())
         },
     ),
     ("ipv6 nd ra-lifetime ~ <seconds:0-9000>", |e, a| {
         option(&mut e.interface()?.ra_lifetime, a, "seconds")
     }),
-    (
-        "[no] ipv6 nd (prefix|rdnss|dnssl|mtu|reachable-time|router-preference|managed-config-flag|other-config-flag|home-agent-config-flag|home-agent-lifetime|home-agent-preference|adv-interval-option|ra-fast-retrans|ra-hop-limit|ra-retrans-interval) [<line>]",
-        needs_frr,
-    ),
     ("[no] ip address <prefix4> label <line>", needs_frr),
     ("[no] ip address <ipv4> peer <prefix4> [<line>]", needs_frr),
     (
@@ -182,6 +179,18 @@ pub(super) const LINE: Rows = &[
     ("[no] (exec-timeout|access-class|login|history) [<line>]", ignored),
     ("[no] ipv6 access-class <line>", ignored),
 ];
+
+/// From 10 on answers are written as there; those of earlier versions as in 8.4.4.
+fn version(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
+    let text = arguments.text("line")?;
+    let major = text.trim().split(|it: char| !it.is_ascii_digit()).next();
+    let major = major.and_then(|major| major.parse::<u32>().ok()).unwrap_or(0);
+    edit.config.layout = match major {
+        10.. => Layout::Ten,
+        _ => Layout::Eight,
+    };
+    Ok(())
+}
 
 fn defaults(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let profile = match arguments.get("profile") {
@@ -260,7 +269,14 @@ fn static_route(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
         onlink: arguments.has("onlink"),
         tag: arguments.optional("tag")?.unwrap_or(0),
     };
-    let key = |route: &StaticRoute| (route.prefix, route.distance, route.via.clone());
+    // Of the ways in which packets are dropped there is one, by whatever name it is called.
+    let key = |route: &StaticRoute| {
+        let via = match &route.via {
+            Via::Null0 | Via::Reject => Via::Blackhole,
+            via => via.clone(),
+        };
+        (route.prefix, route.distance, via)
+    };
     let routes = &mut edit.config.static_routes;
     routes.retain(|known| key(known) != key(&route));
     if !arguments.no() {

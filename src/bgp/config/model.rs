@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::neighbor_discovery::NeighborDiscovery;
 use super::policy::{AccessRule, CommunityRule, Lists, PrefixRule, RouteMap};
 use super::router::Bgp;
 
@@ -68,6 +69,8 @@ impl Profile {
 pub struct Config {
     /// Whose defaults are in force.
     pub profile: Profile,
+    /// Which version of FRR answers are written like.
+    pub layout: Layout,
     /// `hostname`.
     pub hostname: Option<String>,
     /// `domainname`.
@@ -116,6 +119,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             profile: Profile::default(),
+            layout: Layout::default(),
             hostname: None,
             domainname: None,
             kept: BTreeSet::new(),
@@ -141,6 +145,26 @@ impl Default for Config {
     }
 }
 
+/// Which version of FRR answers are written like (`frr version`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// 8.4.4.
+    #[default]
+    Eight,
+    /// 10.3, where scripts are known to read what it has otherwise.
+    Ten,
+}
+
+impl Layout {
+    /// The version as `frr version` says it.
+    pub fn version(self) -> &'static str {
+        match self {
+            Layout::Eight => "8.4.4",
+            Layout::Ten => "10.3",
+        }
+    }
+}
+
 /// An interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interface {
@@ -160,6 +184,8 @@ pub struct Interface {
     pub ra_interval: Option<u32>,
     /// `ipv6 nd ra-lifetime` in seconds.
     pub ra_lifetime: Option<u16>,
+    /// What else is said with `ipv6 nd`.
+    pub neighbor_discovery: NeighborDiscovery,
 }
 
 impl Default for Interface {
@@ -173,6 +199,7 @@ impl Default for Interface {
             router_advertisements: false,
             ra_interval: None,
             ra_lifetime: None,
+            neighbor_discovery: NeighborDiscovery::default(),
         }
     }
 }

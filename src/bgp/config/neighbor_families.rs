@@ -70,7 +70,19 @@ pub(super) const FAMILY: Rows = &[
         |e, a| option(&mut e.peer_family(a)?.maximum_prefix_out, a, "limit"),
     ),
     ("[no] neighbor <peer> route-server-client", |e, a| {
-        flag(&mut e.peer_family(a)?.route_server_client, a)
+        let is_group = e.is_group(a)?;
+        let settings = e.peer_family(a)?;
+        flag(&mut settings.route_server_client, a)?;
+        // What FRR does besides with a group.
+        if is_group {
+            let before = settings.attribute_unchanged.unwrap_or_default();
+            let after = AttributeUnchanged {
+                next_hop: !a.no(),
+                ..before
+            };
+            settings.attribute_unchanged = Some(after).filter(|it| *it != AttributeUnchanged::default());
+        }
+        Ok(())
     }),
     (
         "[no] neighbor <peer> allowas-in [(<times:1-10>|origin)]",
@@ -119,7 +131,14 @@ pub(super) const FAMILY: Rows = &[
                 next_hop: all || a.has("next-hop"),
                 med: all || a.has("med"),
             };
-            said(&mut e.peer_family(a)?.attribute_unchanged, a, || Ok(how))
+            let settings = e.peer_family(a)?;
+            let before = settings.attribute_unchanged.unwrap_or_default();
+            let after = match a.no() {
+                true => before.without(how),
+                false => before.with(how),
+            };
+            settings.attribute_unchanged = Some(after).filter(|it| *it != AttributeUnchanged::default());
+            Ok(())
         },
     ),
     (

@@ -84,22 +84,8 @@ pub(super) const NEIGHBORS: Rows = &[
     ("[no] neighbor <peer> passive", |e, a| {
         flag(&mut e.settings(a)?.passive, a)
     }),
-    ("[no] neighbor <peer> ebgp-multihop [<hops:1-255>]", |e, a| {
-        let settings = e.settings(a)?;
-        if !a.no() && settings.ttl_security.is_some() {
-            return Err(one_of_both());
-        }
-        said(&mut settings.ebgp_multihop, a, || {
-            Ok(a.optional("hops")?.unwrap_or(255))
-        })
-    }),
-    ("neighbor <peer> ttl-security hops ~ <hops:1-254>", |e, a| {
-        let settings = e.settings(a)?;
-        if !a.no() && settings.ebgp_multihop.is_some() {
-            return Err(one_of_both());
-        }
-        option(&mut settings.ttl_security, a, "hops")
-    }),
+    ("[no] neighbor <peer> ebgp-multihop [<hops:1-255>]", ebgp_multihop),
+    ("neighbor <peer> ttl-security hops ~ <hops:1-254>", ttl_security),
     (
         "[no] neighbor <peer> (disable-connected-check|enforce-multihop)",
         |e, a| flag(&mut e.settings(a)?.disable_connected_check, a),
@@ -191,6 +177,29 @@ fn one_of_both() -> Refusal {
     Refusal::invalid("ebgp-multihop and ttl-security cannot be configured together")
 }
 
+fn ebgp_multihop(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
+    let members = edit.members(arguments)?;
+    let conflicts = edit.settings(arguments)?.ttl_security.is_some();
+    if !arguments.no() && (conflicts || members.iter().any(|it| it.settings.ttl_security.is_some())) {
+        return Err(one_of_both());
+    }
+    edit.override_members(arguments, |settings| settings.ebgp_multihop = None)?;
+    said(&mut edit.settings(arguments)?.ebgp_multihop, arguments, || {
+        Ok(arguments.optional("hops")?.unwrap_or(255))
+    })
+}
+
+fn ttl_security(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
+    let goes_far = |settings: &Settings| settings.ebgp_multihop.is_some() || settings.ttl_security.is_some();
+    let members = edit.members(arguments)?;
+    let conflicts = edit.settings(arguments)?.ebgp_multihop.is_some();
+    if !arguments.no() && (conflicts || members.iter().any(|it| goes_far(&it.settings))) {
+        return Err(one_of_both());
+    }
+    edit.override_members(arguments, |settings| settings.ttl_security = None)?;
+    option(&mut edit.settings(arguments)?.ttl_security, arguments, "hops")
+}
+
 fn exclusive(arguments: &Arguments, other: Option<bool>) -> Result<(), Refusal> {
     match other {
         Some(true) if !arguments.no() => Err(Refusal::invalid(
@@ -219,6 +228,38 @@ impl Edit<'_> {
 
     fn settings(&mut self, arguments: &Arguments) -> Result<&mut Settings, Refusal> {
         Ok(&mut self.peer(arguments)?.settings)
+    }
+
+    /// Whether a command is for a peer-group.
+    pub fn is_group(&mut self, arguments: &Arguments) -> Result<bool, Refusal> {
+        let name = arguments.text("peer")?;
+        Ok(self.bgp()?.groups.contains_key(&name))
+    }
+
+    /// What the members of a peer-group say themselves; none where a command is for a neighbor.
+    fn members(&mut self, arguments: &Arguments) -> Result<Vec<Group>, Refusal> {
+        let group = arguments.text("peer")?;
+        let bgp = self.bgp()?;
+        let members = bgp
+            .neighbors
+            .iter()
+            .filter(|it| it.group.as_ref() == Some(&group));
+        Ok(members.map(|it| it.own.clone()).collect())
+    }
+
+    /// Changes what the members of a peer-group say themselves. Of some settings FRR keeps one value alone: what is said of
+    /// a group takes the place of what its members had.
+    fn override_members(
+        &mut self,
+        arguments: &Arguments,
+        change: impl Fn(&mut Settings),
+    ) -> Result<(), Refusal> {
+        let group = arguments.text("peer")?;
+        let members = self.bgp()?.neighbors.iter_mut();
+        for member in members.filter(|it| it.group.as_ref() == Some(&group)) {
+            change(&mut member.own.settings);
+        }
+        Ok(())
     }
 
     pub fn peer_family(&mut self, arguments: &Arguments) -> Result<&mut FamilySettings, Refusal> {
@@ -253,6 +294,7 @@ impl Bgp {
             return wrong("Configure the peer-group first", "group");
         };
         let has_remote_as = upper.settings.remote_as.is_some();
+        let (far, near) = (upper.settings.ebgp_multihop, upper.settings.ttl_security);
         if self.groups.contains_key(&name.to_string()) {
             return wrong("a peer-group cannot be in a peer-group", "peer");
         }
@@ -267,6 +309,15 @@ impl Bgp {
         if neighbor.group.is_none() {
             neighbor.own.ipv4.activate = None;
             neighbor.own.ipv6.activate = None;
+            // What is said of the group takes the place of what the neighbor had; as with FRR one with `ttl-security` is left
+            // with the TTL that went with it.
+            let settings = &mut neighbor.own.settings;
+            if far.is_some() {
+                settings.ebgp_multihop = None;
+            }
+            if settings.ttl_security.take().is_some() && far.or(near).is_none() {
+                settings.ebgp_multihop = Some(u8::MAX);
+            }
         }
         neighbor.group = Some(group.to_owned());
         if has_remote_as {

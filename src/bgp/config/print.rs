@@ -52,7 +52,7 @@ impl Config {
 
     fn heads(&self) -> Vec<String> {
         let mut lines = vec![
-            "frr version 8.4.4".to_owned(),
+            format!("frr version {}", self.layout.version()),
             format!("frr defaults {}", self.profile.name()),
         ];
         lines.extend(self.hostname.iter().map(|name| format!("hostname {name}")));
@@ -128,6 +128,7 @@ fn interface_lines(name: &str, interface: &Interface) -> Vec<String> {
             .ra_lifetime
             .map(|lifetime| format!(" ipv6 nd ra-lifetime {lifetime}")),
     );
+    lines.extend(interface.neighbor_discovery.lines());
     lines.extend(interface.shutdown.then(|| " shutdown".to_owned()));
     lines.extend(
         interface

@@ -125,6 +125,21 @@ fn of(name: &str, line: &str) -> String {
     }
 }
 
+/// What FRR shows of a member of a group: some settings together with the group's.
+pub(super) fn beside(own: &Group, group: Option<&Group>, family: Family) -> Group {
+    let mut shown = own.clone();
+    let Some(group) = group.map(|group| group.family(family)) else {
+        return shown;
+    };
+    let settings = shown.family_mut(family);
+    settings.attribute_unchanged = settings.attribute_unchanged.map(|own| {
+        let upper = group.attribute_unchanged;
+        upper.map_or(own, |upper| own.with(upper))
+    });
+    settings.disable_addpath_rx = settings.disable_addpath_rx.or(group.disable_addpath_rx);
+    shown
+}
+
 pub(super) fn family_settings(lines: &mut Vec<String>, name: &str, own: &Group, family: Family) {
     let settings: &FamilySettings = own.family(family);
     let mut out = Vec::new();

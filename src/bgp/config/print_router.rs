@@ -3,7 +3,7 @@
 use super::model::Profile;
 use super::policy::Family;
 use super::print::{switch, with};
-use super::print_neighbors::{family_settings, sessions};
+use super::print_neighbors::{beside, family_settings, sessions};
 use super::router::{Aggregate, Bgp, FamilyTable, Flags, MAXIMUM_PATHS, Network};
 
 /// The whole block.
@@ -191,7 +191,9 @@ fn family_lines(bgp: &Bgp, family: Family) -> Vec<String> {
         family_settings(&mut lines, name, group, family);
     }
     for neighbor in &bgp.neighbors {
-        family_settings(&mut lines, &neighbor.name.to_string(), &neighbor.own, family);
+        let group = neighbor.group.as_ref().and_then(|group| bgp.groups.get(group));
+        let own = beside(&neighbor.own, group, family);
+        family_settings(&mut lines, &neighbor.name.to_string(), &own, family);
     }
     with(
         &mut lines,

@@ -1,6 +1,6 @@
 //! `router bgp` as plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -350,7 +350,22 @@ pub struct Network {
     pub route_map: Option<String>,
     /// `backdoor`.
     pub backdoor: bool,
+    /// What was redistributed before this was said.
+    pub earlier: Earlier,
 }
+
+/// What was redistributed before something else was said: of the routes of one prefix the older one is shown behind the newer. It
+/// is no setting: whatever the order, the configuration is the same.
+#[derive(Debug, Clone, Default)]
+pub struct Earlier(pub BTreeSet<Source>);
+
+impl PartialEq for Earlier {
+    fn eq(&self, _: &Earlier) -> bool {
+        true
+    }
+}
+
+impl Eq for Earlier {}
 
 /// A prefix that is announced where parts of it are known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

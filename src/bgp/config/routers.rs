@@ -11,7 +11,7 @@ use super::mistake::Refusal;
 use super::model::Profile;
 use super::policy::Family;
 use super::route_maps::origin;
-use super::router::{Aggregate, Bgp, Flags, Group, MAXIMUM_PATHS, Network, Redistribute, Source};
+use super::router::{Aggregate, Bgp, Earlier, Flags, Group, MAXIMUM_PATHS, Network, Redistribute, Source};
 use super::settings::{Addpath, Timers};
 
 /// Commands at the top.
@@ -417,14 +417,19 @@ fn redistribute(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
 
 fn network(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let prefix = prefix(arguments)?;
+    let table = edit.table()?;
+    let earlier = match table.networks.get(&prefix) {
+        Some(known) => known.earlier.clone(),
+        None => Earlier(table.redistribute.keys().copied().collect()),
+    };
     let network = Network {
         route_map: arguments.get("map").map(str::to_owned),
         backdoor: arguments.has("backdoor"),
+        earlier,
     };
-    let networks = &mut edit.table()?.networks;
     match arguments.no() {
-        true => networks.remove(&prefix),
-        false => networks.insert(prefix, network),
+        true => table.networks.remove(&prefix),
+        false => table.networks.insert(prefix, network),
     };
     Ok(())
 }

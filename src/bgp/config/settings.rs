@@ -291,3 +291,23 @@ pub struct AttributeUnchanged {
     /// MULTI_EXIT_DISC.
     pub med: bool,
 }
+
+impl AttributeUnchanged {
+    /// These and those.
+    pub fn with(self, other: Self) -> Self {
+        AttributeUnchanged {
+            as_path: self.as_path || other.as_path,
+            next_hop: self.next_hop || other.next_hop,
+            med: self.med || other.med,
+        }
+    }
+
+    /// These but for those.
+    pub fn without(self, other: Self) -> Self {
+        AttributeUnchanged {
+            as_path: self.as_path && !other.as_path,
+            next_hop: self.next_hop && !other.next_hop,
+            med: self.med && !other.med,
+        }
+    }
+}

@@ -37,6 +37,16 @@ const SEND_HOLD: Duration = Duration::from_secs(480);
 /// How long after the first attempt an eager session makes the second; doubled with each that follows.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
+/// How long after a refusal a session dials again; doubled with each that follows. Routers of a lab begin at the same time: without
+/// this, one that dials before the other listens would wait for `timers connect`, which is two minutes.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long an attempt that is not answered may take meanwhile: a connection that has to be signed (RFC 2385) is not refused where
+/// nobody listens yet, since nobody there can sign the refusal.
+const UNANSWERED: Duration = Duration::from_secs(5);
+/// How long after a session has begun, or was up last, it is so quick.
+const QUICK: Duration = Duration::from_secs(300);
+
 /// A state of the FSM, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
@@ -135,6 +145,10 @@ pub struct Session {
     retry: Option<Time>,
     /// How long after an attempt an eager session makes the next.
     patience: Duration,
+    /// How long after a refusal the next attempt is made.
+    pause: Duration,
+    /// Until when that is so.
+    quick_until: Time,
     /// When it stops resting.
     rest: Option<Time>,
     idle_hold: Duration,
@@ -153,6 +167,8 @@ impl Session {
             dialling: false,
             retry: None,
             patience: FIRST_RETRY,
+            pause: FIRST_PAUSE,
+            quick_until: Time::ZERO,
             rest: None,
             idle_hold: IDLE_HOLD,
             connections: Vec::new(),
@@ -213,6 +229,7 @@ impl Session {
                 self.idle_hold = IDLE_HOLD;
                 self.patience = FIRST_RETRY;
                 self.rest = None;
+                self.is_quick_from(now);
                 self.dial(now, actions);
             }
             Event::Stop(notification) => {
@@ -230,7 +247,7 @@ impl Session {
                 self.retry = None;
                 self.greet(id, true, now, actions);
             }
-            Event::DialFailed => self.dialling = false,
+            Event::DialFailed => self.refused(now),
             Event::Closed(id) => self.end(id, Reason::Closed, now, actions),
             Event::Broken(id, notification) => self.end(id, Reason::Sent(notification), now, actions),
             Event::Stuck(id, stuck) => {
@@ -347,6 +364,7 @@ impl Session {
         }
         if state == State::Established {
             actions.push(Action::Down(reason.clone()));
+            self.is_quick_from(now);
         }
         // The loser of two leaves no trace: the other goes on, unless that has not said anything either.
         if self.connections.iter().any(Connection::counts) {
@@ -384,12 +402,36 @@ impl Session {
         }
         self.dialling = true;
         let mut retry = Duration::from_secs(self.settings.connect_retry.max(1).into());
+        if now < self.quick_until {
+            retry = retry.min(UNANSWERED);
+        }
         if self.settings.eager {
             retry = retry.min(self.patience);
             self.patience = retry * 2;
         }
         self.retry = Some(now + self.dice.jitter(retry));
         actions.push(Action::Dial);
+    }
+
+    fn is_quick_from(&mut self, now: Time) {
+        self.pause = FIRST_PAUSE;
+        self.quick_until = now + QUICK;
+    }
+
+    /// The neighbor cannot be reached, or does not listen. At first it may be about to.
+    fn refused(&mut self, now: Time) {
+        if !std::mem::take(&mut self.dialling) || self.settings.eager {
+            return;
+        }
+        let usual = Duration::from_secs(self.settings.connect_retry.max(1).into());
+        let next = match now < self.quick_until {
+            true => self.pause.min(usual),
+            false => usual,
+        };
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        if self.retry.is_some() {
+            self.retry = Some(now + self.dice.jitter(next));
+        }
     }
 
     fn hang_up(&mut self, actions: &mut Vec<Action>) {

@@ -482,3 +482,48 @@ fn an_eager_session_tries_again_soon_and_then_less_often() {
     );
     assert!(pauses.is_sorted_by(|a, b| *a <= *b * 2), "{pauses:?}");
 }
+
+/// When a session dials that is always refused, or never answered, for so long.
+fn attempts(settings: Settings, refused: bool, until: Time) -> Vec<Time> {
+    let mut session = Session::new(settings, 1);
+    let mut tries = Vec::new();
+    let (mut now, mut event) = (Time::ZERO, Event::Start);
+    while now < until {
+        let mut actions = Vec::new();
+        session.happen(event, now, &mut actions);
+        if actions.contains(&Action::Dial) {
+            tries.push(now);
+            if refused {
+                event = Event::DialFailed;
+                continue;
+            }
+        }
+        now = session.deadline().unwrap();
+        event = Event::Tick;
+    }
+    tries
+}
+
+#[test]
+fn a_neighbor_that_does_not_listen_yet_is_dialled_again_soon_at_first() {
+    let slow = |connect_retry| Settings {
+        connect_retry,
+        ..settings(65000, 1, RemoteAs::External)
+    };
+    for (refused, most) in [(true, LONGEST_PAUSE), (false, UNANSWERED)] {
+        let tries = attempts(slow(120), refused, seconds(2000));
+        let pauses = tries.windows(2).map(|pair| (pair[0], pair[1] - pair[0]));
+        for (from, pause) in pauses {
+            match from < QUICK {
+                true => assert!(pause <= most, "{refused} {pause:?} after {from:?}"),
+                false => assert!(pause >= seconds(90), "{refused} {pause:?} after {from:?}"),
+            }
+        }
+        // A little at first, and never many.
+        assert!((tries[1] - tries[0] < seconds(1)) == refused);
+        assert!(tries.len() < 250, "{}", tries.len());
+    }
+    // What is configured may be less.
+    let tries = attempts(slow(1), true, seconds(1000));
+    assert!(tries.windows(2).all(|pair| pair[1] - pair[0] <= seconds(1)));
+}

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::path::Path;
 use super::{View, clock};
+use crate::bgp::speaker::REDISTRIBUTED;
 use crate::bgp::table::NextHopState;
 use crate::bgp::wire::{Family, NextHop};
 
@@ -195,12 +196,12 @@ impl<'s> Path<'s> {
 
     /// Where a route of this router's own comes from.
     pub(super) fn origination(&self, view: &View) -> Option<Origination> {
-        let bgp = view.bgp().filter(|_| self.is_own())?;
+        view.bgp().filter(|_| self.is_own())?;
         let attributes = &self.route.attributes;
         Some(match () {
             () if attributes.aggregator.is_some() => Origination::Aggregate,
-            () if bgp.family(self.family).networks.contains_key(&self.prefix) => Origination::Network,
-            () => Origination::Redistributed,
+            () if self.route.source.id == REDISTRIBUTED => Origination::Redistributed,
+            () => Origination::Network,
         })
     }
 

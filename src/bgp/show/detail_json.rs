@@ -162,10 +162,8 @@ impl<'s> Path<'s> {
 
     /// Whether the prefix is in the kernel because it comes from there.
     fn is_redistributed(&self, view: &View<'s>) -> bool {
-        let Some(route) = self.destination.best() else {
-            return false;
-        };
-        Path { route, ..*self }.origination(view) == Some(Origination::Redistributed)
+        let mut routes = self.destination.routes().iter();
+        routes.any(|route| Path { route, ..*self }.origination(view) == Some(Origination::Redistributed))
     }
 
     fn detailed_next_hops(&self, view: &View<'s>) -> Vec<Json> {

@@ -104,6 +104,47 @@ fn paths<'s>(view: &View<'s>, family: Family, wanted: IpNet, exact: bool) -> Vec
         .collect()
 }
 
+/// What FRR says about a route with a well-known community; of several about the first here.
+const MEANINGS: [(Community, &str); 13] = [
+    (
+        Community::ACCEPT_OWN,
+        "accept own local route exported and imported in different VRF",
+    ),
+    (
+        Community(0xffff_0002),
+        "mark translated RTs for VPNv4 route filtering",
+    ),
+    (
+        Community(0xffff_0003),
+        "attach RT as-is for VPNv4 route filtering",
+    ),
+    (
+        Community(0xffff_0004),
+        "mark translated RTs for VPNv6 route filtering",
+    ),
+    (
+        Community(0xffff_0005),
+        "attach RT as-is for VPNv6 route filtering",
+    ),
+    (
+        Community::LLGR_STALE,
+        "mark routes to be retained for a longer time. Requires support for Long-lived BGP Graceful Restart",
+    ),
+    (
+        Community::NO_LLGR,
+        "mark routes to not be treated according to Long-lived BGP Graceful Restart operations",
+    ),
+    (Community(0xffff_0008), "accept local nexthop"),
+    (Community::BLACKHOLE, "inform peer to blackhole prefix"),
+    (Community::NO_EXPORT, "not advertised to EBGP peer"),
+    (Community::NO_ADVERTISE, "not advertised to any peer"),
+    (Community::LOCAL_AS, "not advertised outside local AS"),
+    (
+        Community::NO_PEER,
+        "inform EBGP peer not to advertise to their EBGP peers",
+    ),
+];
+
 fn head(view: &View, first: &Path, paths: &[Path]) -> String {
     let mut out = format!(
         "BGP routing table entry for {}, version {}\nPaths: ({} available, ",
@@ -116,12 +157,9 @@ fn head(view: &View, first: &Path, paths: &[Path]) -> String {
             let _ = write!(out, "best #{}, table default", at + 1);
             let communities = first.destination.best().map(|it| &it.attributes.communities);
             let has = |community| communities.is_some_and(|it| it.contains(&community));
-            out += match () {
-                () if has(Community::NO_ADVERTISE) => ", not advertised to any peer",
-                () if has(Community::NO_EXPORT) => ", not advertised to EBGP peer",
-                () if has(Community::LOCAL_AS) => ", not advertised outside local AS",
-                () => "",
-            };
+            if let Some((_, meaning)) = MEANINGS.iter().find(|(community, _)| has(*community)) {
+                let _ = write!(out, ", {meaning}");
+            }
         }
         None => out += "no best path",
     }

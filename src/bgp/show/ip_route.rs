@@ -183,6 +183,7 @@ fn shown(view: &View, way: &Way, before: &str, before_link: &str) -> String {
         To::Router(address, None) => format!("{}{address} inactive", before.trim_start()),
         To::Blackhole => "unreachable (blackhole)".to_owned(),
         To::Unreachable => "unreachable (ICMP unreachable)".to_owned(),
+        To::Prohibited => "unreachable (ICMP admin-prohibited)".to_owned(),
     }
 }
 

@@ -160,6 +160,10 @@ fn next_hop(view: &View, entry: &Entry, group: Group, depth: usize, way: &Way) -
             object.put("unreachable", true);
             object.put("reject", true);
         }
+        To::Prohibited => {
+            object.put("unreachable", true);
+            object.put("admin-prohibited", true);
+        }
     }
     object.put_if("resolver", depth > 0);
     object.put_if("active", way.active);

@@ -1,5 +1,6 @@
 //! What `show bgp neighbors` tells about a neighbour, as both its text and its JSON need it.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -10,7 +11,7 @@ use super::facts::is_up;
 use super::reset::Reset;
 use crate::bgp::config::GracefulRestart;
 use crate::bgp::session::State;
-use crate::bgp::speaker::{Endpoints, OwnAddresses, Peer};
+use crate::bgp::speaker::{Endpoints, Overflow, OwnAddresses, Peer};
 use crate::bgp::wire::Family;
 
 /// A neighbour to be shown.
@@ -117,7 +118,8 @@ impl<'s> Neighbor<'s> {
     /// Seconds the neighbour asked to be waited for.
     pub(super) fn remote_restart_time(&self) -> u16 {
         let restart = self.capabilities.as_ref().and_then(Capabilities::restart);
-        restart.map_or(0, |it| it.time)
+        let before = || self.overflow()?.restart_time;
+        restart.map(|it| it.time).or_else(before).unwrap_or(0)
     }
 
     /// Whether the neighbour has gone on forwarding in a family.
@@ -150,7 +152,20 @@ impl<'s> Neighbor<'s> {
 
     /// The ends of the connection.
     pub(super) fn ends(&self) -> Option<Endpoints> {
-        self.peer.endpoints.filter(|_| is_up(self.peer))
+        // FRR forgets them with the session, unless that went down because of too many prefixes.
+        let ends = self.peer.endpoints.filter(|_| is_up(self.peer));
+        ends.or_else(|| self.overflow()?.ends)
+    }
+
+    /// That it is down because of too many prefixes.
+    pub(super) fn overflow(&self) -> Option<Overflow> {
+        self.peer.overflow().filter(|_| !is_up(self.peer))
+    }
+
+    /// Its identifier, as long as FRR knows it.
+    pub(super) fn router_id(&self) -> Option<Ipv4Addr> {
+        let is_known = is_up(self.peer) || self.overflow().is_some();
+        self.peer.record.router_id.filter(|_| is_known)
     }
 
     /// The range that let it in (`bgp listen range`).

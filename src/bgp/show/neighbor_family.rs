@@ -222,7 +222,7 @@ fn add_policies(facts: &mut Facts, view: &View, family: Family, it: &EffectiveFa
         "inboundPathPolicyConfig",
     );
     facts.add_if(
-        it.has_policy_out(),
+        it.has_policy_out() || it.unsuppress_map.is_some(),
         "Outbound path policy configured",
         "outboundPathPolicyConfig",
     );
@@ -308,17 +308,18 @@ fn add_limit(facts: &mut Facts, settings: &EffectiveFamily) {
     if warns {
         facts.json.put("prefixAllowedMaxWarning", true);
     }
+    let again = match maximum.excess {
+        Excess::Restart(minutes) => format!(", restart interval {minutes} min"),
+        Excess::Warning | Excess::Shutdown => String::new(),
+    };
     facts.add(
-        &format!("Threshold for warning message {}%", maximum.threshold),
+        &format!("Threshold for warning message {}%{again}", maximum.threshold),
         "prefixAllowedWarningThresh",
         maximum.threshold,
     );
     if let Excess::Restart(minutes) = maximum.excess {
-        facts.add(
-            &format!("Restart interval {minutes} minutes"),
-            "prefixAllowedRestartIntervalMsecs",
-            u32::from(minutes) * 60_000,
-        );
+        let pause = u32::from(minutes) * 60_000;
+        facts.json.put("prefixAllowedRestartIntervalMsecs", pause);
     }
 }
 

@@ -61,8 +61,7 @@ fn head(it: &Neighbor) -> String {
 
 fn state(it: &Neighbor) -> String {
     let (peer, record) = (it.peer, &it.peer.record);
-    let remote = record.router_id.filter(|_| is_up(peer));
-    let remote = remote.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED);
+    let remote = it.router_id().unwrap_or(std::net::Ipv4Addr::UNSPECIFIED);
     let mut out = format!(
         "  BGP version 4, remote router ID {remote}, local router ID {}\n  BGP state = {}",
         it.view.speaker.router_id(),
@@ -91,7 +90,12 @@ fn state(it: &Neighbor) -> String {
         configured.hold, configured.keepalive
     );
     out += "  Configured conditional advertisements interval is 60 seconds\n";
-    out + &it.capabilities.as_ref().map_or(String::new(), |it| it.lines())
+    let capabilities = it.capabilities.as_ref().map_or(String::new(), |it| it.lines());
+    out += &match it.view.is_ten() {
+        true => capabilities.replace("(old & new)", "").replace("(new)", ""),
+        false => capabilities,
+    };
+    out
 }
 
 /// FRR's words for yes and no here.
@@ -203,6 +207,42 @@ fn families(it: &Neighbor) -> String {
     families.collect()
 }
 
+/// Which message was answered with a NOTIFICATION, and what to do about too many prefixes.
+fn too_many(it: &Neighbor) -> String {
+    let mut out = String::new();
+    let Some(overflow) = it.overflow() else { return out };
+    let cause = &it.peer.record.cause;
+    if !cause.is_empty() {
+        out += "  Message received that caused BGP to send a NOTIFICATION:\n    ";
+        for (at, octet) in cause.iter().enumerate() {
+            let gap = match at {
+                0 => "",
+                at if at % 16 == 0 => "\n    ",
+                at if at % 4 == 0 => " ",
+                _ => "",
+            };
+            let _ = write!(out, "{gap}{octet:02X}");
+        }
+        out += "\n";
+    }
+    out += "  Peer had exceeded the max. no. of prefixes configured.\n";
+    let name = &it.peer.name;
+    let _ = match overflow.until {
+        Some(until) => {
+            let left = until.saturating_sub(it.view.now).as_secs();
+            writeln!(
+                out,
+                "  Reduce the no. of prefix from {name}, will restart in {left} seconds"
+            )
+        }
+        None => writeln!(
+            out,
+            "  Reduce the no. of prefix and clear ip bgp {name} to restore peering"
+        ),
+    };
+    out
+}
+
 fn connection(it: &Neighbor) -> String {
     let (peer, record) = (it.peer, &it.peer.record);
     let mut out = format!(
@@ -210,12 +250,13 @@ fn connection(it: &Neighbor) -> String {
         record.established, record.dropped
     );
     let reset = record.reset.as_ref().map(|(at, _)| *at);
-    let _ = writeln!(
-        out,
-        "  Last reset {},  {}",
-        clock::lasted(it.ago(reset)),
-        it.reset.line()
-    );
+    let ago = clock::lasted(it.ago(reset));
+    let _ = match it.view.is_ten() {
+        false => writeln!(out, "  Last reset {ago},  {}", it.reset.line()),
+        true if is_up(peer) && reset.is_none() => writeln!(out, "  Last reset never"),
+        true => writeln!(out, "  Last reset {ago},  {} (n/a)", it.reset.line()),
+    };
+    out += &too_many(it);
     let internal = it.view.is_internal(peer);
     let _ = writeln!(
         out,

@@ -121,6 +121,6 @@ fn line(view: &View, way: &Way) -> String {
         To::Link(index) => format!(" is directly connected, {}\n", interface(view, *index)),
         To::Router(address, Some(index)) => format!(" via {address}, {}\n", interface(view, *index)),
         To::Router(address, None) => format!(" via {address}\n"),
-        To::Blackhole | To::Unreachable => " is directly connected, Null0\n".to_owned(),
+        To::Blackhole | To::Unreachable | To::Prohibited => " is directly connected, Null0\n".to_owned(),
     }
 }

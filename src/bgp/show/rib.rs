@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::View;
 use crate::bgp::config::{StaticRoute, Via};
 use crate::bgp::session::Time;
-use crate::bgp::speaker::{self, AGGREGATE};
+use crate::bgp::speaker::{self, AGGREGATE, Drop};
 use crate::bgp::table::{Route, SourceKind};
 use crate::bgp::wire::Family;
 
@@ -36,6 +36,8 @@ pub(super) enum To {
     Blackhole,
     /// Nowhere, and the sender is told.
     Unreachable,
+    /// Nowhere, and the sender is told that it is forbidden.
+    Prohibited,
 }
 
 /// A way.
@@ -142,7 +144,11 @@ fn connected(view: &View, put: &mut impl FnMut(IpNet, Entry)) {
 fn kernel(view: &View, put: &mut impl FnMut(IpNet, Entry)) {
     for route in view.speaker.routes().iter().filter(|route| !route.is_static) {
         let ways = match route.hops.as_slice() {
-            [] => vec![Way::to(To::Blackhole)],
+            [] => vec![Way::to(match route.drop {
+                Drop::Blackhole => To::Blackhole,
+                Drop::Unreachable => To::Unreachable,
+                Drop::Prohibit => To::Prohibited,
+            })],
             hops => hops.iter().map(way).collect(),
         };
         let entry = Entry::new(Protocol::Kernel, 0, ways);
@@ -289,7 +295,7 @@ fn resolved(rib: &Rib, prefix: IpNet, address: IpAddr) -> Option<Way> {
         ] if entry.protocol == Protocol::Connected => Some(Way::to(To::Router(address, Some(*index)))),
         [
             Way {
-                to: To::Blackhole | To::Unreachable,
+                to: To::Blackhole | To::Unreachable | To::Prohibited,
                 ..
             },
             ..,

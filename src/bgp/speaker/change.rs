@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::pace::Startup;
-use super::{Action, Speaker};
+use super::{Action, Speaker, limits};
 use crate::bgp::config::{Bgp, Config, Effective, EffectiveFamily};
 use crate::bgp::policy::{Policy, References, differ};
 use crate::bgp::session::{Settings, Time};
@@ -160,10 +160,28 @@ impl Speaker {
         for (id, family) in anew {
             self.soft_in(id, family, now, actions);
         }
-        for id in before.keys() {
+        for (id, effective) in before {
             for family in Family::ALL {
-                self.check_limit(*id, family, now, actions);
+                self.reconsider_limit((*id, effective), family, config, now, actions);
             }
         }
+    }
+
+    /// A changed limit holds at once; one that is taken away keeps nobody down.
+    fn reconsider_limit(
+        &mut self,
+        (id, effective): (SourceId, &Effective),
+        family: Family,
+        config: &Config,
+        now: Time,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(peer) = self.peers.get(&id) else { return };
+        let limit = |effective: &Effective| family_of(effective, family).maximum_prefix;
+        let is_new = limit(effective) != limit(&peer.effective);
+        if is_new && limits::is_lifted(peer, family, config, &self.config) {
+            self.forgive(id, now, actions);
+        }
+        self.weigh(id, family, is_new, now, actions);
     }
 }

@@ -60,6 +60,8 @@ pub struct KernelRoute {
     pub to: IpNet,
     /// The ways; none for one that drops.
     pub hops: Vec<Hop>,
+    /// What becomes of packets where there is none.
+    pub drop: Drop,
     /// Its priority.
     pub metric: u32,
     /// Whether somebody configured it on this router (`redistribute static`); else it is `kernel`.
@@ -68,6 +70,18 @@ pub struct KernelRoute {
     pub distance: u8,
     /// The tag, which route-maps ask for.
     pub tag: u32,
+}
+
+/// What becomes of packets that go nowhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Drop {
+    /// Nobody hears of it.
+    #[default]
+    Blackhole,
+    /// The sender is told that the destination cannot be reached.
+    Unreachable,
+    /// The sender is told that it is forbidden.
+    Prohibit,
 }
 
 /// A way of packets.

@@ -33,6 +33,11 @@ impl Speaker {
                 Ok(None) => break,
                 Ok(Some(length)) => {
                     peer.record.received(rest, now);
+                    // The message that brings too many is shown.
+                    if peer.effective.limits_prefixes() {
+                        peer.record.cause.clear();
+                        peer.record.cause.extend_from_slice(&rest[..length]);
+                    }
                     done += length.max(HEADER);
                     decode(&rest[..length], &options)
                 }

@@ -228,6 +228,7 @@ impl Speaker {
             }
         }
         if told_by.kind == SourceKind::External {
+            keep_within_as(&mut subject);
             lower_if_shutting_down(&mut subject, bgp);
         }
         // A way that leads back here is none.
@@ -375,6 +376,18 @@ fn first_told(peer: &Peer, path: &AsPath) -> Option<u32> {
 pub(super) fn has_set(path: &AsPath) -> bool {
     let is_set = |segment: &Segment| matches!(segment, Segment::Set(_) | Segment::ConfedSet(_));
     path.segments.iter().any(is_set)
+}
+
+/// Traffic to a prefix is dropped in this AS because its neighbor wishes so; other ASs are not to hear of that (RFC 7999
+/// section 3.2).
+fn keep_within_as(subject: &mut Subject) {
+    let has = |community| subject.attributes.communities.contains(&community);
+    if !has(Community::BLACKHOLE) || has(Community::NO_EXPORT) {
+        return;
+    }
+    let attributes = Arc::make_mut(&mut subject.attributes);
+    attributes.communities.push(Community::NO_EXPORT);
+    attributes.communities.sort_unstable();
 }
 
 /// A route whose sender is about to shut down, or of a router that is, is the last to be used (RFC 8326 section 4).

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Action, Peer, Speaker};
-use crate::bgp::config::{Excess, MaximumPrefix};
+use super::{Action, Endpoints, Peer, Speaker};
+use crate::bgp::config::{Config, Excess, MaximumPrefix};
 use crate::bgp::session::{self, Time};
 use crate::bgp::table::SourceId;
 use crate::bgp::wire::error_code::{CEASE, cease};
@@ -23,6 +23,10 @@ pub(super) struct Warned {
 pub struct Overflow {
     /// When it may begin again; none for not before it is reset by hand.
     pub until: Option<Time>,
+    /// Seconds the neighbor had asked to be waited for after a restart.
+    pub restart_time: Option<u16>,
+    /// The ends of the connection it was up on.
+    pub ends: Option<Endpoints>,
 }
 
 impl Peer {
@@ -35,6 +39,18 @@ impl Peer {
 impl Speaker {
     /// Looks at a neighbour's number of prefixes after it has told some.
     pub(super) fn check_limit(&mut self, id: SourceId, family: Family, now: Time, actions: &mut Vec<Action>) {
+        self.weigh(id, family, false, now, actions);
+    }
+
+    /// The same; a limit that is new counts whatever was said about another.
+    pub(super) fn weigh(
+        &mut self,
+        id: SourceId,
+        family: Family,
+        is_new: bool,
+        now: Time,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(peer) = self.peers.get(&id).filter(|peer| peer.exchanges(family)) else {
             return;
         };
@@ -47,10 +63,13 @@ impl Speaker {
             0
         };
         let count = self.accepted(peer, family) + filtered;
-        let said = *peer.intake.warned.get(family);
+        let said = match is_new {
+            true => Warned::default(),
+            false => *peer.intake.warned.get(family),
+        };
         let warned = Warned {
             near: is_near(count, &limit),
-            beyond: is_beyond(count, &limit),
+            beyond: is_beyond(count, &limit, is_new),
         };
         let of = format!("No. of {family} prefix received from {}", peer.name);
         if let Some(peer) = self.peers.get_mut(&id) {
@@ -81,7 +100,12 @@ impl Speaker {
             Excess::Restart(minutes) => Some(now + Duration::from_secs(u64::from(minutes) * 60)),
         };
         if let Some(peer) = self.peers.get_mut(&id) {
-            peer.intake.overflow = Some(Overflow { until });
+            let agreement = peer.session.agreement();
+            peer.intake.overflow = Some(Overflow {
+                until,
+                restart_time: agreement.and_then(|it| Some(it.graceful_restart.as_ref()?.time)),
+                ends: peer.endpoints,
+            });
         }
         let mut data = family.afi().to_be_bytes().to_vec();
         data.push(family.safi());
@@ -120,8 +144,33 @@ impl Speaker {
     }
 }
 
-fn is_beyond(count: usize, limit: &MaximumPrefix) -> bool {
-    count as u64 > u64::from(limit.limit)
+/// Whether a changed configuration has taken away the limit that a neighbor went beyond. What FRR does: for a member of a group
+/// that is the group's limit, and `no neighbor … maximum-prefix` for the member itself changes nothing.
+pub(super) fn is_lifted(peer: &Peer, family: Family, before: &Config, after: &Config) -> bool {
+    let own = |config: &Config| {
+        let neighbor = config.bgp.as_ref()?.neighbor(&peer.name)?;
+        neighbor.own.family(family).maximum_prefix
+    };
+    let group_of = |config: &Config| match &peer.let_in_by {
+        Some(group) => Some(group.clone()),
+        None => config.bgp.as_ref()?.neighbor(&peer.name)?.group.clone(),
+    };
+    let of_group = |config: &Config, group: &str| {
+        let group = config.bgp.as_ref()?.groups.get(group)?;
+        group.family(family).maximum_prefix
+    };
+    match group_of(after) {
+        Some(group) => {
+            own(after).is_none() && of_group(before, &group).is_some() && of_group(after, &group).is_none()
+        }
+        None => own(before).is_some() && own(after).is_none(),
+    }
+}
+
+/// Whether there are too many. As with FRR, which counts before it takes a route in, one more may come than is said; a limit that is
+/// new is exact.
+fn is_beyond(count: usize, limit: &MaximumPrefix, is_new: bool) -> bool {
+    count as u64 > u64::from(limit.limit) + u64::from(!is_new)
 }
 
 fn is_near(count: usize, limit: &MaximumPrefix) -> bool {

@@ -3,18 +3,40 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{Interface, KernelRoute, OWN, Speaker, family_of};
+use super::{Interface, KernelRoute, OWN, REDISTRIBUTED, Speaker, family_of};
 use crate::bgp::config::{Bgp, Redistribute, Source as Redistributed};
 use crate::bgp::policy::{Context, Direction, NextHopChange, Subject, Verdict};
 use crate::bgp::session::Time;
-use crate::bgp::table::{NextHopState, Route};
+use crate::bgp::table::{NextHopState, Route, SourceId};
 use crate::bgp::wire::{Attributes, Community, Family, NextHop, Origin};
 
 /// What FRR gives to its own routes.
 pub(super) const WEIGHT: u32 = 32768;
+
+/// Routes of this router's own: of one prefix there may be one of `network` and one of `redistribute`, and the former came first.
+pub(super) type Owns = BTreeMap<(IpNet, Kind), Own>;
+
+/// Why there is a route of this router's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// `network`.
+    Network,
+    /// `redistribute`.
+    Redistributed,
+}
+
+impl Kind {
+    fn source(self) -> SourceId {
+        match self {
+            Kind::Network => OWN,
+            Kind::Redistributed => REDISTRIBUTED,
+        }
+    }
+}
 
 /// A route of this router's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +45,19 @@ pub(super) struct Own {
     next_hop: NextHop,
     weight: u32,
     tag: u32,
+    /// Whether it may be used.
+    is_known: bool,
+    /// What it is redistributed from.
+    redistributed: Option<Redistributed>,
+}
+
+impl Own {
+    fn from(self, source: Redistributed) -> Own {
+        Own {
+            redistributed: Some(source),
+            ..self
+        }
+    }
 }
 
 /// Why this router has a route of its own.
@@ -59,38 +94,65 @@ impl Speaker {
                 self.networks(family, bgp, &mut wanted);
             }
         }
-        let source = self.own_source(OWN);
         let before = std::mem::take(&mut self.own);
-        for prefix in before.keys().filter(|prefix| !wanted.contains_key(*prefix)) {
-            self.tables.get_mut(family_of(prefix)).remove(*prefix, OWN, 0);
+        for (prefix, kind) in before.keys().filter(|key| !wanted.contains_key(*key)) {
+            let table = self.tables.get_mut(family_of(prefix));
+            table.remove(*prefix, kind.source(), 0);
         }
-        for (prefix, own) in &wanted {
+        let sources = [OWN, REDISTRIBUTED].map(|source| self.own_source(source));
+        let (late, early): (Vec<_>, Vec<_>) = wanted
+            .iter()
+            .partition(|((prefix, kind), _)| self.comes_second(*prefix, *kind, &wanted));
+        let in_order = early.into_iter().map(|it| (it, Duration::ZERO));
+        let in_order = in_order.chain(late.into_iter().map(|it| (it, Duration::from_nanos(1))));
+        for (((prefix, kind), own), after) in in_order {
             let route = Route {
-                source: Arc::clone(&source),
+                source: Arc::clone(&sources[usize::from(*kind == Kind::Redistributed)]),
                 path_id: 0,
                 attributes: Arc::clone(&own.attributes),
                 next_hop: own.next_hop,
-                next_hop_state: NextHopState::Reachable(0),
+                next_hop_state: match own.is_known {
+                    true => NextHopState::Reachable(0),
+                    false => NextHopState::Unreachable,
+                },
                 weight: own.weight,
                 tag: own.tag,
                 distance: None,
                 table: None,
                 stale: false,
-                since: now,
+                since: now + after,
             };
             self.tables.get_mut(family_of(prefix)).insert(*prefix, route);
         }
         self.own = wanted;
     }
 
+    /// Whether of two routes of its own to one prefix this one came second: that of the line that stands behind the other.
+    fn comes_second(&self, prefix: IpNet, kind: Kind, wanted: &Owns) -> bool {
+        let bgp = self.config.bgp.as_ref();
+        let network = bgp.and_then(|bgp| bgp.family(family_of(&prefix)).networks.get(&prefix));
+        let other = wanted.get(&(prefix, Kind::Redistributed));
+        let source = other.and_then(|other| other.redistributed);
+        let is_first = network
+            .zip(source)
+            .map(|(network, source)| !network.earlier.0.contains(&source));
+        match kind {
+            Kind::Network => is_first == Some(false),
+            Kind::Redistributed => is_first == Some(true),
+        }
+    }
+
     /// `redistribute connected`, `static` and `kernel`.
-    fn redistribute(&self, family: Family, bgp: &Bgp, wanted: &mut BTreeMap<IpNet, Own>) {
+    fn redistribute(&self, family: Family, bgp: &Bgp, wanted: &mut Owns) {
+        let key = |prefix: IpNet| (prefix, Kind::Redistributed);
         let table = bgp.family(family);
         if let Some(how) = table.redistribute.get(&Redistributed::Connected) {
             for interface in self.interfaces.iter().filter(|it| it.up) {
                 let reason = redistributed(how, 0, None, Some(&interface.name), false);
                 for prefix in interface.networks().filter(|it| family_of(it) == family) {
-                    wanted.extend(self.own(bgp, prefix, &reason).map(|own| (prefix, own)));
+                    let own = self.own(bgp, prefix, &reason);
+                    let own = own.map(|own| own.from(Redistributed::Connected));
+                    wanted.extend(own.map(|own| (key(prefix), own)));
                 }
             }
         }
@@ -101,7 +163,8 @@ impl Speaker {
             let routes = self.routes.iter();
             for route in routes.filter(|it| it.is_static == is_static && family_of(&it.to) == family) {
                 let own = self.redistributed_route(bgp, how, route);
-                wanted.extend(own.map(|own| (route.to, own)));
+                let own = own.map(|own| own.from(kind));
+                wanted.extend(own.map(|own| (key(route.to), own)));
             }
         }
     }
@@ -120,14 +183,13 @@ impl Speaker {
     }
 
     /// `network`.
-    fn networks(&self, family: Family, bgp: &Bgp, wanted: &mut BTreeMap<IpNet, Own>) {
+    fn networks(&self, family: Family, bgp: &Bgp, wanted: &mut Owns) {
         let up = || self.interfaces.iter().filter(|it| it.up);
         for (prefix, network) in &bgp.family(family).networks {
             let connected = || up().flat_map(Interface::networks).any(|net| net == *prefix);
             let known = || self.routes.iter().any(|route| route.to == *prefix);
-            if bgp.flags.import_check && !connected() && !known() {
-                continue;
-            }
+            // One that is not known here is shown, and not used.
+            let is_known = !bgp.flags.import_check || connected() || known();
             let reason = Reason {
                 origin: Origin::Igp,
                 med: self.manner.network_med(),
@@ -137,7 +199,9 @@ impl Speaker {
                 tag: 0,
                 route_map: network.route_map.as_deref(),
             };
-            wanted.extend(self.own(bgp, *prefix, &reason).map(|own| (*prefix, own)));
+            let own = self.own(bgp, *prefix, &reason);
+            let own = own.map(|own| Own { is_known, ..own });
+            wanted.extend(own.map(|own| ((*prefix, Kind::Network), own)));
         }
     }
 
@@ -171,6 +235,8 @@ impl Speaker {
             next_hop: subject.next_hop,
             weight: subject.weight,
             tag: subject.tag,
+            is_known: true,
+            redistributed: None,
         })
     }
 

@@ -44,7 +44,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 pub use aggregate::AGGREGATE;
-pub use event::{Action, Dial, Endpoints, Event, Hop, Interface, KernelRoute, Special, Way};
+pub use event::{Action, Dial, Drop, Endpoints, Event, Hop, Interface, KernelRoute, Special, Way};
 pub use inbound::Received;
 pub use judgement::Filtered;
 pub use limits::Overflow;
@@ -87,7 +87,7 @@ pub struct Speaker {
     connections: BTreeMap<ConnectionId, SourceId>,
     tables: PerFamily<Table>,
     /// Routes of this router's own that are in the tables.
-    own: BTreeMap<IpNet, local::Own>,
+    own: local::Owns,
     /// Aggregates that are in the tables.
     aggregates: PerFamily<BTreeSet<IpNet>>,
     /// What is in the kernel.
@@ -106,6 +106,8 @@ const ROUNDS: usize = 32;
 
 /// The source of this router's own routes.
 pub const OWN: SourceId = SourceId(0);
+/// The source of those that it redistributes.
+pub const REDISTRIBUTED: SourceId = SourceId(u32::MAX - 1);
 
 impl Speaker {
     /// A speaker that knows nothing yet. The seed decides its jitter.
@@ -190,7 +192,7 @@ impl Speaker {
                 .filter(move |it| (it.name == "lo") == loopback);
             let nets = interfaces.flat_map(|it| &it.addresses).map(IpNet::addr);
             let v4 = nets.filter_map(|address| match address {
-                IpAddr::V4(address) if !address.is_loopback() => Some(address),
+                IpAddr::V4(address) if names_a_router(address) => Some(address),
                 _ => None,
             });
             v4.max()
@@ -371,6 +373,11 @@ impl Speaker {
 fn chosen(family: Option<Family>) -> impl Iterator<Item = Family> {
     let all = Family::ALL.into_iter();
     all.filter(move |it| family.is_none_or(|family| family == *it))
+}
+
+/// Whether zebra would take an address for the identifier of a router.
+fn names_a_router(address: Ipv4Addr) -> bool {
+    !address.is_loopback() && !address.is_link_local() && !address.is_multicast()
 }
 
 /// The family a prefix belongs to.

@@ -76,8 +76,9 @@ impl Leading<'_> {
 impl Speaker {
     /// Whether there is a way to a route's next hop. Remembers the next hop, to look again when something changes.
     pub(super) fn resolve(&mut self, prefix: &IpNet, route: &Route) -> NextHopState {
+        // Of its own a router knows whether they may be used.
         if route.source.kind == SourceKind::Local {
-            return NextHopState::Reachable(0);
+            return route.next_hop_state;
         }
         // A route to its own next hop says nothing (FRR: it "loops through itself").
         if IpNet::from(route.next_hop.address()) == *prefix {

@@ -30,6 +30,8 @@ pub struct Record {
     pub changed: Option<Time>,
     /// When and why the last session ended.
     pub reset: Option<(Time, Reason)>,
+    /// The last message from a neighbor that may tell only so many prefixes.
+    pub cause: Vec<u8>,
     /// The neighbour's AS when it was up last.
     pub asn: Option<u32>,
     /// The neighbour's identifier when it was up last.

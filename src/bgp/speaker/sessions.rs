@@ -77,6 +77,10 @@ impl Speaker {
                 peer.remote = None;
             }
         }
+        // Whoever is shut down is forgiven, as with FRR.
+        if peer.effective.shutdown.is_some() {
+            peer.intake.overflow = None;
+        }
         let is_shut = peer.effective.shutdown.is_some() || bgp.flags.shutdown;
         let event = if is_shut {
             let text = peer

@@ -117,12 +117,13 @@ pub(super) fn is_usable(route: &Route) -> bool {
 }
 
 /// `Less` where the first is better.
-fn compare(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rules: &Rules) -> Ordering {
+pub(super) fn compare(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rules: &Rules) -> Ordering {
     before_ties(a, b, rules)
         .then_with(|| in_use(a, b, current, rules))
         .then_with(|| originator(a).cmp(&originator(b)))
         .then_with(|| cluster_length(a).cmp(&cluster_length(b)))
         .then_with(|| a.source.address.cmp(&b.source.address))
+        .then_with(|| newest_own(a, b))
         .then_with(|| a.key().cmp(&b.key()))
 }
 
@@ -170,9 +171,22 @@ pub(super) fn in_use(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rul
     is_not(a).cmp(&is_not(b))
 }
 
+/// Of this router's own routes (`network`, `redistribute`, `aggregate-address`) the newest wins; they have no address that could
+/// decide. What came at once came in the order of their sources.
+fn newest_own(a: &Route, b: &Route) -> Ordering {
+    match (a.source.kind, b.source.kind) {
+        (SourceKind::Local, SourceKind::Local) => (b.since, b.key()).cmp(&(a.since, a.key())),
+        _ => Ordering::Equal,
+    }
+}
+
 /// Whether packets may be shared between a route and the best one.
 fn shares(route: &Route, best: &Route, rules: &Rules) -> bool {
     if route.source.kind != best.source.kind || before_ties(route, best, rules).is_ne() {
+        return false;
+    }
+    // Nothing is gained by another route that leads to the same router (FRR).
+    if leads_alike(route, best) {
         return false;
     }
     match route.source.kind {
@@ -182,6 +196,14 @@ fn shares(route: &Route, best: &Route, rules: &Rules) -> bool {
             MultipathRule::SameNeighborAs => route.source.asn == best.source.asn,
             MultipathRule::SameLength => true,
         },
+    }
+}
+
+/// Whether the next hop is the same; where both have a link-local address it is that which counts.
+fn leads_alike(a: &Route, b: &Route) -> bool {
+    match (a.next_hop.link_local(), b.next_hop.link_local()) {
+        (Some(a), Some(b)) => a == b,
+        _ => a.next_hop == b.next_hop,
     }
 }
 

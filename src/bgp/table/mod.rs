@@ -227,7 +227,7 @@ impl Table {
             destination.selection = decision::select(&destination.routes, current, rules);
             destination.reason = destination
                 .best()
-                .map(|best| reason::of(best, &destination.routes, current, rules));
+                .map(|_| reason::of(&destination.routes, current, rules));
             if std::mem::take(&mut destination.renewed) || destination.best_key() != current {
                 self.version += 1;
                 destination.version = self.version;

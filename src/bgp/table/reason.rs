@@ -34,6 +34,8 @@ pub enum Reason {
     RouterId,
     /// The neighbour's address.
     NeighborAddress,
+    /// Both are this router's own.
+    Configured,
     /// Nothing was left to compare.
     Nothing,
 }
@@ -55,17 +57,35 @@ impl Reason {
             Reason::Older => "Older Path",
             Reason::RouterId => "Router ID",
             Reason::NeighborAddress => "Neighbor IP",
+            Reason::Configured => "Locally configured route",
             Reason::Nothing => "Nothing left to compare",
         }
     }
 }
 
-/// Why a route is the best of these, which are in the order in which they came. FRR goes through them from the newest to
-/// the oldest and keeps what the last comparison with the best one ended with.
-pub(super) fn of(best: &Route, routes: &[Route], current: Option<(SourceId, u32)>, rules: &Rules) -> Reason {
-    let is_other = |route: &&Route| decision::is_usable(route) && route.key() != best.key();
-    let oldest = routes.iter().find(is_other);
-    oldest.map_or(Reason::Only, |oldest| between(oldest, best, current, rules))
+/// Why a route is the best of these, which are in the order in which they came. FRR goes through the best ones of each neighboring
+/// AS from the newest to the oldest, or through all where they are of one AS, and keeps what the last comparison ended with.
+pub(super) fn of(routes: &[Route], current: Option<(SourceId, u32)>, rules: &Rules) -> Reason {
+    if routes.len() == 1 {
+        return Reason::Only;
+    }
+    let winners = decision::best_of_each(routes, current, rules, rules.always_compare_med);
+    let is_one = winners.len() < 2;
+    let is_winner = |route: &Route| winners.iter().any(|winner| winner.key() == route.key());
+    let newest_first = routes.iter().rev().filter(|route| decision::is_usable(route));
+    let mut reason = Reason::Only;
+    let mut best: Option<&Route> = None;
+    for route in newest_first.filter(|route| is_one || is_winner(route)) {
+        let Some(known) = best else {
+            best = Some(route);
+            continue;
+        };
+        reason = between(route, known, current, rules);
+        if decision::compare(route, known, current, rules).is_lt() {
+            best = Some(route);
+        }
+    }
+    reason
 }
 
 fn between(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rules: &Rules) -> Reason {
@@ -102,5 +122,9 @@ fn between(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rules: &Rules
         (Reason::NeighborAddress, a.source.address.cmp(&b.source.address)),
     ];
     let decisive = steps.into_iter().find(|(_, ordering)| ordering.is_ne());
-    decisive.map_or(Reason::Nothing, |(reason, _)| reason)
+    let undecided = match decision::is_foreign(a) {
+        true => Reason::Nothing,
+        false => Reason::Configured,
+    };
+    decisive.map_or(undecided, |(reason, _)| reason)
 }

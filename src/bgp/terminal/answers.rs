@@ -1,7 +1,7 @@
 //! Answers of a session beside those that FRR 8.4.4 gave in the same lab (tests/data/frr-8.4.4/terminal.r1): a router with
 //! static and kernel routes, lists and route-maps, and three sessions with another.
 
-use super::{Answer, Request, Terminal};
+use super::{Request, Terminal};
 use crate::bgp::recorded::{self, Mask, data, view};
 use crate::bgp::speaker::network::Network;
 use crate::bgp::speaker::{Event, Hop, KernelRoute};
@@ -53,6 +53,7 @@ fn lab() -> Network {
     let route = |to: &str, hops: Vec<Hop>, metric: u32| KernelRoute {
         to: to.parse().unwrap(),
         hops,
+        drop: Default::default(),
         metric,
         is_static: false,
         distance: 0,
@@ -90,6 +91,6 @@ fn a_router_answers_as_frr_does() {
     let mut terminal = Terminal::default();
     recorded::compare("terminal.r1", MASKS, |command| {
         let reply = terminal.line(&view, Request::Run(command.to_owned()).encode().trim_end());
-        Answer::decode(&reply.output).unwrap().output
+        reply.answer.output
     });
 }

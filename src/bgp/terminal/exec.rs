@@ -128,9 +128,7 @@ pub(super) fn write(_: &mut Terminal, _: &View, arguments: &Arguments) -> Turn {
     };
     Turn {
         writes: true,
-        ..Turn::printed(format!(
-            "{note}Building Configuration...\nIntegrated configuration saved to /etc/frr/frr.conf\n[OK]\n"
-        ))
+        ..Turn::printed(format!("{note}Building Configuration...\n"))
     }
 }
 

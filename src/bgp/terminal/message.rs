@@ -128,7 +128,41 @@ impl Request {
     }
 }
 
+/// What came of writing the configuration; where it failed, what the kernel said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// That what was there is kept.
+    pub kept: Result<(), String>,
+    /// That the configuration is written.
+    pub written: Result<(), String>,
+}
+
+impl Default for Saved {
+    fn default() -> Saved {
+        Saved {
+            kept: Ok(()),
+            written: Ok(()),
+        }
+    }
+}
+
 impl Answer {
+    /// Says what came of writing the configuration, in vtysh's words.
+    pub fn is_saved(&mut self, saved: Saved) {
+        const FILE: &str = "/etc/frr/frr.conf";
+        if let Err(why) = saved.kept {
+            self.output += &format!("Error renaming {FILE} to {FILE}.sav: {why}\n");
+        }
+        match saved.written {
+            Ok(()) => self.output += &format!("Integrated configuration saved to {FILE}\n[OK]\n"),
+            Err(why) => {
+                self.status = Status::Failed;
+                self.output += &format!("% Error: failed to open configuration file {FILE}: {why}\n");
+                self.output += "% Configuration write failed.\n";
+            }
+        }
+    }
+
     /// As it goes over the socket, with the line's end.
     pub fn encode(&self) -> String {
         encode(self)

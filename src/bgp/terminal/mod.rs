@@ -25,7 +25,7 @@ use super::show::View;
 use super::speaker::Event;
 pub use configure::complaint;
 pub use help::layout;
-pub use message::{Answer, Candidate, Complaint, Errand, Fault, Request, Status};
+pub use message::{Answer, Candidate, Complaint, Errand, Fault, Request, Saved, Status};
 use turn::Turn;
 
 /// Longest command, as in FRR.
@@ -37,13 +37,12 @@ const TOO_LONG: &str = "% A line has at most 4096 octets\n";
 #[derive(Debug, Default)]
 pub struct Reply {
     /// What goes back to vtysh.
-    pub output: String,
+    pub answer: Answer,
     /// What happens to the speaker.
     pub events: Vec<Event>,
-    /// Whether the running configuration is to be written to the node's /etc/frr/frr.conf.
+    /// Whether the running configuration is to be written to the node's /etc/frr/frr.conf before vtysh is answered: what has come
+    /// of that belongs to the answer, see [`Answer::is_saved`].
     pub writes: bool,
-    /// Whether the session is over.
-    pub ends: bool,
 }
 
 /// A session.
@@ -94,10 +93,9 @@ impl Terminal {
         let mut events = turn.events;
         events.extend(turn.config.map(|config| Event::Configure(Box::new(config))));
         Reply {
-            output: turn.answer.encode(),
+            answer: turn.answer,
             events,
             writes: turn.writes,
-            ends: turn.answer.ends,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Parts of tables, and what leads to next hops, beside what FRR 8.4.4 answered in the same lab
 //! (tests/data/frr-8.4.4/parts.r1): two routers with three sessions, lists and route-maps.
 
-use super::{Answer, Request, Terminal};
+use super::{Request, Terminal};
 use crate::bgp::recorded::{self, Mask, data, view};
 use crate::bgp::speaker::network::Network;
 use crate::bgp::speaker::{Event, Hop, KernelRoute};
@@ -22,6 +22,7 @@ fn lab() -> Network {
     let route = |to: &str, hops: Vec<Hop>, tag: u32| KernelRoute {
         to: to.parse().unwrap(),
         hops,
+        drop: Default::default(),
         metric: 0,
         is_static: true,
         distance: 1,
@@ -65,7 +66,7 @@ fn parts_are_shown_as_frr_shows_them() {
     let mut terminal = Terminal::default();
     recorded::compare("parts.r1", MASKS, |command| {
         let reply = terminal.line(&view, Request::Run(command.to_owned()).encode().trim_end());
-        Answer::decode(&reply.output).unwrap().output
+        reply.answer.output
     });
 }
 
@@ -76,7 +77,7 @@ fn sets_of_attributes_are_counted() {
     let mut terminal = Terminal::default();
     let request = Request::Run("show bgp attribute-info".to_owned()).encode();
     let reply = terminal.line(&view, request.trim_end());
-    let answer = Answer::decode(&reply.output).unwrap().output;
+    let answer = reply.answer.output;
     // As FRR has them, which adds those of what was told.
     for expected in [
         "attr[1] nexthop 192.0.2.2\n\tflags: 2147483791 distance: 0 med: 0 ",

@@ -17,6 +17,8 @@ struct Session {
     /// What happened beside changes of the configuration.
     events: Vec<Event>,
     writes: usize,
+    /// What comes of the next.
+    saved: Saved,
 }
 
 impl Session {
@@ -31,6 +33,7 @@ impl Session {
             node: 1,
             events: Vec::new(),
             writes: 0,
+            saved: Saved::default(),
         }
     }
 
@@ -45,14 +48,18 @@ impl Session {
             unix: Duration::from_secs(1_795_573_800),
         };
         let reply = self.terminal.line(&view, line);
-        self.writes += usize::from(reply.writes);
+        let mut answer = Answer::decode(&reply.answer.encode()).unwrap();
+        if reply.writes {
+            self.writes += 1;
+            answer.is_saved(std::mem::take(&mut self.saved));
+        }
         for event in reply.events {
             match event {
                 Event::Configure(_) => self.network.happen(self.node, event),
                 event => self.events.push(event),
             }
         }
-        Answer::decode(&reply.output).unwrap()
+        answer
     }
 
     fn run(&mut self, line: &str) -> Answer {
@@ -205,6 +212,17 @@ fn writing_is_left_to_the_process() {
     }
     assert_eq!(session.run("write integrated").output, done);
     assert_eq!(session.writes, 5);
+    // What could not be done is said, and is no success.
+    session.saved = Saved {
+        kept: Err("Device or resource busy".to_owned()),
+        written: Err("Read-only file system".to_owned()),
+    };
+    let answer = session.run("write integrated");
+    assert_eq!(answer.status, Status::Failed);
+    let said = "Building Configuration...\nError renaming /etc/frr/frr.conf to /etc/frr/frr.conf.sav: Device or resource \
+                busy\n% Error: failed to open configuration file /etc/frr/frr.conf: Read-only file system\n% Configuration \
+                write failed.\n";
+    assert_eq!(answer.output, said);
 }
 
 #[test]
@@ -494,4 +512,59 @@ proptest! {
             }
         }
     }
+}
+
+/// Lines that FRR 10.3 has otherwise than 8.4.4.
+#[test]
+fn answers_are_written_as_frr_10_does_where_the_configuration_says_so() {
+    let mut session = Session::new();
+    let summary = session.run("show bgp summary").output;
+    assert!(
+        summary.contains("\nIPv4 Unicast Summary (VRF default):\nBGP router identifier"),
+        "{summary}"
+    );
+    for line in ["configure terminal", "frr version 10.3", "end"] {
+        assert_eq!(session.run(line).status, Status::Success, "{line}");
+    }
+    let summary = session.run("show bgp summary").output;
+    assert!(
+        summary.contains("\nIPv4 Unicast Summary:\nBGP router identifier"),
+        "{summary}"
+    );
+    assert!(summary.contains(" VRF default vrf-id 0\n"), "{summary}");
+    let json = session.run("show bgp summary json").output;
+    assert!(
+        json.contains("\"softwareVersion\":\"n/a\"") || json.contains("\"softwareVersion\":\"n\\/a\""),
+        "{json}"
+    );
+    let table = session.run("show bgp ipv4 unicast").output;
+    assert!(table.contains("h history, u unsorted, * valid"), "{table}");
+    assert!(
+        table.contains("\n     Network          Next Hop            Metric LocPrf Weight Path\n"),
+        "{table}"
+    );
+    let mut rows = table
+        .lines()
+        .skip_while(|line| !line.starts_with("     Network"))
+        .skip(1);
+    assert!(
+        rows.all(|row| row.is_empty() || row.starts_with([' ', 'D'])),
+        "{table}"
+    );
+    assert!(
+        table.contains("\n *>  ") && table.contains("\nDisplayed "),
+        "{table}"
+    );
+    assert!(!table.contains("Displayed  "), "{table}");
+    let json = session.run("show bgp ipv4 unicast json").output;
+    let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let routes = read["routes"].as_object().unwrap().len();
+    assert_eq!(read["totalRoutes"], routes, "{json}");
+    let shown = session.run("show running-config").output;
+    assert!(shown.contains("\nfrr version 10.3\n"), "{shown}");
+    // What 9 and earlier have is as before.
+    for line in ["configure terminal", "frr version 9.1", "end"] {
+        session.run(line);
+    }
+    assert!(session.run("show bgp summary").output.contains("(VRF default)"));
 }

@@ -83,19 +83,19 @@ fn advert(reader: &mut Reader, yaml: &Yaml) -> Option<Advert> {
         Some(attributes)
     });
     let needs_selector = matches!(kind, Some(Type::PodPool | Type::Service));
-    if kind.is_some() && needs_selector != selects.is_some() {
-        let (message, help) = match needs_selector {
-            true => (
-                "`selector` is missing: it says which pools or services are announced",
-                "write `selector: { matchLabels: { … } }`",
-            ),
-            false => (
-                "`PodCIDR` takes no `selector`",
-                "remove it: every node announces its own",
-            ),
-        };
-        let span = selects.map_or_else(|| head(&table), |yaml| yaml.span.clone());
-        reader.wrong(span, message, help);
+    match selects {
+        // As Cilium has it: no selector selects nothing.
+        None if needs_selector => {
+            let message =
+                "without a `selector` this announces nothing: it says which pools or services are announced";
+            let help = "`selector: { matchExpressions: [{ key: none, operator: NotIn, values: [none] }] }` selects all";
+            reader.warn(head(&table), message, help);
+        }
+        Some(yaml) if kind.is_some() && !needs_selector => {
+            let help = "remove it: every node announces its own";
+            reader.wrong(yaml.span.clone(), "`PodCIDR` takes no `selector`", help);
+        }
+        _ => {}
     }
     if kind == Some(Type::Service) && service.is_none() {
         let help = "write `service: { addresses: [LoadBalancerIP] }`";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::cilium::reading::{address, text, texts, word};
+use crate::cilium::reading::{address, number, required, text, texts, word};
 use crate::yaml::Yaml;
 use crate::yaml::reader::{Reader, Table};
 
@@ -15,11 +15,37 @@ pub(in crate::cilium) struct Service {
     pub wanted: Vec<IpAddr>,
     pub families: Policy,
     pub cluster: Vec<IpAddr>,
+    /// Whether it has an address in the cluster that it need not name.
+    pub wants_cluster: bool,
     pub external: Vec<IpAddr>,
-    /// The labels of its pods.
-    pub selector: BTreeMap<String, String>,
-    /// Whether traffic from outside stays on the node that it reaches: `externalTrafficPolicy: Local`.
+    /// Whether its addresses outside lead to pods of the node alone, which announces them only where it has such pods.
     pub local: bool,
+    /// Labels of the pods that answer; none where somebody else says who does.
+    pub selector: BTreeMap<String, String>,
+    pub ports: Vec<Port>,
+}
+
+/// A port of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cilium) struct Port {
+    pub protocol: Protocol,
+    /// At the service's addresses.
+    pub port: u16,
+    /// At the pods'.
+    pub target: u16,
+    /// At the nodes' own.
+    pub node: Option<u16>,
+}
+
+/// What a port is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
 }
 
 /// Which families of addresses a service has.
@@ -41,22 +67,35 @@ pub(in crate::cilium) struct Secret {
 const CLASSES: &[&str] = &["io.cilium/bgp-control-plane"];
 /// Annotations that ask for addresses, the one of today first.
 const WANTED: &[&str] = &["lbipam.cilium.io/ips", "io.cilium/lb-ipam-ips"];
-const TYPES: &[(&str, bool)] = &[
-    ("LoadBalancer", true),
-    ("ClusterIP", false),
-    ("NodePort", false),
-    ("ExternalName", false),
+const TYPES: &[(&str, Type)] = &[
+    ("LoadBalancer", Type::LoadBalancer),
+    ("ClusterIP", Type::Inner),
+    ("NodePort", Type::Inner),
+    ("ExternalName", Type::ExternalName),
 ];
+const PROTOCOLS: &[(&str, Protocol)] = &[
+    ("TCP", Protocol::Tcp),
+    ("UDP", Protocol::Udp),
+    ("SCTP", Protocol::Sctp),
+];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Type {
+    LoadBalancer,
+    /// One whose addresses are the cluster's and the nodes'.
+    Inner,
+    ExternalName,
+}
 
 pub(super) fn service(
     reader: &mut Reader,
     table: &mut Table,
     annotations: &BTreeMap<String, String>,
 ) -> Option<Service> {
-    let load_balancer = table
+    let kind = table
         .get("type")
         .and_then(|yaml| word(reader, yaml, "type", TYPES))
-        .unwrap_or(false);
+        .unwrap_or(Type::Inner);
     let class = table
         .get("loadBalancerClass")
         .and_then(|yaml| text(reader, yaml, "loadBalancerClass", CLASSES[0]));
@@ -76,15 +115,25 @@ pub(super) fn service(
         .get("externalIPs")
         .map(|yaml| addresses(reader, yaml, "externalIPs"))
         .unwrap_or_default();
-    let cluster = cluster_addresses(reader, table);
+    let (cluster, is_headless) = cluster_addresses(reader, table);
     let families = families(reader, table);
     let policy = table.get("externalTrafficPolicy");
-    let words = [("Cluster", false), ("Local", true)];
-    let local = policy.and_then(|yaml| word(reader, yaml, "externalTrafficPolicy", &words));
-    let selector = table.get("selector").map(|yaml| texts(reader, yaml, "selector"));
+    let policies = [("Cluster", false), ("Local", true)];
+    let local = policy.and_then(|yaml| word(reader, yaml, "externalTrafficPolicy", &policies));
+    let selector = table
+        .get("selector")
+        .map(|yaml| texts(reader, yaml, "selector"))
+        .unwrap_or_default();
+    let ports = table.get("ports").and_then(|yaml| {
+        reader.list(yaml, "ports", "{ port: 80 }", |reader, yaml| {
+            let mut table = reader.table(yaml, "ports", "an item of `ports`")?;
+            let port = port(reader, &mut table);
+            table.finish(reader);
+            port
+        })
+    });
     table.ignore(
         &[
-            "ports",
             "sessionAffinity",
             "sessionAffinityConfig",
             "internalTrafficPolicy",
@@ -98,13 +147,43 @@ pub(super) fn service(
         reader,
     );
     Some(Service {
-        load_balancer: load_balancer && ours,
+        load_balancer: kind == Type::LoadBalancer && ours,
         wanted,
         families,
         cluster,
+        wants_cluster: kind != Type::ExternalName && !is_headless,
         external,
-        selector: selector.unwrap_or_default(),
-        local: local.unwrap_or_default(),
+        local: local.unwrap_or(false),
+        selector,
+        ports: ports.unwrap_or_default(),
+    })
+}
+
+/// An item of `ports`. A target by its name is the port itself: pods of labs name no ports.
+fn port(reader: &mut Reader, table: &mut Table) -> Option<Port> {
+    let mut numbered = |key: &'static str, reader: &mut Reader| {
+        let said = table.get(key)?;
+        let is_name = said.scalar().is_some_and(|text| text.parse::<i64>().is_err());
+        match key == "targetPort" && is_name {
+            true => None,
+            false => number(reader, said, key, 1..=65535),
+        }
+    };
+    let said = numbered("port", reader);
+    let target = numbered("targetPort", reader);
+    let node = numbered("nodePort", reader);
+    let stands = table.has("port");
+    let port: Option<u16> = required(reader, table, "port", "80", said, stands);
+    let protocol = table
+        .get("protocol")
+        .and_then(|yaml| word(reader, yaml, "protocol", PROTOCOLS));
+    table.ignore(&["name", "appProtocol"], reader);
+    let port = port?;
+    Some(Port {
+        protocol: protocol.unwrap_or(Protocol::Tcp),
+        port,
+        target: target.unwrap_or(port),
+        node,
     })
 }
 
@@ -115,9 +194,10 @@ fn addresses(reader: &mut Reader, yaml: &Yaml, key: &str) -> Vec<IpAddr> {
     read.unwrap_or_default()
 }
 
-/// `clusterIP` and `clusterIPs`, of which the first is the same; "None" is none.
-fn cluster_addresses(reader: &mut Reader, table: &mut Table) -> Vec<IpAddr> {
+/// `clusterIP` and `clusterIPs`, of which the first is the same, and whether there is to be none.
+fn cluster_addresses(reader: &mut Reader, table: &mut Table) -> (Vec<IpAddr>, bool) {
     let (one, all) = (table.get("clusterIP"), table.get("clusterIPs"));
+    let is_headless = one.and_then(Yaml::scalar) == Some("None");
     let is_none = |yaml: &Yaml| {
         yaml.scalar()
             .is_some_and(|text| text == "None" || text.is_empty())
@@ -132,7 +212,7 @@ fn cluster_addresses(reader: &mut Reader, table: &mut Table) -> Vec<IpAddr> {
         let read = address(reader, yaml, "clusterIPs", "10.96.0.10");
         found.extend(read.filter(|address| !found.contains(address)));
     }
-    found
+    (found, is_headless)
 }
 
 fn families(reader: &mut Reader, table: &mut Table) -> Policy {

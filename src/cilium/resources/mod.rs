@@ -11,7 +11,8 @@ mod pools;
 
 pub(super) use advertisement::{Advert, Advertisement, What};
 pub(super) use cluster_config::{BgpInstance, BgpPeer, ClusterConfig};
-pub(super) use core::{Secret, Service};
+pub use core::Protocol;
+pub(super) use core::{Policy, Port, Secret, Service};
 pub(super) use node_config_override::{NodeConfigOverride, OverriddenInstance};
 pub(super) use parts::ServiceAddress;
 pub(super) use peer_config::PeerConfig;

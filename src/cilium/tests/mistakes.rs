@@ -1,6 +1,7 @@
 //! What is wrong with manifests, told with its place.
 
 use super::*;
+use crate::lab::Diagnostic;
 
 /// What is wrong with a text: the places, and what is said of each.
 fn mistakes(text: &str) -> Vec<(String, String)> {
@@ -103,12 +104,6 @@ fn rules_of_the_policy() {
             "name: Rack_0",
             "Rack_0",
             "is no name to Kubernetes",
-        ),
-        (
-            "name: rack0",
-            "name: rack0\n  namespace: default",
-            "default",
-            "is in no namespace",
         ),
         ("rack: rack0", "rack: 0", "0", "must be text"),
     ] {
@@ -227,4 +222,105 @@ fn all_that_is_wrong_is_told_at_once_with_its_file() {
         .map(|(file, mistakes)| (file.name.as_str(), mistakes.len()))
         .collect();
     assert_eq!(counts, [("a.yaml", 2), ("b.yaml", 1), ("c.yaml", 1)]);
+}
+
+/// What is said of a text that can be used as it is.
+fn warnings(text: &str) -> Vec<String> {
+    let read = manifest::read([("test.yaml".to_owned(), text.to_owned())]);
+    assert!(read.mistakes.is_empty(), "{:?}", read.mistakes);
+    read.lines(&read.warnings)
+}
+
+#[test]
+fn a_namespace_that_is_none_of_a_kind_is_a_warning() {
+    for kind in Kind::ALL {
+        let text = format!(
+            "apiVersion: {}{}\nkind: {}\nmetadata: {{ name: it, namespace: kube-system }}\nspec: {{}}\n",
+            if kind.group().is_empty() { "" } else { "cilium.io/" },
+            kind.versions()[0],
+            kind.name()
+        );
+        let read = manifest::read([("test.yaml".to_owned(), text)]);
+        let is_told = |it: &Diagnostic| it.message.contains("is in no namespace");
+        assert_eq!(
+            read.warnings.iter().any(is_told),
+            !kind.is_namespaced(),
+            "{kind:?}"
+        );
+        assert!(!read.mistakes.iter().any(is_told), "{:?}", read.mistakes);
+        for object in &read.objects {
+            assert_eq!(object.reference.namespace.is_empty(), !kind.is_namespaced());
+        }
+    }
+}
+
+#[test]
+fn an_advertisement_that_selects_nothing_is_a_warning() {
+    let advert = |item: &str| {
+        format!(
+            "apiVersion: cilium.io/v2alpha1\nkind: CiliumBGPAdvertisement\nmetadata: {{ name: it }}\nspec:\n  \
+             advertisements:\n  - {item}\n"
+        )
+    };
+    let services = "{ advertisementType: Service, service: { addresses: [ClusterIP] } }";
+    let pools = "{ advertisementType: CiliumPodIPPool }";
+    for item in [services, pools] {
+        let told = warnings(&advert(item));
+        assert!(
+            told[0].starts_with("test.yaml, line 6: without a `selector`"),
+            "{told:?}"
+        );
+    }
+    for item in [
+        "{ advertisementType: PodCIDR }",
+        "{ advertisementType: CiliumPodIPPool, selector: {} }",
+    ] {
+        assert!(warnings(&advert(item)).is_empty());
+    }
+}
+
+#[test]
+fn objects_without_a_meaning_are_kept_in_their_order() {
+    let object = |version: &str, kind: &str| {
+        format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{ name: it }}\nspec: {{ x: 1 }}\n---\n")
+    };
+    let text = object("v1", "Namespace")
+        + RACK
+        + "\n---\n"
+        + &object("apps/v1", "Deployment")
+        + &object("cilium.io/v2", "CiliumNetworkPolicy");
+    let read = manifest::read([("test.yaml".to_owned(), text)]);
+    assert!(read.mistakes.is_empty(), "{:?}", read.mistakes);
+    let kinds: Vec<_> = read.written().iter().map(|it| it["kind"].clone()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "Namespace",
+            "CiliumBGPPeeringPolicy",
+            "Deployment",
+            "CiliumNetworkPolicy"
+        ]
+    );
+    assert!(
+        read.foreign[1]
+            .without_effect()
+            .starts_with("Deployment it has no effect")
+    );
+}
+
+#[test]
+fn a_slip_of_the_pen_makes_no_object_without_a_meaning() {
+    for (version, kind) in [
+        ("v1", "Servce"),
+        ("v1", "Secrets"),
+        ("v1", "node"),
+        ("v2", "Service"),
+        ("cilium.io/v2alpha1", "CiliumBGPPeeringPolcy"),
+        ("cilium.io/v2alpha1", "Deployment"),
+        ("cilium.io/v1", "CiliumBGPPeeringPolicy"),
+        ("v1", "\"a b\""),
+    ] {
+        let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{ name: it }}\nspec: {{}}\n");
+        assert!(!mistakes(&text).is_empty(), "{version} {kind}");
+    }
 }

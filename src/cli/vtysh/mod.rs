@@ -70,7 +70,7 @@ fn serve(arguments: &Arguments, connection: &mut Connection) -> io::Result<i32> 
     if arguments.write {
         let answer = connection.ask(&Request::Run("write integrated".to_owned()))?;
         say(&answer.output)?;
-        return Ok(i32::from(answer.status != Status::Success));
+        return Ok(answer.status.number());
     }
     if let Some(file) = &arguments.file {
         let status = file::load(connection, file)?;

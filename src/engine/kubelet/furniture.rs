@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::image;
@@ -33,8 +33,6 @@ pub const PORT: u16 = 6443;
 /// The interface of nodes on the management network.
 const MANAGEMENT: &str = "eth0";
 const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
-/// What services' addresses are from where nobody says, as kubeadm has it.
-const SERVICE_SUBNET: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 16));
 /// Where containerd listens.
 pub const RUNTIME: &str = "unix:///run/containerd/containerd.sock";
 
@@ -276,7 +274,7 @@ impl Cluster {
             name,
         ];
         // The first address of the services is the API server's.
-        let subnets = service_subnets(&self.settings).into_iter();
+        let subnets = self.settings.service_subnets().into_iter();
         let mut reached: Vec<IpAddr> = subnets
             .filter_map(|net| machine(&net, 1))
             .map(|net| net.addr())
@@ -352,14 +350,6 @@ impl Cluster {
             configuration["failCgroupV1"] = json!(false);
         }
         configuration
-    }
-}
-
-/// What services' addresses are from.
-pub fn service_subnets(settings: &Settings) -> Vec<IpNet> {
-    match settings.service_subnets.as_slice() {
-        [] => vec![SERVICE_SUBNET],
-        said => said.to_vec(),
     }
 }
 

@@ -184,7 +184,7 @@ async fn control(node: &NodeStep, cluster: &ClusterStep, inside: &impl Inside) -
          --service-account-issuer https://kubernetes.default.svc --service-account-key-file {pki}/sa.pub \
          --service-account-signing-key-file {pki}/sa.key --authorization-mode Node,RBAC \
          --enable-admission-plugins NodeRestriction --allow-privileged",
-        list(&furniture::service_subnets(&cluster.settings))
+        list(&cluster.settings.service_subnets())
     );
     service(inside, "kube-apiserver", argv("kube-apiserver", &api));
     inside.waits("its API server");

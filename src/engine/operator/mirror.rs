@@ -128,10 +128,36 @@ impl Mirror {
                     .iter()
                     .filter(|pod| pod["status"]["phase"] == "Running")
                     .count(),
+                local_services: of(Source::Kind(Kind::Service))
+                    .filter(|service| pods.iter().any(|pod| answers(service, pod)))
+                    .map(|service| key(service))
+                    .collect(),
             }
         };
         of(Source::Kind(Kind::Node)).map(view).collect()
     }
+}
+
+/// Whether a pod that is ready is one of those of a service that answers only where its pods are.
+fn answers(service: &Value, pod: &Value) -> bool {
+    let selector = service["spec"]["selector"].as_object();
+    let conditions = pod["status"]["conditions"].as_array();
+    service["spec"]["externalTrafficPolicy"] == "Local"
+        && service["metadata"]["namespace"] == pod["metadata"]["namespace"]
+        && selector.is_some_and(|all| {
+            let has = |(label, value): (&String, &Value)| pod["metadata"]["labels"][label] == *value;
+            !all.is_empty() && all.iter().all(has)
+        })
+        && conditions
+            .into_iter()
+            .flatten()
+            .any(|it| it["type"] == "Ready" && it["status"] == "True")
+}
+
+/// The namespace and the name of an object.
+fn key(object: &Value) -> Key {
+    let metadata = &object["metadata"];
+    (text(&metadata["namespace"]), text(&metadata["name"]))
 }
 
 fn text(value: &Value) -> String {
@@ -147,9 +173,7 @@ fn kept(source: Source, object: &DynamicObject) -> (Key, Value) {
     if let Some(metadata) = value["metadata"].as_object_mut() {
         metadata.remove("managedFields");
     }
-    let metadata = &value["metadata"];
-    let key = (text(&metadata["namespace"]), text(&metadata["name"]));
-    (key, value)
+    (key(&value), value)
 }
 
 fn meaningful(object: &Value) -> Value {

@@ -8,6 +8,8 @@ mod mirror;
 mod process;
 mod writing;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -27,8 +29,8 @@ pub const SOCKET: &str = "/run/cilium/operator.sock";
 pub enum Wish {
     /// Apply these, and answer under this number.
     Apply(u64, Vec<Value>),
-    /// Delete these.
-    Delete(u64, Vec<Reference>),
+    /// Delete these, of which kinds and names count.
+    Delete(u64, Vec<Value>),
     /// Say this of objects where they do not say so already.
     Tell(Vec<Status>),
 }
@@ -70,6 +72,9 @@ pub struct NodeView {
     pub pods: usize,
     /// How many of them run.
     pub running: usize,
+    /// Services, by namespace and name, that answer only where their pods are, and have one here.
+    #[serde(default)]
+    pub local_services: BTreeSet<(String, String)>,
 }
 
 /// The process.

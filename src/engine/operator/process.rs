@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use super::mirror::{Mirror, Source};
 use super::writing::{self, Written};
 use super::{News, NodeView, SOCKET, Wish};
-use crate::cilium::{Applied, Kind, Outcome, Reference, schema};
+use crate::cilium::{Kind, Outcome, Reference, schema};
 use crate::engine::kubelet::{ADMIN, client};
 use crate::engine::socket::listen;
 use crate::engine::speaker::process::log;
@@ -202,31 +202,24 @@ impl Operator {
         };
         match serde_json::from_str(&line) {
             Ok(Wish::Apply(id, objects)) => {
-                let (mut all, mut foreign) = (Vec::new(), Vec::new());
-                for object in objects {
-                    let written = match writing::reference(&object) {
-                        Some(_) => writing::apply(&self.client, &object)
-                            .await
-                            .map(|it| all.extend(it)),
-                        None => writing::apply_foreign(&self.client, &object)
-                            .await
-                            .map(|line| foreign.push(line)),
-                    };
-                    if let Err(error) = written {
-                        return self.say(&News::Refused(id, refusal(&error))).await;
-                    }
-                }
-                self.await_all(id, all, foreign).await;
-            }
-            Ok(Wish::Delete(id, references)) => {
                 let mut all = Vec::new();
-                for reference in references {
-                    match writing::delete(&self.client, reference).await {
+                for object in objects {
+                    match writing::apply(&self.client, &object).await {
                         Ok(written) => all.push(written),
                         Err(error) => return self.say(&News::Refused(id, refusal(&error))).await,
                     }
                 }
-                self.await_all(id, all, Vec::new()).await;
+                self.await_all(id, all).await;
+            }
+            Ok(Wish::Delete(id, objects)) => {
+                let mut all = Vec::new();
+                for object in objects {
+                    match writing::delete(&self.client, &object).await {
+                        Ok(written) => all.push(written),
+                        Err(error) => return self.say(&News::Refused(id, refusal(&error))).await,
+                    }
+                }
+                self.await_all(id, all).await;
             }
             Ok(Wish::Tell(statuses)) => {
                 for told in statuses {
@@ -243,16 +236,12 @@ impl Operator {
         }
     }
 
-    async fn await_all(&mut self, id: u64, all: Vec<Written>, foreign: Vec<String>) {
-        let applied: Vec<&Applied> = all.iter().map(|it| &it.applied).collect();
+    async fn await_all(&mut self, id: u64, all: Vec<Written>) {
         self.pending.push(Pending {
             id,
-            lines: applied.iter().map(|it| it.line()).chain(foreign).collect(),
-            missing: applied.iter().any(|it| it.outcome == Outcome::NotFound),
-            awaited: all
-                .into_iter()
-                .map(|it| (it.applied.reference, it.version))
-                .collect(),
+            lines: all.iter().map(|it| it.line.clone()).collect(),
+            missing: all.iter().any(|it| it.outcome == Outcome::NotFound),
+            awaited: all.into_iter().filter_map(|it| it.awaited).collect(),
         });
         self.say_all().await;
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
-use kube::discovery::Scope;
+use kube::discovery::{Scope, oneshot};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -13,13 +13,93 @@ use super::mirror::{Mirror, Source};
 use crate::cilium::manifest::NAMESPACE;
 use crate::cilium::{Applied, Kind, Outcome, Reference};
 
-/// An object that was written: what became of it, and its version from then on, if it is there.
+/// An object that was written.
 pub struct Written {
-    pub applied: Applied,
-    pub version: Option<String>,
+    /// What became of it, as kubectl says it.
+    pub line: String,
+    pub outcome: Outcome,
+    /// One that has a meaning for BGP, and its version from then on, if it is there.
+    pub awaited: Option<(Reference, Option<String>)>,
 }
 
-pub fn api(client: &Client, reference: &Reference) -> Api<DynamicObject> {
+/// An object to be written: which one it is to whoever reads the outcome, and where it is kept.
+struct Target {
+    known: Option<Reference>,
+    /// `deployment.apps`, as kubectl writes the kind before a name.
+    resource: String,
+    /// `deployments.apps`, as the API server names what is not there.
+    plural: String,
+    name: String,
+    api: Api<DynamicObject>,
+}
+
+impl Target {
+    async fn of(client: &Client, object: &Value) -> Result<Target, kube::Error> {
+        if let Some(reference) = reference(object) {
+            let api = api(client, &reference);
+            let (resource, name) = (reference.resource(), reference.name.clone());
+            return Ok(Target {
+                known: Some(reference),
+                plural: String::new(),
+                resource,
+                name,
+                api,
+            });
+        }
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let version = word(&object["apiVersion"]);
+        let (group, version) = version.rsplit_once('/').unwrap_or(("", &version));
+        let kind = GroupVersionKind::gvk(group, version, &word(&object["kind"]));
+        let (resource, capabilities) = persist(|| oneshot::pinned_kind(client, &kind)).await?;
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or(NAMESPACE);
+        let api = match capabilities.scope {
+            Scope::Cluster => Api::all_with(client.clone(), &resource),
+            Scope::Namespaced => Api::namespaced_with(client.clone(), namespace, &resource),
+        };
+        let with_group = |name: &str| match group {
+            "" => name.to_owned(),
+            group => format!("{name}.{group}"),
+        };
+        Ok(Target {
+            known: None,
+            resource: with_group(&kind.kind.to_ascii_lowercase()),
+            plural: with_group(&resource.plural),
+            name: word(&object["metadata"]["name"]),
+            api,
+        })
+    }
+
+    fn written(self, outcome: Outcome, version: Option<String>) -> Written {
+        let Target {
+            resource,
+            name,
+            plural,
+            known,
+            ..
+        } = self;
+        let line = match (&known, outcome) {
+            (Some(reference), _) => Applied {
+                reference: reference.clone(),
+                outcome,
+            }
+            .line(),
+            (None, Outcome::Created) => format!("{resource}/{name} created"),
+            (None, Outcome::Configured) => format!("{resource}/{name} configured"),
+            (None, Outcome::Unchanged) => format!("{resource}/{name} unchanged"),
+            (None, Outcome::Deleted) => format!("{resource} \"{name}\" deleted"),
+            (None, Outcome::NotFound) => {
+                format!("Error from server (NotFound): {plural} \"{name}\" not found")
+            }
+        };
+        Written {
+            line,
+            outcome,
+            awaited: known.map(|reference| (reference, version)),
+        }
+    }
+}
+
+fn api(client: &Client, reference: &Reference) -> Api<DynamicObject> {
     let resource = Source::Kind(reference.kind).resource();
     match reference.namespace.as_str() {
         "" => Api::all_with(client.clone(), &resource),
@@ -28,7 +108,7 @@ pub fn api(client: &Client, reference: &Reference) -> Api<DynamicObject> {
 }
 
 /// Which object a manifest is about.
-pub fn reference(object: &Value) -> Option<Reference> {
+fn reference(object: &Value) -> Option<Reference> {
     let kind = Kind::of(object["kind"].as_str()?)?;
     let namespace = match kind.is_namespaced() {
         true => object["metadata"]["namespace"].as_str().unwrap_or(NAMESPACE),
@@ -63,12 +143,10 @@ async fn persist<T, F: Future<Output = Result<T, kube::Error>>>(
 
 /// Applies an object as kubectl does: what was applied before stands in an annotation, so that what is no longer said is taken
 /// away. (Applying on the server's side would do, if API servers before 1.23 took a port of a service without a protocol.)
-pub async fn apply(client: &Client, object: &Value) -> Result<Option<Written>, kube::Error> {
-    let Some(reference) = reference(object) else {
-        return Ok(None);
-    };
-    let api = api(client, &reference);
-    let before = persist(|| api.get_opt(&reference.name)).await?;
+pub async fn apply(client: &Client, object: &Value) -> Result<Written, kube::Error> {
+    let target = Target::of(client, object).await?;
+    let (api, name) = (&target.api, &target.name);
+    let before = persist(|| api.get_opt(name)).await?;
     let mut new = object.clone();
     new["metadata"]["annotations"][APPLIED] = json!(object.to_string());
     let after = match &before {
@@ -87,7 +165,7 @@ pub async fn apply(client: &Client, object: &Value) -> Result<Option<Written>, k
                 .and_then(|text| serde_json::from_str(text).ok())
                 .unwrap_or_default();
             let (patch, parameters) = (Patch::Merge(merge(&applied, &new)), PatchParams::default());
-            persist(|| api.patch(&reference.name, &parameters, &patch)).await?
+            persist(|| api.patch(name, &parameters, &patch)).await?
         }
     };
     let (before, version) = (
@@ -99,54 +177,7 @@ pub async fn apply(client: &Client, object: &Value) -> Result<Option<Written>, k
         Some(before) if before == version => Outcome::Unchanged,
         Some(_) => Outcome::Configured,
     };
-    Ok(Some(Written {
-        applied: Applied { reference, outcome },
-        version,
-    }))
-}
-
-/// Applies an object of any kind that the API server has. Returns what became of it, in kubectl's words.
-pub async fn apply_foreign(client: &Client, object: &Value) -> Result<String, kube::Error> {
-    let text = |key: &str| object[key].as_str().unwrap_or_default();
-    let (group, version) = text("apiVersion")
-        .split_once('/')
-        .unwrap_or(("", text("apiVersion")));
-    let kind = GroupVersionKind::gvk(group, version, text("kind"));
-    let (resource, capabilities) = persist(|| kube::discovery::pinned_kind(client, &kind)).await?;
-    let namespace = object["metadata"]["namespace"].as_str().unwrap_or(NAMESPACE);
-    let api: Api<DynamicObject> = match capabilities.scope {
-        Scope::Cluster => Api::all_with(client.clone(), &resource),
-        Scope::Namespaced => Api::namespaced_with(client.clone(), namespace, &resource),
-    };
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let before = persist(|| api.get_opt(name)).await?;
-    let word = match before {
-        None => {
-            let new: DynamicObject =
-                serde_json::from_value(object.clone()).map_err(kube::Error::SerdeError)?;
-            let parameters = PostParams::default();
-            persist(|| api.create(&parameters, &new)).await?;
-            "created"
-        }
-        Some(before) => {
-            let (patch, parameters) = (Patch::Merge(object), PatchParams::default());
-            let after = persist(|| api.patch(name, &parameters, &patch)).await?;
-            match before.metadata.resource_version == after.metadata.resource_version {
-                true => "unchanged",
-                false => "configured",
-            }
-        }
-    };
-    let group = if group.is_empty() {
-        String::new()
-    } else {
-        format!(".{group}")
-    };
-    Ok(format!(
-        "{}{group}/{name} {}",
-        text("kind").to_ascii_lowercase(),
-        word
-    ))
+    Ok(target.written(outcome, version))
 }
 
 /// Where kubectl notes what was applied.
@@ -171,18 +202,15 @@ fn merge(before: &Value, new: &Value) -> Value {
 }
 
 /// Deletes an object; one that is not there is told.
-pub async fn delete(client: &Client, reference: Reference) -> Result<Written, kube::Error> {
-    let (api, parameters) = (api(client, &reference), DeleteParams::default());
-    let deleted = persist(|| api.delete(&reference.name, &parameters)).await;
+pub async fn delete(client: &Client, object: &Value) -> Result<Written, kube::Error> {
+    let (target, parameters) = (Target::of(client, object).await?, DeleteParams::background());
+    let deleted = persist(|| target.api.delete(&target.name, &parameters)).await;
     let outcome = match deleted {
         Ok(_) => Outcome::Deleted,
         Err(kube::Error::Api(status)) if status.code == 404 => Outcome::NotFound,
         Err(error) => return Err(error),
     };
-    Ok(Written {
-        applied: Applied { reference, outcome },
-        version: None,
-    })
+    Ok(target.written(outcome, None))
 }
 
 /// Says what became of an object, unless it says so already.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::Sender;
 
+use super::advertisement::Advertisement;
 use super::process::Happening;
 use crate::bgp::config::{Config, PeerName};
 use crate::bgp::speaker::Interface;
@@ -26,8 +27,8 @@ const LONGEST_LIFETIME: u64 = 9000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manner {
     interval: Duration,
-    lifetime: u16,
     link_layer: Vec<u8>,
+    advertisement: Advertisement,
 }
 
 struct Link {
@@ -67,12 +68,14 @@ pub fn wanted(
             if has_neighbor { NEIGHBOR_INTERVAL } else { INTERVAL },
             |milliseconds| Duration::from_millis(milliseconds.into()),
         );
-        let three = (interval.as_secs() * 3).clamp(1, LONGEST_LIFETIME) as u16;
+        let milliseconds = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        let three = (milliseconds * 3 / 1000).clamp(1, LONGEST_LIFETIME) as u16;
         let lifetime = settings.and_then(|it| it.ra_lifetime).unwrap_or(three);
         let link_layer = link_layer.get(&interface.index).cloned().unwrap_or_default();
+        let times = (milliseconds.try_into().unwrap_or(u32::MAX), lifetime);
         Some(Manner {
             interval,
-            lifetime,
+            advertisement: Advertisement::new(interface, settings, times, link_layer.clone()),
             link_layer,
         })
     };
@@ -135,7 +138,7 @@ impl Discovery {
     fn leave(&mut self, index: u32) {
         if let Some(link) = self.links.remove(&index) {
             let socket = self.socket.get_ref();
-            let _ = socket.advertise(index, ALL_NODES, 0, &link.manner.link_layer);
+            let _ = socket.advertise(index, ALL_NODES, &link.manner.advertisement.farewell());
             let _ = socket.listen(index, false);
         }
     }
@@ -153,16 +156,9 @@ impl Discovery {
     /// Sends what is due.
     pub fn tick(&mut self, now: Instant) {
         for (index, link) in self.links.iter_mut().filter(|(_, link)| link.next <= now) {
-            let Manner {
-                lifetime,
-                link_layer,
-                interval,
-            } = &link.manner;
-            let _ = self
-                .socket
-                .get_ref()
-                .advertise(*index, ALL_NODES, *lifetime, link_layer);
-            link.next = now + *interval;
+            let octets = link.manner.advertisement.octets();
+            let _ = self.socket.get_ref().advertise(*index, ALL_NODES, &octets);
+            link.next = now + link.manner.interval;
         }
     }
 
@@ -185,11 +181,8 @@ impl Discovery {
             } else {
                 heard.from
             };
-            let (lifetime, link_layer) = (link.manner.lifetime, &link.manner.link_layer);
-            let _ = self
-                .socket
-                .get_ref()
-                .advertise(heard.interface, to, lifetime, link_layer);
+            let octets = link.manner.advertisement.octets();
+            let _ = self.socket.get_ref().advertise(heard.interface, to, &octets);
         }
         (heard.what != What::Solicitation).then_some((heard.interface, heard.from))
     }

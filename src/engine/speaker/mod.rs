@@ -1,13 +1,14 @@
 //! nslab's own BGP speaker in a node: its core joined to sockets, timers and netlink, in a process of its own.
 
-use super::configuration::{self, integrated};
+use super::configuration::{self, integrated, line_name};
 use super::{Engine, ITSELF, Inside, frr};
 use crate::bgp::config::{Config, Mistake, MistakeKind};
 use crate::failure::Failure;
 use crate::lab::daemons;
-use crate::lab::model::{Content, File, Probe, Process};
+use crate::lab::model::{ConfigPlace, Content, File, Probe, Process};
 use crate::lab::plan::NodeStep;
 
+mod advertisement;
 pub(super) mod connections;
 mod discovery;
 mod forwarding;
@@ -15,6 +16,7 @@ mod interfaces;
 pub(super) mod network;
 pub(super) mod process;
 mod router;
+mod saving;
 mod sessions;
 mod statics;
 
@@ -53,9 +55,12 @@ fn file(path: &str, text: String) -> File {
 }
 
 /// What is wrong with a node's configuration, as text; none if nothing is.
-pub fn complaints(text: &str) -> Option<String> {
+pub fn complaints(text: &str, place: Option<&ConfigPlace>) -> Option<String> {
     let (_, mistakes) = Config::parse(text);
-    let complaints: Vec<String> = mistakes.iter().map(|mistake| complaint(text, mistake)).collect();
+    let complaints: Vec<String> = mistakes
+        .iter()
+        .map(|mistake| complaint(text, place, mistake))
+        .collect();
     (!complaints.is_empty()).then(|| complaints.join("\n"))
 }
 
@@ -67,9 +72,9 @@ pub fn needs_frr(text: &str) -> bool {
 }
 
 /// A mistake with its line, the words at fault underlined.
-fn complaint(text: &str, mistake: &Mistake) -> String {
+fn complaint(text: &str, place: Option<&ConfigPlace>, mistake: &Mistake) -> String {
     let line = text.lines().nth(mistake.line - 1).unwrap_or_default();
-    underlined(&format!("line {}: ", mistake.line), line, mistake)
+    underlined(&format!("{}: ", line_name(place, mistake.line)), line, mistake)
 }
 
 /// A line behind its number, with the words at fault underlined.
@@ -87,13 +92,16 @@ pub fn underlined(number: &str, line: &str, mistake: &Mistake) -> String {
         (MistakeKind::NeedsFrr, _) | (_, "") => String::new(),
         (_, help) => format!(" ({help})"),
     };
-    let indent = " ".repeat(number.len());
+    let indent = " ".repeat(number.chars().count());
     format!("{number}{line}\n{indent}{mark} {kind}{help}")
 }
 
 impl Engine for Builtin {
     fn preflight(&self, node: &NodeStep) -> Result<(), Failure> {
-        match complaints(node.config.as_deref().unwrap_or_default()) {
+        match complaints(
+            node.config.as_deref().unwrap_or_default(),
+            node.config_place.as_ref(),
+        ) {
             None => Ok(()),
             Some(complaints) => Err(refusal(&node.name, complaints)),
         }
@@ -142,7 +150,7 @@ mod tests {
     #[test]
     fn mistakes_are_underlined_all_at_once() {
         let text = "router bgp 65000\n neighbr 192.0.2.1 remote-as 1\n neighbor 192.0.2.2 remote-as 2\n neighbor 192.0.2.2 bfd\n";
-        let complaints = complaints(text).unwrap();
+        let complaints = complaints(text, None).unwrap();
         let lines: Vec<&str> = complaints.lines().collect();
         assert_eq!(lines.len(), 4, "{complaints}");
         assert_eq!(lines[0], "line 2:  neighbr 192.0.2.1 remote-as 1");

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::forwarding::{BGP, STATIC};
 use super::process::Happening;
-use crate::bgp::speaker::{Hop, Interface, KernelRoute, Link, LinkKind};
+use crate::bgp::speaker::{Drop, Hop, Interface, KernelRoute, Link, LinkKind};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::route::{self, Found};
 use crate::kernel::watch::Watch;
@@ -144,9 +144,15 @@ fn usable(found: Found, interfaces: &[Interface]) -> Option<KernelRoute> {
         RouteType::BlackHole | RouteType::Unreachable | RouteType::Prohibit => Vec::new(),
         _ => return None,
     };
+    let drop = match found.kind {
+        RouteType::Unreachable => Drop::Unreachable,
+        RouteType::Prohibit => Drop::Prohibit,
+        _ => Drop::Blackhole,
+    };
     Some(KernelRoute {
         to: found.to,
         hops,
+        drop,
         metric: found.metric,
         is_static: false,
         distance: 0,

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
 use std::time::Duration;
 
@@ -105,7 +104,9 @@ async fn run() -> Result<(), Failure> {
 
 /// Says who plays a daemon where FRR's does, for scripts that signal it.
 fn write_pid(path: &str) {
-    let written = std::fs::write(path, format!("{}\n", std::process::id()));
+    // Where FRR is not installed, nobody else has made its directory.
+    let directory = Path::new(path).parent().map_or(Ok(()), std::fs::create_dir_all);
+    let written = directory.and_then(|()| std::fs::write(path, format!("{}\n", std::process::id())));
     if let Err(error) = written {
         log(&format!("cannot write {path}: {error}"));
     }
@@ -151,30 +152,6 @@ fn load(plays_bgp: bool) -> Config {
         ));
     }
     config
-}
-
-/// Writes the configuration in one step, with the mode and owner of what was there.
-///
-/// # Errors
-/// No space is left.
-pub fn save(config: &Config) -> crate::kernel::Result<()> {
-    let what = || format!("write {CONFIGURATION}");
-    let (mode, owner) = fs::metadata(CONFIGURATION).map_or((0o640, None), |metadata| {
-        (metadata.mode() & 0o7777, Some((metadata.uid(), metadata.gid())))
-    });
-    let new = format!("{CONFIGURATION}.new");
-    let mut options = fs::OpenOptions::new();
-    let options = options.write(true).create(true).truncate(true).mode(0o600);
-    let write = || -> io::Result<()> {
-        let mut file = options.open(&new)?;
-        file.write_all(config.print().as_bytes())?;
-        if let Some((user, group)) = owner {
-            chown(&new, Some(user), Some(group))?;
-        }
-        fs::set_permissions(&new, fs::Permissions::from_mode(mode))?;
-        fs::rename(&new, CONFIGURATION)
-    };
-    write().attempt(what)
 }
 
 /// Says something in the node's log, which is this process's output.

@@ -1,6 +1,7 @@
 //! A router at work: the core, and all that its events come from and its actions go to.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ipnet::IpNet;
@@ -11,9 +12,10 @@ use super::connections::{Connections, PORT, endpoints};
 use super::discovery::{self, Discovery};
 use super::forwarding::Forwarding;
 use super::network::{self, Network};
-use super::process::{Happening, log, save};
+use super::process::{Happening, log};
+use super::saving::save;
 use super::sessions::Sessions;
-use super::{interfaces, statics};
+use super::{CONFIGURATION, interfaces, statics};
 use crate::bgp::config::Config;
 use crate::bgp::session::{State, Time};
 use crate::bgp::show::View;
@@ -179,14 +181,15 @@ impl Router {
         };
         let session = self.sessions.as_mut().and_then(|sessions| sessions.get(id));
         let Some(session) = session else { return };
-        let reply = session.terminal.line(&view, line);
-        session.answer(reply.output);
+        let mut reply = session.terminal.line(&view, line);
+        if reply.writes {
+            let text = self.speaker.config().print();
+            reply.answer.is_saved(save(&text, Path::new(CONFIGURATION)));
+        }
+        session.answer(reply.answer.encode());
         self.events.extend(reply.events);
         self.settle();
-        if reply.writes {
-            tell(save(self.speaker.config()));
-        }
-        if reply.ends
+        if reply.answer.ends
             && let Some(sessions) = &mut self.sessions
         {
             sessions.end(id);

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::bgp::config::{StaticRoute, Via};
-use crate::bgp::speaker::{self, Interface, KernelRoute};
+use crate::bgp::speaker::{self, Drop, Interface, KernelRoute};
 use crate::kernel::route_change::{Hop, Way};
 
 /// A distance that keeps a route from being used at all.
@@ -216,6 +216,10 @@ pub fn as_kernel_route(to: IpNet, chosen: &Chosen) -> KernelRoute {
     KernelRoute {
         to,
         hops: hops.collect(),
+        drop: match &chosen.way {
+            Way::Unreachable => Drop::Unreachable,
+            Way::Blackhole | Way::Hops(_) => Drop::Blackhole,
+        },
         metric: 0,
         is_static: true,
         distance: chosen.distance,

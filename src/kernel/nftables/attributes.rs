@@ -5,7 +5,7 @@ use super::super::netlink::half;
 pub(super) const NLA_F_NESTED: u16 = 0x8000;
 
 /// Netlink attributes; nf_tables' numbers are in network byte order.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Attributes(pub(super) Vec<u8>);
 
 impl Attributes {

@@ -35,6 +35,11 @@ pub struct FoundRule {
 }
 
 impl FoundRule {
+    /// Whether it is a rule of this chain.
+    pub fn is_in(&self, chain: &FoundChain) -> bool {
+        (self.family, &self.table, &self.chain) == (chain.family, &chain.table, &chain.name)
+    }
+
     /// Takes it away.
     pub fn delete(&self) -> Change {
         let mut body = Attributes::default();

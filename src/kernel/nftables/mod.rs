@@ -30,6 +30,7 @@ const NFNL_SUBSYS_NFTABLES: u16 = 10;
 const NFNL_MSG_BATCH_BEGIN: u16 = 0x10;
 const NFNL_MSG_BATCH_END: u16 = 0x11;
 const NEWTABLE: u16 = 0;
+const DELTABLE: u16 = 2;
 const NEWCHAIN: u16 = 3;
 const GETCHAIN: u16 = 4;
 const NEWRULE: u16 = 6;
@@ -38,6 +39,8 @@ const DELRULE: u16 = 8;
 const NFT_TABLE_F_OWNER: u32 = 2;
 /// The kernel answers at once; this only keeps a bug from becoming a hang.
 const PATIENCE: i64 = 10;
+/// What fits into a socket's buffers as they are, in bytes, with its answers.
+const USUAL_ROOM: usize = 16 * 1024;
 /// nfgenmsg, which follows the netlink header.
 const GENERIC: usize = 4;
 
@@ -63,8 +66,12 @@ impl Family {
 /// Where a base chain hangs (NF_INET_*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hook {
+    /// Packets that have come in.
+    PreRouting = 0,
     /// Packets that pass through.
     Forward = 2,
+    /// Packets of processes here.
+    Output = 3,
     /// Packets that are about to leave.
     PostRouting = 4,
 }
@@ -94,6 +101,19 @@ pub fn table(name: &str, owned: bool) -> Change {
     }
 }
 
+/// Deletes a table for both families, with all that is in it.
+pub fn delete_table(name: &str) -> Change {
+    let mut body = Attributes::default();
+    body.text(1, name);
+    Change {
+        what: format!("delete the nftables table {name}"),
+        kind: DELTABLE,
+        flags: 0,
+        family: Family::Inet,
+        body,
+    }
+}
+
 /// A base chain of such a table. `kind` is `nat` or `filter`; of several at one hook, the lower priority sees packets
 /// first.
 pub fn chain(table: &str, name: &str, kind: &str, hook: Hook, priority: i32) -> Change {
@@ -109,6 +129,20 @@ pub fn chain(table: &str, name: &str, kind: &str, hook: Hook, priority: i32) -> 
         what: format!("make the nftables chain {name} in {table}"),
         kind: NEWCHAIN,
         flags: NLM_F_CREATE,
+        family: Family::Inet,
+        body,
+    }
+}
+
+/// Takes all rules out of a chain of such a table.
+pub fn flush(table: &str, chain: &str) -> Change {
+    let mut body = Attributes::default();
+    body.text(1, table);
+    body.text(2, chain);
+    Change {
+        what: format!("flush the nftables chain {chain} in {table}"),
+        kind: DELRULE,
+        flags: 0,
         family: Family::Inet,
         body,
     }
@@ -185,6 +219,7 @@ impl Nftables {
             NFNL_SUBSYS_NFTABLES,
             &[],
         );
+        self.make_room(bytes.len());
         retry(|| self.socket.send(&bytes, 0)).attempt(|| names[0].1.clone())?;
         let mut waiting = names.len();
         while waiting > 0 {
@@ -202,6 +237,16 @@ impl Nftables {
             }
         }
         Ok(())
+    }
+
+    /// A transaction is one message, and each of its changes is answered: both have to fit into the socket's buffers, which a
+    /// user's may not grow beyond the usual.
+    fn make_room(&self, length: usize) {
+        if length < USUAL_ROOM {
+            return;
+        }
+        let _ = setsockopt(&self.socket.as_fd(), sockopt::SndBufForce, &(length * 2));
+        let _ = setsockopt(&self.socket.as_fd(), sockopt::RcvBufForce, &(length * 4));
     }
 
     /// All base chains.

@@ -3,7 +3,7 @@
 //! The numbers of attributes below are those of the expressions' own enums in linux/netfilter/nf_tables.h, in their order:
 //! NFTA_META_DREG is 1, NFTA_META_KEY 2, and so on.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
@@ -11,7 +11,7 @@ use super::attributes::{Attributes, NLA_F_NESTED};
 use super::{Change, Family, NEWRULE, NLM_F_APPEND, NLM_F_CREATE};
 
 /// A rule: conditions, and what happens where all of them hold.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Rule {
     expressions: Attributes,
     comment: Option<String>,
@@ -21,11 +21,34 @@ pub struct Rule {
 const META_IIFNAME: u32 = 6;
 const META_OIFNAME: u32 = 7;
 const META_NFPROTO: u32 = 15;
+const META_L4PROTO: u32 = 16;
+/// Headers of the payload expression (NFT_PAYLOAD_*).
+const NETWORK_HEADER: u32 = 1;
+const TRANSPORT_HEADER: u32 = 2;
+/// Keys of the ct expression (NFT_CT_*).
+const CT_STATUS: u32 = 2;
+const CT_PROTO_DST: u32 = 12;
+const CT_DST_IP: u32 = 20;
+const CT_DST_IP6: u32 = 22;
+/// A connection whose packets are led elsewhere (IPS_DST_NAT), in the CPU's own byte order.
+const IPS_DST_NAT: u32 = 1 << 5;
+/// The fib expression: what it answers (NFT_FIB_RESULT_ADDRTYPE), and about what (NFTA_FIB_F_DADDR).
+const FIB_RESULT_ADDRTYPE: u32 = 3;
+const FIB_DESTINATION: u32 = 2;
+/// NFT_NG_RANDOM
+const NUMGEN_RANDOM: u32 = 1;
+/// NFT_NAT_DNAT
+const NAT_DESTINATION: u32 = 1;
+/// NFT_REJECT_ICMPX_UNREACH, which fits both families, and NFT_REJECT_ICMPX_PORT_UNREACH.
+const REJECT_BY_ICMP: u32 = 2;
+const REJECT_PORT: u8 = 1;
 /// Operators of comparisons (NFT_CMP_*).
 const EQUAL: u32 = 0;
 const UNEQUAL: u32 = 1;
 /// The register conditions are put through (NFT_REG_1).
 const REGISTER: u32 = 1;
+/// Another, beside it (NFT_REG_2).
+const SECOND_REGISTER: u32 = 2;
 pub(super) const NF_DROP: u32 = 0;
 const NF_ACCEPT: u32 = 1;
 /// Connection tracking's states as the `ct` expression gives them, in the CPU's own byte order.
@@ -87,6 +110,127 @@ impl Rule {
             IpAddr::V6(address) => rule.network_header(8, &address.octets()),
         }
         rule
+    }
+
+    /// Only packets with this destination.
+    #[must_use]
+    pub fn destination(self, address: IpAddr) -> Rule {
+        let mut rule = self.family(address.is_ipv4());
+        match address {
+            IpAddr::V4(address) => rule.network_header(16, &address.octets()),
+            IpAddr::V6(address) => rule.network_header(24, &address.octets()),
+        }
+        rule
+    }
+
+    /// Only packets to an address of this network namespace's own.
+    #[must_use]
+    pub fn to_itself(mut self) -> Rule {
+        self.expression("fib", |body| {
+            body.word(1, REGISTER);
+            body.word(2, FIB_RESULT_ADDRTYPE);
+            body.word(3, FIB_DESTINATION);
+        });
+        // In the CPU's own byte order.
+        self.compare(EQUAL, &u32::from(libc::RTN_LOCAL).to_ne_bytes());
+        self
+    }
+
+    /// Only packets of a protocol that has ports, by its number, to one of them.
+    #[must_use]
+    pub fn port(mut self, protocol: u8, port: u16) -> Rule {
+        self.meta(META_L4PROTO);
+        self.compare(EQUAL, &[protocol]);
+        // The destination stands behind the source in all of them (RFC 768, RFC 9293, RFC 9260).
+        self.load(TRANSPORT_HEADER, 2, 2);
+        self.compare(EQUAL, &port.to_be_bytes());
+        self
+    }
+
+    /// Only one in so many packets, by chance.
+    #[must_use]
+    pub fn one_in(mut self, count: u32) -> Rule {
+        if count > 1 {
+            self.expression("numgen", |body| {
+                body.word(1, REGISTER);
+                body.word(2, count);
+                body.word(3, NUMGEN_RANDOM);
+            });
+            self.compare(EQUAL, &[0; 4]);
+        }
+        self
+    }
+
+    /// Only packets of connections that were led elsewhere than they were sent to.
+    #[must_use]
+    pub fn led(mut self) -> Rule {
+        self.expression("ct", |body| {
+            body.word(1, REGISTER);
+            body.word(2, CT_STATUS);
+        });
+        self.expression("bitwise", |body| {
+            body.word(1, REGISTER);
+            body.word(2, REGISTER);
+            body.word(3, 4);
+            body.nest(4, |body| body.put(1, &IPS_DST_NAT.to_ne_bytes()));
+            body.nest(5, |body| body.put(1, &[0; 4]));
+        });
+        self.compare(UNEQUAL, &[0; 4]);
+        self
+    }
+
+    /// Only packets of connections that were opened to this address.
+    #[must_use]
+    pub fn first_destination(mut self, address: IpAddr) -> Rule {
+        match address {
+            IpAddr::V4(address) => self.connection(CT_DST_IP, &address.octets()),
+            IpAddr::V6(address) => self.connection(CT_DST_IP6, &address.octets()),
+        }
+        self
+    }
+
+    /// Only packets of connections of a protocol, by its number, that were opened to this port.
+    #[must_use]
+    pub fn first_port(mut self, protocol: u8, port: u16) -> Rule {
+        self.meta(META_L4PROTO);
+        self.compare(EQUAL, &[protocol]);
+        self.connection(CT_PROTO_DST, &port.to_be_bytes());
+        self
+    }
+
+    /// They go to another destination, and answers to them come from where they were sent to.
+    #[must_use]
+    pub fn lead_to(mut self, to: SocketAddr) -> Rule {
+        match to.ip() {
+            IpAddr::V4(address) => self.set(REGISTER, &address.octets()),
+            IpAddr::V6(address) => self.set(REGISTER, &address.octets()),
+        }
+        self.set(SECOND_REGISTER, &to.port().to_be_bytes());
+        let family = if to.is_ipv4() { Family::Ip } else { Family::Ip6 };
+        self.expression("nat", |body| {
+            body.word(1, NAT_DESTINATION);
+            body.word(2, family as u32);
+            body.word(3, REGISTER);
+            body.word(5, SECOND_REGISTER);
+        });
+        self
+    }
+
+    /// They are refused: the port cannot be reached (ICMP).
+    #[must_use]
+    pub fn refuse(mut self) -> Rule {
+        self.expression("reject", |body| {
+            body.word(1, REJECT_BY_ICMP);
+            body.put(2, &[REJECT_PORT]);
+        });
+        self
+    }
+
+    /// Only packets from elsewhere than this network, of its family.
+    #[must_use]
+    pub fn not_source_in(self, net: IpNet) -> Rule {
+        let offset = if net.addr().is_ipv4() { 12 } else { 8 };
+        self.network(net, offset, UNEQUAL)
     }
 
     /// Only packets from a network.
@@ -196,13 +340,35 @@ impl Rule {
         self.compare(EQUAL, value);
     }
 
-    /// A part of the network header (NFT_PAYLOAD_NETWORK_HEADER).
+    /// A part of the network header.
     fn payload(&mut self, offset: u32, length: u32) {
+        self.load(NETWORK_HEADER, offset, length);
+    }
+
+    fn load(&mut self, header: u32, offset: u32, length: u32) {
         self.expression("payload", |body| {
             body.word(1, REGISTER);
-            body.word(2, 1);
+            body.word(2, header);
             body.word(3, offset);
             body.word(4, length);
+        });
+    }
+
+    /// What is known of the first packet's direction of a connection.
+    fn connection(&mut self, key: u32, value: &[u8]) {
+        self.expression("ct", |body| {
+            body.word(1, REGISTER);
+            body.word(2, key);
+            // IP_CT_DIR_ORIGINAL
+            body.put(3, &[0]);
+        });
+        self.compare(EQUAL, value);
+    }
+
+    fn set(&mut self, register: u32, value: &[u8]) {
+        self.expression("immediate", |body| {
+            body.word(1, register);
+            body.nest(2, |body| body.put(1, value));
         });
     }
 

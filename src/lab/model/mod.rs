@@ -5,17 +5,18 @@ mod link;
 mod node;
 mod route;
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 pub use command::{Command, Exec, Probe, Process, Restart, Stage, Wait};
 pub use link::{Link, LinkShape, Mac, MacvlanMode, Port, Underlay};
 pub use node::{
-    Address, Bind, Content, EngineChoice, File, Kind, KubernetesNode, Limit, Limits, Masquerade, Network,
-    Node,
+    Address, Bind, ConfigPlace, Content, EngineChoice, File, Kind, KubernetesNode, Limit, Limits, Masquerade,
+    Network, Node,
 };
 pub use route::{NextHop, Route, RouteAction};
 
@@ -62,6 +63,19 @@ pub struct Cluster {
     pub leaves_network: bool,
     /// Whether Cilium's own agent will run.
     pub external_agent: bool,
+}
+
+/// Where services get their addresses from unless the lab file says.
+const SERVICE_SUBNET: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 16));
+
+impl Cluster {
+    /// What services' addresses are from.
+    pub fn service_subnets(&self) -> Vec<IpNet> {
+        match self.service_subnets.as_slice() {
+            [] => vec![SERVICE_SUBNET],
+            said => said.to_vec(),
+        }
+    }
 }
 
 /// A file of objects, as kubectl takes them.

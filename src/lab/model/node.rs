@@ -86,12 +86,21 @@ pub struct Node {
     pub addresses: Vec<Address>,
     /// Static routes (moved to the owner likewise).
     pub routes: Vec<Route>,
+    /// Interfaces by which everything leaves with their address.
+    #[serde(default)]
+    pub masquerade: Vec<String>,
+    /// Routes that its kernel has when it is ready.
+    #[serde(default)]
+    pub ready_routes: Vec<IpNet>,
     /// Sysctls, by dotted name (`net.ipv4.tcp_ecn`); only `net.*` can be set per node.
     pub sysctls: BTreeMap<String, String>,
     /// Duplicate address detection for IPv6 (off unless asked for: it costs over a second).
     pub dad: bool,
     /// A router's configuration in FRR's language.
     pub config: Option<String>,
+    /// Where that stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_place: Option<ConfigPlace>,
     /// Environment of everything started in the node.
     pub env: BTreeMap<String, String>,
     /// Files written before anything starts.
@@ -116,6 +125,26 @@ pub struct Node {
     /// Other limits.
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// Where the text of a configuration stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigPlace {
+    /// Its file, where that is not the lab file.
+    pub file: Option<PathBuf>,
+    /// The line of its first line, from 1 on.
+    pub line: usize,
+}
+
+impl ConfigPlace {
+    /// Names a line of the text (from 1 on) as people find it: `line 17`, `/etc/router0.conf line 3`.
+    pub fn name(&self, line: usize) -> String {
+        let line = self.line + line.saturating_sub(1);
+        match &self.file {
+            None => format!("line {line}"),
+            Some(file) => format!("{} line {line}", file.display()),
+        }
+    }
 }
 
 /// What the lab file says of a node's limits; what it does not is decided when the lab starts.

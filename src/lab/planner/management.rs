@@ -7,12 +7,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 
 use super::{LOOPBACK, Planner, base_sysctls};
-use crate::lab::model::{Lab, Mgmt, MgmtPort, Network};
+use crate::lab::model::{Lab, Mgmt, MgmtPort, Network, Node};
 use crate::lab::names::HUB_PORT;
 use crate::lab::plan::{
     BridgeStep, Device, HopStep, HostStep, LinkStep, NamespaceStep, NatStep, Plan, PortStep, RouteStep,
     RouteStepAction, Uplink,
 };
+use crate::lab::resolve::ipv6_off;
 
 /// The nodes' interface.
 const PORT: &str = "eth0";
@@ -24,11 +25,11 @@ const LONGER: u8 = 96;
 
 /// The management addresses of each node's namespace owner, in the order of the nodes: those that the file fixes, and
 /// for the others the lowest that are free.
-pub(super) fn addresses(lab: &Lab) -> Vec<Vec<IpNet>> {
-    let Some(mgmt) = &lab.mgmt else {
-        return vec![Vec::new(); lab.nodes.len()];
+pub(in crate::lab) fn addresses(mgmt: Option<&Mgmt>, nodes: &[Node]) -> Vec<Vec<IpNet>> {
+    let Some(mgmt) = mgmt else {
+        return vec![Vec::new(); nodes.len()];
     };
-    let ports = || lab.nodes.iter().filter_map(|node| node.mgmt.as_ref());
+    let ports = || nodes.iter().filter_map(|node| node.mgmt.as_ref());
     let fixed = |address: fn(&MgmtPort) -> Option<IpAddr>| ports().filter_map(address);
     let mut taken: HashSet<IpAddr> = fixed(|port| port.ipv4.map(IpAddr::V4)).collect();
     taken.extend(fixed(|port| port.ipv6.map(IpAddr::V6)));
@@ -39,14 +40,18 @@ pub(super) fn addresses(lab: &Lab) -> Vec<Vec<IpNet>> {
         taken.insert(address);
         IpNet::new(address, net.prefix_len()).ok()
     };
-    lab.nodes
+    nodes
         .iter()
         .map(|node| {
             let Some(port) = &node.mgmt else {
                 return Vec::new();
             };
             let v4 = place(mgmt.ipv4_subnet.map(IpNet::V4), port.ipv4.map(IpAddr::V4));
-            let v6 = place(mgmt.ipv6_subnet.map(IpNet::V6), port.ipv6.map(IpAddr::V6));
+            // An address of the lab's giving is none where the node does without IPv6.
+            let v6_subnet = mgmt
+                .ipv6_subnet
+                .filter(|_| ipv6_off(&node.sysctls, PORT).is_none());
+            let v6 = place(v6_subnet.map(IpNet::V6), port.ipv6.map(IpAddr::V6));
             v4.into_iter().chain(v6).collect()
         })
         .collect()
@@ -237,7 +242,9 @@ impl<'a> Planner<'a> {
         routes: &mut Vec<RouteStep>,
     ) {
         let index = self.indexes[self.namespace_of[node]].get(PORT).copied();
-        for gateway in gateways(mgmt) {
+        let owner = &self.lab.nodes[self.lab.owner(node)];
+        let has_v6 = ipv6_off(&owner.sysctls, PORT).is_none();
+        for gateway in gateways(mgmt).filter(|it| has_v6 || it.addr().is_ipv4()) {
             let default = default_route(gateway.addr(), index);
             let is_own = |route: &RouteStep| route.to == default.to && route.table.is_none();
             if !routes.iter().any(is_own) {

@@ -118,7 +118,7 @@ fn names_every_node_once_an_address() {
     let plan = planned(LAB);
     assert_eq!(
         plan.hosts,
-        "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n10.0.0.1 r\n10.0.1.1 r\n"
+        "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n10.0.1.1 r\n10.0.0.1 r\n"
     );
     assert!(plan.resolv_conf.starts_with('#'));
     let managed = planned("name = \"x\"\n[nodes.a]\nkind = \"host\"\nmgmt = true\n");

@@ -2,18 +2,31 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
+
 use super::Scene;
 use super::mistakes::Mistakes;
-use crate::lab::Diagnostic;
 use crate::lab::check::{Check, Question};
-use crate::lab::model::{Kind, Node};
+use crate::lab::model::{Kind, Mgmt, Node};
+use crate::lab::planner::management;
 use crate::lab::spec::{CheckSpec, QuestionSpec, Spanned, suggest};
+use crate::lab::{Diagnostic, names};
 
 /// All checks, in the order of the file but those of the phase "before" first.
-pub(super) fn resolve(scene: &Scene, nodes: &[Node], mistakes: &mut Mistakes) -> Vec<Check> {
+pub(super) fn resolve(
+    scene: &Scene,
+    nodes: &[Node],
+    mgmt: Option<&Mgmt>,
+    mistakes: &mut Mistakes,
+) -> Vec<Check> {
     let mut checks = Vec::new();
+    let managed = management::addresses(mgmt, nodes);
+    let nodes = Addressed {
+        nodes,
+        managed: &managed,
+    };
     for spec in &scene.spec.checks {
-        let question = question(scene, nodes, spec, mistakes);
+        let question = question(scene, &nodes, spec, mistakes);
         for node in &spec.nodes {
             let Some(&at) = scene.index.get(node.value.as_str()) else {
                 unknown(scene, node, "the check's node", mistakes);
@@ -42,7 +55,18 @@ pub(super) fn resolve(scene: &Scene, nodes: &[Node], mistakes: &mut Mistakes) ->
     checks
 }
 
-fn question(scene: &Scene, nodes: &[Node], spec: &CheckSpec, mistakes: &mut Mistakes) -> Option<Question> {
+/// The nodes, and what they have on the management network.
+struct Addressed<'a> {
+    nodes: &'a [Node],
+    managed: &'a [Vec<IpNet>],
+}
+
+fn question(
+    scene: &Scene,
+    nodes: &Addressed<'_>,
+    spec: &CheckSpec,
+    mistakes: &mut Mistakes,
+) -> Option<Question> {
     Some(match &spec.question {
         QuestionSpec::Run { command, expect } => Question::Run {
             command: command.clone(),
@@ -70,8 +94,13 @@ fn question(scene: &Scene, nodes: &[Node], spec: &CheckSpec, mistakes: &mut Mist
     })
 }
 
-/// An address as it stands, or a node's: the first that is not on its loopback, else the first.
-fn address(scene: &Scene, nodes: &[Node], to: &Spanned<String>, mistakes: &mut Mistakes) -> Option<IpAddr> {
+/// An address as it stands, or a node's: the first that its name stands for in /etc/hosts.
+fn address(
+    scene: &Scene,
+    nodes: &Addressed<'_>,
+    to: &Spanned<String>,
+    mistakes: &mut Mistakes,
+) -> Option<IpAddr> {
     if let Ok(address) = to.value.parse() {
         return Some(address);
     }
@@ -79,16 +108,13 @@ fn address(scene: &Scene, nodes: &[Node], to: &Spanned<String>, mistakes: &mut M
         unknown(scene, to, "the destination", mistakes);
         return None;
     };
-    let addresses = &nodes[scene.owners[at]].addresses;
-    let found = addresses
-        .iter()
-        .find(|address| address.interface != "lo")
-        .or(addresses.first());
+    let owner = scene.owners[at];
+    let found = names::addresses(&nodes.nodes[owner].addresses, &nodes.managed[owner]).next();
     if found.is_none() {
         let message = format!("node `{}` has no address", to.value);
         mistakes.add(Diagnostic::new(message, to.span.clone(), "").help("write the address you mean"));
     }
-    found.map(|address| address.net.addr())
+    found
 }
 
 fn unknown(scene: &Scene, name: &Spanned<String>, what: &str, mistakes: &mut Mistakes) {

@@ -6,16 +6,16 @@ use std::path::Path;
 use super::Scene;
 use super::mistakes::Mistakes;
 use crate::lab::Diagnostic;
-use crate::lab::model::{Bind, Content, File, Node};
+use crate::lab::model::{Bind, ConfigPlace, Content, File, Node};
 use crate::lab::sources::Entry;
 use crate::lab::spec::{ConfigSpec, ContentSpec, FileSpec, Span, Spanned};
 
 pub(super) fn fill(node: &mut Node, scene: &Scene, at: usize, mistakes: &mut Mistakes) {
     let spec = &scene.nodes[at];
-    node.config = spec
-        .config
-        .as_ref()
-        .and_then(|config| self::config(scene, at, config, mistakes));
+    let config = spec.config.as_ref();
+    (node.config, node.config_place) = config
+        .and_then(|config| self::config(scene, at, config, mistakes))
+        .unzip();
     node.files = spec
         .files
         .iter()
@@ -49,13 +49,30 @@ pub(super) fn fill(node: &mut Node, scene: &Scene, at: usize, mistakes: &mut Mis
 }
 
 /// A router's configuration; an empty one is none.
-fn config(scene: &Scene, at: usize, config: &Spanned<ConfigSpec>, mistakes: &mut Mistakes) -> Option<String> {
-    let text = match &config.value {
-        ConfigSpec::Text(text) => text.clone(),
+fn config(
+    scene: &Scene,
+    at: usize,
+    config: &Spanned<ConfigSpec>,
+    mistakes: &mut Mistakes,
+) -> Option<(String, ConfigPlace)> {
+    let (text, place) = match &config.value {
+        ConfigSpec::Text { text, line } => (
+            text.clone(),
+            ConfigPlace {
+                file: None,
+                line: *line,
+            },
+        ),
         ConfigSpec::File(file) => {
             let path = scene.sources.locate(Path::new(&file.value));
             match scene.sources.text(&path) {
-                Ok(text) => text,
+                Ok(text) => (
+                    text,
+                    ConfigPlace {
+                        file: Some(path),
+                        line: 1,
+                    },
+                ),
                 Err(reason) => {
                     missing(at, &file.value, reason, &file.span, mistakes);
                     return None;
@@ -63,7 +80,7 @@ fn config(scene: &Scene, at: usize, config: &Spanned<ConfigSpec>, mistakes: &mut
             }
         }
     };
-    (!text.trim().is_empty()).then_some(text)
+    (!text.trim().is_empty()).then_some((text, place))
 }
 
 fn file(scene: &Scene, at: usize, spec: &FileSpec, mistakes: &mut Mistakes) -> Option<File> {

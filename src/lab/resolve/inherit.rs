@@ -129,6 +129,8 @@ fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
     scalar(&mut base.mgmt, &over.mgmt);
     scalar(&mut base.ports, &over.ports);
     scalar(&mut base.routes, &over.routes);
+    scalar(&mut base.masquerade, &over.masquerade);
+    scalar(&mut base.ready_routes, &over.ready_routes);
     scalar(&mut base.dad, &over.dad);
     scalar(&mut base.config, &over.config);
     scalar(&mut base.exec, &over.exec);

@@ -34,7 +34,7 @@ use super::sources::Sources;
 use super::spec::{self, NodeSpec, Spec};
 use mistakes::Mistakes;
 
-pub(crate) use sysctls::interface as sysctl_interface;
+pub(crate) use sysctls::{interface as sysctl_interface, ipv6_off};
 
 /// What every check looks at.
 struct Scene<'a> {
@@ -107,6 +107,18 @@ pub fn load(text: &str, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
 /// # Errors
 /// Every mistake in it, in the order of the file.
 pub fn resolve(spec: &Spec, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
+    match as_far_as_possible(spec, sources) {
+        (lab, diagnostics) if diagnostics.is_empty() => Ok(lab),
+        (_, diagnostics) => Err(diagnostics),
+    }
+}
+
+/// The lab that a file with mistakes would mean without them, to look for more of another kind. Not to be brought up.
+pub fn load_partly(text: &str, sources: &dyn Sources) -> Lab {
+    as_far_as_possible(&spec::read(text).0, sources).0
+}
+
+fn as_far_as_possible(spec: &Spec, sources: &dyn Sources) -> (Lab, Vec<Diagnostic>) {
     let mut mistakes = Mistakes::default();
     names::check(spec, &mut mistakes);
     let mut nodes = inherit::apply(spec, &mut mistakes);
@@ -133,12 +145,7 @@ pub fn resolve(spec: &Spec, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic
     }
     network::check(&mut scene, &mut mistakes);
     let lab = build(&scene, &mut mistakes);
-    let diagnostics = mistakes.sorted();
-    if diagnostics.is_empty() {
-        Ok(lab)
-    } else {
-        Err(diagnostics)
-    }
+    (lab, mistakes.sorted())
 }
 
 /// The lab, as far as it can be made.
@@ -149,6 +156,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
     let mut addresses = addresses::resolve(scene, &links, mgmt.as_ref(), mistakes);
     let mut routes = routes::resolve(scene, &links, &addresses, mgmt.as_ref(), mistakes);
     let mut sysctls = sysctls::resolve(scene, &links, mistakes);
+    sysctls::fit(scene, &sysctls, &addresses, mistakes);
     let mut waits = waits::resolve(scene, mistakes);
     let mut nodes: Vec<Node> = (0..scene.nodes.len())
         .map(|at| {
@@ -160,6 +168,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
                 .collect();
             node.routes = std::mem::take(&mut routes[at]);
             node.ports = std::mem::take(&mut ports[at]);
+            node.masquerade = masquerade(scene, &links, at, mistakes);
             node.sysctls = std::mem::take(&mut sysctls[at]);
             node.wait_for = std::mem::take(&mut waits[at]);
             content::fill(&mut node, scene, at, mistakes);
@@ -173,7 +182,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
             requires.push(program.value.clone());
         }
     }
-    let checks = checks::resolve(scene, &nodes, mistakes);
+    let checks = checks::resolve(scene, &nodes, mgmt.as_ref(), mistakes);
     Lab {
         name: scene
             .spec
@@ -189,6 +198,18 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
         manifests: manifests::resolve(scene, mistakes),
         cluster: kubernetes::settings(scene, mistakes),
     }
+}
+
+/// The interfaces by which everything leaves with their address.
+fn masquerade(scene: &Scene, links: &links::Links, at: usize, mistakes: &mut Mistakes) -> Vec<String> {
+    let interfaces = scene.nodes[at].masquerade.iter().flatten();
+    let is_there = |interface: &&spec::Spanned<String>| {
+        addresses::interface_is_there(scene, links, at, interface, mistakes)
+    };
+    interfaces
+        .filter(is_there)
+        .map(|interface| interface.value.clone())
+        .collect()
 }
 
 /// A node without what other modules work out.
@@ -229,9 +250,17 @@ fn bare(scene: &Scene, at: usize) -> Node {
         mgmt: mgmt::port(scene, at),
         addresses: Vec::new(),
         routes: Vec::new(),
+        masquerade: Vec::new(),
+        ready_routes: spec
+            .ready_routes
+            .iter()
+            .flatten()
+            .map(|net| net.value.trunc())
+            .collect(),
         sysctls: Default::default(),
         dad,
         config: None,
+        config_place: None,
         env: strings(&spec.env),
         files: Vec::new(),
         ports: Vec::new(),

@@ -94,6 +94,8 @@ fn check_on_host(scene: &mut Scene, at: usize, mistakes: &mut Mistakes) {
         ("routes", node.routes.is_some()),
         ("sysctls", !node.sysctls.is_empty()),
         ("ports", node.ports.is_some()),
+        ("masquerade", node.masquerade.is_some()),
+        ("ready", node.ready_routes.is_some()),
         (
             "mgmt",
             scene.spec.nodes[at]

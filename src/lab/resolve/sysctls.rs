@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Scene;
-use super::addresses::interface_is_there;
+use super::addresses::{Placed, interface_is_there};
 use super::links::Links;
 use super::mistakes::Mistakes;
 use crate::lab::Diagnostic;
@@ -57,6 +57,52 @@ fn check(scene: &Scene, links: &Links, node: usize, name: &str, span: &Span, mis
     if let Some(interface) = interface(&path) {
         let interface = Spanned::new(interface.to_owned(), span.clone());
         interface_is_there(scene, links, node, &interface, mistakes);
+    }
+}
+
+/// The sysctl of a namespace's that turns IPv6 off on one of its interfaces, if one does.
+pub(crate) fn ipv6_off(sysctls: &BTreeMap<String, String>, interface: &str) -> Option<String> {
+    let value = |of: &str| {
+        let path = format!("net/ipv6/conf/{of}/disable_ipv6");
+        sysctls.iter().find(|(name, _)| sysctl_path(name) == path)
+    };
+    // `all` concerns the interfaces there are, and the default of later ones; `lo` is there from the start.
+    let default = (interface != "lo").then(|| value("default")).flatten();
+    let (name, value) = value(interface).or(default).or_else(|| value("all"))?;
+    (value.trim() != "0").then(|| name.clone())
+}
+
+/// Tells IPv6 addresses of interfaces on which IPv6 is off: the kernel takes none there.
+pub(super) fn fit(
+    scene: &Scene,
+    sysctls: &[BTreeMap<String, String>],
+    addresses: &[Vec<Placed>],
+    mistakes: &mut Mistakes,
+) {
+    for (owner, placed) in addresses.iter().enumerate() {
+        let placed = placed.iter().filter(|it| it.address.net.addr().is_ipv6());
+        let placed = placed.map(|it| (it.address.interface.as_str(), &it.span));
+        let port = scene.nodes[owner]
+            .mgmt
+            .as_ref()
+            .and_then(|port| port.ipv6.as_ref());
+        for (interface, span) in placed.chain(port.map(|address| ("eth0", &address.span))) {
+            let Some(name) = ipv6_off(&sysctls[owner], interface) else {
+                continue;
+            };
+            let message = format!(
+                "IPv6 is off on `{interface}` of `{}`, so it takes no IPv6 address",
+                scene.name(owner)
+            );
+            let mut diagnostic = Diagnostic::new(message, span.clone(), "an IPv6 address")
+                .help(format!("remove the address, or the sysctl `{name}`"));
+            let members = scene.members[owner].iter();
+            let set = members.filter_map(|&member| scene.nodes[member].sysctls.get(&name));
+            for value in set.take(1) {
+                diagnostic = diagnostic.and(value.span.clone(), "turned off here");
+            }
+            mistakes.add_for(owner, diagnostic);
+        }
     }
 }
 

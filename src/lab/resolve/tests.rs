@@ -374,3 +374,29 @@ proptest::proptest! {
         }
     }
 }
+
+/// The kernel takes no IPv6 address where a sysctl has turned IPv6 off; management addresses are left out there.
+#[test]
+fn ipv6_addresses_need_ipv6() {
+    let text = |sysctls: &str, addresses: &str| {
+        format!(
+            "name = \"x\"\n[nodes.a]\nkind = \"host\"\nmgmt = true\nsysctls = {{ {sysctls} }}\n\
+             addresses = {{ {addresses} }}\n[nodes.b]\nkind = \"host\"\n[[links]]\nendpoints = [\"a:eth1\", \"b:eth1\"]\n"
+        )
+    };
+    let all = "\"net.ipv6.conf.all.disable_ipv6\" = \"1\"";
+    let default = "\"net/ipv6/conf/default/disable_ipv6\" = 1";
+    let one = "\"net.ipv6.conf.eth1.disable_ipv6\" = 1";
+    let but_one = format!("{all}, \"net.ipv6.conf.eth1.disable_ipv6\" = 0");
+    let (v6, v4) = ("eth1 = [\"fd00::1/64\"]", "eth1 = [\"10.0.0.1/24\"]");
+    let mistakes_of = |text: &str| load(text, &Memory::default()).unwrap_err();
+    for sysctls in [all, default, one] {
+        let mistakes = mistakes_of(&text(sysctls, v6));
+        assert_eq!(mistakes.len(), 1, "{sysctls}");
+        assert!(mistakes[0].message.contains("IPv6 is off on `eth1` of `a`"));
+        lab(&text(sysctls, v4));
+    }
+    lab(&text(&but_one, v6));
+    lab(&text(default, "lo = [\"fd00::1/128\"]"));
+    assert_eq!(mistakes_of(&text(all, "lo = [\"fd00::1/128\"]")).len(), 1);
+}

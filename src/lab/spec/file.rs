@@ -26,6 +26,12 @@ pub(super) fn read_with(reader: &mut Reader, text: &str) -> Spec {
 
 /// TOML's own errors. The parser goes on after each, and may stumble over the same line or table again.
 fn syntax(text: &str, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
+    if !text.lines().any(is_toml) {
+        let span = errors.iter().find_map(toml::de::Error::span).unwrap_or(0..0);
+        let help = "lab files are TOML (labs/quickstart.toml teaches them); files of containerlab, kind and Cilium have \
+            names that end in .yml or .yaml, or stand behind --containerlab and --kind";
+        return vec![Diagnostic::new("this is no lab file", span, "not TOML from here on").help(help)];
+    }
     let mut told: Vec<Diagnostic> = Vec::new();
     let mut last_line = None;
     let mut doubled_table = false;
@@ -50,9 +56,63 @@ fn syntax(text: &str, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
             true => format!("`{}` stands twice", text.get(span.clone()).unwrap_or_default()),
             false => error.message().lines().collect::<Vec<_>>().join(", "),
         };
-        told.push(Diagnostic::new(message.clone(), span, "").help(syntax_help(error.message())));
+        let of_line = line_help(before, text.get(before.len()..).unwrap_or_default());
+        let help = of_line.unwrap_or_else(|| syntax_help(error.message()).to_owned());
+        told.push(Diagnostic::new(message.clone(), span, "").help(help));
     }
     told
+}
+
+/// Whether a line can be of a lab file: a table's head, or a key and its value.
+fn is_toml(line: &str) -> bool {
+    let line = line.trim();
+    let is_key = |key: &str| {
+        let key = key.trim();
+        !key.is_empty()
+            && key
+                .chars()
+                .all(|it| it.is_ascii_alphanumeric() || "-_.\"/ ".contains(it))
+    };
+    line.starts_with('[') && line.ends_with(']') || line.split_once('=').is_some_and(|(key, _)| is_key(key))
+}
+
+/// The cure for a line that is written as other languages have it. `before` is the text up to the error, which need not be the
+/// line's beginning.
+fn line_help(before: &str, after: &str) -> Option<String> {
+    let start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = format!("{}{}", &before[start..], after.lines().next().unwrap_or_default());
+    let line = line.trim();
+    let mut heads = before[..start].lines().rev().map(str::trim);
+    let head = heads.find(|line| line.starts_with('[') && line.ends_with(']'));
+    let is_item = line.starts_with('-');
+    if head == Some("[[links]]") && (is_item || line.starts_with("[\"") || line.starts_with("['")) {
+        return Some("the ends of a link have a name: `endpoints = [\"a:eth0\", \"b:eth0\"]`".to_owned());
+    }
+    if is_item {
+        return Some(
+            "a list stands in brackets behind its name: `exec = [\"command\", \"command\"]`".to_owned(),
+        );
+    }
+    let (key, value) = line.split_once(':')?;
+    let is_key = |key: &str| {
+        !key.is_empty()
+            && key
+                .chars()
+                .all(|it| it.is_ascii_alphanumeric() || "-_".contains(it))
+    };
+    if !is_key(key.trim()) || !(value.is_empty() || value.starts_with(' ')) {
+        return None;
+    }
+    Some(match key.trim() {
+        "bind" | "binds" | "volumes" => {
+            "lab files are TOML, not YAML: `binds = [\"data/:/data:ro\"]`".to_owned()
+        }
+        "endpoints" => "lab files are TOML, not YAML: `endpoints = [\"a:eth0\", \"b:eth0\"]`".to_owned(),
+        key => format!(
+            "lab files are TOML, not YAML: `{key} = …`; a topology of containerlab's has a name that ends in .yml, or stands \
+             behind --containerlab"
+        ),
+    })
 }
 
 /// The cure for what TOML's parser commonly says.

@@ -147,6 +147,10 @@ pub struct NodeSpec {
     pub mgmt: Option<Spanned<MgmtPortSpec>>,
     /// Its ports that are reached on the host.
     pub ports: Option<Vec<Spanned<PublishedPort>>>,
+    /// Interfaces by which everything leaves with their address.
+    pub masquerade: Option<Vec<Spanned<String>>>,
+    /// Routes that it has when it is ready.
+    pub ready_routes: Option<Vec<Spanned<IpNet>>>,
     /// Labels.
     pub labels: BTreeMap<String, Spanned<String>>,
     /// Addresses by interface, in the order of the file.
@@ -280,7 +284,12 @@ pub struct NextHopSpec {
 #[derive(Debug, Clone, PartialEq)]
 pub enum ConfigSpec {
     /// In the lab file.
-    Text(String),
+    Text {
+        /// It.
+        text: String,
+        /// The line of the lab file on which it begins.
+        line: usize,
+    },
     /// In a file beside it.
     File(Spanned<String>),
 }

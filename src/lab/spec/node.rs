@@ -45,7 +45,11 @@ fn read(reader: &mut Reader, mut table: Table) -> NodeSpec {
     rights::rights(reader, &mut table, &mut node);
     kubernetes::node(reader, &mut table, &mut node);
     node.pods = table.get("pods").and_then(|value| pods::pods(reader, value));
-    table.finish(reader);
+    let (span, is_node) = (table.span(), table.what().starts_with("node "));
+    if table.finish(reader).contains(&"kind") && is_node {
+        // That has been told; the kind with the fewest limits stands in for it.
+        node.kind = Some(Spanned::new(Kind::Router, span));
+    }
     node
 }
 
@@ -128,6 +132,11 @@ fn network(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
             reader.parsed(value, "ports", "8080:80", values::published_port)
         })
     });
+    node.masquerade = table.get("masquerade").and_then(|value| {
+        reader.list(value, "masquerade", "\"eth0\"", |reader, value| {
+            reader.parsed(value, "masquerade", "eth0", values::interface)
+        })
+    });
     node.dad = table.get("dad").and_then(|value| reader.boolean(value, "dad"));
 }
 
@@ -169,6 +178,7 @@ fn life(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
             command::process,
         )
     });
+    node.ready_routes = table.get("ready").and_then(|value| ready(reader, value));
     node.wait_for = table
         .get("wait_for")
         .and_then(|value| reader.list(value, "wait_for", "\"db\", \"web:configured\"", wait));
@@ -180,6 +190,23 @@ fn life(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
     if let Some(value) = table.get("limits") {
         node.limits = limits::limits(reader, value);
     }
+}
+
+/// `{ routes = ["10.0.4.0/24"] }`.
+fn ready(reader: &mut Reader, value: &Value) -> Option<Vec<Spanned<ipnet::IpNet>>> {
+    let example = "routes = [\"10.0.4.0/24\"]";
+    let mut table = reader.table(value, "ready", "ready", "`ready`", value.span())?;
+    let routes = match table.get("routes") {
+        Some(value) => reader.list(value, "routes", "\"10.0.4.0/24\"", |reader, value| {
+            reader.parsed(value, "routes", "10.0.4.0/24", values::net)
+        }),
+        None => {
+            reader.missing(&table, "routes", example);
+            None
+        }
+    };
+    table.finish(reader);
+    routes
 }
 
 fn mgmt_port(reader: &mut Reader, value: &Value) -> Option<Spanned<MgmtPortSpec>> {
@@ -270,7 +297,8 @@ fn sysctls(reader: &mut Reader, value: &Value) -> BTreeMap<String, Spanned<Strin
 fn config(reader: &mut Reader, value: &Value) -> Option<Spanned<ConfigSpec>> {
     if value.get_ref().is_str() {
         let text = reader.string(value, "config", "router bgp 65000")?;
-        return Some(text.map(ConfigSpec::Text));
+        let line = reader.first_line(&text.span);
+        return Some(text.map(|text| ConfigSpec::Text { text, line }));
     }
     if !value.get_ref().is_table() {
         let example = "config = { file = \"router0.conf\" }";

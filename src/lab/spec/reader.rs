@@ -52,6 +52,14 @@ impl<'t> Reader<'t> {
         self.newlines.partition_point(|newline| *newline < offset) + 1
     }
 
+    /// The line (1-based) on which the text of a string begins: a line end after the opening quotes is not part of it.
+    pub fn first_line(&self, span: &Span) -> usize {
+        let written = self.text.get(span.clone()).unwrap_or_default();
+        let opens = ["\"\"\"\n", "\"\"\"\r\n", "'''\n", "'''\r\n"];
+        let skipped = opens.iter().any(|open| written.starts_with(open));
+        self.line(span.start) + usize::from(skipped)
+    }
+
     pub fn report(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
     }
@@ -77,8 +85,7 @@ impl<'t> Reader<'t> {
     /// Notes that a table lacks a key.
     pub fn missing(&mut self, table: &Table, key: &str, example: &str) {
         self.report(
-            Diagnostic::new(format!("{} has no `{key}`", table.what), table.span.clone(), "")
-                .help(format!("add `{example}`")),
+            Diagnostic::new(lack(&table.what, key), table.span.clone(), "").help(format!("add `{example}`")),
         );
     }
 
@@ -225,7 +232,7 @@ impl<'t> Reader<'t> {
         match value.get_ref().as_table() {
             Some(table) => Some(Table::new(table, name, what, span)),
             None => {
-                self.mistyped(value, key, "a table", &format!("{key} = {{ … }}"));
+                self.report(untabled(value, key, &what.into()));
                 None
             }
         }
@@ -264,6 +271,11 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// What it is, in words.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
     /// Where it stands.
     pub fn span(&self) -> Span {
         self.span.clone()
@@ -282,20 +294,43 @@ impl<'a> Table<'a> {
         self.table.get_key_value(key).map(|(key, _)| key.span())
     }
 
-    /// Notes every key that nothing asked for.
-    pub fn finish(self, reader: &mut Reader) {
+    /// Notes every key that nothing asked for. Returns the keys that were probably meant, which the table lacks.
+    pub fn finish(self, reader: &mut Reader) -> Vec<&'static str> {
+        let mut all_meant = Vec::new();
         #[cfg(test)]
         reader.known.entry(self.name).or_default().extend(&self.known);
         let is_known = |key: &str| self.known.contains(&key);
         if self.table.keys().all(|key| is_known(key.get_ref())) {
-            return;
+            return all_meant;
         }
         for (key, _) in ordered(self.table)
             .into_iter()
             .filter(|(key, _)| !is_known(key.value))
         {
-            let known = self.known.iter().copied();
-            let help = suggest::cure(key.value, known, "the keys here are", "remove it");
+            // One that is there already was not meant.
+            let absent: Vec<&'static str> = self
+                .known
+                .iter()
+                .copied()
+                .filter(|it| self.table.get(*it).is_none())
+                .collect();
+            let meant = suggest::nearest(key.value, absent.iter().copied()).or_else(|| {
+                let other = foreign(key.value)?;
+                absent.iter().copied().find(|it| *it == other)
+            });
+            let help = match meant {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None if self.known.is_empty() => "remove it".to_owned(),
+                None => format!("the keys here are: {}", suggest::list(self.known.iter().copied())),
+            };
+            // What the table lacks is then no second mistake.
+            if let Some(meant) = meant {
+                all_meant.push(meant);
+                let lack = lack(&self.what, meant);
+                reader
+                    .diagnostics
+                    .retain(|told| told.message != lack || told.labels[0].span != self.span);
+            }
             reader.report(
                 Diagnostic::new(
                     format!("{} has no key `{}`", self.what, key.value),
@@ -305,7 +340,30 @@ impl<'a> Table<'a> {
                 .help(help),
             );
         }
+        all_meant
     }
+}
+
+/// What is said of a table that lacks a key.
+fn lack(what: &str, key: &str) -> String {
+    format!("{what} has no `{key}`")
+}
+
+/// The key that has here another name in other tools' files.
+fn foreign(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "volumes" | "mounts" => "binds",
+        "environment" => "env",
+        "ip" | "ips" | "ipv4" | "ipv6" | "address" => "addresses",
+        "cmd" | "command" | "commands" | "entrypoint" | "services" | "processes" => "run",
+        "startup" | "setup" | "post-up" => "exec",
+        "startup-config" | "frr" => "config",
+        "depends_on" | "depends-on" => "wait_for",
+        "mem" | "ram" => "memory",
+        "type" => "kind",
+        "nodes" | "ends" | "between" | "interfaces" => "endpoints",
+        _ => return None,
+    })
 }
 
 /// A table's entries in the order of the file.
@@ -316,6 +374,57 @@ pub(super) fn ordered<'a>(table: &'a DeTable<'a>) -> Vec<(Spanned<&'a str>, &'a 
         .collect();
     entries.sort_by_key(|(key, _)| key.span.start);
     entries
+}
+
+/// That something is no table. Items of lists are told from the list itself.
+fn untabled(value: &Value, key: &str, what: &str) -> Diagnostic {
+    let found = type_name(value.get_ref());
+    let (message, help) = match (what, value.get_ref().as_str()) {
+        ("a route", text) => (
+            format!("{what} must be a table, not {found}"),
+            format!(
+                "write `{}`",
+                text.and_then(route_table)
+                    .unwrap_or_else(|| { "routes = [{ to = \"default\", via = \"10.0.1.1\" }]".to_owned() })
+            ),
+        ),
+        ("a link", _) => (
+            format!("{what} must be a table, not {found}"),
+            "write a line `[[links]]`, and below it `endpoints = [\"a:eth0\", \"b:eth0\"]`".to_owned(),
+        ),
+        (what, _) if what.starts_with("a ") || what.starts_with("an ") => (
+            format!("{what} must be a table, not {found}"),
+            format!("for example `{key} = [{{ … }}]`"),
+        ),
+        _ => (
+            format!("`{key}` must be a table, not {found}"),
+            format!("for example `{key} = {{ … }}`"),
+        ),
+    };
+    Diagnostic::new(message, value.span(), format!("this is {found}")).help(help)
+}
+
+/// A route as `ip route add` takes it, as a table: `10.0.0.0/8 via 10.0.1.1 dev eth0`.
+fn route_table(text: &str) -> Option<String> {
+    let mut words = text
+        .split_whitespace()
+        .skip_while(|word| ["ip", "route", "add", "-6"].contains(word));
+    let mut to = words.next()?;
+    let mut keys = Vec::new();
+    if ["blackhole", "unreachable", "prohibit"].contains(&to) {
+        keys.push(format!("type = \"{to}\""));
+        to = words.next()?;
+    }
+    while let Some(word) = words.next() {
+        let key = ["via", "dev", "metric"].into_iter().find(|it| *it == word)?;
+        let value = words.next().filter(|it| !it.contains(['"', '\\']))?;
+        keys.push(match key {
+            "metric" => format!("{key} = {value}"),
+            key => format!("{key} = \"{value}\""),
+        });
+    }
+    let is_plain = !to.contains(['"', '\\']) && !keys.is_empty();
+    is_plain.then(|| format!("{{ to = \"{to}\", {} }}", keys.join(", ")))
 }
 
 /// What a value is, in words.

@@ -13,7 +13,13 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
         .map(|candidate| (distance(word, candidate), candidate))
         // A word of which nothing is left says nothing: `c` is not a mistyped `a`.
         .filter(|(distance, _)| *distance <= allowed && *distance < word.chars().count())
-        .min_by_key(|(distance, _)| *distance)
+        // Of two that are as near, the one that is the same word, longer or shorter: `bind` means `binds`, not `kind`.
+        .min_by_key(|(distance, candidate)| {
+            (
+                *distance,
+                !candidate.starts_with(word) && !word.starts_with(candidate),
+            )
+        })
         .map(|(_, candidate)| candidate)
 }
 

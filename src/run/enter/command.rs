@@ -8,6 +8,7 @@ use nix::errno::Errno;
 
 use super::{Door, Visit};
 use crate::kernel::{process, users};
+use crate::node_tools;
 
 const CANNOT_EXECUTE: i32 = 126;
 const NOT_FOUND: i32 = 127;
@@ -103,6 +104,9 @@ fn candidates(program: &str, path: &str) -> Vec<String> {
 
 fn execute(name: &str, programs: &[CString], arguments: &[CString], environment: &[CString]) -> i32 {
     process::forget_signals();
+    if let Some(status) = node_tools::run(arguments, false) {
+        return status;
+    }
     let mut worst = Errno::ENOENT;
     for program in programs {
         match process::execute(program, arguments, environment) {
@@ -113,7 +117,13 @@ fn execute(name: &str, programs: &[CString], arguments: &[CString], environment:
         }
     }
     if worst == Errno::ENOENT {
+        if let Some(status) = node_tools::run(arguments, true) {
+            return status;
+        }
         eprintln!("nslab: {name}: command not found");
+        if let Some(advice) = node_tools::advice(name) {
+            eprintln!("  help: {advice}");
+        }
         return NOT_FOUND;
     }
     eprintln!("nslab: {name}: {}", worst.desc());

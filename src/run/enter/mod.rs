@@ -84,7 +84,7 @@ pub enum Terminal {
 }
 
 /// A command for a node.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Visit {
     /// Program and arguments.
     pub argv: Vec<String>,

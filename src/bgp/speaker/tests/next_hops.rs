@@ -180,6 +180,7 @@ fn static_route(distance: u8, tag: u32) -> KernelRoute {
     KernelRoute {
         to: "10.2.0.0/16".parse().unwrap(),
         hops: Vec::new(),
+        drop: Default::default(),
         metric: 0,
         is_static: true,
         distance,

@@ -34,6 +34,8 @@ pub(super) struct NodeTable {
     mgmt: Option<MgmtPortValue>,
     /// Ports of its own that are reached on the host.
     ports: Option<Vec<PublishedPortText>>,
+    /// Interfaces by which everything leaves with the address of the interface.
+    masquerade: Option<Vec<String>>,
     /// Addresses by interface: lo, br0 of a bridge, or the end of a link.
     addresses: Option<BTreeMap<String, Vec<AddressWithPrefix>>>,
     /// Static routes.
@@ -56,6 +58,8 @@ pub(super) struct NodeTable {
     exec: Option<Vec<ExecValue>>,
     /// Long-running processes.
     run: Option<Vec<RunTable>>,
+    /// What is there when it is ready, beside what it runs.
+    ready: Option<ReadyTable>,
     /// What must be true of other nodes first.
     wait_for: Option<Vec<WaitText>>,
     /// Extra wait before it starts.
@@ -81,6 +85,15 @@ pub(super) struct NodeTable {
     taints: Option<Vec<String>>,
     /// The addresses it is known by in its cluster.
     node_ips: Option<Vec<String>>,
+}
+
+/// What is there when a node is ready.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct ReadyTable {
+    /// Routes that its kernel has.
+    routes: Vec<AddressWithPrefix>,
 }
 
 /// The kinds of nodes.

@@ -1,0 +1,97 @@
+//! Who leads to the services of a cluster without a Kubernetes: every node of it, in place of a kube-proxy.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use ipnet::IpNet;
+
+use super::services;
+use super::state::Living;
+use crate::cilium::Store;
+use crate::cilium::endpoints::{self, Pod, Way};
+use crate::lab::model::Kind;
+use crate::lab::plan::{Engine, NodeStep, Plan};
+
+/// The nodes, and the pods that answer.
+#[derive(Default)]
+pub struct Proxy {
+    nodes: Vec<Node>,
+    pods: Vec<Pod>,
+    /// The networks of all pods.
+    pod_cidrs: Vec<IpNet>,
+}
+
+struct Node {
+    name: String,
+    /// Index into the plan's namespaces.
+    namespace: usize,
+    /// What it leads by now.
+    ways: RefCell<Vec<Way>>,
+}
+
+impl Proxy {
+    /// That of a plan; without nodes where a Kubernetes has a proxy of its own.
+    pub fn new(plan: &Plan) -> Proxy {
+        let mut proxy = Proxy::default();
+        if plan.nodes.iter().any(|step| step.engine == Some(Engine::Kubelet)) {
+            return proxy;
+        }
+        for step in &plan.nodes {
+            let Some(namespace) = step.namespace else { continue };
+            if let Some(node) = &step.kubernetes {
+                proxy.pod_cidrs.extend(&node.pod_cidrs);
+                proxy.nodes.push(Node {
+                    name: step.name.clone(),
+                    namespace,
+                    ways: RefCell::default(),
+                });
+            }
+            proxy.pods.extend(pod(plan, step, namespace));
+        }
+        proxy.pod_cidrs = IpNet::aggregate(&proxy.pod_cidrs);
+        proxy
+    }
+
+    /// The services that a pod of a node answers for.
+    pub fn local_services(&self, store: &Store, node: &str) -> BTreeSet<(String, String)> {
+        endpoints::local_services(store, &self.pods, node)
+    }
+
+    /// Has all nodes lead what is sent to services to the pods that answer. Returns what could not be done.
+    pub fn obey(&self, lab: &Living, store: &Store) -> Vec<String> {
+        let namespaces = lab.namespaces.borrow();
+        let mut troubles = BTreeSet::new();
+        for node in &self.nodes {
+            let ways = endpoints::ways(store, &self.pods, &node.name);
+            if *node.ways.borrow() == ways {
+                continue;
+            }
+            let Some(namespace) = namespaces.get(node.namespace) else {
+                continue;
+            };
+            let pod_cidrs = &self.pod_cidrs;
+            match namespace.run(|| services::lead(&ways, pod_cidrs)) {
+                Ok(0) => {}
+                Ok(count) => drop(troubles.insert(format!(
+                    "there are too many services: {count} of their ports lead nowhere"
+                ))),
+                Err(error) => drop(troubles.insert(format!(
+                    "nobody answers at the addresses of services: {error}; this needs nf_tables with NAT in the kernel"
+                ))),
+            }
+            node.ways.replace(ways);
+        }
+        troubles.into_iter().collect()
+    }
+}
+
+/// A pod as services look at it.
+fn pod(plan: &Plan, step: &NodeStep, namespace: usize) -> Option<Pod> {
+    let (node, _) = step.name.split_once('/').filter(|_| step.kind == Kind::Pod)?;
+    let all = plan.namespaces[namespace].addresses.iter();
+    Some(Pod {
+        node: node.to_owned(),
+        labels: step.labels.clone(),
+        addresses: all.map(|(_, net)| net.addr()).collect(),
+    })
+}
