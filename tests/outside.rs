@@ -22,6 +22,9 @@ const FAR6: &str = "2001:db8::2";
 /// A host with an uplink, and what is at the other end of it, which knows no way back to any lab.
 fn connected() -> (Host, Host) {
     let (host, outside) = (Host::new(), Host::new());
+    // New networks take this from the machine's own, on which Docker may have turned it on.
+    let off = "sysctl -qw net.ipv4.ip_forward=0 net.ipv6.conf.all.forwarding=0";
+    on_host(&host, off).expect(0);
     ip(&host, "link add up0 type veth peer name far0");
     let there = format!("link set far0 netns {}", outside.path());
     ip(&host, &there);

@@ -315,3 +315,84 @@ fn a_sysctl_the_kernel_does_not_have_is_told_with_a_cure() {
         &["net.ipv4.tcp_ecn", "\"much\"", "does not take this value"],
     );
 }
+
+const BEHIND: &str = r#"
+name = "behind"
+[nodes.inner]
+kind = "host"
+addresses = { eth0 = ["10.0.0.2/24", "fd00::2/64"] }
+routes = [{ to = "default", via = "10.0.0.1" }, { to = "default", via = "fd00::1" }]
+[nodes.gate]
+kind = "router"
+addresses = { in0 = ["10.0.0.1/24", "fd00::1/64"], out0 = ["192.0.2.1/24", "2001:db8::1/64"] }
+masquerade = ["out0"]
+[nodes.outer]
+kind = "host"
+addresses = { eth0 = ["192.0.2.2/24", "2001:db8::2/64"] }
+[[links]]
+endpoints = ["inner:eth0", "gate:in0"]
+[[links]]
+endpoints = ["gate:out0", "outer:eth0"]
+"#;
+
+/// The outer node has no way back to the inner one but by the address of the gate.
+#[test]
+fn what_leaves_by_an_interface_has_its_address_where_that_is_asked_for() {
+    let lab = Lab::up(BEHIND);
+    reaches(&lab, "inner", "192.0.2.2");
+    reaches(&lab, "inner", "2001:db8::2");
+    lab.ok(["down"]);
+    let without = Lab::up(&BEHIND.replace("masquerade = [\"out0\"]\n", ""));
+    without
+        .run(["exec", "inner", "ping", "-c1", "-W1", "192.0.2.2"])
+        .expect(1);
+    let wrong = Lab::new(&BEHIND.replace("\"out0\"]", "\"out1\"]"));
+    let words = ["no interface `out1`", "did you mean `out0`?"];
+    wrong.run(["up", "-d", wrong.file()]).refused(2, &words);
+}
+
+#[test]
+fn a_node_is_ready_when_it_has_the_routes_it_says() {
+    let text = |ready: &str| {
+        format!(
+            "name = \"routed\"\n[nodes.a]\nkind = \"host\"\nready = {{ routes = [\"{ready}\"] }}\n\
+             run = [{{ name = \"late\", restart = \"no\", shell = \"sleep 0.5; ip route add blackhole 10.6.0.0/16\" }}]\n"
+        )
+    };
+    let lab = Lab::up(&text("10.6.0.1/16"));
+    assert!(lab.sh("a", "ip route").contains("10.6.0.0/16"));
+    lab.ok(["down"]);
+    let never = Lab::new(&text("10.7.0.0/16"));
+    let done = never.run(["up", "-d", "--timeout", "2s", never.file()]);
+    done.refused(
+        1,
+        &["was not ready within 2 s", "a waits for routes to 10.7.0.0/16"],
+    );
+}
+
+/// The management network's own IPv6 address is left out where a node does without IPv6; one of the file's is a mistake.
+#[test]
+fn a_node_may_do_without_ipv6() {
+    let text = |more: &str| {
+        format!(
+            "name = \"v4\"\n[mgmt]\n[nodes.a]\nkind = \"host\"\nmgmt = true\n{more}\n\
+             sysctls = {{ \"net.ipv6.conf.all.disable_ipv6\" = \"1\" }}\n\
+             [nodes.b]\nkind = \"host\"\nmgmt = true\n[[links]]\nendpoints = [\"a:eth1\", \"b:eth1\"]\n"
+        )
+    };
+    let lab = Lab::up(&text("addresses = { eth1 = [\"10.0.0.1/24\"] }"));
+    assert_eq!(lab.sh("a", "ip -6 address"), "");
+    reaches(&lab, "b", "172.20.20.2");
+    lab.ok(["down"]);
+    let wrong = Lab::new(&text("addresses = { eth1 = [\"fd00::1/64\"] }"));
+    let done = wrong.run(["validate", wrong.file()]);
+    assert!(!done.err.contains("root"), "{done:?}");
+    done.refused(
+        2,
+        &[
+            "IPv6 is off on `eth1` of `a`",
+            "turned off here",
+            "remove the address, or the sysctl",
+        ],
+    );
+}

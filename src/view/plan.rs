@@ -116,6 +116,9 @@ fn addresses_and_routes(text: &mut String, plan: &Plan, number: usize, namespace
         };
         let _ = writeln!(text, "  {} route {} {action}", namespace.node, route.to);
     }
+    for name in &namespace.masquerade_by {
+        let _ = writeln!(text, "  {} masquerade by {name}", namespace.node);
+    }
 }
 
 /// The name of an interface in a namespace by its index.
@@ -176,5 +179,8 @@ fn node_steps(text: &mut String, plan: &Plan, node: &NodeStep) {
             .map(|probe| format!(", ready with {probe}"))
             .unwrap_or_default();
         let _ = writeln!(text, "    start {}: {}{ready}", process.name, process.command);
+    }
+    for net in &node.ready_routes {
+        let _ = writeln!(text, "    wait for a route to {net}");
     }
 }

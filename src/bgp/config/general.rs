@@ -5,12 +5,12 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::argument::Arguments;
 use super::edit::{Edit, Mode, Rows, ignored, needs_frr, needs_frr_block, option, switch};
 use super::mistake::Refusal;
-use super::model::{Profile, StaticRoute, Via};
+use super::model::{Layout, Profile, StaticRoute, Via};
 
 /// Commands at the top.
 pub(super) const HOST: Rows = &[
     ("frr defaults <profile:word>", defaults),
-    ("frr version <line>", ignored),
+    ("frr version <line>", version),
     ("hostname ~ <name:word>", |e, a| {
         option(&mut e.config.hostname, a, "name")
     }),
@@ -179,6 +179,18 @@ pub(super) const LINE: Rows = &[
     ("[no] (exec-timeout|access-class|login|history) [<line>]", ignored),
     ("[no] ipv6 access-class <line>", ignored),
 ];
+
+/// From 10 on answers are written as there; those of earlier versions as in 8.4.4.
+fn version(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
+    let text = arguments.text("line")?;
+    let major = text.trim().split(|it: char| !it.is_ascii_digit()).next();
+    let major = major.and_then(|major| major.parse::<u32>().ok()).unwrap_or(0);
+    edit.config.layout = match major {
+        10.. => Layout::Ten,
+        _ => Layout::Eight,
+    };
+    Ok(())
+}
 
 fn defaults(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let profile = match arguments.get("profile") {
