@@ -377,6 +377,14 @@ fn what_does_not_arrive_is_a_failure() {
         &["--version"],
         &["cp", "a:/etc/hosts", "-"],
     ];
+    // What a command in a node prints is nslab's to pass on, where it cannot have the caller's own output.
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let lost = lab
+        .nslab(["exec", "a", "echo", "hi"])
+        .stdout(full)
+        .status()
+        .unwrap();
+    assert_eq!(lost.code(), Some(1));
     for words in verbs {
         let full = lab
             .nslab(words)

@@ -17,8 +17,8 @@ use crate::lab::Lab;
 use crate::lab::model::Kind;
 use crate::run::directory::{LONGEST, LabDirectory};
 use crate::run::trust;
-use crate::view::graph::{self, Alive, Session};
 use crate::view;
+use crate::view::graph::{self, Alive, Session};
 
 /// How long a router may take to tell its sessions.
 const PATIENCE: Duration = Duration::from_secs(10);
