@@ -99,6 +99,14 @@ fn nodes_stop_and_start() {
     lab.run(["stop", "nosuch"])
         .refused(2, &["has no node \"nosuch\""]);
     lab.run(["stop"]).refused(2, &["NODE"]);
+    lab.run(["stop", "three"]).refused(
+        2,
+        &[
+            "three is a lab, not a node",
+            "nslab down three",
+            "--all --lab three",
+        ],
+    );
     // A lab with a node that is stopped ends as any other.
     lab.ok(["stop", "a"]);
     lab.ok(["down"]);
@@ -115,6 +123,8 @@ fn labs_are_meant_by_their_files() {
         ["ps", "pair", "--wide"],
         ["events", "-t", &file],
         ["logs", "-t", &file],
+        ["inspect", "-f", "json"],
+        ["validate", "-f", &file],
     ] {
         lab.ok(words);
     }

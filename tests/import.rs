@@ -167,7 +167,7 @@ fn files_are_known_by_what_is_in_them_or_by_what_is_said() {
         &["topo.yaml: a containerlab topology", "--image-map app=tools"],
     );
     let told = lab.ok(["validate", "--containerlab", topology, "--image-map", "app=tools"]);
-    assert!(told.contains("lab l, 1 nodes, 0 links"), "{told}");
+    assert!(told.contains("lab l, 1 node, 0 links"), "{told}");
     assert!(
         lab.ok(["graph", "--image-map", "app=tools", topology])
             .contains("── a (host)")
@@ -185,7 +185,7 @@ fn files_are_known_by_what_is_in_them_or_by_what_is_said() {
     lab.run(words).refused(2, &["is there already"]);
     assert!(
         lab.ok(["validate", output.to_str().unwrap()])
-            .contains("lab l, 1 nodes")
+            .contains("lab l, 1 node")
     );
     let template = lab.path("topo.clab.gotmpl");
     fs::write(&template, "").unwrap();

@@ -17,7 +17,7 @@ fn detached_labs_are_listed_and_taken_down_together() {
         Value::from(Vec::<Value>::new())
     );
     lab.run(["down"]).refused(2, &["no lab is running"]);
-    assert_eq!(lab.ok(["down", "--all"]), "");
+    assert_eq!(lab.ok(["down", "--all"]), "no lab is running\n");
     lab.ok(["up", "-d", lab.file()]);
 
     let other = lab.path("other.toml");

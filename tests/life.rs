@@ -60,7 +60,8 @@ run = [{ name = "steady", command = "sleep infinity", restart = "always" }]
     let mut events = lab.start(["events", "-f"]);
     events.until_said("ready in");
     up.signal(SIGINT);
-    assert_eq!(up.wait().err, "ready: a (1/1)\n");
+    let told = "ready: a (1/1)\ntaking lab steady down; once more kills it\n";
+    assert_eq!(up.wait().err, told);
     let told = events.wait().expect(0);
     assert!(told.contains("process steady ended with status 143\n"), "{told}");
     assert!(!told.contains("started again"), "{told}");
@@ -72,7 +73,8 @@ fn progress_is_plain_lines_without_a_terminal() {
     let mut up = foreground(&lab, &[]);
     up.signal(SIGINT);
     let done = up.wait();
-    assert_eq!(done.err, "ready: a b (2/2)\n");
+    let told = "ready: a b (2/2)\ntaking lab pair down; once more kills it\n";
+    assert_eq!(done.err, told);
     assert!(!done.out.contains('\u{1b}'), "{:?}", done.out);
 }
 

@@ -184,7 +184,9 @@ pub fn check_all(
 fn kept(place: &TestDirectory, lab: &str, report: &LabReport) -> String {
     let failed = report.checks.iter().find(|check| check.has_failed());
     let node = failed.map_or("NODE", |check| check.node.as_str());
-    let sudo = if is_rootless() { "" } else { "sudo " };
+    // Not everybody who is root has come by sudo, or has it.
+    let by_sudo = !is_rootless() && std::env::var_os("SUDO_UID").is_some();
+    let sudo = if by_sudo { "sudo " } else { "" };
     let nslab = format!("{sudo}NSLAB_RUN_DIR={} nslab", place.path().display());
     format!(
         "  the lab lives on:\n    look:  {nslab} shell {node}\n    \

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::CommandFactory as _;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter};
@@ -17,6 +18,8 @@ use crate::run::protocol::NodeStatus;
 
 /// The variable by which a shell's script asks for candidates.
 pub const VARIABLE: &str = "NSLAB_COMPLETE";
+/// Whether bash asks. The variable itself is taken away before candidates are looked for.
+static IS_BASH: AtomicBool = AtomicBool::new(false);
 /// No more labs are asked for what only they know.
 const ASKED: usize = 8;
 
@@ -29,6 +32,10 @@ pub fn answer() -> bool {
         .var(VARIABLE)
         .bin("nslab");
     let here = std::env::current_dir().ok();
+    IS_BASH.store(
+        std::env::var_os(VARIABLE).is_some_and(|shell| shell == "bash"),
+        Ordering::Relaxed,
+    );
     // A shell has no use for a complaint in the middle of a line.
     asked
         .try_complete(std::env::args_os(), here.as_deref())
@@ -68,7 +75,7 @@ fn candidates(typed: &OsStr, all: impl IntoIterator<Item = String>) -> Vec<Compl
 
 /// A word as it stands on the command line: bash inserts what it is given, the other shells quote it themselves.
 fn quoted(word: String) -> String {
-    let is_bash = std::env::var_os(VARIABLE).is_some_and(|shell| shell == "bash");
+    let is_bash = IS_BASH.load(Ordering::Relaxed);
     let is_plain = |it: char| it.is_alphanumeric() || "-_./:,=@%+".contains(it);
     if !is_bash || word.chars().all(is_plain) {
         return word;

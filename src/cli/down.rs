@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(value_name = "LAB", add = complete::labs_and_files())]
     labs: Vec<String>,
     /// A lab by its file, as containerlab has it
-    #[arg(short = 't', long = "topo", value_name = "FILE")]
+    #[arg(short = 't', short_alias = 'f', long = "topo", value_name = "FILE")]
     topo: Vec<String>,
     /// A lab by its name
     #[arg(long = "lab", alias = "name", value_name = "LAB", add = complete::labs())]

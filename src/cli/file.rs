@@ -9,12 +9,14 @@ use std::time::Duration;
 use crate::failure::Failure;
 use crate::kernel::file;
 use crate::kernel::tree::Kind;
-use crate::lab::sources::{Entry, Sources};
+use crate::lab::sources::{Entry, Sources, is_yaml};
 use crate::lab::{Diagnostic, Lab, resolve};
 use crate::view;
 
 /// No lab file of people's making is longer.
 pub const LONGEST: u64 = 16 << 20;
+/// No more files of a directory are looked through.
+const MOST_BESIDE: usize = 100;
 /// How long the other end of a pipe may take to write one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -156,6 +158,11 @@ impl Disk {
         let base = absolute.parent().unwrap_or(Path::new("/")).to_owned();
         Disk { base }
     }
+
+    /// The directory that they are in, absolute.
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
 }
 
 impl Sources for Disk {
@@ -180,5 +187,16 @@ impl Sources for Disk {
 
     fn text(&self, path: &Path) -> Result<String, String> {
         read(path)
+    }
+
+    fn beside(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.base).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names
+            .filter(|name| is_yaml(Path::new(name)))
+            .take(MOST_BESIDE)
+            .collect();
+        names.sort();
+        names
     }
 }

@@ -1,5 +1,6 @@
 //! FRR's `frrinit.sh` in a router that the built-in speaker plays: commands written for a container with FRR in it go on working.
 
+use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
@@ -9,7 +10,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::engine::frr;
-use crate::engine::speaker::{PID_FILE, SOCKET};
+use crate::engine::speaker::{BGP_PID_FILE, CONFIGURATION, DAEMONS, PID_FILE, SOCKET};
+use crate::lab::daemons;
+
+/// There once the speaker was started by this name.
+const STARTED: &str = "/run/frr/nslab.started";
 
 /// How long the speaker may take to be there.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,7 +30,7 @@ pub fn called(words: &[String]) -> Option<i32> {
 
 fn run(word: &str) -> i32 {
     match word {
-        "start" if until(answers) => say("Started nslab's BGP speaker."),
+        "start" if started() => say("Started nslab's BGP speaker."),
         "restart" | "reload" | "force-reload" if begin_anew() => say("Restarted nslab's BGP speaker."),
         "start" | "restart" | "reload" | "force-reload" => {
             refuse("nslab's BGP speaker does not answer; see `nslab logs` for why")
@@ -35,6 +40,28 @@ fn run(word: &str) -> i32 {
         "stop" => refuse("nslab's BGP speaker lives as long as its node; `bgp shutdown` ends all sessions"),
         _ => refuse("usage: frrinit.sh {start|restart|reload|status}"),
     }
+}
+
+/// Whether the speaker answers, with what stands in FRR's files at the first start, and with the daemons that they name.
+fn started() -> bool {
+    if !until(answers) {
+        return false;
+    }
+    let first = !Path::new(STARTED).exists();
+    // Where it cannot be noted, the next start reads the files again.
+    let _ = fs::write(STARTED, "");
+    let file = fs::read_to_string(DAEMONS).unwrap_or_default();
+    let lacks_bgp = daemons::enabled(&file).contains("bgpd") != Path::new(BGP_PID_FILE).exists();
+    match (first && is_newer(CONFIGURATION)) || lacks_bgp {
+        true => begin_anew(),
+        false => true,
+    }
+}
+
+/// Whether a file was changed since the speaker began.
+fn is_newer(path: &str) -> bool {
+    let changed = |path: &str| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    changed(path) > changed(PID_FILE)
 }
 
 fn say(text: &str) -> i32 {
@@ -52,7 +79,7 @@ fn answers() -> bool {
 }
 
 fn speaker() -> Option<i32> {
-    std::fs::read_to_string(PID_FILE).ok()?.trim().parse().ok()
+    fs::read_to_string(PID_FILE).ok()?.trim().parse().ok()
 }
 
 /// Ends the speaker, which is started again and reads its configuration.

@@ -1,11 +1,11 @@
 //! `nslab import`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::import_args::ImportArgs;
-use super::{colour, imported, print};
+use super::{colour, imported, judge, print};
 use crate::failure::Failure;
-use crate::import::write;
+use crate::import::{Imported, relocate, write};
 use crate::lab::resolve;
 use crate::run::handover;
 use crate::view;
@@ -24,21 +24,42 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
+/// Paths of the lab file are relative to where it will stand; printed, that is here.
+fn move_paths(imported: &mut Imported, from: &Path, output: Option<&Path>) {
+    let Ok(here) = std::env::current_dir() else { return };
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let to = output.map_or_else(
+        || here.clone(),
+        |output| {
+            let absolute = std::path::absolute(output).unwrap_or_else(|_| output.to_owned());
+            absolute.parent().unwrap_or(Path::new("/")).to_owned()
+        },
+    );
+    let (from, here, to) = (real(from), real(&here), real(&to));
+    relocate(&mut imported.spec, &from, &here, &to);
+}
+
 pub fn run(args: Args) -> Result<(), Failure> {
     let files = args.import.files(&args.files);
     let path = files.first().map_or_else(PathBuf::new, |(path, _)| path.clone());
-    let (imported, disk) =
+    let (mut imported, disk) =
         imported::read(&files, &args.import).map_err(|mistaken| mistaken.into_failure(&path))?;
     for note in &imported.notes {
         view::tell(&format!("{note}\n"));
     }
     let mut mistakes = imported.mistakes.clone();
-    if let Err(more) = resolve::resolve(&imported.spec, &disk) {
-        mistakes.extend(more);
+    match resolve::resolve(&imported.spec, &disk) {
+        Ok(lab) => {
+            let judgement = judge::judge(&lab, &path);
+            judgement.tell();
+            judgement.tell_lost();
+        }
+        Err(more) => mistakes.extend(more),
     }
     if !mistakes.is_empty() {
         return Err(imported::wrong(&imported, mistakes, colour()).into_failure(&path));
     }
+    move_paths(&mut imported, disk.base(), args.output.as_deref());
     let text = write::lab_file(&imported);
     match &args.output {
         None => print(&text),

@@ -7,7 +7,7 @@ use crate::import::{Form, ImageMap, images};
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ImportArgs {
     /// A lab file or topology, as containerlab has it: the same as FILE
-    #[arg(short = 't', long, value_name = "FILE")]
+    #[arg(short = 't', short_alias = 'f', long, value_name = "FILE")]
     pub topo: Vec<PathBuf>,
     /// A containerlab topology, whatever it looks like
     #[arg(long, value_name = "FILE")]
@@ -21,7 +21,7 @@ pub struct ImportArgs {
     /// Kubernetes objects, applied once the lab is up
     #[arg(long, value_name = "FILE")]
     pub manifest: Vec<PathBuf>,
-    /// What a container image stands for: IMAGE=frr or IMAGE=tools
+    /// What a container image stands for: IMAGE=frr or IMAGE=tools; * in IMAGE stands for anything
     #[arg(long, value_name = "IMAGE=ROLE", value_parser = images::entry)]
     pub image_map: Vec<(String, images::Role)>,
     /// Let a command of an imported file that fails stop the lab

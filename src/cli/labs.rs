@@ -10,7 +10,7 @@ use crate::view::{self, table, units};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// How the list is printed
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(short, long, value_enum, default_value = "text")]
     format: Format,
 }
 

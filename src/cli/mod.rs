@@ -28,6 +28,7 @@ mod graph;
 mod import;
 mod import_args;
 mod imported;
+mod judge;
 mod kubeconfig;
 mod labs;
 mod logs;

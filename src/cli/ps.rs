@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(short, long, conflicts_with = "wide")]
     interfaces: bool,
     /// How the table is printed; json has all of it, and a list of labs with --all
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(short, long, value_enum, default_value = "text")]
     format: Format,
     /// Only these nodes, or the nodes of these labs
     #[arg(value_name = "NODE", add = complete::nodes())]
@@ -298,6 +298,7 @@ fn wide_row(node: &NodeStatus) -> Vec<String> {
                 ServiceState::Ready => "ready".to_owned(),
                 ServiceState::Ended(status) => format!("ended {status}"),
                 ServiceState::NotStarted(reason) => reason.clone(),
+                ServiceState::Exited(reason) => format!("exited: {reason}"),
             };
             format!("{} ({state})", service.name)
         })

@@ -130,9 +130,22 @@ pub fn nodes(
     }
     let names = words.iter().flat_map(|word| word.split(','));
     let names = names.filter(|name| !name.is_empty());
-    let found: Vec<_> = names
-        .map(|name| Ok((lab_of_node(directory, which.word(), name)?, name.to_owned())))
-        .collect::<Result<_, Failure>>()?;
+    let named = |name: &str| {
+        let lab = lab_of_node(directory, which.word(), name);
+        let is_node = |lab: &LabDirectory| {
+            lab.state()
+                .is_none_or(|state| state.nodes.iter().any(|node| node == name))
+        };
+        if !lab.as_ref().is_ok_and(is_node) && directory.visible().iter().any(|lab| lab.lab == name) {
+            return Err(
+                Failure::wrong(format!("{name} is a lab, not a node")).help(format!(
+                    "`nslab down {name}` takes it down; `--all --lab {name}` means all its nodes"
+                )),
+            );
+        }
+        Ok((lab?, name.to_owned()))
+    };
+    let found: Vec<_> = names.map(named).collect::<Result<_, Failure>>()?;
     match found.is_empty() {
         true => Err(Failure::wrong("no node is named").help("name some, or say `--all`")),
         false => Ok(found),

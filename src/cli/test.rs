@@ -40,7 +40,7 @@ pub struct Args {
     #[arg(value_name = "FILE", add = complete::files(), required_unless_present = "topo")]
     files: Vec<PathBuf>,
     /// The same, as containerlab has it
-    #[arg(short = 't', long, value_name = "FILE")]
+    #[arg(short = 't', short_alias = 'f', long, value_name = "FILE")]
     topo: Vec<PathBuf>,
     /// How many labs live at the same time
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::file::LabFile;
 use super::import_args::ImportArgs;
-use super::{Format, colour, complete, imported, manifests, print, print_json, report};
+use super::{Format, colour, complete, imported, judge, manifests, print, print_json, report};
 use crate::engine::kubelet;
 use crate::failure::Failure;
 use crate::kernel::rootless::is_rootless;
@@ -16,7 +17,7 @@ use crate::lab::{Lab, planner};
 use crate::run::directory::{Life, RunDirectory};
 use crate::run::events::{Event, What};
 use crate::run::launch::{Happening, Launch, Launched, launch};
-use crate::run::{client, named, preflight, rootless};
+use crate::run::{client, modules, named, preflight, rootless};
 use crate::view::progress::Progress;
 use crate::view::{self, plan};
 
@@ -45,6 +46,9 @@ pub struct Args {
     /// Leave the manifests that the lab file names to `nslab apply`
     #[arg(long)]
     hold_manifests: bool,
+    /// Go on without the lines of routers' configurations that the builtin engine does not take
+    #[arg(long)]
+    lossy: bool,
     /// Print what would be made, and make nothing
     #[arg(long)]
     dry_run: bool,
@@ -111,13 +115,19 @@ pub fn run(args: Args) -> Result<(), Failure> {
             Life::Unknown(failure) => return Err(failure),
         }
     }
-    preflight::check(&plan)?;
+    judge_routers(&file, &args)?;
+    preflight::check(&plan, args.lossy)?.iter().for_each(|lost| {
+        view::tell(&format!("warning: lost: {lost}\n"));
+    });
     for remark in kubelet::furnish(&mut plan, &file.lab.cluster, &directory.lab(&file.lab.name))? {
         view::tell(&format!("note: {remark}\n"));
     }
     rights(&plan)
         .iter()
         .for_each(|note| view::tell(&format!("note: {note}\n")));
+    if let Some(missing) = modules::missing(&plan) {
+        view::tell(&format!("warning: {missing}\n"));
+    }
     let engines = engines(&plan);
     let launched = launch(Launch {
         plan,
@@ -129,6 +139,19 @@ pub fn run(args: Args) -> Result<(), Failure> {
         hold_manifests: args.hold_manifests,
     })?;
     stand_by(launched, &file.lab, &engines, &args)
+}
+
+/// Tells what will be missing in routers that start FRR themselves.
+fn judge_routers(file: &LabFile, args: &Args) -> Result<(), Failure> {
+    let files = args.import.files(&args.files);
+    let path = files.first().map_or(file.path.as_path(), |(path, _)| path);
+    let judgement = judge::judge(&file.lab, path);
+    judgement.tell();
+    match judgement.refusal() {
+        Some(failure) if !args.lossy => return Err(failure),
+        _ => judgement.tell_lost(),
+    }
+    Ok(())
 }
 
 /// Follows the lab until it is over or, detached, until it is ready.
@@ -268,7 +291,7 @@ fn rights(plan: &Plan) -> Vec<String> {
 
 /// Which engines play routers and Kubernetes nodes: `, its routers on frr`. Nothing where there are none.
 fn engines(plan: &Plan) -> String {
-    let mut taken: Vec<_> = plan.nodes.iter().filter_map(|node| node.engine).collect();
+    let mut taken: Vec<_> = plan.nodes.iter().filter_map(NodeStep::player).collect();
     taken.sort_unstable();
     taken.dedup();
     let (kubelets, routers): (Vec<_>, Vec<_>) = taken.into_iter().partition(|it| *it == EngineTaken::Kubelet);

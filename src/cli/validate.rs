@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::import_args::ImportArgs;
-use super::{colour, complete, file, imported, manifests, print};
+use super::{colour, complete, file, imported, judge, manifests, print};
 use crate::engine::{frr, speaker};
 use crate::failure::Failure;
 use crate::lab::Lab;
@@ -69,7 +69,13 @@ fn is_wrong(path: &Path, lab: &Lab) -> bool {
         super::report(failure);
     }
     let routers = report_routers(path, lab);
-    manifests.is_err() || routers
+    let judgement = judge::judge(lab, path);
+    judgement.tell();
+    let lossy = judgement.refusal();
+    if let Some(failure) = &lossy {
+        super::report(failure);
+    }
+    manifests.is_err() || routers || lossy.is_some()
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {

@@ -20,13 +20,13 @@ pub fn integrated(node: &NodeStep) -> String {
 
 /// The lines before the lab's text.
 pub fn preamble(node: &NodeStep) -> String {
-    preamble_of(&node.name, node.config.as_deref().unwrap_or_default())
+    preamble_of(&node.hostname, node.config.as_deref().unwrap_or_default())
 }
 
 /// The same, for a node that is not planned yet.
-pub fn preamble_of(name: &str, config: &str) -> String {
+pub fn preamble_of(hostname: &str, config: &str) -> String {
     let says = |word: &str| config.lines().any(|line| line.trim_start().starts_with(word));
-    let hostname = format!("hostname {name}\n");
+    let hostname = format!("hostname {hostname}\n");
     [
         ("hostname ", hostname.as_str()),
         ("log ", "log syslog informational\n"),

@@ -1,6 +1,5 @@
 //! FRR's daemons in a node, as a stock package runs them: integrated configuration, watchfrr supervising.
 
-use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -15,6 +14,7 @@ use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::overlay::Base;
 use crate::kernel::users;
+use crate::lab::daemons;
 use crate::lab::model::{ConfigPlace, Content, File, Process};
 use crate::lab::plan::NodeStep;
 
@@ -109,6 +109,25 @@ pub fn daemons(config: &str) -> Vec<&'static str> {
     OPTIONAL.iter().filter(needs).map(|daemon| daemon.name).collect()
 }
 
+/// The optional daemon that a line is for.
+pub fn daemon_of(line: &str) -> Option<&'static str> {
+    let found = OPTIONAL.iter().find(|daemon| daemon.is_for(line));
+    found.map(|daemon| daemon.name)
+}
+
+/// The lines of a configuration that this host's FRR does not take, with its words: number, and what is wrong. Nothing where it
+/// cannot be asked.
+pub fn unknown_lines(config: &str) -> Vec<(usize, String)> {
+    let Some(said) = vtysh().and_then(|vtysh| ask(vtysh, config).ok()).flatten() else {
+        return Vec::new();
+    };
+    let lines = said.lines().filter_map(|line| {
+        let (number, rest) = line.strip_prefix("line ")?.split_once(':')?;
+        Some((number.parse().ok()?, rest.trim().to_owned()))
+    });
+    lines.collect()
+}
+
 impl Daemon {
     fn is_for(&self, line: &str) -> bool {
         let line = line.trim();
@@ -120,27 +139,6 @@ impl Daemon {
         // A neighbour or interface that asks for BFD needs its daemon too.
         own || (self.name == "bfdd" && line.split(' ').any(|word| word == "bfd"))
     }
-}
-
-/// The text of /etc/frr/daemons, in the form a stock package has it, so that it can be edited with `sed`.
-pub fn daemons_file(enabled: &[&str]) -> String {
-    let mut text = String::from("# Which of FRR's daemons run. zebra and staticd always do.\n");
-    for daemon in &OPTIONAL {
-        let state = if enabled.contains(&daemon.name) {
-            "yes"
-        } else {
-            "no"
-        };
-        let _ = writeln!(text, "{}={state}", daemon.name);
-    }
-    text.push_str("\nvtysh_enable=yes\nzebra_options=\"  -A 127.0.0.1 -s 90000000\"\nstaticd_options=\"-A 127.0.0.1\"\n");
-    if has(MANAGER) {
-        text.push_str("mgmtd_options=\"-A 127.0.0.1\"\n");
-    }
-    for daemon in &OPTIONAL {
-        let _ = writeln!(text, "{}_options=\"-A {}\"", daemon.name, daemon.loopback);
-    }
-    text
 }
 
 /// Gives nodes an /etc/frr and a /run/frr of their own where the host has FRR, with what a fresh package has.
@@ -160,7 +158,7 @@ pub fn prepare_root(root: &Base) -> Result<(), Failure> {
     };
     own(&root.empty_directory(Path::new("/etc/frr"), 0o750)?)?;
     for (name, text) in [
-        ("daemons", daemons_file(&[])),
+        ("daemons", daemons::file(&[])),
         ("frr.conf", "log syslog informational\n".to_owned()),
         ("vtysh.conf", VTYSH_CONF.to_owned()),
         ("support_bundle_commands.conf", String::new()),
@@ -216,7 +214,7 @@ impl Engine for Frr {
     fn files(&self, node: &NodeStep) -> Vec<File> {
         let config = integrated(node);
         vec![
-            owned("/etc/frr/daemons", daemons_file(&daemons(&config))),
+            owned("/etc/frr/daemons", daemons::file(&daemons(&config))),
             owned("/etc/frr/frr.conf", config),
         ]
     }
@@ -273,7 +271,20 @@ pub fn knows(router: &str, config: &str, place: Option<&ConfigPlace>) -> Result<
 /// Asks vtysh whether it knows every line.
 fn dry_run(vtysh: &str, router: &str, config: &str, place: Option<&ConfigPlace>) -> Result<(), Failure> {
     let preamble = preamble_of(router, config);
-    let what = || format!("check the configuration of {router}");
+    let Some(said) = ask(vtysh, &format!("{preamble}{config}"))? else {
+        return Ok(());
+    };
+    let said = renumbered(&said, preamble.lines().count(), place);
+    Err(
+        Failure::wrong(format!("FRR does not take the configuration of {router}"))
+            .detail(said)
+            .help(configuration::LINES),
+    )
+}
+
+/// What vtysh says of a configuration's lines; nothing where it takes them all.
+fn ask(vtysh: &str, config: &str) -> Result<Option<String>, Failure> {
+    let what = || "ask vtysh about a configuration";
     let mut child = Command::new(vtysh)
         .args(["--dryrun", "--inputfile", "/dev/stdin"])
         .stdin(Stdio::piped())
@@ -283,20 +294,15 @@ fn dry_run(vtysh: &str, router: &str, config: &str, place: Option<&ConfigPlace>)
         .attempt(what)?;
     if let Some(mut input) = child.stdin.take() {
         // vtysh that stops reading early says why itself.
-        let _ = input.write_all(format!("{preamble}{config}\n").as_bytes());
+        let _ = input.write_all(format!("{config}\n").as_bytes());
     }
     let output = child.wait_with_output().attempt(what)?;
     if output.status.success() {
-        return Ok(());
+        return Ok(None);
     }
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    let said = renumbered(&said, preamble.lines().count(), place);
-    Err(
-        Failure::wrong(format!("FRR does not take the configuration of {router}"))
-            .detail(said)
-            .help(configuration::LINES),
-    )
+    Ok(Some(said))
 }
 
 /// vtysh's complaints (`line 3: % Unknown command: …`) with lines as people find them: not counted from the first few, which
@@ -449,11 +455,5 @@ mod tests {
             ["ospfd", "isisd"]
         );
         assert!(daemons("ip route 10.0.0.0/8 blackhole\n! router rip\n").is_empty());
-    }
-
-    #[test]
-    fn the_daemons_file_can_be_edited_with_sed() {
-        let text = daemons_file(&["bgpd"]);
-        assert!(text.contains("\nbgpd=yes\n") && text.contains("\nospfd=no\n"));
     }
 }

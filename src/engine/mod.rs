@@ -13,6 +13,7 @@ mod configuration;
 pub mod frr;
 pub mod kubelet;
 pub mod operator;
+pub mod own_start;
 mod socket;
 pub mod speaker;
 
@@ -140,6 +141,7 @@ pub fn environment(node: &NodeStep) -> BTreeMap<String, String> {
         ]
         .map(|(key, value)| (key.to_owned(), value.to_owned())),
     );
+    env.insert("HOSTNAME".to_owned(), node.hostname.clone());
     env.extend(node.env.clone());
     env
 }

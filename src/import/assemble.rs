@@ -3,7 +3,7 @@
 
 use super::containerlab::Topology;
 use super::kind::Cluster;
-use super::{Context, Parts};
+use super::{Context, Parts, beside};
 use crate::lab::Diagnostic;
 use crate::lab::spec::{KubernetesSpec, Spanned, Spec, suggest};
 
@@ -21,8 +21,10 @@ pub(super) fn spec(parts: Parts, context: &mut Context) -> Spec {
             .reader
             .wrong(span, message, "bring it up as a lab of its own");
     }
-    let mut clusters = parts.clusters;
-    clusters.append(&mut topology.clusters);
+    // Those that the topology starts itself go first: their names are the topology's.
+    let mut clusters = std::mem::take(&mut topology.clusters);
+    clusters.extend(parts.clusters);
+    once(&mut clusters, context);
     let mut spec = Spec {
         name: topology
             .name
@@ -49,6 +51,21 @@ pub(super) fn spec(parts: Parts, context: &mut Context) -> Spec {
     spec
 }
 
+/// Leaves out clusters that are the same in the same words as one before: kind's file was named twice.
+fn once(clusters: &mut Vec<Cluster>, context: &Context) {
+    let mut seen = Vec::new();
+    clusters.retain(|cluster| {
+        let span = &cluster.kubernetes.span;
+        // One that nobody has written down has no place.
+        let file = context.files.at(span.start).filter(|_| !span.is_empty());
+        let Some(file) = file else { return true };
+        let place = (&file.text, span.start - file.begin);
+        let is_new = !seen.contains(&place);
+        seen.push(place);
+        is_new
+    });
+}
+
 /// Adds the nodes of clusters; their names.
 fn add_clusters(
     clusters: Vec<Cluster>,
@@ -57,14 +74,19 @@ fn add_clusters(
     context: &mut Context,
 ) -> Vec<String> {
     let mut members = Vec::new();
+    let mut first = String::new();
     for (at, cluster) in clusters.into_iter().enumerate() {
         if at > 0 {
-            let message = "a second cluster in one lab is not yet supported";
-            context
-                .reader
-                .wrong(cluster.name.span, message, "bring it up as a lab of its own");
+            let message = format!(
+                "`{}` is a second cluster, and a lab has one: `{}`",
+                cluster.name.value.escape_debug(),
+                first.escape_debug()
+            );
+            let help = "bring one of the two up as a lab of its own, or leave its file out";
+            context.reader.wrong(cluster.name.span, message, help);
             continue;
         }
+        first.clone_from(&cluster.name.value);
         for (end, node) in cluster.nodes {
             let name = end.map(|end| format!("{}-{end}", cluster.name.value));
             members.push(name.value.clone());
@@ -86,6 +108,7 @@ fn add_clusters(
 /// node of the lab, `<prefix>-<lab>-X`, then a container's full name.
 fn join(topology: &Topology, members: &[String], spec: &mut Spec, context: &mut Context) {
     let prefix = &topology.container_prefix;
+    let mut lost: Vec<&Spanned<String>> = Vec::new();
     for (at, container) in &topology.containers {
         let full = format!("{prefix}{}", container.value);
         let own = |name: &str| spec.nodes.iter().any(|(node, _)| node.value == name);
@@ -102,11 +125,28 @@ fn join(topology: &Topology, members: &[String], spec: &mut Spec, context: &mut 
             .or_else(|| short.filter(|short| own(short)).map(str::to_owned));
         match found {
             Some(name) => spec.nodes[*at].1.network = Some(Spanned::new(name, container.span.clone())),
-            None => context
-                .reader
-                .mistakes
-                .push(nowhere(container, &full, spec, members)),
+            // All of them want for the same.
+            None if members.is_empty() => lost.push(container),
+            None => {
+                let mistake = nowhere(container, &full, spec, members);
+                context.reader.mistakes.push(mistake);
+            }
         }
+    }
+    if let Some((container, others)) = lost.split_first() {
+        let full = format!("{prefix}{}", container.value);
+        let mut mistake = nowhere(container, &full, spec, members);
+        for other in others {
+            mistake = mistake.and(other.span.clone(), "nor this one");
+        }
+        let candidates = beside::names(context);
+        if !candidates.is_empty() && suggest::nearest(&container.value, node_names(spec)).is_none() {
+            mistake = mistake.help(format!(
+                "if kind makes it, name the cluster's file too: beside the topology there is `{}`",
+                candidates.join("`, `")
+            ));
+        }
+        context.reader.mistakes.push(mistake);
     }
     for (name, at) in &topology.external {
         match members.iter().find(|member| **member == name.value) {
@@ -133,6 +173,10 @@ fn rename_external(topology: &Topology, spec: &mut Spec) {
             node.value = renamed;
         }
     }
+}
+
+fn node_names(spec: &Spec) -> impl Iterator<Item = &str> + Clone {
+    spec.nodes.iter().map(|(name, _)| name.value.as_str())
 }
 
 fn nowhere(container: &Spanned<String>, full: &str, spec: &Spec, members: &[String]) -> Diagnostic {

@@ -47,10 +47,9 @@ pub type ImageMap = Vec<(String, Role)>;
 /// What an image stands for; the user's own table goes first.
 pub(super) fn role(image: &str, map: &ImageMap) -> Option<Role> {
     let repository = repository(image);
-    let own = map
-        .iter()
-        .rev()
-        .find(|(known, _)| known == image || self::repository(known) == repository);
+    let own = map.iter().rev().find(|(known, _)| {
+        known == image || matches(self::repository(known), repository) || matches(known, image)
+    });
     if let Some((_, role)) = own {
         return Some(*role);
     }
@@ -59,6 +58,39 @@ pub(super) fn role(image: &str, map: &ImageMap) -> Option<Role> {
         before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
     });
     known.map(|(_, role)| *role)
+}
+
+/// Whether a name fits a pattern, in which `*` stands for any text.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((begin, rest)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
+    let Some(mut left) = name.strip_prefix(begin) else {
+        return false;
+    };
+    let mut parts = rest.split('*').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            return left.ends_with(part);
+        }
+        // The first place that fits leaves the most for what follows.
+        match left.find(part) {
+            Some(at) => left = &left[at + part.len()..],
+            None => return false,
+        }
+    }
+    true
+}
+
+/// What a container of an image serves by itself, for a node in whose place nothing else runs.
+pub(super) fn serves(image: &str) -> Option<&'static str> {
+    let repository = repository(image);
+    let name = repository.rsplit('/').next().unwrap_or_default();
+    match name {
+        "network-multitool" | "multitool" => Some("a web page on the ports 80 and 443"),
+        "nginx" | "httpd" | "caddy" => Some("a web page on port 80"),
+        _ => None,
+    }
 }
 
 /// An image's name without its tag and digest.
@@ -87,7 +119,7 @@ pub(super) fn named(text: &str) -> Result<Role, String> {
 /// # Errors
 /// A sentence for the user.
 pub fn entry(text: &str) -> Result<(String, Role), String> {
-    let help = "write IMAGE=frr or IMAGE=tools, such as example.com/my-router=frr";
+    let help = "write IMAGE=frr or IMAGE=tools, such as example.com/my-router=frr or 'example.com/*=tools'";
     let (image, role) = text.rsplit_once('=').ok_or(help)?;
     let role = named(role).map_err(|cure| format!("{help} ({cure})"))?;
     match image.is_empty() {
@@ -120,6 +152,13 @@ mod tests {
         ];
         assert_eq!(role("nginx:1.2", &map), Some(Role::Tools));
         assert_eq!(role("frrouting/frr:v8", &map), Some(Role::Tools));
+        let map = vec![
+            entry("*/toolbox*=tools").unwrap(),
+            entry("lab.example/*=frr").unwrap(),
+        ];
+        assert_eq!(role("ghcr.io/x/toolbox-1:2", &map), Some(Role::Tools));
+        assert_eq!(role("lab.example/a/b@sha256:00", &map), Some(Role::Frr));
+        assert_eq!(role("toolbox", &map), None);
         assert!(entry("nginx").is_err() && entry("=frr").is_err() && entry("a=rfr").is_err());
     }
 }

@@ -362,9 +362,9 @@ fn port(reader: &mut Reader, yaml: &Yaml) -> Option<Spanned<crate::lab::model::P
     let listen = table
         .get("listenAddress")
         .and_then(|yaml| reader.parsed(yaml, "listenAddress", "127.0.0.1", values::ip));
-    table
+    let udp = table
         .get("protocol")
-        .and_then(|yaml| reader.parsed(yaml, "protocol", "TCP", only_tcp));
+        .and_then(|yaml| reader.parsed(yaml, "protocol", "TCP", is_udp));
     table.finish(reader);
     let inside = inside?;
     let Some(outside) = outside else {
@@ -376,16 +376,21 @@ fn port(reader: &mut Reader, yaml: &Yaml) -> Option<Spanned<crate::lab::model::P
     let port = crate::lab::model::PublishedPort {
         listen: std::net::SocketAddr::new(address, outside.value),
         port: inside.value,
+        udp: udp.is_some_and(|udp| udp.value),
     };
     Some(Spanned::new(port, yaml.span.clone()))
 }
 
-fn only_tcp(text: &str) -> Result<(), Wrong> {
-    match text.eq_ignore_ascii_case("tcp") {
-        true => Ok(()),
-        false => Err(Wrong::new(
-            format!("only TCP ports can be published, not {}", text.escape_debug()),
-            "remove the mapping, or make it TCP",
+fn is_udp(text: &str) -> Result<bool, Wrong> {
+    match text.to_ascii_lowercase().as_str() {
+        "tcp" => Ok(false),
+        "udp" => Ok(true),
+        _ => Err(Wrong::new(
+            format!(
+                "only TCP and UDP ports can be published, not {}",
+                text.escape_debug()
+            ),
+            "remove the mapping, or make it TCP or UDP",
         )),
     }
 }

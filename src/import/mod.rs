@@ -3,15 +3,18 @@
 //! [`Environment`].
 
 mod assemble;
+mod beside;
+mod blame;
 mod cilium;
 mod containerlab;
 pub mod images;
 mod kind;
 mod recognise;
+mod relocate;
 mod variables;
 pub mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::lab::sources::{Entry, Sources};
@@ -22,9 +25,12 @@ use crate::yaml::{self, files, reader};
 pub use files::Files;
 pub use images::ImageMap;
 pub use recognise::{Form, recognise};
+pub use relocate::relocate;
 pub use variables::Environment;
 
+use blame::Unset;
 use containerlab::Topology;
+use containerlab::exports::{self, About, Described};
 use reader::Reader;
 use yaml::Yaml;
 
@@ -61,6 +67,7 @@ pub struct Imported {
     pub notes: Vec<String>,
     /// What is wrong.
     pub mistakes: Vec<Diagnostic>,
+    unset: Vec<Unset>,
 }
 
 /// What reading needs beside the file that is read.
@@ -71,9 +78,56 @@ struct Context<'a> {
     options: &'a Options,
     /// The lab's name, for containerlab's variables.
     lab: String,
+    /// What containerlab calls a container by before its node's name.
+    prefix: String,
     unknown_images: BTreeSet<String>,
+    /// Variables that are not set.
+    unset: Vec<Unset>,
+    /// What is told once of many nodes.
+    remarks: Remarks,
+    /// What its topology says of a node.
+    described: BTreeMap<String, Described>,
     /// Helm values that change nothing that nslab shows.
     without_effect: BTreeSet<String>,
+}
+
+/// What is told once of many nodes.
+#[derive(Debug, Default)]
+struct Remarks {
+    /// Bridges that inherit commands.
+    bridges: BTreeSet<String>,
+    /// Commands that install packages, and the nodes that have them.
+    installs: BTreeMap<String, BTreeSet<String>>,
+    /// What images serve by themselves, and the nodes that have them.
+    serving: BTreeMap<&'static str, BTreeSet<String>>,
+}
+
+impl Remarks {
+    /// In sentences.
+    fn told(&self) -> Vec<String> {
+        let list = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(", ");
+        let mut told = Vec::new();
+        if !self.bridges.is_empty() {
+            told.push(format!(
+                "inherited `exec` does not run on bridges, as in containerlab: {}",
+                list(&self.bridges)
+            ));
+        }
+        for (command, nodes) in &self.installs {
+            told.push(format!(
+                "`{command}` is left out ({}): nodes have this machine's programs, so install what is missing here",
+                list(nodes)
+            ));
+        }
+        for (what, nodes) in &self.serving {
+            told.push(format!(
+                "the image of {} serves {what} by itself, and here nothing does: give the node a `cmd`, such as \
+                 `busybox httpd -f -p 80`",
+                list(nodes)
+            ));
+        }
+        told
+    }
 }
 
 /// What has been read of all files.
@@ -94,7 +148,11 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
         sources,
         options,
         lab: String::new(),
+        prefix: String::new(),
         unknown_images: BTreeSet::new(),
+        unset: Vec::new(),
+        remarks: Remarks::default(),
+        described: BTreeMap::new(),
         without_effect: BTreeSet::new(),
     };
     let mut parts = Parts::default();
@@ -113,13 +171,29 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
         notes.push(format!("{name}: {}", form.name()));
         one(&mut context, &mut parts, form, &name, begin);
     }
-    let spec = assemble::spec(parts, &mut context);
+    notes.extend(beside::kinds_file(&mut parts, &mut context));
+    let mut spec = assemble::spec(parts, &mut context);
+    let about = About {
+        lab: &context.lab,
+        prefix: &context.prefix,
+        nodes: &context.described,
+    };
+    exports::put(&mut spec, &about, sources);
     notes.extend(remarks(&context));
+    for unset in &context.unset {
+        let (file, line) = context.files.line(unset.span.start);
+        let note = format!(
+            "{file}, line {line}: the variable `{}` is not set, and nothing stands in its place",
+            unset.name
+        );
+        notes.push(note);
+    }
     Imported {
-        files: context.files,
         spec,
         notes,
-        mistakes: context.reader.mistakes,
+        mistakes: blame::blame(context.reader.mistakes, &context.unset, &context.files),
+        files: context.files,
+        unset: context.unset,
     }
 }
 
@@ -176,6 +250,7 @@ fn remarks(context: &Context) -> Vec<String> {
             list(&context.without_effect)
         ));
     }
+    remarks.extend(context.remarks.told());
     remarks
 }
 
@@ -183,17 +258,23 @@ impl Context<'_> {
     /// The documents of a file that was added; none where it is no YAML, which has been told.
     fn documents(&mut self, begin: usize, with_variables: bool) -> Option<Vec<Yaml>> {
         let file = self.files.at(begin)?;
-        let read = || match with_variables {
+        let mut unset = Vec::new();
+        let mut read = || match with_variables {
             true => {
-                let (text, replaced) = variables::replace(&file.text, begin, &self.options.environment)?;
+                let environment = &self.options.environment;
+                let (text, replaced) = variables::replace(&file.text, begin, environment, &mut unset)?;
                 yaml::documents(&text, &files::Places::new(&text, begin, replaced))
             }
             false => yaml::documents(&file.text, &files::Places::new(&file.text, begin, Vec::new())),
         };
-        match read() {
+        let read = read();
+        let whole = blame::of_whole(&file.text, begin, &unset);
+        self.unset.extend(unset);
+        match read {
             Ok(documents) => Some(documents),
             Err(mistakes) => {
-                self.reader.mistakes.extend(mistakes);
+                let causes = whole.filter(|_| with_variables);
+                self.reader.mistakes.extend(causes.unwrap_or(mistakes));
                 None
             }
         }
@@ -248,6 +329,10 @@ impl Sources for Beside<'_> {
             None => self.sources.text(path),
         }
     }
+
+    fn beside(&self) -> Vec<String> {
+        self.sources.beside()
+    }
 }
 
 impl Imported {
@@ -267,7 +352,8 @@ impl Imported {
         match resolve::resolve(&self.spec, &sources) {
             Ok(lab) if mistakes.is_empty() => Ok(lab),
             Err(more) if !blind => {
-                mistakes.extend(more);
+                mistakes.extend(blame::blame(more, &self.unset, &self.files));
+                mistakes.dedup();
                 Err(mistakes)
             }
             _ => Err(mistakes),

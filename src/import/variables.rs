@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::blame::Unset;
 use super::files::Replaced;
 use crate::lab::Diagnostic;
 
@@ -22,6 +23,7 @@ pub(super) fn replace(
     text: &str,
     begin: usize,
     environment: &Environment,
+    unset: &mut Vec<Unset>,
 ) -> Result<(String, Vec<Replaced>), Vec<Diagnostic>> {
     let mut made = String::with_capacity(text.len());
     let mut replaced = Vec::new();
@@ -31,6 +33,16 @@ pub(super) fn replace(
         made.push_str(&text[rest..at]);
         match variable(&text[at..], environment, 0) {
             Ok(Some((value, length))) => {
+                let name = text[at..at + length]
+                    .trim_start_matches(['$', '{'])
+                    .trim_end_matches('}');
+                let is_name = !name.is_empty() && name_length(name) == name.len();
+                if is_name && !environment.contains_key(name) {
+                    unset.push(Unset {
+                        name: name.to_owned(),
+                        span: begin + at..begin + at + length,
+                    });
+                }
                 let now = made.len();
                 made.push_str(&value);
                 replaced.push(Replaced {
@@ -157,7 +169,7 @@ mod tests {
 
     fn made(text: &str) -> String {
         let environment = [("A", "one"), ("EMPTY", "")].map(|(name, value)| (name.into(), value.into()));
-        replace(text, 0, &environment.into()).unwrap().0
+        replace(text, 0, &environment.into(), &mut Vec::new()).unwrap().0
     }
 
     #[test]
@@ -176,6 +188,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_set_is_noted() {
+        let environment = [("A".to_owned(), String::new())].into();
+        let mut unset = Vec::new();
+        replace("$A ${A} $B ${C} ${D:=x} $$E $", 7, &environment, &mut unset).unwrap();
+        let names: Vec<_> = unset.iter().map(|it| (it.name.as_str(), it.span.start)).collect();
+        assert_eq!(names, [("B", 15), ("C", 18)]);
+    }
+
+    #[test]
     fn what_is_not_closed_is_told_on_its_line() {
         for text in [
             "a: 1\nb: ${A\n",
@@ -183,7 +204,7 @@ mod tests {
             "a: 1\nb: ${}\n",
             "a: 1\nb: ${A?x}\n",
         ] {
-            let mistakes = replace(text, 0, &Environment::new()).unwrap_err();
+            let mistakes = replace(text, 0, &Environment::new(), &mut Vec::new()).unwrap_err();
             assert_eq!(mistakes[0].labels[0].span.start, 8, "{text}");
         }
     }
@@ -191,7 +212,7 @@ mod tests {
     #[test]
     fn places_after_a_variable_are_those_of_the_file() {
         let environment = [("A".to_owned(), "a long value".to_owned())].into();
-        let (made, replaced) = replace("${A} next", 0, &environment).unwrap();
+        let (made, replaced) = replace("${A} next", 0, &environment, &mut Vec::new()).unwrap();
         let places = super::super::files::Places::new(&made, 0, replaced);
         let at = made.find("next").unwrap();
         assert_eq!(places.span(at, at + 4), 5..9);

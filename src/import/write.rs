@@ -182,6 +182,10 @@ fn node(out: &mut String, node: &NodeSpec) {
             Kind::Pod => "pod",
         })
     });
+    put(out, "hostname", node.hostname.as_ref(), text);
+    put(out, "aliases", node.aliases.as_ref(), |aliases| {
+        list(aliases.iter().map(text))
+    });
     put(out, "role", node.role.as_ref(), |it| {
         word(names::ROLES, &it.value)
     });
@@ -271,7 +275,8 @@ fn mgmt_port(port: &MgmtPortSpec) -> String {
 }
 
 fn port(port: &Spanned<PublishedPort>) -> String {
-    quoted(&format!("{}:{}", port.value.listen, port.value.port))
+    let protocol = if port.value.udp { "/udp" } else { "" };
+    quoted(&format!("{}:{}{protocol}", port.value.listen, port.value.port))
 }
 
 fn file(file: &FileSpec) -> String {
@@ -334,6 +339,7 @@ fn process(process: &Process) -> String {
             .as_ref()
             .map(|user| format!("user = {}", quoted(user))),
     );
+    parts.extend(process.may_fail.then(|| "may_fail = true".to_owned()));
     parts.extend(process.terminal.then(|| "terminal = true".to_owned()));
     if let Some(Probe::Exec(probe)) = &process.ready {
         let line = match probe {

@@ -5,8 +5,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoData, InfoKind, InfoMacVlan, InfoVeth, InfoVrf, InfoVxlan, LinkAttribute, LinkFlags, LinkInfo,
-    LinkMessage, MacVlanMode,
+    InfoBridge, InfoData, InfoKind, InfoMacVlan, InfoVeth, InfoVrf, InfoVxlan, LinkAttribute, LinkFlags,
+    LinkInfo, LinkMessage, MacVlanMode,
 };
 
 use super::netlink::{Netlink, Request};
@@ -64,6 +64,28 @@ pub fn bridge(what: &str, device: &Device<'_>) -> Request {
 /// A dummy device.
 pub fn dummy(what: &str, device: &Device<'_>) -> Request {
     device.create(what, InfoKind::Dummy, None)
+}
+
+/// A device of a kind that has a name to the kernel alone, without what such devices need: for a trial whether the kernel knows
+/// the kind.
+pub fn of_kind(what: &str, kind: &str) -> Request {
+    trial().create(what, InfoKind::Other(kind.to_owned()), None)
+}
+
+/// A bridge that filters by VLANs, for a trial.
+pub fn filtering_bridge(what: &str) -> Request {
+    let data = InfoData::Bridge(vec![InfoBridge::VlanFiltering(true)]);
+    trial().create(what, InfoKind::Bridge, Some(data))
+}
+
+fn trial() -> Device<'static> {
+    Device {
+        name: "trial",
+        index: 0,
+        mac: None,
+        mtu: None,
+        namespace: None,
+    }
 }
 
 /// A VRF device with its routing table.

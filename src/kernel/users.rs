@@ -24,8 +24,13 @@ pub struct User {
     pub home: String,
 }
 
-/// Looks a user up by name or number in the /etc below `root`. A number needs no entry.
+/// Looks a user up by name or number in the /etc below `root`, with another group where one follows a colon. A number needs no
+/// entry.
 pub fn user(root: &Path, wanted: &str) -> Option<User> {
+    if let Some((wanted, group)) = wanted.split_once(':') {
+        let gid = self::group(root, group)?;
+        return user(root, wanted).map(|user| User { gid, ..user });
+    }
     let passwd = read(&root.join("etc/passwd"));
     let group = read(&root.join("etc/group"));
     parse_user(&passwd, &group, wanted)
@@ -125,6 +130,19 @@ mod tests {
         std::fs::remove_file(etc.join("passwd")).unwrap();
         std::fs::write(etc.join("passwd"), PASSWD).unwrap();
         assert_eq!(user(root.path(), "frr").unwrap().uid, 102);
+    }
+
+    #[test]
+    fn a_group_may_follow_a_user() {
+        let root = tempfile::tempdir().unwrap();
+        let etc = root.path().join("etc");
+        std::fs::create_dir(&etc).unwrap();
+        std::fs::write(etc.join("passwd"), PASSWD).unwrap();
+        std::fs::write(etc.join("group"), GROUP).unwrap();
+        let found = |wanted| user(root.path(), wanted).map(|user| (user.uid, user.gid));
+        assert_eq!(found("1000:1001"), Some((1000, 1001)));
+        assert_eq!(found("frr:frrvty"), Some((102, 105)));
+        assert_eq!(found("frr:nosuch"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a lab is: the file as written, the lab it means, and the plan that makes it. Pure: no I/O here.
 
 pub mod check;
+pub mod daemons;
 pub mod diagnostic;
 pub(crate) mod jq;
 pub mod model;

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::model::{
-    Bind, Cluster, ConfigPlace, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode, Manifest,
-    Masquerade, Process, Underlay, Wait,
+    Bind, Cluster, Command, ConfigPlace, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode,
+    Manifest, Masquerade, Process, Underlay, Wait,
 };
 use super::rights::RightsStep;
 
@@ -109,8 +109,11 @@ pub struct HostStep {
     pub hub: usize,
     /// The way to the outside, where the nodes have one.
     pub nat: Option<NatStep>,
-    /// Ports of nodes that are reached on the host: where it listens, and what answers there.
+    /// TCP ports of nodes that are reached on the host: where it listens, and what answers there.
     pub ports: Vec<(SocketAddr, SocketAddr)>,
+    /// The same of UDP.
+    #[serde(default)]
+    pub udp_ports: Vec<(SocketAddr, SocketAddr)>,
 }
 
 /// What lets nodes reach what the host reaches: the hub puts its own address into the packets that leave, and so does the
@@ -344,8 +347,10 @@ pub struct Limits {
 /// A node, and all that happens in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NodeStep {
-    /// Name and hostname.
+    /// Its name.
     pub name: String,
+    /// What it calls itself.
+    pub hostname: String,
     /// What it is.
     pub kind: Kind,
     /// What it is to its cluster, if it is of kind `k8s`.
@@ -391,4 +396,14 @@ pub struct NodeStep {
     pub labels: BTreeMap<String, String>,
     /// Group, for listings.
     pub group: Option<String>,
+}
+
+impl NodeStep {
+    /// What plays it: its engine, or FRR that its own commands start.
+    pub fn player(&self) -> Option<Engine> {
+        let run = self.run.iter().map(|process| &process.command);
+        let mut commands = self.exec.iter().map(|exec| &exec.command).chain(run);
+        self.engine
+            .or_else(|| commands.any(Command::starts_frr).then_some(Engine::Frr))
+    }
 }

@@ -10,7 +10,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::model::{
-    EngineChoice, Kind, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route, RouteAction, Underlay,
+    EngineChoice, Kind, KubernetesNode, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route,
+    RouteAction, Underlay,
 };
 use super::names::{self, HUB_PORT, Macs};
 use super::plan::{
@@ -68,6 +69,9 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         }
         let namespace = (node.network != Network::Host).then_some(namespace);
         let mut step = node_step(node, namespace, facts);
+        if let Some(kubernetes) = &mut step.kubernetes {
+            known_by(kubernetes, &managed[lab.owner(at)]);
+        }
         if node.rights.user_namespace && !step.rights.privileged {
             step.rights.first_id = first_id(at);
             plan.namespaces[planner.namespace_of[at]].first_id = step.rights.first_id;
@@ -78,6 +82,11 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         plan.nodes.push(step);
     }
     plan
+}
+
+/// The management addresses of each node, in the order of the nodes.
+pub fn management_addresses(lab: &Lab) -> Vec<Vec<IpNet>> {
+    management::addresses(lab.mgmt.as_ref(), &lab.nodes)
 }
 
 /// What is counted and looked up while the plan grows.
@@ -396,6 +405,10 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
     let limits = limits::of(node, engine == Some(Engine::Kubelet), facts.memory);
     NodeStep {
         name: node.name.clone(),
+        hostname: node
+            .hostname
+            .clone()
+            .unwrap_or_else(|| names::hostname(&node.name).to_owned()),
         kind: node.kind,
         kubernetes: node.kubernetes.clone(),
         cluster: None,
@@ -418,6 +431,13 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         limits,
         labels: node.labels.clone(),
         group: node.group.clone(),
+    }
+}
+
+/// A Kubernetes node without an address of its own on a link is known by the one that it has on the management network.
+fn known_by(node: &mut KubernetesNode, managed: &[IpNet]) {
+    if node.addresses.is_empty() {
+        node.addresses.extend(managed.iter().map(IpNet::addr));
     }
 }
 
@@ -450,8 +470,10 @@ fn hosts(lab: &Lab, managed: &[Vec<IpNet>]) -> String {
         let owner = lab.owner(at);
         for ip in names::addresses(&lab.nodes[owner].addresses, &managed[owner]) {
             if seen.insert((ip, &node.name), ()).is_none() {
+                let names = std::iter::once(&node.name).chain(&node.aliases);
+                let names: Vec<&str> = names.map(String::as_str).collect();
                 // Writing to a String cannot fail.
-                let _ = writeln!(text, "{ip} {}", node.name);
+                let _ = writeln!(text, "{ip} {}", names.join(" "));
             }
         }
     }

@@ -28,6 +28,16 @@ pub trait Sources {
     /// # Errors
     /// A sentence for the user: no such file, not UTF-8, too large.
     fn text(&self, path: &Path) -> Result<String, String>;
+    /// The names of the YAML files in the lab file's own directory.
+    fn beside(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Whether a file's name says that it is YAML.
+pub fn is_yaml(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    matches!(ending, Some("yml" | "yaml"))
 }
 
 /// Files that exist in memory only: for tests, and for labs that refer to none.
@@ -49,6 +59,15 @@ impl Sources for Memory {
     fn locate(&self, path: &Path) -> PathBuf {
         // Rebuilding by components drops the slash at the end of `site/` and every `./`.
         Path::new("/lab").join(path).components().collect()
+    }
+
+    fn beside(&self) -> Vec<String> {
+        let names = self
+            .files
+            .keys()
+            .filter_map(|path| path.strip_prefix("/lab").ok()?.to_str());
+        let here = names.filter(|name| !name.contains('/') && is_yaml(Path::new(name)));
+        here.map(str::to_owned).collect()
     }
 
     fn entry(&self, path: &Path) -> Result<Entry, String> {

@@ -225,6 +225,7 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
     let links = links.map(|(path, target)| ((*path).to_owned(), (*target).to_owned()));
     let setup = Setup {
         node: step.name.clone(),
+        hostname: step.hostname.clone(),
         files,
         links: links.collect(),
         binds: step.binds.clone(),

@@ -265,18 +265,22 @@ impl Service {
             let Some((end, teller)) = self.run_once().await else {
                 return;
             };
+            let reason = end.reason.clone().or_else(|| self.missing_in(&end, began));
+            let is_given_up = self.process.may_fail && reason.is_some();
             let wanted = match self.process.restart {
+                _ if is_given_up => false,
                 Restart::No => false,
                 Restart::OnFailure => end.status != 0,
                 Restart::Always => true,
             };
             let restarting = wanted && !*self.lab.stopping.borrow();
-            let over = end
-                .reason
-                .clone()
-                .map_or(ServiceState::Ended(end.status), ServiceState::NotStarted);
+            let over = match reason.clone() {
+                None => ServiceState::Ended(end.status),
+                Some(reason) if is_given_up => ServiceState::Exited(reason),
+                Some(reason) => ServiceState::NotStarted(reason),
+            };
             // A process that is started again is not over for those who wait for it.
-            let seen = if restarting && end.reason.is_none() {
+            let seen = if restarting && reason.is_none() {
                 ServiceState::Starting
             } else {
                 over
@@ -288,7 +292,7 @@ impl Service {
                 status.state = seen;
                 status.reason.clone_from(&killed);
             });
-            if let Some(reason) = &end.reason {
+            if let Some(reason) = &reason {
                 let message = format!("{} could not be started: {reason}", self.process.name);
                 self.lab.tell(What::Trouble {
                     node: self.name(),
@@ -317,6 +321,34 @@ impl Service {
         }
     }
 
+    /// Why a process that the lab may go on without ended at once: as a shell says it, what it runs is not there or cannot be
+    /// executed.
+    fn missing_in(&self, end: &End, began: Instant) -> Option<String> {
+        let is_brief = self.process.may_fail && began.elapsed() < STEADY;
+        let what = match end.status {
+            127 => "a program that it runs is not there",
+            126 => "a program that it runs cannot be executed",
+            _ => return None,
+        };
+        is_brief.then(|| format!("{what} (status {})", end.status))
+    }
+
+    /// A program on a terminal that the node does not have: who plays the terminal would find out too late.
+    fn missing_on_terminal(&self, argv: &[String]) -> Option<End> {
+        let program = argv.first().filter(|_| self.process.terminal)?;
+        let path = self.env.get("PATH").map_or("", String::as_str);
+        let is_there = match program.contains('/') {
+            true => exists(&self.init, program),
+            false => path
+                .split(':')
+                .any(|directory| exists(&self.init, &format!("{directory}/{program}"))),
+        };
+        (!is_there).then(|| End {
+            status: 127,
+            reason: Some(format!("{program}: command not found")),
+        })
+    }
+
     /// Runs the process once; `None` when the node itself is gone. The lab waits for its end to be told.
     async fn run_once(&self) -> Option<(End, Member<'_>)> {
         let pipes = self.pipes().map_err(Failure::from);
@@ -333,6 +365,9 @@ impl Service {
         let mut env = self.env.clone();
         env.extend(self.process.env.clone());
         let argv = self.process.command.argv();
+        if let Some(end) = self.missing_on_terminal(&argv) {
+            return Some((end, self.lab.events.tellers.join()));
+        }
         let user = self.process.user.clone();
         let engine = starts_frr(&argv);
         let start = match self.process.terminal {

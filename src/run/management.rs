@@ -10,7 +10,7 @@ use tokio::task::spawn_local;
 use super::directory::RunDirectory;
 use super::events::What;
 use super::state::Living;
-use super::{nat, ports};
+use super::{nat, ports, udp_ports};
 use crate::failure::Failure;
 use crate::kernel::netlink::Netlink;
 use crate::kernel::route::{Hop, Target};
@@ -127,7 +127,8 @@ pub async fn join(lab: &Rc<Living>, step: &HostStep) -> Result<(), Failure> {
             follow(lab, rules);
         }
     }
-    ports::publish(lab, &step.ports).await
+    ports::publish(lab, &step.ports).await?;
+    udp_ports::publish(lab, &step.udp_ports).await
 }
 
 /// Yields to what others do to the host, each time the kernel announces something.

@@ -15,6 +15,7 @@ mod leave;
 mod lines;
 pub mod logs;
 pub mod management;
+pub mod modules;
 pub mod named;
 pub mod nat;
 pub mod network;
@@ -50,6 +51,7 @@ mod stages;
 mod state;
 mod status;
 mod template;
+mod udp_ports;
 mod veil;
 mod versions;
 

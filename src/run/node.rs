@@ -231,7 +231,7 @@ fn stand_up(
         cgroup::enter_all(&cgroup::Trees::find(), &common.cgroup, &place)?;
     }
     let legacy_cgroups = cgroup::legacy_doors(&common.cgroup, &place);
-    nix::unistd::sethostname(names::hostname(&setup.node)).attempt(|| "set the node's hostname")?;
+    nix::unistd::sethostname(&setup.hostname).attempt(|| "set the node's hostname")?;
     root::build(common, &ready.confinement, setup, users)?;
     let syslog = UnixDatagram::bind("/dev/log").attempt(|| "make the node's /dev/log")?;
     let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o666);

@@ -40,7 +40,7 @@ pub async fn publish(lab: &Rc<Living>, ports: &[(SocketAddr, SocketAddr)]) -> Re
     Ok(())
 }
 
-fn refused(listen: SocketAddr, error: &io::Error) -> Failure {
+pub(super) fn refused(listen: SocketAddr, error: &io::Error) -> Failure {
     let help = match error.kind() {
         ErrorKind::AddrInUse => "another program on the host listens there: choose another port in `ports`",
         ErrorKind::AddrNotAvailable => {
@@ -80,18 +80,21 @@ async fn carry(lab: &Living, mut client: TcpStream, to: SocketAddr) {
     }
 }
 
+/// A socket in the hub, which reaches every node.
+pub(super) fn in_hub(lab: &Living, to: SocketAddr, kind: Type) -> Result<Socket, Failure> {
+    let namespaces = lab.namespaces.borrow();
+    let hub = lab.plan.host.as_ref().and_then(|host| namespaces.get(host.hub));
+    let hub = hub.ok_or_else(|| Failure::host("the lab has no management network"))?;
+    Ok(hub.run(|| {
+        let socket = Socket::new(Domain::for_address(to), kind, None);
+        let socket = socket.attempt(|| "make a socket")?;
+        socket.set_nonblocking(true).attempt(|| "make a socket")?;
+        Ok(socket)
+    })?)
+}
+
 async fn reach(lab: &Living, to: SocketAddr) -> Result<TcpStream, Failure> {
-    let socket = {
-        let namespaces = lab.namespaces.borrow();
-        let hub = lab.plan.host.as_ref().and_then(|host| namespaces.get(host.hub));
-        let hub = hub.ok_or_else(|| Failure::host("the lab has no management network"))?;
-        hub.run(|| {
-            let socket = Socket::new(Domain::for_address(to), Type::STREAM, None);
-            let socket = socket.attempt(|| "make a socket")?;
-            socket.set_nonblocking(true).attempt(|| "make a socket")?;
-            Ok(socket)
-        })?
-    };
+    let socket = in_hub(lab, to, Type::STREAM)?;
     let socket = TcpSocket::from_std_stream(StdTcpStream::from(OwnedFd::from(socket)));
     Ok(socket.connect(to).await.attempt(|| format!("reach {to}"))?)
 }

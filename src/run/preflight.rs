@@ -59,16 +59,17 @@ pub fn auto_engine() -> Engine {
     }
 }
 
-/// Checks what the plan needs of the kernel and of the engines.
+/// Checks what the plan needs of the kernel and of the engines. Where it may be `lossy`, routers go on without the lines that the
+/// builtin engine does not take, which are returned.
 ///
 /// # Errors
 /// What is missing or refused.
-pub fn check(plan: &Plan) -> Result<(), Failure> {
-    check_engines(plan)?;
+pub fn check(plan: &Plan, lossy: bool) -> Result<Vec<String>, Failure> {
+    let lost = check_engines(plan, lossy)?;
     check_nodes(plan)?;
     // A lab without root begins with an empty network in the place of the host's, and with a kernel that was not asked.
     if is_rootless() {
-        return Ok(());
+        return Ok(lost);
     }
     if let Some(host) = &plan.host {
         management::check(host)?;
@@ -76,7 +77,8 @@ pub fn check(plan: &Plan) -> Result<(), Failure> {
             nat::check(step)?;
         }
     }
-    check_devices(plan)
+    check_devices(plan)?;
+    Ok(lost)
 }
 
 /// Whether the host has what nodes are to see and to have of it.
@@ -119,17 +121,21 @@ fn check_nodes(plan: &Plan) -> Result<(), Failure> {
 }
 
 /// Asks every engine whether it takes its nodes: what is wrong with their configurations is told all at once.
-fn check_engines(plan: &Plan) -> Result<(), Failure> {
+fn check_engines(plan: &Plan, lossy: bool) -> Result<Vec<String>, Failure> {
     let mut refused: Vec<Failure> = Vec::new();
+    let mut lost = Vec::new();
     for node in &plan.nodes {
         let Some(engine) = engine::of(node) else { continue };
         match engine.preflight(node) {
+            Err(failure) if lossy && failure.code == Code::Wrong && node.engine == Some(Engine::Builtin) => {
+                lost.push(format!("{}: {}", node.name, failure.detail.unwrap_or_default()));
+            }
             Err(failure) if failure.code == Code::Wrong => refused.push(failure),
             other => other?,
         }
     }
     if refused.len() < 2 {
-        return refused.pop().map_or(Ok(()), Err);
+        return refused.pop().map_or(Ok(lost), Err);
     }
     let message = format!("the configurations of {} routers are not taken", refused.len());
     let help = refused.last().and_then(|failure| failure.help.clone());

@@ -371,6 +371,8 @@ pub enum ServiceState {
     Ended(i32),
     /// It could not be executed, and why.
     NotStarted(String),
+    /// The same of one that the lab goes on without.
+    Exited(String),
 }
 
 /// What all inits of a lab have to know.
@@ -395,8 +397,10 @@ pub struct Common {
 /// What a node's init has to know besides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
-    /// Name and hostname.
+    /// The node's name.
     pub node: String,
+    /// What it calls itself.
+    pub hostname: String,
     /// Files of the lab file and of the engine.
     pub files: Vec<File>,
     /// Symbolic links of the engine: path, and where it leads.

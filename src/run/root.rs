@@ -22,7 +22,6 @@ use crate::kernel::overlay::{Base, Confined, Confinement, make_like};
 use crate::kernel::tree::Kind;
 use crate::kernel::{mount, process, user_namespace, users};
 use crate::lab::model::{self, Content};
-use crate::lab::names;
 use crate::lab::plan::Plan;
 use crate::lab::rights::SHARED_SYSCTLS;
 
@@ -159,7 +158,7 @@ pub fn build(
     };
     base.enter(
         &common.scratch,
-        names::hostname(&setup.node),
+        &setup.hostname,
         (!setup.rights.privileged).then_some(confined),
         &setup.rights.show_host,
         users.zip(setup.rights.first_id),

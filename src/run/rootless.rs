@@ -104,7 +104,10 @@ fn needs(plan: &Plan) -> Vec<String> {
         };
         is_on_host.then(|| format!("link {} ends in the host's network", link.label))
     });
-    let ports = plan.host.iter().flat_map(|host| &host.ports);
+    let ports = plan
+        .host
+        .iter()
+        .flat_map(|host| host.ports.iter().chain(&host.udp_ports));
     let ports = ports.map(|(on_host, _)| format!("port {on_host} is the host's"));
     nodes.chain(links).chain(ports).collect()
 }

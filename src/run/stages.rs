@@ -399,7 +399,10 @@ async fn until_running(inside: &Inside, index: usize) -> Result<(), Failure> {
         let name = engine::Inside::node(inside);
         match service.state {
             ServiceState::Starting => {}
-            ServiceState::Running | ServiceState::Ready | ServiceState::Ended(0) => return Ok(()),
+            ServiceState::Running
+            | ServiceState::Ready
+            | ServiceState::Ended(0)
+            | ServiceState::Exited(_) => return Ok(()),
             ServiceState::Ended(status) => {
                 let message = format!("process {} of {name} ended with status {status}", service.name);
                 if let Some(reason) = service.reason {
@@ -437,15 +440,18 @@ async fn until_ready(inside: &Inside, index: usize, process: &Process) -> Result
             inside.set_ready(index);
             Ok(())
         }
-        failure = until_failed(inside, index) => Err(failure),
+        over = until_over(inside, index) => over,
     }
 }
 
-/// Waits until a process has failed for good. One that ended well may have left a daemon behind.
-async fn until_failed(inside: &Inside, index: usize) -> Failure {
+/// Waits until a process has failed for good, or the lab goes on without it. One that ended well may have left a daemon behind.
+async fn until_over(inside: &Inside, index: usize) -> Result<(), Failure> {
     loop {
-        if let Err(failure) = until_running(inside, index).await {
-            return failure;
+        until_running(inside, index).await?;
+        let services = inside.lab.nodes[inside.node].services.borrow().clone();
+        let state = services.get(index).map(|service| &service.state);
+        if matches!(state, Some(ServiceState::Exited(_))) {
+            return Ok(());
         }
         inside.lab.nodes[inside.node].service_changed.notified().await;
     }

@@ -39,7 +39,7 @@ fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64,
     NodeStatus {
         name: step.name.clone(),
         kind: format!("{:?}", step.kind).to_lowercase(),
-        engine: step.engine.map_or("kernel", Engine::name).to_owned(),
+        engine: step.player().map_or("kernel", Engine::name).to_owned(),
         stage,
         state: word(lab, number, step),
         uptime: state.ready_since.get().map(|since| since.elapsed().as_secs_f64()),
@@ -95,7 +95,16 @@ fn word(lab: &Living, number: usize, step: &NodeStep) -> String {
         .iter()
         .find(|service| down(service))
         .map(|service| service.name.clone());
+    let exited = state
+        .services
+        .borrow()
+        .iter()
+        .find_map(|service| match &service.state {
+            ServiceState::Exited(reason) => Some(format!("exited: {}: {reason}", service.name)),
+            _ => None,
+        });
     match (state.is_ready(), broken) {
+        (true, _) if exited.is_some() => exited.unwrap_or_default(),
         (true, Some(name)) => format!("degraded: {name}"),
         (true, None) if step.idle && state.init.borrow().is_none() => "idle".to_owned(),
         (true, None) => "ready".to_owned(),

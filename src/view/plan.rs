@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::units;
 use crate::lab::plan::{Device, HostStep, NamespaceStep, NodeStep, Plan, RouteStepAction};
 
 /// The steps in the order they would be taken.
@@ -53,7 +54,7 @@ fn on_host(text: &mut String, host: &HostStep) {
     section(
         text,
         "on this machine",
-        host.addresses.len() + host.routes.len() + host.ports.len(),
+        host.addresses.len() + host.routes.len() + host.ports.len() + host.udp_ports.len(),
     );
     for net in &host.addresses {
         let _ = writeln!(text, "  {} {net}", host.interface);
@@ -67,6 +68,9 @@ fn on_host(text: &mut String, host: &HostStep) {
     }
     for (listen, to) in &host.ports {
         let _ = writeln!(text, "  publish {listen} for {to}");
+    }
+    for (listen, to) in &host.udp_ports {
+        let _ = writeln!(text, "  publish {listen}/udp for {to}");
     }
 }
 
@@ -162,7 +166,11 @@ fn node_steps(text: &mut String, plan: &Plan, node: &NodeStep) {
     if let Some(engine) = node.engine {
         let engine = format!("{engine:?}").to_lowercase();
         let lines = node.config.as_deref().map_or(0, |config| config.lines().count());
-        let _ = writeln!(text, "    start {engine} with {lines} lines of configuration");
+        let _ = writeln!(
+            text,
+            "    start {engine} with {} of configuration",
+            units::count(lines, "line")
+        );
     }
     for process in &node.run {
         let ready = process

@@ -5,12 +5,12 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::argument::Arguments;
 use super::edit::{Edit, Mode, Rows, ignored, needs_frr, needs_frr_block, option, switch};
 use super::mistake::Refusal;
-use super::model::{Profile, StaticRoute, Via};
+use super::model::{Layout, Profile, StaticRoute, Via};
 
 /// Commands at the top.
 pub(super) const HOST: Rows = &[
     ("frr defaults <profile:word>", defaults),
-    ("frr version <line>", ignored),
+    ("frr version <line>", version),
     ("hostname ~ <name:word>", |e, a| {
         option(&mut e.config.hostname, a, "name")
     }),
@@ -155,7 +155,8 @@ pub(super) const INTERFACE: Rows = &[
     ("ipv6 nd ra-lifetime ~ <seconds:0-9000>", |e, a| {
         option(&mut e.interface()?.ra_lifetime, a, "seconds")
     }),
-    ("[no] ip address <prefix4> (label|peer) <line>", needs_frr),
+    ("[no] ip address <prefix4> label <line>", needs_frr),
+    ("[no] ip address <ipv4> peer <prefix4> [<line>]", needs_frr),
     (
         "[no] ip (ospf|rip|pim|igmp|nhrp|irdp|multicast|mroute|eigrp|split-horizon) [<line>]",
         needs_frr,
@@ -167,7 +168,7 @@ pub(super) const INTERFACE: Rows = &[
     // Told in full: `ip route` in a block that nobody has closed would be short for less.
     ("[no] (ip|ipv6) router (isis|openfabric) <word>", needs_frr),
     (
-        "[no] (vrrp|isis|mpls|evpn|pbr-policy|openfabric|tunnel|babel|bfd|eigrp|delay|multicast|vrf) [<line>]",
+        "[no] (vrrp|isis|mpls|evpn|pbr-policy|openfabric|tunnel|babel|bfd|eigrp|delay|multicast) [<line>]",
         needs_frr,
     ),
     ("[no] link-params", needs_frr_block),
@@ -178,6 +179,18 @@ pub(super) const LINE: Rows = &[
     ("[no] (exec-timeout|access-class|login|history) [<line>]", ignored),
     ("[no] ipv6 access-class <line>", ignored),
 ];
+
+/// From 10 on answers are written as there; those of earlier versions as in 8.4.4.
+fn version(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
+    let text = arguments.text("line")?;
+    let major = text.trim().split(|it: char| !it.is_ascii_digit()).next();
+    let major = major.and_then(|major| major.parse::<u32>().ok()).unwrap_or(0);
+    edit.config.layout = match major {
+        10.. => Layout::Ten,
+        _ => Layout::Eight,
+    };
+    Ok(())
+}
 
 fn defaults(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let profile = match arguments.get("profile") {

@@ -69,6 +69,8 @@ impl Profile {
 pub struct Config {
     /// Whose defaults are in force.
     pub profile: Profile,
+    /// Which version of FRR answers are written like.
+    pub layout: Layout,
     /// `hostname`.
     pub hostname: Option<String>,
     /// `domainname`.
@@ -117,6 +119,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             profile: Profile::default(),
+            layout: Layout::default(),
             hostname: None,
             domainname: None,
             kept: BTreeSet::new(),
@@ -138,6 +141,26 @@ impl Default for Config {
             extcommunity_lists: Ordered::default(),
             large_community_lists: Ordered::default(),
             route_maps: Ordered::default(),
+        }
+    }
+}
+
+/// Which version of FRR answers are written like (`frr version`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// 8.4.4.
+    #[default]
+    Eight,
+    /// 10.3, where scripts are known to read what it has otherwise.
+    Ten,
+}
+
+impl Layout {
+    /// The version as `frr version` says it.
+    pub fn version(self) -> &'static str {
+        match self {
+            Layout::Eight => "8.4.4",
+            Layout::Ten => "10.3",
         }
     }
 }

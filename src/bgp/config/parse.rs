@@ -179,6 +179,11 @@ impl Reader {
         &self.mode
     }
 
+    /// Whether lines are passed over, being those of a block that only FRR has.
+    pub fn passes_over(&self) -> bool {
+        self.foreign.is_some()
+    }
+
     /// Takes the next line. Lines of a block that only FRR has are passed over: its first line was told.
     ///
     /// # Errors

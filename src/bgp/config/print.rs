@@ -52,7 +52,7 @@ impl Config {
 
     fn heads(&self) -> Vec<String> {
         let mut lines = vec![
-            "frr version 8.4.4".to_owned(),
+            format!("frr version {}", self.layout.version()),
             format!("frr defaults {}", self.profile.name()),
         ];
         lines.extend(self.hostname.iter().map(|name| format!("hostname {name}")));

@@ -420,8 +420,7 @@ impl Session {
 
     /// The neighbor cannot be reached, or does not listen. At first it may be about to.
     fn refused(&mut self, now: Time) {
-        self.dialling = false;
-        if self.settings.eager {
+        if !std::mem::take(&mut self.dialling) || self.settings.eager {
             return;
         }
         let usual = Duration::from_secs(self.settings.connect_retry.max(1).into());

@@ -174,12 +174,16 @@ impl<'r> Shown<'r> {
         let mut out = heading(view, family, columns);
         if let Some(default) = self.default {
             let line = format!("Originating default network {default}\n\n");
-            out.insert_str(out.len() - columns.heading().len(), &line);
+            let indent = if view.is_ten() { 2 } else { 0 };
+            out.insert_str(out.len() - columns.heading().len() - indent, &line);
         }
         for row in self.rows {
             let network = columns.network(Some(row.prefix));
             let rest = columns.rest(&row.next_hop.to_string(), &row.attributes, row.weight);
-            out += &format!("*> {network}{rest}");
+            out += &match view.is_ten() {
+                true => format!(" *>  {network}{rest}"),
+                false => format!("*> {network}{rest}"),
+            };
         }
         let filtered = match self.filtered {
             0 => String::new(),

@@ -5,13 +5,18 @@ use std::collections::{BTreeSet, HashMap};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::View;
-use crate::bgp::config::{Bgp, PeerName, RemoteAs};
+use crate::bgp::config::{Bgp, Layout, PeerName, RemoteAs};
 use crate::bgp::session::State;
 use crate::bgp::speaker::Peer;
 use crate::bgp::table::{SourceId, Table};
 use crate::bgp::wire::Family;
 
 impl<'s> View<'s> {
+    /// Whether answers are written as FRR 10 does.
+    pub(super) fn is_ten(&self) -> bool {
+        self.speaker.config().layout == Layout::Ten
+    }
+
     /// `router bgp`.
     pub(super) fn bgp(&self) -> Option<&'s Bgp> {
         self.speaker.config().bgp.as_ref()

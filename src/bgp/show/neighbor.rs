@@ -154,7 +154,7 @@ impl<'s> Neighbor<'s> {
     pub(super) fn ends(&self) -> Option<Endpoints> {
         // FRR forgets them with the session, unless that went down because of too many prefixes.
         let ends = self.peer.endpoints.filter(|_| is_up(self.peer));
-        ends.or(self.overflow()?.ends)
+        ends.or_else(|| self.overflow()?.ends)
     }
 
     /// That it is down because of too many prefixes.

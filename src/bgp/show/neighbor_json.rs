@@ -184,8 +184,15 @@ fn put_connection(it: &Neighbor, object: &mut Object) {
     object.put("connectionsEstablished", record.established);
     object.put("connectionsDropped", record.dropped);
     let reset = record.reset.as_ref().map(|(at, _)| *at);
-    object.put("lastResetTimerMsecs", it.ago(reset).as_secs() * 1000);
-    it.reset.put(object);
+    if it.view.is_ten() && is_up(peer) && reset.is_none() {
+        object.put("lastReset", "never");
+    } else {
+        object.put("lastResetTimerMsecs", it.ago(reset).as_secs() * 1000);
+        it.reset.put(object);
+        if it.view.is_ten() {
+            object.put("softwareVersion", "n/a");
+        }
+    }
     if let Some(overflow) = peer.overflow() {
         object.put("prefixesConfigExceedMax", true);
         match overflow.until {

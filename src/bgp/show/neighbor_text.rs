@@ -90,7 +90,12 @@ fn state(it: &Neighbor) -> String {
         configured.hold, configured.keepalive
     );
     out += "  Configured conditional advertisements interval is 60 seconds\n";
-    out + &it.capabilities.as_ref().map_or(String::new(), |it| it.lines())
+    let capabilities = it.capabilities.as_ref().map_or(String::new(), |it| it.lines());
+    out += &match it.view.is_ten() {
+        true => capabilities.replace("(old & new)", "").replace("(new)", ""),
+        false => capabilities,
+    };
+    out
 }
 
 /// FRR's words for yes and no here.
@@ -245,12 +250,12 @@ fn connection(it: &Neighbor) -> String {
         record.established, record.dropped
     );
     let reset = record.reset.as_ref().map(|(at, _)| *at);
-    let _ = writeln!(
-        out,
-        "  Last reset {},  {}",
-        clock::lasted(it.ago(reset)),
-        it.reset.line()
-    );
+    let ago = clock::lasted(it.ago(reset));
+    let _ = match it.view.is_ten() {
+        false => writeln!(out, "  Last reset {ago},  {}", it.reset.line()),
+        true if is_up(peer) && reset.is_none() => writeln!(out, "  Last reset never"),
+        true => writeln!(out, "  Last reset {ago},  {} (n/a)", it.reset.line()),
+    };
     out += &too_many(it);
     let internal = it.view.is_internal(peer);
     let _ = writeln!(

@@ -147,7 +147,10 @@ impl<'s> Path<'s> {
         let network = columns.network(is_first.then_some(self.prefix));
         let route = self.route;
         let rest = columns.rest(&self.next_hop(view), &route.attributes, route.weight);
-        format!("{}{network}{rest}", self.status(view))
+        match view.is_ten() {
+            true => format!(" {} {network}{rest}", self.status(view)),
+            false => format!("{}{network}{rest}", self.status(view)),
+        }
     }
 
     /// The next hop as a line shows it: of an interface's neighbour, the interface.

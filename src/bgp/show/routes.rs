@@ -21,17 +21,27 @@ RPKI validation codes: V valid, I invalid, N Not found
 
 ";
 
+/// The same in FRR 10, where a status may be `u` as well.
+fn legend(view: &View) -> String {
+    match view.is_ten() {
+        true => LEGEND.replace("h history, *", "h history, u unsorted, *"),
+        false => LEGEND.to_owned(),
+    }
+}
+
 /// What is above the routes of a table.
 pub(super) fn heading(view: &View, family: Family, columns: Columns) -> String {
     let Some(bgp) = view.bgp() else {
         return String::new();
     };
     format!(
-        "BGP table version is {}, local router ID is {}, vrf id 0\nDefault local pref {}, local AS {}\n{LEGEND}{}",
+        "BGP table version is {}, local router ID is {}, vrf id 0\nDefault local pref {}, local AS {}\n{}{}{}",
         view.speaker.table(family).version(),
         view.speaker.router_id(),
         bgp.local_preference,
         bgp.asn,
+        legend(view),
+        if view.is_ten() { "  " } else { "" },
         columns.heading(),
     )
 }
@@ -119,9 +129,10 @@ fn as_text(view: &View, family: Family, style: Style, found: &[(IpNet, Vec<Path>
             };
         }
     }
+    let gap = if view.is_ten() { "" } else { " " };
     let _ = write!(
         out,
-        "\nDisplayed  {} routes and {total} total paths\n",
+        "\nDisplayed {gap}{} routes and {total} total paths\n",
         found.len()
     );
     out
@@ -149,6 +160,16 @@ fn as_json(view: &View, family: Family, style: Style, found: &[(IpNet, Vec<Path>
         let _ = writeln!(out, "{comma}\"{prefix}\": {}", Json::Array(values).plain());
     }
     out += " }";
+    if view.is_ten() {
+        let total: usize = found.iter().map(|(_, paths)| paths.len()).sum();
+        let _ = write!(
+            out,
+            " , \"totalRoutes\": {}, \"totalPaths\": {total}",
+            found.len()
+        );
+        out += if style.among { " }" } else { " } \n" };
+        return out;
+    }
     out += if style.among { " }" } else { "  } \n" };
     out
 }

@@ -97,7 +97,8 @@ fn all(view: &View, bgp: &Bgp, families: &[Family], wanted: &Wanted) -> String {
     let mut out = String::new();
     for family in families {
         if !view.peers_in(*family).is_empty() {
-            let _ = writeln!(out, "\n{family} Summary (VRF default):");
+            let of = if view.is_ten() { "" } else { " (VRF default)" };
+            let _ = writeln!(out, "\n{family} Summary{of}:");
             out += &one(view, bgp, *family, wanted);
         }
     }
@@ -155,9 +156,10 @@ fn peers_width(view: &View, peers: &[&Peer]) -> usize {
 fn head(view: &View, bgp: &Bgp, family: Family, peers: usize, terse: bool) -> String {
     let table = view.speaker.table(family);
     let mut out = format!(
-        "BGP router identifier {}, local AS number {} vrf-id 0\n",
+        "BGP router identifier {}, local AS number {}{} vrf-id 0\n",
         view.speaker.router_id(),
-        bgp.asn
+        bgp.asn,
+        if view.is_ten() { " VRF default" } else { "" },
     );
     if !terse {
         let nodes = facts::nodes(table);
@@ -244,12 +246,13 @@ fn stripped(text: &str, size: usize) -> &str {
 fn failed_row(view: &View, peer: &Peer, width: usize) -> String {
     let record = &peer.record;
     format!(
-        "{:width$}{:>7} {:>7} {:>9} {}\n",
+        "{:width$}{:>7} {:>7} {:>9} {}{}\n",
         view.shown(peer),
         record.established,
         record.dropped,
         up_or_down(view, peer),
         Reset::of(view, peer).line(),
+        if view.is_ten() { " (n/a)" } else { "" },
     )
 }
 
@@ -363,6 +366,10 @@ fn peer_as_json(view: &View, peer: &Peer, family: Family, counts: &HashMap<Sourc
     let mut object = Object::new();
     object.put_if("dynamicPeer", peer.is_dynamic());
     object.put_some("hostname", record.name.as_deref());
+    // Neighbors say it where they are configured to (code 75), which is off by default.
+    if view.is_ten() {
+        object.put("softwareVersion", "n/a");
+    }
     object.put("remoteAs", remote_as(peer));
     object.put("localAs", local_as(peer));
     object.put("version", 4);

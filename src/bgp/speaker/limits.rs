@@ -69,7 +69,7 @@ impl Speaker {
         };
         let warned = Warned {
             near: is_near(count, &limit),
-            beyond: is_beyond(count, &limit),
+            beyond: is_beyond(count, &limit, is_new),
         };
         let of = format!("No. of {family} prefix received from {}", peer.name);
         if let Some(peer) = self.peers.get_mut(&id) {
@@ -167,8 +167,10 @@ pub(super) fn is_lifted(peer: &Peer, family: Family, before: &Config, after: &Co
     }
 }
 
-fn is_beyond(count: usize, limit: &MaximumPrefix) -> bool {
-    count as u64 > u64::from(limit.limit)
+/// Whether there are too many. As with FRR, which counts before it takes a route in, one more may come than is said; a limit that is
+/// new is exact.
+fn is_beyond(count: usize, limit: &MaximumPrefix, is_new: bool) -> bool {
+    count as u64 > u64::from(limit.limit) + u64::from(!is_new)
 }
 
 fn is_near(count: usize, limit: &MaximumPrefix) -> bool {

@@ -185,6 +185,10 @@ fn shares(route: &Route, best: &Route, rules: &Rules) -> bool {
     if route.source.kind != best.source.kind || before_ties(route, best, rules).is_ne() {
         return false;
     }
+    // Nothing is gained by another route that leads to the same router (FRR).
+    if leads_alike(route, best) {
+        return false;
+    }
     match route.source.kind {
         SourceKind::Local => false,
         SourceKind::Internal => route.attributes.as_path == best.attributes.as_path,
@@ -192,6 +196,14 @@ fn shares(route: &Route, best: &Route, rules: &Rules) -> bool {
             MultipathRule::SameNeighborAs => route.source.asn == best.source.asn,
             MultipathRule::SameLength => true,
         },
+    }
+}
+
+/// Whether the next hop is the same; where both have a link-local address it is that which counts.
+fn leads_alike(a: &Route, b: &Route) -> bool {
+    match (a.next_hop.link_local(), b.next_hop.link_local()) {
+        (Some(a), Some(b)) => a == b,
+        _ => a.next_hop == b.next_hop,
     }
 }
 

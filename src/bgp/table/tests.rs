@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::bgp::wire::{Attributes, NextHop, Origin};
+use crate::bgp::wire::{AsPath, Attributes, NextHop, Origin};
 
 fn net() -> IpNet {
     "10.1.0.0/24".parse().unwrap()
@@ -278,4 +278,62 @@ fn prefixes_that_change_again_and_again_undecided_take_no_more_room() {
     assert!(table.pending.len() <= FEW + 2, "{}", table.pending.len());
     assert_eq!(table.decide(&Rules::default()), [net()]);
     assert!(table.is_empty());
+}
+
+#[test]
+fn packets_are_not_shared_among_routes_that_lead_alike() {
+    let by = |id: u32, hop: u32| Route {
+        next_hop: NextHop::V4(Ipv4Addr::from(hop)),
+        ..external(id, |_| {})
+    };
+    assert_eq!(chosen(&[by(1, 7), by(2, 7), by(3, 8)], &Rules::default()), [1, 3]);
+    assert_eq!(chosen(&[by(1, 7), by(2, 7)], &Rules::default()), [1]);
+}
+
+#[test]
+fn of_the_routers_own_routes_that_are_alike_the_newest_wins() {
+    let own = |id: u32, since: u64| Route {
+        since: Duration::from_nanos(since),
+        source: Arc::new(Source {
+            id: SourceId(id),
+            kind: SourceKind::Local,
+            asn: 65000,
+            router_id: Ipv4Addr::LOCALHOST,
+            address: None,
+        }),
+        ..route(id, SourceKind::Local, |attributes| {
+            attributes.as_path = AsPath::default()
+        })
+    };
+    assert_eq!(chosen(&[own(1, 5), own(2, 5)], &Rules::default()), [2]);
+    assert_eq!(chosen(&[own(1, 6), own(2, 5)], &Rules::default()), [1]);
+    let mut table = Table::default();
+    table.insert(net(), own(1, 5));
+    table.insert(net(), own(2, 5));
+    table.decide(&Rules::default());
+    assert_eq!(table.get(&net()).unwrap().reason(), Some(Reason::Configured));
+}
+
+/// FRR compares the best routes of several ASs with each other, and says what told the last two apart.
+#[test]
+fn the_reason_is_that_of_the_last_comparison() {
+    let of = |id: u32, path: &str, weight: u32| Route {
+        weight,
+        ..external(id, |attributes| attributes.as_path = path.parse().unwrap())
+    };
+    let reason = |routes: &[Route]| {
+        let mut table = Table::default();
+        routes.iter().for_each(|route| table.insert(net(), route.clone()));
+        table.decide(&Rules::default());
+        table.get(&net()).unwrap().reason().unwrap()
+    };
+    // The first two are of one AS: of them only the better one is compared with the third.
+    assert_eq!(
+        reason(&[of(1, "65010", 5), of(2, "65010 65020", 5), of(3, "65030", 0)]),
+        Reason::Weight
+    );
+    assert_eq!(
+        reason(&[of(1, "65010", 5), of(2, "65010 65020", 5)]),
+        Reason::AsPath
+    );
 }

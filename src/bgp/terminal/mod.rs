@@ -53,6 +53,8 @@ pub struct Terminal {
     reader: Reader,
     /// What was said with `debug` in the exec mode.
     debugging: Vec<String>,
+    /// Whether FRR's bgpd would not be running here.
+    without_bgp: bool,
 }
 
 /// Where a session stands.
@@ -68,6 +70,14 @@ enum Stage {
 }
 
 impl Terminal {
+    /// A session where FRR's bgpd would not be running.
+    pub fn without_bgp() -> Terminal {
+        Terminal {
+            without_bgp: true,
+            ..Terminal::default()
+        }
+    }
+
     /// Takes a line that came from vtysh.
     pub fn line(&mut self, view: &View, line: &str) -> Reply {
         let mut turn = match Request::decode(line) {
@@ -112,6 +122,9 @@ impl Terminal {
         if text.is_empty() || text.starts_with(['!', '#']) {
             return Turn::default();
         }
+        if self.without_bgp && is_for_bgpd(&self.stage, text) {
+            return Turn::failed(Status::Failed, "bgpd is not running\n".to_owned());
+        }
         match &self.stage {
             Stage::Configure(mode) => {
                 let mode = mode.clone();
@@ -128,5 +141,24 @@ impl Terminal {
             Stage::Enable => format!("{hostname}# "),
             Stage::Configure(mode) => format!("{hostname}({})# ", mode.prompt()),
         }
+    }
+}
+
+/// Whether only bgpd would have an answer to a command.
+fn is_for_bgpd(stage: &Stage, text: &str) -> bool {
+    let text = text.strip_prefix("do ").map_or(text, str::trim_start);
+    let mut words = text.split_whitespace();
+    let short_for = |word: Option<&str>, long: &str| word.is_some_and(|word| long.starts_with(word));
+    let first = words.next();
+    if matches!(stage, Stage::Configure(_)) && short_for(first, "router") {
+        return short_for(words.next(), "bgp");
+    }
+    // `show ip` is zebra's, but for its `bgp`.
+    if !(short_for(first, "show") || short_for(first, "clear")) {
+        return false;
+    }
+    match words.next() {
+        Some("ip" | "ipv6") => short_for(words.next(), "bgp"),
+        word => short_for(word, "bgp"),
     }
 }

@@ -513,3 +513,58 @@ proptest! {
         }
     }
 }
+
+/// Lines that FRR 10.3 has otherwise than 8.4.4.
+#[test]
+fn answers_are_written_as_frr_10_does_where_the_configuration_says_so() {
+    let mut session = Session::new();
+    let summary = session.run("show bgp summary").output;
+    assert!(
+        summary.contains("\nIPv4 Unicast Summary (VRF default):\nBGP router identifier"),
+        "{summary}"
+    );
+    for line in ["configure terminal", "frr version 10.3", "end"] {
+        assert_eq!(session.run(line).status, Status::Success, "{line}");
+    }
+    let summary = session.run("show bgp summary").output;
+    assert!(
+        summary.contains("\nIPv4 Unicast Summary:\nBGP router identifier"),
+        "{summary}"
+    );
+    assert!(summary.contains(" VRF default vrf-id 0\n"), "{summary}");
+    let json = session.run("show bgp summary json").output;
+    assert!(
+        json.contains("\"softwareVersion\":\"n/a\"") || json.contains("\"softwareVersion\":\"n\\/a\""),
+        "{json}"
+    );
+    let table = session.run("show bgp ipv4 unicast").output;
+    assert!(table.contains("h history, u unsorted, * valid"), "{table}");
+    assert!(
+        table.contains("\n     Network          Next Hop            Metric LocPrf Weight Path\n"),
+        "{table}"
+    );
+    let mut rows = table
+        .lines()
+        .skip_while(|line| !line.starts_with("     Network"))
+        .skip(1);
+    assert!(
+        rows.all(|row| row.is_empty() || row.starts_with([' ', 'D'])),
+        "{table}"
+    );
+    assert!(
+        table.contains("\n *>  ") && table.contains("\nDisplayed "),
+        "{table}"
+    );
+    assert!(!table.contains("Displayed  "), "{table}");
+    let json = session.run("show bgp ipv4 unicast json").output;
+    let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let routes = read["routes"].as_object().unwrap().len();
+    assert_eq!(read["totalRoutes"], routes, "{json}");
+    let shown = session.run("show running-config").output;
+    assert!(shown.contains("\nfrr version 10.3\n"), "{shown}");
+    // What 9 and earlier have is as before.
+    for line in ["configure terminal", "frr version 9.1", "end"] {
+        session.run(line);
+    }
+    assert!(session.run("show bgp summary").output.contains("(VRF default)"));
+}

@@ -95,8 +95,8 @@ fn rules_of_the_policy() {
         ),
         (
             "CiliumBGPPeeringPolicy",
-            "Deployment",
-            "Deployment",
+            "CiliumBGPPeeringPolcy",
+            "CiliumBGPPeeringPolcy",
             "not yet supported",
         ),
         (

@@ -4,6 +4,7 @@ use super::configuration::{self, integrated, line_name};
 use super::{Engine, ITSELF, Inside, frr};
 use crate::bgp::config::{Config, Mistake, MistakeKind};
 use crate::failure::Failure;
+use crate::lab::daemons;
 use crate::lab::model::{ConfigPlace, Content, File, Probe, Process};
 use crate::lab::plan::NodeStep;
 
@@ -23,12 +24,18 @@ pub use process::main;
 
 /// The hidden verb of a speaker.
 pub const VERB: &str = "speaker";
+/// The option of a speaker that plays those of FRR's daemons that run, and no others.
+const AS_DAEMONS: &str = "--as-daemons";
 /// Where a node's configuration stands, as with FRR.
-const CONFIGURATION: &str = "/etc/frr/frr.conf";
+pub const CONFIGURATION: &str = "/etc/frr/frr.conf";
+/// Which of FRR's daemons run in a node that starts them itself.
+pub const DAEMONS: &str = "/etc/frr/daemons";
 /// Where vtysh finds the speaker.
 pub const SOCKET: &str = "/run/frr/nslab.vty";
-/// Where FRR's bgpd says which process it is.
-pub const PID_FILE: &str = "/run/frr/bgpd.pid";
+/// Where FRR's zebra says which process it is.
+pub const PID_FILE: &str = "/run/frr/zebra.pid";
+/// Where FRR's bgpd says which process it is; there while BGP is played.
+pub const BGP_PID_FILE: &str = "/run/frr/bgpd.pid";
 /// The engine.
 pub struct Builtin;
 
@@ -67,6 +74,11 @@ pub fn needs_frr(text: &str) -> bool {
 /// A mistake with its line, the words at fault underlined.
 fn complaint(text: &str, place: Option<&ConfigPlace>, mistake: &Mistake) -> String {
     let line = text.lines().nth(mistake.line - 1).unwrap_or_default();
+    underlined(&format!("{}: ", line_name(place, mistake.line)), line, mistake)
+}
+
+/// A line behind its number, with the words at fault underlined.
+pub fn underlined(number: &str, line: &str, mistake: &Mistake) -> String {
     let before = line.get(..mistake.span.start).unwrap_or_default().chars().count();
     let words = line.get(mistake.span.clone()).unwrap_or_default().chars().count();
     let mark = format!("{}{}", " ".repeat(before), "^".repeat(words.max(1)));
@@ -80,7 +92,6 @@ fn complaint(text: &str, place: Option<&ConfigPlace>, mistake: &Mistake) -> Stri
         (MistakeKind::NeedsFrr, _) | (_, "") => String::new(),
         (_, help) => format!(" ({help})"),
     };
-    let number = format!("{}: ", line_name(place, mistake.line));
     let indent = " ".repeat(number.chars().count());
     format!("{number}{line}\n{indent}{mark} {kind}{help}")
 }
@@ -99,7 +110,7 @@ impl Engine for Builtin {
     fn files(&self, node: &NodeStep) -> Vec<File> {
         let mut files = vec![file(CONFIGURATION, integrated(node))];
         if starts_itself(node) {
-            files.push(file("/etc/frr/daemons", frr::daemons_file(&[])));
+            files.push(file("/etc/frr/daemons", daemons::file(&[])));
             files.push(file("/etc/frr/vtysh.conf", frr::VTYSH_CONF.to_owned()));
         }
         files
@@ -111,8 +122,10 @@ impl Engine for Builtin {
         links
     }
 
-    async fn start(&self, _node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
-        inside.service(Process::service(VERB, vec![ITSELF.to_owned(), VERB.to_owned()]));
+    async fn start(&self, node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
+        let mut argv = vec![ITSELF.to_owned(), VERB.to_owned()];
+        argv.extend(starts_itself(node).then(|| AS_DAEMONS.to_owned()));
+        inside.service(Process::service(VERB, argv));
         inside.until(&Probe::File(SOCKET.to_owned())).await;
         Ok(())
     }
@@ -125,7 +138,7 @@ pub fn refusal(node: &str, complaints: String) -> Failure {
     ))
     .detail(complaints)
     .help(format!(
-        "{}; where FRR is needed, give the node `engine = \"frr\"`",
+        "{}; where FRR is needed, give the node `engine = \"frr\"`; to go on without these lines, `up --lossy`",
         configuration::LINES
     ))
 }

@@ -13,7 +13,7 @@ use tokio::task::LocalSet;
 use super::network;
 use super::router::Router;
 use super::sessions::Sessions;
-use super::{CONFIGURATION, PID_FILE, SOCKET};
+use super::{AS_DAEMONS, BGP_PID_FILE, CONFIGURATION, DAEMONS, PID_FILE, SOCKET};
 use crate::bgp::config::Config;
 use crate::bgp::session::ConnectionId;
 use crate::bgp::table::SourceId;
@@ -22,6 +22,7 @@ use crate::kernel::error::Attempt;
 use crate::kernel::router_discovery::Heard;
 use crate::kernel::watch::{Changes, Watch};
 use crate::kernel::{event_loop, signals};
+use crate::lab::daemons;
 
 /// How much may wait to be looked at; whoever has more to tell waits then. It is little, so that a neighbour's sign of life does
 /// not stand behind seconds of another's table.
@@ -82,10 +83,16 @@ async fn run() -> Result<(), Failure> {
     let mut router = Router::begin(&hostname, sender.clone())?;
     // Announcements are heard from before the first look, so that nothing is missed in between.
     network::follow(Watch::open(router.own_port()?)?, sender.clone())?;
-    router.start(load());
-    write_pid();
+    let plays_bgp = plays_bgp();
+    router.start(load(plays_bgp));
+    write_pid(PID_FILE);
+    match plays_bgp {
+        true => write_pid(BGP_PID_FILE),
+        // One of a speaker before this one is no longer true.
+        false => drop(fs::remove_file(BGP_PID_FILE)),
+    }
     // Whoever waits for the speaker waits for its socket.
-    router.take_sessions(Sessions::begin(Path::new(SOCKET), sender)?);
+    router.take_sessions(Sessions::begin(Path::new(SOCKET), sender, plays_bgp)?);
     tokio::select! {
         () = live(&mut router, &mut happenings) => {}
         _ = signals.readable() => {}
@@ -95,16 +102,20 @@ async fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says who plays bgpd where FRR's does, for scripts that signal it.
-fn write_pid() {
+/// Says who plays a daemon where FRR's does, for scripts that signal it.
+fn write_pid(path: &str) {
     // Where FRR is not installed, nobody else has made its directory.
-    let directory = Path::new(PID_FILE)
-        .parent()
-        .map_or(Ok(()), std::fs::create_dir_all);
-    let written = directory.and_then(|()| std::fs::write(PID_FILE, format!("{}\n", std::process::id())));
+    let directory = Path::new(path).parent().map_or(Ok(()), std::fs::create_dir_all);
+    let written = directory.and_then(|()| std::fs::write(path, format!("{}\n", std::process::id())));
     if let Err(error) = written {
-        log(&format!("cannot write {PID_FILE}: {error}"));
+        log(&format!("cannot write {path}: {error}"));
     }
+}
+
+/// Whether BGP is played: where a node starts FRR itself, as its file of daemons says.
+fn plays_bgp() -> bool {
+    let as_daemons = std::env::args().any(|word| word == AS_DAEMONS);
+    !as_daemons || daemons::enabled(&fs::read_to_string(DAEMONS).unwrap_or_default()).contains("bgpd")
 }
 
 /// Until it is dropped.
@@ -129,11 +140,16 @@ async fn live(router: &mut Router, happenings: &mut Receiver<Happening>) {
 }
 
 /// The configuration as it stands in the node. What cannot be taken of it is told and left out, as vtysh does.
-fn load() -> Config {
+fn load(plays_bgp: bool) -> Config {
     let text = fs::read_to_string(CONFIGURATION).unwrap_or_default();
-    let (config, mistakes) = Config::parse(&text);
+    let (mut config, mistakes) = Config::parse(&text);
     for mistake in mistakes {
         log(&format!("{CONFIGURATION}: {mistake}"));
+    }
+    if !plays_bgp && config.bgp.take().is_some() {
+        log(&format!(
+            "bgpd does not run, since {DAEMONS} does not say `bgpd=yes`: lines of BGP are left out"
+        ));
     }
     config
 }

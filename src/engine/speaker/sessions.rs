@@ -25,6 +25,7 @@ pub struct Sessions {
     happenings: Sender<Happening>,
     open: BTreeMap<u64, Session>,
     last: u64,
+    plays_bgp: bool,
 }
 
 /// A session.
@@ -39,13 +40,14 @@ impl Sessions {
     ///
     /// # Errors
     /// The socket cannot be made.
-    pub fn begin(path: &Path, happenings: Sender<Happening>) -> Result<Sessions> {
+    pub fn begin(path: &Path, happenings: Sender<Happening>, plays_bgp: bool) -> Result<Sessions> {
         let listener = Rc::new(listen(path)?);
         tokio::task::spawn_local(accept_all(listener, happenings.clone()));
         Ok(Sessions {
             happenings,
             open: BTreeMap::new(),
             last: 0,
+            plays_bgp,
         })
     }
 
@@ -56,7 +58,10 @@ impl Sessions {
         let (answers, written) = unbounded_channel();
         tokio::task::spawn_local(answer_all(writing, written));
         tokio::task::spawn_local(read_all(self.last, reading, self.happenings.clone()));
-        let terminal = Terminal::default();
+        let terminal = match self.plays_bgp {
+            true => Terminal::default(),
+            false => Terminal::without_bgp(),
+        };
         self.open.insert(self.last, Session { terminal, answers });
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::life;
+use super::{extras, life};
 use crate::import::reader::{Reader, Table};
 use crate::import::yaml::{Value, Yaml};
 use crate::lab::model::{Command, PublishedPort, Restart};
@@ -24,13 +24,16 @@ const WITHOUT_EFFECT: &[&str] = &[
     "cpu-set",
     "shm-size",
     "devices",
+    "pid-mode",
+    "cgroupns-mode",
+    "cgroup-parent",
+    "security-opts",
+    "link-apply-mode",
     "certificate",
     "publish",
-    "extras",
     "config",
     "enforce-startup-config",
     "suppress-startup-config",
-    "aliases",
     "credentials",
     "components",
 ];
@@ -47,6 +50,12 @@ pub(super) struct Definition {
     pub kind: Option<Spanned<String>>,
     pub group: Option<Spanned<String>>,
     pub image: Option<Spanned<String>>,
+    pub hostname: Option<Spanned<String>>,
+    pub aliases: Option<Vec<Spanned<String>>>,
+    /// Those of FRR's daemons that run, of `extras.frr.daemons`.
+    pub daemons: Option<Vec<Spanned<String>>>,
+    /// Directories that are the node's own: `volumes`, `tmpfs`, binds without a source.
+    pub directories: Vec<Spanned<String>>,
     pub entrypoint: Option<Spanned<Vec<String>>>,
     pub cmd: Option<Spanned<Vec<String>>>,
     pub restart: Option<Restart>,
@@ -54,6 +63,8 @@ pub(super) struct Definition {
     /// Commands of stages before the last, then those of `exec`.
     pub early: Vec<Spanned<Vec<String>>>,
     pub exec: Vec<Spanned<Vec<String>>>,
+    /// Those of `exec` that are not inherited.
+    pub own_exec: Vec<Spanned<Vec<String>>>,
     pub env: BTreeMap<String, Spanned<String>>,
     pub env_files: Vec<Spanned<String>>,
     pub binds: Vec<BindSpec>,
@@ -109,9 +120,18 @@ fn identity(reader: &mut Reader, table: &mut Table, definition: &mut Definition)
     definition.kind = needed(reader, table, "kind", "linux");
     definition.image = needed(reader, table, "image", "alpine");
     definition.group = string(reader, table, "group", "leaf");
+    definition.hostname = table
+        .get("hostname")
+        .and_then(|yaml| reader.parsed(yaml, "hostname", "web", values::hostname));
+    definition.aliases = table.get("aliases").and_then(|yaml| {
+        reader.list(yaml, "aliases", "web", |reader, yaml| {
+            reader.parsed(yaml, "aliases", "web", values::hostname)
+        })
+    });
+    definition.daemons = table.get("extras").and_then(|yaml| extras::daemons(reader, yaml));
     definition.user = table
         .get("user")
-        .and_then(|yaml| reader.parsed(yaml, "user", "nobody", values::user));
+        .and_then(|yaml| reader.parsed(yaml, "user", "nobody", values::user_and_group));
     definition.entrypoint = table
         .get("entrypoint")
         .and_then(|yaml| argv(reader, yaml, "entrypoint"));
@@ -154,7 +174,7 @@ fn network(reader: &mut Reader, table: &mut Table, definition: &mut Definition) 
         .and_then(|yaml| reader.parsed(yaml, "mgmt-ipv4", "172.20.20.11", values::ipv4));
     definition.mgmt_ipv6 = table
         .either("mgmt-ipv6", "mgmt_ipv6")
-        .and_then(|yaml| reader.parsed(yaml, "mgmt-ipv6", "2001:172:20:20::11", values::ipv6));
+        .and_then(|yaml| reader.parsed(yaml, "mgmt-ipv6", "3fff:172:20:20::11", values::ipv6));
     definition.ports = table.get("ports").and_then(|yaml| {
         reader.list(yaml, "ports", "8080:80", |reader, yaml| {
             reader.parsed(yaml, "ports", "8080:80", port)
@@ -187,24 +207,38 @@ fn content(reader: &mut Reader, table: &mut Table, definition: &mut Definition) 
     definition.env_files = files
         .and_then(|yaml| reader.strings(yaml, "env-files", "node.env"))
         .unwrap_or_default();
-    let binds = table.get("binds");
-    definition.binds = binds
-        .and_then(|yaml| {
-            reader.list(yaml, "binds", "data:/data:ro", |reader, yaml| {
-                reader
-                    .parsed(yaml, "binds", "data:/data:ro", bind)
-                    .map(|bind| BindSpec {
-                        source: Spanned::new(bind.value.0, bind.span),
-                        target: bind.value.1,
-                        read_only: bind.value.2,
-                    })
-            })
-        })
-        .unwrap_or_default();
+    if let Some(yaml) = table.get("binds") {
+        binds(reader, yaml, definition);
+    }
     bound_twice(reader, &definition.binds);
+    for key in ["volumes", "tmpfs"] {
+        let directories = table.get(key).map(|yaml| extras::directories(reader, yaml, key));
+        definition.directories.extend(directories.into_iter().flatten());
+    }
     definition.startup_config = table
         .get("startup-config")
         .and_then(|yaml| reader.string(yaml, "startup-config", "frr.conf"));
+}
+
+/// Binds; one that names no source is a directory of the node's own.
+fn binds(reader: &mut Reader, yaml: &Yaml, definition: &mut Definition) {
+    let read = reader.list(yaml, "binds", "data:/data:ro", |reader, yaml| {
+        if yaml.scalar().is_some_and(|text| !text.contains(':')) {
+            let directory = reader.parsed(yaml, "binds", "/data", |text| match text.starts_with('/') {
+                true => values::node_path(text),
+                false => bind(text).map(|bind| bind.1),
+            });
+            definition.directories.extend(directory);
+            return None;
+        }
+        let bind = reader.parsed(yaml, "binds", "data:/data:ro", bind)?;
+        Some(BindSpec {
+            source: Spanned::new(bind.value.0, bind.span),
+            target: bind.value.1,
+            read_only: bind.value.2,
+        })
+    });
+    definition.binds = read.unwrap_or_default();
 }
 
 /// A mapping of scalars whose names have a form of their own.
@@ -340,6 +374,10 @@ impl Definition {
         one(&mut self.kind, &over.kind);
         one(&mut self.group, &over.group);
         one(&mut self.image, &over.image);
+        one(&mut self.hostname, &over.hostname);
+        one(&mut self.aliases, &over.aliases);
+        one(&mut self.daemons, &over.daemons);
+        self.directories.extend_from_slice(&over.directories);
         one(&mut self.entrypoint, &over.entrypoint);
         one(&mut self.cmd, &over.cmd);
         one(&mut self.restart, &over.restart);

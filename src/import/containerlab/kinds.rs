@@ -21,12 +21,19 @@ pub(super) enum Sort {
 
 const KINDS: &[(&str, Sort)] = &[
     ("linux", Sort::Linux),
+    ("frr", Sort::Linux),
+    ("frrouting", Sort::Linux),
     ("bridge", Sort::Bridge),
     ("ovs-bridge", Sort::Bridge),
     ("host", Sort::Host),
     ("k8s-kind", Sort::Cluster),
     ("ext-container", Sort::External),
 ];
+
+/// Whether nodes of a kind run FRR, whatever their image is.
+pub(super) fn runs_frr(kind: &str) -> bool {
+    matches!(kind, "frr" | "frrouting")
+}
 
 /// Vendors' systems by the beginning of their kinds' names.
 const VENDORS: &[(&str, &str)] = &[
@@ -40,7 +47,11 @@ const VENDORS: &[(&str, &str)] = &[
     ("crpd", "Juniper cRPD"),
     ("cumulus", "Cumulus Linux"),
     ("cvx", "Cumulus Linux"),
+    ("arrcus", "Arrcus ArcOS"),
+    ("ciena", "Ciena SAOS"),
     ("dell", "Dell SONiC"),
+    ("f5", "F5 BIG-IP"),
+    ("fdio", "FD.io VPP"),
     ("fortinet", "FortiGate"),
     ("freebsd", "FreeBSD"),
     ("generic_vm", "a virtual machine"),
@@ -51,12 +62,17 @@ const VENDORS: &[(&str, &str)] = &[
     ("linux_vm", "a virtual machine"),
     ("mikrotik", "MikroTik RouterOS"),
     ("nokia", "Nokia's system"),
+    ("nvidia", "NVIDIA Cumulus Linux"),
     ("openbsd", "OpenBSD"),
+    ("openwrt", "OpenWrt"),
+    ("ostinato", "Ostinato"),
     ("paloalto", "Palo Alto PAN-OS"),
+    ("plvision", "SONiC"),
     ("rare", "RARE/freeRtr"),
     ("sonic", "SONiC"),
     ("spirent", "Spirent's traffic generator"),
     ("srl", "Nokia SR Linux"),
+    ("veesix", "osvBNG"),
     ("vqfx", "Juniper Junos"),
     ("vmx", "Juniper Junos"),
     ("vr-", "a vendor's system in a virtual machine"),

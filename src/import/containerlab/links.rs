@@ -7,6 +7,7 @@ use super::{Topology, interface};
 use crate::import::reader::{Reader, Table};
 use crate::import::yaml::Yaml;
 use crate::lab::model::MacvlanMode;
+use crate::lab::spec::reader::Wrong;
 use crate::lab::spec::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, values};
 
 /// The types of the extended format.
@@ -23,6 +24,8 @@ const TYPES: &[(&str, Type)] = &[
     ("vxlan", Type::Plain(LinkType::Vxlan)),
     ("dummy", Type::Plain(LinkType::Dummy)),
     ("mgmt-net", Type::Plain(LinkType::Mgmt)),
+    // What is between the two ends there is for capturing; frames pass it unchanged.
+    ("veth-stitch", Type::Plain(LinkType::Veth)),
     ("vxlan-stitch", Type::VxlanStitch),
 ];
 const MODES: &[(&str, MacvlanMode)] = &[
@@ -32,6 +35,8 @@ const MODES: &[(&str, MacvlanMode)] = &[
     ("passthru", MacvlanMode::Passthru),
 ];
 const HOST: &str = "host";
+/// The MTU of links that say none, as containerlab has it, in bytes.
+const MTU: u32 = 9500;
 
 /// The nodes' sorts by name.
 type Sorts = HashMap<String, Sort>;
@@ -59,8 +64,10 @@ fn link(reader: &mut Reader, yaml: &Yaml, sorts: &Sorts) -> Option<LinkSpec> {
     let mut table = reader.table(yaml, "links", "a link")?;
     let kind = table.get("type").map(|yaml| reader.word(yaml, "type", TYPES));
     let mut link = LinkSpec::new(table.span());
+    // Zero is as good as nothing there.
     link.mtu = table
         .get("mtu")
+        .filter(|yaml| yaml.scalar() != Some("0"))
         .and_then(|yaml| reader.integer(yaml, "mtu", 68..=65535));
     link.host_interface = table
         .get("host-interface")
@@ -80,6 +87,7 @@ fn link(reader: &mut Reader, yaml: &Yaml, sorts: &Sorts) -> Option<LinkSpec> {
     table.ignore(&["labels", "vars", "src-port"], reader);
     let extended = kind.is_some();
     let ends = endpoints(reader, &mut table, extended, &mut link.span);
+    let ends = addresses(reader, &mut table, ends);
     table.finish(reader);
     match kind {
         None => {}
@@ -100,7 +108,70 @@ fn link(reader: &mut Reader, yaml: &Yaml, sorts: &Sorts) -> Option<LinkSpec> {
     }
     let ends = ends?;
     link.endpoints = ends.into_iter().map(|end| on_host(end, sorts)).collect();
-    Some(special(link))
+    Some(wide(special(link)))
+}
+
+/// A link of containerlab's own making has its MTU where it says none; other devices have that of what they are on.
+fn wide(mut link: LinkSpec) -> LinkSpec {
+    let own = |kind: &Spanned<LinkType>| matches!(kind.value, LinkType::Veth | LinkType::Host);
+    if link.mtu.is_none() && link.kind.as_ref().is_none_or(own) {
+        link.mtu = Some(Spanned::new(MTU, link.span.clone()));
+    }
+    link
+}
+
+/// The ends with the addresses that the link gives them: `ipv4: [A, B]` and `ipv6: [A, B]`, in the order of its ends.
+fn addresses(
+    reader: &mut Reader,
+    table: &mut Table,
+    ends: Option<Vec<EndpointSpec>>,
+) -> Option<Vec<EndpointSpec>> {
+    let v4 = listed(reader, table, "ipv4", "10.0.0.1/30", values::ipv4_net);
+    let v6 = listed(reader, table, "ipv6", "fd00::1/64", values::ipv6_net);
+    let mut ends = ends?;
+    for (key, span, count) in [
+        ("ipv4", &v4.span, v4.value.len()),
+        ("ipv6", &v6.span, v6.value.len()),
+    ] {
+        if count > ends.len() {
+            let message = format!("`{key}` has {count} addresses, and the link {} ends", ends.len());
+            reader.wrong(
+                span.clone(),
+                message,
+                "give an address for each of `endpoints`, in their order",
+            );
+        }
+    }
+    let nets = v4.value.into_iter().map(Some).chain(std::iter::repeat(None));
+    for (end, net) in ends.iter_mut().zip(nets) {
+        end.ipv4 = end.ipv4.take().or(net.flatten());
+    }
+    let nets = v6.value.into_iter().map(Some).chain(std::iter::repeat(None));
+    for (end, net) in ends.iter_mut().zip(nets) {
+        end.ipv6 = end.ipv6.take().or(net.flatten());
+    }
+    Some(ends)
+}
+
+/// Addresses of a link's ends in their order; an empty one is none.
+fn listed<T>(
+    reader: &mut Reader,
+    table: &mut Table,
+    key: &'static str,
+    example: &str,
+    parse: impl Fn(&str) -> Result<T, Wrong> + Copy,
+) -> Spanned<Vec<Option<Spanned<T>>>> {
+    let Some(yaml) = table.get(key) else {
+        return Spanned::new(Vec::new(), table.span());
+    };
+    let read = reader.list(yaml, key, example, |reader, yaml| {
+        let is_none = yaml.scalar().is_some_and(str::is_empty);
+        Some(match is_none {
+            true => None,
+            false => reader.parsed(yaml, key, example, parse),
+        })
+    });
+    Spanned::new(read.unwrap_or_default(), yaml.span.clone())
 }
 
 /// The ends, or nothing where one of them could not be read.

@@ -10,12 +10,18 @@ use crate::import::reader::Reader;
 use crate::import::yaml::Yaml;
 use crate::lab::spec::{MgmtSpec, Spanned, values};
 
+/// The IPv6 subnet of a topology that says none, and the one that older versions had.
+const IPV6_SUBNET: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x3fff, 0x172, 0x20, 0x20, 0, 0, 0, 0), 64);
+const OLDER_IPV6_SUBNET: Ipv6Net =
+    Ipv6Net::new_assert(Ipv6Addr::new(0x2001, 0x172, 0x20, 0x20, 0, 0, 0, 0), 64);
+
 /// Parts of the subnets that addresses are given from.
 #[derive(Debug, Default)]
 pub(super) struct Ranges {
     ipv4: Option<Spanned<Ipv4Net>>,
     ipv6: Option<Spanned<Ipv6Net>>,
     gateways: (Option<Ipv4Addr>, Option<Ipv6Addr>),
+    skip_when_unused: bool,
 }
 
 pub(super) fn read(reader: &mut Reader, yaml: &Yaml) -> Option<(MgmtSpec, Ranges)> {
@@ -42,7 +48,7 @@ pub(super) fn read(reader: &mut Reader, yaml: &Yaml) -> Option<(MgmtSpec, Ranges
         .either("ipv6-subnet", "ipv6_subnet")
         .filter(|yaml| yaml.scalar() != Some("auto"))
         .and_then(|yaml| {
-            reader.parsed(yaml, "ipv6-subnet", "2001:172:20:20::/64", |text| {
+            reader.parsed(yaml, "ipv6-subnet", "3fff:172:20:20::/64", |text| {
                 values::subnet(text, values::ipv6_net, Ipv6Net::trunc)
             })
         });
@@ -51,7 +57,7 @@ pub(super) fn read(reader: &mut Reader, yaml: &Yaml) -> Option<(MgmtSpec, Ranges
         .and_then(|yaml| reader.parsed(yaml, "ipv4-gw", "172.20.20.1", values::ipv4));
     spec.ipv6_gw = table
         .either("ipv6-gw", "ipv6_gw")
-        .and_then(|yaml| reader.parsed(yaml, "ipv6-gw", "2001:172:20:20::1", values::ipv6));
+        .and_then(|yaml| reader.parsed(yaml, "ipv6-gw", "3fff:172:20:20::1", values::ipv6));
     spec.mtu = table
         .get("mtu")
         .and_then(|yaml| reader.integer(yaml, "mtu", 68..=65535));
@@ -64,11 +70,15 @@ pub(super) fn read(reader: &mut Reader, yaml: &Yaml) -> Option<(MgmtSpec, Ranges
             .and_then(|yaml| reader.parsed(yaml, "ipv4-range", "172.20.20.128/25", values::ipv4_net)),
         ipv6: table
             .either("ipv6-range", "ipv6_range")
-            .and_then(|yaml| reader.parsed(yaml, "ipv6-range", "2001:172:20:20::/80", values::ipv6_net)),
+            .and_then(|yaml| reader.parsed(yaml, "ipv6-range", "3fff:172:20:20::/80", values::ipv6_net)),
         gateways: (
             spec.ipv4_gw.as_ref().map(|gateway| gateway.value),
             spec.ipv6_gw.as_ref().map(|gateway| gateway.value),
         ),
+        skip_when_unused: table
+            .get("skip-when-unused")
+            .and_then(|yaml| reader.boolean(yaml, "skip-when-unused"))
+            .is_some_and(|skip| skip.value),
     };
     table.ignore(&["driver-opts", "external"], reader);
     table.finish(reader);
@@ -107,6 +117,38 @@ impl Ranges {
                 port.value.ipv6 = free.map(|free| Spanned::new(free, range.span.clone()));
             }
         }
+    }
+}
+
+/// Gives the topology the management network that containerlab would: with its own default subnet, and none at all where nobody
+/// is on it and none is wanted then.
+pub(super) fn settle(topology: &mut Topology, ranges: Option<&Ranges>) {
+    let ports = || {
+        let ports = topology.nodes.iter().filter_map(|(_, node)| node.mgmt.as_ref());
+        ports.filter(|port| port.value.wanted)
+    };
+    if ports().next().is_none() && ranges.is_some_and(|ranges| ranges.skip_when_unused) {
+        topology.mgmt = None;
+        return;
+    }
+    let Some(span) = ports().next().map(|port| port.span.clone()) else {
+        return;
+    };
+    // A topology that was written for an older version goes on working.
+    let gateway = ranges.and_then(|ranges| ranges.gateways.1);
+    let range = ranges.and_then(|ranges| Some(ranges.ipv6.as_ref()?.value.addr()));
+    let fixed = ports().filter_map(|port| Some(port.value.ipv6.as_ref()?.value));
+    let is_older = fixed
+        .chain(gateway)
+        .chain(range)
+        .any(|address| OLDER_IPV6_SUBNET.contains(&address));
+    let subnet = if is_older { OLDER_IPV6_SUBNET } else { IPV6_SUBNET };
+    let spec = topology.mgmt.get_or_insert_with(|| MgmtSpec {
+        span: span.clone(),
+        ..MgmtSpec::default()
+    });
+    if spec.ipv6_subnet.is_none() {
+        spec.ipv6_subnet = Some(Spanned::new(Some(subnet), span));
     }
 }
 

@@ -1,6 +1,9 @@
 //! containerlab's topologies.
 
+mod container;
 mod definition;
+pub(super) mod exports;
+mod extras;
 mod kinds;
 mod life;
 mod links;
@@ -59,6 +62,7 @@ pub(super) fn read(yaml: &Yaml, context: &mut Context) -> Topology {
         .map(|yaml| yaml.scalar().map(str::to_owned).unwrap_or_default());
     let written = yaml.get("name").and_then(Yaml::scalar).unwrap_or_default();
     topology.container_prefix = container_prefix(prefix.as_deref(), written);
+    context.prefix.clone_from(&topology.container_prefix);
     let range = table.get("mgmt").and_then(|yaml| {
         let (spec, range) = mgmt::read(&mut context.reader, yaml)?;
         topology.mgmt = Some(spec);
@@ -75,6 +79,7 @@ pub(super) fn read(yaml: &Yaml, context: &mut Context) -> Topology {
         ),
     }
     table.finish(&mut context.reader);
+    mgmt::settle(&mut topology, range.as_ref());
     if let Some(range) = range {
         range.give(&mut topology, &mut context.reader);
     }
@@ -125,10 +130,13 @@ fn inner(yaml: &Yaml, context: &mut Context, topology: &mut Topology) {
         for (name, yaml) in nodes {
             let what = format!("node `{}`", name.name.escape_debug());
             let own = definition::read(&mut context.reader, yaml, &name.name, what);
+            let own_exec = own.exec.clone();
             let name = Spanned::new(name.name.to_string(), name.span.clone());
             let merged = inherit(&mut context.reader, &defaults, &kinds, &groups, &own);
+            context.described.insert(name.value.clone(), described(&merged));
             if let Some(sort) = kinds::sort(&mut context.reader, &name, &merged) {
                 sorts.insert(name.value.clone(), sort);
+                let merged = Definition { own_exec, ..merged };
                 add(context, topology, name, sort, merged);
             } else {
                 // A node of a kind that cannot be has been told; it stays, so that its links are no mistakes too.
@@ -141,6 +149,16 @@ fn inner(yaml: &Yaml, context: &mut Context, topology: &mut Topology) {
         links::read(&mut context.reader, yaml, &sorts, topology);
     }
     table.finish(&mut context.reader);
+}
+
+/// What the files say that tools read about a lab.
+fn described(merged: &Definition) -> exports::Described {
+    let text = |value: &Option<Spanned<String>>| value.as_ref().map(|it| it.value.clone());
+    exports::Described {
+        kind: text(&merged.kind).unwrap_or_default(),
+        image: text(&merged.image).unwrap_or_default(),
+        group: text(&merged.group).unwrap_or_default(),
+    }
 }
 
 fn definitions(
@@ -222,7 +240,7 @@ fn add(
         }
         Sort::Bridge => topology
             .nodes
-            .push((name, node::bridge(&mut context.reader, merged))),
+            .push((name.clone(), node::bridge(context, &name, merged))),
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::definition::Definition;
 use super::magic::Magic;
+use super::{container, kinds};
 use crate::import::Context;
 use crate::import::images::{self, Role};
 use crate::import::reader::Reader;
+use crate::lab::daemons;
 use crate::lab::model::{Command, Exec, Kind, Probe, Process, Restart};
 use crate::lab::spec::{ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Spanned, values};
 
@@ -14,6 +16,10 @@ use crate::lab::spec::{ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Span
 const FORWARDING: [&str; 2] = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
 /// What FRR's image does first.
 const FRR_START: &str = "/usr/lib/frr/frrinit.sh";
+/// What containerlab gives a node of kind `frr` that has no configuration.
+const FRR_DEFAULT: &str = "frr defaults traditional\n!\nlog stdout\n!\n";
+/// What a bridge is called in its own network.
+const BRIDGE: &str = crate::lab::planner::BRIDGE;
 /// The name of a container's main process, in `ps` and `logs`.
 const MAIN: &str = "cmd";
 
@@ -25,19 +31,31 @@ pub(super) fn stand_in(name: &Spanned<String>) -> NodeSpec {
     }
 }
 
-/// A switch.
-pub(super) fn bridge(reader: &mut Reader, merged: Definition) -> NodeSpec {
-    if let Some(command) = merged.exec.first() {
-        let message = "a bridge runs no commands: it is not the host's, but made inside the lab";
-        reader.wrong(
-            command.span.clone(),
-            message,
-            "remove `exec`, or make it a node of kind `linux`",
-        );
+/// A switch. Its own commands run in its network, where it is called [`BRIDGE`]; those that all nodes inherit are not meant for it.
+pub(super) fn bridge(context: &mut Context, name: &Spanned<String>, merged: Definition) -> NodeSpec {
+    if merged.exec.len() > merged.own_exec.len() {
+        context.remarks.bridges.insert(name.value.clone());
     }
+    let exec: Vec<Exec> = merged
+        .own_exec
+        .iter()
+        .map(|command| {
+            let words = command.value.iter();
+            let words = words.map(|word| match *word == name.value {
+                true => BRIDGE.to_owned(),
+                false => word.clone(),
+            });
+            Exec {
+                command: Command::Argv(words.collect()),
+                may_fail: !context.options.strict,
+                line: context.files.line(command.span.start).1,
+            }
+        })
+        .collect();
     NodeSpec {
         kind: merged.kind.map(|kind| kind.map(|_| Kind::Bridge)),
         labels: merged.labels,
+        exec: (!exec.is_empty()).then_some(exec),
         ..NodeSpec::default()
     }
 }
@@ -75,8 +93,10 @@ pub(super) fn linux(
         }
     }
     node.sysctls.extend(std::mem::take(&mut merged.sysctls));
+    node.hostname = merged.hostname.clone();
+    node.aliases = aliases(context, name, &merged);
     files(&mut context.reader, &merged, role, &mut node);
-    commands(context, role, &merged, &mut node);
+    commands(context, name, role, &merged, &mut node);
     node.labels = merged.labels;
     node.binds = merged.binds;
     node.ports = merged.ports.filter(|ports| !ports.is_empty());
@@ -90,6 +110,26 @@ pub(super) fn linux(
         .map(|it| it.value)
         .filter(|capabilities| !capabilities.is_empty());
     node
+}
+
+/// The names that other nodes find it by: its container's, and those that are said.
+fn aliases(context: &Context, name: &Spanned<String>, merged: &Definition) -> Option<Vec<Spanned<String>>> {
+    let container = format!("{}{}", context.prefix, name.value);
+    let container = values::hostname(&container).ok().filter(|it| *it != name.value);
+    let container = container.map(|container| Spanned::new(container, name.span.clone()));
+    let said = merged.aliases.iter().flatten().cloned();
+    let mut aliases: Vec<Spanned<String>> = container.into_iter().chain(said).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    aliases.retain(|alias| seen.insert(alias.value.clone()));
+    (!aliases.is_empty()).then_some(aliases)
+}
+
+/// Whether its kind says that it runs FRR.
+fn is_frr(merged: &Definition) -> bool {
+    merged
+        .kind
+        .as_ref()
+        .is_some_and(|kind| kinds::runs_frr(&kind.value))
 }
 
 /// Replaces containerlab's own variables wherever it does.
@@ -114,6 +154,9 @@ fn fill_in(magic: &Magic, merged: &mut Definition) {
 
 /// What the image stands for; one that nobody knows is told, and taken for tools.
 fn role(context: &mut Context, name: &Spanned<String>, merged: &Definition) -> Role {
+    if is_frr(merged) {
+        return Role::Frr;
+    }
     let Some(image) = &merged.image else {
         let external = merged
             .kind
@@ -253,14 +296,36 @@ fn files(reader: &mut Reader, merged: &Definition, role: Role, node: &mut NodeSp
             None,
         );
     }
+    let kind = merged.kind.as_ref().filter(|_| is_frr(merged));
+    if let Some(kind) = kind {
+        let listed = merged.daemons.as_deref();
+        let names = listed.unwrap_or_default().iter().map(|name| name.value.as_str());
+        let enabled: Vec<&str> = match listed {
+            Some(_) => names.collect(),
+            // As there, all of them.
+            None => daemons::OPTIONAL.to_vec(),
+        };
+        let text = ContentSpec::Text(daemons::file(&enabled));
+        put("/etc/frr/daemons", &kind.span, text, Some("frr:frr"));
+    }
     match &merged.startup_config {
+        Some(config) if config.value.contains("://") => {
+            let message = "a `startup-config` that is to be fetched is not supported: nslab fetches nothing";
+            let help = "download it beside the topology, and name the file: `startup-config: frr.conf`";
+            reader.wrong(config.span.clone(), message, help);
+        }
         Some(config) if role == Role::Frr => {
-            put(
-                "/etc/frr/frr.conf",
-                &config.span,
-                ContentSpec::From(config.clone()),
-                Some("frr:frr"),
-            );
+            // What has several lines is the configuration itself.
+            let content = match config.value.contains('\n') {
+                true => ContentSpec::Text(config.value.clone()),
+                false => ContentSpec::From(config.clone()),
+            };
+            put("/etc/frr/frr.conf", &config.span, content, Some("frr:frr"));
+        }
+        None if kind.is_some() => {
+            let span = kind.map_or(0..0, |kind| kind.span.clone());
+            let text = ContentSpec::Text(FRR_DEFAULT.to_owned());
+            put("/etc/frr/frr.conf", &span, text, Some("frr:frr"));
         }
         Some(config) => {
             let message = "only routers have a `startup-config`: FRR's, which becomes /etc/frr/frr.conf";
@@ -275,10 +340,24 @@ fn files(reader: &mut Reader, merged: &Definition, role: Role, node: &mut NodeSp
 }
 
 /// What runs in it: what the image starts, or what stands in its place, and the commands of the file.
-fn commands(context: &Context, role: Role, merged: &Definition, node: &mut NodeSpec) {
+fn commands(
+    context: &mut Context,
+    name: &Spanned<String>,
+    role: Role,
+    merged: &Definition,
+    node: &mut NodeSpec,
+) {
     let mut exec = Vec::new();
-    let replaced = merged.entrypoint.is_some() || merged.cmd.is_some();
+    exec.extend(directories(context, merged));
+    let (argv, main) = main_command(merged);
+    // What an image does by itself is done for it.
+    let replaced = !argv.is_empty() && !(role == Role::Frr && container::starts_frr(&argv));
     let may_fail = !context.options.strict;
+    let image = merged.image.as_ref().map_or("", |image| image.value.as_str());
+    if let Some(what) = images::serves(image).filter(|_| !replaced) {
+        let serving = context.remarks.serving.entry(what).or_default();
+        serving.insert(name.value.clone());
+    }
     if role == Role::Frr && !replaced {
         let line = merged
             .image
@@ -290,27 +369,53 @@ fn commands(context: &Context, role: Role, merged: &Definition, node: &mut NodeS
             line,
         });
     }
-    exec.extend(merged.early.iter().chain(&merged.exec).map(|command| Exec {
-        command: Command::Argv(command.value.clone()),
-        may_fail,
-        line: context.files.line(command.span.start).1,
-    }));
+    for command in merged.early.iter().chain(&merged.exec) {
+        let argv = container::with_hosts_programs(&command.value);
+        let (kept, left_out) = container::without_installs(&argv);
+        for install in left_out {
+            let nodes = context.remarks.installs.entry(install).or_default();
+            nodes.insert(name.value.clone());
+        }
+        exec.extend(kept.map(|kept| Exec {
+            command: kept,
+            may_fail,
+            line: context.files.line(command.span.start).1,
+        }));
+    }
     node.exec = (!exec.is_empty()).then_some(exec);
-    node.run = main_process(merged).map(|process| vec![process]);
+    let argv = if replaced { argv } else { Vec::new() };
+    node.run = main_process(merged, argv, main, may_fail).map(|process| vec![process]);
+}
+
+/// What runs in the place of what the image would, and where that is said.
+fn main_command(merged: &Definition) -> (Vec<String>, Option<Span>) {
+    let words = merged.entrypoint.iter().chain(&merged.cmd);
+    let argv: Vec<String> = words.flat_map(|words| words.value.iter().cloned()).collect();
+    let argv = container::with_hosts_programs(container::bare(&argv));
+    let said = merged.entrypoint.as_ref().or(merged.cmd.as_ref());
+    (argv, said.map(|words| words.span.clone()))
+}
+
+/// Makes the directories that are the node's own.
+fn directories(context: &Context, merged: &Definition) -> Option<Exec> {
+    let first = merged.directories.first()?;
+    let words = ["mkdir", "-p"].into_iter().map(str::to_owned);
+    let paths = merged.directories.iter().map(|path| path.value.clone());
+    Some(Exec {
+        command: Command::Argv(words.chain(paths).collect()),
+        may_fail: true,
+        line: context.files.line(first.span.start).1,
+    })
 }
 
 /// The container's main process; a node without one needs none to live, but for its health to be watched.
-fn main_process(merged: &Definition) -> Option<Spanned<Process>> {
-    let words = merged.entrypoint.iter().chain(&merged.cmd);
-    let mut argv: Vec<String> = words.flat_map(|words| words.value.iter().cloned()).collect();
-    let place = merged
-        .entrypoint
-        .as_ref()
-        .or(merged.cmd.as_ref())
-        .map(|words| &words.span);
-    let span = place
-        .or(merged.healthcheck.as_ref().map(|check| &check.span))?
-        .clone();
+fn main_process(
+    merged: &Definition,
+    mut argv: Vec<String>,
+    said: Option<Span>,
+    may_fail: bool,
+) -> Option<Spanned<Process>> {
+    let span = said.or(merged.healthcheck.as_ref().map(|check| check.span.clone()))?;
     // What a container has for this is its image's affair; a node lives without, unless its health is watched.
     if argv.is_empty() {
         merged.healthcheck.as_ref()?;
@@ -329,6 +434,7 @@ fn main_process(merged: &Definition) -> Option<Spanned<Process>> {
         user: merged.user.as_ref().map(|user| user.value.clone()),
         workdir: None,
         terminal,
+        may_fail,
         env: BTreeMap::new(),
     };
     Some(Spanned::new(process, span))

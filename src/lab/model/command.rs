@@ -82,6 +82,9 @@ pub struct Process {
     /// Whether it has a terminal of its own, at which nobody sits.
     #[serde(default)]
     pub terminal: bool,
+    /// Whether the lab goes on without it where it cannot be started.
+    #[serde(default)]
+    pub may_fail: bool,
     /// Environment on top of the node's.
     pub env: BTreeMap<String, String>,
 }
@@ -97,6 +100,7 @@ impl Process {
             user: None,
             workdir: None,
             terminal: false,
+            may_fail: false,
             env: BTreeMap::new(),
         }
     }

@@ -119,13 +119,16 @@ pub struct MgmtPort {
     pub ipv6: Option<std::net::Ipv6Addr>,
 }
 
-/// A TCP port of a node that is reached on the host.
+/// A port of a node that is reached on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedPort {
     /// Where the host listens.
     pub listen: std::net::SocketAddr,
     /// The node's port.
     pub port: u16,
+    /// Whether it is a UDP port, and not TCP's.
+    #[serde(default)]
+    pub udp: bool,
 }
 
 impl Lab {

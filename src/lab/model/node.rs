@@ -57,8 +57,14 @@ pub enum Network {
 /// One node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Node {
-    /// Its name and hostname: 1 to 63 characters of `[A-Za-z0-9-_.]`, beginning with a letter or digit.
+    /// Its name: 1 to 63 characters of `[A-Za-z0-9-_.]`, beginning with a letter or digit.
     pub name: String,
+    /// What it calls itself, if that is not its name.
+    #[serde(default)]
+    pub hostname: Option<String>,
+    /// Names by which other nodes find it, beside its own.
+    #[serde(default)]
+    pub aliases: Vec<String>,
     /// What it is.
     pub kind: Kind,
     /// For routers; `Auto` elsewhere.
@@ -73,7 +79,7 @@ pub struct Node {
     pub network: Network,
     /// Its management port, if it asked for one.
     pub mgmt: Option<MgmtPort>,
-    /// TCP ports of its own that are reached on the host.
+    /// Ports of its own that are reached on the host.
     pub ports: Vec<PublishedPort>,
     /// Its interfaces' addresses, links' own addresses included, in the order of the file. Empty for a node
     /// in another's namespace: they were moved to the owner.
@@ -243,7 +249,8 @@ impl Node {
 
     /// Whether its own commands start FRR by its script.
     pub fn starts_frr(&self) -> bool {
-        let names = |word: &String| word.contains(FRR_SCRIPT);
-        self.exec.iter().any(|exec| exec.command.argv().iter().any(names))
+        let run = self.run.iter().map(|process| &process.command);
+        let mut commands = self.exec.iter().map(|exec| &exec.command).chain(run);
+        commands.any(|command| command.argv().iter().any(|word| word.contains(FRR_SCRIPT)))
     }
 }

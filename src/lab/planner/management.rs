@@ -74,13 +74,14 @@ fn free(net: IpNet, taken: &HashSet<IpAddr>) -> Option<IpAddr> {
 }
 
 /// Where the host listens for nodes' ports, and the management addresses that answer.
-fn published(lab: &Lab, given: &[Vec<IpNet>]) -> Vec<(SocketAddr, SocketAddr)> {
+fn published(lab: &Lab, given: &[Vec<IpNet>], udp: bool) -> Vec<(SocketAddr, SocketAddr)> {
     let nodes = lab.nodes.iter().zip(given);
     nodes
         .flat_map(|(node, given)| {
             let address = given.first().map(IpNet::addr);
             node.ports
                 .iter()
+                .filter(move |it| it.udp == udp)
                 .filter_map(move |it| Some((it.listen, SocketAddr::new(address?, it.port))))
         })
         .collect()
@@ -160,7 +161,8 @@ impl<'a> Planner<'a> {
         }
         if let Some(uplink) = uplink {
             let mut host = self.uplink(mgmt, uplink, hub, &mut step, &mut plan.links);
-            host.ports = published(lab, given);
+            host.ports = published(lab, given, false);
+            host.udp_ports = published(lab, given, true);
             plan.host = Some(host);
         }
         plan.namespaces.push(step);
@@ -198,6 +200,7 @@ impl<'a> Planner<'a> {
             hub,
             nat: None,
             ports: Vec::new(),
+            udp_ports: Vec::new(),
         };
         let mut sources = Vec::new();
         let mut ends = uplink.net.hosts();

@@ -123,6 +123,8 @@ fn kubernetes_engine(at: usize, merged: &mut NodeSpec, mistakes: &mut Mistakes) 
 fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
     scalar(&mut base.group, &over.group);
     scalar(&mut base.engine, &over.engine);
+    scalar(&mut base.hostname, &over.hostname);
+    scalar(&mut base.aliases, &over.aliases);
     scalar(&mut base.network, &over.network);
     scalar(&mut base.mgmt, &over.mgmt);
     scalar(&mut base.ports, &over.ports);

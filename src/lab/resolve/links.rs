@@ -32,6 +32,8 @@ pub(super) struct Links {
     /// Interfaces of ends whose node is unknown: they may be the ones that seem to be missing elsewhere.
     doubtful: HashSet<String>,
     ports: Vec<usize>,
+    /// Links between two nodes by their ends, in alphabetical order.
+    pairs: HashMap<[(String, String); 2], Span>,
     pub on_host: HashMap<String, Span>,
     pub tunnels: HashMap<(Option<usize>, u32, u16), Span>,
     macs: Macs,
@@ -91,6 +93,9 @@ fn one(scene: &Scene, spec: &LinkSpec, links: &mut Links, mistakes: &mut Mistake
     let (inside, outside): (Vec<_>, Vec<_>) = spec.endpoints.iter().partition(|end| end.node.value != HOST);
     let counted = count(spec, kind, &inside, &outside, mistakes);
     let looped = same_ends(&inside, mistakes);
+    if !looped && again(&inside, &spec.span, links, mistakes) {
+        return None;
+    }
     // Every end is looked at, even when another is wrong; the same end twice has been told.
     let looked_at = if looped { 1 } else { inside.len() };
     let ports: Vec<_> = inside[..looked_at]
@@ -217,6 +222,25 @@ fn same_ends(inside: &[&EndpointSpec], mistakes: &mut Mistakes) -> bool {
         );
     }
     false
+}
+
+/// Whether the two ends were linked to each other before: the link is written twice.
+fn again(inside: &[&EndpointSpec], span: &Span, links: &mut Links, mistakes: &mut Mistakes) -> bool {
+    let [first, second] = inside else { return false };
+    let mut ends = [first, second].map(|end| (end.node.value.clone(), end.interface.value.clone()));
+    ends.sort();
+    let [(a, eth_a), (b, eth_b)] = ends.clone();
+    let Some(before) = links.pairs.insert(ends, span.clone()) else {
+        return false;
+    };
+    let message = format!("the link between `{a}:{eth_a}` and `{b}:{eth_b}` is written twice");
+    let help = "remove one of the two, or give its ends interfaces of their own";
+    mistakes.add(
+        Diagnostic::new(message, span.clone(), "again here")
+            .and(before, "first here")
+            .help(help),
+    );
+    true
 }
 
 /// The neighbouring MAC address.

@@ -48,7 +48,7 @@ pub(super) fn port(scene: &Scene, at: usize) -> Option<MgmtPort> {
 
 /// The published ports of a node, which leads to them over its management port.
 pub(super) fn published(scene: &Scene, mistakes: &mut Mistakes) -> Vec<Vec<PublishedPort>> {
-    let mut seen: HashMap<SocketAddr, Span> = HashMap::new();
+    let mut seen: HashMap<(SocketAddr, bool), Span> = HashMap::new();
     let mut all = Vec::with_capacity(scene.nodes.len());
     for (at, node) in scene.nodes.iter().enumerate() {
         let ports = node.ports.as_deref().unwrap_or_default();
@@ -60,7 +60,7 @@ pub(super) fn published(scene: &Scene, mistakes: &mut Mistakes) -> Vec<Vec<Publi
         }
         for published in ports {
             let listen = published.value.listen;
-            if let Some(first) = seen.insert(listen, published.span.clone()) {
+            if let Some(first) = seen.insert((listen, published.value.udp), published.span.clone()) {
                 let message = format!("{listen} of the host is published twice");
                 let diagnostic = Diagnostic::new(message, published.span.clone(), "again here")
                     .and(first, "first here")

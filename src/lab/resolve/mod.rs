@@ -221,6 +221,10 @@ fn bare(scene: &Scene, at: usize) -> Node {
             .map(|(name, value)| (name.clone(), value.value.clone()))
             .collect()
     };
+    let values = |list: &Option<Vec<spec::Spanned<String>>>| {
+        let list = list.iter().flatten();
+        list.map(|item| item.value.clone()).collect()
+    };
     // Its own choice, or one of a node that shares its namespace: detection is a matter of the namespace.
     let dad = scene.members[at].iter().any(|member| {
         let dad = scene.nodes[*member].dad.as_ref();
@@ -228,6 +232,8 @@ fn bare(scene: &Scene, at: usize) -> Node {
     });
     Node {
         name: scene.name(at).to_owned(),
+        hostname: spec.hostname.as_ref().map(|hostname| hostname.value.clone()),
+        aliases: values(&spec.aliases),
         kind: scene.kind(at),
         engine: spec
             .engine

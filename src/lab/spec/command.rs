@@ -66,7 +66,10 @@ pub(super) fn process(reader: &mut Reader, value: &Value) -> Option<Spanned<Proc
     let ready = table.get("ready").and_then(|value| probe(reader, value));
     let user = table
         .get("user")
-        .and_then(|value| reader.parsed(value, "user", "nobody", values::user));
+        .and_then(|value| reader.parsed(value, "user", "nobody", values::user_and_group));
+    let may_fail = table
+        .get("may_fail")
+        .and_then(|value| reader.boolean(value, "may_fail"));
     let terminal = table
         .get("terminal")
         .and_then(|value| reader.boolean(value, "terminal"));
@@ -89,6 +92,7 @@ pub(super) fn process(reader: &mut Reader, value: &Value) -> Option<Spanned<Proc
         user: user.map(|user| user.value),
         workdir: workdir.map(|workdir| workdir.value),
         terminal: terminal.is_some_and(|terminal| terminal.value),
+        may_fail: may_fail.is_some_and(|may_fail| may_fail.value),
         env: env.into_iter().map(|(name, value)| (name, value.value)).collect(),
     };
     Some(Spanned::new(process, name.span))

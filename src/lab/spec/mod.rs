@@ -137,6 +137,10 @@ pub struct NodeSpec {
     pub group: Option<Spanned<String>>,
     /// The engine of a router.
     pub engine: Option<Spanned<EngineChoice>>,
+    /// What it calls itself; its name where nothing is said.
+    pub hostname: Option<Spanned<String>>,
+    /// Names by which other nodes find it, beside its own.
+    pub aliases: Option<Vec<Spanned<String>>>,
     /// The node whose network it shares.
     pub network: Option<Spanned<String>>,
     /// Its management port.

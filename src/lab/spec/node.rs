@@ -45,7 +45,11 @@ fn read(reader: &mut Reader, mut table: Table) -> NodeSpec {
     rights::rights(reader, &mut table, &mut node);
     kubernetes::node(reader, &mut table, &mut node);
     node.pods = table.get("pods").and_then(|value| pods::pods(reader, value));
-    table.finish(reader);
+    let (span, is_node) = (table.span(), table.what().starts_with("node "));
+    if table.finish(reader).contains(&"kind") && is_node {
+        // That has been told; the kind with the fewest limits stands in for it.
+        node.kind = Some(Spanned::new(Kind::Router, span));
+    }
     node
 }
 
@@ -76,6 +80,14 @@ fn identity(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
         // An engine that could not be read is told once; any stands in for it.
         let any = Spanned::new(EngineChoice::Auto, value.span());
         reader.word(value, "engine", ENGINES).unwrap_or(any)
+    });
+    node.hostname = table
+        .get("hostname")
+        .and_then(|value| reader.parsed(value, "hostname", "web", values::hostname));
+    node.aliases = table.get("aliases").and_then(|value| {
+        reader.list(value, "aliases", "\"web\"", |reader, value| {
+            reader.parsed(value, "aliases", "web", values::hostname)
+        })
     });
     if let Some(value) = table.get("labels") {
         node.labels = labels(reader, value);

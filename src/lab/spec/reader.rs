@@ -271,6 +271,11 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// What it is, in words.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
     /// Where it stands.
     pub fn span(&self) -> Span {
         self.span.clone()
@@ -289,20 +294,21 @@ impl<'a> Table<'a> {
         self.table.get_key_value(key).map(|(key, _)| key.span())
     }
 
-    /// Notes every key that nothing asked for.
-    pub fn finish(self, reader: &mut Reader) {
+    /// Notes every key that nothing asked for. Returns the keys that were probably meant, which the table lacks.
+    pub fn finish(self, reader: &mut Reader) -> Vec<&'static str> {
+        let mut all_meant = Vec::new();
         #[cfg(test)]
         reader.known.entry(self.name).or_default().extend(&self.known);
         let is_known = |key: &str| self.known.contains(&key);
         if self.table.keys().all(|key| is_known(key.get_ref())) {
-            return;
+            return all_meant;
         }
         for (key, _) in ordered(self.table)
             .into_iter()
             .filter(|(key, _)| !is_known(key.value))
         {
             // One that is there already was not meant.
-            let absent: Vec<&str> = self
+            let absent: Vec<&'static str> = self
                 .known
                 .iter()
                 .copied()
@@ -314,10 +320,12 @@ impl<'a> Table<'a> {
             });
             let help = match meant {
                 Some(meant) => format!("did you mean `{meant}`?"),
+                None if self.known.is_empty() => "remove it".to_owned(),
                 None => format!("the keys here are: {}", suggest::list(self.known.iter().copied())),
             };
             // What the table lacks is then no second mistake.
             if let Some(meant) = meant {
+                all_meant.push(meant);
                 let lack = lack(&self.what, meant);
                 reader
                     .diagnostics
@@ -332,6 +340,7 @@ impl<'a> Table<'a> {
                 .help(help),
             );
         }
+        all_meant
     }
 }
 

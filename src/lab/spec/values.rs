@@ -44,12 +44,13 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Wrong> {
 
 /// `8080:80`, `127.0.0.1:8080:80`, `[::1]:8080:80`. Without an address it is the host's loopback.
 pub(crate) fn published_port(text: &str) -> Result<PublishedPort, Wrong> {
-    let help = "write [ADDRESS:]HOSTPORT:PORT: `8080:80`, `127.0.0.1:8080:80`, `[::1]:8080:80`";
+    let help =
+        "write [ADDRESS:]HOSTPORT:PORT[/udp]: `8080:80`, `127.0.0.1:8080:80`, `[::1]:8080:80`, `5353:53/udp`";
     let wrong = |message: String| Wrong::new(message, help);
     let (text, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    if protocol != "tcp" {
+    if !matches!(protocol, "tcp" | "udp") {
         return Err(wrong(format!(
-            "only TCP ports can be published, not {protocol} ones"
+            "only TCP and UDP ports can be published, not {protocol} ones"
         )));
     }
     let parts = text.rsplit_once(':');
@@ -73,6 +74,7 @@ pub(crate) fn published_port(text: &str) -> Result<PublishedPort, Wrong> {
     Ok(PublishedPort {
         listen: SocketAddr::new(address, host_port),
         port: number(port)?,
+        udp: protocol == "udp",
     })
 }
 
@@ -202,6 +204,18 @@ pub(crate) fn user(text: &str) -> Result<String, Wrong> {
         format!("`{text}` is not a user"),
         "write a user's name or number",
     ))
+}
+
+/// A user, or a user and a group: `1000:1000`.
+pub(crate) fn user_and_group(text: &str) -> Result<String, Wrong> {
+    match text.split_once(':') {
+        Some((name, group)) if is_account(name) && is_account(group) => Ok(text.into()),
+        Some(_) => Err(Wrong::new(
+            format!("`{}` is not a user and a group", text.escape_debug()),
+            "write their names or numbers: `1000:1000`",
+        )),
+        None => user(text),
+    }
 }
 
 fn is_account(name: &str) -> bool {
@@ -401,6 +415,22 @@ pub(crate) fn env_name(text: &str) -> Result<(), Wrong> {
         format!("`{text}` is not the name of an environment variable"),
         "use letters, digits and `_`, and no digit first: `MODE`",
     ))
+}
+
+/// The name of a label.
+pub(crate) fn hostname(text: &str) -> Result<String, Wrong> {
+    let legal = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
+    let good = (1..=64).contains(&text.len())
+        && text.bytes().all(legal)
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.parse::<IpAddr>().is_err();
+    match good {
+        true => Ok(text.to_owned()),
+        false => Err(Wrong::new(
+            format!("`{}` is not the name of a machine", text.escape_debug()),
+            "use at most 64 letters, digits, `-`, `_` and `.`, beginning with a letter or digit: `web`",
+        )),
+    }
 }
 
 /// The name of a label.

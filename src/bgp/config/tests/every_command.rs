@@ -2,6 +2,7 @@
 //! `NSLAB_ROUNDS=100000` makes so many configurations.
 
 use super::super::pattern::{Graph, Token};
+use super::super::print_neighbors::beside;
 use super::*;
 use crate::bgp::dice::Dice;
 
@@ -85,6 +86,20 @@ fn sorted(mut config: Config) -> Config {
     if let Some(bgp) = &mut config.bgp {
         bgp.neighbors
             .sort_by_key(|neighbor| format!("{:?}", neighbor.name));
+        // As with FRR a member of a group is printed with what it has besides from its group.
+        let groups = bgp.groups.clone();
+        for neighbor in &mut bgp.neighbors {
+            let group = neighbor.group.as_ref().and_then(|group| groups.get(group));
+            for family in [Family::Ipv4Unicast, Family::Ipv6Unicast] {
+                neighbor.own = beside(&neighbor.own, group, family);
+            }
+        }
+    }
+    // Lines of an interface are printed in the order of letters.
+    for interface in config.interfaces.values_mut() {
+        let nd = &mut interface.neighbor_discovery;
+        nd.name_servers.sort();
+        nd.search_domains.sort();
     }
     config
 }

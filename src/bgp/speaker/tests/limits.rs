@@ -17,14 +17,14 @@ fn with(how: &str) -> Network {
 
 #[test]
 fn too_many_prefixes_end_a_session_until_it_is_reset() {
-    let mut network = with("3");
+    let mut network = with("2");
     let peer = network.peer(B, "10.0.12.1");
     assert_eq!(peer.session.state(), State::Idle);
     let Some(Reason::Sent(why)) = peer.session.last_reason() else {
         panic!("{:?}", peer.session.last_reason());
     };
     assert_eq!((why.code, why.subcode), (6, 1));
-    assert_eq!(why.data, [0, 1, 1, 0, 0, 0, 3]);
+    assert_eq!(why.data, [0, 1, 1, 0, 0, 0, 2]);
     assert!(network.told_by(B, "10.0.12.1").is_empty());
     // A higher limit alone does not bring it back.
     let id = peer.id;
@@ -46,7 +46,7 @@ fn too_many_prefixes_end_a_session_until_it_is_reset() {
 /// Not seen on FRR: from what its code and the RFCs say.
 #[test]
 fn a_session_may_begin_again_after_some_minutes() {
-    let mut network = with("3 restart 2");
+    let mut network = with("2 restart 2");
     network.run(100);
     let overflow = |network: &Network| network.peer(B, "10.0.12.1").overflow();
     assert!(overflow(&network).is_some_and(|it| it.until.is_some()));
@@ -61,9 +61,10 @@ fn a_session_may_begin_again_after_some_minutes() {
 
 #[test]
 fn a_limit_may_only_be_told() {
-    let network = with("3 warning-only");
+    let network = with("2 warning-only");
     assert_eq!(network.told_by(B, "10.0.12.1").len(), 4);
-    assert_eq!(with("4").told_by(B, "10.0.12.1").len(), 4);
+    // One more than is said may come.
+    assert_eq!(with("3").told_by(B, "10.0.12.1").len(), 4);
 }
 
 /// Not seen on FRR: from what its code and the RFCs say.
@@ -81,8 +82,8 @@ fn filtered_prefixes_count_if_that_is_said() {
         });
         network.told_by(B, "10.0.12.1").len()
     };
-    assert_eq!(count("3"), 1);
-    assert_eq!(count("3 force"), 0);
+    assert_eq!(count("2"), 1);
+    assert_eq!(count("2 force"), 0);
 }
 
 #[test]
@@ -92,4 +93,27 @@ fn a_neighbour_is_told_no_more_than_it_may_be() {
         ..Words::default()
     });
     assert_eq!(network.told_by(C, "10.0.23.2").len(), 2);
+}
+
+#[test]
+fn a_limit_that_is_lowered_holds_at_once_and_one_that_is_lifted_keeps_nobody_down() {
+    let mut network = with("3");
+    let say = |network: &mut Network, family: &str| {
+        let words = Words {
+            family,
+            ..Words::default()
+        };
+        network.reconfigure(B, &b(words));
+        network.run(30);
+        network.peer(B, "10.0.12.1").session.state()
+    };
+    let once = |how: &str| limited(how);
+    assert_eq!(say(&mut network, &once("4")), State::Established);
+    // A warning is no end, and what was warned of does not excuse what comes after it.
+    assert_eq!(say(&mut network, &once("1 warning-only")), State::Established);
+    assert_eq!(say(&mut network, &once("3")), State::Idle);
+    assert_eq!(say(&mut network, &once("9")), State::Idle);
+    assert_eq!(say(&mut network, &once("2 warning-only")), State::Idle);
+    assert_eq!(say(&mut network, ""), State::Established);
+    assert!(network.peer(B, "10.0.12.1").overflow().is_none());
 }

@@ -46,6 +46,8 @@ pub(super) struct RunTable {
     user: Option<String>,
     /// The directory it starts in.
     workdir: Option<String>,
+    /// Whether the lab goes on without it where it cannot be started (default false).
+    may_fail: Option<bool>,
     /// Whether it has a terminal of its own, as a shell wants that nobody types to (default false).
     terminal: Option<bool>,
     /// Environment on top of the node's.

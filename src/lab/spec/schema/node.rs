@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use super::command::{ExecValue, RunTable};
 use super::network::RouteTable;
 use super::patterns::{
-    AddressWithPrefix, BindText, Duration, Mode, PublishedPortText, SharedNetwork, WaitText,
+    AddressWithPrefix, BindText, Duration, MachineName, Mode, PublishedPortText, SharedNetwork, WaitText,
 };
 use crate::lab::spec::kubernetes_schema::RoleWord;
 
@@ -22,13 +22,17 @@ pub(super) struct NodeTable {
     group: Option<String>,
     /// The program that plays a router (auto takes FRR where it is installed, else the built-in speaker) or a Kubernetes node.
     engine: Option<EngineWord>,
+    /// What it calls itself; its name where nothing is said.
+    hostname: Option<MachineName>,
+    /// Names by which other nodes find it, beside its own.
+    aliases: Option<Vec<MachineName>>,
     /// Free labels.
     labels: Option<BTreeMap<String, Scalar>>,
     /// Whose network it lives in; its own where nothing is said.
     network: Option<SharedNetwork>,
     /// Whether it has a port (eth0) on the management network.
     mgmt: Option<MgmtPortValue>,
-    /// TCP ports of its own that are reached on the host.
+    /// Ports of its own that are reached on the host.
     ports: Option<Vec<PublishedPortText>>,
     /// Interfaces by which everything leaves with the address of the interface.
     masquerade: Option<Vec<String>>,

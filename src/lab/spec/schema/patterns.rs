@@ -38,6 +38,11 @@ pattern!(
     "^[A-Za-z0-9._][A-Za-z0-9._-]{0,14}$",
     "The name of an interface, at most 15 characters."
 );
+pattern!(
+    MachineName,
+    "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
+    "The name of a machine, at most 64 characters."
+);
 pattern!(Mode, "^[0-7]{1,5}$", "Permission bits in octal: 0640.");
 pattern!(
     BindText,
@@ -46,8 +51,8 @@ pattern!(
 );
 pattern!(
     PublishedPortText,
-    "^(([0-9.]+|\\[[0-9A-Fa-f:.]+\\]):)?[0-9]+:[0-9]+(/tcp)?$",
-    "[ADDRESS:]HOSTPORT:PORT, on the host's loopback where no address is given: 8080:80."
+    "^(([0-9.]+|\\[[0-9A-Fa-f:.]+\\]):)?[0-9]+:[0-9]+(/(tcp|udp))?$",
+    "[ADDRESS:]HOSTPORT:PORT, on the host's loopback where no address is given: 8080:80, 5353:53/udp."
 );
 pattern!(
     WaitText,

@@ -1,0 +1,148 @@
+//! What becomes of the configurations that routers start FRR with by their own commands: each line that will be missing is told,
+//! whichever way it comes.
+
+use std::path::Path;
+
+use super::file;
+use crate::engine::own_start::{self, Given, Idle, Lost};
+use crate::engine::{frr, speaker};
+use crate::failure::Failure;
+use crate::lab::Lab;
+use crate::lab::model::{Kind, Node};
+use crate::lab::plan::Engine;
+use crate::run::preflight;
+use crate::view;
+
+/// The most lines that are told of a router.
+const MOST: usize = 100;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Judgement {
+    /// What will be missing and is no reason not to go on.
+    pub notes: Vec<String>,
+    /// What the builtin engine would lose.
+    lost: Vec<String>,
+    /// The routers that would lose it, and how many lines.
+    routers: Vec<String>,
+    count: usize,
+}
+
+/// Judges a lab's routers that start FRR themselves; `file` is what their commands stand in.
+pub fn judge(lab: &Lab, file: &Path) -> Judgement {
+    let auto = preflight::auto_engine();
+    let mut judgement = Judgement::default();
+    let own = lab
+        .nodes
+        .iter()
+        .filter(|node| node.kind == Kind::Router && node.config.is_none() && node.starts_frr());
+    for node in own {
+        let given = own_start::of(node, &|path| file::read(path).ok());
+        let notes = given.idle().into_iter().map(|it| idle(node, it, file));
+        judgement.notes.extend(notes);
+        match Engine::chosen(node.engine, auto) {
+            Engine::Builtin => judgement.builtin(node, given.lost_on_builtin(), file),
+            _ => judgement.frr(node, &given),
+        }
+    }
+    judgement
+}
+
+fn idle(node: &Node, idle: Idle, file: &Path) -> String {
+    let more = match idle.count - 1 {
+        0 => String::new(),
+        1 => ", and 1 more line".to_owned(),
+        more => format!(", and {more} more lines"),
+    };
+    format!(
+        "{}: {}:{}: `{}`{more}: {} does not run, since /etc/frr/daemons does not say `{}=yes`",
+        node.name,
+        place(idle.place.as_deref(), file),
+        idle.line,
+        idle.text,
+        idle.daemon,
+        idle.daemon
+    )
+}
+
+/// The file of a line: a command's stands in the lab file.
+fn place(place: Option<&str>, file: &Path) -> String {
+    place.map_or_else(|| file.display().to_string(), str::to_owned)
+}
+
+impl Judgement {
+    fn builtin(&mut self, node: &Node, lost: Vec<Lost>, file: &Path) {
+        if lost.is_empty() {
+            return;
+        }
+        self.routers.push(node.name.clone());
+        self.count += lost.iter().map(|lost| 1 + lost.below).sum::<usize>();
+        let left_out = lost.len().saturating_sub(MOST);
+        for lost in lost.iter().take(MOST) {
+            let number = format!(
+                "{}: {}:{}: ",
+                node.name,
+                place(lost.place.as_deref(), file),
+                lost.line
+            );
+            let below = match lost.below {
+                0 => String::new(),
+                1 => ", and so does the line below it".to_owned(),
+                below => format!(", and so do the {below} lines below it"),
+            };
+            let text = speaker::underlined(&number, &lost.text, &lost.mistake);
+            self.lost.push(format!("{text}{below}"));
+        }
+        if left_out > 0 {
+            self.lost
+                .push(format!("{}: and {left_out} more lines", node.name));
+        }
+    }
+
+    fn frr(&mut self, node: &Node, given: &Given) {
+        let Some(config) = &given.config else { return };
+        for (number, said) in frr::unknown_lines(&config.text).into_iter().take(MOST) {
+            let note = format!(
+                "{}: {}:{number}: FRR leaves this line out: {said}",
+                node.name, config.place
+            );
+            self.notes.push(note);
+        }
+    }
+
+    /// Tells what is no reason not to go on.
+    pub fn tell(&self) {
+        for note in &self.notes {
+            view::tell(&format!("warning: {note}\n"));
+        }
+    }
+
+    /// Tells what the builtin engine loses, where that is wanted.
+    pub fn tell_lost(&self) {
+        for lost in &self.lost {
+            view::tell(&format!("warning: lost: {lost}\n"));
+        }
+    }
+
+    /// Why the lab is not brought up on the builtin engine.
+    pub fn refusal(&self) -> Option<Failure> {
+        if self.lost.is_empty() {
+            return None;
+        }
+        let lines = match self.count {
+            1 => "1 line".to_owned(),
+            count => format!("{count} lines"),
+        };
+        let message = format!(
+            "the builtin engine does not take {lines} of the configuration of {}",
+            self.routers.join(", ")
+        );
+        let help = match frr::installed() {
+            true => "take FRR (`--engine frr`), or go on without these lines: `--lossy`",
+            false => {
+                "install FRR (`apt-get install frr`), which takes them, or go on without these lines: `--lossy`"
+            }
+        };
+        Some(Failure::wrong(message).detail(self.lost.join("\n")).help(help))
+    }
+}
