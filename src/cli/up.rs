@@ -342,11 +342,12 @@ fn first_command(lab: &Lab) -> Option<(&str, &'static str)> {
     if let Some(node) = routers().next() {
         return Some((&node.name, "vtysh -c 'show ip route'"));
     }
-    let show = match preflight::on_path("ip") {
+    let first = lab.nodes.first()?;
+    let shown = match preflight::on_path("ip") {
         true => "ip -br address",
         false => "nslab net addr",
     };
-    lab.nodes.first().map(|first| (first.name.as_str(), show))
+    Some((&first.name, shown))
 }
 
 /// A time such as 90s.

@@ -353,7 +353,7 @@ async fn load(node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
     let running = vtysh_says(inside, &["-c", "show running-config"]).await?;
     let asked = node.config.as_deref().unwrap_or_default();
     let Missing { lost, doubtful } = compare::missing(asked, &running.output);
-    let mut refused = refused(inside, lost, doubtful).await?;
+    let mut refused = refused(inside, node.config_place.as_ref(), lost, doubtful).await?;
     if refused.is_empty() && sent.status == 0 {
         return Ok(());
     }
@@ -369,7 +369,12 @@ async fn load(node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
 }
 
 /// The lines that FRR does not take, each with what FRR says about it.
-async fn refused(inside: &impl Inside, lost: Vec<Line>, doubtful: Vec<Line>) -> Result<String, Failure> {
+async fn refused(
+    inside: &impl Inside,
+    place: Option<&ConfigPlace>,
+    lost: Vec<Line>,
+    doubtful: Vec<Line>,
+) -> Result<String, Failure> {
     // All at once first: most are defaults, which FRR takes and does not show.
     let mut certain = Vec::new();
     for doubtful in doubtful.chunks(AT_ONCE) {
@@ -393,7 +398,11 @@ async fn refused(inside: &impl Inside, lost: Vec<Line>, doubtful: Vec<Line>) -> 
         };
         told.push((
             line.number,
-            format!("line {}: {}\n  {why}{hint}\n", line.number, line.text),
+            format!(
+                "{}: {}\n  {why}{hint}\n",
+                configuration::line_name(place, line.number),
+                line.text
+            ),
         ));
     }
     told.sort();
