@@ -53,7 +53,7 @@ const MEASURED: Duration = Duration::from_millis(500);
 pub fn run(args: Args) -> Result<(), Failure> {
     let directory = super::run_directory()?;
     let mut nodes: Vec<&str> = Vec::new();
-    let mut named = args.which.word().map(str::to_owned);
+    let mut named: Vec<&str> = args.which.word().into_iter().collect();
     let running = directory.visible();
     // Names of pods have a slash, as files have.
     let is_node = |word: &String| {
@@ -63,16 +63,23 @@ pub fn run(args: Args) -> Result<(), Failure> {
     for word in &args.words {
         let is_lab = running.iter().any(|lab| lab.lab == *word) || select::is_file(word);
         match is_lab && !is_node(word) {
-            true => named = Some(word.clone()),
+            true => named.push(word),
             false => nodes.push(word),
         }
     }
     let labs = match (args.all, nodes.first()) {
         (true, _) => running,
-        (false, Some(node)) => vec![select::lab_of_node(&directory, named.as_deref(), node)?],
-        (false, None) if args.format == Format::Json => vec![select::lab(&directory, named.as_deref())?],
-        (false, None) => select::labs(&directory, named.as_deref())?,
+        (false, Some(node)) => vec![select::lab_of_node(&directory, named.last().copied(), node)?],
+        (false, None) if named.len() > 1 => {
+            let labs = named.iter().map(|name| select::lab(&directory, Some(name)));
+            labs.collect::<Result<_, _>>()?
+        }
+        (false, None) if args.format == Format::Json => {
+            vec![select::lab(&directory, named.first().copied())?]
+        }
+        (false, None) => select::labs(&directory, named.first().copied())?,
     };
+    let several = args.all || named.len() > 1;
     let (mut statuses, mut failed) = ask(&labs, &nodes);
     if labs.len() == 1
         && let Some(failure) = failed.pop()
@@ -80,7 +87,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         return Err(failure);
     }
     match args.format {
-        Format::Json if args.all => print_json(&statuses)?,
+        Format::Json if several => print_json(&statuses)?,
         Format::Json => print_json(&statuses.pop())?,
         Format::Text if labs.is_empty() => print("no lab is running\n"),
         Format::Text if args.interfaces => {
