@@ -511,3 +511,18 @@ fn a_watcher_that_hears_nobody() {
         lab.ok(["down"]);
     }
 }
+
+#[test]
+fn a_configuration_with_thousands_of_unknown_lines_is_refused() {
+    if !common::has_frr() {
+        return;
+    }
+    let lines = "nonsense of which vtysh has something to say\n".repeat(5000);
+    let text = format!(
+        "name = \"one\"\n[nodes.a]\nkind = \"router\"\nengine = \"frr\"\nconfig = \"\"\"\n{lines}\"\"\"\n"
+    );
+    let lab = Lab::new(&text);
+    for words in [["validate", lab.file()].as_slice(), &["up", "-d", lab.file()]] {
+        lab.run(words).refused(2, &["Unknown command"]);
+    }
+}

@@ -112,8 +112,8 @@ fn take(to: &Place) -> Result<(), Failure> {
             view::tell(&format!("nslab: {line}\n"))
         })
     });
-    fs::remove_dir_all(&directory).map_err(failed)?;
-    copied
+    let removed = fs::remove_dir_all(&directory).map_err(failed);
+    copied.and(removed)
 }
 
 /// `NODE:PATH` or `NODE/POD:PATH`. What else has a slash or a dot first before the colon is a path of the host's, as is one

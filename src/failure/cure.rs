@@ -129,7 +129,13 @@ fn in_run_directory(what: &str) -> bool {
     match chosen.and_then(|chosen| std::path::absolute(chosen).ok()) {
         // Compared as a path: how many slashes there are does not matter.
         Some(chosen) => what.split(' ').any(|word| Path::new(word).starts_with(&chosen)),
-        None => what.contains("/nslab"),
+        None => {
+            what.split(' ').any(|word| {
+                ["/run/nslab", "/tmp/nslab-"]
+                    .iter()
+                    .any(|place| word.starts_with(place))
+            }) || what.contains("/run/user/") && what.contains("/nslab")
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::WRONG;
+use super::{WRONG, say};
 
 const USAGE: &str =
     "usage: nslab daemon kill NAME     ends it (SIGKILL) and waits until another has taken its place";
@@ -23,8 +23,8 @@ pub(super) fn run(words: &[&str]) -> i32 {
     };
     match replaced(name) {
         Ok((old, new)) => {
-            println!("{name}: process {old} was killed, process {new} is in its place");
-            0
+            let text = format!("{name}: process {old} was killed, process {new} is in its place\n");
+            i32::from(!say(&text))
         }
         Err(why) => {
             eprintln!("nslab: {why}");

@@ -2,6 +2,7 @@
 //! `nslab exec NODE nslab net …`. They run in the process that is to become the command, with the rights of the node.
 
 use std::ffi::CString;
+use std::io::Write as _;
 
 mod daemon;
 mod net;
@@ -39,6 +40,12 @@ const PACKAGES: [(&str, &str); 26] = [
     ("vtysh", "frr"),
     ("wget", "wget"),
 ];
+
+/// Prints a text. Returns whether somebody took it: output that does not arrive is a failure.
+fn say(text: &str) -> bool {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+}
 
 /// What somebody may do whose node lacks a program, if anything is known.
 pub fn advice(program: &str) -> Option<String> {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::WRONG;
+use super::{WRONG, say};
 use crate::check::route::protocol;
 use crate::kernel::netlink::Netlink;
 use crate::kernel::route::{Found, Hop};
@@ -30,10 +30,7 @@ pub(super) fn run(words: &[&str]) -> i32 {
         _ => return wrong(),
     };
     match shown {
-        Ok(text) => {
-            print!("{text}");
-            0
-        }
+        Ok(text) => i32::from(!say(&text)),
         Err(error) => {
             eprintln!("nslab: {error}");
             1

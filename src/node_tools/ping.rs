@@ -3,12 +3,15 @@
 use std::net::{IpAddr, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
-use super::WRONG;
+use super::{WRONG, say};
 use crate::kernel::echo;
 
 /// Octets of a request and its answer: the header and what is in it.
 const SIZE: usize = 40;
-const USAGE: &str = "usage: ping [-4|-6] [-c COUNT] [-i SECONDS] [-W SECONDS] [-I ADDRESS] [-nq] DESTINATION";
+/// Requests do not follow each other faster.
+const LEAST_INTERVAL: Duration = Duration::from_millis(2);
+const USAGE: &str =
+    "usage: ping [-4|-6] [-c COUNT] [-i SECONDS] [-W SECONDS] [-w SECONDS] [-I ADDRESS] [-nq] DESTINATION";
 
 /// What is asked for.
 #[derive(Debug, PartialEq)]
@@ -18,6 +21,8 @@ struct Wanted {
     count: Option<u64>,
     interval: Duration,
     patience: Duration,
+    /// How long it takes at most.
+    deadline: Option<Duration>,
     v4: Option<bool>,
     quiet: bool,
 }
@@ -37,45 +42,78 @@ pub(super) fn run(words: &[&str]) -> i32 {
         );
         return WRONG;
     };
-    println!("PING {} ({to})", wanted.to);
-    let (mut sent, mut times) = (0, Vec::new());
-    while wanted.count.is_none_or(|count| sent < count) {
+    let mut seen = Seen::default();
+    let mut hears = say(&format!("PING {} ({to})\n", wanted.to));
+    let end = wanted.deadline.map(|deadline| Instant::now() + deadline);
+    let left = || end.map(|end| end.saturating_duration_since(Instant::now()));
+    while hears && wanted.count.is_none_or(|count| seen.sent < count) && left() != Some(Duration::ZERO) {
         let began = Instant::now();
-        sent += 1;
-        match echo::request(to, wanted.from, wanted.patience) {
+        seen.sent += 1;
+        let patience = left().unwrap_or(wanted.patience).min(wanted.patience);
+        match echo::request(to, wanted.from, patience) {
             Ok(Some(time)) => {
                 let milliseconds = time.as_secs_f64() * 1e3;
+                seen.take(milliseconds);
                 if !wanted.quiet {
-                    println!("{SIZE} bytes from {to}: icmp_seq={sent} time={milliseconds:.3} ms");
+                    let number = seen.sent;
+                    hears = say(&format!(
+                        "{SIZE} bytes from {to}: icmp_seq={number} time={milliseconds:.3} ms\n"
+                    ));
                 }
-                times.push(milliseconds);
             }
             Ok(None) => {}
-            Err(error) => println!("icmp_seq={sent} {error}"),
+            Err(error) => hears = say(&format!("icmp_seq={} {error}\n", seen.sent)),
         }
-        if wanted.count != Some(sent) {
-            std::thread::sleep(wanted.interval.saturating_sub(began.elapsed()));
+        if wanted.count != Some(seen.sent) {
+            let rest = wanted.interval.saturating_sub(began.elapsed());
+            std::thread::sleep(left().unwrap_or(rest).min(rest));
         }
     }
-    print!("{}", summary(&wanted.to, sent, &times));
-    i32::from(times.is_empty())
+    hears = hears && say(&seen.summary(&wanted.to));
+    i32::from(!hears || seen.received == 0)
 }
 
-/// As ping(8) prints it, for those who read it.
-fn summary(to: &str, sent: u64, times: &[f64]) -> String {
-    let received = times.len() as u64;
-    let lost = (sent - received.min(sent)) * 100 / sent.max(1);
-    let mut text = format!(
-        "\n--- {to} ping statistics ---\n{sent} packets transmitted, {received} received, {lost}% packet loss\n"
-    );
-    if !times.is_empty() {
-        let (least, most) = times.iter().fold((f64::MAX, 0.0_f64), |(least, most), time| {
-            (least.min(*time), most.max(*time))
-        });
-        let mean = times.iter().sum::<f64>() / received as f64;
-        text += &format!("rtt min/avg/max = {least:.3}/{mean:.3}/{most:.3} ms\n");
+/// What came of the requests.
+#[derive(Debug, Default)]
+struct Seen {
+    sent: u64,
+    received: u64,
+    /// Milliseconds: the shortest, all together, the longest.
+    least: f64,
+    sum: f64,
+    most: f64,
+}
+
+impl Seen {
+    fn take(&mut self, milliseconds: f64) {
+        self.least = match self.received {
+            0 => milliseconds,
+            _ => self.least.min(milliseconds),
+        };
+        self.most = self.most.max(milliseconds);
+        self.sum += milliseconds;
+        self.received += 1;
     }
-    text
+
+    /// As ping(8) prints it, for those who read it.
+    fn summary(&self, to: &str) -> String {
+        let Seen {
+            sent,
+            received,
+            least,
+            sum,
+            most,
+        } = self;
+        let lost = (sent - received.min(sent)) * 100 / (*sent).max(1);
+        let mut text = format!(
+            "\n--- {to} ping statistics ---\n{sent} packets transmitted, {received} received, {lost}% packet loss\n"
+        );
+        if *received > 0 {
+            let mean = sum / *received as f64;
+            text += &format!("rtt min/avg/max = {least:.3}/{mean:.3}/{most:.3} ms\n");
+        }
+        text
+    }
 }
 
 fn resolve(wanted: &Wanted) -> Option<IpAddr> {
@@ -94,6 +132,7 @@ fn read(words: &[&str]) -> Result<Wanted, String> {
         count: None,
         interval: Duration::from_secs(1),
         patience: Duration::from_secs(1),
+        deadline: None,
         v4: None,
         quiet: false,
     };
@@ -102,7 +141,7 @@ fn read(words: &[&str]) -> Result<Wanted, String> {
         let Some(letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty()) else {
             if !wanted.to.is_empty() {
                 return Err(format!(
-                    "one destination, please, not `{}` and `{word}`",
+                    "there is one destination, not `{}` and `{word}`",
                     wanted.to
                 ));
             }
@@ -147,8 +186,9 @@ impl Wanted {
         };
         match letter {
             'c' => self.count = Some(value.parse().ok().filter(|count| *count > 0).ok_or_else(wrong)?),
-            'i' => self.interval = seconds()?,
-            'W' | 'w' => self.patience = seconds()?,
+            'i' => self.interval = seconds()?.max(LEAST_INTERVAL),
+            'W' => self.patience = seconds()?,
+            'w' => self.deadline = Some(seconds()?),
             'I' => self.from = Some(value.parse().map_err(|_| wrong())?),
             // The size: it is one of its own.
             _ => {}
@@ -186,7 +226,12 @@ mod tests {
 
     #[test]
     fn the_summary_is_pings() {
-        let text = summary("b", 4, &[1.0, 3.0]);
+        let mut seen = Seen {
+            sent: 4,
+            ..Seen::default()
+        };
+        [1.0, 3.0].into_iter().for_each(|time| seen.take(time));
+        let text = seen.summary("b");
         assert!(text.contains("4 packets transmitted, 2 received, 50% packet loss"));
         assert!(text.contains("min/avg/max = 1.000/2.000/3.000 ms"));
     }

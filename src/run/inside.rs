@@ -13,6 +13,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::events::What;
 use super::init::{End, InitHandle, KILLED, Start};
@@ -59,6 +60,9 @@ pub struct Inside {
     /// Its /dev/log is read until this is dropped.
     syslog: RefCell<Option<oneshot::Sender<()>>>,
 }
+
+/// How long a program may take that is asked something.
+const ANSWER: Duration = Duration::from_secs(120);
 
 impl Inside {
     /// The inside of a node.
@@ -148,10 +152,14 @@ impl engine::Inside for Inside {
         let reader = pipe::Receiver::from_owned_fd(reader.into()).attempt(what)?;
         let mut said = Vec::new();
         let mut reader = reader.take(most as u64);
-        reader.read_to_end(&mut said).await.attempt(what)?;
+        let late = |_| Failure::not_ready(format!("{name} has not ended within {} s", ANSWER.as_secs()));
+        // What it has started may keep the pipe.
+        let read = timeout(ANSWER, reader.read_to_end(&mut said));
+        read.await.map_err(late)?.attempt(what)?;
         // Whoever says more finds nobody listening.
         drop(reader);
-        let end = started.end.await.map_err(|_| gone(self))?;
+        let end = timeout(ANSWER, started.end).await.map_err(late)?;
+        let end = end.map_err(|_| gone(self))?;
         Ok(Finished {
             status: end.status,
             output: end

@@ -53,7 +53,8 @@ impl Alive {
                     let state = pairs.entry((at.min(peer), at.max(peer))).or_default();
                     // What one end does not have established is not.
                     if state.is_empty() || session.state != ESTABLISHED {
-                        state.clone_from(&session.state);
+                        state.clear();
+                        state.push_str(known(&session.state));
                     }
                 }
             }
@@ -63,6 +64,19 @@ impl Alive {
 }
 
 const ESTABLISHED: &str = "Established";
+
+/// A state of a session (RFC 4271 section 8.2.2). What a router says goes into a diagram only where it is one of these.
+fn known(state: &str) -> &'static str {
+    let all = [
+        "Idle",
+        "Connect",
+        "Active",
+        "OpenSent",
+        "OpenConfirm",
+        ESTABLISHED,
+    ];
+    all.into_iter().find(|it| *it == state).unwrap_or("?")
+}
 
 /// The node that a neighbor's address or an interface leads to.
 fn peer(lab: &Lab, node: usize, neighbor: &str) -> Option<usize> {

@@ -434,4 +434,22 @@ no ip prefix-list X
 ";
         assert_eq!(missing(asked, RUNNING), Missing::default());
     }
+
+    #[test]
+    fn the_default_vrf_is_not_shown() {
+        let asked = "router bgp 65001 vrf default\n neighbor 192.0.2.2 remote-as 65002\n address-family ipv4 unicast\n  network 10.0.0.0/8\n";
+        let missing = missing(asked, RUNNING);
+        assert!(
+            missing.lost.is_empty() && missing.doubtful.is_empty(),
+            "{missing:?}"
+        );
+    }
+
+    #[test]
+    fn members_go_with_their_group() {
+        let asked = "router bgp 65001\n neighbor G peer-group\n neighbor G remote-as 65002\n neighbor 192.0.2.9 peer-group G\n \
+                     neighbor 192.0.2.9 description gone\n neighbor 192.0.2.8 remote-as 65003\n no neighbor G peer-group\n";
+        let missing = missing(asked, RUNNING);
+        assert_eq!(texts(&missing.lost), ["neighbor 192.0.2.8 remote-as 65003"]);
+    }
 }

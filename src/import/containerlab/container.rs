@@ -142,6 +142,11 @@ fn split(line: &str) -> (String, Vec<String>) {
         let words = shell_words::split(command).unwrap_or_default();
         if installs(&words) {
             left_out.push(command.trim().to_owned());
+            // What follows without a condition does not come under the one of what stood before.
+            if end != "&&" && kept.trim_end().ends_with("&&") {
+                kept.truncate(kept.trim_end().len() - "&&".len());
+                kept.push_str(if end.is_empty() { "" } else { ";" });
+            }
         } else {
             kept.push_str(command);
             kept.push_str(end);
@@ -168,6 +173,8 @@ fn commands(line: &str) -> Vec<(&str, &str)> {
                 let length = match byte {
                     b';' | b'\n' => 1,
                     b'&' if bytes.get(at + 1) == Some(&b'&') => 2,
+                    // Not those of `>&` and `&>`.
+                    b'&' if bytes.get(at + 1) != Some(&b'>') && !line[begin..at].ends_with('>') => 1,
                     _ => 0,
                 };
                 if length > 0 {
