@@ -377,10 +377,10 @@ fn what_the_dialect_lacks_is_told_all_at_once_before_anything_is_made() {
     let words = [
         "configuration of a",
         "configuration of b",
-        "line 2:  neighbr",
+        "line 8:  neighbr",
         "^^^^^^^ unknown",
-        "line 4:  neighbor 10.0.0.2 bfd",
-        "line 1: router ospf",
+        "line 10:  neighbor 10.0.0.2 bfd",
+        "line 17: router ospf",
         "needs the frr engine",
     ];
     lab.run(["up", "-d", lab.file()]).refused(2, &words);
