@@ -441,26 +441,34 @@ fn settings_of_groups_hold_in_any_order() {
     let both = Both::up(&text);
     both.sh("a", "vtysh -f /tmp/lines >/tmp/said 2>&1; true");
     both.agree("a", "show running-config", neighbors);
-    both.agree("a", "show bgp neighbors json", |answer| {
-        let words = [
-            "MaxHopsAway",
-            "localAs",
-            "bgpNeighborAddr",
-            "remoteAs",
-            "Propogated",
-            "privateAs",
-            "PathPolicy",
-        ];
-        let is_wanted = |line: &&str| words.iter().any(|word| line.contains(word));
-        let mut lines: Vec<&str> = answer
-            .lines()
-            .filter(is_wanted)
-            .map(|line| line.trim_end_matches(','))
-            .collect();
-        // Quirks of members whose group was a route server's.
-        lines.retain(|line| !line.contains("unchangedNextHop"));
-        lines.join("\n")
-    });
+    both.agree("a", "show bgp neighbors json", settings_of_neighbors);
+}
+
+/// What holds for each neighbor, of what groups say and their members do.
+fn settings_of_neighbors(answer: &str) -> String {
+    let words = [
+        "MaxHopsAway",
+        "localAs",
+        "remoteAs",
+        "Propogated",
+        "privateAs",
+        "PathPolicy",
+    ];
+    let Ok(serde_json::Value::Object(all)) = serde_json::from_str(answer) else {
+        return String::new();
+    };
+    let mut lines = Vec::new();
+    for (name, neighbor) in &all {
+        let family = &neighbor["addressFamilyInfo"]["ipv4Unicast"];
+        let both = [neighbor, family].into_iter().filter_map(|it| it.as_object());
+        // But for a quirk of members whose group was a route server's.
+        let wanted = both.flatten().filter(|(key, _)| {
+            words.iter().any(|word| key.contains(word)) && !key.contains("unchangedNextHop")
+        });
+        lines.extend(wanted.map(|(key, value)| format!("{name} {key} {value}\n")));
+    }
+    lines.sort();
+    lines.concat()
 }
 
 /// A configuration file that is the host's own, one that may only be read, and one of the node's.

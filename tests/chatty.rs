@@ -145,7 +145,9 @@ fn a_process_cannot_write_anothers_lines() {
     let forged = "printf '<13>x: one\\n1\\tbgpd\\tforged' | python3 -c 'import socket, sys; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(\"/dev/log\"); s.send(sys.stdin.buffer.read())'";
     lab.sh("n0", forged);
     until("the lines", || lab.ok(["logs", "n0"]).contains("one"));
-    assert_eq!(lab.ok(["logs", "n0/bgpd"]), "");
+    lab.run(["logs", "n0/bgpd"])
+        .refused(2, &["no process \"bgpd\""]);
+    assert!(lab.ok(["logs", "n0"]).lines().all(|line| !line.starts_with("bgpd")));
 }
 
 #[test]

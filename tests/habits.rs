@@ -194,6 +194,18 @@ fn listings_have_all_labs() {
     for verb in ["ls", "list", "labs"] {
         assert_eq!(lab.ok([verb]).lines().count(), 3, "{verb}");
     }
+    // One that does not answer hides no other.
+    let hung = lab.supervisor("other");
+    nix::sys::signal::kill(hung, Signal::SIGSTOP).unwrap();
+    let done = lab.run(["ps"]);
+    assert_eq!(
+        done.out.lines().filter(|line| line.contains("10.0.0.")).count(),
+        2,
+        "{}",
+        done.out
+    );
+    done.refused(1, &["lab other does not answer"]);
+    nix::sys::signal::kill(hung, Signal::SIGCONT).unwrap();
     // Events and logs say of which lab they are.
     let events = lab.ok(["events"]);
     assert!(
@@ -365,6 +377,14 @@ fn what_does_not_arrive_is_a_failure() {
         &["--version"],
         &["cp", "a:/etc/hosts", "-"],
     ];
+    // What a command in a node prints is nslab's to pass on, where it cannot have the caller's own output.
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let lost = lab
+        .nslab(["exec", "a", "echo", "hi"])
+        .stdout(full)
+        .status()
+        .unwrap();
+    assert_eq!(lost.code(), Some(1));
     for words in verbs {
         let full = lab
             .nslab(words)

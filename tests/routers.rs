@@ -231,7 +231,7 @@ fn a_mistake_in_a_configuration_is_told_before_anything_is_made() {
     }
     let lab = router("router bgp 65000\n neighbor 10.0.0.1 remote-as external\n nonsense here\n");
     let done = lab.run(["up", "-d", lab.file()]);
-    done.refused(2, &["configuration of r", "line 3:", "nonsense here"]);
+    done.refused(2, &["configuration of r", "line 8:", "nonsense here"]);
     assert!(lab.left().is_empty(), "{:?}", lab.left());
 }
 
@@ -258,15 +258,15 @@ router bgp 65000
         1,
         &[
             "did not take all of its configuration",
-            "line 4: description north | south",
-            "line 10: neighbor 192.0.2.2 description a | b",
+            "line 9: description north | south",
+            "line 15: neighbor 192.0.2.2 description a | b",
             "Unknown action",
             "filter",
-            "its first line being 1",
+            "the lab file's",
         ],
     );
     let said = lab.run(["up", "-d", lab.file()]).err;
-    assert!(!said.contains("line 2:") && !said.contains("line 8:"), "{said}");
+    assert!(!said.contains("line 7:") && !said.contains("line 13:"), "{said}");
 }
 
 /// A refused line is told by itself, whatever else was taken.
@@ -277,7 +277,7 @@ fn lines_that_frr_refuses_are_told_by_number() {
     }
     let lab = router("router bgp 65000\n neighbor 192.0.2.2 remote-as 1\n neighbor 192.0.2.3 local-as 5\n");
     let said = lab.run(["up", "-d", lab.file()]);
-    said.refused(1, &["line 3: neighbor 192.0.2.3 local-as 5", "Specify remote-as"]);
+    said.refused(1, &["line 8: neighbor 192.0.2.3 local-as 5", "Specify remote-as"]);
 }
 
 /// Forms that FRR shows otherwise than they were written, or not at all because they are defaults.

@@ -39,8 +39,8 @@ fn hub(name: &str, more: &str) -> String {
         );
     }
     // One that is known by its interface alone.
-    text += "[nodes.unnumbered]\nkind = \"router\"\nengine = \"builtin\"\nconfig = '''\nrouter bgp 65001\n \
-         neighbor hub interface remote-as external\n'''\n[[links]]\nendpoints = [\"hub:unnumbered\", \"unnumbered:hub\"]\n";
+    text += "[nodes.unnumbered]\nkind = \"router\"\nengine = \"builtin\"\nconfig = '''\nrouter bgp 65001\n bgp \
+         router-id 10.0.5.2\n neighbor hub interface remote-as external\n'''\n[[links]]\nendpoints = [\"hub:unnumbered\", \"unnumbered:hub\"]\n";
     neighbors += " neighbor unnumbered interface remote-as external\n neighbor unnumbered passive\n";
     text += &format!(
         "[nodes.hub]\nkind = \"router\"\nengine = \"builtin\"\n{more}\naddresses = {{ {addresses} }}\nconfig = '''\nrouter bgp \

@@ -17,6 +17,8 @@ use crate::view;
 pub const LONGEST: u64 = 16 << 20;
 /// No more files of a directory are looked through.
 const MOST_BESIDE: usize = 100;
+/// Files of people's making are shorter, in bytes; others are not read once more.
+const ORDINARY: usize = 1 << 18;
 /// How long the other end of a pipe may take to write one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -73,7 +75,7 @@ pub fn load(path: &Path, colour: bool) -> Result<LabFile, Mistaken> {
 
 /// What of a lab file with mistakes can be looked at for more of them.
 pub fn load_partly(path: &Path) -> Option<Lab> {
-    let text = read(path).ok()?;
+    let text = read(path).ok().filter(|text| text.len() < ORDINARY)?;
     Some(resolve::load_partly(&text, &Disk::beside(path)))
 }
 

@@ -10,11 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::engine::frr;
-use crate::engine::speaker::{BGP_PID_FILE, CONFIGURATION, DAEMONS, PID_FILE, SOCKET};
+use crate::engine::speaker::{BGP_PID_FILE, CONFIGURATION, DAEMONS, PID_FILE, SOCKET, STARTED};
 use crate::lab::daemons;
-
-/// There once the speaker was started by this name.
-const STARTED: &str = "/run/frr/nslab.started";
 
 /// How long the speaker may take to be there.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -48,14 +45,18 @@ fn started() -> bool {
         return false;
     }
     let first = !Path::new(STARTED).exists();
-    // Where it cannot be noted, the next start reads the files again.
-    let _ = fs::write(STARTED, "");
+    note_start();
     let file = fs::read_to_string(DAEMONS).unwrap_or_default();
-    let lacks_bgp = daemons::enabled(&file).contains("bgpd") != Path::new(BGP_PID_FILE).exists();
+    let lacks_bgp = daemons::enabled(&file).contains("bgpd") && !Path::new(BGP_PID_FILE).exists();
     match (first && is_newer(CONFIGURATION)) || lacks_bgp {
         true => begin_anew(),
         false => true,
     }
+}
+
+/// From here on the file of daemons says which of them run. Where that cannot be noted, the next start reads the files again.
+fn note_start() {
+    let _ = fs::write(STARTED, "");
 }
 
 /// Whether a file was changed since the speaker began.
@@ -84,6 +85,7 @@ fn speaker() -> Option<i32> {
 
 /// Ends the speaker, which is started again and reads its configuration.
 fn begin_anew() -> bool {
+    note_start();
     let Some(before) = speaker() else { return false };
     kill(Pid::from_raw(before), Signal::SIGTERM).is_ok()
         && until(|| speaker().is_some_and(|now| now != before) && answers())

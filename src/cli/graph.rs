@@ -17,6 +17,7 @@ use crate::lab::Lab;
 use crate::lab::model::Kind;
 use crate::run::directory::{LONGEST, LabDirectory};
 use crate::run::trust;
+use crate::view;
 use crate::view::graph::{self, Alive, Session};
 
 /// How long a router may take to tell its sessions.
@@ -82,7 +83,16 @@ fn running(lab: Option<&str>, bgp: bool) -> Result<(Lab, Alive), Failure> {
     let lab: Lab = trust::read_json(&directory.topology(), LONGEST)?
         .ok_or_else(|| Failure::not_ready("the lab is only just starting: try again"))?;
     let mut alive = Alive::default();
-    let status = select::status_and_interfaces(&directory)?;
+    let status = match select::status_and_interfaces(&directory) {
+        Ok(status) => status,
+        // What is in its files needs no answer.
+        Err(failure) => {
+            view::tell(&format!(
+                "note: {failure}: it is drawn as it was meant, not as it is now\n"
+            ));
+            return Ok((lab, alive));
+        }
+    };
     for node in status
         .nodes
         .into_iter()

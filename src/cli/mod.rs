@@ -1,6 +1,7 @@
 //! The command line: one file a verb. Arguments in, one call, something printed.
 
 use std::io::{stderr, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -215,7 +216,9 @@ fn print(text: &str) {
 }
 
 fn written(result: std::io::Result<()>) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
     if let Err(error) = result
+        && !TOLD.swap(true, Ordering::Relaxed)
         && error.kind() != std::io::ErrorKind::BrokenPipe
     {
         report(&Failure::host(format!("cannot write the result: {error}")));

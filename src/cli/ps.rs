@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::select::{self, Which};
-use super::{Format, complete, print, print_json};
+use super::{Format, complete, print, print_json, report};
 use crate::engine::operator::NodeView;
 use crate::failure::Failure;
 use crate::lab::spec::suggest;
@@ -31,7 +31,7 @@ pub struct Args {
     #[command(flatten)]
     which: Which,
     /// All labs
-    #[arg(short, long, conflicts_with_all = ["lab", "topo"])]
+    #[arg(short, long, conflicts_with_all = ["lab", "topo", "words"])]
     all: bool,
     /// More columns
     #[arg(short, long)]
@@ -53,39 +53,58 @@ const MEASURED: Duration = Duration::from_millis(500);
 pub fn run(args: Args) -> Result<(), Failure> {
     let directory = super::run_directory()?;
     let mut nodes: Vec<&str> = Vec::new();
-    let mut named = args.which.word().map(str::to_owned);
+    let mut named: Vec<&str> = args.which.word().into_iter().collect();
     let running = directory.visible();
+    // Names of pods have a slash, as files have.
+    let is_node = |word: &String| {
+        let states = running.iter().filter_map(LabDirectory::state);
+        states.flat_map(|state| state.nodes).any(|node| node == *word)
+    };
     for word in &args.words {
-        match running.iter().any(|lab| lab.lab == *word) || select::is_file(word) {
-            true => named = Some(word.clone()),
+        let is_lab = running.iter().any(|lab| lab.lab == *word) || select::is_file(word);
+        match is_lab && !is_node(word) {
+            true => named.push(word),
             false => nodes.push(word),
         }
     }
     let labs = match (args.all, nodes.first()) {
-        (true, _) if running.is_empty() => running,
         (true, _) => running,
-        (false, Some(node)) => vec![select::lab_of_node(&directory, named.as_deref(), node)?],
-        (false, None) if args.format == Format::Json => vec![select::lab(&directory, named.as_deref())?],
-        (false, None) => select::labs(&directory, named.as_deref())?,
+        (false, Some(node)) => vec![select::lab_of_node(&directory, named.last().copied(), node)?],
+        (false, None) if named.len() > 1 => {
+            let labs = named.iter().map(|name| select::lab(&directory, Some(name)));
+            labs.collect::<Result<_, _>>()?
+        }
+        (false, None) if args.format == Format::Json => {
+            vec![select::lab(&directory, named.first().copied())?]
+        }
+        (false, None) => select::labs(&directory, named.first().copied())?,
     };
-    let mut statuses = ask(&labs, &nodes)?;
+    let several = args.all || named.len() > 1;
+    let (mut statuses, mut failed) = ask(&labs, &nodes);
+    if labs.len() == 1
+        && let Some(failure) = failed.pop()
+    {
+        return Err(failure);
+    }
     match args.format {
-        Format::Json if args.all => print_json(&statuses)?,
+        Format::Json if several => print_json(&statuses)?,
         Format::Json => print_json(&statuses.pop())?,
-        Format::Text if statuses.is_empty() => print("no lab is running\n"),
+        Format::Text if labs.is_empty() => print("no lab is running\n"),
         Format::Text if args.interfaces => {
             let began = Instant::now();
             std::thread::sleep(MEASURED);
-            let later = ask(&labs, &nodes)?;
+            let (later, _) = ask(&labs, &nodes);
             print(&interfaces::render(&statuses, &later, began.elapsed()));
         }
         Format::Text => print(&render(&statuses, args.wide)),
     }
-    Ok(())
+    let last = failed.pop();
+    failed.iter().for_each(report);
+    last.map_or(Ok(()), Err)
 }
 
-/// What the nodes of labs are and do; of all nodes, or of those named.
-fn ask(labs: &[LabDirectory], nodes: &[&str]) -> Result<Vec<Status>, Failure> {
+/// What the nodes of labs are and do; of all nodes, or of those named. A lab that does not answer hides no other.
+fn ask(labs: &[LabDirectory], nodes: &[&str]) -> (Vec<Status>, Vec<Failure>) {
     let one = |lab: &LabDirectory| {
         let mut status = select::status_and_interfaces(lab)?;
         if let Some(unknown) = nodes
@@ -101,7 +120,14 @@ fn ask(labs: &[LabDirectory], nodes: &[&str]) -> Result<Vec<Status>, Failure> {
             .retain(|node| nodes.is_empty() || nodes.contains(&node.name.as_str()));
         Ok(status)
     };
-    labs.iter().map(one).collect()
+    let (mut statuses, mut failed) = (Vec::new(), Vec::new());
+    for lab in labs {
+        match one(lab) {
+            Ok(status) => statuses.push(status),
+            Err(failure) => failed.push(failure),
+        }
+    }
+    (statuses, failed)
 }
 
 fn render(statuses: &[Status], wide: bool) -> String {

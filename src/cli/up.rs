@@ -342,8 +342,12 @@ fn first_command(lab: &Lab) -> Option<(&str, &'static str)> {
     if let Some(node) = routers().next() {
         return Some((&node.name, "vtysh -c 'show ip route'"));
     }
-    let first = lab.nodes.first().filter(|_| preflight::on_path("ip"))?;
-    Some((&first.name, "ip -br address"))
+    let first = lab.nodes.first()?;
+    let shown = match preflight::on_path("ip") {
+        true => "ip -br address",
+        false => "nslab net addr",
+    };
+    Some((&first.name, shown))
 }
 
 /// A time such as 90s.

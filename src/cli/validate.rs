@@ -31,8 +31,8 @@ fn report_routers(path: &Path, lab: &Lab) -> bool {
     let (mut wrong, mut unasked) = (false, Vec::new());
     for node in &lab.nodes {
         let Some(config) = &node.config else { continue };
-        let own = node.addresses.iter().map(|it| it.net.addr()).collect();
         let place = node.config_place.as_ref();
+        let own = node.addresses.iter().map(|it| it.net.addr()).collect();
         let refused = match Engine::chosen(node.engine, auto) {
             Engine::Builtin => speaker::complaints(config, place, &own)
                 .map(|complaints| speaker::refusal(&node.name, complaints)),

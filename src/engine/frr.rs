@@ -1,10 +1,11 @@
 //! FRR's daemons in a node, as a stock package runs them: integrated configuration, watchfrr supervising.
 
 use std::fs::{self, Permissions};
-use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use compare::{Line, Missing};
 
@@ -13,6 +14,7 @@ use super::{Engine, Finished, Inside};
 use crate::bgp::config::Own;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
+use crate::kernel::output;
 use crate::kernel::overlay::Base;
 use crate::kernel::users;
 use crate::lab::daemons;
@@ -21,6 +23,8 @@ use crate::lab::plan::NodeStep;
 
 pub mod compare;
 
+/// How long vtysh may take to look at a configuration.
+const DRY_RUN: Duration = Duration::from_secs(60);
 /// FRR's own script that starts and stops it.
 pub const START: &str = "/usr/lib/frr/frrinit.sh";
 /// What vtysh is told in a fresh package.
@@ -285,25 +289,24 @@ fn dry_run(vtysh: &str, router: &str, config: &str, place: Option<&ConfigPlace>)
 
 /// What vtysh says of a configuration's lines; nothing where it takes them all.
 fn ask(vtysh: &str, config: &str) -> Result<Option<String>, Failure> {
-    let what = || "ask vtysh about a configuration";
-    let mut child = Command::new(vtysh)
-        .args(["--dryrun", "--inputfile", "/dev/stdin"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .attempt(what)?;
-    if let Some(mut input) = child.stdin.take() {
-        // vtysh that stops reading early says why itself.
-        let _ = input.write_all(format!("{config}\n").as_bytes());
+    // A file and no pipe: vtysh complains while it reads, and would wait for somebody to read that.
+    let input = output::in_memory(format!("{config}\n").as_bytes())?;
+    let mut command = Command::new(vtysh);
+    command.args(["--dryrun", "--inputfile", "/dev/stdin"]);
+    let deadline = Instant::now() + DRY_RUN;
+    let done = output::run_on(&mut command, input.into(), deadline, None::<&OwnedFd>)?;
+    match done.status {
+        Some(0) => Ok(None),
+        Some(_) => {
+            let said = [done.out, done.errors].concat();
+            Ok(Some(String::from_utf8_lossy(&said).into_owned()))
+        }
+        None => Err(Failure::host(format!(
+            "vtysh has not read a configuration of {} bytes within {} s",
+            config.len(),
+            DRY_RUN.as_secs()
+        ))),
     }
-    let output = child.wait_with_output().attempt(what)?;
-    if output.status.success() {
-        return Ok(None);
-    }
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    Ok(Some(said))
 }
 
 /// vtysh's complaints (`line 3: % Unknown command: …`) with lines as people find them: not counted from the first few, which
@@ -353,7 +356,7 @@ async fn load(node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
     let running = vtysh_says(inside, &["-c", "show running-config"]).await?;
     let asked = node.config.as_deref().unwrap_or_default();
     let Missing { lost, doubtful } = compare::missing(asked, &running.output);
-    let mut refused = refused(inside, lost, doubtful).await?;
+    let mut refused = refused(inside, node.config_place.as_ref(), lost, doubtful).await?;
     if refused.is_empty() && sent.status == 0 {
         return Ok(());
     }
@@ -369,7 +372,12 @@ async fn load(node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
 }
 
 /// The lines that FRR does not take, each with what FRR says about it.
-async fn refused(inside: &impl Inside, lost: Vec<Line>, doubtful: Vec<Line>) -> Result<String, Failure> {
+async fn refused(
+    inside: &impl Inside,
+    place: Option<&ConfigPlace>,
+    lost: Vec<Line>,
+    doubtful: Vec<Line>,
+) -> Result<String, Failure> {
     // All at once first: most are defaults, which FRR takes and does not show.
     let mut certain = Vec::new();
     for doubtful in doubtful.chunks(AT_ONCE) {
@@ -393,7 +401,11 @@ async fn refused(inside: &impl Inside, lost: Vec<Line>, doubtful: Vec<Line>) -> 
         };
         told.push((
             line.number,
-            format!("line {}: {}\n  {why}{hint}\n", line.number, line.text),
+            format!(
+                "{}: {}\n  {why}{hint}\n",
+                configuration::line_name(place, line.number),
+                line.text
+            ),
         ));
     }
     told.sort();

@@ -64,6 +64,15 @@ pub struct Idle {
     pub count: usize,
 }
 
+/// Whether commands turn bgpd on.
+pub fn turn_bgp_on<'c>(commands: impl Iterator<Item = &'c Command>) -> bool {
+    let mut enabled = BTreeSet::new();
+    for command in commands {
+        switch(&words(command), &mut enabled);
+    }
+    enabled.contains("bgpd")
+}
+
 /// Finds out what a node will be given; `read` has the texts of the host's files.
 pub fn of(node: &Node, read: &dyn Fn(&Path) -> Option<String>) -> Given {
     let file = file(node, DAEMONS, read).map_or_else(|| daemons::file(&[]), |found| found.text);

@@ -1,5 +1,7 @@
 //! What to do when the kernel refuses something. A cure is said only where it is one for what was attempted.
 
+use std::path::Path;
+
 use nix::errno::Errno;
 
 use crate::kernel::Error;
@@ -123,10 +125,12 @@ fn attempted(what: &str) -> Attempted {
 
 /// Whether the words name a path in the run directory.
 fn in_run_directory(what: &str) -> bool {
-    let chosen = std::env::var("NSLAB_RUN_DIR")
-        .ok()
-        .filter(|path| !path.is_empty());
-    what.contains(chosen.as_deref().unwrap_or("/nslab"))
+    let chosen = std::env::var_os("NSLAB_RUN_DIR").filter(|path| !path.is_empty());
+    match chosen.and_then(|chosen| std::path::absolute(chosen).ok()) {
+        // Compared as a path: how many slashes there are does not matter.
+        Some(chosen) => what.split(' ').any(|word| Path::new(word).starts_with(&chosen)),
+        None => what.contains("/nslab"),
+    }
 }
 
 #[cfg(test)]

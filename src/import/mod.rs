@@ -180,7 +180,9 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
     };
     exports::put(&mut spec, &about, sources);
     notes.extend(remarks(&context));
-    for unset in &context.unset {
+    // Where something is wrong, those are told that it comes from.
+    let is_right = context.reader.mistakes.is_empty();
+    for unset in context.unset.iter().filter(|_| is_right) {
         let (file, line) = context.files.line(unset.span.start);
         let note = format!(
             "{file}, line {line}: the variable `{}` is not set, and nothing stands in its place",

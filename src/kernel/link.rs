@@ -69,18 +69,19 @@ pub fn dummy(what: &str, device: &Device<'_>) -> Request {
 /// A device of a kind that has a name to the kernel alone, without what such devices need: for a trial whether the kernel knows
 /// the kind.
 pub fn of_kind(what: &str, kind: &str) -> Request {
-    trial().create(what, InfoKind::Other(kind.to_owned()), None)
+    trial(kind).create(what, InfoKind::Other(kind.to_owned()), None)
 }
 
 /// A bridge that filters by VLANs, for a trial.
 pub fn filtering_bridge(what: &str) -> Request {
     let data = InfoData::Bridge(vec![InfoBridge::VlanFiltering(true)]);
-    trial().create(what, InfoKind::Bridge, Some(data))
+    trial("filtering").create(what, InfoKind::Bridge, Some(data))
 }
 
-fn trial() -> Device<'static> {
+/// Each trial has a name of its own: the kernel looks whether a name is taken before it looks at the kind.
+fn trial(name: &str) -> Device<'_> {
     Device {
-        name: "trial",
+        name,
         index: 0,
         mac: None,
         mtu: None,

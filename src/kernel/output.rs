@@ -1,6 +1,7 @@
 //! Programs whose output is kept, with a time limit.
 
-use std::io::{ErrorKind, Read};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek as _, SeekFrom, Write as _};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -8,6 +9,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 
 use super::error::{Attempt, Error, Result};
 use super::process;
@@ -26,6 +28,18 @@ pub struct Output {
     pub out: Vec<u8>,
     /// What it complained about.
     pub errors: Vec<u8>,
+}
+
+/// A file in memory, to be read by a program.
+///
+/// # Errors
+/// Memory is short.
+pub fn in_memory(octets: &[u8]) -> Result<File> {
+    let what = || "keep what a program is to read";
+    let mut file = File::from(memfd_create(c"nslab", MFdFlags::MFD_CLOEXEC).attempt(what)?);
+    file.write_all(octets).attempt(what)?;
+    file.seek(SeekFrom::Start(0)).attempt(what)?;
+    Ok(file)
 }
 
 /// Runs a program to its end, or kills it at the deadline or when `stop` becomes readable. It dies with the calling

@@ -12,7 +12,7 @@ use crate::kernel::netlink::Netlink;
 use crate::kernel::route::{Found, Hop};
 use crate::kernel::{Result, address, link, neighbor, route};
 
-const USAGE: &str = "usage: nslab net addr | link | route [-6] [all] | neigh";
+const USAGE: &str = "usage: nslab net addr | link | neigh | route [-4|-6] [all] [proto NAME] [get ADDRESS]";
 /// The main routing table (RT_TABLE_MAIN).
 const MAIN: u32 = 254;
 
@@ -23,13 +23,10 @@ pub(super) fn run(words: &[&str]) -> i32 {
         }
         [view] if "link".starts_with(view) && !view.is_empty() => links(),
         [view] if "neighbors".starts_with(view) && !view.is_empty() => neighbors(),
-        [view, rest @ ..] if "route".starts_with(view) && !view.is_empty() => {
-            let is_known = |word: &&str| ["-6", "-4", "all"].contains(word);
-            match rest.iter().all(is_known) {
-                true => routes(rest.contains(&"-6"), rest.contains(&"-4"), rest.contains(&"all")),
-                false => return wrong(),
-            }
-        }
+        [view, rest @ ..] if "route".starts_with(view) && !view.is_empty() => match wanted(rest) {
+            Some(wanted) => routes(&wanted),
+            None => return wrong(),
+        },
         _ => return wrong(),
     };
     match shown {
@@ -106,19 +103,62 @@ fn links() -> Result<String> {
     Ok(text)
 }
 
-fn routes(v6: bool, v4: bool, all: bool) -> Result<String> {
+/// Which routes are wanted.
+#[derive(Debug, Default, PartialEq)]
+struct Wanted<'a> {
+    /// IPv4 alone, or IPv6 alone.
+    v4: Option<bool>,
+    /// Of all tables, not only the main one.
+    all: bool,
+    /// Of whoever installed them.
+    proto: Option<&'a str>,
+    /// The one that packets to this address follow.
+    to: Option<IpAddr>,
+}
+
+fn wanted<'a>(words: &[&'a str]) -> Option<Wanted<'a>> {
+    let mut wanted = Wanted::default();
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        match *word {
+            "-4" => wanted.v4 = Some(true),
+            "-6" => wanted.v4 = Some(false),
+            "all" => wanted.all = true,
+            "show" => {}
+            "proto" => wanted.proto = Some(rest.next()?),
+            "get" => wanted.to = Some(rest.next()?.parse().ok()?),
+            _ => return None,
+        }
+    }
+    Some(wanted)
+}
+
+fn routes(wanted: &Wanted<'_>) -> Result<String> {
     let mut netlink = Netlink::open()?;
     let interfaces = names(&mut netlink)?;
     let mut found = Vec::new();
-    for family in [true, false] {
-        if (family && (v4 || !v6)) || (!family && (v6 || !v4)) {
-            found.extend(route::list(&mut netlink, family)?);
+    for v4 in [true, false] {
+        if wanted.v4.is_none_or(|only| only == v4) {
+            found.extend(route::list(&mut netlink, v4)?);
         }
     }
-    let shown = found.iter().filter(|route| all || route.table == MAIN);
-    Ok(shown
-        .map(|route| line(route, &|index| name(&interfaces, index)))
-        .collect())
+    found.retain(|route| wanted.all || route.table == MAIN);
+    found.retain(|route| {
+        wanted
+            .proto
+            .is_none_or(|wanted| wanted == protocol(route.protocol))
+    });
+    if let Some(to) = wanted.to {
+        found = best(found, to).into_iter().collect();
+    }
+    let name = |index| name(&interfaces, index);
+    Ok(found.iter().map(|route| line(route, &name)).collect())
+}
+
+/// The route to an address: the longest prefix, of those the one that is preferred.
+fn best(routes: Vec<Found>, to: IpAddr) -> Option<Found> {
+    let fit = routes.into_iter().filter(|route| route.to.contains(&to));
+    fit.min_by_key(|route| (u8::MAX - route.to.prefix_len(), route.metric))
 }
 
 fn line(route: &Found, name: &dyn Fn(u32) -> String) -> String {
@@ -216,5 +256,21 @@ mod tests {
             ..route
         };
         assert_eq!(line(&route, &name), "blackhole default proto bgp\n");
+        let longer = Found {
+            to: "10.0.0.0/8".parse().unwrap(),
+            ..route.clone()
+        };
+        let found = |to: &str| best(vec![route.clone(), longer.clone()], to.parse().unwrap()).unwrap();
+        assert_eq!(found("10.1.1.1").to, longer.to);
+        assert_eq!(found("192.0.2.1").to, route.to);
+    }
+
+    #[test]
+    fn what_is_wanted_of_routes_is_read() {
+        let read = wanted(&["-6", "proto", "bgp"]).unwrap();
+        assert_eq!((read.v4, read.proto), (Some(false), Some("bgp")));
+        assert_eq!(wanted(&["get", "10.1.2.1"]).unwrap().to, "10.1.2.1".parse().ok());
+        assert_eq!(wanted(&["get"]), None);
+        assert_eq!(wanted(&["nonsense"]), None);
     }
 }

@@ -343,10 +343,14 @@ async fn stop(lab: &Rc<Living>, name: &str) -> Result<(), Failure> {
         state.trouble.take();
         state.restart.notify_one();
     }
-    let mut at_rest = state.at_rest.subscribe();
-    // The sender is the lab's own and outlives this.
-    let _ = at_rest.wait_for(|at_rest| *at_rest).await;
-    Ok(())
+    let (mut at_rest, mut stopped) = (state.at_rest.subscribe(), state.stopped.subscribe());
+    // The senders are the lab's own and outlive this.
+    tokio::select! {
+        _ = at_rest.wait_for(|at_rest| *at_rest) => Ok(()),
+        _ = stopped.wait_for(|stopped| !*stopped) => Err(Failure::not_ready(format!(
+            "{name} was started again before it had come to rest"
+        ))),
+    }
 }
 
 /// Starts a node that was stopped, and waits until it is ready.
@@ -379,7 +383,8 @@ async fn until_ready(lab: &Living, node: usize, before: u32) -> Result<(), Failu
         if state.restarts.get() != before && *state.stage.borrow() == Some(Stage::Ready) {
             return Ok(());
         }
-        if matches!(events.recv().await, Err(RecvError::Closed)) {
+        // Not all that is looked at above is told as an event.
+        if let Ok(Err(RecvError::Closed)) = timeout(SIGN, events.recv()).await {
             return Ok(());
         }
     }

@@ -1,18 +1,14 @@
 //! Expressions of checks, evaluated in a process of their own: they may recurse and count for ever, and what they work on
 //! comes from a node. The process is killed when its time is up or the user wants to end, and has little memory.
 
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::Read as _;
 use std::os::fd::AsFd;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, setrlimit};
 use serde_json::Value;
 
-use crate::failure::Failure;
-use crate::kernel::error::Attempt;
 use crate::kernel::output;
 use crate::lab::jq;
 
@@ -74,7 +70,7 @@ pub fn evaluate(
 ) -> Result<Value, String> {
     let began = Instant::now();
     let deadline = deadline.clamp(began + LEAST, began + MOST);
-    let input = in_memory(text).map_err(|failure| failure.message)?;
+    let input = output::in_memory(text.as_bytes()).map_err(|error| error.to_string())?;
     let mut command = Command::new("/proc/self/exe");
     // An expression may begin with a dash: nothing here reads options.
     command.arg(VERB).args(expression.words()).env_clear();
@@ -100,14 +96,6 @@ pub fn evaluate(
             })
         }
     }
-}
-
-fn in_memory(text: &str) -> Result<File, Failure> {
-    let what = || "pass on what was printed";
-    let mut file = File::from(memfd_create(c"nslab", MFdFlags::MFD_CLOEXEC).attempt(what)?);
-    file.write_all(text.as_bytes()).attempt(what)?;
-    file.seek(SeekFrom::Start(0)).attempt(what)?;
-    Ok(file)
 }
 
 /// Evaluates what the command line says on what comes in, and prints the value as JSON. Returns 1 when there is none, and

@@ -3,14 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use tokio::sync::{Mutex, oneshot};
 
 use super::protocol::{Order, Report, Setup};
@@ -22,6 +20,7 @@ use crate::failure::Failure;
 use crate::kernel::cgroup::{self, Limits};
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{Assembler, Frame};
+use crate::kernel::output;
 use crate::kernel::process::{self, Child};
 use crate::lab::names;
 use crate::lab::plan::{Engine, NodeStep};
@@ -249,13 +248,8 @@ fn needs_program(step: &NodeStep) -> bool {
 /// # Errors
 /// Memory is short.
 pub fn memory_file(value: &impl serde::Serialize) -> Result<File, Failure> {
-    let what = || "pass on a setup";
-    let fd = memfd_create(c"nslab", MFdFlags::MFD_CLOEXEC).attempt(what)?;
-    let mut file = File::from(fd);
     let bytes = serde_json::to_vec(value).map_err(|error| Failure::host(error.to_string()))?;
-    file.write_all(&bytes).attempt(what)?;
-    file.seek(SeekFrom::Start(0)).attempt(what)?;
-    Ok(file)
+    Ok(output::in_memory(&bytes)?)
 }
 
 /// Hears reports until the init is gone. Waiting callers then find their channels closed.

@@ -54,12 +54,41 @@ struct Notes {
 
 /// A sysctl that labs have changed.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(from = "NotedForm")]
 struct Noted {
     path: String,
     /// What it was.
     before: String,
     /// What labs have made of it, the latest last.
     made: Vec<String>,
+}
+
+/// A note as it is read: one of an earlier version has no values that labs made.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NotedForm {
+    Whole {
+        path: String,
+        before: String,
+        made: Vec<String>,
+    },
+    Earlier(String, String),
+}
+
+impl From<NotedForm> for Noted {
+    fn from(form: NotedForm) -> Noted {
+        match form {
+            NotedForm::Whole { path, before, made } => Noted { path, before, made },
+            NotedForm::Earlier(path, before) => {
+                // Forwarding was turned on by 1, and limits are as labs raised them last.
+                let made = match neighbours::is_limit(&path) {
+                    true => sysctl::read(&path).into_iter().collect(),
+                    false => vec!["1".to_owned()],
+                };
+                Noted { path, before, made }
+            }
+        }
+    }
 }
 
 impl Noted {

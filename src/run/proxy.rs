@@ -71,7 +71,7 @@ impl Proxy {
             };
             let pod_cidrs = &self.pod_cidrs;
             match namespace.run(|| services::lead(&ways, pod_cidrs)) {
-                Ok(0) => {}
+                Ok(0) => drop(node.ways.replace(ways)),
                 Ok(count) => drop(troubles.insert(format!(
                     "there are too many services: {count} of their ports lead nowhere"
                 ))),
@@ -79,7 +79,6 @@ impl Proxy {
                     "nobody answers at the addresses of services: {error}; this needs nf_tables with NAT in the kernel"
                 ))),
             }
-            node.ways.replace(ways);
         }
         troubles.into_iter().collect()
     }

@@ -16,7 +16,7 @@ const SOURCE_NAT: i32 = 100;
 /// What comes from elsewhere or from pods, and what the node itself sends: the chains that decide, and those that refuse.
 const CHAINS: [(&str, &str); 2] = [("prerouting", "refuse-prerouting"), ("output", "refuse-output")];
 /// More rules a node has not.
-const MOST_RULES: usize = 10_000;
+const MOST_RULES: usize = 4000;
 
 /// Has the calling thread's network namespace lead what is sent to services this way and no other. `pods` are the networks of
 /// all pods. Returns how many ways were left out because there are too many.

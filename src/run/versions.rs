@@ -50,16 +50,24 @@ fn says(program: &str, question: &str) -> Option<String> {
 /// The first number with a dot, or date, in what a program says of itself.
 fn version(text: &str) -> Option<String> {
     let words = text.split(|c: char| c.is_whitespace() || c == ',' || c == '(' || c == ')');
-    let versions = words.filter_map(|word| {
-        let number = word.find(|c: char| c.is_ascii_digit()).map(|at| &word[at..])?;
-        let before = &word[..word.len() - number.len()];
+    let mut versions = words.filter_map(|word| {
+        // The name of the program may be before it, and end in a digit.
+        let word = word
+            .rsplit_once('-')
+            .map_or(word, |(name, number)| match name.contains('.') {
+                true => word,
+                false => number,
+            });
+        let number = word.trim_start_matches(|c: char| c.is_ascii_alphabetic());
         let is_date = number.len() == 8 && number.bytes().all(|byte| byte.is_ascii_digit());
-        let is_one =
-            (number.contains('.') || is_date) && before.chars().all(|c| c.is_ascii_alphabetic() || c == '-');
         let good = |c: char| c.is_ascii_alphanumeric() || ".-+~_".contains(c);
-        (is_one && number.chars().all(good) && number.len() < 40).then(|| number.to_owned())
+        let is_one = number.starts_with(|c: char| c.is_ascii_digit())
+            && (number.contains('.') || is_date)
+            && number.chars().all(good)
+            && number.len() < 40;
+        is_one.then(|| number.to_owned())
     });
-    versions.take(1).next()
+    versions.next()
 }
 
 #[cfg(test)]
@@ -73,6 +81,7 @@ mod tests {
             ("ip utility, iproute2-6.1.0, libbpf 1.1.2\n", Some("6.1.0")),
             ("nftables v1.0.6 (Lester Gooch #5)\n", Some("1.0.6")),
             ("iptables v1.8.9 (nf_tables)\n", Some("1.8.9")),
+            ("zebra version 10.3-1~deb13\n", Some("10.3-1~deb13")),
             ("ping from iputils 20221126\n", Some("20221126")),
             ("jq-1.6\n", Some("1.6")),
             (

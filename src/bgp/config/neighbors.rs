@@ -128,7 +128,12 @@ pub(super) const NEIGHBORS: Rows = &[
             e.check_hops(a)?;
         }
         e.override_members(a, |settings| settings.ttl_security = None)?;
-        option(&mut e.settings(a)?.ttl_security, a, "hops")
+        let settings = e.settings(a)?;
+        // With FRR the TTL that went with it goes as well.
+        if a.no() {
+            settings.ebgp_multihop = None;
+        }
+        option(&mut settings.ttl_security, a, "hops")
     }),
     (
         "[no] neighbor <peer> (disable-connected-check|enforce-multihop)",

@@ -149,6 +149,8 @@ pub struct Session {
     pause: Duration,
     /// Until when that is so.
     quick_until: Time,
+    /// Whether it dials so again: to all others it goes on waiting (Active), as with FRR until `timers connect` is over.
+    dials_aside: bool,
     /// When it stops resting.
     rest: Option<Time>,
     idle_hold: Duration,
@@ -169,6 +171,7 @@ impl Session {
             patience: FIRST_RETRY,
             pause: FIRST_PAUSE,
             quick_until: Time::ZERO,
+            dials_aside: false,
             rest: None,
             idle_hold: IDLE_HOLD,
             connections: Vec::new(),
@@ -192,7 +195,7 @@ impl Session {
         match furthest {
             Some(state) => state,
             None if !self.started || self.rest.is_some() => State::Idle,
-            None if self.dialling => State::Connect,
+            None if self.dialling && !self.dials_aside => State::Connect,
             None => State::Active,
         }
     }
@@ -416,6 +419,7 @@ impl Session {
     fn is_quick_from(&mut self, now: Time) {
         self.pause = FIRST_PAUSE;
         self.quick_until = now + QUICK;
+        self.dials_aside = false;
     }
 
     /// The neighbor cannot be reached, or does not listen. At first it may be about to.
@@ -424,7 +428,8 @@ impl Session {
             return;
         }
         let usual = Duration::from_secs(self.settings.connect_retry.max(1).into());
-        let next = match now < self.quick_until {
+        self.dials_aside = now < self.quick_until;
+        let next = match self.dials_aside {
             true => self.pause.min(usual),
             false => usual,
         };

@@ -527,3 +527,25 @@ fn a_neighbor_that_does_not_listen_yet_is_dialled_again_soon_at_first() {
     let tries = attempts(slow(1), true, seconds(1000));
     assert!(tries.windows(2).all(|pair| pair[1] - pair[0] <= seconds(1)));
 }
+
+#[test]
+fn a_session_that_dials_again_soon_is_shown_as_one_that_waits() {
+    let mut session = Session::new(settings(65000, 1, RemoteAs::External), 1);
+    let mut happen = |event: Event, now: Time| {
+        let mut actions = Vec::new();
+        session.happen(event, now, &mut actions);
+        (
+            session.state(),
+            actions.contains(&Action::Dial),
+            session.deadline(),
+        )
+    };
+    assert_eq!(happen(Event::Start, Time::ZERO).0, State::Connect);
+    let (state, _, next) = happen(Event::DialFailed, Time::ZERO);
+    assert_eq!(state, State::Active);
+    let (state, dials, _) = happen(Event::Tick, next.unwrap());
+    assert_eq!((state, dials), (State::Active, true));
+    let (.., next) = happen(Event::DialFailed, QUICK);
+    let (state, dials, _) = happen(Event::Tick, next.unwrap());
+    assert_eq!((state, dials), (State::Connect, true));
+}

@@ -90,6 +90,8 @@ pub struct Speaker {
     tables: PerFamily<Table>,
     /// Routes of this router's own that are in the tables.
     own: local::Owns,
+    /// The router's identifier where none is configured.
+    own_id: Ipv4Addr,
     /// Aggregates that are in the tables.
     aggregates: PerFamily<BTreeSet<IpNet>>,
     /// What is in the kernel.
@@ -137,6 +139,7 @@ impl Speaker {
             connections: BTreeMap::new(),
             tables: PerFamily::default(),
             own: BTreeMap::new(),
+            own_id: Ipv4Addr::UNSPECIFIED,
             aggregates: PerFamily::default(),
             forwarded: BTreeMap::new(),
             next_hops: NextHops::default(),
@@ -182,12 +185,17 @@ impl Speaker {
 
     /// The identifier: as configured, else the highest address of the loopback, else of all (as FRR chooses it).
     pub fn router_id(&self) -> Ipv4Addr {
-        let configured = self
-            .config
-            .bgp
-            .as_ref()
-            .and_then(|bgp| bgp.router_id)
-            .or(self.config.router_id);
+        let configured = self.config.bgp.as_ref().and_then(|bgp| bgp.router_id);
+        configured.or(self.config.router_id).unwrap_or(self.own_id)
+    }
+
+    /// Takes the identifier from the addresses there are. With a session that is up it stays as it is, as with FRR: with another
+    /// one all sessions would begin anew.
+    fn choose_id(&mut self) {
+        let is_up = |peer: &Peer| peer.session.established_on().is_some();
+        if !self.own_id.is_unspecified() && self.peers.values().any(is_up) {
+            return;
+        }
         let addresses = |loopback: bool| {
             let interfaces = self
                 .interfaces
@@ -200,10 +208,8 @@ impl Speaker {
             });
             v4.max()
         };
-        let found = configured
-            .or_else(|| addresses(true))
-            .or_else(|| addresses(false));
-        found.unwrap_or(Ipv4Addr::UNSPECIFIED)
+        let found = addresses(true).or_else(|| addresses(false));
+        self.own_id = found.unwrap_or(Ipv4Addr::UNSPECIFIED);
     }
 
     /// All addresses of its interfaces.
@@ -229,12 +235,14 @@ impl Speaker {
         let mut resolve = false;
         match event {
             Event::Configure(config) => {
+                self.choose_id();
                 self.configure(*config, now, &mut actions);
                 resolve = true;
             }
             Event::Interfaces(interfaces) => {
                 self.note_links(&interfaces, now);
                 self.interfaces = interfaces;
+                self.choose_id();
                 self.configure_peers(now, &mut actions);
                 resolve = true;
             }

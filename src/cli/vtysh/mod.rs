@@ -147,11 +147,11 @@ fn say(text: &str) -> io::Result<()> {
     crate::view::print(text)
 }
 
-/// Whoever has stopped reading wants no complaint.
+/// Whoever has stopped reading wants no complaint; the status tells.
 fn status_of(outcome: io::Result<i32>) -> i32 {
     match outcome {
         Ok(status) => status,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => 1,
         Err(error) => {
             eprintln!("vtysh: {error}");
             1

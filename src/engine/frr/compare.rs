@@ -138,6 +138,11 @@ fn block(words: &str, context: &[String]) -> Option<usize> {
 
 /// The name of a block as FRR shows it.
 fn canonical(words: String) -> String {
+    // The VRF that is always there is not shown.
+    let words = match words.strip_suffix(" vrf default") {
+        Some(rest) => rest.to_owned(),
+        None => words,
+    };
     match words.as_str() {
         "address-family ipv4" | "address-family ipv6" => words + " unicast",
         _ => words,
@@ -157,7 +162,15 @@ pub fn missing(asked: &str, running: &str) -> Missing {
         .map(|line| (line.context.as_slice(), head(line)))
         .collect();
     let mut missing = Missing::default();
+    let gone = gone_with_groups(&asked);
     for (at, line) in asked.iter().enumerate() {
+        let neighbor = line
+            .text
+            .strip_prefix("neighbor ")
+            .and_then(|rest| rest.split(' ').next());
+        if neighbor.is_some_and(|name| gone.contains(name)) {
+            continue;
+        }
         // A command that is not one of the block it stands in is one of the block around it.
         let mut contexts = (0..=line.context.len()).map(|depth| &line.context[..depth]);
         let is_aside = ASIDE.iter().any(|word| line.text.starts_with(word));
@@ -182,6 +195,29 @@ pub fn missing(asked: &str, running: &str) -> Missing {
         }
     }
     missing
+}
+
+fn words(line: &Line) -> Vec<&str> {
+    line.text.split(' ').collect()
+}
+
+/// Peer-groups that are taken back, and their members, which go with them.
+fn gone_with_groups(asked: &[Line]) -> HashSet<&str> {
+    let mut gone = HashSet::new();
+    for line in asked {
+        if let ["no", "neighbor", group, "peer-group"] = *words(line).as_slice() {
+            gone.insert(group);
+        }
+    }
+    let groups = gone.clone();
+    for line in asked {
+        if let ["neighbor", name, .., "peer-group", group] = *words(line).as_slice()
+            && groups.contains(group)
+        {
+            gone.insert(name);
+        }
+    }
+    gone
 }
 
 /// Whether a later line takes it back.
@@ -237,7 +273,10 @@ fn key(line: &Line) -> Option<String> {
             format!("route-map {name} {action} {number}")
         }
         ["router", protocol, ref rest @ ..] => {
-            let vrf = rest.windows(2).find(|pair| pair[0] == "vrf").map(|pair| pair[1]);
+            let vrf = rest
+                .windows(2)
+                .find(|pair| pair[0] == "vrf" && pair[1] != "default");
+            let vrf = vrf.map(|pair| pair[1]);
             format!("router {protocol} {}", vrf.unwrap_or_default())
         }
         [family @ ("ip" | "ipv6"), "address", net, ..] if block.starts_with("interface ") => {

@@ -1,7 +1,7 @@
 //! nslab's own BGP speaker in a node: its core joined to sockets, timers and netlink, in a process of its own.
 
 use super::configuration::{self, integrated, line_name};
-use super::{Engine, ITSELF, Inside, frr};
+use super::{Engine, ITSELF, Inside, frr, own_start};
 use crate::bgp::config::{Config, Mistake, MistakeKind, Own};
 use crate::failure::Failure;
 use crate::lab::daemons;
@@ -26,6 +26,10 @@ pub use process::main;
 pub const VERB: &str = "speaker";
 /// The option of a speaker that plays those of FRR's daemons that run, and no others.
 const AS_DAEMONS: &str = "--as-daemons";
+/// The option of one whose node will turn bgpd on: it plays BGP from the beginning, so that it need not begin again for that.
+const BGP_COMES: &str = "--bgp-comes";
+/// There once a node has started FRR by its own script.
+pub const STARTED: &str = "/run/frr/nslab.started";
 /// Where a node's configuration stands, as with FRR.
 pub const CONFIGURATION: &str = "/etc/frr/frr.conf";
 /// Which of FRR's daemons run in a node that starts them itself.
@@ -125,7 +129,11 @@ impl Engine for Builtin {
 
     async fn start(&self, node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
         let mut argv = vec![ITSELF.to_owned(), VERB.to_owned()];
-        argv.extend(starts_itself(node).then(|| AS_DAEMONS.to_owned()));
+        if starts_itself(node) {
+            argv.push(AS_DAEMONS.to_owned());
+            let commands = node.exec.iter().map(|exec| &exec.command);
+            argv.extend(own_start::turn_bgp_on(commands).then(|| BGP_COMES.to_owned()));
+        }
         inside.service(Process::service(VERB, argv));
         inside.until(&Probe::File(SOCKET.to_owned())).await;
         Ok(())

@@ -13,7 +13,7 @@ use tokio::task::LocalSet;
 use super::network;
 use super::router::Router;
 use super::sessions::Sessions;
-use super::{AS_DAEMONS, BGP_PID_FILE, CONFIGURATION, DAEMONS, PID_FILE, SOCKET};
+use super::{AS_DAEMONS, BGP_COMES, BGP_PID_FILE, CONFIGURATION, DAEMONS, PID_FILE, SOCKET, STARTED};
 use crate::bgp::config::{Config, Own};
 use crate::bgp::session::ConnectionId;
 use crate::bgp::table::SourceId;
@@ -114,8 +114,11 @@ fn write_pid(path: &str) {
 
 /// Whether BGP is played: where a node starts FRR itself, as its file of daemons says.
 fn plays_bgp() -> bool {
-    let as_daemons = std::env::args().any(|word| word == AS_DAEMONS);
-    !as_daemons || daemons::enabled(&fs::read_to_string(DAEMONS).unwrap_or_default()).contains("bgpd")
+    let has = |option: &str| std::env::args().any(|word| word == option);
+    if has(BGP_COMES) && !Path::new(STARTED).exists() {
+        return true;
+    }
+    !has(AS_DAEMONS) || daemons::enabled(&fs::read_to_string(DAEMONS).unwrap_or_default()).contains("bgpd")
 }
 
 /// Until it is dropped.

@@ -7,6 +7,8 @@ use crate::lab::model::Command;
 const INITS: [&str; 5] = ["tini", "dumb-init", "catatonit", "docker-init", "tini-static"];
 /// What FRR's images run.
 const FRR_START: [&str; 3] = ["docker-start", "docker-start.sh", "watchfrr"];
+/// FRR's own script.
+pub(super) const FRR_SCRIPT: &str = "/usr/lib/frr/frrinit.sh";
 /// Programs that install packages.
 const INSTALLERS: [&str; 10] = [
     "apk", "apt", "apt-get", "dnf", "microdnf", "yum", "zypper", "pacman", "pip", "pip3",
@@ -48,6 +50,46 @@ pub(super) fn with_hosts_programs(argv: &[String]) -> Vec<String> {
         *program = "sh".to_owned();
     }
     words
+}
+
+/// FRR's own script in the place of what starts FRR in an image: a service, or the image's start itself.
+pub(super) fn with_frrs_script(argv: &[String]) -> Vec<String> {
+    if let [shell, option, line] = argv
+        && is_shell(shell)
+        && option.starts_with('-')
+        && option.ends_with('c')
+    {
+        let parts = commands(line).into_iter().map(|(command, end)| {
+            let words = shell_words::split(command).unwrap_or_default();
+            match frr_service(&words) {
+                Some(verb) => format!(" {FRR_SCRIPT} {verb} {end}"),
+                None => format!("{command}{end}"),
+            }
+        });
+        let line: String = parts.collect();
+        return vec![shell.clone(), option.clone(), line.trim().to_owned()];
+    }
+    match frr_service(argv) {
+        Some(verb) => vec![FRR_SCRIPT.to_owned(), verb],
+        None => argv.to_vec(),
+    }
+}
+
+/// What a command wants of FRR as a service.
+fn frr_service(words: &[String]) -> Option<String> {
+    let words = words.iter().map(String::as_str);
+    let words: Vec<&str> = words
+        .skip_while(|word| matches!(*word, "exec" | "sudo"))
+        .collect();
+    let (program, rest) = words.split_first()?;
+    let verb = match (name(program), rest) {
+        ("service" | "rc-service", ["frr", verb]) => verb,
+        ("systemctl", [verb, "frr" | "frr.service"]) => verb,
+        ("frr" | "frrinit.sh", [verb]) if program.contains('/') => verb,
+        ("docker-start", []) => "start",
+        _ => return None,
+    };
+    matches!(verb, "start" | "restart" | "reload" | "stop" | "status").then(|| verb.to_owned())
 }
 
 /// A command without what only installs packages, and what was left out. Nothing is left of one that does nothing else.
@@ -165,6 +207,32 @@ mod tests {
             assert_eq!(bare(&words(written)), words(meant), "{written}");
         }
         assert!(starts_frr(&words("/usr/lib/frr/docker-start")) && !starts_frr(&words("bash")));
+    }
+
+    #[test]
+    fn frr_is_started_by_its_own_script() {
+        for (written, meant) in [
+            ("service frr restart", "/usr/lib/frr/frrinit.sh restart"),
+            ("systemctl start frr.service", "/usr/lib/frr/frrinit.sh start"),
+            ("/etc/init.d/frr start", "/usr/lib/frr/frrinit.sh start"),
+            ("usr/lib/frr/frrinit.sh start", "/usr/lib/frr/frrinit.sh start"),
+            ("/usr/lib/frr/docker-start", "/usr/lib/frr/frrinit.sh start"),
+            ("service ssh start", "service ssh start"),
+            ("vtysh -c 'show frr'", "vtysh -c 'show frr'"),
+        ] {
+            assert_eq!(with_frrs_script(&words(written)), words(meant), "{written}");
+        }
+        let line = with_frrs_script(&words(
+            "bash -c 'sed -i s/a/b/ x && service frr restart; sleep 1'",
+        ));
+        assert_eq!(
+            line[2],
+            "sed -i s/a/b/ x && /usr/lib/frr/frrinit.sh restart ; sleep 1"
+        );
+        let line = with_frrs_script(&words(
+            "sh -c 'sed -i s/a/b/ x && exec /usr/lib/frr/docker-start'",
+        ));
+        assert_eq!(line[2], "sed -i s/a/b/ x && /usr/lib/frr/frrinit.sh start");
     }
 
     #[test]

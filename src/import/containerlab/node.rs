@@ -14,8 +14,6 @@ use crate::lab::spec::{ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Span
 
 /// Docker lets its containers forward; nslab's hosts do not unless they are told to.
 const FORWARDING: [&str; 2] = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
-/// What FRR's image does first.
-const FRR_START: &str = "/usr/lib/frr/frrinit.sh";
 /// What containerlab gives a node of kind `frr` that has no configuration.
 const FRR_DEFAULT: &str = "frr defaults traditional\n!\nlog stdout\n!\n";
 /// What a bridge is called in its own network.
@@ -70,6 +68,9 @@ pub(super) fn linux(
 ) -> NodeSpec {
     let magic = Magic::new(&context.lab, &name.value);
     fill_in(&magic, &mut merged);
+    if let Some(home) = context.options.environment.get("HOME") {
+        at_home(home, &mut merged);
+    }
     let role = role(context, name, &merged);
     let kind_span = merged
         .kind
@@ -149,6 +150,17 @@ fn fill_in(magic: &Magic, merged: &mut Definition) {
         .chain(&mut merged.startup_config)
     {
         magic.replace(&mut text.value);
+    }
+}
+
+/// Paths on the host that begin in the user's own directory.
+fn at_home(home: &str, merged: &mut Definition) {
+    let binds = merged.binds.iter_mut().map(|bind| &mut bind.source.value);
+    let files = merged.env_files.iter_mut().chain(&mut merged.startup_config);
+    for path in binds.chain(files.map(|file| &mut file.value)) {
+        if let Some(rest) = path.strip_prefix("~/") {
+            *path = format!("{home}/{rest}");
+        }
     }
 }
 
@@ -364,13 +376,16 @@ fn commands(
             .as_ref()
             .map_or(1, |image| context.files.line(image.span.start).1);
         exec.push(Exec {
-            command: Command::Argv(vec![FRR_START.into(), "start".into()]),
+            command: Command::Argv(vec![container::FRR_SCRIPT.into(), "start".into()]),
             may_fail: false,
             line,
         });
     }
     for command in merged.early.iter().chain(&merged.exec) {
-        let argv = container::with_hosts_programs(&command.value);
+        let mut argv = container::with_hosts_programs(&command.value);
+        if role == Role::Frr {
+            argv = container::with_frrs_script(&argv);
+        }
         let (kept, left_out) = container::without_installs(&argv);
         for install in left_out {
             let nodes = context.remarks.installs.entry(install).or_default();
@@ -383,7 +398,11 @@ fn commands(
         }));
     }
     node.exec = (!exec.is_empty()).then_some(exec);
-    let argv = if replaced { argv } else { Vec::new() };
+    let argv = match role {
+        _ if !replaced => Vec::new(),
+        Role::Frr => container::with_frrs_script(&argv),
+        Role::Tools => argv,
+    };
     node.run = main_process(merged, argv, main, may_fail).map(|process| vec![process]);
 }
 

@@ -24,6 +24,9 @@ pub(super) fn read_with(reader: &mut Reader, text: &str) -> Spec {
     top(reader, document.get_ref())
 }
 
+/// How many of TOML's errors are told with what their lines were meant to be.
+const LOOKED_AT: usize = 50;
+
 /// TOML's own errors. The parser goes on after each, and may stumble over the same line or table again.
 fn syntax(text: &str, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
     if !text.lines().any(is_toml) {
@@ -56,7 +59,11 @@ fn syntax(text: &str, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
             true => format!("`{}` stands twice", text.get(span.clone()).unwrap_or_default()),
             false => error.message().lines().collect::<Vec<_>>().join(", "),
         };
-        let of_line = line_help(before, text.get(before.len()..).unwrap_or_default());
+        // Lines before it are looked at; of many mistakes only the first few are shown anyway.
+        let of_line = match told.len() < LOOKED_AT {
+            true => line_help(before, text.get(before.len()..).unwrap_or_default()),
+            false => None,
+        };
         let help = of_line.unwrap_or_else(|| syntax_help(error.message()).to_owned());
         told.push(Diagnostic::new(message.clone(), span, "").help(help));
     }

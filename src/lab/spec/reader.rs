@@ -303,17 +303,17 @@ impl<'a> Table<'a> {
         if self.table.keys().all(|key| is_known(key.get_ref())) {
             return all_meant;
         }
+        // One that is there already was not meant.
+        let absent: Vec<&'static str> = self
+            .known
+            .iter()
+            .copied()
+            .filter(|it| self.table.get(*it).is_none())
+            .collect();
         for (key, _) in ordered(self.table)
             .into_iter()
             .filter(|(key, _)| !is_known(key.value))
         {
-            // One that is there already was not meant.
-            let absent: Vec<&'static str> = self
-                .known
-                .iter()
-                .copied()
-                .filter(|it| self.table.get(*it).is_none())
-                .collect();
             let meant = suggest::nearest(key.value, absent.iter().copied()).or_else(|| {
                 let other = foreign(key.value)?;
                 absent.iter().copied().find(|it| *it == other)
@@ -324,7 +324,7 @@ impl<'a> Table<'a> {
                 None => format!("the keys here are: {}", suggest::list(self.known.iter().copied())),
             };
             // What the table lacks is then no second mistake.
-            if let Some(meant) = meant {
+            if let Some(meant) = meant.filter(|meant| !all_meant.contains(meant)) {
                 all_meant.push(meant);
                 let lack = lack(&self.what, meant);
                 reader

@@ -36,6 +36,7 @@ pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &Signal
     let mut accompanied = Accompanied {
         command: Pid::from_raw(child.pid),
         channels,
+        has_lost: false,
     };
     accompanied.wait(signals).map_err(Turned::Away)
 }
@@ -43,6 +44,8 @@ pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &Signal
 struct Accompanied {
     command: Pid,
     channels: Vec<Channel>,
+    /// Whether something that it printed has not arrived: a full disk, a device that takes nothing.
+    has_lost: bool,
 }
 
 impl Accompanied {
@@ -51,7 +54,8 @@ impl Accompanied {
         loop {
             if let Some(status) = self.look()? {
                 self.channels.iter_mut().for_each(Channel::drain);
-                return Ok(status);
+                self.has_lost |= self.channels.iter().any(Channel::has_lost);
+                return Ok(if status == 0 && self.has_lost { 1 } else { status });
             }
             let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
             fds.extend(self.channels.iter().map(Channel::poll));
@@ -68,6 +72,7 @@ impl Accompanied {
             {
                 channel.carry();
             }
+            self.has_lost |= self.channels.iter().any(Channel::has_lost);
             self.channels.retain(|channel| !channel.is_over());
             while let Ok(Some(signal)) = signals.read_signal() {
                 self.pass_on(signal.ssi_signo.cast_signed(), signal.ssi_code <= SI_USER);

@@ -24,6 +24,9 @@ pub(super) struct Channel {
     /// A byte that the reader of [`Channel::took`] wants to hear of.
     pub watched: Option<u8>,
     has_passed: bool,
+    /// Whether it matters that something does not arrive, and whether that has happened.
+    is_counted: bool,
+    has_lost: bool,
 }
 
 impl Channel {
@@ -38,7 +41,22 @@ impl Channel {
             types_end,
             watched: None,
             has_passed: false,
+            is_counted: false,
+            has_lost: false,
         }
+    }
+
+    /// The same of results, whose loss is a failure.
+    pub fn counted(self) -> Channel {
+        Channel {
+            is_counted: true,
+            ..self
+        }
+    }
+
+    /// Whether results have not arrived.
+    pub fn has_lost(&self) -> bool {
+        self.is_counted && self.has_lost
     }
 
     /// Whether the watched byte was passed on since this was asked last.
@@ -89,7 +107,7 @@ impl Channel {
                 // Nobody reads there any more.
                 _ => {
                     self.waiting.clear();
-                    self.is_over = true;
+                    (self.is_over, self.has_lost) = (true, true);
                 }
             }
         }

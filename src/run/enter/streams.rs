@@ -143,6 +143,7 @@ impl Streams {
                 .attempt(what)?;
             let (theirs, channel) = match number {
                 0 => (OwnedFd::from(reader), Channel::new(own, writer, false)),
+                1 => (OwnedFd::from(writer), Channel::new(reader, own, false).counted()),
                 _ => (OwnedFd::from(writer), Channel::new(reader, own, false)),
             };
             pipes.theirs.push((number, theirs));

@@ -259,3 +259,35 @@ fn random(dice: &mut Dice) -> (String, String) {
     ]);
     (before, family)
 }
+
+/// As FRR does: a higher address names the router only once no session is up, and 169.254.0.0/16 names none.
+#[test]
+fn an_identifier_taken_from_an_address_stays_while_a_session_is_up() {
+    let mut network = Network::new();
+    let text = |own: u32, other: u32, peer: &str| {
+        format!("router bgp {own}\n no bgp ebgp-requires-policy\n neighbor {peer} remote-as {other}\n")
+    };
+    let a = network.node("a", &text(65001, 65002, "10.0.0.2"), &[]);
+    let b = network.node("b", &text(65002, 65001, "10.0.0.1"), &[]);
+    network.link(
+        (a, "net0", &["10.0.0.1/24", "169.254.7.1/24"]),
+        (b, "net0", &["10.0.0.2/24"]),
+    );
+    network.start();
+    network.run(5);
+    let id = |network: &Network| network.nodes[a].speaker.router_id().to_string();
+    let up = |network: &Network| network.peer(a, "10.0.0.2").session.established_on();
+    let before = up(&network);
+    assert_eq!(id(&network), "10.0.0.1");
+    assert!(before.is_some());
+    let mut interfaces = network.nodes[a].interfaces.clone();
+    interfaces[1].addresses.push("10.9.0.1/24".parse().unwrap());
+    network.happen(a, Event::Interfaces(interfaces.clone()));
+    network.run(30);
+    assert_eq!((id(&network), up(&network)), ("10.0.0.1".to_owned(), before));
+    // Without a session the highest address counts.
+    let shut = text(65001, 65002, "10.0.0.2") + " neighbor 10.0.0.2 shutdown\n";
+    network.reconfigure(a, &shut);
+    network.happen(a, Event::Interfaces(interfaces));
+    assert_eq!(id(&network), "10.9.0.1");
+}
