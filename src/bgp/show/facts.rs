@@ -46,10 +46,7 @@ impl<'s> View<'s> {
             let configured = bgp.neighbor(&peer.name);
             configured.is_none_or(|it| it.group.is_none())
         };
-        let at = peers
-            .iter()
-            .position(|peer| is_alone(&peer))
-            .unwrap_or(peers.len());
+        let at = peers.iter().position(is_alone).unwrap_or(peers.len());
         peers.splice(at..at, guests);
         peers
     }

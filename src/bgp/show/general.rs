@@ -13,6 +13,12 @@ pub(in crate::bgp) const GENERAL: &[(&str, Show)] = &[
     ("show route-map-unused", route_maps::unused),
     ("show vrf", instances::nothing),
     ("show mpls table", instances::nothing),
+    ("show evpn [vni]", instances::nothing),
+    (
+        "show (ip|ipv6) route (babel|eigrp|isis|nhrp|openfabric|ospf|ospf6|pbr|rip|ripng|table|vnc) [json]",
+        instances::nothing,
+    ),
+    ("show mac access-list", instances::no_mac_lists),
     ("show ip forwarding", forwarding),
     ("show ipv6 forwarding", forwarding6),
     (

@@ -55,18 +55,12 @@ pub(super) fn vrfs(view: &View, arguments: &Arguments) -> String {
             format!("{kind:4}  {id:<5}  {router:<16}  {configured:<9}  {up:<10}  {name:<37}\n")
         };
         out += &row(["Type", "Id", "routerId", "#PeersCfg", "#PeersEstb", "Name"]);
-        let _ = writeln!(
-            out,
-            "{:11}  {:<16}  {:<21}  {}",
-            "", "L3-VNI", "RouterMAC", "Interface"
-        );
+        let mac =
+            |id: &str, mac: &str, interface: &str| format!("{:11}  {id:<16}  {mac:<21}  {interface}\n", "");
+        out += &mac("L3-VNI", "RouterMAC", "Interface");
         let (router_id, configured, up) = (router_id.to_string(), peers.len().to_string(), up.to_string());
         out += &row(["DFLT", "0", &router_id, &configured, &up, "default"]);
-        let _ = writeln!(
-            out,
-            "{:11}  {:<16}  {:<21}  {:<20}",
-            "", "0", "00:00:00:00:00:00", "unknown"
-        );
+        out += &mac("0", "00:00:00:00:00:00", &format!("{:<20}", "unknown"));
     }
     let _ = writeln!(out, "\nTotal number of VRFs (including default): {count}");
     out
@@ -136,6 +130,16 @@ pub(super) fn import_check(_: &View, _: &Arguments) -> String {
 /// Answers about what nobody has switched on here.
 pub(super) fn nothing(_: &View, _: &Arguments) -> String {
     String::new()
+}
+
+/// `show mac access-list`.
+pub(super) fn no_mac_lists(_: &View, _: &Arguments) -> String {
+    "ZEBRA:\nBGP:\n".to_owned()
+}
+
+/// `summary` of a family in which nobody is active.
+pub(super) fn no_neighbors(_: &View, _: &Arguments) -> String {
+    "% No BGP neighbors found in VRF default\n".to_owned()
 }
 
 /// `show bgp dampening parameters`.

@@ -165,6 +165,14 @@ pub const ROWS: &[(&str, Show)] = &[
     (bgp!("alias <alias>"), instances::nothing),
     (bgp!("rpki (valid|invalid)"), instances::nothing),
     (
+        "show [ip] bgp [(vrf|view) <instance>] l2vpn evpn summary",
+        instances::no_neighbors,
+    ),
+    (
+        "show [ip] bgp [(vrf|view) <instance>] (ipv4|ipv6) (vpn|multicast|labeled-unicast|flowspec) summary",
+        instances::no_neighbors,
+    ),
+    (
         bgp!("neighbors <peer> (flap-statistics|dampened-routes)"),
         instances::nothing,
     ),

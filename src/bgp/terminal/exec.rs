@@ -26,7 +26,10 @@ impl Terminal {
             Err(fault) => {
                 let is_known = TABLE.find(Level::Enable, filtered.command).is_ok();
                 let mistake = match !is_known && config::executes(filtered.command) {
-                    true => Mistake::foreign(filtered.command),
+                    true => Mistake {
+                        help: "give the node `engine = \"frr\"`".to_owned(),
+                        ..Mistake::foreign(filtered.command)
+                    },
                     false => Mistake::fault(fault, filtered.command),
                 };
                 return Turn::refused(&mistake, filtered.command);
