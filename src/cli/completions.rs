@@ -25,7 +25,7 @@ enum Shell {
     Elvish,
     Fish,
     #[value(name = "powershell")]
-    PowerShell,
+    Powershell,
     Zsh,
 }
 

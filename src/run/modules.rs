@@ -117,7 +117,7 @@ fn of_command(command: &Command) -> Vec<&'static str> {
         }
     }
     let is_mpls = |word: &&str| word.starts_with("net.mpls.") || *word == "mpls";
-    if words.iter().any(|word| is_mpls(word)) {
+    if words.iter().any(is_mpls) {
         wanted.push(MPLS);
     }
     wanted

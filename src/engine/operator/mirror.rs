@@ -130,7 +130,7 @@ impl Mirror {
                     .count(),
                 local_services: of(Source::Kind(Kind::Service))
                     .filter(|service| pods.iter().any(|pod| answers(service, pod)))
-                    .map(|service| key(service))
+                    .map(key)
                     .collect(),
             }
         };

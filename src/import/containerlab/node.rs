@@ -363,7 +363,7 @@ fn commands(
     exec.extend(directories(context, merged));
     let (argv, main) = main_command(merged);
     // What an image does by itself is done for it.
-    let replaced = !argv.is_empty() && !(role == Role::Frr && container::starts_frr(&argv));
+    let replaced = !(argv.is_empty() || role == Role::Frr && container::starts_frr(&argv));
     let may_fail = !context.options.strict;
     let image = merged.image.as_ref().map_or("", |image| image.value.as_str());
     if let Some(what) = images::serves(image).filter(|_| !replaced) {
