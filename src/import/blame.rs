@@ -1,5 +1,7 @@
 //! Mistakes that come from what was to be filled in and was not: variables that are not set, and Go templates.
 
+use std::collections::HashSet;
+
 use super::Files;
 use crate::lab::Diagnostic;
 use crate::lab::spec::Span;
@@ -16,35 +18,37 @@ const ACTION: &str = "{{";
 
 /// The mistakes with their cause: those on a line with a variable that is not set, or with a template, are told as that, once.
 pub(super) fn blame(mistakes: Vec<Diagnostic>, unset: &[Unset], files: &Files) -> Vec<Diagnostic> {
+    let mut unset: Vec<&Unset> = unset.iter().collect();
+    unset.sort_by_key(|unset| unset.span.start);
     let mut told: Vec<Diagnostic> = Vec::new();
+    let mut causes = HashSet::new();
     for mistake in mistakes {
         let place = mistake.labels.first().map_or(0, |label| label.span.start);
-        let cause = cause(place, unset, files).unwrap_or(mistake);
-        if !told.contains(&cause) {
-            told.push(cause);
+        match cause(place, &unset, files) {
+            Some((at, cause)) => told.extend(causes.insert(at).then_some(cause)),
+            None => told.push(mistake),
         }
     }
     told
 }
 
-/// The cause of a mistake at a place.
-fn cause(place: usize, unset: &[Unset], files: &Files) -> Option<Diagnostic> {
-    let line = files.line(place);
+/// The cause of a mistake at a place, and where that is. `unset` is in the order of the places.
+fn cause(place: usize, unset: &[&Unset], files: &Files) -> Option<(usize, Diagnostic)> {
     let file = files.at(place)?;
-    let text = file.text.lines().nth(line.1 - 1).unwrap_or_default();
+    let text = &file.text;
+    let within = text.floor_char_boundary(place.saturating_sub(file.begin));
+    let begin = text[..within].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[within..].find('\n').map_or(text.len(), |at| within + at);
     // What a template calls `$x` is no variable of the environment.
-    if let Some(at) = text.find(ACTION) {
-        let before: usize = file
-            .text
-            .split_inclusive('\n')
-            .take(line.1 - 1)
-            .map(str::len)
-            .sum();
-        let begin = file.begin + before;
-        return Some(template(begin + at..begin + text.len()));
+    if let Some(at) = text[begin..end].find(ACTION) {
+        let at = file.begin + begin + at;
+        return Some((at, template(at..file.begin + end)));
     }
-    let found = unset.iter().find(|unset| files.line(unset.span.start) == line);
-    found.map(not_set)
+    let first = unset.partition_point(|unset| unset.span.start < file.begin + begin);
+    let found = unset
+        .get(first)
+        .filter(|unset| unset.span.start <= file.begin + end)?;
+    Some((found.span.start, not_set(found)))
 }
 
 /// The cause of a file that is no YAML: what is to be filled in anywhere in it.

@@ -156,7 +156,7 @@ mod tests {
             entry("*/toolbox*=tools").unwrap(),
             entry("lab.example/*=frr").unwrap(),
         ];
-        assert_eq!(role("ghcr.io/x/toolbox-1:2", &map), Some(Role::Tools));
+        assert_eq!(role("registry.example/x/toolbox-1:2", &map), Some(Role::Tools));
         assert_eq!(role("lab.example/a/b@sha256:00", &map), Some(Role::Frr));
         assert_eq!(role("toolbox", &map), None);
         assert!(entry("nginx").is_err() && entry("=frr").is_err() && entry("a=rfr").is_err());
