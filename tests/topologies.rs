@@ -78,7 +78,7 @@ fn a_lab_file_may_be_lossy_too() {
     );
     let up = ["up", "-d", "--engine", "builtin"];
     lab.run(up.iter().copied().chain([lab.file()]))
-        .refused(2, &["line 3: router ospf", "--lossy"]);
+        .refused(2, &["line 7: router ospf", "--lossy"]);
     let done = lab.run(up.iter().copied().chain(["--lossy", lab.file()]));
     assert!(done.err.contains("router ospf"), "{}", done.err);
     done.expect(0);
