@@ -1,11 +1,13 @@
 //! The host's side of a lab's management network: where the hub is joined to it, and whether it can be.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 use nix::errno::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::task::spawn_local;
+use tokio::time::sleep;
 
 use super::directory::RunDirectory;
 use super::events::What;
@@ -131,10 +133,14 @@ pub async fn join(lab: &Rc<Living>, step: &HostStep) -> Result<(), Failure> {
     udp_ports::publish(lab, &step.udp_ports).await
 }
 
+/// Between two looks at what others do to the host, which some of them change all the time.
+const PAUSE: Duration = Duration::from_millis(300);
+
 /// Yields to what others do to the host, each time the kernel announces something.
 fn follow(lab: &Rc<Living>, announced: AsyncFd<Announced>) {
     let lab = Rc::clone(lab);
     spawn_local(async move {
+        let mut said = String::new();
         while let Ok(mut ready) = announced.readable().await {
             announced.get_ref().forget();
             ready.clear_ready();
@@ -144,8 +150,12 @@ fn follow(lab: &Rc<Living>, announced: AsyncFd<Announced>) {
             };
             if let Err(failure) = yielded {
                 let message = format!("the lab may not reach the outside: {}", failure.message);
-                lab.tell(What::Notice { message });
+                if message != said {
+                    said.clone_from(&message);
+                    lab.tell(What::Notice { message });
+                }
             }
+            sleep(PAUSE).await;
         }
     });
 }

@@ -142,6 +142,9 @@ fn uplinks() -> Result<BTreeSet<String>, Failure> {
 pub struct Nat {
     owner: Nftables,
     interface: String,
+    /// What was planned.
+    asked: NatStep,
+    /// The same without what others have turned on since.
     step: NatStep,
     /// How often rules may still be put into others' chains.
     patience: u32,
@@ -165,6 +168,7 @@ pub fn start(step: &HostStep, nat: &NatStep, hub: &Namespace, tell: &dyn Fn(What
     let mut started = Nat {
         owner,
         interface: step.interface.clone(),
+        asked: nat.clone(),
         step: nat.clone(),
         patience: PATIENCE,
     };
@@ -179,13 +183,13 @@ impl Nat {
     /// # Errors
     /// The kernel refuses.
     pub fn yield_to_others(&mut self, tell: &dyn Fn(What)) -> Result<(), Failure> {
-        let opened = self.step.opened.iter();
+        let opened = self.asked.opened.iter();
         let still: Vec<String> = opened
             .filter(|name| notes::is_on_for_labs(&forwarding_v4(name)))
             .cloned()
             .collect();
-        let still_v6 = self.step.opened_v6 && notes::is_on_for_labs(ALL_V6);
-        if still.len() != self.step.opened.len() || still_v6 != self.step.opened_v6 {
+        let still_v6 = self.asked.opened_v6 && notes::is_on_for_labs(ALL_V6);
+        if still != self.step.opened || still_v6 != self.step.opened_v6 {
             (self.step.opened, self.step.opened_v6) = (still, still_v6);
             let mut changes = vec![nftables::flush(&self.interface, "forward")];
             changes.extend(forward_rules(&self.interface, &self.step));
