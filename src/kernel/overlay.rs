@@ -3,15 +3,19 @@
 //! What every node of a lab finds in its root stands in a layer between, made once: that costs no mounts, and
 //! nodes of large labs share one copy of a long /etc/hosts.
 
+mod layers;
+
 use std::fs::{self, Permissions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::mount::{MsFlags, mount};
+use nix::mount::MsFlags;
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::mkdir;
+
+use layers::{lay_over, make_opaque, overlay};
 
 use super::apart::{copy_directories, copy_entries, is_writable, take_apart};
 use super::confine::{self, Machine};
@@ -434,81 +438,6 @@ impl<'a> Ground<'a> {
     }
 }
 
-/// Mounts an overlay on `place`: a writable layer in `scratch`, and those below it.
-fn overlay(scratch: &Path, number: usize, layers: &[PathBuf], place: &Path) -> Result<()> {
-    let (upper, work) = (
-        scratch.join(format!("u{number}")),
-        scratch.join(format!("w{number}")),
-    );
-    make(&work, 0o700)?;
-    let lower: Vec<String> = layers.iter().map(|layer| escape(layer)).collect();
-    let mut options = format!(
-        "lowerdir={},upperdir={},workdir={}",
-        lower.join(":"),
-        escape(&upper),
-        escape(&work)
-    );
-    if user_namespace::is_partial() {
-        options += ",userxattr";
-    }
-    // Device files of the host's are none in nodes: what they may use stands in /dev.
-    mount(
-        Some("overlay"),
-        place,
-        Some("overlay"),
-        MsFlags::MS_NODEV,
-        Some(options.as_str()),
-    )
-    .attempt(|| format!("lay an overlay on {}", place.display()))
-}
-
-/// Puts all that is in a layer into another, whose own files of these names go: directories with the modes and owners they have,
-/// everything else as a further name of the same file.
-fn lay_over(from: &Path, onto: &Path) -> Result<()> {
-    let what = || format!("copy {}", from.display());
-    for entry in fs::read_dir(from).attempt(what)? {
-        let entry = entry.attempt(what)?;
-        let (source, target) = (entry.path(), onto.join(entry.file_name()));
-        let is_directory = entry.file_type().attempt(what)?.is_dir();
-        let there = fs::symlink_metadata(&target).ok();
-        if there.is_some_and(|there| !(is_directory && there.is_dir())) {
-            fs::remove_file(&target).attempt(what)?;
-        }
-        if !is_directory {
-            fs::hard_link(&source, &target).attempt(what)?;
-            continue;
-        }
-        make_like(&source, &target)?;
-        if is_opaque(&source) {
-            make_opaque(&target).map_err(|errno| Error::new(what(), errno))?;
-        }
-        lay_over(&source, &target)?;
-    }
-    Ok(())
-}
-
-/// Lets nothing of the layers below show through a directory.
-fn make_opaque(directory: &Path) -> std::result::Result<(), Errno> {
-    let flags = rustix::fs::XattrFlags::empty();
-    rustix::fs::setxattr(directory, opaque(), b"y", flags)
-        .map_err(|errno| Errno::from_raw(errno.raw_os_error()))
-}
-
-/// The attribute of a directory that shows nothing of the layers below. In a user namespace only a user's attributes can be set, and
-/// overlays of there go by those (userxattr).
-fn opaque() -> &'static str {
-    match user_namespace::is_partial() {
-        true => "user.overlay.opaque",
-        false => "trusted.overlay.opaque",
-    }
-}
-
-fn is_opaque(directory: &Path) -> bool {
-    let mut value = [0; 1];
-    rustix::fs::getxattr(directory, opaque(), &mut value[..])
-        .is_ok_and(|length| length == 1 && value == *b"y")
-}
-
 /// Tries whether an overlay of the host's root can be made, on a directory this mount namespace can spare.
 ///
 /// # Errors
@@ -530,18 +459,6 @@ pub fn trial(scratch: &Path) -> Result<()> {
     make(&merged, 0o755)?;
     make_like(path, &scratch.join(format!("u{number}")))?;
     overlay(scratch, number, &[base.layer(number), path.clone()], &merged).map_err(explain_stacking)
-}
-
-/// Colons separate lower directories, commas options, and backslashes escape both.
-fn escape(path: &Path) -> String {
-    let mut escaped = String::new();
-    for character in path.to_string_lossy().chars() {
-        if matches!(character, ':' | ',' | '\\') {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
 }
 
 fn explain_stacking(mut error: Error) -> Error {
@@ -588,29 +505,4 @@ fn make(path: &Path, mode: u32) -> Result<()> {
     }
     // Apart from mkdir, so that the umask has no say.
     fs::set_permissions(path, Permissions::from_mode(mode)).attempt(what)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_layer_over_another_keeps_what_that_hides() {
-        let directory = tempfile::tempdir().unwrap();
-        let [from, onto] = ["from", "onto"].map(|name| directory.path().join(name));
-        for path in ["from/hidden/own", "from/empty", "onto/hidden", "onto/other"] {
-            fs::create_dir_all(directory.path().join(path)).unwrap();
-        }
-        fs::set_permissions(from.join("empty"), Permissions::from_mode(0o1777)).unwrap();
-        make_opaque(&from.join("empty")).unwrap();
-        make_opaque(&onto.join("hidden")).unwrap();
-        fs::write(from.join("hosts"), "ours").unwrap();
-        mknod(&onto.join("hosts"), SFlag::S_IFCHR, Mode::empty(), makedev(0, 0)).unwrap();
-        lay_over(&from, &onto).unwrap();
-        assert_eq!(fs::read_to_string(onto.join("hosts")).unwrap(), "ours");
-        assert!(is_opaque(&onto.join("hidden")) && onto.join("hidden/own").is_dir());
-        assert!(is_opaque(&onto.join("empty")) && !is_opaque(&onto.join("hidden/own")));
-        assert_eq!(fs::metadata(onto.join("empty")).unwrap().mode() & 0o7777, 0o1777);
-        assert!(onto.join("other").is_dir());
-    }
 }
