@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::events::What;
-use super::init::{End, InitHandle, KILLED, Start};
+use super::init::{End, InitHandle, KILLED, Start, Started};
 use super::logs;
 use super::memory;
 use super::on_terminal;
@@ -102,12 +102,10 @@ impl Inside {
             status.state = ServiceState::Ready;
         }
     }
-}
 
-impl engine::Inside for Inside {
-    async fn command(&self, name: &str, argv: &[String]) -> Result<Finished, Failure> {
+    /// Starts a command whose output somebody here reads.
+    async fn begin(&self, name: &str, argv: &[String]) -> Result<(io::PipeReader, Started), Failure> {
         let (reader, writer) = io::pipe().attempt(|| format!("make a pipe for {name}"))?;
-        let kept = Kept::default();
         let errors = writer.try_clone().attempt(|| "share a pipe")?;
         let start = Start {
             argv: argv.to_vec(),
@@ -117,6 +115,14 @@ impl engine::Inside for Inside {
             engine: starts_frr(argv),
         };
         let started = self.init.start(start, writer.into(), errors.into()).await?;
+        Ok((reader, started))
+    }
+}
+
+impl engine::Inside for Inside {
+    async fn command(&self, name: &str, argv: &[String]) -> Result<Finished, Failure> {
+        let kept = Kept::default();
+        let (reader, started) = self.begin(name, argv).await?;
         // A daemon the command leaves behind may go on writing: it is read until none can.
         let printed = self.lab.printed()?;
         let reading = printed.pipe(self.node, name, reader.into(), Some(Arc::clone(&kept)));
@@ -138,16 +144,7 @@ impl engine::Inside for Inside {
     }
 
     async fn answer(&self, name: &str, argv: &[String], most: usize) -> Result<Finished, Failure> {
-        let (reader, writer) = io::pipe().attempt(|| format!("make a pipe for {name}"))?;
-        let errors = writer.try_clone().attempt(|| "share a pipe")?;
-        let start = Start {
-            argv: argv.to_vec(),
-            env: self.env(),
-            user: None,
-            workdir: None,
-            engine: starts_frr(argv),
-        };
-        let started = self.init.start(start, writer.into(), errors.into()).await?;
+        let (reader, started) = self.begin(name, argv).await?;
         let what = || format!("read what {name} says");
         let reader = pipe::Receiver::from_owned_fd(reader.into()).attempt(what)?;
         let mut said = Vec::new();
