@@ -12,6 +12,8 @@ use super::settings::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are those of `Settings`")]
 pub struct Effective {
+    /// The group it is a member of, unless it came by itself.
+    pub group: Option<String>,
     pub remote_as: Option<RemoteAs>,
     pub local_as: Option<LocalAs>,
     pub description: Option<String>,
@@ -134,10 +136,10 @@ impl Config {
             let (own, upper) = (own.family(family), upper.family(family));
             let mut settings = own.or(upper);
             // FRR keeps each of these as a flag that a member has as soon as its group has it.
-            settings.attribute_unchanged = match (own.attribute_unchanged, upper.attribute_unchanged) {
-                (Some(own), Some(upper)) => Some(own.with(upper)),
-                (own, upper) => own.or(upper),
-            };
+            settings.attribute_unchanged = Some(match neighbor {
+                Some(_) => own.unchanged_beside(upper),
+                None => upper.attribute_unchanged.unwrap_or_default(),
+            });
             settings.remove_private_as = match (own.remove_private_as, upper.remove_private_as) {
                 (Some(own), Some(upper)) => Some(RemovePrivateAs {
                     all: own.all || upper.all,
@@ -178,6 +180,7 @@ impl Config {
         } = own.settings.or(&upper.settings);
         let by_interface = neighbor.is_some_and(|neighbor| matches!(neighbor.name, PeerName::Interface(_)));
         Effective {
+            group: neighbor.and_then(|neighbor| neighbor.group.clone()),
             remote_as,
             local_as: local_as.map(|local| {
                 let group = upper.settings.local_as;
@@ -195,7 +198,11 @@ impl Config {
             port: port.unwrap_or(179),
             interface,
             v6only: neighbor.is_some_and(|neighbor| neighbor.v6only),
-            tcp_mss,
+            // As with FRR members have a group's without its size; 0 is no limit.
+            tcp_mss: own
+                .settings
+                .tcp_mss
+                .or(tcp_mss.filter(|_| neighbor.is_none()).map(|_| 0)),
             passive: passive.unwrap_or(false),
             ebgp_multihop,
             ttl_security,

@@ -16,6 +16,7 @@ fn settings(asn: u32, id: u8, remote_as: RemoteAs) -> Settings {
         hold_time: 9,
         keepalive: 3,
         connect_retry: 10,
+        delay_open: None,
         eager: false,
         passive: false,
         capabilities: vec![

@@ -27,11 +27,15 @@ struct Row {
 pub(super) fn routes(view: &View, arguments: &Arguments) -> String {
     let scope = Scope::of(arguments);
     let name = arguments.get("peer").unwrap_or_default();
+    if let Some(refusal) = scope.refusal_of_routes(view) {
+        return refusal;
+    }
     let (family, json) = (scope.table(), arguments.has("json"));
     let what = arguments.one_of(&[
         "advertised-routes",
         "received-routes",
         "filtered-routes",
+        "bestpath-routes",
         "prefix-counts",
     ]);
     let Some(peer) = view.peer(name) else {
@@ -43,6 +47,9 @@ pub(super) fn routes(view: &View, arguments: &Arguments) -> String {
     }
     match what {
         Some("advertised-routes") => advertised(view, peer, family, arguments),
+        Some("bestpath-routes") => show(view, family, Style::of(arguments), |path| {
+            path.route.source.id == peer.id && path.is_best()
+        }),
         Some("prefix-counts") => prefix_counts(view, peer, family, json),
         Some(_) if !settings.soft_reconfiguration => {
             warning("Inbound soft reconfiguration not enabled", json)

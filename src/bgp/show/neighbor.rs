@@ -136,9 +136,18 @@ impl<'s> Neighbor<'s> {
 
     /// Hold time and keepalive interval that hold now.
     pub(super) fn timers(&self) -> (u16, u16) {
-        let timers = self.peer.effective.timers;
-        let agreement = self.peer.session.agreement();
-        agreement.map_or((timers.hold, timers.keepalive), |it| (it.hold_time, it.keepalive))
+        self.peer.session.timers()
+    }
+
+    /// The longest segment that TCP sends to it now; 0 without a connection.
+    pub(super) fn segment_size(&self) -> u32 {
+        self.peer.record.tcp.segment
+    }
+
+    /// Round trip time in milliseconds, where there is so much to be told.
+    pub(super) fn round_trip(&self) -> Option<u32> {
+        let milliseconds = self.peer.record.tcp.round_trip;
+        Some(milliseconds).filter(|it| *it > 0 && is_up(self.peer))
     }
 
     /// How many hops away it may be.

@@ -99,6 +99,13 @@ fn put_state(it: &Neighbor, object: &mut Object) {
     ] {
         object.put(name, u32::from(seconds) * 1000);
     }
+    if let Some(delay) = peer.effective.delay_open {
+        object.put("bgpTimerDelayOpenTimeMsecs", u32::from(delay) * 1000);
+    }
+    if let Some(size) = peer.effective.tcp_mss {
+        object.put("bgpTcpMssConfigured", size);
+        object.put("bgpTcpMssSynced", it.segment_size());
+    }
     object.put("extendedOptionalParametersLength", false);
     object.put("bgpTimerConfiguredConditionalAdvertisementsSec", 60);
 }
@@ -239,6 +246,7 @@ fn put_connection(it: &Neighbor, object: &mut Object) {
         object.put("bgpConnection", shared);
     }
     object.put("connectRetryTimer", peer.effective.connect_retry);
+    object.put_some("estimatedRttInMsecs", it.round_trip());
     if let Some((connects, due)) = it.next_try() {
         let what = if connects { "Connect" } else { "Start" };
         object.put(format!("next{what}TimerDueInMsecs"), due.as_secs() * 1000);

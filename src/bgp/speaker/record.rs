@@ -38,6 +38,17 @@ pub struct Record {
     pub router_id: Option<Ipv4Addr>,
     /// The neighbour's name when it was up last.
     pub name: Option<String>,
+    /// What the kernel had measured of its connection when somebody asked last.
+    pub tcp: TcpFigures,
+}
+
+/// What TCP knows of a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TcpFigures {
+    /// The longest segment, in octets.
+    pub segment: u32,
+    /// Round trip time in milliseconds.
+    pub round_trip: u32,
 }
 
 /// Messages by type.

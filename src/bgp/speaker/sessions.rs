@@ -282,6 +282,7 @@ impl Speaker {
             hops: effective.ebgp_multihop.unwrap_or(if internal { 255 } else { 1 }),
             security_hops: effective.ttl_security,
             password: effective.password.clone(),
+            segment: effective.tcp_mss,
         })
     }
 

@@ -35,19 +35,6 @@ const OTHERWISE: &[(&str, &str)] = &[
         "a group whose name is an address",
     ),
     (
-        "neighbor 10.50.0.2 route-server-client",
-        "bgpd prints a second line, which is part of it",
-    ),
-    (
-        "neighbor 10.50.0.3 route-server-client",
-        "bgpd prints a second line, which is part of it",
-    ),
-    (
-        "neighbor G route-server-client",
-        "bgpd prints a second line, which is part of it",
-    ),
-    ("neighbor G solo", "bgpd forgets it"),
-    (
         "neighbor 10.50.0.2 remote-as 64900 ;; neighbor 10.50.0.2 peer-group G",
         "bgpd adds a hop count of its own",
     ),
