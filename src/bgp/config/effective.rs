@@ -14,6 +14,8 @@ use super::settings::{
 pub struct Effective {
     /// The group it is a member of, unless it came by itself.
     pub group: Option<String>,
+    /// Which of the settings that a session hangs on are said of the neighbor itself.
+    pub said_itself: [bool; 6],
     pub remote_as: Option<RemoteAs>,
     pub local_as: Option<LocalAs>,
     pub description: Option<String>,
@@ -157,7 +159,7 @@ impl Config {
             shutdown,
             password,
             solo,
-            port,
+            port: _,
             interface,
             tcp_mss,
             passive,
@@ -181,6 +183,15 @@ impl Config {
         let by_interface = neighbor.is_some_and(|neighbor| matches!(neighbor.name, PeerName::Interface(_)));
         Effective {
             group: neighbor.and_then(|neighbor| neighbor.group.clone()),
+            said_itself: [
+                own.settings.capability_dynamic,
+                own.settings.extended_nexthop,
+                own.settings.disable_connected_check,
+                own.ipv4.disable_addpath_rx.or(own.ipv6.disable_addpath_rx),
+                own.ipv4.route_server_client,
+                own.ipv6.route_server_client,
+            ]
+            .map(|it| it == Some(true)),
             remote_as,
             local_as: local_as.map(|local| {
                 let group = upper.settings.local_as;
@@ -195,7 +206,8 @@ impl Config {
             shutdown,
             password,
             solo: solo.unwrap_or(false),
-            port: port.unwrap_or(179),
+            // As with FRR a group's is of no effect for its members.
+            port: own.settings.port.unwrap_or(179),
             interface,
             v6only: neighbor.is_some_and(|neighbor| neighbor.v6only),
             // As with FRR members have a group's without its size; 0 is no limit.

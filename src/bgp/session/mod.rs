@@ -224,6 +224,12 @@ impl Session {
         up.map(|(_, agreement)| agreement)
     }
 
+    /// What this side has said it can do, while the session is up.
+    pub fn said(&self) -> Option<&[Capability]> {
+        let mut up = self.connections.iter().filter(|it| it.established().is_some());
+        up.next().map(|it| it.sent().capabilities.as_slice())
+    }
+
     /// The connection the session is up on.
     pub fn established_on(&self) -> Option<ConnectionId> {
         let up = self.connections.iter().find_map(Connection::established);

@@ -158,7 +158,7 @@ struct Shown<'r> {
 impl<'r> Shown<'r> {
     fn received(peer: &Peer, rows: &'r [Row]) -> Shown<'r> {
         Shown {
-            name: "receivedRoutes",
+            name: RECEIVED,
             rows,
             default: None,
             filtered: 0,
@@ -188,6 +188,8 @@ impl<'r> Shown<'r> {
             let network = columns.network(Some(row.prefix));
             let rest = columns.rest(&row.next_hop.to_string(), &row.attributes, row.weight);
             out += &match view.is_ten() {
+                // Of what came 10.3 has a column less.
+                true if self.name == RECEIVED => format!(" *> {network}{rest}"),
                 true => format!(" *>  {network}{rest}"),
                 false => format!("*> {network}{rest}"),
             };
@@ -211,12 +213,14 @@ impl<'r> Shown<'r> {
                 let put = |object: Object, (name, letter): &(&str, &str)| object.with(*name, *letter);
                 letters.iter().fold(Object::new(), put)
             };
-            object.put("bgpStatusCodes", letters(STATUS));
-            object.put("bgpOriginCodes", letters(ORIGINS));
+            if !view.is_ten() {
+                object.put("bgpStatusCodes", letters(STATUS));
+                object.put("bgpOriginCodes", letters(ORIGINS));
+            }
         }
         object.put_some("bgpOriginatingDefaultNetwork", self.default.map(text));
         let routes = self.rows.iter().fold(Object::new(), |routes, row| {
-            routes.with(row.prefix.to_string(), row_as_json(row))
+            routes.with(row.prefix.to_string(), row_as_json(row, view.is_ten()))
         });
         object
             .with(self.name, routes)
@@ -227,6 +231,7 @@ impl<'r> Shown<'r> {
     }
 }
 
+const RECEIVED: &str = "receivedRoutes";
 const STATUS: &[(&str, &str)] = &[
     ("suppressed", "s"),
     ("damped", "d"),
@@ -241,7 +246,7 @@ const STATUS: &[(&str, &str)] = &[
 ];
 const ORIGINS: &[(&str, &str)] = &[("igp", "i"), ("egp", "e"), ("incomplete", "?")];
 
-fn row_as_json(row: &Row) -> Json {
+fn row_as_json(row: &Row, is_ten: bool) -> Json {
     let mut object = Object::new()
         .with("addrPrefix", text(row.prefix.addr()))
         .with("prefixLen", row.prefix.prefix_len())
@@ -256,6 +261,10 @@ fn row_as_json(row: &Row) -> Json {
     object.put_some("locPrf", row.attributes.local_pref);
     object.put("weight", row.weight);
     object.put("path", text(&row.attributes.as_path));
+    if is_ten {
+        let object = object.with("origin", text(row.attributes.origin));
+        return object.with("valid", true).with("best", true).into();
+    }
     object.put("bgpOriginCode", text(row.attributes.origin.letter()));
     let symbols = Object::new().with("*", true).with(">", true);
     object.with("appliedStatusSymbols", symbols).into()

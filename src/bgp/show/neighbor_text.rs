@@ -93,7 +93,7 @@ fn state(it: &Neighbor) -> String {
     if let Some(delay) = peer.effective.delay_open {
         let _ = writeln!(out, "  Configured DelayOpenTime is {delay} seconds");
     }
-    if let Some(size) = peer.effective.tcp_mss {
+    if let Some(size) = it.segment_limit() {
         let _ = writeln!(
             out,
             "  Configured tcp-mss is {size}, synced tcp-mss is {}",
@@ -191,6 +191,13 @@ fn messages(it: &Neighbor) -> String {
         ("Total:", sent.total(), received.total()),
     ] {
         let _ = writeln!(out, "    {name:15}{sent:>10} {received:>10}");
+    }
+    if it.view.is_ten() {
+        out += "\n  Prefix statistics:\n";
+        for (_, name, count) in it.lost_routes() {
+            let _ = writeln!(out, "    {name}: {count}");
+        }
+        out.push('\n');
     }
     let effective = &it.peer.effective;
     let _ = writeln!(

@@ -55,7 +55,7 @@ pub use outbound::Kept;
 pub use own_next_hop::OwnAddresses;
 use path_ids::PathIds;
 pub use peer::{Peer, Told};
-pub use record::{Messages, Record, TcpFigures};
+pub use record::{Loss, LostRoutes, Messages, Record, TcpFigures};
 pub use restart::Away;
 
 use super::config::{self, Config, Own};

@@ -270,7 +270,8 @@ impl Speaker {
                     let v4 = peer.remote.is_some_and(|it| it.is_ipv4());
                     net.addr().is_ipv4() == v4 && !net.addr().is_loopback()
                 };
-                found.addresses.iter().find(same).map(IpNet::addr)
+                // Without one there is no way.
+                Some(found.addresses.iter().find(same).map(IpNet::addr)?)
             }
             None => None,
         };
