@@ -140,7 +140,7 @@ impl Speaker {
                 if let Some(peer) = self.peers.get_mut(&source) {
                     peer.record.lost.count(loss);
                 }
-                drop(self.tables.get_mut(family).remove(prefix, source, path_id));
+                self.tables.get_mut(family).remove(prefix, source, path_id);
             }
         }
     }
