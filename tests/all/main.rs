@@ -55,6 +55,7 @@ mod restarts;
 mod rootless;
 mod routers;
 mod routes;
+mod schema;
 mod services;
 mod shipped;
 mod shipped_cilium;
