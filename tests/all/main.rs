@@ -9,6 +9,7 @@
 
 mod common;
 
+mod architecture;
 mod bare;
 mod beside;
 mod builtin;
