@@ -16,5 +16,6 @@ pub mod kernel;
 pub mod lab;
 pub mod node_tools;
 pub mod run;
+pub mod trace;
 pub mod view;
 pub mod yaml;

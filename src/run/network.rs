@@ -83,6 +83,7 @@ pub async fn stand_up(plan: &Plan, tell: &dyn Fn(What)) -> Result<Network, Failu
         }
     };
     for steps in plan.namespaces.chunks(2 * CHUNK) {
+        let span = tracing::debug_span!("namespaces", count = steps.len()).entered();
         let pairs: Vec<Option<Pair>> = steps
             .iter()
             .map(|step| step.first_id.map(user_namespace::create).transpose())
@@ -115,6 +116,7 @@ pub async fn stand_up(plan: &Plan, tell: &dyn Fn(What)) -> Result<Network, Failu
                 _ => None,
             });
         }
+        drop(span);
         progress("namespaces", made.len(), plan.namespaces.len());
         yield_now().await;
     }
@@ -170,13 +172,14 @@ pub fn wire(step: &LinkStep, steps: &[NamespaceStep], made: &mut [Made]) -> Resu
 async fn join(plan: &Plan, made: &mut [Made], progress: &impl Fn(&str, usize, usize)) -> Result<(), Failure> {
     let mut workshop = Workshop::open()?;
     for (number, steps) in plan.links.chunks(CHUNK).enumerate() {
-        make_links(&mut workshop, made, steps)?;
+        tracing::debug_span!("links", count = steps.len())
+            .in_scope(|| make_links(&mut workshop, made, steps))?;
         progress("links", (number * CHUNK) + steps.len(), plan.links.len());
         yield_now().await;
     }
     let mut done = 0;
     for (steps, made) in plan.namespaces.chunks(2 * CHUNK).zip(made.chunks_mut(2 * CHUNK)) {
-        configure_all(steps, made)?;
+        tracing::debug_span!("addresses", count = steps.len()).in_scope(|| configure_all(steps, made))?;
         done += steps.len();
         progress("addresses", done, plan.namespaces.len());
         yield_now().await;

@@ -65,6 +65,7 @@ mod starting;
 mod supply;
 mod testing;
 mod topologies;
+mod traces;
 mod trust_requests;
 mod trust_rundir;
 mod validate;
