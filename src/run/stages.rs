@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::api_server;
 use super::cluster;
+use super::cluster_dns;
 use super::events::What;
 use super::init::{self, StartError};
 use super::inside::{Inside, rest};
@@ -298,7 +299,7 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
         waits(lab, node, what_starts(step));
         engine.start(step, inside).await?;
     }
-    cluster::start_agent(inside).await?;
+    tokio::try_join!(cluster::start_agent(inside), cluster_dns::start(inside))?;
     lab.reach(&[node], Stage::Configured);
     let before = state.services.borrow().len();
     for process in &step.run {
