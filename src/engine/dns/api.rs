@@ -59,7 +59,7 @@ pub async fn follow(slices: &str, know: impl Fn(Contents)) -> Result<(), Failure
     let mut watches = select_all(watches);
     let mut mirror = Mirror::default();
     let mut due: Option<Instant> = None;
-    let mut said = String::new();
+    let mut is_trouble_known = false;
     loop {
         let wait = async {
             match due {
@@ -74,10 +74,8 @@ pub async fn follow(slices: &str, know: impl Fn(Contents)) -> Result<(), Failure
                     due.get_or_insert_with(|| Instant::now() + GATHERING);
                 }
                 Some((_, Err(error))) => {
-                    let error = error.to_string();
-                    if error != said {
+                    if !std::mem::replace(&mut is_trouble_known, true) {
                         log(&format!("cannot ask the API server: {error}"));
-                        said = error;
                     }
                     sleep(PAUSE).await;
                 }
@@ -87,6 +85,7 @@ pub async fn follow(slices: &str, know: impl Fn(Contents)) -> Result<(), Failure
                 due = None;
                 if let Some(contents) = mirror.contents() {
                     know(contents);
+                    is_trouble_known = false;
                     tell_readiness()?;
                 }
             }

@@ -13,6 +13,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use api::slices_of;
 pub use process::main;
 
 use crate::dns::Contents;
@@ -53,7 +54,7 @@ pub fn process(address: IpAddr) -> Process {
 
 /// The process of a server that asks the API server of a Kubernetes of this minor version.
 pub fn watching(address: IpAddr, minor: u32) -> Process {
-    server(address, &[api::slices_of(minor)])
+    server(address, &[slices_of(minor)])
 }
 
 fn server(address: IpAddr, more: &[&str]) -> Process {

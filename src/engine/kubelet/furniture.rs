@@ -75,9 +75,9 @@ pub fn furnish(plan: &mut Plan, lab: &Settings, directory: &LabDirectory) -> Res
     let pods = pods::take_over(plan, &members);
     pods::check(&pods, lab)?;
     let mut objects = vec![pods::account()];
+    objects.extend(names::objects(lab, cluster.minor));
     objects.extend(members.iter().map(|at| node(&plan.nodes[*at].name, &all[*at])));
     objects.extend(pods.iter().map(Pod::object));
-    objects.extend(names::objects(lab));
     let objects = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
     for at in members {
         let step = &plan.nodes[at];
