@@ -9,6 +9,7 @@ pub mod check;
 pub mod cilium;
 pub mod clean;
 pub mod cli;
+pub mod dns;
 pub mod engine;
 pub mod failure;
 pub mod import;

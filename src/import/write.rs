@@ -6,7 +6,7 @@ use super::Imported;
 use crate::lab::model::{Command, Exec, Kind, Limit, Probe, Process, PublishedPort, Restart, Stage};
 use crate::lab::spec::kubernetes as names;
 use crate::lab::spec::{
-    BindSpec, CiliumSpec, ContentSpec, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec, LinkSpec,
+    BindSpec, CiliumSpec, ContentSpec, Dns, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec, LinkSpec,
     MgmtPortSpec, MgmtSpec, NodeSpec, Spanned, WaitSpec,
 };
 
@@ -132,6 +132,11 @@ fn kubernetes(out: &mut String, spec: &KubernetesSpec) {
     put(out, "registry_mirror", spec.registry_mirror.as_ref(), text);
     put(out, "kube_proxy", spec.kube_proxy.as_ref(), plain);
     put(out, "cni", spec.cni.as_ref(), |it| word(names::CNIS, &it.value));
+    put(out, "dns", spec.dns.as_ref(), |it| match it.value {
+        Dns::Own => "true".to_owned(),
+        Dns::None => "false".to_owned(),
+        Dns::External => word(names::DNS, &it.value),
+    });
 }
 
 fn cilium(out: &mut String, spec: &CiliumSpec) {

@@ -222,6 +222,8 @@ pub enum RouteStepAction {
     Unreachable,
     /// ICMP prohibited.
     Prohibit,
+    /// Taken as the node's own, though no interface has the address.
+    Local,
 }
 
 /// See [`super::model::NextHop`].
@@ -361,6 +363,9 @@ pub struct NodeStep {
     pub engine: Option<Engine>,
     /// Index into [`Plan::namespaces`]; none for one in the host's network.
     pub namespace: Option<usize>,
+    /// The address at which it answers for its cluster's names, if it does.
+    #[serde(default)]
+    pub dns: Option<IpAddr>,
     /// Whether nothing is to be done in it, so that it needs no process.
     pub idle: bool,
     /// What must be true first.

@@ -1,5 +1,6 @@
 //! From the lab to the plan: every index, path and text decided.
 
+mod cluster_dns;
 mod limits;
 pub(super) mod management;
 
@@ -81,6 +82,7 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         }
         plan.nodes.push(step);
     }
+    cluster_dns::plan(lab, &mut plan);
     plan
 }
 
@@ -414,6 +416,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         cluster: None,
         engine,
         namespace,
+        dns: None,
         idle,
         wait_for: node.wait_for.clone(),
         startup_delay_ms: u64::try_from(node.startup_delay.as_millis()).unwrap_or(u64::MAX),

@@ -445,6 +445,7 @@ fn add_route(node: &str, step: &RouteStep) -> Request {
         RouteStepAction::Blackhole => Target::Blackhole,
         RouteStepAction::Unreachable => Target::Unreachable,
         RouteStepAction::Prohibit => Target::Prohibit,
+        RouteStepAction::Local => Target::Local,
         RouteStepAction::Forward(hops) => Target::Hops(
             hops.iter()
                 .map(|hop| Hop {

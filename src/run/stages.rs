@@ -8,6 +8,7 @@ use tracing::{Instrument as _, Span, info_span};
 
 use super::api_server;
 use super::cluster;
+use super::cluster_dns;
 use super::events::What;
 use super::init::{self, StartError};
 use super::inside::{Inside, rest};
@@ -310,7 +311,7 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
             .instrument(info_span!("engine"))
             .await?;
     }
-    cluster::start_agent(inside).await?;
+    tokio::try_join!(cluster::start_agent(inside), cluster_dns::start(inside))?;
     lab.reach(&[node], Stage::Configured);
     let before = state.services.borrow().len();
     for process in &step.run {

@@ -102,6 +102,7 @@ fn addresses_and_routes(text: &mut String, plan: &Plan, number: usize, namespace
             RouteStepAction::Blackhole => "blackhole".to_owned(),
             RouteStepAction::Unreachable => "unreachable".to_owned(),
             RouteStepAction::Prohibit => "prohibit".to_owned(),
+            RouteStepAction::Local => "local".to_owned(),
             RouteStepAction::Forward(hops) => {
                 let hops: Vec<String> = hops
                     .iter()

@@ -17,6 +17,7 @@ mod chatty;
 mod checks;
 mod cilium;
 mod cilium_manifests;
+mod cluster_dns;
 mod cni;
 mod completion;
 mod confinement;

@@ -36,7 +36,7 @@ use super::model::{
 };
 
 pub use file::read;
-pub use kubernetes::{Agent, CiliumSpec, Cni, Ipam, KubernetesSpec, NodeRole, Routing};
+pub use kubernetes::{Agent, CiliumSpec, Cni, Dns, Ipam, KubernetesSpec, NodeRole, Routing};
 pub use schema::schema;
 
 /// A place in the lab file, in bytes.
