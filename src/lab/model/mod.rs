@@ -2,6 +2,7 @@
 
 mod command;
 mod link;
+mod mount;
 mod node;
 mod route;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::check::Check;
 pub use command::{Command, Exec, Probe, Process, Restart, Stage, Wait};
 pub use link::{Link, LinkShape, Mac, MacvlanMode, Port, Underlay};
+pub use mount::{Memory, Mount, Mounted, Volume};
 pub use node::{
     Address, Bind, ConfigPlace, Content, EngineChoice, File, Kind, KubernetesNode, Limit, Limits, Masquerade,
     Network, Node,
