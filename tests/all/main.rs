@@ -9,6 +9,7 @@
 
 mod common;
 
+mod architecture;
 mod bare;
 mod beside;
 mod builtin;
@@ -55,6 +56,7 @@ mod restarts;
 mod rootless;
 mod routers;
 mod routes;
+mod schema;
 mod services;
 mod shipped;
 mod shipped_cilium;
