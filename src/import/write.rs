@@ -7,7 +7,7 @@ use crate::lab::model::{Command, Exec, Kind, Limit, Probe, Process, PublishedPor
 use crate::lab::spec::kubernetes as names;
 use crate::lab::spec::{
     BindSpec, CiliumSpec, ContentSpec, Dns, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec, LinkSpec,
-    MgmtPortSpec, MgmtSpec, NodeSpec, Spanned, WaitSpec,
+    MgmtPortSpec, MgmtSpec, NodeSpec, Spanned, WaitSpec, mounts,
 };
 
 /// The text of the lab file: what was not said is left out, and every node knows where it came from.
@@ -222,6 +222,17 @@ fn node(out: &mut String, node: &NodeSpec) {
     }
     if !node.binds.is_empty() {
         line(out, format!("binds = {}", list(node.binds.iter().map(bind))));
+    }
+    for key in ["tmpfs", "volumes"] {
+        let written = node
+            .mounts
+            .iter()
+            .map(|it| mounts::written(&it.target.value, &it.what));
+        let written = written.filter(|(of, _)| *of == key);
+        let texts: Vec<String> = written.map(|(_, text)| quoted(&text)).collect();
+        if !texts.is_empty() {
+            line(out, format!("{key} = {}", list(texts.into_iter())));
+        }
     }
     put(out, "wait_for", node.wait_for.as_ref(), |waits| {
         list(waits.iter().map(wait))

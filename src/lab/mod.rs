@@ -11,6 +11,7 @@ pub mod planner;
 pub mod pod_cidr;
 pub mod resolve;
 pub mod rights;
+pub mod shell;
 pub mod sources;
 pub mod spec;
 

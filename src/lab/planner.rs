@@ -396,6 +396,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
     let idle = node.network != Network::Host
         && node.files.is_empty()
         && node.binds.is_empty()
+        && node.mounts.is_empty()
         && node.exec.is_empty()
         && node.run.is_empty()
         && engine.is_none()
@@ -423,6 +424,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         env: node.env.clone(),
         files: node.files.clone(),
         binds: node.binds.clone(),
+        mounts: node.mounts.clone(),
         config: node.config.clone(),
         config_place: node.config_place.clone(),
         exec: node.exec.clone(),

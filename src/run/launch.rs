@@ -21,7 +21,7 @@ use super::init::memory_file;
 use super::notes::{self, Wish};
 use super::protocol::{self, Reply};
 use super::supervisor::{self, Setup};
-use super::{nat, neighbours, trust};
+use super::{nat, neighbours, outside, trust};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{Assembler, Received};
@@ -29,6 +29,7 @@ use crate::kernel::process::{self, Child};
 use crate::kernel::rootless;
 use crate::kernel::signals;
 use crate::kernel::spawn::{self, Spawn, early};
+use crate::kernel::user_namespace::Pair;
 use crate::lab::Lab;
 use crate::lab::plan::{NodeStep, Plan};
 use crate::trace;
@@ -147,6 +148,7 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
     let checks = serde_json::to_vec(&launch.plan.checks).map_err(|error| Failure::host(error.to_string()))?;
     let checks_path = directory.checks();
     write_secret(&checks_path, &checks).attempt(|| format!("write {}", checks_path.display()))?;
+    let carrier = outside::wanted(&launch.plan).map(|(carrier, nat)| (carrier, nat.clone()));
     let setup = Setup {
         plan: launch.plan,
         directory: directory.path.clone(),
@@ -159,7 +161,20 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
     directory.write_state(&state)?;
     let setup = memory_file(&setup)?;
     let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
-    let child = spawn(&birth.lock.as_fd(), &theirs.as_fd(), &setup.as_fd(), &log.as_fd())?;
+    let pair = match rootless::is_rootless() {
+        true => Some(rootless::begin().map_err(|error| super::rootless::explain(error.into()))?),
+        false => None,
+    };
+    let child = spawn(
+        &birth.lock.as_fd(),
+        &theirs.as_fd(),
+        &setup.as_fd(),
+        &log.as_fd(),
+        pair.as_ref(),
+    )?;
+    if let (Some(pair), Some((carrier, nat))) = (&pair, carrier) {
+        carrier.start(&nat, pair, &child, &directory.path, &log.into())?;
+    }
     directory.write_state(&State {
         supervisor: child.pid,
         ..state.clone()
@@ -214,6 +229,7 @@ fn spawn(
     launcher: &impl AsFd,
     setup: &impl AsFd,
     log: &impl AsFd,
+    pair: Option<&Pair>,
 ) -> Result<Child, Failure> {
     let keep = [lock.as_fd(), launcher.as_fd(), setup.as_fd()];
     let words = [SUPERVISOR.to_owned(), supervisor::VERB.to_owned()];
@@ -238,11 +254,10 @@ fn spawn(
         };
         spawn::spawn(what, &wanted)
     };
-    if !rootless::is_rootless() {
+    let Some(pair) = pair else {
         return Ok(spawn(CloneFlags::empty())?);
-    }
-    let made = rootless::begin();
-    let started = made.and_then(|pair| rootless::start(what, &pair, || spawn(CloneFlags::CLONE_PARENT)));
+    };
+    let started = rootless::start(what, pair, || spawn(CloneFlags::CLONE_PARENT));
     started.map_err(|error| super::rootless::explain(error.into()))
 }
 

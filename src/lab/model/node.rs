@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::command::FRR_SCRIPT;
-use super::{Command, Exec, MgmtPort, Process, PublishedPort, Route, Wait};
+use super::{Command, Exec, MgmtPort, Mount, Process, PublishedPort, Route, Wait};
 use crate::lab::rights::Rights;
 
 /// What a node is.
@@ -107,6 +107,9 @@ pub struct Node {
     pub files: Vec<File>,
     /// Host paths bound into the node.
     pub binds: Vec<Bind>,
+    /// Other directories that are not of its root.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
     /// Commands run once, in order, when links are there.
     pub exec: Vec<Exec>,
     /// Long-running processes.

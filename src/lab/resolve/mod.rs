@@ -265,6 +265,7 @@ fn bare(scene: &Scene, at: usize) -> Node {
         files: Vec::new(),
         ports: Vec::new(),
         binds: Vec::new(),
+        mounts: Vec::new(),
         exec: spec.exec.clone().unwrap_or_default(),
         run: Vec::new(),
         wait_for: Vec::new(),

@@ -12,6 +12,7 @@ pub(crate) mod kubernetes;
 mod kubernetes_schema;
 mod limits;
 mod link;
+pub(crate) mod mounts;
 mod node;
 mod pods;
 pub(crate) mod reader;
@@ -32,7 +33,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::check::{BgpWanted, Expect, Phase, RouteWanted};
 use super::model::{
-    Command, EngineChoice, Exec, Kind, Limit, Mac, MacvlanMode, Process, PublishedPort, Stage, Underlay,
+    Command, EngineChoice, Exec, Kind, Limit, Mac, MacvlanMode, Mounted, Process, PublishedPort, Stage,
+    Underlay,
 };
 
 pub use file::read;
@@ -169,6 +171,8 @@ pub struct NodeSpec {
     pub files: Vec<FileSpec>,
     /// Host paths shown in the node.
     pub binds: Vec<BindSpec>,
+    /// Other directories that are not of its root.
+    pub mounts: Vec<MountSpec>,
     /// Commands run once.
     pub exec: Option<Vec<Exec>>,
     /// Long-running processes; the span is the name's.
@@ -325,6 +329,15 @@ pub struct BindSpec {
     pub target: String,
     /// Whether the node may not write.
     pub read_only: bool,
+}
+
+/// A directory of a node that is not of its root.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MountSpec {
+    /// In the node, absolute.
+    pub target: Spanned<String>,
+    /// What is there.
+    pub what: Mounted,
 }
 
 /// An entry of `wait_for`.

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use super::command::{ExecValue, RunTable};
 use super::network::RouteTable;
 use super::patterns::{
-    AddressWithPrefix, BindText, Duration, MachineName, Mode, PublishedPortText, SharedNetwork, WaitText,
+    AddressWithPrefix, BindText, Duration, MachineName, Mode, PublishedPortText, SharedNetwork, TmpfsText,
+    VolumeText, WaitText,
 };
 use crate::lab::spec::kubernetes_schema::RoleWord;
 
@@ -54,6 +55,10 @@ pub(super) struct NodeTable {
     files: Option<BTreeMap<String, FileTable>>,
     /// Host paths shown in the node.
     binds: Option<Vec<BindText>>,
+    /// File systems in memory, empty at each start: path, and perhaps options.
+    tmpfs: Option<Vec<TmpfsText>>,
+    /// Directories of the lab's that outlive a restart of the node: perhaps a name, by which nodes share one, and the path.
+    volumes: Option<Vec<VolumeText>>,
     /// Commands run once, in order.
     exec: Option<Vec<ExecValue>>,
     /// Long-running processes.
@@ -179,6 +184,10 @@ pub(super) struct PodTable {
     files: Option<BTreeMap<String, FileTable>>,
     /// Paths of the host shown in it.
     binds: Option<Vec<BindText>>,
+    /// File systems in memory.
+    tmpfs: Option<Vec<TmpfsText>>,
+    /// Directories that outlive a restart.
+    volumes: Option<Vec<VolumeText>>,
     /// Commands run once, in order.
     exec: Option<Vec<ExecValue>>,
     /// Long-running processes.
