@@ -45,6 +45,7 @@ mod printed;
 mod proxy;
 mod reaper;
 mod sandbox;
+mod secure;
 mod services;
 mod socket;
 mod stages;

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 pub use command::{Command, Exec, Probe, Process, Restart, Stage, Wait};
-pub use link::{Link, LinkShape, Mac, MacvlanMode, Port, Underlay};
+pub use link::{Link, LinkShape, Mac, Port, Underlay};
 pub use node::{
-    Address, Bind, ConfigPlace, Content, EngineChoice, File, Kind, KubernetesNode, Limit, Limits, Masquerade,
+    Address, Bind, ConfigPlace, Content, EngineChoice, File, Kind, KubernetesNode, LateInterface, Limit, Limits, Masquerade,
     Network, Node,
 };
 pub use route::{NextHop, Route, RouteAction};
