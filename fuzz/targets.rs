@@ -1,5 +1,5 @@
 //! What comes from outside, each kind read by the function that reads it in nslab. A target panics where it finds a fault.
-//! `scripts/fuzz` looks for inputs that do; `tests/corpora.rs` tries those that are kept here, and variations of them.
+//! `scripts/fuzz` looks for inputs that do; `tests/all/corpora.rs` tries those that are kept here, and variations of them.
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 //! pure functions ([`lab`]); system calls live in `kernel`, living labs in `run`, and what a person sees in
 //! `view` and `cli`.
 
-pub mod bgp;
+pub use nslab_bgp as bgp;
 pub mod check;
 pub mod cilium;
 pub mod clean;

@@ -62,7 +62,7 @@ pub(super) struct NodeTable {
     /// Long-running processes.
     run: Option<Vec<RunTable>>,
     /// What is there when it is ready, beside what it runs.
-    ready: Option<ReadyTable>,
+    ready: Option<NodeReadyTable>,
     /// What must be true of other nodes first.
     wait_for: Option<Vec<WaitText>>,
     /// Extra wait before it starts.
@@ -94,7 +94,7 @@ pub(super) struct NodeTable {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]
-pub(super) struct ReadyTable {
+pub(super) struct NodeReadyTable {
     /// Routes that its kernel has.
     routes: Vec<AddressWithPrefix>,
 }

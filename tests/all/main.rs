@@ -1,0 +1,72 @@
+//! Tests of the built binary, in real namespaces: one file for each subject, and one program for all of them, which is linked once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says so by panicking"
+)]
+
+mod common;
+
+mod architecture;
+mod bare;
+mod beside;
+mod builtin;
+mod chatty;
+mod checks;
+mod cilium;
+mod cilium_manifests;
+mod cni;
+mod completion;
+mod confinement;
+mod corpora;
+mod cures;
+mod endless;
+mod engines;
+mod exec;
+mod expressions;
+mod failures;
+mod github_action;
+mod growth;
+mod habits;
+mod handing;
+mod hidden;
+mod hostile;
+mod hostile_nodes;
+mod hostile_peers;
+mod hostile_up;
+mod import;
+mod inspecting;
+mod interop;
+mod kubelet;
+mod kubelet_failures;
+mod labs;
+mod life;
+mod limits;
+mod links;
+mod management;
+mod nat;
+mod nodes;
+mod odd_usage;
+mod pods;
+mod published;
+mod quickstart;
+mod restarts;
+mod rootless;
+mod routers;
+mod routes;
+mod schema;
+mod services;
+mod shipped;
+mod shipped_cilium;
+mod sources;
+mod starting;
+mod supply;
+mod testing;
+mod topologies;
+mod trust_requests;
+mod trust_rundir;
+mod validate;
+mod vtysh;
+mod without_labs;

@@ -1,0 +1,393 @@
+//! Topologies of containerlab's as people have them: its defaults, what becomes of routers' configurations, and what stands in the
+//! place of images.
+
+use crate::common;
+
+use std::fs;
+
+use common::{Lab, has_frr};
+use nslab::import::{Imported, Input, Options, read};
+use nslab::lab::sources::Memory;
+
+/// A lab whose topology stands in its directory with files beside it.
+fn lab(topology: &str, files: &[(&str, &str)]) -> (Lab, String) {
+    let lab = Lab::new("");
+    for (name, text) in files {
+        let path = lab.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let path = lab.path("t.clab.yml");
+    fs::write(&path, topology).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (lab, path)
+}
+
+const OSPF: &str = "frr defaults traditional\nrouter bgp 65001\n neighbor 10.0.0.2 remote-as 65002\n!\nrouter ospf\n network 10.0.0.0/24 area 0\n passive-interface eth1\n";
+
+#[test]
+fn what_builtin_would_lose_is_refused_and_told_whichever_way_it_comes() {
+    let all = "bgpd=yes\nospfd=yes\n";
+    for (node, files, place) in [
+        (
+            "binds: [ 'c/r.conf:/etc/frr/frr.conf', 'daemons:/etc/frr/daemons' ]",
+            vec![("c/r.conf", OSPF), ("daemons", all)],
+            "c/r.conf:5: ",
+        ),
+        (
+            "binds: [ 'c:/etc/frr' ]",
+            vec![("c/frr.conf", OSPF), ("c/daemons", all)],
+            "c/frr.conf:5: ",
+        ),
+        (
+            "startup-config: r.conf, exec: [ 'sed -i s/ospfd=no/ospfd=yes/ /etc/frr/daemons' ]",
+            vec![("r.conf", OSPF)],
+            "r.conf:5: ",
+        ),
+        (
+            "exec: [ \"sh -c \\\"sed -i -e 's/bgpd=no/bgpd=yes/g' -e 's/ospfd=no/ospfd=yes/g' /etc/frr/daemons\\\"\", \
+             '/usr/lib/frr/frrinit.sh start', \"vtysh -c 'conf t' -c 'router ospf' -c 'network 10.0.0.0/24 area 0'\" ]",
+            vec![],
+            "t.clab.yml:4: ",
+        ),
+    ] {
+        let topology =
+            format!("name: x\ntopology:\n  nodes:\n    r: {{ kind: linux, image: frrouting/frr, {node} }}\n");
+        let (lab, path) = lab(&topology, &files);
+        let words = [place, "router ospf", "needs the frr engine", "--lossy"];
+        lab.run(["up", "-d", "--engine", "builtin", &path])
+            .refused(2, &words);
+        assert!(lab.left().is_empty());
+        let done = lab.run(["up", "-d", "--engine", "builtin", "--lossy", &path]);
+        assert!(
+            done.err.contains("warning: lost: ") && done.err.contains(place),
+            "{}",
+            done.err
+        );
+        done.expect(0);
+        lab.ok(["down", "x"]);
+    }
+}
+
+#[test]
+fn a_lab_file_may_be_lossy_too() {
+    let lab = Lab::new(
+        "name = \"x\"\n[nodes.r]\nkind = \"router\"\nconfig = \"\"\"\nrouter bgp 65000\n neighbor 192.0.2.1 remote-as 1\nrouter ospf\n\"\"\"\n",
+    );
+    let up = ["up", "-d", "--engine", "builtin"];
+    lab.run(up.iter().copied().chain([lab.file()]))
+        .refused(2, &["line 7: router ospf", "--lossy"]);
+    let done = lab.run(up.iter().copied().chain(["--lossy", lab.file()]));
+    assert!(done.err.contains("router ospf"), "{}", done.err);
+    done.expect(0);
+    assert!(
+        lab.ok(["exec", "r", "vtysh", "-c", "show run"])
+            .contains("neighbor 192.0.2.1 remote-as 1")
+    );
+}
+
+#[test]
+fn daemons_that_are_not_named_do_not_run() {
+    let engines = if has_frr() {
+        &["builtin", "frr"][..]
+    } else {
+        &["builtin"]
+    };
+    let topology = "name: x\ntopology:\n  nodes:\n    r: { kind: linux, image: frrouting/frr, startup-config: r.conf }\n";
+    let config = "router bgp 65001\n neighbor 10.0.0.2 remote-as 65002\n!\nip route 10.9.0.0/16 blackhole\n";
+    for engine in engines {
+        let (lab, path) = lab(topology, &[("r.conf", config)]);
+        let done = lab.run(["up", "-d", "--engine", engine, &path]);
+        let said = "r.conf:1: `router bgp 65001`, and 1 more line: bgpd does not run";
+        assert!(done.err.contains(said), "{engine}: {}", done.err);
+        done.expect(0);
+        common::until("the static route", || {
+            lab.ok(["exec", "r", "ip", "route"])
+                .contains("blackhole 10.9.0.0/16")
+        });
+        for command in ["show bgp summary", "clear bgp *"] {
+            let done = lab.run(["exec", "r", "vtysh", "-c", command]);
+            assert!((done.out + &done.err).contains("bgpd is not running"), "{engine}");
+            assert_eq!(done.code, 1, "{engine}");
+        }
+        assert!(
+            !lab.ok(["exec", "r", "vtysh", "-c", "show run"])
+                .contains("router bgp")
+        );
+        if *engine == "builtin" {
+            lab.sh(
+                "r",
+                "sed -i s/bgpd=no/bgpd=yes/ /etc/frr/daemons && /usr/lib/frr/frrinit.sh restart",
+            );
+            common::until("BGP", || {
+                let done = lab.run(["exec", "r", "vtysh", "-c", "show bgp summary"]);
+                done.code == 0 && done.out.contains("10.0.0.2")
+            });
+        }
+        lab.ok(["down", "x"]);
+    }
+}
+
+#[test]
+fn lines_that_the_installed_frr_does_not_know_are_told() {
+    if !has_frr() {
+        return;
+    }
+    let topology = "name: x\ntopology:\n  nodes:\n    r: { kind: frr, startup-config: r.conf, extras: { frr: { daemons: [ bgpd ] } } }\n";
+    let (lab, path) = lab(
+        topology,
+        &[(
+            "r.conf",
+            "router bgp 65001\n neighbor e1 interface remote-as external\n no neighbor e1 capability link-local\n",
+        )],
+    );
+    for verb in [&["validate"][..], &["up", "-d", "--engine", "frr"]] {
+        let done = lab.run(verb.iter().copied().chain([path.as_str()]));
+        assert!(
+            done.err
+                .contains("r.conf:3: FRR leaves this line out: % Unknown command"),
+            "{}",
+            done.err
+        );
+        done.expect(0);
+    }
+    lab.ok(["down", "x"]);
+}
+
+#[test]
+fn links_hosts_and_names_are_as_there() {
+    let topology = r#"
+name: there
+topology:
+  defaults: { kind: linux, image: alpine }
+  nodes:
+    a:
+      hostname: first
+      ports: [ "127.0.0.1:48853:53/udp" ]
+      tmpfs: [ /scratch ]
+      binds: [ "__clabDir__/topology-data.json:/topology.json:ro", "__clabDir__/ansible-inventory.yml:/inventory.yml" ]
+    b: {}
+    sw: { kind: bridge, exec: [ "ip link set sw type bridge stp_state 1" ] }
+  links:
+    - endpoints: [ "a:eth1", "b:eth1" ]
+      ipv4: [ 10.0.0.1/30, 10.0.0.2/30 ]
+    - endpoints: [ "a:eth2", "sw:p1" ]
+      mtu: 1400
+"#;
+    let (lab, path) = lab(topology, &[]);
+    lab.ok(["up", "-d", &path]);
+    assert!(lab.sh("a", "ip link show eth1").contains("mtu 9500"));
+    assert!(lab.sh("a", "ip link show eth2").contains("mtu 1400"));
+    assert_eq!(lab.sh("a", "hostname; echo $HOSTNAME"), "first\nfirst\n");
+    assert!(
+        lab.sh("a", "ip -6 address show eth0")
+            .contains("3fff:172:20:20::2/64")
+    );
+    assert!(
+        lab.sh("b", "getent ahostsv4 clab-there-a")
+            .contains("172.20.20.2")
+    );
+    assert_eq!(lab.sh("a", "test -d /scratch && echo there"), "there\n");
+    let data: serde_json::Value = serde_json::from_str(&lab.sh("a", "cat /topology.json")).unwrap();
+    assert_eq!(data["nodes"]["b"]["longname"], "clab-there-b");
+    assert_eq!(data["nodes"]["b"]["mgmt-ipv4-address"], "172.20.20.3");
+    assert_eq!(data["links"][0]["endpoints"]["z"]["node"], "b");
+    assert!(
+        lab.sh("a", "cat /inventory.yml")
+            .contains("        clab-there-b:\n          ansible_host: 172.20.20.3\n")
+    );
+    assert_eq!(lab.sh("sw", "cat /sys/class/net/br0/bridge/stp_state"), "1\n");
+    // What comes from outside by UDP finds its way back.
+    let mut server = lab.start(["exec", "a", "python3", "-c", UDP_ECHO]);
+    server.until_said("ready");
+    let client = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(common::DEADLINE)).unwrap();
+    client.send_to(b"hello", "127.0.0.1:48853").unwrap();
+    let mut answer = [0; 16];
+    let length = client.recv(&mut answer).unwrap();
+    assert_eq!(&answer[..length], b"hello");
+    lab.ok(["down", "there"]);
+}
+
+const UDP_ECHO: &str = "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('', 53))\nprint('ready', flush=True)\nwhile True:\n    data, whom = s.recvfrom(100)\n    s.sendto(data, whom)\n";
+
+#[test]
+fn a_node_whose_command_cannot_start_has_exited_and_the_lab_goes_on() {
+    let topology = "name: x\ntopology:\n  defaults: { kind: linux, image: alpine }\n  nodes:\n    gone: { cmd: nosuch --port 1 }\n    shell: { cmd: sh -c 'nosuch --port 1' }\n    waits: { cmd: zsh-of-nobody, healthcheck: { test: [ CMD, 'false' ] } }\n    fine: { cmd: ash }\n";
+    let (lab, path) = lab(topology, &[]);
+    let done = lab.run(["up", "-d", &path]);
+    assert!(
+        done.err.contains("gone") && done.err.contains("nosuch: command not found"),
+        "{}",
+        done.err
+    );
+    done.expect(0);
+    for node in ["gone", "shell", "waits"] {
+        common::until("the end of its command", || {
+            lab.node(node)["state"]
+                .as_str()
+                .unwrap()
+                .starts_with("exited: cmd: ")
+        });
+    }
+    assert_eq!(lab.node("fine")["state"], "ready");
+    lab.ok(["down", "x"]);
+    lab.run(["up", "-d", "--strict", &path])
+        .refused(1, &["could not be started"]);
+}
+
+#[test]
+fn what_an_image_does_by_itself_is_done_or_said() {
+    let topology = r#"
+name: x
+topology:
+  nodes:
+    r: { kind: linux, image: frrouting/frr, cmd: /sbin/tini -- /usr/lib/frr/docker-start, startup-config: r.conf, exec: [ "sed -i s/bgpd=no/bgpd=yes/ /etc/frr/daemons", "/usr/lib/frr/frrinit.sh restart" ] }
+    web: { kind: linux, image: wbitt/network-multitool, exec: [ "apk add iperf3", "sh -c 'apt-get update && apt-get install -y tcpdump; echo done > /run/state'" ] }
+    also: { kind: linux, image: wbitt/network-multitool, exec: [ "apk add iperf3" ] }
+    own: { kind: linux, image: example.com/team/tool:1 }
+"#;
+    let (lab, path) = lab(topology, &[("r.conf", "router bgp 65001\n")]);
+    lab.run(["up", "-d", &path])
+        .refused(2, &["example.com/team/tool:1", "--image-map"]);
+    let done = lab.run([
+        "up",
+        "-d",
+        "--engine",
+        "builtin",
+        "--image-map",
+        "example.com/*=tools",
+        &path,
+    ]);
+    assert_eq!(done.err.matches("apk add iperf3").count(), 1, "{}", done.err);
+    assert!(
+        done.err.contains("(also, web)") && done.err.contains("apt-get install -y tcpdump"),
+        "{}",
+        done.err
+    );
+    assert!(
+        done.err.contains("serves a web page on the ports 80 and 443"),
+        "{}",
+        done.err
+    );
+    done.expect(0);
+    assert_eq!(lab.sh("web", "cat /run/state"), "done\n");
+    common::until("BGP", || {
+        lab.run(["exec", "r", "vtysh", "-c", "show bgp summary"]).code == 0
+    });
+    lab.ok(["down", "x"]);
+}
+
+#[test]
+fn a_lab_file_that_is_written_elsewhere_is_a_lab_there() {
+    let topology = "name: x\ntopology:\n  nodes:\n    r: { kind: frr, startup-config: c/r.conf, binds: [ 'c:/data:ro' ], extras: { frr: { daemons: [ bgpd ] } } }\n    a: { kind: linux, image: alpine, user: '1000:1000', cmd: sleep infinity }\n";
+    let (lab, path) = lab(topology, &[("c/r.conf", "router bgp 65001\n")]);
+    for name in ["near.toml", "out/deep/lab.toml"] {
+        let output = lab.path(name);
+        fs::create_dir_all(output.parent().unwrap()).unwrap();
+        lab.ok(["import", &path, "-o", output.to_str().unwrap()]);
+        lab.ok(["validate", output.to_str().unwrap()]);
+    }
+    let written = fs::read_to_string(lab.path("out/deep/lab.toml")).unwrap();
+    assert!(written.contains("\"../../c:/data:ro\""), "{written}");
+    let far = tempfile::tempdir().unwrap();
+    let output = far.path().join("lab.toml");
+    lab.ok(["import", &path, "-o", output.to_str().unwrap()]);
+    lab.ok(["validate", output.to_str().unwrap()]);
+}
+
+fn imported(files: &[(&str, &str)], beside: &[(&str, &str)]) -> (Imported, Memory) {
+    let inputs = files.iter().map(|(name, text)| Input {
+        name: (*name).to_owned(),
+        text: (*text).to_owned(),
+        form: None,
+    });
+    let mut sources = Memory::default();
+    for (name, text) in beside {
+        sources = sources.with(name, *text);
+    }
+    (read(inputs.collect(), &sources, &Options::default()), sources)
+}
+
+const IN_CLUSTER: &str = "name: x\ntopology:\n  defaults: { kind: linux, image: alpine }\n  nodes:\n    s0: { network-mode: \"container:demo-control-plane\" }\n    s1: { network-mode: \"container:demo-worker\" }\n";
+const CLUSTER: &str = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nname: demo\nnodes:\n- role: control-plane\n- role: worker\n";
+
+#[test]
+fn kinds_file_is_found_beside_the_topology_or_asked_for() {
+    let (found, sources) = imported(
+        &[("t.yml", IN_CLUSTER)],
+        &[("kind.yaml", CLUSTER), ("other.yml", "a: b\n")],
+    );
+    assert_eq!(found.lab(&sources).unwrap().nodes.len(), 4);
+    assert!(
+        found
+            .notes
+            .iter()
+            .any(|note| note.starts_with("kind.yaml: a kind cluster"))
+    );
+    // Another cluster's file is named, and not taken.
+    let other = CLUSTER.replace("demo", "elsewhere");
+    let (wanting, sources) = imported(&[("t.yml", IN_CLUSTER)], &[("c.yaml", &other)]);
+    let mistakes = wanting.lab(&sources).unwrap_err();
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert!(
+        mistakes[0].help.as_ref().unwrap().contains("`c.yaml`"),
+        "{mistakes:?}"
+    );
+}
+
+#[test]
+fn agents_know_a_node_without_an_address_by_its_management_address() {
+    let topology = "name: x\ntopology:\n  nodes:\n    r: { kind: frr, startup-config: r.conf, extras: { frr: { daemons: [ bgpd ] } } }\n";
+    let config = "router bgp 65000\n no bgp ebgp-requires-policy\n neighbor N peer-group\n neighbor N remote-as external\n bgp listen range 172.20.20.0/24 peer-group N\n";
+    let policy = "apiVersion: v1\nkind: Namespace\nmetadata: { name: lab }\n---\napiVersion: cilium.io/v2alpha1\nkind: CiliumBGPPeeringPolicy\nmetadata: { name: all }\nspec:\n  nodeSelector: {}\n  virtualRouters:\n  - localASN: 65001\n    exportPodCIDR: true\n    neighbors: [ { peerAddress: 172.20.20.2/32, peerASN: 65000 } ]\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: { name: web, namespace: lab }\nspec: {}\n";
+    let (lab, path) = lab(
+        topology,
+        &[("r.conf", config), ("c.yaml", CLUSTER), ("p.yaml", policy)],
+    );
+    let files = ["c.yaml", "p.yaml"].map(|name| lab.path(name).to_str().unwrap().to_owned());
+    let done = lab.run(["up", "-d", "--engine", "builtin", &path, &files[0], &files[1]]);
+    for word in ["Namespace lab has no effect", "Deployment web has no effect"] {
+        assert!(
+            (done.err.clone() + &done.out).contains(word),
+            "{word}: {}{}",
+            done.out,
+            done.err
+        );
+    }
+    done.expect(0);
+    common::until("the pods' networks of both nodes", || {
+        let routes = lab.sh("r", "ip route");
+        routes.contains("10.244.0.0/24") && routes.contains("10.244.1.0/24")
+    });
+    lab.ok(["down", "x"]);
+}
+
+#[test]
+fn the_same_kind_file_twice_is_one_cluster_and_another_is_a_second() {
+    let both = [("t.yml", IN_CLUSTER), ("c.yaml", CLUSTER), ("c.yaml", CLUSTER)];
+    let (once, sources) = imported(&both, &[]);
+    assert_eq!(once.lab(&sources).unwrap().nodes.len(), 4);
+    let other = CLUSTER.replace("demo", "elsewhere");
+    let (two, sources) = imported(
+        &[("t.yml", IN_CLUSTER), ("c.yaml", CLUSTER), ("d.yaml", &other)],
+        &[],
+    );
+    let mistakes = two.lab(&sources).unwrap_err();
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert_eq!(
+        mistakes[0].message,
+        "`elsewhere` is a second cluster, and a lab has one: `demo`"
+    );
+    let started = "name: x\ntopology:\n  nodes:\n    demo: { kind: k8s-kind, startup-config: c.yaml }\n    s0: { kind: ext-container }\n";
+    let started = started.replace("s0: { kind", "demo-worker: { kind");
+    let (one, sources) = imported(
+        &[("t.yml", &started), ("c.yaml", CLUSTER)],
+        &[("c.yaml", CLUSTER)],
+    );
+    let lab = one.lab(&sources).unwrap();
+    assert_eq!(
+        lab.nodes.iter().filter(|node| node.kubernetes.is_some()).count(),
+        2
+    );
+}
