@@ -10,6 +10,7 @@ pub mod evaluate;
 pub mod events;
 pub mod handover;
 pub mod holder;
+mod late;
 pub mod launch;
 mod leave;
 mod lines;

@@ -10,6 +10,7 @@ use super::cluster;
 use super::events::What;
 use super::init::{self, StartError};
 use super::inside::{Inside, rest};
+use super::late;
 use super::management::MAIN;
 use super::memory::MemoryWatch;
 use super::protocol::ServiceState;
@@ -312,6 +313,7 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
     for index in 0..before {
         until_running(inside, index).await?;
     }
+    late::until_there(lab, node).await?;
     until_routed(inside).await?;
     lab.reach(&[node], Stage::Ready);
     Ok(())

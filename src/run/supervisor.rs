@@ -23,7 +23,7 @@ use super::directory::LabDirectory;
 use super::events::What;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
-use super::{control, leave, link_events, logs, management, network, presence, socket, stages, veil};
+use super::{control, late, leave, link_events, logs, management, network, presence, socket, stages, veil};
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::error::Attempt;
@@ -192,6 +192,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         progress: Notify::new(),
         stopping: watch::Sender::new(false),
         ready: Default::default(),
+        late: Default::default(),
         lost: Default::default(),
     });
     stop_on_signals(&lab)?;
@@ -301,6 +302,7 @@ async fn bring_up(lab: &Rc<Living>, wishes: &Wishes) -> Result<(), Failure> {
     lab.namespaces.replace(network.namespaces);
     // Set once, here.
     let _ = lab.users.set(network.users);
+    late::follow(lab)?;
     let on_host: Vec<&str> = lab
         .plan
         .links
