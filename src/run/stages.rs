@@ -12,6 +12,7 @@ use super::cluster_dns;
 use super::events::What;
 use super::init::{self, StartError};
 use super::inside::{Inside, rest};
+use super::late;
 use super::management::MAIN;
 use super::memory::MemoryWatch;
 use super::protocol::ServiceState;
@@ -328,6 +329,7 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
     for index in 0..before {
         until_running(inside, index).await?;
     }
+    late::until_there(lab, node).await?;
     until_routed(inside).instrument(info_span!("routes")).await?;
     lab.reach(&[node], Stage::Ready);
     Ok(())

@@ -24,7 +24,7 @@ use super::directory::LabDirectory;
 use super::events::What;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
-use super::{control, leave, link_events, logs, management, network, presence, socket, stages, veil};
+use super::{control, late, leave, link_events, logs, management, network, presence, socket, stages, veil};
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::error::Attempt;
@@ -198,6 +198,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         progress: Notify::new(),
         stopping: watch::Sender::new(false),
         ready: Default::default(),
+        late: Default::default(),
         lost: Default::default(),
     });
     stop_on_signals(&lab)?;
@@ -326,6 +327,7 @@ async fn bring_up(lab: &Rc<Living>, wishes: &Wishes) -> Result<(), Failure> {
     lab.namespaces.replace(network.namespaces);
     // Set once, here.
     let _ = lab.users.set(network.users);
+    late::follow(lab)?;
     let on_host: Vec<&str> = lab
         .plan
         .links

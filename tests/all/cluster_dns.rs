@@ -124,7 +124,10 @@ fn pods_find_services_by_their_names() {
         ("b", "10.0.0.2"),
         ("outside", "10.0.0.2"),
     ] {
-        assert!(addresses(&lab, "a/asks", name).contains(&address.to_owned()), "{name}");
+        assert!(
+            addresses(&lab, "a/asks", name).contains(&address.to_owned()),
+            "{name}"
+        );
     }
     // A service leads to another node's pod by its name.
     let got = "import urllib.request as u; print(u.urlopen('http://web/', timeout=5).status)";
