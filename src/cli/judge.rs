@@ -134,22 +134,26 @@ impl Judgement {
     }
 
     fn frr(&mut self, node: &Node, given: &Given, file: &Path) {
-        let config = given.config.iter().map(|config| (&config.place, &config.text));
-        let silent = given.silent();
-        let typed: Vec<(Place, String)> = silent
-            .into_iter()
-            .map(|(line, text)| (Place::Command(line), text))
-            .collect();
-        let texts = config.chain(typed.iter().map(|(place, text)| (place, text)));
-        for (place, text) in texts {
-            for (number, said) in frr::unknown_lines(text).into_iter().take(MOST) {
-                let place = match place {
+        let mut note = |place: String, said: String| {
+            let note = format!("{}: {place}: FRR leaves this line out: {said}", node.name);
+            self.notes.push(note);
+        };
+        if let Some(config) = &given.config {
+            for (number, said) in frr::unknown_lines(&config.text).into_iter().take(MOST) {
+                let place = match &config.place {
                     Place::File(path) => format!("{path}:{number}"),
                     Place::Command(line) => format!("{}:{line}", file.display()),
                 };
-                let note = format!("{}: {place}: FRR leaves this line out: {said}", node.name);
-                self.notes.push(note);
+                note(place, said);
             }
+        }
+        let (text, lines) = given.silent();
+        if text.is_empty() {
+            return;
+        }
+        for (number, said) in frr::unknown_lines(&text).into_iter().take(MOST) {
+            let line = lines.get(number.saturating_sub(1)).copied().unwrap_or(1);
+            note(format!("{}:{line}", file.display()), said);
         }
     }
 

@@ -162,16 +162,16 @@ impl Given {
         found
     }
 
-    /// What commands type that vtysh says nothing of where it is wrong: texts, each from the configuration's beginning to its end,
-    /// and the command's line.
-    pub fn silent(&self) -> Vec<(usize, String)> {
-        let parts = self.typed.split(|typed| typed.text == "end");
-        let parts = parts.filter_map(|part| {
-            let silent: Vec<&Typed> = part.iter().filter(|typed| typed.is_silent).collect();
-            let text: String = silent.iter().map(|typed| format!("{}\n", typed.text)).collect();
-            Some((silent.first()?.line, text))
-        });
-        parts.collect()
+    /// What commands type that vtysh says nothing of where it is wrong, as a text of its own, and for each of its lines the
+    /// command's.
+    pub fn silent(&self) -> (String, Vec<usize>) {
+        let silent = self.typed.iter().filter(|typed| typed.is_silent);
+        silent.fold((String::new(), Vec::new()), |(mut text, mut lines), typed| {
+            text.push_str(&typed.text);
+            text.push('\n');
+            lines.push(typed.line);
+            (text, lines)
+        })
     }
 
     /// The daemons that do not run though there are lines for them.
@@ -389,8 +389,9 @@ mod tests {
         let script = "vtysh <<EOF\nconf t\nrouter bgp 1\nexit\nend\nshow run\nEOF\nvtysh -c 'conf t' -c 'router bgp 2'";
         let script = serde_json::to_string(script).unwrap();
         let given = given(&format!("exec = [{script}]"), &[]);
-        let silent: Vec<String> = given.silent().into_iter().map(|(_, text)| text).collect();
-        assert_eq!(silent, ["router bgp 1\nexit\n"]);
+        let (text, lines) = given.silent();
+        assert_eq!(text, "router bgp 1\nexit\n");
+        assert_eq!(lines.len(), 2);
     }
 
     #[test]

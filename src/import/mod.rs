@@ -91,6 +91,9 @@ struct Context<'a> {
     without_effect: BTreeSet<String>,
 }
 
+/// So many places of variables that are not set are told.
+const MOST_UNSET: usize = 1000;
+
 /// What is told once of many nodes.
 #[derive(Debug, Default)]
 struct Remarks {
@@ -182,13 +185,16 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
     notes.extend(remarks(&context));
     // Where something is wrong, those are told that it comes from.
     let is_right = context.reader.mistakes.is_empty();
-    for unset in context.unset.iter().filter(|_| is_right) {
+    let mut told = BTreeSet::new();
+    for unset in context.unset.iter().filter(|_| is_right).take(MOST_UNSET) {
         let (file, line) = context.files.line(unset.span.start);
         let note = format!(
             "{file}, line {line}: the variable `{}` is not set, and nothing stands in its place",
             unset.name
         );
-        notes.push(note);
+        if told.insert(note.clone()) {
+            notes.push(note);
+        }
     }
     Imported {
         spec,

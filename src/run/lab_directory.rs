@@ -32,6 +32,7 @@ const CONTENTS: [&str; 14] = [
     "host-links.new",
     "lab.json",
     "logs",
+    "outside",
     "root",
     "state.json",
     "state.new",

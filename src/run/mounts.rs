@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::{Path, PathBuf};
 
 use nix::mount::MsFlags;
+use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, statfs};
 
 use super::protocol::Setup;
 use super::root::{copy_entry, full, stay_in_the_node};
@@ -14,7 +15,7 @@ use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::mount;
 use crate::kernel::overlay::{Base, tmpfs};
-use crate::lab::model::{Bind, Memory};
+use crate::lab::model::{Bind, Memory, Mounted};
 
 /// Of what is to be on a directory, all that has to be taken while the host's root is still in sight.
 pub struct Taken<'s> {
@@ -58,7 +59,7 @@ pub fn take<'s>(setup: &'s Setup, base: &Base) -> Result<Vec<Taken<'s>>, Failure
     }
     for (mount, volume) in &setup.mounts {
         let what = match (&mount.what, volume) {
-            (crate::lab::model::Mounted::Volume(volume), Some(number)) => {
+            (Mounted::Volume(volume), Some(number)) => {
                 let place = base.volumes().join(number.to_string());
                 What::Volume {
                     is_new: make(&place, setup.rights.first_id.unwrap_or(0))?,
@@ -66,8 +67,8 @@ pub fn take<'s>(setup: &'s Setup, base: &Base) -> Result<Vec<Taken<'s>>, Failure
                     read_only: volume.read_only,
                 }
             }
-            (crate::lab::model::Mounted::Memory(memory), _) => What::Memory(memory),
-            (crate::lab::model::Mounted::Volume(_), None) => continue,
+            (Mounted::Memory(memory), _) => What::Memory(memory),
+            (Mounted::Volume(_), None) => continue,
         };
         taken.push(Taken {
             target: Path::new(&mount.target),
@@ -160,20 +161,28 @@ fn seed(from: &Path, copy: &OwnedFd) -> Result<(), Failure> {
             Failure::wrong(format!("{} is no directory", from.display())).help("a volume is a directory")
         );
     }
-    fill(from, &to).attempt(what).map_err(full)?;
+    // What is the kernel's view of something has no end.
+    let kind = statfs(from).attempt(what)?.filesystem_type();
+    if ![OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC].contains(&kind) {
+        return Ok(());
+    }
+    fill(from, &to, of_root.dev()).attempt(what).map_err(full)?;
     let _ = chown(&to, Some(of_root.uid()), Some(of_root.gid()));
     fs::set_permissions(&to, Permissions::from_mode(of_root.mode() & 0o7777)).attempt(what)?;
     Ok(())
 }
 
-fn fill(from: &Path, to: &Path) -> io::Result<()> {
+/// What is mounted below is left out: a directory there is on another device.
+fn fill(from: &Path, to: &Path, device: u64) -> io::Result<()> {
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let (from, to) = (entry.path(), to.join(entry.file_name()));
         let metadata = entry.metadata()?;
         if metadata.is_dir() {
             fs::create_dir(&to)?;
-            fill(&from, &to)?;
+            if metadata.dev() == device {
+                fill(&from, &to, device)?;
+            }
         } else {
             copy_entry(&entry, &to)?;
         }

@@ -5,13 +5,16 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::outside;
+use super::{node, outside, template};
 use crate::failure::Failure;
 use crate::kernel::rootless;
 use crate::lab::plan::{Device, Engine, Plan};
 
 /// Where root's labs usually say that they live.
 pub const ROOTS: &str = "/run/nslab";
+
+/// Of more processes nothing is asked.
+const MOST_PROCESSES: usize = 20_000;
 
 /// Where the labs of this user say that they live: in the user's runtime directory (file-hierarchy(7)), or where there is none in
 /// /tmp.
@@ -43,6 +46,25 @@ pub fn labs_of_root() -> Vec<String> {
     let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
     names.sort();
     names
+}
+
+/// For users who are not root: nodes of root's labs that run something, as lists of processes show them to everybody.
+pub fn nodes_of_root() -> Vec<String> {
+    if !rootless::is_rootless() {
+        return Vec::new();
+    }
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let nodes = processes.take(MOST_PROCESSES).filter_map(|process| {
+        let path = process.path();
+        if fs::metadata(&path).ok()?.uid() != 0 {
+            return None;
+        }
+        let line = fs::read(path.join("cmdline")).ok()?;
+        let mut words = line.split(|byte| *byte == 0);
+        let name = words.next()?.strip_prefix(template::NAME.as_bytes())?;
+        (words.next()? == node::VERB.as_bytes()).then(|| String::from_utf8_lossy(name).into_owned())
+    });
+    nodes.collect()
 }
 
 /// Takes out of a plan what a lab without root goes without. Returns a sentence for each.

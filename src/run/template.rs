@@ -34,7 +34,7 @@ use crate::kernel::user_namespace;
 pub const VERB: &str = "node-template";
 
 /// What it is called in lists of processes; the name of a node follows in those of the copies.
-const NAME: &str = "nslab: ";
+pub(super) const NAME: &str = "nslab: ";
 /// Room on its command line for the copies' names, which are no longer.
 const ROOM: usize = 128;
 

@@ -304,7 +304,6 @@ fn what_is_lost_in_here_documents_is_told() {
         let (lab, path) = lab(&topology, &[]);
         lab.run(["up", "-d", "--engine", "builtin", &path])
             .refused(2, &["neighbor 10.0.0.2 nonsense", "t.clab.yml:4: ", "--lossy"]);
-        let done = lab.run(["validate", "--engine", "builtin", "--lossy", &path]);
         if has_frr() {
             let done = lab.run(["up", "-d", "--engine", "frr", &path]);
             let said = "t.clab.yml:4: FRR leaves this line out: ";
@@ -318,7 +317,6 @@ fn what_is_lost_in_here_documents_is_told() {
             assert!(running.contains("neighbor 10.0.0.2 remote-as 65002"), "{running}");
             lab.ok(["down", "x"]);
         }
-        drop(done);
     }
 }
 

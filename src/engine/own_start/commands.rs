@@ -1,6 +1,7 @@
 //! What a node's commands do to the configuration of its FRR, as far as it can be said without running them: files that they write,
 //! lines that they type, daemons that they turn on.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,8 @@ const DAEMONS_FILE: &str = "frr/daemons";
 const DEEPEST: usize = 4;
 /// Files are not read that are longer, in bytes: no configuration is.
 const LONGEST: usize = 4 << 20;
+/// Nor more bytes of all texts of a node together.
+const MOST: usize = 32 << 20;
 
 /// What commands do, one after the other.
 pub(super) struct Commands<'n> {
@@ -28,6 +31,8 @@ pub(super) struct Commands<'n> {
     pub enabled: BTreeSet<&'static str>,
     /// What is typed.
     pub typed: Vec<Typed>,
+    /// Bytes of texts that are still looked at; what comes later is not known.
+    left: Cell<usize>,
 }
 
 impl<'n> Commands<'n> {
@@ -46,6 +51,7 @@ impl<'n> Commands<'n> {
             written: BTreeMap::new(),
             enabled: BTreeSet::new(),
             typed: Vec::new(),
+            left: Cell::new(MOST),
         };
         let file = commands.file(DAEMONS);
         let file = file.map_or_else(|| daemons::file(&[]), |found| found.text);
@@ -102,6 +108,7 @@ impl<'n> Commands<'n> {
             "tee" => input.clone(),
             _ => None,
         };
+        let printed = printed.filter(|printed| self.afford(printed.len()));
         match name {
             "tee" => {
                 let appends = words.iter().any(|word| word == "-a" || word == "--append");
@@ -178,12 +185,14 @@ impl<'n> Commands<'n> {
                 }
             }
         }
-        let before = match appends {
-            true => self.file(path),
-            false => None,
+        // Taken out, so that it need not be copied to grow.
+        let before = match (appends, self.written.remove(path)) {
+            (false, _) => None,
+            (true, Some(written)) => Some(written),
+            (true, None) => self.file(path).map(Some),
         };
         let written = match (text, before) {
-            (Some(text), Some(before)) => Some(Text {
+            (Some(text), Some(Some(before))) => Some(Text {
                 place: before.place,
                 text: before.text + &text,
             }),
@@ -191,7 +200,7 @@ impl<'n> Commands<'n> {
                 place: Place::Command(line),
                 text,
             }),
-            (None, _) => None,
+            (None, _) | (_, Some(None)) => None,
         };
         let written = written.filter(|written| written.text.len() <= LONGEST);
         self.written.insert(path.to_owned(), written);
@@ -200,7 +209,8 @@ impl<'n> Commands<'n> {
     /// What stands at a path of the node's by now: by its binds and files, or by what was written there.
     pub fn file(&self, path: &str) -> Option<Text> {
         if let Some(written) = self.written.get(path) {
-            return written.clone();
+            let affords = |text: &&Text| self.afford(text.text.len());
+            return written.as_ref().filter(affords).cloned();
         }
         let below = |root: &str| Path::new(path).strip_prefix(root).ok();
         let of_host = |source: &Path, rest: &Path| {
@@ -208,7 +218,7 @@ impl<'n> Commands<'n> {
                 true => source.to_owned(),
                 false => source.join(rest),
             };
-            let text = (self.read)(&source)?;
+            let text = (self.read)(&source).filter(|text| self.afford(text.len()))?;
             Some(Text {
                 place: Place::File(shown(&source)),
                 text,
@@ -272,6 +282,9 @@ impl<'n> Commands<'n> {
     }
 
     fn type_in(&mut self, text: &str, configures: &mut bool, is_silent: bool, line: usize) {
+        if !self.afford(text.len()) {
+            return;
+        }
         for typed in text.lines() {
             match typed.trim() {
                 "end" => *configures = false,
@@ -280,6 +293,13 @@ impl<'n> Commands<'n> {
                 typed => self.push(typed, is_silent, line),
             }
         }
+    }
+
+    /// Whether so many bytes are still looked at.
+    fn afford(&self, bytes: usize) -> bool {
+        let left = self.left.get().checked_sub(bytes);
+        self.left.set(left.unwrap_or(0));
+        left.is_some()
     }
 
     fn push(&mut self, text: &str, is_silent: bool, line: usize) {
