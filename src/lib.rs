@@ -4,11 +4,12 @@
 //! pure functions ([`lab`]); system calls live in `kernel`, living labs in `run`, and what a person sees in
 //! `view` and `cli`.
 
-pub mod bgp;
+pub use nslab_bgp as bgp;
 pub mod check;
 pub mod cilium;
 pub mod clean;
 pub mod cli;
+pub mod dns;
 pub mod engine;
 pub mod failure;
 pub mod import;
@@ -16,5 +17,6 @@ pub mod kernel;
 pub mod lab;
 pub mod node_tools;
 pub mod run;
+pub mod trace;
 pub mod view;
 pub mod yaml;

@@ -22,7 +22,12 @@ pub enum Target {
     Unreachable,
     /// ICMP administratively prohibited.
     Prohibit,
+    /// Deliver here, though no interface has the address.
+    Local,
 }
+
+/// The loopback's index.
+const LOOPBACK: u32 = 1;
 
 /// A next hop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +65,11 @@ pub fn add(what: &str, to: IpNet, target: &Target, metric: Option<u32>, table: O
         Target::Blackhole => header.kind = RouteType::BlackHole,
         Target::Unreachable => header.kind = RouteType::Unreachable,
         Target::Prohibit => header.kind = RouteType::Prohibit,
+        Target::Local => {
+            (header.kind, header.scope) = (RouteType::Local, RouteScope::Host);
+            header.table = libc::RT_TABLE_LOCAL;
+            attributes.push(RouteAttribute::Oif(LOOPBACK));
+        }
         Target::Hops(hops) => match hops.as_slice() {
             [hop] => {
                 if hop.via.is_none() && to.addr().is_ipv4() {
@@ -213,4 +223,36 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
         RouteAddress::Inet6(address) => Some(IpAddr::V6(*address)),
         _ => None,
     }
+}
+
+/// The name of a route's protocol, as iproute2 and FRR have it (rtnetlink.h, RTPROT_*).
+pub fn protocol_name(number: u8) -> String {
+    let name = match number {
+        0 => "unspec",
+        1 => "redirect",
+        2 => "kernel",
+        3 => "boot",
+        4 => "static",
+        9 => "ra",
+        11 => "zebra",
+        12 => "bird",
+        16 => "dhcp",
+        18 => "keepalived",
+        42 => "babel",
+        186 => "bgp",
+        187 => "isis",
+        188 => "ospf",
+        189 => "rip",
+        190 => "ripng",
+        191 => "nhrp",
+        192 => "eigrp",
+        193 => "ldp",
+        194 => "sharp",
+        195 => "pbr",
+        196 => "zstatic",
+        197 => "openfabric",
+        198 => "srte",
+        other => return other.to_string(),
+    };
+    name.to_owned()
 }

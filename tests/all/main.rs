@@ -9,6 +9,7 @@
 
 mod common;
 
+mod architecture;
 mod bare;
 mod beside;
 mod builtin;
@@ -16,6 +17,7 @@ mod chatty;
 mod checks;
 mod cilium;
 mod cilium_manifests;
+mod cluster_dns;
 mod cni;
 mod completion;
 mod confinement;
@@ -55,6 +57,7 @@ mod restarts;
 mod rootless;
 mod routers;
 mod routes;
+mod schema;
 mod services;
 mod shipped;
 mod shipped_cilium;
@@ -63,6 +66,7 @@ mod starting;
 mod supply;
 mod testing;
 mod topologies;
+mod traces;
 mod trust_requests;
 mod trust_rundir;
 mod validate;

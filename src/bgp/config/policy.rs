@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::model::Ordered;
-pub use crate::bgp::wire::{Family, Origin};
+pub use crate::wire::{Family, Origin};
 
 /// Where zebra's routes come from, in its order.
 pub const PROTOCOLS: [&str; 32] = [

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::View;
 use super::memory::rows;
-use crate::bgp::config::{Arguments, PROTOCOLS};
+use crate::config::{Arguments, PROTOCOLS};
 
 /// The daemons that this one process stands for, in vtysh's order.
 const DAEMONS: [&str; 4] = ["zebra", "bgpd", "watchfrr", "staticd"];

@@ -5,7 +5,7 @@
 const ANSWERS: &str = include_str!("frr/idle");
 
 /// The commands and their answers.
-pub(in crate::bgp) fn answers() -> Vec<(&'static str, String)> {
+pub(crate) fn answers() -> Vec<(&'static str, String)> {
     let (mut all, mut first) = (Vec::new(), 0);
     let mut is_answer = true;
     for line in ANSWERS.lines() {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::scope::Scope;
 use super::{View, clock};
-use crate::bgp::config::{Arguments, PeerName};
-use crate::bgp::table::{Destination, NextHopState, Route, SourceKind};
-use crate::bgp::wire::Family;
+use crate::config::{Arguments, PeerName};
+use crate::table::{Destination, NextHopState, Route, SourceKind};
+use crate::wire::Family;
 
 /// A next hop.
 struct Entry {

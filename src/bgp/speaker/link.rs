@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Interface, Speaker, TcpFigures};
-use crate::bgp::session::{ConnectionId, Time};
+use crate::session::{ConnectionId, Time};
 
 /// The device of an interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -2,7 +2,7 @@
 
 use regex::Regex;
 
-use crate::bgp::config::{Pipe, pipe};
+use crate::config::{Pipe, pipe};
 
 /// A command, and what is left of its answer.
 #[derive(Debug)]
