@@ -79,13 +79,10 @@ pub(super) const HOST: Rows = &[
         let name = a.text("name")?;
         // As with zebra only what is not there is forgotten.
         if e.own.interfaces.contains(&name) {
-            return Err(Refusal::invalid("Only inactive interfaces can be deleted"));
+            return Err(Refusal::Bare(ACTIVE.to_owned()));
         }
-        let is_known = e.config.interfaces.remove(&name).is_some();
-        match is_known || e.own.interfaces.is_empty() {
-            true => Ok(()),
-            false => Err(Refusal::invalid(format!("Interface {name} does not exist"))),
-        }
+        e.config.interfaces.remove(&name);
+        Ok(())
     }),
     ("line vty", |e, _| {
         *e.mode = Mode::Line;
@@ -180,6 +177,9 @@ pub(super) const LINE: Rows = &[
     }),
     ("[no] login", ignored),
 ];
+
+/// What zebra says of an interface that is there and is to be forgotten.
+const ACTIVE: &str = "% Configuration failed.\n\nError type: validation\nError description: only inactive interfaces can be deleted";
 
 /// From this version on a router's defaults are those of 8.4.
 const PRESENT: (u16, u16) = (8, 3);
