@@ -18,6 +18,7 @@ use super::memory::MemoryWatch;
 use super::protocol::ServiceState;
 use super::sandbox::{self, Sandbox};
 use super::state::Living;
+use crate::engine::frr::front;
 use crate::engine::{self, Engine, speaker};
 use crate::failure::Failure;
 use crate::kernel::route;
@@ -291,6 +292,7 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
     if step.cluster.as_ref().is_some_and(|it| it.controls) {
         api_server::start(inside);
     }
+    front::begin(step, inside).await?;
     // Where a node's own commands configure the engine, it is there before them.
     let is_early = engine.is_some() && speaker::starts_itself(step);
     if let Some(engine) = engine.as_ref().filter(|_| is_early) {

@@ -87,7 +87,8 @@ impl User {
 
     /// The same after lines of root's, which change what the user sees of the host.
     fn prepared(&self, before: &str, lines: &str) -> Command {
-        let all = format!("{before} && {KNOWN} && {BECOME} sh -c 'nslab() {{ $TEST/nslab \"$@\"; }}; '\"$LINES\"");
+        let all =
+            format!("{before} && {KNOWN} && {BECOME} sh -c 'nslab() {{ $TEST/nslab \"$@\"; }}; '\"$LINES\"");
         let mut command = self.aside(&all);
         command.env("LINES", lines);
         command
@@ -141,7 +142,8 @@ fn can() -> bool {
 }
 
 /// What most hosts have for everybody.
-const TUN: &str = "mknod $TEST/tun.$$ c 10 200 && chmod 666 $TEST/tun.$$ && mount --bind $TEST/tun.$$ /dev/net/tun";
+const TUN: &str =
+    "mknod $TEST/tun.$$ c 10 200 && chmod 666 $TEST/tun.$$ && mount --bind $TEST/tun.$$ /dev/net/tun";
 
 const OUTWARD: &str = r#"
 name = "pair"
@@ -171,7 +173,10 @@ fn get(address: &str, port: u16) -> String {
 #[test]
 fn labs_reach_the_outside_by_a_program_of_the_hosts() {
     let hide = "mount --bind /dev/null $(command -v pasta)";
-    for (carrier, before) in [("pasta", "true"), ("slirp4netns", if has("pasta") { hide } else { "true" })] {
+    for (carrier, before) in [
+        ("pasta", "true"),
+        ("slirp4netns", if has("pasta") { hide } else { "true" }),
+    ] {
         if !can() || !has(carrier) || !Path::new("/dev/net/tun").exists() {
             eprintln!("skipped: there is no {carrier}");
             continue;
@@ -229,13 +234,22 @@ fn without_such_a_program_it_is_said_what_would_help() {
     let user = User::new(OUTWARD);
     let hide = "for p in pasta slirp4netns; do p=$(command -v $p) && mount --bind /dev/null $p; done; true";
     for (before, said) in [
-        (hide.to_owned(), "`apt-get install passt` lets them reach the outside"),
-        (format!("{TUN} && chmod 600 $TEST/tun.$$"), "/dev/net/tun cannot be opened"),
+        (
+            hide.to_owned(),
+            "`apt-get install passt` lets them reach the outside",
+        ),
+        (
+            format!("{TUN} && chmod 600 $TEST/tun.$$"),
+            "/dev/net/tun cannot be opened",
+        ),
     ] {
         if said.contains("tun") && !has("pasta") && !has("slirp4netns") {
             continue;
         }
-        let done = run(&mut user.prepared(&before, "nslab up -d $FILE 2>&1 && nslab exec a true && nslab down"));
+        let done = run(&mut user.prepared(
+            &before,
+            "nslab up -d $FILE 2>&1 && nslab exec a true && nslab down",
+        ));
         assert!(done.out.contains(said), "{done:?}");
         assert_eq!(done.code, 0, "{done:?}");
     }
