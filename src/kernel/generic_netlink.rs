@@ -75,7 +75,14 @@ impl Family {
     }
 
     /// The attributes of the first answer.
-    fn ask(&mut self, what: &str, command: u8, version: u8, attributes: &[u8], flags: u16) -> Result<Vec<u8>> {
+    fn ask(
+        &mut self,
+        what: &str,
+        command: u8,
+        version: u8,
+        attributes: &[u8],
+        flags: u16,
+    ) -> Result<Vec<u8>> {
         self.sequence = self.sequence.wrapping_add(1);
         let length = HEADER + GENERIC_HEADER + attributes.len();
         let total = u32::try_from(length).map_err(|_| Error::new(what, Errno::EMSGSIZE))?;

@@ -170,12 +170,18 @@ pub struct VlanRange {
 
 /// Puts a port of a bridge, or a bridge as a port of itself, into VLANs.
 pub fn join_vlans(what: &str, index: u32, itself: bool, ranges: &[VlanRange]) -> Request {
-    Request::change(what, RouteNetlinkMessage::SetLink(on_bridge(index, itself, ranges)))
+    Request::change(
+        what,
+        RouteNetlinkMessage::SetLink(on_bridge(index, itself, ranges)),
+    )
 }
 
 /// Takes it out of VLANs.
 pub fn leave_vlans(what: &str, index: u32, itself: bool, ranges: &[VlanRange]) -> Request {
-    Request::change(what, RouteNetlinkMessage::DelLink(on_bridge(index, itself, ranges)))
+    Request::change(
+        what,
+        RouteNetlinkMessage::DelLink(on_bridge(index, itself, ranges)),
+    )
 }
 
 fn on_bridge(index: u32, itself: bool, ranges: &[VlanRange]) -> LinkMessage {

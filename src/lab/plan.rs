@@ -8,11 +8,11 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use super::links::{Setting, Shape, bridge::Bridge};
 use super::model::{
     Bind, Cluster, Command, ConfigPlace, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, Manifest,
     Masquerade, Process, Wait,
 };
-use super::links::{Setting, Shape, bridge::Bridge};
 use super::rights::RightsStep;
 
 /// What only the host could tell, found out before planning.

@@ -11,12 +11,13 @@ use ipnet::IpNet;
 
 use super::links::{Carrier, Setting, Shape};
 use super::model::{
-    EngineChoice, Kind, KubernetesNode, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route, RouteAction,
+    EngineChoice, Kind, KubernetesNode, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route,
+    RouteAction,
 };
 use super::names::{self, HUB_PORT, Macs};
 use super::plan::{
-    BridgeStep, Engine, Facts, HopStep, LateInterfaceStep, LateStep, LinkStep, NamespaceStep, NodeStep, Plan, PortStep,
-    RouteStep, RouteStepAction,
+    BridgeStep, Engine, Facts, HopStep, LateInterfaceStep, LateStep, LinkStep, NamespaceStep, NodeStep, Plan,
+    PortStep, RouteStep, RouteStepAction,
 };
 use super::resolve::sysctl_interface;
 use super::rights::{Rights, RightsStep, SYS_ADMIN, first_id};
@@ -27,6 +28,9 @@ use super::spec::sysctl_path;
 const FAR: u32 = 1_000_000_000;
 /// The loopback interface has this index in every namespace.
 const LOOPBACK: u32 = 1;
+/// Interfaces' indexes begin here. Modules of tunnels put interfaces of their own into every namespace that is made (sit0, tunl0,
+/// gre0 and more), which have the first indexes after the loopback's.
+const FIRST: u32 = 101;
 /// The name of the bridge of a node of kind bridge.
 pub const BRIDGE: &str = "br0";
 
@@ -122,7 +126,7 @@ impl<'a> Planner<'a> {
         }
         Planner {
             lab,
-            next_index: LOOPBACK + 1,
+            next_index: FIRST,
             namespace_of: Vec::new(),
             indexes: Vec::new(),
             macs,
@@ -211,7 +215,13 @@ impl<'a> Planner<'a> {
     }
 
     fn link(&mut self, link: &'a Link, namespaces: &mut [NamespaceStep]) -> LinkStep {
-        let is_far = matches!(&link.shape, Shape::Device { carrier: Carrier::Host(_), .. });
+        let is_far = matches!(
+            &link.shape,
+            Shape::Device {
+                carrier: Carrier::Host(_),
+                ..
+            }
+        );
         let base = if is_far { FAR } else { 0 };
         let mut port = |port: &'a Port| self.port(port, base, link.offload, namespaces);
         let device = match &link.shape {
@@ -242,7 +252,11 @@ impl<'a> Planner<'a> {
                     }
                 };
                 let device = device.clone();
-                Shape::Device { port, carrier, device }
+                Shape::Device {
+                    port,
+                    carrier,
+                    device,
+                }
             }
         };
         LinkStep {
@@ -304,7 +318,11 @@ impl<'a> Planner<'a> {
             Shape::Veth(a, b) => format!("{} -- {}", end(a), end(b)),
             Shape::Host { port, host_interface } => format!("{} -- host:{host_interface}", end(port)),
             Shape::Mgmt(port) => format!("{} -- management network", end(port)),
-            Shape::Device { port, carrier, device } => {
+            Shape::Device {
+                port,
+                carrier,
+                device,
+            } => {
                 let (end, what) = (end(port), device.label());
                 match carrier {
                     Carrier::Host(Some(below)) => format!("{end} -- {what} on host:{below}"),
@@ -345,7 +363,8 @@ impl<'a> Planner<'a> {
                 continue;
             };
             let master = setting.master.as_ref().and_then(index);
-            let is_late = step.late.of(interface).is_some() || master.is_some_and(|it| step.late.of(it).is_some());
+            let is_late =
+                step.late.of(interface).is_some() || master.is_some_and(|it| step.late.of(it).is_some());
             let setting = Setting {
                 interface,
                 master,

@@ -55,7 +55,13 @@ async fn look_on(lab: &Living, at: usize, watch: &AsyncFd<LinkWatch>) {
         }
         if let Err(failure) = look(lab, at) {
             let message = failure.message;
-            let told = lab.late.borrow_mut().entry(at).or_default().failure.replace(message.clone());
+            let told = lab
+                .late
+                .borrow_mut()
+                .entry(at)
+                .or_default()
+                .failure
+                .replace(message.clone());
             if told.as_ref() != Some(&message) {
                 lab.tell(What::Trouble {
                     node: lab.plan.namespaces[at].node.clone(),
@@ -160,7 +166,9 @@ fn missing<'a>(lab: &Living, at: usize, wanted: &'a [String]) -> Vec<&'a str> {
 fn overdue(lab: &Living, at: usize, node: usize, interface: &str) -> Failure {
     let name = &lab.plan.nodes[node].name;
     if let Some(failure) = lab.late.borrow().get(&at).and_then(|late| late.failure.clone()) {
-        return Failure::host(format!("interface {interface} of {name}, which came late: {failure}"));
+        return Failure::host(format!(
+            "interface {interface} of {name}, which came late: {failure}"
+        ));
     }
     let listed = lab
         .namespaces

@@ -20,7 +20,9 @@ use crate::kernel::sysctl::Sysctls;
 use crate::kernel::user_namespace::{self, Pair};
 use crate::kernel::{Error, address, offload, route, tun};
 use crate::lab::links::{self, Carrier, Making, Setting, Vlans};
-use crate::lab::plan::{self, LateInterfaceStep, LinkStep, NamespaceStep, Plan, PortStep, RouteStep, RouteStepAction};
+use crate::lab::plan::{
+    self, LateInterfaceStep, LinkStep, NamespaceStep, Plan, PortStep, RouteStep, RouteStepAction,
+};
 
 /// How much is done between two looks at signals and requests: some tens of milliseconds' worth.
 const CHUNK: usize = 100;
@@ -284,10 +286,9 @@ fn make_inside(made: &mut Made, steps: &[&LinkStep]) -> Result<(), Failure> {
                     packet_info: options.packet_info,
                 };
                 namespace.run(|| tun::create(&wanted))?;
-                requests.extend(
-                    port.mac
-                        .map(|mac| link::address(&format!("give {} its MAC address", port.name), port.index, mac.0)),
-                );
+                requests.extend(port.mac.map(|mac| {
+                    link::address(&format!("give {} its MAC address", port.name), port.index, mac.0)
+                }));
                 let mtu = port.mtu.or(step.mtu);
                 requests.extend(
                     mtu.map(|mtu| link::mtu(&format!("set the MTU of {}", port.name), port.index, mtu)),
@@ -472,9 +473,13 @@ fn configure(step: &NamespaceStep, made: &mut Made) -> Result<(), Failure> {
 /// What is set on an interface before it is raised.
 fn settings(node: &str, setting: &Setting<u32>) -> Vec<Request> {
     let index = setting.interface;
-    let master = setting
-        .master
-        .map(|master| link::enslave(&format!("put interface {index} of {node} into interface {master}"), index, master));
+    let master = setting.master.map(|master| {
+        link::enslave(
+            &format!("put interface {index} of {node} into interface {master}"),
+            index,
+            master,
+        )
+    });
     let vlans = setting.vlans.iter().flat_map(|it| vlans(node, index, it));
     master.into_iter().chain(vlans).collect()
 }

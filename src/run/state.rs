@@ -1,7 +1,7 @@
 //! What the supervisor knows about its lab while it lives. One thread, so plain cells hold it.
 
-use std::collections::HashMap;
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;

@@ -60,7 +60,9 @@ pub fn attach(configuration: &Configuration, attachment: &Attachment, place: &Pl
             mtu: None,
         },
     ];
-    let told = ends.each_ref().map(|end| end.mac.map(|mac| mac.to_string()).unwrap_or_default());
+    let told = ends
+        .each_ref()
+        .map(|end| end.mac.map(|mac| mac.to_string()).unwrap_or_default());
     let steps = [
         node_step(configuration, place, here),
         pod_step(configuration, place, there),

@@ -54,7 +54,13 @@ mod tests {
     fn keys_are_read() {
         let key = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
         assert_eq!(base64(key, 32).map(|it| (it[0], it[31])), Some((0xc8, 0x69)));
-        for wrong in ["", "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk", "A===", "a b=", "yAnz"] {
+        for wrong in [
+            "",
+            "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk",
+            "A===",
+            "a b=",
+            "yAnz",
+        ] {
             assert_eq!(base64(wrong, 32), None, "{wrong}");
         }
         assert_eq!(hexadecimal("00fF", 2), Some(vec![0, 255]));

@@ -15,7 +15,12 @@ fn every_type_is_found_by_its_name_and_says_what_it_is() {
         let names: HashSet<_> = keys.iter().map(|key| key.name).collect();
         assert_eq!(names.len(), keys.len(), "{} asks for a key twice", sort.name);
         for key in &keys {
-            assert!(key.about.ends_with('.') || key.about.ends_with(':'), "{}.{}", sort.name, key.name);
+            assert!(
+                key.about.ends_with('.') || key.about.ends_with(':'),
+                "{}.{}",
+                sort.name,
+                key.name
+            );
         }
     }
 }

@@ -15,8 +15,8 @@ use super::check::Check;
 pub use command::{Command, Exec, Probe, Process, Restart, Stage, Wait};
 pub use link::{Link, LinkShape, Mac, Port, Underlay};
 pub use node::{
-    Address, Bind, ConfigPlace, Content, EngineChoice, File, Kind, KubernetesNode, LateInterface, Limit, Limits, Masquerade,
-    Network, Node,
+    Address, Bind, ConfigPlace, Content, EngineChoice, File, Kind, KubernetesNode, LateInterface, Limit,
+    Limits, Masquerade, Network, Node,
 };
 pub use route::{NextHop, Route, RouteAction};
 

@@ -190,7 +190,7 @@ impl<'a> Planner<'a> {
                 port: PortStep {
                     namespace: hub,
                     mac: Some(self.macs.derive(&self.lab.name, &mgmt.network, &name)),
-                        mtu: None,
+                    mtu: None,
                     name: name.clone(),
                     index,
                 },

@@ -104,12 +104,24 @@ fn place(
     } else if let Some(master) = links.bridge_ports.get(&(owner, interface.value.clone())) {
         let (message, help) = match master.as_str() {
             "br0" => (
-                format!("`{}` is a port of the bridge and has no address of its own", interface.value),
-                format!("give the address to the bridge: `addresses = {{ br0 = [\"{}\"] }}`", net.value),
+                format!(
+                    "`{}` is a port of the bridge and has no address of its own",
+                    interface.value
+                ),
+                format!(
+                    "give the address to the bridge: `addresses = {{ br0 = [\"{}\"] }}`",
+                    net.value
+                ),
             ),
             master => (
-                format!("`{}` is in `{master}` and has no address of its own", interface.value),
-                format!("give the address to `{master}`: `addresses = {{ {master} = [\"{}\"] }}`", net.value),
+                format!(
+                    "`{}` is in `{master}` and has no address of its own",
+                    interface.value
+                ),
+                format!(
+                    "give the address to `{master}`: `addresses = {{ {master} = [\"{}\"] }}`",
+                    net.value
+                ),
             ),
         };
         mistakes.add_for(node, Diagnostic::new(message, net.span.clone(), "").help(help));
@@ -174,7 +186,14 @@ fn unfit(net: &IpNet, interface: &str) -> Option<(String, String)> {
 
 /// An address is once on a node. Link-local ones belong to their interface, and may be on several; and the ends of pods' links
 /// answer for their node.
-fn once(scene: &Scene, links: &Links, owner: usize, placed: &[Placed], mgmt: Option<&Mgmt>, mistakes: &mut Mistakes) {
+fn once(
+    scene: &Scene,
+    links: &Links,
+    owner: usize,
+    placed: &[Placed],
+    mgmt: Option<&Mgmt>,
+    mistakes: &mut Mistakes,
+) {
     let mut seen: HashMap<(IpAddr, Option<&str>), &Span> = HashMap::with_capacity(placed.len());
     for one in placed {
         let address = one.address.net.addr();

@@ -113,7 +113,10 @@ fn begin(scene: &Scene, entry: Entry, links: &mut Links, mistakes: &mut Mistakes
             sort.name
         );
         let help = format!("choose another name, for example `{}1`", sort.name);
-        mistakes.add_for(node, Diagnostic::new(message, spec.name.span.clone(), "").help(help));
+        mistakes.add_for(
+            node,
+            Diagnostic::new(message, spec.name.span.clone(), "").help(help),
+        );
     }
     links.claim(scene, node, &spec.name, mistakes);
 }
@@ -137,8 +140,15 @@ fn below(scene: &Scene, entry: Entry, entries: &Entries, links: &Links, mistakes
     let rule = entry.sort().map_or(Below::Nothing, |sort| sort.below);
     let Some(link) = &spec.link else {
         if rule == Below::Needed {
-            let message = format!("interface `{}` does not say which interface it is on", entry.name());
-            wrong(&spec.name.span, message, "add `link = \"eth0\"`, with the interface below it");
+            let message = format!(
+                "interface `{}` does not say which interface it is on",
+                entry.name()
+            );
+            wrong(
+                &spec.name.span,
+                message,
+                "add `link = \"eth0\"`, with the interface below it",
+            );
         }
         return;
     };
@@ -147,7 +157,10 @@ fn below(scene: &Scene, entry: Entry, entries: &Entries, links: &Links, mistakes
             return;
         }
         let message = match entry.sort() {
-            Some(sort) => format!("an interface of type {} is on no other: it has no `link`", sort.name),
+            Some(sort) => format!(
+                "an interface of type {} is on no other: it has no `link`",
+                sort.name
+            ),
             None => "an interface without a `type` is made elsewhere: it has no `link`".to_owned(),
         };
         return wrong(&link.span, message, "remove `link`");
@@ -158,7 +171,11 @@ fn below(scene: &Scene, entry: Entry, entries: &Entries, links: &Links, mistakes
     }
     if link.value == "lo" && rule == Below::Needed {
         let message = "nothing can be on top of the loopback interface".to_owned();
-        return wrong(&link.span, message, "name another interface, perhaps one of type dummy");
+        return wrong(
+            &link.span,
+            message,
+            "name another interface, perhaps one of type dummy",
+        );
     }
     let below = entries.get(&(entry.owner, link.value.as_str()));
     if below.is_some_and(Entry::is_late) {
@@ -198,9 +215,8 @@ fn mtu(scene: &Scene, entry: Entry, links: &mut Links, mistakes: &mut Mistakes) 
     if entry.is_late() || (entry.sort().is_some() && !entry.is_switch(scene)) {
         return;
     }
-    let is_it = |port: &&mut Port| {
-        scene.owners[port.node] == entry.owner && port.interface == entry.spec.name.value
-    };
+    let is_it =
+        |port: &&mut Port| scene.owners[port.node] == entry.owner && port.interface == entry.spec.name.value;
     let mut found = false;
     for link in &mut links.links {
         let (a, b) = match &mut link.shape {
@@ -219,7 +235,10 @@ fn mtu(scene: &Scene, entry: Entry, links: &mut Links, mistakes: &mut Mistakes) 
             "br0" => "a bridge has the least MTU of its ports: write `mtu` at their links",
             _ => "remove `mtu`",
         };
-        mistakes.add_for(entry.node, Diagnostic::new(message, mtu.span.clone(), "").help(help));
+        mistakes.add_for(
+            entry.node,
+            Diagnostic::new(message, mtu.span.clone(), "").help(help),
+        );
     }
 }
 
@@ -246,7 +265,10 @@ fn other_end(scene: &Scene, entry: Entry, end: &links::End, entries: &Entries, m
         return wrong(message, help);
     };
     if other.owner == entry.owner && other.name() == entry.name() {
-        return wrong(format!("`{named}` is this interface itself"), "name the other end".into());
+        return wrong(
+            format!("`{named}` is this interface itself"),
+            "name the other end".into(),
+        );
     }
     if other.spec.kind.as_ref().is_some_and(|it| it.value != kind.value) {
         let message = format!("`{named}` is not of type {}", kind.value);
@@ -260,7 +282,8 @@ fn other_end(scene: &Scene, entry: Entry, end: &links::End, entries: &Entries, m
     });
     if !names_back && !other.spec.partial {
         let own = format!("{}:{}", scene.name(entry.node), entry.name());
-        let message = format!("`{named}` does not name `{own}` as a peer: the two would not speak to each other");
+        let message =
+            format!("`{named}` does not name `{own}` as a peer: the two would not speak to each other");
         wrong(message, format!("add `{own}` to the `peers` of `{named}`"));
     }
 }
@@ -273,9 +296,20 @@ fn twice(all: &[Entry], links: &mut Links, mistakes: &mut Mistakes) {
         let name = &entry.spec.name;
         let told = match (&entry.spec.device, &entry.spec.link) {
             (Some(Device::Vlan(vlan)), Some(link)) => {
-                let key = (entry.owner, link.value.as_str(), vlan.id, vlan.protocol.ether_type());
+                let key = (
+                    entry.owner,
+                    link.value.as_str(),
+                    vlan.id,
+                    vlan.protocol.ether_type(),
+                );
                 let first = vlans.insert(key, &name.span);
-                first.map(|first| (first, format!("`{}` has VLAN {} twice", link.value, vlan.id), "id"))
+                first.map(|first| {
+                    (
+                        first,
+                        format!("`{}` has VLAN {} twice", link.value, vlan.id),
+                        "id",
+                    )
+                })
             }
             (Some(Device::Vrf(vrf)), _) => {
                 let first = tables.insert((entry.owner, vrf.table), &name.span);
@@ -305,7 +339,8 @@ fn make(scene: &Scene, all: &[Entry], entries: &Entries, links: &mut Links, mist
         while let Some(here) = at.filter(|it| !done.contains(&(it.owner, it.name()))) {
             if let Some(begin) = way.iter().position(|it| it.name() == here.name()) {
                 cycle(&way[begin..], mistakes);
-                way.truncate(begin);
+                // Told once, and none of them can be made.
+                done.extend(way.drain(..).map(|it| (it.owner, it.spec.name.value.as_str())));
                 break;
             }
             way.push(here);

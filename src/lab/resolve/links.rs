@@ -170,7 +170,9 @@ fn keys_fit(spec: &LinkSpec, kind: LinkType, mistakes: &mut Mistakes) -> bool {
     let mut fit = true;
     for (key, span) in spec.given.iter().filter(|(key, _)| !own.contains(key)) {
         fit = false;
-        let others = [LinkType::Host].into_iter().chain(LinkType::DEVICES.map(LinkType::Device));
+        let others = [LinkType::Host]
+            .into_iter()
+            .chain(LinkType::DEVICES.map(LinkType::Device));
         let wanted: Vec<_> = others
             .filter(|other| keys_of_link(*other).contains(key))
             .map(|other| format!("`type = \"{}\"`", other.name()))

@@ -156,18 +156,15 @@ fn common(reader: &mut Reader, table: &mut Table, spec: &mut InterfaceSpec) {
             })
         })
         .unwrap_or_default();
-    spec.late = table
-        .get("late")
-        .and_then(|value| reader.boolean(value, "late"));
+    spec.late = table.get("late").and_then(|value| reader.boolean(value, "late"));
     spec.pvid = table
         .get("pvid")
         .and_then(|value| reader.integer(value, "pvid", VLAN));
-    for (key, place) in [
-        ("tagged", &mut spec.tagged),
-        ("untagged", &mut spec.untagged),
-    ] {
+    for (key, place) in [("tagged", &mut spec.tagged), ("untagged", &mut spec.untagged)] {
         *place = table.get(key).and_then(|value| {
-            let ranges = reader.list(value, key, "20, \"30-39\"", |reader, value| vlans(reader, value, key))?;
+            let ranges = reader.list(value, key, "20, \"30-39\"", |reader, value| {
+                vlans(reader, value, key)
+            })?;
             Some(Spanned::new(ranges, value.span()))
         });
     }

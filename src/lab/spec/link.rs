@@ -62,8 +62,7 @@ pub(super) fn link(reader: &mut Reader, value: &Value) -> Option<LinkSpec> {
         readable &= link.device.is_some();
     }
     for key in keys() {
-        link.given
-            .extend(table.get(key).map(|value| (key, value.span())));
+        link.given.extend(table.get(key).map(|value| (key, value.span())));
     }
     table.finish(reader);
     readable.then_some(link)
@@ -73,7 +72,13 @@ pub(super) fn link(reader: &mut Reader, value: &Value) -> Option<LinkSpec> {
 fn keys() -> Vec<&'static str> {
     let mut all = vec!["host_interface", "underlay"];
     for name in LinkType::DEVICES {
-        all.extend(keys_of(LinkType::Device(name)).iter().filter(|key| !all.contains(key)).copied().collect::<Vec<_>>());
+        all.extend(
+            keys_of(LinkType::Device(name))
+                .iter()
+                .filter(|key| !all.contains(key))
+                .copied()
+                .collect::<Vec<_>>(),
+        );
     }
     all
 }

@@ -31,16 +31,14 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::links::Device;
 use super::check::{BgpWanted, Expect, Phase, RouteWanted};
-use super::model::{
-    Command, EngineChoice, Exec, Kind, Limit, Mac, Process, PublishedPort, Stage, Underlay,
-};
+use super::links::Device;
+use super::model::{Command, EngineChoice, Exec, Kind, Limit, Mac, Process, PublishedPort, Stage, Underlay};
 
 pub use file::read;
 pub use interface::InterfaceSpec;
-pub(crate) use link::keys_of as keys_of_link;
 pub use kubernetes::{Agent, CiliumSpec, Cni, Ipam, KubernetesSpec, NodeRole, Routing};
+pub(crate) use link::keys_of as keys_of_link;
 pub use schema::schema;
 
 /// A place in the lab file, in bytes.

@@ -32,19 +32,41 @@ pub(super) fn resolve(
     for entry in all {
         if let Some(master) = &entry.spec.master {
             let name = entry.spec.name.value.as_str();
-            join(scene, *entry, name, &master.value, &master.span, &mut members, mistakes);
+            join(
+                scene,
+                *entry,
+                name,
+                &master.value,
+                &master.span,
+                &mut members,
+                mistakes,
+            );
         }
         let takes = entry.sort().is_some_and(|sort| sort.takes_ports);
         if !takes && let (Some(port), false) = (entry.spec.ports.first(), entry.spec.partial) {
-            let message = format!("interface `{}` is no bridge, bond or VRF: it has no `ports`", entry.name());
+            let message = format!(
+                "interface `{}` is no bridge, bond or VRF: it has no `ports`",
+                entry.name()
+            );
             let help = "remove `ports`, or write `type = \"bridge\"`, `\"bond\"` or `\"vrf\"`";
-            mistakes.add_for(entry.node, Diagnostic::new(message, port.span.clone(), "").help(help));
+            mistakes.add_for(
+                entry.node,
+                Diagnostic::new(message, port.span.clone(), "").help(help),
+            );
             continue;
         }
         for port in &entry.spec.ports {
             if addresses::interface_is_there(scene, links, entry.node, port, mistakes) {
                 let master = entry.spec.name.value.as_str();
-                join(scene, *entry, &port.value, master, &port.span, &mut members, mistakes);
+                join(
+                    scene,
+                    *entry,
+                    &port.value,
+                    master,
+                    &port.span,
+                    &mut members,
+                    mistakes,
+                );
             }
         }
     }
@@ -86,7 +108,10 @@ fn join<'a>(
         before.master
     );
     let diagnostic = Diagnostic::new(message, span.clone(), "again here").and(before.span, "first here");
-    mistakes.add_for(entry.node, diagnostic.help("an interface is in one bridge, bond or VRF: remove one"));
+    mistakes.add_for(
+        entry.node,
+        diagnostic.help("an interface is in one bridge, bond or VRF: remove one"),
+    );
 }
 
 /// The type of an interface that others can be in; `Err` for one that is none, and nothing for what a node's commands make.
@@ -119,20 +144,33 @@ fn fits(
         false
     };
     if name == it.master {
-        return wrong(format!("interface `{name}` cannot be in itself"), "name another one".into());
+        return wrong(
+            format!("interface `{name}` cannot be in itself"),
+            "name another one".into(),
+        );
     }
     let Ok(kind) = type_of(scene, owner, it.master, entries) else {
         if links.has(scene, it.node, it.master) {
             let message = format!("`{}` is no bridge, bond or VRF", it.master);
-            return wrong(message, "name one: an entry of `interfaces` with such a `type`".into());
+            return wrong(
+                message,
+                "name one: an entry of `interfaces` with such a `type`".into(),
+            );
         }
         let takers = entries
             .iter()
             .filter(|((of, _), entry)| *of == owner && entry.sort().is_some_and(|sort| sort.takes_ports));
         let mut takers: Vec<&str> = takers.map(|((_, name), _)| *name).collect();
         takers.sort_unstable();
-        let message = format!("node `{}` has no bridge, bond or VRF `{}`", scene.name(it.node), it.master);
-        let none = format!("describe it: `{} = {{ type = \"bridge\" }}` in `interfaces`", it.master);
+        let message = format!(
+            "node `{}` has no bridge, bond or VRF `{}`",
+            scene.name(it.node),
+            it.master
+        );
+        let none = format!(
+            "describe it: `{} = {{ type = \"bridge\" }}` in `interfaces`",
+            it.master
+        );
         let help = suggest::cure(it.master, takers.into_iter(), "it has", &none);
         return wrong(message, help);
     };
@@ -145,11 +183,14 @@ fn fits(
     }
     let own = entries.get(&(owner, name)).and_then(Entry::sort);
     if let Some(sort) = own
-        && (sort.name == "vrf" || (sort.mac == MacRule::None && kind != "vrf"))
+        && (sort.name == "vrf"
+            || (sort.mac == MacRule::None && kind != "vrf")
+            || (sort.name == "bridge" && kind == "bridge"))
     {
         let message = format!("an interface of type {} cannot be in a {kind}", sort.name);
         let help = match sort.name {
             "vrf" => "a VRF is in nothing",
+            "bridge" => "join two bridges by a link, whose ends are ports of them",
             _ => "it carries packets and no frames; it can be in a VRF",
         };
         return wrong(message, help.into());
@@ -196,9 +237,7 @@ fn note(owner: usize, name: &str, master: &str, entries: &Entries, scene: &Scene
         Some(sort) if sort.leaves_addresses => {
             links.bridge_ports.remove(&key);
             links.vrfs.insert(key, master.to_owned());
-            links
-                .vrfs
-                .insert((owner, master.to_owned()), master.to_owned());
+            links.vrfs.insert((owner, master.to_owned()), master.to_owned());
         }
         Some(_) => {
             links.bridge_ports.insert(key, master.to_owned());
@@ -307,9 +346,12 @@ fn vlans(
         false => master.or(is_switch_port),
     };
     let is_bridge = |name: &str| type_of(scene, entry.owner, name, entries) != Ok(Some("bond"));
-    let Some(bridge) = bridge.filter(|name| type_of(scene, entry.owner, name, entries).is_ok() && is_bridge(name))
+    let Some(bridge) =
+        bridge.filter(|name| type_of(scene, entry.owner, name, entries).is_ok() && is_bridge(name))
     else {
-        if !spec.partial {
+        // What it is in, and cannot be in, has been told.
+        let told = spec.master.is_some() && master.is_none();
+        if !spec.partial && !told {
             let message = format!("interface `{}` is in no bridge: it has no `{key}`", entry.name());
             let help = "add `master = \"br0\"`, with a bridge of the node; a VLAN on top of an interface has `type = \"vlan\"`";
             wrong(span, message, help.into());
@@ -322,10 +364,13 @@ fn vlans(
     };
     let is_known = type_of(scene, entry.owner, bridge, entries) == Ok(Some("bridge"));
     if is_known && !options.is_some_and(|options| options.vlan_filtering) {
-        let partial = entries.get(&(entry.owner, bridge)).is_some_and(|it| it.spec.partial);
+        let partial = entries
+            .get(&(entry.owner, bridge))
+            .is_some_and(|it| it.spec.partial);
         if !partial {
             let message = format!("bridge `{bridge}` does not heed VLANs: `{key}` says nothing there");
-            let help = format!("add `{bridge} = {{ type = \"bridge\", vlan_filtering = true }}` to `interfaces`");
+            let help =
+                format!("add `{bridge} = {{ type = \"bridge\", vlan_filtering = true }}` to `interfaces`");
             let help = match options {
                 Some(_) => format!("add `vlan_filtering = true` to `{bridge}`"),
                 None => help,
@@ -345,16 +390,27 @@ fn vlans(
     };
     if let (Some(tagged), Some(id)) = (&spec.tagged, in_both(&found)) {
         let message = format!("VLAN {id} is tagged and untagged on `{}`", entry.name());
-        wrong(&tagged.span, message, "a VLAN leaves with its tag or without: remove one".into());
+        wrong(
+            &tagged.span,
+            message,
+            "a VLAN leaves with its tag or without: remove one".into(),
+        );
     }
     Some(found)
 }
 
 /// A VLAN that is to leave with its tag and without.
 fn in_both(vlans: &Vlans) -> Option<u16> {
-    let bare = vlans.untagged.iter().copied().chain(vlans.pvid.map(|it| (it, it)));
+    let bare = vlans
+        .untagged
+        .iter()
+        .copied()
+        .chain(vlans.pvid.map(|it| (it, it)));
     bare.into_iter().find_map(|(first, last)| {
-        let overlap = vlans.tagged.iter().find(|(from, to)| *from <= last && first <= *to)?;
+        let overlap = vlans
+            .tagged
+            .iter()
+            .find(|(from, to)| *from <= last && first <= *to)?;
         Some(first.max(overlap.0))
     })
 }

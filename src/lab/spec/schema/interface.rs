@@ -21,16 +21,58 @@ fn common() -> Vec<(&'static str, Value)> {
         schema
     };
     vec![
-        ("link", named(interface.clone(), "The interface of the node that it is on top of.")),
-        ("master", named(interface.clone(), "The bridge, bond or VRF of the node that it is in.")),
-        ("ports", json!({ "type": "array", "items": interface, "description": "bond, bridge, vrf: the interfaces that are in it." })),
-        ("mtu", json!({ "type": "integer", "minimum": 68, "maximum": 65535, "description": "Bytes a packet." })),
-        ("mac", json!({ "type": "string", "pattern": "^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$", "description": "Its MAC address; by default derived from the names, or that of the interface below." })),
-        ("addresses", json!({ "type": "array", "items": { "type": "string", "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$" }, "description": "Its addresses with the lengths of their networks." })),
-        ("late", json!({ "type": "boolean", "description": "Whether the node's own commands make it: addresses and routes are set when it appears (default false)." })),
-        ("pvid", json!({ "type": "integer", "minimum": 1, "maximum": 4094, "description": "On a bridge with VLANs: the one of frames without a tag." })),
-        ("tagged", named(vlans.clone(), "On a bridge with VLANs: those whose frames have tags here.")),
-        ("untagged", named(vlans, "On a bridge with VLANs: those whose frames leave without a tag.")),
+        (
+            "link",
+            named(
+                interface.clone(),
+                "The interface of the node that it is on top of.",
+            ),
+        ),
+        (
+            "master",
+            named(
+                interface.clone(),
+                "The bridge, bond or VRF of the node that it is in.",
+            ),
+        ),
+        (
+            "ports",
+            json!({ "type": "array", "items": interface, "description": "bond, bridge, vrf: the interfaces that are in it." }),
+        ),
+        (
+            "mtu",
+            json!({ "type": "integer", "minimum": 68, "maximum": 65535, "description": "Bytes a packet." }),
+        ),
+        (
+            "mac",
+            json!({ "type": "string", "pattern": "^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$", "description": "Its MAC address; by default derived from the names, or that of the interface below." }),
+        ),
+        (
+            "addresses",
+            json!({ "type": "array", "items": { "type": "string", "pattern": "^[0-9A-Fa-f:.]+/[0-9]{1,3}$" }, "description": "Its addresses with the lengths of their networks." }),
+        ),
+        (
+            "late",
+            json!({ "type": "boolean", "description": "Whether the node's own commands make it: addresses and routes are set when it appears (default false)." }),
+        ),
+        (
+            "pvid",
+            json!({ "type": "integer", "minimum": 1, "maximum": 4094, "description": "On a bridge with VLANs: the one of frames without a tag." }),
+        ),
+        (
+            "tagged",
+            named(
+                vlans.clone(),
+                "On a bridge with VLANs: those whose frames have tags here.",
+            ),
+        ),
+        (
+            "untagged",
+            named(
+                vlans,
+                "On a bridge with VLANs: those whose frames leave without a tag.",
+            ),
+        ),
     ]
 }
 
@@ -60,7 +102,11 @@ impl JsonSchema for InterfaceTable {
                     .entry(key.name)
                     .or_insert_with(|| json!({ "description": "" }));
                 let told = there["description"].as_str().unwrap_or_default();
-                let told = if told.is_empty() { about } else { format!("{told} {about}") };
+                let told = if told.is_empty() {
+                    about
+                } else {
+                    format!("{told} {about}")
+                };
                 there["description"] = told.into();
             }
             of_types.push((sort, keys));
@@ -73,7 +119,10 @@ impl JsonSchema for InterfaceTable {
                     own.insert(key.name.to_owned(), of_key(key));
                 }
                 for (_, others) in &of_types {
-                    for other in others.iter().filter(|it| !keys.iter().any(|key| key.name == it.name)) {
+                    for other in others
+                        .iter()
+                        .filter(|it| !keys.iter().any(|key| key.name == it.name))
+                    {
                         own.insert(other.name.to_owned(), Value::Bool(false));
                     }
                 }
@@ -117,7 +166,11 @@ fn of_form(form: &Form) -> Value {
                 .iter()
                 .map(|key| (key.name.to_owned(), of_key(key)))
                 .collect();
-            let required: Vec<&str> = keys.iter().filter(|key| key.required).map(|key| key.name).collect();
+            let required: Vec<&str> = keys
+                .iter()
+                .filter(|key| key.required)
+                .map(|key| key.name)
+                .collect();
             json!({ "type": "array", "items": {
                 "type": "object", "properties": properties, "required": required, "additionalProperties": false,
             } })
