@@ -499,7 +499,10 @@ fn a_plain_cluster_ships() {
             (
                 "a service is found by its name",
                 ["control", "kubectl delete service web"],
-                ["control", "kubectl create service clusterip web --clusterip=10.96.0.80 --tcp=80"],
+                [
+                    "control",
+                    "kubectl create service clusterip web --clusterip=10.96.0.80 --tcp=80",
+                ],
             ),
             (
                 "the API server answers under its service's address",
