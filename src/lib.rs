@@ -4,7 +4,7 @@
 //! pure functions ([`lab`]); system calls live in `kernel`, living labs in `run`, and what a person sees in
 //! `view` and `cli`.
 
-pub mod bgp;
+pub use nslab_bgp as bgp;
 pub mod check;
 pub mod cilium;
 pub mod clean;
@@ -17,5 +17,6 @@ pub mod kernel;
 pub mod lab;
 pub mod node_tools;
 pub mod run;
+pub mod trace;
 pub mod view;
 pub mod yaml;

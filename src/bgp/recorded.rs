@@ -12,7 +12,7 @@ pub type Mask = (&'static str, &'static str);
 
 /// A file of the recordings.
 pub fn data(file: &str) -> String {
-    let path = format!("{}/tests/data/frr-8.4.4/{file}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../../tests/data/frr-8.4.4/{file}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read_to_string(path).unwrap()
 }
 

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 
 use super::answer::Answer;
 use super::helper;
-use super::route::{Route, protocol};
+use super::route::Route;
 use super::stop::Stop;
 use crate::failure::Failure;
 use crate::kernel::error::Error;
@@ -160,7 +160,7 @@ fn routes(wanted: &RouteWanted) -> crate::kernel::Result<Answer> {
             .iter()
             .map(|hop| (hop.via, hop.dev.map(name)))
             .collect(),
-        proto: protocol(route.protocol),
+        proto: route::protocol_name(route.protocol),
         metric: route.metric,
         table: route.table,
     });

@@ -124,38 +124,6 @@ fn shown(route: &Route) -> String {
     text
 }
 
-/// The name of a route's protocol, as iproute2 and FRR have it (rtnetlink.h, RTPROT_*).
-pub fn protocol(number: u8) -> String {
-    let name = match number {
-        0 => "unspec",
-        1 => "redirect",
-        2 => "kernel",
-        3 => "boot",
-        4 => "static",
-        9 => "ra",
-        11 => "zebra",
-        12 => "bird",
-        16 => "dhcp",
-        18 => "keepalived",
-        42 => "babel",
-        186 => "bgp",
-        187 => "isis",
-        188 => "ospf",
-        189 => "rip",
-        190 => "ripng",
-        191 => "nhrp",
-        192 => "eigrp",
-        193 => "ldp",
-        194 => "sharp",
-        195 => "pbr",
-        196 => "zstatic",
-        197 => "openfabric",
-        198 => "srte",
-        other => return other.to_string(),
-    };
-    name.to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

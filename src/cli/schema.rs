@@ -1,15 +1,26 @@
 //! `nslab schema`.
 
-use super::print_json;
+use super::{print, print_json};
 use crate::failure::Failure;
-use crate::lab;
+use crate::lab::spec::schema::schema;
+use crate::view::reference;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  nslab schema > nslab.schema.json\n  \
+#[command(after_help = "Examples:\n  nslab schema > nslab.schema.json\n  \
     # then, on the first line of a lab file, for editors with a TOML language server:\n  \
-    #:schema ./nslab.schema.json")]
-pub struct Args {}
+    #:schema ./nslab.schema.json\n\n  nslab schema --markdown | less    # the same to be read")]
+pub struct Args {
+    /// Every table and key as a page to be read, in Markdown
+    #[arg(long)]
+    markdown: bool,
+}
 
-pub fn run(_: Args) -> Result<(), Failure> {
-    print_json(&lab::spec::schema::schema())
+pub fn run(args: Args) -> Result<(), Failure> {
+    match args.markdown {
+        true => {
+            print(&reference::page(&schema()));
+            Ok(())
+        }
+        false => print_json(&schema()),
+    }
 }

@@ -22,6 +22,9 @@ pub mod speaker;
 /// Where nodes that need nslab's own program have it: not /proc/1/exe, since nothing in a node may look into its init.
 pub const ITSELF: &str = "/usr/lib/nslab/nslab";
 
+/// Where programs in nodes look for others.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A command that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
@@ -132,10 +135,7 @@ impl Engine for Router {
 pub fn environment(node: &NodeStep) -> BTreeMap<String, String> {
     let mut env = BTreeMap::from(
         [
-            (
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            ),
+            ("PATH", PATH),
             ("HOME", "/root"),
             ("USER", "root"),
             ("LOGNAME", "root"),

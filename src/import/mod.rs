@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::lab::sources::{Entry, Sources};
-use crate::lab::spec::{CiliumSpec, KubernetesSpec, Spanned, Spec};
+use crate::lab::spec::{CiliumSpec, KubernetesSpec, Spanned, Spec, suggest};
 use crate::lab::{Diagnostic, Lab, resolve};
 use crate::yaml::{self, files, reader};
 
@@ -98,8 +98,8 @@ struct Remarks {
     bridges: BTreeSet<String>,
     /// Commands that install packages, and the nodes that have them.
     installs: BTreeMap<String, BTreeSet<String>>,
-    /// What images serve by themselves, and the nodes that have them.
-    serving: BTreeMap<&'static str, BTreeSet<String>>,
+    /// Nodes whose images serve HTTPS by themselves.
+    https: BTreeSet<String>,
 }
 
 impl Remarks {
@@ -119,11 +119,10 @@ impl Remarks {
                 list(nodes)
             ));
         }
-        for (what, nodes) in &self.serving {
+        if !self.https.is_empty() {
             told.push(format!(
-                "the image of {} serves {what} by itself, and here nothing does: give the node a `cmd`, such as \
-                 `busybox httpd -f -p 80`",
-                list(nodes)
+                "the image of {} serves its page on the ports 80 and 443, and here on port 80 alone",
+                list(&self.https)
             ));
         }
         told
@@ -142,6 +141,7 @@ struct Parts {
 
 /// Reads files of other tools into one lab.
 pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imported {
+    suggest::begin();
     let mut context = Context {
         reader: Reader::default(),
         files: Files::default(),

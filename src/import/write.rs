@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use super::Imported;
+use crate::lab::links::Device;
 use crate::lab::model::{Command, Exec, Kind, Limit, Probe, Process, PublishedPort, Restart, Stage};
 use crate::lab::spec::kubernetes as names;
 use crate::lab::spec::{
     BindSpec, CiliumSpec, ContentSpec, Dns, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec, LinkSpec,
-    MgmtPortSpec, MgmtSpec, NodeSpec, Spanned, WaitSpec,
+    MgmtPortSpec, MgmtSpec, NodeSpec, Spanned, WaitSpec, mounts,
 };
 
 /// The text of the lab file: what was not said is left out, and every node knows where it came from.
@@ -223,6 +224,17 @@ fn node(out: &mut String, node: &NodeSpec) {
     if !node.binds.is_empty() {
         line(out, format!("binds = {}", list(node.binds.iter().map(bind))));
     }
+    for key in ["tmpfs", "volumes"] {
+        let written = node
+            .mounts
+            .iter()
+            .map(|it| mounts::written(&it.target.value, &it.what));
+        let written = written.filter(|(of, _)| *of == key);
+        let texts: Vec<String> = written.map(|(_, text)| quoted(&text)).collect();
+        if !texts.is_empty() {
+            line(out, format!("{key} = {}", list(texts.into_iter())));
+        }
+    }
     put(out, "wait_for", node.wait_for.as_ref(), |waits| {
         list(waits.iter().map(wait))
     });
@@ -363,17 +375,15 @@ fn link(out: &mut String, link: &LinkSpec) {
         format!("endpoints = {}", list(link.endpoints.iter().map(endpoint))),
     );
     put(out, "host_interface", link.host_interface.as_ref(), text);
-    put(out, "mode", link.mode.as_ref(), |mode| {
-        quoted(match mode.value {
-            crate::lab::model::MacvlanMode::Bridge => "bridge",
-            crate::lab::model::MacvlanMode::Private => "private",
-            crate::lab::model::MacvlanMode::Vepa => "vepa",
-            crate::lab::model::MacvlanMode::Passthru => "passthru",
-        })
-    });
-    put(out, "vni", link.vni.as_ref(), plain);
-    put(out, "remote", link.remote.as_ref(), text);
-    put(out, "udp_port", link.udp_port.as_ref(), plain);
+    match &link.device {
+        Some(Device::Macvlan(device)) => put(out, "mode", Some(device.mode()), quoted),
+        Some(Device::Vxlan(device)) => {
+            put(out, "vni", Some(device.vni), |it| it.to_string());
+            put(out, "remote", device.remote, |it| quoted(&it.to_string()));
+            put(out, "udp_port", Some(device.udp_port), |it| it.to_string());
+        }
+        _ => {}
+    }
     put(out, "mtu", link.mtu.as_ref(), plain);
 }
 

@@ -4,6 +4,7 @@ pub mod check;
 pub mod daemons;
 pub mod diagnostic;
 pub(crate) mod jq;
+pub mod links;
 pub mod model;
 pub mod names;
 pub mod plan;
@@ -11,6 +12,7 @@ pub mod planner;
 pub mod pod_cidr;
 pub mod resolve;
 pub mod rights;
+pub mod shell;
 pub mod sources;
 pub mod spec;
 

@@ -1,16 +1,17 @@
 //! The plan: ordered steps with nothing left to decide. The supervisor applies it and never looks at the lab
 //! file again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use super::links::{Setting, Shape, bridge::Bridge};
 use super::model::{
-    Bind, Cluster, Command, ConfigPlace, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode,
-    Manifest, Masquerade, Process, Underlay, Wait,
+    Bind, Cluster, Command, ConfigPlace, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, Manifest,
+    Masquerade, Mount, Mounted, Process, Wait,
 };
 use super::rights::RightsStep;
 
@@ -96,6 +97,24 @@ pub struct Plan {
     pub service_subnets: Vec<IpNet>,
 }
 
+impl Plan {
+    /// The names of the lab's volumes, in order: that of the node and the path, where they have none of their own.
+    pub fn volumes(&self) -> BTreeSet<String> {
+        let nodes = self.nodes.iter();
+        nodes.flat_map(NodeStep::volumes).map(|(name, _)| name).collect()
+    }
+
+    /// Bytes that all of them hold together: for each what the disk of its node holds, none for no limit.
+    pub fn volume_bytes(&self) -> Option<u64> {
+        let with = self.nodes.iter().filter(|node| node.volumes().next().is_some());
+        with.map(|node| {
+            let count = node.volumes().count() as u64;
+            node.limits.disk.map(|disk| disk.saturating_mul(count))
+        })
+        .try_fold(0_u64, |sum, bytes| Some(sum.saturating_add(bytes?)))
+    }
+}
+
 /// What is set on the host for the management network. All of it goes with the interface.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HostStep {
@@ -156,6 +175,12 @@ pub struct NamespaceStep {
     pub addresses: Vec<(u32, IpNet)>,
     /// Routes, in the order of the file.
     pub routes: Vec<RouteStep>,
+    /// What is set on interfaces before they are raised.
+    #[serde(default)]
+    pub settings: Vec<Setting<u32>>,
+    /// What waits for interfaces that the nodes' own commands make.
+    #[serde(default)]
+    pub late: LateStep,
     /// Sysctls that concern single interfaces, set when those exist.
     pub late_sysctls: Vec<(String, String)>,
     /// What leaves it with its own address.
@@ -171,6 +196,57 @@ pub struct NamespaceStep {
     /// Whether it belongs to the lab's user namespace.
     #[serde(default)]
     pub in_lab: bool,
+}
+
+/// What waits for interfaces that nodes' own commands make. Until they are there, other steps know them by numbers that no
+/// interface has.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct LateStep {
+    /// The interfaces.
+    pub interfaces: Vec<LateInterfaceStep>,
+    /// What is set on them, or puts others into them.
+    pub settings: Vec<Setting<u32>>,
+    /// Routes by way of them.
+    pub routes: Vec<RouteStep>,
+}
+
+impl LateStep {
+    /// The interface that a number stands for.
+    pub fn of(&mut self, index: u32) -> Option<&mut LateInterfaceStep> {
+        self.interfaces.iter_mut().find(|late| late.stand_in == index)
+    }
+
+    /// Whether a route leads over one of them: by its own word, or because the gateway is on the network of none of these
+    /// addresses but of one that comes late.
+    pub fn carries(&self, route: &RouteStep, addresses: &[(u32, IpNet)]) -> bool {
+        let RouteStepAction::Forward(hops) = &route.action else {
+            return false;
+        };
+        let is_late = |hop: &HopStep| match (hop.dev, hop.via) {
+            (Some(dev), _) => self.interfaces.iter().any(|late| late.stand_in == dev),
+            (None, Some(via)) => {
+                let mut late = self.interfaces.iter().flat_map(|late| &late.addresses);
+                late.any(|net| net.contains(&via)) && !addresses.iter().any(|(_, net)| net.contains(&via))
+            }
+            (None, None) => false,
+        };
+        hops.iter().any(is_late)
+    }
+}
+
+/// An interface that a node's own commands make.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LateInterfaceStep {
+    /// Its name.
+    pub name: String,
+    /// The number that stands for its own.
+    pub stand_in: u32,
+    /// Bytes, where that is set.
+    pub mtu: Option<u32>,
+    /// Its addresses.
+    pub addresses: Vec<IpNet>,
+    /// Its sysctls.
+    pub sysctls: Vec<(String, String)>,
 }
 
 /// The network of a pod that a kubelet runs.
@@ -195,6 +271,9 @@ pub struct BridgeStep {
     pub mac: Mac,
     /// The ports: interface indexes.
     pub ports: Vec<u32>,
+    /// What it is like.
+    #[serde(default)]
+    pub options: Bridge,
 }
 
 /// A route with names turned into indexes.
@@ -208,6 +287,19 @@ pub struct RouteStep {
     pub metric: Option<u32>,
     /// Table; main where none is given.
     pub table: Option<u32>,
+}
+
+impl RouteStep {
+    /// The route with other numbers of interfaces; nothing where one of them is not known.
+    pub fn with(&self, find: &dyn Fn(u32) -> Option<u32>) -> Option<RouteStep> {
+        let mut route = self.clone();
+        if let RouteStepAction::Forward(hops) = &mut route.action {
+            for dev in hops.iter_mut().filter_map(|hop| hop.dev.as_mut()) {
+                *dev = find(*dev)?;
+            }
+        }
+        Some(route)
+    }
 }
 
 /// See [`super::model::RouteAction`].
@@ -259,8 +351,11 @@ pub struct PortStep {
     pub name: String,
     /// Interface index, unique in the whole lab (equal indexes at both ends of a veth delay its carrier).
     pub index: u32,
-    /// MAC address.
-    pub mac: Mac,
+    /// MAC address, or none to leave it to the kernel.
+    pub mac: Option<Mac>,
+    /// Bytes, where it differs from its link's.
+    #[serde(default)]
+    pub mtu: Option<u32>,
 }
 
 /// A link to be made.
@@ -274,60 +369,8 @@ pub struct LinkStep {
     pub device: Device,
 }
 
-/// The devices a link is made of.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Device {
-    /// A pair, each end made straight inside its namespace.
-    Veth(PortStep, PortStep),
-    /// A pair with one end on the host.
-    Host {
-        /// The node's end.
-        port: PortStep,
-        /// The host's end.
-        host_interface: String,
-    },
-    /// See [`super::model::LinkShape::Macvlan`].
-    Macvlan {
-        /// The node's end.
-        port: PortStep,
-        /// Its parent on the host.
-        host_interface: String,
-        /// Mode.
-        mode: MacvlanMode,
-    },
-    /// See [`super::model::LinkShape::Vxlan`].
-    Vxlan {
-        /// The node's end.
-        port: PortStep,
-        /// 24 bits.
-        vni: u32,
-        /// The other end.
-        remote: IpAddr,
-        /// Source address.
-        local: Option<IpAddr>,
-        /// UDP destination port.
-        udp_port: u16,
-        /// Whose network carries it.
-        underlay: Underlay,
-    },
-    /// See [`super::model::LinkShape::Dummy`].
-    Dummy(PortStep),
-}
-
-impl Device {
-    /// The ends that are in nodes: one or two.
-    pub fn ports(&self) -> impl Iterator<Item = &PortStep> {
-        let (first, second) = match self {
-            Device::Veth(a, b) => (a, Some(b)),
-            Device::Host { port, .. }
-            | Device::Macvlan { port, .. }
-            | Device::Vxlan { port, .. }
-            | Device::Dummy(port) => (port, None),
-        };
-        std::iter::once(first).chain(second)
-    }
-}
+/// The devices a link is made of, by indexes.
+pub type Device = Shape<PortStep, u32>;
 
 /// What a node may use at most, beside its CPU and its memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -378,6 +421,9 @@ pub struct NodeStep {
     pub files: Vec<File>,
     /// Host paths shown in it.
     pub binds: Vec<Bind>,
+    /// Other directories that are not of its root.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
     /// A router's configuration text.
     pub config: Option<String>,
     /// Where that stands.
@@ -389,6 +435,9 @@ pub struct NodeStep {
     pub run: Vec<Process>,
     /// Routes that its kernel has before it is ready.
     pub ready_routes: Vec<IpNet>,
+    /// Interfaces that its own commands make before it is ready.
+    #[serde(default)]
+    pub late: Vec<String>,
     /// Cores.
     pub cpu: Option<f64>,
     /// Bytes.
@@ -407,6 +456,18 @@ pub struct NodeStep {
 }
 
 impl NodeStep {
+    /// Its volumes: their names in the lab, and where they are.
+    pub fn volumes(&self) -> impl Iterator<Item = (String, &Mount)> {
+        self.mounts.iter().filter_map(|mount| match &mount.what {
+            Mounted::Volume(volume) => {
+                // No name has a slash.
+                let own = || format!("{}{}", self.name, mount.target);
+                Some((volume.name.clone().unwrap_or_else(own), mount))
+            }
+            Mounted::Memory(_) => None,
+        })
+    }
+
     /// What plays it: its engine, or FRR that its own commands start.
     pub fn player(&self) -> Option<Engine> {
         let run = self.run.iter().map(|process| &process.command);

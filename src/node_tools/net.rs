@@ -7,8 +7,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{WRONG, say};
-use crate::check::route::protocol;
 use crate::kernel::netlink::Netlink;
+use crate::kernel::route::protocol_name;
 use crate::kernel::route::{Found, Hop};
 use crate::kernel::{Result, address, link, neighbor, route};
 
@@ -143,7 +143,7 @@ fn routes(wanted: &Wanted<'_>) -> Result<String> {
     found.retain(|route| {
         wanted
             .proto
-            .is_none_or(|wanted| wanted == protocol(route.protocol))
+            .is_none_or(|wanted| wanted == protocol_name(route.protocol))
     });
     if let Some(to) = wanted.to {
         found = best(found, to).into_iter().collect();
@@ -179,7 +179,7 @@ fn line(route: &Found, name: &dyn Fn(u32) -> String) -> String {
     if let [only] = route.hops.as_slice() {
         text += &hop(only);
     }
-    let _ = write!(text, " proto {}", protocol(route.protocol));
+    let _ = write!(text, " proto {}", protocol_name(route.protocol));
     if route.metric > 0 {
         let _ = write!(text, " metric {}", route.metric);
     }

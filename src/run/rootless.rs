@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::outside;
 use crate::failure::Failure;
 use crate::kernel::rootless;
-use crate::lab::model::Underlay;
 use crate::lab::plan::{Device, Engine, Plan};
 
 /// Where root's labs usually say that they live.
@@ -57,11 +57,15 @@ pub fn suit(plan: &mut Plan) -> Result<Vec<String>, Failure> {
         return Err(Failure::host(message).detail(needs.join("\n")).help(help));
     }
     let mut notes = Vec::new();
+    let carrier = outside::find().filter(|_| outside::hindrance().is_none());
     if let Some(host) = &mut plan.host {
-        host.nat = None;
-        notes.push(
-            "without root the management network leads to the nodes alone, not to this host".to_owned(),
-        );
+        match carrier.filter(|_| host.nat.is_some()) {
+            Some(carrier) => notes.push(format!(
+                "without root the nodes reach the outside through {}, and this host does not reach them",
+                carrier.name()
+            )),
+            None => notes.push(without_outside(host.nat.take().is_some())),
+        }
     }
     let mut limited = Vec::new();
     for node in &mut plan.nodes {
@@ -78,6 +82,19 @@ pub fn suit(plan: &mut Plan) -> Result<Vec<String>, Failure> {
         ));
     }
     Ok(notes)
+}
+
+/// Why a management network leads nowhere else.
+fn without_outside(is_wanted: bool) -> String {
+    let alone = "without root the management network leads to the nodes alone, not to this host";
+    let why = match (is_wanted, outside::find(), outside::hindrance()) {
+        (false, ..) => return alone.to_owned(),
+        (true, None, _) => "`apt-get install passt` lets them reach the outside".to_owned(),
+        (true, Some(carrier), why) => {
+            format!("{} cannot be used: {}", carrier.name(), why.unwrap_or_default())
+        }
+    };
+    format!("{alone}; {why}")
 }
 
 /// What of a plan only root can make.
@@ -98,9 +115,7 @@ fn needs(plan: &Plan) -> Vec<String> {
     let links = plan.links.iter().filter_map(|link| {
         let is_on_host = match &link.device {
             Device::Host { host_interface, .. } => management != Some(host_interface),
-            Device::Macvlan { .. } => true,
-            Device::Vxlan { underlay, .. } => *underlay == Underlay::Host,
-            Device::Veth(..) | Device::Dummy(_) => false,
+            other => other.is_on_host(),
         };
         is_on_host.then(|| format!("link {} ends in the host's network", link.label))
     });

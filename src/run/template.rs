@@ -104,6 +104,7 @@ impl Template {
                 true => root::given(&lab.plan),
                 false => Vec::new(),
             },
+            volumes: (!lab.plan.volumes().is_empty()).then(|| lab.plan.volume_bytes()),
         })?;
         let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
         let child = execute(&theirs, &common.into(), lab.program.take().as_ref())?;

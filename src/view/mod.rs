@@ -13,6 +13,7 @@ pub mod graph;
 pub mod interfaces;
 pub mod plan;
 pub mod progress;
+pub mod reference;
 pub mod table;
 pub mod terminal;
 pub mod units;

@@ -9,6 +9,7 @@
 
 mod common;
 
+mod architecture;
 mod bare;
 mod beside;
 mod builtin;
@@ -57,6 +58,7 @@ mod restarts;
 mod rootless;
 mod routers;
 mod routes;
+mod schema;
 mod services;
 mod shipped;
 mod shipped_cilium;
@@ -65,6 +67,7 @@ mod starting;
 mod supply;
 mod testing;
 mod topologies;
+mod traces;
 mod trust_requests;
 mod trust_rundir;
 mod validate;

@@ -1,6 +1,6 @@
 //! Communities as FRR writes them.
 
-use crate::bgp::wire::{Community, LargeCommunity};
+use crate::wire::{Community, LargeCommunity};
 
 /// Reads `65000:1`, a number or a name.
 pub fn parse(text: &str) -> Option<u32> {

@@ -8,7 +8,7 @@ use super::edit::Rows;
 use super::mistake::Refusal;
 use super::model::Ordered;
 use super::policy::{AccessRule, Action, CommunityRule, List, Lists, PrefixRule};
-use crate::bgp::expression::Expression;
+use crate::expression::Expression;
 
 /// The commands.
 pub(super) const LISTS: Rows = &[

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::model::Ordered;
-pub use crate::bgp::wire::{Family, Origin};
+pub use crate::wire::{Family, Origin};
 
 /// Lists of a kind, by name.
 pub type Lists<T> = Ordered<List<T>>;

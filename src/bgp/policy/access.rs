@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
-use crate::bgp::config::{AccessRule, Action, List};
+use crate::config::{AccessRule, Action, List};
 
 /// An access-list.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use std::num::{NonZeroU8, NonZeroU32};
 use super::Policy;
 use super::communities::sorted;
 use super::subject::{Context, Direction, NextHopChange, Subject};
-use crate::bgp::config::{Change, NextHop as NextHopValue, Set};
-use crate::bgp::wire::{AsPath, Attributes, Community, ExtendedCommunity, LargeCommunity, NextHop};
+use crate::config::{Change, NextHop as NextHopValue, Set};
+use crate::wire::{AsPath, Attributes, Community, ExtendedCommunity, LargeCommunity, NextHop};
 
 /// Makes a change.
 pub(super) fn apply(policy: &Policy, set: &Set, subject: &mut Subject, context: &Context) {

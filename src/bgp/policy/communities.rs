@@ -2,9 +2,9 @@
 
 use std::fmt::Display;
 
-use crate::bgp::config::{Action, CommunityRule, List};
-use crate::bgp::expression::Expression;
-use crate::bgp::wire::{Community, ExtendedCommunity, LargeCommunity};
+use crate::config::{Action, CommunityRule, List};
+use crate::expression::Expression;
+use crate::wire::{Community, ExtendedCommunity, LargeCommunity};
 
 /// A list of communities of a kind.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use ipnet::IpNet;
 
 use super::Policy;
 use super::subject::{Context, Direction, Subject};
-use crate::bgp::config::{AddressMatch, Match, PeerName};
-use crate::bgp::dice::Dice;
-use crate::bgp::wire::{Family, NextHop};
+use crate::config::{AddressMatch, Match, PeerName};
+use crate::dice::Dice;
+use crate::wire::{Family, NextHop};
 
 /// Whether a condition holds. A list that does not exist matches nothing.
 pub(super) fn holds(policy: &Policy, condition: &Match, subject: &Subject, context: &Context) -> bool {

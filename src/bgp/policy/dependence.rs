@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::bgp::config::{AddressMatch, Config, EffectiveFamily, Match, RouteMapEntry, Set};
-use crate::bgp::wire::Family;
+use crate::config::{AddressMatch, Config, EffectiveFamily, Match, RouteMapEntry, Set};
+use crate::wire::Family;
 
 /// A list or route-map that something refers to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use ipnet::IpNet;
 
-use crate::bgp::config::{Action, List, PrefixRule};
+use crate::config::{Action, List, PrefixRule};
 
 /// A prefix-list. Its rules are found by their prefixes, so that a long list costs no more than a short one.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
 //! AS numbers for private use (RFC 6996), and paths without them.
 
-use crate::bgp::config::RemovePrivateAs;
-use crate::bgp::wire::AsPath;
+use crate::config::RemovePrivateAs;
+use crate::wire::AsPath;
 
 /// Whether an AS number is for private use, as FRR counts: 65535 too.
 pub fn is_private(asn: u32) -> bool {

@@ -3,7 +3,7 @@
 use super::conditions;
 use super::subject::{Context, Subject};
 use super::{Policy, changes};
-use crate::bgp::config::{Action, OnMatch, RouteMap, RouteMapEntry};
+use crate::config::{Action, OnMatch, RouteMap, RouteMapEntry};
 
 /// How deep `call` may go (FRR's limit).
 const DEEPEST_CALL: usize = 10;

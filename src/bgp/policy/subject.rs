@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::bgp::config::PeerName;
-use crate::bgp::table::Route;
-use crate::bgp::wire::{Attributes, Family, NextHop};
+use crate::config::PeerName;
+use crate::table::Route;
+use crate::wire::{Attributes, Family, NextHop};
 
 /// A route on its way through policy.
 #[derive(Debug, Clone)]

@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::bgp::config::{List, PeerName, PrefixRule};
-use crate::bgp::wire::{Attributes, NextHop};
+use crate::config::{List, PeerName, PrefixRule};
+use crate::wire::{Attributes, NextHop};
 
 fn policy(text: &str) -> Policy {
     let (config, mistakes) = Config::parse(text);
@@ -387,7 +387,7 @@ proptest! {
     #[test]
     fn private_numbers_go_and_others_stay(asns in proptest::collection::vec(64_500u32..64_530, 0..8)) {
         let path = AsPath::sequence(asns.clone());
-        let how = crate::bgp::config::RemovePrivateAs { all: true, replace: false };
+        let how = crate::config::RemovePrivateAs { all: true, replace: false };
         let left: Vec<u32> = remove_private(&path, how, 1, 2).asns().collect();
         let wanted: Vec<u32> = asns.into_iter().filter(|asn| !is_private(*asn)).collect();
         prop_assert_eq!(left, wanted);

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::Settings;
-use crate::bgp::wire::{AfiSafi, Capability, Family, GracefulRestart, Open, Options, PerFamily};
+use crate::wire::{AfiSafi, Capability, Family, GracefulRestart, Open, Options, PerFamily};
 
 /// AFI of IPv6, as the family of next hops (RFC 8950 section 4).
 const AFI_IPV6: u16 = 2;

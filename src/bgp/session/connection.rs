@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{Agreement, ConnectionId, OPEN_HOLD, SEND_HOLD, Time};
-use crate::bgp::dice::Dice;
-use crate::bgp::wire::Open;
+use crate::dice::Dice;
+use crate::wire::Open;
 
 /// A connection on which an OPEN was sent.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::{Action, Agreement, Connection, ConnectionId, Reason, Session, Time};
-use crate::bgp::wire::error_code::{OPEN_MESSAGE, cease, open_message};
-use crate::bgp::wire::{Capability, Message, Notification, Open};
+use crate::wire::error_code::{OPEN_MESSAGE, cease, open_message};
+use crate::wire::{Capability, Message, Notification, Open};
 
 /// How long a connection that would be closed in favor of another waits for the first word on that one.
 pub(super) const COURTESY: Duration = Duration::from_secs(1);

@@ -3,9 +3,9 @@
 use std::net::Ipv4Addr;
 
 use super::Time;
-use crate::bgp::config::RemoteAs;
-use crate::bgp::wire::error_code::{CEASE, cease};
-use crate::bgp::wire::{Capability, Notification, PerFamily};
+use crate::config::RemoteAs;
+use crate::wire::error_code::{CEASE, cease};
+use crate::wire::{Capability, Notification, PerFamily};
 
 /// What is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]

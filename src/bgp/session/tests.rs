@@ -2,9 +2,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::bgp::config::RemoteAs;
-use crate::bgp::wire::error_code::{OPEN_MESSAGE, open_message};
-use crate::bgp::wire::{AfiSafi, Family, PerFamily, Update, decode, encode};
+use crate::config::RemoteAs;
+use crate::wire::error_code::{OPEN_MESSAGE, open_message};
+use crate::wire::{AfiSafi, Family, PerFamily, Update, decode, encode};
 
 mod silent;
 
@@ -188,8 +188,8 @@ impl Pair {
     }
 }
 
-fn wide() -> crate::bgp::wire::Options {
-    crate::bgp::wire::Options {
+fn wide() -> crate::wire::Options {
+    crate::wire::Options {
         four_octet: true,
         ..Default::default()
     }

@@ -10,10 +10,10 @@ use super::json::{Json, Object, text};
 use super::path::{NARROW, Path, WIDE};
 use super::routes::{Style, heading, paths, show};
 use super::scope::Scope;
-use crate::bgp::config::Arguments;
-use crate::bgp::speaker::Peer;
-use crate::bgp::table::Route;
-use crate::bgp::wire::{Attributes, Family};
+use crate::config::Arguments;
+use crate::speaker::Peer;
+use crate::table::Route;
+use crate::wire::{Attributes, Family};
 
 /// A route that passed, as a line has it.
 struct Row {

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::View;
-use crate::bgp::config::Arguments;
-use crate::bgp::table::Route;
-use crate::bgp::wire::{Attributes, Family, NextHop, Origin};
+use crate::config::Arguments;
+use crate::table::Route;
+use crate::wire::{Attributes, Family, NextHop, Origin};
 
 /// What FRR shows where there is no MPLS label.
 const NO_LABEL: u32 = 4_294_836_223;

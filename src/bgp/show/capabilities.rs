@@ -2,8 +2,8 @@
 
 use super::json::{Json, Object, text};
 use super::scope::key;
-use crate::bgp::speaker::Peer;
-use crate::bgp::wire::{AfiSafi, Capability, Family, GracefulRestart};
+use crate::speaker::Peer;
+use crate::wire::{AfiSafi, Capability, Family, GracefulRestart};
 
 /// Several paths are received, or sent (RFC 7911 section 4).
 const RECEIVES: u8 = 1;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::View;
 use super::memory::rows;
-use crate::bgp::config::Arguments;
+use crate::config::Arguments;
 
 /// Where zebra's routes come from, in its order.
 const PROTOCOLS: [&str; 32] = [

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use super::path::Path;
 use super::{View, clock};
-use crate::bgp::speaker::REDISTRIBUTED;
-use crate::bgp::table::NextHopState;
-use crate::bgp::wire::{Family, NextHop};
+use crate::speaker::REDISTRIBUTED;
+use crate::table::NextHopState;
+use crate::wire::{Family, NextHop};
 
 /// Where a route of this router's own comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -6,10 +6,10 @@ use super::detail::Origination;
 use super::json::{Json, Object, text};
 use super::path::Path;
 use super::{View, clock};
-use crate::bgp::config::PeerName;
-use crate::bgp::speaker::Peer;
-use crate::bgp::table::NextHopState;
-use crate::bgp::wire::{AsPath, Community, NextHop, Segment};
+use crate::config::PeerName;
+use crate::speaker::Peer;
+use crate::table::NextHopState;
+use crate::wire::{AsPath, Community, NextHop, Segment};
 
 /// A prefix of a table with `json detail`: what holds for the prefix, then its routes.
 pub(super) fn of_prefix(view: &View, prefix: IpNet, paths: &[Path]) -> Vec<Json> {

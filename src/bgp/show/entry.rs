@@ -11,9 +11,9 @@ use super::json::Json;
 use super::path::Path;
 use super::routes::{Style, show};
 use super::scope::Scope;
-use crate::bgp::config::{Addpath, Arguments};
-use crate::bgp::speaker::Peer;
-use crate::bgp::wire::{Community, Family};
+use crate::config::{Addpath, Arguments};
+use crate::speaker::Peer;
+use crate::wire::{Community, Family};
 
 impl<'s> View<'s> {
     /// Whether some neighbour is to be told several routes to a prefix.

@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::View;
-use crate::bgp::config::{Bgp, Layout, PeerName, RemoteAs};
-use crate::bgp::session::State;
-use crate::bgp::speaker::Peer;
-use crate::bgp::table::{SourceId, Table};
-use crate::bgp::wire::Family;
+use crate::config::{Bgp, Layout, PeerName, RemoteAs};
+use crate::session::State;
+use crate::speaker::Peer;
+use crate::table::{SourceId, Table};
+use crate::wire::Family;
 
 impl<'s> View<'s> {
     /// Whether answers are written as FRR 10 does.
@@ -59,7 +59,7 @@ impl<'s> View<'s> {
     }
 
     /// A neighbour by its address or interface.
-    pub(in crate::bgp) fn peer(&self, name: &str) -> Option<&'s Peer> {
+    pub(crate) fn peer(&self, name: &str) -> Option<&'s Peer> {
         self.speaker.peers().find(|peer| {
             peer.name.to_string() == name || peer.remote.is_some_and(|it| it.to_string() == name)
         })
@@ -108,7 +108,7 @@ impl<'s> View<'s> {
     }
 
     /// Whether a neighbour is in the own AS.
-    pub(in crate::bgp) fn is_internal(&self, peer: &Peer) -> bool {
+    pub(crate) fn is_internal(&self, peer: &Peer) -> bool {
         match peer.effective.remote_as {
             Some(RemoteAs::Number(asn)) => asn == local_as(peer),
             Some(RemoteAs::Internal) => true,
@@ -118,7 +118,7 @@ impl<'s> View<'s> {
 }
 
 /// A neighbour's AS; 0 as long as nobody has said.
-pub(in crate::bgp) fn remote_as(peer: &Peer) -> u32 {
+pub(crate) fn remote_as(peer: &Peer) -> u32 {
     match peer.effective.remote_as {
         Some(RemoteAs::Number(asn)) => asn,
         _ => peer.record.asn.unwrap_or(0),

@@ -3,10 +3,10 @@
 use super::{
     Show, View, daemons, instances, interface_details, interfaces, ip_route, lists, nht, route_maps,
 };
-use crate::bgp::config::Arguments;
+use crate::config::Arguments;
 
 /// The commands that only show, beside those of BGP.
-pub(in crate::bgp) const GENERAL: &[(&str, Show)] = &[
+pub(crate) const GENERAL: &[(&str, Show)] = &[
     ("show (ip|ipv6) protocol [vrf <vrf_name>]", daemons::protocols),
     ("show logging", daemons::logging),
     ("show memory [(zebra|bgpd|watchfrr|staticd)]", daemons::memory),

@@ -9,9 +9,9 @@ use super::json::{Json, Object, text};
 use super::neighbor_family::group_of;
 use super::scope::Scope;
 use super::summary::state_name;
-use crate::bgp::config::{Arguments, Bgp, Group, RemoteAs};
-use crate::bgp::speaker::Peer;
-use crate::bgp::wire::Family;
+use crate::config::{Arguments, Bgp, Group, RemoteAs};
+use crate::speaker::Peer;
+use crate::wire::Family;
 
 /// `show bgp peer-group [NAME] [json]`.
 pub(super) fn groups(view: &View, arguments: &Arguments) -> String {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::View;
 use super::facts::is_up;
 use super::json::{Object, text};
-use crate::bgp::config::Arguments;
-use crate::bgp::table::Route;
-use crate::bgp::wire::{Attributes, Family};
+use crate::config::Arguments;
+use crate::table::Route;
+use crate::wire::{Attributes, Family};
 
 /// The numbers of bgpd's listening sockets, which its answer tells.
 const LISTENERS: [(u8, &str); 2] = [(20, "0.0.0.0"), (21, "::")];

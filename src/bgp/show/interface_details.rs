@@ -9,9 +9,9 @@ use super::View;
 use super::clock;
 use super::interfaces::{addresses, all};
 use super::json::{Json, Object, text};
-use crate::bgp::config::{self, Arguments, PeerName, RouterPreference};
-use crate::bgp::session::Time;
-use crate::bgp::speaker::{Interface, LinkKind};
+use crate::config::{self, Arguments, PeerName, RouterPreference};
+use crate::session::Time;
+use crate::speaker::{Interface, LinkKind};
 
 /// Flags of the kernel's by their names, in FRR's order (netdevice(7)).
 const FLAGS: [(u32, &str); 10] = [
@@ -361,9 +361,9 @@ fn device_type(kind: LinkKind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bgp::recorded::view;
-    use crate::bgp::speaker::network::Network;
-    use crate::bgp::speaker::{Event, Link};
+    use crate::recorded::view;
+    use crate::speaker::network::Network;
+    use crate::speaker::{Event, Link};
 
     /// Two interfaces and the bridge one of them is in, as in a lab in which FRR 8.4.4 was asked.
     fn lab() -> Network {

@@ -8,8 +8,8 @@ use ipnet::IpNet;
 
 use super::View;
 use super::json::{Json, Object, text};
-use crate::bgp::config::Arguments;
-use crate::bgp::speaker::Interface;
+use crate::config::Arguments;
+use crate::speaker::Interface;
 
 /// The interfaces in FRR's order, which is that of names with their numbers counted.
 pub(super) fn all<'s>(view: &View<'s>) -> Vec<&'s Interface> {

@@ -10,8 +10,8 @@ use super::clock::lasted;
 use super::ip_route_json;
 use super::json::Json;
 use super::rib::{self, Entry, Protocol, Rib, To, Way};
-use crate::bgp::config::Arguments;
-use crate::bgp::wire::Family;
+use crate::config::Arguments;
+use crate::wire::Family;
 
 const CODES: &str = "\
 Codes: K - kernel route, C - connected, S - static, R - RIP,

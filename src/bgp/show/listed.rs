@@ -2,8 +2,8 @@
 
 use super::View;
 use super::routes::filtered;
-use crate::bgp::config::{Arguments, Config};
-use crate::bgp::wire::Family;
+use crate::config::{Arguments, Config};
+use crate::wire::Family;
 
 use super::path::Path;
 use super::scope::Scope;

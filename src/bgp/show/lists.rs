@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::View;
 use super::json::{Json, Object, text};
-use crate::bgp::config::{AccessRule, Arguments, CommunityRule, Config, List, Lists, PrefixRule};
+use crate::config::{AccessRule, Arguments, CommunityRule, Config, List, Lists, PrefixRule};
 
 /// FRR's daemons that have lists and route-maps.
 pub(super) const DAEMONS: [&str; 2] = ["ZEBRA", "BGP"];

@@ -5,9 +5,9 @@ use regex::Regex;
 
 use super::View;
 use super::routes::filtered;
-use crate::bgp::config::Arguments;
-use crate::bgp::config::community;
-use crate::bgp::wire::{Community, LargeCommunity};
+use crate::config::Arguments;
+use crate::config::community;
+use crate::wire::{Community, LargeCommunity};
 
 /// `show bgp … community [COMMUNITY] [exact-match]`.
 pub(super) fn communities(view: &View, arguments: &Arguments) -> String {

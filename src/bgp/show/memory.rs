@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::View;
 use super::facts::{memory, nodes};
-use crate::bgp::config::Arguments;
-use crate::bgp::wire::Family;
+use crate::config::Arguments;
+use crate::wire::Family;
 
 /// FRR's octets for a node of a table, a route, an advertisement, attributes, a path, a neighbour and a peer-group.
 const NODE: usize = 192;

@@ -47,8 +47,8 @@ use std::time::Duration;
 use super::config::Arguments;
 use super::session::Time;
 use super::speaker::Speaker;
-pub(in crate::bgp) use facts::remote_as;
-pub(in crate::bgp) use general::GENERAL;
+pub(crate) use facts::remote_as;
+pub(crate) use general::GENERAL;
 
 /// A speaker as it is shown at a moment.
 #[derive(Clone, Copy)]
@@ -180,7 +180,7 @@ pub const ROWS: &[(&str, Show)] = &[
 
 impl<'s> View<'s> {
     /// The router's own name.
-    pub(in crate::bgp) fn hostname(&self) -> &'s str {
+    pub(crate) fn hostname(&self) -> &'s str {
         let configured = self.speaker.config().hostname.as_deref();
         configured.unwrap_or(self.speaker.hostname())
     }

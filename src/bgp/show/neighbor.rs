@@ -9,10 +9,10 @@ use super::View;
 use super::capabilities::Capabilities;
 use super::facts::is_up;
 use super::reset::Reset;
-use crate::bgp::config::GracefulRestart;
-use crate::bgp::session::State;
-use crate::bgp::speaker::{Endpoints, Overflow, OwnAddresses, Peer};
-use crate::bgp::wire::Family;
+use crate::config::GracefulRestart;
+use crate::session::State;
+use crate::speaker::{Endpoints, Overflow, OwnAddresses, Peer};
+use crate::wire::Family;
 
 /// A neighbour to be shown.
 pub(super) struct Neighbor<'s> {

@@ -3,9 +3,9 @@
 use super::View;
 use super::facts::{counts, is_up, local_as};
 use super::json::{Json, Object};
-use crate::bgp::config::{Addpath, EffectiveFamily, Excess};
-use crate::bgp::speaker::Peer;
-use crate::bgp::wire::Family;
+use crate::config::{Addpath, EffectiveFamily, Excess};
+use crate::speaker::Peer;
+use crate::wire::Family;
 
 /// The same facts as lines and as JSON.
 #[derive(Default)]

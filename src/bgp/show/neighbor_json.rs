@@ -8,9 +8,9 @@ use super::json::{Object, text};
 use super::neighbor::Neighbor;
 use super::neighbor_family::{facts, group_of};
 use super::scope::key;
-use crate::bgp::config::{GracefulRestart, PeerName, UpdateSource};
-use crate::bgp::session::State;
-use crate::bgp::wire::Family;
+use crate::config::{GracefulRestart, PeerName, UpdateSource};
+use crate::session::State;
+use crate::wire::Family;
 
 /// Everything about a neighbour.
 pub(super) fn object(it: &Neighbor) -> Object {

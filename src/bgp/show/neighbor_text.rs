@@ -6,8 +6,8 @@ use super::clock;
 use super::facts::{is_up, local_as, remote_as};
 use super::neighbor::Neighbor;
 use super::neighbor_family::{facts, group_of};
-use crate::bgp::config::{PeerName, UpdateSource};
-use crate::bgp::wire::Family;
+use crate::config::{PeerName, UpdateSource};
+use crate::wire::Family;
 
 /// Everything about a neighbour.
 pub(super) fn lines(it: &Neighbor) -> String {

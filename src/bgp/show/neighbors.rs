@@ -4,7 +4,7 @@ use super::json::{Json, Object};
 use super::neighbor::Neighbor;
 use super::scope::Scope;
 use super::{View, neighbor_json, neighbor_text};
-use crate::bgp::config::Arguments;
+use crate::config::Arguments;
 
 /// `show bgp neighbors [NEIGHBOR] [json]`.
 pub(super) fn neighbors(view: &View, arguments: &Arguments) -> String {
@@ -60,7 +60,7 @@ pub(super) fn graceful_restart(view: &View, arguments: &Arguments) -> String {
     for peer in peers {
         let it = Neighbor::new(view, peer);
         let name = match (&peer.name, peer.remote) {
-            (crate::bgp::config::PeerName::Interface(name), Some(address)) => format!("on {name}: {address}"),
+            (crate::config::PeerName::Interface(name), Some(address)) => format!("on {name}: {address}"),
             (name, _) => format!("is {name}"),
         };
         out += &format!("BGP neighbor {name}\n{}", neighbor_text::roles(&it));

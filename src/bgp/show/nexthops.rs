@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{View, clock};
-use crate::bgp::config::{Arguments, PeerName};
-use crate::bgp::table::{NextHopState, Route, SourceKind};
-use crate::bgp::wire::Family;
+use crate::config::{Arguments, PeerName};
+use crate::table::{NextHopState, Route, SourceKind};
+use crate::wire::Family;
 
 /// A next hop.
 struct Entry {

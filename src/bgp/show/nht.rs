@@ -7,8 +7,8 @@ use super::View;
 use super::ip_route::{self, interface};
 use super::nexthops;
 use super::rib::{self, Entry, Rib, To, Way};
-use crate::bgp::config::{Arguments, Via};
-use crate::bgp::wire::Family;
+use crate::config::{Arguments, Via};
+use crate::wire::Family;
 
 /// FRR names the connections of its daemons to zebra; here they are one process.
 const BGP: &str = "bgp(fd 26)";

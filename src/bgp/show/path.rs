@@ -6,10 +6,10 @@ use ipnet::IpNet;
 
 use super::View;
 use super::json::{Json, Object, text};
-use crate::bgp::config::PeerName;
-use crate::bgp::speaker::Peer;
-use crate::bgp::table::{Destination, NextHopState, Route, SourceKind};
-use crate::bgp::wire::{Attributes, Family, NextHop};
+use crate::config::PeerName;
+use crate::speaker::Peer;
+use crate::table::{Destination, NextHopState, Route, SourceKind};
+use crate::wire::{Attributes, Family, NextHop};
 
 /// A route where it stands.
 #[derive(Clone, Copy)]

@@ -2,8 +2,8 @@
 
 use super::View;
 use super::path::Path;
-use crate::bgp::config::Addpath;
-use crate::bgp::speaker::Peer;
+use crate::config::Addpath;
+use crate::speaker::Peer;
 
 impl<'s> Path<'s> {
     /// The identifier the route came with, and those it is told with as one of all and as the best of its AS, 0 for none; if

@@ -2,11 +2,11 @@
 
 use super::View;
 use super::json::Object;
-use crate::bgp::config::PeerName;
-use crate::bgp::session::Reason;
-use crate::bgp::speaker::Peer;
-use crate::bgp::wire::Notification;
-use crate::bgp::wire::error_code::{CEASE, cease};
+use crate::config::PeerName;
+use crate::session::Reason;
+use crate::speaker::Peer;
+use crate::wire::Notification;
+use crate::wire::error_code::{CEASE, cease};
 
 /// Why a session is not up, or was not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,11 +7,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::View;
-use crate::bgp::config::{StaticRoute, Via};
-use crate::bgp::session::Time;
-use crate::bgp::speaker::{self, AGGREGATE, Drop};
-use crate::bgp::table::{Route, SourceKind};
-use crate::bgp::wire::Family;
+use crate::config::{StaticRoute, Via};
+use crate::session::Time;
+use crate::speaker::{self, AGGREGATE, Drop};
+use crate::table::{Route, SourceKind};
+use crate::wire::Family;
 
 /// Where a route is from, in the order of FRR's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

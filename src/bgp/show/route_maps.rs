@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::View;
 use super::json::{Json, Object};
 use super::lists::{DAEMONS, of_daemons};
-use crate::bgp::config::{Arguments, Config, Match, OnMatch, RouteMap, RouteMapEntry, Set};
+use crate::config::{Arguments, Config, Match, OnMatch, RouteMap, RouteMapEntry, Set};
 
 /// `show route-map [NAME]`.
 pub(super) fn route_maps(view: &View, arguments: &Arguments) -> String {

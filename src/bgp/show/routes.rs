@@ -8,8 +8,8 @@ use super::View;
 use super::json::Json;
 use super::path::{Columns, NARROW, Path, WIDE};
 use super::scope::{Scope, several};
-use crate::bgp::config::Arguments;
-use crate::bgp::wire::Family;
+use crate::config::Arguments;
+use crate::wire::Family;
 
 /// What the first letters of a line mean.
 const LEGEND: &str = "\

@@ -2,8 +2,8 @@
 
 use super::View;
 use super::json::Object;
-use crate::bgp::config::Arguments;
-use crate::bgp::wire::Family;
+use crate::config::Arguments;
+use crate::wire::Family;
 
 /// Which families an answer is about.
 pub(super) struct Scope<'l> {

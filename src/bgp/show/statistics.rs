@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use super::View;
 use super::json::{Json, Object, significant};
 use super::scope::{Scope, key};
-use crate::bgp::config::Arguments;
-use crate::bgp::wire::{AsPath, Family};
+use crate::config::Arguments;
+use crate::wire::{AsPath, Family};
 
 /// What is counted of a table.
 #[derive(Default)]

@@ -8,11 +8,11 @@ use super::json::{Json, Object, text};
 use super::reset::Reset;
 use super::scope::{Scope, several};
 use super::{View, clock};
-use crate::bgp::config::{Arguments, Bgp};
-use crate::bgp::session::Agreement;
-use crate::bgp::speaker::Peer;
-use crate::bgp::table::SourceId;
-use crate::bgp::wire::{Capability, Family};
+use crate::config::{Arguments, Bgp};
+use crate::session::Agreement;
+use crate::speaker::Peer;
+use crate::table::SourceId;
+use crate::wire::{Capability, Family};
 
 /// What FRR uses for a node of a table, a neighbour and a peer-group.
 const NODE: usize = 192;

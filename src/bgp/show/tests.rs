@@ -1,9 +1,9 @@
 //! Answers of speakers in whole networks, beside those that FRR 8.4.4 gave in the same labs (tests/data/frr-8.4.4).
 
 use super::{ROWS, Show};
-use crate::bgp::config::grammar::{Command, Table};
-use crate::bgp::recorded::{self, Mask, view};
-use crate::bgp::speaker::network::{Network, clos, published};
+use crate::config::grammar::{Command, Table};
+use crate::recorded::{self, Mask, view};
+use crate::speaker::network::{Network, clos, published};
 
 fn ask(network: &Network, node: usize, line: &str) -> String {
     let commands = ROWS.iter().map(|(pattern, show)| Command {

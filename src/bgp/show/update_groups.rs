@@ -7,9 +7,9 @@ use super::facts::is_up;
 use super::neighbor_family::update_group;
 use super::scope::Scope;
 use super::{View, clock};
-use crate::bgp::config::Arguments;
-use crate::bgp::speaker::Peer;
-use crate::bgp::wire::Family;
+use crate::config::Arguments;
+use crate::speaker::Peer;
+use crate::wire::Family;
 
 /// How long FRR waits for more neighbours before it tells them together, in milliseconds: so long, and for each neighbour.
 const WAIT: usize = 1000;

@@ -7,11 +7,11 @@ use ipnet::IpNet;
 
 use super::local::WEIGHT;
 use super::{Speaker, aggregate_path};
-use crate::bgp::config::{Aggregate, Bgp};
-use crate::bgp::policy::{NextHopChange, Subject, Verdict};
-use crate::bgp::session::Time;
-use crate::bgp::table::{NextHopState, Route, Source, SourceId, SourceKind};
-use crate::bgp::wire::{Attributes, Community, Family, NextHop, Origin};
+use crate::config::{Aggregate, Bgp};
+use crate::policy::{NextHopChange, Subject, Verdict};
+use crate::session::Time;
+use crate::table::{NextHopState, Route, Source, SourceId, SourceKind};
+use crate::wire::{Attributes, Community, Family, NextHop, Origin};
 
 /// The source of aggregates.
 pub const AGGREGATE: SourceId = SourceId(u32::MAX);

@@ -1,6 +1,6 @@
 //! The AS path of an aggregate (RFC 4271 section 9.2.2.2, appendix F.6).
 
-use crate::bgp::wire::{AsPath, Segment};
+use crate::wire::{AsPath, Segment};
 
 /// The path of an aggregate: what all paths begin with, and a set of all the others.
 pub(super) fn join<'a>(paths: impl Iterator<Item = &'a AsPath>) -> AsPath {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::{Peer, Speaker, Told};
-use crate::bgp::table::{Route, Source};
-use crate::bgp::wire::{Attributes, Family, NextHop};
+use crate::table::{Route, Source};
+use crate::wire::{Attributes, Family, NextHop};
 
 /// All of a route that what is told about it hangs on. Addresses stand for what is shared: it lives, and stays as it is,
 /// while the table is only read.

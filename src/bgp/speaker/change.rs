@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::pace::Startup;
 use super::{Action, Speaker, limits};
-use crate::bgp::config::{Bgp, Config, Effective, EffectiveFamily};
-use crate::bgp::policy::{Policy, References, differ};
-use crate::bgp::session::{Settings, Time};
-use crate::bgp::table::SourceId;
-use crate::bgp::wire::{Capability, Family};
+use crate::config::{Bgp, Config, Effective, EffectiveFamily};
+use crate::policy::{Policy, References, differ};
+use crate::session::{Settings, Time};
+use crate::table::SourceId;
+use crate::wire::{Capability, Family};
 
 /// Whether a session has to begin anew: what both sides agreed on, or how they are connected, is to be something else. All
 /// other settings hold from now on, or from the next session on (timers), as FRR has it.

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use super::{Action, Endpoints, Peer, Speaker};
-use crate::bgp::config::{Bgp, Effective, PeerName};
-use crate::bgp::session::Time;
-use crate::bgp::table::SourceId;
+use crate::config::{Bgp, Effective, PeerName};
+use crate::session::Time;
+use crate::table::SourceId;
 
 /// The peer-group that lets an address in: that of the longest range it is in.
 fn group_for(bgp: &Bgp, address: IpAddr) -> Option<&String> {

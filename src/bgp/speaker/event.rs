@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::Link;
-use crate::bgp::config::Config;
-use crate::bgp::session::ConnectionId;
-use crate::bgp::table::SourceId;
-use crate::bgp::wire::Family;
+use crate::config::Config;
+use crate::session::ConnectionId;
+use crate::table::SourceId;
+use crate::wire::Family;
 
 /// An interface as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -8,10 +8,10 @@ use rustc_hash::FxHashMap;
 
 use super::shared::Shared;
 use super::{Action, Peer, Speaker, Told};
-use crate::bgp::config::Bgp;
-use crate::bgp::session::Time;
-use crate::bgp::table::{Destination, Route, SourceId};
-use crate::bgp::wire::{
+use crate::config::Bgp;
+use crate::session::Time;
+use crate::table::{Destination, Route, SourceId};
+use crate::wire::{
     Attributes, Family, Message, NextHop, Nlri, RefreshKind, TooLong, announce, encode, withdraw,
 };
 

@@ -8,9 +8,9 @@ use ipnet::IpNet;
 use super::export::default_of;
 use super::path_ids::DEFAULT;
 use super::{Action, Peer, Speaker, Told};
-use crate::bgp::config::Bgp;
-use crate::bgp::table::{NextHopState, Route, SourceId};
-use crate::bgp::wire::{Attributes, Family, NextHop, Nlri, TooLong, announce, withdraw};
+use crate::config::Bgp;
+use crate::table::{NextHopState, Route, SourceId};
+use crate::wire::{Attributes, Family, NextHop, Nlri, TooLong, announce, withdraw};
 
 /// A prefix and a path identifier.
 type Key = (IpNet, u32);

@@ -9,9 +9,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Action, Peer, Speaker};
-use crate::bgp::session::{self, ConnectionId, Time};
-use crate::bgp::table::SourceId;
-use crate::bgp::wire::{Family, PerFamily};
+use crate::session::{self, ConnectionId, Time};
+use crate::table::SourceId;
+use crate::wire::{Family, PerFamily};
 
 /// With so many octets on their way a neighbor is told nothing more until they are sent. The answer to a refresh, or a whole
 /// table when the session begins, is always said at once, and may be longer.

@@ -7,9 +7,9 @@ use ipnet::IpNet;
 
 use super::next_hops::together;
 use super::{AGGREGATE, Action, Hop, Interface, Speaker, Special, Way, family_of};
-use crate::bgp::policy::{Subject, Verdict};
-use crate::bgp::table::{Route, SourceKind};
-use crate::bgp::wire::Family;
+use crate::policy::{Subject, Verdict};
+use crate::table::{Route, SourceKind};
+use crate::wire::Family;
 
 /// FRR's distances: of what a neighbour in another AS told, of what one in the same AS did, and of aggregates.
 const DISTANCES: (u8, u8, u8) = (20, 200, 200);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::flow::Again;
 use super::inbound::Received;
 use super::{Action, Speaker};
-use crate::bgp::session::{self, Agreement, ConnectionId, Reason, Time};
-use crate::bgp::table::{Source, SourceId, SourceKind};
-use crate::bgp::wire::{Family, HEADER, Message, RefreshKind, Update, decode, frame};
+use crate::session::{self, Agreement, ConnectionId, Reason, Time};
+use crate::table::{Source, SourceId, SourceKind};
+use crate::wire::{Family, HEADER, Message, RefreshKind, Update, decode, frame};
 
 impl Speaker {
     /// Octets of a connection, which may be part of a message or several.

@@ -7,11 +7,11 @@ use ipnet::IpNet;
 
 use super::limits::{Overflow, Warned};
 use super::{Action, Peer, Speaker, family_of};
-use crate::bgp::config::{AllowAsIn, Bgp, Effective, EffectiveFamily};
-use crate::bgp::policy::{Context, Direction, Subject, Verdict};
-use crate::bgp::session::Time;
-use crate::bgp::table::{NextHopState, Route, Source, SourceId, SourceKind};
-use crate::bgp::wire::{
+use crate::config::{AllowAsIn, Bgp, Effective, EffectiveFamily};
+use crate::policy::{Context, Direction, Subject, Verdict};
+use crate::session::Time;
+use crate::table::{NextHopState, Route, Source, SourceId, SourceKind};
+use crate::wire::{
     AsPath, Attributes, Community, Family, Message, NextHop, Nlri, PerFamily, RefreshKind, Segment,
 };
 

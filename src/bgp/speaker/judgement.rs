@@ -5,9 +5,9 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::{Peer, Received, Speaker};
-use crate::bgp::policy::{Context, Direction, NextHopChange, Policy, Subject, Verdict};
-use crate::bgp::table::Route;
-use crate::bgp::wire::{Attributes, Family};
+use crate::policy::{Context, Direction, NextHopChange, Policy, Subject, Verdict};
+use crate::table::Route;
+use crate::wire::{Attributes, Family};
 
 /// A route that a neighbour told, as its lists and its route-map let it in.
 pub struct Filtered {

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::{Action, Endpoints, Peer, Speaker};
-use crate::bgp::config::{Config, Excess, MaximumPrefix};
-use crate::bgp::session::{self, Time};
-use crate::bgp::table::SourceId;
-use crate::bgp::wire::error_code::{CEASE, cease};
-use crate::bgp::wire::{Family, Notification};
+use crate::config::{Config, Excess, MaximumPrefix};
+use crate::session::{self, Time};
+use crate::table::SourceId;
+use crate::wire::error_code::{CEASE, cease};
+use crate::wire::{Family, Notification};
 
 /// What was said already about a limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Interface, Speaker};
-use crate::bgp::session::Time;
+use crate::session::Time;
 
 /// The device of an interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -8,11 +8,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Interface, KernelRoute, OWN, REDISTRIBUTED, Speaker, family_of};
-use crate::bgp::config::{Bgp, Redistribute, Source as Redistributed};
-use crate::bgp::policy::{Context, Direction, NextHopChange, Subject, Verdict};
-use crate::bgp::session::Time;
-use crate::bgp::table::{NextHopState, Route, SourceId};
-use crate::bgp::wire::{Attributes, Community, Family, NextHop, Origin};
+use crate::config::{Bgp, Redistribute, Source as Redistributed};
+use crate::policy::{Context, Direction, NextHopChange, Subject, Verdict};
+use crate::session::Time;
+use crate::table::{NextHopState, Route, SourceId};
+use crate::wire::{Attributes, Community, Family, NextHop, Origin};
 
 /// What FRR gives to its own routes.
 pub(super) const WEIGHT: u32 = 32768;

@@ -1,8 +1,8 @@
 //! Whose habits a speaker has where BGP leaves a choice: FRR's in a router, GoBGP's in Cilium's agent.
 
 use super::Speaker;
-use crate::bgp::config::{Bgp, Effective};
-use crate::bgp::wire::{AfiSafi, Capability, GracefulRestart};
+use crate::config::{Bgp, Effective};
+use crate::wire::{AfiSafi, Capability, GracefulRestart};
 
 /// Whose habits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Speaker {
             },
         ];
         said.extend(families.iter().copied().map(Capability::Multiprotocol));
-        if effective.graceful_restart == crate::bgp::config::GracefulRestart::Restarter {
+        if effective.graceful_restart == crate::config::GracefulRestart::Restarter {
             said.push(Capability::GracefulRestart(GracefulRestart {
                 time: bgp.graceful_restart.restart_time,
                 families: families.iter().map(|family| (*family, false)).collect(),

@@ -4,34 +4,34 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::*;
-use crate::bgp::dice::Dice;
+use crate::dice::Dice;
 
 /// Speakers, the links between them, and what is on its way.
-pub(in crate::bgp) struct Network {
-    pub(in crate::bgp) nodes: Vec<Node>,
+pub(crate) struct Network {
+    pub(crate) nodes: Vec<Node>,
     /// Both ends of each link: node, interface.
-    pub(in crate::bgp) links: Vec<[(usize, u32); 2]>,
+    pub(crate) links: Vec<[(usize, u32); 2]>,
     /// What is on its way, in order.
-    pub(in crate::bgp) wire: BTreeMap<(Time, u64), (usize, Event)>,
+    pub(crate) wire: BTreeMap<(Time, u64), (usize, Event)>,
     /// Where octets of a connection go: node and number there.
     connections: HashMap<(usize, ConnectionId), (usize, ConnectionId)>,
     count: u64,
     /// Makes what is on its way take differently long.
-    pub(in crate::bgp) jitter: Option<Dice>,
+    pub(crate) jitter: Option<Dice>,
     /// When what is on its way on a connection arrives last.
     latest: HashMap<(usize, ConnectionId), Time>,
-    pub(in crate::bgp) now: Time,
+    pub(crate) now: Time,
 }
 
-pub(in crate::bgp) struct Node {
-    pub(in crate::bgp) speaker: Speaker,
-    pub(in crate::bgp) interfaces: Vec<Interface>,
+pub(crate) struct Node {
+    pub(crate) speaker: Speaker,
+    pub(crate) interfaces: Vec<Interface>,
 }
 
 const DELAY: Time = Time::from_millis(2);
 
 impl Network {
-    pub(in crate::bgp) fn new() -> Network {
+    pub(crate) fn new() -> Network {
         Network {
             nodes: Vec::new(),
             links: Vec::new(),
@@ -44,7 +44,7 @@ impl Network {
         }
     }
 
-    pub(in crate::bgp) fn node(&mut self, name: &str, text: &str, loopback: &[&str]) -> usize {
+    pub(crate) fn node(&mut self, name: &str, text: &str, loopback: &[&str]) -> usize {
         let (config, mistakes) = Config::parse(text);
         assert!(mistakes.is_empty(), "{name}: {mistakes:?}");
         let mut speaker = Speaker::new(name, self.nodes.len() as u64 + 1);
@@ -64,7 +64,7 @@ impl Network {
     }
 
     /// An interface, with a link-local address of its own beside those given.
-    pub(in crate::bgp) fn interface(&mut self, node: usize, name: &str, addresses: &[&str]) -> u32 {
+    pub(crate) fn interface(&mut self, node: usize, name: &str, addresses: &[&str]) -> u32 {
         let index = self.nodes[node].interfaces.len() as u32 + 1;
         let local = format!("fe80::{:x}:{index:x}/64", node + 1);
         let addresses = addresses.iter().copied().chain([local.as_str()]);
@@ -78,13 +78,13 @@ impl Network {
         index
     }
 
-    pub(in crate::bgp) fn link(&mut self, a: (usize, &str, &[&str]), b: (usize, &str, &[&str])) -> usize {
+    pub(crate) fn link(&mut self, a: (usize, &str, &[&str]), b: (usize, &str, &[&str])) -> usize {
         let ends = [a, b].map(|(node, name, addresses)| (node, self.interface(node, name, addresses)));
         self.links.push(ends);
         self.links.len() - 1
     }
 
-    pub(in crate::bgp) fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         for node in 0..self.nodes.len() {
             let config = self.nodes[node].speaker.config.clone();
             self.happen(node, Event::Interfaces(self.nodes[node].interfaces.clone()));
@@ -96,7 +96,7 @@ impl Network {
     }
 
     /// Both ends of a link hear of each other.
-    pub(in crate::bgp) fn advertise(&mut self, link: usize) {
+    pub(crate) fn advertise(&mut self, link: usize) {
         let [a, b] = self.links[link];
         for (from, to) in [(a, b), (b, a)] {
             let address = self.nodes[from.0].interfaces[from.1 as usize - 1]
@@ -107,7 +107,7 @@ impl Network {
     }
 
     /// Takes a link down or brings it up. What was on connections over it is lost, and both ends see that.
-    pub(in crate::bgp) fn set(&mut self, link: usize, up: bool) {
+    pub(crate) fn set(&mut self, link: usize, up: bool) {
         for (node, index) in self.links[link] {
             self.nodes[node].interfaces[index as usize - 1].up = up;
             let interfaces = self.nodes[node].interfaces.clone();
@@ -119,7 +119,7 @@ impl Network {
     }
 
     /// A node's speaker is gone from one moment to the next. Those it was connected with see their connections end.
-    pub(in crate::bgp) fn silence(&mut self, node: usize) {
+    pub(crate) fn silence(&mut self, node: usize) {
         let name = self.nodes[node].speaker.hostname().to_owned();
         self.nodes[node].speaker = Speaker::new(&name, 0);
         self.wire.retain(|_, (to, _)| *to != node);
@@ -136,7 +136,7 @@ impl Network {
     }
 
     /// It begins anew, with routes of its earlier life in the kernel or without.
-    pub(in crate::bgp) fn begin_anew(&mut self, node: usize, text: &str, has_stale: bool) {
+    pub(crate) fn begin_anew(&mut self, node: usize, text: &str, has_stale: bool) {
         let (config, mistakes) = Config::parse(text);
         assert!(mistakes.is_empty(), "{mistakes:?}");
         let name = self.nodes[node].speaker.hostname().to_owned();
@@ -150,7 +150,7 @@ impl Network {
     }
 
     /// Breaks a connection, whichever the dice choose: what is on its way is lost, and each end sees that in its own time.
-    pub(in crate::bgp) fn cut(&mut self, dice: &mut Dice) {
+    pub(crate) fn cut(&mut self, dice: &mut Dice) {
         let mut all: Vec<_> = self.connections.keys().copied().collect();
         all.sort();
         let Some(one) = all.get(dice.roll(all.len() as u64) as usize).copied() else {
@@ -170,7 +170,7 @@ impl Network {
     }
 
     /// What happens to a node soon. Of one connection everything arrives in order; connections overtake each other.
-    pub(in crate::bgp) fn later(&mut self, node: usize, event: Event) {
+    pub(crate) fn later(&mut self, node: usize, event: Event) {
         self.count += 1;
         let mut at = self.now + DELAY;
         if let Some(dice) = &mut self.jitter {
@@ -191,14 +191,14 @@ impl Network {
         self.wire.insert((at, self.count), (node, event));
     }
 
-    pub(in crate::bgp) fn happen(&mut self, node: usize, event: Event) {
+    pub(crate) fn happen(&mut self, node: usize, event: Event) {
         let actions = self.nodes[node].speaker.happen(event, self.now);
         for action in actions {
             self.perform(node, action);
         }
     }
 
-    pub(in crate::bgp) fn perform(&mut self, node: usize, action: Action) {
+    pub(crate) fn perform(&mut self, node: usize, action: Action) {
         match action {
             Action::Dial(peer, dial) => self.dial(node, peer, &dial),
             Action::Send(id, octets) => {
@@ -216,7 +216,7 @@ impl Network {
         }
     }
 
-    pub(in crate::bgp) fn dial(&mut self, node: usize, peer: SourceId, dial: &Dial) {
+    pub(crate) fn dial(&mut self, node: usize, peer: SourceId, dial: &Dial) {
         let Some((there, local, interface)) = self.find(node, dial) else {
             return self.later(node, Event::DialFailed(peer));
         };
@@ -241,7 +241,7 @@ impl Network {
     }
 
     /// The node on one of the links that has an address, this side's address, and for link-local ones the interface there.
-    pub(in crate::bgp) fn find(&self, node: usize, dial: &Dial) -> Option<(usize, IpAddr, Option<u32>)> {
+    pub(crate) fn find(&self, node: usize, dial: &Dial) -> Option<(usize, IpAddr, Option<u32>)> {
         let is_local = matches!(dial.remote, IpAddr::V6(it) if it.is_unicast_link_local());
         let ways = self.links.iter().filter_map(|[a, b]| {
             let (here, there) = if a.0 == node {
@@ -277,7 +277,7 @@ impl Network {
     }
 
     /// Lets time pass, from one thing that happens to the next.
-    pub(in crate::bgp) fn run(&mut self, seconds: u64) {
+    pub(crate) fn run(&mut self, seconds: u64) {
         let end = self.now + Time::from_secs(seconds);
         loop {
             let arrival = self.wire.first_key_value().map(|((at, _), _)| *at);
@@ -301,7 +301,7 @@ impl Network {
         }
     }
 
-    pub(in crate::bgp) fn peer(&self, node: usize, name: &str) -> &Peer {
+    pub(crate) fn peer(&self, node: usize, name: &str) -> &Peer {
         self.nodes[node]
             .speaker
             .peers()
@@ -310,25 +310,25 @@ impl Network {
     }
 
     /// How many prefixes a neighbour has told, and how many it was told.
-    pub(in crate::bgp) fn prefixes(&self, node: usize, name: &str) -> (usize, usize) {
+    pub(crate) fn prefixes(&self, node: usize, name: &str) -> (usize, usize) {
         let peer = self.peer(node, name);
         let table = self.nodes[node].speaker.table(Family::Ipv4Unicast);
         let told_by =
-            |routes: &[crate::bgp::table::Route]| routes.iter().filter(|it| it.source.id == peer.id).count();
+            |routes: &[crate::table::Route]| routes.iter().filter(|it| it.source.id == peer.id).count();
         let received = table.iter().map(|(_, it)| told_by(it.routes())).sum();
         (received, peer.told.ipv4.len())
     }
 }
 
 /// The configuration of a node in a lab that ships.
-pub(in crate::bgp) fn config_of(lab: &str, node: &str) -> String {
-    let path = format!("{}/labs/{lab}.toml", env!("CARGO_MANIFEST_DIR"));
+pub(crate) fn config_of(lab: &str, node: &str) -> String {
+    let path = format!("{}/../../labs/{lab}.toml", env!("CARGO_MANIFEST_DIR"));
     let file: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
     file["nodes"][node]["config"].as_str().unwrap().to_owned()
 }
 
 /// The published lab: a spine, two racks' routers, and servers that open no sessions.
-pub(in crate::bgp) fn published() -> Network {
+pub(crate) fn published() -> Network {
     let mut network = Network::new();
     let [spine, tor0, tor1] = [
         ("router0", "10.0.0.0/32"),
@@ -347,7 +347,7 @@ pub(in crate::bgp) fn published() -> Network {
 }
 
 /// The Clos fabric that ships; the numbers of its leaves.
-pub(in crate::bgp) fn clos() -> (Network, Vec<usize>) {
+pub(crate) fn clos() -> (Network, Vec<usize>) {
     let mut network = Network::new();
     let spines = [("spine0", "10.0.0.1/32"), ("spine1", "10.0.0.2/32")]
         .map(|(name, lo)| network.node(name, &config_of("clos", name), &[lo]));

@@ -8,8 +8,8 @@ use ipnet::IpNet;
 
 use super::resolve::{connected, is_far};
 use super::{AGGREGATE, Hop, Interface, KernelRoute, Speaker, Way, family_of};
-use crate::bgp::table::{NextHopState, Route, SourceKind};
-use crate::bgp::wire::Family;
+use crate::table::{NextHopState, Route, SourceKind};
+use crate::wire::Family;
 
 /// The cost of a next hop, and the ways to it; those are none where packets to it are dropped. Nothing if it is unknown.
 type Reach = Option<(u32, Vec<Hop>)>;

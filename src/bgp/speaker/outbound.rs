@@ -7,10 +7,10 @@ use ipnet::IpNet;
 
 use super::inbound::{Lists, has_set};
 use super::{Peer, Speaker, Told};
-use crate::bgp::config::{Bgp, EffectiveFamily};
-use crate::bgp::policy::{Context, Direction, NextHopChange, Subject, Verdict, remove_private};
-use crate::bgp::table::{Route, Source, SourceId, SourceKind};
-use crate::bgp::wire::{Attributes, Community, Family, NextHop, Origin};
+use crate::config::{Bgp, EffectiveFamily};
+use crate::policy::{Context, Direction, NextHopChange, Subject, Verdict, remove_private};
+use crate::table::{Route, Source, SourceId, SourceKind};
+use crate::wire::{Attributes, Community, Family, NextHop, Origin};
 
 /// Between which two a route passes.
 struct Passage<'a> {

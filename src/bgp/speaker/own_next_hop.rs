@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::{Endpoints, Interface, Peer, Speaker};
-use crate::bgp::config::UpdateSource;
-use crate::bgp::wire::{Family, NextHop};
+use crate::config::UpdateSource;
+use crate::wire::{Family, NextHop};
 
 /// The addresses that a neighbour may be told as next hops; `::` where there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::{Action, Peer, Speaker};
-use crate::bgp::session::Time;
-use crate::bgp::table::SourceId;
-use crate::bgp::wire::{Family, PerFamily};
+use crate::session::Time;
+use crate::table::SourceId;
+use crate::wire::{Family, PerFamily};
 
 /// With so few neighbours every change is told at once.
 const FEW: usize = 16;

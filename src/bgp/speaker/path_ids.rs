@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 
 use super::Speaker;
-use crate::bgp::config::Addpath;
-use crate::bgp::table::{Destination, Route, SourceId};
-use crate::bgp::wire::Family;
+use crate::config::Addpath;
+use crate::table::{Destination, Route, SourceId};
+use crate::wire::Family;
 
 /// The identifier of a default route that is made for a neighbour (FRR), and of nothing else.
 pub(super) const DEFAULT: u32 = 1;

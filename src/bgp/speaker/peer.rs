@@ -12,10 +12,10 @@ use super::inbound::Intake;
 use super::pace::Pace;
 use super::restart::{Away, Promise};
 use super::{Endpoints, Interface, Manner, Record, Speaker};
-use crate::bgp::config::{self, Bgp, Effective, EffectiveFamily, PeerName, RemoteAs};
-use crate::bgp::session::{Agreement, ConnectionId, Session, Settings, Time};
-use crate::bgp::table::{Source, SourceId};
-use crate::bgp::wire::{
+use crate::config::{self, Bgp, Effective, EffectiveFamily, PeerName, RemoteAs};
+use crate::session::{Agreement, ConnectionId, Session, Settings, Time};
+use crate::table::{Source, SourceId};
+use crate::wire::{
     AfiSafi, Attributes, Capability, Family, GracefulRestart, Message, NextHop, Options, PerFamily, encode,
 };
 

@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use crate::bgp::session::{Agreement, Reason, Time};
-use crate::bgp::wire::{HEADER, PerFamily, header};
+use crate::session::{Agreement, Reason, Time};
+use crate::wire::{HEADER, PerFamily, header};
 
 /// What is remembered of a neighbour, over the ends of its sessions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -113,7 +113,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bgp::wire::{Message, encode};
+    use crate::wire::{Message, encode};
 
     #[test]
     fn messages_are_counted_by_type() {

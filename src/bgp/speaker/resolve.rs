@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{Interface, Peer, Speaker};
-use crate::bgp::config::{Bgp, Effective, PeerName, RemoteAs};
-use crate::bgp::wire::NextHop;
+use crate::config::{Bgp, Effective, PeerName, RemoteAs};
+use crate::wire::NextHop;
 
 /// Whether a session with a neighbour makes sense: one in another AS has to be on a network of this router's unless it is
 /// said to be further away.

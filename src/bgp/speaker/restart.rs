@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use super::{Action, Peer, Speaker};
-use crate::bgp::config::GracefulRestart;
-use crate::bgp::session::{Agreement, Reason, State, Time};
-use crate::bgp::table::SourceId;
-use crate::bgp::wire::{Family, PerFamily, RefreshKind};
+use crate::config::GracefulRestart;
+use crate::session::{Agreement, Reason, State, Time};
+use crate::table::SourceId;
+use crate::wire::{Family, PerFamily, RefreshKind};
 
 /// What a neighbour has said that holds when it goes.
 #[derive(Debug, Clone, Copy, Default)]

@@ -6,10 +6,10 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::{Action, Dial, Endpoints, Peer, Speaker, change, resolve};
-use crate::bgp::config::{self, Bgp, PeerName};
-use crate::bgp::session::{self, ConnectionId, Time};
-use crate::bgp::table::SourceId;
-use crate::bgp::wire::{Notification, error_code::cease};
+use crate::config::{self, Bgp, PeerName};
+use crate::session::{self, ConnectionId, Time};
+use crate::table::SourceId;
+use crate::wire::{Notification, error_code::cease};
 
 impl Speaker {
     /// Makes the neighbours those of the configuration, and starts and stops their sessions as interfaces allow.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::bgp::wire::Attributes;
+use crate::wire::Attributes;
 
 /// So many are not worth a look for those that nobody needs any more.
 const FEW: usize = 1024;

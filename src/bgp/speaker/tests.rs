@@ -20,8 +20,8 @@ use ipnet::IpNet;
 
 use super::network::*;
 use super::*;
-use crate::bgp::dice::Dice;
-use crate::bgp::session::State;
+use crate::dice::Dice;
+use crate::session::State;
 
 #[test]
 fn the_published_lab_has_its_published_tables_within_a_second() {
@@ -276,6 +276,6 @@ fn each_family_shares_packets_among_as_many_paths_as_it_says() {
     let mut speaker = Speaker::new("r", 1);
     speaker.happen(Event::Configure(Box::new(config)), Time::ZERO);
     assert_eq!(speaker.rules(Family::Ipv6Unicast).maximum_paths, 3);
-    let usual = usize::from(crate::bgp::config::MAXIMUM_PATHS);
+    let usual = usize::from(crate::config::MAXIMUM_PATHS);
     assert_eq!(speaker.rules(Family::Ipv4Unicast).maximum_paths, usual);
 }

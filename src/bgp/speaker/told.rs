@@ -4,8 +4,8 @@ use ipnet::IpNet;
 
 use super::path_ids::DEFAULT;
 use super::{Peer, Speaker, Told};
-use crate::bgp::table::Route;
-use crate::bgp::wire::Family;
+use crate::table::Route;
+use crate::wire::Family;
 
 impl Peer {
     /// Whether what it is told has path identifiers.

@@ -5,7 +5,7 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bgp::wire::{Attributes, NextHop};
+use crate::wire::{Attributes, NextHop};
 
 /// Number of a source of routes within one speaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::bgp::wire::{AsPath, Attributes, NextHop, Origin};
+use crate::wire::{AsPath, Attributes, NextHop, Origin};
 
 fn net() -> IpNet {
     "10.1.0.0/24".parse().unwrap()
@@ -240,10 +240,10 @@ fn arbitrary_route() -> impl Strategy<Value = Route> {
 /// A path that begins with an AS and is so long.
 struct AsPathOf(u32, usize);
 
-impl From<AsPathOf> for crate::bgp::wire::AsPath {
+impl From<AsPathOf> for crate::wire::AsPath {
     fn from(AsPathOf(first, length): AsPathOf) -> Self {
         let rest = (0..length as u32).map(|number| 100 + number);
-        crate::bgp::wire::AsPath::sequence(std::iter::once(first).chain(rest).collect::<Vec<u32>>())
+        crate::wire::AsPath::sequence(std::iter::once(first).chain(rest).collect::<Vec<u32>>())
     }
 }
 

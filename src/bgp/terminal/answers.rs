@@ -2,9 +2,9 @@
 //! static and kernel routes, lists and route-maps, and three sessions with another.
 
 use super::{Request, Terminal};
-use crate::bgp::recorded::{self, Mask, data, view};
-use crate::bgp::speaker::network::Network;
-use crate::bgp::speaker::{Event, Hop, KernelRoute};
+use crate::recorded::{self, Mask, data, view};
+use crate::speaker::network::Network;
+use crate::speaker::{Event, Hop, KernelRoute};
 
 const OTHER: &str = "
 frr defaults datacenter

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use super::Terminal;
 use super::turn::Turn;
-use crate::bgp::config::Arguments;
-use crate::bgp::show::{View, remote_as};
-use crate::bgp::speaker::{Event, Peer};
-use crate::bgp::table::SourceId;
-use crate::bgp::wire::Family;
+use crate::config::Arguments;
+use crate::show::{View, remote_as};
+use crate::speaker::{Event, Peer};
+use crate::table::SourceId;
+use crate::wire::Family;
 
 /// As with FRR a neighbour that is not there is told, and is no failure.
 pub(super) fn clear(_: &mut Terminal, view: &View, arguments: &Arguments) -> Turn {

@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use super::turn::Turn;
 use super::{Terminal, clear, exec, running};
-use crate::bgp::config::Arguments;
-use crate::bgp::config::grammar::{Command, Table};
-use crate::bgp::show::{self, Show, View};
+use crate::config::Arguments;
+use crate::config::grammar::{Command, Table};
+use crate::show::{self, Show, View};
 
 /// How much a session may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,10 +4,10 @@ use super::commands::Level;
 use super::message::{Complaint, Status};
 use super::turn::Turn;
 use super::{LONGEST, Stage, TOO_LONG, Terminal};
-use crate::bgp::config::grammar::FaultKind;
-use crate::bgp::config::{Applied, Config, Mistake, MistakeKind, Mode, apply};
-use crate::bgp::show::View;
-use crate::bgp::wire::Family;
+use crate::config::grammar::FaultKind;
+use crate::config::{Applied, Config, Mistake, MistakeKind, Mode, apply};
+use crate::show::View;
+use crate::wire::Family;
 
 impl Terminal {
     /// A line in a place of the configuration.

@@ -7,8 +7,8 @@ use super::filter::Filtered;
 use super::message::{Errand, Status};
 use super::turn::Turn;
 use super::{Stage, Terminal, help};
-use crate::bgp::config::{self, Arguments, Mistake, Mode};
-use crate::bgp::show::View;
+use crate::config::{self, Arguments, Mistake, Mode};
+use crate::show::View;
 
 impl Terminal {
     /// A command of the exec mode.

@@ -1,8 +1,8 @@
 //! A router with a neighbor that came by itself, beside what FRR 8.4.4 answered in the same lab (tests/data/frr-8.4.4/listen.a).
 
 use super::{Request, Terminal};
-use crate::bgp::recorded::{self, Mask, data, view};
-use crate::bgp::speaker::network::Network;
+use crate::recorded::{self, Mask, data, view};
+use crate::speaker::network::Network;
 
 fn lab() -> Network {
     let mut network = Network::new();

@@ -4,9 +4,9 @@ use super::Stage;
 use super::commands::{Level, TABLE};
 use super::message::Candidate;
 use super::turn::Turn;
-use crate::bgp::config::grammar::{self, CandidateKind};
-use crate::bgp::config::{self, Mode, PeerName};
-use crate::bgp::show::View;
+use crate::config::grammar::{self, CandidateKind};
+use crate::config::{self, Mode, PeerName};
+use crate::show::View;
 
 /// Words of the session in every place of the configuration.
 const SESSION: &[(&str, &str)] = &[

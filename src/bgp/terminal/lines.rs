@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use super::Status;
 use super::configure::refusal;
-use crate::bgp::config::{Config, MistakeKind, Mode, Own, apply};
-use crate::bgp::recorded::data;
+use crate::config::{Config, MistakeKind, Mode, Own, apply};
+use crate::recorded::data;
 
 /// Lines of which the answer is not FRR's, and why.
 const OTHERWISE: &[(&str, &str)] = &[

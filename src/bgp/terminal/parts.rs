@@ -2,9 +2,9 @@
 //! (tests/data/frr-8.4.4/parts.r1): two routers with three sessions, lists and route-maps.
 
 use super::{Request, Terminal};
-use crate::bgp::recorded::{self, Mask, data, view};
-use crate::bgp::speaker::network::Network;
-use crate::bgp::speaker::{Event, Hop, KernelRoute};
+use crate::recorded::{self, Mask, data, view};
+use crate::speaker::network::Network;
+use crate::speaker::{Event, Hop, KernelRoute};
 
 fn lab() -> Network {
     let mut network = Network::new();

@@ -2,8 +2,8 @@
 
 use super::Terminal;
 use super::turn::Turn;
-use crate::bgp::config::{Arguments, Config, Match, Set};
-use crate::bgp::show::View;
+use crate::config::{Arguments, Config, Match, Set};
+use crate::show::View;
 
 /// What vtysh says of itself in every configuration: one file is for all daemons.
 const INTEGRATED: &str = "service integrated-vtysh-config";

@@ -5,9 +5,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::bgp::speaker::network::{Network, published};
-use crate::bgp::table::SourceId;
-use crate::bgp::wire::Family;
+use crate::speaker::network::{Network, published};
+use crate::table::SourceId;
+use crate::wire::Family;
 
 /// A session on a node of a network, as the speaker's process has it: what it brings about happens at once.
 struct Session {

@@ -1,8 +1,8 @@
 //! What a request brings about, before it is written down.
 
 use super::message::{Answer, Errand, Fault, Status};
-use crate::bgp::config::{Config, Mistake};
-use crate::bgp::speaker::Event;
+use crate::config::{Config, Mistake};
+use crate::speaker::Event;
 
 /// What a request brings about.
 #[derive(Debug, Default)]

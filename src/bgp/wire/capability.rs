@@ -85,7 +85,7 @@ impl Capability {
     }
 
     /// A capability's own length is one octet: lists and names are cut there.
-    pub(in crate::bgp) fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let mut value = Vec::new();
         match self {
             // A list of none is malformed, and says nothing.

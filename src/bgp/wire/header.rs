@@ -12,13 +12,13 @@ pub const LONGEST: usize = 4096;
 pub const LONGEST_EXTENDED: usize = 65535;
 const MARKER: [u8; 16] = [0xff; 16];
 
-pub(in crate::bgp) const OPEN: u8 = 1;
-pub(in crate::bgp) const UPDATE: u8 = 2;
-pub(in crate::bgp) const NOTIFICATION: u8 = 3;
-pub(in crate::bgp) const KEEPALIVE: u8 = 4;
-pub(in crate::bgp) const ROUTE_REFRESH: u8 = 5;
+pub(crate) const OPEN: u8 = 1;
+pub(crate) const UPDATE: u8 = 2;
+pub(crate) const NOTIFICATION: u8 = 3;
+pub(crate) const KEEPALIVE: u8 = 4;
+pub(crate) const ROUTE_REFRESH: u8 = 5;
 /// The same before it had a number of its own, as some makers have it.
-pub(in crate::bgp) const OLD_ROUTE_REFRESH: u8 = 128;
+pub(crate) const OLD_ROUTE_REFRESH: u8 = 128;
 
 /// The longest message that may be sent.
 pub(super) fn longest(options: &Options) -> usize {

@@ -11,7 +11,7 @@ mod capability;
 mod community;
 pub mod error_code;
 mod extended_community;
-pub(in crate::bgp) mod header;
+pub(crate) mod header;
 mod message;
 mod nlri;
 mod notification;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::error_code::{MESSAGE_HEADER, OPEN_MESSAGE, UPDATE_MESSAGE};
 use super::*;
-use crate::bgp::dice::Dice;
+use crate::dice::Dice;
 
 mod round_trips;
 

@@ -2,6 +2,7 @@
 
 mod command;
 mod link;
+mod mount;
 mod node;
 mod route;
 
@@ -14,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use super::check::Check;
 use super::pod_cidr::machine;
 pub use command::{Command, Exec, Probe, Process, Restart, Stage, Wait};
-pub use link::{Link, LinkShape, Mac, MacvlanMode, Port, Underlay};
+pub use link::{Link, LinkShape, Mac, Port, Underlay};
+pub use mount::{Memory, Mount, Mounted, Volume};
 pub use node::{
-    Address, Bind, ConfigPlace, Content, EngineChoice, File, Kind, KubernetesNode, Limit, Limits, Masquerade,
-    Network, Node,
+    Address, Bind, ConfigPlace, Content, EngineChoice, File, Kind, KubernetesNode, LateInterface, Limit,
+    Limits, Masquerade, Network, Node,
 };
 pub use route::{NextHop, Route, RouteAction};
 

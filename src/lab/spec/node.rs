@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::reader::{Reader, Table, Value, Wrong};
 use super::{
     AddressesSpec, BindSpec, ConfigSpec, ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Spanned,
-    WaitSpec, command, kubernetes, limits, pods, rights, route, suggest, values,
+    WaitSpec, command, interface, kubernetes, limits, mounts, pods, rights, route, suggest, values,
 };
 use crate::lab::model::{EngineChoice, Kind, Stage};
 
@@ -125,6 +125,9 @@ fn network(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
     if let Some(value) = table.get("addresses") {
         node.addresses = addresses(reader, value);
     }
+    if let Some(value) = table.get("interfaces") {
+        node.interfaces = interface::interfaces(reader, value);
+    }
     node.routes = table.get("routes").and_then(|value| {
         reader.list(
             value,
@@ -172,6 +175,7 @@ fn content(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
         node.binds = binds.unwrap_or_default();
         twice(reader, &node.binds);
     }
+    node.mounts = mounts::read(reader, table);
 }
 
 /// What happens in it, and when.
@@ -193,7 +197,7 @@ fn life(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
         .and_then(|value| reader.list(value, "wait_for", "\"db\", \"web:configured\"", wait));
     node.startup_delay = table
         .get("startup_delay")
-        .and_then(|value| reader.parsed(value, "startup_delay", "2s", values::duration));
+        .and_then(|value| reader.duration(value, "startup_delay"));
     node.cpu = table.get("cpu").and_then(|value| cpu(reader, value));
     node.memory = table.get("memory").and_then(|value| memory(reader, value));
     if let Some(value) = table.get("limits") {

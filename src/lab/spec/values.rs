@@ -16,8 +16,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(24 * 3600);
 /// Below this nothing starts.
 const SMALLEST_MEMORY: u64 = 1 << 20;
 
-/// `2s`, `500ms`, `1.5m`, `1h`.
-pub(crate) fn duration(text: &str) -> Result<Duration, Wrong> {
+/// `2s`, `500ms`, `1.5m`, `1h`, as the value of a key.
+pub(crate) fn duration(text: &str, key: &str) -> Result<Duration, Wrong> {
     let wrong =
         |message: String| Wrong::new(message, "a duration is a number and a unit: `500ms`, `2s`, `1m`");
     let split = text
@@ -29,7 +29,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Wrong> {
         "s" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3600.0,
-        "" => return Err(wrong(format!("`{text}` has no unit"))),
+        "" if number.parse::<f64>().is_ok() => {
+            let message = format!("`{key} = {number}` has no unit");
+            let help = format!("for seconds write `{key} = \"{number}s\"`; `ms`, `m` and `h` are units, too");
+            return Err(Wrong::new(message, help));
+        }
         unit => return Err(wrong(format!("`{text}` has the unknown unit `{unit}`"))),
     };
     let seconds = number

@@ -4,7 +4,7 @@
 use super::super::pattern::{Graph, Token};
 use super::super::print_neighbors::beside;
 use super::*;
-use crate::bgp::dice::Dice;
+use crate::dice::Dice;
 
 /// Lines that lead to where other commands may stand.
 const DOORS: [&str; 9] = [

@@ -1,8 +1,8 @@
 //! Connections on which nothing is said, or nothing is taken: they hold up nobody else.
 
 use super::*;
-use crate::bgp::session::meeting::{BESIDE, COURTESY};
-use crate::bgp::wire::GracefulRestart;
+use crate::session::meeting::{BESIDE, COURTESY};
+use crate::wire::GracefulRestart;
 
 /// A session, and whoever opens connections to it.
 struct Side {

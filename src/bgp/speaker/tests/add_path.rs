@@ -2,7 +2,7 @@
 //! to `r4` in its own AS, to `r5` the best of each AS. What is told, and under which identifiers, is as FRR 8.4.4 had it.
 
 use super::*;
-use crate::bgp::config::Addpath;
+use crate::config::Addpath;
 
 const R3: usize = 2;
 const R4: usize = 3;

@@ -2,8 +2,8 @@
 
 use super::hostile::{Pair, message, update};
 use super::*;
-use crate::bgp::session::State;
-use crate::bgp::wire::{Message, RefreshKind, decode, frame};
+use crate::session::State;
+use crate::wire::{Message, RefreshKind, decode, frame};
 
 /// What is on its way to a neighbor at most: see `flow`.
 const MOST: usize = 1 << 20;

@@ -2,8 +2,8 @@
 //! `NSLAB_ROUNDS=5000000` makes so many tries.
 
 use super::*;
-use crate::bgp::session::State;
-use crate::bgp::wire::{Message, decode, frame};
+use crate::session::State;
+use crate::wire::{Message, decode, frame};
 
 /// A speaker, and a neighbour that is played by the test.
 pub(super) struct Pair {

@@ -2,7 +2,7 @@
 
 use super::line::{A, B, C, Words, b, line};
 use super::*;
-use crate::bgp::session::Reason;
+use crate::session::Reason;
 
 fn limited(how: &str) -> String {
     format!("  neighbor 10.0.12.1 maximum-prefix {how}\n")

@@ -2,7 +2,7 @@
 //! does `d`, in b's AS.
 
 use super::*;
-use crate::bgp::table::Route;
+use crate::table::Route;
 
 /// The line's nodes.
 pub(super) const A: usize = 0;

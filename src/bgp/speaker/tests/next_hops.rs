@@ -2,7 +2,7 @@
 
 use super::line::{A, B, C, D, Words, line};
 use super::*;
-use crate::bgp::speaker::Way;
+use crate::speaker::Way;
 
 /// Three routers in one AS: `near` tells `far` about a network behind itself, and `far` has a router on that which tells it
 /// of another network, with a next hop in the first.

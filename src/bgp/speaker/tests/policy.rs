@@ -3,7 +3,7 @@
 
 use super::line::{A, B, C, D, Words, line, line_with};
 use super::*;
-use crate::bgp::wire::NextHop;
+use crate::wire::NextHop;
 use std::sync::Arc;
 
 const FROM_A: [&str; 4] = ["10.1.0.0/24", "10.1.1.0/24", "10.1.2.0/25", "10.2.0.0/16"];

@@ -3,9 +3,9 @@
 
 use super::hostile::{OPEN, Pair, message, update};
 use super::*;
-use crate::bgp::session::State;
-use crate::bgp::table::Route;
-use crate::bgp::wire::{Message, decode, frame};
+use crate::session::State;
+use crate::table::Route;
+use crate::wire::{Message, decode, frame};
 
 const ORIGIN: &[u8] = &[0x40, 1, 1, 0];
 const PATH: &[u8] = &[0x40, 2, 6, 2, 1, 0, 0, 0xfd, 0xea];

@@ -2,7 +2,7 @@
 
 use super::line::{B, C, Words, b, line};
 use super::*;
-use crate::bgp::session::ConnectionId;
+use crate::session::ConnectionId;
 
 fn connection(network: &Network, node: usize, neighbor: &str) -> Option<ConnectionId> {
     network.peer(node, neighbor).session.established_on()

@@ -2,9 +2,11 @@
 //! to those that the reader knows.
 
 mod command;
+mod interface;
 mod network;
 mod node;
 mod patterns;
+mod plain;
 
 use std::collections::BTreeMap;
 
@@ -17,9 +19,15 @@ use node::NodeTable;
 pub(super) use node::Scalar;
 pub(super) use patterns::{AddressWithPrefix, Duration, Interface};
 
+/// What the schema is known by. It is a name; nothing is fetched from it.
+const ID: &str = "urn:nslab:lab-file";
+
 /// The JSON Schema (draft 2020-12) of the lab file.
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(LabFile).to_value()
+    let mut schema = schemars::schema_for!(LabFile).to_value();
+    plain::without_null(&mut schema);
+    schema["$id"] = ID.into();
+    schema
 }
 
 /// A network lab for nslab.
@@ -36,7 +44,7 @@ struct LabFile {
     mgmt: Option<MgmtTable>,
     /// What every node has unless it says otherwise.
     defaults: Option<NodeTable>,
-    /// What every node of a kind has: host, router, bridge.
+    /// What every node of a kind has: host, router, bridge, k8s.
     kinds: Option<KindsTable>,
     /// What every node has that says `group = "NAME"`.
     groups: Option<BTreeMap<String, NodeTable>>,
@@ -63,6 +71,8 @@ struct KindsTable {
     router: Option<NodeTable>,
     /// For every bridge.
     bridge: Option<NodeTable>,
+    /// For every node of the Kubernetes cluster.
+    k8s: Option<NodeTable>,
 }
 
 /// The management network.

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 
 use super::command::{ExecValue, RunTable};
+use super::interface::InterfaceTable;
 use super::network::RouteTable;
 use super::patterns::{
-    AddressWithPrefix, BindText, Duration, MachineName, Mode, PublishedPortText, SharedNetwork, WaitText,
+    AddressWithPrefix, BindText, Duration, MachineName, Mode, PublishedPortText, SharedNetwork, TmpfsText,
+    VolumeText, WaitText,
 };
 use crate::lab::spec::kubernetes_schema::RoleWord;
 
@@ -38,6 +40,8 @@ pub(super) struct NodeTable {
     masquerade: Option<Vec<String>>,
     /// Addresses by interface: lo, br0 of a bridge, or the end of a link.
     addresses: Option<BTreeMap<String, Vec<AddressWithPrefix>>>,
+    /// Interfaces beside the ends of links, and what is set on those, by name.
+    interfaces: Option<BTreeMap<String, InterfaceTable>>,
     /// Static routes.
     routes: Option<Vec<RouteTable>>,
     /// Sysctls below net, by name (quoted).
@@ -54,12 +58,16 @@ pub(super) struct NodeTable {
     files: Option<BTreeMap<String, FileTable>>,
     /// Host paths shown in the node.
     binds: Option<Vec<BindText>>,
+    /// File systems in memory, empty at each start: path, and perhaps options.
+    tmpfs: Option<Vec<TmpfsText>>,
+    /// Directories of the lab's that outlive a restart of the node: perhaps a name, by which nodes share one, and the path.
+    volumes: Option<Vec<VolumeText>>,
     /// Commands run once, in order.
     exec: Option<Vec<ExecValue>>,
     /// Long-running processes.
     run: Option<Vec<RunTable>>,
     /// What is there when it is ready, beside what it runs.
-    ready: Option<ReadyTable>,
+    ready: Option<NodeReadyTable>,
     /// What must be true of other nodes first.
     wait_for: Option<Vec<WaitText>>,
     /// Extra wait before it starts.
@@ -91,7 +99,7 @@ pub(super) struct NodeTable {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]
-pub(super) struct ReadyTable {
+pub(super) struct NodeReadyTable {
     /// Routes that its kernel has.
     routes: Vec<AddressWithPrefix>,
 }
@@ -181,6 +189,10 @@ pub(super) struct PodTable {
     files: Option<BTreeMap<String, FileTable>>,
     /// Paths of the host shown in it.
     binds: Option<Vec<BindText>>,
+    /// File systems in memory.
+    tmpfs: Option<Vec<TmpfsText>>,
+    /// Directories that outlive a restart.
+    volumes: Option<Vec<VolumeText>>,
     /// Commands run once, in order.
     exec: Option<Vec<ExecValue>>,
     /// Long-running processes.
