@@ -493,6 +493,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         memory: node.memory,
         rights: rights(node, engine),
         limits,
+        named_ports: node.named_ports.clone(),
         labels: node.labels.clone(),
         group: node.group.clone(),
     }
