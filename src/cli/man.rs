@@ -57,6 +57,9 @@ Without root: labs keep what says that they live in \fInslab\fR there.
 XDG_CACHE_HOME, HOME
 Where Kubernetes' programs are looked for as well that \fBscripts/kubernetes-binaries\fR has made.
 .TP
+NSLAB_OUTSIDE
+Without root: the program that leads to the outside, \fBpasta\fR or \fBslirp4netns\fR, or \fBnone\fR.
+.TP
 NSLAB_COMPLETE
 Set by the scripts of \fBcompletions\fR.
 .PP
