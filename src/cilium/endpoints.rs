@@ -62,7 +62,7 @@ pub struct Way {
 }
 
 impl Service {
-    fn is_for(&self, object: &Object, pod: &Pod) -> bool {
+    pub(super) fn is_for(&self, object: &Object, pod: &Pod) -> bool {
         let has = |(key, value): (&String, &String)| pod.labels.get(key) == Some(value);
         object.reference.namespace == NAMESPACE && !self.selector.is_empty() && self.selector.iter().all(has)
     }
@@ -88,7 +88,7 @@ pub fn ways(store: &Store, pods: &[Pod], node: &str) -> Vec<Way> {
         for port in &service.ports {
             let ends = Ends {
                 pods: &pods,
-                port: *port,
+                port,
                 node,
             };
             for address in store.cluster_addresses_of(object, service) {
@@ -114,7 +114,7 @@ pub fn ways(store: &Store, pods: &[Pod], node: &str) -> Vec<Way> {
 /// Who answers at a port of a service.
 struct Ends<'a> {
     pods: &'a [&'a Pod],
-    port: Port,
+    port: &'a Port,
     node: &'a str,
 }
 

@@ -12,6 +12,7 @@ pub mod endpoints;
 mod group;
 mod instance;
 pub mod manifest;
+pub mod names;
 mod object;
 mod pools;
 mod reading;

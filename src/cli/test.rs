@@ -182,7 +182,7 @@ fn plays_builtin<'l>(args: &Args, lab: &'l Lab) -> Vec<&'l Node> {
 
 /// Why a lab cannot be tried here, though nothing is wrong with it.
 fn reason_to_skip(lab: &Lab, builtin: &[&Node], asked: &[String]) -> Option<String> {
-    let missing = preflight::missing(lab);
+    let missing = preflight::missing_programs(lab);
     if !missing.is_empty() {
         return Some(format!("requires {}, not found here", missing.join(", ")));
     }

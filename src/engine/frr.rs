@@ -11,7 +11,7 @@ use compare::{Line, Missing};
 
 use super::configuration::{self, integrated, line_name, preamble_of};
 use super::{Engine, Finished, Inside};
-use crate::bgp::config::Own;
+use crate::bgp::config::{Mistake, Own, cut};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::output;
@@ -22,6 +22,7 @@ use crate::lab::model::{ConfigPlace, Content, File, Process};
 use crate::lab::plan::NodeStep;
 
 pub mod compare;
+pub mod front;
 
 /// How long vtysh may take to look at a configuration.
 const DRY_RUN: Duration = Duration::from_secs(60);
@@ -123,14 +124,15 @@ pub fn daemon_of(line: &str) -> Option<&'static str> {
 /// The lines of a configuration that this host's FRR does not take, with its words: number, and what is wrong. Nothing where it
 /// cannot be asked.
 pub fn unknown_lines(config: &str) -> Vec<(usize, String)> {
-    let Some(said) = vtysh().and_then(|vtysh| ask(vtysh, config).ok()).flatten() else {
-        return Vec::new();
-    };
+    let Some(vtysh) = vtysh() else { return Vec::new() };
+    let said = ask(vtysh, config).ok().flatten().unwrap_or_default();
     let lines = said.lines().filter_map(|line| {
         let (number, rest) = line.strip_prefix("line ")?.split_once(':')?;
         Some((number.parse().ok()?, rest.trim().to_owned()))
     });
-    lines.collect()
+    let cut =
+        cut_lines(config).map(|(number, line, mistake)| (number, format!("{line}: {}", mistake.message)));
+    lines.chain(cut).collect()
 }
 
 impl Daemon {
@@ -248,6 +250,10 @@ impl Engine for Frr {
         let daemons = daemons.chain(enabled.iter().copied());
         // Its own default lets a minute pass between two restarts; in a lab daemons are killed on purpose.
         let argv = [
+            "/bin/sh",
+            "-c",
+            front::UNLESS_STOPPED,
+            "sh",
             &format!("{DAEMONS}/watchfrr"),
             "-i",
             "1",
@@ -276,15 +282,27 @@ pub fn knows(router: &str, config: &str, place: Option<&ConfigPlace>) -> Result<
 /// Asks vtysh whether it knows every line.
 fn dry_run(vtysh: &str, router: &str, config: &str, place: Option<&ConfigPlace>) -> Result<(), Failure> {
     let preamble = preamble_of(router, config);
-    let Some(said) = ask(vtysh, &format!("{preamble}{config}"))? else {
+    let said = ask(vtysh, &format!("{preamble}{config}"))?;
+    let said = said.map(|said| renumbered(&said, preamble.lines().count(), place));
+    let cut = cut_lines(config).map(|(number, line, mistake)| {
+        let name = line_name(place, number);
+        format!("{name}: {line}: {} ({})", mistake.message, mistake.help)
+    });
+    let said: Vec<String> = said.into_iter().chain(cut).collect();
+    if said.is_empty() {
         return Ok(());
-    };
-    let said = renumbered(&said, preamble.lines().count(), place);
+    }
     Err(
         Failure::wrong(format!("FRR does not take the configuration of {router}"))
-            .detail(said)
+            .detail(said.join("\n"))
             .help(configuration::LINES),
     )
+}
+
+/// The lines of which FRR's daemons take a part alone, or nothing: vtysh does not know that when it is asked.
+fn cut_lines(config: &str) -> impl Iterator<Item = (usize, &str, Mistake)> {
+    let lines = (1..).zip(config.lines());
+    lines.filter_map(|(number, line)| Some((number, line.trim(), cut(line)?)))
 }
 
 /// What vtysh says of a configuration's lines; nothing where it takes them all.

@@ -11,6 +11,7 @@ use crate::lab::plan::{self, NodeStep};
 pub mod agent;
 pub mod cni;
 mod configuration;
+pub mod dns;
 pub mod frr;
 pub mod kubelet;
 pub mod operator;

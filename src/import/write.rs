@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use super::Imported;
+use crate::lab::links::Device;
 use crate::lab::model::{Command, Exec, Kind, Limit, Probe, Process, PublishedPort, Restart, Stage};
 use crate::lab::spec::kubernetes as names;
 use crate::lab::spec::{
-    BindSpec, CiliumSpec, ContentSpec, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec, LinkSpec,
+    BindSpec, CiliumSpec, ContentSpec, Dns, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec, LinkSpec,
     MgmtPortSpec, MgmtSpec, NodeSpec, Spanned, WaitSpec, mounts,
 };
 
@@ -132,6 +133,11 @@ fn kubernetes(out: &mut String, spec: &KubernetesSpec) {
     put(out, "registry_mirror", spec.registry_mirror.as_ref(), text);
     put(out, "kube_proxy", spec.kube_proxy.as_ref(), plain);
     put(out, "cni", spec.cni.as_ref(), |it| word(names::CNIS, &it.value));
+    put(out, "dns", spec.dns.as_ref(), |it| match it.value {
+        Dns::Own => "true".to_owned(),
+        Dns::None => "false".to_owned(),
+        Dns::External => word(names::DNS, &it.value),
+    });
 }
 
 fn cilium(out: &mut String, spec: &CiliumSpec) {
@@ -369,17 +375,15 @@ fn link(out: &mut String, link: &LinkSpec) {
         format!("endpoints = {}", list(link.endpoints.iter().map(endpoint))),
     );
     put(out, "host_interface", link.host_interface.as_ref(), text);
-    put(out, "mode", link.mode.as_ref(), |mode| {
-        quoted(match mode.value {
-            crate::lab::model::MacvlanMode::Bridge => "bridge",
-            crate::lab::model::MacvlanMode::Private => "private",
-            crate::lab::model::MacvlanMode::Vepa => "vepa",
-            crate::lab::model::MacvlanMode::Passthru => "passthru",
-        })
-    });
-    put(out, "vni", link.vni.as_ref(), plain);
-    put(out, "remote", link.remote.as_ref(), text);
-    put(out, "udp_port", link.udp_port.as_ref(), plain);
+    match &link.device {
+        Some(Device::Macvlan(device)) => put(out, "mode", Some(device.mode()), quoted),
+        Some(Device::Vxlan(device)) => {
+            put(out, "vni", Some(device.vni), |it| it.to_string());
+            put(out, "remote", device.remote, |it| quoted(&it.to_string()));
+            put(out, "udp_port", Some(device.udp_port), |it| it.to_string());
+        }
+        _ => {}
+    }
     put(out, "mtu", link.mtu.as_ref(), plain);
 }
 

@@ -1,13 +1,12 @@
 //! Network devices: the messages that make, raise and join them (rtnetlink(7), RTM_NEWLINK).
 
-use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    InfoBridge, InfoData, InfoKind, InfoMacVlan, InfoVeth, InfoVrf, InfoVxlan, LinkAttribute, LinkFlags,
-    LinkInfo, LinkMessage, MacVlanMode,
+    AfSpecBridge, BridgeFlag, BridgeVlanInfo, BridgeVlanInfoFlags, InfoBridge, InfoData, InfoKind, InfoVeth,
+    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use super::netlink::{Netlink, Request};
 
@@ -56,14 +55,14 @@ pub fn veth(what: &str, a: &Device<'_>, b: &Device<'_>) -> Request {
     )
 }
 
-/// A bridge.
-pub fn bridge(what: &str, device: &Device<'_>) -> Request {
-    device.create(what, InfoKind::Bridge, None)
-}
-
-/// A dummy device.
-pub fn dummy(what: &str, device: &Device<'_>) -> Request {
-    device.create(what, InfoKind::Dummy, None)
+/// A device of any kind: what it is on top of, and the encoded attributes of its kind (IFLA_INFO_DATA).
+pub fn of(what: &str, device: &Device<'_>, kind: &str, parent: Option<u32>, data: Vec<u8>) -> Request {
+    let data = (!data.is_empty()).then_some(InfoData::Other(data));
+    let mut request = device.create(what, InfoKind::Other(kind.to_owned()), data);
+    if let Some(parent) = parent {
+        request.on(parent);
+    }
+    request
 }
 
 /// A device of a kind that has a name to the kernel alone, without what such devices need: for a trial whether the kernel knows
@@ -87,47 +86,6 @@ fn trial(name: &str) -> Device<'_> {
         mtu: None,
         namespace: None,
     }
-}
-
-/// A VRF device with its routing table.
-pub fn vrf(what: &str, device: &Device<'_>, table: u32) -> Request {
-    device.create(
-        what,
-        InfoKind::Vrf,
-        Some(InfoData::Vrf(vec![InfoVrf::TableId(table)])),
-    )
-}
-
-/// A macvlan device on top of the interface `parent` (an index in the socket's own namespace).
-pub fn macvlan(what: &str, device: &Device<'_>, parent: u32, mode: MacVlanMode) -> Request {
-    let mut request = device.create(
-        what,
-        InfoKind::MacVlan,
-        Some(InfoData::MacVlan(vec![InfoMacVlan::Mode(mode)])),
-    );
-    request.on(parent);
-    request
-}
-
-/// A VXLAN tunnel end (RFC 7348) whose packets travel in the socket's own namespace.
-pub fn vxlan(
-    what: &str,
-    device: &Device<'_>,
-    vni: u32,
-    remote: IpAddr,
-    local: Option<IpAddr>,
-    port: u16,
-) -> Request {
-    let mut data = vec![InfoVxlan::Id(vni), InfoVxlan::Port(port)];
-    data.push(match remote {
-        IpAddr::V4(address) => InfoVxlan::Group(address),
-        IpAddr::V6(address) => InfoVxlan::Group6(address),
-    });
-    data.extend(local.map(|local| match local {
-        IpAddr::V4(address) => InfoVxlan::Local(address),
-        IpAddr::V6(address) => InfoVxlan::Local6(address),
-    }));
-    device.create(what, InfoKind::Vxlan, Some(InfoData::Vxlan(data)))
 }
 
 impl Request {
@@ -173,12 +131,81 @@ fn set(what: &str, index: u32, flags: LinkFlags) -> Request {
     Request::change(what, RouteNetlinkMessage::SetLink(message))
 }
 
-/// Makes an interface a port of a bridge, and raises it.
+/// Makes an interface a port of a bridge, a bond or a VRF.
 pub fn enslave(what: &str, index: u32, bridge: u32) -> Request {
     let mut message = LinkMessage::default();
     message.header.index = index;
     message.attributes.push(LinkAttribute::Controller(bridge));
     Request::change(what, RouteNetlinkMessage::SetLink(message))
+}
+
+/// Gives an interface another MAC address.
+pub fn address(what: &str, index: u32, mac: [u8; 6]) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::Address(mac.to_vec()));
+    Request::change(what, RouteNetlinkMessage::SetLink(message))
+}
+
+/// Sets the largest packet of an interface, in bytes.
+pub fn mtu(what: &str, index: u32, mtu: u32) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::Mtu(mtu));
+    Request::change(what, RouteNetlinkMessage::SetLink(message))
+}
+
+/// A range of VLANs of a bridge's port (bridge(8), `vlan add`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VlanRange {
+    /// The first.
+    pub first: u16,
+    /// The last.
+    pub last: u16,
+    /// Whether frames without a tag belong to it.
+    pub pvid: bool,
+    /// Whether frames leave without their tag.
+    pub untagged: bool,
+}
+
+/// Puts a port of a bridge, or a bridge as a port of itself, into VLANs.
+pub fn join_vlans(what: &str, index: u32, itself: bool, ranges: &[VlanRange]) -> Request {
+    Request::change(
+        what,
+        RouteNetlinkMessage::SetLink(on_bridge(index, itself, ranges)),
+    )
+}
+
+/// Takes it out of VLANs.
+pub fn leave_vlans(what: &str, index: u32, itself: bool, ranges: &[VlanRange]) -> Request {
+    Request::change(
+        what,
+        RouteNetlinkMessage::DelLink(on_bridge(index, itself, ranges)),
+    )
+}
+
+fn on_bridge(index: u32, itself: bool, ranges: &[VlanRange]) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.interface_family = AddressFamily::Bridge;
+    message.header.index = index;
+    let mut spec = Vec::new();
+    if itself {
+        spec.push(AfSpecBridge::Flags(BridgeFlag::LowerDev));
+    }
+    for range in ranges {
+        let mut flags = BridgeVlanInfoFlags::empty();
+        flags.set(BridgeVlanInfoFlags::Pvid, range.pvid);
+        flags.set(BridgeVlanInfoFlags::Untagged, range.untagged);
+        let info = |flags, vid| AfSpecBridge::VlanInfo(BridgeVlanInfo { flags, vid });
+        if range.first == range.last {
+            spec.push(info(flags, range.first));
+        } else {
+            spec.push(info(flags | BridgeVlanInfoFlags::RangeBegin, range.first));
+            spec.push(info(flags | BridgeVlanInfoFlags::RangeEnd, range.last));
+        }
+    }
+    message.attributes.push(LinkAttribute::AfSpecBridge(spec));
+    message
 }
 
 /// Deletes an interface.

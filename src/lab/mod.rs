@@ -4,6 +4,7 @@ pub mod check;
 pub mod daemons;
 pub mod diagnostic;
 pub(crate) mod jq;
+pub mod links;
 pub mod model;
 pub mod names;
 pub mod plan;

@@ -8,9 +8,10 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use super::links::{Setting, Shape, bridge::Bridge};
 use super::model::{
-    Bind, Cluster, Command, ConfigPlace, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, MacvlanMode,
-    Manifest, Masquerade, Mount, Mounted, Process, Underlay, Wait,
+    Bind, Cluster, Command, ConfigPlace, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, Manifest,
+    Masquerade, Mount, Mounted, Process, Wait,
 };
 use super::rights::RightsStep;
 
@@ -174,6 +175,12 @@ pub struct NamespaceStep {
     pub addresses: Vec<(u32, IpNet)>,
     /// Routes, in the order of the file.
     pub routes: Vec<RouteStep>,
+    /// What is set on interfaces before they are raised.
+    #[serde(default)]
+    pub settings: Vec<Setting<u32>>,
+    /// What waits for interfaces that the nodes' own commands make.
+    #[serde(default)]
+    pub late: LateStep,
     /// Sysctls that concern single interfaces, set when those exist.
     pub late_sysctls: Vec<(String, String)>,
     /// What leaves it with its own address.
@@ -189,6 +196,57 @@ pub struct NamespaceStep {
     /// Whether it belongs to the lab's user namespace.
     #[serde(default)]
     pub in_lab: bool,
+}
+
+/// What waits for interfaces that nodes' own commands make. Until they are there, other steps know them by numbers that no
+/// interface has.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct LateStep {
+    /// The interfaces.
+    pub interfaces: Vec<LateInterfaceStep>,
+    /// What is set on them, or puts others into them.
+    pub settings: Vec<Setting<u32>>,
+    /// Routes by way of them.
+    pub routes: Vec<RouteStep>,
+}
+
+impl LateStep {
+    /// The interface that a number stands for.
+    pub fn of(&mut self, index: u32) -> Option<&mut LateInterfaceStep> {
+        self.interfaces.iter_mut().find(|late| late.stand_in == index)
+    }
+
+    /// Whether a route leads over one of them: by its own word, or because the gateway is on the network of none of these
+    /// addresses but of one that comes late.
+    pub fn carries(&self, route: &RouteStep, addresses: &[(u32, IpNet)]) -> bool {
+        let RouteStepAction::Forward(hops) = &route.action else {
+            return false;
+        };
+        let is_late = |hop: &HopStep| match (hop.dev, hop.via) {
+            (Some(dev), _) => self.interfaces.iter().any(|late| late.stand_in == dev),
+            (None, Some(via)) => {
+                let mut late = self.interfaces.iter().flat_map(|late| &late.addresses);
+                late.any(|net| net.contains(&via)) && !addresses.iter().any(|(_, net)| net.contains(&via))
+            }
+            (None, None) => false,
+        };
+        hops.iter().any(is_late)
+    }
+}
+
+/// An interface that a node's own commands make.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LateInterfaceStep {
+    /// Its name.
+    pub name: String,
+    /// The number that stands for its own.
+    pub stand_in: u32,
+    /// Bytes, where that is set.
+    pub mtu: Option<u32>,
+    /// Its addresses.
+    pub addresses: Vec<IpNet>,
+    /// Its sysctls.
+    pub sysctls: Vec<(String, String)>,
 }
 
 /// The network of a pod that a kubelet runs.
@@ -213,6 +271,9 @@ pub struct BridgeStep {
     pub mac: Mac,
     /// The ports: interface indexes.
     pub ports: Vec<u32>,
+    /// What it is like.
+    #[serde(default)]
+    pub options: Bridge,
 }
 
 /// A route with names turned into indexes.
@@ -228,6 +289,19 @@ pub struct RouteStep {
     pub table: Option<u32>,
 }
 
+impl RouteStep {
+    /// The route with other numbers of interfaces; nothing where one of them is not known.
+    pub fn with(&self, find: &dyn Fn(u32) -> Option<u32>) -> Option<RouteStep> {
+        let mut route = self.clone();
+        if let RouteStepAction::Forward(hops) = &mut route.action {
+            for dev in hops.iter_mut().filter_map(|hop| hop.dev.as_mut()) {
+                *dev = find(*dev)?;
+            }
+        }
+        Some(route)
+    }
+}
+
 /// See [`super::model::RouteAction`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -240,6 +314,8 @@ pub enum RouteStepAction {
     Unreachable,
     /// ICMP prohibited.
     Prohibit,
+    /// Taken as the node's own, though no interface has the address.
+    Local,
 }
 
 /// See [`super::model::NextHop`].
@@ -275,8 +351,11 @@ pub struct PortStep {
     pub name: String,
     /// Interface index, unique in the whole lab (equal indexes at both ends of a veth delay its carrier).
     pub index: u32,
-    /// MAC address.
-    pub mac: Mac,
+    /// MAC address, or none to leave it to the kernel.
+    pub mac: Option<Mac>,
+    /// Bytes, where it differs from its link's.
+    #[serde(default)]
+    pub mtu: Option<u32>,
 }
 
 /// A link to be made.
@@ -290,60 +369,8 @@ pub struct LinkStep {
     pub device: Device,
 }
 
-/// The devices a link is made of.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Device {
-    /// A pair, each end made straight inside its namespace.
-    Veth(PortStep, PortStep),
-    /// A pair with one end on the host.
-    Host {
-        /// The node's end.
-        port: PortStep,
-        /// The host's end.
-        host_interface: String,
-    },
-    /// See [`super::model::LinkShape::Macvlan`].
-    Macvlan {
-        /// The node's end.
-        port: PortStep,
-        /// Its parent on the host.
-        host_interface: String,
-        /// Mode.
-        mode: MacvlanMode,
-    },
-    /// See [`super::model::LinkShape::Vxlan`].
-    Vxlan {
-        /// The node's end.
-        port: PortStep,
-        /// 24 bits.
-        vni: u32,
-        /// The other end.
-        remote: IpAddr,
-        /// Source address.
-        local: Option<IpAddr>,
-        /// UDP destination port.
-        udp_port: u16,
-        /// Whose network carries it.
-        underlay: Underlay,
-    },
-    /// See [`super::model::LinkShape::Dummy`].
-    Dummy(PortStep),
-}
-
-impl Device {
-    /// The ends that are in nodes: one or two.
-    pub fn ports(&self) -> impl Iterator<Item = &PortStep> {
-        let (first, second) = match self {
-            Device::Veth(a, b) => (a, Some(b)),
-            Device::Host { port, .. }
-            | Device::Macvlan { port, .. }
-            | Device::Vxlan { port, .. }
-            | Device::Dummy(port) => (port, None),
-        };
-        std::iter::once(first).chain(second)
-    }
-}
+/// The devices a link is made of, by indexes.
+pub type Device = Shape<PortStep, u32>;
 
 /// What a node may use at most, beside its CPU and its memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -379,6 +406,9 @@ pub struct NodeStep {
     pub engine: Option<Engine>,
     /// Index into [`Plan::namespaces`]; none for one in the host's network.
     pub namespace: Option<usize>,
+    /// The address at which it answers for its cluster's names, if it does.
+    #[serde(default)]
+    pub dns: Option<IpAddr>,
     /// Whether nothing is to be done in it, so that it needs no process.
     pub idle: bool,
     /// What must be true first.
@@ -405,6 +435,9 @@ pub struct NodeStep {
     pub run: Vec<Process>,
     /// Routes that its kernel has before it is ready.
     pub ready_routes: Vec<IpNet>,
+    /// Interfaces that its own commands make before it is ready.
+    #[serde(default)]
+    pub late: Vec<String>,
     /// Cores.
     pub cpu: Option<f64>,
     /// Bytes.

@@ -1,5 +1,6 @@
 //! From the lab to the plan: every index, path and text decided.
 
+mod cluster_dns;
 mod limits;
 pub(super) mod management;
 
@@ -9,14 +10,15 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::links::{Carrier, Setting, Shape};
 use super::model::{
     EngineChoice, Kind, KubernetesNode, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route,
-    RouteAction, Underlay,
+    RouteAction,
 };
 use super::names::{self, HUB_PORT, Macs};
 use super::plan::{
-    BridgeStep, Device, Engine, Facts, HopStep, LinkStep, NamespaceStep, NodeStep, Plan, PortStep, RouteStep,
-    RouteStepAction,
+    BridgeStep, Engine, Facts, HopStep, LateInterfaceStep, LateStep, LinkStep, NamespaceStep, NodeStep, Plan,
+    PortStep, RouteStep, RouteStepAction,
 };
 use super::resolve::sysctl_interface;
 use super::rights::{Rights, RightsStep, SYS_ADMIN, first_id};
@@ -46,13 +48,18 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         manifests: lab.manifests.clone(),
         service_subnets: lab.cluster.service_subnets(),
     };
-    plan.links = lab
-        .links
-        .iter()
+    // What is on top of others comes when those are there, the management network's among them.
+    let (above, wires): (Vec<&Link>, Vec<&Link>) = lab.links.iter().partition(|link| is_above(link));
+    plan.links = wires
+        .into_iter()
         .map(|link| planner.link(link, &mut plan.namespaces))
         .collect();
     if let Some(mgmt) = &lab.mgmt {
         planner.management(mgmt, facts.uplink.as_ref(), &managed, &mut plan);
+    }
+    for link in above {
+        let step = planner.link(link, &mut plan.namespaces);
+        plan.links.push(step);
     }
     for (at, node) in lab.nodes.iter().enumerate() {
         let namespace = planner.namespace_of[at];
@@ -81,7 +88,14 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         }
         plan.nodes.push(step);
     }
+    cluster_dns::plan(lab, &mut plan);
     plan
+}
+
+/// Whether a link is a device in its node's own network.
+fn is_above(link: &Link) -> bool {
+    let is_own = |carrier: &Carrier<String>| matches!(carrier, Carrier::Node(_));
+    matches!(&link.shape, Shape::Device { carrier, .. } if is_own(carrier))
 }
 
 /// The management addresses of each node, in the order of the nodes.
@@ -107,7 +121,7 @@ impl<'a> Planner<'a> {
     fn new(lab: &'a Lab) -> Self {
         let mut macs = Macs::default();
         for port in lab.links.iter().flat_map(Link::ports) {
-            macs.take(port.mac);
+            port.mac.into_iter().for_each(|mac| macs.take(mac));
         }
         Planner {
             lab,
@@ -146,6 +160,7 @@ impl<'a> Planner<'a> {
                 index,
                 mac: self.macs.derive(&self.lab.name, &node.name, BRIDGE),
                 ports: Vec::new(),
+                options: node.bridge.clone().unwrap_or_default(),
             }
         });
         self.indexes.push(indexes);
@@ -160,6 +175,8 @@ impl<'a> Planner<'a> {
             no_offload: Vec::new(),
             addresses: Vec::new(),
             routes: Vec::new(),
+            settings: Vec::new(),
+            late: LateStep::default(),
             late_sysctls: Vec::new(),
             masquerade: kubernetes.flat_map(|it| &it.masquerade).copied().collect(),
             masquerade_by: Vec::new(),
@@ -197,50 +214,48 @@ impl<'a> Planner<'a> {
     }
 
     fn link(&mut self, link: &'a Link, namespaces: &mut [NamespaceStep]) -> LinkStep {
-        let from_host = match &link.shape {
-            LinkShape::Macvlan { .. } => true,
-            LinkShape::Vxlan { underlay, .. } => *underlay == Underlay::Host,
-            LinkShape::Veth(..) | LinkShape::Host { .. } | LinkShape::Dummy(_) | LinkShape::Mgmt(_) => false,
-        };
-        let base = if from_host { FAR } else { 0 };
+        let is_far = matches!(
+            &link.shape,
+            Shape::Device {
+                carrier: Carrier::Host(_),
+                ..
+            }
+        );
+        let base = if is_far { FAR } else { 0 };
         let mut port = |port: &'a Port| self.port(port, base, link.offload, namespaces);
         let device = match &link.shape {
-            LinkShape::Veth(a, b) => Device::Veth(port(a), port(b)),
-            LinkShape::Host {
+            Shape::Veth(a, b) => Shape::Veth(port(a), port(b)),
+            Shape::Host {
                 port: end,
                 host_interface,
-            } => Device::Host {
+            } => Shape::Host {
                 port: port(end),
                 host_interface: host_interface.clone(),
             },
-            LinkShape::Macvlan {
-                port: end,
-                host_interface,
-                mode,
-            } => Device::Macvlan {
-                port: port(end),
-                host_interface: host_interface.clone(),
-                mode: *mode,
-            },
-            LinkShape::Vxlan {
-                port: end,
-                vni,
-                remote,
-                local,
-                udp_port,
-                underlay,
-            } => Device::Vxlan {
-                port: port(end),
-                vni: *vni,
-                remote: *remote,
-                local: *local,
-                udp_port: *udp_port,
-                underlay: *underlay,
-            },
-            LinkShape::Dummy(end) => Device::Dummy(port(end)),
-            LinkShape::Mgmt(end) => {
+            Shape::Mgmt(end) => {
                 let inner = port(end);
-                Device::Veth(inner, self.hub_port(end, namespaces.len()))
+                Shape::Veth(inner, self.hub_port(end, namespaces.len()))
+            }
+            Shape::Device {
+                port: end,
+                carrier,
+                device,
+            } => {
+                let port = port(end);
+                let carrier = match carrier {
+                    Carrier::Host(below) => Carrier::Host(below.clone()),
+                    Carrier::Node(below) => {
+                        let indexes = &self.indexes[port.namespace];
+                        let below = below.as_ref().and_then(|name| indexes.get(name.as_str()));
+                        Carrier::Node(below.copied())
+                    }
+                };
+                let device = device.clone();
+                Shape::Device {
+                    port,
+                    carrier,
+                    device,
+                }
             }
         };
         LinkStep {
@@ -258,9 +273,10 @@ impl<'a> Planner<'a> {
         let whose = format!("{}:{}", self.lab.nodes[port.node].name, port.interface);
         PortStep {
             namespace: hub,
-            mac: self.macs.derive(&self.lab.name, &whose, &name),
+            mac: Some(self.macs.derive(&self.lab.name, &whose, &name)),
             name,
             index,
+            mtu: None,
         }
     }
 
@@ -280,8 +296,7 @@ impl<'a> Planner<'a> {
         if !offload {
             step.no_offload.push(port.interface.clone());
         }
-        // A node that lives in a bridge's network has interfaces there that are no ports.
-        if self.lab.nodes[port.node].kind == Kind::Bridge
+        if port.bridged
             && let Some(bridge) = &mut step.bridge
         {
             bridge.ports.push(index);
@@ -291,6 +306,7 @@ impl<'a> Planner<'a> {
             name: port.interface.clone(),
             index,
             mac: port.mac,
+            mtu: port.mtu,
         }
     }
 
@@ -298,41 +314,81 @@ impl<'a> Planner<'a> {
     fn label(&self, shape: &LinkShape) -> String {
         let end = |port: &Port| format!("{}:{}", self.lab.nodes[port.node].name, port.interface);
         match shape {
-            LinkShape::Veth(a, b) => format!("{} -- {}", end(a), end(b)),
-            LinkShape::Host { port, host_interface } => format!("{} -- host:{host_interface}", end(port)),
-            LinkShape::Macvlan {
-                port, host_interface, ..
+            Shape::Veth(a, b) => format!("{} -- {}", end(a), end(b)),
+            Shape::Host { port, host_interface } => format!("{} -- host:{host_interface}", end(port)),
+            Shape::Mgmt(port) => format!("{} -- management network", end(port)),
+            Shape::Device {
+                port,
+                carrier,
+                device,
             } => {
-                format!("{} -- macvlan on host:{host_interface}", end(port))
+                let (end, what) = (end(port), device.label());
+                match carrier {
+                    Carrier::Host(Some(below)) => format!("{end} -- {what} on host:{below}"),
+                    Carrier::Host(None) => format!("{end} -- {what}"),
+                    Carrier::Node(Some(below)) => format!("{end} ({what} on {below})"),
+                    Carrier::Node(None) => format!("{end} ({what})"),
+                }
             }
-            LinkShape::Vxlan {
-                port, vni, remote, ..
-            } => format!("{} -- vxlan {vni} to {remote}", end(port)),
-            LinkShape::Dummy(port) => format!("{} (dummy)", end(port)),
-            LinkShape::Mgmt(port) => format!("{} -- management network", end(port)),
         }
     }
 
     /// What is set inside a namespace once its links are there.
-    fn configure(&self, namespace: usize, node: &Node, step: &mut NamespaceStep) {
+    fn configure(&mut self, namespace: usize, node: &'a Node, step: &mut NamespaceStep) {
+        for late in &node.late {
+            let stand_in = self.index();
+            self.indexes[namespace].insert(&late.interface, stand_in);
+            step.late.interfaces.push(LateInterfaceStep {
+                name: late.interface.clone(),
+                stand_in,
+                mtu: late.mtu,
+                addresses: Vec::new(),
+                sysctls: Vec::new(),
+            });
+        }
         let indexes = &self.indexes[namespace];
         for address in &node.addresses {
-            if let Some(index) = indexes.get(address.interface.as_str()) {
-                step.addresses.push((*index, address.net));
+            let Some(&index) = indexes.get(address.interface.as_str()) else {
+                continue;
+            };
+            match step.late.of(index) {
+                Some(late) => late.addresses.push(address.net),
+                None => step.addresses.push((index, address.net)),
             }
         }
-        step.routes = node
-            .routes
-            .iter()
-            .map(|route| route_step(route, indexes))
-            .collect();
+        for setting in &node.settings {
+            let index = |name: &String| indexes.get(name.as_str()).copied();
+            let Some(interface) = index(&setting.interface) else {
+                continue;
+            };
+            let master = setting.master.as_ref().and_then(index);
+            let is_late =
+                step.late.of(interface).is_some() || master.is_some_and(|it| step.late.of(it).is_some());
+            let setting = Setting {
+                interface,
+                master,
+                vlans: setting.vlans.clone(),
+            };
+            match is_late {
+                true => step.late.settings.push(setting),
+                false => step.settings.push(setting),
+            }
+        }
+        for route in node.routes.iter().map(|route| route_step(route, indexes)) {
+            match step.late.carries(&route, &step.addresses) {
+                true => step.late.routes.push(route),
+                false => step.routes.push(route),
+            }
+        }
         for (name, value) in &node.sysctls {
             let path = sysctl_path(name);
-            let late = sysctl_interface(&path).is_some();
-            let list = if late {
-                &mut step.late_sysctls
-            } else {
-                &mut step.sysctls
+            let interface = sysctl_interface(&path);
+            let is_of = |late: &&mut LateInterfaceStep| interface.as_deref() == Some(late.name.as_str());
+            let late = step.late.interfaces.iter_mut().find(is_of);
+            let list = match (late, &interface) {
+                (Some(late), _) => &mut late.sysctls,
+                (None, Some(_)) => &mut step.late_sysctls,
+                (None, None) => &mut step.sysctls,
             };
             list.push((path, value.clone()));
         }
@@ -401,6 +457,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         && node.kubernetes.is_none()
         && node.config.is_none()
         && node.ready_routes.is_empty()
+        && node.waits_for_late.is_empty()
         && node.cpu.is_none()
         && node.memory.is_none();
     let limits = limits::of(node, engine == Some(Engine::Kubelet), facts.memory);
@@ -415,6 +472,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         cluster: None,
         engine,
         namespace,
+        dns: None,
         idle,
         wait_for: node.wait_for.clone(),
         startup_delay_ms: u64::try_from(node.startup_delay.as_millis()).unwrap_or(u64::MAX),
@@ -427,6 +485,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         exec: node.exec.clone(),
         run: node.run.clone(),
         ready_routes: node.ready_routes.clone(),
+        late: node.waits_for_late.clone(),
         cpu: node.cpu,
         memory: node.memory,
         rights: rights(node, engine),

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::rootless::{self, is_rootless};
 use crate::kernel::{mount, overlay, process, sysctl, user_namespace};
+use crate::lab::links::{self, Need};
 use crate::lab::model::Cluster;
 use crate::lab::rights::first_id;
 
@@ -284,22 +285,42 @@ fn cgroups() -> Finding {
 }
 
 fn devices() -> Vec<Finding> {
-    let kinds = preflight::OPTIONAL_DEVICES;
-    let missing = match preflight::missing_devices(&kinds) {
+    let needs: Vec<Need> = preflight::optional_devices()
+        .map(|kind| match kind {
+            "tun" | "tap" => Need::Tun,
+            kind => Need::Kind(kind),
+        })
+        .chain([Need::VlanFiltering])
+        .collect();
+    let missing = match preflight::missing(&needs) {
         Ok(missing) => missing,
         Err(failure) => return vec![bad("devices", State::Missing, failure.message, "see namespaces")],
     };
-    kinds
-        .into_iter()
-        .map(|kind| {
-            let what = format!("{kind} devices");
-            if missing.contains(&kind) {
-                let cure = format!("`modprobe {kind}`, or install this kernel's extra modules");
-                return bad(&what, State::Lacking, "this kernel has none", &cure);
-            }
-            good(&what, "yes")
-        })
-        .collect()
+    let (mut there, mut lacking, mut modules) = (Vec::new(), Vec::new(), Vec::new());
+    for need in needs {
+        let (name, module) = match need {
+            Need::Kind(kind) => (kind, links::sort(kind).map(|it| it.module)),
+            Need::Tun => ("tun", Some("tun")),
+            Need::VlanFiltering => ("bridges with VLANs", None),
+        };
+        let is_missing = missing.contains(&need);
+        let list = if is_missing { &mut lacking } else { &mut there };
+        if !list.contains(&name) {
+            list.push(name);
+        }
+        let module = module.filter(|it| is_missing && !modules.contains(it));
+        modules.extend(module);
+    }
+    let mut found = vec![good("devices", there.join(", "))];
+    if !lacking.is_empty() {
+        let cure = format!(
+            "`modprobe -a {}`, or install this kernel's extra modules",
+            modules.join(" ")
+        );
+        let what = format!("this kernel has no {}", lacking.join(", "));
+        found.push(bad("more devices", State::Lacking, what, &cure));
+    }
+    found
 }
 
 fn nat() -> Finding {

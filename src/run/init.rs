@@ -16,6 +16,7 @@ use super::socket;
 use super::state::Living;
 use super::template::Birth;
 use crate::engine::Engine as _;
+use crate::engine::frr::front;
 use crate::failure::Failure;
 use crate::kernel::cgroup::{self, Limits};
 use crate::kernel::error::Attempt;
@@ -220,6 +221,7 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
     let step = &lab.plan.nodes[node];
     let engine = crate::engine::of(step);
     let files = engine.iter().flat_map(|engine| engine.files(step));
+    let files = files.chain(front::files(step));
     let files = files.chain(step.files.iter().cloned()).collect();
     let links = engine.iter().flat_map(|engine| engine.links(step));
     let links = links.map(|(path, target)| ((*path).to_owned(), (*target).to_owned()));

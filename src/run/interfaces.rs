@@ -49,7 +49,7 @@ pub fn peers(plan: &Plan) -> Peers {
                     peers.insert((port.namespace, port.index), (None, name));
                 }
             }
-            Device::Macvlan { .. } | Device::Vxlan { .. } | Device::Dummy(_) => {}
+            Device::Device { .. } | Device::Mgmt(_) => {}
         }
     }
     peers

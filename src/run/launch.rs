@@ -32,6 +32,7 @@ use crate::kernel::spawn::{self, Spawn, early};
 use crate::kernel::user_namespace::Pair;
 use crate::lab::Lab;
 use crate::lab::plan::{NodeStep, Plan};
+use crate::trace;
 
 /// No more of a supervisor's own words are read.
 const LAST_WORDS: u64 = 1 << 20;
@@ -55,6 +56,8 @@ pub struct Launch {
     pub timeout: Duration,
     /// Whether the manifests of the lab file are left to `nslab apply`.
     pub hold_manifests: bool,
+    /// What the supervisor says of its work.
+    pub telling: trace::Wanted,
 }
 
 /// A launched lab, seen from outside.
@@ -130,7 +133,7 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
         let made = DirBuilder::new().mode(0o700).create(&path);
         made.attempt(|| format!("make {}", path.display()))?;
     }
-    let log_path = directory.path.join("supervisor.log");
+    let log_path = directory.supervisor_log();
     let log = OpenOptions::new()
         .append(true)
         .create(true)
@@ -152,6 +155,7 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
         detached: launch.detached,
         timeout: launch.timeout.as_secs_f64(),
         hold_manifests: launch.hold_manifests,
+        telling: launch.telling,
     };
     // Written once before the supervisor lives, so that a full disk is found out in time.
     directory.write_state(&state)?;
@@ -323,7 +327,7 @@ impl Launched {
     fn bury(&mut self) -> Result<(), Failure> {
         let status = reap(&self.child.pidfd);
         let lab = self.run_directory.lab(&self.lab);
-        let said = trust::read_end(&lab.path.join("supervisor.log"), LAST_WORDS).unwrap_or_default();
+        let said = trust::read_end(&lab.supervisor_log(), LAST_WORDS).unwrap_or_default();
         let said = String::from_utf8_lossy(&said.unwrap_or_default()).into_owned();
         let swept = sweep_after(&self.run_directory, &self.lab, self.child.pid);
         if let Some(failure) = self.failure.take() {

@@ -6,8 +6,7 @@ use nix::errno::Errno;
 
 use crate::kernel::namespace::Namespace;
 use crate::kernel::{Result, link};
-use crate::lab::model::Underlay;
-use crate::lab::plan::{Device, Plan};
+use crate::lab::plan::Plan;
 
 /// Deletes the links that reach the host. They go with the lab's namespaces anyway, but in the kernel's own time:
 /// whoever brings the lab up again at once would find their names, and a tunnel's number, taken.
@@ -17,14 +16,11 @@ use crate::lab::plan::{Device, Plan};
 pub fn leave_host(plan: &Plan, namespaces: &[Namespace]) -> Result<()> {
     let mut ends: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     for step in &plan.links {
-        let port = match &step.device {
-            Device::Host { port, .. } | Device::Macvlan { port, .. } => port,
-            Device::Vxlan {
-                port,
-                underlay: Underlay::Host,
-                ..
-            } => port,
-            Device::Vxlan { .. } | Device::Veth(..) | Device::Dummy(_) => continue,
+        if !step.device.is_on_host() {
+            continue;
+        }
+        let Some(port) = step.device.ports().next() else {
+            continue;
         };
         ends.entry(port.namespace).or_default().push(port.index);
     }

@@ -1,15 +1,15 @@
 //! Applies the network part of a plan: namespaces, links, then what is inside each namespace.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 
-use netlink_packet_route::link::MacVlanMode;
 use nix::errno::Errno;
 use tokio::task::yield_now;
 
 use super::events::What;
 use super::leave::leave_host;
-use super::nat;
+use super::{nat, secure};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::link::{self, Device};
@@ -18,9 +18,11 @@ use crate::kernel::netlink::{Netlink, Request};
 use crate::kernel::route::{Hop, Target};
 use crate::kernel::sysctl::Sysctls;
 use crate::kernel::user_namespace::{self, Pair};
-use crate::kernel::{Error, address, offload, route};
-use crate::lab::model::{MacvlanMode, Underlay};
-use crate::lab::plan::{self, LinkStep, NamespaceStep, Plan, PortStep, RouteStep, RouteStepAction};
+use crate::kernel::{Error, address, offload, route, tun};
+use crate::lab::links::{self, Carrier, Making, Setting, Vlans};
+use crate::lab::plan::{
+    self, LateInterfaceStep, LinkStep, NamespaceStep, Plan, PortStep, RouteStep, RouteStepAction,
+};
 
 /// How much is done between two looks at signals and requests: some tens of milliseconds' worth.
 const CHUNK: usize = 100;
@@ -83,6 +85,7 @@ pub async fn stand_up(plan: &Plan, tell: &dyn Fn(What)) -> Result<Network, Failu
         }
     };
     for steps in plan.namespaces.chunks(2 * CHUNK) {
+        let span = tracing::debug_span!("namespaces", count = steps.len()).entered();
         let pairs: Vec<Option<Pair>> = steps
             .iter()
             .map(|step| step.first_id.map(user_namespace::create).transpose())
@@ -115,6 +118,7 @@ pub async fn stand_up(plan: &Plan, tell: &dyn Fn(What)) -> Result<Network, Failu
                 _ => None,
             });
         }
+        drop(span);
         progress("namespaces", made.len(), plan.namespaces.len());
         yield_now().await;
     }
@@ -170,13 +174,15 @@ pub fn wire(step: &LinkStep, steps: &[NamespaceStep], made: &mut [Made]) -> Resu
 async fn join(plan: &Plan, made: &mut [Made], progress: &impl Fn(&str, usize, usize)) -> Result<(), Failure> {
     let mut workshop = Workshop::open()?;
     for (number, steps) in plan.links.chunks(CHUNK).enumerate() {
-        make_links(&mut workshop, made, steps)?;
+        tracing::debug_span!("links", count = steps.len())
+            .in_scope(|| make_links(&mut workshop, made, steps))?;
         progress("links", (number * CHUNK) + steps.len(), plan.links.len());
         yield_now().await;
     }
+    secure::introduce(plan, made)?;
     let mut done = 0;
     for (steps, made) in plan.namespaces.chunks(2 * CHUNK).zip(made.chunks_mut(2 * CHUNK)) {
-        configure_all(steps, made)?;
+        tracing::debug_span!("addresses", count = steps.len()).in_scope(|| configure_all(steps, made))?;
         done += steps.len();
         progress("addresses", done, plan.namespaces.len());
         yield_now().await;
@@ -192,6 +198,7 @@ fn make_links(workshop: &mut Workshop, made: &mut [Made], steps: &[LinkStep]) ->
     } = workshop;
     let mut requests = Vec::with_capacity(steps.len());
     let mut host_ends = Vec::new();
+    let mut inside: BTreeMap<usize, Vec<&LinkStep>> = BTreeMap::new();
     for step in steps {
         let what = format!("make link {}", step.label);
         match &step.device {
@@ -215,40 +222,27 @@ fn make_links(workshop: &mut Workshop, made: &mut [Made], steps: &[LinkStep]) ->
                 requests.push(link::veth(&what, &node, &end));
                 host_ends.push(host_interface.as_str());
             }
-            plan::Device::Macvlan {
+            plan::Device::Device {
                 port,
-                host_interface,
-                mode,
+                carrier: Carrier::Host(below),
+                device,
             } => {
-                let parent = index_of(host, host_interface)?;
-                make_from_host(host, made, port, step.mtu, |device| {
-                    link::macvlan(&what, device, parent, macvlan_mode(*mode))
+                let parent = below.as_ref().map(|name| index_of(host, name)).transpose()?;
+                let Making::Link(parent, data) = device.making(parent) else {
+                    continue;
+                };
+                let data = links::encode(&data);
+                make_from_host(host, made, port, step.mtu, |own| {
+                    link::of(&what, own, device.name(), parent, data.clone())
                 })?;
             }
-            plan::Device::Vxlan {
+            plan::Device::Device {
                 port,
-                vni,
-                remote,
-                local,
-                udp_port,
-                underlay,
-            } => {
-                let tunnel =
-                    |device: &Device<'_>| link::vxlan(&what, device, *vni, *remote, *local, *udp_port);
-                match underlay {
-                    Underlay::Host => make_from_host(host, made, port, step.mtu, tunnel)?,
-                    Underlay::Node => {
-                        let request = tunnel(&named(port, step.mtu));
-                        let socket = &mut made[port.namespace].netlink;
-                        socket.send_one(request).map_err(|error| refused(vec![error]))?;
-                    }
-                }
-            }
-            plan::Device::Dummy(port) => {
-                let mut node = named(port, step.mtu);
-                node.namespace = Some(made[port.namespace].namespace.as_fd());
-                requests.push(link::dummy(&what, &node));
-            }
+                carrier: Carrier::Node(_),
+                ..
+            } => inside.entry(port.namespace).or_default().push(step),
+            // A plan has a veth in its place.
+            plan::Device::Mgmt(_) => {}
         }
     }
     empty.netlink.send(requests).map_err(refused)?;
@@ -258,7 +252,54 @@ fn make_links(workshop: &mut Workshop, made: &mut [Made], steps: &[LinkStep]) ->
         host.send_one(link::up(&format!("raise {name} on the host"), index))
             .map_err(|error| refused(vec![error]))?;
     }
+    for (namespace, steps) in inside {
+        make_inside(&mut made[namespace], &steps)?;
+    }
     Ok(())
+}
+
+/// Makes devices in their node's own network, each after the one that it is on.
+fn make_inside(made: &mut Made, steps: &[&LinkStep]) -> Result<(), Failure> {
+    let Made { namespace, netlink } = made;
+    let mut requests = Vec::with_capacity(steps.len());
+    for step in steps {
+        let plan::Device::Device {
+            port,
+            carrier: Carrier::Node(below),
+            device,
+        } = &step.device
+        else {
+            continue;
+        };
+        let what = format!("make link {}", step.label);
+        match device.making(*below) {
+            Making::Link(parent, data) => {
+                let own = named(port, step.mtu);
+                requests.push(link::of(&what, &own, device.name(), parent, links::encode(&data)));
+            }
+            Making::Tun(options) => {
+                netlink.send(std::mem::take(&mut requests)).map_err(refused)?;
+                let wanted = tun::Wanted {
+                    name: &port.name,
+                    index: port.index,
+                    is_tap: options.is_tap,
+                    user: options.user,
+                    group: options.group,
+                    multi_queue: options.multi_queue,
+                    packet_info: options.packet_info,
+                };
+                namespace.run(|| tun::create(&wanted))?;
+                requests.extend(port.mac.map(|mac| {
+                    link::address(&format!("give {} its MAC address", port.name), port.index, mac.0)
+                }));
+                let mtu = port.mtu.or(step.mtu);
+                requests.extend(
+                    mtu.map(|mtu| link::mtu(&format!("set the MTU of {}", port.name), port.index, mtu)),
+                );
+            }
+        }
+    }
+    netlink.send(requests).map_err(refused)
 }
 
 /// What the host does not take from a node at the other end of a link: routers, addresses and better ways. Only whoever
@@ -313,8 +354,8 @@ fn named(port: &PortStep, mtu: Option<u32>) -> Device<'_> {
     Device {
         name: &port.name,
         index: port.index,
-        mac: Some(port.mac.0),
-        mtu,
+        mac: port.mac.map(|mac| mac.0),
+        mtu: port.mtu.or(mtu),
         namespace: None,
     }
 }
@@ -330,15 +371,6 @@ fn index_of(host: &mut Netlink, name: &str) -> Result<u32, Failure> {
         Failure::host(format!("the host has no interface {name}"))
             .help(format!("it has {}", names.join(", ")))
     })
-}
-
-fn macvlan_mode(mode: MacvlanMode) -> MacVlanMode {
-    match mode {
-        MacvlanMode::Bridge => MacVlanMode::Bridge,
-        MacvlanMode::Private => MacVlanMode::Private,
-        MacvlanMode::Vepa => MacVlanMode::Vepa,
-        MacvlanMode::Passthru => MacVlanMode::Passthrough,
-    }
 }
 
 /// On two threads, which end before this returns: the kernel does part of the work side by side.
@@ -382,10 +414,11 @@ fn configure(step: &NamespaceStep, made: &mut Made) -> Result<(), Failure> {
             mtu: None,
             namespace: None,
         };
-        requests.push(link::bridge(
-            &format!("make bridge {} in {node}", bridge.name),
-            &device,
-        ));
+        let what = format!("make bridge {} in {node}", bridge.name);
+        let made = links::Device::Bridge(bridge.options.clone()).making(None);
+        if let Making::Link(parent, data) = made {
+            requests.push(link::of(&what, &device, "bridge", parent, links::encode(&data)));
+        }
         for &port in &bridge.ports {
             requests.push(link::enslave(
                 &format!("make port {port} of {node} a bridge port"),
@@ -393,6 +426,9 @@ fn configure(step: &NamespaceStep, made: &mut Made) -> Result<(), Failure> {
                 bridge.index,
             ));
         }
+    }
+    for setting in &step.settings {
+        requests.extend(settings(node, setting));
     }
     for &index in &step.up {
         requests.push(link::up(&format!("raise interface {index} of {node}"), index));
@@ -437,11 +473,120 @@ fn configure(step: &NamespaceStep, made: &mut Made) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What is set on an interface before it is raised.
+fn settings(node: &str, setting: &Setting<u32>) -> Vec<Request> {
+    let index = setting.interface;
+    let master = setting.master.map(|master| {
+        link::enslave(
+            &format!("put interface {index} of {node} into interface {master}"),
+            index,
+            master,
+        )
+    });
+    let vlans = setting.vlans.iter().flat_map(|it| vlans(node, index, it));
+    master.into_iter().chain(vlans).collect()
+}
+
+/// The VLAN that a bridge puts every port into by itself, unless it is told another; all that there are, so that none of it stays.
+const ANY_VLAN: (u16, u16) = (1, 4094);
+
+/// Puts a port into its VLANs, and into no others.
+fn vlans(node: &str, index: u32, vlans: &Vlans) -> Vec<Request> {
+    let what = format!("put interface {index} of {node} into its VLANs");
+    let range = |(first, last), pvid, untagged| link::VlanRange {
+        first,
+        last,
+        pvid,
+        untagged,
+    };
+    let pvid = vlans.pvid.map(|id| range((id, id), true, true));
+    let tagged = vlans.tagged.iter().map(|it| range(*it, false, false));
+    let bare = vlans.untagged.iter().map(|it| range(*it, false, true));
+    let ranges: Vec<_> = tagged.chain(bare).chain(pvid).collect();
+    let none = range(ANY_VLAN, false, false);
+    let mut requests = vec![link::leave_vlans(&what, index, vlans.own, &[none])];
+    // One a message: the kernel takes a range and what follows it for one.
+    requests.extend(
+        ranges
+            .iter()
+            .map(|it| link::join_vlans(&what, index, vlans.own, std::slice::from_ref(it))),
+    );
+    requests
+}
+
+/// Sets up interfaces that nodes' own commands made: `find` says which interface a number stands for now. Nothing of it is done
+/// twice: what is there is left.
+///
+/// # Errors
+/// What the kernel refused.
+pub fn set_up_late(
+    step: &NamespaceStep,
+    found: &[(&LateInterfaceStep, u32)],
+    netlink: &mut Netlink,
+    namespace: &Namespace,
+    find: &dyn Fn(u32) -> Option<u32>,
+) -> Result<(), Failure> {
+    let node = &step.node;
+    let is_new = |index: u32| found.iter().any(|(_, it)| *it == index);
+    for setting in &step.late.settings {
+        let (Some(interface), master) = (find(setting.interface), setting.master.map(find)) else {
+            continue;
+        };
+        if master == Some(None) || !(is_new(interface) || master.flatten().is_some_and(is_new)) {
+            continue;
+        }
+        let setting = Setting {
+            interface,
+            master: master.flatten(),
+            vlans: setting.vlans.clone(),
+        };
+        let set = settings(node, &setting);
+        // A bond takes only what is down, and commands raise what they make.
+        let first = link::down(&format!("take interface {interface} of {node} down"), interface);
+        let last = link::up(&format!("raise interface {interface} of {node}"), interface);
+        let all = std::iter::once(first).chain(set).chain([last]);
+        netlink.send(all.collect()).map_err(refused)?;
+    }
+    for (late, index) in found {
+        let mut requests = Vec::new();
+        requests.extend(
+            late.mtu
+                .map(|mtu| link::mtu(&format!("set the MTU of {} of {node}", late.name), *index, mtu)),
+        );
+        requests.push(link::up(&format!("raise {} of {node}", late.name), *index));
+        netlink.send(requests).map_err(refused)?;
+        for net in &late.addresses {
+            let what = format!("put address {net} on {} of {node}", late.name);
+            unless_there(netlink.send_one(address::add(&what, *index, *net)))?;
+        }
+        namespace.run(|| {
+            let sysctls = Sysctls::usual()?;
+            late.sysctls
+                .iter()
+                .try_for_each(|(path, value)| sysctls.write(path, value))
+        })?;
+    }
+    for route in &step.late.routes {
+        if let Some(route) = route.with(&find) {
+            unless_there(netlink.send_one(add_route(node, &route)))?;
+        }
+    }
+    Ok(())
+}
+
+fn unless_there(done: crate::kernel::Result<()>) -> Result<(), Failure> {
+    match done {
+        Err(error) if error.errno != Errno::EEXIST => Err(refused(vec![error])),
+        _ => Ok(()),
+    }
+}
+
 fn add_route(node: &str, step: &RouteStep) -> Request {
     let target = match &step.action {
         RouteStepAction::Blackhole => Target::Blackhole,
         RouteStepAction::Unreachable => Target::Unreachable,
         RouteStepAction::Prohibit => Target::Prohibit,
+        RouteStepAction::Local => Target::Local,
         RouteStepAction::Forward(hops) => Target::Hops(
             hops.iter()
                 .map(|hop| Hop {

@@ -59,7 +59,11 @@ pub fn find() -> Option<Carrier> {
     let directories: Vec<PathBuf> = named.chain(ALSO.map(PathBuf::from)).collect();
     let kinds = [Kind::Pasta, Kind::Slirp].into_iter();
     let kinds = kinds.filter(|kind| wanted.as_ref().is_none_or(|wanted| wanted == kind.name()));
-    let places = kinds.flat_map(|kind| directories.iter().map(move |directory| (kind, directory.join(kind.name()))));
+    let places = kinds.flat_map(|kind| {
+        directories
+            .iter()
+            .map(move |directory| (kind, directory.join(kind.name())))
+    });
     let mut carriers = places.map(|(kind, path)| Carrier { kind, path });
     carriers.find(|carrier| carrier.path.is_file())
 }

@@ -1,25 +1,23 @@
 //! What only the host can tell, asked after resolving and before the first namespace exists.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::IpAddr;
 
-use netlink_packet_route::link::MacVlanMode;
 use nix::errno::Errno;
 
 use super::{management, nat};
 use crate::engine::{self, Engine as _, frr};
 use crate::failure::{Code, Failure};
-use crate::kernel::link::{self, Device};
-use crate::kernel::memory;
 use crate::kernel::namespace::{self, Wanted};
-use crate::kernel::netlink::Request;
-use crate::kernel::process;
 use crate::kernel::rootless::is_rootless;
+use crate::kernel::{link, memory, process, tun};
 use crate::lab::Lab;
+use crate::lab::links::{self, Need};
 use crate::lab::plan::{self, Engine, Facts, Plan};
 
 /// The programs a lab requires that are not on the host's PATH.
-pub fn missing(lab: &Lab) -> Vec<&str> {
+pub fn missing_programs(lab: &Lab) -> Vec<&str> {
     let required = lab.requires.iter().map(String::as_str);
     required.filter(|name| !on_path(name)).collect()
 }
@@ -29,7 +27,7 @@ pub fn missing(lab: &Lab) -> Vec<&str> {
 /// # Errors
 /// The lab asks for what this host or this nslab does not have.
 pub fn facts(lab: &Lab) -> Result<Facts, Failure> {
-    let missing = missing(lab);
+    let missing = missing_programs(lab);
     if let [first, ..] = missing.as_slice() {
         return Err(Failure::host(format!(
             "lab {} requires {}, not found on this host",
@@ -184,71 +182,66 @@ fn nameservers(resolv_conf: &str) -> Vec<IpAddr> {
         .collect()
 }
 
-/// A kind of device that not every kernel has.
-pub const OPTIONAL_DEVICES: [&str; 5] = ["bridge", "macvlan", "vxlan", "dummy", "vrf"];
+/// Kinds of device that not every kernel has, of which labs need those that are theirs.
+pub fn optional_devices() -> impl Iterator<Item = &'static str> {
+    links::sorts().map(|sort| sort.name)
+}
 
+/// What a lab needs of the kernel that this one has not, all at once.
 fn check_devices(plan: &Plan) -> Result<(), Failure> {
-    let mut wanted = Vec::new();
-    for link in &plan.links {
-        wanted.push(match link.device {
-            plan::Device::Macvlan { .. } => "macvlan",
-            plan::Device::Vxlan { .. } => "vxlan",
-            plan::Device::Dummy(_) => "dummy",
-            plan::Device::Veth(..) | plan::Device::Host { .. } => continue,
-        });
+    let mut wanted: BTreeMap<Need, String> = BTreeMap::new();
+    for step in &plan.links {
+        if let plan::Device::Device { device, .. } = &step.device {
+            for need in device.needs() {
+                wanted.entry(need).or_insert_with(|| step.label.clone());
+            }
+        }
     }
-    if plan.namespaces.iter().any(|namespace| namespace.bridge.is_some()) {
-        wanted.push("bridge");
+    for step in &plan.namespaces {
+        for need in step
+            .bridge
+            .iter()
+            .flat_map(|it| links::Device::Bridge(it.options.clone()).needs())
+        {
+            wanted.entry(need).or_insert_with(|| step.node.clone());
+        }
     }
-    wanted.sort_unstable();
-    wanted.dedup();
     if wanted.is_empty() {
         return Ok(());
     }
-    let missing = missing_devices(&wanted)?;
-    let Some(first) = missing.first() else {
+    let missing = missing(&wanted.keys().copied().collect::<Vec<_>>())?;
+    if missing.is_empty() {
         return Ok(());
-    };
-    let user = match *first {
-        "bridge" => plan
-            .namespaces
-            .iter()
-            .find(|namespace| namespace.bridge.is_some())
-            .map(|it| it.node.clone()),
-        kind => plan
-            .links
-            .iter()
-            .find(|link| kind_of(&link.device) == kind)
-            .map(|link| link.label.clone()),
-    };
-    let help = match *first {
-        "dummy" => {
-            "load the module (`modprobe dummy`), or give the addresses to the node's `lo`, which carries them as well"
-        }
-        _ => "load the module with modprobe, or install the package with this kernel's extra modules",
-    };
-    let message = format!(
-        "this kernel cannot make {} devices, which {} needs",
-        missing.join(" or "),
-        user.unwrap_or_default()
-    );
-    Err(Failure::host(message).help(help))
-}
-
-fn kind_of(device: &plan::Device) -> &'static str {
-    match device {
-        plan::Device::Veth(..) | plan::Device::Host { .. } => "veth",
-        plan::Device::Macvlan { .. } => "macvlan",
-        plan::Device::Vxlan { .. } => "vxlan",
-        plan::Device::Dummy(_) => "dummy",
     }
+    let cures: Vec<(String, String)> = missing.iter().map(|need| need.cure()).collect();
+    let what: Vec<String> = missing
+        .iter()
+        .zip(&cures)
+        .map(|(need, (what, _))| format!("{what}, which {} needs", wanted[need]))
+        .collect();
+    let mut help: Vec<String> = Vec::new();
+    for (_, cure) in cures {
+        if !help.contains(&cure) {
+            help.push(cure);
+        }
+    }
+    if missing.contains(&Need::Kind("dummy")) {
+        help.push("a node's `lo` carries addresses as well as a dummy".to_owned());
+    }
+    let is_module = missing.iter().any(|need| *need != Need::VlanFiltering);
+    help.extend(is_module.then(|| {
+        "where there is no such module, install the package with this kernel's extra modules (`nslab doctor` names what there is)"
+            .to_owned()
+    }));
+    let message = format!("this kernel cannot make {}", what.join("; nor "));
+    Err(Failure::host(message).help(help.join("; ")))
 }
 
-/// Which of these kinds of device this kernel cannot make: tried in a namespace thrown away at once.
+/// Which of these this kernel has not: tried in a namespace thrown away at once.
 ///
 /// # Errors
 /// Not even a namespace can be made.
-pub fn missing_devices<'a>(kinds: &[&'a str]) -> Result<Vec<&'a str>, Failure> {
+pub fn missing(needs: &[Need]) -> Result<Vec<Need>, Failure> {
     let made = namespace::create(&[Wanted {
         made: None,
         name: "a trial",
@@ -256,34 +249,23 @@ pub fn missing_devices<'a>(kinds: &[&'a str]) -> Result<Vec<&'a str>, Failure> {
     }])?;
     let mut missing = Vec::new();
     for mut made in made {
-        for &kind in kinds {
-            let Some(request) = trial(kind) else { continue };
+        for &need in needs {
+            // One that lacks an option is refused with another error than one that is unknown.
+            let request = match need {
+                Need::Tun if tun::is_there() => continue,
+                Need::Tun => {
+                    missing.push(need);
+                    continue;
+                }
+                Need::Kind(kind) => link::of_kind(&format!("make a {kind} device"), kind),
+                Need::VlanFiltering => link::filtering_bridge("try VLAN filtering"),
+            };
             if matches!(made.netlink.send_one(request), Err(error) if error.errno == Errno::EOPNOTSUPP) {
-                missing.push(kind);
+                missing.push(need);
             }
         }
     }
     Ok(missing)
-}
-
-fn trial(kind: &str) -> Option<Request> {
-    let device = Device {
-        name: kind,
-        index: 0,
-        mac: None,
-        mtu: None,
-        namespace: None,
-    };
-    let what = format!("make a {kind} device");
-    Some(match kind {
-        "bridge" => link::bridge(&what, &device),
-        "dummy" => link::dummy(&what, &device),
-        "vxlan" => link::vxlan(&what, &device, 1, IpAddr::from([192, 0, 2, 1]), None, 4789),
-        // On top of the loopback it is refused, but with another error than where it is unknown.
-        "macvlan" => link::macvlan(&what, &device, 1, MacVlanMode::Bridge),
-        "vrf" => link::vrf(&what, &device, 1),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

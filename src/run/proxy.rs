@@ -2,13 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
 use super::services;
 use super::state::Living;
 use crate::cilium::Store;
-use crate::cilium::endpoints::{self, Pod, Way};
+use crate::cilium::endpoints::{self, Destination, Pod, Way};
 use crate::lab::model::Kind;
 use crate::lab::plan::{Engine, NodeStep, Plan};
 
@@ -16,7 +17,9 @@ use crate::lab::plan::{Engine, NodeStep, Plan};
 #[derive(Default)]
 pub struct Proxy {
     nodes: Vec<Node>,
-    pods: Vec<Pod>,
+    pub pods: Vec<Pod>,
+    /// The address of the cluster's own DNS servers, which each node is at itself.
+    dns: Option<IpAddr>,
     /// The networks of all pods.
     pod_cidrs: Vec<IpNet>,
 }
@@ -38,6 +41,7 @@ impl Proxy {
         }
         for step in &plan.nodes {
             let Some(namespace) = step.namespace else { continue };
+            proxy.dns = proxy.dns.or(step.dns);
             if let Some(node) = &step.kubernetes {
                 proxy.pod_cidrs.extend(&node.pod_cidrs);
                 proxy.nodes.push(Node {
@@ -62,7 +66,11 @@ impl Proxy {
         let namespaces = lab.namespaces.borrow();
         let mut troubles = BTreeSet::new();
         for node in &self.nodes {
-            let ways = endpoints::ways(store, &self.pods, &node.name);
+            let mut ways = endpoints::ways(store, &self.pods, &node.name);
+            ways.retain(|way| {
+                self.dns
+                    .is_none_or(|it| way.destination != Destination::Address(it))
+            });
             if *node.ways.borrow() == ways {
                 continue;
             }

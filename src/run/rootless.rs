@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use super::{node, outside, template};
 use crate::failure::Failure;
 use crate::kernel::rootless;
-use crate::lab::model::Underlay;
 use crate::lab::plan::{Device, Engine, Plan};
 
 /// Where root's labs usually say that they live.
@@ -138,9 +137,7 @@ fn needs(plan: &Plan) -> Vec<String> {
     let links = plan.links.iter().filter_map(|link| {
         let is_on_host = match &link.device {
             Device::Host { host_interface, .. } => management != Some(host_interface),
-            Device::Macvlan { .. } => true,
-            Device::Vxlan { underlay, .. } => *underlay == Underlay::Host,
-            Device::Veth(..) | Device::Dummy(_) => false,
+            other => other.is_on_host(),
         };
         is_on_host.then(|| format!("link {} ends in the host's network", link.label))
     });

@@ -1,6 +1,7 @@
 //! What the supervisor knows about its lab while it lives. One thread, so plain cells hold it.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -12,6 +13,7 @@ use super::cluster::Cluster;
 use super::directory::LabDirectory;
 use super::events::{Event, What};
 use super::init::InitHandle;
+use super::late::Late;
 use super::nat::Nat;
 use super::printed::Printed;
 use super::protocol::ServiceStatus;
@@ -68,6 +70,8 @@ pub struct Living {
     pub cluster: Cluster,
     /// Whether the lab has become ready: from then on failures are troubles.
     pub ready: Cell<bool>,
+    /// What has come of the interfaces that nodes' own commands make, by namespace.
+    pub late: RefCell<HashMap<usize, Late>>,
     /// Why the lab has to end, if nobody asked it to.
     pub lost: RefCell<Option<Failure>>,
 }

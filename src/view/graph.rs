@@ -91,18 +91,6 @@ fn peer(lab: &Lab, node: usize, neighbor: &str) -> Option<usize> {
     })
 }
 
-/// An end of a link outside all nodes, or the device itself where it has no other end.
-fn outside(shape: &LinkShape) -> Option<String> {
-    match shape {
-        LinkShape::Veth(..) => None,
-        LinkShape::Host { host_interface, .. } => Some(format!("host:{host_interface}")),
-        LinkShape::Macvlan { host_interface, .. } => Some(format!("host:{host_interface} (macvlan)")),
-        LinkShape::Vxlan { vni, remote, .. } => Some(format!("{remote} (vxlan {vni})")),
-        LinkShape::Dummy(_) => Some("(dummy)".to_owned()),
-        LinkShape::Mgmt(_) => Some("management network".to_owned()),
-    }
-}
-
 fn kind(node: &Node) -> &'static str {
     match node.kind {
         Kind::Host => "host",
@@ -184,7 +172,7 @@ fn shown(lab: &Lab) -> impl Iterator<Item = &Link> {
 /// Each end of a link that is in a node, with a name for the other end.
 fn ends<'a>(lab: &Lab, link: &'a Link) -> Vec<(&'a Port, String)> {
     let name = |port: &Port| format!("{}:{}", lab.nodes[port.node].name, port.interface);
-    match (&link.shape, outside(&link.shape)) {
+    match (&link.shape, link.shape.outside()) {
         (LinkShape::Veth(a, b), _) => vec![(a, name(b)), (b, name(a))],
         (_, Some(there)) => link.ports().map(|port| (port, there.clone())).collect(),
         (_, None) => Vec::new(),
@@ -233,7 +221,7 @@ pub fn dot(lab: &Lab, alive: &Alive) -> String {
             true => ", style=dashed, color=red",
             false => "",
         };
-        match (&link.shape, outside(&link.shape)) {
+        match (&link.shape, link.shape.outside()) {
             (LinkShape::Veth(a, b), _) => {
                 let (left, right) = (&lab.nodes[a.node].name, &lab.nodes[b.node].name);
                 let _ = writeln!(
@@ -280,7 +268,7 @@ pub fn mermaid(lab: &Lab, alive: &Alive) -> String {
     }
     for (number, link) in shown(lab).enumerate() {
         let line = if alive.is_broken(lab, link) { "-.-" } else { "---" };
-        match (&link.shape, outside(&link.shape), link.ports().next()) {
+        match (&link.shape, link.shape.outside(), link.ports().next()) {
             (LinkShape::Veth(a, b), _, _) => {
                 let _ = writeln!(
                     text,

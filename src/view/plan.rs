@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::units;
+use crate::lab::links::Carrier;
 use crate::lab::plan::{Device, HostStep, NamespaceStep, NodeStep, Plan, RouteStepAction};
 use crate::lab::spec::mounts;
 
@@ -81,11 +82,18 @@ fn section(text: &mut String, title: &str, count: usize) {
 
 fn device(device: &Device) -> String {
     match device {
-        Device::Veth(a, b) => format!("veth, {} and {}", a.mac, b.mac),
+        Device::Veth(a, b) => {
+            let macs = [a, b].map(|end| end.mac.map(|mac| mac.to_string()).unwrap_or_default());
+            format!("veth, {} and {}", macs[0], macs[1])
+        }
         Device::Host { host_interface, .. } => format!("veth to {host_interface} on the host"),
-        Device::Macvlan { host_interface, .. } => format!("macvlan on {host_interface} of the host"),
-        Device::Vxlan { vni, remote, .. } => format!("vxlan {vni} to {remote}"),
-        Device::Dummy(_) => "dummy".to_owned(),
+        Device::Mgmt(_) => "management network".to_owned(),
+        Device::Device {
+            carrier: Carrier::Host(Some(below)),
+            device,
+            ..
+        } => format!("{} on {below} of the host", device.label()),
+        Device::Device { device, .. } => device.name().to_owned(),
     }
 }
 
@@ -103,6 +111,7 @@ fn addresses_and_routes(text: &mut String, plan: &Plan, number: usize, namespace
             RouteStepAction::Blackhole => "blackhole".to_owned(),
             RouteStepAction::Unreachable => "unreachable".to_owned(),
             RouteStepAction::Prohibit => "prohibit".to_owned(),
+            RouteStepAction::Local => "local".to_owned(),
             RouteStepAction::Forward(hops) => {
                 let hops: Vec<String> = hops
                     .iter()

@@ -87,7 +87,8 @@ impl User {
 
     /// The same after lines of root's, which change what the user sees of the host.
     fn prepared(&self, before: &str, lines: &str) -> Command {
-        let all = format!("{before} && {KNOWN} && {BECOME} sh -c 'nslab() {{ $TEST/nslab \"$@\"; }}; '\"$LINES\"");
+        let all =
+            format!("{before} && {KNOWN} && {BECOME} sh -c 'nslab() {{ $TEST/nslab \"$@\"; }}; '\"$LINES\"");
         let mut command = self.aside(&all);
         command.env("LINES", lines);
         command
@@ -141,7 +142,8 @@ fn can() -> bool {
 }
 
 /// What most hosts have for everybody.
-const TUN: &str = "mknod $TEST/tun.$$ c 10 200 && chmod 666 $TEST/tun.$$ && mount --bind $TEST/tun.$$ /dev/net/tun";
+const TUN: &str =
+    "mknod $TEST/tun.$$ c 10 200 && chmod 666 $TEST/tun.$$ && mount --bind $TEST/tun.$$ /dev/net/tun";
 
 const OUTWARD: &str = r#"
 name = "pair"
@@ -227,13 +229,24 @@ fn without_such_a_program_it_is_said_what_would_help() {
     }
     let user = User::new(OUTWARD);
     for (choice, before, said) in [
-        ("none", "true".to_owned(), "`apt-get install passt` lets them reach the outside"),
-        ("", format!("{TUN} && chmod 600 $TEST/tun.$$"), "/dev/net/tun cannot be opened"),
+        (
+            "none",
+            "true".to_owned(),
+            "`apt-get install passt` lets them reach the outside",
+        ),
+        (
+            "",
+            format!("{TUN} && chmod 600 $TEST/tun.$$"),
+            "/dev/net/tun cannot be opened",
+        ),
     ] {
         if said.contains("tun") && !has("pasta") && !has("slirp4netns") {
             continue;
         }
-        let mut command = user.prepared(&before, "nslab up -d $FILE 2>&1 && nslab exec a true && nslab down");
+        let mut command = user.prepared(
+            &before,
+            "nslab up -d $FILE 2>&1 && nslab exec a true && nslab down",
+        );
         let done = run(command.env("NSLAB_OUTSIDE", choice));
         assert!(done.out.contains(said), "{done:?}");
         assert_eq!(done.code, 0, "{done:?}");

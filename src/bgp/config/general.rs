@@ -76,8 +76,16 @@ pub(super) const HOST: Rows = &[
         Ok(())
     }),
     ("no interface <name:interface>", |e, a| {
-        e.config.interfaces.remove(&a.text("name")?);
-        Ok(())
+        let name = a.text("name")?;
+        // As with zebra only what is not there is forgotten.
+        if e.own.interfaces.contains(&name) {
+            return Err(Refusal::invalid("Only inactive interfaces can be deleted"));
+        }
+        let is_known = e.config.interfaces.remove(&name).is_some();
+        match is_known || e.own.interfaces.is_empty() {
+            true => Ok(()),
+            false => Err(Refusal::invalid(format!("Interface {name} does not exist"))),
+        }
     }),
     ("line vty", |e, _| {
         *e.mode = Mode::Line;
@@ -111,6 +119,10 @@ pub(super) const INTERFACE: Rows = &[
     }),
     ("[no] ip address <address:prefix4>", address),
     ("[no] ipv6 address <address:prefix6>", address),
+    (
+        "[no] ip address <own:ipv4> peer <peer_net:prefix4>",
+        address_with_peer,
+    ),
     ("[no] shutdown", |e, a| switch(&mut e.interface()?.shutdown, a)),
     ("[no] link-detect", |e, a| {
         switch(&mut e.interface()?.link_detect, a)
@@ -225,11 +237,27 @@ fn kept(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     Ok(())
 }
 
+fn address_with_peer(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
+    let pair = (arguments.value("own")?, arguments.value("peer_net")?);
+    let peers = &mut edit.interface()?.peers;
+    match arguments.no() {
+        false => {
+            peers.insert(pair);
+            Ok(())
+        }
+        true if peers.remove(&pair) => Ok(()),
+        true => Err(Refusal::Invalid(
+            "Can't find address".to_owned(),
+            arguments.span("own"),
+        )),
+    }
+}
+
 fn address(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let address: IpNet = arguments.value("address")?;
     if arguments.no() {
         let was_there = edit.interface()?.addresses.remove(&address);
-        return match was_there || edit.own.contains(&address.addr()) {
+        return match was_there || edit.own.addresses.contains(&address.addr()) {
             true => Ok(()),
             false => Err(Refusal::Invalid(
                 "Can't find address".to_owned(),

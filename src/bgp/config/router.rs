@@ -393,15 +393,36 @@ pub enum Source {
     Connected,
     /// Static routes.
     Static,
+    /// A daemon that is not played, by its place among [`OTHER_SOURCES`], and one of its instances: there are no such routes.
+    Other(usize, Option<u16>),
 }
 
-impl Source {
-    /// The keyword.
-    pub fn name(self) -> &'static str {
+/// The daemons beside those whose routes there are, in FRR's order.
+pub const OTHER_SOURCES: [&str; 12] = [
+    "rip",
+    "ripng",
+    "ospf",
+    "ospf6",
+    "isis",
+    "eigrp",
+    "nhrp",
+    "table",
+    "vnc",
+    "vnc-direct",
+    "babel",
+    "openfabric",
+];
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         match self {
-            Source::Kernel => "kernel",
-            Source::Connected => "connected",
-            Source::Static => "static",
+            Source::Kernel => formatter.write_str("kernel"),
+            Source::Connected => formatter.write_str("connected"),
+            Source::Static => formatter.write_str("static"),
+            Source::Other(name, instance) => {
+                formatter.write_str(OTHER_SOURCES.get(*name).copied().unwrap_or_default())?;
+                instance.map_or(Ok(()), |instance| write!(formatter, " {instance}"))
+            }
         }
     }
 }

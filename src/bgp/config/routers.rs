@@ -11,7 +11,9 @@ use super::model::Profile;
 use super::neighbors::not_at_this_moment;
 use super::policy::Family;
 use super::route_maps::origin;
-use super::router::{Aggregate, Bgp, Earlier, Flags, Group, MAXIMUM_PATHS, Network, Redistribute, Source};
+use super::router::{
+    Aggregate, Bgp, Earlier, Flags, Group, MAXIMUM_PATHS, Network, OTHER_SOURCES, Redistribute, Source,
+};
 use super::settings::{Addpath, Timers};
 
 /// Commands at the top.
@@ -261,10 +263,18 @@ pub(super) const FAMILY: Rows = &[
         redistribute,
     ),
     ("redistribute (kernel|connected|static)", redistribute),
+    (
+        "[no] redistribute (ospf|table) <instance:1-65535> [{metric <metric:0-4294967295>|route-map <map:word>}]",
+        redistribute,
+    ),
 ];
 
 /// Commands of IPv4 unicast.
 pub(super) const FAMILY4: Rows = &[
+    (
+        "[no] redistribute (rip|ospf|isis|eigrp|nhrp|table|vnc|vnc-direct|babel|openfabric) [{metric <metric:0-4294967295>|route-map <map:word>}]",
+        redistribute,
+    ),
     (
         "[no] network (<prefix4>|<network:ipv4> [mask <mask:ipv4>]) [{route-map <map:word>|backdoor}]",
         network,
@@ -277,6 +287,10 @@ pub(super) const FAMILY4: Rows = &[
 
 /// Commands of IPv6 unicast.
 pub(super) const FAMILY6: Rows = &[
+    (
+        "[no] redistribute (ripng|ospf6|isis|nhrp|table|vnc|vnc-direct|babel|openfabric) [{metric <metric:0-4294967295>|route-map <map:word>}]",
+        redistribute,
+    ),
     ("[no] network <prefix6> [{route-map <map:word>}]", network),
     (
         "[no] aggregate-address <prefix6> [{as-set|summary-only|route-map <map:word>|origin (egp|igp|incomplete)|matching-MED-only|suppress-map <suppress:word>}]",
@@ -370,10 +384,12 @@ fn restart(edit: &mut Edit, arguments: &Arguments, enabled: bool) -> Result<(), 
 }
 
 fn redistribute(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    let source = match arguments.one_of(&["kernel", "connected"]) {
-        Some("kernel") => Source::Kernel,
-        Some(_) => Source::Connected,
-        None => Source::Static,
+    let other = OTHER_SOURCES.iter().position(|name| arguments.has(name));
+    let source = match (arguments.one_of(&["kernel", "connected"]), other) {
+        (Some("kernel"), _) => Source::Kernel,
+        (Some(_), _) => Source::Connected,
+        (None, Some(other)) => Source::Other(other, arguments.optional("instance")?),
+        (None, None) => Source::Static,
     };
     let how = Redistribute {
         metric: arguments.optional("metric")?,

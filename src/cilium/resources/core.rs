@@ -17,6 +17,8 @@ pub(in crate::cilium) struct Service {
     pub cluster: Vec<IpAddr>,
     /// Whether it has an address in the cluster that it need not name.
     pub wants_cluster: bool,
+    /// The name outside of the cluster that it stands for (type ExternalName).
+    pub stands_for: Option<String>,
     pub external: Vec<IpAddr>,
     /// Whether its addresses outside lead to pods of the node alone, which announces them only where it has such pods.
     pub local: bool,
@@ -26,8 +28,10 @@ pub(in crate::cilium) struct Service {
 }
 
 /// A port of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cilium) struct Port {
+    /// Empty where it has none.
+    pub name: String,
     pub protocol: Protocol,
     /// At the service's addresses.
     pub port: u16,
@@ -132,6 +136,9 @@ pub(super) fn service(
             port
         })
     });
+    let stands_for = table
+        .get("externalName")
+        .and_then(|yaml| text(reader, yaml, "externalName", "example.com"));
     table.ignore(
         &[
             "sessionAffinity",
@@ -141,7 +148,6 @@ pub(super) fn service(
             "healthCheckNodePort",
             "publishNotReadyAddresses",
             "loadBalancerSourceRanges",
-            "externalName",
             "trafficDistribution",
         ],
         reader,
@@ -152,6 +158,7 @@ pub(super) fn service(
         families,
         cluster,
         wants_cluster: kind != Type::ExternalName && !is_headless,
+        stands_for: stands_for.filter(|_| kind == Type::ExternalName),
         external,
         local: local.unwrap_or(false),
         selector,
@@ -177,9 +184,13 @@ fn port(reader: &mut Reader, table: &mut Table) -> Option<Port> {
     let protocol = table
         .get("protocol")
         .and_then(|yaml| word(reader, yaml, "protocol", PROTOCOLS));
-    table.ignore(&["name", "appProtocol"], reader);
+    let name = table
+        .get("name")
+        .and_then(|yaml| text(reader, yaml, "name", "http"));
+    table.ignore(&["appProtocol"], reader);
     let port = port?;
     Some(Port {
+        name: name.unwrap_or_default(),
         protocol: protocol.unwrap_or(Protocol::Tcp),
         port,
         target: target.unwrap_or(port),

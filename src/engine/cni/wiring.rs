@@ -49,16 +49,20 @@ pub fn attach(configuration: &Configuration, attachment: &Attachment, place: &Pl
             namespace: NODE,
             name: place.interface.clone(),
             index: here,
-            mac: mac(&mut macs, &place.interface),
+            mac: Some(mac(&mut macs, &place.interface)),
+            mtu: None,
         },
         PortStep {
             namespace: POD,
             name: attachment.interface.clone(),
             index: there,
-            mac: mac(&mut macs, &attachment.interface),
+            mac: Some(mac(&mut macs, &attachment.interface)),
+            mtu: None,
         },
     ];
-    let told = ends.each_ref().map(|end| end.mac.to_string());
+    let told = ends
+        .each_ref()
+        .map(|end| end.mac.map(|mac| mac.to_string()).unwrap_or_default());
     let steps = [
         node_step(configuration, place, here),
         pod_step(configuration, place, there),

@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 
 use super::image;
 use super::kubeconfig::Access;
+use super::names;
 use super::pki::{Authority, Identity, Subject, TokenKey};
 use super::pods::{self, Pod};
 use super::programs::Programs;
-use crate::engine::cni;
+use crate::dns::DOMAIN;
+use crate::engine::{cni, dns};
 use crate::failure::Failure;
 use crate::lab::model::{
     Bind, Cluster as Settings, Content, EngineChoice, File, KubernetesNode, Lab, Network, Node,
@@ -73,6 +75,7 @@ pub fn furnish(plan: &mut Plan, lab: &Settings, directory: &LabDirectory) -> Res
     let pods = pods::take_over(plan, &members);
     pods::check(&pods, lab)?;
     let mut objects = vec![pods::account()];
+    objects.extend(names::objects(lab, cluster.minor));
     objects.extend(members.iter().map(|at| node(&plan.nodes[*at].name, &all[*at])));
     objects.extend(pods.iter().map(Pod::object));
     let objects = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
@@ -244,6 +247,10 @@ impl Cluster {
                 self.kube_proxy(name).to_string(),
             ),
         ]);
+        if step.dns.is_some() {
+            let access = self.kubeconfig(&self.client(dns::USER, None)?);
+            files.push(file(dns::ACCESS, access));
+        }
         files.extend(self.settings.registry_mirror.as_ref().map(|mirror| {
             let text = format!(
                 "server = \"{mirror}\"\n[host.\"{mirror}\"]\n  capabilities = [\"pull\", \"resolve\"]\n"
@@ -340,8 +347,11 @@ impl Cluster {
             "authorization": { "mode": "Webhook" },
             "tlsCertFile": "/etc/kubernetes/pki/kubelet.crt", "tlsPrivateKeyFile": "/etc/kubernetes/pki/kubelet.key",
             "cgroupDriver": "cgroupfs", "cgroupsPerQOS": false, "enforceNodeAllocatable": [], "failSwapOn": false,
-            "resolvConf": "/etc/resolv.conf", "nodeStatusUpdateFrequency": "1s", "registerNode": true,
+            "resolvConf": "/etc/resolv.conf", "clusterDomain": DOMAIN, "nodeStatusUpdateFrequency": "1s", "registerNode": true,
         });
+        if let Some(address) = self.settings.dns_address() {
+            configuration["clusterDNS"] = json!([address]);
+        }
         // The last version whose flags say where the runtime is, and the first that asks about old cgroups.
         if self.minor >= 27 {
             configuration["containerRuntimeEndpoint"] = json!(RUNTIME);

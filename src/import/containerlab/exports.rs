@@ -9,6 +9,7 @@ use std::path::Path;
 use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
+use crate::lab::links::Carrier;
 use crate::lab::model::{Lab, Link, LinkShape, Mgmt, Port};
 use crate::lab::planner;
 use crate::lab::resolve;
@@ -145,7 +146,8 @@ fn mgmt(mgmt: &Mgmt) -> Value {
 fn link(lab: &Lab, link: &Link) -> Value {
     let end = |port: &Port, peer: &str| {
         let node = &lab.nodes[port.node].name;
-        json!({ "node": node, "interface": port.interface, "mac": port.mac.to_string(), "peer": peer })
+        let mac = port.mac.map(|mac| mac.to_string()).unwrap_or_default();
+        json!({ "node": node, "interface": port.interface, "mac": mac, "peer": peer })
     };
     let outside =
         |node: &str, interface: &str| json!({ "node": node, "interface": interface, "mac": "", "peer": "a" });
@@ -154,7 +156,13 @@ fn link(lab: &Lab, link: &Link) -> Value {
     let z = match (&link.shape, second) {
         (_, Some(port)) => Some(end(port, "a")),
         (LinkShape::Host { host_interface, .. }, _) => Some(outside("host", host_interface)),
-        (LinkShape::Macvlan { host_interface, .. }, _) => Some(outside("macvlan", host_interface)),
+        (
+            LinkShape::Device {
+                carrier: Carrier::Host(Some(below)),
+                ..
+            },
+            _,
+        ) => Some(outside("macvlan", below)),
         (LinkShape::Mgmt(port), _) => Some(outside("mgmt-net", &port.interface)),
         _ => None,
     };

@@ -6,7 +6,9 @@ use super::kinds::Sort;
 use super::{Topology, interface};
 use crate::import::reader::{Reader, Table};
 use crate::import::yaml::Yaml;
-use crate::lab::model::MacvlanMode;
+use crate::lab::links::macvlan::{self, Macvlan};
+use crate::lab::links::vxlan::{self, Vxlan};
+use crate::lab::links::{Device, dummy::Dummy};
 use crate::lab::spec::reader::Wrong;
 use crate::lab::spec::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, values};
 
@@ -20,19 +22,13 @@ enum Type {
 const TYPES: &[(&str, Type)] = &[
     ("veth", Type::Plain(LinkType::Veth)),
     ("host", Type::Plain(LinkType::Host)),
-    ("macvlan", Type::Plain(LinkType::Macvlan)),
-    ("vxlan", Type::Plain(LinkType::Vxlan)),
-    ("dummy", Type::Plain(LinkType::Dummy)),
+    ("macvlan", Type::Plain(LinkType::Device("macvlan"))),
+    ("vxlan", Type::Plain(LinkType::Device("vxlan"))),
+    ("dummy", Type::Plain(LinkType::Device("dummy"))),
     ("mgmt-net", Type::Plain(LinkType::Mgmt)),
     // What is between the two ends there is for capturing; frames pass it unchanged.
     ("veth-stitch", Type::Plain(LinkType::Veth)),
     ("vxlan-stitch", Type::VxlanStitch),
-];
-const MODES: &[(&str, MacvlanMode)] = &[
-    ("bridge", MacvlanMode::Bridge),
-    ("private", MacvlanMode::Private),
-    ("vepa", MacvlanMode::Vepa),
-    ("passthru", MacvlanMode::Passthru),
 ];
 const HOST: &str = "host";
 /// The MTU of links that say none, as containerlab has it, in bytes.
@@ -72,19 +68,32 @@ fn link(reader: &mut Reader, yaml: &Yaml, sorts: &Sorts) -> Option<LinkSpec> {
     link.host_interface = table
         .get("host-interface")
         .and_then(|yaml| reader.parsed(yaml, "host-interface", "eth0", values::interface));
-    link.mode = table
+    for (name, key) in [
+        ("host-interface", "host_interface"),
+        ("mode", "mode"),
+        ("vni", "vni"),
+        ("remote", "remote"),
+        ("udp-port", "udp_port"),
+        ("dst-port", "udp_port"),
+    ] {
+        if let Some(yaml) = table.get(name) {
+            link.note(key, yaml.span.clone());
+        }
+    }
+    let mode = table
         .get("mode")
-        .and_then(|yaml| reader.word(yaml, "mode", MODES));
-    link.vni = table
+        .and_then(|yaml| reader.word(yaml, "mode", macvlan::MODES));
+    let vni: Option<Spanned<u32>> = table
         .get("vni")
         .and_then(|yaml| reader.integer(yaml, "vni", 1..=0xff_ffff));
-    link.remote = table
+    let remote = table
         .get("remote")
         .and_then(|yaml| reader.parsed(yaml, "remote", "192.0.2.1", values::ip));
-    link.udp_port = table
+    let udp_port: Option<Spanned<u16>> = table
         .either("udp-port", "dst-port")
         .and_then(|yaml| reader.integer(yaml, "udp-port", 1..=65535));
     table.ignore(&["labels", "vars", "src-port"], reader);
+    let table_lacks_vni = table.get("vni").is_none();
     let extended = kind.is_some();
     let ends = endpoints(reader, &mut table, extended, &mut link.span);
     let ends = addresses(reader, &mut table, ends);
@@ -108,7 +117,29 @@ fn link(reader: &mut Reader, yaml: &Yaml, sorts: &Sorts) -> Option<LinkSpec> {
     }
     let ends = ends?;
     link.endpoints = ends.into_iter().map(|end| on_host(end, sorts)).collect();
-    Some(wide(special(link)))
+    let mut link = special(link);
+    if let Some(LinkType::Device(name)) = link.kind.as_ref().map(|kind| kind.value) {
+        link.device = match name {
+            "macvlan" => Some(Device::Macvlan(Macvlan {
+                mode: mode.map_or(macvlan::MODES[0].1, |mode| mode.value),
+            })),
+            "vxlan" => {
+                if vni.is_none() && table_lacks_vni {
+                    let message = "a link of type vxlan has no `vni`";
+                    reader.wrong(link.span.clone(), message, "add `vni: 100`");
+                }
+                Some(Device::Vxlan(Vxlan {
+                    vni: vni?.value,
+                    remote: remote.map(|it| it.value),
+                    local: None,
+                    udp_port: udp_port.map_or(vxlan::PORT, |it| it.value),
+                    learning: true,
+                }))
+            }
+            _ => Some(Device::Dummy(Dummy {})),
+        };
+    }
+    Some(wide(link))
 }
 
 /// A link of containerlab's own making has its MTU where it says none; other devices have that of what they are on.
@@ -281,6 +312,7 @@ fn special(mut link: LinkSpec) -> LinkSpec {
     {
         // The name of the end at the bridge, which is nobody's affair here.
         link.host_interface = None;
+        link.given.retain(|(key, _)| *key != "host_interface");
     }
     if let Some(at) = link.endpoints.iter().position(|end| end.node.value == "mgmt-net") {
         let end = link.endpoints.remove(at);
@@ -288,7 +320,7 @@ fn special(mut link: LinkSpec) -> LinkSpec {
     }
     if let Some(at) = link.endpoints.iter().position(|end| end.node.value == "macvlan") {
         let end = link.endpoints.remove(at);
-        link.kind = Some(Spanned::new(LinkType::Macvlan, end.span));
+        link.kind = Some(Spanned::new(LinkType::Device("macvlan"), end.span));
         link.host_interface = Some(end.interface);
     }
     link

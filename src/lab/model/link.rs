@@ -1,9 +1,10 @@
 //! Links and their ends.
 
 use std::fmt;
-use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+
+use crate::lab::links::Shape;
 
 /// One end of a link, in a node's network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,8 +13,13 @@ pub struct Port {
     pub node: usize,
     /// The interface's name, at most 15 bytes.
     pub interface: String,
-    /// Its MAC address: from the file, or derived from the lab's, node's and interface's names.
-    pub mac: Mac,
+    /// Its MAC address: from the file, or derived from the lab's, node's and interface's names. None where it has none, or that of
+    /// the interface below.
+    pub mac: Option<Mac>,
+    /// Bytes, where it differs from its link's.
+    pub mtu: Option<u32>,
+    /// Whether it is a port of its node's own bridge.
+    pub bridged: bool,
 }
 
 /// A MAC address.
@@ -44,62 +50,8 @@ pub struct Link {
     pub offload: bool,
 }
 
-/// What a link joins.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LinkShape {
-    /// Two nodes' ports. A port on a node of kind bridge becomes a port of that bridge.
-    Veth(Port, Port),
-    /// A node's port, and an interface of this name on the host.
-    Host {
-        /// The node's end.
-        port: Port,
-        /// The host's end.
-        host_interface: String,
-    },
-    /// A node's port on top of an interface of the host.
-    Macvlan {
-        /// The node's end.
-        port: Port,
-        /// The interface of the host it sits on.
-        host_interface: String,
-        /// How siblings see each other.
-        mode: MacvlanMode,
-    },
-    /// A tunnel end (RFC 7348).
-    Vxlan {
-        /// The node's end.
-        port: Port,
-        /// VXLAN network identifier, 24 bits.
-        vni: u32,
-        /// The other tunnel end (or a multicast group).
-        remote: IpAddr,
-        /// The address packets are sent from.
-        local: Option<IpAddr>,
-        /// UDP destination port, 4789 by default.
-        udp_port: u16,
-        /// Whose network carries the tunnel's packets.
-        underlay: Underlay,
-    },
-    /// A node's port on the bridge of the management network, beside eth0.
-    Mgmt(Port),
-    /// A device that goes nowhere but carries addresses.
-    Dummy(Port),
-}
-
-/// Modes of a macvlan device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MacvlanMode {
-    /// Siblings talk to each other directly.
-    Bridge,
-    /// Siblings never hear each other.
-    Private,
-    /// Everything goes out to the switch first.
-    Vepa,
-    /// The only one on its parent.
-    Passthru,
-}
+/// What a link joins, by names.
+pub type LinkShape = Shape<Port, String>;
 
 /// Whose network carries a tunnel's packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,14 +66,6 @@ pub enum Underlay {
 impl Link {
     /// The ends that are in nodes: one or two.
     pub fn ports(&self) -> impl Iterator<Item = &Port> {
-        let (first, second) = match &self.shape {
-            LinkShape::Veth(a, b) => (a, Some(b)),
-            LinkShape::Host { port, .. }
-            | LinkShape::Macvlan { port, .. }
-            | LinkShape::Vxlan { port, .. }
-            | LinkShape::Mgmt(port)
-            | LinkShape::Dummy(port) => (port, None),
-        };
-        std::iter::once(first).chain(second)
+        self.shape.ports()
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::FRR_SCRIPT;
 use super::{Command, Exec, MgmtPort, Mount, Process, PublishedPort, Route, Wait};
+use crate::lab::links::{Setting, bridge::Bridge};
 use crate::lab::rights::Rights;
 
 /// What a node is.
@@ -86,6 +87,18 @@ pub struct Node {
     pub addresses: Vec<Address>,
     /// Static routes (moved to the owner likewise).
     pub routes: Vec<Route>,
+    /// What is set on its interfaces when all are there (moved to the owner likewise).
+    #[serde(default)]
+    pub settings: Vec<Setting<String>>,
+    /// Interfaces that its own commands make.
+    #[serde(default)]
+    pub late: Vec<LateInterface>,
+    /// Those of them that it waits for before it is ready.
+    #[serde(default)]
+    pub waits_for_late: Vec<String>,
+    /// What its own bridge is like, on a node of kind bridge.
+    #[serde(default)]
+    pub bridge: Option<Bridge>,
     /// Interfaces by which everything leaves with their address.
     #[serde(default)]
     pub masquerade: Vec<String>,
@@ -180,6 +193,15 @@ pub struct Address {
     pub interface: String,
     /// The address with its prefix length.
     pub net: IpNet,
+}
+
+/// An interface that a node's own commands make.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateInterface {
+    /// Its name.
+    pub interface: String,
+    /// Bytes, where that is set.
+    pub mtu: Option<u32>,
 }
 
 /// A node as its cluster knows it, by the node's own name.

@@ -7,10 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 
 use super::{LOOPBACK, Planner, base_sysctls};
+use crate::lab::links::{Shape, bridge::Bridge};
 use crate::lab::model::{Lab, Mgmt, MgmtPort, Network, Node};
 use crate::lab::names::HUB_PORT;
 use crate::lab::plan::{
-    BridgeStep, Device, HopStep, HostStep, LinkStep, NamespaceStep, NatStep, Plan, PortStep, RouteStep,
+    BridgeStep, HopStep, HostStep, LinkStep, NamespaceStep, NatStep, Plan, PortStep, RouteStep,
     RouteStepAction, Uplink,
 };
 use crate::lab::resolve::ipv6_off;
@@ -116,6 +117,7 @@ impl<'a> Planner<'a> {
                 index: bridge,
                 mac: self.macs.derive(&lab.name, &mgmt.network, &mgmt.bridge),
                 ports: Vec::new(),
+                options: Bridge::default(),
             }),
             up: vec![LOOPBACK, bridge],
             addresses: gateways(mgmt).map(|net| (bridge, net)).collect(),
@@ -141,16 +143,18 @@ impl<'a> Planner<'a> {
             plan.links.push(LinkStep {
                 label: format!("{}:{PORT} -- {}", node.name, mgmt.network),
                 mtu: mgmt.mtu,
-                device: Device::Veth(
+                device: Shape::Veth(
                     PortStep {
                         namespace,
                         name: PORT.into(),
                         index: inner,
-                        mac: self.macs.derive(&lab.name, &node.name, PORT),
+                        mac: Some(self.macs.derive(&lab.name, &node.name, PORT)),
+                        mtu: None,
                     },
                     PortStep {
                         namespace: hub,
-                        mac: self.macs.derive(&lab.name, &mgmt.network, &port),
+                        mac: Some(self.macs.derive(&lab.name, &mgmt.network, &port)),
+                        mtu: None,
                         name: port,
                         index: outer,
                     },
@@ -182,10 +186,11 @@ impl<'a> Planner<'a> {
         links.push(LinkStep {
             label: format!("{} -- host:{}", mgmt.network, uplink.interface),
             mtu: mgmt.mtu,
-            device: Device::Host {
+            device: Shape::Host {
                 port: PortStep {
                     namespace: hub,
-                    mac: self.macs.derive(&self.lab.name, &mgmt.network, &name),
+                    mac: Some(self.macs.derive(&self.lab.name, &mgmt.network, &name)),
+                    mtu: None,
                     name: name.clone(),
                     index,
                 },

@@ -9,7 +9,8 @@ use super::links::Links;
 use super::mistakes::Mistakes;
 use super::{Scene, pods};
 use crate::lab::Diagnostic;
-use crate::lab::model::{Address, LinkShape, Mgmt, Port};
+use crate::lab::links::Shape;
+use crate::lab::model::{Address, Mgmt, Port};
 use crate::lab::spec::{Span, Spanned, suggest};
 
 /// An address in the namespace it ends up in.
@@ -36,11 +37,20 @@ pub(super) fn resolve(
             }
         }
     }
+    for (at, node) in scene.nodes.iter().enumerate() {
+        for interface in node.interfaces.iter().filter(|_| !scene.is_on_host(at)) {
+            if links.has(scene, at, &interface.name.value) {
+                for net in &interface.addresses {
+                    place(scene, links, at, &interface.name, net, &mut placed, mistakes);
+                }
+            }
+        }
+    }
     for (at, interface, net) in &links.addresses {
         place(scene, links, *at, interface, net, &mut placed, mistakes);
     }
     for (at, placed) in placed.iter().enumerate() {
-        once(scene, at, placed, mgmt, mistakes);
+        once(scene, links, at, placed, mgmt, mistakes);
     }
     wide_enough(links, &placed, mistakes);
     on_links(scene, links, &placed, mistakes);
@@ -91,15 +101,29 @@ fn place(
     let owner = scene.owners[node];
     if let Some((message, help)) = unfit(&net.value, &interface.value) {
         mistakes.add_for(node, Diagnostic::new(message, net.span.clone(), "").help(help));
-    } else if links.bridge_ports.contains(&(owner, interface.value.clone())) {
-        let message = format!(
-            "`{}` is a port of the bridge and has no address of its own",
-            interface.value
-        );
-        let help = format!(
-            "give the address to the bridge: `addresses = {{ br0 = [\"{}\"] }}`",
-            net.value
-        );
+    } else if let Some(master) = links.bridge_ports.get(&(owner, interface.value.clone())) {
+        let (message, help) = match master.as_str() {
+            "br0" => (
+                format!(
+                    "`{}` is a port of the bridge and has no address of its own",
+                    interface.value
+                ),
+                format!(
+                    "give the address to the bridge: `addresses = {{ br0 = [\"{}\"] }}`",
+                    net.value
+                ),
+            ),
+            master => (
+                format!(
+                    "`{}` is in `{master}` and has no address of its own",
+                    interface.value
+                ),
+                format!(
+                    "give the address to `{master}`: `addresses = {{ {master} = [\"{}\"] }}`",
+                    net.value
+                ),
+            ),
+        };
         mistakes.add_for(node, Diagnostic::new(message, net.span.clone(), "").help(help));
     } else {
         placed[owner].push(Placed {
@@ -162,12 +186,22 @@ fn unfit(net: &IpNet, interface: &str) -> Option<(String, String)> {
 
 /// An address is once on a node. Link-local ones belong to their interface, and may be on several; and the ends of pods' links
 /// answer for their node.
-fn once(scene: &Scene, owner: usize, placed: &[Placed], mgmt: Option<&Mgmt>, mistakes: &mut Mistakes) {
+fn once(
+    scene: &Scene,
+    links: &Links,
+    owner: usize,
+    placed: &[Placed],
+    mgmt: Option<&Mgmt>,
+    mistakes: &mut Mistakes,
+) {
     let mut seen: HashMap<(IpAddr, Option<&str>), &Span> = HashMap::with_capacity(placed.len());
     for one in placed {
         let address = one.address.net.addr();
         let interface = one.address.interface.as_str();
-        let scope = (is_link_local(&address) || pods::is_inward(interface)).then_some(interface);
+        let own = (is_link_local(&address) || pods::is_inward(interface)).then_some(interface);
+        // Each VRF is a network of its own.
+        let vrf = links.vrfs.get(&(owner, interface.to_owned()));
+        let scope = own.or(vrf.map(String::as_str));
         if let Some(first) = seen.insert((address, scope), &one.span) {
             let message = format!(
                 "address {} stands twice on node `{}`",
@@ -245,7 +279,7 @@ fn on_links(scene: &Scene, links: &Links, placed: &[Vec<Placed>], mistakes: &mut
         }
     }
     for link in &links.links {
-        let LinkShape::Veth(a, b) = &link.shape else {
+        let Shape::Veth(a, b) = &link.shape else {
             continue;
         };
         // On one node it is told as twice on the node.

@@ -1,15 +1,13 @@
 //! The ends of links that are not in a node: interfaces of the host, and tunnels.
 
-use std::net::IpAddr;
-
 use super::Scene;
 use super::links::Links;
 use super::mistakes::Mistakes;
 use crate::lab::Diagnostic;
-use crate::lab::model::{LinkShape, Port, Underlay};
+use crate::lab::links::vxlan::Vxlan;
+use crate::lab::links::{Carrier, Device};
+use crate::lab::model::{Port, Underlay};
 use crate::lab::spec::{EndpointSpec, LinkSpec, Span, Spanned};
-
-const VXLAN_PORT: u16 = 4789;
 
 /// The name of the host's end of a link to the host.
 pub(super) fn host_end(
@@ -66,7 +64,7 @@ fn configured(end: &EndpointSpec) -> Option<Span> {
 }
 
 /// The host's interface below a macvlan.
-pub(super) fn parent(spec: &LinkSpec, mistakes: &mut Mistakes) -> Option<String> {
+fn parent(spec: &LinkSpec, mistakes: &mut Mistakes) -> Option<String> {
     let Some(name) = &spec.host_interface else {
         let message = "a link of type macvlan does not say which interface of the host it sits on";
         let help = "add `host_interface = \"eth0\"`, with the name of an interface of the host";
@@ -85,89 +83,51 @@ fn not_loopback(name: &Spanned<String>, mistakes: &mut Mistakes) -> bool {
     false
 }
 
-/// A tunnel end.
-pub(super) fn vxlan(
+/// What carries the device of a link.
+pub(super) fn carrier(
     scene: &Scene,
     spec: &LinkSpec,
-    port: Option<Port>,
+    port: Option<&Port>,
     links: &mut Links,
     mistakes: &mut Mistakes,
-) -> Option<LinkShape> {
-    for (key, present, example) in [
-        ("vni", spec.vni.is_some(), "vni = 100"),
-        ("remote", spec.remote.is_some(), "remote = \"192.0.2.1\""),
-    ] {
-        if !present {
-            let message = format!("a link of type vxlan has no `{key}`");
-            mistakes.add(Diagnostic::new(message, spec.span.clone(), "").help(format!("add `{example}`")));
+) -> Option<Carrier<String>> {
+    match spec.device.as_ref()? {
+        Device::Macvlan(_) => parent(spec, mistakes).map(|below| Carrier::Host(Some(below))),
+        Device::Vxlan(vxlan) => {
+            if vxlan.remote.is_none() {
+                let message = "a link of type vxlan has no `remote`";
+                let help = "add `remote = \"192.0.2.1\"`";
+                mistakes.add(Diagnostic::new(message, spec.span.clone(), "").help(help));
+            }
+            let underlay = spec.underlay.as_ref().map_or(Underlay::Host, |it| it.value);
+            let own = (underlay == Underlay::Node).then(|| port.map(|port| scene.owners[port.node]));
+            let span = spec.given.iter().find(|(key, _)| *key == "vni");
+            let span = span.map_or(spec.span.clone(), |(_, span)| span.clone());
+            port?;
+            tunnel(links, own.flatten(), vxlan, span, mistakes);
+            Some(match underlay {
+                Underlay::Host => Carrier::Host(None),
+                Underlay::Node => Carrier::Node(None),
+            })
         }
+        _ => Some(Carrier::Node(None)),
     }
-    let (vni, remote) = (spec.vni.as_ref()?, spec.remote.as_ref()?);
-    tunnel_ends(remote, spec.local.as_ref(), mistakes);
-    let udp_port = spec.udp_port.as_ref().map_or(VXLAN_PORT, |port| port.value);
-    let underlay = spec
-        .underlay
-        .as_ref()
-        .map_or(Underlay::Host, |underlay| underlay.value);
-    let port = port?;
-    let carrier = (underlay == Underlay::Node).then(|| scene.owners[port.node]);
-    if let Some(first) = links
-        .tunnels
-        .insert((carrier, vni.value, udp_port), vni.span.clone())
-    {
-        let message = format!(
-            "two tunnels have the vni {} and the UDP port {udp_port} in one network",
-            vni.value
-        );
-        let help =
-            "give one of them another `vni` or `udp_port`: the kernel could not tell their packets apart";
-        mistakes.add(
-            Diagnostic::new(message, vni.span.clone(), "again here")
-                .and(first, "first here")
-                .help(help),
-        );
-    }
-    Some(LinkShape::Vxlan {
-        port,
-        vni: vni.value,
-        remote: remote.value,
-        local: spec.local.as_ref().map(|local| local.value),
-        udp_port,
-        underlay,
-    })
 }
 
-/// Addresses a tunnel can be between.
-fn tunnel_ends(remote: &Spanned<IpAddr>, local: Option<&Spanned<IpAddr>>, mistakes: &mut Mistakes) {
-    for end in std::iter::once(remote).chain(local) {
-        if end.value.is_unspecified() {
-            let message = format!("a tunnel has no end at {}", end.value);
-            mistakes
-                .add(Diagnostic::new(message, end.span.clone(), "").help("write the address of a machine"));
-        }
-    }
-    let Some(local) = local else { return };
-    if local.value.is_ipv4() != remote.value.is_ipv4() {
-        let message = "the ends of a tunnel are of one family, IPv4 or IPv6";
-        mistakes.add(
-            Diagnostic::new(message, local.span.clone(), "")
-                .and(remote.span.clone(), "")
-                .help("write both addresses in the same family"),
-        );
-    } else if local.value == remote.value {
-        let message = format!("both ends of the tunnel are {}", local.value);
-        mistakes.add(
-            Diagnostic::new(message, local.span.clone(), "")
-                .and(remote.span.clone(), "")
-                .help("`remote` is the other machine's address, `local` this one's"),
-        );
-    }
-    if local.value.is_multicast() {
-        let message = format!(
-            "packets cannot be sent from the multicast address {}",
-            local.value
-        );
-        let help = "a multicast group is a `remote`; `local` is this end's own address";
-        mistakes.add(Diagnostic::new(message, local.span.clone(), "").help(help));
-    }
+/// Two tunnels in one network differ. `network` is the owner of the one that carries it, or none for the host's.
+pub(super) fn tunnel(
+    links: &mut Links,
+    network: Option<usize>,
+    vxlan: &Vxlan,
+    span: Span,
+    mistakes: &mut Mistakes,
+) {
+    let (vni, udp_port) = (vxlan.vni, vxlan.udp_port);
+    let Some(first) = links.tunnels.insert((network, vni, udp_port), span.clone()) else {
+        return;
+    };
+    let message = format!("two tunnels have the vni {vni} and the UDP port {udp_port} in one network");
+    let help = "give one of them another `vni` or `udp_port`: the kernel could not tell their packets apart";
+    let diagnostic = Diagnostic::new(message, span, "again here").and(first, "first here");
+    mistakes.add(diagnostic.help(help));
 }

@@ -163,6 +163,9 @@ fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
     merge_by(&mut base.addresses, &over.addresses, |item| {
         item.interface.value.clone()
     });
+    merge_by(&mut base.interfaces, &over.interfaces, |item| {
+        item.name.value.clone()
+    });
     merge_by(&mut base.files, &over.files, |item| item.path.value.clone());
     merge_by(&mut base.binds, &over.binds, |item| item.target.clone());
     merge_by(&mut base.mounts, &over.mounts, |item| item.target.value.clone());

@@ -5,11 +5,13 @@ use std::collections::{HashMap, HashSet};
 use ipnet::IpNet;
 
 use super::mistakes::Mistakes;
-use super::{Scene, devices};
+use super::{Scene, devices, interfaces};
 use crate::lab::Diagnostic;
-use crate::lab::model::{Kind, Link, LinkShape, Mac, MacvlanMode, Port};
+use crate::lab::links::bridge::Bridge;
+use crate::lab::links::{Setting, Shape};
+use crate::lab::model::{Kind, LateInterface, Link, LinkShape, Mac, Port};
 use crate::lab::names::Macs;
-use crate::lab::spec::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, suggest};
+use crate::lab::spec::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, keys_of_link, suggest};
 
 /// More the kernel's bridge does not take.
 const BRIDGE_PORTS: usize = 1023;
@@ -25,8 +27,8 @@ pub(super) struct Links {
     pub addresses: Vec<(usize, Spanned<String>, Spanned<IpNet>)>,
     /// Interfaces by the node that owns their namespace, and where they were made.
     interfaces: Vec<HashMap<String, Span>>,
-    /// Interfaces that are ports of a bridge: owner and name.
-    pub bridge_ports: HashSet<(usize, String)>,
+    /// Interfaces that are ports of a bridge or a bond, by owner and name, and what that is called.
+    pub bridge_ports: HashMap<(usize, String), String>,
     /// MTUs below what IPv6 needs: by owner and name, the value and its place.
     pub narrow: HashMap<(usize, String), Spanned<u32>>,
     /// Interfaces of ends whose node is unknown: they may be the ones that seem to be missing elsewhere.
@@ -36,6 +38,16 @@ pub(super) struct Links {
     pairs: HashMap<[(String, String); 2], Span>,
     pub on_host: HashMap<String, Span>,
     pub tunnels: HashMap<(Option<usize>, u32, u16), Span>,
+    /// What is set on interfaces, by owner.
+    pub settings: Vec<Vec<Setting<String>>>,
+    /// Interfaces that nodes' own commands make, by owner.
+    pub late: Vec<Vec<LateInterface>>,
+    /// Those that each node says, by node.
+    pub waits_for_late: Vec<Vec<String>>,
+    /// What bridges of nodes of kind bridge are like, by owner.
+    pub bridges: HashMap<usize, Bridge>,
+    /// The VRF of an interface, by owner and name.
+    pub vrfs: HashMap<(usize, String), String>,
     macs: Macs,
 }
 
@@ -47,6 +59,23 @@ impl Links {
             || self.interfaces[owner].contains_key(interface)
             || self.doubtful.contains(interface)
             || scene.spec.partial_links
+    }
+
+    /// The MAC address that derives from an interface's names.
+    pub fn mac(&mut self, scene: &Scene, node: &str, interface: &str) -> Mac {
+        let lab = scene.spec.name.as_ref().map_or("", |name| name.value.as_str());
+        self.macs.derive(lab, node, interface)
+    }
+
+    /// Makes an interface's name taken; false when it was, which is told.
+    pub fn claim(
+        &mut self,
+        scene: &Scene,
+        node: usize,
+        name: &Spanned<String>,
+        mistakes: &mut Mistakes,
+    ) -> bool {
+        claim(scene, node, name, self, mistakes)
     }
 
     /// The interfaces of a node's namespace, in alphabetical order after those that every such node has.
@@ -72,10 +101,17 @@ pub(super) fn resolve(scene: &Scene, mistakes: &mut Mistakes) -> Links {
     let mut links = Links {
         interfaces: vec![HashMap::new(); scene.nodes.len()],
         ports: vec![0; scene.nodes.len()],
+        settings: vec![Vec::new(); scene.nodes.len()],
+        late: vec![Vec::new(); scene.nodes.len()],
+        waits_for_late: vec![Vec::new(); scene.nodes.len()],
         ..Links::default()
     };
     let fixed = scene.spec.links.iter().flat_map(|link| &link.endpoints);
     for mac in fixed.filter_map(|end| end.mac.as_ref()) {
+        links.macs.take(mac.value);
+    }
+    let own = scene.nodes.iter().flat_map(|node| &node.interfaces);
+    for mac in own.filter_map(|interface| interface.mac.as_ref()) {
         links.macs.take(mac.value);
     }
     for link in &scene.spec.links {
@@ -83,6 +119,7 @@ pub(super) fn resolve(scene: &Scene, mistakes: &mut Mistakes) -> Links {
             links.links.push(link);
         }
     }
+    interfaces::resolve(scene, &mut links, mistakes);
     links
 }
 
@@ -129,29 +166,16 @@ fn kind(spec: &LinkSpec) -> LinkType {
 
 /// Whether every key given belongs to a link of this type.
 fn keys_fit(spec: &LinkSpec, kind: LinkType, mistakes: &mut Mistakes) -> bool {
-    use LinkType::{Host, Macvlan, Vxlan};
-    let given: [(&str, Option<&Span>, &[LinkType]); 7] = [
-        (
-            "host_interface",
-            spec.host_interface.as_ref().map(|v| &v.span),
-            &[Host, Macvlan],
-        ),
-        ("mode", spec.mode.as_ref().map(|v| &v.span), &[Macvlan]),
-        ("vni", spec.vni.as_ref().map(|v| &v.span), &[Vxlan]),
-        ("remote", spec.remote.as_ref().map(|v| &v.span), &[Vxlan]),
-        ("local", spec.local.as_ref().map(|v| &v.span), &[Vxlan]),
-        ("udp_port", spec.udp_port.as_ref().map(|v| &v.span), &[Vxlan]),
-        ("underlay", spec.underlay.as_ref().map(|v| &v.span), &[Vxlan]),
-    ];
+    let own = keys_of_link(kind);
     let mut fit = true;
-    for (key, span, kinds) in given {
-        let Some(span) = span.filter(|_| !kinds.contains(&kind)) else {
-            continue;
-        };
+    for (key, span) in spec.given.iter().filter(|(key, _)| !own.contains(key)) {
         fit = false;
-        let wanted: Vec<_> = kinds
-            .iter()
-            .map(|kind| format!("`type = \"{}\"`", kind.name()))
+        let others = [LinkType::Host]
+            .into_iter()
+            .chain(LinkType::DEVICES.map(LinkType::Device));
+        let wanted: Vec<_> = others
+            .filter(|other| keys_of_link(*other).contains(key))
+            .map(|other| format!("`type = \"{}\"`", other.name()))
             .collect();
         let message = format!("a link of type {} has no `{key}`", kind.name());
         let help = format!("remove it, or write {}", wanted.join(" or "));
@@ -264,7 +288,7 @@ fn port(scene: &Scene, end: &EndpointSpec, links: &mut Links, mistakes: &mut Mis
         mistakes.add(Diagnostic::new(message, end.span.clone(), "").help(help));
         return None;
     }
-    let free = claim(scene, node, end, links, mistakes);
+    let free = claim(scene, node, &end.interface, links, mistakes);
     bridge_port(scene, node, end, links, mistakes);
     let nets = [
         end.ipv4.clone().map(|net| net.map(IpNet::V4)),
@@ -276,13 +300,12 @@ fn port(scene: &Scene, end: &EndpointSpec, links: &mut Links, mistakes: &mut Mis
     free.then(|| Port {
         node,
         interface: end.interface.value.clone(),
-        mac: match &end.mac {
+        mac: Some(match &end.mac {
             Some(mac) => mac.value,
-            None => {
-                let lab = scene.spec.name.as_ref().map_or("", |name| name.value.as_str());
-                links.macs.derive(lab, &end.node.value, &end.interface.value)
-            }
-        },
+            None => links.mac(scene, &end.node.value, &end.interface.value),
+        }),
+        mtu: None,
+        bridged: scene.kind(node) == Kind::Bridge,
     })
 }
 
@@ -292,7 +315,9 @@ fn bridge_port(scene: &Scene, node: usize, end: &EndpointSpec, links: &mut Links
         return;
     }
     let owner = scene.owners[node];
-    links.bridge_ports.insert((owner, end.interface.value.clone()));
+    links
+        .bridge_ports
+        .insert((owner, end.interface.value.clone()), "br0".to_owned());
     links.ports[node] += 1;
     if links.ports[node] == BRIDGE_PORTS + 1 {
         let message = format!("bridge `{}` has more than {BRIDGE_PORTS} ports", end.node.value);
@@ -302,9 +327,15 @@ fn bridge_port(scene: &Scene, node: usize, end: &EndpointSpec, links: &mut Links
 }
 
 /// Makes the interface's name taken; false when it was.
-fn claim(scene: &Scene, node: usize, end: &EndpointSpec, links: &mut Links, mistakes: &mut Mistakes) -> bool {
+fn claim(
+    scene: &Scene,
+    node: usize,
+    interface: &Spanned<String>,
+    links: &mut Links,
+    mistakes: &mut Mistakes,
+) -> bool {
     let owner = scene.owners[node];
-    let name = &end.interface.value;
+    let name = &interface.value;
     let reserved = match name.as_str() {
         "lo" => Some("the loopback interface"),
         "br0" if scene.kind(owner) == Kind::Bridge => Some("the bridge itself"),
@@ -315,15 +346,15 @@ fn claim(scene: &Scene, node: usize, end: &EndpointSpec, links: &mut Links, mist
         let message = format!("`{name}` of node `{}` is {what}", scene.name(owner));
         let free = free_name(scene, owner, links);
         let help = format!("give this end another name, for example `{free}`");
-        mistakes.add(Diagnostic::new(message, end.interface.span.clone(), "taken").help(help));
+        mistakes.add(Diagnostic::new(message, interface.span.clone(), "taken").help(help));
         return false;
     }
     if let Some(first) = links.interfaces[owner].get(name) {
         let message = match owner == node {
-            true => format!("interface `{name}` of node `{}` is used twice", end.node.value),
+            true => format!("interface `{name}` of node `{}` is used twice", scene.name(node)),
             false => format!(
                 "interface `{name}` is used twice: node `{}` lives in the network of `{}`",
-                end.node.value,
+                scene.name(node),
                 scene.name(owner)
             ),
         };
@@ -332,13 +363,13 @@ fn claim(scene: &Scene, node: usize, end: &EndpointSpec, links: &mut Links, mist
             free_name(scene, owner, links)
         );
         mistakes.add(
-            Diagnostic::new(message, end.interface.span.clone(), "again here")
+            Diagnostic::new(message, interface.span.clone(), "again here")
                 .and(first.clone(), "first here")
                 .help(help),
         );
         return false;
     }
-    links.interfaces[owner].insert(name.clone(), end.interface.span.clone());
+    links.interfaces[owner].insert(name.clone(), interface.span.clone());
     true
 }
 
@@ -363,31 +394,29 @@ fn shape(
     let mut ports = ports.into_iter();
     let first = ports.next();
     match kind {
-        LinkType::Veth => Some(LinkShape::Veth(first??, ports.next()??)),
-        LinkType::Dummy => first?.map(LinkShape::Dummy),
+        LinkType::Veth => Some(Shape::Veth(first??, ports.next()??)),
         LinkType::Mgmt => {
             if scene.spec.mgmt.is_none() && !(0..scene.nodes.len()).any(|at| scene.has_mgmt(at)) {
                 let message = "this link leads to the management network, and the lab has none";
                 let help = "add a table `[mgmt]`, or `mgmt = true` to a node";
                 mistakes.add(Diagnostic::new(message, spec.span.clone(), "").help(help));
             }
-            first?.map(LinkShape::Mgmt)
+            first?.map(Shape::Mgmt)
         }
         LinkType::Host => {
             let host_interface = devices::host_end(spec, outside, links, mistakes);
-            Some(LinkShape::Host {
+            Some(Shape::Host {
                 port: first??,
                 host_interface: host_interface?,
             })
         }
-        LinkType::Macvlan => {
-            let host_interface = devices::parent(spec, mistakes);
-            Some(LinkShape::Macvlan {
+        LinkType::Device(_) => {
+            let carrier = devices::carrier(scene, spec, first.as_ref()?.as_ref(), links, mistakes);
+            Some(Shape::Device {
                 port: first??,
-                host_interface: host_interface?,
-                mode: spec.mode.as_ref().map_or(MacvlanMode::Bridge, |mode| mode.value),
+                carrier: carrier?,
+                device: spec.device.clone()?,
             })
         }
-        LinkType::Vxlan => devices::vxlan(scene, spec, first?, links, mistakes),
     }
 }

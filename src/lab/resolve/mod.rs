@@ -6,6 +6,7 @@ mod checks;
 mod content;
 mod devices;
 mod inherit;
+mod interfaces;
 mod kubernetes;
 mod links;
 mod manifests;
@@ -168,6 +169,10 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
                 .collect();
             node.routes = std::mem::take(&mut routes[at]);
             node.ports = std::mem::take(&mut ports[at]);
+            node.settings = links.settings[at].clone();
+            node.late = links.late[at].clone();
+            node.waits_for_late = links.waits_for_late[at].clone();
+            node.bridge = links.bridges.get(&at).cloned();
             node.masquerade = masquerade(scene, &links, at, mistakes);
             node.sysctls = std::mem::take(&mut sysctls[at]);
             node.wait_for = std::mem::take(&mut waits[at]);
@@ -250,6 +255,10 @@ fn bare(scene: &Scene, at: usize) -> Node {
         mgmt: mgmt::port(scene, at),
         addresses: Vec::new(),
         routes: Vec::new(),
+        settings: Vec::new(),
+        late: Vec::new(),
+        waits_for_late: Vec::new(),
+        bridge: None,
         masquerade: Vec::new(),
         ready_routes: spec
             .ready_routes

@@ -92,6 +92,7 @@ fn check_on_host(scene: &mut Scene, at: usize, mistakes: &mut Mistakes) {
     let given = [
         ("addresses", !node.addresses.is_empty()),
         ("routes", node.routes.is_some()),
+        ("interfaces", !node.interfaces.is_empty()),
         ("sysctls", !node.sysctls.is_empty()),
         ("ports", node.ports.is_some()),
         ("masquerade", node.masquerade.is_some()),

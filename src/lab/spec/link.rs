@@ -1,22 +1,17 @@
 //! Links and their ends.
 
 use super::reader::{Reader, Value, Wrong};
-use super::{EndpointSpec, LinkSpec, LinkType, Spanned, values};
-use crate::lab::model::{MacvlanMode, Underlay};
+use super::{EndpointSpec, LinkSpec, LinkType, Spanned, interface, values};
+use crate::lab::links::{Device, Keys, sort};
+use crate::lab::model::Underlay;
 
 const TYPES: &[(&str, LinkType)] = &[
     ("veth", LinkType::Veth),
     ("host", LinkType::Host),
-    ("macvlan", LinkType::Macvlan),
-    ("vxlan", LinkType::Vxlan),
-    ("dummy", LinkType::Dummy),
+    ("macvlan", LinkType::Device("macvlan")),
+    ("vxlan", LinkType::Device("vxlan")),
+    ("dummy", LinkType::Device("dummy")),
     ("mgmt", LinkType::Mgmt),
-];
-const MODES: &[(&str, MacvlanMode)] = &[
-    ("bridge", MacvlanMode::Bridge),
-    ("private", MacvlanMode::Private),
-    ("vepa", MacvlanMode::Vepa),
-    ("passthru", MacvlanMode::Passthru),
 ];
 const UNDERLAYS: &[(&str, Underlay)] = &[("host", Underlay::Host), ("node", Underlay::Node)];
 const ENDS: &str = "\"a:eth0\", \"b:eth0\"";
@@ -24,66 +19,92 @@ const ENDS: &str = "\"a:eth0\", \"b:eth0\"";
 /// The smallest MTU the kernel gives an interface that carries IPv4, and the largest of a veth.
 pub(super) const MTU: std::ops::RangeInclusive<i64> = 68..=65535;
 
-/// An item of `[[links]]`; `None` when its ends could not be read.
+/// An item of `[[links]]`; `None` when it could not be read in full.
 pub(super) fn link(reader: &mut Reader, value: &Value) -> Option<LinkSpec> {
     let mut table = reader.table(value, "links", "link", "a link", value.span())?;
     let mut readable = true;
     let kind = table.get("type").map(|value| reader.word(value, "type", TYPES));
     readable &= !matches!(kind, Some(None));
-    let mut span = table.span();
-    let mut endpoints = Vec::new();
+    let mut link = LinkSpec::new(table.span());
+    link.kind = kind.flatten();
     match table.get("endpoints") {
         Some(value) => {
-            span = value.span();
+            link.span = value.span();
             let count = value.get_ref().as_array().map_or(1, |ends| ends.len());
-            endpoints = reader
+            link.endpoints = reader
                 .list(value, "endpoints", ENDS, endpoint)
                 .unwrap_or_default();
-            readable &= endpoints.len() == count;
+            readable &= link.endpoints.len() == count;
         }
         None => {
             reader.missing(&table, "endpoints", &format!("endpoints = [{ENDS}]"));
             readable = false;
         }
     }
-    let link = LinkSpec {
-        span,
-        kind: kind.flatten(),
-        endpoints,
-        mtu: table
-            .get("mtu")
-            .and_then(|value| reader.integer(value, "mtu", MTU)),
-        offload: table
-            .get("offload")
-            .and_then(|value| reader.boolean(value, "offload")),
-        host_interface: table
-            .get("host_interface")
-            .and_then(|value| reader.parsed(value, "host_interface", "eth0", values::interface)),
-        mode: table
-            .get("mode")
-            .and_then(|value| reader.word(value, "mode", MODES)),
-        vni: table
-            .get("vni")
-            .and_then(|value| reader.integer(value, "vni", 1..=0xff_ffff)),
-        remote: table
-            .get("remote")
-            .and_then(|value| reader.parsed(value, "remote", "192.0.2.1", values::ip)),
-        local: table
-            .get("local")
-            .and_then(|value| reader.parsed(value, "local", "192.0.2.2", values::ip)),
-        udp_port: table
-            .get("udp_port")
-            .and_then(|value| reader.integer(value, "udp_port", 1..=65535)),
-        underlay: table
-            .get("underlay")
-            .and_then(|value| reader.word(value, "underlay", UNDERLAYS)),
-    };
+    link.mtu = table
+        .get("mtu")
+        .and_then(|value| reader.integer(value, "mtu", MTU));
+    link.offload = table
+        .get("offload")
+        .and_then(|value| reader.boolean(value, "offload"));
+    link.host_interface = table
+        .get("host_interface")
+        .and_then(|value| reader.parsed(value, "host_interface", "eth0", values::interface));
+    link.underlay = table
+        .get("underlay")
+        .and_then(|value| reader.word(value, "underlay", UNDERLAYS));
     // What was given and could not be read has been told; without it the link would seem to lack it.
     readable &= table.get("host_interface").is_some() == link.host_interface.is_some();
-    readable &= table.get("vni").is_some() == link.vni.is_some();
-    readable &= table.get("remote").is_some() == link.remote.is_some();
+    if let Some(LinkType::Device(name)) = link.kind.as_ref().map(|kind| kind.value) {
+        table.rename(format!("a link of type {name}"));
+        let keys = &mut Keys::read(reader, &mut table);
+        link.device = sort(name).and_then(|sort| Device::read(sort, keys));
+        readable &= link.device.is_some();
+    }
+    for key in keys() {
+        link.given.extend(table.get(key).map(|value| (key, value.span())));
+    }
     table.finish(reader);
     readable.then_some(link)
+}
+
+/// The keys that some types of links have, and others not.
+fn keys() -> Vec<&'static str> {
+    let mut all = vec!["host_interface", "underlay"];
+    for name in LinkType::DEVICES {
+        all.extend(
+            keys_of(LinkType::Device(name))
+                .iter()
+                .filter(|key| !all.contains(key))
+                .copied()
+                .collect::<Vec<_>>(),
+        );
+    }
+    all
+}
+
+impl LinkSpec {
+    /// Notes a key that not every type of link has, for readers of other files.
+    pub(crate) fn note(&mut self, key: &'static str, span: super::Span) {
+        self.given.push((key, span));
+    }
+}
+
+/// The keys that a type of link has beside those that all have.
+pub(crate) fn keys_of(kind: LinkType) -> Vec<&'static str> {
+    match kind {
+        LinkType::Veth | LinkType::Mgmt => Vec::new(),
+        LinkType::Host => vec!["host_interface"],
+        LinkType::Device(name) => {
+            let own = sort(name).map(interface::keys_of).unwrap_or_default();
+            let own = own.into_iter().map(|key| key.name);
+            match name {
+                "macvlan" => own.chain(["host_interface"]).collect(),
+                "vxlan" => own.chain(["underlay"]).collect(),
+                _ => own.collect(),
+            }
+        }
+    }
 }
 
 /// `"node:interface"`, or a table with more to say.

@@ -8,6 +8,7 @@ mod check;
 mod check_schema;
 mod command;
 mod file;
+mod interface;
 pub(crate) mod kubernetes;
 mod kubernetes_schema;
 mod limits;
@@ -32,13 +33,15 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::check::{BgpWanted, Expect, Phase, RouteWanted};
+use super::links::Device;
 use super::model::{
-    Command, EngineChoice, Exec, Kind, Limit, Mac, MacvlanMode, Mounted, Process, PublishedPort, Stage,
-    Underlay,
+    Command, EngineChoice, Exec, Kind, Limit, Mac, Mounted, Process, PublishedPort, Stage, Underlay,
 };
 
 pub use file::read;
-pub use kubernetes::{Agent, CiliumSpec, Cni, Ipam, KubernetesSpec, NodeRole, Routing};
+pub use interface::InterfaceSpec;
+pub use kubernetes::{Agent, CiliumSpec, Cni, Dns, Ipam, KubernetesSpec, NodeRole, Routing};
+pub(crate) use link::keys_of as keys_of_link;
 pub use schema::schema;
 
 /// A place in the lab file, in bytes.
@@ -157,6 +160,8 @@ pub struct NodeSpec {
     pub labels: BTreeMap<String, Spanned<String>>,
     /// Addresses by interface, in the order of the file.
     pub addresses: Vec<AddressesSpec>,
+    /// Interfaces beside the ends of links, in the order of the file.
+    pub interfaces: Vec<InterfaceSpec>,
     /// Static routes.
     pub routes: Option<Vec<Spanned<RouteSpec>>>,
     /// Sysctls by canonical name (see [`sysctl_path`]); the span is the name's.
@@ -364,18 +369,12 @@ pub struct LinkSpec {
     pub offload: Option<Spanned<bool>>,
     /// An interface of the host.
     pub host_interface: Option<Spanned<String>>,
-    /// Macvlan's mode.
-    pub mode: Option<Spanned<MacvlanMode>>,
-    /// VXLAN network identifier.
-    pub vni: Option<Spanned<u32>>,
-    /// The other tunnel end.
-    pub remote: Option<Spanned<IpAddr>>,
-    /// This tunnel end.
-    pub local: Option<Spanned<IpAddr>>,
-    /// UDP port.
-    pub udp_port: Option<Spanned<u16>>,
-    /// Whose network carries the tunnel.
+    /// Whose network carries it.
     pub underlay: Option<Spanned<Underlay>>,
+    /// What it is, where its type is that of a device.
+    pub device: Option<Device>,
+    /// The keys given that not every type of link has, and where.
+    pub given: Vec<(&'static str, Span)>,
 }
 
 impl LinkSpec {
@@ -388,12 +387,9 @@ impl LinkSpec {
             mtu: None,
             offload: None,
             host_interface: None,
-            mode: None,
-            vni: None,
-            remote: None,
-            local: None,
-            udp_port: None,
             underlay: None,
+            device: None,
+            given: Vec::new(),
         }
     }
 }
@@ -464,26 +460,23 @@ pub enum LinkType {
     Veth,
     /// A pair between a node and the host.
     Host,
-    /// On top of an interface of the host.
-    Macvlan,
-    /// A tunnel.
-    Vxlan,
-    /// A device that goes nowhere.
-    Dummy,
     /// A port on the management network.
     Mgmt,
+    /// A device of a type, by its name.
+    Device(&'static str),
 }
 
 impl LinkType {
+    /// The types of devices that links are made of.
+    pub const DEVICES: [&'static str; 3] = ["macvlan", "vxlan", "dummy"];
+
     /// Its name in the file.
     pub fn name(self) -> &'static str {
         match self {
             LinkType::Veth => "veth",
             LinkType::Host => "host",
-            LinkType::Macvlan => "macvlan",
-            LinkType::Vxlan => "vxlan",
-            LinkType::Dummy => "dummy",
             LinkType::Mgmt => "mgmt",
+            LinkType::Device(name) => name,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::reader::{Reader, Table, Value, Wrong};
 use super::{
     AddressesSpec, BindSpec, ConfigSpec, ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Spanned,
-    WaitSpec, command, kubernetes, limits, mounts, pods, rights, route, suggest, values,
+    WaitSpec, command, interface, kubernetes, limits, mounts, pods, rights, route, suggest, values,
 };
 use crate::lab::model::{EngineChoice, Kind, Stage};
 
@@ -115,6 +115,9 @@ fn network(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
     node.mgmt = table.get("mgmt").and_then(|value| mgmt_port(reader, value));
     if let Some(value) = table.get("addresses") {
         node.addresses = addresses(reader, value);
+    }
+    if let Some(value) = table.get("interfaces") {
+        node.interfaces = interface::interfaces(reader, value);
     }
     node.routes = table.get("routes").and_then(|value| {
         reader.list(

@@ -127,7 +127,7 @@ fn whatever_can_be_configured_is_printed_and_read_back() {
                 }
             };
             let before = config.clone();
-            match apply(&mut config, &mut mode, &Own::new(), &text) {
+            match apply(&mut config, &mut mode, &Own::default(), &text) {
                 Ok(_) => {
                     taken += 1;
                     lines.push(text);

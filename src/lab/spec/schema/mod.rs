@@ -2,6 +2,7 @@
 //! to those that the reader knows.
 
 mod command;
+mod interface;
 mod network;
 mod node;
 mod patterns;

@@ -87,6 +87,8 @@ pub(super) struct LinkTable {
     /// vxlan: the UDP port (default 4789).
     #[schemars(range(min = 1, max = 65535))]
     udp_port: Option<u16>,
+    /// vxlan: whether it learns where addresses are from what arrives (default true).
+    learning: Option<bool>,
     /// vxlan: whose network carries the packets (default host).
     underlay: Option<UnderlayWord>,
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 
 use super::command::{ExecValue, RunTable};
+use super::interface::InterfaceTable;
 use super::network::RouteTable;
 use super::patterns::{
     AddressWithPrefix, BindText, Duration, MachineName, Mode, PublishedPortText, SharedNetwork, TmpfsText,
@@ -39,6 +40,8 @@ pub(super) struct NodeTable {
     masquerade: Option<Vec<String>>,
     /// Addresses by interface: lo, br0 of a bridge, or the end of a link.
     addresses: Option<BTreeMap<String, Vec<AddressWithPrefix>>>,
+    /// Interfaces beside the ends of links, and what is set on those, by name.
+    interfaces: Option<BTreeMap<String, InterfaceTable>>,
     /// Static routes.
     routes: Option<Vec<RouteTable>>,
     /// Sysctls below net, by name (quoted).

@@ -1,0 +1,71 @@
+//! Keys that are not shown.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Octets that appear in no message. The plan carries them to the supervisor.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret(pub Vec<u8>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// So many octets in base64 (RFC 4648 section 4), as WireGuard writes keys.
+pub fn base64(text: &str, octets: usize) -> Option<Vec<u8>> {
+    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = text.trim_end_matches('=');
+    if text.len() % 4 != 0 || text.len() - digits.len() > 2 {
+        return None;
+    }
+    let (mut found, mut bits, mut held) = (Vec::with_capacity(octets), 0u32, 0u32);
+    for digit in digits.bytes() {
+        let value = LETTERS.iter().position(|letter| *letter == digit)?;
+        held = (held << 6) | u32::try_from(value).ok()?;
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            found.push((held >> bits) as u8);
+            held &= (1 << bits) - 1;
+        }
+    }
+    (found.len() == octets && held == 0).then_some(found)
+}
+
+/// So many octets in hexadecimal digits.
+pub fn hexadecimal(text: &str, octets: usize) -> Option<Vec<u8>> {
+    if text.len() != octets * 2 || !text.bytes().all(|it| it.is_ascii_hexdigit()) {
+        return None;
+    }
+    let pairs = (0..text.len()).step_by(2);
+    pairs
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read() {
+        let key = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
+        assert_eq!(base64(key, 32).map(|it| (it[0], it[31])), Some((0xc8, 0x69)));
+        for wrong in [
+            "",
+            "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk",
+            "A===",
+            "a b=",
+            "yAnz",
+        ] {
+            assert_eq!(base64(wrong, 32), None, "{wrong}");
+        }
+        assert_eq!(hexadecimal("00fF", 2), Some(vec![0, 255]));
+        assert_eq!(hexadecimal("00f", 2), None);
+        assert_eq!(hexadecimal("éé", 2), None);
+        assert_eq!(format!("{:?}", Secret(vec![1, 2])), "(secret)");
+    }
+}
