@@ -14,6 +14,7 @@ use super::directory::TESTS;
 use super::mounts;
 use super::protocol::{Common, Setup};
 use super::veil;
+use crate::engine::frr::front;
 use crate::engine::{self, Engine as _};
 use crate::failure::{Code, Failure};
 use crate::kernel::confine::Machine;
@@ -86,9 +87,11 @@ pub fn given(plan: &Plan) -> Vec<PathBuf> {
         .iter()
         .filter_map(|node| Some(engine::of(node)?.links(node)));
     let links = links.flatten().map(|(path, _)| path);
+    let fronts = plan.nodes.iter().flat_map(front::paths);
     paths
         .map(String::as_str)
         .chain(links)
+        .chain(fronts)
         .map(PathBuf::from)
         .collect()
 }

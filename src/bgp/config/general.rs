@@ -181,13 +181,18 @@ pub(super) const LINE: Rows = &[
     ("[no] login", ignored),
 ];
 
+/// From this version on a router's defaults are those of 8.4.
+const PRESENT: (u16, u16) = (8, 3);
+
 /// From 10 on answers are written as there; those of earlier versions as in 8.4.4.
 fn version(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let text = arguments.text("line")?;
     let mut numbers = text.split(|it: char| !it.is_ascii_digit());
     let mut number = || numbers.next().and_then(|it| it.parse::<u16>().ok());
-    let major = number().unwrap_or(0);
-    edit.config.version = Some((major, number().unwrap_or(0)));
+    let (major, minor) = (number(), number().unwrap_or(0));
+    let version = major.map(|major| (major, minor));
+    edit.config.version = version.filter(|version| *version < PRESENT);
+    let major = major.unwrap_or(0);
     edit.config.layout = match major {
         10.. => Layout::Ten,
         _ => Layout::Eight,

@@ -71,7 +71,7 @@ pub struct Config {
     pub profile: Profile,
     /// Which version of FRR answers are written like.
     pub layout: Layout,
-    /// The version that the configuration says it is of (`frr version`), whose defaults a router then has.
+    /// The earlier version that the configuration says it is of (`frr version`), whose defaults a router then has.
     pub version: Option<(u16, u16)>,
     /// `hostname`.
     pub hostname: Option<String>,

@@ -87,7 +87,8 @@ fn settings(lines: &mut Vec<String>, name: &str, settings: &Settings) {
     flag(out, "solo", settings.solo);
     with(out, "port", settings.port);
     with(out, "interface", settings.interface.as_ref());
-    with(out, "tcp-mss", settings.tcp_mss);
+    // What a member has of its group without a size cannot be said.
+    with(out, "tcp-mss", settings.tcp_mss.filter(|size| *size > 0));
     flag(out, "passive", settings.passive);
     with(out, "ebgp-multihop", settings.ebgp_multihop);
     with(out, "ttl-security hops", settings.ttl_security);
@@ -139,6 +140,7 @@ pub(super) fn beside(own: &Group, group: Option<&Group>, family: Family) -> Grou
     let Some(group) = group.map(|group| group.family(family)) else {
         let unchanged = settings.unchanged_beside(&FamilySettings::default());
         settings.attribute_unchanged = Some(unchanged).filter(|it| *it != AttributeUnchanged::default());
+        settings.next_hop_kept = None;
         return shown;
     };
     let unchanged = settings.unchanged_beside(group);

@@ -261,14 +261,14 @@ pub(super) const FAMILY: Rows = &[
         redistribute,
     ),
     ("redistribute (kernel|connected|static)", redistribute),
-    (
-        "[no] redistribute (ospf|table) <instance:1-65535> [{metric <metric:0-4294967295>|route-map <map:word>}]",
-        redistribute,
-    ),
 ];
 
 /// Commands of IPv4 unicast.
 pub(super) const FAMILY4: Rows = &[
+    (
+        "[no] redistribute (ospf|table) <instance:1-65535> [{metric <metric:0-4294967295>|route-map <map:word>}]",
+        redistribute,
+    ),
     (
         "[no] redistribute (rip|ospf|isis|eigrp|nhrp|table|vnc|vnc-direct|babel|openfabric) [{metric <metric:0-4294967295>|route-map <map:word>}]",
         redistribute,

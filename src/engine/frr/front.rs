@@ -92,6 +92,13 @@ pub fn is_for(node: &NodeStep) -> bool {
     }
 }
 
+/// Where they are.
+pub fn paths(node: &NodeStep) -> impl Iterator<Item = &'static str> {
+    let all = NAMES.into_iter().chain([REAL, BROKER, SYSTEMCTL]);
+    let is_for = is_for(node);
+    all.filter(move |_| is_for)
+}
+
 /// The files for a node, where this host has FRR's script.
 pub fn files(node: &NodeStep) -> Vec<File> {
     let Some(real) = fs::read_to_string(START).ok().filter(|_| is_for(node)) else {
