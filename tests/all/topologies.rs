@@ -396,7 +396,7 @@ topology:
     // As a lab file it says the same.
     let written = lab.ok(["import", &path]);
     for line in [
-        "volumes = [\"shared:/data\", \"/var/lib/own\", \"/etc/apt\", \"/no/source\"]",
+        "volumes = [\"/no/source\", \"shared:/data\", \"/var/lib/own\", \"/etc/apt\"]",
         "tmpfs = [\"/scratch:size=65536,mode=750,uid=7,exec\"]",
     ] {
         assert!(written.contains(line), "{line} in {written}");
