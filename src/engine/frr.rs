@@ -17,7 +17,7 @@ use crate::kernel::error::Attempt;
 use crate::kernel::output;
 use crate::kernel::overlay::Base;
 use crate::kernel::users;
-use crate::lab::daemons;
+use crate::lab::daemons::{self, Daemon, TABLE};
 use crate::lab::model::{ConfigPlace, Content, File, Process};
 use crate::lab::plan::NodeStep;
 
@@ -32,54 +32,6 @@ pub const START: &str = "/usr/lib/frr/frrinit.sh";
 pub const VTYSH_CONF: &str = "service integrated-vtysh-config\n";
 /// Where packages put the daemons.
 const DAEMONS: &str = "/usr/lib/frr";
-
-/// A daemon, the words that begin the configuration lines it is for, and the address its options name.
-struct Daemon {
-    name: &'static str,
-    stanzas: &'static [&'static str],
-    loopback: &'static str,
-}
-
-/// Those that can be turned off, in the order of FRR's own list. zebra and staticd always run.
-const OPTIONAL: [Daemon; 18] = [
-    daemon("bgpd", &["router bgp", "bgp "], V4),
-    daemon("ospfd", &["router ospf", "ip ospf", "interface ospf"], V4),
-    daemon("ospf6d", &["router ospf6", "ipv6 ospf6"], V6),
-    daemon("ripd", &["router rip", "ip rip"], V4),
-    daemon("ripngd", &["router ripng", "ipv6 ripng"], V6),
-    daemon(
-        "isisd",
-        &["router isis", "ip router isis", "ipv6 router isis", "isis "],
-        V4,
-    ),
-    daemon("pimd", &["router pim", "ip pim", "ip igmp", "ip multicast"], V4),
-    daemon("pim6d", &["router pim6", "ipv6 pim", "ipv6 mld"], V6),
-    daemon("ldpd", &["mpls ldp"], V4),
-    daemon("nhrpd", &["nhrp ", "ip nhrp", "ipv6 nhrp"], V4),
-    daemon("eigrpd", &["router eigrp", "ip eigrp"], V4),
-    daemon("babeld", &["router babel", "babel "], V4),
-    daemon("sharpd", &["sharp "], V4),
-    daemon("pbrd", &["pbr-map", "pbr-policy"], V4),
-    daemon("bfdd", &["bfd"], V4),
-    daemon(
-        "fabricd",
-        &["router openfabric", "ip router openfabric", "openfabric "],
-        V4,
-    ),
-    daemon("vrrpd", &["vrrp "], V4),
-    daemon("pathd", &["segment-routing", "pce"], V4),
-];
-
-const V4: &str = "127.0.0.1";
-const V6: &str = "::1";
-
-const fn daemon(name: &'static str, stanzas: &'static [&'static str], loopback: &'static str) -> Daemon {
-    Daemon {
-        name,
-        stanzas,
-        loopback,
-    }
-}
 
 /// From FRR 9 on, the daemon that has the configuration of zebra, staticd and others: what of it is sent to them without it is
 /// lost without a word.
@@ -112,12 +64,12 @@ fn vtysh() -> Option<&'static str> {
 /// The optional daemons a configuration is for.
 pub fn daemons(config: &str) -> Vec<&'static str> {
     let needs = |daemon: &&Daemon| config.lines().any(|line| daemon.is_for(line));
-    OPTIONAL.iter().filter(needs).map(|daemon| daemon.name).collect()
+    TABLE.iter().filter(needs).map(|daemon| daemon.name).collect()
 }
 
 /// The optional daemon that a line is for.
 pub fn daemon_of(line: &str) -> Option<&'static str> {
-    let found = OPTIONAL.iter().find(|daemon| daemon.is_for(line));
+    let found = TABLE.iter().find(|daemon| daemon.is_for(line));
     found.map(|daemon| daemon.name)
 }
 
@@ -133,19 +85,6 @@ pub fn unknown_lines(config: &str) -> Vec<(usize, String)> {
     let cut =
         cut_lines(config).map(|(number, line, mistake)| (number, format!("{line}: {}", mistake.message)));
     lines.chain(cut).collect()
-}
-
-impl Daemon {
-    fn is_for(&self, line: &str) -> bool {
-        let line = line.trim();
-        let own = self.stanzas.iter().any(|stanza| match line.strip_prefix(stanza) {
-            // "router ospf" must not take "router ospf6" for its own.
-            Some(rest) => stanza.ends_with(' ') || rest.is_empty() || rest.starts_with(' '),
-            None => false,
-        });
-        // A neighbour or interface that asks for BFD needs its daemon too.
-        own || (self.name == "bfdd" && line.split(' ').any(|word| word == "bfd"))
-    }
 }
 
 /// Gives nodes an /etc/frr and a /run/frr of their own where the host has FRR, with what a fresh package has.
@@ -233,15 +172,16 @@ impl Engine for Frr {
         // These first: the others look for their sockets only every ten seconds when they are not there yet.
         let manager = has(MANAGER).then_some(MANAGER);
         if let Some(manager) = manager {
-            launch(inside, manager, &["-A", V4]).await?;
+            launch(inside, manager, &["-A", daemons::loopback(manager)]).await?;
         }
-        launch(inside, "zebra", &["-A", V4, "-s", "90000000"]).await?;
+        launch(
+            inside,
+            "zebra",
+            &["-A", daemons::loopback("zebra"), "-s", "90000000"],
+        )
+        .await?;
         for name in &enabled {
-            let loopback = OPTIONAL
-                .iter()
-                .find(|daemon| daemon.name == *name)
-                .map_or(V4, |daemon| daemon.loopback);
-            launch(inside, name, &["-A", loopback]).await?;
+            launch(inside, name, &["-A", daemons::loopback(name)]).await?;
         }
         load(node, inside).await?;
         // watchfrr finds them running and takes over; it restarts them by the package's own script, which

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::argument::Arguments;
-use super::edit::{Edit, Mode, Place, Rows, ignored, option, switch};
+use super::edit::{Edit, Mode, Place, Rows, ignored, option, said, switch};
 use super::foreign;
 use super::grammar::FaultKind;
 use super::mistake::Refusal;
@@ -115,7 +115,7 @@ const RA_INTERVAL: u32 = 600_000;
 /// Commands in an interface.
 pub(super) const INTERFACE: Rows = &[
     ("description ~ <line>", |e, a| {
-        option(&mut e.interface()?.description, a, "line")
+        said(&mut e.interface()?.description, a, || a.text("line"))
     }),
     ("[no] ip address <address:prefix4>", address),
     ("[no] ipv6 address <address:prefix6>", address),
@@ -184,8 +184,10 @@ pub(super) const LINE: Rows = &[
 /// From 10 on answers are written as there; those of earlier versions as in 8.4.4.
 fn version(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let text = arguments.text("line")?;
-    let major = text.trim().split(|it: char| !it.is_ascii_digit()).next();
-    let major = major.and_then(|major| major.parse::<u32>().ok()).unwrap_or(0);
+    let mut numbers = text.split(|it: char| !it.is_ascii_digit());
+    let mut number = || numbers.next().and_then(|it| it.parse::<u16>().ok());
+    let major = number().unwrap_or(0);
+    edit.config.version = Some((major, number().unwrap_or(0)));
     edit.config.layout = match major {
         10.. => Layout::Ten,
         _ => Layout::Eight,

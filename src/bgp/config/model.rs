@@ -71,6 +71,8 @@ pub struct Config {
     pub profile: Profile,
     /// Which version of FRR answers are written like.
     pub layout: Layout,
+    /// The version that the configuration says it is of (`frr version`), whose defaults a router then has.
+    pub version: Option<(u16, u16)>,
     /// `hostname`.
     pub hostname: Option<String>,
     /// `domainname`.
@@ -120,6 +122,7 @@ impl Default for Config {
         Config {
             profile: Profile::default(),
             layout: Layout::default(),
+            version: None,
             hostname: None,
             domainname: None,
             kept: BTreeSet::new(),

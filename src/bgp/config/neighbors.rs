@@ -79,14 +79,14 @@ pub(super) const NEIGHBORS: Rows = &[
         local_as,
     ),
     ("neighbor <peer> description ~ <line>", |e, a| {
-        option(&mut e.settings(a)?.description, a, "line")
+        said(&mut e.settings(a)?.description, a, || a.text("line"))
     }),
     ("[no] neighbor <peer> shutdown [message <line>]", |e, a| {
         let shutdown = &mut e.settings(a)?.shutdown;
         let before = shutdown.take().and_then(|before| before.message);
         said(shutdown, a, || {
             Ok(Shutdown {
-                message: a.get("line").map(str::to_owned).or(before),
+                message: a.text("line").ok().or(before),
             })
         })
     }),

@@ -9,11 +9,9 @@ use super::members::listen_range;
 use super::mistake::Refusal;
 use super::model::Profile;
 use super::neighbors::not_at_this_moment;
-use super::policy::Family;
+use super::policy::{Family, PROTOCOLS};
 use super::route_maps::origin;
-use super::router::{
-    Aggregate, Bgp, Earlier, Flags, Group, MAXIMUM_PATHS, Network, OTHER_SOURCES, Redistribute, Source,
-};
+use super::router::{Aggregate, Bgp, Earlier, Flags, Group, MAXIMUM_PATHS, Network, Redistribute, Source};
 use super::settings::{Addpath, Timers};
 
 /// Commands at the top.
@@ -346,7 +344,13 @@ fn enter(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
             )));
         }
         (None, None) => return Err(Refusal::invalid("No BGP process is configured")),
-        (None, Some(asn)) => edit.config.bgp = Some(Bgp::new(asn, edit.config.profile)),
+        (None, Some(asn)) => {
+            let mut bgp = Bgp::new(asn, edit.config.profile);
+            if let Some(version) = edit.config.version {
+                bgp.be_of(version, edit.config.profile);
+            }
+            edit.config.bgp = Some(bgp);
+        }
         (Some(_), _) => {}
     }
     *edit.mode = Mode::Bgp;
@@ -384,12 +388,13 @@ fn restart(edit: &mut Edit, arguments: &Arguments, enabled: bool) -> Result<(), 
 }
 
 fn redistribute(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    let other = OTHER_SOURCES.iter().position(|name| arguments.has(name));
-    let source = match (arguments.one_of(&["kernel", "connected"]), other) {
+    let name = arguments.one_of(&PROTOCOLS);
+    let place = PROTOCOLS.iter().position(|it| Some(*it) == name);
+    let source = match (name, place) {
         (Some("kernel"), _) => Source::Kernel,
-        (Some(_), _) => Source::Connected,
-        (None, Some(other)) => Source::Other(other, arguments.optional("instance")?),
-        (None, None) => Source::Static,
+        (Some("connected"), _) => Source::Connected,
+        (Some("static"), _) | (_, None) => Source::Static,
+        (_, Some(place)) => Source::Other(place, arguments.optional("instance")?),
     };
     let how = Redistribute {
         metric: arguments.optional("metric")?,

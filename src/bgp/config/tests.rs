@@ -520,3 +520,40 @@ fn a_route_map_ends_an_address_family() {
     assert!(mistakes.is_empty(), "{mistakes:?}");
     assert!(config.route_maps.get("M").is_some());
 }
+
+#[test]
+fn configurations_of_earlier_versions_have_their_defaults() {
+    let flags = |head: &str| {
+        let (config, mistakes) = Config::parse(&format!("{head}\nrouter bgp 65001\n"));
+        assert_eq!(mistakes, []);
+        let bgp = config.bgp.unwrap();
+        let flags = bgp.flags;
+        [
+            flags.ebgp_requires_policy,
+            flags.import_check,
+            flags.suppress_duplicates,
+            flags.hard_administrative_reset,
+            bgp.graceful_restart.notification,
+        ]
+    };
+    assert_eq!(flags(""), [true; 5]);
+    assert_eq!(flags("frr version 8.4.2"), [true; 5]);
+    assert_eq!(flags("frr version 10.3"), [true; 5]);
+    assert_eq!(flags("frr version 8.1"), [true, true, true, false, false]);
+    assert_eq!(flags("frr version 7.5_git"), [true, true, false, false, false]);
+    assert_eq!(flags("frr version 7.3.1"), [false; 5]);
+    let datacenter = "frr version 7.3\nfrr defaults datacenter";
+    assert_eq!(flags(datacenter), [false, true, false, false, false]);
+}
+
+#[test]
+fn one_blank_is_left_between_words_of_descriptions() {
+    let text = "interface e\n description  a   b \nrouter bgp 1\n neighbor 192.0.2.1 remote-as 2\n neighbor 192.0.2.1 \
+        description   c\t d\n neighbor 192.0.2.1 shutdown message e   f\n";
+    let (config, mistakes) = Config::parse(text);
+    assert_eq!(mistakes, []);
+    let printed = config.print();
+    for line in ["description a b\n", "description c d\n", "shutdown message e f\n"] {
+        assert!(printed.contains(line), "{printed}");
+    }
+}

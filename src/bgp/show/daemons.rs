@@ -4,46 +4,10 @@ use std::fmt::Write;
 
 use super::View;
 use super::memory::rows;
-use crate::config::Arguments;
+use crate::config::{Arguments, PROTOCOLS};
 
 /// The daemons that this one process stands for, in vtysh's order.
 const DAEMONS: [&str; 4] = ["zebra", "bgpd", "watchfrr", "staticd"];
-
-/// Where zebra's routes come from, in its order.
-const PROTOCOLS: [&str; 32] = [
-    "system",
-    "kernel",
-    "connected",
-    "static",
-    "rip",
-    "ripng",
-    "ospf",
-    "ospf6",
-    "isis",
-    "bgp",
-    "pim",
-    "eigrp",
-    "nhrp",
-    "hsls",
-    "olsr",
-    "table",
-    "ldp",
-    "vnc",
-    "vnc-direct",
-    "vnc-rn",
-    "bgp-direct",
-    "bgp-direct-to-nve-groups",
-    "babel",
-    "sharp",
-    "pbr",
-    "bfd",
-    "openfabric",
-    "vrrp",
-    "zebra",
-    "srte",
-    "wildcard",
-    "any",
-];
 
 /// `show ip protocol`.
 pub(super) fn protocols(view: &View, arguments: &Arguments) -> String {
