@@ -91,8 +91,8 @@ pub fn given(plan: &Plan) -> Vec<PathBuf> {
     paths
         .map(String::as_str)
         .chain(links)
-        .chain(fronts)
         .map(PathBuf::from)
+        .chain(fronts.map(PathBuf::from))
         .collect()
 }
 
