@@ -5,6 +5,7 @@
 //! `view` and `cli`.
 
 pub use nslab_bgp as bgp;
+pub mod apply;
 pub mod check;
 pub mod cilium;
 pub mod clean;

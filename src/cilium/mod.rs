@@ -13,6 +13,7 @@ mod group;
 mod instance;
 pub mod manifest;
 pub mod names;
+mod node_ports;
 mod object;
 mod pools;
 mod reading;

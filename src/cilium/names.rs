@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::endpoints::Pod;
+use super::endpoints::{self, Pod};
 use super::object::{Kind, Object};
 use super::resources::{Port, Protocol, Service, Spec};
 use super::store::Store;
@@ -42,19 +42,36 @@ fn named(store: &Store, pods: &[Pod], object: &Object, service: &Service) -> dns
         true => store.cluster_addresses_of(object, service).to_vec(),
         false => Vec::new(),
     };
-    let pods = pods.iter().filter(|pod| service.is_for(object, pod));
-    let endpoints = pods.flat_map(|pod| &pod.addresses).map(|address| Endpoint {
-        address: *address,
-        hostname: None,
-        ports: service.ports.iter().map(|it| port(it, it.target)).collect(),
-    });
+    let mut found: Vec<Endpoint> = Vec::new();
+    for of_service in &service.ports {
+        for end in endpoints::ends(store, pods, object, service, of_service) {
+            let there = port(of_service, end.at.port());
+            match found.iter_mut().find(|it| it.address == end.at.ip()) {
+                Some(endpoint) => endpoint.ports.push(there),
+                None => found.push(Endpoint {
+                    address: end.at.ip(),
+                    hostname: end.name,
+                    ports: vec![there],
+                }),
+            }
+        }
+    }
+    if service.ports.is_empty() {
+        // Headless ones need none.
+        let all = endpoints::ends(store, pods, object, service, &Port::none());
+        found.extend(all.into_iter().map(|end| Endpoint {
+            address: end.at.ip(),
+            hostname: end.name,
+            ports: Vec::new(),
+        }));
+    }
     dns::Service {
         namespace: object.reference.namespace.clone(),
         name: object.reference.name.clone(),
         addresses,
         external: service.stands_for.clone(),
         ports: service.ports.iter().map(|it| port(it, it.port)).collect(),
-        endpoints: endpoints.collect(),
+        endpoints: found,
     }
 }
 

@@ -155,7 +155,7 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     lost.iter().for_each(|lost| {
         view::tell(&format!("warning: lost: {lost}\n"));
     });
-    for remark in kubelet::furnish(&mut plan, &file.lab.cluster, &directory.lab(&file.lab.name))? {
+    for remark in kubelet::furnish(&mut plan, &file.lab.cluster, directory.lab(&file.lab.name).etcd())? {
         view::tell(&format!("note: {remark}\n"));
     }
     rights(&plan)

@@ -333,7 +333,7 @@ mod tests {
             format!("echo '{text}' >> /etc/frr/frr.conf"),
         ] {
             let script = serde_json::to_string(&format!("{on}{script}")).unwrap();
-            let node = format!("binds = [\"c:/y/frr.conf\"]\nexec = [{script}]");
+            let node = format!("binds = [\"c:/y/frr.conf\"]\nexec = [{{ shell = {script} }}]");
             let given = given(&node, &[("c", text)]);
             let lost = given.lost_on_builtin();
             let texts: Vec<&str> = lost.iter().map(|lost| lost.text.trim()).collect();
@@ -355,7 +355,7 @@ mod tests {
             "cat <<EOF\nconf t\nnonsense\nEOF\n",
         ] {
             let script = serde_json::to_string(script).unwrap();
-            let given = given(&format!("exec = [{script}]"), &[]);
+            let given = given(&format!("exec = [{{ shell = {script} }}]"), &[]);
             assert_eq!(given.lost_on_builtin(), [], "{script}");
         }
     }
@@ -376,7 +376,7 @@ mod tests {
         ] {
             let script = serde_json::to_string(script).unwrap();
             let given = given(
-                &format!("binds = [\"d:/y\"]\nexec = [{script}]"),
+                &format!("binds = [\"d:/y\"]\nexec = [{{ shell = {script} }}]"),
                 &[("d", "isisd=yes\n")],
             );
             let found: Vec<_> = given.daemons.iter().copied().collect();
@@ -388,7 +388,7 @@ mod tests {
     fn what_vtysh_reads_is_silent() {
         let script = "vtysh <<EOF\nconf t\nrouter bgp 1\nexit\nend\nshow run\nEOF\nvtysh -c 'conf t' -c 'router bgp 2'";
         let script = serde_json::to_string(script).unwrap();
-        let given = given(&format!("exec = [{script}]"), &[]);
+        let given = given(&format!("exec = [{{ shell = {script} }}]"), &[]);
         let (text, lines) = given.silent();
         assert_eq!(text, "router bgp 1\nexit\n");
         assert_eq!(lines.len(), 2);

@@ -358,13 +358,15 @@ fn process(process: &Process) -> String {
     );
     parts.extend(process.may_fail.then(|| "may_fail = true".to_owned()));
     parts.extend(process.terminal.then(|| "terminal = true".to_owned()));
-    if let Some(Probe::Exec(probe)) = &process.ready {
-        let line = match probe {
-            Command::Argv(argv) => shell_words::join(argv),
-            Command::Shell(line) => shell_words::join(["/bin/sh", "-c", line]),
-        };
-        parts.push(format!("ready = {{ exec = {} }}", quoted(&line)));
-    }
+    let ready = process.ready.as_ref().map(|ready| match ready {
+        Probe::Exec(Command::Argv(argv)) => format!("exec = {}", quoted(&shell_words::join(argv))),
+        Probe::Exec(Command::Shell(line)) => {
+            format!("exec = {}", quoted(&shell_words::join(["/bin/sh", "-c", line])))
+        }
+        Probe::Tcp(port) => format!("tcp = {port}"),
+        Probe::File(path) => format!("file = {}", quoted(path)),
+    });
+    parts.extend(ready.map(|ready| format!("ready = {{ {ready} }}")));
     format!("{{ {} }}", parts.join(", "))
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod jq;
 pub mod links;
 pub mod model;
 pub mod names;
+pub mod own_directories;
 pub mod plan;
 pub mod planner;
 pub mod pod_cidr;

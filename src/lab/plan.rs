@@ -446,6 +446,9 @@ pub struct NodeStep {
     pub rights: RightsStep,
     /// Other limits.
     pub limits: Limits,
+    /// A pod's ports by their names.
+    #[serde(default)]
+    pub named_ports: BTreeMap<String, u16>,
     /// Labels, for listings.
     pub labels: BTreeMap<String, String>,
     /// Group, for listings.

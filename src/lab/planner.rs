@@ -29,6 +29,9 @@ use super::spec::sysctl_path;
 const FAR: u32 = 1_000_000_000;
 /// The loopback interface has this index in every namespace.
 const LOOPBACK: u32 = 1;
+/// Interfaces' indexes begin here. Modules of tunnels put interfaces of their own into every namespace that is made (sit0, tunl0,
+/// gre0 and more), which have the first indexes after the loopback's.
+const FIRST: u32 = 101;
 /// The name of the bridge of a node of kind bridge.
 pub const BRIDGE: &str = "br0";
 
@@ -125,7 +128,7 @@ impl<'a> Planner<'a> {
         }
         Planner {
             lab,
-            next_index: LOOPBACK + 1,
+            next_index: FIRST,
             namespace_of: Vec::new(),
             indexes: Vec::new(),
             macs,
@@ -490,6 +493,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         memory: node.memory,
         rights: rights(node, engine),
         limits,
+        named_ports: node.named_ports.clone(),
         labels: node.labels.clone(),
         group: node.group.clone(),
     }

@@ -92,6 +92,9 @@ impl Scanner<'_> {
     fn scan(&mut self) {
         loop {
             self.rest = self.rest.trim_start_matches([' ', '\t', '\r']);
+            if self.takes("\\\n") {
+                continue;
+            }
             let Some(next) = self.rest.chars().next() else {
                 return self.end();
             };

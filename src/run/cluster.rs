@@ -1,7 +1,7 @@
 //! The Kubernetes cluster of a lab as its API server and Cilium's operator would have it: the objects that were applied,
 //! and what each node's agent is to do by them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -100,6 +100,11 @@ impl Cluster {
             has_heard: Cell::default(),
             proxy,
         }
+    }
+
+    /// Its objects.
+    pub fn objects(&self) -> Ref<'_, Store> {
+        self.store.borrow()
     }
 
     /// Whether a node of it speaks BGP.
@@ -237,11 +242,12 @@ async fn change(
     let all = desired(&store, &cluster.facts(&store)).map_err(|conflicts| {
         Failure::wrong("these objects exclude each other; nothing was changed").detail(conflicts.join("\n"))
     })?;
-    let warnings = cluster.proxy.obey(lab, &store);
-    cluster.store.replace(store.clone());
-    let (agents, servers) = tokio::join!(
+    cluster.store.replace(store);
+    // At once, so that of two changes the later holds everywhere.
+    let (agents, servers, warnings) = tokio::join!(
         obey(lab, all),
-        cluster_dns::obey(lab, &store, &cluster.proxy.pods)
+        cluster_dns::obey(lab, &cluster.proxy.pods),
+        cluster.proxy.obey(lab)
     );
     agents.and(servers)?;
     let changed = Changed {
@@ -271,15 +277,13 @@ pub async fn take(lab: &Rc<Living>, objects: &[Value]) -> (Vec<(Reference, Value
         ));
     }
     for object in objects.iter().take(MOST_OBJECTS) {
-        let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let manifest = Manifest {
-            name: format!("{} {name}", object["kind"].as_str().unwrap_or_default()),
-            // JSON is YAML.
-            text: object.to_string(),
-        };
-        match read(&[manifest]) {
-            Ok(read) => objects_read.extend(read.objects),
-            Err(failure) => troubles.push(failure.detail.unwrap_or(failure.message)),
+        match manifest::object_of(object) {
+            Ok(object) => objects_read.push(object),
+            Err(mistakes) => {
+                let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                let kind = object["kind"].as_str().unwrap_or_default();
+                troubles.extend(mistakes.iter().map(|it| format!("{kind} {name}: {it}")));
+            }
         }
     }
     let mut store = cluster.store.borrow().clone();

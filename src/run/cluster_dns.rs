@@ -13,8 +13,8 @@ use super::state::Living;
 use crate::cilium::endpoints::Pod;
 use crate::cilium::{Store, names};
 use crate::dns::Contents;
-use crate::engine::dns::{self, Reply, Request};
-use crate::engine::{self};
+use crate::engine::dns::{Reply, Request};
+use crate::engine::{self, dns};
 use crate::failure::Failure;
 use crate::lab::plan::{Engine, Plan};
 
@@ -68,13 +68,13 @@ impl Servers {
     }
 }
 
-/// Has all servers answer by these objects.
+/// Has all servers answer by the objects as they are.
 ///
 /// # Errors
 /// One does not answer.
-pub async fn obey(lab: &Rc<Living>, store: &Store, pods: &[Pod]) -> Result<(), Failure> {
+pub async fn obey(lab: &Rc<Living>, pods: &[Pod]) -> Result<(), Failure> {
     let servers = &lab.cluster.servers;
-    if !servers.learn(store, pods) {
+    if !servers.learn(&lab.cluster.objects(), pods) {
         return Ok(());
     }
     let mut telling = JoinSet::new();

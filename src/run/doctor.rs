@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::rootless::{self, is_rootless};
 use crate::kernel::{mount, overlay, process, sysctl, user_namespace};
-use crate::lab::links::{self, Need};
+use crate::lab::links::Need;
 use crate::lab::model::Cluster;
 use crate::lab::rights::first_id;
 
@@ -298,17 +298,17 @@ fn devices() -> Vec<Finding> {
     };
     let (mut there, mut lacking, mut modules) = (Vec::new(), Vec::new(), Vec::new());
     for need in needs {
-        let (name, module) = match need {
-            Need::Kind(kind) => (kind, links::sort(kind).map(|it| it.module)),
-            Need::Tun => ("tun", Some("tun")),
-            Need::VlanFiltering => ("bridges with VLANs", None),
+        let name = match need {
+            Need::Kind(kind) => kind,
+            Need::Tun => "tun",
+            Need::VlanFiltering => "bridges with VLANs",
         };
         let is_missing = missing.contains(&need);
         let list = if is_missing { &mut lacking } else { &mut there };
         if !list.contains(&name) {
             list.push(name);
         }
-        let module = module.filter(|it| is_missing && !modules.contains(it));
+        let module = need.module().filter(|it| is_missing && !modules.contains(it));
         modules.extend(module);
     }
     let mut found = vec![good("devices", there.join(", "))];

@@ -23,7 +23,7 @@ const SWEEP_DEADLINE: Duration = Duration::from_secs(5);
 const LOCK: &str = "lock";
 const MARK: &[u8] = b"nslab: a lab's directory\n";
 /// All that nslab puts into a lab's directory; the lock comes last, as it is removed last. (`new`: see `trust::replace`.)
-const CONTENTS: [&str; 14] = [
+const CONTENTS: [&str; 15] = [
     "base",
     "checks.json",
     "control.sock",

@@ -173,7 +173,13 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
         pair.as_ref(),
     )?;
     if let (Some(pair), Some((carrier, nat))) = (&pair, carrier) {
-        carrier.start(&nat, pair, &child, &directory.path, &log.into())?;
+        let started = carrier.start(&nat, pair, &child, &directory.path, &log.into());
+        if started.is_err() {
+            // What is swept next is not to live.
+            process::signal(&child.pidfd, libc::SIGKILL)?;
+            reap(&child.pidfd);
+        }
+        started?;
     }
     directory.write_state(&State {
         supervisor: child.pid,

@@ -49,7 +49,6 @@ mod printed;
 mod proxy;
 mod reaper;
 mod sandbox;
-mod secure;
 mod services;
 mod socket;
 mod stages;

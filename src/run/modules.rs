@@ -10,28 +10,15 @@ use crate::kernel::namespace::{self, Wanted};
 use crate::lab::model::Command;
 use crate::lab::plan::{NodeStep, Plan};
 
+/// Kinds of devices that no lab file has, and the modules that bring them.
+const FOREIGN: [(&str, &str); 3] = [("bareudp", "bareudp"), ("geneve", "geneve"), ("vti", "ip_vti")];
+
 /// Kinds of devices as `ip link add … type` has them, and the modules that bring them.
-const DEVICES: [(&str, &str); 19] = [
-    ("bond", "bonding"),
-    ("bareudp", "bareudp"),
-    ("dummy", "dummy"),
-    ("geneve", "geneve"),
-    ("gre", "ip_gre"),
-    ("gretap", "ip_gre"),
-    ("ifb", "ifb"),
-    ("ip6gre", "ip6_gre"),
-    ("ip6tnl", "ip6_tunnel"),
-    ("ipip", "ipip"),
-    ("ipvlan", "ipvlan"),
-    ("macsec", "macsec"),
-    ("macvlan", "macvlan"),
-    ("sit", "sit"),
-    ("vlan", "8021q"),
-    ("vrf", "vrf"),
-    ("vti", "ip_vti"),
-    ("vxlan", "vxlan"),
-    ("wireguard", "wireguard"),
-];
+fn devices() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let own = crate::lab::links::sorts().filter(|sort| !matches!(sort.name, "bridge" | "tun" | "tap"));
+    own.map(|sort| (sort.name, sort.module)).chain(FOREIGN)
+}
+
 /// VLANs on bridges are a part of the bridge's module, which kernels are built with or without.
 const VLAN_FILTERING: &str = "vlan_filtering";
 const MPLS: &str = "mpls";
@@ -69,10 +56,9 @@ fn told(missing: &BTreeMap<&'static str, BTreeSet<&str>>) -> String {
             VLAN_FILTERING => {}
             MPLS => modules.extend(["mpls_router", "mpls_iptunnel"]),
             kind => modules.extend(
-                DEVICES
-                    .iter()
+                devices()
                     .filter(|(known, _)| *known == kind)
-                    .map(|(_, module)| *module),
+                    .map(|(_, module)| module),
             ),
         }
     }
@@ -108,10 +94,8 @@ fn of_command(command: &Command) -> Vec<&'static str> {
         .collect();
     let mut wanted = Vec::new();
     for pair in words.windows(2) {
-        let kind = DEVICES
-            .iter()
-            .find(|(kind, _)| pair[0] == "type" && pair[1] == *kind);
-        wanted.extend(kind.map(|(kind, _)| *kind));
+        let kind = devices().find(|(kind, _)| pair[0] == "type" && pair[1] == *kind);
+        wanted.extend(kind.map(|(kind, _)| kind));
         if pair[0] == VLAN_FILTERING && pair[1] == "1" {
             wanted.push(VLAN_FILTERING);
         }

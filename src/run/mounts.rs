@@ -103,7 +103,7 @@ pub fn attach(setup: &Setup, taken: Vec<Taken<'_>>) -> Result<(), Failure> {
         match what {
             What::Bind(bind, copy) => {
                 place(target, is_directory(&copy, target)?)?;
-                mount::attach(&copy, target, bind.read_only)?;
+                mount::attach(&copy, &real(target)?, bind.read_only)?;
             }
             What::Volume {
                 copy,
@@ -114,7 +114,7 @@ pub fn attach(setup: &Setup, taken: Vec<Taken<'_>>) -> Result<(), Failure> {
                 if is_new {
                     seed(target, &copy)?;
                 }
-                mount::attach(&copy, target, read_only)?;
+                mount::attach(&copy, &real(target)?, read_only)?;
             }
             What::Memory(memory) => {
                 place(target, true)?;
@@ -134,6 +134,11 @@ fn is_directory(copy: &OwnedFd, target: &Path) -> Result<bool, Failure> {
 /// The path of a descriptor.
 fn of(copy: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd()))
+}
+
+/// Where a path leads in the node: nothing is mounted on a symbolic link.
+fn real(target: &Path) -> Result<PathBuf, Failure> {
+    Ok(fs::canonicalize(target).attempt(|| format!("find {} in the node", target.display()))?)
 }
 
 /// Makes what is mounted on, where the node has nothing there.

@@ -29,6 +29,8 @@ const ADDRESS: &str = "100.126.255.2";
 const GATEWAY: &str = "100.126.255.1";
 /// Where programs may be that users' PATHs do not name.
 const ALSO: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
+/// The variable by which users choose one, or none of them.
+const CHOICE: &str = "NSLAB_OUTSIDE";
 /// How long such a program may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks.
@@ -49,19 +51,21 @@ enum Kind {
     Slirp,
 }
 
-/// The one that this host has, if it has any.
+/// The one that this host has and the user wants, if there is any.
 pub fn find() -> Option<Carrier> {
+    let wanted = env::var_os(CHOICE).filter(|wanted| !wanted.is_empty());
     let path = env::var_os("PATH").unwrap_or_default();
     let named = env::split_paths(&path).filter(|directory| directory.is_absolute());
     let directories: Vec<PathBuf> = named.chain(ALSO.map(PathBuf::from)).collect();
     let kinds = [Kind::Pasta, Kind::Slirp].into_iter();
-    kinds
-        .flat_map(|kind| {
-            directories
-                .iter()
-                .map(move |directory| (kind, directory.join(kind.name())))
-        })
-        .find_map(|(kind, path)| path.is_file().then_some(Carrier { kind, path }))
+    let kinds = kinds.filter(|kind| wanted.as_ref().is_none_or(|wanted| wanted == kind.name()));
+    let places = kinds.flat_map(|kind| {
+        directories
+            .iter()
+            .map(move |directory| (kind, directory.join(kind.name())))
+    });
+    let mut carriers = places.map(|(kind, path)| Carrier { kind, path });
+    carriers.find(|carrier| carrier.path.is_file())
 }
 
 /// Why such a program could not reach a user's lab here, if that is known.

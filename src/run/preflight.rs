@@ -213,28 +213,56 @@ fn check_devices(plan: &Plan) -> Result<(), Failure> {
     if missing.is_empty() {
         return Ok(());
     }
-    let cures: Vec<(String, String)> = missing.iter().map(|need| need.cure()).collect();
-    let what: Vec<String> = missing
-        .iter()
-        .zip(&cures)
-        .map(|(need, (what, _))| format!("{what}, which {} needs", wanted[need]))
-        .collect();
-    let mut help: Vec<String> = Vec::new();
-    for (_, cure) in cures {
-        if !help.contains(&cure) {
-            help.push(cure);
+    Err(lacking(&missing, &wanted))
+}
+
+/// Where modules are that a kernel's own package leaves out.
+const PACKAGES: &str = "where there are none such, install the package with this kernel's extra modules: `linux-modules-extra-$(uname -r)` \
+     on Ubuntu, `kernel-modules-extra` on Fedora, `linux-image-amd64` in place of a cloud kernel on Debian";
+
+/// What is missing, each with the link that needs it, and all modules in one command.
+fn lacking(missing: &[Need], wanted: &BTreeMap<Need, String>) -> Failure {
+    let label = |need: &Need| wanted.get(need).map_or("the lab", String::as_str);
+    let mut modules: Vec<&str> = Vec::new();
+    for module in missing.iter().filter_map(|need| need.module()) {
+        if !modules.contains(&module) {
+            modules.push(module);
         }
     }
+    let mut help = match modules.as_slice() {
+        [] => "take a kernel that is built with it".to_owned(),
+        [module] => format!("load the module: `modprobe {module}`; {PACKAGES}"),
+        modules => format!(
+            "load the modules: `modprobe -a {}`; {PACKAGES}",
+            modules.join(" ")
+        ),
+    };
     if missing.contains(&Need::Kind("dummy")) {
-        help.push("a node's `lo` carries addresses as well as a dummy".to_owned());
+        help.push_str(". A node's `lo` carries addresses as well as a dummy");
     }
-    let is_module = missing.iter().any(|need| *need != Need::VlanFiltering);
-    help.extend(is_module.then(|| {
-        "where there is no such module, install the package with this kernel's extra modules (`nslab doctor` names what there is)"
-            .to_owned()
-    }));
-    let message = format!("this kernel cannot make {}", what.join("; nor "));
-    Err(Failure::host(message).help(help.join("; ")))
+    let option = |need: &Need| {
+        need.option()
+            .map(|it| format!(" (CONFIG_{it})"))
+            .unwrap_or_default()
+    };
+    if let [need] = missing {
+        let message = format!(
+            "this kernel cannot make {}{}, which {} needs",
+            need.what(),
+            option(need),
+            label(need)
+        );
+        return Failure::host(message).help(help);
+    }
+    let lines = missing
+        .iter()
+        .map(|need| format!("{}{}, which {} needs", need.what(), option(need), label(need)));
+    Failure::host(format!(
+        "this kernel cannot make {} kinds of what the lab needs",
+        missing.len()
+    ))
+    .detail(lines.collect::<Vec<_>>().join("\n"))
+    .help(help)
 }
 
 /// Which of these this kernel has not: tried in a namespace thrown away at once.

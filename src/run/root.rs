@@ -24,25 +24,13 @@ use crate::kernel::overlay::{Base, Confined, Confinement, make_like};
 use crate::kernel::tree::Kind;
 use crate::kernel::{mount, process, user_namespace, users};
 use crate::lab::model::{self, Content};
+use crate::lab::own_directories::OWN;
 use crate::lab::plan::Plan;
 use crate::lab::rights::SHARED_SYSCTLS;
 use crate::node_tools;
 
 /// Where a machine has what is not of its distribution.
 const LOCAL: &str = "/usr/local/bin";
-
-/// Directories that are the node's own from the start: path, mode.
-const OWN: [(&str, u32); 4] = [
-    ("/run", 0o755),
-    ("/run/lock", 0o1777),
-    ("/tmp", 0o1777),
-    ("/var/log", 0o755),
-];
-
-/// Whether nodes have something of their own where the host has this path, and so do not see it.
-pub fn hides(path: &Path) -> bool {
-    OWN.iter().any(|(own, _)| path.starts_with(own))
-}
 
 /// Makes what the roots of all nodes have in common, in this process's mount namespace, of which every node's begins as a copy.
 /// `program` is a mount of nslab's own program.
@@ -103,8 +91,8 @@ pub fn given(plan: &Plan) -> Vec<PathBuf> {
     paths
         .map(String::as_str)
         .chain(links)
-        .chain(fronts)
         .map(PathBuf::from)
+        .chain(fronts.map(PathBuf::from))
         .collect()
 }
 

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use super::terminal;
 use crate::lab::Lab;
+use crate::lab::links::{Carrier, Device};
 use crate::lab::model::{Kind, Link, LinkShape, Node, Port};
 use crate::run::protocol::LinkState;
 
@@ -169,11 +170,46 @@ fn shown(lab: &Lab) -> impl Iterator<Item = &Link> {
     lab.links.iter().filter(move |link| !loops(link))
 }
 
+/// The links that are drawn as lines: devices in a node's own network lead to no other place.
+fn drawn(lab: &Lab) -> impl Iterator<Item = &Link> {
+    let is_inside = |link: &&Link| matches!(&link.shape, LinkShape::Device { carrier: Carrier::Node(_), device, .. } if !matches!(device, Device::Dummy(_) | Device::Vxlan(_)));
+    shown(lab).filter(move |link| !is_inside(link))
+}
+
+/// Pairs of interfaces that name each other, each once: the nodes, and the type.
+fn tunnels(lab: &Lab) -> Vec<(usize, usize, &'static str)> {
+    let mut found = Vec::new();
+    for link in &lab.links {
+        let LinkShape::Device { port, device, .. } = &link.shape else {
+            continue;
+        };
+        let here = lab.owner(port.node);
+        for end in device.clone().ends() {
+            let there = lab.nodes.iter().position(|node| node.name == end.node);
+            let pair = there.map(|there| (here.min(there), here.max(there), device.name()));
+            if let Some(pair) = pair.filter(|pair| !found.contains(pair)) {
+                found.push(pair);
+            }
+        }
+    }
+    found
+}
+
 /// Each end of a link that is in a node, with a name for the other end.
 fn ends<'a>(lab: &Lab, link: &'a Link) -> Vec<(&'a Port, String)> {
     let name = |port: &Port| format!("{}:{}", lab.nodes[port.node].name, port.interface);
     match (&link.shape, link.shape.outside()) {
         (LinkShape::Veth(a, b), _) => vec![(a, name(b)), (b, name(a))],
+        (
+            LinkShape::Device {
+                port,
+                carrier: Carrier::Node(Some(below)),
+                device,
+            },
+            _,
+        ) => {
+            vec![(port, format!("({} on {below})", device.label()))]
+        }
         (_, Some(there)) => link.ports().map(|port| (port, there.clone())).collect(),
         (_, None) => Vec::new(),
     }
@@ -214,7 +250,7 @@ pub fn dot(lab: &Lab, alive: &Alive) -> String {
         };
         let _ = writeln!(text, "  \"{}\" [shape={shape}];", node.name);
     }
-    for link in shown(lab) {
+    for link in drawn(lab) {
         let tail = link.ports().next();
         let Some(tail) = tail else { continue };
         let broken = match alive.is_broken(lab, link) {
@@ -241,6 +277,10 @@ pub fn dot(lab: &Lab, alive: &Alive) -> String {
             (_, None) => {}
         }
     }
+    for (a, b, name) in tunnels(lab) {
+        let (a, b) = (&lab.nodes[a].name, &lab.nodes[b].name);
+        let _ = writeln!(text, "  \"{a}\" -- \"{b}\" [style=dashed, label=\"{name}\"];");
+    }
     for (a, b, state) in alive.pairs(lab) {
         let color = if state == ESTABLISHED { "darkgreen" } else { "red" };
         let (a, b) = (&lab.nodes[a].name, &lab.nodes[b].name);
@@ -266,7 +306,7 @@ pub fn mermaid(lab: &Lab, alive: &Alive) -> String {
         };
         let _ = writeln!(text, "  n{number}{open}\"{}\"{close}", node.name);
     }
-    for (number, link) in shown(lab).enumerate() {
+    for (number, link) in drawn(lab).enumerate() {
         let line = if alive.is_broken(lab, link) { "-.-" } else { "---" };
         match (&link.shape, link.shape.outside(), link.ports().next()) {
             (LinkShape::Veth(a, b), _, _) => {
@@ -285,6 +325,9 @@ pub fn mermaid(lab: &Lab, alive: &Alive) -> String {
             }
             _ => {}
         }
+    }
+    for (a, b, name) in tunnels(lab) {
+        let _ = writeln!(text, "  n{a} -. \"{name}\" .- n{b}");
     }
     for (a, b, state) in alive.pairs(lab) {
         let _ = writeln!(text, "  n{a} -. \"BGP {state}\" .- n{b}");

@@ -22,8 +22,13 @@ pub fn render(plan: &Plan) -> String {
     }
     section(&mut text, "links", plan.links.len());
     for link in &plan.links {
-        let mtu = link.mtu.map(|mtu| format!(", mtu {mtu}")).unwrap_or_default();
-        let _ = writeln!(text, "  {} ({}{mtu})", link.label, device(&link.device));
+        let mtu = link.mtu.map(|mtu| format!("mtu {mtu}"));
+        let about: Vec<String> = device(&link.device).into_iter().chain(mtu).collect();
+        let about = match about.as_slice() {
+            [] => String::new(),
+            about => format!(" ({})", about.join(", ")),
+        };
+        let _ = writeln!(text, "  {}{about}", link.label);
     }
     section(
         &mut text,
@@ -80,20 +85,25 @@ fn section(text: &mut String, title: &str, count: usize) {
     let _ = writeln!(text, "\n{title}: {count}");
 }
 
-fn device(device: &Device) -> String {
+/// What the label does not say.
+fn device(device: &Device) -> Option<String> {
     match device {
         Device::Veth(a, b) => {
             let macs = [a, b].map(|end| end.mac.map(|mac| mac.to_string()).unwrap_or_default());
-            format!("veth, {} and {}", macs[0], macs[1])
+            Some(format!("veth, {} and {}", macs[0], macs[1]))
         }
-        Device::Host { host_interface, .. } => format!("veth to {host_interface} on the host"),
-        Device::Mgmt(_) => "management network".to_owned(),
+        Device::Host { host_interface, .. } => Some(format!("veth to {host_interface} on the host")),
         Device::Device {
             carrier: Carrier::Host(Some(below)),
             device,
             ..
-        } => format!("{} on {below} of the host", device.label()),
-        Device::Device { device, .. } => device.name().to_owned(),
+        } => Some(format!("{} on {below} of the host", device.label())),
+        Device::Device {
+            carrier: Carrier::Host(None),
+            device,
+            ..
+        } => Some(device.label()),
+        Device::Device { .. } | Device::Mgmt(_) => None,
     }
 }
 
@@ -126,8 +136,44 @@ fn addresses_and_routes(text: &mut String, plan: &Plan, number: usize, namespace
         };
         let _ = writeln!(text, "  {} route {} {action}", namespace.node, route.to);
     }
+    settings(text, plan, number, namespace);
     for name in &namespace.masquerade_by {
         let _ = writeln!(text, "  {} masquerade by {name}", namespace.node);
+    }
+}
+
+/// What interfaces are put into, and what waits for those that come late.
+fn settings(text: &mut String, plan: &Plan, number: usize, namespace: &NamespaceStep) {
+    let node = &namespace.node;
+    let name = |index: u32| interface(plan, number, index);
+    let all = namespace.settings.iter().chain(&namespace.late.settings);
+    for setting in all {
+        let it = name(setting.interface);
+        if let Some(master) = setting.master {
+            let _ = writeln!(text, "  {node} {it} in {}", name(master));
+        }
+        if let Some(vlans) = &setting.vlans {
+            let range = |(first, last): &(u16, u16)| match first == last {
+                true => first.to_string(),
+                false => format!("{first}-{last}"),
+            };
+            let list = |ranges: &[(u16, u16)]| ranges.iter().map(range).collect::<Vec<_>>().join(",");
+            let pvid = vlans.pvid.map(|it| format!(" pvid {it}")).unwrap_or_default();
+            let tagged = list(&vlans.tagged);
+            let bare = list(&vlans.untagged);
+            let _ = writeln!(
+                text,
+                "  {node} {it} in VLANs:{pvid} tagged {tagged} untagged {bare}"
+            );
+        }
+    }
+    for late in &namespace.late.interfaces {
+        for net in &late.addresses {
+            let _ = writeln!(text, "  {node} {} {net}, when it is there", late.name);
+        }
+    }
+    for route in &namespace.late.routes {
+        let _ = writeln!(text, "  {node} route {}, when its interface is there", route.to);
     }
 }
 
@@ -142,6 +188,10 @@ pub fn interface(plan: &Plan, namespace: usize, index: u32) -> String {
         .and_then(|namespace| namespace.bridge.as_ref());
     if let Some(bridge) = bridge.filter(|bridge| bridge.index == index) {
         return bridge.name.clone();
+    }
+    let late = plan.namespaces.get(namespace).map(|it| it.late.interfaces.iter());
+    if let Some(late) = late.into_iter().flatten().find(|it| it.stand_in == index) {
+        return late.name.clone();
     }
     let mut ports = plan.links.iter().flat_map(|link| link.device.ports());
     let found = ports.find(|port| port.namespace == namespace && port.index == index);

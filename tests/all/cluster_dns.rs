@@ -157,12 +157,16 @@ fn a_server_withstands_nonsense_and_comes_back_with_what_it_knew() {
     let lab = Lab::up(LAB);
     lab.feed(["apply", "-f", "-"], SERVICES.as_bytes()).expect(0);
     let web = || ask(&lab, "b/web", "web.default.svc.cluster.local", 1);
-    let number = || lab.sh("a", "pgrep -f '[n]slab cluster-dns'").trim().to_owned();
+    let number = || {
+        lab.ok(["exec", "a", "pgrep", "-f", "nslab cluster-dns"])
+            .trim()
+            .to_owned()
+    };
     let before = number();
     lab.ok(["exec", "a/asks", "python3", "-c", NONSENSE]);
     assert_eq!(ask(&lab, "a/asks", "web.default.svc.cluster.local", 1), "0 1 0 0");
     assert_eq!(number(), before);
-    lab.sh("b", "pkill -9 -f '[n]slab cluster-dns'");
+    lab.ok(["exec", "b", "pkill", "-9", "-f", "nslab cluster-dns"]);
     let knows = "getent ahostsv4 web.default.svc.cluster.local";
     until("the server is back", || {
         lab.run(["exec", "b/web", "sh", "-c", knows]).code == 0

@@ -42,6 +42,7 @@ mod inspecting;
 mod interop;
 mod kubelet;
 mod kubelet_failures;
+mod kubelet_objects;
 mod labs;
 mod life;
 mod limits;

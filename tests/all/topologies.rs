@@ -294,7 +294,7 @@ const GET: &str =
 fn what_is_lost_in_here_documents_is_told() {
     let lines = "router bgp 65001\n neighbor 10.0.0.2 remote-as 65002\n neighbor 10.0.0.2 nonsense\n";
     let on = "sed -i s/bgpd=no/bgpd=yes/ /etc/frr/daemons";
-    let typed = format!("vtysh <<EOF\nconf t\n{lines}end\nEOF\n");
+    let typed = format!("/usr/lib/frr/frrinit.sh restart\nvtysh <<EOF\nconf t\n{lines}end\nEOF\n");
     let written = format!("cat > /etc/frr/frr.conf <<'EOF'\n{lines}EOF\n/usr/lib/frr/frrinit.sh restart\n");
     for script in [typed, written] {
         let exec = serde_json::to_string(&[on.to_owned(), format!("bash -c {}", quoted(&script))]).unwrap();
@@ -396,7 +396,7 @@ topology:
     // As a lab file it says the same.
     let written = lab.ok(["import", &path]);
     for line in [
-        "volumes = [\"shared:/data\", \"/var/lib/own\", \"/etc/apt\", \"/no/source\"]",
+        "volumes = [\"/no/source\", \"shared:/data\", \"/var/lib/own\", \"/etc/apt\"]",
         "tmpfs = [\"/scratch:size=65536,mode=750,uid=7,exec\"]",
     ] {
         assert!(written.contains(line), "{line} in {written}");

@@ -100,6 +100,7 @@ pub(super) fn linux(
     commands(context, name, role, &merged, &mut node);
     node.labels = merged.labels;
     node.binds = merged.binds;
+    node.mounts = merged.mounts;
     node.ports = merged.ports.filter(|ports| !ports.is_empty());
     node.wait_for = (!merged.wait_for.is_empty()).then_some(merged.wait_for);
     node.startup_delay = merged.startup_delay;

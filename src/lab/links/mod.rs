@@ -217,29 +217,30 @@ pub fn sort(name: &str) -> Option<&'static Sort> {
 }
 
 impl Need {
-    /// What it is, and what a user does where it is missing.
-    pub fn cure(self) -> (String, String) {
+    /// It in words.
+    pub fn what(self) -> String {
         match self {
-            Need::Kind(kind) => {
-                let known = sort(kind);
-                let (module, config) = known.map_or((kind, ""), |it| (it.module, it.config));
-                let built = match config {
-                    "" => String::new(),
-                    config => format!(" (a kernel is built with CONFIG_{config} for that)"),
-                };
-                (
-                    format!("{kind} devices"),
-                    format!("load the module: `modprobe {module}`{built}"),
-                )
-            }
-            Need::VlanFiltering => (
-                "VLAN filtering on bridges".to_owned(),
-                "a kernel built with CONFIG_BRIDGE_VLAN_FILTERING has it".to_owned(),
-            ),
-            Need::Tun => (
-                "tun and tap devices".to_owned(),
-                "load the module: `modprobe tun` (a kernel is built with CONFIG_TUN for that)".to_owned(),
-            ),
+            Need::Kind(kind) => format!("{kind} devices"),
+            Need::VlanFiltering => "bridges with VLANs".to_owned(),
+            Need::Tun => "tun and tap devices".to_owned(),
+        }
+    }
+
+    /// The kernel's module that brings it, where it is not a part of another.
+    pub fn module(self) -> Option<&'static str> {
+        match self {
+            Need::Kind(kind) => Some(sort(kind).map_or(kind, |it| it.module)),
+            Need::VlanFiltering => None,
+            Need::Tun => Some("tun"),
+        }
+    }
+
+    /// What a kernel that has it is built with, without CONFIG_.
+    pub fn option(self) -> Option<&'static str> {
+        match self {
+            Need::Kind(kind) => sort(kind).map(|it| it.config),
+            Need::VlanFiltering => Some("BRIDGE_VLAN_FILTERING"),
+            Need::Tun => Some("TUN"),
         }
     }
 }

@@ -74,6 +74,9 @@ pub struct Node {
     pub group: Option<String>,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
+    /// A pod's ports by their names.
+    #[serde(default)]
+    pub named_ports: BTreeMap<String, u16>,
     /// What it is to its cluster, if it is of kind `k8s`.
     pub kubernetes: Option<KubernetesNode>,
     /// Whose network namespace it lives in.

@@ -339,7 +339,8 @@ fn make(scene: &Scene, all: &[Entry], entries: &Entries, links: &mut Links, mist
         while let Some(here) = at.filter(|it| !done.contains(&(it.owner, it.name()))) {
             if let Some(begin) = way.iter().position(|it| it.name() == here.name()) {
                 cycle(&way[begin..], mistakes);
-                way.truncate(begin);
+                // Told once, and none of them can be made.
+                done.extend(way.drain(..).map(|it| (it.owner, it.spec.name.value.as_str())));
                 break;
             }
             way.push(here);

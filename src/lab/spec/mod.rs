@@ -158,6 +158,8 @@ pub struct NodeSpec {
     pub ready_routes: Option<Vec<Spanned<IpNet>>>,
     /// Labels.
     pub labels: BTreeMap<String, Spanned<String>>,
+    /// A pod's ports by their names.
+    pub named_ports: BTreeMap<String, Spanned<u16>>,
     /// Addresses by interface, in the order of the file.
     pub addresses: Vec<AddressesSpec>,
     /// Interfaces beside the ends of links, in the order of the file.

@@ -129,7 +129,25 @@ pub(crate) fn tmpfs(text: &str) -> Result<(String, Mounted), Wrong> {
             },
         }
     }
-    Ok((values::node_path(path)?, Mounted::Memory(memory)))
+    Ok((place(path)?, Mounted::Memory(memory)))
+}
+
+/// A path that is not the kernel's own.
+fn place(path: &str) -> Result<String, Wrong> {
+    let path = values::node_path(path)?;
+    let mut parts = path.split('/').filter(|part| !matches!(*part, "" | "."));
+    let is_kernels = match (parts.next(), parts.next()) {
+        (Some("proc" | "sys"), _) => true,
+        (Some("dev"), second) => second.is_none(),
+        _ => false,
+    };
+    match is_kernels {
+        true => Err(Wrong::new(
+            format!("`{path}` shows what the kernel has, in every node"),
+            "name a directory of files, such as `/srv`",
+        )),
+        false => Ok(path),
+    }
 }
 
 /// `64m`, `64M`, or bytes.
@@ -204,7 +222,7 @@ pub(crate) fn volume(text: &str) -> Result<(String, Mounted), Wrong> {
         name: name.map(str::to_owned),
         read_only,
     });
-    Ok((values::node_path(path)?, what))
+    Ok((place(path)?, what))
 }
 
 /// An entry as it is written, and its key.
@@ -251,6 +269,7 @@ mod tests {
     fn what_is_written_is_read_again() {
         for (form, text) in [
             (tmpfs as Form, "/run/x"),
+            (tmpfs, "/dev/shm/x"),
             (tmpfs, "/run/x:size=65536,mode=755,uid=7,gid=8,ro,exec,suid,dev"),
             (volume, "/data"),
             (volume, "a.b-c_1:/data:ro"),
@@ -270,6 +289,9 @@ mod tests {
     fn what_is_wrong_is_said() {
         for (form, text, said) in [
             (tmpfs as Form, "x", "absolute"),
+            (tmpfs, "/./proc", "what the kernel has"),
+            (volume, "v:/sys/fs", "what the kernel has"),
+            (volume, "/dev/", "what the kernel has"),
             (tmpfs, "/x:size=5%", "part of the host's memory"),
             (tmpfs, "/x:size=1", "too little"),
             (tmpfs, "/x:size=99999999999T", "not an amount"),

@@ -59,6 +59,15 @@ pub(super) fn pod(reader: &mut Reader, table: &mut Table) -> NodeSpec {
     if let Some(value) = table.get("labels") {
         node.labels = labels(reader, value);
     }
+    if let Some(value) = table.get("ports") {
+        for (name, value) in reader.map(value, "ports", "ports = { http = 8080 }") {
+            if let Err(wrong) = values::port_name(name.value) {
+                reader.wrong(name.span, wrong);
+            } else if let Some(port) = reader.integer(value, name.value, 1..=65535) {
+                node.named_ports.insert(name.value.to_owned(), port);
+            }
+        }
+    }
     content(reader, table, &mut node);
     life(reader, table, &mut node);
     rights::rights(reader, table, &mut node);

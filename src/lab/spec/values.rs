@@ -551,3 +551,21 @@ pub(crate) fn network_name(text: &str) -> Result<String, Wrong> {
         "use at most 48 letters, digits, `.`, `_` and `-`: `mgmt`",
     ))
 }
+
+/// A name of a port, as Kubernetes takes it (RFC 6335 section 5.1).
+pub(super) fn port_name(text: &str) -> Result<(), Wrong> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let good = (1..=15).contains(&text.len())
+        && text.chars().all(legal)
+        && text.chars().any(|c| c.is_ascii_lowercase())
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && !text.contains("--");
+    if good {
+        return Ok(());
+    }
+    Err(Wrong::new(
+        format!("`{}` is no name for a port", text.escape_debug()),
+        "use up to 15 lower-case letters, digits and `-`: `ports = { http = 8080 }`",
+    ))
+}

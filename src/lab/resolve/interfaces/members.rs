@@ -183,11 +183,14 @@ fn fits(
     }
     let own = entries.get(&(owner, name)).and_then(Entry::sort);
     if let Some(sort) = own
-        && (sort.name == "vrf" || (sort.mac == MacRule::None && kind != "vrf"))
+        && (sort.name == "vrf"
+            || (sort.mac == MacRule::None && kind != "vrf")
+            || (sort.name == "bridge" && kind == "bridge"))
     {
         let message = format!("an interface of type {} cannot be in a {kind}", sort.name);
         let help = match sort.name {
             "vrf" => "a VRF is in nothing",
+            "bridge" => "join two bridges by a link, whose ends are ports of them",
             _ => "it carries packets and no frames; it can be in a VRF",
         };
         return wrong(message, help.into());
@@ -346,7 +349,9 @@ fn vlans(
     let Some(bridge) =
         bridge.filter(|name| type_of(scene, entry.owner, name, entries).is_ok() && is_bridge(name))
     else {
-        if !spec.partial {
+        // What it is in, and cannot be in, has been told.
+        let told = spec.master.is_some() && master.is_none();
+        if !spec.partial && !told {
             let message = format!("interface `{}` is in no bridge: it has no `{key}`", entry.name());
             let help = "add `master = \"br0\"`, with a bridge of the node; a VLAN on top of an interface has `type = \"vlan\"`";
             wrong(span, message, help.into());

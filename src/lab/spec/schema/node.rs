@@ -181,6 +181,8 @@ pub(super) struct PodTable {
     name: String,
     /// Free labels.
     labels: Option<BTreeMap<String, Scalar>>,
+    /// Its ports by the names that services have for them.
+    ports: Option<BTreeMap<String, u16>>,
     /// Environment of everything that is started in it.
     env: Option<BTreeMap<String, Scalar>>,
     /// Files by path.
