@@ -2,22 +2,18 @@
 
 use std::thread;
 
-use nix::errno::Errno;
 
-use super::{masquerade, refused};
+use super::{masquerade, refused, settings};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::link::{self, Device};
-use crate::kernel::namespace::{Made, Namespace};
-use crate::kernel::netlink::{Netlink, Request};
+use crate::kernel::namespace::Made;
+use crate::kernel::netlink::Request;
 use crate::kernel::route::{Hop, Target};
 use crate::kernel::sysctl::Sysctls;
 use crate::kernel::{address, offload, route};
-use crate::lab::links::{self, Making, Setting, Vlans};
-use crate::lab::plan::{LateInterfaceStep, NamespaceStep, RouteStep, RouteStepAction};
-
-/// The VLAN that a bridge puts every port into by itself, unless it is told another; all that there are, so that none of it stays.
-const ANY_VLAN: (u16, u16) = (1, 4094);
+use crate::lab::links::{self, Making};
+use crate::lab::plan::{NamespaceStep, RouteStep, RouteStepAction};
 
 /// On two threads, which end before this returns: the kernel does part of the work side by side.
 pub fn configure_all(steps: &[NamespaceStep], made: &mut [Made]) -> Result<(), Failure> {
@@ -74,7 +70,7 @@ pub(super) fn configure(step: &NamespaceStep, made: &mut Made) -> Result<(), Fai
         }
     }
     for setting in &step.settings {
-        requests.extend(settings(node, setting));
+        requests.extend(settings::settings(node, setting));
     }
     for &index in &step.up {
         requests.push(link::up(&format!("raise interface {index} of {node}"), index));
@@ -119,112 +115,7 @@ pub(super) fn configure(step: &NamespaceStep, made: &mut Made) -> Result<(), Fai
     Ok(())
 }
 
-/// What is set on an interface before it is raised.
-fn settings(node: &str, setting: &Setting<u32>) -> Vec<Request> {
-    let index = setting.interface;
-    let master = setting.master.map(|master| {
-        link::enslave(
-            &format!("put interface {index} of {node} into interface {master}"),
-            index,
-            master,
-        )
-    });
-    let vlans = setting.vlans.iter().flat_map(|it| vlans(node, index, it));
-    master.into_iter().chain(vlans).collect()
-}
-
-/// Puts a port into its VLANs, and into no others.
-fn vlans(node: &str, index: u32, vlans: &Vlans) -> Vec<Request> {
-    let what = format!("put interface {index} of {node} into its VLANs");
-    let range = |(first, last), pvid, untagged| link::VlanRange {
-        first,
-        last,
-        pvid,
-        untagged,
-    };
-    let pvid = vlans.pvid.map(|id| range((id, id), true, true));
-    let tagged = vlans.tagged.iter().map(|it| range(*it, false, false));
-    let bare = vlans.untagged.iter().map(|it| range(*it, false, true));
-    let ranges: Vec<_> = tagged.chain(bare).chain(pvid).collect();
-    let none = range(ANY_VLAN, false, false);
-    let mut requests = vec![link::leave_vlans(&what, index, vlans.own, &[none])];
-    // One a message: the kernel takes a range and what follows it for one.
-    requests.extend(
-        ranges
-            .iter()
-            .map(|it| link::join_vlans(&what, index, vlans.own, std::slice::from_ref(it))),
-    );
-    requests
-}
-
-/// Sets up interfaces that nodes' own commands made: `find` says which interface a number stands for now. Nothing of it is done
-/// twice: what is there is left.
-///
-/// # Errors
-/// What the kernel refused.
-pub fn set_up_late(
-    step: &NamespaceStep,
-    found: &[(&LateInterfaceStep, u32)],
-    netlink: &mut Netlink,
-    namespace: &Namespace,
-    find: &dyn Fn(u32) -> Option<u32>,
-) -> Result<(), Failure> {
-    let node = &step.node;
-    let is_new = |index: u32| found.iter().any(|(_, it)| *it == index);
-    for setting in &step.late.settings {
-        let (Some(interface), master) = (find(setting.interface), setting.master.map(find)) else {
-            continue;
-        };
-        if master == Some(None) || !(is_new(interface) || master.flatten().is_some_and(is_new)) {
-            continue;
-        }
-        let setting = Setting {
-            interface,
-            master: master.flatten(),
-            vlans: setting.vlans.clone(),
-        };
-        let set = settings(node, &setting);
-        // A bond takes only what is down, and commands raise what they make.
-        let first = link::down(&format!("take interface {interface} of {node} down"), interface);
-        let last = link::up(&format!("raise interface {interface} of {node}"), interface);
-        let all = std::iter::once(first).chain(set).chain([last]);
-        netlink.send(all.collect()).map_err(refused)?;
-    }
-    for (late, index) in found {
-        let mut requests = Vec::new();
-        requests.extend(
-            late.mtu
-                .map(|mtu| link::mtu(&format!("set the MTU of {} of {node}", late.name), *index, mtu)),
-        );
-        requests.push(link::up(&format!("raise {} of {node}", late.name), *index));
-        netlink.send(requests).map_err(refused)?;
-        for net in &late.addresses {
-            let what = format!("put address {net} on {} of {node}", late.name);
-            unless_there(netlink.send_one(address::add(&what, *index, *net)))?;
-        }
-        namespace.run(|| {
-            let sysctls = Sysctls::usual()?;
-            late.sysctls
-                .iter()
-                .try_for_each(|(path, value)| sysctls.write(path, value))
-        })?;
-    }
-    for route in &step.late.routes {
-        if let Some(route) = route.with(&find) {
-            unless_there(netlink.send_one(add_route(node, &route)))?;
-        }
-    }
-    Ok(())
-}
-
-fn unless_there(done: crate::kernel::Result<()>) -> Result<(), Failure> {
-    match done {
-        Err(error) if error.errno != Errno::EEXIST => Err(refused(vec![error])),
-        _ => Ok(()),
-    }
-}
-
-fn add_route(node: &str, step: &RouteStep) -> Request {
+pub(super) fn add_route(node: &str, step: &RouteStep) -> Request {
     let target = match &step.action {
         RouteStepAction::Blackhole => Target::Blackhole,
         RouteStepAction::Unreachable => Target::Unreachable,

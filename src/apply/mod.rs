@@ -4,12 +4,14 @@ mod inside;
 mod links;
 mod masquerade;
 mod secure;
+mod settings;
 
 use nix::errno::Errno;
 
-pub use inside::{configure_all, set_up_late};
+pub use inside::configure_all;
 pub use links::{Workshop, make_links, wire};
 pub use secure::introduce;
+pub use settings::{lower, raise_again, set_up_late};
 
 use crate::failure::Failure;
 use crate::kernel::Error;

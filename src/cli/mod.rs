@@ -94,7 +94,7 @@ enum Verb {
     Logs(logs::Args),
     /// Start nodes again; their links stay
     Restart(restart::Args),
-    /// Stop nodes; their links stay
+    /// Stop nodes; their links go down
     Stop(restart::StopArgs),
     /// Start nodes that were stopped
     Start(restart::StartArgs),

@@ -22,7 +22,7 @@ use crate::view::{interfaces, table, units};
     running      of a process (--wide): it was started, and nothing tells whether it is ready\n  \
     starting, waiting for …, restarting           it is on its way\n  \
     degraded     it was ready, and the process named has ended or could not be started\n  \
-    stopped      `nslab stop` has ended its processes; its links have stayed\n  \
+    stopped      `nslab stop` has ended its processes; its links are down\n  \
     failed       it could not be brought up, and why\n\n\
     Addresses are those that the kernel has now; `nslab graph` shows what the lab file gave. Where several labs run,\n\
     all are shown."

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Imported;
-use crate::lab::links::Device;
+use crate::lab::links::{Device, macvlan, vxlan};
 use crate::lab::model::{Command, Exec, Kind, Limit, Probe, Process, PublishedPort, Restart, Stage};
 use crate::lab::spec::kubernetes as names;
 use crate::lab::spec::{
@@ -378,11 +378,15 @@ fn link(out: &mut String, link: &LinkSpec) {
     );
     put(out, "host_interface", link.host_interface.as_ref(), text);
     match &link.device {
-        Some(Device::Macvlan(device)) => put(out, "mode", Some(device.mode()), quoted),
+        Some(Device::Macvlan(device)) => {
+            let mode = Some(device.mode()).filter(|mode| *mode != macvlan::MODES[0].0);
+            put(out, "mode", mode, quoted);
+        }
         Some(Device::Vxlan(device)) => {
             put(out, "vni", Some(device.vni), |it| it.to_string());
             put(out, "remote", device.remote, |it| quoted(&it.to_string()));
-            put(out, "udp_port", Some(device.udp_port), |it| it.to_string());
+            let port = Some(device.udp_port).filter(|port| *port != vxlan::PORT);
+            put(out, "udp_port", port, |it| it.to_string());
         }
         _ => {}
     }

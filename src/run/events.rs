@@ -110,10 +110,13 @@ pub enum What {
         /// The node.
         node: String,
     },
-    /// A node's processes were ended because somebody asked for that; its links have stayed.
+    /// A node's processes were ended because somebody asked for that.
     NodeStopped {
         /// The node.
         node: String,
+        /// Whether its links are down since; they stay where others live in its network.
+        #[serde(default)]
+        links_down: bool,
     },
     /// An interface of a node has come, changed or gone since the lab was ready.
     Interface {

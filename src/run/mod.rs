@@ -54,6 +54,7 @@ mod socket;
 mod stages;
 mod state;
 mod status;
+mod switched_off;
 mod template;
 mod udp_ports;
 mod veil;

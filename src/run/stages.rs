@@ -18,6 +18,7 @@ use super::memory::MemoryWatch;
 use super::protocol::ServiceState;
 use super::sandbox::{self, Sandbox};
 use super::state::Living;
+use super::switched_off;
 use crate::engine::frr::front;
 use crate::engine::{self, Engine, speaker};
 use crate::failure::Failure;
@@ -87,17 +88,25 @@ async fn until_wanted(lab: &Living, node: usize) {
     if !*stopped.borrow() {
         return;
     }
-    // What `ps` shows of it; the links have stayed.
+    let links_down = switched_off::cut(lab, node).unwrap_or_else(|failure| {
+        trouble(lab, node, failure);
+        false
+    });
+    // What `ps` shows of it.
     state.services.borrow_mut().clear();
     state.ready_since.set(None);
     state.stage.send_replace(Some(Stage::Links));
     lab.tell(What::NodeStopped {
         node: name(lab, node),
+        links_down,
     });
     state.at_rest.send_replace(true);
     // The senders are the lab's own and outlive every node's task.
     let _ = stopped.wait_for(|stopped| !stopped).await;
     state.at_rest.send_replace(false);
+    if let Err(failure) = switched_off::mend(lab, node) {
+        trouble(lab, node, failure);
+    }
     // The wish to stop it, where it was not running when that came.
     tokio::select! {
         biased;
@@ -142,6 +151,13 @@ fn starts_again(lab: &Living, node: usize) {
 
 fn name(lab: &Living, node: usize) -> String {
     lab.plan.nodes[node].name.clone()
+}
+
+fn trouble(lab: &Living, node: usize, failure: Failure) {
+    lab.tell(What::Trouble {
+        node: name(lab, node),
+        message: failure.message,
+    });
 }
 
 fn fail(lab: &Living, node: usize, failure: Failure) {

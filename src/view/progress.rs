@@ -191,7 +191,10 @@ fn line(what: &What) -> Option<String> {
                 .unwrap_or_default();
             Some(format!("{node}: {interface} {what}{to}"))
         }
-        What::NodeStopped { node } => Some(format!("{node}: is stopped; its links have stayed")),
+        What::NodeStopped { node, links_down } => Some(match links_down {
+            true => format!("{node}: is stopped; its links are down"),
+            false => format!("{node}: is stopped; its links have stayed"),
+        }),
         What::Trouble { node, message } => Some(format!("{node}: {message}")),
         _ => None,
     }

@@ -67,7 +67,12 @@ impl Page<'_> {
         self.heading(title, definition);
         self.text.push_str("| key | value | |\n| --- | --- | --- |\n");
         let required = definition["required"].as_array().cloned().unwrap_or_default();
+        let kinds = definition["allOf"].as_array().cloned().unwrap_or_default();
         for (key, value) in definition["properties"].as_object().into_iter().flatten() {
+            // What a key looks like hangs on the type: it stands in that type's table.
+            if !kinds.is_empty() && value.as_object().is_some_and(|it| it.len() == 1) {
+                continue;
+            }
             let mark = if required.iter().any(|it| it == key) {
                 " *"
             } else {
@@ -76,6 +81,23 @@ impl Page<'_> {
             let shape = self.shape(value).replace('|', "\\|");
             let meaning = one_line(value["description"].as_str().unwrap_or_default()).replace('|', "\\|");
             let _ = writeln!(self.text, "| `{key}`{mark} | {shape} | {meaning} |");
+        }
+        for kind in &kinds {
+            self.kind(title, kind);
+        }
+    }
+
+    /// The keys that a table has with one `type`.
+    fn kind(&mut self, title: &str, kind: &Value) {
+        let Some(name) = kind["if"]["properties"]["type"]["const"].as_str() else {
+            return;
+        };
+        let mut definition = kind["then"].clone();
+        if let Some(properties) = definition["properties"].as_object_mut() {
+            properties.retain(|_, value| value.is_object());
+            if !properties.is_empty() {
+                self.table(&format!("{title} of type {name}"), &definition);
+            }
         }
     }
 
@@ -102,6 +124,11 @@ impl Page<'_> {
             Some("string") => text_shape(value),
             Some("boolean") => "`true` or `false`".to_owned(),
             Some(kind @ ("integer" | "number")) => number_shape(kind, value),
+            Some("object") if value["properties"].is_object() => {
+                let keys = value["properties"].as_object().into_iter().flatten();
+                let keys: Vec<_> = keys.map(|(key, _)| format!("`{key}`")).collect();
+                format!("table of {}", keys.join(", "))
+            }
             Some("object") => "table".to_owned(),
             _ => "any value".to_owned(),
         }

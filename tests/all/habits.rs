@@ -93,7 +93,7 @@ fn nodes_stop_and_start() {
     assert_eq!(lab.ok(["start", "a", "b"]), "a is ready\nb is ready\n");
     assert_eq!(lab.ok(["restart", "--all"]).lines().count(), 3);
     let told = lab.ok(["events"]);
-    assert!(told.contains("a: is stopped; its links have stayed"), "{told}");
+    assert!(told.contains("a: is stopped; its links are down"), "{told}");
     lab.run(["stop", "nosuch"])
         .refused(2, &["has no node \"nosuch\""]);
     lab.run(["stop"]).refused(2, &["NODE"]);

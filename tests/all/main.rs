@@ -23,6 +23,7 @@ mod completion;
 mod confinement;
 mod corpora;
 mod cures;
+mod devices;
 mod endless;
 mod engines;
 mod exec;

@@ -13,22 +13,16 @@ use crate::lab::spec::reader::Wrong;
 use crate::lab::spec::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, values};
 
 /// The types of the extended format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
-    Plain(LinkType),
-    VxlanStitch,
-}
-
-const TYPES: &[(&str, Type)] = &[
-    ("veth", Type::Plain(LinkType::Veth)),
-    ("host", Type::Plain(LinkType::Host)),
-    ("macvlan", Type::Plain(LinkType::Device("macvlan"))),
-    ("vxlan", Type::Plain(LinkType::Device("vxlan"))),
-    ("dummy", Type::Plain(LinkType::Device("dummy"))),
-    ("mgmt-net", Type::Plain(LinkType::Mgmt)),
+const TYPES: &[(&str, LinkType)] = &[
+    ("veth", LinkType::Veth),
+    ("host", LinkType::Host),
+    ("macvlan", LinkType::Device("macvlan")),
+    ("vxlan", LinkType::Device("vxlan")),
+    ("dummy", LinkType::Device("dummy")),
+    ("mgmt-net", LinkType::Mgmt),
     // What is between the two ends there is for capturing; frames pass it unchanged.
-    ("veth-stitch", Type::Plain(LinkType::Veth)),
-    ("vxlan-stitch", Type::VxlanStitch),
+    ("veth-stitch", LinkType::Veth),
+    ("vxlan-stitch", LinkType::Device("vxlan")),
 ];
 const HOST: &str = "host";
 /// The MTU of links that say none, as containerlab has it, in bytes.
@@ -98,22 +92,8 @@ fn link(reader: &mut Reader, yaml: &Yaml, sorts: &Sorts) -> Option<LinkSpec> {
     let ends = endpoints(reader, &mut table, extended, &mut link.span);
     let ends = addresses(reader, &mut table, ends);
     table.finish(reader);
-    match kind {
-        None => {}
-        Some(kind) => match kind? {
-            Spanned {
-                value: Type::Plain(kind),
-                span,
-            } => link.kind = Some(Spanned::new(kind, span)),
-            Spanned {
-                value: Type::VxlanStitch,
-                span,
-            } => {
-                let message = "links of type `vxlan-stitch` are not yet supported";
-                reader.wrong(span, message, "use type `vxlan`, whose end is in the node itself");
-                return None;
-            }
-        },
+    if let Some(kind) = kind {
+        link.kind = Some(kind?);
     }
     let ends = ends?;
     link.endpoints = ends.into_iter().map(|end| on_host(end, sorts)).collect();

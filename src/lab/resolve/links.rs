@@ -166,6 +166,9 @@ fn kind(spec: &LinkSpec) -> LinkType {
 
 /// Whether every key given belongs to a link of this type.
 fn keys_fit(spec: &LinkSpec, kind: LinkType, mistakes: &mut Mistakes) -> bool {
+    if spec.given.is_empty() {
+        return true;
+    }
     let own = keys_of_link(kind);
     let mut fit = true;
     for (key, span) in spec.given.iter().filter(|(key, _)| !own.contains(key)) {

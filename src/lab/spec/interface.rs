@@ -1,5 +1,7 @@
 //! Interfaces of a node beside the ends of its links: `[nodes.X.interfaces.NAME]`.
 
+use std::sync::LazyLock;
+
 use ipnet::IpNet;
 
 use super::link::MTU;
@@ -204,7 +206,7 @@ fn foreign(reader: &mut Reader, table: &mut Table, spec: &InterfaceSpec, sort: O
         Some(kind) => format!("an interface of type {}", kind.value),
         None => "an interface without a `type`".to_owned(),
     };
-    for key in all_keys() {
+    for &key in ALL_KEYS.iter() {
         let value = table.get(key);
         let Some(value) = value.filter(|_| !untyped && !own.contains(&key)) else {
             continue;
@@ -228,8 +230,8 @@ pub(in crate::lab) fn keys_of(sort: &'static Sort) -> Vec<links::Described> {
     })
 }
 
-/// Every key that some type alone has.
-pub(super) fn all_keys() -> Vec<&'static str> {
+/// Every key that some type alone has; asked for every interface of a lab, so it is worked out once.
+static ALL_KEYS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
     let mut all: Vec<&str> = Vec::new();
     for key in links::sorts().flat_map(keys_of) {
         if !all.contains(&key.name) {
@@ -237,7 +239,7 @@ pub(super) fn all_keys() -> Vec<&'static str> {
         }
     }
     all
-}
+});
 
 /// Whether a type has an interface below.
 pub(super) fn has_link(sort: &Sort) -> bool {

@@ -1,5 +1,7 @@
 //! Links and their ends.
 
+use std::sync::LazyLock;
+
 use super::reader::{Reader, Value, Wrong};
 use super::{EndpointSpec, LinkSpec, LinkType, Spanned, interface, values};
 use crate::lab::links::{Device, Keys, sort};
@@ -61,27 +63,24 @@ pub(super) fn link(reader: &mut Reader, value: &Value) -> Option<LinkSpec> {
         link.device = sort(name).and_then(|sort| Device::read(sort, keys));
         readable &= link.device.is_some();
     }
-    for key in keys() {
+    for &key in KEYS.iter() {
         link.given.extend(table.get(key).map(|value| (key, value.span())));
     }
     table.finish(reader);
     readable.then_some(link)
 }
 
-/// The keys that some types of links have, and others not.
-fn keys() -> Vec<&'static str> {
-    let mut all = vec!["host_interface", "underlay"];
-    for name in LinkType::DEVICES {
-        all.extend(
-            keys_of(LinkType::Device(name))
-                .iter()
-                .filter(|key| !all.contains(key))
-                .copied()
-                .collect::<Vec<_>>(),
-        );
+/// The keys that some types of links have, and others not; asked for every link of a lab, so they are worked out once.
+static KEYS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let devices = LinkType::DEVICES.map(LinkType::Device);
+    let mut all = Vec::new();
+    for key in [LinkType::Host].into_iter().chain(devices).flat_map(keys_of) {
+        if !all.contains(&key) {
+            all.push(key);
+        }
     }
     all
-}
+});
 
 impl LinkSpec {
     /// Notes a key that not every type of link has, for readers of other files.

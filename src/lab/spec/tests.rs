@@ -18,6 +18,7 @@ kind = "router"
 mgmt = {}
 config = { file = "x" }
 routes = [{ to = "default", nexthops = [{ via = "10.0.0.1" }] }]
+interfaces = { d0 = { type = "dummy" } }
 files = { "/x" = { content = "" } }
 exec = [{ command = "true" }]
 run = [{ name = "x", command = "true", ready = { tcp = 80 } }]
@@ -54,6 +55,7 @@ const TABLES: &[(&str, &str)] = &[
     ("exec", "ExecTable"),
     ("run", "RunTable"),
     ("ready", "ReadyTable"),
+    ("interface", "InterfaceTable"),
     ("route", "RouteTable"),
     ("nexthop", "NextHopTable"),
     ("link", "LinkTable"),

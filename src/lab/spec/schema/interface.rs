@@ -157,7 +157,7 @@ fn of_key(key: &Described) -> Value {
 fn of_form(form: &Form) -> Value {
     match form {
         Form::Integer(low, high) => json!({ "type": "integer", "minimum": low, "maximum": high }),
-        Form::Word(words) => json!({ "enum": words }),
+        Form::Word(words) => json!({ "type": "string", "enum": words }),
         Form::Flag => json!({ "type": "boolean" }),
         Form::Text(example) => json!({ "type": "string", "examples": [example] }),
         Form::List(inner) => json!({ "type": "array", "items": of_form(inner) }),

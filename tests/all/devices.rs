@@ -1,0 +1,258 @@
+//! Interfaces of every type: those that this kernel has carry packets, and of the others one message says what is missing before
+//! anything is made.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::common;
+
+use common::{Host, Lab, has_frr, in_package};
+
+/// What the kernel is asked, in a namespace of its own: the words of `ip link add x`, and the module that brings it.
+const TRIALS: [(&str, &str, &str); 17] = [
+    ("vlan", "type vlan id 5", "8021q"),
+    ("bond", "type bond", "bonding"),
+    ("vrf", "type vrf table 10", "vrf"),
+    ("bridge", "type bridge", "bridge"),
+    ("macvlan", "type macvlan", "macvlan"),
+    ("ipvlan", "type ipvlan", "ipvlan"),
+    ("vxlan", "type vxlan id 5 dstport 4789", "vxlan"),
+    ("gre", "type gre local 192.0.2.1 remote 192.0.2.2", "ip_gre"),
+    ("gretap", "type gretap local 192.0.2.1 remote 192.0.2.2", "ip_gre"),
+    ("ipip", "type ipip local 192.0.2.1 remote 192.0.2.2", "ipip"),
+    ("sit", "type sit local 192.0.2.1 remote 192.0.2.2", "sit"),
+    ("ip6gre", "type ip6gre local fd00::1 remote fd00::2", "ip6_gre"),
+    (
+        "ip6gretap",
+        "type ip6gretap local fd00::1 remote fd00::2",
+        "ip6_gre",
+    ),
+    ("ip6tnl", "type ip6tnl local fd00::1 remote fd00::2", "ip6_tunnel"),
+    ("wireguard", "type wireguard", "wireguard"),
+    ("macsec", "type macsec", "macsec"),
+    ("dummy", "type dummy", "dummy"),
+];
+
+/// Whether this kernel knows what `ip link add` is asked for, which may lack something else.
+fn knows(host: &Host, words: &str) -> bool {
+    let below = "ip link add below type veth peer name other";
+    let line = format!("{below}; ip link add x {words} || ip link add x link below {words}");
+    let done = common::run(host.command("unshare").args(["-n", "sh", "-c", &line]));
+    done.code == 0 || !(done.err.contains("Unknown device type") || done.err.contains("not supported"))
+}
+
+/// The modules that a lab needs and this kernel has not.
+fn lacking(host: &Host, text: &str) -> Vec<&'static str> {
+    let wants = |name: &str| text.contains(&format!("type = \"{name}\""));
+    let mut lacking: Vec<&str> = TRIALS
+        .into_iter()
+        .filter(|(name, words, _)| wants(name) && !knows(host, words))
+        .map(|(_, _, module)| module)
+        .collect();
+    if text.contains("vlan_filtering = true") && !knows(host, "type bridge vlan_filtering 1") {
+        lacking.push("CONFIG_BRIDGE_VLAN_FILTERING");
+    }
+    lacking
+}
+
+#[track_caller]
+fn works_or_is_refused(file: &str) {
+    let path: PathBuf = in_package("tests/labs/links").join(file);
+    let text = fs::read_to_string(&path).unwrap();
+    let lab = Lab::new(&text);
+    let lacking = lacking(&Host::new(), &text);
+    if lacking.is_empty() {
+        let out = lab.ok(["test", lab.file()]);
+        assert!(out.contains("ok "), "{out}");
+    } else {
+        let done = lab.run(["up", "-d", lab.file()]);
+        let mut words = vec!["this kernel cannot make"];
+        words.extend(&lacking);
+        done.refused(3, &words);
+    }
+    assert!(lab.left().is_empty(), "{:?}", lab.left());
+}
+
+#[test]
+fn bridges_tunnels_taps_and_macvlans_in_a_node() {
+    works_or_is_refused("switch.toml");
+}
+
+#[test]
+fn a_vlan_on_a_bond_of_two_links_in_a_vrf_behind_a_switch_with_vlans() {
+    works_or_is_refused("datacenter.toml");
+}
+
+#[test]
+fn bonds_take_over_and_vlans_are_in_vlans() {
+    works_or_is_refused("bonds.toml");
+}
+
+#[test]
+fn tunnels_of_every_type_carry_packets() {
+    works_or_is_refused("tunnels.toml");
+}
+
+#[test]
+fn interfaces_that_come_late_are_set_up_when_they_come() {
+    works_or_is_refused("late.toml");
+}
+
+#[test]
+fn bgp_of_frr_runs_in_a_vrf() {
+    if has_frr() {
+        works_or_is_refused("vrf-frr.toml");
+    }
+}
+
+#[test]
+fn an_interface_that_does_not_come_is_told_by_name() {
+    let text = "name = \"waits\"\n[nodes.a]\nkind = \"host\"\nexec = [\"ip link add other type bridge\"]\n\
+        interfaces = { later = { late = true } }\n";
+    let lab = Lab::new(text);
+    let done = lab.run(["up", "-d", lab.file()]);
+    done.refused(
+        1,
+        &[
+            "interface later of a",
+            "late = true",
+            "has not come within 30 s",
+            "it has lo, other",
+        ],
+    );
+    assert!(lab.left().is_empty(), "{:?}", lab.left());
+}
+
+#[test]
+fn keys_are_in_no_output() {
+    let key = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
+    let other = "0123456789abcdef0123456789abcdef";
+    let text = format!(
+        "name = \"keys\"\n[nodes.a]\nkind = \"host\"\n[nodes.a.interfaces]\n\
+         wg0 = {{ type = \"wireguard\", private_key = \"{key}\" }}\n\
+         ms0 = {{ type = \"macsec\", link = \"eth0\", key = \"{other}\", peers = [\"b:ms0\"] }}\n\
+         [nodes.b]\nkind = \"host\"\n\
+         interfaces = {{ ms0 = {{ type = \"macsec\", link = \"eth0\", peers = [\"a:ms0\"] }} }}\n\
+         [[links]]\nendpoints = [\"a:eth0\", \"b:eth0\"]\n"
+    );
+    let lab = Lab::new(&text);
+    let plan = lab.ok(["up", "--dry-run", lab.file()]);
+    assert!(
+        plan.contains("wg0 (wireguard)") && plan.contains("ms0 (macsec with b:ms0 on eth0)"),
+        "{plan}"
+    );
+    let graph = lab.ok(["graph", lab.file()]);
+    let up = lab.run(["up", "-d", lab.file()]);
+    let octets = "200, 9, 243";
+    for said in [&plan, &graph, &up.out, &up.err] {
+        assert!(
+            !said.contains(key) && !said.contains(other) && !said.contains(octets),
+            "{said}"
+        );
+    }
+    if up.code == 0 {
+        let listed = lab.ok(["ps", "--interfaces"]);
+        assert!(listed.contains("wg0") && !listed.contains(key), "{listed}");
+        lab.ok(["down"]);
+    }
+}
+
+/// All mistakes of a file with one of each kind, each with its cure.
+#[test]
+fn mistakes_in_interfaces_are_told_all_at_once() {
+    let text = r#"
+name = "bad"
+[nodes.a]
+kind = "router"
+[nodes.a.interfaces]
+v1 = { type = "vlan", id = 5000, link = "eth0" }
+v2 = { type = "vlan", link = "eth9", id = 5 }
+v3 = { type = "vlna", id = 5 }
+v4 = { type = "vlan", link = "eth0", id = 7, table = 10 }
+v5 = { type = "vlan", link = "eth0", id = 7 }
+v6 = { type = "vlan", link = "v7", id = 7 }
+v7 = { type = "vlan", link = "v6", id = 7 }
+v8 = { type = "vlan", id = 9 }
+v9 = { type = "vlan", link = "eth0" }
+red = { type = "vrf", table = 254 }
+blue = { type = "vrf", table = 20, ports = ["eth0", "eth7"] }
+b0 = { type = "bond", ports = ["eth0"] }
+b1 = { type = "bond", lacp_rate = "fast" }
+w0 = { type = "wireguard", private_key = "xxxx" }
+w1 = { type = "wireguard", peers = [{ allowed_ips = [] }] }
+m0 = { type = "macsec", link = "eth0", peers = ["b:m0"] }
+g0 = { type = "gre", local = "10.0.0.1", remote = "fd00::1" }
+gre0 = { type = "gre", local = "10.0.0.1", remote = "10.0.0.2" }
+l0 = { late = true, type = "dummy" }
+d0 = { type = "dummy", pvid = 5 }
+d2 = { type = "dummy", master = "br9" }
+t0 = { type = "tun", mac = "02:00:00:00:00:01" }
+sw = { type = "bridge", ports = ["t0", "d1"] }
+d1 = { type = "dummy", tagged = [5] }
+x1 = { mtu = 1400 }
+[nodes.b]
+kind = "host"
+interfaces = { m0 = { type = "macsec", link = "eth0", peers = ["a:zz"] } }
+[[links]]
+endpoints = ["a:eth0", "b:eth0"]
+"#;
+    let lab = Lab::new(text);
+    lab.run(["validate", lab.file()]).refused(
+        1,
+        &[
+            "`id` is out of range: 5000",
+            "node `a` has no interface `eth9`",
+            "`type` cannot be `vlna`",
+            "did you mean `vlan`?",
+            "an interface of type vlan has no `table`",
+            "`eth0` has VLAN 7 twice",
+            "these interfaces are on top of each other: v6 → v7 → v6",
+            "interface `v8` does not say which interface it is on",
+            "interface `v9` of type vlan has no `id`",
+            "table 254 is the kernel's own",
+            "node `a` has no interface `eth7`",
+            "interface `eth0` of node `a` is in `blue` and in `b0`",
+            "`lacp_rate` is of bonds with `mode = \"802.3ad\"`",
+            "this is not a key of WireGuard's",
+            "this peer does not say who it is",
+            "`b:m0` does not name `a:m0` as a peer",
+            "the ends of gre tunnels are IPv4 addresses",
+            "the kernel gives `gre0` to an interface of its own",
+            "interface `l0` comes late, and has a `type`",
+            "interface `d0` is in no bridge",
+            "node `a` has no bridge, bond or VRF `br9`",
+            "an interface of type tun has no MAC address of its own",
+            "an interface of type tun cannot be in a bridge",
+            "bridge `sw` does not heed VLANs",
+            "node `a` has no interface `x1`",
+            "there is no interface `a:zz` of type macsec",
+            "26 mistakes",
+        ],
+    );
+}
+
+#[test]
+fn the_links_of_a_stopped_node_are_down_until_it_is_started() {
+    let lab = Lab::up(
+        "name = \"off\"\n[nodes.a]\nkind = \"host\"\naddresses = { eth0 = [\"10.0.0.1/24\", \"fd00::1/64\"] }\n\
+         routes = [{ to = \"10.9.0.0/16\", via = \"10.0.0.2\" }]\n\
+         run = [{ name = \"web\", command = \"sleep infinity\" }]\n\
+         [nodes.b]\nkind = \"host\"\naddresses = { eth0 = [\"10.0.0.2/24\", \"fd00::2/64\"] }\n\
+         [[links]]\nendpoints = [\"a:eth0\", \"b:eth0\"]\n",
+    );
+    let carrier = || lab.sh("b", "cat /sys/class/net/eth0/carrier");
+    assert_eq!(carrier().trim(), "1");
+    lab.ok(["stop", "a"]);
+    assert_eq!(carrier().trim(), "0");
+    lab.ok(["start", "a"]);
+    assert_eq!(carrier().trim(), "1");
+    lab.ok(["exec", "b", "nslab", "ping", "-c1", "10.0.0.1"]);
+    lab.ok(["exec", "b", "nslab", "ping", "-c1", "fd00::1"]);
+    let routes = lab.sh("a", "ip route show 10.9.0.0/16");
+    assert!(routes.contains("via 10.0.0.2"), "{routes}");
+    // What idles is switched off as well.
+    lab.ok(["stop", "b"]);
+    assert_eq!(lab.sh("a", "cat /sys/class/net/eth0/carrier").trim(), "0");
+    lab.ok(["start", "b"]);
+    lab.ok(["exec", "a", "nslab", "ping", "-c1", "10.0.0.2"]);
+}
