@@ -5,10 +5,12 @@
 //! `view` and `cli`.
 
 pub use nslab_bgp as bgp;
+pub mod apply;
 pub mod check;
 pub mod cilium;
 pub mod clean;
 pub mod cli;
+pub mod dns;
 pub mod engine;
 pub mod failure;
 pub mod import;
@@ -16,5 +18,6 @@ pub mod kernel;
 pub mod lab;
 pub mod node_tools;
 pub mod run;
+pub mod trace;
 pub mod view;
 pub mod yaml;

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
-use super::object::{Kind, Object};
-use super::resources::{Port, Protocol, Service, Spec};
+use super::object::{Kind, Object, Reference};
+use super::resources::{Port, Protocol, Service, Spec, Target};
 use super::store::Store;
 
 /// The namespace of a lab's own pods.
@@ -19,6 +19,8 @@ pub struct Pod {
     pub labels: BTreeMap<String, String>,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
+    /// Its ports by their names.
+    pub ports: BTreeMap<String, u16>,
 }
 
 /// Where packets of a way go to.
@@ -57,6 +59,8 @@ pub struct Way {
     pub from_inside: Option<bool>,
     /// What becomes of the packets.
     pub fate: Fate,
+    /// Whether all connections of one source go to one endpoint.
+    pub sticks: bool,
     /// Whether what comes from elsewhere gets the node's address as its source, so that answers come back this way.
     pub hides_source: bool,
 }
@@ -68,29 +72,106 @@ impl Service {
     }
 }
 
-/// The services, by namespace and name, that a pod of this node answers for.
-pub fn local_services(store: &Store, pods: &[Pod], node: &str) -> BTreeSet<(String, String)> {
-    let here = |pod: &&Pod| pod.node == node;
-    let all = store.specs(Kind::Service, Spec::service);
-    all.filter(|(object, service)| pods.iter().filter(here).any(|pod| service.is_for(object, pod)))
-        .map(|(object, _)| (object.reference.namespace.clone(), object.reference.name.clone()))
-        .collect()
+/// One that answers at a port of a service.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct End {
+    /// Where.
+    pub at: SocketAddr,
+    /// The node it is on, where that is known.
+    node: Option<String>,
+    /// The name it has within the service.
+    pub name: Option<String>,
 }
 
-/// The ways to all services on a node. Services without a selector have none: somebody else says who answers.
+/// Who answers at a port of a service: pods that it selects, or, where it selects none, whom others name.
+pub(super) fn ends(store: &Store, pods: &[Pod], object: &Object, service: &Service, port: &Port) -> Vec<End> {
+    if service.selector.is_empty() {
+        return named(store, pods, object, port);
+    }
+    let mut ends = Vec::new();
+    for pod in pods.iter().filter(|pod| service.is_for(object, pod)) {
+        let number = match &port.target {
+            Target::Number(number) => Some(*number),
+            Target::Name(name) => pod.ports.get(name).copied(),
+        };
+        ends.extend(number.into_iter().flat_map(|number| {
+            pod.addresses.iter().map(move |address| End {
+                at: SocketAddr::new(*address, number),
+                node: Some(pod.node.clone()),
+                name: None,
+            })
+        }));
+    }
+    ends
+}
+
+/// Who is named by Endpoints of the service's name and by slices that are its own.
+fn named(store: &Store, pods: &[Pod], object: &Object, port: &Port) -> Vec<End> {
+    let Reference { namespace, name, .. } = &object.reference;
+    let endpoints = store.named(Kind::Endpoints, namespace, name).into_iter();
+    let slices = store.of_kind(Kind::EndpointSlice).filter(|slice| {
+        slice.reference.namespace == *namespace && slice.labels.get(OF_SERVICE) == Some(name)
+    });
+    let mut ends: Vec<End> = Vec::new();
+    for answering in endpoints
+        .chain(slices)
+        .filter_map(|object| object.spec.answering())
+    {
+        let is_it =
+            |(name, protocol, _): &&(String, Protocol, u16)| *name == port.name && *protocol == port.protocol;
+        for (_, _, number) in answering.ports.iter().filter(is_it) {
+            for host in &answering.hosts {
+                let at = SocketAddr::new(host.address, *number);
+                let of_pod = || pods.iter().find(|pod| pod.addresses.contains(&host.address));
+                let node = host.node.clone().or_else(|| Some(of_pod()?.node.clone()));
+                if ends.iter().all(|end| end.at != at) {
+                    ends.push(End {
+                        at,
+                        node,
+                        name: host.name.clone(),
+                    });
+                }
+            }
+        }
+    }
+    ends.truncate(MOST_NAMED);
+    ends
+}
+
+/// The label by which a slice tells its service.
+const OF_SERVICE: &str = "kubernetes.io/service-name";
+/// No more are named for a port.
+const MOST_NAMED: usize = 1000;
+
+/// The services, by namespace and name, that somebody on this node answers for.
+pub fn local_services(store: &Store, pods: &[Pod], node: &str) -> BTreeSet<(String, String)> {
+    let here = |end: &End| end.node.as_deref() == Some(node);
+    let all = store.specs(Kind::Service, Spec::service);
+    all.filter(|(object, service)| {
+        let mut ports = service.ports.iter();
+        ports.any(|port| ends(store, pods, object, service, port).iter().any(here))
+    })
+    .map(|(object, _)| (object.reference.namespace.clone(), object.reference.name.clone()))
+    .collect()
+}
+
+/// The ways to all services on a node. One that selects nobody, and for which nobody is named, has none.
 pub fn ways(store: &Store, pods: &[Pod], node: &str) -> Vec<Way> {
     let mut ways = Vec::new();
     for (object, service) in store.specs(Kind::Service, Spec::service) {
-        if service.selector.is_empty() || !service.wants_cluster {
+        if !service.wants_cluster {
             continue;
         }
-        let pods: Vec<&Pod> = pods.iter().filter(|pod| service.is_for(object, pod)).collect();
         for port in &service.ports {
             let ends = Ends {
-                pods: &pods,
-                port: *port,
+                all: ends(store, pods, object, service, port),
+                protocol: port.protocol,
+                sticks: service.sticks,
                 node,
             };
+            if service.selector.is_empty() && ends.all.is_empty() {
+                continue;
+            }
             for address in store.cluster_addresses_of(object, service) {
                 ways.push(ends.everywhere(Destination::Address(*address), port.port));
             }
@@ -100,7 +181,9 @@ pub fn ways(store: &Store, pods: &[Pod], node: &str) -> Vec<Way> {
             }
             for v4 in [true, false] {
                 let destination = Destination::Node { v4 };
-                let port = port.node.filter(|_| !ends.all(v4).is_empty());
+                let port = store
+                    .node_port_of(object, port)
+                    .filter(|_| !ends.of(v4).is_empty());
                 ways.extend(
                     port.into_iter()
                         .flat_map(|port| ends.outside(destination, port, service.local)),
@@ -113,37 +196,30 @@ pub fn ways(store: &Store, pods: &[Pod], node: &str) -> Vec<Way> {
 
 /// Who answers at a port of a service.
 struct Ends<'a> {
-    pods: &'a [&'a Pod],
-    port: Port,
+    all: Vec<End>,
+    protocol: Protocol,
+    sticks: bool,
     node: &'a str,
 }
 
 impl Ends<'_> {
-    fn of(&self, v4: bool, counts: impl Fn(&Pod) -> bool) -> Vec<SocketAddr> {
-        let pods = self.pods.iter().filter(|pod| counts(pod));
-        let addresses = pods
-            .flat_map(|pod| &pod.addresses)
-            .filter(|it| it.is_ipv4() == v4);
-        addresses
-            .map(|address| SocketAddr::new(*address, self.port.target))
-            .collect()
-    }
-
-    fn all(&self, v4: bool) -> Vec<SocketAddr> {
-        self.of(v4, |_| true)
+    fn of(&self, v4: bool) -> Vec<SocketAddr> {
+        let all = self.all.iter().map(|end| end.at);
+        all.filter(|at| at.is_ipv4() == v4).collect()
     }
 
     fn everywhere(&self, destination: Destination, port: u16) -> Way {
-        let ends = self.all(destination.is_ipv4());
+        let ends = self.of(destination.is_ipv4());
         Way {
             destination,
-            protocol: self.port.protocol,
+            protocol: self.protocol,
             port,
             from_inside: None,
             fate: match ends.is_empty() {
                 true => Fate::Refused,
                 false => Fate::Endpoints(ends),
             },
+            sticks: self.sticks,
             hides_source: true,
         }
     }
@@ -154,7 +230,14 @@ impl Ends<'_> {
         if !local {
             return vec![everywhere];
         }
-        let here = self.of(destination.is_ipv4(), |pod| pod.node == self.node);
+        let here = self
+            .all
+            .iter()
+            .filter(|end| end.node.as_deref() == Some(self.node));
+        let here: Vec<SocketAddr> = here
+            .map(|end| end.at)
+            .filter(|at| at.is_ipv4() == destination.is_ipv4())
+            .collect();
         let fate = match here.is_empty() {
             true => Fate::Dropped,
             false => Fate::Endpoints(here),
@@ -208,6 +291,7 @@ mod tests {
             node: node.to_owned(),
             labels: [("app".to_owned(), label.to_owned())].into(),
             addresses: addresses.iter().map(|it| it.parse().unwrap()).collect(),
+            ports: [("http".to_owned(), if node == "a" { 8080 } else { 9090 })].into(),
         }
     }
 
@@ -280,6 +364,81 @@ mod tests {
         let store = store("  ipFamilyPolicy: PreferDualStack\n  ports: [{ port: 80 }]\n");
         let ways = ways(&store, &pods(), "a");
         assert_eq!(ways[1].fate, ends(&["[fd00:1::1]:80"]));
+    }
+
+    #[test]
+    fn a_port_by_its_name_is_each_pods_own() {
+        let store =
+            store("  ports: [{ port: 80, targetPort: http }, { name: no, port: 81, targetPort: none }]\n");
+        let ways = ways(&store, &pods(), "a");
+        assert_eq!(ways[0].fate, ends(&["10.1.0.1:8080", "10.1.1.1:9090"]));
+        assert_eq!(ways[1].fate, Fate::Refused);
+    }
+
+    #[test]
+    fn ports_of_nodes_are_given_and_kept() {
+        let many = |kind: &str| {
+            let one = |name: &str| {
+                let head = SERVICE.replace("name: web", &format!("name: {name}"));
+                format!(
+                    "{head}  type: {kind}\n  ports: [{{ name: a, port: 80 }}, {{ name: b, port: 81 }}]\n---\n"
+                )
+            };
+            ["x", "y", "z"].map(one).concat()
+        };
+        let given = |text: &str| {
+            let mut store = Store::new(vec!["10.96.0.0/16".parse().unwrap()]);
+            store.apply(manifest::read([("test.yaml".to_owned(), text.to_owned())]).objects);
+            let ways = ways(&store, &pods(), "a");
+            let at_nodes = ways
+                .into_iter()
+                .filter(|it| it.destination == Destination::Node { v4: true });
+            at_nodes.map(|it| it.port).collect::<Vec<_>>()
+        };
+        let ports = given(&many("NodePort"));
+        assert_eq!(ports.len(), 6);
+        assert!(
+            ports.iter().all(|port| (30000..=32767).contains(port)),
+            "{ports:?}"
+        );
+        assert_eq!(ports.iter().collect::<BTreeSet<_>>().len(), 6);
+        // The same file gives the same, and services of other types none.
+        assert_eq!(given(&many("NodePort")), ports);
+        assert_eq!(given(&many("LoadBalancer")), ports);
+        assert!(given(&many("ClusterIP")).is_empty());
+        // What is said is nobody else's.
+        let taken = format!(
+            "{}{SERVICE}  type: NodePort\n  ports: [{{ port: 80, nodePort: {} }}]\n",
+            many("NodePort"),
+            ports[0]
+        );
+        let all = given(&taken);
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 7, "{all:?}");
+        assert!(all.contains(&ports[0]));
+    }
+
+    #[test]
+    fn a_service_without_selector_leads_to_whom_others_name() {
+        let objects = "apiVersion: v1\nkind: Service\nmetadata: { name: db }\nspec:\n  sessionAffinity: ClientIP\n  ports: [{ name: sql, port: 5432 }]\n---\n\
+            apiVersion: v1\nkind: Endpoints\nmetadata: { name: db }\nsubsets:\n- addresses: [{ ip: 192.0.2.5 }, { ip: 10.1.0.1, hostname: db-0 }]\n  ports: [{ name: sql, port: 15432 }, { name: x, port: 1 }]\n---\n\
+            apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: { name: db-1, labels: { kubernetes.io/service-name: db } }\naddressType: IPv4\n\
+            ports: [{ name: sql, port: 25432 }]\nendpoints:\n- addresses: [192.0.2.6]\n  nodeName: b\n- addresses: [192.0.2.7]\n  conditions: { ready: false }\n---\n\
+            apiVersion: v1\nkind: Service\nmetadata: { name: nobody }\nspec: { ports: [{ port: 80 }] }\n";
+        let read = manifest::read([("test.yaml".to_owned(), objects.to_owned())]);
+        assert!(read.mistakes.is_empty(), "{:?}", read.mistakes);
+        let mut store = Store::new(vec!["10.96.0.0/16".parse().unwrap()]);
+        store.apply(read.objects);
+        let ways = ways(&store, &pods(), "a");
+        assert_eq!(ways.len(), 1);
+        assert!(ways[0].sticks);
+        assert_eq!(
+            ways[0].fate,
+            ends(&["192.0.2.5:15432", "10.1.0.1:15432", "192.0.2.6:25432"])
+        );
+        // Pods are known by their addresses.
+        for (node, count) in [("a", 1), ("b", 1), ("c", 0)] {
+            assert_eq!(local_services(&store, &pods(), node).len(), count, "{node}");
+        }
     }
 
     #[test]

@@ -83,6 +83,20 @@ pub fn read(files: impl IntoIterator<Item = (String, String)>) -> Manifests {
     manifests
 }
 
+/// Reads an object as an API server has it.
+///
+/// # Errors
+/// What is wrong with it, a sentence each.
+pub fn object_of(json: &Value) -> Result<Object, Vec<String>> {
+    let mut reader = Reader::default();
+    let yaml = Yaml::of_json(json).ok_or_else(|| vec!["it is nested too deep".to_owned()])?;
+    let object = object(&mut reader, &yaml);
+    match object.filter(|_| reader.mistakes.is_empty()) {
+        Some(object) => Ok(object),
+        None => Err(reader.mistakes.into_iter().map(|it| it.message).collect()),
+    }
+}
+
 /// An object, or a list of them.
 fn whole(reader: &mut Reader, yaml: &Yaml, manifests: &mut Manifests) {
     let is_list = yaml.get("kind").and_then(Yaml::scalar) == Some("List");

@@ -12,6 +12,8 @@ pub mod endpoints;
 mod group;
 mod instance;
 pub mod manifest;
+pub mod names;
+mod node_ports;
 mod object;
 mod pools;
 mod reading;

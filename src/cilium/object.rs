@@ -27,6 +27,10 @@ pub enum Kind {
     PodPool,
     /// A service.
     Service,
+    /// Who answers for a service.
+    Endpoints,
+    /// A part of those who answer for a service.
+    EndpointSlice,
     /// Passwords.
     Secret,
     /// A node.
@@ -48,7 +52,7 @@ const BOTH: &[&str] = &["v2alpha1", "v2"];
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 12] = [
         Kind::PeeringPolicy,
         Kind::ClusterConfig,
         Kind::PeerConfig,
@@ -57,6 +61,8 @@ impl Kind {
         Kind::LoadBalancerPool,
         Kind::PodPool,
         Kind::Service,
+        Kind::Endpoints,
+        Kind::EndpointSlice,
         Kind::Secret,
         Kind::Node,
     ];
@@ -112,6 +118,12 @@ impl Kind {
             ),
             Kind::PodPool => cilium("CiliumPodIPPool", "ciliumpodippools", &["cpip"], &BOTH[..1]),
             Kind::Service => core("Service", "services", &["svc"], true),
+            Kind::Endpoints => core("Endpoints", "endpoints", &["ep"], true),
+            Kind::EndpointSlice => Names {
+                group: "discovery.k8s.io",
+                versions: &["v1beta1", "v1"],
+                ..core("EndpointSlice", "endpointslices", &[], true)
+            },
             Kind::Secret => core("Secret", "secrets", &[], true),
             Kind::Node => core("Node", "nodes", &["no"], false),
         }
@@ -145,6 +157,16 @@ impl Kind {
     /// Whether objects of it are in a namespace.
     pub fn is_namespaced(self) -> bool {
         self.names().namespaced
+    }
+
+    /// Whether objects of it that an API server has mean something for BGP.
+    pub fn is_watched(self) -> bool {
+        !matches!(self, Kind::Endpoints | Kind::EndpointSlice)
+    }
+
+    /// Whether it is one of Cilium's own.
+    pub fn is_of_cilium(self) -> bool {
+        self.group() == CILIUM
     }
 
     /// The kind that `kind:` names.

@@ -14,7 +14,7 @@ use crate::yaml::sketch::{Shape, Sketch};
 
 /// All of them, as `apiextensions.k8s.io/v1` has them.
 pub fn definitions() -> Vec<Value> {
-    let kinds = Kind::ALL.into_iter().filter(|kind| !kind.group().is_empty());
+    let kinds = Kind::ALL.into_iter().filter(|kind| kind.is_of_cilium());
     kinds.map(definition).collect()
 }
 

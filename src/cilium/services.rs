@@ -7,13 +7,20 @@ use ipnet::IpNet;
 
 use super::desired::Facts;
 use super::object::{Kind, Object, Reference};
-use super::resources::{Block, LoadBalancerPool, Policy, Service, ServiceAddress, Spec};
+use super::resources::{Answering, Block, LoadBalancerPool, Policy, Service, ServiceAddress, Spec};
 use super::store::Store;
 
 impl Spec {
     pub(super) fn service(&self) -> Option<&Service> {
         match self {
             Spec::Service(service) => Some(service),
+            _ => None,
+        }
+    }
+
+    pub(super) fn answering(&self) -> Option<&Answering> {
+        match self {
+            Spec::Answering(answering) => Some(answering),
             _ => None,
         }
     }

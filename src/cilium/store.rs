@@ -17,7 +17,10 @@ pub struct Store {
     pub(super) addresses: BTreeMap<Reference, Vec<IpAddr>>,
     /// Addresses in the cluster of services that name none.
     pub(super) cluster_addresses: BTreeMap<Reference, Vec<IpAddr>>,
-    /// What those are from; none where an API server gives them.
+    /// Ports of the nodes' that ports of services were given, which name none: by the service and the port's name, protocol and
+    /// number.
+    pub(super) node_ports: BTreeMap<(Reference, String), u16>,
+    /// What addresses are from; none where an API server gives them.
     service_subnets: Vec<IpNet>,
 }
 
@@ -87,8 +90,7 @@ impl Store {
             self.objects.insert(reference.clone(), object);
             applied.push(Applied { reference, outcome });
         }
-        self.assign_addresses();
-        self.assign_cluster_addresses();
+        self.assign();
         applied
     }
 
@@ -98,8 +100,7 @@ impl Store {
             .into_iter()
             .map(|object| (object.reference.clone(), object));
         self.objects = named.collect();
-        self.assign_addresses();
-        self.assign_cluster_addresses();
+        self.assign();
     }
 
     /// Takes objects out.
@@ -112,9 +113,14 @@ impl Store {
             Applied { reference, outcome }
         };
         let deleted = references.into_iter().map(delete).collect();
+        self.assign();
+        deleted
+    }
+
+    fn assign(&mut self) {
         self.assign_addresses();
         self.assign_cluster_addresses();
-        deleted
+        self.assign_node_ports();
     }
 
     /// What addresses of services in the cluster are from.
@@ -133,7 +139,7 @@ impl Store {
         all.filter(move |object| object.reference.kind == kind)
     }
 
-    /// An object of a kind that is in no namespace.
+    /// An object by its name; the namespace is empty for kinds that are in none.
     pub(super) fn named(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Object> {
         self.objects.get(&Reference {
             kind,
@@ -165,6 +171,13 @@ impl Store {
         if let Some(addresses) = self.cluster_addresses.get(&object.reference) {
             shown["spec"]["clusterIP"] = json!(addresses.first());
             shown["spec"]["clusterIPs"] = json!(addresses);
+        }
+        if let Spec::Service(service) = &object.spec {
+            for (at, port) in service.ports.iter().enumerate() {
+                if let Some(given) = self.given_node_port(object, port) {
+                    shown["spec"]["ports"][at]["nodePort"] = json!(given);
+                }
+            }
         }
         shown
     }

@@ -1,5 +1,5 @@
 //! What shells offer for completion: nslab is asked itself, as labs and nodes come and go. Whoever may not look at a lab is
-//! offered nothing of it; nothing is swept, made or told.
+//! offered what everybody can see of it; nothing is swept, made or told.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -15,6 +15,7 @@ use super::select;
 use crate::check::ask;
 use crate::run::directory::{LabDirectory, RunDirectory};
 use crate::run::protocol::NodeStatus;
+use crate::run::rootless;
 
 /// The variable by which a shell's script asks for candidates.
 pub const VARIABLE: &str = "NSLAB_COMPLETE";
@@ -90,11 +91,15 @@ fn quoted(word: String) -> String {
     quoted
 }
 
+/// Those of root's labs among them for users who are not root, as far as everybody may know them.
 fn node_names() -> impl Iterator<Item = String> {
-    running()
-        .into_iter()
-        .filter_map(|lab| lab.state())
-        .flat_map(|state| state.nodes)
+    let own = running().into_iter().filter_map(|lab| lab.state());
+    own.flat_map(|state| state.nodes).chain(rootless::nodes_of_root())
+}
+
+fn lab_names() -> impl Iterator<Item = String> {
+    let own = running().into_iter().map(|lab| lab.lab);
+    own.chain(rootless::labs_of_root())
 }
 
 fn statuses() -> impl Iterator<Item = NodeStatus> {
@@ -105,13 +110,13 @@ fn statuses() -> impl Iterator<Item = NodeStatus> {
 
 /// Labs that run.
 pub fn labs() -> ArgValueCompleter {
-    ArgValueCompleter::new(|typed: &OsStr| candidates(typed, running().into_iter().map(|lab| lab.lab)))
+    ArgValueCompleter::new(|typed: &OsStr| candidates(typed, lab_names()))
 }
 
 /// Labs that run, and files.
 pub fn labs_and_files() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
-        let mut found = candidates(typed, running().into_iter().map(|lab| lab.lab));
+        let mut found = candidates(typed, lab_names());
         found.extend(lab_files().complete(typed));
         found
     })

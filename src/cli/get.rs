@@ -82,7 +82,14 @@ fn text(kind: Kind, objects: &[Value]) -> String {
     }
     let head: &[&str] = match kind {
         Kind::Node => &["NAME", "STATUS", "ROLES", "VERSION", "INTERNAL-IP", "POD-CIDR"],
-        Kind::Service => &["NAMESPACE", "NAME", "TYPE", "CLUSTER-IP", "EXTERNAL-IP"],
+        Kind::Service => &[
+            "NAMESPACE",
+            "NAME",
+            "TYPE",
+            "CLUSTER-IP",
+            "EXTERNAL-IP",
+            "PORT(S)",
+        ],
         kind if kind.is_namespaced() => &["NAMESPACE", "NAME"],
         _ => &["NAME"],
     };
@@ -98,6 +105,7 @@ fn text(kind: Kind, objects: &[Value]) -> String {
             row.push(spec["type"].as_str().unwrap_or("ClusterIP").to_owned());
             row.push(word(&spec["clusterIP"]));
             row.push(ingress(object));
+            row.push(ports(spec));
         }
         if kind == Kind::Node {
             row.extend(node(object));
@@ -105,6 +113,19 @@ fn text(kind: Kind, objects: &[Value]) -> String {
         rows.add_row(row);
     }
     table::render(&mut rows)
+}
+
+/// The ports of a service as kubectl writes them: `80:30080/TCP`.
+fn ports(spec: &Value) -> String {
+    let port = |port: &Value| {
+        let node = port["nodePort"].as_u64().map(|node| format!(":{node}"));
+        let protocol = port["protocol"].as_str().unwrap_or("TCP");
+        format!("{}{}/{protocol}", port["port"], node.unwrap_or_default())
+    };
+    match spec["ports"].as_array() {
+        Some(all) => all.iter().map(port).collect::<Vec<_>>().join(","),
+        None => "<none>".to_owned(),
+    }
 }
 
 /// What is told of a node beside its name.

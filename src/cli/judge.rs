@@ -4,11 +4,11 @@
 use std::path::Path;
 
 use super::file;
-use crate::engine::own_start::{self, Given, Idle, Lost};
+use crate::engine::own_start::{self, Given, Idle, Lost, Place};
 use crate::engine::{frr, speaker};
 use crate::failure::Failure;
 use crate::lab::Lab;
-use crate::lab::model::{Kind, Node};
+use crate::lab::model::{Command, Kind, Node};
 use crate::lab::plan::Engine;
 use crate::run::preflight;
 use crate::view;
@@ -31,7 +31,15 @@ pub struct Judgement {
 /// Judges a lab's routers that start FRR themselves; `file` is what their commands stand in.
 pub fn judge(lab: &Lab, file: &Path) -> Judgement {
     let auto = preflight::auto_engine();
-    let mut judgement = Judgement::default();
+    let mut judgement = Judgement {
+        notes: lab
+            .nodes
+            .iter()
+            .flat_map(|node| shells_words(node, file))
+            .take(MOST)
+            .collect(),
+        ..Judgement::default()
+    };
     let own = lab
         .nodes
         .iter()
@@ -42,10 +50,36 @@ pub fn judge(lab: &Lab, file: &Path) -> Judgement {
         judgement.notes.extend(notes);
         match Engine::chosen(node.engine, auto) {
             Engine::Builtin => judgement.builtin(node, given.lost_on_builtin(), file),
-            _ => judgement.frr(node, &given),
+            _ => judgement.frr(node, &given, file),
         }
     }
     judgement
+}
+
+/// Commands that no shell runs and that have words which only a shell takes for more.
+fn shells_words(node: &Node, file: &Path) -> Vec<String> {
+    let notes = node.exec.iter().filter_map(|exec| {
+        let Command::Argv(argv) = &exec.command else {
+            return None;
+        };
+        let [program, words @ ..] = argv.as_slice() else {
+            return None;
+        };
+        let name = program.rsplit('/').next().unwrap_or_default();
+        // To these they mean something.
+        if matches!(name, "test" | "[" | "expr" | "find") {
+            return None;
+        }
+        let is_shells = |word: &&String| matches!(word.as_str(), ">" | ">>" | "|" | "&&" | "||") || word.starts_with("<<");
+        let word = words.iter().find(is_shells)?;
+        Some(format!(
+            "{}: {}:{}: no shell runs this command, so that `{word}` is a word like any other to {name}: write `sh -c '…'`",
+            node.name,
+            file.display(),
+            exec.line
+        ))
+    });
+    notes.collect()
 }
 
 fn idle(node: &Node, idle: Idle, file: &Path) -> String {
@@ -99,14 +133,27 @@ impl Judgement {
         }
     }
 
-    fn frr(&mut self, node: &Node, given: &Given) {
-        let Some(config) = &given.config else { return };
-        for (number, said) in frr::unknown_lines(&config.text).into_iter().take(MOST) {
-            let note = format!(
-                "{}: {}:{number}: FRR leaves this line out: {said}",
-                node.name, config.place
-            );
+    fn frr(&mut self, node: &Node, given: &Given, file: &Path) {
+        let mut note = |place: String, said: String| {
+            let note = format!("{}: {place}: FRR leaves this line out: {said}", node.name);
             self.notes.push(note);
+        };
+        if let Some(config) = &given.config {
+            for (number, said) in frr::unknown_lines(&config.text).into_iter().take(MOST) {
+                let place = match &config.place {
+                    Place::File(path) => format!("{path}:{number}"),
+                    Place::Command(line) => format!("{}:{line}", file.display()),
+                };
+                note(place, said);
+            }
+        }
+        let (text, lines) = given.silent();
+        if text.is_empty() {
+            return;
+        }
+        for (number, said) in frr::unknown_lines(&text).into_iter().take(MOST) {
+            let line = lines.get(number.saturating_sub(1)).copied().unwrap_or(1);
+            note(format!("{}:{line}", file.display()), said);
         }
     }
 

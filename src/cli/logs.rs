@@ -22,17 +22,21 @@ use crate::lab::spec::suggest;
 use crate::run::client::Client;
 use crate::run::directory::{LabDirectory, RunDirectory};
 use crate::run::logs::{Line, parse, set_aside};
+use crate::run::trust;
 use crate::view::terminal;
 
 /// Milliseconds between two looks at the logs where the kernel does not tell of changes.
 const LOOK: u16 = 250;
+/// So much of what a supervisor has said is shown, in bytes.
+const MOST_OF_SUPERVISOR: u64 = 16 << 20;
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  sudo nslab logs                 all nodes, in the order of time\n  \
     sudo nslab logs -f tor0 tor1\n  sudo nslab logs -n 20 tor0\n  \
     sudo nslab logs --since 5m\n  sudo nslab logs --since 13:45:00\n  \
-    sudo nslab logs server0/kubelet  only one of its processes\n\n\
+    sudo nslab logs server0/kubelet  only one of its processes\n  \
+    sudo nslab logs --supervisor    what nslab said, after `nslab -vv up`\n\n\
     Times are those of UTC. Where several labs run and no node is named, those of all are shown, as LAB:NODE."
 )]
 pub struct Args {
@@ -47,6 +51,9 @@ pub struct Args {
     /// Only what was printed since then: so long ago (90s, 5m, 1h), or a time of the last day in UTC (13:45, 13:45:30)
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<u64>,
+    /// What nslab itself has said of bringing the lab up: `nslab -vv up` makes it say much
+    #[arg(long, conflicts_with_all = ["nodes", "follow", "tail", "since"])]
+    supervisor: bool,
     /// How lines are printed; json prints one object a line
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -55,8 +62,18 @@ pub struct Args {
     nodes: Vec<String>,
 }
 
+/// What a supervisor has said, the last part of it.
+fn supervisor(lab: &LabDirectory) -> Result<(), Failure> {
+    let said = trust::read_end(&lab.supervisor_log(), MOST_OF_SUPERVISOR)?.unwrap_or_default();
+    super::print(&String::from_utf8_lossy(&said));
+    Ok(())
+}
+
 pub fn run(args: Args) -> Result<(), Failure> {
     let directory = super::run_directory()?;
+    if args.supervisor {
+        return supervisor(&select::lab(&directory, args.which.word())?);
+    }
     let labs = match args.nodes.first() {
         Some(word) => vec![lab_of(&directory, args.which.word(), word)?],
         None if args.format == Format::Json => vec![select::lab(&directory, args.which.word())?],

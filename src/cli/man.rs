@@ -57,6 +57,14 @@ Without root: labs keep what says that they live in \fInslab\fR there.
 XDG_CACHE_HOME, HOME
 Where Kubernetes' programs are looked for as well that \fBscripts/kubernetes-binaries\fR has made.
 .TP
+NSLAB_OUTSIDE
+Without root: the program that leads to the outside, \fBpasta\fR or \fBslirp4netns\fR, or \fBnone\fR.
+.TP
+NSLAB_LOG
+Which of its own steps nslab says on standard error, and a lab's supervisor in its log: \fBnslab=debug\fR,
+\fBnslab::kernel=trace,info\fR. \fB-v\fR, \fB-vv\fR and \fB-vvv\fR are nslab=info, debug and trace. With
+NSLAB_LOG_FORMAT=json each line is an object.
+.TP
 NSLAB_COMPLETE
 Set by the scripts of \fBcompletions\fR.
 .PP

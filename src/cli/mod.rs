@@ -9,6 +9,7 @@ use crate::failure::{Code, Failure};
 use crate::kernel::rootless::is_rootless;
 use crate::run::directory::RunDirectory;
 use crate::run::rootless;
+use crate::trace::{Telling, Wanted};
 use crate::view::{self, terminal};
 
 mod apply;
@@ -62,6 +63,9 @@ pub mod vtysh;
         2 the file or the arguments are wrong, 3 the host lacks something. `nslab exec` passes the command's own."
 )]
 struct Cli {
+    /// Say what nslab does, on standard error; twice or three times for more (NSLAB_LOG says it more exactly)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -172,8 +176,16 @@ fn obey() -> i32 {
         failure.code as i32
     };
     let done = |result: Result<(), Failure>| result.map_or_else(failed_with, |()| 0);
+    let spans = matches!(&cli.verb, Verb::Up(args) if args.traces());
+    let telling = match Wanted::new(cli.verbose, spans) {
+        Ok(wanted) => Telling {
+            spans: wanted.begin(),
+            wanted,
+        },
+        Err(reason) => return failed_with(Failure::wrong(reason)),
+    };
     match cli.verb {
-        Verb::Up(args) => done(up::run(args)),
+        Verb::Up(args) => done(up::run(args, telling)),
         Verb::Down(args) => done(down::run(args)),
         Verb::Labs(args) => done(labs::run(args)),
         // exec's own failures must not look like the command's.

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use tracing::info_span;
 
 use super::file::LabFile;
 use super::import_args::ImportArgs;
@@ -14,10 +15,11 @@ use crate::kernel::rootless::is_rootless;
 use crate::lab::model::{EngineChoice, Kind, Node};
 use crate::lab::plan::{Engine as EngineTaken, NodeStep, Plan};
 use crate::lab::{Lab, planner};
-use crate::run::directory::{Life, RunDirectory};
+use crate::run::directory::{self, LabDirectory, Life, RunDirectory};
 use crate::run::events::{Event, What};
 use crate::run::launch::{Happening, Launch, Launched, launch};
-use crate::run::{client, modules, named, preflight, rootless};
+use crate::run::{client, handover, modules, named, preflight, rootless, trust};
+use crate::trace::{self, Spans, Telling};
 use crate::view::progress::Progress;
 use crate::view::{self, plan};
 
@@ -27,7 +29,8 @@ use crate::view::{self, plan};
     sudo nslab up -d labs/cilium-bgp.toml         in the background, until `nslab down`\n  \
     nslab up --dry-run labs/quickstart.toml       print the plan, make nothing\n  \
     sudo nslab up topo.yaml cluster.yaml          from files of containerlab, kind and Cilium\n  \
-    generate | sudo nslab up -d -                 from standard input")]
+    generate | sudo nslab up -d -                 from standard input\n  \
+    sudo nslab up -d --trace up.json lab.toml     say where the time goes")]
 pub struct Args {
     /// The lab file, or files of containerlab, kind and Cilium that are one lab together; - is standard input
     #[arg(value_name = "FILE", add = complete::files(), required_unless_present_any = ["topo", "containerlab", "kind"])]
@@ -58,6 +61,9 @@ pub struct Args {
     /// Put symbolic links to the nodes' network namespaces at /run/netns/LAB-NODE, for `ip netns`
     #[arg(long)]
     named: bool,
+    /// Write where the time until the lab is ready went, as a trace for Chrome (chrome://tracing) and Perfetto
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    trace: Option<PathBuf>,
     /// How progress (or the plan) is printed; json prints one event a line
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -78,8 +84,37 @@ enum Engine {
     Kubelet,
 }
 
-pub fn run(args: Args) -> Result<(), Failure> {
-    let mut file = imported::load(&args.files, &args.import, colour()).map_err(|mistaken| {
+impl Args {
+    /// Whether spans are kept for a trace.
+    pub fn traces(&self) -> bool {
+        self.trace.is_some()
+    }
+}
+
+/// The file a trace is written to, and what it has of this process.
+struct TraceFile<'a> {
+    path: &'a Path,
+    spans: Spans,
+}
+
+impl TraceFile<'_> {
+    /// Writes what this process and the supervisor did until the lab was ready or failed.
+    fn write(&self, lab: &LabDirectory) -> Result<(), Failure> {
+        let supervisor = trust::read_json(&lab.spans(), directory::LONGEST)?.unwrap_or_default();
+        let trace = trace::chrome(&[("nslab up", self.spans.take()), ("supervisor", supervisor)]);
+        let text = trace.to_string();
+        handover::write(self.path, text.as_bytes(), handover::OPEN)
+    }
+}
+
+pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
+    if let Some(path) = &args.trace {
+        handover::may_write(path)?;
+    }
+    let making = info_span!("up").entered();
+    let loaded =
+        info_span!("read the files").in_scope(|| imported::load(&args.files, &args.import, colour()));
+    let mut file = loaded.map_err(|mistaken| {
         let files = args.import.files(&args.files);
         mistaken.into_failure(files.first().map_or(Path::new(""), |(path, _)| path))
     })?;
@@ -87,8 +122,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     choose_engines(&mut file.lab, &args.engine);
     no_users_on_kubelets(&file.lab)?;
     kubelet::manage(&mut file.lab);
-    let facts = preflight::facts(&file.lab)?;
-    let mut plan = planner::plan(&file.lab, &facts);
+    let facts = info_span!("ask the host").in_scope(|| preflight::facts(&file.lab))?;
+    let mut plan = info_span!("plan").in_scope(|| planner::plan(&file.lab, &facts));
     if !args.dry_run && is_rootless() {
         do_without_root(&args, &mut plan)?;
     }
@@ -115,11 +150,12 @@ pub fn run(args: Args) -> Result<(), Failure> {
             Life::Unknown(failure) => return Err(failure),
         }
     }
-    judge_routers(&file, &args)?;
-    preflight::check(&plan, args.lossy)?.iter().for_each(|lost| {
+    info_span!("judge routers").in_scope(|| judge_routers(&file, &args))?;
+    let lost = info_span!("check the host").in_scope(|| preflight::check(&plan, args.lossy))?;
+    lost.iter().for_each(|lost| {
         view::tell(&format!("warning: lost: {lost}\n"));
     });
-    for remark in kubelet::furnish(&mut plan, &file.lab.cluster, &directory.lab(&file.lab.name))? {
+    for remark in kubelet::furnish(&mut plan, &file.lab.cluster, directory.lab(&file.lab.name).etcd())? {
         view::tell(&format!("note: {remark}\n"));
     }
     rights(&plan)
@@ -129,6 +165,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
         view::tell(&format!("warning: {missing}\n"));
     }
     let engines = engines(&plan);
+    let trace = args.trace.as_deref().zip(telling.spans.clone());
+    let trace = trace.map(|(path, spans)| TraceFile { path, spans });
     let launched = launch(Launch {
         plan,
         run_directory: directory,
@@ -137,8 +175,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
         detached: args.detach,
         timeout: args.timeout,
         hold_manifests: args.hold_manifests,
+        telling: telling.wanted,
     })?;
-    stand_by(launched, &file.lab, &engines, &args)
+    drop(making);
+    stand_by(launched, &file.lab, &engines, &args, trace.as_ref())
 }
 
 /// Tells what will be missing in routers that start FRR themselves.
@@ -155,7 +195,13 @@ fn judge_routers(file: &LabFile, args: &Args) -> Result<(), Failure> {
 }
 
 /// Follows the lab until it is over or, detached, until it is ready.
-fn stand_by(mut launched: Launched, lab: &Lab, engines: &str, args: &Args) -> Result<(), Failure> {
+fn stand_by(
+    mut launched: Launched,
+    lab: &Lab,
+    engines: &str,
+    args: &Args,
+    trace: Option<&TraceFile<'_>>,
+) -> Result<(), Failure> {
     let mut progress = (args.format == Format::Text).then(Progress::new);
     loop {
         let event = match launched.happening()? {
@@ -172,6 +218,11 @@ fn stand_by(mut launched: Launched, lab: &Lab, engines: &str, args: &Args) -> Re
         match &mut progress {
             Some(progress) => progress.show(&event),
             None => print_event(&event),
+        }
+        if let (What::Ready { .. } | What::Failed { .. }, Some(trace)) = (&event.what, trace)
+            && let Err(failure) = trace.write(&launched.run_directory().lab(&lab.name))
+        {
+            report(&failure);
         }
         if let What::Ready { seconds } = event.what {
             if args.named {

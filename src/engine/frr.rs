@@ -11,17 +11,18 @@ use compare::{Line, Missing};
 
 use super::configuration::{self, integrated, line_name, preamble_of};
 use super::{Engine, Finished, Inside};
-use crate::bgp::config::Own;
+use crate::bgp::config::{Mistake, Own, cut};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::output;
 use crate::kernel::overlay::Base;
 use crate::kernel::users;
-use crate::lab::daemons;
+use crate::lab::daemons::{self, Daemon, TABLE};
 use crate::lab::model::{ConfigPlace, Content, File, Process};
 use crate::lab::plan::NodeStep;
 
 pub mod compare;
+pub mod front;
 
 /// How long vtysh may take to look at a configuration.
 const DRY_RUN: Duration = Duration::from_secs(60);
@@ -31,54 +32,6 @@ pub const START: &str = "/usr/lib/frr/frrinit.sh";
 pub const VTYSH_CONF: &str = "service integrated-vtysh-config\n";
 /// Where packages put the daemons.
 const DAEMONS: &str = "/usr/lib/frr";
-
-/// A daemon, the words that begin the configuration lines it is for, and the address its options name.
-struct Daemon {
-    name: &'static str,
-    stanzas: &'static [&'static str],
-    loopback: &'static str,
-}
-
-/// Those that can be turned off, in the order of FRR's own list. zebra and staticd always run.
-const OPTIONAL: [Daemon; 18] = [
-    daemon("bgpd", &["router bgp", "bgp "], V4),
-    daemon("ospfd", &["router ospf", "ip ospf", "interface ospf"], V4),
-    daemon("ospf6d", &["router ospf6", "ipv6 ospf6"], V6),
-    daemon("ripd", &["router rip", "ip rip"], V4),
-    daemon("ripngd", &["router ripng", "ipv6 ripng"], V6),
-    daemon(
-        "isisd",
-        &["router isis", "ip router isis", "ipv6 router isis", "isis "],
-        V4,
-    ),
-    daemon("pimd", &["router pim", "ip pim", "ip igmp", "ip multicast"], V4),
-    daemon("pim6d", &["router pim6", "ipv6 pim", "ipv6 mld"], V6),
-    daemon("ldpd", &["mpls ldp"], V4),
-    daemon("nhrpd", &["nhrp ", "ip nhrp", "ipv6 nhrp"], V4),
-    daemon("eigrpd", &["router eigrp", "ip eigrp"], V4),
-    daemon("babeld", &["router babel", "babel "], V4),
-    daemon("sharpd", &["sharp "], V4),
-    daemon("pbrd", &["pbr-map", "pbr-policy"], V4),
-    daemon("bfdd", &["bfd"], V4),
-    daemon(
-        "fabricd",
-        &["router openfabric", "ip router openfabric", "openfabric "],
-        V4,
-    ),
-    daemon("vrrpd", &["vrrp "], V4),
-    daemon("pathd", &["segment-routing", "pce"], V4),
-];
-
-const V4: &str = "127.0.0.1";
-const V6: &str = "::1";
-
-const fn daemon(name: &'static str, stanzas: &'static [&'static str], loopback: &'static str) -> Daemon {
-    Daemon {
-        name,
-        stanzas,
-        loopback,
-    }
-}
 
 /// From FRR 9 on, the daemon that has the configuration of zebra, staticd and others: what of it is sent to them without it is
 /// lost without a word.
@@ -111,39 +64,27 @@ fn vtysh() -> Option<&'static str> {
 /// The optional daemons a configuration is for.
 pub fn daemons(config: &str) -> Vec<&'static str> {
     let needs = |daemon: &&Daemon| config.lines().any(|line| daemon.is_for(line));
-    OPTIONAL.iter().filter(needs).map(|daemon| daemon.name).collect()
+    TABLE.iter().filter(needs).map(|daemon| daemon.name).collect()
 }
 
 /// The optional daemon that a line is for.
 pub fn daemon_of(line: &str) -> Option<&'static str> {
-    let found = OPTIONAL.iter().find(|daemon| daemon.is_for(line));
+    let found = TABLE.iter().find(|daemon| daemon.is_for(line));
     found.map(|daemon| daemon.name)
 }
 
 /// The lines of a configuration that this host's FRR does not take, with its words: number, and what is wrong. Nothing where it
 /// cannot be asked.
 pub fn unknown_lines(config: &str) -> Vec<(usize, String)> {
-    let Some(said) = vtysh().and_then(|vtysh| ask(vtysh, config).ok()).flatten() else {
-        return Vec::new();
-    };
+    let Some(vtysh) = vtysh() else { return Vec::new() };
+    let said = ask(vtysh, config).ok().flatten().unwrap_or_default();
     let lines = said.lines().filter_map(|line| {
         let (number, rest) = line.strip_prefix("line ")?.split_once(':')?;
         Some((number.parse().ok()?, rest.trim().to_owned()))
     });
-    lines.collect()
-}
-
-impl Daemon {
-    fn is_for(&self, line: &str) -> bool {
-        let line = line.trim();
-        let own = self.stanzas.iter().any(|stanza| match line.strip_prefix(stanza) {
-            // "router ospf" must not take "router ospf6" for its own.
-            Some(rest) => stanza.ends_with(' ') || rest.is_empty() || rest.starts_with(' '),
-            None => false,
-        });
-        // A neighbour or interface that asks for BFD needs its daemon too.
-        own || (self.name == "bfdd" && line.split(' ').any(|word| word == "bfd"))
-    }
+    let cut =
+        cut_lines(config).map(|(number, line, mistake)| (number, format!("{line}: {}", mistake.message)));
+    lines.chain(cut).collect()
 }
 
 /// Gives nodes an /etc/frr and a /run/frr of their own where the host has FRR, with what a fresh package has.
@@ -231,15 +172,16 @@ impl Engine for Frr {
         // These first: the others look for their sockets only every ten seconds when they are not there yet.
         let manager = has(MANAGER).then_some(MANAGER);
         if let Some(manager) = manager {
-            launch(inside, manager, &["-A", V4]).await?;
+            launch(inside, manager, &["-A", daemons::loopback(manager)]).await?;
         }
-        launch(inside, "zebra", &["-A", V4, "-s", "90000000"]).await?;
+        launch(
+            inside,
+            "zebra",
+            &["-A", daemons::loopback("zebra"), "-s", "90000000"],
+        )
+        .await?;
         for name in &enabled {
-            let loopback = OPTIONAL
-                .iter()
-                .find(|daemon| daemon.name == *name)
-                .map_or(V4, |daemon| daemon.loopback);
-            launch(inside, name, &["-A", loopback]).await?;
+            launch(inside, name, &["-A", daemons::loopback(name)]).await?;
         }
         load(node, inside).await?;
         // watchfrr finds them running and takes over; it restarts them by the package's own script, which
@@ -248,6 +190,10 @@ impl Engine for Frr {
         let daemons = daemons.chain(enabled.iter().copied());
         // Its own default lets a minute pass between two restarts; in a lab daemons are killed on purpose.
         let argv = [
+            "/bin/sh",
+            "-c",
+            front::UNLESS_STOPPED,
+            "sh",
             &format!("{DAEMONS}/watchfrr"),
             "-i",
             "1",
@@ -276,15 +222,27 @@ pub fn knows(router: &str, config: &str, place: Option<&ConfigPlace>) -> Result<
 /// Asks vtysh whether it knows every line.
 fn dry_run(vtysh: &str, router: &str, config: &str, place: Option<&ConfigPlace>) -> Result<(), Failure> {
     let preamble = preamble_of(router, config);
-    let Some(said) = ask(vtysh, &format!("{preamble}{config}"))? else {
+    let said = ask(vtysh, &format!("{preamble}{config}"))?;
+    let said = said.map(|said| renumbered(&said, preamble.lines().count(), place));
+    let cut = cut_lines(config).map(|(number, line, mistake)| {
+        let name = line_name(place, number);
+        format!("{name}: {line}: {} ({})", mistake.message, mistake.help)
+    });
+    let said: Vec<String> = said.into_iter().chain(cut).collect();
+    if said.is_empty() {
         return Ok(());
-    };
-    let said = renumbered(&said, preamble.lines().count(), place);
+    }
     Err(
         Failure::wrong(format!("FRR does not take the configuration of {router}"))
-            .detail(said)
+            .detail(said.join("\n"))
             .help(configuration::LINES),
     )
+}
+
+/// The lines of which FRR's daemons take a part alone, or nothing: vtysh does not know that when it is asked.
+fn cut_lines(config: &str) -> impl Iterator<Item = (usize, &str, Mistake)> {
+    let lines = (1..).zip(config.lines());
+    lines.filter_map(|(number, line)| Some((number, line.trim(), cut(line)?)))
 }
 
 /// What vtysh says of a configuration's lines; nothing where it takes them all.

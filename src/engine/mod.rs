@@ -11,6 +11,7 @@ use crate::lab::plan::{self, NodeStep};
 pub mod agent;
 pub mod cni;
 mod configuration;
+pub mod dns;
 pub mod frr;
 pub mod kubelet;
 pub mod operator;
@@ -20,6 +21,9 @@ pub mod speaker;
 
 /// Where nodes that need nslab's own program have it: not /proc/1/exe, since nothing in a node may look into its init.
 pub const ITSELF: &str = "/usr/lib/nslab/nslab";
+
+/// Where programs in nodes look for others.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A command that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,10 +135,7 @@ impl Engine for Router {
 pub fn environment(node: &NodeStep) -> BTreeMap<String, String> {
     let mut env = BTreeMap::from(
         [
-            (
-                "PATH",
-                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            ),
+            ("PATH", PATH),
             ("HOME", "/root"),
             ("USER", "root"),
             ("LOGNAME", "root"),

@@ -1,26 +1,47 @@
 //! What a router is configured with that starts FRR by its own commands, as one of a container's image does: the files that are
 //! put in the place of FRR's, and what its commands type into vtysh.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use commands::Commands;
 
 use super::frr;
 use crate::bgp::config::{Config, Mistake, Reader};
-use crate::lab::daemons;
-use crate::lab::model::{Command, Content, Node};
+use crate::lab::model::{Command, Node};
+
+mod commands;
 
 const CONFIGURATION: &str = "/etc/frr/frr.conf";
 const DAEMONS: &str = "/etc/frr/daemons";
-/// What stands in lines that change [`DAEMONS`].
-const DAEMONS_FILE: &str = "frr/daemons";
 
 /// A text and where it comes from, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
-    /// A file of the host's, or what stands for one.
-    pub place: String,
+    /// Where it is.
+    pub place: Place,
     /// What is in it.
     pub text: String,
+}
+
+/// Where a text comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A file of the host's, or what stands for one.
+    File(String),
+    /// A command, by its line in the lab file.
+    Command(usize),
+}
+
+/// A line of the configuration that a command types into vtysh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Typed {
+    /// The command's line in the lab file.
+    pub line: usize,
+    /// What is typed.
+    pub text: String,
+    /// Whether vtysh says nothing of a mistake in it by its status: it reads it from its input.
+    pub is_silent: bool,
 }
 
 /// What a router will be given.
@@ -30,8 +51,8 @@ pub struct Given {
     pub config: Option<Text>,
     /// The daemons that will run beside zebra and staticd.
     pub daemons: BTreeSet<&'static str>,
-    /// Lines of the configuration that commands type, with the commands' lines in the lab file.
-    pub typed: Vec<(usize, String)>,
+    /// Lines of the configuration that commands type.
+    pub typed: Vec<Typed>,
 }
 
 /// A line that will be missing in a router.
@@ -66,139 +87,34 @@ pub struct Idle {
 
 /// Whether commands turn bgpd on.
 pub fn turn_bgp_on<'c>(commands: impl Iterator<Item = &'c Command>) -> bool {
-    let mut enabled = BTreeSet::new();
+    let nothing = |_: &Path| None;
+    let mut found = Commands::of(&[], &[], BTreeMap::new(), &nothing);
+    found.enabled.clear();
     for command in commands {
-        switch(&words(command), &mut enabled);
+        found.take(command, 0);
     }
-    enabled.contains("bgpd")
+    found.enabled.contains("bgpd")
 }
 
 /// Finds out what a node will be given; `read` has the texts of the host's files.
 pub fn of(node: &Node, read: &dyn Fn(&Path) -> Option<String>) -> Given {
-    let file = file(node, DAEMONS, read).map_or_else(|| daemons::file(&[]), |found| found.text);
-    let mut enabled = daemons::enabled(&file);
-    let mut typed = Vec::new();
+    let mut env = node.env.clone();
+    let hostname = node.hostname.as_ref().unwrap_or(&node.name);
+    env.entry("HOSTNAME".to_owned())
+        .or_insert_with(|| hostname.clone());
+    let mut commands = Commands::of(&node.binds, &node.files, env, read);
     for exec in &node.exec {
-        let words = words(&exec.command);
-        switch(&words, &mut enabled);
-        typed.extend(lines(&words).into_iter().map(|line| (exec.line, line)));
+        commands.take(&exec.command, exec.line);
     }
+    // Of these the lab file's line is not known; what is wrong in them is told for the first.
     for process in &node.run {
-        switch(&words(&process.command), &mut enabled);
+        commands.take(&process.command, 1);
     }
     Given {
-        config: self::file(node, CONFIGURATION, read),
-        daemons: enabled,
-        typed,
+        config: commands.file(CONFIGURATION),
+        daemons: commands.enabled,
+        typed: commands.typed,
     }
-}
-
-/// What will stand at a path of the node's, by its binds and files.
-fn file(node: &Node, path: &str, read: &dyn Fn(&Path) -> Option<String>) -> Option<Text> {
-    let below = |root: &str| Path::new(path).strip_prefix(root).ok();
-    let of_host = |source: &Path, rest: &Path| {
-        let source = match rest.as_os_str().is_empty() {
-            true => source.to_owned(),
-            false => source.join(rest),
-        };
-        let text = read(&source)?;
-        Some(Text {
-            place: shown(&source),
-            text,
-        })
-    };
-    for bind in node.binds.iter().rev() {
-        if let Some(rest) = below(&bind.target) {
-            return of_host(&bind.source, rest);
-        }
-    }
-    node.files.iter().rev().find_map(|file| {
-        let rest = below(&file.path)?;
-        match &file.content {
-            Content::From(source) => of_host(source, rest),
-            Content::Text(text) => Some(Text {
-                place: format!("{path} of {}", node.name),
-                text: text.clone(),
-            }),
-        }
-    })
-}
-
-/// A path as users write it.
-fn shown(path: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    let short = path.strip_prefix(&here).unwrap_or(path);
-    short.display().to_string()
-}
-
-/// A command's words; those of a shell's line, as far as quotes tell them apart.
-fn words(command: &Command) -> Vec<String> {
-    let argv = command.argv();
-    let is_shell = argv.first().is_some_and(|program| {
-        let name = program.rsplit('/').next().unwrap_or_default();
-        matches!(name, "sh" | "bash" | "ash" | "dash" | "zsh")
-    });
-    match argv.as_slice() {
-        [_, option, line, ..] if is_shell && option.starts_with('-') && option.contains('c') => {
-            shell_words::split(line).unwrap_or_else(|_| argv.clone())
-        }
-        _ => argv,
-    }
-}
-
-/// Turns daemons on and off where a command changes the file that says which run: `sed -i s/bgpd=no/bgpd=yes/ …/daemons`.
-fn switch(words: &[String], enabled: &mut BTreeSet<&'static str>) {
-    if !words.iter().any(|word| word.contains(DAEMONS_FILE)) {
-        return;
-    }
-    for word in words {
-        // In a replacement, what comes to stand there is behind what stands there now.
-        let last = |text: String| word.rfind(&text);
-        for daemon in daemons::OPTIONAL {
-            let (on, off) = (last(format!("{daemon}=yes")), last(format!("{daemon}=no")));
-            match (on, off) {
-                (Some(on), off) if off.is_none_or(|off| off < on) => enabled.insert(daemon),
-                (_, Some(_)) => enabled.remove(daemon),
-                _ => false,
-            };
-        }
-        if word.contains("/=no/=yes/") || word.contains("/no/yes/") {
-            enabled.extend(daemons::OPTIONAL);
-        }
-    }
-}
-
-/// The lines of the configuration that a command types into vtysh.
-fn lines(words: &[String]) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut rest = words.iter();
-    while rest.any(|word| word.rsplit('/').next() == Some("vtysh")) {
-        let mut configures = false;
-        let mut here = rest.clone();
-        while let Some(option) = here.next().filter(|option| option.starts_with('-')) {
-            if option != "-c" && option != "--command" {
-                continue;
-            }
-            let Some(command) = here.next() else { break };
-            rest = here.clone();
-            for line in command.trim_end_matches(';').lines() {
-                match line.trim() {
-                    "end" => configures = false,
-                    line if !configures => configures = line.starts_with("conf"),
-                    line if is_no_configuration(line) => {}
-                    _ => found.push(line.to_owned()),
-                }
-            }
-        }
-        found.push("end".to_owned());
-    }
-    found
-}
-
-/// Commands that may be typed in the configuration and are none of its lines.
-fn is_no_configuration(line: &str) -> bool {
-    let first = line.split_whitespace().next().unwrap_or_default();
-    matches!(first, "do" | "write" | "wr" | "copy" | "show" | "sh" | "list")
 }
 
 /// A line with its place, and the daemon it is for.
@@ -207,22 +123,27 @@ struct Line<'g> {
     number: usize,
     text: &'g str,
     daemon: Option<&'static str>,
+    is_typed: bool,
 }
 
 impl Given {
     fn all(&self) -> Vec<Line<'_>> {
         let of_file = self.config.iter().flat_map(|config| {
             let lines = config.text.lines().enumerate();
-            lines.map(|(at, text)| (Some(config.place.as_str()), at + 1, text))
+            lines.map(|(at, text)| match &config.place {
+                Place::File(path) => (Some(path.as_str()), at + 1, text, false),
+                Place::Command(line) => (None, *line, text, false),
+            })
         });
-        let typed = self.typed.iter().map(|(line, text)| (None, *line, text.as_str()));
+        let typed = self.typed.iter();
+        let typed = typed.map(|typed| (None, typed.line, typed.text.as_str(), true));
         let mut block: Option<&'static str> = None;
         let mut found = Vec::new();
-        for (place, number, text) in of_file.chain(typed) {
+        for (place, number, text, is_typed) in of_file.chain(typed) {
             let bare = text.trim();
             let own = frr::daemon_of(bare);
             // What is typed has no indentation; only another block ends one there.
-            let is_inner = text.starts_with([' ', '\t']) || place.is_none();
+            let is_inner = text.starts_with([' ', '\t']) || is_typed;
             let daemon = match own {
                 _ if is_inner && block.is_some() && !bare.starts_with("router ") => block,
                 own => own,
@@ -235,9 +156,22 @@ impl Given {
                 number,
                 text,
                 daemon,
+                is_typed,
             });
         }
         found
+    }
+
+    /// What commands type that vtysh says nothing of where it is wrong, as a text of its own, and for each of its lines the
+    /// command's.
+    pub fn silent(&self) -> (String, Vec<usize>) {
+        let silent = self.typed.iter().filter(|typed| typed.is_silent);
+        silent.fold((String::new(), Vec::new()), |(mut text, mut lines), typed| {
+            text.push_str(&typed.text);
+            text.push('\n');
+            lines.push(typed.line);
+            (text, lines)
+        })
     }
 
     /// The daemons that do not run though there are lines for them.
@@ -271,7 +205,7 @@ impl Given {
             if line.daemon.is_some_and(|daemon| !self.daemons.contains(daemon)) {
                 continue;
             }
-            if line.place.is_none() && !typing {
+            if line.is_typed && !typing {
                 typing = true;
                 reader = Reader::default();
             }
@@ -358,7 +292,7 @@ mod tests {
         let exec = "exec = [\"vtysh -c 'show version' -c 'conf t' -c 'router ospf' -c 'network 10.0.0.0/8 area 0' -c 'end' -c 'write'\",\
             \"sh -c \\\"sed -i s/ospfd=no/ospfd=yes/ /etc/frr/daemons; /usr/bin/vtysh -E -c 'configure terminal' -c 'hostname x' -c 'do show run'\\\"\"]";
         let given = given(exec, &[]);
-        let typed: Vec<&str> = given.typed.iter().map(|(_, line)| line.as_str()).collect();
+        let typed: Vec<&str> = given.typed.iter().map(|typed| typed.text.as_str()).collect();
         assert_eq!(
             typed,
             [
@@ -373,6 +307,91 @@ mod tests {
         let lost = given.lost_on_builtin();
         assert_eq!(lost.len(), 1, "{lost:?}");
         assert_eq!((lost[0].place.as_deref(), lost[0].below), (None, 1));
+    }
+
+    #[test]
+    fn lines_in_here_documents_are_judged() {
+        let text = "router bgp 1\n neighbor 192.0.2.1 remote-as 2\n nonsense\nrouter ospf\n";
+        let on = "sed -i 's/bgpd=no/bgpd=yes/; s/ospfd=no/ospfd=yes/' /etc/frr/daemons\n";
+        let typed = format!("conf t\n{text}end\nwrite\n");
+        for script in [
+            format!("vtysh <<EOF\n{typed}EOF\n"),
+            format!("vtysh <<'E O'\n{typed}E O\nvtysh -c 'show version'"),
+            format!(
+                "cat <<-X | vtysh -d bgpd\n\t{}X\n",
+                typed.replace('\n', "\n\t").trim_end_matches('\t')
+            ),
+            format!("bash -c 'vtysh <<EOF\n{typed}EOF'"),
+            format!("vtysh -c \"{typed}\""),
+            format!("printf '{}' | vtysh", typed.replace('\n', "\\n")),
+            format!("echo -e \"{}\" > /x; vtysh < /x", typed.replace('\n', "\\n")),
+            format!("cat > /x <<EOF\n{text}EOF\nvtysh -f /x"),
+            format!("cat > /etc/frr/frr.conf <<EOF\n{text}EOF\n/usr/lib/frr/frrinit.sh start"),
+            format!("tee /etc/frr/frr.conf <<EOF >/dev/null\n{text}EOF"),
+            format!("cat > /x <<EOF\n{text}EOF\ncp /x /etc/frr/frr.conf"),
+            "cp /y/frr.conf /etc/frr/".to_owned(),
+            format!("echo '{text}' >> /etc/frr/frr.conf"),
+        ] {
+            let script = serde_json::to_string(&format!("{on}{script}")).unwrap();
+            let node = format!("binds = [\"c:/y/frr.conf\"]\nexec = [{{ shell = {script} }}]");
+            let given = given(&node, &[("c", text)]);
+            let lost = given.lost_on_builtin();
+            let texts: Vec<&str> = lost.iter().map(|lost| lost.text.trim()).collect();
+            assert_eq!(texts, ["nonsense", "router ospf"], "{script}");
+            let from_file = lost[0].place.is_some();
+            assert_eq!(from_file, script.contains("/y/frr.conf"), "{script}");
+            assert_eq!(given.idle(), [], "{script}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_known_is_not_judged() {
+        for script in [
+            "vtysh <<EOF\nconf t\nrouter $PROTOCOL\nEOF\n",
+            "vtysh -c 'conf t' -c \"router $(cat /x)\"",
+            "cat > /etc/frr/frr.conf <<EOF\n$(nonsense)\nEOF",
+            "curl x | vtysh",
+            "nonsense > /etc/frr/frr.conf",
+            "cat <<EOF\nconf t\nnonsense\nEOF\n",
+        ] {
+            let script = serde_json::to_string(script).unwrap();
+            let given = given(&format!("exec = [{{ shell = {script} }}]"), &[]);
+            assert_eq!(given.lost_on_builtin(), [], "{script}");
+        }
+    }
+
+    #[test]
+    fn daemons_are_turned_on_by_a_file_that_is_written() {
+        for (script, enabled) in [
+            (
+                "cat > /etc/frr/daemons <<EOF\nbgpd=yes\nospfd=no\nEOF",
+                &["bgpd"][..],
+            ),
+            ("echo ospfd=yes >> /etc/frr/daemons", &["ospfd"]),
+            (
+                "sed -i s/bgpd=no/bgpd=yes/ /etc/frr/daemons; echo 'bgpd=no' >> /etc/frr/daemons; echo 'ripd=\"yes\"' >> /etc/frr/daemons",
+                &["ripd"],
+            ),
+            ("cp /y /etc/frr/daemons", &["isisd"]),
+        ] {
+            let script = serde_json::to_string(script).unwrap();
+            let given = given(
+                &format!("binds = [\"d:/y\"]\nexec = [{{ shell = {script} }}]"),
+                &[("d", "isisd=yes\n")],
+            );
+            let found: Vec<_> = given.daemons.iter().copied().collect();
+            assert_eq!(found, enabled, "{script}");
+        }
+    }
+
+    #[test]
+    fn what_vtysh_reads_is_silent() {
+        let script = "vtysh <<EOF\nconf t\nrouter bgp 1\nexit\nend\nshow run\nEOF\nvtysh -c 'conf t' -c 'router bgp 2'";
+        let script = serde_json::to_string(script).unwrap();
+        let given = given(&format!("exec = [{{ shell = {script} }}]"), &[]);
+        let (text, lines) = given.silent();
+        assert_eq!(text, "router bgp 1\nexit\n");
+        assert_eq!(lines.len(), 2);
     }
 
     #[test]

@@ -82,15 +82,41 @@ fn matches(pattern: &str, name: &str) -> bool {
     true
 }
 
-/// What a container of an image serves by itself, for a node in whose place nothing else runs.
-pub(super) fn serves(image: &str) -> Option<&'static str> {
+/// What a container of an image serves on port 80 by itself, where nothing else runs in it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Serves {
+    /// Its page; `{host}` and `{address}` are the node's.
+    pub page: &'static str,
+    /// The file that takes its place where there is one.
+    pub file: Option<&'static str>,
+    /// Whether the image answers on port 443, too.
+    pub https: bool,
+}
+
+/// What an image serves.
+pub(super) fn serves(image: &str) -> Option<Serves> {
     let repository = repository(image);
     let name = repository.rsplit('/').next().unwrap_or_default();
-    match name {
-        "network-multitool" | "multitool" => Some("a web page on the ports 80 and 443"),
-        "nginx" | "httpd" | "caddy" => Some("a web page on port 80"),
-        _ => None,
-    }
+    let (page, file, https) = match name {
+        "network-multitool" | "multitool" => (
+            "WBITT Network MultiTool (with NGINX) - {host} - {address} - HTTP: 80 , HTTPS: 443 . (Formerly praqma/network-multitool)",
+            Some("/usr/share/nginx/html/index.html"),
+            true,
+        ),
+        "nginx" => (
+            "<!DOCTYPE html><html><head><title>Welcome to nginx!</title></head><body><h1>Welcome to nginx!</h1></body></html>",
+            Some("/usr/share/nginx/html/index.html"),
+            false,
+        ),
+        "httpd" => (
+            "<html><body><h1>It works!</h1></body></html>",
+            Some("/usr/local/apache2/htdocs/index.html"),
+            false,
+        ),
+        "caddy" => ("Caddy works!", Some("/usr/share/caddy/index.html"), false),
+        _ => return None,
+    };
+    Some(Serves { page, file, https })
 }
 
 /// An image's name without its tag and digest.

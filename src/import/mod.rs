@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::lab::sources::{Entry, Sources};
-use crate::lab::spec::{CiliumSpec, KubernetesSpec, Spanned, Spec};
+use crate::lab::spec::{CiliumSpec, KubernetesSpec, Spanned, Spec, suggest};
 use crate::lab::{Diagnostic, Lab, resolve};
 use crate::yaml::{self, files, reader};
 
@@ -91,6 +91,9 @@ struct Context<'a> {
     without_effect: BTreeSet<String>,
 }
 
+/// So many places of variables that are not set are told.
+const MOST_UNSET: usize = 1000;
+
 /// What is told once of many nodes.
 #[derive(Debug, Default)]
 struct Remarks {
@@ -98,8 +101,8 @@ struct Remarks {
     bridges: BTreeSet<String>,
     /// Commands that install packages, and the nodes that have them.
     installs: BTreeMap<String, BTreeSet<String>>,
-    /// What images serve by themselves, and the nodes that have them.
-    serving: BTreeMap<&'static str, BTreeSet<String>>,
+    /// Nodes whose images serve HTTPS by themselves.
+    https: BTreeSet<String>,
 }
 
 impl Remarks {
@@ -119,11 +122,10 @@ impl Remarks {
                 list(nodes)
             ));
         }
-        for (what, nodes) in &self.serving {
+        if !self.https.is_empty() {
             told.push(format!(
-                "the image of {} serves {what} by itself, and here nothing does: give the node a `cmd`, such as \
-                 `busybox httpd -f -p 80`",
-                list(nodes)
+                "the image of {} serves its page on the ports 80 and 443, and here on port 80 alone",
+                list(&self.https)
             ));
         }
         told
@@ -142,6 +144,7 @@ struct Parts {
 
 /// Reads files of other tools into one lab.
 pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imported {
+    suggest::begin();
     let mut context = Context {
         reader: Reader::default(),
         files: Files::default(),
@@ -182,13 +185,16 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
     notes.extend(remarks(&context));
     // Where something is wrong, those are told that it comes from.
     let is_right = context.reader.mistakes.is_empty();
-    for unset in context.unset.iter().filter(|_| is_right) {
+    let mut told = BTreeSet::new();
+    for unset in context.unset.iter().filter(|_| is_right).take(MOST_UNSET) {
         let (file, line) = context.files.line(unset.span.start);
         let note = format!(
             "{file}, line {line}: the variable `{}` is not set, and nothing stands in its place",
             unset.name
         );
-        notes.push(note);
+        if told.insert(note.clone()) {
+            notes.push(note);
+        }
     }
     Imported {
         spec,

@@ -7,8 +7,8 @@ use crate::lab::links::{Device, macvlan, vxlan};
 use crate::lab::model::{Command, Exec, Kind, Limit, Probe, Process, PublishedPort, Restart, Stage};
 use crate::lab::spec::kubernetes as names;
 use crate::lab::spec::{
-    BindSpec, CiliumSpec, ContentSpec, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec, LinkSpec,
-    MgmtPortSpec, MgmtSpec, NodeSpec, Spanned, WaitSpec,
+    BindSpec, CiliumSpec, ContentSpec, Dns, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec, LinkSpec,
+    MgmtPortSpec, MgmtSpec, NodeSpec, Spanned, WaitSpec, mounts,
 };
 
 /// The text of the lab file: what was not said is left out, and every node knows where it came from.
@@ -133,6 +133,11 @@ fn kubernetes(out: &mut String, spec: &KubernetesSpec) {
     put(out, "registry_mirror", spec.registry_mirror.as_ref(), text);
     put(out, "kube_proxy", spec.kube_proxy.as_ref(), plain);
     put(out, "cni", spec.cni.as_ref(), |it| word(names::CNIS, &it.value));
+    put(out, "dns", spec.dns.as_ref(), |it| match it.value {
+        Dns::Own => "true".to_owned(),
+        Dns::None => "false".to_owned(),
+        Dns::External => word(names::DNS, &it.value),
+    });
 }
 
 fn cilium(out: &mut String, spec: &CiliumSpec) {
@@ -218,6 +223,17 @@ fn node(out: &mut String, node: &NodeSpec) {
     }
     if !node.binds.is_empty() {
         line(out, format!("binds = {}", list(node.binds.iter().map(bind))));
+    }
+    for key in ["tmpfs", "volumes"] {
+        let written = node
+            .mounts
+            .iter()
+            .map(|it| mounts::written(&it.target.value, &it.what));
+        let written = written.filter(|(of, _)| *of == key);
+        let texts: Vec<String> = written.map(|(_, text)| quoted(&text)).collect();
+        if !texts.is_empty() {
+            line(out, format!("{key} = {}", list(texts.into_iter())));
+        }
     }
     put(out, "wait_for", node.wait_for.as_ref(), |waits| {
         list(waits.iter().map(wait))
@@ -342,13 +358,15 @@ fn process(process: &Process) -> String {
     );
     parts.extend(process.may_fail.then(|| "may_fail = true".to_owned()));
     parts.extend(process.terminal.then(|| "terminal = true".to_owned()));
-    if let Some(Probe::Exec(probe)) = &process.ready {
-        let line = match probe {
-            Command::Argv(argv) => shell_words::join(argv),
-            Command::Shell(line) => shell_words::join(["/bin/sh", "-c", line]),
-        };
-        parts.push(format!("ready = {{ exec = {} }}", quoted(&line)));
-    }
+    let ready = process.ready.as_ref().map(|ready| match ready {
+        Probe::Exec(Command::Argv(argv)) => format!("exec = {}", quoted(&shell_words::join(argv))),
+        Probe::Exec(Command::Shell(line)) => {
+            format!("exec = {}", quoted(&shell_words::join(["/bin/sh", "-c", line])))
+        }
+        Probe::Tcp(port) => format!("tcp = {port}"),
+        Probe::File(path) => format!("file = {}", quoted(path)),
+    });
+    parts.extend(ready.map(|ready| format!("ready = {{ {ready} }}")));
     format!("{{ {} }}", parts.join(", "))
 }
 

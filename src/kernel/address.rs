@@ -41,6 +41,51 @@ fn message(index: u32, net: IpNet) -> AddressMessage {
     message
 }
 
+/// Puts an address on an interface, with what is at the other end of the link.
+pub fn add_with_peer(what: &str, index: u32, own: IpAddr, peer: IpNet) -> Request {
+    Request::create(what, RouteNetlinkMessage::NewAddress(with_peer(index, own, peer)))
+}
+
+/// Takes it from there.
+pub fn remove_with_peer(what: &str, index: u32, own: IpAddr, peer: IpNet) -> Request {
+    Request::change(what, RouteNetlinkMessage::DelAddress(with_peer(index, own, peer)))
+}
+
+fn with_peer(index: u32, own: IpAddr, peer: IpNet) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.index = index;
+    message.header.prefix_len = peer.prefix_len();
+    message.header.family = match peer {
+        IpNet::V4(_) => AddressFamily::Inet,
+        IpNet::V6(_) => AddressFamily::Inet6,
+    };
+    message.attributes.push(AddressAttribute::Local(own));
+    message.attributes.push(AddressAttribute::Address(peer.addr()));
+    message
+}
+
+/// The addresses that name the other end of their link: interface index, own address, and what is there.
+///
+/// # Errors
+/// What the kernel refused.
+pub fn peers(netlink: &mut Netlink) -> super::Result<Vec<(u32, IpAddr, IpNet)>> {
+    let question = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+    let answer = netlink.dump("list addresses", question)?;
+    let peers = answer.into_iter().filter_map(|message| {
+        let RouteNetlinkMessage::NewAddress(message) = message else {
+            return None;
+        };
+        let own = own(&message.attributes)?;
+        let other = message.attributes.iter().find_map(|attribute| match attribute {
+            AddressAttribute::Address(address) if *address != own => Some(*address),
+            _ => None,
+        });
+        let net = IpNet::new(other?, message.header.prefix_len).ok()?;
+        Some((message.header.index, own, net))
+    });
+    Ok(peers.collect())
+}
+
 /// Takes an address from an interface.
 pub fn remove(what: &str, index: u32, net: IpNet) -> Request {
     Request::change(what, RouteNetlinkMessage::DelAddress(message(index, net)))

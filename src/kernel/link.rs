@@ -216,7 +216,7 @@ pub fn delete(what: &str, index: u32) -> Request {
 }
 
 /// An interface as the kernel describes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Interface {
     /// Index.
     pub index: u32,

@@ -19,7 +19,7 @@ use super::netlink::answers;
 const LINKS: u32 = 1;
 /// Announcements are much smaller than this.
 const ROOM: usize = 16 * 1024;
-/// How many announcements are read at a time.
+/// How many messages are read at a time.
 const MOST: usize = 1024;
 
 /// What was announced of an interface.
@@ -28,6 +28,17 @@ pub enum Change {
     Is(Interface),
     /// It is gone.
     Gone(Interface),
+}
+
+/// What was heard.
+#[derive(Default)]
+pub struct Heard {
+    /// Announcements, in their order.
+    pub changes: Vec<Change>,
+    /// Whether some were lost, because nobody read while there was room.
+    pub is_partial: bool,
+    /// Whether there may be more to read.
+    pub has_more: bool,
 }
 
 /// Hears the announcements of one network namespace.
@@ -70,22 +81,24 @@ impl LinkWatch {
             .attempt(|| "watch what becomes of interfaces")
     }
 
-    /// Reads what was announced. What was lost because nobody read is not told: the next announcement tells how things are.
-    pub fn read(&self) -> Vec<Change> {
-        let mut changes = Vec::new();
+    /// Reads what was announced.
+    pub fn read(&self) -> Heard {
+        let mut heard = Heard::default();
         let mut buffer = [0u8; ROOM];
-        while changes.len() < MOST {
+        for _ in 0..MOST {
             match recv(self.socket.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT) {
-                Ok(length) => changes.extend(
-                    answers(&buffer[..length])
-                        .iter()
-                        .filter_map(|it| change(it.bytes)),
-                ),
-                Err(Errno::EINTR | Errno::ENOBUFS) => {}
-                Err(_) => break,
+                Ok(length) => {
+                    let answers = answers(&buffer[..length]);
+                    let changes = answers.iter().filter_map(|it| change(it.bytes));
+                    heard.changes.extend(changes);
+                }
+                Err(Errno::ENOBUFS) => heard.is_partial = true,
+                Err(Errno::EINTR) => {}
+                Err(_) => return heard,
             }
         }
-        changes
+        heard.has_more = true;
+        heard
     }
 }
 

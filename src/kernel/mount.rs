@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -239,6 +239,18 @@ pub fn make_read_only(place: &Path) -> Result<()> {
         flags.set(flag, kept.contains(now));
     }
     mount(None::<&str>, place, None::<&str>, flags, None::<&str>).attempt(what)
+}
+
+/// Gives a namespace a name: a file, in a mount namespace that is this process's alone.
+///
+/// # Errors
+/// There is no such file, or the kernel refuses.
+pub fn name_namespace(namespace: &OwnedFd, place: &Path) -> Result<()> {
+    make_private("/")?;
+    let source = format!("/proc/self/fd/{}", namespace.as_raw_fd());
+    let none = None::<&str>;
+    mount(Some(source.as_str()), place, none, MsFlags::MS_BIND, none)
+        .attempt(|| format!("name a namespace {}", place.display()))
 }
 
 fn refused(verb: &str, path: &Path, errno: rustix::io::Errno) -> Error {

@@ -107,6 +107,9 @@ impl Netlink {
         let mut pending = Vec::new();
         let mut names = Vec::new();
         let total = requests.len();
+        if let Some(first) = requests.first() {
+            tracing::trace!(total, first = first.what, "netlink requests");
+        }
         for (position, request) in requests.into_iter().enumerate() {
             self.sequence = self.sequence.wrapping_add(1);
             let size = append(&mut pending, self.sequence, request.flags, request.message);

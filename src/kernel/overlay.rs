@@ -48,7 +48,7 @@ const BYTES_A_FILE: u64 = 8192;
 const LEAST_FILES: u64 = 4096;
 
 /// The options of a tmpfs (tmpfs(5)) that holds so many bytes; none for no limit.
-pub(super) fn tmpfs(bytes: Option<u64>) -> String {
+pub fn tmpfs(bytes: Option<u64>) -> String {
     let files = bytes.map_or(0, |bytes| LEAST_FILES.max(bytes / BYTES_A_FILE));
     // 0 is no limit; without it the kernel takes half of the host's memory.
     format!("mode=0755,size={},nr_inodes={files}", bytes.unwrap_or(0))
@@ -183,6 +183,11 @@ impl Base {
     /// Where the program of whoever makes the base may stand.
     pub fn program(&self) -> PathBuf {
         self.path.join("program")
+    }
+
+    /// Where the volumes of whoever makes the base may be.
+    pub fn volumes(&self) -> PathBuf {
+        self.path.join("volumes")
     }
 
     /// The place in the base where a path of the nodes has to be put; its parents are made, with the modes and

@@ -1,9 +1,11 @@
 //! Labs of users who are not root: a user namespace in which such a user is root, with a network namespace of its own
 //! (user_namespaces(7), subuid(5), newuidmap(1)).
 
+use std::ffi::CString;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,7 @@ use nix::unistd::{User, getegid, geteuid};
 use super::error::{Attempt, Error, Result};
 use super::output;
 use super::process::{self, Child};
+use super::spawn::{self, Spawn};
 use super::user_namespace::{self, Pair};
 
 /// Fewer ids than this do not do: daemons run as users of their own, whose ids go up to 999 (adduser.conf(5)).
@@ -167,6 +170,66 @@ pub fn start(what: &str, pair: &Pair, start: impl FnOnce() -> Result<Child>) -> 
         pid,
         pidfd: process::pidfd(pid)?,
     })
+}
+
+/// A program that is to run beside the first process of a user's lab: in its PID namespace and user namespace, but in the network of
+/// this process.
+pub struct Beside<'a> {
+    /// For messages.
+    pub what: &'a str,
+    /// The lab's namespaces.
+    pub pair: &'a Pair,
+    /// The pidfd of the lab's first process.
+    pub first: &'a OwnedFd,
+    /// A file that becomes the lab's network namespace where the program is.
+    pub place: &'a Path,
+    /// What to execute, by its path, and its arguments.
+    pub words: &'a [String],
+    /// Its standard input.
+    pub input: BorrowedFd<'a>,
+    /// Its standard output and errors.
+    pub output: BorrowedFd<'a>,
+}
+
+/// Starts it. It is a child of the lab's first process by the time this returns, and ends with that.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn beside(wanted: &Beside<'_>) -> Result<()> {
+    let what = wanted.what;
+    let words: Vec<CString> = wanted
+        .words
+        .iter()
+        .filter_map(|word| CString::new(word.as_str()).ok())
+        .collect();
+    let [program, ..] = words.as_slice() else {
+        return Err(Error::new(what, Errno::ENOENT));
+    };
+    let output = wanted.output.as_raw_fd();
+    let spawn = Spawn {
+        flags: CloneFlags::empty(),
+        program,
+        arguments: &words,
+        environment: &[c"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()],
+        keep: &[],
+        stdio: Some([wanted.input.as_raw_fd(), output, output]),
+        parent_death: None,
+        session: true,
+    };
+    let helper = process::fork(what, || {
+        let begin = || {
+            user_namespace::enter(&wanted.pair.users)?;
+            setns(wanted.first, CloneFlags::CLONE_NEWPID).attempt(|| what)?;
+            unshare(CloneFlags::CLONE_NEWNS).attempt(|| what)?;
+            super::mount::name_namespace(&wanted.pair.network, wanted.place)?;
+            spawn::spawn(what, &spawn)
+        };
+        begin().map_or_else(|error| error.errno as i32, |_| 0)
+    })?;
+    match process::wait(&helper) {
+        0 => Ok(()),
+        errno => Err(Error::new(what, Errno::from_raw(errno))),
+    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,12 @@ pub enum Target {
     Unreachable,
     /// ICMP administratively prohibited.
     Prohibit,
+    /// Deliver here, though no interface has the address.
+    Local,
 }
+
+/// The loopback's index.
+const LOOPBACK: u32 = 1;
 
 /// A next hop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +65,11 @@ pub fn add(what: &str, to: IpNet, target: &Target, metric: Option<u32>, table: O
         Target::Blackhole => header.kind = RouteType::BlackHole,
         Target::Unreachable => header.kind = RouteType::Unreachable,
         Target::Prohibit => header.kind = RouteType::Prohibit,
+        Target::Local => {
+            (header.kind, header.scope) = (RouteType::Local, RouteScope::Host);
+            header.table = libc::RT_TABLE_LOCAL;
+            attributes.push(RouteAttribute::Oif(LOOPBACK));
+        }
         Target::Hops(hops) => match hops.as_slice() {
             [hop] => {
                 if hop.via.is_none() && to.addr().is_ipv4() {

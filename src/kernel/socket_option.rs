@@ -11,6 +11,36 @@ pub(super) fn receive_buffer(socket: &impl AsFd, octets: libc::c_int) -> io::Res
         .or_else(|_| set(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, &octets))
 }
 
+/// Reads an option whose value the kernel knows as `T`: numbers alone, for which zero is a value. What the kernel does not
+/// fill stays zero.
+///
+/// # Safety
+/// Zero octets, and any that the kernel writes, are a `T`.
+pub(super) unsafe fn get<T: Copy>(
+    socket: &impl AsFd,
+    level: libc::c_int,
+    name: libc::c_int,
+) -> io::Result<T> {
+    // SAFETY: as the caller says.
+    let mut value: T = unsafe { mem::zeroed() };
+    let mut length = mem::size_of::<T>() as libc::socklen_t;
+    // SAFETY: the kernel writes no more octets than the value has.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            level,
+            name,
+            (&raw mut value).cast(),
+            &raw mut length,
+        )
+    };
+    if done == 0 {
+        Ok(value)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// Sets an option whose value the kernel knows as `T`: a number, an array of numbers, or a C structure of such.
 pub(super) fn set<T: Copy>(
     socket: &impl AsFd,

@@ -6,6 +6,7 @@ use std::io;
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use nix::errno::Errno;
@@ -44,6 +45,46 @@ pub struct Dial<'a> {
     pub reach: Reach,
     /// The key of its signatures.
     pub key: Option<&'a str>,
+    /// The longest segment, in octets.
+    pub segment: Option<u16>,
+}
+
+/// What the kernel has measured of a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// The longest segment, in octets.
+    pub segment: u32,
+    /// Round trip time, smoothed.
+    pub round_trip: Duration,
+}
+
+/// What the kernel has measured of a connection.
+///
+/// # Errors
+/// It is none of TCP.
+pub fn figures(socket: &impl AsFd) -> Result<Figures> {
+    let what = || "ask for a connection's figures";
+    // SAFETY: a number, and a structure of numbers.
+    let (segment, info) = unsafe {
+        (
+            socket_option::get::<u32>(socket, libc::IPPROTO_TCP, libc::TCP_MAXSEG),
+            socket_option::get::<libc::tcp_info>(socket, libc::IPPROTO_TCP, libc::TCP_INFO),
+        )
+    };
+    Ok(Figures {
+        segment: segment.attempt(what)?,
+        round_trip: Duration::from_micros(info.attempt(what)?.tcpi_rtt.into()),
+    })
+}
+
+/// Limits a connection's segments to so many octets; 0 is no limit.
+///
+/// # Errors
+/// The kernel takes no such length.
+pub fn limit_segments(socket: &impl AsFd, octets: u16) -> Result<()> {
+    let what = || format!("send segments of {octets} octets");
+    let octets = libc::c_int::from(octets);
+    socket_option::set(socket, libc::IPPROTO_TCP, libc::TCP_MAXSEG, &octets).attempt(what)
 }
 
 /// Listens on all addresses of a family. From the networks of `keys` it takes only what is signed, and from those of `hops` only
@@ -94,6 +135,10 @@ pub fn dial(dial: &Dial<'_>) -> Result<TcpStream> {
         set_key(&socket, dial.remote.ip().into(), key)?;
     }
     reach(&socket, dial.remote.is_ipv4(), dial.reach)?;
+    if let Some(octets) = dial.segment {
+        // As with FRR a length that the kernel does not take is of no effect.
+        let _ = limit_segments(&socket, octets);
+    }
     if let Some(local) = dial.local {
         let scope = match (local, dial.remote) {
             (IpAddr::V6(local), SocketAddr::V6(remote)) if local.is_unicast_link_local() => remote.scope_id(),

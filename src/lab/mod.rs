@@ -7,11 +7,13 @@ pub(crate) mod jq;
 pub mod links;
 pub mod model;
 pub mod names;
+pub mod own_directories;
 pub mod plan;
 pub mod planner;
 pub mod pod_cidr;
 pub mod resolve;
 pub mod rights;
+pub mod shell;
 pub mod sources;
 pub mod spec;
 

@@ -1,7 +1,7 @@
 //! The plan: ordered steps with nothing left to decide. The supervisor applies it and never looks at the lab
 //! file again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
@@ -11,7 +11,7 @@ use super::check::Check;
 use super::links::{Setting, Shape, bridge::Bridge};
 use super::model::{
     Bind, Cluster, Command, ConfigPlace, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, Manifest,
-    Masquerade, Process, Wait,
+    Masquerade, Mount, Mounted, Process, Wait,
 };
 use super::rights::RightsStep;
 
@@ -95,6 +95,24 @@ pub struct Plan {
     pub manifests: Vec<Manifest>,
     /// What addresses of services are from, where no Kubernetes gives them.
     pub service_subnets: Vec<IpNet>,
+}
+
+impl Plan {
+    /// The names of the lab's volumes, in order: that of the node and the path, where they have none of their own.
+    pub fn volumes(&self) -> BTreeSet<String> {
+        let nodes = self.nodes.iter();
+        nodes.flat_map(NodeStep::volumes).map(|(name, _)| name).collect()
+    }
+
+    /// Bytes that all of them hold together: for each what the disk of its node holds, none for no limit.
+    pub fn volume_bytes(&self) -> Option<u64> {
+        let with = self.nodes.iter().filter(|node| node.volumes().next().is_some());
+        with.map(|node| {
+            let count = node.volumes().count() as u64;
+            node.limits.disk.map(|disk| disk.saturating_mul(count))
+        })
+        .try_fold(0_u64, |sum, bytes| Some(sum.saturating_add(bytes?)))
+    }
 }
 
 /// What is set on the host for the management network. All of it goes with the interface.
@@ -296,6 +314,8 @@ pub enum RouteStepAction {
     Unreachable,
     /// ICMP prohibited.
     Prohibit,
+    /// Taken as the node's own, though no interface has the address.
+    Local,
 }
 
 /// See [`super::model::NextHop`].
@@ -386,6 +406,9 @@ pub struct NodeStep {
     pub engine: Option<Engine>,
     /// Index into [`Plan::namespaces`]; none for one in the host's network.
     pub namespace: Option<usize>,
+    /// The address at which it answers for its cluster's names, if it does.
+    #[serde(default)]
+    pub dns: Option<IpAddr>,
     /// Whether nothing is to be done in it, so that it needs no process.
     pub idle: bool,
     /// What must be true first.
@@ -398,6 +421,9 @@ pub struct NodeStep {
     pub files: Vec<File>,
     /// Host paths shown in it.
     pub binds: Vec<Bind>,
+    /// Other directories that are not of its root.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
     /// A router's configuration text.
     pub config: Option<String>,
     /// Where that stands.
@@ -420,6 +446,9 @@ pub struct NodeStep {
     pub rights: RightsStep,
     /// Other limits.
     pub limits: Limits,
+    /// A pod's ports by their names.
+    #[serde(default)]
+    pub named_ports: BTreeMap<String, u16>,
     /// Labels, for listings.
     pub labels: BTreeMap<String, String>,
     /// Group, for listings.
@@ -427,6 +456,18 @@ pub struct NodeStep {
 }
 
 impl NodeStep {
+    /// Its volumes: their names in the lab, and where they are.
+    pub fn volumes(&self) -> impl Iterator<Item = (String, &Mount)> {
+        self.mounts.iter().filter_map(|mount| match &mount.what {
+            Mounted::Volume(volume) => {
+                // No name has a slash.
+                let own = || format!("{}{}", self.name, mount.target);
+                Some((volume.name.clone().unwrap_or_else(own), mount))
+            }
+            Mounted::Memory(_) => None,
+        })
+    }
+
     /// What plays it: its engine, or FRR that its own commands start.
     pub fn player(&self) -> Option<Engine> {
         let run = self.run.iter().map(|process| &process.command);

@@ -1,5 +1,6 @@
 //! From the lab to the plan: every index, path and text decided.
 
+mod cluster_dns;
 mod inside;
 mod limits;
 pub(super) mod management;
@@ -89,6 +90,7 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         }
         plan.nodes.push(step);
     }
+    cluster_dns::plan(lab, &mut plan);
     plan
 }
 
@@ -389,6 +391,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
     let idle = node.network != Network::Host
         && node.files.is_empty()
         && node.binds.is_empty()
+        && node.mounts.is_empty()
         && node.exec.is_empty()
         && node.run.is_empty()
         && engine.is_none()
@@ -410,12 +413,14 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         cluster: None,
         engine,
         namespace,
+        dns: None,
         idle,
         wait_for: node.wait_for.clone(),
         startup_delay_ms: u64::try_from(node.startup_delay.as_millis()).unwrap_or(u64::MAX),
         env: node.env.clone(),
         files: node.files.clone(),
         binds: node.binds.clone(),
+        mounts: node.mounts.clone(),
         config: node.config.clone(),
         config_place: node.config_place.clone(),
         exec: node.exec.clone(),
@@ -426,6 +431,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         memory: node.memory,
         rights: rights(node, engine),
         limits,
+        named_ports: node.named_ports.clone(),
         labels: node.labels.clone(),
         group: node.group.clone(),
     }

@@ -1,5 +1,5 @@
-//! Programs that nslab brings into nodes, for hosts that lack them: `nslab exec NODE ping …` where there is no ping, and
-//! `nslab exec NODE nslab net …`. They run in the process that is to become the command, with the rights of the node.
+//! Programs that nslab brings into nodes, for hosts that lack them: `ping` where there is none, `nslab net …` and others. What
+//! `nslab exec` starts runs in the process that is to become the command; elsewhere in a node they are nslab's own program.
 
 use std::ffi::CString;
 use std::io::Write as _;
@@ -7,6 +7,7 @@ use std::io::Write as _;
 mod daemon;
 mod net;
 mod ping;
+mod web;
 
 /// Exit status for wrong arguments, as ping(8) and ip(8) have it.
 const WRONG: i32 = 2;
@@ -69,16 +70,33 @@ pub fn run(arguments: &[CString], is_missing: bool) -> Option<i32> {
         .collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match (words.as_slice(), is_missing) {
-        (["nslab", "net", rest @ ..], _) => Some(net::run(rest)),
-        (["nslab", "ping", rest @ ..], _) => Some(ping::run(rest)),
-        (["nslab", "daemon", rest @ ..], _) => Some(daemon::run(rest)),
-        (["ping" | "ping4" | "ping6", rest @ ..], true) => Some(ping::run(rest)),
-        (["nslab", ..], true) => {
-            eprintln!(
-                "nslab: in a node there are `nslab net`, `nslab ping` and `nslab daemon`; the other verbs are for the host"
-            );
-            Some(WRONG)
-        }
+        (["nslab", tool, rest @ ..], _) => tool_of(tool).map(|tool| tool(rest)),
+        ([name, rest @ ..], true) if PINGS.contains(name) => Some(ping::run(rest)),
+        _ => None,
+    }
+}
+
+/// Names of a program that nodes have of nslab where the host has none.
+pub const PINGS: [&str; 3] = ["ping", "ping4", "ping6"];
+
+/// Does what nslab's own program in a node is called for: by the name of a program that it stands for, or with a tool's name.
+pub fn called(words: &[String]) -> Option<i32> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let (program, rest) = words.split_first()?;
+    let name = program.rsplit('/').next()?;
+    if PINGS.contains(&name) {
+        return Some(ping::run(rest));
+    }
+    let (tool, rest) = rest.split_first()?;
+    tool_of(tool).map(|tool| tool(rest))
+}
+
+fn tool_of(name: &str) -> Option<fn(&[&str]) -> i32> {
+    match name {
+        "net" => Some(net::run),
+        "ping" => Some(ping::run),
+        "daemon" => Some(daemon::run),
+        "web" => Some(web::run),
         _ => None,
     }
 }

@@ -1,11 +1,13 @@
 //! The Kubernetes cluster of a lab as its API server and Cilium's operator would have it: the objects that were applied,
 //! and what each node's agent is to do by them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
@@ -14,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::api_server::Line;
+use super::cluster_dns::{self, Servers};
 use super::cluster_nodes;
 use super::events::What;
 use super::init::InitHandle;
@@ -53,6 +56,8 @@ pub struct Cluster {
     has_heard: Cell<bool>,
     /// Who leads to services, where no Kubernetes does.
     proxy: Proxy,
+    /// Who answers for names, where no Kubernetes is asked for them.
+    pub servers: Servers,
 }
 
 /// A node of the cluster.
@@ -85,14 +90,21 @@ impl Cluster {
             true => Vec::new(),
             false => plan.service_subnets.clone(),
         };
+        let (store, proxy) = (Store::new(subnets), Proxy::new(plan));
         Cluster {
-            store: RefCell::new(Store::new(subnets)),
+            servers: Servers::new(plan, &store, &proxy.pods),
+            store: RefCell::new(store),
             members: members.collect(),
             line: Line::default(),
             is_real,
             has_heard: Cell::default(),
-            proxy: Proxy::new(plan),
+            proxy,
         }
+    }
+
+    /// Its objects.
+    pub fn objects(&self) -> Ref<'_, Store> {
+        self.store.borrow()
     }
 
     /// Whether a node of it speaks BGP.
@@ -230,9 +242,14 @@ async fn change(
     let all = desired(&store, &cluster.facts(&store)).map_err(|conflicts| {
         Failure::wrong("these objects exclude each other; nothing was changed").detail(conflicts.join("\n"))
     })?;
-    let warnings = cluster.proxy.obey(lab, &store);
     cluster.store.replace(store);
-    obey(lab, all).await?;
+    // At once, so that of two changes the later holds everywhere.
+    let (agents, servers, warnings) = tokio::join!(
+        obey(lab, all),
+        cluster_dns::obey(lab, &cluster.proxy.pods),
+        cluster.proxy.obey(lab)
+    );
+    agents.and(servers)?;
     let changed = Changed {
         missing: applied.iter().any(|it| it.outcome == Outcome::NotFound),
         lines: applied.iter().map(Applied::line).collect(),
@@ -260,15 +277,13 @@ pub async fn take(lab: &Rc<Living>, objects: &[Value]) -> (Vec<(Reference, Value
         ));
     }
     for object in objects.iter().take(MOST_OBJECTS) {
-        let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let manifest = Manifest {
-            name: format!("{} {name}", object["kind"].as_str().unwrap_or_default()),
-            // JSON is YAML.
-            text: object.to_string(),
-        };
-        match read(&[manifest]) {
-            Ok(read) => objects_read.extend(read.objects),
-            Err(failure) => troubles.push(failure.detail.unwrap_or(failure.message)),
+        match manifest::object_of(object) {
+            Ok(object) => objects_read.push(object),
+            Err(mistakes) => {
+                let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                let kind = object["kind"].as_str().unwrap_or_default();
+                troubles.extend(mistakes.iter().map(|it| format!("{kind} {name}: {it}")));
+            }
         }
     }
     let mut store = cluster.store.borrow().clone();
@@ -331,9 +346,9 @@ async fn tell(lab: &Rc<Living>, number: usize) -> Result<(), Failure> {
     let init = lab.nodes[member.node].init.borrow().clone();
     let Some(init) = init else { return Ok(()) };
     let instances = member.desired.borrow().instances.clone();
-    let asked = ask(&init, &Request::Configure(instances)).await;
+    let asked = ask(&init, agent::SOCKET, &Request::Configure(instances)).await;
     match asked {
-        Ok(_) => Ok(()),
+        Ok(Reply::Configured | Reply::Answers(_)) => Ok(()),
         Err(_) if init.is_gone() => Ok(()),
         Err(failure) => Err(Failure::not_ready(format!(
             "the agent of {} does not answer: {failure}",
@@ -390,7 +405,7 @@ pub async fn query(lab: &Rc<Living>, name: Option<&str>, query: Query) -> Result
     for member in lab.cluster.members.iter().filter(|member| called(member)) {
         let init = lab.nodes[member.node].init.borrow().clone();
         let Some(init) = init else { continue };
-        if let Reply::Answers(all) = ask(&init, &Request::Query(query)).await? {
+        if let Reply::Answers(all) = ask(&init, agent::SOCKET, &Request::Query(query)).await? {
             answers.extend(all.into_iter().map(|answer| NodeAnswer {
                 node: member.facts.name.clone(),
                 answer,
@@ -406,11 +421,15 @@ pub async fn query(lab: &Rc<Living>, name: Option<&str>, query: Query) -> Result
     }
 }
 
-/// Asks the agent of a node.
-async fn ask(init: &InitHandle, request: &Request) -> Result<Reply, Failure> {
-    let what = || "ask the agent";
+/// Asks a process of nslab's in a node, by its socket there.
+pub async fn ask<A: DeserializeOwned>(
+    init: &InitHandle,
+    socket: &str,
+    request: &impl Serialize,
+) -> Result<A, Failure> {
+    let what = || "ask a process of nslab's";
     let asking = async {
-        let mut stream = connect(init, agent::SOCKET).await?;
+        let mut stream = connect(init, socket).await?;
         let mut line = serde_json::to_string(request).map_err(|error| Failure::host(error.to_string()))?;
         line.push('\n');
         stream.write_all(line.as_bytes()).await.attempt(what)?;
@@ -418,12 +437,12 @@ async fn ask(init: &InitHandle, request: &Request) -> Result<Reply, Failure> {
             .next()
             .await
             .attempt(what)?;
-        let answer = answer.ok_or_else(|| Failure::not_ready("its agent has just ended"))?;
-        serde_json::from_slice(&answer).map_err(|_| Failure::not_ready("its agent says what no agent says"))
+        let answer = answer.ok_or_else(|| Failure::not_ready("it has just ended"))?;
+        serde_json::from_slice(&answer).map_err(|_| Failure::not_ready("it says what nslab does not"))
     };
     timeout(PATIENCE, asking)
         .await
-        .unwrap_or_else(|_| Err(Failure::not_ready("its agent does not answer")))
+        .unwrap_or_else(|_| Err(Failure::not_ready("nothing came in time")))
 }
 
 /// A socket in a node, found by the node's own root: no link in it leads out of there.

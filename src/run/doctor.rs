@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::directory::RunDirectory;
 use super::rootless::explain;
-use super::{nat, neighbours, preflight, versions};
+use super::{nat, neighbours, outside, preflight, versions};
 use crate::engine::{frr, kubelet};
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
@@ -67,6 +67,7 @@ pub fn examine() -> Vec<Finding> {
     let mut findings = vec![
         root(),
         without_root(),
+        carrier(),
         kernel(),
         namespaces(),
         overlays(),
@@ -116,6 +117,29 @@ fn without_root() -> Finding {
             let cure = explain(Failure::host("")).help.unwrap_or_default();
             bad(what, State::Missing, reason, &cure)
         }
+    }
+}
+
+/// What carries packets of users' labs. Root's need nothing of it.
+fn carrier() -> Finding {
+    let what = "outside, without root";
+    match (outside::find(), outside::hindrance()) {
+        (Some(carrier), None) => good(
+            what,
+            format!("{} carries the packets of such labs", carrier.name()),
+        ),
+        (None, _) => bad(
+            what,
+            State::Lacking,
+            "neither pasta nor slirp4netns: labs without root have no way out",
+            "`apt-get install passt`",
+        ),
+        (Some(carrier), Some(why)) => bad(
+            what,
+            State::Lacking,
+            format!("{} is there, but {why}", carrier.name()),
+            "`chmod 666 /dev/net/tun` as root, as most hosts have it",
+        ),
     }
 }
 

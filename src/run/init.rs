@@ -16,12 +16,14 @@ use super::socket;
 use super::state::Living;
 use super::template::Birth;
 use crate::engine::Engine as _;
+use crate::engine::frr::front;
 use crate::failure::Failure;
 use crate::kernel::cgroup::{self, Limits};
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{Assembler, Frame};
 use crate::kernel::output;
 use crate::kernel::process::{self, Child};
+use crate::lab::model::Mount;
 use crate::lab::names;
 use crate::lab::plan::{Engine, NodeStep};
 
@@ -219,6 +221,7 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
     let step = &lab.plan.nodes[node];
     let engine = crate::engine::of(step);
     let files = engine.iter().flat_map(|engine| engine.files(step));
+    let files = files.chain(front::files(step));
     let files = files.chain(step.files.iter().cloned()).collect();
     let links = engine.iter().flat_map(|engine| engine.links(step));
     let links = links.map(|(path, target)| ((*path).to_owned(), (*target).to_owned()));
@@ -228,8 +231,8 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
         files,
         links: links.collect(),
         binds: step.binds.clone(),
+        mounts: mounts(lab, step),
         makes_cgroups: step.engine == Some(Engine::Kubelet),
-        needs_program: needs_program(step),
         rights: step.rights.clone(),
         own_network: step.namespace.is_some(),
         limits: step.limits,
@@ -237,10 +240,22 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
     memory_file(&setup)
 }
 
-/// Whether nslab itself runs in the node beside its init.
-fn needs_program(step: &NodeStep) -> bool {
-    let is_engine = step.engine.is_some_and(|engine| engine != Engine::Frr);
-    is_engine || step.kubernetes.is_some() || step.run.iter().any(|process| process.terminal)
+/// The directories of a node that are not of its root, and where its volumes are among the lab's.
+fn mounts(lab: &Living, step: &NodeStep) -> Vec<(Mount, Option<usize>)> {
+    if step.mounts.is_empty() {
+        return Vec::new();
+    }
+    let volumes = lab.plan.volumes();
+    let own: BTreeMap<&str, String> = step
+        .volumes()
+        .map(|(name, mount)| (mount.target.as_str(), name))
+        .collect();
+    let mounts = step.mounts.iter().map(|mount| {
+        let name = own.get(mount.target.as_str());
+        let number = name.and_then(|name| volumes.iter().position(|volume| volume == name));
+        (mount.clone(), number)
+    });
+    mounts.collect()
 }
 
 /// A file in memory that holds a value as JSON, to be passed to a child.

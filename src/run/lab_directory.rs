@@ -23,7 +23,7 @@ const SWEEP_DEADLINE: Duration = Duration::from_secs(5);
 const LOCK: &str = "lock";
 const MARK: &[u8] = b"nslab: a lab's directory\n";
 /// All that nslab puts into a lab's directory; the lock comes last, as it is removed last. (`new`: see `trust::replace`.)
-const CONTENTS: [&str; 13] = [
+const CONTENTS: [&str; 15] = [
     "base",
     "checks.json",
     "control.sock",
@@ -32,10 +32,12 @@ const CONTENTS: [&str; 13] = [
     "host-links.new",
     "lab.json",
     "logs",
+    "outside",
     "root",
     "state.json",
     "state.new",
     "supervisor.log",
+    "trace.json",
     LOCK,
 ];
 /// No file about a lab is longer: one of 1,000 nodes takes a few megabytes.
@@ -292,6 +294,16 @@ impl LabDirectory {
     /// The checks the lab was started with, as JSON.
     pub fn checks(&self) -> PathBuf {
         self.path.join("checks.json")
+    }
+
+    /// What the supervisor says of its work, and its last words.
+    pub fn supervisor_log(&self) -> PathBuf {
+        self.path.join("supervisor.log")
+    }
+
+    /// The spans of the supervisor until the lab was ready, where they are wanted.
+    pub fn spans(&self) -> PathBuf {
+        self.path.join("trace.json")
     }
 
     /// The control socket.

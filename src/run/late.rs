@@ -10,8 +10,8 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::events::What;
-use super::network::set_up_late;
 use super::state::Living;
+use crate::apply::set_up_late;
 use crate::failure::Failure;
 use crate::kernel::link;
 use crate::kernel::link_watch::LinkWatch;

@@ -21,7 +21,7 @@ use super::init::memory_file;
 use super::notes::{self, Wish};
 use super::protocol::{self, Reply};
 use super::supervisor::{self, Setup};
-use super::{nat, neighbours, trust};
+use super::{nat, neighbours, outside, trust};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{Assembler, Received};
@@ -29,8 +29,10 @@ use crate::kernel::process::{self, Child};
 use crate::kernel::rootless;
 use crate::kernel::signals;
 use crate::kernel::spawn::{self, Spawn, early};
+use crate::kernel::user_namespace::Pair;
 use crate::lab::Lab;
 use crate::lab::plan::{NodeStep, Plan};
+use crate::trace;
 
 /// No more of a supervisor's own words are read.
 const LAST_WORDS: u64 = 1 << 20;
@@ -54,6 +56,8 @@ pub struct Launch {
     pub timeout: Duration,
     /// Whether the manifests of the lab file are left to `nslab apply`.
     pub hold_manifests: bool,
+    /// What the supervisor says of its work.
+    pub telling: trace::Wanted,
 }
 
 /// A launched lab, seen from outside.
@@ -129,7 +133,7 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
         let made = DirBuilder::new().mode(0o700).create(&path);
         made.attempt(|| format!("make {}", path.display()))?;
     }
-    let log_path = directory.path.join("supervisor.log");
+    let log_path = directory.supervisor_log();
     let log = OpenOptions::new()
         .append(true)
         .create(true)
@@ -144,18 +148,39 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
     let checks = serde_json::to_vec(&launch.plan.checks).map_err(|error| Failure::host(error.to_string()))?;
     let checks_path = directory.checks();
     write_secret(&checks_path, &checks).attempt(|| format!("write {}", checks_path.display()))?;
+    let carrier = outside::wanted(&launch.plan).map(|(carrier, nat)| (carrier, nat.clone()));
     let setup = Setup {
         plan: launch.plan,
         directory: directory.path.clone(),
         detached: launch.detached,
         timeout: launch.timeout.as_secs_f64(),
         hold_manifests: launch.hold_manifests,
+        telling: launch.telling,
     };
     // Written once before the supervisor lives, so that a full disk is found out in time.
     directory.write_state(&state)?;
     let setup = memory_file(&setup)?;
     let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
-    let child = spawn(&birth.lock.as_fd(), &theirs.as_fd(), &setup.as_fd(), &log.as_fd())?;
+    let pair = match rootless::is_rootless() {
+        true => Some(rootless::begin().map_err(|error| super::rootless::explain(error.into()))?),
+        false => None,
+    };
+    let child = spawn(
+        &birth.lock.as_fd(),
+        &theirs.as_fd(),
+        &setup.as_fd(),
+        &log.as_fd(),
+        pair.as_ref(),
+    )?;
+    if let (Some(pair), Some((carrier, nat))) = (&pair, carrier) {
+        let started = carrier.start(&nat, pair, &child, &directory.path, &log.into());
+        if started.is_err() {
+            // What is swept next is not to live.
+            process::signal(&child.pidfd, libc::SIGKILL)?;
+            reap(&child.pidfd);
+        }
+        started?;
+    }
     directory.write_state(&State {
         supervisor: child.pid,
         ..state.clone()
@@ -210,6 +235,7 @@ fn spawn(
     launcher: &impl AsFd,
     setup: &impl AsFd,
     log: &impl AsFd,
+    pair: Option<&Pair>,
 ) -> Result<Child, Failure> {
     let keep = [lock.as_fd(), launcher.as_fd(), setup.as_fd()];
     let words = [SUPERVISOR.to_owned(), supervisor::VERB.to_owned()];
@@ -234,11 +260,10 @@ fn spawn(
         };
         spawn::spawn(what, &wanted)
     };
-    if !rootless::is_rootless() {
+    let Some(pair) = pair else {
         return Ok(spawn(CloneFlags::empty())?);
-    }
-    let made = rootless::begin();
-    let started = made.and_then(|pair| rootless::start(what, &pair, || spawn(CloneFlags::CLONE_PARENT)));
+    };
+    let started = rootless::start(what, pair, || spawn(CloneFlags::CLONE_PARENT));
     started.map_err(|error| super::rootless::explain(error.into()))
 }
 
@@ -308,7 +333,7 @@ impl Launched {
     fn bury(&mut self) -> Result<(), Failure> {
         let status = reap(&self.child.pidfd);
         let lab = self.run_directory.lab(&self.lab);
-        let said = trust::read_end(&lab.path.join("supervisor.log"), LAST_WORDS).unwrap_or_default();
+        let said = trust::read_end(&lab.supervisor_log(), LAST_WORDS).unwrap_or_default();
         let said = String::from_utf8_lossy(&said.unwrap_or_default()).into_owned();
         let swept = sweep_after(&self.run_directory, &self.lab, self.child.pid);
         if let Some(failure) = self.failure.take() {

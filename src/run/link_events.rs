@@ -75,16 +75,30 @@ async fn tell(
     peer: &dyn Fn(u32) -> Option<String>,
 ) {
     let node = lab.plan.namespaces[at].node.clone();
-    while let Ok(mut ready) = watch.readable().await {
-        // Cleared first: what comes while it is read makes it ready again.
-        ready.clear_ready();
+    let mut has_more = false;
+    loop {
+        if !has_more {
+            let Ok(mut ready) = watch.readable().await else {
+                return;
+            };
+            // Cleared first: what comes while it is read makes it ready again.
+            ready.clear_ready();
+        }
+        let heard = watch.get_ref().read();
+        has_more = heard.has_more;
         let mut now: BTreeMap<u32, Change> = BTreeMap::new();
-        for change in watch.get_ref().read() {
+        for change in heard.changes {
             let (Change::Is(interface) | Change::Gone(interface)) = &change;
             now.insert(interface.index, change);
         }
         if *lab.stopping.borrow() {
             return;
+        }
+        // What was lost may be the last word on any of them.
+        if heard.is_partial
+            && let Some(found) = look(lab, at)
+        {
+            now = found_out(&known, found);
         }
         for (index, change) in now {
             if let Some((interface, state)) = differs(&mut known, change) {
@@ -98,6 +112,27 @@ async fn tell(
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// The interfaces of a namespace as they are; none where that cannot be found out.
+fn look(lab: &Living, at: usize) -> Option<Vec<Interface>> {
+    let namespaces = lab.namespaces.borrow();
+    link::list(&mut namespaces.get(at)?.netlink().ok()?).ok()
+}
+
+/// What has become of the interfaces that are known, and of others, where nothing but how they are now was heard.
+fn found_out(known: &Known, found: Vec<Interface>) -> BTreeMap<u32, Change> {
+    let gone = known.iter().map(|(index, (name, _))| {
+        let interface = Interface {
+            index: *index,
+            name: name.clone(),
+            ..Interface::default()
+        };
+        (*index, Change::Gone(interface))
+    });
+    let found = found.into_iter().map(|it| (it.index, Change::Is(it)));
+    // Those that are there take the place of their own end.
+    gone.chain(found).collect()
 }
 
 /// What is to be told of an interface, if anything is: its name and its state in a word.

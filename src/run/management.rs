@@ -12,12 +12,12 @@ use tokio::time::sleep;
 use super::directory::RunDirectory;
 use super::events::What;
 use super::state::Living;
-use super::{nat, ports, udp_ports};
+use super::{nat, outside, ports, udp_ports};
 use crate::failure::Failure;
 use crate::kernel::netlink::Netlink;
 use crate::kernel::route::{Hop, Target};
 use crate::kernel::watch_host::{self, Announced};
-use crate::kernel::{address, link, route};
+use crate::kernel::{address, link, route, user_namespace};
 use crate::lab::names;
 use crate::lab::plan::{HostStep, Uplink};
 
@@ -119,6 +119,9 @@ pub fn check(step: &HostStep) -> Result<(), Failure> {
 pub async fn join(lab: &Rc<Living>, step: &HostStep) -> Result<(), Failure> {
     connect(step, &|what| lab.tell(what))?;
     if let Some(nat) = &step.nat {
+        if user_namespace::is_partial() {
+            outside::open(lab, nat).await?;
+        }
         let namespaces = lab.namespaces.borrow();
         if let Some(hub) = namespaces.get(step.hub) {
             // Heard from before the first look on.

@@ -1,6 +1,7 @@
 //! A lab that is alive: its supervisor, its nodes' inits, and the commands that speak with them.
 
 pub mod client;
+mod cluster_dns;
 pub mod cluster_nodes;
 pub mod copy;
 pub mod directory;
@@ -17,10 +18,12 @@ mod lines;
 pub mod logs;
 pub mod management;
 pub mod modules;
+pub mod mounts;
 pub mod named;
 pub mod nat;
 pub mod network;
 pub mod node;
+pub mod outside;
 pub mod preflight;
 pub mod protocol;
 pub mod root;
@@ -46,7 +49,6 @@ mod printed;
 mod proxy;
 mod reaper;
 mod sandbox;
-mod secure;
 mod services;
 mod socket;
 mod stages;
@@ -58,7 +60,7 @@ mod udp_ports;
 mod veil;
 mod versions;
 
-use crate::engine::{agent, kubelet, operator, speaker};
+use crate::engine::{agent, dns, kubelet, operator, speaker};
 
 /// Runs the supervisor's, a speaker's or an agent's own verb, if that is what the command line says: nslab executes
 /// itself under these, and they are not for hands.
@@ -70,6 +72,7 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
             speaker::VERB,
             agent::VERB,
             operator::VERB,
+            dns::VERB,
             kubelet::wait::VERB,
             on_terminal::VERB,
             evaluate::VERB,
@@ -104,6 +107,11 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
         && verb == operator::VERB
     {
         return Some(operator::main(!rest.is_empty()));
+    }
+    if let [_, verb, rest @ ..] = words
+        && verb == dns::VERB
+    {
+        return Some(dns::main(rest));
     }
     if let [_, verb, node] = words
         && verb == agent::VERB

@@ -15,8 +15,7 @@ use crate::kernel::namespace::{self, Namespace, Wanted};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::nftables::{self, Change, Family, FoundChain, FoundRule, Hook, Nftables, Rule};
 use crate::kernel::sysctl::{self, Sysctls};
-use crate::kernel::{self, link, route};
-use crate::lab::model::Masquerade;
+use crate::kernel::{link, route};
 use crate::lab::plan::{HostStep, NatStep};
 
 /// Priorities of the hooks (NF_IP_PRI_FILTER, NF_IP_PRI_NAT_SRC).
@@ -259,29 +258,6 @@ fn hub_rules(interface: &str, owned: bool) -> Vec<Change> {
             .masquerade()
             .append(Family::Inet, TABLE, "postrouting"),
     ]
-}
-
-/// What goes beyond the network in which pods are known by their own addresses leaves with the node's; what leaves by an
-/// interface of `by`, whatever it is, with that of the interface.
-///
-/// # Errors
-/// The kernel refuses.
-pub fn masquerade(rules: &[Masquerade], by: &[String]) -> kernel::Result<()> {
-    let mut changes = vec![
-        nftables::table(TABLE, false),
-        nftables::chain(TABLE, "postrouting", "nat", Hook::PostRouting, SOURCE_NAT),
-    ];
-    for one in rules {
-        let rule = Rule::new().source_in(one.source).not_destination_in(one.native);
-        // What stays on the node is seen as it is.
-        let rule = rule.not_to_interface("lxc*").not_to_interface("cilium_*");
-        changes.push(rule.masquerade().append(Family::Inet, TABLE, "postrouting"));
-    }
-    for interface in by {
-        let rule = Rule::new().to_interface(interface).masquerade();
-        changes.push(rule.append(Family::Inet, TABLE, "postrouting"));
-    }
-    Nftables::open()?.change(changes)
 }
 
 /// What comes from the hub leaves with the host's address. Nobody outside opens connections to a lab, and interfaces that

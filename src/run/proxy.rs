@@ -2,13 +2,18 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::os::fd::AsFd as _;
+use std::thread;
 
 use ipnet::IpNet;
+use tokio::sync::{Mutex, oneshot};
 
 use super::services;
 use super::state::Living;
 use crate::cilium::Store;
-use crate::cilium::endpoints::{self, Pod, Way};
+use crate::cilium::endpoints::{self, Destination, Pod, Way};
+use crate::kernel::namespace::Namespace;
 use crate::lab::model::Kind;
 use crate::lab::plan::{Engine, NodeStep, Plan};
 
@@ -16,9 +21,13 @@ use crate::lab::plan::{Engine, NodeStep, Plan};
 #[derive(Default)]
 pub struct Proxy {
     nodes: Vec<Node>,
-    pods: Vec<Pod>,
+    pub pods: Vec<Pod>,
+    /// The address of the cluster's own DNS servers, which each node is at itself.
+    dns: Option<IpAddr>,
     /// The networks of all pods.
     pod_cidrs: Vec<IpNet>,
+    /// Held while rules are changed.
+    turn: Mutex<()>,
 }
 
 struct Node {
@@ -38,6 +47,7 @@ impl Proxy {
         }
         for step in &plan.nodes {
             let Some(namespace) = step.namespace else { continue };
+            proxy.dns = proxy.dns.or(step.dns);
             if let Some(node) = &step.kubernetes {
                 proxy.pod_cidrs.extend(&node.pod_cidrs);
                 proxy.nodes.push(Node {
@@ -58,20 +68,32 @@ impl Proxy {
     }
 
     /// Has all nodes lead what is sent to services to the pods that answer. Returns what could not be done.
-    pub fn obey(&self, lab: &Living, store: &Store) -> Vec<String> {
-        let namespaces = lab.namespaces.borrow();
-        let mut troubles = BTreeSet::new();
-        for node in &self.nodes {
-            let ways = endpoints::ways(store, &self.pods, &node.name);
-            if *node.ways.borrow() == ways {
-                continue;
-            }
-            let Some(namespace) = namespaces.get(node.namespace) else {
-                continue;
+    ///
+    /// The kernel takes its time for it, during which the lab lives on: a thread of its own waits, one at a time.
+    pub async fn obey(&self, lab: &Living) -> Vec<String> {
+        let _turn = self.turn.lock().await;
+        let jobs = self.jobs(lab);
+        if jobs.is_empty() {
+            return Vec::new();
+        }
+        let (done, is_done) = oneshot::channel();
+        let pod_cidrs = self.pod_cidrs.clone();
+        let work = move || {
+            let lead = |job: Job| {
+                let led = job.namespace.run(|| services::lead(&job.ways, &pod_cidrs));
+                (job.node, job.ways, led)
             };
-            let pod_cidrs = &self.pod_cidrs;
-            match namespace.run(|| services::lead(&ways, pod_cidrs)) {
-                Ok(0) => drop(node.ways.replace(ways)),
+            // Whoever has asked may have gone.
+            let _ = done.send(jobs.into_iter().map(lead).collect::<Vec<_>>());
+        };
+        let outcomes = match thread::Builder::new().spawn(work) {
+            Ok(_) => is_done.await.unwrap_or_default(),
+            Err(error) => return vec![format!("nobody answers at the addresses of services: {error}")],
+        };
+        let mut troubles = BTreeSet::new();
+        for (node, ways, led) in outcomes {
+            match led {
+                Ok(0) => drop(self.nodes[node].ways.replace(ways)),
                 Ok(count) => drop(troubles.insert(format!(
                     "there are too many services: {count} of their ports lead nowhere"
                 ))),
@@ -82,6 +104,37 @@ impl Proxy {
         }
         troubles.into_iter().collect()
     }
+
+    /// What has to be changed by the objects as they are.
+    fn jobs(&self, lab: &Living) -> Vec<Job> {
+        let (store, namespaces) = (lab.cluster.objects(), lab.namespaces.borrow());
+        let mut jobs = Vec::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            let mut ways = endpoints::ways(&store, &self.pods, &node.name);
+            ways.retain(|way| {
+                self.dns
+                    .is_none_or(|it| way.destination != Destination::Address(it))
+            });
+            let namespace = namespaces.get(node.namespace);
+            let own = namespace.and_then(|it| it.as_fd().try_clone_to_owned().ok());
+            if let Some(own) = own.filter(|_| *node.ways.borrow() != ways) {
+                jobs.push(Job {
+                    node: at,
+                    namespace: Namespace::from(own),
+                    ways,
+                });
+            }
+        }
+        jobs
+    }
+}
+
+/// What a node is to lead from now on.
+struct Job {
+    /// Index into the nodes.
+    node: usize,
+    namespace: Namespace,
+    ways: Vec<Way>,
 }
 
 /// A pod as services look at it.
@@ -92,5 +145,6 @@ fn pod(plan: &Plan, step: &NodeStep, namespace: usize) -> Option<Pod> {
         node: node.to_owned(),
         labels: step.labels.clone(),
         addresses: all.map(|(_, net)| net.addr()).collect(),
+        ports: step.named_ports.clone(),
     })
 }

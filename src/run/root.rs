@@ -11,8 +11,10 @@ use nix::errno::Errno;
 use nix::sys::stat::{SFlag, makedev, mknod};
 
 use super::directory::TESTS;
+use super::mounts;
 use super::protocol::{Common, Setup};
 use super::veil;
+use crate::engine::frr::front;
 use crate::engine::{self, Engine as _};
 use crate::failure::{Code, Failure};
 use crate::kernel::confine::Machine;
@@ -22,21 +24,13 @@ use crate::kernel::overlay::{Base, Confined, Confinement, make_like};
 use crate::kernel::tree::Kind;
 use crate::kernel::{mount, process, user_namespace, users};
 use crate::lab::model::{self, Content};
+use crate::lab::own_directories::OWN;
 use crate::lab::plan::Plan;
 use crate::lab::rights::SHARED_SYSCTLS;
+use crate::node_tools;
 
-/// Directories that are the node's own from the start: path, mode.
-const OWN: [(&str, u32); 4] = [
-    ("/run", 0o755),
-    ("/run/lock", 0o1777),
-    ("/tmp", 0o1777),
-    ("/var/log", 0o755),
-];
-
-/// Whether nodes have something of their own where the host has this path, and so do not see it.
-pub fn hides(path: &Path) -> bool {
-    OWN.iter().any(|(own, _)| path.starts_with(own))
-}
+/// Where a machine has what is not of its distribution.
+const LOCAL: &str = "/usr/local/bin";
 
 /// Makes what the roots of all nodes have in common, in this process's mount namespace, of which every node's begins as a copy.
 /// `program` is a mount of nslab's own program.
@@ -53,6 +47,10 @@ pub fn make_base(common: &Common, program: Option<&OwnedFd>) -> Result<Confineme
     base.write(Path::new("/etc/resolv.conf"), &common.resolv_conf)?;
     crate::engine::frr::prepare_root(&base)?;
     put_program(&base.program(), program)?;
+    name_program(&base)?;
+    if let Some(bytes) = common.volumes {
+        mounts::make_volumes(&base, bytes)?;
+    }
     let hidden = veil::draw(&base, &run_directory(&common.base))?;
     if user_namespace::is_partial() {
         base.take_over(&hidden)?;
@@ -79,16 +77,22 @@ fn make_ways(base: &Base, given: &[PathBuf]) -> Result<(), Failure> {
 pub fn given(plan: &Plan) -> Vec<PathBuf> {
     let files = plan.nodes.iter().flat_map(|node| &node.files);
     let binds = plan.nodes.iter().flat_map(|node| &node.binds);
-    let paths = files.map(|file| &file.path).chain(binds.map(|bind| &bind.target));
+    let mounts = plan.nodes.iter().flat_map(|node| &node.mounts);
+    let paths = files
+        .map(|file| &file.path)
+        .chain(binds.map(|bind| &bind.target))
+        .chain(mounts.map(|mount| &mount.target));
     let links = plan
         .nodes
         .iter()
         .filter_map(|node| Some(engine::of(node)?.links(node)));
     let links = links.flatten().map(|(path, _)| path);
+    let fronts = plan.nodes.iter().flat_map(front::paths);
     paths
         .map(String::as_str)
         .chain(links)
         .map(PathBuf::from)
+        .chain(fronts.map(PathBuf::from))
         .collect()
 }
 
@@ -124,6 +128,23 @@ fn put_program(place: &Path, program: Option<&OwnedFd>) -> Result<(), Failure> {
     Ok(mount::attach(program, place, true)?)
 }
 
+/// Nodes find the program by its name on PATH, and by those of programs that the host lacks.
+fn name_program(base: &Base) -> Result<(), Failure> {
+    let itself = Path::new(engine::ITSELF);
+    base.write(&real(itself), "")?;
+    let has = |name: &&str| {
+        engine::PATH
+            .split(':')
+            .any(|directory| Path::new(directory).join(name).exists())
+    };
+    let missing = node_tools::PINGS.into_iter().filter(|name| !has(name));
+    for name in ["nslab"].into_iter().chain(missing) {
+        let place = base.place(&real(&Path::new(LOCAL).join(name)))?;
+        symlink(itself, &place).attempt(|| format!("make {LOCAL}/{name}"))?;
+    }
+    Ok(())
+}
+
 /// Builds the node's root, enters it, and writes the lab file's files into it.
 ///
 /// # Errors
@@ -143,15 +164,8 @@ pub fn build(
         .iter()
         .map(Source::open)
         .collect::<Result<Vec<_>, _>>()?;
-    let binds = setup
-        .binds
-        .iter()
-        .map(|bind| mount::detached_copy(&bind.source))
-        .collect::<Result<Vec<_>, _>>()?;
-    let program = setup
-        .needs_program
-        .then(|| mount::detached_copy(&base.program()))
-        .transpose()?;
+    let mounts = mounts::take(setup, &base)?;
+    let program = mount::detached_copy(&base.program())?;
     let confined = Confined {
         usual: confinement,
         own_network: setup.own_network,
@@ -164,17 +178,12 @@ pub fn build(
         users.zip(setup.rights.first_id),
         setup.limits.disk,
     )?;
-    if let Some(program) = program {
-        attach(&own_program(), &program)?;
-    }
+    attach(Path::new(engine::ITSELF), &program)?;
     match users {
         None => fill(setup, sources)?,
         Some(users) => as_root_of(users, || fill(setup, sources))?,
     }
-    for (bind, copy) in setup.binds.iter().zip(&binds) {
-        attach(bind, copy)?;
-    }
-    Ok(())
+    mounts::attach(setup, mounts)
 }
 
 /// Writes what the lab file and the engine put into the root.
@@ -209,16 +218,8 @@ fn as_root_of(users: &OwnedFd, work: impl FnOnce() -> Result<(), Failure>) -> Re
     }
 }
 
-fn own_program() -> model::Bind {
-    model::Bind {
-        source: PathBuf::new(),
-        target: crate::engine::ITSELF.to_owned(),
-        read_only: true,
-    }
-}
-
 /// Refuses a path that leads out of the node: through a link of /proc to what this process has open, which is the host's.
-fn stay_in_the_node(path: &Path) -> Result<(), Failure> {
+pub(super) fn stay_in_the_node(path: &Path) -> Result<(), Failure> {
     let there = path.ancestors().find(|it| fs::symlink_metadata(it).is_ok());
     let Some(there) = there else { return Ok(()) };
     let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
@@ -308,7 +309,7 @@ fn put(file: &model::File, source: Source<'_>) -> Result<(), Failure> {
 }
 
 /// Says what to do where it was the space that ran out.
-fn full(error: Error) -> Failure {
+pub(super) fn full(error: Error) -> Failure {
     let is_full = error.errno == Errno::ENOSPC;
     let failure = Failure::from(error);
     if is_full {
@@ -349,21 +350,26 @@ fn copy(source: &Path, target: &Path) -> io::Result<()> {
         for entry in fs::read_dir(source)? {
             let entry = entry?;
             let to = target.join(entry.file_name());
-            let kind = entry.file_type()?;
-            if kind.is_symlink() {
-                let _ = fs::remove_file(&to);
-                symlink(fs::read_link(entry.path())?, &to)?;
-            } else if kind.is_dir() || kind.is_file() {
-                copy(&entry.path(), &to)?;
-            } else {
-                special(&entry.metadata()?, &to)?;
-            }
+            copy_entry(&entry, &to)?;
         }
         return Ok(());
     }
     let mut from = File::from(open(source)?);
     io::copy(&mut from, &mut create(target, metadata.mode() & 0o7777)?)?;
     fs::set_permissions(target, Permissions::from_mode(metadata.mode() & 0o7777))
+}
+
+/// Copies what stands in a directory, a symbolic link as such.
+pub(super) fn copy_entry(entry: &fs::DirEntry, to: &Path) -> io::Result<()> {
+    let kind = entry.file_type()?;
+    if kind.is_symlink() {
+        let _ = fs::remove_file(to);
+        symlink(fs::read_link(entry.path())?, to)
+    } else if kind.is_dir() || kind.is_file() {
+        copy(&entry.path(), to)
+    } else {
+        special(&entry.metadata()?, to)
+    }
 }
 
 fn special(metadata: &fs::Metadata, target: &Path) -> io::Result<()> {
@@ -404,22 +410,15 @@ fn owner_numbers(owner: &str) -> Result<(Option<u32>, Option<u32>), Failure> {
     Ok((user, group))
 }
 
-fn attach(bind: &model::Bind, copy: &OwnedFd) -> Result<(), Failure> {
-    let target = Path::new(&bind.target);
+/// Puts nslab's own program into the node.
+fn attach(target: &Path, program: &OwnedFd) -> Result<(), Failure> {
     stay_in_the_node(target)?;
-    let what = || format!("make {} in the node", bind.target);
-    let directory = fs::metadata(format!("/proc/self/fd/{}", copy.as_raw_fd()))
-        .attempt(what)?
-        .is_dir();
+    let what = || format!("make {} in the node", target.display());
     if !target.exists() {
-        if directory {
-            fs::create_dir_all(target).attempt(what)?;
-        } else {
-            if let Some(parent) = target.parent() {
-                fs::create_dir_all(parent).attempt(what)?;
-            }
-            fs::write(target, "").attempt(what)?;
+        if let Some(parent) = target.parent() {
+            fs::create_dir_all(parent).attempt(what)?;
         }
+        fs::write(target, "").attempt(what)?;
     }
-    Ok(mount::attach(copy, target, bind.read_only)?)
+    Ok(mount::attach(program, target, true)?)
 }

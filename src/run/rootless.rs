@@ -5,12 +5,16 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::{node, outside, template};
 use crate::failure::Failure;
 use crate::kernel::rootless;
 use crate::lab::plan::{Device, Engine, Plan};
 
 /// Where root's labs usually say that they live.
 pub const ROOTS: &str = "/run/nslab";
+
+/// Of more processes nothing is asked.
+const MOST_PROCESSES: usize = 20_000;
 
 /// Where the labs of this user say that they live: in the user's runtime directory (file-hierarchy(7)), or where there is none in
 /// /tmp.
@@ -44,6 +48,25 @@ pub fn labs_of_root() -> Vec<String> {
     names
 }
 
+/// For users who are not root: nodes of root's labs that run something, as lists of processes show them to everybody.
+pub fn nodes_of_root() -> Vec<String> {
+    if !rootless::is_rootless() {
+        return Vec::new();
+    }
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let nodes = processes.take(MOST_PROCESSES).filter_map(|process| {
+        let path = process.path();
+        if fs::metadata(&path).ok()?.uid() != 0 {
+            return None;
+        }
+        let line = fs::read(path.join("cmdline")).ok()?;
+        let mut words = line.split(|byte| *byte == 0);
+        let name = words.next()?.strip_prefix(template::NAME.as_bytes())?;
+        (words.next()? == node::VERB.as_bytes()).then(|| String::from_utf8_lossy(name).into_owned())
+    });
+    nodes.collect()
+}
+
 /// Takes out of a plan what a lab without root goes without. Returns a sentence for each.
 ///
 /// # Errors
@@ -56,11 +79,15 @@ pub fn suit(plan: &mut Plan) -> Result<Vec<String>, Failure> {
         return Err(Failure::host(message).detail(needs.join("\n")).help(help));
     }
     let mut notes = Vec::new();
+    let carrier = outside::find().filter(|_| outside::hindrance().is_none());
     if let Some(host) = &mut plan.host {
-        host.nat = None;
-        notes.push(
-            "without root the management network leads to the nodes alone, not to this host".to_owned(),
-        );
+        match carrier.filter(|_| host.nat.is_some()) {
+            Some(carrier) => notes.push(format!(
+                "without root the nodes reach the outside through {}, and this host does not reach them",
+                carrier.name()
+            )),
+            None => notes.push(without_outside(host.nat.take().is_some())),
+        }
     }
     let mut limited = Vec::new();
     for node in &mut plan.nodes {
@@ -77,6 +104,19 @@ pub fn suit(plan: &mut Plan) -> Result<Vec<String>, Failure> {
         ));
     }
     Ok(notes)
+}
+
+/// Why a management network leads nowhere else.
+fn without_outside(is_wanted: bool) -> String {
+    let alone = "without root the management network leads to the nodes alone, not to this host";
+    let why = match (is_wanted, outside::find(), outside::hindrance()) {
+        (false, ..) => return alone.to_owned(),
+        (true, None, _) => "`apt-get install passt` lets them reach the outside".to_owned(),
+        (true, Some(carrier), why) => {
+            format!("{} cannot be used: {}", carrier.name(), why.unwrap_or_default())
+        }
+    };
+    format!("{alone}; {why}")
 }
 
 /// What of a plan only root can make.

@@ -81,7 +81,11 @@ fn rules(way: &Way, pods: &[IpNet]) -> Vec<Change> {
                     for (at, end) in ends.iter().enumerate() {
                         // The first gets its share of all, the next its share of the rest, and the last what is left.
                         let left = u32::try_from(ends.len() - at).unwrap_or(u32::MAX);
-                        let rule = to.clone().one_in(left).lead_to(*end);
+                        let rule = match way.sticks {
+                            true => to.clone().of_source(at, ends.len(), v4),
+                            false => to.clone().one_in(left),
+                        };
+                        let rule = rule.lead_to(*end);
                         rules.push(rule.append(Family::Inet, TABLE, nat));
                     }
                 }

@@ -4,9 +4,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use tracing::{Instrument as _, Span, info_span};
 
 use super::api_server;
 use super::cluster;
+use super::cluster_dns;
 use super::events::What;
 use super::init::{self, StartError};
 use super::inside::{Inside, rest};
@@ -17,6 +19,7 @@ use super::protocol::ServiceState;
 use super::sandbox::{self, Sandbox};
 use super::state::Living;
 use super::switched_off;
+use crate::engine::frr::front;
 use crate::engine::{self, Engine, speaker};
 use crate::failure::Failure;
 use crate::kernel::route;
@@ -247,12 +250,16 @@ async fn live_there(
     sandbox: Option<Sandbox>,
 ) -> Result<Over, Failure> {
     let state = &lab.nodes[node];
+    let life = info_span!("node", node = lab.plan.nodes[node].name.as_str());
     state.waiting_for.replace("its root and files".into());
     let init::Fresh {
         handle,
         syslog,
         mut end,
-    } = match init::start(lab, node).await {
+    } = match init::start(lab, node)
+        .instrument(info_span!(parent: &life, "root"))
+        .await
+    {
         Ok(fresh) => fresh,
         Err(StartError::Died(status)) => return Ok(Over::Died(status)),
         Err(StartError::Failed(failure)) => return Err(failure),
@@ -266,7 +273,7 @@ async fn live_there(
         status = &mut end => Ok(Over::Died(status.unwrap_or(-1))),
         () = state.restart.notified() => Ok(Over::Restart),
         replaced = sandbox::replaced(lab, node, sandbox.as_ref()) => replaced.map(|()| Over::Restart),
-        failure = failing_life(&inside, first) => Err(failure),
+        failure = failing_life(&inside, first, life) => Err(failure),
     };
     drop(inside);
     drop(memory);
@@ -287,8 +294,8 @@ async fn live_there(
 }
 
 /// Brings the node up, and then lets its processes live. Returns only with a failure.
-async fn failing_life(inside: &Inside, first: bool) -> Failure {
-    match bring_up(inside, first).await {
+async fn failing_life(inside: &Inside, first: bool, life: Span) -> Failure {
+    match bring_up(inside, first).instrument(life).await {
         Ok(()) => std::future::pending().await,
         Err(failure) => failure,
     }
@@ -301,21 +308,29 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
     if step.cluster.as_ref().is_some_and(|it| it.controls) {
         api_server::start(inside);
     }
+    front::begin(step, inside).await?;
     // Where a node's own commands configure the engine, it is there before them.
     let is_early = engine.is_some() && speaker::starts_itself(step);
     if let Some(engine) = engine.as_ref().filter(|_| is_early) {
         waits(lab, node, what_starts(step));
-        engine.start(step, inside).await?;
+        engine
+            .start(step, inside)
+            .instrument(info_span!("engine"))
+            .await?;
     }
     for exec in &step.exec {
         state.waiting_for.replace(format!("`{}`", exec.command));
-        run_exec(inside, exec, first).await?;
+        let span = info_span!("exec", command = %exec.command);
+        run_exec(inside, exec, first).instrument(span).await?;
     }
     if let Some(engine) = engine.filter(|_| !is_early) {
         waits(lab, node, what_starts(step));
-        engine.start(step, inside).await?;
+        engine
+            .start(step, inside)
+            .instrument(info_span!("engine"))
+            .await?;
     }
-    cluster::start_agent(inside).await?;
+    tokio::try_join!(cluster::start_agent(inside), cluster_dns::start(inside))?;
     lab.reach(&[node], Stage::Configured);
     let before = state.services.borrow().len();
     for process in &step.run {
@@ -323,14 +338,17 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
     }
     for (number, process) in step.run.iter().enumerate() {
         state.waiting_for.replace(format!("process {}", process.name));
-        until_ready(inside, before + number, process).await?;
+        let span = info_span!("process", name = process.name.as_str());
+        until_ready(inside, before + number, process)
+            .instrument(span)
+            .await?;
     }
     // An engine's own services count as well.
     for index in 0..before {
         until_running(inside, index).await?;
     }
     late::until_there(lab, node).await?;
-    until_routed(inside).await?;
+    until_routed(inside).instrument(info_span!("routes")).await?;
     lab.reach(&[node], Stage::Ready);
     Ok(())
 }

@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::timeout;
+use tracing::{Instrument as _, info_span};
 
 use super::cluster::{self, Cluster};
 use super::directory::LabDirectory;
@@ -31,6 +32,7 @@ use crate::kernel::spawn::inherited;
 use crate::kernel::{apart, event_loop, mount, process, user_namespace};
 use crate::lab::model::{Content, Stage};
 use crate::lab::plan::{Device, Engine, NodeStep, Plan};
+use crate::trace::{self, Spans};
 
 /// The hidden verb of the supervisor.
 pub const VERB: &str = "supervise";
@@ -55,6 +57,8 @@ pub struct Setup {
     pub timeout: f64,
     /// Whether the manifests of the lab file are left to `nslab apply`.
     pub hold_manifests: bool,
+    /// What it says of its work.
+    pub telling: trace::Wanted,
 }
 
 /// Runs the supervisor. The numbers are those of inherited descriptors: the lab's lock, the socket to the
@@ -162,7 +166,9 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         detached,
         timeout: limit,
         hold_manifests,
+        telling,
     } = setup;
+    let spans = telling.begin();
     let directory = LabDirectory {
         path: directory,
         lab: plan.lab.clone(),
@@ -202,12 +208,14 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         limit: Duration::from_secs_f64(limit),
         detached,
         hold_manifests,
+        spans,
     };
     let telling = tell_launcher(&lab, launcher, detached)?;
     let status = match live(&lab, began, &wishes).await {
         Ok(()) => 0,
         Err(failure) => {
             let code = failure.code as i32;
+            wishes.leave_spans(&lab);
             lab.tell(What::Failed { failure });
             code
         }
@@ -258,6 +266,20 @@ struct Wishes {
     limit: Duration,
     detached: bool,
     hold_manifests: bool,
+    /// What it did until the lab was ready, if that is wanted.
+    spans: Option<Spans>,
+}
+
+impl Wishes {
+    /// Leaves the spans for `up`, which makes a trace of them.
+    fn leave_spans(&self, lab: &Living) {
+        let Some(spans) = &self.spans else { return };
+        let bytes = serde_json::to_vec(&spans.take()).unwrap_or_default();
+        // A trace that cannot be written is no reason for a lab to end; `up` says that there is none.
+        if let Err(error) = fs::write(lab.directory.spans(), bytes) {
+            tracing::warn!(%error, "the spans are not written");
+        }
+    }
 }
 
 /// From nothing to ready, and on until the lab is to end.
@@ -270,13 +292,14 @@ async fn live(lab: &Rc<Living>, began: Instant, wishes: &Wishes) -> Result<(), F
     });
     control::listen(lab)?;
     let up = tokio::select! {
-        up = timeout(wishes.limit, bring_up(lab, wishes)) => up.unwrap_or_else(|_| Err(too_late(lab, wishes.limit))),
+        up = timeout(wishes.limit, bring_up(lab, wishes).instrument(info_span!("lab", name = lab.plan.lab.as_str()))) => up.unwrap_or_else(|_| Err(too_late(lab, wishes.limit))),
         _ = stopping.wait_for(|stop| *stop) => {
             let lost = lab.lost.take();
             Err(lost.unwrap_or_else(|| Failure::not_ready("interrupted before the lab was ready")))
         }
     };
     up?;
+    wishes.leave_spans(lab);
     lab.ready.set(true);
     if wishes.detached {
         process::die_with_parent(0);
@@ -298,7 +321,9 @@ async fn bring_up(lab: &Rc<Living>, wishes: &Wishes) -> Result<(), Failure> {
         // It gets ready while the network is made.
         lab.template()?;
     }
-    let network = network::stand_up(&lab.plan, &|what| lab.tell(what)).await?;
+    let tell = |what| lab.tell(what);
+    let network = network::stand_up(&lab.plan, &tell);
+    let network = network.instrument(info_span!("network")).await?;
     lab.namespaces.replace(network.namespaces);
     // Set once, here.
     let _ = lab.users.set(network.users);
@@ -316,7 +341,8 @@ async fn bring_up(lab: &Rc<Living>, wishes: &Wishes) -> Result<(), Failure> {
         lab.directory.note_host_links(&on_host)?;
     }
     if let Some(step) = &lab.plan.host {
-        management::join(lab, step).await?;
+        let joined = management::join(lab, step);
+        joined.instrument(info_span!("management network")).await?;
     }
     let all: Vec<usize> = (0..lab.nodes.len()).collect();
     lab.reach(&all, Stage::Created);
@@ -342,7 +368,8 @@ async fn bring_up(lab: &Rc<Living>, wishes: &Wishes) -> Result<(), Failure> {
         }
     }
     if !wishes.hold_manifests {
-        let changed = cluster::begin(lab).await?;
+        let begun = cluster::begin(lab).instrument(info_span!("manifests"));
+        let changed = begun.await?;
         cluster::announce(lab, &changed);
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The links of a node that is stopped are down, as those of a machine that is switched off: its neighbors lose their carrier.
 
-use super::network;
 use super::state::Living;
+use crate::apply;
 use crate::failure::Failure;
 use crate::kernel::namespace::Namespace;
 use crate::lab::plan::NamespaceStep;
@@ -12,7 +12,7 @@ use crate::lab::plan::NamespaceStep;
 /// What the kernel refused.
 pub fn cut(lab: &Living, node: usize) -> Result<bool, Failure> {
     with_network(lab, node, |step, namespace| {
-        network::lower(step, &mut namespace.netlink()?)?;
+        apply::lower(step, &mut namespace.netlink()?)?;
         Ok(true)
     })
 }
@@ -23,7 +23,7 @@ pub fn cut(lab: &Living, node: usize) -> Result<bool, Failure> {
 /// What the kernel refused.
 pub fn mend(lab: &Living, node: usize) -> Result<(), Failure> {
     with_network(lab, node, |step, namespace| {
-        network::raise_again(step, &mut namespace.netlink()?)?;
+        apply::raise_again(step, &mut namespace.netlink()?)?;
         Ok(true)
     })?;
     // What comes late is set up again when it is next looked at.

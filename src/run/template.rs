@@ -34,7 +34,7 @@ use crate::kernel::user_namespace;
 pub const VERB: &str = "node-template";
 
 /// What it is called in lists of processes; the name of a node follows in those of the copies.
-const NAME: &str = "nslab: ";
+pub(super) const NAME: &str = "nslab: ";
 /// Room on its command line for the copies' names, which are no longer.
 const ROOM: usize = 128;
 
@@ -104,6 +104,7 @@ impl Template {
                 true => root::given(&lab.plan),
                 false => Vec::new(),
             },
+            volumes: (!lab.plan.volumes().is_empty()).then(|| lab.plan.volume_bytes()),
         })?;
         let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
         let child = execute(&theirs, &common.into(), lab.program.take().as_ref())?;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::failure::Failure;
 use crate::kernel::overlay::Base;
 use crate::kernel::users;
+use crate::lab::own_directories;
 
 /// Hidden whatever their permissions are: people's own files, nslab's, and what other tools keep of their machines.
 pub const ALWAYS: [&str; 10] = [
@@ -223,7 +224,7 @@ fn is_closed(metadata: &Metadata, permission: u32) -> bool {
 
 /// Whether what nodes see there is the host's at all.
 fn is_of_files(path: &Path) -> bool {
-    let is_own = super::root::hides(path);
+    let is_own = own_directories::hides(path);
     !is_own
         && !["/dev", "/proc", "/sys"]
             .iter()

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::units;
 use crate::lab::links::Carrier;
 use crate::lab::plan::{Device, HostStep, NamespaceStep, NodeStep, Plan, RouteStepAction};
+use crate::lab::spec::mounts;
 
 /// The steps in the order they would be taken.
 pub fn render(plan: &Plan) -> String {
@@ -120,6 +121,7 @@ fn addresses_and_routes(text: &mut String, plan: &Plan, number: usize, namespace
             RouteStepAction::Blackhole => "blackhole".to_owned(),
             RouteStepAction::Unreachable => "unreachable".to_owned(),
             RouteStepAction::Prohibit => "prohibit".to_owned(),
+            RouteStepAction::Local => "local".to_owned(),
             RouteStepAction::Forward(hops) => {
                 let hops: Vec<String> = hops
                     .iter()
@@ -216,6 +218,10 @@ fn node_steps(text: &mut String, plan: &Plan, node: &NodeStep) {
             bind.source.display(),
             bind.target
         );
+    }
+    for mount in &node.mounts {
+        let (key, entry) = mounts::written(&mount.target, &mount.what);
+        let _ = writeln!(text, "    mount {entry} ({key})");
     }
     for exec in &node.exec {
         let may_fail = if exec.may_fail { "  (may fail)" } else { "" };

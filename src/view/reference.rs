@@ -177,9 +177,12 @@ fn number_shape(kind: &str, value: &Value) -> String {
     }
 }
 
-/// `NodeReadyTable` is "Node ready".
+/// `NodeReadyTable` is "Node ready", and `LinkWord` "Words of link".
 fn title(name: &str) -> String {
-    let name = ["Table", "Value", "Word", "Text"]
+    if let Some(name) = name.strip_suffix("Word") {
+        return format!("Words of {}", lower_first(&title(name)));
+    }
+    let name = ["Table", "Value", "Text"]
         .iter()
         .find_map(|ending| name.strip_suffix(ending))
         .unwrap_or(name);

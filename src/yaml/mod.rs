@@ -5,6 +5,7 @@
 
 mod build;
 pub mod files;
+mod json;
 mod merge;
 pub(crate) mod reader;
 pub(crate) mod sketch;

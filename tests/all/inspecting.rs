@@ -339,6 +339,35 @@ fn a_restarted_node_keeps_its_network() {
 }
 
 #[test]
+fn the_last_word_on_an_interface_is_told_however_many_came_before() {
+    let lab = Lab::up(
+        "name = \"flaps\"\n[nodes.a]\nkind = \"host\"\n[nodes.b]\nkind = \"host\"\nexec = [\"ip link add gone type veth peer name other\"]\n\
+         [[links]]\nendpoints = [\"a:eth0\", \"b:eth0\"]\n",
+    );
+    // Many more than the kernel keeps for whoever does not read.
+    let flaps = "{ for i in $(seq 3000); do echo link set dev eth0 down; echo link set dev eth0 up; done; \
+        echo link set dev eth0 down; } | ip -batch -";
+    let mtus = "{ for i in $(seq 3000); do echo link set dev other mtu $((1000 + i % 2)); done; echo link delete dev gone; } | ip -batch -";
+    lab.sh("a", flaps);
+    lab.sh("b", mtus);
+    for (interface, state) in [("eth0", "down"), ("gone", "deleted"), ("other", "deleted")] {
+        until("the last word", || {
+            let events = lab.ok(["events", "--format", "json"]);
+            let events = events
+                .lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap());
+            let of_it: Vec<Value> = events
+                .filter(|event| {
+                    event["interface"] == interface
+                        && event["node"] == if interface == "eth0" { "a" } else { "b" }
+                })
+                .collect();
+            of_it.last().is_some_and(|event| event["state"] == state)
+        });
+    }
+}
+
+#[test]
 fn events_are_told_and_followed() {
     let lab = Lab::up(BUSY);
     let told = lab.ok(["events"]);

@@ -497,6 +497,14 @@ fn a_plain_cluster_ships() {
                 ],
             ),
             (
+                "a service is found by its name",
+                ["control", "kubectl delete service web"],
+                [
+                    "control",
+                    "kubectl create service clusterip web --clusterip=10.96.0.80 --tcp=80",
+                ],
+            ),
+            (
                 "the API server answers under its service's address",
                 ["worker2", "ip route add unreachable 10.0.0.10"],
                 ["worker2", "ip route del unreachable 10.0.0.10"],

@@ -227,12 +227,10 @@ fn a_mistake_in_a_configuration_is_told_before_anything_is_made() {
     assert!(lab.left().is_empty(), "{:?}", lab.left());
 }
 
-/// vtysh loads these and ends with status 0, and FRR does not have them: each is told with its line.
+/// vtysh loads these and ends with status 0, and the daemons take a part of them or nothing: each is told with its line, on
+/// either engine, before anything is made.
 #[test]
-fn lines_that_frr_loses_in_silence_fail_the_lab() {
-    if !has_frr() {
-        return;
-    }
+fn lines_that_are_cut_at_a_bar_are_told_before_anything_is_made() {
     let config = "\
 frr defaults datacenter
 ip route 10.9.0.0/16 blackhole
@@ -244,21 +242,88 @@ router bgp 65000
  timers bgp 3 9
  neighbor 192.0.2.2 remote-as external
  neighbor 192.0.2.2 description a | b
+ neighbor 192.0.2.2 description c|d
+ neighbor 192.0.2.3 remote-as external
+ neighbor 192.0.2.3 description north | include x
+bgp as-path access-list A permit ^(1|2)$
+bgp as-path access-list A permit 1 | include
 ";
-    let lab = router(config);
-    lab.run(["up", "-d", lab.file()]).refused(
-        1,
-        &[
-            "did not take all of its configuration",
-            "line 9: description north | south",
-            "line 15: neighbor 192.0.2.2 description a | b",
-            "Unknown action",
-            "filter",
-            "the lab file's",
-        ],
-    );
-    let said = lab.run(["up", "-d", lab.file()]).err;
-    assert!(!said.contains("line 7:") && !said.contains("line 13:"), "{said}");
+    let words = [
+        "does not take the configuration of r",
+        "line 9:",
+        "description north | south",
+        "line 15:",
+        "description a | b",
+        "line 18:",
+        "of this line only `neighbor 192.0.2.3 description north` is taken",
+        "line 20:",
+        "Need a regexp to filter with",
+        "Unknown action",
+        "vtysh takes what is behind `|` for a filter",
+        "the lab file's",
+    ];
+    let engines = if has_frr() {
+        &["frr", "builtin"][..]
+    } else {
+        &["builtin"]
+    };
+    for engine in engines {
+        let lab = Lab::new(&format!(
+            "name = \"cut\"\n[nodes.r]\nkind = \"router\"\nengine = \"{engine}\"\nconfig = '''\n{config}'''\n"
+        ));
+        for command in [&["up", "-d", lab.file()][..], &["validate", lab.file()]] {
+            let done = lab.run(command);
+            let said = done.err.clone();
+            done.refused(2, &words);
+            let fine = ["line 7:", "line 16:", "line 19:"];
+            assert!(fine.iter().all(|line| !said.contains(line)), "{engine}: {said}");
+        }
+    }
+}
+
+/// FRR's own script ends and starts its daemons for whoever runs it in a node, though commands there could not do so themselves.
+#[test]
+fn frr_is_stopped_and_started_by_its_script() {
+    if !has_frr() {
+        return;
+    }
+    let own = "[nodes.o]\nkind = \"host\"\nexec = [\"sed -i s/bgpd=no/bgpd=yes/ /etc/frr/daemons\", \"/usr/lib/frr/frrinit.sh start\"]\n";
+    let config = "router bgp 65000\n bgp router-id 1.2.3.4\n";
+    let lab = Lab::up(&format!(
+        "name = \"init\"\n[nodes.r]\nkind = \"router\"\nengine = \"frr\"\nconfig = '''\n{config}'''\n{own}"
+    ));
+    for node in ["r", "o"] {
+        let pid = || lab.run(["exec", node, "pidof", "bgpd"]).out.trim().to_owned();
+        let script = |word: &str| lab.run(["exec", node, "/usr/lib/frr/frrinit.sh", word]);
+        until("bgpd", || !pid().is_empty());
+        let before = pid();
+        let said = lab.ok(["exec", node, "/usr/lib/frr/frrinit.sh", "restart"]);
+        assert!(
+            said.contains("Stopped bgpd") && said.contains("Started watchfrr"),
+            "{said}"
+        );
+        until("another bgpd", || !pid().is_empty() && pid() != before);
+        assert_eq!(script("stop").code, 0);
+        assert_eq!((pid(), script("status").code), (String::new(), 1));
+        lab.ok([
+            "exec",
+            node,
+            "sh",
+            "-c",
+            "service frr start && systemctl restart frr",
+        ]);
+        until("bgpd again", || !pid().is_empty());
+        assert_eq!(script("status").code, 0);
+        // The right is the daemons' alone.
+        let rights = lab.sh(node, "grep CapEff /proc/self/status");
+        let rights = u64::from_str_radix(rights.split_whitespace().last().unwrap(), 16).unwrap();
+        assert_eq!(rights & (1 << 21), 0, "CAP_SYS_ADMIN in {node}");
+    }
+    until("its configuration", || {
+        lab.run(["exec", "r", "vtysh", "-c", "show running-config"])
+            .out
+            .contains("router-id 1.2.3.4")
+    });
 }
 
 /// A refused line is told by itself, whatever else was taken.

@@ -32,7 +32,7 @@ kind = "k8s"
 addresses = { eth0 = ["10.0.1.2/24"] }
 routes = [{ to = "default", via = "10.0.1.1" }]
 pods = [
-    { name = "web", labels = { app = "web" }, files = { "/web.py" = { content = WEB } }, run = [{ name = "web", command = "python3 /web.py a" }] },
+    { name = "web", labels = { app = "web" }, ports = { tells = 8080 }, files = { "/web.py" = { content = WEB } }, run = [{ name = "web", command = "python3 /web.py a" }] },
     { name = "asks", labels = { app = "asks" } },
 ]
 
@@ -40,7 +40,7 @@ pods = [
 kind = "k8s"
 addresses = { eth0 = ["10.0.2.2/24"] }
 routes = [{ to = "default", via = "10.0.2.1" }]
-pods = [{ name = "web", labels = { app = "web" }, files = { "/web.py" = { content = WEB } }, run = [{ name = "web", command = "python3 /web.py b" }] }]
+pods = [{ name = "web", labels = { app = "web" }, ports = { tells = 8080 }, files = { "/web.py" = { content = WEB } }, run = [{ name = "web", command = "python3 /web.py b" }] }]
 
 [nodes.outside]
 kind = "host"
@@ -55,8 +55,15 @@ endpoints = ["tor:eth2", "b:eth0"]
 endpoints = ["tor:eth3", "outside:eth0"]
 "#;
 
-/// Tells everybody who connects its name and the other's address.
-const WEB: &str = r#"import socket, sys
+/// Tells everybody who connects, and everybody who sends a datagram, its name and the other's address.
+const WEB: &str = r#"import socket, sys, threading
+def datagrams():
+    u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    u.bind(("", 8080))
+    while True:
+        _, p = u.recvfrom(100)
+        u.sendto((sys.argv[1] + " " + p[0]).encode(), p)
+threading.Thread(target=datagrams, daemon=True).start()
 s = socket.create_server(("", 8080))
 while True:
     c, p = s.accept()
@@ -115,7 +122,12 @@ fn ask(lab: &Lab, node: &str, address: &str, port: u16) -> String {
 
 /// Who answers, of twenty times.
 fn answering(lab: &Lab, node: &str, address: &str, port: u16) -> Vec<String> {
-    let mut all: Vec<String> = (0..20)
+    answering_of(20, lab, node, address, port)
+}
+
+/// Who answers, of so many times.
+fn answering_of(times: usize, lab: &Lab, node: &str, address: &str, port: u16) -> Vec<String> {
+    let mut all: Vec<String> = (0..times)
         .map(|_| {
             ask(lab, node, address, port)
                 .split(' ')
@@ -197,4 +209,107 @@ fn a_local_service_is_announced_where_its_pods_are() {
     assert_eq!(answering(&lab, "a/asks", "192.0.2.0", 80), ["a", "b"]);
     apply(&lab, &service("nobody", "  externalTrafficPolicy: Local\n"));
     until("no route", || next_hops(&lab, "192.0.2.0/32") == 0);
+}
+
+/// Who answers a datagram that a node sends to an address and a port, and from where.
+fn ask_by_datagram(lab: &Lab, node: &str, address: &str, port: u16) -> String {
+    let asking = format!(
+        "import socket\nu = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nu.settimeout(3)\nu.sendto(b'x', ('{address}', {port}))\n\
+         try:\n d, p = u.recvfrom(100)\n print(d.decode().split()[0], *p)\nexcept OSError:\n print('nothing')"
+    );
+    lab.ok(["exec", node, "python3", "-c", &asking]).trim().to_owned()
+}
+
+#[test]
+fn datagrams_are_answered_from_where_they_were_sent_to() {
+    let lab = up();
+    let udp = service("web", "").replace("nodePort: 30080", "nodePort: 30053, protocol: UDP");
+    apply(&lab, &udp);
+    until("the route", || next_hops(&lab, "192.0.2.0/32") == 2);
+    until("the pods", || {
+        ask_by_datagram(&lab, "a/asks", "10.96.0.11", 80) != "nothing"
+    });
+    for (node, address, port) in [
+        ("a/asks", "10.96.0.11", 80),
+        ("a/web", "10.96.0.11", 80),
+        ("b/web", "10.96.0.11", 80),
+        ("a", "10.96.0.11", 80),
+        ("a/asks", "192.0.2.0", 80),
+        ("b", "192.0.2.0", 80),
+        ("outside", "192.0.2.0", 80),
+        ("outside", "10.0.1.2", 30053),
+        ("outside", "10.0.2.2", 30053),
+        ("a/asks", "10.0.2.2", 30053),
+        ("a/asks", "10.0.1.2", 30053),
+    ] {
+        // Often enough for both pods to have their turn.
+        for _ in 0..4 {
+            let told = ask_by_datagram(&lab, node, address, port);
+            assert_eq!(told[1..], format!(" {address} {port}"), "{node}");
+        }
+    }
+}
+
+#[test]
+fn a_client_stays_with_its_pod_where_the_service_says_so() {
+    let lab = up();
+    apply(&lab, &service("web", "  sessionAffinity: ClientIP\n"));
+    let (inner, outer) = ("10.96.0.11", "192.0.2.0");
+    until("the route", || next_hops(&lab, "192.0.2.0/32") == 2);
+    until("the pods", || ask(&lab, "a/asks", inner, 80) != "nothing");
+    // Each of these has an address of its own, and all together know both pods.
+    let mut known = Vec::new();
+    for (node, address) in [
+        ("a/asks", inner),
+        ("a/web", inner),
+        ("b/web", inner),
+        ("a", inner),
+        ("b", inner),
+        ("outside", outer),
+    ] {
+        let answering = answering_of(6, &lab, node, address, 80);
+        assert_eq!(answering.len(), 1, "{node}: {answering:?}");
+        known.extend(answering);
+    }
+    known.sort();
+    known.dedup();
+    assert_eq!(known, ["a", "b"]);
+}
+
+#[test]
+fn ports_have_names_and_nodes_have_ports_that_nobody_said() {
+    let lab = up();
+    let named = service("web", "").replace(
+        "targetPort: 8080, nodePort: 30080",
+        "name: http, targetPort: tells",
+    );
+    apply(&lab, &named);
+    until("the pods", || {
+        answering(&lab, "a/asks", "10.96.0.11", 80) == ["a", "b"]
+    });
+    let shown = lab.json(["get", "svc", "web", "-o", "json"]);
+    let port = u16::try_from(shown["spec"]["ports"][0]["nodePort"].as_u64().unwrap()).unwrap();
+    assert!((30000..=32767).contains(&port), "{port}");
+    assert_eq!(answering(&lab, "outside", "10.0.1.2", port), ["a", "b"]);
+    assert!(lab.ok(["get", "svc"]).contains(&format!("80:{port}/TCP")));
+    // Another name is no pod's.
+    apply(&lab, &named.replace("targetPort: tells", "targetPort: other"));
+    assert_eq!(ask(&lab, "a/asks", "10.96.0.11", 80), "refused");
+}
+
+#[test]
+fn who_answers_for_a_service_without_selector_is_said_beside_it() {
+    let lab = up();
+    let service = "apiVersion: v1\nkind: Service\nmetadata: { name: one }\nspec: { ports: [{ port: 80 }] }\n---\n\
+        apiVersion: v1\nkind: Service\nmetadata: { name: two }\nspec: { clusterIP: None, ports: [{ name: tells, port: 8080 }] }\n";
+    let endpoints = "apiVersion: v1\nkind: Endpoints\nmetadata: { name: one }\nsubsets: [{ addresses: [{ ip: 10.1.1.2 }], ports: [{ port: 8080 }] }]\n---\n\
+        apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: { name: two-x, labels: { kubernetes.io/service-name: two } }\n\
+        addressType: IPv4\nports: [{ name: tells, port: 8080 }]\nendpoints: [{ addresses: [10.1.0.2], hostname: first }]\n";
+    apply(&lab, service);
+    assert_eq!(ask(&lab, "a/asks", "10.96.0.11", 80), "nothing");
+    apply(&lab, endpoints);
+    until("the pod", || answering(&lab, "a/asks", "one", 80) == ["b"]);
+    until("the other pod", || answering(&lab, "b/web", "two", 8080) == ["a"]);
+    assert_eq!(answering(&lab, "b/web", "first.two", 8080), ["a"]);
+    assert!(lab.ok(["get", "endpoints"]).contains("one"));
 }

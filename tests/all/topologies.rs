@@ -266,15 +266,141 @@ topology:
         done.err
     );
     assert!(
-        done.err.contains("serves a web page on the ports 80 and 443"),
+        done.err.contains(
+            "the image of also, web serves its page on the ports 80 and 443, and here on port 80 alone"
+        ),
         "{}",
         done.err
     );
     done.expect(0);
     assert_eq!(lab.sh("web", "cat /run/state"), "done\n");
+    let page = lab.sh("web", GET);
+    assert!(
+        page.starts_with("HTTP/1.1 200 OK")
+            && page.contains("Network MultiTool (with NGINX) - web - 127.0.0.1 -"),
+        "{page}"
+    );
     common::until("BGP", || {
         lab.run(["exec", "r", "vtysh", "-c", "show bgp summary"]).code == 0
     });
+    lab.ok(["down", "x"]);
+}
+
+/// Asks a node's own port 80 for its page.
+const GET: &str =
+    "exec bash -c 'exec 3<>/dev/tcp/127.0.0.1/80; printf \"GET / HTTP/1.0\\r\\n\\r\\n\" >&3; cat <&3'";
+
+#[test]
+fn what_is_lost_in_here_documents_is_told() {
+    let lines = "router bgp 65001\n neighbor 10.0.0.2 remote-as 65002\n neighbor 10.0.0.2 nonsense\n";
+    let on = "sed -i s/bgpd=no/bgpd=yes/ /etc/frr/daemons";
+    let typed = format!("/usr/lib/frr/frrinit.sh restart\nvtysh <<EOF\nconf t\n{lines}end\nEOF\n");
+    let written = format!("cat > /etc/frr/frr.conf <<'EOF'\n{lines}EOF\n/usr/lib/frr/frrinit.sh restart\n");
+    for script in [typed, written] {
+        let exec = serde_json::to_string(&[on.to_owned(), format!("bash -c {}", quoted(&script))]).unwrap();
+        let topology = format!(
+            "name: x\ntopology:\n  nodes:\n    r: {{ kind: linux, image: frrouting/frr, exec: {exec} }}\n"
+        );
+        let (lab, path) = lab(&topology, &[]);
+        lab.run(["up", "-d", "--engine", "builtin", &path])
+            .refused(2, &["neighbor 10.0.0.2 nonsense", "t.clab.yml:4: ", "--lossy"]);
+        if has_frr() {
+            let done = lab.run(["up", "-d", "--engine", "frr", &path]);
+            let said = "t.clab.yml:4: FRR leaves this line out: ";
+            assert!(
+                done.err.contains(said) && done.err.contains("nonsense"),
+                "{}",
+                done.err
+            );
+            done.expect(0);
+            let running = lab.ok(["exec", "r", "vtysh", "-c", "show run"]);
+            assert!(running.contains("neighbor 10.0.0.2 remote-as 65002"), "{running}");
+            lab.ok(["down", "x"]);
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[test]
+fn words_that_only_a_shell_takes_for_more_are_told() {
+    let topology = "name: x\ntopology:\n  nodes:\n    a: { kind: linux, image: alpine, exec: [ 'echo a > /x', 'test a > b', \"sh -c 'echo a > /y'\" ] }\n";
+    let (lab, path) = lab(topology, &[]);
+    let done = lab.run(["up", "-d", &path]);
+    let said = "t.clab.yml:4: no shell runs this command, so that `>` is a word like any other to echo";
+    assert_eq!(done.err.matches("no shell runs").count(), 1, "{}", done.err);
+    assert!(done.err.contains(said), "{}", done.err);
+    done.expect(0);
+    assert_eq!(lab.sh("a", "test ! -e /x && cat /y"), "a\n");
+    lab.ok(["down", "x"]);
+}
+
+#[test]
+fn volumes_and_file_systems_in_memory_are_what_they_say() {
+    let topology = r#"
+name: x
+topology:
+  defaults: { kind: linux, image: alpine }
+  nodes:
+    a: { volumes: [ "shared:/data", /var/lib/own, /etc/apt ], tmpfs: [ "/scratch:size=64k,mode=0750,uid=7,exec" ], binds: [ /no/source ] }
+    b: { volumes: [ "shared:/elsewhere:ro" ], tmpfs: { /run/x: "size=1m" } }
+"#;
+    let (lab, path) = lab(topology, &[]);
+    lab.ok(["up", "-d", &path]);
+    lab.sh(
+        "a",
+        "for d in /data /var/lib/own /no/source /scratch; do echo kept > $d/file; done",
+    );
+    assert_eq!(lab.sh("b", "cat /elsewhere/file"), "kept\n");
+    lab.run(["exec", "b", "touch", "/elsewhere/x"])
+        .refused(1, &["Read-only file system"]);
+    // A new volume has what stands in its place.
+    let count = "ls /etc/apt | wc -l";
+    let there: usize = lab.sh("a", count).trim().parse().unwrap();
+    assert_eq!(there, fs::read_dir("/etc/apt").map_or(0, Iterator::count));
+    let of = |node: &str, path: &str| {
+        let line =
+            format!("while read -r d p t o r; do [ $p = {path} ] && echo $t,$o; done </proc/mounts; true");
+        lab.sh(node, &line)
+    };
+    let scratch = of("a", "/scratch");
+    for word in ["tmpfs,", ",nosuid,", ",nodev,", "size=64k", "mode=750", "uid=7"] {
+        assert!(scratch.contains(word), "{word} in {scratch}");
+    }
+    assert!(!scratch.contains("noexec"), "{scratch}");
+    let other = of("b", "/run/x");
+    assert!(
+        other.contains("noexec") && other.contains("size=1024k"),
+        "{other}"
+    );
+    lab.run([
+        "exec",
+        "a",
+        "dd",
+        "if=/dev/zero",
+        "of=/scratch/big",
+        "bs=100k",
+        "count=1",
+    ])
+    .refused(1, &["No space left"]);
+    lab.ok(["restart", "a"]);
+    assert_eq!(
+        lab.sh(
+            "a",
+            "cat /data/file /var/lib/own/file /no/source/file; ls /scratch"
+        ),
+        "kept\nkept\nkept\n"
+    );
+    // As a lab file it says the same.
+    let written = lab.ok(["import", &path]);
+    for line in [
+        "volumes = [\"/no/source\", \"shared:/data\", \"/var/lib/own\", \"/etc/apt\"]",
+        "tmpfs = [\"/scratch:size=65536,mode=750,uid=7,exec\"]",
+    ] {
+        assert!(written.contains(line), "{line} in {written}");
+    }
     lab.ok(["down", "x"]);
 }
 

@@ -67,9 +67,12 @@ impl<'l> Arguments<'l> {
     /// # Errors
     /// It is not there.
     pub fn text(&self, name: &str) -> Result<String, Refusal> {
-        self.get(name)
-            .map(str::to_owned)
-            .ok_or_else(|| Refusal::invalid(format!("no {name} is given")))
+        let text = self.get(name).map(|text| match name {
+            // As with FRR one blank is left between words.
+            "line" => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            _ => text.to_owned(),
+        });
+        text.ok_or_else(|| Refusal::invalid(format!("no {name} is given")))
     }
 
     /// An argument as a value, where it is there.

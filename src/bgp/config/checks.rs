@@ -33,9 +33,15 @@ impl Bgp {
             .or_else(|| self.group_of(neighbor)?.settings.remote_as)
     }
 
-    /// Whether a neighbor or a group is internal; none where that is not known.
+    /// Whether a neighbor or a group is internal; none where that is not known. A group that does not say it is as its first
+    /// member.
     pub(super) fn is_internal(&self, name: &PeerName) -> Option<bool> {
-        self.remote_of(name).map(|remote| self.is_own(remote))
+        let of_member = || match name {
+            PeerName::Interface(group) => self.members(group).next()?.own.settings.remote_as,
+            PeerName::Address(_) => None,
+        };
+        let remote = self.remote_of(name).or_else(of_member);
+        remote.map(|remote| self.is_own(remote))
     }
 
     /// The group of this name.
@@ -112,7 +118,7 @@ impl Edit<'_> {
         let PeerName::Address(address) = name else {
             return Ok(());
         };
-        match self.own.contains(address) {
+        match self.own.addresses.contains(address) {
             true => Err(Refusal::invalid("Can not configure the local system as neighbor")),
             false => Ok(()),
         }

@@ -12,6 +12,10 @@ use super::settings::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are those of `Settings`")]
 pub struct Effective {
+    /// The group it is a member of, unless it came by itself.
+    pub group: Option<String>,
+    /// Which of the settings that a session hangs on are said of the neighbor itself.
+    pub said_itself: [bool; 6],
     pub remote_as: Option<RemoteAs>,
     pub local_as: Option<LocalAs>,
     pub description: Option<String>,
@@ -134,10 +138,10 @@ impl Config {
             let (own, upper) = (own.family(family), upper.family(family));
             let mut settings = own.or(upper);
             // FRR keeps each of these as a flag that a member has as soon as its group has it.
-            settings.attribute_unchanged = match (own.attribute_unchanged, upper.attribute_unchanged) {
-                (Some(own), Some(upper)) => Some(own.with(upper)),
-                (own, upper) => own.or(upper),
-            };
+            settings.attribute_unchanged = Some(match neighbor {
+                Some(_) => own.unchanged_beside(upper),
+                None => upper.attribute_unchanged.unwrap_or_default(),
+            });
             settings.remove_private_as = match (own.remove_private_as, upper.remove_private_as) {
                 (Some(own), Some(upper)) => Some(RemovePrivateAs {
                     all: own.all || upper.all,
@@ -155,7 +159,7 @@ impl Config {
             shutdown,
             password,
             solo,
-            port,
+            port: _,
             interface,
             tcp_mss,
             passive,
@@ -178,6 +182,16 @@ impl Config {
         } = own.settings.or(&upper.settings);
         let by_interface = neighbor.is_some_and(|neighbor| matches!(neighbor.name, PeerName::Interface(_)));
         Effective {
+            group: neighbor.and_then(|neighbor| neighbor.group.clone()),
+            said_itself: [
+                own.settings.capability_dynamic,
+                own.settings.extended_nexthop,
+                own.settings.disable_connected_check,
+                own.ipv4.disable_addpath_rx.or(own.ipv6.disable_addpath_rx),
+                own.ipv4.route_server_client,
+                own.ipv6.route_server_client,
+            ]
+            .map(|it| it == Some(true)),
             remote_as,
             local_as: local_as.map(|local| {
                 let group = upper.settings.local_as;
@@ -192,10 +206,15 @@ impl Config {
             shutdown,
             password,
             solo: solo.unwrap_or(false),
-            port: port.unwrap_or(179),
+            // As with FRR a group's is of no effect for its members.
+            port: own.settings.port.unwrap_or(179),
             interface,
             v6only: neighbor.is_some_and(|neighbor| neighbor.v6only),
-            tcp_mss,
+            // As with FRR members have a group's without its size; 0 is no limit.
+            tcp_mss: own
+                .settings
+                .tcp_mss
+                .or(tcp_mss.filter(|_| neighbor.is_none()).map(|_| 0)),
             passive: passive.unwrap_or(false),
             ebgp_multihop,
             ttl_security,

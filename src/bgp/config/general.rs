@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::argument::Arguments;
-use super::edit::{Edit, Mode, Place, Rows, ignored, option, switch};
+use super::edit::{Edit, Mode, Place, Rows, ignored, option, said, switch};
 use super::foreign;
 use super::grammar::FaultKind;
 use super::mistake::Refusal;
@@ -76,7 +76,12 @@ pub(super) const HOST: Rows = &[
         Ok(())
     }),
     ("no interface <name:interface>", |e, a| {
-        e.config.interfaces.remove(&a.text("name")?);
+        let name = a.text("name")?;
+        // As with zebra only what is not there is forgotten.
+        if e.own.interfaces.contains(&name) {
+            return Err(Refusal::Bare(ACTIVE.to_owned()));
+        }
+        e.config.interfaces.remove(&name);
         Ok(())
     }),
     ("line vty", |e, _| {
@@ -107,10 +112,14 @@ const RA_INTERVAL: u32 = 600_000;
 /// Commands in an interface.
 pub(super) const INTERFACE: Rows = &[
     ("description ~ <line>", |e, a| {
-        option(&mut e.interface()?.description, a, "line")
+        said(&mut e.interface()?.description, a, || a.text("line"))
     }),
     ("[no] ip address <address:prefix4>", address),
     ("[no] ipv6 address <address:prefix6>", address),
+    (
+        "[no] ip address <own:ipv4> peer <peer_net:prefix4>",
+        address_with_peer,
+    ),
     ("[no] shutdown", |e, a| switch(&mut e.interface()?.shutdown, a)),
     ("[no] link-detect", |e, a| {
         switch(&mut e.interface()?.link_detect, a)
@@ -169,11 +178,21 @@ pub(super) const LINE: Rows = &[
     ("[no] login", ignored),
 ];
 
+/// What zebra says of an interface that is there and is to be forgotten.
+const ACTIVE: &str = "% Configuration failed.\n\nError type: validation\nError description: only inactive interfaces can be deleted";
+
+/// From this version on a router's defaults are those of 8.4.
+const PRESENT: (u16, u16) = (8, 3);
+
 /// From 10 on answers are written as there; those of earlier versions as in 8.4.4.
 fn version(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let text = arguments.text("line")?;
-    let major = text.trim().split(|it: char| !it.is_ascii_digit()).next();
-    let major = major.and_then(|major| major.parse::<u32>().ok()).unwrap_or(0);
+    let mut numbers = text.split(|it: char| !it.is_ascii_digit());
+    let mut number = || numbers.next().and_then(|it| it.parse::<u16>().ok());
+    let (major, minor) = (number(), number().unwrap_or(0));
+    let version = major.map(|major| (major, minor));
+    edit.config.version = version.filter(|version| *version < PRESENT);
+    let major = major.unwrap_or(0);
     edit.config.layout = match major {
         10.. => Layout::Ten,
         _ => Layout::Eight,
@@ -225,11 +244,27 @@ fn kept(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     Ok(())
 }
 
+fn address_with_peer(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
+    let pair = (arguments.value("own")?, arguments.value("peer_net")?);
+    let peers = &mut edit.interface()?.peers;
+    match arguments.no() {
+        false => {
+            peers.insert(pair);
+            Ok(())
+        }
+        true if peers.remove(&pair) => Ok(()),
+        true => Err(Refusal::Invalid(
+            "Can't find address".to_owned(),
+            arguments.span("own"),
+        )),
+    }
+}
+
 fn address(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let address: IpNet = arguments.value("address")?;
     if arguments.no() {
         let was_there = edit.interface()?.addresses.remove(&address);
-        return match was_there || edit.own.contains(&address.addr()) {
+        return match was_there || edit.own.addresses.contains(&address.addr()) {
             true => Ok(()),
             false => Err(Refusal::Invalid(
                 "Can't find address".to_owned(),

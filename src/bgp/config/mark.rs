@@ -59,7 +59,7 @@ impl Marker {
                 self.put(line);
                 self.mode = place;
                 // What it does to nothing tells where the next line stands; that it cannot be done is no matter here.
-                let _ = take(&mut self.config, &mut self.mode, &Own::new(), line);
+                let _ = take(&mut self.config, &mut self.mode, &Own::default(), line);
                 Ok(())
             }
             Err(Stop::Foreign(place, opens)) => {

@@ -22,6 +22,11 @@ impl Bgp {
         };
         let has_remote_as = upper.settings.remote_as.is_some();
         let (far, near) = (upper.settings.ebgp_multihop, upper.settings.ttl_security);
+        let limits_segments = upper.settings.tcp_mss.is_some();
+        let keeps_next_hop = Family::ALL.map(|family| {
+            let unchanged = upper.family(family).attribute_unchanged;
+            (family, unchanged.is_some_and(|it| it.next_hop))
+        });
         let known = self.neighbor(&name);
         if known.is_some_and(|known| known.group.as_ref().is_some_and(|of| of != group)) {
             return wrong("Cannot change the peer-group. Deconfigure first", "group");
@@ -42,6 +47,13 @@ impl Bgp {
             }
             if settings.ttl_security.take().is_some() && far.or(near).is_none() {
                 settings.ebgp_multihop = Some(u8::MAX);
+            }
+            settings.solo = None;
+            // Whether there is a limit comes from the group, and how much it is does not.
+            let before = settings.tcp_mss.unwrap_or(0);
+            settings.tcp_mss = limits_segments.then_some(before);
+            for (family, keeps) in keeps_next_hop {
+                neighbor.own.family_mut(family).next_hop_kept = keeps.then_some(true);
             }
         }
         neighbor.group = Some(group.to_owned());

@@ -1,9 +1,9 @@
 //! A router's configuration as plain data.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::neighbor_discovery::NeighborDiscovery;
 use super::policy::{AccessRule, CommunityRule, Lists, PrefixRule, RouteMap};
@@ -71,6 +71,8 @@ pub struct Config {
     pub profile: Profile,
     /// Which version of FRR answers are written like.
     pub layout: Layout,
+    /// The earlier version that the configuration says it is of (`frr version`), whose defaults a router then has.
+    pub version: Option<(u16, u16)>,
     /// `hostname`.
     pub hostname: Option<String>,
     /// `domainname`.
@@ -120,6 +122,7 @@ impl Default for Config {
         Config {
             profile: Profile::default(),
             layout: Layout::default(),
+            version: None,
             hostname: None,
             domainname: None,
             kept: BTreeSet::new(),
@@ -172,6 +175,8 @@ pub struct Interface {
     pub description: Option<String>,
     /// Addresses with their networks' lengths.
     pub addresses: BTreeSet<IpNet>,
+    /// `ip address … peer`: the own one, and what is at the other end of the link.
+    pub peers: BTreeSet<(Ipv4Addr, Ipv4Net)>,
     /// `shutdown`.
     pub shutdown: bool,
     /// `bandwidth` in Mbit/s.
@@ -193,6 +198,7 @@ impl Default for Interface {
         Interface {
             description: None,
             addresses: BTreeSet::new(),
+            peers: BTreeSet::new(),
             shutdown: false,
             bandwidth: None,
             link_detect: true,

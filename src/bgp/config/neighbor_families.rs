@@ -77,21 +77,7 @@ pub(super) const FAMILY: Rows = &[
         "neighbor <peer> maximum-prefix-out ~ <limit:1-4294967295>",
         |e, a| option(&mut e.peer_family(a)?.maximum_prefix_out, a, "limit"),
     ),
-    ("[no] neighbor <peer> route-server-client", |e, a| {
-        let is_group = e.is_group(a)?;
-        let settings = e.peer_family(a)?;
-        flag(&mut settings.route_server_client, a)?;
-        // What FRR does besides with a group.
-        if is_group {
-            let before = settings.attribute_unchanged.unwrap_or_default();
-            let after = AttributeUnchanged {
-                next_hop: !a.no(),
-                ..before
-            };
-            settings.attribute_unchanged = Some(after).filter(|it| *it != AttributeUnchanged::default());
-        }
-        Ok(())
-    }),
+    ("[no] neighbor <peer> route-server-client", route_server_client),
     (
         "[no] neighbor <peer> allowas-in [(<times:1-10>|origin)]",
         |e, a| {
@@ -146,22 +132,7 @@ pub(super) const FAMILY: Rows = &[
     }),
     (
         "[no] neighbor <peer> attribute-unchanged [{as-path|next-hop|med}]",
-        |e, a| {
-            let all = a.one_of(&["as-path", "next-hop", "med"]).is_none();
-            let how = AttributeUnchanged {
-                as_path: all || a.has("as-path"),
-                next_hop: all || a.has("next-hop"),
-                med: all || a.has("med"),
-            };
-            let settings = e.peer_family(a)?;
-            let before = settings.attribute_unchanged.unwrap_or_default();
-            let after = match a.no() {
-                true => before.without(how),
-                false => how,
-            };
-            settings.attribute_unchanged = Some(after).filter(|it| *it != AttributeUnchanged::default());
-            Ok(())
-        },
+        attribute_unchanged,
     ),
 ];
 
@@ -175,16 +146,79 @@ pub(super) const FAMILY6: Rows = &[("[no] neighbor <peer> nexthop-local unchange
     flag(&mut e.peer_family(a)?.nexthop_local_unchanged, a)
 })];
 
-/// A group's members follow it.
+/// A group's members follow it, where it is not so already.
 fn activate(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    let family = edit.family();
-    edit.peer_family(arguments)?.activate = Some(!arguments.no());
+    let (family, wanted) = (edit.family(), !arguments.no());
+    let usual = edit.bgp()?.activates(family);
+    let own = &mut edit.peer_family(arguments)?.activate;
+    if own.replace(wanted).unwrap_or(usual) == wanted {
+        return Ok(());
+    }
     let name = arguments.text("peer")?;
     let members = edit.bgp()?.neighbors.iter_mut();
     for member in members.filter(|neighbor| neighbor.group.as_ref() == Some(&name)) {
         member.own.family_mut(family).activate = None;
     }
     Ok(())
+}
+
+/// With it bgpd leaves the next hop alone: of a neighbor that is told it, and of members that come into a group afterward.
+fn route_server_client(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
+    let (wanted, is_group) = (!arguments.no(), edit.is_group(arguments)?);
+    let group = edit.group_family(arguments)?;
+    let settings = edit.peer_family(arguments)?;
+    if is_group {
+        let before = settings.attribute_unchanged.unwrap_or_default();
+        settings.attribute_unchanged = some(AttributeUnchanged {
+            next_hop: wanted,
+            ..before
+        });
+    } else {
+        let of_group = group.is_some_and(|it| it.route_server_client == Some(true));
+        // What holds already is not done again.
+        if (settings.route_server_client == Some(true) || of_group) != wanted {
+            settings.next_hop_kept = Some(true).filter(|_| wanted);
+        }
+    }
+    flag(&mut settings.route_server_client, arguments)
+}
+
+fn attribute_unchanged(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
+    let all = arguments.one_of(&["as-path", "next-hop", "med"]).is_none();
+    let how = AttributeUnchanged {
+        as_path: all || arguments.has("as-path"),
+        next_hop: all || arguments.has("next-hop"),
+        med: all || arguments.has("med"),
+    };
+    let (family, group) = (edit.family(), edit.group_family(arguments)?);
+    let of_group = group
+        .and_then(|it| it.attribute_unchanged)
+        .is_some_and(|it| it.next_hop);
+    let settings = edit.peer_family(arguments)?;
+    let before = settings.attribute_unchanged.unwrap_or_default();
+    let after = match arguments.no() {
+        true => before.without(how),
+        false => how,
+    };
+    settings.attribute_unchanged = some(after);
+    settings.next_hop_kept = match arguments.no() && !how.next_hop {
+        true => settings.next_hop_kept,
+        false => Some(true).filter(|_| of_group),
+    };
+    // Members have the flag themselves as soon as it is said of the group.
+    let name = arguments.text("peer")?;
+    if edit.bgp()?.groups.contains_key(&name) {
+        edit.peer_family(arguments)?.next_hop_kept = None;
+        let neighbors = edit.bgp()?.neighbors.iter_mut();
+        for member in neighbors.filter(|it| it.group.as_ref() == Some(&name)) {
+            member.own.family_mut(family).next_hop_kept = Some(true).filter(|_| after.next_hop);
+        }
+    }
+    Ok(())
+}
+
+fn some(unchanged: AttributeUnchanged) -> Option<AttributeUnchanged> {
+    Some(unchanged).filter(|it| *it != AttributeUnchanged::default())
 }
 
 fn addpath(edit: &mut Edit, arguments: &Arguments, which: Addpath) -> Result<(), Refusal> {

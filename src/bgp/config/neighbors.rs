@@ -79,14 +79,14 @@ pub(super) const NEIGHBORS: Rows = &[
         local_as,
     ),
     ("neighbor <peer> description ~ <line>", |e, a| {
-        option(&mut e.settings(a)?.description, a, "line")
+        said(&mut e.settings(a)?.description, a, || a.text("line"))
     }),
     ("[no] neighbor <peer> shutdown [message <line>]", |e, a| {
         let shutdown = &mut e.settings(a)?.shutdown;
         let before = shutdown.take().and_then(|before| before.message);
         said(shutdown, a, || {
             Ok(Shutdown {
-                message: a.get("line").map(str::to_owned).or(before),
+                message: a.text("line").ok().or(before),
             })
         })
     }),
@@ -94,7 +94,12 @@ pub(super) const NEIGHBORS: Rows = &[
         said(&mut e.settings(a)?.password, a, || checks::password(a))
     }),
     ("[no] neighbor <peer> solo", |e, a| {
-        flag(&mut e.settings(a)?.solo, a)
+        let wanted = Some(true).filter(|_| !a.no());
+        match e.is_group(a)? {
+            // Said of a group it holds for those that are its members then.
+            true => e.override_members(a, |settings| settings.solo = wanted),
+            false => flag(&mut e.settings(a)?.solo, a),
+        }
     }),
     ("neighbor <peer> port ~ <port:0-65535>", |e, a| {
         let settings = e.settings(a)?;
@@ -267,6 +272,14 @@ impl Edit<'_> {
         Ok(())
     }
 
+    /// What a neighbor's group says in the family; none where it has none.
+    pub fn group_family(&mut self, arguments: &Arguments) -> Result<Option<FamilySettings>, Refusal> {
+        let (name, family) = (peer_name(arguments)?, self.family());
+        let bgp = self.bgp()?;
+        let group = bgp.neighbor(&name).and_then(|it| bgp.group_of(it));
+        Ok(group.map(|group| group.family(family).clone()))
+    }
+
     pub fn peer_family(&mut self, arguments: &Arguments) -> Result<&mut FamilySettings, Refusal> {
         let family = self.family();
         Ok(self.peer(arguments)?.family_mut(family))
@@ -379,12 +392,12 @@ fn remove(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     }
 }
 
-/// `no` is taken of what is said alone.
 fn graceful_restart(edit: &mut Edit, arguments: &Arguments, which: GracefulRestart) -> Result<(), Refusal> {
     const NOTE: &str = "Graceful restart configuration changed, reset this peer to take effect";
     let known = &mut edit.settings(arguments)?.graceful_restart;
     match arguments.no() {
-        true if *known != Some(which) => return Err(not_at_this_moment(NOTE)),
+        // Neither what is not said is taken back, nor what is said is said again.
+        no if no != (*known == Some(which)) => return Err(not_at_this_moment(NOTE)),
         true => *known = None,
         false => *known = Some(which),
     }

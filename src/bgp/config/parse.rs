@@ -9,6 +9,7 @@ use super::foreign;
 use super::grammar::{Candidate, Fault, FaultKind, Found};
 use super::mistake::{Mistake, MistakeKind, Refusal};
 use super::model::{Config, Interface};
+use super::pipe::{Pipe, cut, pipe};
 
 /// What a line did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +24,23 @@ pub enum Applied {
     End,
 }
 
-/// The router's own addresses: none of them is a neighbor's.
-pub type Own = BTreeSet<IpAddr>;
+/// What the router has itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Own {
+    /// Its addresses: none of them is a neighbor's.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Its interfaces; none where they are not known.
+    pub interfaces: BTreeSet<String>,
+}
+
+impl FromIterator<IpAddr> for Own {
+    fn from_iter<I: IntoIterator<Item = IpAddr>>(addresses: I) -> Own {
+        Own {
+            addresses: addresses.into_iter().collect(),
+            interfaces: BTreeSet::new(),
+        }
+    }
+}
 
 /// Changes a configuration by one line, as `configure terminal` does. As in vtysh, a line that does not belong
 /// where it stands is tried further out. The text is what vtysh prints of a line that is taken.
@@ -220,7 +236,7 @@ impl Reader {
     /// line was told.
     ///
     /// # Errors
-    /// The line is not taken, and nothing is changed.
+    /// The line is not taken, and nothing is changed; or of one with a filter the part before it is taken.
     pub fn take(&mut self, config: &mut Config, line: &str) -> Result<String, Mistake> {
         if let Some(block) = &self.foreign {
             let (covered, ends) = block.covers(line);
@@ -231,9 +247,15 @@ impl Reader {
                 return Ok(String::new());
             }
         }
-        let stop = match take(config, &mut self.mode, &self.own, line) {
-            Ok((_, said)) => return Ok(said),
-            Err(stop) => stop,
+        let (mistake, line) = match (cut(line), pipe(line)) {
+            (Some(mistake), Some(Pipe { filter: Err(_), .. })) => return Err(mistake),
+            (Some(mistake), Some(pipe)) => (Some(mistake), pipe.command),
+            _ => (None, line),
+        };
+        let stop = match (take(config, &mut self.mode, &self.own, line), mistake) {
+            (Ok((_, said)), None) => return Ok(said),
+            (Ok(_), Some(mistake)) => return Err(mistake),
+            (Err(stop), _) => stop,
         };
         if let Stop::Foreign(mode, true) = &stop {
             self.mode = mode.clone();
@@ -246,7 +268,7 @@ impl Reader {
 impl Config {
     /// Reads a configuration, and tells every mistake at once.
     pub fn parse(text: &str) -> (Config, Vec<Mistake>) {
-        Config::parse_at(text, &Own::new())
+        Config::parse_at(text, &Own::default())
     }
 
     /// The same of a router with these addresses.

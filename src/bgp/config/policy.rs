@@ -8,6 +8,42 @@ use ipnet::IpNet;
 use super::model::Ordered;
 pub use crate::wire::{Family, Origin};
 
+/// Where zebra's routes come from, in its order.
+pub const PROTOCOLS: [&str; 32] = [
+    "system",
+    "kernel",
+    "connected",
+    "static",
+    "rip",
+    "ripng",
+    "ospf",
+    "ospf6",
+    "isis",
+    "bgp",
+    "pim",
+    "eigrp",
+    "nhrp",
+    "hsls",
+    "olsr",
+    "table",
+    "ldp",
+    "vnc",
+    "vnc-direct",
+    "vnc-rn",
+    "bgp-direct",
+    "bgp-direct-to-nve-groups",
+    "babel",
+    "sharp",
+    "pbr",
+    "bfd",
+    "openfabric",
+    "vrrp",
+    "zebra",
+    "srte",
+    "wildcard",
+    "any",
+];
+
 /// Lists of a kind, by name.
 pub type Lists<T> = Ordered<List<T>>;
 

@@ -122,6 +122,9 @@ fn interface_lines(name: &str, interface: &Interface) -> Vec<String> {
         let ip = if address.addr().is_ipv4() { "ip" } else { "ipv6" };
         lines.push(format!(" {ip} address {address}"));
     }
+    for (own, peer) in &interface.peers {
+        lines.push(format!(" ip address {own} peer {peer}"));
+    }
     lines.extend(interface.ra_interval.map(|interval| match interval % 1000 {
         0 => format!(" ipv6 nd ra-interval {}", interval / 1000),
         _ => format!(" ipv6 nd ra-interval msec {interval}"),

@@ -4,7 +4,9 @@ use super::policy::Family;
 use super::print::{flag, with};
 use super::print_router::route_map;
 use super::router::{Bgp, Group, Neighbor, PeerName};
-use super::settings::{Addpath, AllowAsIn, Excess, FamilySettings, Settings, UpdateSource};
+use super::settings::{
+    Addpath, AllowAsIn, AttributeUnchanged, Excess, FamilySettings, Settings, UpdateSource,
+};
 
 /// Groups, then their members, then neighbors without a group.
 pub(super) fn sessions(bgp: &Bgp) -> Vec<String> {
@@ -26,7 +28,12 @@ pub(super) fn sessions(bgp: &Bgp) -> Vec<String> {
             .filter(|neighbor| neighbor.group.as_ref() == group)
         {
             neighbor_head(&mut lines, neighbor);
-            settings(&mut lines, &neighbor.name.to_string(), &neighbor.own.settings);
+            // bgpd does not show it of members.
+            let shown = Settings {
+                solo: neighbor.own.settings.solo.filter(|_| group.is_none()),
+                ..neighbor.own.settings.clone()
+            };
+            settings(&mut lines, &neighbor.name.to_string(), &shown);
         }
     }
     lines
@@ -80,7 +87,8 @@ fn settings(lines: &mut Vec<String>, name: &str, settings: &Settings) {
     flag(out, "solo", settings.solo);
     with(out, "port", settings.port);
     with(out, "interface", settings.interface.as_ref());
-    with(out, "tcp-mss", settings.tcp_mss);
+    // What a member has of its group without a size cannot be said.
+    with(out, "tcp-mss", settings.tcp_mss.filter(|size| *size > 0));
     flag(out, "passive", settings.passive);
     with(out, "ebgp-multihop", settings.ebgp_multihop);
     with(out, "ttl-security hops", settings.ttl_security);
@@ -125,17 +133,18 @@ fn of(name: &str, line: &str) -> String {
     }
 }
 
-/// What FRR shows of a member of a group: some settings together with the group's.
+/// What FRR shows of a neighbor: of a member some settings together with its group's.
 pub(super) fn beside(own: &Group, group: Option<&Group>, family: Family) -> Group {
     let mut shown = own.clone();
+    let settings = shown.family_mut(family);
     let Some(group) = group.map(|group| group.family(family)) else {
+        let unchanged = settings.unchanged_beside(&FamilySettings::default());
+        settings.attribute_unchanged = Some(unchanged).filter(|it| *it != AttributeUnchanged::default());
+        settings.next_hop_kept = None;
         return shown;
     };
-    let settings = shown.family_mut(family);
-    settings.attribute_unchanged = settings.attribute_unchanged.map(|own| {
-        let upper = group.attribute_unchanged;
-        upper.map_or(own, |upper| own.with(upper))
-    });
+    let unchanged = settings.unchanged_beside(group);
+    settings.attribute_unchanged = settings.attribute_unchanged.map(|_| unchanged);
     settings.disable_addpath_rx = settings.disable_addpath_rx.or(group.disable_addpath_rx);
     shown
 }

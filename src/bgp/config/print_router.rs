@@ -241,7 +241,7 @@ fn origins(lines: &mut Vec<String>, table: &FamilyTable) {
             .metric
             .map_or(String::new(), |metric| format!(" metric {metric}"));
         let map = route_map(how.route_map.as_ref());
-        lines.push(format!("redistribute {}{metric}{map}", source.name()));
+        lines.push(format!("redistribute {source}{metric}{map}"));
     }
 }
 

@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::argument::Arguments;
 use super::community;
-use super::edit::{Edit, Mode, Rows, option};
+use super::edit::{Edit, Mode, Rows, option, said};
 use super::lists::{action, extended, large_communities};
 use super::mistake::Refusal;
 use super::policy::{
-    Action, AddressMatch, Change, Family, Match, NextHop, OnMatch, Origin, RouteMapEntry, Set,
+    Action, AddressMatch, Change, Family, Match, NextHop, OnMatch, Origin, PROTOCOLS, RouteMapEntry, Set,
 };
 
 /// Commands at the top.
@@ -27,7 +27,7 @@ pub(super) const ROUTE_MAPS: Rows = &[
 /// Commands in an entry.
 pub(super) const ENTRY: Rows = &[
     ("description ~ <line>", |e, a| {
-        option(&mut e.entry()?.description, a, "line")
+        said(&mut e.entry()?.description, a, || a.text("line"))
     }),
     ("call ~ <name:word>", |e, a| {
         if let Mode::RouteMap(own, _) = &*e.mode
@@ -125,25 +125,8 @@ pub(super) const ENTRY: Rows = &[
         "match source-protocol ~ (kernel|connected|static|rip|ripng|ospf|ospf6|isis|bgp|eigrp|nhrp|table|vnc|babel|openfabric)",
         |e, a| {
             condition(e, a, "source-protocol", || {
-                let protocols = [
-                    "kernel",
-                    "connected",
-                    "static",
-                    "rip",
-                    "ripng",
-                    "ospf",
-                    "ospf6",
-                    "isis",
-                    "bgp",
-                    "eigrp",
-                    "nhrp",
-                    "table",
-                    "vnc",
-                    "babel",
-                    "openfabric",
-                ];
                 Ok(Match::SourceProtocol(
-                    a.one_of(&protocols).unwrap_or_default().to_owned(),
+                    a.one_of(&PROTOCOLS).unwrap_or_default().to_owned(),
                 ))
             })
         },

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 use super::model::Profile;
-use super::policy::{Family, Origin};
+use super::policy::{Family, Origin, PROTOCOLS};
 use super::settings::{FamilySettings, Settings, Timers};
 
 /// How many paths FRR uses where `maximum-paths` says nothing.
@@ -90,6 +90,18 @@ impl Bgp {
             ipv4: FamilyTable::default(),
             ipv6: FamilyTable::default(),
         }
+    }
+
+    /// What was otherwise in earlier versions, as FRR 8.4 keeps it for their configurations.
+    pub(super) fn be_of(&mut self, version: (u16, u16), profile: Profile) {
+        let flags = &mut self.flags;
+        if version < (7, 4) {
+            flags.ebgp_requires_policy = false;
+            flags.import_check &= profile != Profile::Traditional;
+        }
+        flags.suppress_duplicates &= version >= (7, 6);
+        flags.hard_administrative_reset &= version >= (8, 3);
+        self.graceful_restart.notification &= version >= (8, 3);
     }
 
     /// The table of a family.
@@ -393,15 +405,20 @@ pub enum Source {
     Connected,
     /// Static routes.
     Static,
+    /// A daemon that is not played, by its place among [`PROTOCOLS`], and one of its instances: there are no such routes.
+    Other(usize, Option<u16>),
 }
 
-impl Source {
-    /// The keyword.
-    pub fn name(self) -> &'static str {
+impl std::fmt::Display for Source {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
         match self {
-            Source::Kernel => "kernel",
-            Source::Connected => "connected",
-            Source::Static => "static",
+            Source::Kernel => formatter.write_str("kernel"),
+            Source::Connected => formatter.write_str("connected"),
+            Source::Static => formatter.write_str("static"),
+            Source::Other(name, instance) => {
+                formatter.write_str(PROTOCOLS.get(*name).copied().unwrap_or_default())?;
+                instance.map_or(Ok(()), |instance| write!(formatter, " {instance}"))
+            }
         }
     }
 }

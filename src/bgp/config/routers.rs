@@ -9,7 +9,7 @@ use super::members::listen_range;
 use super::mistake::Refusal;
 use super::model::Profile;
 use super::neighbors::not_at_this_moment;
-use super::policy::Family;
+use super::policy::{Family, PROTOCOLS};
 use super::route_maps::origin;
 use super::router::{Aggregate, Bgp, Earlier, Flags, Group, MAXIMUM_PATHS, Network, Redistribute, Source};
 use super::settings::{Addpath, Timers};
@@ -266,6 +266,14 @@ pub(super) const FAMILY: Rows = &[
 /// Commands of IPv4 unicast.
 pub(super) const FAMILY4: Rows = &[
     (
+        "[no] redistribute (ospf|table) <instance:1-65535> [{metric <metric:0-4294967295>|route-map <map:word>}]",
+        redistribute,
+    ),
+    (
+        "[no] redistribute (rip|ospf|isis|eigrp|nhrp|table|vnc|vnc-direct|babel|openfabric) [{metric <metric:0-4294967295>|route-map <map:word>}]",
+        redistribute,
+    ),
+    (
         "[no] network (<prefix4>|<network:ipv4> [mask <mask:ipv4>]) [{route-map <map:word>|backdoor}]",
         network,
     ),
@@ -277,6 +285,10 @@ pub(super) const FAMILY4: Rows = &[
 
 /// Commands of IPv6 unicast.
 pub(super) const FAMILY6: Rows = &[
+    (
+        "[no] redistribute (ripng|ospf6|isis|nhrp|table|vnc|vnc-direct|babel|openfabric) [{metric <metric:0-4294967295>|route-map <map:word>}]",
+        redistribute,
+    ),
     ("[no] network <prefix6> [{route-map <map:word>}]", network),
     (
         "[no] aggregate-address <prefix6> [{as-set|summary-only|route-map <map:word>|origin (egp|igp|incomplete)|matching-MED-only|suppress-map <suppress:word>}]",
@@ -332,7 +344,13 @@ fn enter(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
             )));
         }
         (None, None) => return Err(Refusal::invalid("No BGP process is configured")),
-        (None, Some(asn)) => edit.config.bgp = Some(Bgp::new(asn, edit.config.profile)),
+        (None, Some(asn)) => {
+            let mut bgp = Bgp::new(asn, edit.config.profile);
+            if let Some(version) = edit.config.version {
+                bgp.be_of(version, edit.config.profile);
+            }
+            edit.config.bgp = Some(bgp);
+        }
         (Some(_), _) => {}
     }
     *edit.mode = Mode::Bgp;
@@ -370,10 +388,13 @@ fn restart(edit: &mut Edit, arguments: &Arguments, enabled: bool) -> Result<(), 
 }
 
 fn redistribute(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    let source = match arguments.one_of(&["kernel", "connected"]) {
-        Some("kernel") => Source::Kernel,
-        Some(_) => Source::Connected,
-        None => Source::Static,
+    let name = arguments.one_of(&PROTOCOLS);
+    let place = PROTOCOLS.iter().position(|it| Some(*it) == name);
+    let source = match (name, place) {
+        (Some("kernel"), _) => Source::Kernel,
+        (Some("connected"), _) => Source::Connected,
+        (Some("static"), _) | (_, None) => Source::Static,
+        (_, Some(place)) => Source::Other(place, arguments.optional("instance")?),
     };
     let how = Redistribute {
         metric: arguments.optional("metric")?,

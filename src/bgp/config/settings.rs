@@ -141,6 +141,22 @@ settings! {
         filter_list_out: String,
         /// `attribute-unchanged`.
         attribute_unchanged: AttributeUnchanged,
+        /// NEXT_HOP goes on as it came though the neighbor does not say so itself: as `route-server-client` of the neighbor
+        /// leaves it, or as its group had it when it came in. None of a group's.
+        next_hop_kept: bool,
+    }
+}
+
+impl FamilySettings {
+    /// The attributes that a neighbor is told as they came, its group's included.
+    pub(super) fn unchanged_beside(&self, group: &Self) -> AttributeUnchanged {
+        let own = self.attribute_unchanged.unwrap_or_default();
+        let group = group.attribute_unchanged.unwrap_or_default();
+        AttributeUnchanged {
+            as_path: own.as_path || group.as_path,
+            next_hop: own.next_hop || self.next_hop_kept == Some(true),
+            med: own.med || group.med,
+        }
     }
 }
 
@@ -293,15 +309,6 @@ pub struct AttributeUnchanged {
 }
 
 impl AttributeUnchanged {
-    /// These and those.
-    pub fn with(self, other: Self) -> Self {
-        AttributeUnchanged {
-            as_path: self.as_path || other.as_path,
-            next_hop: self.next_hop || other.next_hop,
-            med: self.med || other.med,
-        }
-    }
-
     /// These but for those.
     pub fn without(self, other: Self) -> Self {
         AttributeUnchanged {

@@ -162,7 +162,7 @@ fn every_line_can_be_taken_back() {
     let (mut config, mut mode) = (Config::default(), Mode::Configure);
     for line in RUNNING.lines() {
         let text = line.trim();
-        apply(&mut config, &mut mode, &Own::new(), line).unwrap();
+        apply(&mut config, &mut mode, &Own::default(), line).unwrap();
         if text.is_empty() || text == "!" || text == "end" {
             continue;
         }
@@ -184,10 +184,10 @@ fn every_line_can_be_taken_back() {
             None => format!("no {text}"),
         };
         let (mut other, mut there) = (config.clone(), mode.clone());
-        apply(&mut other, &mut there, &Own::new(), &back)
+        apply(&mut other, &mut there, &Own::default(), &back)
             .unwrap_or_else(|mistake| panic!("{back}: {mistake}"));
         assert_ne!(other, config, "{back} changes nothing");
-        apply(&mut other, &mut there, &Own::new(), line)
+        apply(&mut other, &mut there, &Own::default(), line)
             .unwrap_or_else(|mistake| panic!("{line}: {mistake}"));
         assert_eq!(other, config, "{back}, then {line}");
     }
@@ -217,7 +217,7 @@ fn things_can_be_removed() {
     ] {
         let before = config.clone();
         let mut mode = inside;
-        apply(&mut config, &mut mode, &Own::new(), line)
+        apply(&mut config, &mut mode, &Own::default(), line)
             .unwrap_or_else(|mistake| panic!("{line}: {mistake}"));
         assert_ne!(config, before, "{line}");
         assert_eq!(parsed(&config.print()), config, "{line}");
@@ -318,7 +318,7 @@ fn frr_refuses_these_too() {
              neighbor 1.1.1.1 remote-as 2\n neighbor 1.1.1.2 peer-group M\n neighbor net0 interface\n",
         );
         let before = config.clone();
-        let refused = apply(&mut config, &mut Mode::Bgp, &Own::new(), line);
+        let refused = apply(&mut config, &mut Mode::Bgp, &Own::default(), line);
         assert!(
             matches!(
                 refused,
@@ -494,7 +494,7 @@ proptest! {
         let (mut config, mut mode) = (Config::default(), Mode::Configure);
         for line in &lines {
             let before = config.clone();
-            if let Err(mistake) = apply(&mut config, &mut mode, &Own::new(), line) {
+            if let Err(mistake) = apply(&mut config, &mut mode, &Own::default(), line) {
                 prop_assert_eq!(&config, &before, "{}", mistake.message);
             }
         }
@@ -519,4 +519,41 @@ fn a_route_map_ends_an_address_family() {
     let (config, mistakes) = Config::parse(text);
     assert!(mistakes.is_empty(), "{mistakes:?}");
     assert!(config.route_maps.get("M").is_some());
+}
+
+#[test]
+fn configurations_of_earlier_versions_have_their_defaults() {
+    let flags = |head: &str| {
+        let (config, mistakes) = Config::parse(&format!("{head}\nrouter bgp 65001\n"));
+        assert_eq!(mistakes, []);
+        let bgp = config.bgp.unwrap();
+        let flags = bgp.flags;
+        [
+            flags.ebgp_requires_policy,
+            flags.import_check,
+            flags.suppress_duplicates,
+            flags.hard_administrative_reset,
+            bgp.graceful_restart.notification,
+        ]
+    };
+    assert_eq!(flags(""), [true; 5]);
+    assert_eq!(flags("frr version 8.4.2"), [true; 5]);
+    assert_eq!(flags("frr version 10.3"), [true; 5]);
+    assert_eq!(flags("frr version 8.1"), [true, true, true, false, false]);
+    assert_eq!(flags("frr version 7.5_git"), [true, true, false, false, false]);
+    assert_eq!(flags("frr version 7.3.1"), [false; 5]);
+    let datacenter = "frr version 7.3\nfrr defaults datacenter";
+    assert_eq!(flags(datacenter), [false, true, false, false, false]);
+}
+
+#[test]
+fn one_blank_is_left_between_words_of_descriptions() {
+    let text = "interface e\n description  a   b \nrouter bgp 1\n neighbor 192.0.2.1 remote-as 2\n neighbor 192.0.2.1 \
+        description   c\t d\n neighbor 192.0.2.1 shutdown message e   f\n";
+    let (config, mistakes) = Config::parse(text);
+    assert_eq!(mistakes, []);
+    let printed = config.print();
+    for line in ["description a b\n", "description c d\n", "shutdown message e f\n"] {
+        assert!(printed.contains(line), "{printed}");
+    }
 }

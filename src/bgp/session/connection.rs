@@ -6,7 +6,7 @@ use super::{Agreement, ConnectionId, OPEN_HOLD, SEND_HOLD, Time};
 use crate::dice::Dice;
 use crate::wire::Open;
 
-/// A connection on which an OPEN was sent.
+/// A connection on which an OPEN was sent, or is about to be.
 #[derive(Debug)]
 pub(super) struct Connection {
     id: ConnectionId,
@@ -40,6 +40,7 @@ pub(super) struct PutOff {
 /// How far it is.
 #[derive(Debug)]
 pub(super) enum Phase {
+    Delayed(Time),
     OpenSent,
     OpenConfirm(Agreement),
     Established(Agreement),
@@ -67,6 +68,28 @@ impl Connection {
         self.id
     }
 
+    /// The OPEN is said later (RFC 4271 section 8.1.1, DelayOpen).
+    pub(super) fn delayed(mut self, until: Time) -> Connection {
+        self.phase = Phase::Delayed(until);
+        self.hold = None;
+        self
+    }
+
+    /// Whether the OPEN is not said yet.
+    pub(super) fn is_delayed(&self) -> bool {
+        matches!(self.phase, Phase::Delayed(_))
+    }
+
+    /// Whether the OPEN is to be said now, though it was delayed.
+    pub(super) fn ends_delay(&mut self, at_once: bool, now: Time) -> bool {
+        let ends = matches!(self.phase, Phase::Delayed(until) if at_once || until <= now);
+        if ends {
+            self.phase = Phase::OpenSent;
+            self.hold = Some(now + OPEN_HOLD);
+        }
+        ends
+    }
+
     /// The OPEN that was sent.
     pub(super) fn sent(&self) -> &Open {
         &self.open
@@ -82,7 +105,7 @@ impl Connection {
     /// What was agreed on, once both have introduced themselves.
     pub(super) fn agreement(&self) -> Option<&Agreement> {
         match &self.phase {
-            Phase::OpenSent => None,
+            Phase::Delayed(_) | Phase::OpenSent => None,
             Phase::OpenConfirm(agreement) | Phase::Established(agreement) => Some(agreement),
         }
     }
@@ -189,7 +212,11 @@ impl Connection {
 
     pub(super) fn deadline(&self) -> Option<Time> {
         let put_off = self.put_off.as_ref().map(|it| it.until);
-        let all = [self.hold, self.keepalive, self.send_hold, put_off];
+        let delayed = match self.phase {
+            Phase::Delayed(until) => Some(until),
+            _ => None,
+        };
+        let all = [self.hold, self.keepalive, self.send_hold, put_off, delayed];
         all.into_iter().flatten().min()
     }
 }

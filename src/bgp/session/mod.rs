@@ -157,12 +157,15 @@ pub struct Session {
     connections: Vec<Connection>,
     /// Why the last connection ended.
     last: Option<Reason>,
+    /// Hold time and keepalive interval as they were when it began, or ended, last.
+    timers: (u16, u16),
 }
 
 impl Session {
     /// A session that has not begun. The seed decides its jitter (RFC 4271 section 10).
     pub fn new(settings: Settings, seed: u64) -> Session {
         Session {
+            timers: (settings.hold_time, settings.keepalive),
             settings,
             dice: Dice::new(seed),
             started: false,
@@ -189,6 +192,16 @@ impl Session {
         self.settings = settings;
     }
 
+    /// Hold time and keepalive interval that hold now: those agreed on, else those with which it began or ended last.
+    pub fn timers(&self) -> (u16, u16) {
+        self.agreement()
+            .map_or(self.timers, |it| (it.hold_time, it.keepalive))
+    }
+
+    fn renew_timers(&mut self) {
+        self.timers = (self.settings.hold_time, self.settings.keepalive);
+    }
+
     /// The state of whatever is furthest.
     pub fn state(&self) -> State {
         let furthest = self.connections.iter().map(Connection::state).max();
@@ -209,6 +222,12 @@ impl Session {
     pub fn agreement(&self) -> Option<&Agreement> {
         let up = self.connections.iter().find_map(Connection::established);
         up.map(|(_, agreement)| agreement)
+    }
+
+    /// What this side has said it can do, while the session is up.
+    pub fn said(&self) -> Option<&[Capability]> {
+        let mut up = self.connections.iter().filter(|it| it.established().is_some());
+        up.next().map(|it| it.sent().capabilities.as_slice())
     }
 
     /// The connection the session is up on.
@@ -232,6 +251,7 @@ impl Session {
                 self.idle_hold = IDLE_HOLD;
                 self.patience = FIRST_RETRY;
                 self.rest = None;
+                self.renew_timers();
                 self.is_quick_from(now);
                 self.dial(now, actions);
             }
@@ -269,6 +289,12 @@ impl Session {
             return;
         };
         connection.heard(now);
+        if connection.is_delayed() && matches!(message, Message::Open(_)) {
+            self.say_delayed(Some(id), now, actions);
+        }
+        let Some(connection) = self.connections.iter_mut().find(|it| it.id() == id) else {
+            return;
+        };
         match (connection.state(), message) {
             (_, Message::Notification(notification)) => {
                 self.end(id, Reason::Received(notification.clone()), now, actions);
@@ -279,6 +305,11 @@ impl Session {
             }
             (State::OpenConfirm, Message::Keepalive) => self.establish(id, now, actions),
             (State::Established, Message::Keepalive | Message::Update(_) | Message::RouteRefresh(..)) => {}
+            // Nobody has said an OPEN yet, so nothing else can be said either.
+            (State::Connect | State::Active, _) => {
+                self.end(id, Reason::Closed, now, actions);
+                actions.push(Action::Close(id));
+            }
             (state, _) => {
                 let subcode = match state {
                     State::OpenSent => finite_state_machine::UNEXPECTED_IN_OPEN_SENT,
@@ -317,9 +348,30 @@ impl Session {
             router_id: self.settings.router_id,
             capabilities,
         };
-        actions.push(Action::Send(id, Message::Open(open.clone())));
-        self.connections
-            .push(Connection::new(id, dialled, open, now + OPEN_HOLD));
+        let connection = Connection::new(id, dialled, open, now + OPEN_HOLD);
+        match self.settings.delay_open.filter(|delay| *delay > 0) {
+            Some(delay) => {
+                let until = now + Duration::from_secs(delay.into());
+                self.connections.push(connection.delayed(until));
+            }
+            None => {
+                actions.push(Action::Send(id, Message::Open(connection.sent().clone())));
+                self.connections.push(connection);
+            }
+        }
+    }
+
+    /// Says the OPENs that were delayed: those of which the time is over, and that of a connection on which the neighbor has
+    /// said its own (RFC 4271 section 8.2.2, events 12 and 20).
+    fn say_delayed(&mut self, heard_on: Option<ConnectionId>, now: Time, actions: &mut Vec<Action>) {
+        for connection in &mut self.connections {
+            if connection.ends_delay(heard_on == Some(connection.id()), now) {
+                actions.push(Action::Send(
+                    connection.id(),
+                    Message::Open(connection.sent().clone()),
+                ));
+            }
+        }
     }
 
     fn establish(&mut self, id: ConnectionId, now: Time, actions: &mut Vec<Action>) {
@@ -352,6 +404,7 @@ impl Session {
         };
         let connection = self.connections.remove(at);
         let state = connection.state();
+        self.renew_timers();
         if let Reason::Sent(notification) = &reason {
             let notification = notification.clone();
             let said = match connection.agreement() {
@@ -360,7 +413,10 @@ impl Session {
                 }
                 _ => notification,
             };
-            actions.push(Action::Send(id, Message::Notification(said)));
+            // Nothing comes before an OPEN.
+            if !connection.is_delayed() {
+                actions.push(Action::Send(id, Message::Notification(said)));
+            }
         }
         if reason != Reason::Closed {
             actions.push(Action::Close(id));
@@ -381,7 +437,7 @@ impl Session {
         }
         // A neighbour that hangs up before it has said anything is one that could not be reached: this side goes on
         // listening (RFC 4271 section 8.2.2, event 18 in OpenSent).
-        let was_unheard = state == State::OpenSent && reason == Reason::Closed;
+        let was_unheard = state <= State::OpenSent && reason == Reason::Closed;
         self.last = Some(reason);
         if self.started && !self.dialling {
             let until = Some(now + self.idle_hold);
@@ -463,6 +519,7 @@ impl Session {
                 self.establish(id, now, actions);
             }
         }
+        self.say_delayed(None, now, actions);
         let stuck = self.connections.iter().filter(|it| it.is_stuck(now));
         let stuck: Vec<ConnectionId> = stuck.map(Connection::id).collect();
         for id in stuck {
@@ -489,6 +546,8 @@ impl Session {
 impl Connection {
     fn state(&self) -> State {
         match self.phase {
+            Phase::Delayed(_) if self.dialled => State::Connect,
+            Phase::Delayed(_) => State::Active,
             Phase::OpenSent => State::OpenSent,
             Phase::OpenConfirm(_) => State::OpenConfirm,
             Phase::Established(_) => State::Established,

@@ -22,6 +22,8 @@ pub struct Settings {
     pub keepalive: u16,
     /// Seconds between attempts to connect.
     pub connect_retry: u16,
+    /// Seconds between a connection and this side's OPEN on it, unless the neighbor's comes first.
+    pub delay_open: Option<u16>,
     /// The first attempts follow each other quickly, and only by and by come to be so far apart.
     pub eager: bool,
     /// The neighbour alone connects.

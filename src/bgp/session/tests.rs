@@ -16,6 +16,7 @@ fn settings(asn: u32, id: u8, remote_as: RemoteAs) -> Settings {
         hold_time: 9,
         keepalive: 3,
         connect_retry: 10,
+        delay_open: None,
         eager: false,
         passive: false,
         capabilities: vec![
@@ -548,4 +549,51 @@ fn a_session_that_dials_again_soon_is_shown_as_one_that_waits() {
     let (.., next) = happen(Event::DialFailed, QUICK);
     let (state, dials, _) = happen(Event::Tick, next.unwrap());
     assert_eq!((state, dials), (State::Connect, true));
+}
+
+#[test]
+fn an_open_is_delayed_until_its_time_or_the_neighbors() {
+    let delayed = || {
+        let settings = Settings {
+            delay_open: Some(5),
+            ..settings(65000, 1, RemoteAs::External)
+        };
+        let (mut session, mut actions) = (Session::new(settings, 1), Vec::new());
+        session.happen(Event::Start, Time::ZERO, &mut actions);
+        session.happen(Event::Dialled(ConnectionId(1)), Time::ZERO, &mut actions);
+        assert_eq!(actions, [Action::Dial]);
+        assert_eq!(session.state(), State::Connect);
+        session
+    };
+    let says = |actions: &[Action]| matches!(actions.first(), Some(Action::Send(_, Message::Open(_))));
+    let seconds = Duration::from_secs;
+
+    let (mut session, mut actions) = (delayed(), Vec::new());
+    session.happen(Event::Tick, seconds(4), &mut actions);
+    assert_eq!(actions, []);
+    assert_eq!(session.deadline(), Some(seconds(5)));
+    session.happen(Event::Tick, seconds(5), &mut actions);
+    assert!(says(&actions), "{actions:?}");
+    assert_eq!(session.state(), State::OpenSent);
+
+    let theirs = Open {
+        asn: 65001,
+        hold_time: 9,
+        router_id: Ipv4Addr::new(10, 0, 0, 2),
+        capabilities: settings(65001, 2, RemoteAs::External).capabilities,
+    };
+    let (mut session, mut actions) = (delayed(), Vec::new());
+    let id = ConnectionId(1);
+    session.receive(id, &Message::Open(theirs), seconds(1), &mut actions);
+    assert!(says(&actions), "{actions:?}");
+    assert_eq!(session.state(), State::OpenConfirm);
+
+    // Nothing comes before an OPEN, from either side.
+    let (mut session, mut actions) = (delayed(), Vec::new());
+    session.receive(id, &Message::Keepalive, seconds(1), &mut actions);
+    assert_eq!(actions, [Action::Close(id)]);
+    let (mut session, mut actions) = (delayed(), Vec::new());
+    let why = Notification::cease(cease::ADMINISTRATIVE_SHUTDOWN);
+    session.happen(Event::Stop(why), seconds(1), &mut actions);
+    assert_eq!(actions, [Action::Close(id)]);
 }

@@ -27,11 +27,15 @@ struct Row {
 pub(super) fn routes(view: &View, arguments: &Arguments) -> String {
     let scope = Scope::of(arguments);
     let name = arguments.get("peer").unwrap_or_default();
+    if let Some(refusal) = scope.refusal_of_routes(view) {
+        return refusal;
+    }
     let (family, json) = (scope.table(), arguments.has("json"));
     let what = arguments.one_of(&[
         "advertised-routes",
         "received-routes",
         "filtered-routes",
+        "bestpath-routes",
         "prefix-counts",
     ]);
     let Some(peer) = view.peer(name) else {
@@ -43,6 +47,9 @@ pub(super) fn routes(view: &View, arguments: &Arguments) -> String {
     }
     match what {
         Some("advertised-routes") => advertised(view, peer, family, arguments),
+        Some("bestpath-routes") => show(view, family, Style::of(arguments), |path| {
+            path.route.source.id == peer.id && path.is_best()
+        }),
         Some("prefix-counts") => prefix_counts(view, peer, family, json),
         Some(_) if !settings.soft_reconfiguration => {
             warning("Inbound soft reconfiguration not enabled", json)
@@ -151,7 +158,7 @@ struct Shown<'r> {
 impl<'r> Shown<'r> {
     fn received(peer: &Peer, rows: &'r [Row]) -> Shown<'r> {
         Shown {
-            name: "receivedRoutes",
+            name: RECEIVED,
             rows,
             default: None,
             filtered: 0,
@@ -181,6 +188,8 @@ impl<'r> Shown<'r> {
             let network = columns.network(Some(row.prefix));
             let rest = columns.rest(&row.next_hop.to_string(), &row.attributes, row.weight);
             out += &match view.is_ten() {
+                // Of what came 10.3 has a column less.
+                true if self.name == RECEIVED => format!(" *> {network}{rest}"),
                 true => format!(" *>  {network}{rest}"),
                 false => format!("*> {network}{rest}"),
             };
@@ -204,12 +213,14 @@ impl<'r> Shown<'r> {
                 let put = |object: Object, (name, letter): &(&str, &str)| object.with(*name, *letter);
                 letters.iter().fold(Object::new(), put)
             };
-            object.put("bgpStatusCodes", letters(STATUS));
-            object.put("bgpOriginCodes", letters(ORIGINS));
+            if !view.is_ten() {
+                object.put("bgpStatusCodes", letters(STATUS));
+                object.put("bgpOriginCodes", letters(ORIGINS));
+            }
         }
         object.put_some("bgpOriginatingDefaultNetwork", self.default.map(text));
         let routes = self.rows.iter().fold(Object::new(), |routes, row| {
-            routes.with(row.prefix.to_string(), row_as_json(row))
+            routes.with(row.prefix.to_string(), row_as_json(row, view.is_ten()))
         });
         object
             .with(self.name, routes)
@@ -220,6 +231,7 @@ impl<'r> Shown<'r> {
     }
 }
 
+const RECEIVED: &str = "receivedRoutes";
 const STATUS: &[(&str, &str)] = &[
     ("suppressed", "s"),
     ("damped", "d"),
@@ -234,7 +246,7 @@ const STATUS: &[(&str, &str)] = &[
 ];
 const ORIGINS: &[(&str, &str)] = &[("igp", "i"), ("egp", "e"), ("incomplete", "?")];
 
-fn row_as_json(row: &Row) -> Json {
+fn row_as_json(row: &Row, is_ten: bool) -> Json {
     let mut object = Object::new()
         .with("addrPrefix", text(row.prefix.addr()))
         .with("prefixLen", row.prefix.prefix_len())
@@ -249,6 +261,10 @@ fn row_as_json(row: &Row) -> Json {
     object.put_some("locPrf", row.attributes.local_pref);
     object.put("weight", row.weight);
     object.put("path", text(&row.attributes.as_path));
+    if is_ten {
+        let object = object.with("origin", text(row.attributes.origin));
+        return object.with("valid", true).with("best", true).into();
+    }
     object.put("bgpOriginCode", text(row.attributes.origin.letter()));
     let symbols = Object::new().with("*", true).with(">", true);
     object.with("appliedStatusSymbols", symbols).into()

@@ -56,7 +56,8 @@ impl Capabilities {
     pub(super) fn of(peer: &Peer) -> Option<Capabilities> {
         let agreement = peer.session.agreement()?;
         let settings = peer.session.settings();
-        let own = &settings.capabilities;
+        // Changed settings may be said in the next session only.
+        let own = peer.session.said().unwrap_or(&settings.capabilities);
         let mut other = agreement.remote_capabilities.clone();
         // Of families that are not configured it is not taken note whether several paths could be exchanged.
         for capability in &mut other {
@@ -66,7 +67,7 @@ impl Capabilities {
             }
         }
         (!own.is_empty() || !other.is_empty()).then(|| Capabilities {
-            own: own.clone(),
+            own: own.to_vec(),
             other,
         })
     }
@@ -262,7 +263,7 @@ impl Capabilities {
     }
 
     /// The object of `show bgp neighbors json`.
-    pub(super) fn as_json(&self) -> Object {
+    pub(super) fn as_json(&self, is_ten: bool) -> Object {
         let mut object = Object::new();
         let put = |object: &mut Object, name: &str, sides: Sides| {
             if sides.any() {
@@ -271,7 +272,7 @@ impl Capabilities {
         };
         put(&mut object, "4byteAs", self.four_octet_as());
         put(&mut object, "extendedMessage", self.extended_messages());
-        let add_path = self.add_path_as_json();
+        let add_path = self.add_path_as_json(is_ten);
         if !add_path.is_empty() {
             object.put("addPath", add_path);
         }
@@ -300,6 +301,7 @@ impl Capabilities {
                 (false, true) => "New",
                 (false, false) => "",
             };
+            let kinds = if is_ten { "" } else { kinds };
             object.put("routeRefresh", format!("{}{kinds}", sides.key()));
         }
         put(&mut object, "enhancedRouteRefresh", self.enhanced_route_refresh());
@@ -316,16 +318,21 @@ impl Capabilities {
         object
     }
 
-    fn add_path_as_json(&self) -> Object {
+    fn add_path_as_json(&self, is_ten: bool) -> Object {
         let mut object = Object::new();
         for family in Family::ALL {
             let mut modes = Object::new();
             for (name, mode) in [("tx", SENDS), ("rx", RECEIVES)] {
-                let word = match self.adds_paths(family, mode).key() {
+                let sides = self.adds_paths(family, mode);
+                let word = match sides.key() {
                     "" => continue,
                     word => word[..1].to_uppercase() + &word[1..],
                 };
                 modes.put(format!("{name}{word}"), true);
+                if is_ten && sides == Sides::BOTH {
+                    modes.put(format!("{name}Advertised"), true);
+                    modes.put(format!("{name}Received"), true);
+                }
             }
             if !modes.is_empty() {
                 object.put(key(family), modes);

@@ -4,43 +4,10 @@ use std::fmt::Write;
 
 use super::View;
 use super::memory::rows;
-use crate::config::Arguments;
+use crate::config::{Arguments, PROTOCOLS};
 
-/// Where zebra's routes come from, in its order.
-const PROTOCOLS: [&str; 32] = [
-    "system",
-    "kernel",
-    "connected",
-    "static",
-    "rip",
-    "ripng",
-    "ospf",
-    "ospf6",
-    "isis",
-    "bgp",
-    "pim",
-    "eigrp",
-    "nhrp",
-    "hsls",
-    "olsr",
-    "table",
-    "ldp",
-    "vnc",
-    "vnc-direct",
-    "vnc-rn",
-    "bgp-direct",
-    "bgp-direct-to-nve-groups",
-    "babel",
-    "sharp",
-    "pbr",
-    "bfd",
-    "openfabric",
-    "vrrp",
-    "zebra",
-    "srte",
-    "wildcard",
-    "any",
-];
+/// The daemons that this one process stands for, in vtysh's order.
+const DAEMONS: [&str; 4] = ["zebra", "bgpd", "watchfrr", "staticd"];
 
 /// `show ip protocol`.
 pub(super) fn protocols(view: &View, arguments: &Arguments) -> String {
@@ -58,6 +25,72 @@ pub(super) fn protocols(view: &View, arguments: &Arguments) -> String {
         let _ = writeln!(out, "{protocol:<24}  : {map}");
     }
     out
+}
+
+/// `show router-id`: the one that the configuration names.
+pub(super) fn router_id(view: &View, _: &Arguments) -> String {
+    let named = view.speaker.config().router_id;
+    named.map_or(String::new(), |id| {
+        format!("zebra:\n     router-id {id} vrf default\n")
+    })
+}
+
+/// `show zebra`: what of it there is here.
+pub(super) fn zebra(view: &View, _: &Arguments) -> String {
+    let config = view.speaker.config();
+    let on = |is: bool| if is { "On" } else { "Off" };
+    let rows = [
+        ("OS", "Linux"),
+        ("ECMP Maximum", "256"),
+        ("v4 Forwarding", on(config.ipv4_forwarding)),
+        ("v6 Forwarding", on(config.ipv6_forwarding)),
+        ("MPLS", "Off"),
+        ("EVPN", "Off"),
+        ("VRF", "Unavailable"),
+        ("ASIC offload", "Unavailable"),
+        ("RA", "Compiled in"),
+        ("Kernel NHG", "Unavailable"),
+    ];
+    let rows = rows.map(|(name, value)| format!(" {name:<30} {value:<25}\n"));
+    rows.concat()
+}
+
+/// The daemons by which FRR divides an answer, each with its part.
+fn each(heading: &str, part: impl Fn(&str) -> String) -> String {
+    let parts = DAEMONS.map(|daemon| format!("{heading} for {daemon}:\n{}\n", part(daemon)));
+    parts.concat()
+}
+
+/// `show modules`: the one program there is.
+pub(super) fn modules(_: &View, _: &Arguments) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    each("Module information", |_| {
+        format!(
+            "Module Name  Version                   Description\n\n{:<12} {version:<25} nslab's own speaker\n",
+            "nslab"
+        )
+    })
+}
+
+/// `show work-queues`: all work is done as it comes.
+pub(super) fn work_queues(_: &View, _: &Arguments) -> String {
+    let heading = "      List (ms)   Q. Runs   Yields       Cycle Counts   \n\
+                   P    Items  Hold    Total    Total    Best  Gran.    Total   Avg. Name\n";
+    each("Work queue statistics", |_| heading.to_owned())
+}
+
+/// `show thread cpu` and the like: there are no threads of FRR's.
+pub(super) fn threads(_: &View, arguments: &Arguments) -> String {
+    match arguments.one_of(&["poll", "timers"]) {
+        Some("timers") => each("Thread timers", |_| String::new()),
+        _ => each("Thread statistics", |_| String::new()),
+    }
+}
+
+/// `show nexthop-group rib NUMBER`: routes have their next hops themselves.
+pub(super) fn no_next_hop_group(_: &View, arguments: &Arguments) -> String {
+    let id = arguments.get("id").unwrap_or_default();
+    format!("Nexthop Group ID: {id} does not exist\n")
 }
 
 /// `show logging`: what the lines with `log` say. All of FRR's daemons are one process here, which logs to the node's log.
@@ -100,8 +133,7 @@ pub(super) fn logging(view: &View, _: &Arguments) -> String {
 /// `show memory`: what FRR's bgpd would use for what is here, in its table. Of the others nothing is counted.
 pub(super) fn memory(view: &View, arguments: &Arguments) -> String {
     let one = arguments.one_of(&["zebra", "bgpd", "staticd", "watchfrr"]);
-    let daemons = ["zebra", "bgpd", "watchfrr", "staticd"];
-    let daemons = daemons
+    let daemons = DAEMONS
         .into_iter()
         .filter(|daemon| one.is_none_or(|one| one == *daemon));
     let answers = daemons.map(|daemon| {

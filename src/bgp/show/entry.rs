@@ -33,7 +33,7 @@ impl<'s> View<'s> {
 /// `show bgp ipv4 unicast ADDRESS` and `show bgp ipv4 unicast PREFIX`.
 pub(super) fn entry(view: &View, arguments: &Arguments) -> String {
     let scope = Scope::of(arguments);
-    if let Some(refusal) = scope.refusal(view) {
+    if let Some(refusal) = scope.refusal_of_routes(view) {
         return refusal;
     }
     let family = scope.table();

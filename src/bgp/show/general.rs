@@ -15,10 +15,10 @@ pub(crate) const GENERAL: &[(&str, Show)] = &[
     ("show mpls table", instances::nothing),
     ("show evpn [vni]", instances::nothing),
     (
-        "show (ip|ipv6) route (babel|eigrp|isis|nhrp|openfabric|ospf|ospf6|pbr|rip|ripng|table|vnc) [json]",
+        "show (ip|ipv6) route (babel|eigrp|isis|nhrp|openfabric|ospf|ospf6|pbr|rip|ripng|table|vnc)",
         instances::nothing,
     ),
-    ("show mac access-list", instances::no_mac_lists),
+    ("show mac access-list [<name>]", instances::no_mac_lists),
     ("show ip forwarding", forwarding),
     ("show ipv6 forwarding", forwarding6),
     (
@@ -40,15 +40,52 @@ pub(crate) const GENERAL: &[(&str, Show)] = &[
         ip_route::entry,
     ),
     (
-        "show (ip|ipv6) route [vrf <vrf_name>] summary [json]",
+        "show (ip|ipv6) route [vrf <vrf_name>] summary [table <table:1-4294967295>] [prefix] [json]",
         ip_route::summary,
     ),
-    ("show ip nht [vrf default] [<address:ipv4>]", nht::tracked),
-    ("show ipv6 nht [vrf default] [<address:ipv6>]", nht::tracked),
+    (
+        "show (ip|ipv6) route [vrf <vrf_name>] table (all|<table:1-4294967295>) [json]",
+        ip_route::table,
+    ),
+    (
+        "show ip (nht|import-check) [vrf <vrf_name>] [<address:ipv4>]",
+        nht::tracked,
+    ),
+    (
+        "show ipv6 (nht|import-check) [vrf <vrf_name>] [<address:ipv6>]",
+        nht::tracked,
+    ),
+    (
+        "show (ip|ipv6) nht route-map [vrf <vrf_name>]",
+        daemons::protocols,
+    ),
+    ("show [(ip|ipv6)] router-id [vrf <vrf_name>]", daemons::router_id),
+    ("show zebra", daemons::zebra),
+    ("show modules", daemons::modules),
+    ("show work-queues", daemons::work_queues),
+    ("show thread cpu [<filter>]", daemons::threads),
+    ("show thread (poll|timers)", daemons::threads),
+    (
+        "show nexthop-group rib <id:0-4294967295>",
+        daemons::no_next_hop_group,
+    ),
+    ("show watchfrr", instances::nothing),
+    ("show zebra client [summary]", instances::nothing),
+    ("show zebra dplane [detailed]", instances::nothing),
+    ("show error all", instances::nothing),
+    ("show debugging hashtable [statistics]", instances::nothing),
     ("show interface [vrf <vrf_name>] brief [json]", interfaces::brief),
     (
         "show interface [vrf <vrf_name>] description",
         interfaces::descriptions,
+    ),
+    (
+        "show interface description vrf <vrf_name>",
+        interfaces::descriptions,
+    ),
+    (
+        "show interface <name:interface> vrf <vrf_name> [json]",
+        interface_details::details,
     ),
     ("show interface vrf <vrf_name> [json]", interface_details::details),
     (
@@ -64,7 +101,7 @@ pub(crate) const GENERAL: &[(&str, Show)] = &[
         lists::prefixes_of,
     ),
     (
-        "show (ip|ipv6) prefix-list (summary|detail) [<name>]",
+        "show (ip|ipv6) prefix-list (summary|detail) [<name>] [json]",
         lists::prefixes,
     ),
     ("show (ip|ipv6) access-list [<name>] [json]", lists::access),

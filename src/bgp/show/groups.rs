@@ -16,7 +16,9 @@ use crate::wire::Family;
 /// `show bgp peer-group [NAME] [json]`.
 pub(super) fn groups(view: &View, arguments: &Arguments) -> String {
     let scope = Scope::of(arguments);
-    let refusal = scope.refusal(view);
+    let refusal = scope
+        .refusal_of_named("BGP instance not found")
+        .or_else(|| scope.refusal(view));
     let Some(bgp) = view.bgp().filter(|_| refusal.is_none()) else {
         return refusal.unwrap_or_default();
     };

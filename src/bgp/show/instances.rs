@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::View;
 use super::facts::is_up;
 use super::json::{Object, text};
+use super::scope::Scope;
 use crate::config::Arguments;
 use crate::table::Route;
 use crate::wire::{Attributes, Family};
@@ -123,8 +125,41 @@ pub(super) fn communities(view: &View, _: &Arguments) -> String {
 }
 
 /// `show bgp import-check-table`: networks are looked up as next hops are.
-pub(super) fn import_check(_: &View, _: &Arguments) -> String {
+pub(super) fn import_check(_: &View, arguments: &Arguments) -> String {
+    if let Some(refusal) = Scope::of(arguments).refusal_of_named("No such BGP instance exist") {
+        return refusal;
+    }
     "Current BGP import check cache:\n".to_owned()
+}
+
+/// `show bgp martian next-hop`: the router's own addresses, which are no next hops.
+pub(super) fn own_addresses(view: &View, arguments: &Arguments) -> String {
+    if Scope::of(arguments).refusal(view).is_some() {
+        return "% No BGP process is configured\n".to_owned();
+    }
+    let mut lines = Vec::new();
+    for interface in view.speaker.interfaces().iter().filter(|it| it.up) {
+        let addresses = interface.addresses.iter().map(ipnet::IpNet::addr);
+        let shown = addresses.filter(|it| !it.is_loopback());
+        let shown = shown.filter(|it| !matches!(it, IpAddr::V6(it) if it.is_unicast_link_local()));
+        lines.extend(shown.map(|address| format!("addr: {address}, count: 1 :  {},\n", interface.name)));
+    }
+    lines.sort();
+    format!("self nexthop database:\n{}Tunnel-ip database:\n", lines.concat())
+}
+
+/// `show bgp neighbors NEIGHBOR received prefix-filter`: none is spoken of in OPENs.
+pub(super) fn no_prefix_filter(view: &View, arguments: &Arguments) -> String {
+    let scope = Scope::of(arguments);
+    if let Some(refusal) = scope.refusal_of_routes(view) {
+        return refusal;
+    }
+    let name = arguments.get("peer").unwrap_or_default();
+    match (view.peer(name).is_some(), name.parse::<IpAddr>().is_ok()) {
+        (true, _) => "No functional output\n".to_owned(),
+        (false, true) => "No such neighbor in this view/vrf\n".to_owned(),
+        (false, false) => format!("% Malformed address or name: {name}\n"),
+    }
 }
 
 /// Answers about what nobody has switched on here.

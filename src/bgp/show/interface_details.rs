@@ -141,6 +141,13 @@ impl<'v, 's> Shown<'v, 's> {
         nets
     }
 
+    /// What an address says to be at the other end of the link, and whether that is all.
+    fn other_end(&self, net: &IpNet) -> (Option<IpNet>, bool) {
+        let mut peers = self.interface.peers.iter();
+        let peer = peers.find(|(own, _)| *own == net.addr()).map(|(_, peer)| *peer);
+        (peer, peer.is_some_and(|peer| peer.prefix_len() == 32))
+    }
+
     fn state(&self) -> &'static str {
         match () {
             () if !self.has(UP) => "down",
@@ -182,7 +189,10 @@ impl<'v, 's> Shown<'v, 's> {
         }
         for net in self.addresses() {
             let family = if net.addr().is_ipv4() { "inet" } else { "inet6" };
-            let _ = writeln!(out, "  {family} {net}");
+            let (peer, unnumbered) = self.other_end(net);
+            let peer = peer.map_or(String::new(), |peer| format!(" peer {peer}"));
+            let unnumbered = if unnumbered { " unnumbered" } else { "" };
+            let _ = writeln!(out, "  {family} {net}{peer}{unnumbered}");
         }
         out + &self.device()
     }
@@ -319,8 +329,10 @@ impl<'v, 's> Shown<'v, 's> {
 
     fn addresses_as_json(&self) -> Vec<Json> {
         let addresses = self.addresses().into_iter().map(|net| {
-            let object = Object::new().with("address", text(net));
-            Json::from(object.with("secondary", false).with("unnumbered", false))
+            let (peer, unnumbered) = self.other_end(net);
+            let mut object = Object::new().with("address", text(net));
+            object.put_some("peer", peer.map(text));
+            Json::from(object.with("secondary", false).with("unnumbered", unnumbered))
         });
         addresses.collect()
     }

@@ -99,8 +99,12 @@ fn brief_json(view: &View) -> Object {
 }
 
 /// `show interface description`.
-pub(super) fn descriptions(view: &View, _: &Arguments) -> String {
-    let mut out = String::from("\n\tVRF default(0)\n\nInterface       Status  Protocol  Description\n");
+pub(super) fn descriptions(view: &View, arguments: &Arguments) -> String {
+    let heading = match arguments.get("vrf_name") {
+        Some("default") => "",
+        _ => "\n\tVRF default(0)\n\n",
+    };
+    let mut out = format!("{heading}Interface       Status  Protocol  Description\n");
     for interface in all(view) {
         let status = status(interface);
         let description = description(view, interface).unwrap_or_default();

@@ -32,6 +32,9 @@ Codes: K - kernel route, C - connected, S - static, R - RIPng,
 
 ";
 
+/// The kernel's number of the main table (rtnetlink(7)).
+const MAIN_TABLE: u32 = 254;
+
 impl Protocol {
     /// The letter before a route.
     fn letter(self) -> char {
@@ -72,11 +75,17 @@ pub(super) fn family(arguments: &Arguments) -> Family {
 }
 
 /// What is said where another than the one table is meant.
-fn refusal(arguments: &Arguments) -> Option<String> {
+pub(super) fn refusal(arguments: &Arguments) -> Option<String> {
     let vrf = arguments
         .get("vrf_name")
         .filter(|name| !matches!(*name, "default" | "all"))?;
     Some(format!("% VRF {vrf} not found\n"))
+}
+
+/// Whether a table is asked for that is not the main one: others are the kernel's alone.
+fn is_elsewhere(arguments: &Arguments) -> bool {
+    let number = arguments.optional::<u32>("table").ok().flatten();
+    number.is_some_and(|number| number != MAIN_TABLE)
 }
 
 /// `show ip route`, with all that takes a part of it.
@@ -85,6 +94,10 @@ pub(super) fn table(view: &View, arguments: &Arguments) -> String {
         return refusal;
     }
     let family = family(arguments);
+    if is_elsewhere(arguments) {
+        let nothing = if arguments.has("json") { "{}\n" } else { "" };
+        return nothing.to_owned();
+    }
     let mut rib = rib::of(view, family);
     // Other ways are known by what all routes use.
     let used = ip_route_json::Used::of(&rib);
@@ -112,6 +125,7 @@ pub(super) fn table(view: &View, arguments: &Arguments) -> String {
         Family::Ipv6Unicast => CODES6,
     };
     let name = match arguments.get("vrf_name") {
+        _ if arguments.has("table") => "VRF default table 254:\n",
         Some("all") => "VRF default:\n",
         _ => "",
     };
@@ -295,11 +309,19 @@ pub(super) fn summary(view: &View, arguments: &Arguments) -> String {
     if let Some(refusal) = refusal(arguments) {
         return refusal;
     }
+    if is_elsewhere(arguments) {
+        return String::new();
+    }
+    let head = if arguments.has("prefix") {
+        "Prefix Routes"
+    } else {
+        "Routes"
+    };
     let counts = counts(&rib::of(view, family(arguments)));
     if arguments.has("json") {
         return ip_route_json::summary(&counts).pretty() + "\n";
     }
-    let mut out = format!("{:<20} {:<20} FIB  (vrf default)\n", "Route Source", "Routes");
+    let mut out = format!("{:<20} {head:<20} FIB  (vrf default)\n", "Route Source");
     let (mut routes, mut installed) = (0, 0);
     for (name, all, used) in &counts {
         let _ = writeln!(out, "{name:<20} {all:<20} {used:<20} ");

@@ -11,6 +11,7 @@ mod entry;
 mod facts;
 mod general;
 mod groups;
+mod idle;
 mod instances;
 mod interface_details;
 mod interfaces;
@@ -49,6 +50,7 @@ use super::session::Time;
 use super::speaker::Speaker;
 pub(crate) use facts::remote_as;
 pub(crate) use general::GENERAL;
+pub(crate) use idle::answers as idle_answers;
 
 /// A speaker as it is shown at a moment.
 #[derive(Clone, Copy)]
@@ -90,7 +92,7 @@ pub const ROWS: &[(&str, Show)] = &[
     ),
     (bgp!("all [wide|json [detail]]"), routes::all),
     (
-        "show ip bgp [(vrf|view) <instance>] [ipv4 [unicast]] detail",
+        "show [ip] bgp [(vrf|view) <instance>] [(ipv4|ipv6) [unicast]] detail",
         routes::table,
     ),
     (
@@ -98,13 +100,13 @@ pub const ROWS: &[(&str, Show)] = &[
         neighbors::neighbors,
     ),
     (
-        "show bgp (ipv4|ipv6) neighbors [<peer>] graceful-restart",
+        "show bgp [(vrf|view) <instance>] [(ipv4|ipv6)] neighbors [<peer>] graceful-restart",
         neighbors::graceful_restart,
     ),
     (
         bgp!(
             "neighbors <peer> \
-             (advertised-routes|received-routes|filtered-routes|routes|prefix-counts) [wide|json]"
+             (advertised-routes|received-routes|filtered-routes|bestpath-routes|routes|prefix-counts) [wide|json]"
         ),
         advertised::routes,
     ),
@@ -137,23 +139,42 @@ pub const ROWS: &[(&str, Show)] = &[
     ),
     (bgp!("statistics [json]"), statistics::statistics),
     (
-        "show [ip] bgp [(vrf|view) <instance>] nexthop [detail]",
+        "show [ip] bgp [(vrf|view) <instance>] statistics-all [json]",
+        statistics::of_all,
+    ),
+    (
+        "show [ip] bgp [(vrf|view) <instance>] nexthop [<address>] [detail]",
         nexthops::next_hops,
     ),
     (
         bgp!("update-groups [<number:1-4294967295>]"),
         update_groups::groups,
     ),
-    ("show bgp update-groups statistics", update_groups::statistics),
+    (
+        "show [ip] bgp [(vrf|view) <instance>] update-groups statistics",
+        update_groups::statistics,
+    ),
     ("show [ip] bgp attribute-info", attribute_info::attributes),
     ("show [ip] bgp memory", memory::usage),
     ("show bgp listeners", instances::listeners),
     ("show [ip] bgp vrfs [json]", instances::vrfs),
     ("show [ip] bgp views", instances::views),
+    (
+        "show bgp [(vrf|view) <instance>] martian next-hop",
+        instances::own_addresses,
+    ),
+    (
+        bgp!("neighbors <peer> received prefix-filter"),
+        instances::no_prefix_filter,
+    ),
+    (
+        "show [ip] bgp all summary [(established|failed|terse|wide)] [json]",
+        summary::summary,
+    ),
     ("show [ip] bgp paths", instances::paths),
     ("show [ip] bgp community-info", instances::communities),
     (
-        "show [ip] bgp import-check-table [detail]",
+        "show [ip] bgp [(vrf|view) <instance>] import-check-table [detail]",
         instances::import_check,
     ),
     (

@@ -136,9 +136,39 @@ impl<'s> Neighbor<'s> {
 
     /// Hold time and keepalive interval that hold now.
     pub(super) fn timers(&self) -> (u16, u16) {
-        let timers = self.peer.effective.timers;
-        let agreement = self.peer.session.agreement();
-        agreement.map_or((timers.hold, timers.keepalive), |it| (it.hold_time, it.keepalive))
+        self.peer.session.timers()
+    }
+
+    /// The longest segment that TCP sends to it now; 0 without a connection.
+    pub(super) fn segment_size(&self) -> u32 {
+        self.peer.record.tcp.segment
+    }
+
+    /// What it is limited to, where that is told: FRR 10 always does.
+    pub(super) fn segment_limit(&self) -> Option<u16> {
+        let said = self.peer.effective.tcp_mss;
+        said.or(self.view.is_ten().then_some(0))
+    }
+
+    /// Round trip time in milliseconds, where there is so much to be told; FRR 10 tells it always.
+    pub(super) fn round_trip(&self) -> Option<u32> {
+        let milliseconds = self.peer.record.tcp.round_trip;
+        let is_told = milliseconds > 0 || self.view.is_ten();
+        Some(milliseconds).filter(|_| is_told && is_up(self.peer))
+    }
+
+    /// What FRR 10 counts of routes that are of no use: its names in JSON and in text.
+    pub(super) fn lost_routes(&self) -> [(&'static str, &'static str, u64); 7] {
+        let lost = &self.peer.record.lost;
+        [
+            ("inboundFiltered", "Inbound filtered", lost.filtered),
+            ("aspathLoop", "AS-PATH loop", lost.as_loop),
+            ("originatorLoop", "Originator loop", lost.originator_loop),
+            ("clusterLoop", "Cluster loop", lost.cluster_loop),
+            ("invalidNextHop", "Invalid next-hop", lost.next_hop),
+            ("withdrawn", "Withdrawn", lost.withdrawn),
+            ("attributesDiscarded", "Attributes discarded", 0),
+        ]
     }
 
     /// How many hops away it may be.

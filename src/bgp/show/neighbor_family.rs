@@ -353,6 +353,7 @@ fn group_key(view: &View, (peer, family): (&Peer, Family)) -> String {
         local_as(peer),
         peer.effective.advertisement_interval,
         options,
+        peer.effective.solo.then_some(peer.id),
     );
     let flags = (
         it.route_reflector_client,

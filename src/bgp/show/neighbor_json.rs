@@ -18,7 +18,7 @@ pub(super) fn object(it: &Neighbor) -> Object {
     put_head(it, &mut object);
     put_state(it, &mut object);
     if let Some(capabilities) = &it.capabilities {
-        object.put("neighborCapabilities", capabilities.as_json());
+        object.put("neighborCapabilities", capabilities.as_json(it.view.is_ten()));
     }
     object.put("gracefulRestartInfo", restart(it));
     put_messages(it, &mut object);
@@ -43,6 +43,9 @@ fn put_head(it: &Neighbor, object: &mut Object) {
     if let Some(local) = peer.effective.local_as {
         object.put_if("localAsNoPrepend", local.no_prepend);
         object.put_if("localAsReplaceAs", local.replace_as);
+    }
+    if it.view.is_ten() {
+        object.put("localAsReplaceAsDualAs", false);
     }
     let internal = it.view.is_internal(peer);
     object.put(
@@ -99,6 +102,13 @@ fn put_state(it: &Neighbor, object: &mut Object) {
     ] {
         object.put(name, u32::from(seconds) * 1000);
     }
+    if let Some(delay) = peer.effective.delay_open {
+        object.put("bgpTimerDelayOpenTimeMsecs", u32::from(delay) * 1000);
+    }
+    if let Some(size) = it.segment_limit() {
+        object.put("bgpTcpMssConfigured", size);
+        object.put("bgpTcpMssSynced", it.segment_size());
+    }
     object.put("extendedOptionalParametersLength", false);
     object.put("bgpTimerConfiguredConditionalAdvertisementsSec", 60);
 }
@@ -123,19 +133,24 @@ pub(super) fn restart(it: &Neighbor) -> Object {
         .with("localGrMode", it.local_mode())
         .with("remoteGrMode", it.remote_mode())
         .with("rBit", restarting)
-        .with("nBit", notification)
-        .with(
-            "timers",
-            Object::new()
-                .with("configuredRestartTimer", configured.restart_time)
-                .with("receivedRestartTimer", it.remote_restart_time()),
-        );
+        .with("nBit", notification);
+    let mut timers = Object::new().with("configuredRestartTimer", configured.restart_time);
+    if it.view.is_ten() {
+        timers.put("configuredLlgrStaleTime", 0);
+    }
+    object.put(
+        "timers",
+        timers.with("receivedRestartTimer", it.remote_restart_time()),
+    );
     for family in it.families().filter(|_| it.restarts()) {
         let status = Object::new()
             .with("endOfRibSend", it.peer.exchanges(family))
             .with("endOfRibSentAfterUpdate", it.ended_last(family))
             .with("endOfRibRecv", received(family));
         let mut timers = Object::new().with("stalePathTimer", configured.stalepath_time);
+        if it.view.is_ten() {
+            timers.put("llgrStaleTime", 0);
+        }
         if it.peer.effective.graceful_restart == GracefulRestart::Restarter {
             // FRR shows the other time here, too.
             timers.put("selectionDeferralTimer", configured.stalepath_time);
@@ -167,6 +182,13 @@ fn put_messages(it: &Neighbor, object: &mut Object) {
         stats.put(format!("{name}Recv"), received);
     }
     object.put("messageStats", stats);
+    if it.view.is_ten() {
+        let mut lost = Object::new();
+        for (name, _, count) in it.lost_routes() {
+            lost.put(name, count);
+        }
+        object.put("prefixStats", lost);
+    }
     let effective = &it.peer.effective;
     object.put(
         "minBtwnAdvertisementRunsTimerMsecs",
@@ -239,6 +261,7 @@ fn put_connection(it: &Neighbor, object: &mut Object) {
         object.put("bgpConnection", shared);
     }
     object.put("connectRetryTimer", peer.effective.connect_retry);
+    object.put_some("estimatedRttInMsecs", it.round_trip());
     if let Some((connects, due)) = it.next_try() {
         let what = if connects { "Connect" } else { "Start" };
         object.put(format!("next{what}TimerDueInMsecs"), due.as_secs() * 1000);

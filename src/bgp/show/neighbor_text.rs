@@ -90,6 +90,16 @@ fn state(it: &Neighbor) -> String {
         "  Configured hold time is {} seconds, keepalive interval is {} seconds",
         configured.hold, configured.keepalive
     );
+    if let Some(delay) = peer.effective.delay_open {
+        let _ = writeln!(out, "  Configured DelayOpenTime is {delay} seconds");
+    }
+    if let Some(size) = it.segment_limit() {
+        let _ = writeln!(
+            out,
+            "  Configured tcp-mss is {size}, synced tcp-mss is {}",
+            it.segment_size()
+        );
+    }
     out += "  Configured conditional advertisements interval is 60 seconds\n";
     let capabilities = it.capabilities.as_ref().map_or(String::new(), |it| it.lines());
     out += &match it.view.is_ten() {
@@ -181,6 +191,13 @@ fn messages(it: &Neighbor) -> String {
         ("Total:", sent.total(), received.total()),
     ] {
         let _ = writeln!(out, "    {name:15}{sent:>10} {received:>10}");
+    }
+    if it.view.is_ten() {
+        out += "\n  Prefix statistics:\n";
+        for (_, name, count) in it.lost_routes() {
+            let _ = writeln!(out, "    {name}: {count}");
+        }
+        out.push('\n');
     }
     let effective = &it.peer.effective;
     let _ = writeln!(
@@ -285,6 +302,9 @@ fn connection(it: &Neighbor) -> String {
         "BGP Connect Retry Timer in Seconds: {}",
         peer.effective.connect_retry
     );
+    if let Some(milliseconds) = it.round_trip() {
+        let _ = writeln!(out, "Estimated round trip time: {milliseconds} ms");
+    }
     if let Some((connects, due)) = it.next_try() {
         let what = if connects { "connect" } else { "start" };
         let _ = writeln!(out, "Next {what} timer due in {} seconds", due.as_secs());

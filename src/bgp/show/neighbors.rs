@@ -46,9 +46,13 @@ Codes: GR - Graceful Restart, * -  Inheriting Global GR Config,
 /// `show bgp ipv4 neighbors graceful-restart`.
 pub(super) fn graceful_restart(view: &View, arguments: &Arguments) -> String {
     let scope = Scope::of(arguments);
-    let peers = match arguments.get("peer") {
-        Some(name) => view.peer(name).into_iter().collect(),
-        None => view.peers_in(scope.table()),
+    if let Some(refusal) = scope.refusal(view) {
+        return refusal;
+    }
+    let peers = match (arguments.get("peer"), arguments.one_of(&["ipv4", "ipv6"])) {
+        (Some(name), _) => view.peer(name).into_iter().collect(),
+        (None, Some(_)) => view.peers_in(scope.table()),
+        (None, None) => view.peers(),
     };
     let enabled = view.bgp().and_then(|bgp| bgp.graceful_restart.enabled);
     let mode = match enabled {

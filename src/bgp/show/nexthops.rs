@@ -1,12 +1,14 @@
 //! `show bgp nexthop`: the next hops of routes and the addresses of neighbours, and the ways to them.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::scope::Scope;
 use super::{View, clock};
 use crate::config::{Arguments, PeerName};
-use crate::table::{NextHopState, Route, SourceKind};
+use crate::table::{Destination, NextHopState, Route, SourceKind};
 use crate::wire::Family;
 
 /// A next hop.
@@ -25,9 +27,56 @@ struct Entry {
 type Key = (bool, bool, IpAddr);
 
 /// `show bgp nexthop`.
-pub(super) fn next_hops(view: &View, _arguments: &Arguments) -> String {
-    let mut out = String::from("Current BGP nexthop cache:\n");
+pub(super) fn next_hops(view: &View, arguments: &Arguments) -> String {
+    let scope = Scope::of(arguments);
+    let of_all = arguments.get("instance") == Some("all") && !arguments.has("address");
+    let refusal = scope.refusal_of_named("No such BGP instance exist");
+    if let Some(refusal) = refusal.filter(|_| !of_all) {
+        return refusal;
+    }
+    if let Some(address) = arguments.get("address").and_then(|it| it.parse().ok()) {
+        return one(view, address);
+    }
+    let mut out = format!("{}Current BGP nexthop cache:\n", scope.heading());
+    out += &lines(view, |_| true);
+    out
+}
+
+/// `show bgp nexthop ADDRESS`, with the routes that lead over it.
+fn one(view: &View, address: IpAddr) -> String {
+    let mut out = lines(view, |it| it == address);
+    if out.is_empty() {
+        return "specified nexthop does not have entry\n".to_owned();
+    }
+    out += "  Paths:\n";
+    for family in Family::ALL {
+        let number = if family == Family::Ipv4Unicast { 1 } else { 2 };
+        for (prefix, destination) in view.speaker.table(family).iter() {
+            let over = |route: &&Route| {
+                route.source.kind != SourceKind::Local && route.next_hop.address() == address
+            };
+            for route in destination.routes().iter().filter(over) {
+                let flags = flags(route, destination);
+                let _ = writeln!(out, "    {number}/1 {prefix} VRF default flags {flags:#x}");
+            }
+        }
+    }
+    out + "\n"
+}
+
+/// bgpd's bits of a route: selected, valid, counted.
+fn flags(route: &Route, destination: &Destination) -> u16 {
+    let is_best = destination.best().is_some_and(|best| std::ptr::eq(best, route));
+    let is_valid = matches!(route.next_hop_state, NextHopState::Reachable(_));
+    0x400 | if is_best { 0x8 } else { 0 } | if is_valid { 0x10 } else { 0 }
+}
+
+fn lines(view: &View, takes: impl Fn(IpAddr) -> bool) -> String {
+    let mut out = String::new();
     for ((_, _, address), entry) in entries(view) {
+        if !takes(address) {
+            continue;
+        }
         out += &match entry.cost {
             Some(cost) => format!(" {address} valid [IGP metric {cost}], #paths {}", entry.paths),
             None => format!(" {address} invalid, #paths {}", entry.paths),
@@ -87,7 +136,7 @@ fn entries(view: &View) -> BTreeMap<Key, Entry> {
     let mut entries: BTreeMap<Key, Entry> = BTreeMap::new();
     let interface_at = |address: IpAddr| {
         let mut interfaces = view.speaker.interfaces().iter().filter(|it| it.up);
-        interfaces.find(|it| it.addresses.iter().any(|net| net.contains(&address)))
+        interfaces.find(|it| it.nets().any(|net| net.contains(&address)))
     };
     for peer in view.peers() {
         let Some(address) = peer.remote else { continue };

@@ -28,13 +28,19 @@ struct Wanted {
 /// `show ip nht [ADDRESS]` and `show ipv6 nht [ADDRESS]`.
 pub(super) fn tracked(view: &View, arguments: &Arguments) -> String {
     let family = ip_route::family(arguments);
+    if let Some(refusal) = ip_route::refusal(arguments) {
+        return refusal;
+    }
+    let head = match arguments.get("vrf_name") {
+        Some("all") => "\nVRF default:\n",
+        _ => "",
+    };
     let only: Option<IpAddr> = arguments.get("address").and_then(|it| it.parse().ok());
     let rib = rib::of(view, family);
     let wanted = wanted(view, family).into_iter();
     let shown = wanted.filter(|(address, _)| only.is_none_or(|only| only == *address));
-    shown
-        .map(|(address, wanted)| answer(view, &rib, address, &wanted))
-        .collect()
+    let answers = shown.map(|(address, wanted)| answer(view, &rib, address, &wanted));
+    head.to_owned() + &answers.collect::<String>()
 }
 
 fn wanted(view: &View, family: Family) -> BTreeMap<IpAddr, Wanted> {

@@ -126,12 +126,8 @@ pub(super) fn of(view: &View, family: Family) -> Rib {
 
 fn connected(view: &View, put: &mut impl FnMut(IpNet, Entry)) {
     for interface in view.speaker.interfaces().iter().filter(|it| it.up) {
-        let mut networks: Vec<IpNet> = interface
-            .addresses
-            .iter()
-            .filter(|net| !net.addr().is_loopback())
-            .map(IpNet::trunc)
-            .collect();
+        let networks = interface.nets().filter(|net| !net.addr().is_loopback());
+        let mut networks: Vec<IpNet> = networks.map(|net| net.trunc()).collect();
         networks.sort();
         networks.dedup();
         for network in networks {
@@ -266,7 +262,7 @@ fn static_way(view: &View, rib: &Rib, route: &StaticRoute) -> Option<Way> {
         Via::Address(address, Some(name)) => {
             let interface = named(name)?;
             let is_local = matches!(address, IpAddr::V6(it) if it.is_unicast_link_local());
-            let is_near = interface.addresses.iter().any(|net| net.contains(address));
+            let is_near = interface.nets().any(|net| net.contains(address));
             let way = Way::to(To::Router(*address, Some(interface.index)));
             (is_local || is_near || route.onlink).then_some(way)
         }

@@ -182,7 +182,7 @@ pub(super) fn table(view: &View, arguments: &Arguments) -> String {
         ..Style::of(arguments)
     };
     scope
-        .refusal(view)
+        .refusal_of_routes(view)
         .unwrap_or_else(|| show(view, scope.table(), style, |_| true))
 }
 
@@ -193,7 +193,7 @@ pub(super) fn filtered<'s>(
     takes: impl Fn(&Path<'s>) -> bool,
 ) -> String {
     let scope = Scope::of(arguments);
-    match scope.refusal(view) {
+    match scope.refusal_of_routes(view) {
         Some(refusal) => refusal,
         None => show(view, scope.table(), Style::of(arguments), takes),
     }
@@ -202,7 +202,7 @@ pub(super) fn filtered<'s>(
 /// `show bgp all`.
 pub(super) fn all(view: &View, arguments: &Arguments) -> String {
     let scope = Scope::of(arguments);
-    if let Some(refusal) = scope.refusal(view) {
+    if let Some(refusal) = scope.refusal_of_routes(view) {
         return refusal;
     }
     let style = Style {

@@ -11,6 +11,7 @@ pub(super) struct Scope<'l> {
     /// Whether the command names a family of prefixes beside that of addresses.
     is_exact: bool,
     instance: Option<&'l str>,
+    is_view: bool,
     json: bool,
 }
 
@@ -25,16 +26,16 @@ impl<'l> Scope<'l> {
             family,
             is_exact: arguments.has("unicast"),
             instance: arguments.get("instance"),
+            is_view: arguments.has("view"),
             json: arguments.has("json"),
         }
     }
 
     /// What is said where another than the one router is meant.
     pub(super) fn refusal(&self, view: &View) -> Option<String> {
-        let is_other = |name: &str| !matches!(name, "default" | "all");
         let words = match () {
-            () if self.instance.is_some_and(is_other) && self.json => "View/Vrf is unknown",
-            () if self.instance.is_some_and(is_other) => "BGP instance not found",
+            () if self.stranger().is_some() && self.json => "View/Vrf is unknown",
+            () if self.stranger().is_some() => "BGP instance not found",
             () if view.bgp().is_none() => "Default BGP instance not found",
             () => return None,
         };
@@ -42,6 +43,46 @@ impl<'l> Scope<'l> {
             true => Object::new().with("warning", words).pretty() + "\n",
             false => format!("% {words}\n"),
         })
+    }
+
+    /// Another instance than the one there is. As with FRR that is the default VRF, and no view.
+    fn stranger(&self) -> Option<&'l str> {
+        let is_other = |name: &&str| match *name {
+            "all" => false,
+            "default" => self.is_view,
+            _ => true,
+        };
+        self.instance.filter(is_other)
+    }
+
+    /// The same of commands about routes, whose words are others.
+    pub(super) fn refusal_of_routes(&self, view: &View) -> Option<String> {
+        match self.stranger() {
+            Some(name) if !self.json => Some(unknown(name)),
+            _ => self.refusal(view),
+        }
+    }
+
+    /// The same of commands that say it as text alone.
+    pub(super) fn refusal_in_words(&self, view: &View) -> Option<String> {
+        self.stranger().map(unknown).or_else(|| self.refusal(view))
+    }
+
+    /// The same of commands that FRR has for instances that it finds by no name, `default` included.
+    pub(super) fn refusal_of_named(&self, words: &str) -> Option<String> {
+        let is_named = self.instance.is_some();
+        is_named.then(|| match self.json {
+            true => "{\n}\n".to_owned(),
+            false => format!("% {words}\n"),
+        })
+    }
+
+    /// What stands above the answer of each instance where all are asked.
+    pub(super) fn heading(&self) -> &'static str {
+        match self.instance {
+            Some("all") => "\nInstance default:\n",
+            _ => "",
+        }
     }
 
     /// The one family that answers of `summary` have no heading for.
@@ -58,6 +99,10 @@ impl<'l> Scope<'l> {
     pub(super) fn table(&self) -> Family {
         self.family.unwrap_or(Family::Ipv6Unicast)
     }
+}
+
+fn unknown(instance: &str) -> String {
+    format!("View/Vrf {instance} is unknown\n")
 }
 
 /// The key of a family in FRR's JSON.

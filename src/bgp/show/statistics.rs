@@ -95,13 +95,35 @@ fn average(sum: usize, count: usize) -> f64 {
 /// `show bgp [ipv4|ipv6] [unicast] statistics [json]`.
 pub(super) fn statistics(view: &View, arguments: &Arguments) -> String {
     let scope = Scope::of(arguments);
+    if let Some(refusal) = scope.refusal_in_words(view) {
+        return refusal;
+    }
     let family = scope.table();
     let it = Statistics::of(view, family);
-    match (scope.refusal(view), arguments.has("json")) {
-        (Some(refusal), _) => refusal,
-        (None, true) => as_json(&it, family),
-        (None, false) => as_text(&it, family),
+    match arguments.has("json") {
+        true => {
+            let facts = vec![Json::from(as_json(&it, family))];
+            Object::new().with(key(family), facts).pretty() + "\n"
+        }
+        false => as_text(&it, family),
     }
+}
+
+/// `show bgp statistics-all [json]`.
+pub(super) fn of_all(view: &View, arguments: &Arguments) -> String {
+    let scope = Scope::of(arguments);
+    if let Some(refusal) = scope.refusal_in_words(view) {
+        return refusal;
+    }
+    let all = Family::ALL.map(|family| (family, Statistics::of(view, family)));
+    if arguments.has("json") {
+        let all = all.iter().fold(Object::new(), |object, (family, it)| {
+            object.with(key(*family), vec![Json::from(as_json(it, *family))])
+        });
+        return all.pretty() + "\n";
+    }
+    let texts = all.iter().map(|(family, it)| as_text(it, *family));
+    texts.collect::<Vec<String>>().join("\n")
 }
 
 fn as_text(it: &Statistics, family: Family) -> String {
@@ -157,7 +179,7 @@ fn space_lines(it: &Statistics, family: Family) -> String {
     }
 }
 
-fn as_json(it: &Statistics, family: Family) -> String {
+fn as_json(it: &Statistics, family: Family) -> Object {
     let mut object = Object::new()
         .with("instance", "VRF default")
         .with("totalAdvertisements", it.paths)
@@ -188,5 +210,5 @@ fn as_json(it: &Statistics, family: Family) -> String {
         .iter()
         .map(|(length, count)| Object::new().with(length.to_string(), *count).into());
     object.put("prefixLength", lengths.collect::<Vec<Json>>());
-    Object::new().with(key(family), vec![Json::from(object)]).pretty() + "\n"
+    object
 }

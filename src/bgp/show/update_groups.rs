@@ -21,16 +21,15 @@ const LONG: u32 = 65535;
 /// `show bgp … update-groups [NUMBER]`.
 pub(super) fn groups(view: &View, arguments: &Arguments) -> String {
     let scope = Scope::of(arguments);
-    if let Some(refusal) = scope.refusal(view) {
-        return refusal;
+    if scope.refusal(view).is_some() {
+        return String::new();
     }
     let family = scope.table();
     let only: Option<usize> = arguments.get("number").and_then(|it| it.parse().ok());
     let shown = members(view, family).into_iter();
     let shown = shown.filter(|(number, _)| only.is_none_or(|only| only == *number));
-    shown
-        .map(|(number, members)| group(view, family, number, &members))
-        .collect()
+    let groups = shown.map(|(number, members)| group(view, family, number, &members));
+    scope.heading().to_owned() + &groups.collect::<String>()
 }
 
 /// The groups of a family by their numbers, and in each the neighbour first that came last.
@@ -96,7 +95,10 @@ fn group(view: &View, family: Family, number: usize, members: &[&Peer]) -> Strin
 }
 
 /// `show bgp update-groups statistics`.
-pub(super) fn statistics(view: &View, _: &Arguments) -> String {
+pub(super) fn statistics(view: &View, arguments: &Arguments) -> String {
+    if arguments.has("instance") {
+        return String::new();
+    }
     let groups = Family::ALL.map(|family| members(view, family));
     let count: usize = groups.iter().map(BTreeMap::len).sum();
     let joined: usize = groups.iter().flat_map(BTreeMap::values).map(Vec::len).sum();

@@ -43,11 +43,17 @@ pub(super) fn must_reset(before: (&Effective, &Settings), after: (&Effective, &S
                 it.v6only,
             ),
             (it.ebgp_multihop, it.ttl_security, it.disable_connected_check),
-            (it.update_source.clone(), it.tcp_mss),
+            it.update_source.clone(),
             (it.capability_dynamic, it.extended_nexthop),
         )
     };
-    agreed(before.1) != agreed(after.1)
+    // What a neighbor says no more ends its session, though its group says it still.
+    let unsaid = before.0.said_itself.iter().zip(after.0.said_itself);
+    let unsaid = unsaid.into_iter().any(|(before, after)| *before && !after);
+    // Whoever comes into a group begins anew, whatever that says.
+    unsaid
+        || before.0.group != after.0.group
+        || agreed(before.1) != agreed(after.1)
         || connected(before.0) != connected(after.0)
         || family_resets(&before.0.ipv4, &after.0.ipv4)
         || family_resets(&before.0.ipv6, &after.0.ipv6)

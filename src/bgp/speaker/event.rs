@@ -21,11 +21,25 @@ pub struct Interface {
     pub up: bool,
     /// Its addresses with their networks' lengths, link-local ones included.
     pub addresses: Vec<IpNet>,
+    /// Of addresses that name the other end of the link (`ip address A peer B`): the own one, and what is there.
+    pub peers: Vec<(IpAddr, IpNet)>,
     /// What it is on.
     pub link: Link,
 }
 
 impl Interface {
+    /// The networks that its addresses are in, or those at the other end of the link where they name them.
+    pub fn nets(&self) -> impl Iterator<Item = IpNet> {
+        let has_peer = |net: &&IpNet| self.peers.iter().any(|(own, _)| *own == net.addr());
+        let own = self.addresses.iter().filter(move |net| !has_peer(net)).copied();
+        own.chain(self.peers.iter().map(|(_, net)| *net))
+    }
+
+    /// Whether an address is its own.
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|net| net.addr() == address)
+    }
+
     /// Its link-local address.
     pub fn link_local(&self) -> Option<Ipv6Addr> {
         self.addresses.iter().find_map(|net| match net.addr() {
@@ -217,4 +231,6 @@ pub struct Dial {
     pub security_hops: Option<u8>,
     /// The key of TCP MD5 signatures (RFC 2385).
     pub password: Option<String>,
+    /// The longest TCP segment, in octets; 0 is no limit.
+    pub segment: Option<u16>,
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::limits::{Overflow, Warned};
+use super::record::Loss;
 use super::{Action, Peer, Speaker, family_of};
 use crate::config::{AllowAsIn, Bgp, Effective, EffectiveFamily};
 use crate::policy::{Context, Direction, Subject, Verdict};
@@ -114,6 +115,7 @@ impl Speaker {
         let path_id = nlri.path_id.unwrap_or(0);
         if let Some(peer) = self.peers.get_mut(&source) {
             peer.intake.kept.get_mut(family).remove(&(nlri.prefix, path_id));
+            peer.record.lost.withdrawn += 1;
         }
         let table = self.tables.get_mut(family);
         table.remove(nlri.prefix, source, path_id);
@@ -129,12 +131,17 @@ impl Speaker {
         now: Time,
     ) {
         match self.import(source, family, (prefix, path_id), told, now) {
-            Some(mut route) => {
+            Ok(mut route) => {
                 route.next_hop_state = self.resolve(&prefix, &route);
                 self.share(source, told, &mut route);
                 self.tables.get_mut(family).insert(prefix, route);
             }
-            None => drop(self.tables.get_mut(family).remove(prefix, source, path_id)),
+            Err(loss) => {
+                if let Some(peer) = self.peers.get_mut(&source) {
+                    peer.record.lost.count(loss);
+                }
+                self.tables.get_mut(family).remove(prefix, source, path_id);
+            }
         }
     }
 
@@ -190,7 +197,7 @@ impl Speaker {
         actions.push(Action::Send(connection, peer.write(&message, now)));
     }
 
-    /// A route as it is kept in the table, before its next hop is looked for; none if it is not to be used at all.
+    /// A route as it is kept in the table, before its next hop is looked for; else why it is not to be used at all.
     fn import(
         &self,
         source: SourceId,
@@ -198,17 +205,17 @@ impl Speaker {
         (prefix, path_id): (IpNet, u32),
         told: &Received,
         now: Time,
-    ) -> Option<Route> {
-        let (bgp, peer) = (self.config.bgp.as_ref()?, self.peers.get(&source)?);
-        let told_by = peer.source.as_ref()?;
+    ) -> Result<Route, Loss> {
+        let bgp = self.config.bgp.as_ref().ok_or(Loss::Unwanted)?;
+        let peer = self.peers.get(&source).ok_or(Loss::Unwanted)?;
+        let told_by = peer.source.as_ref().ok_or(Loss::Unwanted)?;
         let settings = peer.family(family);
         if !peer.exchanges(family) || family_of(&prefix) != family {
-            return None;
+            return Err(Loss::Unwanted);
         }
-        if !self.is_acceptable(peer, bgp, settings, told_by, &told.attributes)
-            || !self.passes_lists_in(family, settings, &prefix, &told.attributes.as_path)
-        {
-            return None;
+        self.accept_told(peer, bgp, settings, told_by, &told.attributes)?;
+        if !self.passes_lists_in(family, settings, &prefix, &told.attributes.as_path) {
+            return Err(Loss::Filtered);
         }
         let mut subject = Subject {
             prefix,
@@ -224,7 +231,7 @@ impl Speaker {
         if let Some(name) = &settings.route_map_in {
             let context = self.context_in(peer, bgp, told.next_hop, now);
             if self.policy.apply(name, &mut subject, &context) == Verdict::Deny {
-                return None;
+                return Err(Loss::Filtered);
             }
         }
         if told_by.kind == SourceKind::External {
@@ -233,9 +240,9 @@ impl Speaker {
         }
         // A way that leads back here is none.
         if self.is_own_address(subject.next_hop.address()) {
-            return None;
+            return Err(Loss::NextHop);
         }
-        Some(Route {
+        Ok(Route {
             source: Arc::clone(told_by),
             path_id,
             attributes: subject.attributes,
@@ -251,34 +258,43 @@ impl Speaker {
     }
 
     /// Checks that no policy can change: loops, and whether anything is to come from another AS at all.
-    fn is_acceptable(
+    ///
+    /// # Errors
+    /// What is against it.
+    fn accept_told(
         &self,
         peer: &Peer,
         bgp: &Bgp,
         settings: &EffectiveFamily,
         told_by: &Source,
         attributes: &Attributes,
-    ) -> bool {
+    ) -> Result<(), Loss> {
         if loops(peer, bgp, settings, &attributes.as_path) {
-            return false;
+            return Err(Loss::AsLoop);
         }
         // A reflected route of this router's own, or one that has passed its cluster (RFC 4456 section 8).
         let own = self.router_id();
         let cluster = bgp.cluster_id.unwrap_or(own);
-        if attributes.originator_id == Some(own) || attributes.cluster_list.contains(&cluster) {
-            return false;
+        if attributes.originator_id == Some(own) {
+            return Err(Loss::OriginatorLoop);
+        }
+        if attributes.cluster_list.contains(&cluster) {
+            return Err(Loss::ClusterLoop);
         }
         if bgp.flags.reject_as_sets && has_set(&attributes.as_path) {
-            return false;
+            return Err(Loss::Unwanted);
         }
         if told_by.kind != SourceKind::External {
-            return true;
+            return Ok(());
         }
         if peer.effective.enforce_first_as && first_told(peer, &attributes.as_path) != Some(told_by.asn) {
-            return false;
+            return Err(Loss::Unwanted);
         }
         // Nothing comes from another AS unless a policy says what (RFC 8212).
-        settings.has_policy_in() || !bgp.flags.ebgp_requires_policy
+        match settings.has_policy_in() || !bgp.flags.ebgp_requires_policy {
+            true => Ok(()),
+            false => Err(Loss::Unwanted),
+        }
     }
 
     pub(super) fn passes_lists_in(

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Interface, Speaker};
-use crate::session::Time;
+use super::{Interface, Speaker, TcpFigures};
+use crate::session::{ConnectionId, Time};
 
 /// The device of an interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -72,6 +72,15 @@ impl Speaker {
     /// Takes note of how many router advertisements were sent and heard, by interface.
     pub fn note_advertisements(&mut self, counts: BTreeMap<u32, (u64, u64)>) {
         self.advertisements = counts;
+    }
+
+    /// Takes note of what the kernel has measured of the connections that sessions are up on.
+    pub fn note_tcp(&mut self, figures: &BTreeMap<ConnectionId, TcpFigures>) {
+        for peer in self.peers.values_mut() {
+            let connection = peer.session.established_on();
+            let found = connection.and_then(|connection| figures.get(&connection));
+            peer.record.tcp = found.copied().unwrap_or_default();
+        }
     }
 
     /// Router advertisements sent and heard on an interface; none where none are sent.

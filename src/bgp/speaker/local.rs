@@ -76,11 +76,11 @@ struct Reason<'a> {
 impl Interface {
     /// Networks this router is in; of the loopback's own none can be told.
     pub(super) fn networks(&self) -> impl Iterator<Item = IpNet> {
-        let told = |net: &&IpNet| match net.addr() {
+        let told = |net: &IpNet| match net.addr() {
             IpAddr::V4(address) => !address.is_loopback() && !address.is_link_local(),
             IpAddr::V6(address) => !address.is_loopback() && !address.is_unicast_link_local(),
         };
-        self.addresses.iter().filter(told).map(IpNet::trunc)
+        self.nets().filter(told).map(|net| net.trunc())
     }
 }
 

@@ -55,10 +55,10 @@ pub use outbound::Kept;
 pub use own_next_hop::OwnAddresses;
 use path_ids::PathIds;
 pub use peer::{Peer, Told};
-pub use record::{Messages, Record};
+pub use record::{Loss, LostRoutes, Messages, Record, TcpFigures};
 pub use restart::Away;
 
-use super::config::{self, Config};
+use super::config::{self, Config, Own};
 use super::policy::Policy;
 use super::session::{self, ConnectionId, Time};
 use super::table::{MultipathRule, Rules, SourceId, Table};
@@ -212,10 +212,13 @@ impl Speaker {
         self.own_id = found.unwrap_or(Ipv4Addr::UNSPECIFIED);
     }
 
-    /// All addresses of its interfaces.
-    pub fn addresses(&self) -> BTreeSet<IpAddr> {
+    /// Its interfaces and all their addresses.
+    pub fn itself(&self) -> Own {
         let nets = self.interfaces.iter().flat_map(|it| &it.addresses);
-        nets.map(IpNet::addr).collect()
+        Own {
+            interfaces: self.interfaces.iter().map(|it| it.name.clone()).collect(),
+            ..nets.map(IpNet::addr).collect()
+        }
     }
 
     /// When something is to be done though nothing happens.

@@ -55,7 +55,7 @@ impl NextHops {
 /// What leads to an address.
 enum Leading<'s> {
     /// A network this router is in.
-    Network(&'s Interface, &'s IpNet),
+    Network(&'s Interface, IpNet),
     /// A route of the kernel's that is not BGP's.
     Kernel(&'s KernelRoute),
     /// One of BGP's.

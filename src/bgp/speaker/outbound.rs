@@ -312,9 +312,11 @@ impl Speaker {
             NextHopChange::Unchanged => !foreign,
             NextHopChange::PeerAddress => false,
             NextHopChange::None => {
-                let forced = settings.next_hop_self_force
+                let stays = settings.attribute_unchanged.next_hop;
+                let own = settings.next_hop_self_force
                     || (settings.next_hop_self && route.source.kind != SourceKind::Internal);
-                let stays = settings.attribute_unchanged.next_hop || passage.transparent;
+                // Between clients of a route server this router does not put itself in the way (FRR).
+                let forced = own && !stays && !passage.transparent;
                 // Of its own routes a neighbour is not told that it is the way itself (FRR).
                 let third_party = !passage.is_external()
                     || (route.source.id != peer.id && self.shares_network(peer, next_hop));

@@ -2,8 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
-
 use super::{Endpoints, Interface, Peer, Speaker};
 use crate::config::UpdateSource;
 use crate::wire::{Family, NextHop};
@@ -68,8 +66,8 @@ impl Speaker {
     }
 
     fn is_on_a_network(&self, address: IpAddr) -> bool {
-        let networks = self.interfaces.iter().flat_map(|it| &it.addresses);
-        networks.into_iter().any(|net: &IpNet| net.contains(&address))
+        let mut networks = self.interfaces.iter().flat_map(Interface::nets);
+        networks.any(|net| net.contains(&address))
     }
 
     /// Whether a neighbour is told IPv6 next hops of routes of a family.

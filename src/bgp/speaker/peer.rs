@@ -227,6 +227,7 @@ impl Speaker {
             hold_time: effective.timers.hold,
             keepalive: effective.timers.keepalive,
             connect_retry: effective.connect_retry,
+            delay_open: effective.delay_open,
             eager: self.manner.is_eager(),
             passive: effective.passive,
             capabilities: self.capabilities(bgp, name, effective),
@@ -297,6 +298,6 @@ impl Speaker {
         let remote = peer.remote?;
         self.interfaces
             .iter()
-            .find(|it| it.up && it.addresses.iter().any(|net| net.contains(&remote)))
+            .find(|it| it.up && it.nets().any(|net| net.contains(&remote)))
     }
 }

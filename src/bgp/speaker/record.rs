@@ -38,6 +38,63 @@ pub struct Record {
     pub router_id: Option<Ipv4Addr>,
     /// The neighbour's name when it was up last.
     pub name: Option<String>,
+    /// What became of routes that were told and are of no use.
+    pub lost: LostRoutes,
+    /// What the kernel had measured of its connection when somebody asked last.
+    pub tcp: TcpFigures,
+}
+
+/// Why a route that a neighbor told does not get into the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// Nothing of it comes in: no policy says so, or there is no session in its family.
+    Unwanted,
+    /// A list or a route-map refuses it.
+    Filtered,
+    /// The own AS is in its path.
+    AsLoop,
+    /// It is this router's own, reflected (RFC 4456 section 8).
+    OriginatorLoop,
+    /// It has passed this router's cluster.
+    ClusterLoop,
+    /// Its next hop is this router.
+    NextHop,
+}
+
+/// How many routes of a neighbor were lost, by the reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of `Loss`")]
+pub struct LostRoutes {
+    pub filtered: u64,
+    pub as_loop: u64,
+    pub originator_loop: u64,
+    pub cluster_loop: u64,
+    pub next_hop: u64,
+    /// Those that the neighbor took back.
+    pub withdrawn: u64,
+}
+
+impl LostRoutes {
+    pub(super) fn count(&mut self, loss: Loss) {
+        let counter = match loss {
+            Loss::Unwanted => return,
+            Loss::Filtered => &mut self.filtered,
+            Loss::AsLoop => &mut self.as_loop,
+            Loss::OriginatorLoop => &mut self.originator_loop,
+            Loss::ClusterLoop => &mut self.cluster_loop,
+            Loss::NextHop => &mut self.next_hop,
+        };
+        *counter += 1;
+    }
+}
+
+/// What TCP knows of a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TcpFigures {
+    /// The longest segment, in octets.
+    pub segment: u32,
+    /// Round trip time in milliseconds.
+    pub round_trip: u32,
 }
 
 /// Messages by type.

@@ -36,11 +36,11 @@ pub(super) fn is_far(effective: &Effective, bgp: &Bgp) -> bool {
 }
 
 /// The interface on whose network an address is, and that network: the longest of those that match.
-pub(super) fn connected(interfaces: &[Interface], address: IpAddr) -> Option<(&Interface, &IpNet)> {
+pub(super) fn connected(interfaces: &[Interface], address: IpAddr) -> Option<(&Interface, IpNet)> {
     let up = interfaces.iter().filter(|it| it.up);
-    let networks = up.flat_map(|it| it.addresses.iter().map(move |net| (it, net)));
-    let matching =
-        networks.filter(|(_, net)| net.contains(&address) && net.prefix_len() < net.max_prefix_len());
+    let networks = up.flat_map(|it| it.nets().map(move |net| (it, net)));
+    let is_on = |it: &Interface, net: IpNet| net.prefix_len() < net.max_prefix_len() || !it.has(address);
+    let matching = networks.filter(|(it, net)| net.contains(&address) && is_on(it, *net));
     matching.max_by_key(|(_, net)| net.prefix_len())
 }
 
@@ -59,7 +59,7 @@ impl Speaker {
         };
         let address = next_hop.address();
         let remote = peer.remote;
-        let both = |net: &&IpNet| net.contains(&address) && remote.is_some_and(|it| net.contains(&it));
-        interface.addresses.iter().find(both).is_some()
+        let both = |net: IpNet| net.contains(&address) && remote.is_some_and(|it| net.contains(&it));
+        interface.nets().any(both)
     }
 }

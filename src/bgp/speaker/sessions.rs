@@ -270,7 +270,8 @@ impl Speaker {
                     let v4 = peer.remote.is_some_and(|it| it.is_ipv4());
                     net.addr().is_ipv4() == v4 && !net.addr().is_loopback()
                 };
-                found.addresses.iter().find(same).map(IpNet::addr)
+                // Without one there is no way.
+                Some(found.addresses.iter().find(same).map(IpNet::addr)?)
             }
             None => None,
         };
@@ -282,6 +283,7 @@ impl Speaker {
             hops: effective.ebgp_multihop.unwrap_or(if internal { 255 } else { 1 }),
             security_hops: effective.ttl_security,
             password: effective.password.clone(),
+            segment: effective.tcp_mss,
         })
     }
 

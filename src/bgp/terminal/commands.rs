@@ -25,6 +25,8 @@ pub(super) type Handler = fn(&mut Terminal, &View, &Arguments) -> Turn;
 pub(super) enum Exec {
     /// It only shows.
     Show(Show),
+    /// It always says the same.
+    Said(&'static str),
     /// It does something.
     Do(Handler),
 }
@@ -34,14 +36,18 @@ pub(super) static TABLE: LazyLock<Table<Level, Exec>> = LazyLock::new(|| {
     let row = |modes: &'static [Level], pattern: &'static str, id: Exec| Command { modes, pattern, id };
     let shows = show::ROWS.iter().chain(show::GENERAL);
     let shows = shows.map(|(pattern, show)| row(BOTH, pattern, Exec::Show(*show)));
+    let said = IDLE.iter();
+    let said = said.map(|(pattern, answer)| row(BOTH, pattern, Exec::Said(answer)));
     let of_both = ALWAYS
         .iter()
         .map(|(pattern, it)| row(BOTH, pattern, Exec::Do(*it)));
     let privileged = ENABLED
         .iter()
         .map(|(pattern, it)| row(&[Level::Enable], pattern, Exec::Do(*it)));
-    Table::new(shows.chain(of_both).chain(privileged), SENTENCES)
+    Table::new(shows.chain(said).chain(of_both).chain(privileged), SENTENCES)
 });
+
+static IDLE: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(show::idle_answers);
 
 const BOTH: &[Level] = &[Level::View, Level::Enable];
 
@@ -89,9 +95,11 @@ const ENABLED: &[(&str, Handler)] = &[
         clear::prefix_list,
     ),
     ("clear route-map counters [<name>]", clear::route_map),
-    ("clear thread cpu", exec::nothing),
+    ("clear thread cpu [<filter>]", exec::nothing),
+    ("clear evpn dup-addr vni <words:line>", exec::nothing),
+    ("clear bgp l2vpn evpn (*|<peer>)", exec::nothing),
     ("clear log cmdline-targets", exec::nothing),
-    ("clear vrf <name>", clear::vrf),
+    ("clear vrf <name> [<words:line>]", clear::vrf),
 ];
 
 /// Sentences of the help, by keyword or argument.

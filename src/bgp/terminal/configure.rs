@@ -5,7 +5,7 @@ use super::message::{Complaint, Status};
 use super::turn::Turn;
 use super::{LONGEST, Stage, TOO_LONG, Terminal};
 use crate::config::grammar::FaultKind;
-use crate::config::{Applied, Config, Mistake, MistakeKind, Mode, apply};
+use crate::config::{Applied, Config, Mistake, MistakeKind, Mode, Pipe, apply, pipe};
 use crate::show::View;
 use crate::wire::Family;
 
@@ -25,7 +25,15 @@ impl Terminal {
         }
         let mut config = view.speaker.config().clone();
         let was = mode.clone();
-        let own = view.speaker.addresses();
+        let own = view.speaker.itself();
+        let comment = text.starts_with(['!', '#']);
+        let line = match pipe(line).filter(|_| !comment) {
+            Some(Pipe {
+                filter: Err(refusal), ..
+            }) => return Turn::failed(Status::Failed, refusal + "\n"),
+            Some(pipe) => pipe.command,
+            None => line,
+        };
         let (applied, said) = match apply(&mut config, &mut mode, &own, line) {
             Ok(done) => done,
             Err(mistake) => return Turn::refused(&mistake, line),
@@ -44,7 +52,7 @@ impl Terminal {
     pub(super) fn load(&mut self, view: &View, lines: &[String]) -> Turn {
         let mut config = view.speaker.config().clone();
         let (mut complaints, mut output) = (Vec::new(), String::new());
-        self.reader.own = view.speaker.addresses();
+        self.reader.own = view.speaker.itself();
         for (at, line) in lines.iter().enumerate() {
             let taken = match line.len() > LONGEST {
                 true => Err((Status::Failed, TOO_LONG.to_owned())),

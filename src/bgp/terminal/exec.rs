@@ -37,6 +37,7 @@ impl Terminal {
         };
         let mut turn = match found.id {
             Exec::Show(show) => Turn::printed(show(view, &found.arguments)),
+            Exec::Said(answer) => Turn::printed((*answer).to_owned()),
             Exec::Do(handler) => handler(self, view, &found.arguments),
         };
         turn.answer.output = filtered.take(turn.answer.output);

@@ -2,6 +2,8 @@
 
 use regex::Regex;
 
+use crate::config::{Pipe, pipe};
+
 /// A command, and what is left of its answer.
 #[derive(Debug)]
 pub(super) struct Filtered<'l> {
@@ -16,24 +18,14 @@ impl<'l> Filtered<'l> {
     /// # Errors
     /// What FRR says of a filter it does not know.
     pub fn of(line: &'l str) -> Result<Filtered<'l>, String> {
-        let Some((command, action)) = line.split_once("| ") else {
+        let Some(Pipe { command, filter }) = pipe(line) else {
             return Ok(Filtered {
                 command: line,
                 include: None,
             });
         };
-        let (action, expression) = action.trim_start().split_once(' ').unwrap_or((action.trim(), ""));
-        match (action, expression) {
-            ("include", "") => Err("% Need a regexp to filter with\n".to_owned()),
-            ("include", expression) => match Regex::new(expression) {
-                Ok(include) => Ok(Filtered {
-                    command,
-                    include: Some(include),
-                }),
-                Err(_) => Err(format!("% Bad regexp '{expression}'\n")),
-            },
-            (action, _) => Err(format!("% Unknown action '{action}'\n")),
-        }
+        let include = Some(filter.map_err(|refusal| refusal + "\n")?);
+        Ok(Filtered { command, include })
     }
 
     /// What is left of an answer.

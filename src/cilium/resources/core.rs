@@ -17,24 +17,69 @@ pub(in crate::cilium) struct Service {
     pub cluster: Vec<IpAddr>,
     /// Whether it has an address in the cluster that it need not name.
     pub wants_cluster: bool,
+    /// The name outside of the cluster that it stands for (type ExternalName).
+    pub stands_for: Option<String>,
     pub external: Vec<IpAddr>,
     /// Whether its addresses outside lead to pods of the node alone, which announces them only where it has such pods.
     pub local: bool,
     /// Labels of the pods that answer; none where somebody else says who does.
     pub selector: BTreeMap<String, String>,
     pub ports: Vec<Port>,
+    /// Whether all that one client sends goes to one pod (`sessionAffinity: ClientIP`).
+    pub sticks: bool,
+    /// Whether ports without one of the nodes' are given some.
+    pub wants_node_ports: bool,
 }
 
 /// A port of a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cilium) struct Port {
+    /// Empty where it has none.
+    pub name: String,
     pub protocol: Protocol,
     /// At the service's addresses.
     pub port: u16,
     /// At the pods'.
-    pub target: u16,
+    pub target: Target,
     /// At the nodes' own.
     pub node: Option<u16>,
+}
+
+impl Port {
+    /// One that stands for none.
+    pub fn none() -> Port {
+        Port {
+            name: String::new(),
+            protocol: Protocol::Tcp,
+            port: 0,
+            target: Target::Number(0),
+            node: None,
+        }
+    }
+}
+
+/// A port of pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cilium) enum Target {
+    Number(u16),
+    /// The one that has this name in each pod.
+    Name(String),
+}
+
+/// Who answers for a service, as somebody says who is not asked for pods: Endpoints, or a slice of them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(in crate::cilium) struct Answering {
+    pub hosts: Vec<Host>,
+    /// Name, protocol and number.
+    pub ports: Vec<(String, Protocol, u16)>,
+}
+
+/// One that answers.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::cilium) struct Host {
+    pub address: IpAddr,
+    pub name: Option<String>,
+    pub node: Option<String>,
 }
 
 /// What a port is of.
@@ -70,10 +115,10 @@ const WANTED: &[&str] = &["lbipam.cilium.io/ips", "io.cilium/lb-ipam-ips"];
 const TYPES: &[(&str, Type)] = &[
     ("LoadBalancer", Type::LoadBalancer),
     ("ClusterIP", Type::Inner),
-    ("NodePort", Type::Inner),
+    ("NodePort", Type::NodePort),
     ("ExternalName", Type::ExternalName),
 ];
-const PROTOCOLS: &[(&str, Protocol)] = &[
+pub(super) const PROTOCOLS: &[(&str, Protocol)] = &[
     ("TCP", Protocol::Tcp),
     ("UDP", Protocol::Udp),
     ("SCTP", Protocol::Sctp),
@@ -82,8 +127,10 @@ const PROTOCOLS: &[(&str, Protocol)] = &[
 #[derive(Clone, Copy, PartialEq)]
 enum Type {
     LoadBalancer,
-    /// One whose addresses are the cluster's and the nodes'.
+    /// One whose addresses are the cluster's.
     Inner,
+    /// One that has ports of the nodes' besides.
+    NodePort,
     ExternalName,
 }
 
@@ -132,16 +179,23 @@ pub(super) fn service(
             port
         })
     });
+    let affinity = table.get("sessionAffinity");
+    let affinities = [("None", false), ("ClientIP", true)];
+    let sticks = affinity.and_then(|yaml| word(reader, yaml, "sessionAffinity", &affinities));
+    let allocate = table
+        .get("allocateLoadBalancerNodePorts")
+        .and_then(|yaml| reader.boolean(yaml, "allocateLoadBalancerNodePorts"))
+        .map(|it| it.value);
+    let stands_for = table
+        .get("externalName")
+        .and_then(|yaml| text(reader, yaml, "externalName", "example.com"));
     table.ignore(
         &[
-            "sessionAffinity",
             "sessionAffinityConfig",
             "internalTrafficPolicy",
-            "allocateLoadBalancerNodePorts",
             "healthCheckNodePort",
             "publishNotReadyAddresses",
             "loadBalancerSourceRanges",
-            "externalName",
             "trafficDistribution",
         ],
         reader,
@@ -152,39 +206,53 @@ pub(super) fn service(
         families,
         cluster,
         wants_cluster: kind != Type::ExternalName && !is_headless,
+        stands_for: stands_for.filter(|_| kind == Type::ExternalName),
         external,
         local: local.unwrap_or(false),
         selector,
         ports: ports.unwrap_or_default(),
+        sticks: sticks.unwrap_or(false),
+        wants_node_ports: match kind {
+            Type::NodePort => true,
+            Type::LoadBalancer => allocate.unwrap_or(true),
+            Type::Inner | Type::ExternalName => false,
+        },
     })
 }
 
-/// An item of `ports`. A target by its name is the port itself: pods of labs name no ports.
+/// An item of `ports`.
 fn port(reader: &mut Reader, table: &mut Table) -> Option<Port> {
-    let mut numbered = |key: &'static str, reader: &mut Reader| {
-        let said = table.get(key)?;
-        let is_name = said.scalar().is_some_and(|text| text.parse::<i64>().is_err());
-        match key == "targetPort" && is_name {
-            true => None,
-            false => number(reader, said, key, 1..=65535),
-        }
-    };
+    let target = table.get("targetPort").and_then(|said| target(reader, said));
+    let mut numbered =
+        |key: &'static str, reader: &mut Reader| number(reader, table.get(key)?, key, 1..=65535);
     let said = numbered("port", reader);
-    let target = numbered("targetPort", reader);
     let node = numbered("nodePort", reader);
     let stands = table.has("port");
     let port: Option<u16> = required(reader, table, "port", "80", said, stands);
     let protocol = table
         .get("protocol")
         .and_then(|yaml| word(reader, yaml, "protocol", PROTOCOLS));
-    table.ignore(&["name", "appProtocol"], reader);
+    let name = table
+        .get("name")
+        .and_then(|yaml| text(reader, yaml, "name", "http"));
+    table.ignore(&["appProtocol"], reader);
     let port = port?;
     Some(Port {
+        name: name.unwrap_or_default(),
         protocol: protocol.unwrap_or(Protocol::Tcp),
         port,
-        target: target.unwrap_or(port),
+        target: target.unwrap_or(Target::Number(port)),
         node,
     })
+}
+
+/// A number, or the name that pods' ports have.
+fn target(reader: &mut Reader, said: &Yaml) -> Option<Target> {
+    let is_name = said.scalar().is_some_and(|text| text.parse::<i64>().is_err());
+    match is_name {
+        true => text(reader, said, "targetPort", "http").map(Target::Name),
+        false => number(reader, said, "targetPort", 1..=65535).map(Target::Number),
+    }
 }
 
 fn addresses(reader: &mut Reader, yaml: &Yaml, key: &str) -> Vec<IpAddr> {

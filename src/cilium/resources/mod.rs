@@ -1,6 +1,7 @@
 //! What objects say, by kind, with the rules of Cilium's resource definitions.
 
 mod advertisement;
+mod answering;
 mod cluster_config;
 mod core;
 mod node_config_override;
@@ -12,7 +13,7 @@ mod pools;
 pub(super) use advertisement::{Advert, Advertisement, What};
 pub(super) use cluster_config::{BgpInstance, BgpPeer, ClusterConfig};
 pub use core::Protocol;
-pub(super) use core::{Policy, Port, Secret, Service};
+pub(super) use core::{Answering, Policy, Port, Secret, Service, Target};
 pub(super) use node_config_override::{NodeConfigOverride, OverriddenInstance};
 pub(super) use parts::ServiceAddress;
 pub(super) use peer_config::PeerConfig;
@@ -34,6 +35,7 @@ pub(super) enum Spec {
     LoadBalancerPool(LoadBalancerPool),
     PodPool(PodPool),
     Service(Service),
+    Answering(Answering),
     Secret(Secret),
     /// Its labels and annotations are all that counts.
     Node,
@@ -48,6 +50,12 @@ pub(super) fn read(
 ) -> Option<Spec> {
     if kind == Kind::Secret {
         return Some(Spec::Secret(core::secret(reader, table)));
+    }
+    if kind == Kind::Endpoints {
+        return Some(Spec::Answering(answering::endpoints(reader, table)));
+    }
+    if kind == Kind::EndpointSlice {
+        return Some(Spec::Answering(answering::slice(reader, table)));
     }
     if kind == Kind::Node {
         table.ignore(&["spec", "status"], reader);
@@ -84,7 +92,7 @@ pub(super) fn spec(
         Kind::LoadBalancerPool => pools::load_balancer(reader, &mut table).map(Spec::LoadBalancerPool),
         Kind::PodPool => pools::pod(reader, &mut table).map(Spec::PodPool),
         Kind::Service => core::service(reader, &mut table, annotations).map(Spec::Service),
-        Kind::Secret | Kind::Node => None,
+        Kind::Secret | Kind::Node | Kind::Endpoints | Kind::EndpointSlice => None,
     };
     table.finish(reader);
     read

@@ -160,7 +160,7 @@ impl VirtualRouter {
         let Ok(ends) = endpoints(&stream) else { return };
         let id = self.connections.next();
         if let Some(dial) = self.speaker.peer_at(&ends).and_then(|it| self.speaker.way_to(it))
-            && let Err(error) = Connections::reach(&stream, &ends, &dial)
+            && let Err(error) = Connections::suit(&stream, &ends, &dial)
         {
             log(&error.to_string());
         }

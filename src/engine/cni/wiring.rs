@@ -7,13 +7,13 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::answer::{Fault, Result};
 use super::configuration::{Attachment, Configuration};
 use super::store::{Place, Store};
+use crate::apply;
 use crate::kernel::link;
 use crate::kernel::namespace::{Made, Namespace};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::sysctl::Sysctls;
 use crate::lab::names::Macs;
 use crate::lab::plan::{Device, HopStep, LinkStep, NamespaceStep, PortStep, RouteStep, RouteStepAction};
-use crate::run::network;
 
 /// Both ends' namespaces, in the order of the steps.
 const NODE: usize = 0;
@@ -83,7 +83,7 @@ pub fn attach(configuration: &Configuration, attachment: &Attachment, place: &Pl
             netlink: inside,
         },
     ];
-    network::wire(&link, &steps, &mut made)?;
+    apply::wire(&link, &steps, &mut made)?;
     Ok(told)
 }
 

@@ -3,25 +3,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::image;
 use super::kubeconfig::Access;
+use super::names;
 use super::pki::{Authority, Identity, Subject, TokenKey};
 use super::pods::{self, Pod};
 use super::programs::Programs;
-use crate::engine::cni;
+use crate::dns::DOMAIN;
+use crate::engine::{cni, dns};
 use crate::failure::Failure;
 use crate::lab::model::{
     Bind, Cluster as Settings, Content, EngineChoice, File, KubernetesNode, Lab, Network, Node,
 };
+use crate::lab::own_directories;
 use crate::lab::plan::{ClusterStep, Engine, NodeStep, Plan};
 use crate::lab::pod_cidr::machine;
-use crate::run::directory::LabDirectory;
-use crate::run::root;
 
 /// Where Kubernetes' own things are, as kubeadm has them.
 pub const DIRECTORY: &str = "/etc/kubernetes";
@@ -36,11 +37,12 @@ const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 /// Where containerd listens.
 pub const RUNTIME: &str = "unix:///run/containerd/containerd.sock";
 
-/// Furnishes the nodes that the kubelet engine plays. Returns what is not done as the lab file has it, a sentence each.
+/// Gives the nodes that kubelets play what those need: files, binds, programs. `etcd` is where etcd keeps what it knows, where the
+/// lab file does not say. Returns what is not done as the lab file has it, a sentence each.
 ///
 /// # Errors
 /// A program is missing or of another version than the others, the control plane has no address, or pods have no network.
-pub fn furnish(plan: &mut Plan, lab: &Settings, directory: &LabDirectory) -> Result<Vec<String>, Failure> {
+pub fn furnish(plan: &mut Plan, lab: &Settings, etcd: PathBuf) -> Result<Vec<String>, Failure> {
     let members: Vec<usize> = (0..plan.nodes.len())
         .filter(|at| plan.nodes[*at].engine == Some(Engine::Kubelet))
         .collect();
@@ -73,6 +75,7 @@ pub fn furnish(plan: &mut Plan, lab: &Settings, directory: &LabDirectory) -> Res
     let pods = pods::take_over(plan, &members);
     pods::check(&pods, lab)?;
     let mut objects = vec![pods::account()];
+    objects.extend(names::objects(lab, cluster.minor));
     objects.extend(members.iter().map(|at| node(&plan.nodes[*at].name, &all[*at])));
     objects.extend(pods.iter().map(Pod::object));
     let objects = json!({ "apiVersion": "v1", "kind": "List", "items": objects });
@@ -91,7 +94,7 @@ pub fn furnish(plan: &mut Plan, lab: &Settings, directory: &LabDirectory) -> Res
             // What the API server knows outlives the node's processes, as on a disk; and it is in memory, as the lab's directory is,
             // unless a place on a disk was asked for.
             step.binds.push(Bind {
-                source: lab.etcd_dir.clone().unwrap_or_else(|| directory.etcd()),
+                source: lab.etcd_dir.clone().unwrap_or_else(|| etcd.clone()),
                 target: "/var/lib/etcd".to_owned(),
                 read_only: false,
             });
@@ -166,7 +169,9 @@ fn hidden_directories(programs: &BTreeMap<String, String>) -> impl Iterator<Item
     let directories = programs
         .values()
         .filter_map(|path| Some(path.rsplit_once('/')?.0));
-    let hidden: BTreeSet<&str> = directories.filter(|it| root::hides(Path::new(it))).collect();
+    let hidden: BTreeSet<&str> = directories
+        .filter(|it| own_directories::hides(Path::new(it)))
+        .collect();
     hidden.into_iter()
 }
 
@@ -244,6 +249,10 @@ impl Cluster {
                 self.kube_proxy(name).to_string(),
             ),
         ]);
+        if step.dns.is_some() {
+            let access = self.kubeconfig(&self.client(dns::USER, None)?);
+            files.push(file(dns::ACCESS, access));
+        }
         files.extend(self.settings.registry_mirror.as_ref().map(|mirror| {
             let text = format!(
                 "server = \"{mirror}\"\n[host.\"{mirror}\"]\n  capabilities = [\"pull\", \"resolve\"]\n"
@@ -340,8 +349,11 @@ impl Cluster {
             "authorization": { "mode": "Webhook" },
             "tlsCertFile": "/etc/kubernetes/pki/kubelet.crt", "tlsPrivateKeyFile": "/etc/kubernetes/pki/kubelet.key",
             "cgroupDriver": "cgroupfs", "cgroupsPerQOS": false, "enforceNodeAllocatable": [], "failSwapOn": false,
-            "resolvConf": "/etc/resolv.conf", "nodeStatusUpdateFrequency": "1s", "registerNode": true,
+            "resolvConf": "/etc/resolv.conf", "clusterDomain": DOMAIN, "nodeStatusUpdateFrequency": "1s", "registerNode": true,
         });
+        if let Some(address) = self.settings.dns_address() {
+            configuration["clusterDNS"] = json!([address]);
+        }
         // The last version whose flags say where the runtime is, and the first that asks about old cgroups.
         if self.minor >= 27 {
             configuration["containerRuntimeEndpoint"] = json!(RUNTIME);

@@ -5,6 +5,7 @@ pub mod client;
 mod furniture;
 pub mod image;
 pub mod kubeconfig;
+mod names;
 mod pki;
 mod pods;
 mod programs;
@@ -15,7 +16,7 @@ pub use programs::Programs;
 
 use programs::PROXY;
 
-use super::{Engine, Finished, ITSELF, Inside};
+use super::{Engine, Finished, ITSELF, Inside, dns};
 use crate::bgp::config::Own;
 use crate::failure::Failure;
 use crate::lab::model::{File, Probe, Process};
@@ -146,6 +147,11 @@ async fn work(node: &NodeStep, cluster: &ClusterStep, inside: &impl Inside) -> R
         inside.waits("its kubelet to be registered");
     }
     must(inside, "ready", wait(&["registered", &node.name])).await?;
+    if let Some(address) = node.dns {
+        inside.service(dns::watching(address, cluster.minor));
+        inside.waits("its DNS server");
+        inside.until(&dns::ready()).await;
+    }
     if cluster.settings.kube_proxy {
         let configuration = "--config /etc/kubernetes/kube-proxy.json";
         service(inside, PROXY, argv(cluster, PROXY, configuration));

@@ -26,6 +26,7 @@ pub struct Pod {
     /// Its addresses, which nslab's plugin keeps for it.
     pub addresses: Vec<IpNet>,
     labels: BTreeMap<String, String>,
+    ports: BTreeMap<String, u16>,
 }
 
 impl Pod {
@@ -41,6 +42,10 @@ impl Pod {
 
     /// As the API server is told: on its node whatever the scheduler thinks, and staying there.
     pub fn object(&self) -> Value {
+        let ports = self.ports.iter();
+        let ports: Vec<Value> = ports
+            .map(|(name, number)| json!({ "name": name, "containerPort": number }))
+            .collect();
         let (node, pod) = self.full.split_once('/').unwrap_or(("", &self.full));
         json!({
             "apiVersion": "v1", "kind": "Pod",
@@ -49,7 +54,7 @@ impl Pod {
                 "nodeName": node, "hostname": pod, "terminationGracePeriodSeconds": 0,
                 "automountServiceAccountToken": false, "enableServiceLinks": false,
                 "tolerations": [{ "operator": "Exists" }],
-                "containers": [{ "name": "pause", "image": image::NAME, "imagePullPolicy": "Never" }],
+                "containers": [{ "name": "pause", "image": image::NAME, "imagePullPolicy": "Never", "ports": ports }],
             },
         })
     }
@@ -85,6 +90,7 @@ pub fn take_over(plan: &mut Plan, members: &[usize]) -> Vec<Pod> {
                 .map(|(_, net)| *net)
                 .collect(),
             labels: step.labels.clone(),
+            ports: step.named_ports.clone(),
         };
         unplug(plan, namespace);
         plan.namespaces[namespace].sandbox = Some(SandboxStep {

@@ -66,7 +66,7 @@ async fn work(with_bgp: bool) -> Result<(), Failure> {
         sources.extend(
             Kind::ALL
                 .into_iter()
-                .filter(|kind| *kind != Kind::Node)
+                .filter(|kind| *kind != Kind::Node && kind.is_watched())
                 .map(Source::Kind),
         );
     }
@@ -107,7 +107,7 @@ async fn define(client: &Client) {
             sleep(PAUSE).await;
         }
     }
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_watched()) {
         let api: Api<DynamicObject> = Api::all_with(client.clone(), &Source::Kind(kind).resource());
         // Until then there is no such place.
         while api

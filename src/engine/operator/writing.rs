@@ -36,7 +36,7 @@ struct Target {
 impl Target {
     async fn of(client: &Client, object: &Value) -> Result<Target, kube::Error> {
         if let Some(reference) = reference(object) {
-            let api = api(client, &reference);
+            let api = api(client, &reference, object["apiVersion"].as_str());
             let (resource, name) = (reference.resource(), reference.name.clone());
             return Ok(Target {
                 known: Some(reference),
@@ -99,8 +99,14 @@ impl Target {
     }
 }
 
-fn api(client: &Client, reference: &Reference) -> Api<DynamicObject> {
-    let resource = Source::Kind(reference.kind).resource();
+/// Where an object is kept. What is written there has to be of the version that the place is of: the one that is said, or else the
+/// newest.
+fn api(client: &Client, reference: &Reference, version: Option<&str>) -> Api<DynamicObject> {
+    let mut resource = Source::Kind(reference.kind).resource();
+    if let Some(said) = version {
+        resource.version = said.rsplit('/').next().unwrap_or(said).to_owned();
+        resource.api_version = said.to_owned();
+    }
     match reference.namespace.as_str() {
         "" => Api::all_with(client.clone(), &resource),
         namespace => Api::namespaced_with(client.clone(), namespace, &resource),
@@ -109,7 +115,7 @@ fn api(client: &Client, reference: &Reference) -> Api<DynamicObject> {
 
 /// Which object a manifest is about.
 fn reference(object: &Value) -> Option<Reference> {
-    let kind = Kind::of(object["kind"].as_str()?)?;
+    let kind = Kind::of(object["kind"].as_str()?).filter(|kind| kind.is_watched())?;
     let namespace = match kind.is_namespaced() {
         true => object["metadata"]["namespace"].as_str().unwrap_or(NAMESPACE),
         false => "",
@@ -223,7 +229,7 @@ pub async fn tell(client: &Client, mirror: &Mirror, told: &Status) -> Result<(),
         return Ok(());
     }
     let patch = Patch::Merge(json!({ "status": status }));
-    let (api, parameters) = (api(client, &told.of), PatchParams::default());
+    let (api, parameters) = (api(client, &told.of, None), PatchParams::default());
     let patched = persist(|| api.patch_status(&told.of.name, &parameters, &patch)).await;
     match patched {
         // It has gone in the meantime.

@@ -3,13 +3,12 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use std::rc::Rc;
+use std::net::{IpAddr, Shutdown, SocketAddr, SocketAddrV6};
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -18,7 +17,7 @@ use tokio::time::timeout;
 
 use super::process::Happening;
 use crate::bgp::session::ConnectionId;
-use crate::bgp::speaker::{Dial, Endpoints};
+use crate::bgp::speaker::{Dial, Endpoints, TcpFigures};
 use crate::bgp::table::SourceId;
 use crate::kernel::error::Attempt;
 use crate::kernel::{Result, hop_filter, tcp};
@@ -60,6 +59,8 @@ struct Open {
     outgoing: UnboundedSender<Outgoing>,
     _closing: oneshot::Sender<()>,
     remote: Option<IpAddr>,
+    /// For what is asked of it; whoever carries its octets has it.
+    stream: Weak<TcpStream>,
     serving: AbortHandle,
     /// Whether anything was said on it.
     was_used: Cell<bool>,
@@ -198,6 +199,7 @@ impl Connections {
             local: dial.local,
             reach: reach(dial),
             key: dial.password.as_deref(),
+            segment: dial.segment,
         })?;
         let id = self.next();
         let (socket, happenings) = (TcpSocket::from_std_stream(socket), self.happenings.clone());
@@ -239,6 +241,8 @@ impl Connections {
         let (closing, closes) = oneshot::channel();
         let happenings = self.happenings.clone();
         let remote = stream.peer_addr().ok().map(|remote| remote.ip());
+        let stream = Rc::new(stream);
+        let asked = Rc::downgrade(&stream);
         let serving = self.tasks.spawn_local(async move {
             tokio::select! {
                 () = serve(id, stream, outgoing, happenings) => {}
@@ -249,18 +253,35 @@ impl Connections {
             outgoing: sender,
             _closing: closing,
             remote,
+            stream: asked,
             serving,
             was_used: Cell::new(false),
         };
         self.open.insert(id, open);
     }
 
-    /// Says how far packets of a connection travel.
+    /// Says how far packets of a connection travel that the other side opened, and how long they are.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub fn reach(stream: &TcpStream, endpoints: &Endpoints, dial: &Dial) -> Result<()> {
+    pub fn suit(stream: &TcpStream, endpoints: &Endpoints, dial: &Dial) -> Result<()> {
+        if let Some(octets) = dial.segment {
+            let _ = tcp::limit_segments(stream, octets);
+        }
         tcp::reach(stream, endpoints.remote.is_ipv4(), reach(dial))
+    }
+
+    /// What the kernel has measured of open connections.
+    pub fn figures(&self) -> BTreeMap<ConnectionId, TcpFigures> {
+        let measured = self.open.iter().filter_map(|(id, open)| {
+            let figures = tcp::figures(&*open.stream.upgrade()?).ok()?;
+            let figures = TcpFigures {
+                segment: figures.segment,
+                round_trip: figures.round_trip.as_millis() as u32,
+            };
+            Some((*id, figures))
+        });
+        measured.collect()
     }
 
     /// Whether a connection is open, so that it is to be heard of.
@@ -378,29 +399,33 @@ async fn farewell(closes: oneshot::Receiver<()>) {
 /// Carries octets both ways until one side has enough.
 async fn serve(
     id: ConnectionId,
-    mut stream: TcpStream,
+    stream: Rc<TcpStream>,
     outgoing: UnboundedReceiver<Outgoing>,
     happenings: Sender<Happening>,
 ) {
-    let (mut reading, writing) = stream.split();
     let has_ended = tokio::select! {
         biased;
-        sent = send_all(id, writing, outgoing, &happenings) => sent.is_err(),
-        () = receive_all(id, &mut reading, &happenings) => true,
+        sent = send_all(id, &stream, outgoing, &happenings) => sent.is_err(),
+        () = receive_all(id, &stream, &happenings) => true,
     };
     if has_ended {
         let _ = happenings.send(Happening::Closed(id)).await;
         return;
     }
     // Were the socket closed with something unread in it, the kernel would take back what the other has not read yet.
-    let mut nothing = [0u8; 512];
-    while reading.read(&mut nothing).await.is_ok_and(|length| length > 0) {}
+    while stream.readable().await.is_ok() {
+        match stream.try_read(&mut [0u8; 512]) {
+            Ok(1..) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(0) | Err(_) => return,
+        }
+    }
 }
 
 /// Sends until the speaker has closed its end. What waits goes together.
 async fn send_all(
     id: ConnectionId,
-    mut stream: WriteHalf<'_>,
+    stream: &TcpStream,
     mut outgoing: UnboundedReceiver<Outgoing>,
     happenings: &Sender<Happening>,
 ) -> io::Result<()> {
@@ -412,26 +437,26 @@ async fn send_all(
                 Outgoing::Send(octets) if together.is_empty() => together = octets,
                 Outgoing::Send(octets) => together.extend(octets),
                 Outgoing::Report => {
-                    write(id, &mut stream, &std::mem::take(&mut together), happenings).await?;
+                    write(id, stream, &std::mem::take(&mut together), happenings).await?;
                     let _ = happenings.send(Happening::Sent(id)).await;
                 }
             }
         }
-        write(id, &mut stream, &together, happenings).await?;
+        write(id, stream, &together, happenings).await?;
     }
-    stream.shutdown().await
+    SockRef::from(stream).shutdown(Shutdown::Write)
 }
 
 /// Writes octets, and tells when none were taken for a while and when some are again.
 async fn write(
     id: ConnectionId,
-    stream: &mut WriteHalf<'_>,
+    stream: &TcpStream,
     mut octets: &[u8],
     happenings: &Sender<Happening>,
 ) -> io::Result<()> {
     let mut is_stuck = false;
     while !octets.is_empty() {
-        let taken = match timeout(STALL, stream.write(octets)).await {
+        let taken = match timeout(STALL, write_some(stream, octets)).await {
             Ok(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(taken) => Some(taken?),
             Err(_) => None,
@@ -445,8 +470,19 @@ async fn write(
     Ok(())
 }
 
+/// Writes as many octets as are taken.
+async fn write_some(stream: &TcpStream, octets: &[u8]) -> io::Result<usize> {
+    loop {
+        stream.writable().await?;
+        match stream.try_write(octets) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            done => return done,
+        }
+    }
+}
+
 /// Tells what comes until nothing more does.
-async fn receive_all(id: ConnectionId, stream: &mut ReadHalf<'_>, happenings: &Sender<Happening>) {
+async fn receive_all(id: ConnectionId, stream: &TcpStream, happenings: &Sender<Happening>) {
     loop {
         if stream.readable().await.is_err() {
             return;
@@ -465,7 +501,7 @@ async fn receive_all(id: ConnectionId, stream: &mut ReadHalf<'_>, happenings: &S
 }
 
 /// What has come: often a few octets, and much where a table comes. A connection on which nothing comes holds no buffer.
-fn read(stream: &ReadHalf<'_>) -> io::Result<Vec<u8>> {
+fn read(stream: &TcpStream) -> io::Result<Vec<u8>> {
     let mut octets = Vec::with_capacity(FEW);
     stream.try_read_buf(&mut octets)?;
     if octets.len() == FEW {

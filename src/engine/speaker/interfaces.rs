@@ -1,6 +1,8 @@
 //! What a configuration says of interfaces, put into the kernel: addresses, `shutdown`, forwarding.
 
-use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::{IpNet, Ipv4Net};
 
 use super::network::Network;
 use crate::bgp::config::Config;
@@ -13,6 +15,8 @@ use crate::kernel::{Error, address, link};
 enum Change {
     Add(u32, String, IpNet),
     Remove(u32, String, IpNet),
+    AddWithPeer(u32, String, IpAddr, IpNet),
+    RemoveWithPeer(u32, String, IpAddr, IpNet),
     Raise(u32, String),
     Lower(u32, String),
 }
@@ -31,6 +35,12 @@ fn request(change: &Change) -> Request {
     match change {
         Change::Add(index, name, net) => address::add(&format!("give {net} to {name}"), *index, *net),
         Change::Remove(index, name, net) => address::remove(&format!("take {net} from {name}"), *index, *net),
+        Change::AddWithPeer(index, name, own, peer) => {
+            address::add_with_peer(&format!("give {own} to {name}"), *index, *own, *peer)
+        }
+        Change::RemoveWithPeer(index, name, own, peer) => {
+            address::remove_with_peer(&format!("take {own} from {name}"), *index, *own, *peer)
+        }
         Change::Raise(index, name) => link::up(&format!("raise {name}"), *index),
         Change::Lower(index, name) => link::down(&format!("shut {name} down"), *index),
     }
@@ -49,6 +59,28 @@ fn changes(before: &Config, config: &Config, network: &Network) -> Vec<Change> {
         changes.extend(gone.map(|net| Change::Remove(index, name.to_owned(), *net)));
         let new = is.iter().flat_map(|it| &it.addresses).filter(|net| !has(net));
         changes.extend(new.map(|net| Change::Add(index, name.to_owned(), *net)));
+        let has = |own: IpAddr, peer: IpNet| interface.peers.contains(&(own, peer));
+        let wanted = |pair: &(Ipv4Addr, Ipv4Net)| is.is_some_and(|it| it.peers.contains(pair));
+        for pair @ (own, peer) in was.iter().flat_map(|it| &it.peers) {
+            if !wanted(pair) && has((*own).into(), (*peer).into()) {
+                changes.push(Change::RemoveWithPeer(
+                    index,
+                    name.to_owned(),
+                    (*own).into(),
+                    (*peer).into(),
+                ));
+            }
+        }
+        for (own, peer) in is.iter().flat_map(|it| &it.peers) {
+            if !has((*own).into(), (*peer).into()) {
+                changes.push(Change::AddWithPeer(
+                    index,
+                    name.to_owned(),
+                    (*own).into(),
+                    (*peer).into(),
+                ));
+            }
+        }
         let is_raised = network.raised.contains(&index);
         match (
             was.is_some_and(|it| it.shutdown),

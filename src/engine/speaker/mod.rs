@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn mistakes_are_underlined_all_at_once() {
         let text = "router bgp 65000\n neighbr 192.0.2.1 remote-as 1\n neighbor 192.0.2.2 remote-as 2\n neighbor 192.0.2.2 bfd\n";
-        let complaints = complaints(text, None, &Own::new()).unwrap();
+        let complaints = complaints(text, None, &Own::default()).unwrap();
         let lines: Vec<&str> = complaints.lines().collect();
         assert_eq!(lines.len(), 4, "{complaints}");
         assert_eq!(lines[0], "line 2:  neighbr 192.0.2.1 remote-as 1");

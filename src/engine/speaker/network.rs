@@ -42,6 +42,7 @@ impl Network {
     pub fn look(netlink: &mut Netlink) -> Result<Network> {
         let mut network = Network::default();
         let found = address::list_with_use(netlink)?;
+        let peers = address::peers(netlink)?;
         for link in link::list(netlink)? {
             let own = found.iter().filter(|(index, ..)| *index == link.index);
             let usable = own.filter(|(.., usable)| *usable).map(|(_, net, _)| *net);
@@ -53,6 +54,11 @@ impl Network {
                 index: link.index,
                 up: link.running,
                 addresses: usable.collect(),
+                peers: peers
+                    .iter()
+                    .filter(|(index, ..)| *index == link.index)
+                    .map(|(_, own, net)| (*own, *net))
+                    .collect(),
                 link: device(&link),
                 name: link.name,
             });

@@ -96,7 +96,11 @@ impl Router {
         });
         let interfaces = self.network.interfaces.iter();
         let own = interfaces.flat_map(|it| &it.addresses).map(IpNet::addr);
-        let config = load(&own.collect());
+        let own = Own {
+            interfaces: self.network.interfaces.iter().map(|it| it.name.clone()).collect(),
+            ..own.collect()
+        };
+        let config = load(&own);
         self.events.push_back(Event::Configure(Box::new(config)));
         if self.forwarding.has_stale() {
             self.events.push_back(Event::Returned);
@@ -170,7 +174,7 @@ impl Router {
         // Only now it is known whose it is: a neighbour may be one that comes by itself.
         let peer = self.speaker.peer_at(&ends);
         if let Some(dial) = peer.and_then(|peer| self.speaker.way_to(peer)) {
-            tell(Connections::reach(&stream, &ends, &dial));
+            tell(Connections::suit(&stream, &ends, &dial));
         }
         self.connections.take(id, stream);
         self.perform(actions);
@@ -180,6 +184,7 @@ impl Router {
         if let Some(discovery) = &self.discovery {
             self.speaker.note_advertisements(discovery.counts());
         }
+        self.speaker.note_tcp(&self.connections.figures());
         let view = View {
             speaker: &self.speaker,
             now: self.began.elapsed(),

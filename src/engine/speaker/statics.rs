@@ -108,9 +108,9 @@ impl Surroundings<'_> {
             || (self.distance)(&route.prefix).is_some_and(|distance| distance < route.distance)
     }
 
-    fn networks(&self) -> impl Iterator<Item = (&Interface, &IpNet)> {
+    fn networks(&self) -> impl Iterator<Item = (&Interface, IpNet)> {
         let up = self.interfaces.iter().filter(|it| it.up);
-        up.flat_map(|it| it.addresses.iter().map(move |net| (it, net)))
+        up.flat_map(|it| it.nets().map(move |net| (it, net)))
     }
 
     fn interface(&self, name: &str) -> Option<&Interface> {
@@ -133,7 +133,7 @@ impl Surroundings<'_> {
             Via::Address(address, Some(name)) => {
                 let interface = self.interface(name)?;
                 let local = matches!(address, IpAddr::V6(it) if it.is_unicast_link_local());
-                let near = interface.addresses.iter().any(|net| net.contains(address));
+                let near = interface.nets().any(|net| net.contains(address));
                 (local || near || route.onlink).then(|| hop(Some(*address), interface, route.onlink))
             }
             Via::Address(address, None) => self.resolve(prefix, *address, chosen).map(Way::Hops),
@@ -142,12 +142,10 @@ impl Surroundings<'_> {
 
     /// The ways to a next hop: over the network it is on, else over the longest route to it other than the one in question.
     fn resolve(&self, prefix: IpNet, address: IpAddr, chosen: &BTreeMap<IpNet, Chosen>) -> Option<Vec<Hop>> {
-        if self.networks().any(|(_, net)| net.addr() == address) {
+        if self.interfaces.iter().any(|it| it.up && it.has(address)) {
             return None;
         }
-        let near = self
-            .networks()
-            .filter(|(_, net)| net.contains(&address) && net.prefix_len() < net.max_prefix_len());
+        let near = self.networks().filter(|(_, net)| net.contains(&address));
         let near = near.max_by_key(|(_, net)| net.prefix_len());
         let leads = |net: &IpNet| net.contains(&address) && net.prefix_len() > 0 && *net != prefix;
         let kernel = self.kernel.iter().filter(|it| leads(&it.to));

@@ -10,7 +10,7 @@ use crate::lab::model::{Command, PublishedPort, Restart};
 use crate::lab::rights::USUAL;
 use crate::lab::spec::reader::Wrong;
 use crate::lab::spec::rights::capability;
-use crate::lab::spec::{BindSpec, Span, Spanned, WaitSpec, values};
+use crate::lab::spec::{BindSpec, MountSpec, Span, Spanned, WaitSpec, mounts, values};
 
 /// Keys that are right in a definition and change nothing here: images are not pulled or run, nodes have every
 /// device that is harmless, and what containerlab draws or publishes is its own.
@@ -54,8 +54,8 @@ pub(super) struct Definition {
     pub aliases: Option<Vec<Spanned<String>>>,
     /// Those of FRR's daemons that run, of `extras.frr.daemons`.
     pub daemons: Option<Vec<Spanned<String>>>,
-    /// Directories that are the node's own: `volumes`, `tmpfs`, binds without a source.
-    pub directories: Vec<Spanned<String>>,
+    /// Directories that are not of its root: `volumes`, `tmpfs`, binds without a source.
+    pub mounts: Vec<MountSpec>,
     pub entrypoint: Option<Spanned<Vec<String>>>,
     pub cmd: Option<Spanned<Vec<String>>>,
     pub restart: Option<Restart>,
@@ -211,10 +211,14 @@ fn content(reader: &mut Reader, table: &mut Table, definition: &mut Definition) 
         binds(reader, yaml, definition);
     }
     bound_twice(reader, &definition.binds);
-    for key in ["volumes", "tmpfs"] {
-        let directories = table.get(key).map(|yaml| extras::directories(reader, yaml, key));
-        definition.directories.extend(directories.into_iter().flatten());
+    for (key, form) in [
+        ("volumes", mounts::volume as mounts::Form),
+        ("tmpfs", mounts::tmpfs),
+    ] {
+        let mounts = table.get(key).map(|yaml| extras::mounts(reader, yaml, key, form));
+        definition.mounts.extend(mounts.into_iter().flatten());
     }
+    reader.mistakes.extend(mounts::mistakes(&definition.mounts));
     definition.startup_config = table
         .get("startup-config")
         .and_then(|yaml| reader.string(yaml, "startup-config", "frr.conf"));
@@ -224,11 +228,13 @@ fn content(reader: &mut Reader, table: &mut Table, definition: &mut Definition) 
 fn binds(reader: &mut Reader, yaml: &Yaml, definition: &mut Definition) {
     let read = reader.list(yaml, "binds", "data:/data:ro", |reader, yaml| {
         if yaml.scalar().is_some_and(|text| !text.contains(':')) {
-            let directory = reader.parsed(yaml, "binds", "/data", |text| match text.starts_with('/') {
-                true => values::node_path(text),
-                false => bind(text).map(|bind| bind.1),
+            let volume = reader.parsed(yaml, "binds", "/data", |text| match text.starts_with('/') {
+                true => mounts::volume(text),
+                false => Err(bind(text)
+                    .err()
+                    .unwrap_or_else(|| Wrong::new("it names no path", ""))),
             });
-            definition.directories.extend(directory);
+            definition.mounts.extend(volume.map(mounts::spec));
             return None;
         }
         let bind = reader.parsed(yaml, "binds", "data:/data:ro", bind)?;
@@ -377,7 +383,11 @@ impl Definition {
         one(&mut self.hostname, &over.hostname);
         one(&mut self.aliases, &over.aliases);
         one(&mut self.daemons, &over.daemons);
-        self.directories.extend_from_slice(&over.directories);
+        for mount in &over.mounts {
+            self.mounts
+                .retain(|inherited| inherited.target.value != mount.target.value);
+            self.mounts.push(mount.clone());
+        }
         one(&mut self.entrypoint, &over.entrypoint);
         one(&mut self.cmd, &over.cmd);
         one(&mut self.restart, &over.restart);

@@ -1,10 +1,11 @@
-//! What containerlab's newer keys say of a node: FRR's daemons, directories of its own.
+//! What containerlab's newer keys say of a node: FRR's daemons, directories that are not of its root.
 
 use crate::import::reader::Reader;
 use crate::import::yaml::Yaml;
 use crate::lab::daemons::{ALWAYS, OPTIONAL};
+use crate::lab::spec::mounts::{self, Form};
 use crate::lab::spec::reader::Wrong;
-use crate::lab::spec::{Spanned, suggest, values};
+use crate::lab::spec::{MountSpec, Spanned, suggest};
 
 /// `extras.frr.daemons`; other extras are vendors' and have no effect here.
 pub(super) fn daemons(reader: &mut Reader, yaml: &Yaml) -> Option<Vec<Spanned<String>>> {
@@ -36,31 +37,29 @@ fn daemon(text: &str) -> Result<String, Wrong> {
     }
 }
 
-/// The paths of volumes and of file systems in memory, which are directories of the node's own here:
-/// `[NAME:]PATH[:OPTIONS]`, in a list or as the keys of a mapping.
-pub(super) fn directories(reader: &mut Reader, yaml: &Yaml, key: &str) -> Vec<Spanned<String>> {
+/// Volumes and file systems in memory, in a list or as the keys of a mapping, whose values are options.
+pub(super) fn mounts(reader: &mut Reader, yaml: &Yaml, key: &str, form: Form) -> Vec<MountSpec> {
     if yaml.entries().is_some() {
         let entries = reader.map(yaml, key, &format!("{key}: [/data]"));
-        let paths = entries
+        let entries: Vec<_> = entries
             .iter()
-            .map(|(name, _)| (name.name.to_string(), name.span.clone()));
-        let paths: Vec<_> = paths.collect();
+            .map(|(name, value)| {
+                let options = value.scalar().filter(|options| !options.is_empty());
+                let options = options.map(|options| format!(":{options}")).unwrap_or_default();
+                Spanned::new(format!("{}{options}", name.name), name.span.clone())
+            })
+            .collect();
         let mut found = Vec::new();
-        for (text, span) in paths {
-            match path(&text) {
-                Ok(path) => found.push(Spanned::new(path, span)),
-                Err(wrong) => reader.wrong(span, wrong.message, wrong.help),
+        for text in entries {
+            match form(&text.value) {
+                Ok(read) => found.push(mounts::spec(Spanned::new(read, text.span))),
+                Err(wrong) => reader.wrong(text.span, wrong.message, wrong.help),
             }
         }
         return found;
     }
     let listed = reader.list(yaml, key, "/data", |reader, yaml| {
-        reader.parsed(yaml, key, "/data", path)
+        reader.parsed(yaml, key, "/data", form).map(mounts::spec)
     });
     listed.unwrap_or_default()
-}
-
-fn path(text: &str) -> Result<String, Wrong> {
-    let found = text.split(':').find(|part| part.starts_with('/'));
-    values::node_path(found.unwrap_or(text))
 }

@@ -100,6 +100,7 @@ pub(super) fn linux(
     commands(context, name, role, &merged, &mut node);
     node.labels = merged.labels;
     node.binds = merged.binds;
+    node.mounts = merged.mounts;
     node.ports = merged.ports.filter(|ports| !ports.is_empty());
     node.wait_for = (!merged.wait_for.is_empty()).then_some(merged.wait_for);
     node.startup_delay = merged.startup_delay;
@@ -360,15 +361,14 @@ fn commands(
     node: &mut NodeSpec,
 ) {
     let mut exec = Vec::new();
-    exec.extend(directories(context, merged));
     let (argv, main) = main_command(merged);
     // What an image does by itself is done for it.
     let replaced = !(argv.is_empty() || role == Role::Frr && container::starts_frr(&argv));
     let may_fail = !context.options.strict;
     let image = merged.image.as_ref().map_or("", |image| image.value.as_str());
-    if let Some(what) = images::serves(image).filter(|_| !replaced) {
-        let serving = context.remarks.serving.entry(what).or_default();
-        serving.insert(name.value.clone());
+    let serves = images::serves(image).filter(|_| !replaced);
+    if serves.as_ref().is_some_and(|serves| serves.https) {
+        context.remarks.https.insert(name.value.clone());
     }
     if role == Role::Frr && !replaced {
         let line = merged
@@ -403,7 +403,33 @@ fn commands(
         Role::Frr => container::with_frrs_script(&argv),
         Role::Tools => argv,
     };
-    node.run = main_process(merged, argv, main, may_fail).map(|process| vec![process]);
+    let main = main_process(merged, argv, main, may_fail);
+    let web = serves.zip(merged.image.as_ref()).map(|(serves, image)| {
+        // As network-multitool has it.
+        let port = merged
+            .env
+            .get("HTTP_PORT")
+            .and_then(|port| port.value.parse().ok());
+        Spanned::new(
+            web(&serves, port.filter(|port| *port > 0).unwrap_or(80)),
+            image.span.clone(),
+        )
+    });
+    let run: Vec<Spanned<Process>> = main.into_iter().chain(web).collect();
+    node.run = (!run.is_empty()).then_some(run);
+}
+
+/// The web server that an image would have started.
+fn web(serves: &images::Serves, port: u16) -> Process {
+    let mut words = vec!["nslab", "web", "--page", serves.page];
+    words.extend(serves.file.iter().flat_map(|file| ["--file", *file]));
+    let mut argv: Vec<String> = words.into_iter().map(str::to_owned).collect();
+    argv.push(port.to_string());
+    Process {
+        ready: Some(Probe::Tcp(port)),
+        restart: Restart::Always,
+        ..Process::service("web", argv)
+    }
 }
 
 /// What runs in the place of what the image would, and where that is said.
@@ -413,18 +439,6 @@ fn main_command(merged: &Definition) -> (Vec<String>, Option<Span>) {
     let argv = container::with_hosts_programs(container::bare(&argv));
     let said = merged.entrypoint.as_ref().or(merged.cmd.as_ref());
     (argv, said.map(|words| words.span.clone()))
-}
-
-/// Makes the directories that are the node's own.
-fn directories(context: &Context, merged: &Definition) -> Option<Exec> {
-    let first = merged.directories.first()?;
-    let words = ["mkdir", "-p"].into_iter().map(str::to_owned);
-    let paths = merged.directories.iter().map(|path| path.value.clone());
-    Some(Exec {
-        command: Command::Argv(words.chain(paths).collect()),
-        may_fail: true,
-        line: context.files.line(first.span.start).1,
-    })
 }
 
 /// The container's main process; a node without one needs none to live, but for its health to be watched.

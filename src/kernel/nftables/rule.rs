@@ -35,6 +35,8 @@ const IPS_DST_NAT: u32 = 1 << 5;
 /// The fib expression: what it answers (NFT_FIB_RESULT_ADDRTYPE), and about what (NFTA_FIB_F_DADDR).
 const FIB_RESULT_ADDRTYPE: u32 = 3;
 const FIB_DESTINATION: u32 = 2;
+/// Where the hashes of sources begin.
+const HASH_SEED: u32 = 0x6e73_6c61;
 /// NFT_NG_RANDOM
 const NUMGEN_RANDOM: u32 = 1;
 /// NFT_NAT_DNAT
@@ -158,6 +160,31 @@ impl Rule {
             });
             self.compare(EQUAL, &[0; 4]);
         }
+        self
+    }
+
+    /// Only packets of sources that are in this of so many parts, each about as large as the others; `v4` tells the family, which
+    /// must be the packets'.
+    #[must_use]
+    pub fn of_source(mut self, part: usize, count: usize, v4: bool) -> Rule {
+        let (Ok(part), Ok(count)) = (u32::try_from(part), u32::try_from(count)) else {
+            return self;
+        };
+        if count < 2 {
+            return self;
+        }
+        let (offset, length) = if v4 { (12, 4) } else { (8, 16) };
+        self.payload(offset, length);
+        self.expression("hash", |body| {
+            body.word(1, REGISTER);
+            body.word(2, REGISTER);
+            body.word(3, length);
+            body.word(4, count);
+            // NFT_HASH_JENKINS, always from the same beginning: every node has the same parts.
+            body.word(5, HASH_SEED);
+            body.word(7, 0);
+        });
+        self.compare(EQUAL, &part.to_ne_bytes());
         self
     }
 

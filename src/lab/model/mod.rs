@@ -2,18 +2,21 @@
 
 mod command;
 mod link;
+mod mount;
 mod node;
 mod route;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use super::pod_cidr::machine;
 pub use command::{Command, Exec, Probe, Process, Restart, Stage, Wait};
 pub use link::{Link, LinkShape, Mac, Port, Underlay};
+pub use mount::{Memory, Mount, Mounted, Volume};
 pub use node::{
     Address, Bind, ConfigPlace, Content, EngineChoice, File, Kind, KubernetesNode, LateInterface, Limit,
     Limits, Masquerade, Network, Node,
@@ -63,7 +66,26 @@ pub struct Cluster {
     pub leaves_network: bool,
     /// Whether Cilium's own agent will run.
     pub external_agent: bool,
+    /// Who answers for its names.
+    #[serde(default)]
+    pub dns: Dns,
 }
+
+/// Who answers for the names of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dns {
+    /// nslab's own server on each node with pods.
+    #[default]
+    Own,
+    /// Somebody who is installed at the same address.
+    External,
+    /// Nobody.
+    None,
+}
+
+/// Which of the addresses of services is that of the cluster's DNS, as with kubeadm and kind.
+const DNS_NUMBER: u128 = 10;
 
 /// Where services get their addresses from unless the lab file says.
 const SERVICE_SUBNET: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 16));
@@ -75,6 +97,19 @@ impl Cluster {
             [] => vec![SERVICE_SUBNET],
             said => said.to_vec(),
         }
+    }
+
+    /// The address at which pods ask for names; none where they ask nobody.
+    pub fn dns_address(&self) -> Option<IpAddr> {
+        if self.dns == Dns::None {
+            return None;
+        }
+        let is_reached = |net: &IpNet| {
+            let mut pods = self.pod_subnets.iter();
+            self.pod_subnets.is_empty() || pods.any(|it| it.addr().is_ipv4() == net.addr().is_ipv4())
+        };
+        let first = self.service_subnets().into_iter().find(is_reached)?;
+        machine(&first, DNS_NUMBER).map(|net| net.addr())
     }
 }
 

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::command::FRR_SCRIPT;
-use super::{Command, Exec, MgmtPort, Process, PublishedPort, Route, Wait};
+use super::{Command, Exec, MgmtPort, Mount, Process, PublishedPort, Route, Wait};
 use crate::lab::links::{Setting, bridge::Bridge};
 use crate::lab::rights::Rights;
 
@@ -74,6 +74,9 @@ pub struct Node {
     pub group: Option<String>,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
+    /// A pod's ports by their names.
+    #[serde(default)]
+    pub named_ports: BTreeMap<String, u16>,
     /// What it is to its cluster, if it is of kind `k8s`.
     pub kubernetes: Option<KubernetesNode>,
     /// Whose network namespace it lives in.
@@ -120,6 +123,9 @@ pub struct Node {
     pub files: Vec<File>,
     /// Host paths bound into the node.
     pub binds: Vec<Bind>,
+    /// Other directories that are not of its root.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
     /// Commands run once, in order, when links are there.
     pub exec: Vec<Exec>,
     /// Long-running processes.

@@ -182,7 +182,7 @@ proptest! {
         for link in &plan.links {
             let Device::Veth(a, b) = &link.device else { continue };
             for port in [a, b] {
-                prop_assert!(port.index > 1 && indexes.insert(port.index) && macs.insert(port.mac.unwrap()));
+                prop_assert!(port.index > 1 && indexes.insert(port.index) && port.mac.is_none_or(|mac| macs.insert(mac)));
                 prop_assert!(plan.namespaces[port.namespace].up.contains(&port.index));
             }
         }

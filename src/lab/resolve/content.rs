@@ -6,9 +6,9 @@ use std::path::Path;
 use super::Scene;
 use super::mistakes::Mistakes;
 use crate::lab::Diagnostic;
-use crate::lab::model::{Bind, ConfigPlace, Content, File, Node};
+use crate::lab::model::{Bind, ConfigPlace, Content, File, Mount, Node};
 use crate::lab::sources::Entry;
-use crate::lab::spec::{ConfigSpec, ContentSpec, FileSpec, Span, Spanned};
+use crate::lab::spec::{ConfigSpec, ContentSpec, FileSpec, MountSpec, NodeSpec, Span, Spanned};
 
 pub(super) fn fill(node: &mut Node, scene: &Scene, at: usize, mistakes: &mut Mistakes) {
     let spec = &scene.nodes[at];
@@ -32,6 +32,7 @@ pub(super) fn fill(node: &mut Node, scene: &Scene, at: usize, mistakes: &mut Mis
             Err(reason) => missing(at, &bind.source.value, reason, &bind.source.span, mistakes),
         }
     }
+    node.mounts = mounts(node, spec, at, mistakes);
     let mut names: HashMap<&str, &Span> = HashMap::new();
     for process in spec.run.iter().flatten() {
         if let Some(first) = names.insert(&process.value.name, &process.span) {
@@ -46,6 +47,23 @@ pub(super) fn fill(node: &mut Node, scene: &Scene, at: usize, mistakes: &mut Mis
         }
         node.run.push(process.value.clone());
     }
+}
+
+/// Volumes and file systems in memory; a bind at the same path is a slip.
+fn mounts(node: &Node, spec: &NodeSpec, at: usize, mistakes: &mut Mistakes) -> Vec<Mount> {
+    let mounts = spec.mounts.iter().map(|MountSpec { target, what }| {
+        if node.binds.iter().any(|bind| bind.target == target.value) {
+            let message = format!("node `{}` has a bind at `{}` as well", node.name, target.value);
+            let diagnostic = Diagnostic::new(message, target.span.clone(), "again here")
+                .help("remove one, or give it another path");
+            mistakes.add_for(at, diagnostic);
+        }
+        Mount {
+            target: target.value.clone(),
+            what: what.clone(),
+        }
+    });
+    mounts.collect()
 }
 
 /// A router's configuration; an empty one is none.

@@ -168,6 +168,7 @@ fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
     });
     merge_by(&mut base.files, &over.files, |item| item.path.value.clone());
     merge_by(&mut base.binds, &over.binds, |item| item.target.clone());
+    merge_by(&mut base.mounts, &over.mounts, |item| item.target.value.clone());
 }
 
 /// Lists replace as scalars override: what is said last holds.

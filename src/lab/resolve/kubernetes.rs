@@ -9,10 +9,10 @@ use ipnet::IpNet;
 use super::mistakes::Mistakes;
 use super::{Scene, pods};
 use crate::lab::Diagnostic;
-use crate::lab::model::{Address, Cluster, Kind, KubernetesNode, Masquerade, Node};
+use crate::lab::model::{Address, Cluster, Dns, Kind, KubernetesNode, Masquerade, Node};
 use crate::lab::pod_cidr::{self, Uncut};
 use crate::lab::sources::Entry;
-use crate::lab::spec::{Agent, Cni, KubernetesSpec, NodeRole, Spanned, Spec};
+use crate::lab::spec::{self, Agent, Cni, KubernetesSpec, NodeRole, Spanned, Spec};
 
 /// The pods' subnet of a cluster that says none, as kind has it.
 const POD_SUBNET: &str = "10.244.0.0/16";
@@ -163,7 +163,7 @@ pub(super) fn settings(scene: &Scene, mistakes: &mut Mistakes) -> Cluster {
         None
     };
     let external_agent = has_external_agent(scene);
-    Cluster {
+    let mut cluster = Cluster {
         bin_dir: spec.bin_dir.as_ref().and_then(|it| there(it, Entry::Directory)),
         etcd_dir: spec.etcd_dir.as_ref().and_then(|it| there(it, Entry::Directory)),
         images: spec
@@ -177,5 +177,19 @@ pub(super) fn settings(scene: &Scene, mistakes: &mut Mistakes) -> Cluster {
         pod_subnets: subnets(scene.spec).into_iter().collect(),
         leaves_network: external_agent || spec.cni.as_ref().is_some_and(|it| it.value == Cni::None),
         external_agent,
+        dns: match spec.dns.as_ref().map(|it| it.value) {
+            None | Some(spec::Dns::Own) => Dns::Own,
+            Some(spec::Dns::External) => Dns::External,
+            Some(spec::Dns::None) => Dns::None,
+        },
+    };
+    if cluster.dns != Dns::None && cluster.dns_address().is_none() {
+        if let Some(said) = &spec.dns {
+            let message = "`service_subnet` has no tenth address, at which the cluster's DNS would be";
+            let help = "choose a larger `service_subnet`, or say `dns = false`";
+            mistakes.add(Diagnostic::new(message, said.span.clone(), "").help(help));
+        }
+        cluster.dns = Dns::None;
     }
+    cluster
 }

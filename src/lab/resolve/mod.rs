@@ -246,6 +246,11 @@ fn bare(scene: &Scene, at: usize) -> Node {
             .map_or(EngineChoice::Auto, |engine| engine.value),
         group: spec.group.as_ref().map(|group| group.value.clone()),
         labels: strings(&spec.labels),
+        named_ports: spec
+            .named_ports
+            .iter()
+            .map(|(name, port)| (name.clone(), port.value))
+            .collect(),
         kubernetes: None,
         network: match owner {
             _ if scene.is_on_host(owner) => Network::Host,
@@ -274,6 +279,7 @@ fn bare(scene: &Scene, at: usize) -> Node {
         files: Vec::new(),
         ports: Vec::new(),
         binds: Vec::new(),
+        mounts: Vec::new(),
         exec: spec.exec.clone().unwrap_or_default(),
         run: Vec::new(),
         wait_for: Vec::new(),

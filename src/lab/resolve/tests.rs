@@ -284,10 +284,7 @@ mtu = 1400
     assert_eq!(lab.links.len(), 5);
     assert_eq!(lab.nodes[0].addresses.len(), 1);
     let last = lab.links[4].ports().next().unwrap();
-    assert_eq!(
-        last.mac.map(|mac| mac.to_string()).as_deref(),
-        Some("02:00:00:00:00:01")
-    );
+    assert_eq!(last.mac.unwrap().to_string(), "02:00:00:00:00:01");
 }
 
 /// A lab that uses most of the format, to be broken at random.

@@ -68,7 +68,7 @@ pub(super) fn check(reader: &mut Reader, value: &Value) -> Option<CheckSpec> {
 
 fn span_of_time(reader: &mut Reader, table: &mut Table, key: &'static str) -> Duration {
     let value = table.get(key);
-    let read = value.and_then(|value| reader.parsed(value, key, "10s", values::duration));
+    let read = value.and_then(|value| reader.duration(value, key));
     read.map_or(Duration::ZERO, |duration| duration.value)
 }
 

@@ -10,6 +10,7 @@ use crate::lab::model::Kind;
 /// Reads a lab file. What could not be read is left out of the [`Spec`] and told in the diagnostics; where the
 /// text is not even TOML, only that is told.
 pub fn read(text: &str) -> (Spec, Vec<Diagnostic>) {
+    suggest::begin();
     let mut reader = Reader::new(text);
     let spec = read_with(&mut reader, text);
     (spec, reader.diagnostics)
@@ -38,10 +39,11 @@ fn syntax(text: &str, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
     let mut told: Vec<Diagnostic> = Vec::new();
     let mut last_line = None;
     let mut doubled_table = false;
+    let ends: Vec<usize> = text.match_indices('\n').map(|(at, _)| at).collect();
     for error in errors {
         let span = error.span().unwrap_or(0..0);
         let before = text.get(..span.start).unwrap_or_default();
-        let line = before.matches('\n').count();
+        let line = ends.partition_point(|end| *end < span.start);
         if last_line.replace(line) == Some(line) {
             continue;
         }

@@ -21,6 +21,8 @@ pub(crate) const IPAMS: &[(&str, Ipam)] = &[
 
 /// Who joins pods to the network, by name.
 pub(crate) const CNIS: &[(&str, Cni)] = &[("nslab", Cni::Nslab), ("none", Cni::None)];
+/// Who answers for the cluster's names, by name; `true` and `false` say it as well.
+pub(crate) const DNS: &[(&str, Dns)] = &[("external", Dns::External)];
 /// Whose agent speaks BGP, by name.
 pub(crate) const AGENTS: &[(&str, Agent)] = &[("builtin", Agent::Builtin), ("external", Agent::External)];
 
@@ -51,6 +53,8 @@ pub struct KubernetesSpec {
     pub kube_proxy: Option<Spanned<bool>>,
     /// Who joins pods to the network.
     pub cni: Option<Spanned<Cni>>,
+    /// Who answers for the cluster's names.
+    pub dns: Option<Spanned<Dns>>,
 }
 
 /// `[cilium]`: the pods' network.
@@ -97,6 +101,17 @@ pub enum Cni {
     /// nslab's own plugin.
     Nslab,
     /// Nobody yet: the place is left to what is installed.
+    None,
+}
+
+/// Who answers for the names of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dns {
+    /// nslab's own server.
+    Own,
+    /// Somebody who is installed at the usual address.
+    External,
+    /// Nobody.
     None,
 }
 
@@ -166,9 +181,23 @@ pub(super) fn kubernetes(reader: &mut Reader, value: &Value, span: Span) -> Opti
             .get("kube_proxy")
             .and_then(|value| reader.boolean(value, "kube_proxy")),
         cni: table.get("cni").and_then(|value| reader.word(value, "cni", CNIS)),
+        dns: table.get("dns").and_then(|value| dns(reader, value)),
     };
     table.finish(reader);
     Some(spec)
+}
+
+/// `true`, `false`, or a word.
+fn dns(reader: &mut Reader, value: &Value) -> Option<Spanned<Dns>> {
+    match value.get_ref().as_bool() {
+        Some(true) => Some(Spanned::new(Dns::Own, value.span())),
+        Some(false) => Some(Spanned::new(Dns::None, value.span())),
+        None if value.get_ref().is_str() => reader.word(value, "dns", DNS),
+        None => {
+            reader.mistyped(value, "dns", "true, false or \"external\"", "dns = false");
+            None
+        }
+    }
 }
 
 /// A URL of a registry: it stands in containerd's configuration as it is.

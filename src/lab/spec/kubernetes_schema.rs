@@ -44,6 +44,28 @@ pub(super) struct KubernetesTable {
     kube_proxy: Option<bool>,
     /// Who joins pods to the network. Engine kubelet.
     cni: Option<CniWord>,
+    /// Whether nslab answers for the names of services and pods (default: yes), or somebody who is installed.
+    dns: Option<DnsValue>,
+}
+
+/// Who answers for the names of services and pods.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum DnsValue {
+    /// nslab, or nobody.
+    Own(bool),
+    /// Somebody else.
+    Other(DnsWord),
+}
+
+/// Who answers for them in place of nslab.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum DnsWord {
+    /// Somebody who is installed at the tenth address of `service_subnet`.
+    External,
 }
 
 /// Who joins pods to the network.

@@ -13,6 +13,7 @@ pub(crate) mod kubernetes;
 mod kubernetes_schema;
 mod limits;
 mod link;
+pub(crate) mod mounts;
 mod node;
 mod pods;
 pub(crate) mod reader;
@@ -33,11 +34,13 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::check::{BgpWanted, Expect, Phase, RouteWanted};
 use super::links::Device;
-use super::model::{Command, EngineChoice, Exec, Kind, Limit, Mac, Process, PublishedPort, Stage, Underlay};
+use super::model::{
+    Command, EngineChoice, Exec, Kind, Limit, Mac, Mounted, Process, PublishedPort, Stage, Underlay,
+};
 
 pub use file::read;
 pub use interface::InterfaceSpec;
-pub use kubernetes::{Agent, CiliumSpec, Cni, Ipam, KubernetesSpec, NodeRole, Routing};
+pub use kubernetes::{Agent, CiliumSpec, Cni, Dns, Ipam, KubernetesSpec, NodeRole, Routing};
 pub(crate) use link::keys_of as keys_of_link;
 pub use schema::schema;
 
@@ -155,6 +158,8 @@ pub struct NodeSpec {
     pub ready_routes: Option<Vec<Spanned<IpNet>>>,
     /// Labels.
     pub labels: BTreeMap<String, Spanned<String>>,
+    /// A pod's ports by their names.
+    pub named_ports: BTreeMap<String, Spanned<u16>>,
     /// Addresses by interface, in the order of the file.
     pub addresses: Vec<AddressesSpec>,
     /// Interfaces beside the ends of links, in the order of the file.
@@ -173,6 +178,8 @@ pub struct NodeSpec {
     pub files: Vec<FileSpec>,
     /// Host paths shown in the node.
     pub binds: Vec<BindSpec>,
+    /// Other directories that are not of its root.
+    pub mounts: Vec<MountSpec>,
     /// Commands run once.
     pub exec: Option<Vec<Exec>>,
     /// Long-running processes; the span is the name's.
@@ -329,6 +336,15 @@ pub struct BindSpec {
     pub target: String,
     /// Whether the node may not write.
     pub read_only: bool,
+}
+
+/// A directory of a node that is not of its root.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MountSpec {
+    /// In the node, absolute.
+    pub target: Spanned<String>,
+    /// What is there.
+    pub what: Mounted,
 }
 
 /// An entry of `wait_for`.

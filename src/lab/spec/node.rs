@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::reader::{Reader, Table, Value, Wrong};
 use super::{
     AddressesSpec, BindSpec, ConfigSpec, ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Spanned,
-    WaitSpec, command, interface, kubernetes, limits, pods, rights, route, suggest, values,
+    WaitSpec, command, interface, kubernetes, limits, mounts, pods, rights, route, suggest, values,
 };
 use crate::lab::model::{EngineChoice, Kind, Stage};
 
@@ -58,6 +58,15 @@ pub(super) fn pod(reader: &mut Reader, table: &mut Table) -> NodeSpec {
     let mut node = NodeSpec::default();
     if let Some(value) = table.get("labels") {
         node.labels = labels(reader, value);
+    }
+    if let Some(value) = table.get("ports") {
+        for (name, value) in reader.map(value, "ports", "ports = { http = 8080 }") {
+            if let Err(wrong) = values::port_name(name.value) {
+                reader.wrong(name.span, wrong);
+            } else if let Some(port) = reader.integer(value, name.value, 1..=65535) {
+                node.named_ports.insert(name.value.to_owned(), port);
+            }
+        }
     }
     content(reader, table, &mut node);
     life(reader, table, &mut node);
@@ -166,6 +175,7 @@ fn content(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
         node.binds = binds.unwrap_or_default();
         twice(reader, &node.binds);
     }
+    node.mounts = mounts::read(reader, table);
 }
 
 /// What happens in it, and when.
@@ -187,7 +197,7 @@ fn life(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
         .and_then(|value| reader.list(value, "wait_for", "\"db\", \"web:configured\"", wait));
     node.startup_delay = table
         .get("startup_delay")
-        .and_then(|value| reader.parsed(value, "startup_delay", "2s", values::duration));
+        .and_then(|value| reader.duration(value, "startup_delay"));
     node.cpu = table.get("cpu").and_then(|value| cpu(reader, value));
     node.memory = table.get("memory").and_then(|value| memory(reader, value));
     if let Some(value) = table.get("limits") {

@@ -1,10 +1,11 @@
 //! Reading TOML by hand: each mistake is noted with its place, and reading goes on.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Span, Spanned, suggest};
+use super::{Span, Spanned, suggest, values};
 use crate::lab::Diagnostic;
 
 /// A value in the file, with its place.
@@ -124,6 +125,20 @@ impl<'t> Reader<'t> {
                 None
             }
         }
+    }
+
+    /// A span of time.
+    pub fn duration(&mut self, value: &Value, key: &str) -> Option<Spanned<Duration>> {
+        let number = match value.get_ref() {
+            toml::de::DeValue::Integer(number) => number.to_string(),
+            toml::de::DeValue::Float(number) => number.as_str().to_owned(),
+            _ => return self.parsed(value, key, "10s", |text| values::duration(text, key)),
+        };
+        // It is refused for its unit, or for what it is.
+        if let Err(wrong) = values::duration(&number, key) {
+            self.wrong(value.span(), wrong);
+        }
+        None
     }
 
     /// One of a few words.
@@ -357,7 +372,7 @@ fn lack(what: &str, key: &str) -> String {
 /// The key that has here another name in other tools' files.
 fn foreign(key: &str) -> Option<&'static str> {
     Some(match key {
-        "volumes" | "mounts" => "binds",
+        "mounts" => "binds",
         "environment" => "env",
         "ip" | "ips" | "ipv4" | "ipv6" | "address" => "addresses",
         "cmd" | "command" | "commands" | "entrypoint" | "services" | "processes" => "run",

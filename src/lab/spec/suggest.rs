@@ -1,18 +1,43 @@
 //! "Did you mean …?"
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 
 /// How many candidates a message lists at most.
 const LISTED: usize = 12;
 
+/// No longer word is a slip of a shorter one.
+const LONGEST: usize = 64;
+/// How many candidates are looked at for all words of a file. Of many mistakes only the first few are shown.
+const LOOKED_AT: usize = 30_000;
+
+thread_local! {
+    /// How many more are looked at.
+    static LEFT: Cell<usize> = const { Cell::new(LOOKED_AT) };
+}
+
+/// Begins with another file.
+pub(crate) fn begin() {
+    LEFT.set(LOOKED_AT);
+}
+
 /// The candidate a mistyped word probably stands for.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (word.chars().count() / 3).max(1);
+    let length = word.chars().count();
+    let allowed = (length / 3).max(1);
+    if length > LONGEST {
+        return None;
+    }
     candidates
         .into_iter()
-        .map(|candidate| (distance(word, candidate), candidate))
+        .take_while(|_| {
+            let left = LEFT.get();
+            LEFT.set(left.saturating_sub(1));
+            left > 0
+        })
+        .map(|candidate| (distance(word, candidate, allowed), candidate))
         // A word of which nothing is left says nothing: `c` is not a mistyped `a`.
-        .filter(|(distance, _)| *distance <= allowed && *distance < word.chars().count())
+        .filter(|(distance, _)| *distance <= allowed && *distance < length)
         // Of two that are as near, the one that is the same word, longer or shorter: `bind` means `binds`, not `kind`.
         .min_by_key(|(distance, candidate)| {
             (
@@ -24,9 +49,14 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
 }
 
 /// Letter case counts for nothing: `Web` is meant to be `web`.
-fn distance(word: &str, candidate: &str) -> usize {
+fn distance(word: &str, candidate: &str, allowed: usize) -> usize {
     // Words of very different length cannot be near, and need no table.
-    if word.len().abs_diff(candidate.len()) > 8 {
+    if word
+        .chars()
+        .count()
+        .abs_diff(candidate.chars().take(2 * LONGEST).count())
+        > allowed
+    {
         return usize::MAX;
     }
     strsim::damerau_levenshtein(&word.to_ascii_lowercase(), &candidate.to_ascii_lowercase())

@@ -16,8 +16,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(24 * 3600);
 /// Below this nothing starts.
 const SMALLEST_MEMORY: u64 = 1 << 20;
 
-/// `2s`, `500ms`, `1.5m`, `1h`.
-pub(crate) fn duration(text: &str) -> Result<Duration, Wrong> {
+/// `2s`, `500ms`, `1.5m`, `1h`, as the value of a key.
+pub(crate) fn duration(text: &str, key: &str) -> Result<Duration, Wrong> {
     let wrong =
         |message: String| Wrong::new(message, "a duration is a number and a unit: `500ms`, `2s`, `1m`");
     let split = text
@@ -29,7 +29,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Wrong> {
         "s" => 1.0,
         "m" | "min" => 60.0,
         "h" => 3600.0,
-        "" => return Err(wrong(format!("`{text}` has no unit"))),
+        "" if number.parse::<f64>().is_ok() => {
+            let message = format!("`{key} = {number}` has no unit");
+            let help = format!("for seconds write `{key} = \"{number}s\"`; `ms`, `m` and `h` are units, too");
+            return Err(Wrong::new(message, help));
+        }
         unit => return Err(wrong(format!("`{text}` has the unknown unit `{unit}`"))),
     };
     let seconds = number
@@ -545,5 +549,23 @@ pub(crate) fn network_name(text: &str) -> Result<String, Wrong> {
     Err(Wrong::new(
         message,
         "use at most 48 letters, digits, `.`, `_` and `-`: `mgmt`",
+    ))
+}
+
+/// A name of a port, as Kubernetes takes it (RFC 6335 section 5.1).
+pub(super) fn port_name(text: &str) -> Result<(), Wrong> {
+    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let good = (1..=15).contains(&text.len())
+        && text.chars().all(legal)
+        && text.chars().any(|c| c.is_ascii_lowercase())
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && !text.contains("--");
+    if good {
+        return Ok(());
+    }
+    Err(Wrong::new(
+        format!("`{}` is no name for a port", text.escape_debug()),
+        "use up to 15 lower-case letters, digits and `-`: `ports = { http = 8080 }`",
     ))
 }

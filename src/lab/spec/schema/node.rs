@@ -8,7 +8,8 @@ use super::command::{ExecValue, RunTable};
 use super::interface::InterfaceTable;
 use super::network::RouteTable;
 use super::patterns::{
-    AddressWithPrefix, BindText, Duration, MachineName, Mode, PublishedPortText, SharedNetwork, WaitText,
+    AddressWithPrefix, BindText, Duration, MachineName, Mode, PublishedPortText, SharedNetwork, TmpfsText,
+    VolumeText, WaitText,
 };
 use crate::lab::spec::kubernetes_schema::RoleWord;
 
@@ -57,6 +58,10 @@ pub(super) struct NodeTable {
     files: Option<BTreeMap<String, FileTable>>,
     /// Host paths shown in the node.
     binds: Option<Vec<BindText>>,
+    /// File systems in memory, empty at each start: path, and perhaps options.
+    tmpfs: Option<Vec<TmpfsText>>,
+    /// Directories of the lab's that outlive a restart of the node: perhaps a name, by which nodes share one, and the path.
+    volumes: Option<Vec<VolumeText>>,
     /// Commands run once, in order.
     exec: Option<Vec<ExecValue>>,
     /// Long-running processes.
@@ -176,12 +181,18 @@ pub(super) struct PodTable {
     name: String,
     /// Free labels.
     labels: Option<BTreeMap<String, Scalar>>,
+    /// Its ports by the names that services have for them.
+    ports: Option<BTreeMap<String, u16>>,
     /// Environment of everything that is started in it.
     env: Option<BTreeMap<String, Scalar>>,
     /// Files by path.
     files: Option<BTreeMap<String, FileTable>>,
     /// Paths of the host shown in it.
     binds: Option<Vec<BindText>>,
+    /// File systems in memory.
+    tmpfs: Option<Vec<TmpfsText>>,
+    /// Directories that outlive a restart.
+    volumes: Option<Vec<VolumeText>>,
     /// Commands run once, in order.
     exec: Option<Vec<ExecValue>>,
     /// Long-running processes.

@@ -50,6 +50,16 @@ pattern!(
     "Host path, path in the node, and perhaps ro: data/:/data:ro."
 );
 pattern!(
+    TmpfsText,
+    "^/[^:]*(:[^:]*)?$",
+    "Path in the node, and perhaps options of tmpfs's: /scratch:size=64M,mode=0755."
+);
+pattern!(
+    VolumeText,
+    "^([A-Za-z0-9][A-Za-z0-9_.-]*:)?/[^:]*(:(ro|rw))?$",
+    "Perhaps a name, path in the node, and perhaps ro: data:/var/lib/data."
+);
+pattern!(
     PublishedPortText,
     "^(([0-9.]+|\\[[0-9A-Fa-f:.]+\\]):)?[0-9]+:[0-9]+(/(tcp|udp))?$",
     "[ADDRESS:]HOSTPORT:PORT, on the host's loopback where no address is given: 8080:80, 5353:53/udp."
