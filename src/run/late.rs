@@ -184,5 +184,5 @@ fn overdue(lab: &Living, at: usize, node: usize, interface: &str) -> Failure {
         "the node's own commands (`exec`, `run`) make it; it has {}",
         names.join(", ")
     );
-    Failure::wrong(message).help(help)
+    Failure::not_ready(message).help(help)
 }

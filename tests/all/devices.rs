@@ -198,7 +198,7 @@ endpoints = ["a:eth0", "b:eth0"]
 "#;
     let lab = Lab::new(text);
     lab.run(["validate", lab.file()]).refused(
-        1,
+        2,
         &[
             "`id` is out of range: 5000",
             "node `a` has no interface `eth9`",
