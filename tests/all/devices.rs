@@ -226,7 +226,7 @@ endpoints = ["a:eth0", "b:eth0"]
             "bridge `sw` does not heed VLANs",
             "node `a` has no interface `x1`",
             "there is no interface `a:zz` of type macsec",
-            "26 mistakes",
+            "25 mistakes",
         ],
     );
 }
