@@ -2,8 +2,9 @@
 //! the time of a start went (`up --trace FILE`). Nothing of it costs anything where nobody asked.
 
 use std::collections::HashMap;
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,8 @@ pub const FORMAT: &str = "NSLAB_LOG_FORMAT";
 
 /// No more spans of one process are kept for a trace.
 const MOST: usize = 200_000;
+/// So many bytes of lines a lab's supervisor writes to its log, which is in the host's memory.
+pub const LONGEST_LOG: u64 = 8 << 20;
 /// A span that has a field of this name is in the row of that node, and so is all within it.
 const NODE: &str = "node";
 
@@ -57,15 +60,22 @@ impl Wanted {
         Ok(Wanted { filter, json, spans })
     }
 
-    /// Begins to tell, in this process. Returns the spans to come, where they are kept.
-    pub fn begin(&self) -> Option<Spans> {
+    /// Begins to tell, in this process: no more than `most` bytes of lines. Returns the spans to come, where they are kept.
+    pub fn begin(&self, most: u64) -> Option<Spans> {
         let spans = self.spans.then(Spans::default);
         if self.filter.is_none() && spans.is_none() {
             return None;
         }
         let lines = self.filter.as_ref().and_then(|text| {
             let filter = EnvFilter::try_new(text).ok()?;
-            let lines = fmt::layer().with_writer(io::stderr).with_ansi(false);
+            let (written, json) = (Arc::new(AtomicU64::new(0)), self.json);
+            let writer = move || Bounded {
+                to: io::stderr(),
+                written: Arc::clone(&written),
+                most,
+                json,
+            };
+            let lines = fmt::layer().with_writer(writer).with_ansi(false);
             let lines = lines.with_span_events(FmtSpan::CLOSE);
             Some(match self.json {
                 true => lines.json().with_filter(filter).boxed(),
@@ -75,6 +85,39 @@ impl Wanted {
         // Another may have begun before, in a process that does several things.
         let _ = Registry::default().with(lines).with(spans.clone()).try_init();
         spans
+    }
+}
+
+/// Writes up to a length, and then a last line that says so.
+struct Bounded<W> {
+    to: W,
+    written: Arc<AtomicU64>,
+    most: u64,
+    /// Whether a line is an object.
+    json: bool,
+}
+
+impl<W: Write> Write for Bounded<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = bytes.len() as u64;
+        let before = self.written.fetch_add(length, Ordering::Relaxed);
+        if before.saturating_add(length) <= self.most {
+            self.to.write_all(bytes)?;
+        } else if before <= self.most {
+            let last = format!(
+                "nothing more is told here: these are {} bytes, the most there may be",
+                self.most
+            );
+            match self.json {
+                true => writeln!(self.to, "{}", serde_json::json!({ "message": last }))?,
+                false => writeln!(self.to, "{last}")?,
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
     }
 }
 
@@ -100,14 +143,24 @@ pub struct Span {
     fields: HashMap<String, String>,
 }
 
-/// The spans of this process that are over.
-#[derive(Debug, Clone, Default)]
-pub struct Spans(Arc<Mutex<Vec<Span>>>);
+/// The spans of this process that are over; nothing once they were taken.
+#[derive(Debug, Clone)]
+pub struct Spans(Arc<Mutex<Option<Vec<Span>>>>);
+
+impl Default for Spans {
+    fn default() -> Spans {
+        Spans(Arc::new(Mutex::new(Some(Vec::new()))))
+    }
+}
 
 impl Spans {
-    /// Takes what there is.
-    pub fn take(&self) -> Vec<Span> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Takes what there is, once. No more are kept from then on.
+    pub fn take(&self) -> Option<Vec<Span>> {
+        self.kept().take()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Vec<Span>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -134,7 +187,7 @@ impl Visit for Fields {
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         // Those of single requests would be too many.
-        if *attributes.metadata().level() > Level::DEBUG {
+        if *attributes.metadata().level() > Level::DEBUG || self.kept().is_none() {
             return;
         }
         let Some(span) = context.span(id) else { return };
@@ -156,8 +209,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
         let Some(open) = span.extensions_mut().remove::<Open>() else {
             return;
         };
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < MOST {
+        let mut kept = self.kept();
+        if let Some(kept) = kept.as_mut().filter(|kept| kept.len() < MOST) {
             kept.push(Span {
                 name: span.name().to_owned(),
                 began: micros(open.began),
@@ -209,4 +262,43 @@ pub fn chrome(processes: &[(&str, Vec<Span>)]) -> serde_json::Value {
 
 fn named(what: &str, process: usize, row: usize, name: &str) -> serde_json::Value {
     serde_json::json!({ "name": what, "ph": "M", "pid": process, "tid": row, "args": { "name": name } })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_with_one_that_says_so() {
+        let mut told = Vec::new();
+        let written = Arc::new(AtomicU64::new(0));
+        for _ in 0..100 {
+            // As the subscriber does: a writer for each line.
+            let mut bounded = Bounded {
+                to: &mut told,
+                written: Arc::clone(&written),
+                most: 95,
+                json: false,
+            };
+            bounded.write_all(b"12345678\n").unwrap();
+        }
+        let told = String::from_utf8(told).unwrap();
+        assert_eq!(told.lines().count(), 11, "{told}");
+        assert!(told.ends_with("the most there may be\n"), "{told}");
+        assert_eq!(told.matches("12345678").count(), 10);
+    }
+
+    #[test]
+    fn no_spans_are_kept_once_they_were_taken() {
+        let spans = Spans::default();
+        let subscriber = Registry::default().with(spans.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            let open = tracing::info_span!("open").entered();
+            tracing::info_span!("first").in_scope(|| ());
+            assert_eq!(spans.take().unwrap().len(), 1);
+            tracing::info_span!("second").in_scope(|| ());
+            drop(open);
+        });
+        assert!(spans.take().is_none());
+    }
 }

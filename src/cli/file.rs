@@ -87,6 +87,18 @@ pub fn read(path: &Path) -> Result<String, String> {
     if is_standard_input(path) {
         return standard_input();
     }
+    read_of(path, &[Kind::File, Kind::Fifo])
+}
+
+/// The text of a regular file.
+///
+/// # Errors
+/// As of [`read`]; it is something else.
+pub fn read_regular(path: &Path) -> Result<String, String> {
+    read_of(path, &[Kind::File])
+}
+
+fn read_of(path: &Path, kinds: &[Kind]) -> Result<String, String> {
     let shown = path.display();
     let file = file::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => format!("there is no file {shown}"),
@@ -95,9 +107,9 @@ pub fn read(path: &Path) -> Result<String, String> {
     let metadata = file
         .metadata()
         .map_err(|error| format!("cannot look at {shown}: {error}"))?;
-    match file::kind(&metadata) {
-        Kind::File | Kind::Fifo => {}
-        other => return Err(format!("{shown} is {}, not a file", other.words())),
+    let kind = file::kind(&metadata);
+    if !kinds.contains(&kind) {
+        return Err(format!("{shown} is {}, not a file", kind.words()));
     }
     let bytes = file::read(&file, LONGEST, PATIENCE).map_err(|error| match error.kind() {
         ErrorKind::FileTooLarge => format!("{shown} is longer than {} MiB", LONGEST >> 20),

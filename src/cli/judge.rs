@@ -1,6 +1,9 @@
 //! What becomes of the configurations that routers start FRR with by their own commands: each line that will be missing is told,
 //! whichever way it comes.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 
 use super::file;
@@ -45,7 +48,12 @@ pub fn judge(lab: &Lab, file: &Path) -> Judgement {
         .iter()
         .filter(|node| node.kind == Kind::Router && node.config.is_none() && node.starts_frr());
     for node in own {
-        let given = own_start::of(node, &|path| file::read(path).ok());
+        let unread = RefCell::new(BTreeSet::new());
+        let given = own_start::of(node, &|path| regular(path, &unread));
+        let unread = unread.into_inner().into_iter();
+        judgement
+            .notes
+            .extend(unread.map(|why| format!("{}: what is in it is not looked at: {why}", node.name)));
         let notes = given.idle().into_iter().map(|it| idle(node, it, file));
         judgement.notes.extend(notes);
         match Engine::chosen(node.engine, auto) {
@@ -54,6 +62,17 @@ pub fn judge(lab: &Lab, file: &Path) -> Judgement {
         }
     }
     judgement
+}
+
+/// The text of a regular file. Whoever waits for what others write waits for the node to run.
+fn regular(path: &Path, unread: &RefCell<BTreeSet<String>>) -> Option<String> {
+    // A directory holds what is read by itself, and what is missing is told elsewhere.
+    let is_readable = fs::metadata(path).is_ok_and(|it| !it.is_dir());
+    let text = file::read_regular(path);
+    if let (Err(why), true) = (&text, is_readable) {
+        unread.borrow_mut().insert(why.clone());
+    }
+    text.ok()
 }
 
 /// Commands that no shell runs and that have words which only a shell takes for more.

@@ -179,7 +179,7 @@ fn obey() -> i32 {
     let spans = matches!(&cli.verb, Verb::Up(args) if args.traces());
     let telling = match Wanted::new(cli.verbose, spans) {
         Ok(wanted) => Telling {
-            spans: wanted.begin(),
+            spans: wanted.begin(u64::MAX),
             wanted,
         },
         Err(reason) => return failed_with(Failure::wrong(reason)),

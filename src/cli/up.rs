@@ -101,7 +101,10 @@ impl TraceFile<'_> {
     /// Writes what this process and the supervisor did until the lab was ready or failed.
     fn write(&self, lab: &LabDirectory) -> Result<(), Failure> {
         let supervisor = trust::read_json(&lab.spans(), directory::LONGEST)?.unwrap_or_default();
-        let trace = trace::chrome(&[("nslab up", self.spans.take()), ("supervisor", supervisor)]);
+        let trace = trace::chrome(&[
+            ("nslab up", self.spans.take().unwrap_or_default()),
+            ("supervisor", supervisor),
+        ]);
         let text = trace.to_string();
         handover::write(self.path, text.as_bytes(), handover::OPEN)
     }

@@ -11,6 +11,7 @@ pub mod error;
 pub mod event_loop;
 pub mod file;
 pub mod generic_netlink;
+pub mod in_root;
 pub mod inotify;
 pub mod isolate;
 pub mod link;

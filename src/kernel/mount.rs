@@ -220,6 +220,44 @@ pub fn attach(copy: &OwnedFd, target: &Path, read_only: bool) -> Result<()> {
     Ok(())
 }
 
+/// The same, on a place that was found before, so that nobody can have changed the way there since.
+///
+/// # Errors
+/// It is a file where the copy is a directory, or the kernel refuses.
+pub fn attach_at(copy: &OwnedFd, place: &OwnedFd, read_only: bool, path: &Path) -> Result<()> {
+    if read_only {
+        // Its own descriptor: whoever finds the mount finds it so.
+        super::user_namespace::set_attributes(copy, libc::MOUNT_ATTR_RDONLY, None)
+            .attempt(|| format!("make {} read-only", path.display()))?;
+    }
+    let both = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(copy, "", place, "", both).map_err(|errno| refused("bind on", path, errno))
+}
+
+/// Whether what is at a path has lost the path that it had where it was mounted from.
+///
+/// # Errors
+/// There is nothing.
+pub fn is_unlinked(place: &Path) -> Result<bool> {
+    let what = || format!("look at {}", place.display());
+    let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
+    let found = rustix::fs::open(place, flags, rustix::fs::Mode::empty())
+        .map_err(|errno| Error::new(what(), Errno::from_raw(errno.raw_os_error())))?;
+    let path = fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd())).attempt(what)?;
+    // What the kernel says of files without a path (d_path).
+    let mut lost = place.file_name().unwrap_or_default().to_owned();
+    lost.push(" (deleted)");
+    Ok(path.file_name() == Some(&lost))
+}
+
+/// Takes a mount away.
+///
+/// # Errors
+/// There is none.
+pub fn detach(place: &Path) -> Result<()> {
+    umount2(place, MntFlags::MNT_DETACH).attempt(|| format!("unmount {}", place.display()))
+}
+
 /// Changes the mount alone, not the file system, of which there may be other mounts. What the mount does not do already (run
 /// setuid programs, say) it goes on not to do: in a user namespace the kernel insists on that.
 ///

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -260,23 +260,32 @@ pub fn mapped_copy(source: &Path, users: impl AsFd) -> Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
     let copy = rustix::mount::open_tree(CWD, source, flags)
         .map_err(|errno| Error::new(what(), Errno::from_raw(errno.raw_os_error())))?;
+    set_attributes(&copy, libc::MOUNT_ATTR_IDMAP, Some(users.as_fd())).attempt(what)?;
+    Ok(copy)
+}
+
+/// Sets attributes of a mount by a descriptor of it (mount_setattr(2)).
+pub(super) fn set_attributes(
+    mount: &OwnedFd,
+    set: u64,
+    users: Option<BorrowedFd<'_>>,
+) -> std::result::Result<(), Errno> {
     let attributes = libc::mount_attr {
-        attr_set: libc::MOUNT_ATTR_IDMAP,
+        attr_set: set,
         attr_clr: 0,
         propagation: 0,
-        userns_fd: users.as_fd().as_raw_fd() as u64,
+        userns_fd: users.map_or(0, |users| users.as_raw_fd() as u64),
     };
     // SAFETY: the kernel reads the attributes, which are alive here, and an empty path.
     let done = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,
-            copy.as_raw_fd(),
+            mount.as_raw_fd(),
             c"".as_ptr(),
             libc::AT_EMPTY_PATH,
             &raw const attributes,
             size_of_val(&attributes),
         )
     };
-    Errno::result(done).attempt(what)?;
-    Ok(copy)
+    Errno::result(done).map(drop)
 }

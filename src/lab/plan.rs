@@ -1,7 +1,7 @@
 //! The plan: ordered steps with nothing left to decide. The supervisor applies it and never looks at the lab
 //! file again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::{IpNet, Ipv4Net};
@@ -98,20 +98,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The names of the lab's volumes, in order: that of the node and the path, where they have none of their own.
-    pub fn volumes(&self) -> BTreeSet<String> {
-        let nodes = self.nodes.iter();
-        nodes.flat_map(NodeStep::volumes).map(|(name, _)| name).collect()
-    }
-
-    /// Bytes that all of them hold together: for each what the disk of its node holds, none for no limit.
-    pub fn volume_bytes(&self) -> Option<u64> {
-        let with = self.nodes.iter().filter(|node| node.volumes().next().is_some());
-        with.map(|node| {
-            let count = node.volumes().count() as u64;
-            node.limits.disk.map(|disk| disk.saturating_mul(count))
-        })
-        .try_fold(0_u64, |sum, bytes| Some(sum.saturating_add(bytes?)))
+    /// The lab's volumes by their names (that of the node and the path, where they have none of their own), and how many bytes each
+    /// holds: as many as the disk of that node which has it and may have the least; none for no limit.
+    pub fn volumes(&self) -> BTreeMap<String, Option<u64>> {
+        let mut volumes: BTreeMap<String, Option<u64>> = BTreeMap::new();
+        for node in &self.nodes {
+            for (name, _) in node.volumes() {
+                let bytes = volumes.entry(name).or_default();
+                *bytes = bytes.iter().copied().chain(node.limits.disk).min();
+            }
+        }
+        volumes
     }
 }
 

@@ -252,7 +252,7 @@ fn mounts(lab: &Living, step: &NodeStep) -> Vec<(Mount, Option<usize>)> {
         .collect();
     let mounts = step.mounts.iter().map(|mount| {
         let name = own.get(mount.target.as_str());
-        let number = name.and_then(|name| volumes.iter().position(|volume| volume == name));
+        let number = name.and_then(|name| volumes.keys().position(|volume| volume == name));
         (mount.clone(), number)
     });
     mounts.collect()

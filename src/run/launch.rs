@@ -165,6 +165,10 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
         true => Some(rootless::begin().map_err(|error| super::rootless::explain(error.into()))?),
         false => None,
     };
+    let carrier = pair.as_ref().and(carrier);
+    if let Some((carrier, _)) = &carrier {
+        carrier.prepare(&directory.path)?;
+    }
     let child = spawn(
         &birth.lock.as_fd(),
         &theirs.as_fd(),
@@ -173,18 +177,18 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
         pair.as_ref(),
     )?;
     if let (Some(pair), Some((carrier, nat))) = (&pair, carrier) {
-        let started = carrier.start(&nat, pair, &child, &directory.path, &log.into());
-        if started.is_err() {
-            // What is swept next is not to live.
-            process::signal(&child.pidfd, libc::SIGKILL)?;
-            reap(&child.pidfd);
-        }
-        started?;
+        carrier.start(&nat, pair, &child, &directory.path, &log.into());
     }
-    directory.write_state(&State {
+    let written = directory.write_state(&State {
         supervisor: child.pid,
         ..state.clone()
-    })?;
+    });
+    if let Err(failure) = written {
+        // What is swept next is not to live.
+        let _ = process::signal(&child.pidfd, libc::SIGKILL);
+        reap(&child.pidfd);
+        return Err(failure);
+    }
     Ok((state.lab, child, ours))
 }
 

@@ -1,20 +1,18 @@
 //! A node's directories that are not of its root: binds, volumes of the lab's, file systems in memory.
 
-use std::fs::{self, DirBuilder, Permissions};
-use std::io;
+use std::fs;
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown, lchown};
 use std::path::{Path, PathBuf};
 
 use nix::mount::MsFlags;
-use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC, statfs};
 
 use super::protocol::Setup;
-use super::root::{copy_entry, full, stay_in_the_node};
+use super::root::{as_root_of, place};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::mount;
 use crate::kernel::overlay::{Base, tmpfs};
+use crate::kernel::user_namespace::mapped_copy;
 use crate::lab::model::{Bind, Memory, Mounted};
 
 /// Of what is to be on a directory, all that has to be taken while the host's root is still in sight.
@@ -25,30 +23,31 @@ pub struct Taken<'s> {
 
 enum What<'s> {
     Bind(&'s Bind, OwnedFd),
-    Volume {
-        copy: OwnedFd,
-        read_only: bool,
-        is_new: bool,
-    },
+    Volume { copy: OwnedFd, read_only: bool },
     Memory(&'s Memory),
 }
 
-/// Makes the file system of all volumes of a lab, in the mount namespace of the template.
+/// Makes the lab's volumes, in the mount namespace of the template: each is a file system of its own, so that none takes the
+/// room of another. They begin empty; what a node has in their place is not copied, since nodes share them.
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn make_volumes(base: &Base, bytes: Option<u64>) -> Result<(), Failure> {
-    let place = base.volumes();
-    fs::create_dir(&place).attempt(|| "make the lab's volumes")?;
+pub fn make_volumes(base: &Base, volumes: &[Option<u64>]) -> Result<(), Failure> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    Ok(mount::virtual_fs("tmpfs", &place, flags, &tmpfs(bytes))?)
+    for (number, &bytes) in volumes.iter().enumerate() {
+        let place = base.volumes().join(number.to_string());
+        fs::create_dir_all(&place).attempt(|| "make the lab's volumes")?;
+        mount::virtual_fs("tmpfs", &place, flags, &tmpfs(bytes))?;
+    }
+    Ok(())
 }
 
-/// Takes what is the host's and the lab's, outer directories first.
+/// Takes what is the host's and the lab's, outer directories first. `users` are the node's own, where it has some: a volume's
+/// files are theirs, as they are the other nodes'.
 ///
 /// # Errors
 /// There is no such path, or the kernel refuses.
-pub fn take<'s>(setup: &'s Setup, base: &Base) -> Result<Vec<Taken<'s>>, Failure> {
+pub fn take<'s>(setup: &'s Setup, base: &Base, users: Option<&OwnedFd>) -> Result<Vec<Taken<'s>>, Failure> {
     let mut taken = Vec::new();
     for bind in &setup.binds {
         let copy = mount::detached_copy(&bind.source)?;
@@ -62,8 +61,10 @@ pub fn take<'s>(setup: &'s Setup, base: &Base) -> Result<Vec<Taken<'s>>, Failure
             (Mounted::Volume(volume), Some(number)) => {
                 let place = base.volumes().join(number.to_string());
                 What::Volume {
-                    is_new: make(&place, setup.rights.first_id.unwrap_or(0))?,
-                    copy: mount::detached_copy(&place)?,
+                    copy: match users {
+                        None => mount::detached_copy(&place)?,
+                        Some(users) => mapped_copy(&place, users)?,
+                    },
                     read_only: volume.read_only,
                 }
             }
@@ -79,125 +80,57 @@ pub fn take<'s>(setup: &'s Setup, base: &Base) -> Result<Vec<Taken<'s>>, Failure
     Ok(taken)
 }
 
-/// Makes the directory of a volume. Returns false where another node, or an earlier life of this one, has.
-fn make(place: &Path, owner: u32) -> Result<bool, Failure> {
-    let what = || "make a volume of the lab's";
-    match DirBuilder::new().mode(0o755).create(place) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        made => {
-            made.attempt(what)?;
-            fs::set_permissions(place, Permissions::from_mode(0o755)).attempt(what)?;
-            chown(place, Some(owner), Some(owner)).attempt(what)?;
-            Ok(true)
-        }
-    }
-}
-
-/// Puts all of it into the node, whose root is this process's by now.
+/// Puts all of it into the node, whose root is this process's by now. One may be within another that other nodes have, too, and
+/// change at the same time.
 ///
 /// # Errors
 /// A path leads out of the node, or the kernel refuses.
-pub fn attach(setup: &Setup, taken: Vec<Taken<'_>>) -> Result<(), Failure> {
+pub fn attach(setup: &Setup, taken: Vec<Taken<'_>>, users: Option<&OwnedFd>) -> Result<(), Failure> {
     for Taken { target, what } in taken {
-        stay_in_the_node(target)?;
+        let find = |directory: bool| {
+            if let Some(users) = users {
+                // What is made there is the node's root's, wherever that may make something.
+                let _ = as_root_of(users, || place(target, directory).map(drop));
+            }
+            place(target, directory)
+        };
         match what {
             What::Bind(bind, copy) => {
-                place(target, is_directory(&copy, target)?)?;
-                mount::attach(&copy, &real(target)?, bind.read_only)?;
+                let place = find(is_directory(&copy, target)?)?;
+                mount::attach_at(&copy, &place, bind.read_only, target)?;
             }
-            What::Volume {
-                copy,
-                read_only,
-                is_new,
-            } => {
-                place(target, true)?;
-                if is_new {
-                    seed(target, &copy)?;
-                }
-                mount::attach(&copy, &real(target)?, read_only)?;
+            What::Volume { copy, read_only } => {
+                let place = find(true)?;
+                insist_on_directory(&place, target)?;
+                mount::attach_at(&copy, &place, read_only, target)?;
             }
             What::Memory(memory) => {
-                place(target, true)?;
+                let place = find(true)?;
+                insist_on_directory(&place, target)?;
                 let (flags, options) = options(memory, setup);
-                mount::virtual_fs("tmpfs", target, flags, &options)?;
+                mount::virtual_fs("tmpfs", &of(&place), flags, &options)?;
             }
         }
     }
     Ok(())
 }
 
-fn is_directory(copy: &OwnedFd, target: &Path) -> Result<bool, Failure> {
-    let found = fs::metadata(of(copy)).attempt(|| format!("make {} in the node", target.display()))?;
+fn is_directory(found: &OwnedFd, target: &Path) -> Result<bool, Failure> {
+    let found = fs::metadata(of(found)).attempt(|| format!("make {} in the node", target.display()))?;
     Ok(found.is_dir())
 }
 
+fn insist_on_directory(place: &OwnedFd, target: &Path) -> Result<(), Failure> {
+    if is_directory(place, target)? {
+        return Ok(());
+    }
+    let message = format!("{} is no directory", target.display());
+    Err(Failure::wrong(message).help("a volume is a directory, and so is a file system in memory"))
+}
+
 /// The path of a descriptor.
-fn of(copy: &OwnedFd) -> PathBuf {
-    PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd()))
-}
-
-/// Where a path leads in the node: nothing is mounted on a symbolic link.
-fn real(target: &Path) -> Result<PathBuf, Failure> {
-    Ok(fs::canonicalize(target).attempt(|| format!("find {} in the node", target.display()))?)
-}
-
-/// Makes what is mounted on, where the node has nothing there.
-fn place(target: &Path, directory: bool) -> Result<(), Failure> {
-    let what = || format!("make {} in the node", target.display());
-    if target.exists() {
-        return Ok(());
-    }
-    if directory {
-        return Ok(fs::create_dir_all(target).attempt(what)?);
-    }
-    if let Some(parent) = target.parent() {
-        fs::create_dir_all(parent).attempt(what)?;
-    }
-    Ok(fs::write(target, "").attempt(what)?)
-}
-
-/// Gives a new volume what the node has at its place, as container runtimes do.
-fn seed(from: &Path, copy: &OwnedFd) -> Result<(), Failure> {
-    let what = || format!("copy what is in {} into its volume", from.display());
-    let to = of(copy);
-    let of_root = fs::metadata(from).attempt(what)?;
-    if !of_root.is_dir() {
-        return Err(
-            Failure::wrong(format!("{} is no directory", from.display())).help("a volume is a directory")
-        );
-    }
-    // What is the kernel's view of something has no end.
-    let kind = statfs(from).attempt(what)?.filesystem_type();
-    if ![OVERLAYFS_SUPER_MAGIC, TMPFS_MAGIC].contains(&kind) {
-        return Ok(());
-    }
-    fill(from, &to, of_root.dev()).attempt(what).map_err(full)?;
-    let _ = chown(&to, Some(of_root.uid()), Some(of_root.gid()));
-    fs::set_permissions(&to, Permissions::from_mode(of_root.mode() & 0o7777)).attempt(what)?;
-    Ok(())
-}
-
-/// What is mounted below is left out: a directory there is on another device.
-fn fill(from: &Path, to: &Path, device: u64) -> io::Result<()> {
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        let metadata = entry.metadata()?;
-        if metadata.is_dir() {
-            fs::create_dir(&to)?;
-            if metadata.dev() == device {
-                fill(&from, &to, device)?;
-            }
-        } else {
-            copy_entry(&entry, &to)?;
-        }
-        // Before the mode, which it changes; where the owner is nobody here, it is whoever copies.
-        let _ = lchown(&to, Some(metadata.uid()), Some(metadata.gid()));
-        if !metadata.is_symlink() {
-            fs::set_permissions(&to, Permissions::from_mode(metadata.mode() & 0o7777))?;
-        }
-    }
-    Ok(())
+fn of(found: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", found.as_raw_fd()))
 }
 
 /// How a file system in memory is mounted. The numbers of users are the node's.

@@ -66,6 +66,14 @@ impl Ready {
         })
     }
 
+    /// Makes sure that nodes can be given nslab's program, see [`root::keep_program`].
+    ///
+    /// # Errors
+    /// The kernel refuses, or memory is short.
+    pub fn keep_program(&self) -> Result<(), Failure> {
+        root::keep_program(&self.common)
+    }
+
     /// The filter for nodes with these capabilities, see [`Filter::new`].
     fn filter(&self, capabilities: Option<&Capabilities>) -> Result<Filter, Failure> {
         match capabilities {

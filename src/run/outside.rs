@@ -2,11 +2,14 @@
 //! (passt(1), slirp4netns(1)). It is in the lab's PID namespace, and ends with it.
 
 use std::env;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use nix::unistd::{AccessFlags, access};
 
 use super::events::What;
 use super::management::MAIN;
@@ -65,7 +68,16 @@ pub fn find() -> Option<Carrier> {
             .map(move |directory| (kind, directory.join(kind.name())))
     });
     let mut carriers = places.map(|(kind, path)| Carrier { kind, path });
-    carriers.find(|carrier| carrier.path.is_file())
+    carriers.find(|carrier| is_program(&carrier.path))
+}
+
+fn is_program(path: &Path) -> bool {
+    path.is_file() && access(path, AccessFlags::X_OK).is_ok()
+}
+
+/// A file that is there as long as the program is taken to run. It becomes the lab's network where the program is.
+fn place(directory: &Path) -> PathBuf {
+    directory.join("outside")
 }
 
 /// Why such a program could not reach a user's lab here, if that is known.
@@ -143,11 +155,28 @@ impl Carrier {
         words
     }
 
-    /// Starts it beside the first process of a lab, in whose directory it finds the network. What it says goes to `log`.
+    /// To be done before the lab's first process is there, which looks for what is made here.
     ///
     /// # Errors
-    /// The kernel refuses.
-    pub fn start(
+    /// The lab's directory cannot be written.
+    pub fn prepare(&self, directory: &Path) -> Result<(), Failure> {
+        let place = place(directory);
+        Ok(fs::write(&place, "").attempt(|| format!("write {}", place.display()))?)
+    }
+
+    /// Starts it beside the first process of a lab, in whose directory it finds the network. What it says goes to `log`, and so does
+    /// why it cannot be started: the lab then goes on without it, and says so.
+    pub fn start(&self, nat: &NatStep, pair: &Pair, first: &Child, directory: &Path, log: &OwnedFd) {
+        let Err(failure) = self.try_start(nat, pair, first, directory, log) else {
+            return;
+        };
+        let _ = fs::remove_file(place(directory));
+        if let Ok(log) = log.try_clone() {
+            let _ = writeln!(File::from(log), "{}: {failure}", self.path.display());
+        }
+    }
+
+    fn try_start(
         &self,
         nat: &NatStep,
         pair: &Pair,
@@ -155,8 +184,7 @@ impl Carrier {
         directory: &Path,
         log: &OwnedFd,
     ) -> Result<(), Failure> {
-        let place = directory.join("outside");
-        fs::write(&place, "").attempt(|| format!("write {}", place.display()))?;
+        let place = place(directory);
         let has_v6 = nat.sources.iter().any(std::net::IpAddr::is_ipv6);
         let null = process::null()?;
         let beside = Beside {
@@ -184,12 +212,21 @@ pub async fn open(lab: &Living, nat: &NatStep) -> Result<(), Failure> {
         }
     }
     let end = Instant::now() + PATIENCE;
+    let place = place(&lab.directory.path);
     while !is_there()? {
-        if Instant::now() > end {
-            let message = format!(
-                "the lab does not reach the outside: there is no interface `{INTERFACE}` after {} s; supervisor.log in the lab's \
-                 directory may say why",
+        let why = match (place.exists(), Instant::now() > end) {
+            (false, _) => Some("no program carries its packets".to_owned()),
+            (true, true) => Some(format!(
+                "there is no interface `{INTERFACE}` after {} s",
                 PATIENCE.as_secs()
+            )),
+            (true, false) => None,
+        };
+        if let Some(why) = why {
+            let log = lab.directory.supervisor_log();
+            let message = format!(
+                "the lab does not reach the outside: {why}; {} may say more",
+                log.display()
             );
             lab.tell(What::Notice { message });
             return Ok(());

@@ -22,7 +22,7 @@ use crate::kernel::error::{Attempt, Error};
 use crate::kernel::file;
 use crate::kernel::overlay::{Base, Confined, Confinement, make_like};
 use crate::kernel::tree::Kind;
-use crate::kernel::{mount, process, user_namespace, users};
+use crate::kernel::{in_root, mount, process, user_namespace, users};
 use crate::lab::model::{self, Content};
 use crate::lab::own_directories::OWN;
 use crate::lab::plan::Plan;
@@ -48,9 +48,7 @@ pub fn make_base(common: &Common, program: Option<&OwnedFd>) -> Result<Confineme
     crate::engine::frr::prepare_root(&base)?;
     put_program(&base.program(), program)?;
     name_program(&base)?;
-    if let Some(bytes) = common.volumes {
-        mounts::make_volumes(&base, bytes)?;
-    }
+    mounts::make_volumes(&base, &common.volumes)?;
     let hidden = veil::draw(&base, &run_directory(&common.base))?;
     if user_namespace::is_partial() {
         base.take_over(&hidden)?;
@@ -128,6 +126,22 @@ fn put_program(place: &Path, program: Option<&OwnedFd>) -> Result<(), Failure> {
     Ok(mount::attach(program, place, true)?)
 }
 
+/// Copies the program where its file has lost its path since, as an upgrade's replacing it does: a mount of such a file cannot be
+/// put anywhere. In the mount namespace of the template.
+///
+/// # Errors
+/// The kernel refuses, or memory is short.
+pub fn keep_program(common: &Common) -> Result<(), Failure> {
+    let place = Base::of(&common.base, &common.shown).program();
+    let what = || format!("make {}", place.display());
+    if !mount::is_unlinked(&place)? {
+        return Ok(());
+    }
+    mount::detach(&place)?;
+    fs::copy("/proc/self/exe", &place).attempt(what)?;
+    Ok(())
+}
+
 /// Nodes find the program by its name on PATH, and by those of programs that the host lacks.
 fn name_program(base: &Base) -> Result<(), Failure> {
     let itself = Path::new(engine::ITSELF);
@@ -164,7 +178,7 @@ pub fn build(
         .iter()
         .map(Source::open)
         .collect::<Result<Vec<_>, _>>()?;
-    let mounts = mounts::take(setup, &base)?;
+    let mounts = mounts::take(setup, &base, users)?;
     let program = mount::detached_copy(&base.program())?;
     let confined = Confined {
         usual: confinement,
@@ -183,7 +197,7 @@ pub fn build(
         None => fill(setup, sources)?,
         Some(users) => as_root_of(users, || fill(setup, sources))?,
     }
-    mounts::attach(setup, mounts)
+    mounts::attach(setup, mounts, users)
 }
 
 /// Writes what the lab file and the engine put into the root.
@@ -198,7 +212,7 @@ fn fill(setup: &Setup, sources: Vec<Source<'_>>) -> Result<(), Failure> {
 }
 
 /// Does something as the root of a user namespace, whose the files are that it makes.
-fn as_root_of(users: &OwnedFd, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+pub(super) fn as_root_of(users: &OwnedFd, work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     let (mut said, mut say) = io::pipe().attempt(|| "make a pipe")?;
     let child = process::fork("write the node's files", move || {
         let done = user_namespace::enter(users)
@@ -219,20 +233,24 @@ fn as_root_of(users: &OwnedFd, work: impl FnOnce() -> Result<(), Failure>) -> Re
 }
 
 /// Refuses a path that leads out of the node: through a link of /proc to what this process has open, which is the host's.
-pub(super) fn stay_in_the_node(path: &Path) -> Result<(), Failure> {
+fn stay_in_the_node(path: &Path) -> Result<(), Failure> {
     let there = path.ancestors().find(|it| fs::symlink_metadata(it).is_ok());
     let Some(there) = there else { return Ok(()) };
     let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
     let how = rustix::fs::ResolveFlags::NO_MAGICLINKS;
     match rustix::fs::openat2(rustix::fs::CWD, there, flags, rustix::fs::Mode::empty(), how) {
-        Err(rustix::io::Errno::LOOP) => Err(Failure::wrong(format!(
-            "{} is one of /proc's own links, or leads through one",
-            path.display()
-        ))
-        .help("name a path of the node's files")),
+        Err(rustix::io::Errno::LOOP) => Err(out_of_the_node(path)),
         // A link that leads nowhere is replaced by what is put there.
         _ => Ok(()),
     }
+}
+
+fn out_of_the_node(path: &Path) -> Failure {
+    let message = format!(
+        "{} is one of /proc's own links, or leads through one",
+        path.display()
+    );
+    Failure::wrong(message).help("name a path of the node's files")
 }
 
 /// Makes a symbolic link in the place of whatever the host has there.
@@ -309,7 +327,7 @@ fn put(file: &model::File, source: Source<'_>) -> Result<(), Failure> {
 }
 
 /// Says what to do where it was the space that ran out.
-pub(super) fn full(error: Error) -> Failure {
+fn full(error: Error) -> Failure {
     let is_full = error.errno == Errno::ENOSPC;
     let failure = Failure::from(error);
     if is_full {
@@ -360,7 +378,7 @@ fn copy(source: &Path, target: &Path) -> io::Result<()> {
 }
 
 /// Copies what stands in a directory, a symbolic link as such.
-pub(super) fn copy_entry(entry: &fs::DirEntry, to: &Path) -> io::Result<()> {
+fn copy_entry(entry: &fs::DirEntry, to: &Path) -> io::Result<()> {
     let kind = entry.file_type()?;
     if kind.is_symlink() {
         let _ = fs::remove_file(to);
@@ -412,13 +430,17 @@ fn owner_numbers(owner: &str) -> Result<(Option<u32>, Option<u32>), Failure> {
 
 /// Puts nslab's own program into the node.
 fn attach(target: &Path, program: &OwnedFd) -> Result<(), Failure> {
-    stay_in_the_node(target)?;
-    let what = || format!("make {} in the node", target.display());
-    if !target.exists() {
-        if let Some(parent) = target.parent() {
-            fs::create_dir_all(parent).attempt(what)?;
-        }
-        fs::write(target, "").attempt(what)?;
-    }
-    Ok(mount::attach(program, target, true)?)
+    let place = place(target, false)?;
+    Ok(mount::attach_at(program, &place, true, target)?)
+}
+
+/// A place in the node, made where there is none; see [`in_root::place`].
+///
+/// # Errors
+/// The path leads out of the node, or the kernel refuses.
+pub(super) fn place(target: &Path, directory: bool) -> Result<OwnedFd, Failure> {
+    in_root::place(target, directory).map_err(|error| match error.errno {
+        Errno::ELOOP => out_of_the_node(target),
+        _ => error.into(),
+    })
 }

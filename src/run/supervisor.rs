@@ -168,7 +168,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         hold_manifests,
         telling,
     } = setup;
-    let spans = telling.begin();
+    let spans = telling.begin(trace::LONGEST_LOG);
     let directory = LabDirectory {
         path: directory,
         lab: plan.lab.clone(),
@@ -273,8 +273,10 @@ struct Wishes {
 impl Wishes {
     /// Leaves the spans for `up`, which makes a trace of them.
     fn leave_spans(&self, lab: &Living) {
-        let Some(spans) = &self.spans else { return };
-        let bytes = serde_json::to_vec(&spans.take()).unwrap_or_default();
+        let Some(spans) = self.spans.as_ref().and_then(Spans::take) else {
+            return;
+        };
+        let bytes = serde_json::to_vec(&spans).unwrap_or_default();
         // A trace that cannot be written is no reason for a lab to end; `up` says that there is none.
         if let Err(error) = fs::write(lab.directory.spans(), bytes) {
             tracing::warn!(%error, "the spans are not written");

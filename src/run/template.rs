@@ -104,7 +104,7 @@ impl Template {
                 true => root::given(&lab.plan),
                 false => Vec::new(),
             },
-            volumes: (!lab.plan.volumes().is_empty()).then(|| lab.plan.volume_bytes()),
+            volumes: lab.plan.volumes().into_values().collect(),
         })?;
         let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
         let child = execute(&theirs, &common.into(), lab.program.take().as_ref())?;
@@ -300,6 +300,7 @@ fn serve(supervisor: RawFd, common: RawFd, program: Option<RawFd>) -> Result<(),
 }
 
 fn bear(ready: &Ready, title: &Title, order: &Order, fds: Vec<OwnedFd>) -> Result<Child, Failure> {
+    ready.keep_program()?;
     let mut fds = fds.into_iter();
     let (Some(control), Some(setup)) = (fds.next(), fds.next()) else {
         return Err(incomplete());

@@ -46,6 +46,26 @@ fn files_that_are_copied_are_regular() {
 }
 
 #[test]
+fn configurations_that_are_no_regular_files_are_told_and_not_waited_for() {
+    for (source, what) in [
+        ("fifo", "is a FIFO"),
+        ("socket", "is a socket"),
+        ("/dev/zero", "is a device"),
+        ("huge", "is longer than"),
+    ] {
+        let lab = Lab::new(&format!(
+            "{NODE}binds = [\"{source}:/etc/frr/frr.conf\", \"{source}:/etc/frr/daemons\"]\nexec = [\"/usr/lib/frr/frrinit.sh start\"]\n"
+        ));
+        furnish(&lab);
+        let began = Instant::now();
+        let done = lab.run(["validate", lab.file()]);
+        assert!(began.elapsed() < SOON, "{source}: {:?}", began.elapsed());
+        assert_eq!(done.err.matches(what).count(), 1, "{source}: {done:?}");
+        assert!(done.err.contains("not looked at"), "{source}: {done:?}");
+    }
+}
+
+#[test]
 fn a_file_larger_than_the_disk_is_told() {
     let lab = Lab::new(&format!(
         "{NODE}limits = {{ disk = \"8M\" }}\nfiles = {{ \"/x\" = {{ from = \"huge\" }} }}\n"

@@ -71,6 +71,8 @@ mod topologies;
 mod traces;
 mod trust_requests;
 mod trust_rundir;
+mod upgrades;
 mod validate;
+mod volumes;
 mod vtysh;
 mod without_labs;

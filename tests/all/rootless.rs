@@ -254,6 +254,35 @@ fn without_such_a_program_it_is_said_what_would_help() {
 }
 
 #[test]
+fn such_a_program_that_cannot_be_started_costs_the_outside_alone() {
+    if !can() || !Path::new("/dev/net/tun").exists() {
+        return;
+    }
+    for (mode, text, said) in [
+        // Executable, and no program.
+        (0o755, "no program\n", "does not reach the outside"),
+        (0o755, "#!/no/such/interpreter\n", "does not reach the outside"),
+        // Not executable: as if it were not there.
+        (0o644, "#!/bin/sh\n", "without root the"),
+    ] {
+        let user = User::new(OUTWARD);
+        let programs = user.lab.path("programs");
+        fs::create_dir(&programs).unwrap();
+        fs::set_permissions(&programs, Permissions::from_mode(0o755)).unwrap();
+        fs::write(programs.join("pasta"), text).unwrap();
+        fs::set_permissions(programs.join("pasta"), Permissions::from_mode(mode)).unwrap();
+        let lines =
+            "PATH=$TEST/programs:$PATH nslab up -d $FILE 2>&1 && nslab exec a true && nslab exec b true";
+        let mut up = user.prepared(TUN, lines);
+        let done = run(up.env("NSLAB_OUTSIDE", "pasta"));
+        assert!(done.out.contains(said), "{text}: {done:?}");
+        assert_eq!(done.code, 0, "{text}: {done:?}");
+        user.ok("nslab down");
+        assert!(user.left().is_empty(), "{:?}", user.left());
+    }
+}
+
+#[test]
 fn users_are_offered_the_names_of_roots_nodes() {
     if !can() {
         return;

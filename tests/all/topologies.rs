@@ -356,10 +356,8 @@ topology:
     assert_eq!(lab.sh("b", "cat /elsewhere/file"), "kept\n");
     lab.run(["exec", "b", "touch", "/elsewhere/x"])
         .refused(1, &["Read-only file system"]);
-    // A new volume has what stands in its place.
-    let count = "ls /etc/apt | wc -l";
-    let there: usize = lab.sh("a", count).trim().parse().unwrap();
-    assert_eq!(there, fs::read_dir("/etc/apt").map_or(0, Iterator::count));
+    // It begins empty, whatever stands in its place.
+    assert_eq!(lab.sh("a", "ls -A /etc/apt"), "");
     let of = |node: &str, path: &str| {
         let line =
             format!("while read -r d p t o r; do [ $p = {path} ] && echo $t,$o; done </proc/mounts; true");

@@ -28,8 +28,8 @@ pub struct Common {
     pub resolv_conf: String,
     /// Paths of what nodes are given, where the way there has to be made for all of them; see [`crate::run::root::make_base`].
     pub given: Vec<PathBuf>,
-    /// The lab's volumes, where it has any: bytes that all of them hold together, none for no limit.
-    pub volumes: Option<Option<u64>>,
+    /// How many bytes each of the lab's volumes holds; none for no limit.
+    pub volumes: Vec<Option<u64>>,
 }
 
 /// What a node's init has to know besides.

@@ -60,7 +60,7 @@ pub(super) struct NodeTable {
     binds: Option<Vec<BindText>>,
     /// File systems in memory, empty at each start: path, and perhaps options.
     tmpfs: Option<Vec<TmpfsText>>,
-    /// Directories of the lab's that outlive a restart of the node: perhaps a name, by which nodes share one, and the path.
+    /// Directories of the lab's that begin empty and outlive a restart of the node: perhaps a name, by which nodes share one, and the path.
     volumes: Option<Vec<VolumeText>>,
     /// Commands run once, in order.
     exec: Option<Vec<ExecValue>>,
