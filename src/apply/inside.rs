@@ -2,7 +2,6 @@
 
 use std::thread;
 
-
 use super::{masquerade, refused, settings};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
@@ -85,7 +84,10 @@ pub(super) fn configure(step: &NamespaceStep, made: &mut Made) -> Result<(), Fai
     for step in &step.routes {
         requests.push(add_route(node, step));
     }
-    made.netlink.send(requests).map_err(refused)?;
+    let Made { netlink, .. } = made;
+    netlink
+        .send(requests)
+        .map_err(|errors| refused(settings::by_names(errors, netlink)))?;
     if !step.masquerade.is_empty() || !step.masquerade_by.is_empty() {
         let help = match step.masquerade.is_empty() {
             true => {

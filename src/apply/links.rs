@@ -6,7 +6,7 @@ use std::os::fd::AsFd as _;
 use nix::errno::Errno;
 
 use super::inside::configure;
-use super::refused;
+use super::{refused, refused_on_host};
 use crate::failure::Failure;
 use crate::kernel::link::{self, Device};
 use crate::kernel::namespace::{self, Made, Namespace, Wanted};
@@ -72,6 +72,7 @@ pub fn make_links(workshop: &mut Workshop, made: &mut [Made], steps: &[LinkStep]
     } = workshop;
     let mut requests = Vec::with_capacity(steps.len());
     let mut host_ends = Vec::new();
+    let mut host_whats = Vec::new();
     let mut inside: BTreeMap<usize, Vec<&LinkStep>> = BTreeMap::new();
     for step in steps {
         let what = format!("make link {}", step.label);
@@ -95,6 +96,7 @@ pub fn make_links(workshop: &mut Workshop, made: &mut [Made], steps: &[LinkStep]
                 // The node's end first: the kernel heeds the second end's index only when the first has one.
                 requests.push(link::veth(&what, &node, &end));
                 host_ends.push(host_interface.as_str());
+                host_whats.push(what);
             }
             plan::Device::Device {
                 port,
@@ -119,7 +121,13 @@ pub fn make_links(workshop: &mut Workshop, made: &mut [Made], steps: &[LinkStep]
             plan::Device::Mgmt(_) => {}
         }
     }
-    empty.netlink.send(requests).map_err(refused)?;
+    empty.netlink.send(requests).map_err(|errors| {
+        let first = errors.first().map(|error| error.what.as_str());
+        match first.is_some_and(|what| host_whats.iter().any(|it| it == what)) {
+            true => refused_on_host(errors),
+            false => refused(errors),
+        }
+    })?;
     for name in host_ends {
         let index = index_of(host, name)?;
         deafen(name)?;
@@ -221,7 +229,7 @@ fn make_from_host(
                 &port.name,
             ))
         })
-        .map_err(|error| refused(vec![error]))
+        .map_err(|error| refused_on_host(vec![error]))
 }
 
 fn named(port: &PortStep, mtu: Option<u32>) -> Device<'_> {

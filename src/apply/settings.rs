@@ -1,14 +1,18 @@
 //! What is set on interfaces that are there: what they are in, their VLANs, and what the kernel took from them meanwhile.
 
+use std::collections::HashMap;
+
+use netlink_packet_route::link::InfoKind;
 use nix::errno::Errno;
 
 use super::inside::add_route;
 use super::refused;
 use crate::failure::Failure;
+use crate::kernel::link::Interface;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, Request};
 use crate::kernel::sysctl::Sysctls;
-use crate::kernel::{address, link};
+use crate::kernel::{Error, address, link};
 use crate::lab::links::{Setting, Vlans};
 use crate::lab::plan::{LateInterfaceStep, NamespaceStep};
 
@@ -53,64 +57,165 @@ fn vlans(node: &str, index: u32, vlans: &Vlans) -> Vec<Request> {
     requests
 }
 
-/// Sets up interfaces that nodes' own commands made: `find` says which interface a number stands for now. Nothing of it is done
+/// Sets up an interface that a node's own commands made: `find` says which interface a number stands for now. Nothing of it is done
 /// twice: what is there is left.
 ///
 /// # Errors
-/// What the kernel refused.
+/// It cannot be in what it is to be in, of which nothing is changed then; or the kernel refused.
 pub fn set_up_late(
     step: &NamespaceStep,
-    found: &[(&LateInterfaceStep, u32)],
+    late: &LateInterfaceStep,
+    index: u32,
     netlink: &mut Netlink,
     namespace: &Namespace,
     find: &dyn Fn(u32) -> Option<u32>,
 ) -> Result<(), Failure> {
     let node = &step.node;
-    let is_new = |index: u32| found.iter().any(|(_, it)| *it == index);
+    let mut all = Vec::new();
     for setting in &step.late.settings {
         let (Some(interface), master) = (find(setting.interface), setting.master.map(find)) else {
             continue;
         };
-        if master == Some(None) || !(is_new(interface) || master.flatten().is_some_and(is_new)) {
-            continue;
-        }
-        let setting = Setting {
-            interface,
-            master: master.flatten(),
-            vlans: setting.vlans.clone(),
+        let master = match master {
+            Some(None) => continue,
+            master => master.flatten(),
         };
-        let set = settings(node, &setting);
-        // A bond takes only what is down, and commands raise what they make.
-        let first = link::down(&format!("take interface {interface} of {node} down"), interface);
-        let last = link::up(&format!("raise interface {interface} of {node}"), interface);
-        let all = std::iter::once(first).chain(set).chain([last]);
-        netlink.send(all.collect()).map_err(refused)?;
-    }
-    for (late, index) in found {
-        let mut requests = Vec::new();
-        requests.extend(
-            late.mtu
-                .map(|mtu| link::mtu(&format!("set the MTU of {} of {node}", late.name), *index, mtu)),
-        );
-        requests.push(link::up(&format!("raise {} of {node}", late.name), *index));
-        netlink.send(requests).map_err(refused)?;
-        for net in &late.addresses {
-            let what = format!("put address {net} on {} of {node}", late.name);
-            unless_there(netlink.send_one(address::add(&what, *index, *net)))?;
-        }
-        namespace.run(|| {
-            let sysctls = Sysctls::usual()?;
-            late.sysctls
-                .iter()
-                .try_for_each(|(path, value)| sysctls.write(path, value))
-        })?;
-    }
-    for route in &step.late.routes {
-        if let Some(route) = route.with(&find) {
-            unless_there(netlink.send_one(add_route(node, &route)))?;
+        if interface == index || master == Some(index) {
+            let vlans = setting.vlans.clone();
+            let setting = Setting {
+                interface,
+                master,
+                vlans,
+            };
+            all.push(Prepared::new(node, setting, netlink)?);
         }
     }
+    for prepared in all {
+        prepared.set(node, netlink)?;
+    }
+    let mut requests = Vec::new();
+    requests.extend(
+        late.mtu
+            .map(|mtu| link::mtu(&format!("set the MTU of {} of {node}", late.name), index, mtu)),
+    );
+    requests.push(link::up(&format!("raise {} of {node}", late.name), index));
+    netlink.send(requests).map_err(refused)?;
+    for net in &late.addresses {
+        let what = format!("put address {net} on {} of {node}", late.name);
+        unless_there(netlink.send_one(address::add(&what, index, *net)))?;
+    }
+    namespace.run(|| {
+        let sysctls = Sysctls::usual()?;
+        late.sysctls
+            .iter()
+            .try_for_each(|(path, value)| sysctls.write(path, value))
+    })?;
     Ok(())
+}
+
+/// Adds the routes that wait for such interfaces, as far as those are there.
+///
+/// # Errors
+/// What the kernel refused.
+pub fn add_late_routes(
+    step: &NamespaceStep,
+    netlink: &mut Netlink,
+    find: &dyn Fn(u32) -> Option<u32>,
+) -> Result<(), Failure> {
+    let routes = step.late.routes.iter().filter_map(|route| route.with(find));
+    routes
+        .into_iter()
+        .try_for_each(|route| unless_there(netlink.send_one(add_route(&step.node, &route))))
+}
+
+/// What is to be set on an interface that is known to fit.
+struct Prepared {
+    setting: Setting<u32>,
+    interface: Interface,
+    /// Whether it has to be down first: a bond takes only what is, and commands raise what they make.
+    goes_down: bool,
+}
+
+impl Prepared {
+    fn new(node: &str, setting: Setting<u32>, netlink: &mut Netlink) -> Result<Prepared, Failure> {
+        let mut find = |index: u32| {
+            let gone = || Failure::host(format!("an interface of {node} is gone again"));
+            link::numbered(netlink, index)?.ok_or_else(gone)
+        };
+        let interface = find(setting.interface)?;
+        let master = setting.master.map(&mut find).transpose()?;
+        let is_in = interface.master == setting.master;
+        let goes_down = match master.filter(|_| !is_in) {
+            Some(master) => {
+                fits(node, &interface, &master)?;
+                master.kind == Some(InfoKind::Bond)
+            }
+            None => false,
+        };
+        Ok(Prepared {
+            setting,
+            interface,
+            goes_down,
+        })
+    }
+
+    fn set(self, node: &str, netlink: &mut Netlink) -> Result<(), Failure> {
+        let Interface { index, name, .. } = &self.interface;
+        let set = settings(node, &self.setting);
+        let first = self.goes_down;
+        let first = first.then(|| link::down(&format!("take interface {name} of {node} down"), *index));
+        let last = link::up(&format!("raise interface {name} of {node}"), *index);
+        let all = first.into_iter().chain(set).chain([last]);
+        netlink
+            .send(all.collect())
+            .map_err(|errors| refused(by_names(errors, netlink)))
+    }
+}
+
+/// Whether an interface can be in another, as far as that is known before it is tried.
+fn fits(node: &str, interface: &Interface, master: &Interface) -> Result<(), Failure> {
+    let (name, of) = (&interface.name, &master.name);
+    let wrong = |why: String, help: &str| {
+        Err(Failure::wrong(format!("interface {name} of {node} cannot be in {of}: {why}")).help(help))
+    };
+    // Octets of an Ethernet address.
+    let has_frames = interface.address.len() == 6;
+    match &master.kind {
+        None => wrong(format!("{of} is no bridge, bond or VRF"), "name one in `master`"),
+        Some(InfoKind::Bridge | InfoKind::Bond) if !has_frames => wrong(
+            "it carries packets and no Ethernet frames".to_owned(),
+            "let the node's commands make it as one with a MAC address (`ip tuntap add … mode tap`), or take it out there",
+        ),
+        Some(InfoKind::Bridge) if interface.kind == Some(InfoKind::Bridge) => wrong(
+            "both are bridges".to_owned(),
+            "join two bridges by a link, whose ends are ports of them",
+        ),
+        Some(_) => Ok(()),
+    }
+}
+
+/// The same, with the names of interfaces in place of their numbers, which say nothing to anybody.
+pub(super) fn by_names(errors: Vec<Error>, netlink: &mut Netlink) -> Vec<Error> {
+    let Ok(all) = link::list(netlink) else {
+        return errors;
+    };
+    let names: HashMap<u32, String> = all.into_iter().map(|it| (it.index, it.name)).collect();
+    let named = |mut error: Error| {
+        let mut follows = false;
+        let words: Vec<&str> = error
+            .what
+            .split(' ')
+            .map(|word| {
+                let name = word.parse().ok().and_then(|index: u32| names.get(&index));
+                let said = name.filter(|_| follows).map_or(word, String::as_str);
+                follows = matches!(word, "interface" | "port");
+                said
+            })
+            .collect();
+        error.what = words.join(" ");
+        error
+    };
+    errors.into_iter().map(named).collect()
 }
 
 /// Takes the interfaces of a namespace down, but for the loopback.
@@ -122,7 +227,9 @@ pub fn lower(step: &NamespaceStep, netlink: &mut Netlink) -> Result<(), Failure>
         let what = format!("take interface {index} of {} down", step.node);
         match netlink.send_one(link::down(&what, index)) {
             // The node's own commands may have deleted it.
-            Err(error) if error.errno != Errno::ENODEV => return Err(refused(vec![error])),
+            Err(error) if error.errno != Errno::ENODEV => {
+                return Err(refused(by_names(vec![error], netlink)));
+            }
             _ => {}
         }
     }
@@ -147,7 +254,9 @@ pub fn raise_again(step: &NamespaceStep, netlink: &mut Netlink) -> Result<(), Fa
     for request in ups.chain(addresses).chain(routes) {
         match netlink.send_one(request) {
             // What is there has stayed; what commands have deleted since, or made otherwise, is theirs.
-            Err(error) if !LEFT.contains(&error.errno) => return Err(refused(vec![error])),
+            Err(error) if !LEFT.contains(&error.errno) => {
+                return Err(refused(by_names(vec![error], netlink)));
+            }
             _ => {}
         }
     }

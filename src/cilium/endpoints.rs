@@ -1,6 +1,6 @@
 //! Who answers at the addresses of services: pods, as a proxy on each node leads to them (kube-proxy, Cilium's replacement of it).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::object::{Kind, Object, Reference};
@@ -83,59 +83,112 @@ pub(super) struct End {
     pub name: Option<String>,
 }
 
-/// Who answers at a port of a service: pods that it selects, or, where it selects none, whom others name.
-pub(super) fn ends(store: &Store, pods: &[Pod], object: &Object, service: &Service, port: &Port) -> Vec<End> {
-    if service.selector.is_empty() {
-        return named(store, pods, object, port);
-    }
-    let mut ends = Vec::new();
-    for pod in pods.iter().filter(|pod| service.is_for(object, pod)) {
-        let number = match &port.target {
-            Target::Number(number) => Some(*number),
-            Target::Name(name) => pod.ports.get(name).copied(),
-        };
-        ends.extend(number.into_iter().flat_map(|number| {
-            pod.addresses.iter().map(move |address| End {
-                at: SocketAddr::new(*address, number),
-                node: Some(pod.node.clone()),
-                name: None,
-            })
-        }));
-    }
-    ends
+/// Who may answer, prepared for many questions: without it each would look at all slices and all pods.
+pub(super) struct Answerers<'a> {
+    store: &'a Store,
+    pods: &'a [Pod],
+    /// The slices of services, by namespace and name.
+    slices: HashMap<(&'a str, &'a str), Vec<&'a Object>>,
+    /// The nodes of pods by their addresses.
+    nodes: HashMap<IpAddr, &'a str>,
 }
 
-/// Who is named by Endpoints of the service's name and by slices that are its own.
-fn named(store: &Store, pods: &[Pod], object: &Object, port: &Port) -> Vec<End> {
-    let Reference { namespace, name, .. } = &object.reference;
-    let endpoints = store.named(Kind::Endpoints, namespace, name).into_iter();
-    let slices = store.of_kind(Kind::EndpointSlice).filter(|slice| {
-        slice.reference.namespace == *namespace && slice.labels.get(OF_SERVICE) == Some(name)
-    });
-    let mut ends: Vec<End> = Vec::new();
-    for answering in endpoints
-        .chain(slices)
-        .filter_map(|object| object.spec.answering())
-    {
-        let is_it =
-            |(name, protocol, _): &&(String, Protocol, u16)| *name == port.name && *protocol == port.protocol;
-        for (_, _, number) in answering.ports.iter().filter(is_it) {
-            for host in &answering.hosts {
-                let at = SocketAddr::new(host.address, *number);
-                let of_pod = || pods.iter().find(|pod| pod.addresses.contains(&host.address));
-                let node = host.node.clone().or_else(|| Some(of_pod()?.node.clone()));
-                if ends.iter().all(|end| end.at != at) {
+impl<'a> Answerers<'a> {
+    pub(super) fn new(store: &'a Store, pods: &'a [Pod]) -> Answerers<'a> {
+        let mut slices: HashMap<_, Vec<&Object>> = HashMap::new();
+        for slice in store.of_kind(Kind::EndpointSlice) {
+            if let Some(service) = slice.labels.get(OF_SERVICE) {
+                let key = (slice.reference.namespace.as_str(), service.as_str());
+                slices.entry(key).or_default().push(slice);
+            }
+        }
+        let mut nodes = HashMap::new();
+        for pod in pods {
+            for address in &pod.addresses {
+                nodes.entry(*address).or_insert(pod.node.as_str());
+            }
+        }
+        Answerers {
+            store,
+            pods,
+            slices,
+            nodes,
+        }
+    }
+
+    /// Who answers at a port of a service: pods that it selects, or, where it selects none, whom others name.
+    pub(super) fn ends(&self, object: &Object, service: &Service, port: &Port) -> Vec<End> {
+        if service.selector.is_empty() {
+            return self.named(object, port).0;
+        }
+        let mut ends = Vec::new();
+        for pod in self.pods.iter().filter(|pod| service.is_for(object, pod)) {
+            let number = match &port.target {
+                Target::Number(number) => Some(*number),
+                Target::Name(name) => pod.ports.get(name).copied(),
+            };
+            ends.extend(number.into_iter().flat_map(|number| {
+                pod.addresses.iter().map(move |address| End {
+                    at: SocketAddr::new(*address, number),
+                    node: Some(pod.node.clone()),
+                    name: None,
+                })
+            }));
+        }
+        ends
+    }
+
+    /// Who is named by Endpoints of the service's name and by slices that are its own, and whether more are than count.
+    fn named(&self, object: &Object, port: &Port) -> (Vec<End>, bool) {
+        let Reference { namespace, name, .. } = &object.reference;
+        let endpoints = self.store.named(Kind::Endpoints, namespace, name);
+        let slices = self.slices.get(&(namespace.as_str(), name.as_str()));
+        let all = endpoints.into_iter().chain(slices.into_iter().flatten().copied());
+        let mut known = HashSet::new();
+        let mut ends: Vec<End> = Vec::new();
+        for answering in all.filter_map(|object| object.spec.answering()) {
+            let is_it = |(name, protocol, _): &&(String, Protocol, u16)| {
+                *name == port.name && *protocol == port.protocol
+            };
+            for (_, _, number) in answering.ports.iter().filter(is_it) {
+                for host in &answering.hosts {
+                    let at = SocketAddr::new(host.address, *number);
+                    if !known.insert(at) {
+                        continue;
+                    }
+                    if ends.len() == MOST_NAMED {
+                        return (ends, true);
+                    }
+                    let of_pod = || self.nodes.get(&host.address).map(|node| (*node).to_owned());
                     ends.push(End {
                         at,
-                        node,
+                        node: host.node.clone().or_else(of_pod),
                         name: host.name.clone(),
                     });
                 }
             }
         }
+        (ends, false)
     }
-    ends.truncate(MOST_NAMED);
-    ends
+}
+
+/// The ports of services for which more are named than count, a sentence each.
+pub fn overfull(store: &Store, pods: &[Pod]) -> Vec<String> {
+    let answerers = Answerers::new(store, pods);
+    let mut found = Vec::new();
+    for (object, service) in store.specs(Kind::Service, Spec::service) {
+        if !service.selector.is_empty() {
+            continue;
+        }
+        let is_cut = |port: &&Port| answerers.named(object, port).1;
+        found.extend(service.ports.iter().filter(is_cut).map(|port| {
+            format!(
+                "port {} of {} has more than {MOST_NAMED} endpoints: the others are not used",
+                port.port, object.reference
+            )
+        }));
+    }
+    found
 }
 
 /// The label by which a slice tells its service.
@@ -146,10 +199,11 @@ const MOST_NAMED: usize = 1000;
 /// The services, by namespace and name, that somebody on this node answers for.
 pub fn local_services(store: &Store, pods: &[Pod], node: &str) -> BTreeSet<(String, String)> {
     let here = |end: &End| end.node.as_deref() == Some(node);
+    let answerers = Answerers::new(store, pods);
     let all = store.specs(Kind::Service, Spec::service);
     all.filter(|(object, service)| {
         let mut ports = service.ports.iter();
-        ports.any(|port| ends(store, pods, object, service, port).iter().any(here))
+        ports.any(|port| answerers.ends(object, service, port).iter().any(here))
     })
     .map(|(object, _)| (object.reference.namespace.clone(), object.reference.name.clone()))
     .collect()
@@ -157,6 +211,7 @@ pub fn local_services(store: &Store, pods: &[Pod], node: &str) -> BTreeSet<(Stri
 
 /// The ways to all services on a node. One that selects nobody, and for which nobody is named, has none.
 pub fn ways(store: &Store, pods: &[Pod], node: &str) -> Vec<Way> {
+    let answerers = Answerers::new(store, pods);
     let mut ways = Vec::new();
     for (object, service) in store.specs(Kind::Service, Spec::service) {
         if !service.wants_cluster {
@@ -164,7 +219,7 @@ pub fn ways(store: &Store, pods: &[Pod], node: &str) -> Vec<Way> {
         }
         for port in &service.ports {
             let ends = Ends {
-                all: ends(store, pods, object, service, port),
+                all: answerers.ends(object, service, port),
                 protocol: port.protocol,
                 sticks: service.sticks,
                 node,
@@ -438,6 +493,41 @@ mod tests {
         // Pods are known by their addresses.
         for (node, count) in [("a", 1), ("b", 1), ("c", 0)] {
             assert_eq!(local_services(&store, &pods(), node).len(), count, "{node}");
+        }
+    }
+
+    #[test]
+    fn more_endpoints_than_count_are_told_and_cost_little() {
+        let addresses = |count: usize| {
+            let one = |at: usize| format!("{{ ip: 10.{}.{}.{} }}", at >> 16, at >> 8 & 255, at & 255);
+            (0..count).map(one).collect::<Vec<_>>().join(", ")
+        };
+        for (count, is_cut) in [(MOST_NAMED, false), (MOST_NAMED + 1, true), (40_000, true)] {
+            let objects = format!(
+                "apiVersion: v1\nkind: Service\nmetadata: {{ name: db }}\nspec: {{ ports: [{{ port: 80 }}] }}\n---\n\
+                apiVersion: v1\nkind: Endpoints\nmetadata: {{ name: db }}\nsubsets:\n- ports: [{{ port: 80 }}]\n  addresses: [{}]\n",
+                addresses(count)
+            );
+            let read = manifest::read([("test.yaml".to_owned(), objects)]);
+            assert!(read.mistakes.is_empty(), "{:?}", read.mistakes);
+            let mut store = Store::new(vec!["10.96.0.0/16".parse().unwrap()]);
+            store.apply(read.objects);
+            let began = std::time::Instant::now();
+            for _ in 0..20 {
+                let Fate::Endpoints(all) = &ways(&store, &pods(), "a")[0].fate else {
+                    panic!()
+                };
+                assert_eq!(all.len(), MOST_NAMED);
+            }
+            // Comparing each with each took seconds for one.
+            assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+            let told = overfull(&store, &pods());
+            assert_eq!(told.len(), usize::from(is_cut), "{told:?}");
+            assert!(
+                told.iter()
+                    .all(|it| it.starts_with("port 80 of service/db has more than")),
+                "{told:?}"
+            );
         }
     }
 

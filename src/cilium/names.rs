@@ -1,8 +1,9 @@
 //! The services of a cluster without a Kubernetes, as its DNS servers are to know them.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
-use super::endpoints::{self, Pod};
+use super::endpoints::{Answerers, Pod};
 use super::object::{Kind, Object};
 use super::resources::{Port, Protocol, Service, Spec};
 use super::store::Store;
@@ -13,8 +14,9 @@ const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kub
 
 /// What the servers, which are at this address, are to know.
 pub fn contents(store: &Store, pods: &[Pod], server: IpAddr) -> Contents {
+    let answerers = Answerers::new(store, pods);
     let services = store.specs(Kind::Service, Spec::service);
-    let services = services.map(|(object, service)| named(store, pods, object, service));
+    let services = services.map(|(object, service)| named(store, &answerers, object, service));
     Contents {
         namespaces: NAMESPACES.map(str::to_owned).into(),
         services: services.chain([own(server)]).collect(),
@@ -37,16 +39,18 @@ fn own(server: IpAddr) -> dns::Service {
     }
 }
 
-fn named(store: &Store, pods: &[Pod], object: &Object, service: &Service) -> dns::Service {
+fn named(store: &Store, answerers: &Answerers, object: &Object, service: &Service) -> dns::Service {
     let addresses = match service.wants_cluster {
         true => store.cluster_addresses_of(object, service).to_vec(),
         false => Vec::new(),
     };
     let mut found: Vec<Endpoint> = Vec::new();
+    let mut places: HashMap<IpAddr, usize> = HashMap::new();
     for of_service in &service.ports {
-        for end in endpoints::ends(store, pods, object, service, of_service) {
+        for end in answerers.ends(object, service, of_service) {
             let there = port(of_service, end.at.port());
-            match found.iter_mut().find(|it| it.address == end.at.ip()) {
+            let place = *places.entry(end.at.ip()).or_insert(found.len());
+            match found.get_mut(place) {
                 Some(endpoint) => endpoint.ports.push(there),
                 None => found.push(Endpoint {
                     address: end.at.ip(),
@@ -58,7 +62,7 @@ fn named(store: &Store, pods: &[Pod], object: &Object, service: &Service) -> dns
     }
     if service.ports.is_empty() {
         // Headless ones need none.
-        let all = endpoints::ends(store, pods, object, service, &Port::none());
+        let all = answerers.ends(object, service, &Port::none());
         found.extend(all.into_iter().map(|end| Endpoint {
             address: end.at.ip(),
             hostname: end.name,

@@ -12,6 +12,7 @@ use super::{Format, colour, complete, imported, judge, manifests, print, print_j
 use crate::engine::kubelet;
 use crate::failure::Failure;
 use crate::kernel::rootless::is_rootless;
+use crate::lab::links::hide;
 use crate::lab::model::{EngineChoice, Kind, Node};
 use crate::lab::plan::{Engine as EngineTaken, NodeStep, Plan};
 use crate::lab::{Lab, planner};
@@ -132,7 +133,12 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     }
     if args.dry_run {
         return match args.format {
-            Format::Json => print_json(&plan),
+            Format::Json => {
+                let mut shown = serde_json::to_value(&plan)
+                    .map_err(|error| Failure::host(format!("cannot write the plan: {error}")))?;
+                hide(&mut shown);
+                print_json(&shown)
+            }
             Format::Text => {
                 print(&plan::render(&plan));
                 rights(&plan)

@@ -1,7 +1,7 @@
 //! What a cluster's names stand for (the specification of DNS-based service discovery of Kubernetes, version 1.1.0), with the
 //! answers of CoreDNS where that leaves something open.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
@@ -82,12 +82,30 @@ impl Service {
 pub struct Zone {
     namespaces: BTreeSet<String>,
     /// By namespace and name.
-    services: BTreeMap<String, BTreeMap<String, Service>>,
+    services: BTreeMap<String, BTreeMap<String, Known>>,
     names: BTreeMap<IpAddr, BTreeSet<String>>,
     /// The addresses of the server itself.
     own: Vec<IpAddr>,
     /// Grows with each change.
     serial: u32,
+}
+
+/// A service, and what would take long to compute for each question.
+#[derive(Debug)]
+struct Known {
+    service: Service,
+    /// The addresses of its endpoints by their labels.
+    labels: HashMap<String, Vec<IpAddr>>,
+}
+
+impl Known {
+    fn new(service: Service) -> Known {
+        let mut labels: HashMap<String, Vec<IpAddr>> = HashMap::new();
+        for endpoint in &service.endpoints {
+            labels.entry(endpoint.label()).or_default().push(endpoint.address);
+        }
+        Known { service, labels }
+    }
 }
 
 /// What a name of the cluster stands for.
@@ -123,7 +141,7 @@ impl Zone {
             }
             zone.namespaces.insert(service.namespace.clone());
             let of_namespace = zone.services.entry(service.namespace.clone()).or_default();
-            of_namespace.insert(service.name.clone(), service);
+            of_namespace.insert(service.name.clone(), Known::new(service));
         }
         zone
     }
@@ -149,7 +167,7 @@ impl Zone {
             let Some(inner) = within(&name) else {
                 return Verdict::Alias(message, owner);
             };
-            match self.find(inner) {
+            match self.find(inner, query.kind) {
                 Found::Nothing => {
                     message.rcode = Rcode::NoSuchName;
                     message.authority = self.start();
@@ -218,8 +236,8 @@ impl Zone {
         })
     }
 
-    /// What a name below the cluster's domain stands for.
-    fn find(&self, name: &str) -> Found {
+    /// What a name below the cluster's domain stands for, as far as a question of this type asks.
+    fn find(&self, name: &str, kind: u16) -> Found {
         let mut labels: Vec<&str> = name.split('.').filter(|label| !label.is_empty()).collect();
         labels.reverse();
         match labels.as_slice() {
@@ -249,7 +267,7 @@ impl Zone {
             ["svc", namespace, name, rest @ ..] => {
                 let of_namespace = self.services.get(*namespace);
                 match of_namespace.and_then(|all| all.get(*name)) {
-                    Some(service) => service.find(rest),
+                    Some(service) => service.find(rest, kind),
                     None => Found::Nothing,
                 }
             }
@@ -258,41 +276,42 @@ impl Zone {
     }
 }
 
-impl Service {
+impl Known {
     /// What a name below the service's stands for; its labels come from the last on.
-    fn find(&self, labels: &[&str]) -> Found {
+    fn find(&self, labels: &[&str], kind: u16) -> Found {
+        let service = &self.service;
         match labels {
             [] => {
-                if let Some(external) = &self.external {
+                if let Some(external) = &service.external {
                     return Found::Alias(external.clone());
                 }
-                self.ports_where(|_| true)
+                service.ports_where(kind, |_| true)
             }
             [protocol] if protocol.starts_with('_') => {
-                match self.ports.iter().any(|port| protocol[1..] == port.protocol) {
+                match service.ports.iter().any(|port| protocol[1..] == port.protocol) {
                     true => Found::Records(Vec::new(), Vec::new()),
                     false => Found::Nothing,
                 }
             }
-            [label] => {
-                let is_it = |endpoint: &&Endpoint| endpoint.label() == *label;
-                let found: Vec<IpAddr> = self.endpoints.iter().filter(is_it).map(|it| it.address).collect();
-                match found.is_empty() {
-                    true => Found::Nothing,
-                    false => Found::Records(addresses(&found), Vec::new()),
-                }
-            }
+            [label] => match self.labels.get(*label) {
+                Some(found) => Found::Records(addresses(found), Vec::new()),
+                None => Found::Nothing,
+            },
             [protocol, name] => match (protocol.strip_prefix('_'), name.strip_prefix('_')) {
-                (Some(protocol), Some(name)) => self
-                    .ports_where(|port| port.protocol == protocol && port.name == name && !name.is_empty()),
+                (Some(protocol), Some(name)) => service.ports_where(kind, |port| {
+                    port.protocol == protocol && port.name == name && !name.is_empty()
+                }),
                 _ => Found::Nothing,
             },
             _ => Found::Nothing,
         }
     }
+}
 
-    /// The addresses of the service, and where some of its ports are.
-    fn ports_where(&self, counts: impl Fn(&Port) -> bool) -> Found {
+impl Service {
+    /// The addresses of the service, and, for questions that ask for that, where some of its ports are.
+    fn ports_where(&self, kind: u16, counts: impl Fn(&Port) -> bool) -> Found {
+        let wants_hosts = matches!(kind, wire::SRV | wire::ANY);
         let domain = self.domain();
         let mut found: Vec<IpAddr> = Vec::new();
         // Host, addresses and port.
@@ -305,6 +324,9 @@ impl Service {
                     continue;
                 }
                 found.push(endpoint.address);
+                if !wants_hosts {
+                    continue;
+                }
                 let host = format!("{}.{domain}", endpoint.label());
                 hosts.extend(
                     ports
@@ -329,9 +351,10 @@ impl Service {
         let weight = u16::try_from(100 / hosts.len().max(1)).unwrap_or(1).max(1);
         let mut data = addresses(&found);
         let mut additional: Vec<Record> = Vec::new();
+        let mut told = HashSet::new();
         for (host, addresses, port) in hosts {
             let Some(target) = Name::of(&host) else { continue };
-            if !additional.iter().any(|known| known.name == target) {
+            if told.insert(target.clone()) {
                 additional.extend(addressed(&target, &addresses));
             }
             data.push(Data::Srv { weight, port, target });

@@ -424,3 +424,32 @@ fn whatever(octets: &[u8]) {
     assert!(answer.len() <= query.largest());
     assert!(query.is_answered_by(&answer));
 }
+
+#[test]
+fn large_headless_services_are_answered_quickly() {
+    let one = |at: u32| Endpoint {
+        ports: vec![port("http", "tcp", 80), port("more", "tcp", 81)],
+        ..endpoint(&std::net::Ipv4Addr::from(0x0a00_0000 + at).to_string(), None, 80)
+    };
+    let big = Service {
+        endpoints: (0..20_000).map(one).collect(),
+        ..service("big", &[])
+    };
+    let contents = Contents {
+        services: vec![big],
+        ..Contents::default()
+    };
+    let zone = Zone::new(contents, Vec::new(), 1);
+    let began = std::time::Instant::now();
+    let count = |name: &str, kind: u16| match judge(&zone, &Query::new(0, Name::of(name).unwrap(), kind)) {
+        Verdict::Answer(message) => (message.answers.len(), message.additional.len()),
+        other => panic!("{name}: {other:?}"),
+    };
+    let name = "big.default.svc.cluster.local";
+    assert_eq!(count(name, wire::A), (20_000, 0));
+    assert_eq!(count(name, wire::SRV), (40_000, 20_000));
+    assert_eq!(count(&format!("_http._tcp.{name}"), wire::SRV), (20_000, 20_000));
+    assert_eq!(count(&format!("10-0-0-5.{name}"), wire::A), (1, 0));
+    // Comparing each host with each took many seconds.
+    assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
+}

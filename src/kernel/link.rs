@@ -7,6 +7,7 @@ use netlink_packet_route::link::{
     LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::errno::Errno;
 
 use super::netlink::{Netlink, Request};
 
@@ -269,6 +270,35 @@ pub fn list(netlink: &mut Netlink) -> super::Result<Vec<Interface>> {
             _ => None,
         })
         .collect())
+}
+
+/// The interface of a name, if there is one; without a list of all.
+///
+/// # Errors
+/// What the kernel refused.
+pub fn named(netlink: &mut Netlink, name: &str) -> super::Result<Option<Interface>> {
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+    one(netlink, &format!("find interface {name}"), message)
+}
+
+/// The interface of an index, if there is one.
+///
+/// # Errors
+/// What the kernel refused.
+pub fn numbered(netlink: &mut Netlink, index: u32) -> super::Result<Option<Interface>> {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    one(netlink, &format!("find interface {index}"), message)
+}
+
+fn one(netlink: &mut Netlink, what: &str, message: LinkMessage) -> super::Result<Option<Interface>> {
+    match netlink.get(what, RouteNetlinkMessage::GetLink(message)) {
+        Ok(Some(RouteNetlinkMessage::NewLink(link))) => Ok(interface(link)),
+        Ok(_) => Ok(None),
+        Err(error) if error.errno == Errno::ENODEV => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) fn interface(link: LinkMessage) -> Option<Interface> {

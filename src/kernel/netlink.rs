@@ -241,6 +241,38 @@ impl Netlink {
         self.dump_where(what, message, |_| true)
     }
 
+    /// One thing, by what the message says of it.
+    ///
+    /// # Errors
+    /// What the kernel refused, as ENODEV where there is no such interface.
+    pub fn get(&mut self, what: &str, message: RouteNetlinkMessage) -> Result<Option<RouteNetlinkMessage>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut bytes = Vec::new();
+        append(&mut bytes, self.sequence, NLM_F_REQUEST | NLM_F_ACK, message);
+        retry(|| self.socket.send(&bytes, 0)).attempt(|| what)?;
+        let mut found = None;
+        loop {
+            self.receive()?;
+            for answer in answers(&self.buffer) {
+                if answer.sequence != self.sequence {
+                    continue;
+                }
+                if let Some((errno, said)) = answer.failure {
+                    return Err(Error {
+                        what: what.to_owned(),
+                        errno,
+                        said,
+                    });
+                }
+                if answer.kind == NLMSG_ERROR {
+                    self.buffer = Vec::new();
+                    return Ok(found);
+                }
+                found = found.or(read(answer.bytes));
+            }
+        }
+    }
+
     /// As [`Netlink::dump`], of those whose octets behind the netlink header pass.
     ///
     /// # Errors
@@ -276,16 +308,20 @@ impl Netlink {
                 if !passes(answer.bytes.get(HEADER..).unwrap_or_default()) {
                     continue;
                 }
-                // A message the codec cannot read is one we would not understand either.
-                if let Ok(NetlinkMessage {
-                    payload: NetlinkPayload::InnerMessage(inner),
-                    ..
-                }) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(answer.bytes)
-                {
-                    found.push(inner);
-                }
+                found.extend(read(answer.bytes));
             }
         }
+    }
+}
+
+/// A message; one that the codec cannot read is one we would not understand either.
+fn read(bytes: &[u8]) -> Option<RouteNetlinkMessage> {
+    match NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes)
+        .ok()?
+        .payload
+    {
+        NetlinkPayload::InnerMessage(inner) => Some(inner),
+        _ => None,
     }
 }
 

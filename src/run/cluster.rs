@@ -25,6 +25,7 @@ use super::lines::Lines;
 use super::protocol::Changed;
 use super::proxy::Proxy;
 use super::state::Living;
+use crate::cilium::endpoints;
 use crate::cilium::manifest::{self, Foreign, Manifests};
 use crate::cilium::state::{NodeAnswer, Query};
 use crate::cilium::{Applied, Desired, Facts, Kind, Outcome, Reference, Store, desired, statuses};
@@ -137,7 +138,11 @@ impl Cluster {
             .members
             .iter()
             .flat_map(|member| member.desired.borrow().warnings.clone());
-        let all: BTreeSet<String> = all.collect();
+        let overfull = match self.is_real {
+            true => Vec::new(),
+            false => endpoints::overfull(&self.store.borrow(), &self.proxy.pods),
+        };
+        let all: BTreeSet<String> = all.chain(overfull).collect();
         all.into_iter().collect()
     }
 

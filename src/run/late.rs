@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::events::What;
 use super::state::Living;
-use crate::apply::set_up_late;
+use crate::apply::{add_late_routes, set_up_late};
 use crate::failure::Failure;
 use crate::kernel::link;
 use crate::kernel::link_watch::LinkWatch;
@@ -23,12 +23,39 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
 /// They are looked at as often as this though nothing is announced.
 const REGULARLY: Duration = Duration::from_secs(5);
+/// What could not be set up is tried again after so long, then after twice as long each time up to the most: each attempt may
+/// itself be announced.
+const LEAST_REST: Duration = Duration::from_millis(200);
+const MOST_REST: Duration = Duration::from_secs(30);
 
 /// Which interfaces stand for the numbers of a namespace, and what went wrong with them last.
 #[derive(Debug, Default)]
 pub struct Late {
     found: HashMap<u32, u32>,
+    /// Those that could not be set up.
+    failed: HashMap<u32, Failed>,
     failure: Option<String>,
+}
+
+/// An interface that could not be set up.
+#[derive(Debug, Clone, Copy)]
+struct Failed {
+    index: u32,
+    again: Instant,
+    rest: Duration,
+}
+
+impl Failed {
+    /// After one more failure with an interface.
+    fn after(before: Option<&Failed>, index: u32) -> Failed {
+        let same = before.filter(|it| it.index == index);
+        let rest = same.map_or(LEAST_REST, |it| MOST_REST.min(it.rest * 2));
+        Failed {
+            index,
+            again: Instant::now() + rest,
+            rest,
+        }
+    }
 }
 
 /// Begins to look for such interfaces, in every namespace that has some.
@@ -70,7 +97,7 @@ async fn look_on(lab: &Living, at: usize, watch: &AsyncFd<LinkWatch>) {
             }
         }
         sleep(PAUSE).await;
-        if let Ok(Ok(mut ready)) = timeout(REGULARLY, watch.readable()).await {
+        if let Ok(Ok(mut ready)) = timeout(until_next(lab, at), watch.readable()).await {
             // Cleared first: what comes while it is read makes it ready again.
             ready.clear_ready();
             watch.get_ref().read();
@@ -78,7 +105,15 @@ async fn look_on(lab: &Living, at: usize, watch: &AsyncFd<LinkWatch>) {
     }
 }
 
-/// Sets up what has appeared since.
+/// How long nothing is to be done unless something is announced.
+fn until_next(lab: &Living, at: usize) -> Duration {
+    let all = lab.late.borrow();
+    let failed = all.get(&at).into_iter().flat_map(|late| late.failed.values());
+    let rests = failed.map(|it| it.again.saturating_duration_since(Instant::now()));
+    rests.min().map_or(REGULARLY, |rest| rest.min(REGULARLY))
+}
+
+/// Sets up what has appeared since, one after the other: what cannot be set up hinders no other.
 fn look(lab: &Living, at: usize) -> Result<(), Failure> {
     let step: &NamespaceStep = &lab.plan.namespaces[at];
     let namespaces = lab.namespaces.borrow();
@@ -86,41 +121,70 @@ fn look(lab: &Living, at: usize) -> Result<(), Failure> {
         return Ok(());
     };
     let mut netlink = namespace.netlink()?;
-    let there = link::list(&mut netlink)?;
-    let now: HashMap<u32, u32> = step
-        .late
-        .interfaces
-        .iter()
-        .filter_map(|late| {
-            let found = there.iter().find(|it| it.name == late.name)?;
-            Some((late.stand_in, found.index))
-        })
-        .collect();
-    let before = lab
-        .late
-        .borrow()
-        .get(&at)
-        .map(|late| late.found.clone())
-        .unwrap_or_default();
-    let fresh: Vec<_> = step
-        .late
-        .interfaces
-        .iter()
-        .filter_map(|late| Some((late, *now.get(&late.stand_in)?)))
-        .filter(|(late, index)| before.get(&late.stand_in) != Some(index))
-        .collect();
-    if !fresh.is_empty() {
-        let find = |index: u32| match step.late.interfaces.iter().any(|it| it.stand_in == index) {
-            true => now.get(&index).copied(),
-            false => Some(index),
-        };
-        set_up_late(step, &fresh, &mut netlink, namespace, &find)?;
-    }
     let mut all = lab.late.borrow_mut();
     let late = all.entry(at).or_default();
-    late.found = now;
-    late.failure = None;
-    Ok(())
+    let mut now: HashMap<u32, u32> = HashMap::new();
+    for interface in &step.late.interfaces {
+        if let Some(found) = link::named(&mut netlink, &interface.name)? {
+            now.insert(interface.stand_in, found.index);
+        }
+    }
+    late.found.retain(|number, index| now.get(number) == Some(index));
+    late.failed
+        .retain(|number, it| now.get(number) == Some(&it.index));
+    let mut fresh = Vec::new();
+    let mut outcome = Ok(());
+    for interface in &step.late.interfaces {
+        let number = interface.stand_in;
+        let Some(&index) = now.get(&number) else { continue };
+        let rests = late
+            .failed
+            .get(&number)
+            .is_some_and(|it| it.again > Instant::now());
+        if late.found.contains_key(&number) || rests {
+            continue;
+        }
+        late.found.insert(number, index);
+        let find = |index: u32| find(step, &late.found, index);
+        match set_up_late(step, interface, index, &mut netlink, namespace, &find) {
+            Ok(()) => fresh.push((number, index)),
+            Err(failure) => {
+                late.fail(number, index);
+                outcome = outcome.and(Err(failure));
+            }
+        }
+    }
+    if !fresh.is_empty()
+        && let Err(failure) = add_late_routes(step, &mut netlink, &|index| find(step, &late.found, index))
+    {
+        for (number, index) in fresh {
+            late.fail(number, index);
+        }
+        outcome = outcome.and(Err(failure));
+    } else {
+        late.failed
+            .retain(|number, _| !fresh.iter().any(|(it, _)| it == number));
+    }
+    if late.failed.is_empty() {
+        late.failure = None;
+    }
+    outcome
+}
+
+/// Which interface a number stands for: its own, unless it is one that comes late.
+fn find(step: &NamespaceStep, found: &HashMap<u32, u32>, index: u32) -> Option<u32> {
+    match step.late.interfaces.iter().any(|it| it.stand_in == index) {
+        true => found.get(&index).copied(),
+        false => Some(index),
+    }
+}
+
+impl Late {
+    fn fail(&mut self, number: u32, index: u32) {
+        self.found.remove(&number);
+        let failed = Failed::after(self.failed.get(&number), index);
+        self.failed.insert(number, failed);
+    }
 }
 
 /// Waits until the interfaces of a node that its own commands make are there and set up.

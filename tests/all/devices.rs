@@ -141,12 +141,19 @@ fn keys_are_in_no_output() {
         plan.contains("wg0 (wireguard)") && plan.contains("ms0 (macsec with b:ms0 on eth0)"),
         "{plan}"
     );
+    let json = lab.ok(["up", "--dry-run", "--format", "json", lab.file()]);
+    let plan_of: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(
+        plan_of.to_string().contains("\"private_key\":\"(secret)\""),
+        "{json}"
+    );
+    let json = plan_of.to_string();
     let graph = lab.ok(["graph", lab.file()]);
     let up = lab.run(["up", "-d", lab.file()]);
-    let octets = "200, 9, 243";
-    for said in [&plan, &graph, &up.out, &up.err] {
+    let octets = |said: &str| said.contains("200, 9, 243") || said.contains("200,9,243");
+    for said in [&plan, &json, &graph, &up.out, &up.err] {
         assert!(
-            !said.contains(key) && !said.contains(other) && !said.contains(octets),
+            !said.contains(key) && !said.contains(other) && !octets(said),
             "{said}"
         );
     }
@@ -229,6 +236,118 @@ endpoints = ["a:eth0", "b:eth0"]
             "25 mistakes",
         ],
     );
+}
+
+/// What the kernel would refuse with a number is told by name before anything is made.
+#[test]
+fn interfaces_that_exclude_each_other_are_told_before() {
+    let text = r#"
+name = "apart"
+[nodes.a]
+kind = "router"
+[nodes.a.interfaces]
+sw = { type = "bridge", ports = ["eth0"] }
+p1 = { type = "macvlan", link = "eth0" }
+p2 = { type = "macvlan", link = "eth1", mode = "passthru" }
+p3 = { type = "macvlan", link = "eth1" }
+q1 = { type = "ipvlan", link = "eth2", mode = "l2" }
+q2 = { type = "ipvlan", link = "eth2", mode = "l3" }
+q3 = { type = "macvlan", link = "eth2" }
+g1 = { type = "gre", local = "10.0.0.1", remote = "10.0.0.2" }
+g2 = { type = "gre", local = "10.0.0.1", remote = "10.0.0.2", ttl = 9 }
+g3 = { type = "gre", local = "10.0.0.1", remote = "10.0.0.2", key = 5 }
+g4 = { type = "gretap", local = "10.0.0.1", remote = "10.0.0.2" }
+i1 = { type = "ipip", local = "10.0.0.1", remote = "10.0.0.2" }
+i2 = { type = "ipip", local = "10.0.0.1", remote = "10.0.0.2" }
+w1 = { type = "wireguard", listen_port = 51820, peers = [{ peer = "b:w", endpoint = "10.0.0.2", allowed_ips = ["10.1.0.0/16"] }] }
+w2 = { type = "wireguard", listen_port = 51820 }
+c1 = { type = "bridge", master = "c2" }
+c2 = { type = "bond", master = "c1" }
+ok1 = { type = "macvlan", link = "eth3" }
+ok2 = { type = "macvlan", link = "ok1", mode = "private" }
+[nodes.b]
+kind = "host"
+interfaces = { w = { type = "wireguard", peers = [{ peer = "a:w1", allowed_ips = [] }] } }
+[[links]]
+endpoints = ["a:eth0", "b:eth0"]
+[[links]]
+endpoints = ["a:eth1", "b:eth1"]
+[[links]]
+endpoints = ["a:eth2", "b:eth2"]
+[[links]]
+endpoints = ["a:eth3", "b:eth3"]
+"#;
+    let lab = Lab::new(text);
+    lab.run(["validate", lab.file()]).refused(
+        1,
+        &[
+            "`eth0` is in `sw`, which takes all that comes to it: `p1` of type macvlan cannot be on it",
+            "`eth1` cannot carry both `p2` and `p3`: a macvlan with `mode = \"passthru\"` is the only one",
+            "`eth2` cannot carry both `q1` and `q2`: all ipvlans on an interface have the same `mode`",
+            "`eth2` cannot carry both `q1` and `q3`: ipvlan and macvlan each take all",
+            "two gre tunnels are between 10.0.0.1 and 10.0.0.2",
+            "two ipip tunnels are between 10.0.0.1 and 10.0.0.2",
+            "two interfaces of type wireguard have `listen_port = 51820`",
+            "the endpoint has no port, and `b:w` has no `listen_port`",
+            "are in each other",
+            "9 mistakes",
+        ],
+    );
+}
+
+/// Many interfaces in one another, or in one, are judged at once, and more than any node has are refused.
+#[test]
+fn thousands_of_interfaces_are_judged_quickly() {
+    let began = std::time::Instant::now();
+    let judge = |interfaces: String| {
+        let lab = Lab::new(&format!(
+            "name = \"many\"\n[nodes.a]\nkind = \"host\"\n[nodes.a.interfaces]\n{interfaces}"
+        ));
+        lab.run(["validate", lab.file()])
+    };
+    let all = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+    let flat = all(6000, &|at| {
+        format!("d{at} = {{ type = \"dummy\", master = \"sw\" }}\n")
+    });
+    let done = judge(format!("sw = {{ type = \"bridge\" }}\n{flat}"));
+    assert_eq!(done.code, 0, "{}", done.err);
+    let chain = all(6000, &|at| {
+        let master = format!(", master = \"b{}\"", at + 1);
+        let master = if at < 5999 { master.as_str() } else { "" };
+        format!("b{at} = {{ type = \"bond\"{master} }}\n")
+    });
+    judge(chain);
+    judge(all(9000, &|at| format!("d{at} = {{ type = \"dummy\" }}\n"))).refused(
+        1,
+        &[
+            "node `a` has 9000 entries in `interfaces`",
+            "a node has up to 8192",
+        ],
+    );
+    // Each of the first two took from ten seconds to minutes alone.
+    assert!(began.elapsed().as_secs() < 60, "{:?}", began.elapsed());
+}
+
+/// One that cannot be in what it is to be in is told once and left alone; the others are set up.
+#[test]
+fn a_late_interface_that_does_not_fit_is_left_alone() {
+    let lab = Lab::up(
+        "name = \"unfit\"\n[nodes.a]\nkind = \"host\"\n\
+         exec = [\"ip tuntap add t0 mode tap\", \"ip link add u0 type bridge\"]\n\
+         [nodes.a.interfaces]\nt0 = { late = true }\nu0 = { late = true, mtu = 1400 }\n\
+         sw = { type = \"bridge\", ports = [\"t0\"] }\n",
+    );
+    assert!(lab.sh("a", "ip link show t0").contains("master sw"));
+    lab.sh("a", "ip link del t0; ip tuntap add t0 mode tun");
+    let ups = "seen=$(mktemp); ip monitor link > $seen & monitor=$!; \
+        ip link del u0; ip link add u0 type bridge; \
+        for i in $(seq 300); do grep -q 1400 /sys/class/net/u0/mtu && break; sleep 0.1; done; \
+        cat /sys/class/net/u0/mtu; kill $monitor; grep -c t0: $seen || true; rm $seen";
+    let said = lab.sh("a", ups);
+    let words: Vec<&str> = said.split_whitespace().collect();
+    assert_eq!(words[0], "1400", "{said}");
+    // Each attempt to put it in took it down and up.
+    assert_eq!(words[1], "0", "{said}");
 }
 
 #[test]

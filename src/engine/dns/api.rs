@@ -131,13 +131,20 @@ struct Mirror {
     all: BTreeMap<Source, BTreeMap<Key, Value>>,
     /// Lists that are being read.
     coming: BTreeMap<Source, BTreeMap<Key, Value>>,
+    /// Whether it was said that not all are kept.
+    is_full: bool,
 }
 
 impl Mirror {
     fn take(&mut self, source: Source, event: Event<DynamicObject>) {
-        let put = |all: &mut BTreeMap<Key, Value>, object: &DynamicObject| {
-            if all.len() < MOST {
-                all.insert(key(object), kept(object));
+        let mut put = |all: &mut BTreeMap<Key, Value>, object: &DynamicObject| {
+            let key = key(object);
+            if all.len() < MOST || all.contains_key(&key) {
+                all.insert(key, kept(object));
+            } else if !std::mem::replace(&mut self.is_full, true) {
+                log(&format!(
+                    "the API server has more than {MOST} objects of a kind: the others get no names"
+                ));
             }
         };
         match event {
@@ -264,6 +271,37 @@ mod tests {
             Event::Apply(value) => Event::Apply(object(value)),
             Event::Delete(value) => Event::Delete(object(value)),
         }
+    }
+
+    #[test]
+    fn a_full_mirror_takes_changes_of_what_it_has() {
+        let mut mirror = Mirror::default();
+        let service = |at: usize, port: u16| json!({ "metadata": { "name": format!("s{at}"), "namespace": "a" }, "spec": { "clusterIP": "None", "ports": [{ "port": port }] } });
+        for source in ALL {
+            mirror.take(source, event(Event::Init));
+        }
+        for at in 0..=MOST {
+            mirror.take(Source::Services, event(Event::InitApply(service(at, 80))));
+        }
+        mirror.take(Source::Services, event(Event::InitApply(service(1, 81))));
+        for source in ALL {
+            mirror.take(source, event(Event::InitDone));
+        }
+        assert!(mirror.is_full);
+        mirror.take(Source::Services, event(Event::Apply(service(0, 82))));
+        mirror.take(Source::Services, event(Event::Apply(service(MOST, 83))));
+        let services = mirror.contents().unwrap().services;
+        assert_eq!(services.len(), MOST);
+        let port = |name: &str| {
+            services
+                .iter()
+                .find(|it| it.name == name)
+                .map(|it| it.ports[0].number)
+        };
+        assert_eq!(
+            [port("s0"), port("s1"), port(&format!("s{MOST}"))],
+            [Some(82), Some(81), None]
+        );
     }
 
     #[test]

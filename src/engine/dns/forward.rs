@@ -20,32 +20,51 @@ const FILE: &str = "/etc/resolv.conf";
 const MOST: u64 = 64 << 10;
 /// No more servers are asked (resolv.conf(5)).
 const MOST_SERVERS: usize = 3;
-/// How long a server may take. Resolvers ask again after five seconds.
-const PATIENCE: Duration = Duration::from_millis(1500);
-
-/// A server that did not answer is not asked for so long: in labs many are named that nobody reaches, and resolvers ask again.
+/// How long all servers may take together. Resolvers ask again after five seconds.
+const PATIENCE: Duration = Duration::from_secs(4);
+/// How long each may take where none has answered lately.
+const LITTLE_PATIENCE: Duration = Duration::from_millis(1500);
+/// A server that left so many questions unanswered, with no answer in between, is silent: one name may be slow by itself.
+const MOST_LOST: u32 = 3;
+/// A silent server is not asked for so long while there are others: in labs many are named that nobody reaches.
 const REST: Duration = Duration::from_secs(5);
 
-/// The servers that did not answer, and until when they are not asked.
+/// The servers that left questions unanswered since their last answer: how many, and until when they rest.
 #[derive(Default)]
-pub struct Silent(RefCell<BTreeMap<IpAddr, Instant>>);
+pub struct Silent(RefCell<BTreeMap<SocketAddr, (u32, Instant)>>);
 
 impl Silent {
-    fn is(&self, server: IpAddr) -> bool {
-        self.0
-            .borrow()
-            .get(&server)
-            .is_some_and(|until| *until > Instant::now())
+    fn is(&self, server: SocketAddr) -> bool {
+        let all = self.0.borrow();
+        let is_silent = |(lost, until): &(u32, Instant)| *lost >= MOST_LOST && *until > Instant::now();
+        all.get(&server).is_some_and(is_silent)
     }
 
-    fn note(&self, server: IpAddr, has_answered: bool) {
+    fn note(&self, server: SocketAddr, has_answered: bool) {
         let mut all = self.0.borrow_mut();
         let now = Instant::now();
-        all.retain(|_, until| *until > now);
-        match has_answered {
-            true => all.remove(&server),
-            false => all.insert(server, now + REST),
+        all.retain(|_, (_, until)| *until > now);
+        if has_answered {
+            all.remove(&server);
+            return;
+        }
+        let lost = all.get(&server).map_or(0, |(lost, _)| *lost);
+        all.insert(server, (lost.saturating_add(1), now + REST));
+    }
+
+    /// Whom to ask, and how long each may take. Where all are silent all are asked: there is nobody else.
+    fn choose(&self, servers: &[SocketAddr]) -> (Vec<SocketAddr>, Duration) {
+        let mut chosen = servers.to_vec();
+        chosen.retain(|server| !self.is(*server));
+        let most = match chosen.is_empty() {
+            true => LITTLE_PATIENCE,
+            false => PATIENCE,
         };
+        if chosen.is_empty() {
+            chosen = servers.to_vec();
+        }
+        let count = u32::try_from(chosen.len()).unwrap_or(u32::MAX).max(1);
+        (chosen, most.min(PATIENCE / count))
     }
 }
 
@@ -67,7 +86,7 @@ fn named(text: &str, own: IpAddr) -> Vec<IpAddr> {
     all.take(MOST_SERVERS).collect()
 }
 
-/// Asks the servers in turn, but for those that were silent lately. Returns the first answer under the question's own number; none where nobody gives one.
+/// Asks the servers in turn, but for those that are silent while others are not. Returns the first answer under the question's own number; none where nobody gives one.
 pub async fn ask(
     servers: &[IpAddr],
     silent: &Silent,
@@ -75,8 +94,19 @@ pub async fn ask(
     message: &[u8],
     by_tcp: bool,
 ) -> Option<Vec<u8>> {
-    for address in servers.iter().filter(|it| !silent.is(**it)) {
-        let server = SocketAddr::new(*address, PORT);
+    let servers: Vec<SocketAddr> = servers.iter().map(|it| SocketAddr::new(*it, PORT)).collect();
+    ask_at(&servers, silent, query, message, by_tcp).await
+}
+
+async fn ask_at(
+    servers: &[SocketAddr],
+    silent: &Silent,
+    query: &Query,
+    message: &[u8],
+    by_tcp: bool,
+) -> Option<Vec<u8>> {
+    let (servers, patience) = silent.choose(servers);
+    for server in servers {
         let mut message = message.to_vec();
         // Whoever guesses answers has to guess this as well as the port.
         let mut id = [0; 2];
@@ -92,8 +122,8 @@ pub async fn ask(
                 false => datagram(server, &query, &message).await,
             }
         };
-        let asked = timeout(PATIENCE, asking).await;
-        silent.note(*address, asked.is_ok());
+        let asked = timeout(patience, asking).await;
+        silent.note(server, asked.is_ok());
         if let Ok(Ok(answer)) = asked {
             return Some(answer);
         }
@@ -147,7 +177,79 @@ pub async fn write(stream: &mut TcpStream, message: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
+    use tokio::task::{LocalSet, spawn_local};
+
     use super::*;
+    use crate::dns::wire::{self, Name};
+
+    /// A server that answers names with `fast` in them, and no others.
+    async fn server() -> SocketAddr {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let place = socket.local_addr().unwrap();
+        spawn_local(async move {
+            let mut buffer = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+                // A response (RFC 1035 section 4.1.1).
+                buffer[2] |= 0x80;
+                if buffer[..length].windows(4).any(|it| it == b"fast") {
+                    socket.send_to(&buffer[..length], from).await.unwrap();
+                }
+            }
+        });
+        place
+    }
+
+    async fn is_answered(servers: &[SocketAddr], silent: &Silent, name: &str) -> bool {
+        let query = Query::new(1, Name::of(name).unwrap(), wire::A);
+        let asked = ask_at(servers, silent, &query, &query.write(), false).await;
+        asked.is_some()
+    }
+
+    #[test]
+    fn slow_names_do_not_blind_for_others() {
+        let runtime = crate::kernel::event_loop::start().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let (servers, silent) = ([server().await], Rc::new(Silent::default()));
+            let slow = |count: usize| {
+                let one = |at: usize| {
+                    let silent = Rc::clone(&silent);
+                    spawn_local(
+                        async move { is_answered(&servers, &silent, &format!("slow{at}.test")).await },
+                    )
+                };
+                (0..count).map(one).collect::<Vec<_>>()
+            };
+            // While they are waited for, and once the server has been silent for all of them.
+            let waiting = slow(5);
+            assert!(is_answered(&servers, &silent, "fast.test").await);
+            for asked in waiting {
+                assert!(!asked.await.unwrap());
+            }
+            assert!(silent.is(servers[0]));
+            assert!(is_answered(&servers, &silent, "fast.test").await);
+            assert!(!silent.is(servers[0]));
+        });
+    }
+
+    #[test]
+    fn a_server_rests_after_some_losses_and_never_where_it_is_the_only_one() {
+        let silent = Silent::default();
+        let [a, b] = ["192.0.2.1:53", "192.0.2.2:53"].map(|it| it.parse::<SocketAddr>().unwrap());
+        for _ in 1..MOST_LOST {
+            silent.note(a, false);
+        }
+        assert_eq!(silent.choose(&[a, b]), (vec![a, b], PATIENCE / 2));
+        silent.note(a, true);
+        silent.note(a, false);
+        assert!(!silent.is(a));
+        for _ in 1..MOST_LOST {
+            silent.note(a, false);
+        }
+        assert_eq!(silent.choose(&[a, b]), (vec![b], PATIENCE));
+        assert_eq!(silent.choose(&[a]), (vec![a], LITTLE_PATIENCE));
+    }
 
     #[test]
     fn servers_are_those_of_the_file() {

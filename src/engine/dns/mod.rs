@@ -5,6 +5,7 @@
 //! in the node for the case that it is started again.
 
 mod api;
+mod connections;
 mod forward;
 mod hosts;
 mod process;

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
+use super::connections::{Connections, Place};
 use super::{MEMORY, Reply, Request, SOCKET, api, forward, hosts};
 use crate::dns::wire::{self, LARGEST_TCP, Message, Name, Query, Rcode, Unread};
 use crate::dns::{Contents, PORT, Verdict, Zone, judge};
@@ -26,8 +27,7 @@ use crate::kernel::{event_loop, signals};
 
 /// So many questions may wait for other servers' answers.
 const MOST_ASKED: usize = 256;
-/// So many may be connected by TCP, and for so long without a question.
-const MOST_CONNECTIONS: usize = 64;
+/// So long somebody may be connected by TCP without a question.
 const IDLE: Duration = Duration::from_secs(10);
 /// So many connections wait to be taken.
 const BACKLOG: i32 = 64;
@@ -62,7 +62,7 @@ async fn run(words: &[String]) -> Result<(), Failure> {
         serial: Cell::new(now()),
         silent: forward::Silent::default(),
         asked: Semaphore::new(MOST_ASKED),
-        connected: Semaphore::new(MOST_CONNECTIONS),
+        connected: Rc::default(),
     });
     let place = SocketAddr::new(address, PORT);
     let what = || format!("listen at {place}");
@@ -121,7 +121,7 @@ struct Server {
     serial: Cell<u32>,
     silent: forward::Silent,
     asked: Semaphore,
-    connected: Semaphore,
+    connected: Rc<Connections>,
 }
 
 /// How a question came.
@@ -247,15 +247,15 @@ fn is_quick(server: &Server, message: &[u8]) -> bool {
 async fn answer_streams(listener: TcpListener, server: Rc<Server>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                let server = Rc::clone(&server);
-                spawn_local(async move {
-                    let Ok(_place) = server.connected.try_acquire() else {
-                        return;
-                    };
+            Ok((stream, from)) => {
+                let place = server.connected.take(from.ip());
+                let number = place.number();
+                let answering = Rc::clone(&server);
+                let task = spawn_local(async move {
                     // Whoever has hung up wants no answer.
-                    let _ = answer_stream(stream, &server).await;
+                    let _ = answer_stream(stream, &answering, &place).await;
                 });
+                server.connected.is_served_by(number, task.abort_handle());
             }
             // No descriptors are left, and some may soon be.
             Err(_) => sleep(PAUSE).await,
@@ -263,9 +263,10 @@ async fn answer_streams(listener: TcpListener, server: Rc<Server>) {
     }
 }
 
-async fn answer_stream(mut stream: TcpStream, server: &Server) -> io::Result<()> {
+async fn answer_stream(mut stream: TcpStream, server: &Server, place: &Place) -> io::Result<()> {
     loop {
         let message = timeout(IDLE, forward::read(&mut stream)).await??;
+        place.note_question();
         match server.answer(&message, Way::Stream).await {
             Some(answer) => timeout(IDLE, forward::write(&mut stream, &answer)).await??,
             None => return Ok(()),

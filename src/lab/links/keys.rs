@@ -208,6 +208,14 @@ impl<'k, 't, 'a> Keys<'k, 't, 'a> {
         }
     }
 
+    /// Where the value of a key is, or what it belongs to where it is not there.
+    pub fn span(&mut self, key: &'static str) -> Span {
+        match &mut self.way {
+            Way::Read(_, table) => table.get(key).map_or(table.span(), |value| value.span()),
+            Way::Describe(_) => Span::default(),
+        }
+    }
+
     /// Tells that the value of a key, or what it belongs to where it is not there, is wrong.
     pub fn wrong(&mut self, key: &'static str, message: impl Into<String>, help: impl Into<String>) {
         if let Way::Read(reader, table) = &mut self.way {

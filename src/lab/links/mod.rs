@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use attribute::{Attribute, encode};
 pub use keys::{Described, Form, Keys};
-pub use secret::Secret;
+pub use secret::{Secret, hide};
 pub use shape::{Carrier, Setting, Shape, Vlans};
 
 use super::spec::Span;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::secret::base64;
 use super::{Attribute, End, Keys, MacRule, Making, PLAIN, Secret, Sort, Type};
+use crate::lab::spec::Span;
 use crate::lab::spec::reader::Wrong;
 
 /// A tunnel to some peers.
@@ -31,6 +32,9 @@ pub struct Peer {
     pub preshared_key: Option<Secret>,
     /// Where it is; without a port, at the port of the interface that it is.
     pub endpoint: Option<(IpAddr, Option<u16>)>,
+    /// Where that is written.
+    #[serde(skip)]
+    pub endpoint_span: Span,
     /// What is sent to it and taken from it.
     pub allowed_ips: Vec<IpNet>,
     /// How often it hears something at least, in seconds.
@@ -170,6 +174,7 @@ fn peer(keys: &mut Keys) -> Option<Peer> {
         keys.wrong("endpoint", "the endpoint of a peer that is not in the lab has a port", help);
     }
     Some(Peer {
+        endpoint_span: keys.span("endpoint"),
         who,
         preshared_key: preshared_key.map(Secret),
         endpoint,

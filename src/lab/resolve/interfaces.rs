@@ -1,5 +1,6 @@
 //! Interfaces of nodes beside the ends of their links: what they are on top of, what they are in, and in which order they are made.
 
+mod conflicts;
 mod members;
 
 use std::collections::{HashMap, HashSet};
@@ -16,6 +17,9 @@ use crate::lab::spec::{InterfaceSpec, Span};
 const SWITCH: &str = "br0";
 /// The least MTU that IPv6 runs over (RFC 8200).
 const IPV6_MTU: u32 = 1280;
+
+/// No node has more entries.
+const MOST_INTERFACES: usize = 8192;
 
 /// An entry, and whose it is.
 #[derive(Clone, Copy)]
@@ -54,7 +58,18 @@ pub(super) fn resolve(scene: &Scene, links: &mut Links, mistakes: &mut Mistakes)
         if scene.is_on_host(owner) {
             continue;
         }
-        all.extend(spec.interfaces.iter().map(|spec| Entry { node, owner, spec }));
+        if let Some(beyond) = spec.interfaces.get(MOST_INTERFACES) {
+            let message = format!(
+                "node `{}` has {} entries in `interfaces`",
+                scene.name(node),
+                spec.interfaces.len()
+            );
+            let help = format!("a node has up to {MOST_INTERFACES}: spread them over several nodes");
+            let span = beyond.name.span.clone();
+            mistakes.add_for(node, Diagnostic::new(message, span, "one too many").help(help));
+        }
+        let some = spec.interfaces.iter().take(MOST_INTERFACES);
+        all.extend(some.map(|spec| Entry { node, owner, spec }));
     }
     if all.is_empty() {
         return;
@@ -71,6 +86,7 @@ pub(super) fn resolve(scene: &Scene, links: &mut Links, mistakes: &mut Mistakes)
     }
     members::resolve(scene, &all, &entries, links, mistakes);
     twice(&all, links, mistakes);
+    conflicts::resolve(scene, &all, &entries, links, mistakes);
     make(scene, &all, &entries, links, mistakes);
 }
 
@@ -335,14 +351,16 @@ fn make(scene: &Scene, all: &[Entry], entries: &Entries, links: &mut Links, mist
     let mut done: HashSet<(usize, &str)> = HashSet::new();
     for entry in all {
         let mut way: Vec<Entry> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
         let mut at = Some(*entry);
         while let Some(here) = at.filter(|it| !done.contains(&(it.owner, it.name()))) {
-            if let Some(begin) = way.iter().position(|it| it.name() == here.name()) {
+            if let Some(&begin) = places.get(here.spec.name.value.as_str()) {
                 cycle(&way[begin..], mistakes);
                 // Told once, and none of them can be made.
                 done.extend(way.drain(..).map(|it| (it.owner, it.spec.name.value.as_str())));
                 break;
             }
+            places.insert(&here.spec.name.value, way.len());
             way.push(here);
             let below = here.spec.link.as_ref().filter(|_| here.sort().is_some());
             at = below.and_then(|link| entries.get(&(here.owner, link.value.as_str())).copied());

@@ -1,6 +1,6 @@
 //! Interfaces in bridges, bonds and VRFs, and the VLANs they are in there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Entries, Entry, SWITCH};
 use crate::lab::Diagnostic;
@@ -71,12 +71,13 @@ pub(super) fn resolve(
         }
     }
     members.retain(|(owner, name), it| fits(scene, *owner, name, it, entries, links, mistakes));
-    for (owner, name) in loops(&members, mistakes) {
-        members.retain(|(of, it), _| (*of, *it) != (owner, name.as_str()));
+    for of_circle in loops(&members, mistakes) {
+        members.remove(&of_circle);
     }
     for ((owner, name), it) in &members {
         note(*owner, name, it.master, entries, scene, links);
     }
+    unbridge(scene, &members, links);
     set(scene, all, entries, &members, links, mistakes);
 }
 
@@ -205,26 +206,27 @@ fn fits(
 }
 
 /// Interfaces that are in each other; one of each circle is returned.
-fn loops(members: &Memberships, mistakes: &mut Mistakes) -> Vec<(usize, String)> {
-    let mut found: Vec<(usize, String)> = Vec::new();
-    for (owner, start) in members.keys() {
+fn loops<'a>(members: &Memberships<'a>, mistakes: &mut Mistakes) -> Vec<(usize, &'a str)> {
+    let mut found = Vec::new();
+    // Where walks from earlier interfaces came by: each is gone once.
+    let mut seen: HashMap<(usize, &str), usize> = HashMap::new();
+    for (walk, start) in members.keys().enumerate() {
         let mut at = *start;
-        let mut steps = 0;
-        while let Some(next) = members.get(&(*owner, at)) {
-            at = next.master;
-            steps += 1;
-            if at == *start || steps > members.len() {
-                break;
-            }
+        while let Some(it) = members.get(&at)
+            && !seen.contains_key(&at)
+        {
+            seen.insert(at, walk);
+            at.1 = it.master;
         }
-        let is_first = found.iter().all(|(of, _)| of != owner);
-        if at == *start && steps > 0 && is_first {
-            let it = &members[&(*owner, *start)];
-            let message = format!("`{start}` and `{}` are in each other", it.master);
-            let help = "one of them is the outer one: remove the other's `master` or `ports`";
-            mistakes.add_for(it.node, Diagnostic::new(message, it.span.clone(), "").help(help));
-            found.push((*owner, (*start).to_owned()));
+        // Only a circle leads back to where this very walk came by.
+        if seen.get(&at) != Some(&walk) {
+            continue;
         }
+        let Some(it) = members.get(&at) else { continue };
+        let message = format!("`{}` and `{}` are in each other", at.1, it.master);
+        let help = "one of them is the outer one: remove the other's `master` or `ports`";
+        mistakes.add_for(it.node, Diagnostic::new(message, it.span.clone(), "").help(help));
+        found.push(at);
     }
     found
 }
@@ -246,17 +248,44 @@ fn note(owner: usize, name: &str, master: &str, entries: &Entries, scene: &Scene
             links.bridge_ports.remove(&key);
         }
     }
+}
+
+/// What is in another interface is not in its node's own bridge.
+fn unbridge(scene: &Scene, members: &Memberships, links: &mut Links) {
+    let inside: HashSet<(usize, &str)> = members.keys().copied().collect();
     for link in &mut links.links {
         let (a, b) = match &mut link.shape {
             Shape::Veth(a, b) => (a, Some(b)),
             Shape::Host { port, .. } | Shape::Mgmt(port) | Shape::Device { port, .. } => (port, None),
         };
         for port in std::iter::once(a).chain(b) {
-            if scene.owners[port.node] == owner && port.interface == name {
+            if inside.contains(&(scene.owners[port.node], port.interface.as_str())) {
                 port.bridged = false;
             }
         }
     }
+}
+
+/// In how many others each interface is, one in the other. There are no circles any more.
+fn depths<'a>(members: &Memberships<'a>) -> HashMap<(usize, &'a str), usize> {
+    let mut known: HashMap<(usize, &str), usize> = HashMap::new();
+    for start in members.keys() {
+        let mut way = Vec::new();
+        let mut at = *start;
+        while let Some(it) = members.get(&at)
+            && !known.contains_key(&at)
+            && way.len() <= members.len()
+        {
+            way.push(at);
+            at.1 = it.master;
+        }
+        let mut depth = known.get(&at).copied().unwrap_or_default();
+        for below in way.into_iter().rev() {
+            depth += 1;
+            known.insert(below, depth);
+        }
+    }
+    known
 }
 
 /// What is to be set, innermost first: a bond has its links before it goes into a bridge.
@@ -301,16 +330,8 @@ fn set(
         });
         setting.vlans = Some(vlans);
     }
-    let depth = |(owner, name): &(usize, &str)| {
-        let mut at = *name;
-        let mut depth = 0usize;
-        while let Some(next) = members.get(&(*owner, at)).filter(|_| depth <= members.len()) {
-            at = next.master;
-            depth += 1;
-        }
-        std::cmp::Reverse(depth)
-    };
-    order.sort_by_key(depth);
+    let depths = depths(members);
+    order.sort_by_key(|key| std::cmp::Reverse(depths.get(key).copied().unwrap_or_default()));
     for key in order {
         links.settings[key.0].extend(wanted.remove(&key));
     }
