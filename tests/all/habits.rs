@@ -76,13 +76,15 @@ fn nodes_stop_and_start() {
     assert_eq!(lab.ok(["stop", "a"]), "a is stopped\n");
     assert!(!fs::exists(format!("/proc/{pid}")).unwrap());
     assert_eq!(state(&lab, "a"), "stopped");
-    // Its interface is there, and answers.
-    lab.ok(["exec", "r", "ping", "-c1", "-W5", "10.0.0.2"]);
+    // Its links are down, as those of a machine that is switched off.
+    let ping = ["exec", "r", "ping", "-c1", "-W1", "10.0.0.2"];
+    assert_eq!(lab.run(ping).code, 1);
     lab.run(["exec", "a", "true"])
         .refused(125, &["a is stopped", "nslab start a"]);
     assert_eq!(lab.ok(["stop", "a"]), "a is stopped\n");
     assert_eq!(lab.ok(["start", "a"]), "a is ready\n");
     assert_eq!(state(&lab, "a"), "ready");
+    lab.ok(["exec", "r", "ping", "-c1", "-W5", "10.0.0.2"]);
     assert_eq!(lab.sh("a", "cat /proc/1/comm > /dev/null; echo up"), "up\n");
     // One that runs is ready already; one that nothing runs in can be stopped as well.
     assert_eq!(lab.ok(["start", "a"]), "a is ready\n");

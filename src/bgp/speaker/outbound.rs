@@ -137,6 +137,10 @@ impl Speaker {
         if !passage.transparent && stays.iter().any(|stay| communities.contains(stay)) {
             return false;
         }
+        // Alone in its update group, `solo` as FRR has it, a neighbor is not told its own routes.
+        if passage.peer.effective.solo && route.source.id == passage.to.id {
+            return false;
+        }
         let path = &route.attributes.as_path;
         if passage.peer.effective.sender_loop_detection && path.contains(passage.to.asn) {
             return false;
