@@ -351,7 +351,7 @@ async fn tell(lab: &Rc<Living>, number: usize) -> Result<(), Failure> {
     let init = lab.nodes[member.node].init.borrow().clone();
     let Some(init) = init else { return Ok(()) };
     let instances = member.desired.borrow().instances.clone();
-    let asked = ask(&init, agent::SOCKET, &Request::Configure(instances)).await;
+    let asked = ask(&init, "the agent", agent::SOCKET, &Request::Configure(instances)).await;
     match asked {
         Ok(Reply::Configured | Reply::Answers(_)) => Ok(()),
         Err(_) if init.is_gone() => Ok(()),
@@ -410,7 +410,7 @@ pub async fn query(lab: &Rc<Living>, name: Option<&str>, query: Query) -> Result
     for member in lab.cluster.members.iter().filter(|member| called(member)) {
         let init = lab.nodes[member.node].init.borrow().clone();
         let Some(init) = init else { continue };
-        if let Reply::Answers(all) = ask(&init, agent::SOCKET, &Request::Query(query)).await? {
+        if let Reply::Answers(all) = ask(&init, "the agent", agent::SOCKET, &Request::Query(query)).await? {
             answers.extend(all.into_iter().map(|answer| NodeAnswer {
                 node: member.facts.name.clone(),
                 answer,
@@ -426,13 +426,14 @@ pub async fn query(lab: &Rc<Living>, name: Option<&str>, query: Query) -> Result
     }
 }
 
-/// Asks a process of nslab's in a node, by its socket there.
+/// Asks a process of nslab's in a node, by its socket there. `whom` names it in messages: "the agent".
 pub async fn ask<A: DeserializeOwned>(
     init: &InitHandle,
+    whom: &str,
     socket: &str,
     request: &impl Serialize,
 ) -> Result<A, Failure> {
-    let what = || "ask a process of nslab's";
+    let what = || format!("ask {whom}");
     let asking = async {
         let mut stream = connect(init, socket).await?;
         let mut line = serde_json::to_string(request).map_err(|error| Failure::host(error.to_string()))?;
@@ -442,12 +443,13 @@ pub async fn ask<A: DeserializeOwned>(
             .next()
             .await
             .attempt(what)?;
-        let answer = answer.ok_or_else(|| Failure::not_ready("it has just ended"))?;
-        serde_json::from_slice(&answer).map_err(|_| Failure::not_ready("it says what nslab does not"))
+        let answer = answer.ok_or_else(|| Failure::not_ready(format!("{whom} has just ended")))?;
+        serde_json::from_slice(&answer)
+            .map_err(|_| Failure::not_ready(format!("{whom} says what nslab does not")))
     };
     timeout(PATIENCE, asking)
         .await
-        .unwrap_or_else(|_| Err(Failure::not_ready("nothing came in time")))
+        .unwrap_or_else(|_| Err(Failure::not_ready(format!("{whom} does not answer"))))
 }
 
 /// A socket in a node, found by the node's own root: no link in it leads out of there.

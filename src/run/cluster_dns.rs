@@ -96,7 +96,7 @@ async fn tell(lab: &Rc<Living>, number: usize) -> Result<(), Failure> {
     let init = lab.nodes[server.node].init.borrow().clone();
     let Some(init) = init else { return Ok(()) };
     let request = Request::Know(lab.cluster.servers.contents.borrow().clone());
-    let asked: Result<Reply, Failure> = cluster::ask(&init, dns::SOCKET, &request).await;
+    let asked: Result<Reply, Failure> = cluster::ask(&init, "the DNS server", dns::SOCKET, &request).await;
     match asked {
         Ok(Reply::Known) => Ok(()),
         Err(_) if init.is_gone() => Ok(()),
