@@ -355,14 +355,12 @@ async fn tell(lab: &Rc<Living>, number: usize) -> Result<(), Failure> {
     match asked {
         Ok(Reply::Configured | Reply::Answers(_)) => Ok(()),
         Err(_) if init.is_gone() => Ok(()),
-        Err(failure) => Err(Failure::not_ready(format!(
-            "the agent of {} does not answer: {failure}",
-            lab.plan.nodes[member.node].name
-        ))
-        .help(format!(
-            "`nslab logs {}` shows what it said",
-            lab.plan.nodes[member.node].name
-        ))),
+        Err(failure) => Err(
+            Failure::not_ready(format!("{}: {failure}", lab.plan.nodes[member.node].name)).help(format!(
+                "`nslab logs {}` shows what it said",
+                lab.plan.nodes[member.node].name
+            )),
+        ),
     }
 }
 

@@ -102,7 +102,7 @@ async fn tell(lab: &Rc<Living>, number: usize) -> Result<(), Failure> {
         Err(_) if init.is_gone() => Ok(()),
         Err(failure) => {
             let name = &lab.plan.nodes[server.node].name;
-            let message = format!("the DNS server of {name} does not answer: {failure}");
+            let message = format!("{name}: {failure}");
             Err(Failure::not_ready(message).help(format!("`nslab logs {name}` shows what it said")))
         }
     }

@@ -63,7 +63,10 @@ fn mounts(node: &Node, spec: &NodeSpec, at: usize, mistakes: &mut Mistakes) -> V
             what: what.clone(),
         }
     });
-    mounts.collect()
+    let mut mounts: Vec<Mount> = mounts.collect();
+    // One in another comes after it.
+    mounts.sort_by(|a, b| a.target.cmp(&b.target));
+    mounts
 }
 
 /// A router's configuration; an empty one is none.
