@@ -184,7 +184,10 @@ impl Router {
         if let Some(discovery) = &self.discovery {
             self.speaker.note_advertisements(discovery.counts());
         }
-        self.speaker.note_tcp(&self.connections.figures());
+        // The kernel is asked about each connection.
+        if shows_neighbors(line) {
+            self.speaker.note_tcp(&self.connections.figures());
+        }
         let view = View {
             speaker: &self.speaker,
             now: self.began.elapsed(),
@@ -501,5 +504,37 @@ fn tell(done: Result<()>) {
 fn tell_all(failures: Vec<Error>) {
     for failure in failures {
         log(&failure.to_string());
+    }
+}
+
+/// Whether a line of a session may show what the kernel measures of connections.
+fn shows_neighbors(line: &str) -> bool {
+    let mut words = line.split_whitespace().skip_while(|word| *word == "do");
+    words.next().is_some_and(|word| "show".starts_with(word))
+        && words.any(|word| "neighbors".starts_with(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_asked_for_what_shows_neighbors_alone() {
+        for line in [
+            "show bgp neighbors",
+            "sh ip bgp nei 10.0.0.1 json",
+            "do show bgp ipv4 unicast neighbor",
+        ] {
+            assert!(shows_neighbors(line), "{line}");
+        }
+        for line in [
+            "",
+            "neighbor 10.0.0.1 remote-as 1",
+            "show bgp summary",
+            "do",
+            "router bgp 1",
+        ] {
+            assert!(!shows_neighbors(line), "{line}");
+        }
     }
 }
