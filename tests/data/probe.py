@@ -212,6 +212,31 @@ def guest_socket():
     socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM).close()
     return True
 
+def changes_script():
+    """Whether what takes the place of FRR's script in this node is run with a right that this process lacks."""
+    def has_admin(path):
+        with open(path) as status:
+            return any(int(line.split()[1], 16) & 1 << 21 for line in status if line.startswith("CapEff"))
+
+    directory, said = "/usr/lib/frr/", "/tmp/rights"
+    if not os.path.exists("/run/nslab.frr/pid") or has_admin("/proc/self/status"):
+        return None
+    kept = {}
+    for name in os.listdir(directory):
+        if "nslab" in name or "-of-frr" in name:
+            with open(directory + name) as script:
+                kept[name] = script.read()
+            os.unlink(directory + name)
+            with open(directory + name, "w") as script:
+                script.write(f"#!/bin/sh\ncat /proc/self/status >> {said}\n")
+            os.chmod(directory + name, 0o755)
+    # FRR runs: its own script says so.
+    os.system("timeout 60 /usr/lib/frr/frrinit.sh start >/dev/null 2>&1")
+    for name, text in kept.items():
+        with open(directory + name, "w") as script:
+            script.write(text)
+    return os.path.exists(said) and has_admin(said)
+
 
 USER, NET, MOUNT = 0x10000000, 0x40000000, 0x00020000
 OWN_NETWORK = ("/proc/sys/net", "/proc/self", "/proc/thread-self", "/proc/net") + tuple(
@@ -240,6 +265,7 @@ TRIES = {
     "mount what the kernel shows of itself (debugfs, tracefs, bpf)": lambda: mounts(
         [b"debugfs", b"tracefs", b"bpf", b"securityfs", b"configfs"]),
     "mount cgroups": lambda: mounts([b"cgroup2", b"cgroup"]),
+    "get SYS_ADMIN by changing the script that starts FRR": changes_script,
     "make a user namespace": lambda: new_namespace(USER),
     "make other namespaces": lambda: new_namespace(NET) or new_namespace(MOUNT),
     "use the host's keys (keyctl)": lambda: permitted(call("keyctl", 0, -4, 0)),

@@ -10,59 +10,89 @@ use crate::failure::Failure;
 use crate::lab::model::{Content, File};
 use crate::lab::plan::{Engine, NodeStep};
 
-/// Where the package's script is found in a node.
+/// Where the package's script is found in a node, for what needs no rights.
 const REAL: &str = "/usr/lib/frr/frrinit-of-frr.sh";
-/// Whoever runs it.
-const BROKER: &str = "/usr/lib/frr/nslab-broker";
 /// Where people type the script's name.
 const NAMES: [&str; 2] = [START, "/etc/init.d/frr"];
 /// What asks for it by the service's name.
 const SYSTEMCTL: &str = "/usr/local/bin/systemctl";
 
-/// Asks: a line with the word and the FIFO for the answer, which ends with the exit status.
-const FRONT: &str = r#"#!/bin/sh
+/// Asks: a line with the word and the asker's process, whose FIFO takes the answer, which ends with the exit status. Both FIFOs are
+/// opened for reading and writing, which waits for nobody, and no wait is without an end.
+const FRONT: &str = r#"#!/bin/bash
 # FRR's daemons need rights that commands in a node do not have: a process that has them is asked to run FRR's own script.
 real=/usr/lib/frr/frrinit-of-frr.sh
-asked=/run/frr/nslab.asked
+here=/run/nslab.frr
 case "$1" in
 start|stop|restart|force-reload|reload) ;;
 *) exec "$real" "$@" ;;
 esac
-kill -0 "$(cat /run/frr/nslab.pid 2>/dev/null)" 2>/dev/null || exec "$real" "$@"
-answer=/run/frr/nslab.answer.$$
-mkfifo -m 600 "$answer" || exit 1
+broker=$(cat "$here/pid" 2>/dev/null)
+is_there() { [[ -p $here/asked ]] && kill -0 "$broker" 2>/dev/null; }
+is_there || exec "$real" "$@"
+answer=$here/answer.$$
 trap 'rm -f "$answer"' EXIT
-echo "$1 $answer" >"$asked"
-while read -r line; do
-    case "$line" in
-    ==*) exit "${line#==}" ;;
-    *) echo "$line" ;;
-    esac
-done <"$answer"
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+# One of this name is of a process that ended long ago.
+rm -rf "$answer"
+mkfifo -m 600 "$answer" || exit 1
+exec 4<>"$answer" 5<>"$here/asked"
+echo "$1 $$" >&5
+part=
+while ((SECONDS < 330)); do
+    if IFS= read -r -t 1 line <&4; then
+        line=$part$line part=
+        [[ $line =~ ^==([0-9]+)$ ]] && exit "${BASH_REMATCH[1]}"
+        echo "$line"
+    else
+        part+=$line
+        is_there || break
+    fi
+done
+echo "frrinit.sh: the process that may start FRR's daemons does not answer: restart the node" >&2
 exit 1
 "#;
 
-/// Hears who asks. From the first time on watchfrr is FRR's own affair, as on any host.
-const ANSWERS: &str = r#"#!/bin/sh
-real=/usr/lib/frr/frrinit-of-frr.sh
-asked=/run/frr/nslab.asked
-rm -f "$asked"
-mkfifo -m 600 "$asked" || exit 1
-echo $$ >/run/frr/nslab.pid
-exec 3<>"$asked"
-while read -r word answer <&3; do
-    case "$answer" in
-    */../*) continue ;;
-    /run/frr/nslab.answer.*) ;;
-    *) continue ;;
-    esac
+/// Makes the place where both meet, which only root may enter, and leaves the process that hears who asks in it. What that runs is in
+/// its memory from the start, and its environment rather than its command line, where `pkill -f` would find it.
+const BEGINS: &str = r#"here=/run/nslab.frr
+rm -rf "$here"
+mkdir -m 700 "$here" && mkfifo -m 600 "$here/asked" || exit 1
+cd /
+nslab_broker=$1 nslab_script=$2 /bin/bash -c 'eval "$nslab_broker"' nslab-broker </dev/null >/dev/null 2>&1 &
+echo $! >"$here/pid"
+"#;
+
+/// Hears who asks, and waits for none of them. From the first time on watchfrr is FRR's own affair, as on any host.
+const ANSWERS: &str = r#"script=$nslab_script
+unset nslab_broker nslab_script
+here=/run/nslab.frr
+exec 3<>"$here/asked"
+sweep() {
+    local left
+    for left in "$here"/answer.*; do
+        kill -0 "${left##*.}" 2>/dev/null || rm -rf "$left"
+    done
+}
+while read -r -n 100 word asker <&3; do
+    sweep
     case "$word" in
     start|stop|restart|force-reload|reload) ;;
     *) continue ;;
     esac
-    [ -p /run/frr/nslab.own ] || mkfifo -m 600 /run/frr/nslab.own
-    { "$real" "$word" 2>&1 3<&-; echo "==$?"; } >"$answer" &
-    wait $!
+    [[ $asker =~ ^[1-9][0-9]{0,9}$ ]] && kill -0 "$asker" 2>/dev/null || continue
+    answer=$here/answer.$asker
+    [[ -p $answer && ! -L $answer ]] || continue
+    # Opened for writing while it is open for both, so that nobody is waited for; then for writing alone, so that writing to an asker
+    # that has died fails.
+    exec 5<>"$answer" || continue
+    exec 4>/proc/self/fd/5 5>&-
+    [[ -p $here/own ]] || mkfifo -m 600 "$here/own"
+    timeout -k 5 300 /bin/bash -c "$script" /usr/lib/frr/frrinit.sh "$word" >&4 2>&1 3<&- 4>&-
+    timeout -k 1 5 /bin/echo "==$?" >&4 3<&-
+    exec 4>&-
 done
 "#;
 
@@ -81,7 +111,7 @@ exit 127
 
 /// What keeps nslab's own watchfrr from coming back once somebody has stopped it by the script: it waits at a FIFO that nobody
 /// writes to.
-pub const UNLESS_STOPPED: &str = r#"[ -p /run/frr/nslab.own ] && read -r _ </run/frr/nslab.own; exec "$@""#;
+pub const UNLESS_STOPPED: &str = r#"[ -p /run/nslab.frr/own ] && read -r _ </run/nslab.frr/own; exec "$@""#;
 
 /// Whether FRR's daemons run in a node with rights that its commands have not, or are looked after by nslab.
 pub fn is_for(node: &NodeStep) -> bool {
@@ -94,22 +124,24 @@ pub fn is_for(node: &NodeStep) -> bool {
 
 /// Where they are.
 pub fn paths(node: &NodeStep) -> impl Iterator<Item = &'static str> {
-    let all = NAMES.into_iter().chain([REAL, BROKER, SYSTEMCTL]);
+    let all = NAMES.into_iter().chain([REAL, SYSTEMCTL]);
     let is_for = is_for(node);
     all.filter(move |_| is_for)
 }
 
+/// The script of FRR's package, for a node with such daemons, where this host has it. It is the host's: what has the rights of FRR's
+/// daemons runs this one, whatever becomes of the node's.
+fn script(node: &NodeStep) -> Option<String> {
+    is_for(node).then(|| fs::read_to_string(START).ok()).flatten()
+}
+
 /// The files for a node, where this host has FRR's script.
 pub fn files(node: &NodeStep) -> Vec<File> {
-    let Some(real) = fs::read_to_string(START).ok().filter(|_| is_for(node)) else {
+    let Some(real) = script(node) else {
         return Vec::new();
     };
     let front = NAMES.map(|path| program(path, FRONT.to_owned()));
-    let others = [
-        program(REAL, real),
-        program(BROKER, ANSWERS.to_owned()),
-        program(SYSTEMCTL, SERVICES.to_owned()),
-    ];
+    let others = [program(REAL, real), program(SYSTEMCTL, SERVICES.to_owned())];
     front.into_iter().chain(others).collect()
 }
 
@@ -127,10 +159,9 @@ fn program(path: &str, text: String) -> File {
 /// # Errors
 /// The node is gone.
 pub async fn begin(node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
-    if files(node).is_empty() {
+    let Some(script) = script(node) else {
         return Ok(());
-    }
-    let line = format!("{BROKER} </dev/null >/dev/null 2>&1 &");
-    let argv = ["/bin/sh", "-c", &line].map(str::to_owned);
+    };
+    let argv = ["/bin/bash", "-c", BEGINS, "bash", ANSWERS, &script].map(str::to_owned);
     inside.command("frrinit", &argv).await.map(drop)
 }
