@@ -88,8 +88,8 @@ pub fn session(mut data: &[u8]) {
             .collect(),
         ..Interface::default()
     };
-    speaker.happen(Event::Interfaces(vec![interface]), Duration::ZERO);
-    speaker.happen(Event::Configure(Box::new(config)), Duration::ZERO);
+    speaker.handle_event(Event::Interfaces(vec![interface]), Duration::ZERO);
+    speaker.handle_event(Event::Configure(Box::new(config)), Duration::ZERO);
     let ends = Endpoints {
         local: [10, 0, 0, 1].into(),
         remote: [10, 0, 0, 2].into(),
@@ -106,7 +106,7 @@ pub fn session(mut data: &[u8]) {
         now += Duration::from_millis(300);
         let id = *open[at].get_or_insert_with(|| {
             last += 1;
-            speaker.happen(Event::Accepted(ConnectionId(last), ends), now);
+            speaker.handle_event(Event::Accepted(ConnectionId(last), ends), now);
             ConnectionId(last)
         });
         let event = match piece {
@@ -114,7 +114,7 @@ pub fn session(mut data: &[u8]) {
             piece => Event::Received(id, piece.to_vec()),
         };
         let is_over = piece.is_empty();
-        let actions = speaker.happen(event, now);
+        let actions = speaker.handle_event(event, now);
         let closes = |id: ConnectionId| actions.contains(&Action::Close(id));
         for connection in &mut open {
             if connection.is_some_and(&closes) {
@@ -124,7 +124,7 @@ pub fn session(mut data: &[u8]) {
         if is_over {
             open[at] = None;
         }
-        speaker.happen(Event::Tick, now);
+        speaker.handle_event(Event::Tick, now);
     }
 }
 

@@ -59,7 +59,7 @@ LEFT_OUT = {
     "writeThread": "FRR's threads",
 }
 
-# The same for neighbours with a session only: of one without, it says why there is none.
+# The same for neighbors with a session only: of one without, it says why there is none.
 LEFT_OUT_OF_SESSIONS = {
     "lastResetDueTo": CHANCE,
     "lastResetCode": CHANCE,
@@ -69,7 +69,7 @@ LEFT_OUT_OF_SESSIONS = {
     "lastShutdownDescription": CHANCE,
 }
 
-# The same for neighbours without one: FRR goes on showing what the last connection left until it tries again.
+# The same for neighbors without one: FRR goes on showing what the last connection left until it tries again.
 LEFT = "left of the last connection until the next try, and that is the clock's"
 LEFT_OUT_OF_TRIES = {
     "hostLocal": LEFT,
@@ -82,7 +82,7 @@ LEFT_OUT_OF_TRIES = {
     "receivedRestartTimer": LEFT,
 }
 
-# Keys of a summary with a neighbour that has told too much.
+# Keys of a summary with a neighbor that has told too much.
 LEFT_OUT_OF_OVERFLOWS = {
     "ribCount": "FRR goes on counting the prefix at which it noticed, though no route is there any more",
 }
@@ -105,9 +105,9 @@ LEFT_OUT_OF_CONNECTED = {
     "installed": "the same",
 }
 
-# Questions about neighbours that are sent several paths of a prefix.
+# Questions about neighbors that are sent several paths of a prefix.
 LEFT_OUT_OF_ADD_PATH = {
-    "advertised-routes": "FRR shows one path a prefix, whichever came last; the neighbour's own table tells all",
+    "advertised-routes": "FRR shows one path a prefix, whichever came last; the neighbor's own table tells all",
 }
 
 # Where the best path on either engine is only the oldest of several that are as good, it is not compared which of
@@ -138,7 +138,7 @@ def answer(told, left_out=LEFT_OUT):
 
 
 def peers_of(told):
-    """The neighbours of a summary."""
+    """The neighbors of a summary."""
     peers = told.get("peers")
     return [peer for peer in peers.values() if isinstance(peer, dict)] if isinstance(peers, dict) else []
 
@@ -285,12 +285,12 @@ def left_out():
     lines = []
     for title, keys in [
         ("keys of vtysh's answers", LEFT_OUT),
-        ("keys of neighbours with a session", LEFT_OUT_OF_SESSIONS),
-        ("keys of neighbours without one", LEFT_OUT_OF_TRIES),
-        ("keys of summaries with a neighbour above its limit", LEFT_OUT_OF_OVERFLOWS),
+        ("keys of neighbors with a session", LEFT_OUT_OF_SESSIONS),
+        ("keys of neighbors without one", LEFT_OUT_OF_TRIES),
+        ("keys of summaries with a neighbor above its limit", LEFT_OUT_OF_OVERFLOWS),
         ("keys of the kernel's routes", LEFT_OUT_OF_KERNEL),
         ("several connected routes to one prefix", LEFT_OUT_OF_CONNECTED),
-        ("questions about neighbours that are sent several paths", LEFT_OUT_OF_ADD_PATH),
+        ("questions about neighbors that are sent several paths", LEFT_OUT_OF_ADD_PATH),
         (f"states that count as {CONNECTING}", SAME_STATE),
     ]:
         lines.append(f"{title}:")

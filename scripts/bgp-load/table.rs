@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::net::Ipv4Addr;
 
 use ipnet::{IpNet, Ipv4Net};
-use nslab::bgp::dice::Dice;
+use nslab::bgp::rng::Rng;
 use nslab::bgp::wire::{self, AsPath, Attributes, Community, Family, NextHop, Nlri, Origin};
 
 use crate::session::OPTIONS;
@@ -43,20 +43,20 @@ pub struct Table(Vec<Group>);
 
 /// Makes a table of so many prefixes.
 pub fn generate(total: usize, seed: u64) -> Table {
-    let mut dice = Dice::new(seed);
+    let mut rng = Rng::new(seed);
     let mut known = HashSet::with_capacity(total);
     let mut groups = Vec::new();
     while known.len() < total {
-        let size = group_size(&mut dice).min(total - known.len());
+        let size = group_size(&mut rng).min(total - known.len());
         let mut prefixes = Vec::with_capacity(size);
         while prefixes.len() < size {
-            let prefix = prefix(&mut dice);
+            let prefix = prefix(&mut rng);
             if known.insert(prefix) {
                 prefixes.push(prefix);
             }
         }
         groups.push(Group {
-            attributes: attributes(&mut dice),
+            attributes: attributes(&mut rng),
             prefixes,
         });
     }
@@ -113,51 +113,51 @@ impl Table {
 }
 
 /// Half of the groups have one prefix, a quarter two or three, and so on.
-fn group_size(dice: &mut Dice) -> usize {
+fn group_size(rng: &mut Rng) -> usize {
     let mut size = 1;
-    while size < LARGEST && dice.roll(2) == 0 {
+    while size < LARGEST && rng.roll(2) == 0 {
         size *= 2;
     }
-    (size + dice.roll(size)).min(LARGEST) as usize
+    (size + rng.roll(size)).min(LARGEST) as usize
 }
 
-fn prefix(dice: &mut Dice) -> Ipv4Net {
-    let length = weighted(dice, &LENGTHS);
+fn prefix(rng: &mut Rng) -> Ipv4Net {
+    let length = weighted(rng, &LENGTHS);
     // 16.0.0.0 to 111.255.255.255: nothing that is special, and nothing of the benchmark's own networks.
-    let address = (16 << 24) + dice.roll(96 << 24) as u32;
+    let address = (16 << 24) + rng.roll(96 << 24) as u32;
     Ipv4Net::new_assert(Ipv4Addr::from(address), length).trunc()
 }
 
-fn attributes(dice: &mut Dice) -> Attributes {
-    let asns: Vec<u32> = (0..weighted(dice, &PATHS)).map(|_| asn(dice)).collect();
-    let communities = (0..dice.roll(8))
-        .map(|_| Community((asn(dice) & 0xffff) << 16 | dice.roll(1000) as u32))
+fn attributes(rng: &mut Rng) -> Attributes {
+    let asns: Vec<u32> = (0..weighted(rng, &PATHS)).map(|_| asn(rng)).collect();
+    let communities = (0..rng.roll(8))
+        .map(|_| Community((asn(rng) & 0xffff) << 16 | rng.roll(1000) as u32))
         .collect();
     Attributes {
-        origin: if dice.roll(10) == 0 {
+        origin: if rng.roll(10) == 0 {
             Origin::Incomplete
         } else {
             Origin::Igp
         },
         communities,
-        med: (dice.roll(5) == 0).then(|| dice.roll(100) as u32),
+        med: (rng.roll(5) == 0).then(|| rng.roll(100) as u32),
         as_path: AsPath::sequence(asns),
         ..Attributes::default()
     }
 }
 
 /// One in three AS numbers needs more than two octets. None is reserved or one of the benchmark's.
-fn asn(dice: &mut Dice) -> u32 {
-    let number = if dice.roll(3) == 0 {
-        196_608 + dice.roll(200_000)
+fn asn(rng: &mut Rng) -> u32 {
+    let number = if rng.roll(3) == 0 {
+        196_608 + rng.roll(200_000)
     } else {
-        1_000 + dice.roll(20_000)
+        1_000 + rng.roll(20_000)
     };
     number as u32
 }
 
-fn weighted<T: Copy + Default>(dice: &mut Dice, table: &[(T, u64)]) -> T {
-    let mut roll = dice.roll(table.iter().map(|(_, weight)| weight).sum());
+fn weighted<T: Copy + Default>(rng: &mut Rng, table: &[(T, u64)]) -> T {
+    let mut roll = rng.roll(table.iter().map(|(_, weight)| weight).sum());
     for (value, weight) in table {
         if roll < *weight {
             return *value;

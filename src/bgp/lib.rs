@@ -1,9 +1,9 @@
 //! The core of nslab's own BGP speaker: a function of state, event and time. No sockets, clocks or threads.
 
 pub mod config;
-pub mod dice;
 pub mod expression;
 pub mod policy;
+pub mod rng;
 pub mod session;
 pub mod show;
 pub mod speaker;

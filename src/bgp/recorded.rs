@@ -5,7 +5,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::show::View;
-use super::speaker::network::Network;
+use super::speaker::simulator::Network;
 
 /// A pattern of what differs from one run to the next, and what stands for it.
 pub type Mask = (&'static str, &'static str);

@@ -196,7 +196,7 @@ fn compared(wanted: &str, got: &str) -> String {
     text
 }
 
-/// Compares a neighbour's row of `show bgp summary json`.
+/// Compares a neighbor's row of `show bgp summary json`.
 fn bgp(wanted: &BgpWanted, out: &str) -> Result<String, Difference> {
     let summary: Value =
         serde_json::from_str(out).map_err(|_| Difference::broken("vtysh answered no JSON", last(out)))?;

@@ -21,7 +21,7 @@ const VERB: &str = "ask-node";
 
 /// What is asked, and where.
 #[derive(Serialize, Deserialize)]
-struct Errand {
+struct HelperRequest {
     /// The lab's supervisor, and the number of its descriptor of the node's network namespace.
     supervisor: i32,
     network: i32,
@@ -39,14 +39,14 @@ pub fn ask(
     deadline: Instant,
     stop: &Stop,
 ) -> Result<Answer, Failure> {
-    let errand = Errand {
+    let request = HelperRequest {
         supervisor,
         network,
         question: question.clone(),
     };
-    let errand = serde_json::to_string(&errand).map_err(|error| Failure::host(error.to_string()))?;
+    let request = serde_json::to_string(&request).map_err(|error| Failure::host(error.to_string()))?;
     let mut command = Command::new("/proc/self/exe");
-    command.arg(VERB).arg(errand);
+    command.arg(VERB).arg(request);
     let done = output::run(&mut command, deadline, Some(stop))?;
     if done.status.is_none() {
         return Ok(Answer::Broken("there was no answer in time".to_owned()));
@@ -62,12 +62,12 @@ pub fn ask(
 
 /// If the command line is that of this verb: does what it says. Returns the exit status.
 pub fn called(words: &[String]) -> Option<i32> {
-    let [_, verb, errand] = words else { return None };
+    let [_, verb, request] = words else { return None };
     if verb != VERB {
         return None;
     }
-    let answer = serde_json::from_str(errand).map_err(|error| Failure::wrong(error.to_string()));
-    match answer.and_then(|errand| run(&errand)) {
+    let answer = serde_json::from_str(request).map_err(|error| Failure::wrong(error.to_string()));
+    match answer.and_then(|request| run(&request)) {
         Ok(answer) => {
             println!("{}", serde_json::to_string(&answer).unwrap_or_default());
             Some(0)
@@ -79,11 +79,11 @@ pub fn called(words: &[String]) -> Option<i32> {
     }
 }
 
-fn run(errand: &Errand) -> Result<Answer, Failure> {
-    let network = holder::network(errand.supervisor, errand.network)?;
-    let users = format!("/proc/{}/ns/user", errand.supervisor);
+fn run(request: &HelperRequest) -> Result<Answer, Failure> {
+    let network = holder::network(request.supervisor, request.network)?;
+    let users = format!("/proc/{}/ns/user", request.supervisor);
     let users = File::open(&users).attempt(|| format!("open {users}"))?;
     user_namespace::enter(&users)?;
-    let answer = network.run(|| ask::from_inside(&errand.question))?;
+    let answer = network.run(|| ask::from_inside(&request.question))?;
     answer.ok_or_else(|| Failure::host("this is not asked from inside a network namespace"))
 }

@@ -20,8 +20,8 @@ use crate::lab::check::{Check, Phase};
 use crate::run::client::Client;
 use crate::run::directory::{LabDirectory, RunDirectory, TestDirectory};
 use crate::run::events::{Event, What};
-use crate::run::handover;
 use crate::run::protocol::{Reply, Request};
+use crate::run::user_files;
 
 /// How long a lab may take to be taken down.
 const DOWN: Duration = Duration::from_secs(30);
@@ -310,9 +310,13 @@ impl Up {
 
 /// Copies the logs of a lab that failed, with its events and the failure itself, for the user.
 fn save_logs(report: &LabReport, lab: &LabDirectory, target: &Path) -> Result<(), Failure> {
-    handover::make_directory(target)?;
-    let save = |name: &OsStr, text: &[u8], mode| handover::write(&target.join(name), text, mode);
-    save(OsStr::new("report.txt"), report.text().as_bytes(), handover::OPEN)?;
+    user_files::make_directory(target)?;
+    let save = |name: &OsStr, text: &[u8], mode| user_files::write(&target.join(name), text, mode);
+    save(
+        OsStr::new("report.txt"),
+        report.text().as_bytes(),
+        user_files::OPEN,
+    )?;
     if !lab.alive() {
         return Ok(());
     }
@@ -321,7 +325,7 @@ fn save_logs(report: &LabReport, lab: &LabDirectory, target: &Path) -> Result<()
         command.args(verb).args(["--lab", &lab.lab]);
         command.env("NSLAB_RUN_DIR", lab.path.parent().unwrap_or(&lab.path));
         let done = output::run(&mut command, Instant::now() + DOWN, None::<&File>)?;
-        save(OsStr::new(name), done.out.as_ref(), handover::OPEN)?;
+        save(OsStr::new(name), done.out.as_ref(), user_files::OPEN)?;
     }
     let logs: Vec<PathBuf> = fs::read_dir(lab.logs())
         .attempt(|| "read the lab's logs")?
@@ -331,7 +335,7 @@ fn save_logs(report: &LabReport, lab: &LabDirectory, target: &Path) -> Result<()
     for log in logs {
         if let Some(name) = log.file_name() {
             let text = fs::read(&log).attempt(|| format!("read {}", log.display()))?;
-            save(name, &text, handover::SECRET)?;
+            save(name, &text, user_files::SECRET)?;
         }
     }
     Ok(())

@@ -92,7 +92,7 @@ fn family(speaker: &Speaker, peer: &Peer, family: Family) -> FamilyState {
         safi: "unicast".to_owned(),
         received: accepted,
         accepted,
-        advertised: peer.told_count(family),
+        advertised: peer.advertised_count(family),
     }
 }
 
@@ -120,7 +120,7 @@ fn available(speaker: &Speaker, family: AddressFamily, now: Time) -> Vec<RouteSt
 fn advertised(speaker: &Speaker, family: AddressFamily, now: Time) -> Vec<RouteState> {
     let mut routes = Vec::new();
     for peer in speaker.peers().filter(|peer| peer.exchanges(family.into())) {
-        for (prefix, sent) in peer.told.get(family.into()) {
+        for (prefix, sent) in peer.adj_rib_out.get(family.into()) {
             let best = speaker.table(family.into()).get(prefix).and_then(|it| it.best());
             let since = best.map_or(now, |route| route.since);
             routes.push(RouteState {

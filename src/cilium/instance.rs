@@ -19,11 +19,11 @@ pub struct Instance {
     pub router_id: Ipv4Addr,
     /// Where it listens, if it does.
     pub local_port: Option<u16>,
-    /// Its neighbours.
+    /// Its neighbors.
     pub peers: Vec<Peer>,
 }
 
-/// A neighbour of a virtual router.
+/// A neighbor of a virtual router.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     /// Who it is.
@@ -52,7 +52,7 @@ pub struct Peer {
     pub routes: BTreeMap<IpNet, Announced>,
 }
 
-/// Where a neighbour is.
+/// Where a neighbor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PeerAddress {
@@ -125,7 +125,7 @@ pub struct Announced {
     pub communities: BTreeSet<u32>,
     /// Large communities.
     pub large_communities: BTreeSet<(u32, u32, u32)>,
-    /// The local preference, for neighbours in the own AS.
+    /// The local preference, for neighbors in the own AS.
     pub local_preference: Option<u32>,
 }
 

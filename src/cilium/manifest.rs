@@ -11,7 +11,7 @@ use super::object::{Kind, Object, Reference};
 use super::reading::{head, json, required, text, texts};
 use super::resources;
 use crate::lab::Diagnostic;
-use crate::lab::spec::suggest;
+use crate::lab::file::suggest;
 use crate::yaml::files::{Files, Places};
 use crate::yaml::reader::{Reader, Table};
 use crate::yaml::{Yaml, documents};

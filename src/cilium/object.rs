@@ -11,7 +11,7 @@ use super::resources::Spec;
 /// The kinds that have a meaning here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
-    /// Neighbours of the nodes it selects, in one object (v2alpha1).
+    /// Neighbors of the nodes it selects, in one object (v2alpha1).
     PeeringPolicy,
     /// Instances and peers of the nodes it selects.
     ClusterConfig,

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use serde_json::{Map, Number, Value as Json};
 
 use crate::yaml::reader::{Reader, Table};
-use crate::yaml::sketch::Shape;
+use crate::yaml::schema_probe::Shape;
 use crate::yaml::{Value, Yaml};
 
 /// What a scalar without quotes stands for.
@@ -155,7 +155,7 @@ pub(super) fn items<'y>(
         return &[];
     };
     if let Some(item) = reader.sketched_item(yaml, *range.start()) {
-        // As with the values of tables: a sketch has no file that would keep it.
+        // As with the values of tables: a probe has no file that would keep it.
         return std::slice::from_ref(Box::leak(Box::new(item)));
     }
     let Some(items) = yaml.items() else {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::object::Kind;
 use super::resources;
 use crate::yaml::reader::Reader;
-use crate::yaml::sketch::{Shape, Sketch};
+use crate::yaml::schema_probe::{SchemaProbe, Shape};
 
 /// All of them, as `apiextensions.k8s.io/v1` has them.
 pub fn definitions() -> Vec<Value> {
@@ -54,32 +54,32 @@ fn anything(of: &str) -> Value {
 
 /// The schema of what stands below `spec`.
 fn spec(kind: Kind) -> Value {
-    let (sketch, mistakes) = sketch(kind, None);
+    let (probe, mistakes) = probe(kind, None);
     let is_missing = |path: &str| {
         let key = path.rsplit('.').next().unwrap_or_default();
         let complaint = format!("`{key}` is missing");
-        let (_, without) = self::sketch(kind, Some(path.to_owned()));
+        let (_, without) = self::probe(kind, Some(path.to_owned()));
         without.contains(&complaint) && !mistakes.contains(&complaint)
     };
-    let required: Vec<&str> = sketch.paths().filter(|path| is_missing(path)).collect();
-    schema(&sketch, 0, &required)
+    let required: Vec<&str> = probe.paths().filter(|path| is_missing(path)).collect();
+    schema(&probe, 0, &required)
 }
 
 /// What is looked for below `spec`, and what is complained about when one value is not there.
-fn sketch(kind: Kind, omitted: Option<String>) -> (Sketch, Vec<String>) {
-    let sketch = Rc::new(RefCell::new(Sketch::without(omitted)));
-    let whole = sketch.borrow_mut().value("spec".to_owned());
+fn probe(kind: Kind, omitted: Option<String>) -> (SchemaProbe, Vec<String>) {
+    let probe = Rc::new(RefCell::new(SchemaProbe::without(omitted)));
+    let whole = probe.borrow_mut().value("spec".to_owned());
     let mut reader = Reader {
-        sketch: Some(Rc::clone(&sketch)),
+        probe: Some(Rc::clone(&probe)),
         ..Reader::default()
     };
     resources::spec(&mut reader, kind, &BTreeMap::new(), &whole);
     let mistakes = reader.mistakes.into_iter().map(|it| it.message).collect();
-    (sketch.take(), mistakes)
+    (probe.take(), mistakes)
 }
 
-fn schema(sketch: &Sketch, number: usize, required: &[&str]) -> Value {
-    match sketch.shape(number) {
+fn schema(probe: &SchemaProbe, number: usize, required: &[&str]) -> Value {
+    match probe.shape(number) {
         Shape::Anything => json!({ "x-kubernetes-preserve-unknown-fields": true }),
         Shape::Text => json!({ "type": "string" }),
         Shape::Word(words) => json!({ "type": "string", "enum": words }),
@@ -88,7 +88,7 @@ fn schema(sketch: &Sketch, number: usize, required: &[&str]) -> Value {
         }
         Shape::Truth => json!({ "type": "boolean" }),
         Shape::List(item, least) => {
-            let mut list = json!({ "type": "array", "items": schema(sketch, *item, required) });
+            let mut list = json!({ "type": "array", "items": schema(probe, *item, required) });
             if *least > 0 {
                 list["minItems"] = json!(least);
             }
@@ -97,9 +97,9 @@ fn schema(sketch: &Sketch, number: usize, required: &[&str]) -> Value {
         Shape::Texts => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         Shape::Table(properties) => {
             let mut table = json!({ "type": "object" });
-            let each = |(key, number): &(&str, usize)| ((*key).to_owned(), schema(sketch, *number, required));
+            let each = |(key, number): &(&str, usize)| ((*key).to_owned(), schema(probe, *number, required));
             table["properties"] = Value::Object(properties.iter().map(each).collect::<Map<_, _>>());
-            let is_required = |(_, number): &&(&str, usize)| required.contains(&sketch.path(*number));
+            let is_required = |(_, number): &&(&str, usize)| required.contains(&probe.path(*number));
             let keys: Vec<&str> = properties
                 .iter()
                 .filter(is_required)

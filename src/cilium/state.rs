@@ -11,7 +11,7 @@ use super::instance::AddressFamily;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Query {
-    /// Its neighbours.
+    /// Its neighbors.
     Peers,
     /// Routes of a family.
     Routes(Table, AddressFamily),
@@ -23,7 +23,7 @@ pub enum Query {
 pub enum Table {
     /// All that are known.
     Available,
-    /// Those that neighbours were told.
+    /// Those that neighbors were told.
     Advertised,
 }
 
@@ -31,13 +31,13 @@ pub enum Table {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// Its neighbours.
+    /// Its neighbors.
     Peers(Vec<PeerState>),
     /// Its routes.
     Routes(Vec<RouteState>),
 }
 
-/// A neighbour.
+/// A neighbor.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the fields are those of Cilium's BgpPeer")]
@@ -59,7 +59,7 @@ pub struct PeerState {
     pub families: Vec<FamilyState>,
 }
 
-/// Graceful restart with a neighbour.
+/// Graceful restart with a neighbor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the fields are those of Cilium's BgpGracefulRestart")]

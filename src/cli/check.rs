@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::select::{self, Which};
-use super::voice::Voice;
+use super::test_progress::TestProgress;
 use super::{Format, complete, print_json};
 use crate::check::report::{CheckReport, LabReport, Life, summary};
 use crate::check::stop::Stop;
@@ -15,8 +15,8 @@ use crate::check::{ask, junit, trial};
 use crate::failure::{Code, Failure};
 use crate::lab::check::Phase;
 use crate::run::client::Client;
-use crate::run::handover;
 use crate::run::protocol::Request;
+use crate::run::user_files;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -63,7 +63,7 @@ struct Results<'a> {
 /// Returns the exit code.
 pub fn run(args: Args) -> Result<i32, Failure> {
     if let Some(path) = &args.junit {
-        handover::may_write(path)?;
+        user_files::may_write(path)?;
     }
     let directory = super::run_directory()?;
     let lab = select::lab(&directory, args.which.word())?;
@@ -92,8 +92,8 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     Client::connect(&lab)?.ask(&Request::Status)?;
     let stop = Stop::on_signals()?;
     let began = Instant::now();
-    let mut voice = Voice::new(args.format == Format::Text);
-    let Some(checks) = trial::check_all(&lab, &checks, &stop, &mut |word| voice.say(word)) else {
+    let mut progress = TestProgress::new(args.format == Format::Text);
+    let Some(checks) = trial::check_all(&lab, &checks, &stop, &mut |word| progress.say(word)) else {
         return Err(Failure::not_ready(
             "interrupted; the checks that are not told above were not made",
         ));
@@ -112,11 +112,11 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     let labs = [report];
     if let Some(path) = &args.junit {
         let text = junit::document(&labs, Duration::from_secs_f64(seconds)).map_err(Failure::host)?;
-        handover::write(path, text.as_bytes(), handover::OPEN)?;
+        user_files::write(path, text.as_bytes(), user_files::OPEN)?;
     }
     let [report] = &labs;
     match args.format {
-        Format::Text => voice.summary(&summary(&labs, seconds)),
+        Format::Text => progress.summary(&summary(&labs, seconds)),
         Format::Json => print_json(&Results {
             lab: &report.lab,
             passed: !report.has_failed(),

@@ -13,7 +13,7 @@ use crate::clean;
 use crate::failure::Failure;
 use crate::run::copy::{self, Place};
 use crate::run::enter::Door;
-use crate::run::handover;
+use crate::run::user_files;
 use crate::view::{self, terminal};
 
 /// Bytes that are taken of a file that has no size, like those of /proc.
@@ -59,7 +59,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     if matches!((&from, &to), (Place::Host(_), Place::Host(_))) {
         return Err(Failure::wrong("neither side is in a node").help("write NODE:PATH for one of them"));
     }
-    copy::copy(&from, &to, handover::user(), |line| {
+    copy::copy(&from, &to, user_files::user(), |line| {
         view::tell(&format!("nslab: {line}\n"))
     })
 }

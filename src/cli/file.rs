@@ -58,7 +58,7 @@ impl Mistaken {
 ///
 /// # Errors
 /// It cannot be read, or has mistakes.
-pub fn load(path: &Path, colour: bool) -> Result<LabFile, Mistaken> {
+pub fn load(path: &Path, color: bool) -> Result<LabFile, Mistaken> {
     let text = read(path).map_err(|message| Mistaken::Unreadable(Failure::wrong(message)))?;
     let absolute = absolute(path);
     let render = |mistakes: Vec<Diagnostic>| {
@@ -66,7 +66,7 @@ pub fn load(path: &Path, colour: bool) -> Result<LabFile, Mistaken> {
             &path.display().to_string(),
             &text,
             &mistakes,
-            colour,
+            color,
         ))
     };
     let lab = resolve::load(&text, &Disk::beside(path)).map_err(render)?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{complete, print, print_json, select};
 use crate::cilium::{Kind, yaml};
 use crate::failure::Failure;
-use crate::lab::spec::suggest;
+use crate::lab::file::suggest;
 use crate::run::client::Client;
 use crate::run::cluster_nodes::roles;
 use crate::run::protocol::{Reply, Request};

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use super::import_args::ImportArgs;
-use super::{colour, complete, imported, print, select};
+use super::{color, complete, imported, print, select};
 use crate::failure::Failure;
 use crate::kernel::output;
 use crate::lab::Lab;
@@ -62,7 +62,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let (lab, alive) = match first {
         None => running(args.lab.as_deref(), args.bgp)?,
         Some((first, _)) => {
-            let loaded = imported::load(&args.files, &args.import, colour());
+            let loaded = imported::load(&args.files, &args.import, color());
             let loaded = loaded.map_err(|mistaken| mistaken.into_failure(&first))?;
             (loaded.lab, Alive::default())
         }

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::import_args::ImportArgs;
-use super::{colour, imported, judge, print};
+use super::{color, config_review, imported, print};
 use crate::failure::Failure;
 use crate::import::{Imported, relocate, write};
 use crate::lab::resolve;
-use crate::run::handover;
+use crate::run::user_files;
 use crate::view;
 
 #[derive(Debug, clap::Args)]
@@ -50,20 +50,20 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let mut mistakes = imported.mistakes.clone();
     match resolve::resolve(&imported.spec, &disk) {
         Ok(lab) => {
-            let judgement = judge::judge(&lab, &path);
-            judgement.tell();
-            judgement.tell_lost();
+            let review = config_review::review(&lab, &path);
+            review.tell();
+            review.tell_lost();
         }
         Err(more) => mistakes.extend(more),
     }
     if !mistakes.is_empty() {
-        return Err(imported::wrong(&imported, mistakes, colour()).into_failure(&path));
+        return Err(imported::wrong(&imported, mistakes, color()).into_failure(&path));
     }
     move_paths(&mut imported, disk.base(), args.output.as_deref());
     let text = write::lab_file(&imported);
     match &args.output {
         None => print(&text),
-        Some(output) => handover::write_new(output, text.as_bytes(), handover::OPEN)?,
+        Some(output) => user_files::write_new(output, text.as_bytes(), user_files::OPEN)?,
     }
     Ok(())
 }

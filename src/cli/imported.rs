@@ -15,7 +15,7 @@ pub fn is_foreign(files: &[(PathBuf, Option<Form>)]) -> bool {
         let extension = path.extension().and_then(|extension| extension.to_str());
         extension.is_some_and(|extension| matches!(extension, "yml" | "yaml" | "gotmpl"))
             || (file::is_standard_input(path)
-                && file::standard_input().is_ok_and(|text| import::recognise(&text).is_some()))
+                && file::standard_input().is_ok_and(|text| import::recognize(&text).is_some()))
     };
     files.iter().any(|(path, form)| form.is_some() || foreign(path))
 }
@@ -24,7 +24,7 @@ pub fn is_foreign(files: &[(PathBuf, Option<Form>)]) -> bool {
 pub fn are_labs_of_their_own(files: &[PathBuf]) -> bool {
     let is_lab = |path: &&PathBuf| {
         let is_toml = path.extension().is_some_and(|extension| extension == "toml");
-        is_toml || file::read(path).is_ok_and(|text| import::recognise(&text) == Some(Form::Containerlab))
+        is_toml || file::read(path).is_ok_and(|text| import::recognize(&text) == Some(Form::Containerlab))
     };
     files.len() > 1 && files.iter().all(|path| is_lab(&path))
 }
@@ -33,11 +33,11 @@ pub fn are_labs_of_their_own(files: &[PathBuf]) -> bool {
 ///
 /// # Errors
 /// A file cannot be read, or has mistakes.
-pub fn load(plain: &[PathBuf], args: &ImportArgs, colour: bool) -> Result<LabFile, Mistaken> {
+pub fn load(plain: &[PathBuf], args: &ImportArgs, color: bool) -> Result<LabFile, Mistaken> {
     let files = args.files(plain);
     match files.as_slice() {
         [] => Err(Mistaken::Unreadable(Failure::wrong("no file is named"))),
-        [(path, None)] if !is_foreign(&files) => file::load(path, colour),
+        [(path, None)] if !is_foreign(&files) => file::load(path, color),
         [(first, _), ..] if !is_foreign(&files) => Err(Mistaken::Unreadable(Failure::wrong(format!(
             "{} is a lab of its own: name one lab file, or files of other tools that are one lab together",
             first.display()
@@ -49,7 +49,7 @@ pub fn load(plain: &[PathBuf], args: &ImportArgs, colour: bool) -> Result<LabFil
             }
             let lab = imported
                 .lab(&disk)
-                .map_err(|mistakes| wrong(&imported, mistakes, colour))?;
+                .map_err(|mistakes| wrong(&imported, mistakes, color))?;
             let path = file::absolute(&files[0].0);
             Ok(LabFile { path, lab })
         }
@@ -74,7 +74,7 @@ pub fn read(files: &[(PathBuf, Option<Form>)], args: &ImportArgs) -> Result<(Imp
     let first = files
         .iter()
         .zip(&inputs)
-        .find(|(_, input)| input.form.or_else(|| import::recognise(&input.text)) == Some(Form::Containerlab))
+        .find(|(_, input)| input.form.or_else(|| import::recognize(&input.text)) == Some(Form::Containerlab))
         .map_or(&files[0].0, |((path, _), _)| path);
     let disk = Disk::beside(first);
     Ok((import::read(inputs, &disk, &options), disk))
@@ -107,10 +107,10 @@ fn environment() -> Environment {
 }
 
 /// The mistakes of all files, each under the name of its file.
-pub fn wrong(imported: &Imported, mistakes: Vec<Diagnostic>, colour: bool) -> Mistaken {
+pub fn wrong(imported: &Imported, mistakes: Vec<Diagnostic>, color: bool) -> Mistaken {
     let sorted = imported.files.sorted(mistakes);
     let rendered = sorted
         .iter()
-        .map(|(file, mistakes)| view::diagnostics::render(&file.name, &file.text, mistakes, colour));
+        .map(|(file, mistakes)| view::diagnostics::render(&file.name, &file.text, mistakes, color));
     Mistaken::Wrong(rendered.collect())
 }

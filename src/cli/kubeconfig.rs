@@ -11,8 +11,8 @@ use crate::lab::plan::Engine;
 use crate::run::client::Client;
 use crate::run::directory::LabDirectory;
 use crate::run::enter;
-use crate::run::handover;
 use crate::run::protocol::{NodeStatus, Reply, Request};
+use crate::run::user_files;
 
 /// The interface on the management network.
 const MANAGEMENT: &str = "eth0";
@@ -63,9 +63,9 @@ pub fn run(args: Args) -> Result<(), Failure> {
         None => print(&text),
         Some(path) => {
             if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                handover::make_directory(parent)?;
+                user_files::make_directory(parent)?;
             }
-            handover::write(path, text.as_bytes(), handover::SECRET)?;
+            user_files::write(path, text.as_bytes(), user_files::SECRET)?;
         }
     }
     Ok(())

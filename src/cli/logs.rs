@@ -13,12 +13,12 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::select::{self, Which};
-use super::{Format, colour_out, complete};
+use super::{Format, color_out, complete};
 use crate::clean;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
+use crate::lab::file::suggest;
 use crate::lab::names::hash;
-use crate::lab::spec::suggest;
 use crate::run::client::Client;
 use crate::run::directory::{LabDirectory, RunDirectory};
 use crate::run::logs::{Line, parse, set_aside};
@@ -110,7 +110,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let width = tails.keys().map(String::len).max().unwrap_or(0);
     let printer = Printer {
         format: args.format,
-        colour: colour_out(),
+        color: color_out(),
         terminal: std::io::stdout().is_terminal(),
         width,
     };
@@ -449,7 +449,7 @@ fn append(file: &mut File, text: &mut String) {
 
 struct Printer {
     format: Format,
-    colour: bool,
+    color: bool,
     terminal: bool,
     width: usize,
 }
@@ -482,8 +482,8 @@ impl Printer {
         };
         let clock = super::events::clock(line.time as f64 / 1000.0);
         let name = format!("{:width$}", line.node, width = self.width);
-        let name = if self.colour {
-            // Six colours that can be read on dark and light grounds.
+        let name = if self.color {
+            // Six colors that can be read on dark and light grounds.
             format!("\x1b[{}m{name}\x1b[0m", 31 + hash(line.node.as_bytes()) % 6)
         } else {
             name

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{colour, file};
+use super::{color, file};
 use crate::cilium::manifest::{self, Manifests};
 use crate::failure::Failure;
 use crate::lab::model::Manifest;
@@ -63,7 +63,7 @@ fn sound(manifests: &[Manifest]) -> Result<Manifests, Failure> {
             &file.name,
             &file.text,
             &mistakes,
-            colour(),
+            color(),
         ));
         names.push(file.name.clone());
     }

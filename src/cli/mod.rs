@@ -17,6 +17,7 @@ mod check;
 mod cilium;
 mod complete;
 mod completions;
+mod config_review;
 mod cp;
 mod doctor;
 mod down;
@@ -30,7 +31,6 @@ mod graph;
 mod import;
 mod import_args;
 mod imported;
-mod judge;
 mod kubeconfig;
 mod labs;
 mod logs;
@@ -42,10 +42,10 @@ mod schema;
 mod select;
 mod shell;
 mod test;
+mod test_progress;
 mod up;
 mod validate;
 mod version;
-mod voice;
 pub mod vtysh;
 
 /// Network labs on one Linux host, from one file, in seconds, without Docker.
@@ -164,7 +164,7 @@ fn obey() -> i32 {
         Err(error) => {
             // Help asked for goes to standard output with status 0, mistakes to standard error with 2.
             match error.use_stderr() {
-                true if colour() => view::tell_styled(&error.render().ansi().to_string()),
+                true if color() => view::tell_styled(&error.render().ansi().to_string()),
                 true => view::tell(&error.render().to_string()),
                 false => drop(terminal::note(error.print())),
             }
@@ -244,13 +244,13 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether standard error takes colours.
-fn colour() -> bool {
+/// Whether standard error takes colors.
+fn color() -> bool {
     terminal::has_colors(&stderr())
 }
 
-/// Whether standard output takes colours.
-fn colour_out() -> bool {
+/// Whether standard output takes colors.
+fn color_out() -> bool {
     terminal::has_colors(&stdout())
 }
 

@@ -6,7 +6,7 @@ use super::select::{self, Which};
 use super::{Format, complete, print, print_json, report};
 use crate::engine::operator::NodeView;
 use crate::failure::Failure;
-use crate::lab::spec::suggest;
+use crate::lab::file::suggest;
 use crate::run::directory::LabDirectory;
 use crate::run::protocol::{LinkState, NodeStatus, ServiceState, Status};
 use crate::view::{interfaces, table, units};

@@ -2,7 +2,7 @@
 
 use super::{print, print_json};
 use crate::failure::Failure;
-use crate::lab::spec::schema::schema;
+use crate::lab::file::schema::schema;
 use crate::view::reference;
 
 #[derive(Debug, clap::Args)]

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::file::LabFile;
 use super::import_args::ImportArgs;
-use super::voice::Voice;
-use super::{Format, colour, complete, file, imported, print_json, report};
+use super::test_progress::TestProgress;
+use super::{Format, color, complete, file, imported, print_json, report};
 use crate::check::junit;
 use crate::check::report::{LabReport, Life, summary};
 use crate::check::stop::Stop;
@@ -23,8 +23,8 @@ use crate::kernel::error::Attempt;
 use crate::lab::model::{EngineChoice, Kind, Lab, Node};
 use crate::lab::plan::Engine;
 use crate::run::directory::RunDirectory;
-use crate::run::handover;
 use crate::run::preflight;
+use crate::run::user_files;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sudo nslab test labs/cilium-bgp.toml\n  \
@@ -77,22 +77,22 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     super::up::duration(&args.timeout).map_err(Failure::wrong)?;
     // Before the labs, which take their time.
     if let Some(path) = &args.junit {
-        handover::may_write(path)?;
+        user_files::may_write(path)?;
     }
     let files = load(&args)?;
     let directory = super::run_directory()?;
     let stop = Stop::on_signals()?;
     let began = Instant::now();
-    let mut voice = Voice::new(args.format == Format::Text);
-    let (labs, untried) = try_all(&args, &files, &directory, &stop, &mut voice)?;
+    let mut progress = TestProgress::new(args.format == Format::Text);
+    let (labs, untried) = try_all(&args, &files, &directory, &stop, &mut progress)?;
     let seconds = began.elapsed().as_secs_f64();
     // Before anything else is said: a report that cannot be written is a failure, whatever it would say.
     if let Some(path) = &args.junit {
         let text = junit::document(&labs, Duration::from_secs_f64(seconds)).map_err(Failure::host)?;
-        handover::write(path, text.as_bytes(), handover::OPEN)?;
+        user_files::write(path, text.as_bytes(), user_files::OPEN)?;
     }
     match args.format {
-        Format::Text => voice.summary(&summary(&labs, seconds)),
+        Format::Text => progress.summary(&summary(&labs, seconds)),
         Format::Json => print_json(&Results {
             passed: !labs.iter().any(LabReport::has_failed),
             seconds,
@@ -149,7 +149,7 @@ fn load(args: &Args) -> Result<Vec<Tried>, Failure> {
         };
     let (mut tried, mut failures) = (Vec::new(), Vec::new());
     for paths in groups {
-        match imported::load(&paths, &ImportArgs::default(), colour()) {
+        match imported::load(&paths, &ImportArgs::default(), color()) {
             Ok(file) => tried.push(Tried { paths, file }),
             Err(mistaken) => failures.push(mistaken.into_failure(&paths[0])),
         }
@@ -224,7 +224,7 @@ fn try_all(
     files: &[Tried],
     directory: &RunDirectory,
     stop: &Stop,
-    voice: &mut Voice,
+    progress: &mut TestProgress,
 ) -> Result<(Vec<LabReport>, Vec<String>), Failure> {
     let mut options = vec!["--timeout".to_owned(), args.timeout.clone()];
     for engine in &args.engine {
@@ -232,10 +232,10 @@ fn try_all(
     }
     let (next, finished) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let alone = args.jobs == 1 || files.len() == 1;
-    let voice = Mutex::new(voice);
+    let progress = Mutex::new(progress);
     let say = |word: Word| {
-        if let Ok(mut voice) = voice.lock() {
-            voice.say(word);
+        if let Ok(mut progress) = progress.lock() {
+            progress.say(word);
         }
     };
     let one = |at: usize| {

@@ -8,7 +8,7 @@ use tracing::info_span;
 
 use super::file::LabFile;
 use super::import_args::ImportArgs;
-use super::{Format, colour, complete, imported, judge, manifests, print, print_json, report};
+use super::{Format, color, complete, config_review, imported, manifests, print, print_json, report};
 use crate::engine::kubelet;
 use crate::failure::Failure;
 use crate::kernel::rootless::is_rootless;
@@ -18,8 +18,8 @@ use crate::lab::plan::{Engine as EngineTaken, NodeStep, Plan};
 use crate::lab::{Lab, planner};
 use crate::run::directory::{self, LabDirectory, Life, RunDirectory};
 use crate::run::events::{Event, What};
-use crate::run::launch::{Happening, Launch, Launched, launch};
-use crate::run::{client, handover, modules, named, preflight, rootless, trust};
+use crate::run::launch::{Launch, LaunchEvent, Launched, launch};
+use crate::run::{client, modules, netns_names, preflight, rootless, trust, user_files};
 use crate::trace::{self, Spans, Telling};
 use crate::view::progress::Progress;
 use crate::view::{self, plan};
@@ -107,17 +107,16 @@ impl TraceFile<'_> {
             ("supervisor", supervisor),
         ]);
         let text = trace.to_string();
-        handover::write(self.path, text.as_bytes(), handover::OPEN)
+        user_files::write(self.path, text.as_bytes(), user_files::OPEN)
     }
 }
 
 pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     if let Some(path) = &args.trace {
-        handover::may_write(path)?;
+        user_files::may_write(path)?;
     }
     let making = info_span!("up").entered();
-    let loaded =
-        info_span!("read the files").in_scope(|| imported::load(&args.files, &args.import, colour()));
+    let loaded = info_span!("read the files").in_scope(|| imported::load(&args.files, &args.import, color()));
     let mut file = loaded.map_err(|mistaken| {
         let files = args.import.files(&args.files);
         mistaken.into_failure(files.first().map_or(Path::new(""), |(path, _)| path))
@@ -159,12 +158,14 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
             Life::Unknown(failure) => return Err(failure),
         }
     }
-    info_span!("judge routers").in_scope(|| judge_routers(&file, &args))?;
+    info_span!("judge routers").in_scope(|| review_routers(&file, &args))?;
     let lost = info_span!("check the host").in_scope(|| preflight::check(&plan, args.lossy))?;
     lost.iter().for_each(|lost| {
         view::tell(&format!("warning: lost: {lost}\n"));
     });
-    for remark in kubelet::furnish(&mut plan, &file.lab.cluster, directory.lab(&file.lab.name).etcd())? {
+    for remark in
+        kubelet::bootstrap_nodes(&mut plan, &file.lab.cluster, directory.lab(&file.lab.name).etcd())?
+    {
         view::tell(&format!("note: {remark}\n"));
     }
     rights(&plan)
@@ -191,14 +192,14 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
 }
 
 /// Tells what will be missing in routers that start FRR themselves.
-fn judge_routers(file: &LabFile, args: &Args) -> Result<(), Failure> {
+fn review_routers(file: &LabFile, args: &Args) -> Result<(), Failure> {
     let files = args.import.files(&args.files);
     let path = files.first().map_or(file.path.as_path(), |(path, _)| path);
-    let judgement = judge::judge(&file.lab, path);
-    judgement.tell();
-    match judgement.refusal() {
+    let review = config_review::review(&file.lab, path);
+    review.tell();
+    match review.refusal() {
         Some(failure) if !args.lossy => return Err(failure),
-        _ => judgement.tell_lost(),
+        _ => review.tell_lost(),
     }
     Ok(())
 }
@@ -213,16 +214,16 @@ fn stand_by(
 ) -> Result<(), Failure> {
     let mut progress = (args.format == Format::Text).then(Progress::new);
     loop {
-        let event = match launched.happening()? {
-            Happening::Event(event) => event,
-            Happening::Asked => {
+        let event = match launched.next_event()? {
+            LaunchEvent::Event(event) => event,
+            LaunchEvent::Asked => {
                 if let Some(progress) = &progress {
                     progress.finish();
                     view::tell(&format!("taking lab {} down; once more kills it\n", lab.name));
                 }
                 continue;
             }
-            Happening::Over(result) => return result,
+            LaunchEvent::Over(result) => return result,
         };
         match &mut progress {
             Some(progress) => progress.show(&event),
@@ -257,7 +258,7 @@ fn print_event(event: &Event) {
 
 fn name_namespaces(directory: &RunDirectory, lab: &str) {
     let directory = directory.lab(lab);
-    let named = client::Client::connect(&directory).and_then(|client| named::link(client, &directory));
+    let named = client::Client::connect(&directory).and_then(|client| netns_names::link(client, &directory));
     if let Err(failure) = named {
         report(&failure);
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::import_args::ImportArgs;
-use super::{colour, complete, file, imported, judge, manifests, print};
+use super::{color, complete, config_review, file, imported, manifests, print};
 use crate::engine::{frr, speaker};
 use crate::failure::Failure;
 use crate::lab::Lab;
@@ -69,9 +69,9 @@ fn is_wrong(path: &Path, lab: &Lab) -> bool {
         super::report(failure);
     }
     let routers = report_routers(path, lab);
-    let judgement = judge::judge(lab, path);
-    judgement.tell();
-    let lossy = judgement.refusal();
+    let review = config_review::review(lab, path);
+    review.tell();
+    let lossy = review.refusal();
     if let Some(failure) = &lossy {
         super::report(failure);
     }
@@ -90,7 +90,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     };
     let mut wrong = 0;
     for path in &plain {
-        match imported::load(std::slice::from_ref(path), &alone, colour()) {
+        match imported::load(std::slice::from_ref(path), &alone, color()) {
             Ok(file) if is_wrong(path, &file.lab) => wrong += 1,
             Ok(file) => {
                 print(&summary(path, &file.lab));
@@ -125,7 +125,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 fn one_lab(args: &Args) -> Result<(), Failure> {
     let files = args.import.files(&args.files);
     let path = files.first().map_or(Path::new(""), |(path, _)| path);
-    match imported::load(&args.files, &args.import, colour()) {
+    match imported::load(&args.files, &args.import, color()) {
         Ok(file) if is_wrong(path, &file.lab) => Err(Failure::wrong("the files are not a lab as they stand")),
         Ok(file) => {
             print(&summary(path, &file.lab));

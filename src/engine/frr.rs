@@ -11,7 +11,7 @@ use compare::{Line, Missing};
 
 use super::configuration::{self, integrated, line_name, preamble_of};
 use super::{Engine, Finished, Inside};
-use crate::bgp::config::{Mistake, Own, cut};
+use crate::bgp::config::{Diagnostic, Own, cut};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::output;
@@ -240,7 +240,7 @@ fn dry_run(vtysh: &str, router: &str, config: &str, place: Option<&ConfigPlace>)
 }
 
 /// The lines of which FRR's daemons take a part alone, or nothing: vtysh does not know that when it is asked.
-fn cut_lines(config: &str) -> impl Iterator<Item = (usize, &str, Mistake)> {
+fn cut_lines(config: &str) -> impl Iterator<Item = (usize, &str, Diagnostic)> {
     let lines = (1..).zip(config.lines());
     lines.filter_map(|(number, line)| Some((number, line.trim(), cut(line)?)))
 }

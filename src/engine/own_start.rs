@@ -7,7 +7,7 @@ use std::path::Path;
 use commands::Commands;
 
 use super::frr;
-use crate::bgp::config::{Config, Mistake, Reader};
+use crate::bgp::config::{Config, Diagnostic, Reader};
 use crate::lab::model::{Command, Node};
 
 mod commands;
@@ -65,7 +65,7 @@ pub struct Lost {
     /// The line.
     pub text: String,
     /// The mistake in it.
-    pub mistake: Mistake,
+    pub mistake: Diagnostic,
     /// How many lines of its block are missing with it.
     pub below: usize,
 }

@@ -5,7 +5,7 @@ use super::containerlab::Topology;
 use super::kind::Cluster;
 use super::{Context, Parts, beside};
 use crate::lab::Diagnostic;
-use crate::lab::spec::{KubernetesSpec, Spanned, Spec, suggest};
+use crate::lab::file::{KubernetesSpec, Spanned, Spec, suggest};
 
 /// The lab of all files.
 pub(super) fn spec(parts: Parts, context: &mut Context) -> Spec {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Context, Form, Parts, kind, recognise};
+use super::{Context, Form, Parts, kind, recognize};
 
 /// Reads the one file beside the topology that makes the cluster, and says so.
 pub(super) fn kinds_file(parts: &mut Parts, context: &mut Context) -> Option<String> {
@@ -40,7 +40,7 @@ fn candidates(context: &Context) -> Vec<(String, String)> {
     let texts = files.filter_map(|name| {
         let path = context.sources.locate(Path::new(&name));
         let text = context.sources.text(&path).ok()?;
-        (recognise(&text) == Some(Form::Kind)).then_some((name, text))
+        (recognize(&text) == Some(Form::Kind)).then_some((name, text))
     });
     texts.collect()
 }

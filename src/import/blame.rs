@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::Files;
 use crate::lab::Diagnostic;
-use crate::lab::spec::Span;
+use crate::lab::file::Span;
 
 /// A variable that is not set and has no default.
 #[derive(Debug, Clone)]

@@ -5,8 +5,8 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use super::Context;
 use super::reader::{Reader, Table};
 use super::yaml::Yaml;
-use crate::lab::spec::kubernetes::{IPAMS, ROUTINGS};
-use crate::lab::spec::{CiliumSpec, Ipam, KubernetesSpec, Routing, Spanned, values};
+use crate::lab::file::kubernetes::{IPAMS, ROUTINGS};
+use crate::lab::file::{CiliumSpec, Ipam, KubernetesSpec, Routing, Spanned, values};
 
 /// Reads Helm values into what is known of Cilium and of the pods' networks.
 pub(super) fn values(

@@ -1,6 +1,6 @@
 //! What container images stand for: nslab runs none, and gives a node what its image was chosen for.
 
-use crate::lab::spec::suggest;
+use crate::lab::file::suggest;
 
 /// What an image stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

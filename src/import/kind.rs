@@ -8,10 +8,10 @@ use ipnet::IpNet;
 use super::Context;
 use super::reader::{Reader, Table};
 use super::yaml::{self, Yaml};
+use crate::lab::file::kubernetes::ROLES;
+use crate::lab::file::reader::Wrong;
+use crate::lab::file::{BindSpec, Cni, KubernetesSpec, MgmtPortSpec, NodeRole, NodeSpec, Spanned, values};
 use crate::lab::model::Kind;
-use crate::lab::spec::kubernetes::ROLES;
-use crate::lab::spec::reader::Wrong;
-use crate::lab::spec::{BindSpec, Cni, KubernetesSpec, MgmtPortSpec, NodeRole, NodeSpec, Spanned, values};
 
 /// What a cluster is called when its file does not say.
 const NAME: &str = "kind";
@@ -155,7 +155,7 @@ fn nodes(reader: &mut Reader, yaml: &Yaml) -> Vec<(Spanned<String>, NodeSpec)> {
         .collect()
 }
 
-fn bare(role: NodeRole, span: crate::lab::spec::Span) -> NodeSpec {
+fn bare(role: NodeRole, span: crate::lab::file::Span) -> NodeSpec {
     let port = MgmtPortSpec {
         wanted: true,
         ..MgmtPortSpec::default()
@@ -185,7 +185,7 @@ fn defaults(node: &mut NodeSpec, count: usize) {
     }
 }
 
-fn node(reader: &mut Reader, yaml: &Yaml) -> Option<(NodeRole, crate::lab::spec::Span, NodeSpec)> {
+fn node(reader: &mut Reader, yaml: &Yaml) -> Option<(NodeRole, crate::lab::file::Span, NodeSpec)> {
     let mut table = reader.table(yaml, "nodes", "a node of a kind cluster")?;
     let role = match table.get("role") {
         Some(yaml) => reader.word(yaml, "role", ROLES)?,

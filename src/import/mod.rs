@@ -9,7 +9,7 @@ mod cilium;
 mod containerlab;
 pub mod images;
 mod kind;
-mod recognise;
+mod recognize;
 mod relocate;
 mod variables;
 pub mod write;
@@ -17,14 +17,14 @@ pub mod write;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::lab::file::{CiliumSpec, KubernetesSpec, Spanned, Spec, suggest};
 use crate::lab::sources::{Entry, Sources};
-use crate::lab::spec::{CiliumSpec, KubernetesSpec, Spanned, Spec, suggest};
 use crate::lab::{Diagnostic, Lab, resolve};
 use crate::yaml::{self, files, reader};
 
 pub use files::Files;
 pub use images::ImageMap;
-pub use recognise::{Form, recognise};
+pub use recognize::{Form, recognize};
 pub use relocate::relocate;
 pub use variables::Environment;
 
@@ -161,7 +161,7 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
     let mut parts = Parts::default();
     let mut notes = Vec::new();
     for input in inputs {
-        let form = input.form.or_else(|| recognise(&input.text));
+        let form = input.form.or_else(|| recognize(&input.text));
         let name = input.name.clone();
         let begin = context.files.add(input.name, input.text);
         let Some(form) = form else {

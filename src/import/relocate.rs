@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::lab::spec::{ConfigSpec, ContentSpec, NodeSpec, Spec};
+use crate::lab::file::{ConfigSpec, ContentSpec, NodeSpec, Spec};
 
 /// Rewrites the paths that are relative to `from`, so that they mean the same from `to`; those of manifests were relative to
 /// `here`. All three are absolute.

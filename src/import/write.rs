@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use super::Imported;
-use crate::lab::links::{Device, macvlan, vxlan};
-use crate::lab::model::{Command, Exec, Kind, Limit, Probe, Process, PublishedPort, Restart, Stage};
-use crate::lab::spec::kubernetes as names;
-use crate::lab::spec::{
+use crate::lab::file::kubernetes as names;
+use crate::lab::file::{
     BindSpec, CiliumSpec, ContentSpec, Dns, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec, LinkSpec,
     MgmtPortSpec, MgmtSpec, NodeSpec, Spanned, WaitSpec, mounts,
 };
+use crate::lab::links::{Device, macvlan, vxlan};
+use crate::lab::model::{Command, Exec, Kind, Limit, Probe, Process, PublishedPort, Restart, Stage};
 
 /// The text of the lab file: what was not said is left out, and every node knows where it came from.
 pub fn lab_file(imported: &Imported) -> String {

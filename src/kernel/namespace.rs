@@ -56,7 +56,7 @@ pub struct Made {
 }
 
 /// Makes namespaces in worker threads that end before this returns. Two threads halve the time; more gain
-/// nothing, as the kernel serialises the rest.
+/// nothing, as the kernel serializes the rest.
 ///
 /// # Errors
 /// The first refusal: not permitted, or one of the kernel's limits reached.

@@ -108,7 +108,7 @@ pub fn keep_only(descriptor: &OwnedFd) {
 /// Rust ignores SIGPIPE and runtimes block signals; a new program starts with a clean slate. No signal is let through before its
 /// handler is gone: in a child that shares its parent's memory that would act on the parent.
 pub(super) unsafe fn reset_signals() {
-    // SAFETY: plain system calls; `set` is initialised by sigemptyset.
+    // SAFETY: plain system calls; `set` is initialized by sigemptyset.
     unsafe {
         for signal in [
             libc::SIGPIPE,
@@ -186,7 +186,7 @@ pub fn pidfd(pid: i32) -> Result<OwnedFd> {
 /// Not permitted.
 pub fn signal(pidfd: impl AsFd, signal: libc::c_int) -> Result<()> {
     let what = || format!("send signal {signal}");
-    // SAFETY: signal 0 and unknown numbers are refused by the kernel, not by undefined behaviour.
+    // SAFETY: signal 0 and unknown numbers are refused by the kernel, not by undefined behavior.
     let sent = unsafe {
         libc::syscall(
             libc::SYS_pidfd_send_signal,

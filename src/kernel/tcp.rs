@@ -110,7 +110,7 @@ pub fn listen<'a>(
         if !v4 {
             socket.set_only_v6(true)?;
         }
-        // Whoever insists on near neighbours drops an answer to his SYN that says less.
+        // Whoever insists on near neighbors drops an answer to his SYN that says less.
         set_hops(&socket, v4, FARTHEST)?;
         socket.bind(&address.into())?;
         Ok(socket)

@@ -62,7 +62,7 @@ pub enum Question {
     Tcp(SocketAddr),
     /// The kernel must have a route.
     Route(RouteWanted),
-    /// A BGP neighbour must be in a state.
+    /// A BGP neighbor must be in a state.
     Bgp(BgpWanted),
 }
 
@@ -102,12 +102,12 @@ pub struct RouteWanted {
     pub table: u32,
 }
 
-/// A BGP neighbour as the router's `show bgp summary json` has it. What is not given may be anything.
+/// A BGP neighbor as the router's `show bgp summary json` has it. What is not given may be anything.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BgpWanted {
     /// Its address, interface, or host name.
     pub neighbor: String,
-    /// The address family; the first that has the neighbour where none is given.
+    /// The address family; the first that has the neighbor where none is given.
     pub family: Option<Family>,
     /// The session's state.
     pub state: Option<String>,

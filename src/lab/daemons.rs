@@ -80,7 +80,7 @@ impl Daemon {
             Some(rest) => stanza.ends_with(' ') || rest.is_empty() || rest.starts_with(' '),
             None => false,
         });
-        // A neighbour or interface that asks for BFD needs its daemon too.
+        // A neighbor or interface that asks for BFD needs its daemon too.
         own || (self.name == "bfdd" && line.split(' ').any(|word| word == "bfd"))
     }
 }

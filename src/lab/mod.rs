@@ -3,6 +3,7 @@
 pub mod check;
 pub mod daemons;
 pub mod diagnostic;
+pub mod file;
 pub(crate) mod jq;
 pub mod links;
 pub mod model;
@@ -15,9 +16,8 @@ pub mod resolve;
 pub mod rights;
 pub mod shell;
 pub mod sources;
-pub mod spec;
 
 pub use diagnostic::{Diagnostic, Label};
+pub use file::schema;
 pub use model::Lab;
 pub use plan::Plan;
-pub use spec::schema;

@@ -19,11 +19,11 @@ use super::inside::Inside;
 use super::lines::Lines;
 use super::protocol::Changed;
 use super::state::Living;
-use crate::engine::operator::{News, NodeView, Status, Wish};
+use crate::engine::operator::{ApiRequest, News, NodeView, Status};
 use crate::engine::{self, operator};
 use crate::failure::Failure;
 
-/// How long the API server and the agents may take for a wish.
+/// How long the API server and the agents may take for a request.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Nothing that the operator says is longer, in bytes: some thousands of objects.
@@ -47,12 +47,12 @@ const LONGEST_TROUBLE: usize = 1000;
 /// Between two looks for the operator's socket.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What became of a wish: a line an object, and whether one was not there.
+/// What became of a request: a line an object, and whether one was not there.
 type Outcome = Result<(Vec<String>, bool), Failure>;
 
 /// The way to the operator of a lab's cluster.
 pub struct Line {
-    wishes: watch::Sender<Option<UnboundedSender<Wish>>>,
+    requests: watch::Sender<Option<UnboundedSender<ApiRequest>>>,
     waiting: RefCell<HashMap<u64, oneshot::Sender<Outcome>>>,
     next: Cell<u64>,
     /// The nodes as the cluster sees them.
@@ -62,7 +62,7 @@ pub struct Line {
 impl Default for Line {
     fn default() -> Self {
         Line {
-            wishes: watch::Sender::new(None),
+            requests: watch::Sender::new(None),
             waiting: RefCell::default(),
             next: Cell::new(1),
             views: RefCell::default(),
@@ -81,7 +81,7 @@ impl Line {
     /// # Errors
     /// The API server refuses, or does not answer.
     pub async fn apply(&self, objects: Vec<Value>) -> Result<Changed, Failure> {
-        self.wish(|id| Wish::Apply(id, objects)).await
+        self.request(|id| ApiRequest::Apply(id, objects)).await
     }
 
     /// Deletes objects. Returns once the agents obey.
@@ -89,21 +89,21 @@ impl Line {
     /// # Errors
     /// As [`Line::apply`].
     pub async fn delete(&self, objects: Vec<Value>) -> Result<Changed, Failure> {
-        self.wish(|id| Wish::Delete(id, objects)).await
+        self.request(|id| ApiRequest::Delete(id, objects)).await
     }
 
-    async fn wish(&self, wish: impl FnOnce(u64) -> Wish) -> Result<Changed, Failure> {
+    async fn request(&self, request: impl FnOnce(u64) -> ApiRequest) -> Result<Changed, Failure> {
         let silent = || {
             Failure::not_ready("the lab's API server does not answer")
                 .help("`nslab ps` shows its node, and `nslab logs` what its programs said")
         };
         let asking = async {
-            let mut wishes = self.wishes.subscribe();
-            let line = wishes.wait_for(Option::is_some).await.ok()?.clone()?;
+            let mut requests = self.requests.subscribe();
+            let line = requests.wait_for(Option::is_some).await.ok()?.clone()?;
             let id = self.next.replace(self.next.get() + 1);
             let (done, is_done) = oneshot::channel();
             self.waiting.borrow_mut().insert(id, done);
-            line.send(wish(id)).ok()?;
+            line.send(request(id)).ok()?;
             is_done.await.ok()
         };
         let outcome = timeout(PATIENCE, asking).await.ok().flatten();
@@ -138,7 +138,7 @@ pub fn start(inside: &Inside) {
                     tell(&lab, node, news(&mut troubles, vec![TOO_MUCH.to_owned()]));
                     tokio::time::sleep(A_LINE).await;
                 }
-                lab.cluster.line.wishes.send_replace(None);
+                lab.cluster.line.requests.send_replace(None);
                 lab.cluster.line.waiting.borrow_mut().clear();
             }
             tokio::time::sleep(PAUSE).await;
@@ -154,31 +154,31 @@ async fn follow(
 ) -> std::io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut lines = Lines::new(reading, LONGEST, A_LINE);
-    let (sender, mut wishes) = unbounded_channel();
+    let (sender, mut requests) = unbounded_channel();
     let line = &lab.cluster.line;
     let mut rested = std::pin::pin!(sleep_until(Instant::now()));
     loop {
-        let wish = tokio::select! {
+        let request = tokio::select! {
             said = lines.next(), if rested.is_elapsed() => match said? {
                 Some(text) => {
                     let began = Instant::now();
-                    let wish = hear(lab, node, &text, troubles).await;
+                    let request = hear(lab, node, &text, troubles).await;
                     let rest = began.elapsed().min(LONGEST_REST);
                     rested.as_mut().reset(Instant::now() + rest);
-                    wish
+                    request
                 }
                 None => return Ok(()),
             },
             () = &mut rested, if !rested.is_elapsed() => None,
-            wish = wishes.recv() => wish,
+            request = requests.recv() => request,
         };
-        if let Some(wish) = wish {
-            let mut text = serde_json::to_string(&wish)?;
+        if let Some(request) = request {
+            let mut text = serde_json::to_string(&request)?;
             text.push('\n');
             timeout(PATIENCE, writing.write_all(text.as_bytes())).await??;
         }
-        line.wishes.send_if_modified(|now| {
-            // Once everything was read, wishes have something to be wished of.
+        line.requests.send_if_modified(|now| {
+            // Once everything was read, requests have something to be wished of.
             let first = now.is_none() && lab.cluster.has_heard();
             if first {
                 *now = Some(sender.clone());
@@ -189,13 +189,18 @@ async fn follow(
 }
 
 /// Does what follows from something that the operator says; what is to be said of it comes back.
-async fn hear(lab: &Rc<Living>, node: usize, text: &[u8], troubles: &mut BTreeSet<String>) -> Option<Wish> {
+async fn hear(
+    lab: &Rc<Living>,
+    node: usize,
+    text: &[u8],
+    troubles: &mut BTreeSet<String>,
+) -> Option<ApiRequest> {
     match serde_json::from_slice(text).ok()? {
         News::Objects(objects) => {
             let (statuses, told) = cluster::take(lab, &objects).await;
             tell(lab, node, news(troubles, told));
             let told = statuses.into_iter().map(|(of, status)| Status { of, status });
-            return Some(Wish::Tell(told.collect()));
+            return Some(ApiRequest::Tell(told.collect()));
         }
         News::Nodes(views) => {
             let before = lab.cluster.line.views.replace(views);

@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::lab_directory::remove_all;
 pub use super::lab_directory::{LONGEST, LabDirectory, Life, State};
-use super::{notes, rootless, trust};
+use super::{host_state, rootless, trust};
 use crate::failure::Failure;
 use crate::kernel::error::{Attempt, Error};
 use crate::kernel::rootless::is_rootless;
@@ -41,7 +41,7 @@ pub struct RunDirectory {
 }
 
 /// A lab being born: its directory, and the lock that its supervisor will hold.
-pub struct Birth {
+pub struct NewLab {
     /// The directory.
     pub directory: LabDirectory,
     /// The lock; it is held as long as any copy of this descriptor is open.
@@ -77,7 +77,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// The lab is running already, the run directory is not nslab's, or it cannot be written.
-    pub fn give_birth(&self, lab: &str) -> Result<Birth, Failure> {
+    pub fn create_lab(&self, lab: &str) -> Result<NewLab, Failure> {
         let _entered = self.enter(true)?;
         let directory = self.lab(lab);
         let what = || format!("make {}", directory.path.display());
@@ -89,7 +89,7 @@ impl RunDirectory {
             Err(error) => return Err(Error::io(what(), &error).into()),
         }
         match directory.make_lock() {
-            Ok(lock) => Ok(Birth { directory, lock }),
+            Ok(lock) => Ok(NewLab { directory, lock }),
             Err(failure) => {
                 // By name, which works without a descriptor to spare.
                 let _ = fs::remove_file(directory.lock());
@@ -113,7 +113,7 @@ impl RunDirectory {
     pub fn sweep(&self) -> Result<Swept, Failure> {
         let mut swept = Swept::default();
         self.sweep_labs(&mut swept)?;
-        swept.failures.extend(notes::sweep().err());
+        swept.failures.extend(host_state::sweep().err());
         Ok(swept)
     }
 

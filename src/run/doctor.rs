@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::directory::RunDirectory;
 use super::rootless::explain;
-use super::{nat, neighbours, outside, preflight, versions};
+use super::{nat, neighbors, outside, preflight, versions};
 use crate::engine::{frr, kubelet};
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
@@ -77,7 +77,7 @@ pub fn examine() -> Vec<Finding> {
     if !is_rootless() {
         findings.extend([user_namespaces(), cgroups()]);
         findings.extend(devices());
-        findings.extend([nat(), kubernetes(), neighbour_tables()]);
+        findings.extend([nat(), kubernetes(), neighbor_tables()]);
     }
     findings.extend([routers(), programs(), open_files(), namespace_limit()]);
     findings
@@ -380,8 +380,8 @@ fn kubernetes() -> Finding {
     }
 }
 
-fn neighbour_tables() -> Finding {
-    let limits = neighbours::limits();
+fn neighbor_tables() -> Finding {
+    let limits = neighbors::limits();
     if let Some(limit) = limits.last() {
         let entries = sysctl::read(limit).unwrap_or_default();
         return good(

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, oneshot};
 use super::protocol::{Order, Report, Setup};
 use super::socket;
 use super::state::Living;
-use super::template::Birth;
+use super::template::InitRequest;
 use crate::engine::Engine as _;
 use crate::engine::frr::front;
 use crate::failure::Failure;
@@ -135,10 +135,10 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
         &names::place(&step.name),
         limits,
     )?;
-    let (ours, child, end) = match birth(lab, node, cgroup.as_ref()).await {
+    let (ours, child, end) = match make(lab, node, cgroup.as_ref()).await {
         // The template was killed just now, and there is another.
-        Err(StartError::Died(_)) => birth(lab, node, cgroup.as_ref()).await?,
-        born => born?,
+        Err(StartError::Died(_)) => make(lab, node, cgroup.as_ref()).await?,
+        made => made?,
     };
     let handle = Rc::new(InitHandle {
         pid: child.pid,
@@ -191,7 +191,7 @@ fn prefix(node: &str, mut failure: Failure) -> Failure {
 }
 
 /// Has the process made, and waits for its end from the start. Returns the way to it as well.
-async fn birth(
+async fn make(
     lab: &Rc<Living>,
     node: usize,
     cgroup: Option<&OwnedFd>,
@@ -203,7 +203,7 @@ async fn birth(
     let network = step
         .namespace
         .and_then(|at| Some(copy(lab.namespaces.borrow().get(at)?.as_fd())));
-    let birth = Birth {
+    let request = InitRequest {
         node: &step.name,
         control: theirs.into(),
         setup: setup_file(lab, node)?.into(),
@@ -212,7 +212,7 @@ async fn birth(
         cgroup: cgroup.map(|it| copy(it.as_fd())).transpose()?,
     };
     let _expected = lab.reaper.expect();
-    let child = lab.template()?.bear(birth).await?;
+    let child = lab.template()?.clone_init(request).await?;
     let end = lab.reaper.end_of(child.pid);
     Ok((ours, child, end))
 }

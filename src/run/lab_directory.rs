@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use super::{named, trust};
+use super::{netns_names, trust};
 use crate::failure::Failure;
 use crate::kernel::cgroup;
 use crate::kernel::error::{Attempt, Error};
@@ -152,7 +152,7 @@ impl LabDirectory {
     }
 
     /// Whether the directory is one that nslab made. It is root's own, and its lock has nslab's mark, or (of an nslab that made
-    /// none, or of a birth or a removal that was cut short) there is nothing in it but what nslab puts there. Without any
+    /// none, or of a new_lab or a removal that was cut short) there is nothing in it but what nslab puts there. Without any
     /// lock it counts as nslab's only in a run directory that is `marked`.
     pub(super) fn is_own(&self, marked: bool) -> Result<bool, Failure> {
         let mut letters = self.lab.chars();
@@ -348,8 +348,8 @@ impl LabDirectory {
         let deadline = Instant::now() + SWEEP_DEADLINE;
         cgroup::remove(&cgroup::Trees::find(), &self.cgroup(), deadline)?;
         match (supervisor, self.state()) {
-            (Some(supervisor), _) => named::unlink_all(&self.lab, supervisor),
-            (None, Some(state)) => named::unlink(&state),
+            (Some(supervisor), _) => netns_names::unlink_all(&self.lab, supervisor),
+            (None, Some(state)) => netns_names::unlink(&state),
             (None, None) => {}
         }
         Ok(())

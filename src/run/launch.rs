@@ -15,13 +15,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 
-use super::directory::{Birth, LabDirectory, RunDirectory, State};
+use super::directory::{LabDirectory, NewLab, RunDirectory, State};
 use super::events::{Event, What};
+use super::host_state::{self, HostRequest};
 use super::init::memory_file;
-use super::notes::{self, Wish};
 use super::protocol::{self, Reply};
 use super::supervisor::{self, Setup};
-use super::{nat, neighbours, outside, trust};
+use super::{nat, neighbors, outside, trust};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{Assembler, Received};
@@ -73,7 +73,7 @@ pub struct Launched {
 }
 
 /// What happened last.
-pub enum Happening {
+pub enum LaunchEvent {
     /// An event of the lab.
     Event(Event),
     /// The user wants the lab to end, and said so for the first time.
@@ -89,8 +89,8 @@ pub enum Happening {
 pub fn launch(launch: Launch) -> Result<Launched, Failure> {
     let run_directory = launch.run_directory.clone();
     let signals = signals::watch()?;
-    let birth = run_directory.give_birth(&launch.plan.lab)?;
-    match start(launch, &birth) {
+    let new_lab = run_directory.create_lab(&launch.plan.lab)?;
+    match start(launch, &new_lab) {
         Ok((lab, child, events)) => Ok(Launched {
             run_directory,
             lab,
@@ -104,7 +104,7 @@ pub fn launch(launch: Launch) -> Result<Launched, Failure> {
         Err(failure) => {
             // Let go of the lock first, or the sweep would take the lab for a living one; and of what else is
             // open, as being short of descriptors may be what failed.
-            drop((birth, signals));
+            drop((new_lab, signals));
             let _ = run_directory.sweep();
             Err(failure)
         }
@@ -118,8 +118,8 @@ fn write_secret(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)
 }
 
-fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream), Failure> {
-    let directory = &birth.directory;
+fn start(mut launch: Launch, new_lab: &NewLab) -> Result<(String, Child, UnixStream), Failure> {
+    let directory = &new_lab.directory;
     for path in [
         directory.logs(),
         directory.path.join("root"),
@@ -170,7 +170,7 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
         carrier.prepare(&directory.path)?;
     }
     let child = spawn(
-        &birth.lock.as_fd(),
+        &new_lab.lock.as_fd(),
         &theirs.as_fd(),
         &setup.as_fd(),
         &log.as_fd(),
@@ -186,7 +186,7 @@ fn start(mut launch: Launch, birth: &Birth) -> Result<(String, Child, UnixStream
     if let Err(failure) = written {
         // What is swept next is not to live.
         let _ = process::signal(&child.pidfd, libc::SIGKILL);
-        reap(&child.pidfd);
+        exit_status(&child.pidfd);
         return Err(failure);
     }
     Ok((state.lab, child, ours))
@@ -197,22 +197,22 @@ fn reserve(plan: &mut Plan, directory: &LabDirectory) -> Result<(), Failure> {
     if rootless::is_rootless() {
         return Ok(());
     }
-    let mut wish = Wish {
-        neighbours: neighbours::needed(plan),
-        ..Wish::default()
+    let mut request = HostRequest {
+        neighbors: neighbors::needed(plan),
+        ..HostRequest::default()
     };
     let mut nat = None;
     if let Some(host) = &mut plan.host
         && let Some(step) = &mut host.nat
     {
-        wish.interface = Some(host.interface.clone());
-        wish.on = nat::needs(step)?;
+        request.interface = Some(host.interface.clone());
+        request.on = nat::needs(step)?;
         nat = Some(step);
     }
-    if nat.is_none() && wish.neighbours == 0 {
+    if nat.is_none() && request.neighbors == 0 {
         return Ok(());
     }
-    let changed = notes::reserve(directory, wish)?;
+    let changed = host_state::reserve(directory, request)?;
     if let Some(step) = nat {
         nat::note_opened(step, &changed);
     }
@@ -276,14 +276,14 @@ impl Launched {
     ///
     /// # Errors
     /// The kernel refuses to wait.
-    pub fn happening(&mut self) -> Result<Happening, Failure> {
+    pub fn next_event(&mut self) -> Result<LaunchEvent, Failure> {
         loop {
             if let Some(frame) = self.assembler.frame()? {
                 if let Ok(Reply::Event(event)) = serde_json::from_slice(&frame.bytes) {
                     if let What::Failed { failure } = &event.what {
                         self.failure = Some(failure.clone());
                     }
-                    return Ok(Happening::Event(event));
+                    return Ok(LaunchEvent::Event(event));
                 }
                 continue;
             }
@@ -294,10 +294,10 @@ impl Launched {
             if signals {
                 self.obey_signals()?;
                 if self.stops == 1 {
-                    return Ok(Happening::Asked);
+                    return Ok(LaunchEvent::Asked);
                 }
             } else if end {
-                return Ok(Happening::Over(self.bury()));
+                return Ok(LaunchEvent::Over(self.reap()));
             }
         }
     }
@@ -334,8 +334,8 @@ impl Launched {
     }
 
     /// Reaps the supervisor and sweeps after it.
-    fn bury(&mut self) -> Result<(), Failure> {
-        let status = reap(&self.child.pidfd);
+    fn reap(&mut self) -> Result<(), Failure> {
+        let status = exit_status(&self.child.pidfd);
         let lab = self.run_directory.lab(&self.lab);
         let said = trust::read_end(&lab.supervisor_log(), LAST_WORDS).unwrap_or_default();
         let said = String::from_utf8_lossy(&said.unwrap_or_default()).into_owned();
@@ -416,7 +416,7 @@ fn died(lab: &str, said: &str) -> Failure {
 }
 
 /// Exit status of an ended child; none when it was killed.
-fn reap(pidfd: &OwnedFd) -> Option<i32> {
+fn exit_status(pidfd: &OwnedFd) -> Option<i32> {
     match waitid(Id::PIDFd(pidfd.as_fd()), WaitPidFlag::WEXITED) {
         Ok(nix::sys::wait::WaitStatus::Exited(_, status)) => Some(status),
         _ => None,

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::events::What;
+use super::host_state;
 use super::management::{MAIN, PREFIX};
-use super::notes;
 use crate::failure::Failure;
 use crate::kernel::namespace::{self, Namespace, Wanted};
 use crate::kernel::netlink::Netlink;
@@ -184,10 +184,10 @@ impl Nat {
     pub fn yield_to_others(&mut self, tell: &dyn Fn(What)) -> Result<(), Failure> {
         let opened = self.asked.opened.iter();
         let still: Vec<String> = opened
-            .filter(|name| notes::is_on_for_labs(&forwarding_v4(name)))
+            .filter(|name| host_state::is_on_for_labs(&forwarding_v4(name)))
             .cloned()
             .collect();
-        let still_v6 = self.asked.opened_v6 && notes::is_on_for_labs(ALL_V6);
+        let still_v6 = self.asked.opened_v6 && host_state::is_on_for_labs(ALL_V6);
         if still != self.step.opened || still_v6 != self.step.opened_v6 {
             (self.step.opened, self.step.opened_v6) = (still, still_v6);
             let mut changes = vec![nftables::flush(&self.interface, "forward")];

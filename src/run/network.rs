@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use tokio::task::yield_now;
 
 use super::events::What;
-use super::leave::leave_host;
+use super::host_cleanup::clean_host;
 use crate::apply::{self, Workshop, configure_all, make_links};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
@@ -115,7 +115,7 @@ pub async fn stand_up(plan: &Plan, tell: &dyn Fn(What)) -> Result<Network, Failu
     let namespaces: Vec<Namespace> = made.into_iter().map(|made| made.namespace).collect();
     if let Err(failure) = joined {
         // Whoever mends the lab file and tries again must not find its own names taken.
-        let _ = leave_host(plan, &namespaces);
+        let _ = clean_host(plan, &namespaces);
         return Err(failure);
     }
     Ok(Network { namespaces, users })

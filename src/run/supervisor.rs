@@ -24,7 +24,9 @@ use super::directory::LabDirectory;
 use super::events::What;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
-use super::{control, late, leave, link_events, logs, management, network, presence, socket, stages, veil};
+use super::{
+    control, host_cleanup, late, link_events, logs, management, network, presence, socket, stages, veil,
+};
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::error::Attempt;
@@ -204,24 +206,24 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
     stop_on_signals(&lab)?;
     let watched = lock.try_clone().attempt(|| "keep the lab's lock")?;
     presence::watch(&lab, watched);
-    let wishes = Wishes {
+    let options = Options {
         limit: Duration::from_secs_f64(limit),
         detached,
         hold_manifests,
         spans,
     };
     let telling = tell_launcher(&lab, launcher, detached)?;
-    let status = match live(&lab, began, &wishes).await {
+    let status = match live(&lab, began, &options).await {
         Ok(()) => 0,
         Err(failure) => {
             let code = failure.code as i32;
-            wishes.leave_spans(&lab);
+            options.leave_spans(&lab);
             lab.tell(What::Failed { failure });
             code
         }
     };
     // What is still there then goes with the namespaces.
-    let _ = leave::leave_host(&lab.plan, &lab.namespaces.borrow());
+    let _ = host_cleanup::clean_host(&lab.plan, &lab.namespaces.borrow());
     lab.events.close();
     let told = async {
         let _ = telling.await;
@@ -262,7 +264,7 @@ fn tell_launcher(lab: &Rc<Living>, launcher: UnixStream, detached: bool) -> Resu
 }
 
 /// What is wanted of a lab beside its plan.
-struct Wishes {
+struct Options {
     limit: Duration,
     detached: bool,
     hold_manifests: bool,
@@ -270,7 +272,7 @@ struct Wishes {
     spans: Option<Spans>,
 }
 
-impl Wishes {
+impl Options {
     /// Leaves the spans for `up`, which makes a trace of them.
     fn leave_spans(&self, lab: &Living) {
         let Some(spans) = self.spans.as_ref().and_then(Spans::take) else {
@@ -285,7 +287,7 @@ impl Wishes {
 }
 
 /// From nothing to ready, and on until the lab is to end.
-async fn live(lab: &Rc<Living>, began: Instant, wishes: &Wishes) -> Result<(), Failure> {
+async fn live(lab: &Rc<Living>, began: Instant, options: &Options) -> Result<(), Failure> {
     let mut stopping = lab.stopping.subscribe();
     lab.tell(What::Starting {
         lab: lab.plan.lab.clone(),
@@ -294,16 +296,16 @@ async fn live(lab: &Rc<Living>, began: Instant, wishes: &Wishes) -> Result<(), F
     });
     control::listen(lab)?;
     let up = tokio::select! {
-        up = timeout(wishes.limit, bring_up(lab, wishes).instrument(info_span!("lab", name = lab.plan.lab.as_str()))) => up.unwrap_or_else(|_| Err(too_late(lab, wishes.limit))),
+        up = timeout(options.limit, bring_up(lab, options).instrument(info_span!("lab", name = lab.plan.lab.as_str()))) => up.unwrap_or_else(|_| Err(too_late(lab, options.limit))),
         _ = stopping.wait_for(|stop| *stop) => {
             let lost = lab.lost.take();
             Err(lost.unwrap_or_else(|| Failure::not_ready("interrupted before the lab was ready")))
         }
     };
     up?;
-    wishes.leave_spans(lab);
+    options.leave_spans(lab);
     lab.ready.set(true);
-    if wishes.detached {
+    if options.detached {
         process::die_with_parent(0);
     }
     lab.tell(What::Ready {
@@ -318,7 +320,7 @@ async fn live(lab: &Rc<Living>, began: Instant, wishes: &Wishes) -> Result<(), F
     lab.lost.take().map_or(Ok(()), Err)
 }
 
-async fn bring_up(lab: &Rc<Living>, wishes: &Wishes) -> Result<(), Failure> {
+async fn bring_up(lab: &Rc<Living>, options: &Options) -> Result<(), Failure> {
     if lab.plan.nodes.iter().any(|node| !node.idle) {
         // It gets ready while the network is made.
         lab.template()?;
@@ -369,7 +371,7 @@ async fn bring_up(lab: &Rc<Living>, wishes: &Wishes) -> Result<(), Failure> {
             return Err(failure);
         }
     }
-    if !wishes.hold_manifests {
+    if !options.hold_manifests {
         let begun = cluster::begin(lab).instrument(info_span!("manifests"));
         let changed = begun.await?;
         cluster::announce(lab, &changed);

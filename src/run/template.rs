@@ -44,7 +44,7 @@ const LONGEST: usize = 64 << 10;
 const MOST_DESCRIPTORS: usize = 64;
 
 /// A node's init to be made.
-pub struct Birth<'a> {
+pub struct InitRequest<'a> {
     /// The node.
     pub node: &'a str,
     /// The init's way to the supervisor.
@@ -72,7 +72,7 @@ struct Order {
 #[derive(Serialize, Deserialize)]
 enum Answer {
     /// It lives. Its pidfd follows.
-    Born(i32),
+    Made(i32),
     Refused(Failure),
 }
 
@@ -129,19 +129,19 @@ impl Template {
     ///
     /// # Errors
     /// The kernel refuses, or the template was killed.
-    pub async fn bear(&self, birth: Birth<'_>) -> Result<Child, StartError> {
+    pub async fn clone_init(&self, request: InitRequest<'_>) -> Result<Child, StartError> {
         let order = Order {
-            node: birth.node.to_owned(),
-            users: birth.users.is_some(),
-            network: birth.network.is_some(),
-            cgroup: birth.cgroup.is_some(),
+            node: request.node.to_owned(),
+            users: request.users.is_some(),
+            network: request.network.is_some(),
+            cgroup: request.cgroup.is_some(),
         };
         let order = serde_json::to_vec(&order).map_err(|error| Failure::host(error.to_string()))?;
-        let fds: Vec<OwnedFd> = [birth.control, birth.setup]
+        let fds: Vec<OwnedFd> = [request.control, request.setup]
             .into_iter()
-            .chain(birth.users)
-            .chain(birth.network)
-            .chain(birth.cgroup)
+            .chain(request.users)
+            .chain(request.network)
+            .chain(request.cgroup)
             .collect();
         let (sender, answer) = oneshot::channel();
         {
@@ -156,8 +156,8 @@ impl Template {
                 }
             }
         }
-        if let Ok(born) = answer.await {
-            return Ok(born?);
+        if let Ok(made) = answer.await {
+            return Ok(made?);
         }
         if let Some(failure) = self.unheard.borrow().clone() {
             return Err(failure.into());
@@ -216,7 +216,7 @@ impl Template {
     /// It is none.
     fn hear(&self, frame: Frame) -> Result<(), ()> {
         let answer = match serde_json::from_slice(&frame.bytes).map_err(drop)? {
-            Answer::Born(pid) => Ok(Child {
+            Answer::Made(pid) => Ok(Child {
                 pid,
                 pidfd: frame.fds.into_iter().next().ok_or(())?,
             }),
@@ -287,9 +287,9 @@ fn serve(supervisor: RawFd, common: RawFd, program: Option<RawFd>) -> Result<(),
         while let Some(frame) = assembler.frame()? {
             let order: Order = serde_json::from_slice(&frame.bytes).map_err(damaged)?;
             let ready = ready.as_ref().map_err(Failure::clone);
-            let born = ready.and_then(|ready| bear(ready, &title, &order, frame.fds));
-            let (answer, pidfd) = match born {
-                Ok(child) => (Answer::Born(child.pid), Some(child.pidfd)),
+            let made = ready.and_then(|ready| clone_init(ready, &title, &order, frame.fds));
+            let (answer, pidfd) = match made {
+                Ok(child) => (Answer::Made(child.pid), Some(child.pidfd)),
                 Err(failure) => (Answer::Refused(failure), None),
             };
             let answer = serde_json::to_vec(&answer).map_err(damaged)?;
@@ -299,7 +299,7 @@ fn serve(supervisor: RawFd, common: RawFd, program: Option<RawFd>) -> Result<(),
     Ok(())
 }
 
-fn bear(ready: &Ready, title: &Title, order: &Order, fds: Vec<OwnedFd>) -> Result<Child, Failure> {
+fn clone_init(ready: &Ready, title: &Title, order: &Order, fds: Vec<OwnedFd>) -> Result<Child, Failure> {
     ready.keep_program()?;
     let mut fds = fds.into_iter();
     let (Some(control), Some(setup)) = (fds.next(), fds.next()) else {

@@ -21,13 +21,13 @@ const MOST_LABELS: usize = 8;
 const LONGEST: usize = 600;
 
 /// The mistakes of a file, one after the other, and how many they are. What a terminal would obey is shown as escapes.
-pub fn render(file_name: &str, text: &str, diagnostics: &[Diagnostic], colour: bool) -> String {
+pub fn render(file_name: &str, text: &str, diagnostics: &[Diagnostic], color: bool) -> String {
     let theme = GraphicalTheme {
         characters: match super::terminal::is_ascii() {
             true => ThemeCharacters::ascii(),
             false => ThemeCharacters::unicode(),
         },
-        styles: if colour {
+        styles: if color {
             ThemeStyles::ansi()
         } else {
             ThemeStyles::none()

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::units;
+use crate::lab::file::mounts;
 use crate::lab::links::Carrier;
 use crate::lab::plan::{Device, HostStep, NamespaceStep, NodeStep, Plan, RouteStepAction};
-use crate::lab::spec::mounts;
 
 /// The steps in the order they would be taken.
 pub fn render(plan: &Plan) -> String {

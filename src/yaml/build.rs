@@ -8,7 +8,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
 use super::files::Places;
 use super::{DEEPEST, Key, LONGEST, MOST, Value, Yaml, merge};
 use crate::lab::Diagnostic;
-use crate::lab::spec::Span;
+use crate::lab::file::Span;
 
 /// The documents of a file that are not empty.
 ///

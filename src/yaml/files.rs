@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::lab::Diagnostic;
 use crate::lab::diagnostic::Label;
-use crate::lab::spec::Span;
+use crate::lab::file::Span;
 
 /// A file and where it begins.
 #[derive(Debug, Clone)]

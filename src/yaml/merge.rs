@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::{Key, Value, Yaml};
 use crate::lab::Diagnostic;
-use crate::lab::spec::Span;
+use crate::lab::file::Span;
 
 /// The entries of a mapping with what its merge keys bring in: what stands in the mapping itself holds, and of what
 /// is merged the first.

@@ -8,13 +8,13 @@ pub mod files;
 mod json;
 mod merge;
 pub(crate) mod reader;
-pub(crate) mod sketch;
+pub(crate) mod schema_probe;
 #[cfg(test)]
 mod tests;
 
 use std::rc::Rc;
 
-use crate::lab::spec::Span;
+use crate::lab::file::Span;
 
 pub(crate) use build::documents;
 

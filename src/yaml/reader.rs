@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use super::sketch::{Shape, Shared};
+use super::schema_probe::{Shape, Shared};
 use super::{Key, Value, Yaml};
 use crate::lab::Diagnostic;
-use crate::lab::spec::reader::Wrong;
-use crate::lab::spec::{Span, Spanned, suggest};
+use crate::lab::file::reader::Wrong;
+use crate::lab::file::{Span, Spanned, suggest};
 
 /// The mistakes found so far, and what was left out because it has no effect here.
 #[derive(Debug, Default)]
@@ -17,20 +17,20 @@ pub(crate) struct Reader {
     pub warnings: Vec<Diagnostic>,
     pub ignored: BTreeSet<String>,
     /// Where it notes what it looks for, in place of reading.
-    pub sketch: Option<Shared>,
+    pub probe: Option<Shared>,
 }
 
 impl Reader {
     /// Notes what a value has to be, where that is wanted.
     pub fn sketches(&self, yaml: &Yaml, shape: impl FnOnce() -> Shape) -> bool {
-        let Some(sketch) = &self.sketch else { return false };
-        sketch.borrow_mut().note(yaml, shape());
+        let Some(probe) = &self.probe else { return false };
+        probe.borrow_mut().note(yaml, shape());
         true
     }
 
-    /// The one item of a list in a sketch, of so many at least.
+    /// The one item of a list in a probe, of so many at least.
     pub fn sketched_item(&self, list: &Yaml, least: usize) -> Option<Yaml> {
-        Some(self.sketch.as_ref()?.borrow_mut().item(list, least))
+        Some(self.probe.as_ref()?.borrow_mut().item(list, least))
     }
 
     pub fn wrong(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
@@ -215,7 +215,7 @@ impl Reader {
             known: Vec::new(),
             silent: Vec::new(),
             span: yaml.span.clone(),
-            sketch: self.sketch.clone(),
+            probe: self.probe.clone(),
         })
     }
 }
@@ -227,7 +227,7 @@ pub(crate) struct Table<'y> {
     known: Vec<&'static str>,
     silent: Vec<&'static str>,
     span: Span,
-    sketch: Option<Shared>,
+    probe: Option<Shared>,
 }
 
 impl<'y> Table<'y> {
@@ -243,8 +243,8 @@ impl<'y> Table<'y> {
 
     /// The value of a key, and from now on the key is known. A key that holds nothing is as good as none.
     pub fn get(&mut self, key: &'static str) -> Option<&'y Yaml> {
-        if let Some(sketch) = &self.sketch {
-            return sketch.borrow_mut().property(self.span.start, key);
+        if let Some(probe) = &self.probe {
+            return probe.borrow_mut().property(self.span.start, key);
         }
         self.raw(key).filter(|yaml| yaml.value != Value::Null)
     }
@@ -279,9 +279,9 @@ impl<'y> Table<'y> {
 
     /// Keys that may stand there, whatever their values are.
     fn sketch_silent(&self, keys: impl Iterator<Item = &'static str>) {
-        if let Some(sketch) = &self.sketch {
+        if let Some(probe) = &self.probe {
             for key in keys {
-                let _ = sketch.borrow_mut().property(self.span.start, key);
+                let _ = probe.borrow_mut().property(self.span.start, key);
             }
         }
     }

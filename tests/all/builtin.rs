@@ -25,7 +25,7 @@ fn lab(name: &str, nodes: &[String], links: &[[&str; 2]]) -> Lab {
     Lab::up(&text)
 }
 
-/// A router in a data centre that peers on these interfaces.
+/// A router in a data center that peers on these interfaces.
 fn fabric(asn: u32, interfaces: &[&str]) -> String {
     let neighbors = interfaces
         .iter()
@@ -200,7 +200,7 @@ fn a_speaker_that_ends_says_so_and_takes_its_routes_along() {
     until_known(&lab, "b", "10.255.0.1");
     signal(&lab, "b", "TERM");
     until_forgotten(&lab, "a", "10.255.0.2");
-    until("the neighbour's words", || {
+    until("the neighbor's words", || {
         lab.ok(["logs", "a"]).contains("Notification received (Cease/")
     });
     // It is started again, as it was not asked to end by the lab.
@@ -290,7 +290,7 @@ fn sessions_are_signed() {
 }
 
 #[test]
-fn near_neighbours_prove_that_they_are() {
+fn near_neighbors_prove_that_they_are() {
     let near = |other: u8| format!(" neighbor 10.0.0.{other} ttl-security hops 1\n");
     let mut engines = vec![["builtin"; 2]];
     if has_frr() {

@@ -51,7 +51,7 @@ endpoints = ["tor:eth1", "near:eth0"]
 endpoints = ["tor:eth2", "far:eth0"]
 "#;
 
-/// A policy for one of the nodes; `more` belongs to the neighbour.
+/// A policy for one of the nodes; `more` belongs to the neighbor.
 fn policy(rack: &str, asn: u32, peer: &str, more: &str) -> String {
     format!(
         "apiVersion: cilium.io/v2alpha1
@@ -145,7 +145,7 @@ fn objects_are_obeyed_as_they_come_change_and_go() {
 }
 
 #[test]
-fn a_neighbour_in_another_as_may_be_as_far_as_is_said() {
+fn a_neighbor_in_another_as_may_be_as_far_as_is_said() {
     let lab = Lab::up(LAB);
     give(&lab, "apply", &policy("far", 65020, "10.0.2.1", ""));
     until("the pod network of another AS", || is_known(&lab, "10.1.1.0/24"));
@@ -421,7 +421,7 @@ fn published_lab(engine: &str) {
                 });
             }
             if let Some(neighbors) = wanted.get("neighbors") {
-                until(&format!("the neighbours of {node} {phase}"), || {
+                until(&format!("the neighbors of {node} {phase}"), || {
                     has_neighbors(&lab, node, neighbors)
                 });
             }

@@ -85,7 +85,7 @@ fn a_namespace_is_joined_to_its_node_and_leaves_nothing() {
     assert_eq!(added["interfaces"][1]["sandbox"], "/run/netns/c1");
     let second = ok(&lab, "ADD", "c2", &none);
     assert_eq!(second["ips"][0]["address"], "10.1.0.4/32");
-    // Its node, its neighbours, the router; and they it.
+    // Its node, its neighbors, the router; and they it.
     for to in [
         "10.1.0.1",
         "10.1.0.4",

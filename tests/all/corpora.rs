@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nslab::bgp::dice::Dice;
+use nslab::bgp::rng::Rng;
 
 /// A try takes no longer, even where much else runs.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -24,15 +24,15 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
-fn mutated(corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
-    let pick = |dice: &mut Dice| &corpus[dice.roll(corpus.len() as u64) as usize];
-    let mut input = pick(dice).clone();
-    for _ in 0..=dice.roll(4) {
-        let at = dice.roll(input.len() as u64 + 1) as usize;
-        let end = at + dice.roll((input.len() - at) as u64 + 1) as usize;
-        match dice.roll(7) {
-            0 if at < input.len() => input[at] = dice.roll(256) as u8,
-            1 if at < input.len() => input[at] ^= 1 << dice.roll(8),
+fn mutated(corpus: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
+    let pick = |rng: &mut Rng| &corpus[rng.roll(corpus.len() as u64) as usize];
+    let mut input = pick(rng).clone();
+    for _ in 0..=rng.roll(4) {
+        let at = rng.roll(input.len() as u64 + 1) as usize;
+        let end = at + rng.roll((input.len() - at) as u64 + 1) as usize;
+        match rng.roll(7) {
+            0 if at < input.len() => input[at] = rng.roll(256) as u8,
+            1 if at < input.len() => input[at] ^= 1 << rng.roll(8),
             2 => input.truncate(at),
             3 => drop(input.drain(at..end)),
             4 if input.len() < 16_384 => {
@@ -40,12 +40,12 @@ fn mutated(corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
                 input.splice(at..at, again);
             }
             5 => {
-                let other = pick(dice);
-                let from = dice.roll(other.len() as u64 + 1) as usize;
+                let other = pick(rng);
+                let from = rng.roll(other.len() as u64 + 1) as usize;
                 let few = other[from..].iter().take(64).copied();
                 input.splice(at..end.min(at + 64), few);
             }
-            _ => input.insert(at, [0, 1, b'\n', b'"', 0x7f, 0xff][dice.roll(6) as usize]),
+            _ => input.insert(at, [0, 1, b'\n', b'"', 0x7f, 0xff][rng.roll(6) as usize]),
         }
     }
     input
@@ -71,9 +71,9 @@ fn inputs_that_are_kept_and_variations_of_them_do_no_harm() {
         for input in &corpus {
             check(name, target, input);
         }
-        let mut dice = Dice::new(5);
+        let mut rng = Rng::new(5);
         for _ in 0..rounds.unwrap_or(700u64) {
-            check(name, target, &mutated(&corpus, &mut dice));
+            check(name, target, &mutated(&corpus, &mut rng));
         }
     }
 }

@@ -138,9 +138,9 @@ fn a_living_lab_does_not_grow_with_what_is_done_to_it() {
     assert_eq!(lab.node("a")["processes"], 1);
 }
 
-/// The kernel's tables of neighbours are one for all namespaces.
+/// The kernel's tables of neighbors are one for all namespaces.
 #[test]
-fn a_large_lab_has_room_for_its_neighbours_and_the_host_is_as_it_was() {
+fn a_large_lab_has_room_for_its_neighbors_and_the_host_is_as_it_was() {
     let limit = || std::fs::read_to_string("/proc/sys/net/ipv6/neigh/default/gc_thresh3");
     let Ok(before) = limit() else {
         eprintln!("skipped: the limit is not to be seen in this network namespace");

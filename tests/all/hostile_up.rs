@@ -127,9 +127,9 @@ const ODD: [&str; 34] = [
 ];
 
 /// A generator that gives the same in every run.
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn throw(&mut self, sides: usize) -> usize {
         self.0 = self
             .0
@@ -148,19 +148,19 @@ fn values(text: &str) -> Vec<(usize, usize)> {
         .collect()
 }
 
-fn odd(dice: &mut Dice) -> String {
-    let mut text = BASES[dice.throw(BASES.len())].to_owned();
+fn odd(rng: &mut Rng) -> String {
+    let mut text = BASES[rng.throw(BASES.len())].to_owned();
     // Most odd values are refused; what comes up is worth as much.
-    for _ in 0..dice.throw(4) {
+    for _ in 0..rng.throw(4) {
         let all = values(&text);
-        let (start, end) = all[dice.throw(all.len())];
-        match dice.throw(8) {
+        let (start, end) = all[rng.throw(all.len())];
+        match rng.throw(8) {
             // A line is there twice, or not at all.
             0 => {
                 let line = text[..start].rfind('\n').map_or(0, |at| at + 1);
                 let end = text[start..].find('\n').map_or(text.len(), |at| start + at + 1);
                 let copy = text[line..end].to_owned();
-                match dice.throw(2) {
+                match rng.throw(2) {
                     0 => text.insert_str(line, &copy),
                     _ => text.replace_range(line..end, ""),
                 }
@@ -170,7 +170,7 @@ fn odd(dice: &mut Dice) -> String {
                 let is_text = text[start..end].starts_with('"');
                 let fits = |odd: &&&str| kind > 4 || odd.starts_with('"') == is_text;
                 let fitting: Vec<&&str> = ODD.iter().filter(fits).collect();
-                text.replace_range(start..end, fitting[dice.throw(fitting.len())]);
+                text.replace_range(start..end, fitting[rng.throw(fitting.len())]);
             }
         }
     }
@@ -196,7 +196,7 @@ fn odd_labs_come_up_or_are_refused_and_leave_the_host_as_it_was() {
     let seed = std::env::var("NSLAB_SEED")
         .ok()
         .and_then(|text| text.parse().ok());
-    let mut dice = Dice(seed.unwrap_or(1));
+    let mut rng = Rng(seed.unwrap_or(1));
     let host = Host::new();
     let before = state(&host);
     let lab = Lab::new(BASES[0]).on(host);
@@ -204,7 +204,7 @@ fn odd_labs_come_up_or_are_refused_and_leave_the_host_as_it_was() {
     fs::write(canary.path(), "canary").unwrap();
     let mut came_up = 0;
     for round in 0..rounds.unwrap_or(30) {
-        let text = odd(&mut dice);
+        let text = odd(&mut rng);
         fs::write(lab.file(), &text).unwrap();
         let done = lab.run(["up", "-d", "--timeout", "20s", lab.file()]);
         assert!(

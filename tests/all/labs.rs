@@ -71,9 +71,9 @@ fn labs_side_by_side_do_not_see_each_other() {
     let mac = |name, node| lab.ok(["exec", "--lab", name, node, "cat", "/sys/class/net/eth0/address"]);
     lab.ok(["exec", "--lab", "pair", "a", "ping", "-c1", "-W5", "10.0.0.2"]);
     lab.ok(["exec", "--lab", "other", "a", "ping", "-c1", "-W5", "10.0.0.2"]);
-    let neighbour = |name| lab.ok(["exec", "--lab", name, "a", "ip", "neigh", "show", "10.0.0.2"]);
-    assert!(neighbour("pair").contains(mac("pair", "b").trim()));
-    assert!(neighbour("other").contains(mac("other", "c").trim()));
+    let neighbor = |name| lab.ok(["exec", "--lab", name, "a", "ip", "neigh", "show", "10.0.0.2"]);
+    assert!(neighbor("pair").contains(mac("pair", "b").trim()));
+    assert!(neighbor("other").contains(mac("other", "c").trim()));
     assert_ne!(mac("pair", "b"), mac("other", "c"));
     lab.ok(["down", "other"]);
     lab.ok(["exec", "a", "ping", "-c1", "-W5", "b"]);

@@ -64,7 +64,7 @@ fn lab(text: &str) -> Lab {
 fn pods_reach_their_node_each_other_and_everybody() {
     let lab = lab(LAB);
     let ping = |from: &str, to: &str| lab.sh(from, &format!("ping -c 1 -W 2 {to}"));
-    // Their gateway, the neighbour on the node, a pod on another node, that node, and the router.
+    // Their gateway, the neighbor on the node, a pod on another node, that node, and the router.
     for to in ["10.1.0.1", "10.1.0.3", "10.1.1.2", "10.0.2.2", "192.0.2.1"] {
         ping("a/pod0", to);
     }

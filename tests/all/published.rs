@@ -51,9 +51,9 @@ fn has_converged(lab: &Lab, node: &str) {
     });
 }
 
-/// The line of a neighbour in `show bgp summary`, as words: name, version, AS, messages…, up time, state or
+/// The line of a neighbor in `show bgp summary`, as words: name, version, AS, messages…, up time, state or
 /// prefixes received, prefixes sent, description.
-fn neighbour(summary: &str, name: &str) -> Option<Vec<String>> {
+fn neighbor(summary: &str, name: &str) -> Option<Vec<String>> {
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     summary
         .lines()
@@ -67,7 +67,7 @@ fn session(lab: &Lab, node: &str, name: &str, asn: &str, received: &str, sent: &
     eventually(
         &format!("{name} on {node}: {received} received, {sent} sent"),
         || {
-            let words = neighbour(&vtysh(lab, node, "show bgp summary"), name)?;
+            let words = neighbor(&vtysh(lab, node, "show bgp summary"), name)?;
             (words[2] == asn && words[9] == received && words[10] == sent && words[8] != "never")
                 .then_some(())
         },
@@ -140,7 +140,7 @@ fn the_published_table_and_sessions() {
         session(&lab, tor, "router0(net0)", "65000", "6", "9");
         for server in servers {
             let waiting = eventually(&format!("{tor} to wait for {server}"), || {
-                neighbour(&vtysh(&lab, tor, "show bgp summary"), server).filter(|words| words[9] == "Active")
+                neighbor(&vtysh(&lab, tor, "show bgp summary"), server).filter(|words| words[9] == "Active")
             });
             assert_eq!(waiting[8], "never", "{waiting:?}");
         }

@@ -1,4 +1,4 @@
-//! A router whose BGP speaker is killed goes on forwarding where graceful restart was agreed on (RFC 4724), and its neighbours
+//! A router whose BGP speaker is killed goes on forwarding where graceful restart was agreed on (RFC 4724), and its neighbors
 //! go on sending packets to it: none is lost, whichever engine plays whom.
 
 use crate::common;

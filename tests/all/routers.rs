@@ -156,7 +156,7 @@ fn a_changed_configuration_can_be_written_and_read() {
 }
 
 #[test]
-fn ospf_routers_become_neighbours_and_learn_routes() {
+fn ospf_routers_become_neighbors_and_learn_routes() {
     if !has_frr() {
         return;
     }
@@ -184,7 +184,7 @@ router ospf
         node("a", 1),
         node("b", 2)
     ));
-    until("the neighbour", || {
+    until("the neighbor", || {
         vtysh(&lab, "a", "show ip ospf neighbor").contains("Full/")
     });
     until("the route", || {

@@ -72,7 +72,7 @@ fn the_schema_takes_what_the_program_takes() {
         let mistakes: Vec<_> = validator.iter_errors(&lab).map(|it| it.to_string()).collect();
         assert!(mistakes.is_empty(), "{}: {mistakes:#?}", path.display());
     }
-    let unknown = serde_json::json!({ "name": "x", "nodes": { "a": { "colour": "red" } } });
+    let unknown = serde_json::json!({ "name": "x", "nodes": { "a": { "color": "red" } } });
     assert!(!validator.is_valid(&unknown));
 }
 

@@ -186,7 +186,7 @@ fn all_labs_pass_side_by_side() {
     run(command.args(files)).expect(0);
 }
 
-/// A lab that ships is broken by a test above, or one of its neighbour's.
+/// A lab that ships is broken by a test above, or one of its neighbor's.
 #[test]
 fn every_lab_has_its_test() {
     let sources = [

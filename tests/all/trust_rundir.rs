@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use common::{Host, Lab, PAIR, Running, run, until};
 use hostile::{
-    Dice, LAB_MARK, LOCKS, MARK, PROMPT, STRANGER, TRAPS, dead_lab, give_away, hostile, make_dir, nslab,
+    LAB_MARK, LOCKS, MARK, PROMPT, Rng, STRANGER, TRAPS, dead_lab, give_away, hostile, make_dir, nslab,
     refuses, state, write,
 };
 use nix::fcntl::{Flock, FlockArg};
@@ -37,7 +37,7 @@ fn a_hundred_directories_that_are_not_nslabs() {
         &["logs"],
     ];
     for number in 0..100 {
-        let mut dice = Dice(number as u64 * 7919 + 1);
+        let mut rng = Rng(number as u64 * 7919 + 1);
         let (place, run, aside) = hostile(&lab, number);
         let mut what = Vec::new();
         // Each trap once alone, then several at a time.
@@ -47,27 +47,27 @@ fn a_hundred_directories_that_are_not_nslabs() {
                 what.push(*name);
             }
             None => {
-                let (name, set) = TRAPS[dice.below(TRAPS.len())];
+                let (name, set) = TRAPS[rng.below(TRAPS.len())];
                 set(&run, &aside);
                 what.push(name);
-                if dice.below(2) == 0 && !run.join("documents").exists() {
+                if rng.below(2) == 0 && !run.join("documents").exists() {
                     TRAPS[0].1(&run, &aside);
                 }
             }
         }
         let lock = run.join(".lock");
-        match dice.below(4) {
+        match rng.below(4) {
             0 => write(&lock, MARK, 0o600),
             1 => write(&lock, "", 0o600),
             2 => {
-                let (name, set) = LOCKS[dice.below(LOCKS.len())];
+                let (name, set) = LOCKS[rng.below(LOCKS.len())];
                 set(&run, &aside);
                 what.push(name);
             }
             _ => {}
         }
         let what = what.join(", ");
-        let first = verbs[dice.below(verbs.len())];
+        let first = verbs[rng.below(verbs.len())];
         for words in [first, verbs[1]] {
             refuses(&run, &place, words, &what);
         }
@@ -374,7 +374,7 @@ fn notes_name_only_what_labs_change() {
     let before = ttl();
     let user = |interface: &str, need: &str| {
         let directory = serde_json::json!({ "path": "/nowhere", "lab": "x" });
-        serde_json::json!({ "directory": directory, "interface": interface, "needs": [need], "neighbours": 0 })
+        serde_json::json!({ "directory": directory, "interface": interface, "needs": [need], "neighbors": 0 })
     };
     let fine = "net/ipv4/conf/lo/forwarding";
     let noted = |path: &str, before: &str, made: &[&str]| {

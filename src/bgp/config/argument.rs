@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-use super::mistake::Refusal;
+use super::diagnostic::Refusal;
 
 /// The words of a line by the names its pattern gives them; a keyword's name is the keyword.
 #[derive(Debug, Clone)]

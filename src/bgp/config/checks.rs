@@ -1,8 +1,8 @@
 //! What bgpd refuses of neighbors and peer-groups, in its own words.
 
 use super::argument::Arguments;
+use super::diagnostic::Refusal;
 use super::edit::Edit;
-use super::mistake::Refusal;
 use super::neighbors::peer_name;
 use super::router::{Bgp, Group, Neighbor, PeerName};
 use super::settings::{FamilySettings, RemoteAs, Settings};

@@ -1,7 +1,7 @@
 //! A configuration that is being changed, and the place in it where commands apply.
 
 use super::argument::Arguments;
-use super::mistake::Refusal;
+use super::diagnostic::Refusal;
 use super::model::{Config, Interface};
 use super::parse::{Applied, Own};
 use super::policy::{Family, RouteMapEntry};

@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::argument::Arguments;
+use super::diagnostic::Refusal;
 use super::edit::{Edit, Mode, Place, Rows, ignored, option, said, switch};
 use super::foreign;
 use super::grammar::FaultKind;
-use super::mistake::Refusal;
 use super::model::{Layout, Profile, StaticRoute, Via};
 use super::parse::Applied;
 

@@ -4,8 +4,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::argument::Arguments;
 use super::community;
+use super::diagnostic::Refusal;
 use super::edit::Rows;
-use super::mistake::Refusal;
 use super::model::Ordered;
 use super::policy::{AccessRule, Action, CommunityRule, List, Lists, PrefixRule};
 use crate::expression::Expression;

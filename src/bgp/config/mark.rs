@@ -1,21 +1,21 @@
 //! `vtysh -m`: a configuration in which every block ends with a line of its own, as frr-reload.py wants it.
 
+use super::diagnostic::Diagnostic;
 use super::edit::Mode;
-use super::mistake::Mistake;
 use super::model::Config;
 use super::parse::{Foreign, Own, Stop, find, take};
 
 /// Puts `exit` before each line that stands further out than the one before. The text ends where a line is no command, which
 /// is told.
-pub fn mark(text: &str) -> (String, Option<Mistake>) {
+pub fn mark(text: &str) -> (String, Option<Diagnostic>) {
     let mut marker = Marker::default();
     for (at, line) in text.lines().enumerate() {
-        if let Err(mistake) = marker.take(line) {
+        if let Err(diagnostic) = marker.take(line) {
             return (
                 marker.out,
-                Some(Mistake {
+                Some(Diagnostic {
                     line: at + 1,
-                    ..mistake
+                    ..diagnostic
                 }),
             );
         }
@@ -33,7 +33,7 @@ struct Marker {
 }
 
 impl Marker {
-    fn take(&mut self, line: &str) -> Result<(), Mistake> {
+    fn take(&mut self, line: &str) -> Result<(), Diagnostic> {
         let text = line.trim();
         if text == "end" {
             return Ok(());
@@ -69,7 +69,7 @@ impl Marker {
                 self.foreign = opens.then(|| Foreign::begin(line, place));
                 Ok(())
             }
-            Err(stop) => Err(stop.mistake(line)),
+            Err(stop) => Err(stop.diagnostic(line)),
         }
     }
 
@@ -109,8 +109,8 @@ mod tests {
                       exit\nexit\nip route 1.0.0.0/8 blackhole\nrouter bgp 1\n address-family ipv4\nexit\nexit\n\
                       router ospf\n network 10.0.0.0/8 area 0\nexit\nip forwarding\n\nend\n";
         assert_eq!(mark(text), (marked.to_owned(), None));
-        let (before, mistake) = mark("router bgp 1\n nonsense\n bgp router-id 1.1.1.1\n");
+        let (before, diagnostic) = mark("router bgp 1\n nonsense\n bgp router-id 1.1.1.1\n");
         assert_eq!(before, "router bgp 1\n");
-        assert_eq!(mistake.unwrap().line, 2);
+        assert_eq!(diagnostic.unwrap().line, 2);
     }
 }

@@ -3,8 +3,8 @@
 use ipnet::IpNet;
 
 use super::argument::Arguments;
+use super::diagnostic::Refusal;
 use super::edit::Edit;
-use super::mistake::Refusal;
 use super::policy::Family;
 use super::router::{Bgp, Group, Neighbor, PeerName};
 use super::settings::FamilySettings;

@@ -6,8 +6,8 @@ use std::net::Ipv6Addr;
 use ipnet::Ipv6Net;
 
 use super::argument::Arguments;
+use super::diagnostic::Refusal;
 use super::edit::{Edit, Rows, option, said, switch};
-use super::mistake::Refusal;
 
 /// What router advertisements on an interface say beside the router's lifetime.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Commands for neighbors and peer-groups in an address family.
 
 use super::argument::Arguments;
+use super::diagnostic::Refusal;
 use super::edit::{Edit, Rows, flag, option, said};
-use super::mistake::Refusal;
 use super::settings::{
     Addpath, AllowAsIn, AttributeUnchanged, DefaultOriginate, Excess, FamilySettings, MaximumPrefix,
     RemovePrivateAs,

@@ -6,8 +6,8 @@ use ipnet::IpNet;
 
 use super::argument::Arguments;
 use super::checks;
+use super::diagnostic::Refusal;
 use super::edit::{Edit, Rows, flag, option, said};
-use super::mistake::Refusal;
 use super::router::{Bgp, Group, PeerName};
 use super::routers::timers;
 use super::settings::{FamilySettings, GracefulRestart, LocalAs, RemoteAs, Settings, Shutdown, UpdateSource};

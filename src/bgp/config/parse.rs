@@ -4,10 +4,10 @@ use super::commands::TABLE;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::diagnostic::{Diagnostic, DiagnosticKind, Refusal};
 use super::edit::{Edit, Handler, Mode, Place};
 use super::foreign;
 use super::grammar::{Candidate, Fault, FaultKind, Found};
-use super::mistake::{Mistake, MistakeKind, Refusal};
 use super::model::{Config, Interface};
 use super::pipe::{Pipe, cut, pipe};
 
@@ -52,8 +52,8 @@ pub fn apply(
     mode: &mut Mode,
     own: &Own,
     line: &str,
-) -> Result<(Applied, String), Mistake> {
-    take(config, mode, own, line).map_err(|stop| stop.mistake(line))
+) -> Result<(Applied, String), Diagnostic> {
+    take(config, mode, own, line).map_err(|stop| stop.diagnostic(line))
 }
 
 /// The words that could stand at a line's end.
@@ -85,11 +85,11 @@ pub(super) enum Stop {
 }
 
 impl Stop {
-    pub fn mistake(self, line: &str) -> Mistake {
+    pub fn diagnostic(self, line: &str) -> Diagnostic {
         match self {
-            Stop::Fault(fault) => Mistake::fault(fault, line),
-            Stop::Refusal(refusal) => Mistake::refused(refusal, line),
-            Stop::Foreign(..) => Mistake::foreign(line),
+            Stop::Fault(fault) => Diagnostic::fault(fault, line),
+            Stop::Refusal(refusal) => Diagnostic::refused(refusal, line),
+            Stop::Foreign(..) => Diagnostic::foreign(line),
         }
     }
 }
@@ -237,7 +237,7 @@ impl Reader {
     ///
     /// # Errors
     /// The line is not taken, and nothing is changed; or of one with a filter the part before it is taken.
-    pub fn take(&mut self, config: &mut Config, line: &str) -> Result<String, Mistake> {
+    pub fn take(&mut self, config: &mut Config, line: &str) -> Result<String, Diagnostic> {
         if let Some(block) = &self.foreign {
             let (covered, ends) = block.covers(line);
             if ends {
@@ -247,32 +247,32 @@ impl Reader {
                 return Ok(String::new());
             }
         }
-        let (mistake, line) = match (cut(line), pipe(line)) {
-            (Some(mistake), Some(Pipe { filter: Err(_), .. })) => return Err(mistake),
-            (Some(mistake), Some(pipe)) => (Some(mistake), pipe.command),
+        let (diagnostic, line) = match (cut(line), pipe(line)) {
+            (Some(diagnostic), Some(Pipe { filter: Err(_), .. })) => return Err(diagnostic),
+            (Some(diagnostic), Some(pipe)) => (Some(diagnostic), pipe.command),
             _ => (None, line),
         };
-        let stop = match (take(config, &mut self.mode, &self.own, line), mistake) {
+        let stop = match (take(config, &mut self.mode, &self.own, line), diagnostic) {
             (Ok((_, said)), None) => return Ok(said),
-            (Ok(_), Some(mistake)) => return Err(mistake),
+            (Ok(_), Some(diagnostic)) => return Err(diagnostic),
             (Err(stop), _) => stop,
         };
         if let Stop::Foreign(mode, true) = &stop {
             self.mode = mode.clone();
             self.foreign = Some(Foreign::begin(line, mode.clone()));
         }
-        Err(stop.mistake(line))
+        Err(stop.diagnostic(line))
     }
 }
 
 impl Config {
     /// Reads a configuration, and tells every mistake at once.
-    pub fn parse(text: &str) -> (Config, Vec<Mistake>) {
+    pub fn parse(text: &str) -> (Config, Vec<Diagnostic>) {
         Config::parse_at(text, &Own::default())
     }
 
     /// The same of a router with these addresses.
-    pub fn parse_at(text: &str, own: &Own) -> (Config, Vec<Mistake>) {
+    pub fn parse_at(text: &str, own: &Own) -> (Config, Vec<Diagnostic>) {
         let mut config = Config::default();
         let mut reader = Reader {
             own: own.clone(),
@@ -280,10 +280,10 @@ impl Config {
         };
         let lines = text.lines().enumerate();
         let mistakes = lines.filter_map(|(at, line)| {
-            let mistake = reader.take(&mut config, line).err()?;
-            Some(Mistake {
+            let diagnostic = reader.take(&mut config, line).err()?;
+            Some(Diagnostic {
                 line: at + 1,
-                ..mistake
+                ..diagnostic
             })
         });
         let mistakes = mistakes.collect();
@@ -291,9 +291,9 @@ impl Config {
     }
 
     /// Whether some of what a text says only FRR can do.
-    pub fn needs_frr(mistakes: &[Mistake]) -> bool {
+    pub fn needs_frr(mistakes: &[Diagnostic]) -> bool {
         mistakes
             .iter()
-            .any(|mistake| mistake.kind == MistakeKind::NeedsFrr)
+            .any(|diagnostic| diagnostic.kind == DiagnosticKind::NeedsFrr)
     }
 }

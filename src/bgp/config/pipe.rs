@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use regex::Regex;
 
-use super::mistake::{Mistake, MistakeKind};
+use super::diagnostic::{Diagnostic, DiagnosticKind};
 
 /// A line with a filter.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub fn pipe(line: &str) -> Option<Pipe<'_>> {
 }
 
 /// What is wrong with a line of a configuration, of which FRR takes the part before a bar alone, or nothing.
-pub fn cut(line: &str) -> Option<Mistake> {
+pub fn cut(line: &str) -> Option<Diagnostic> {
     if line.trim_start().starts_with(['!', '#']) {
         return None;
     }
@@ -41,10 +41,10 @@ pub fn cut(line: &str) -> Option<Mistake> {
         Err(text) => (text.trim_start_matches(['%', ' ']).to_owned(), text),
     };
     let span: Range<usize> = command.len()..line.trim_end().len();
-    Some(Mistake {
+    Some(Diagnostic {
         line: 1,
         span,
-        kind: MistakeKind::Invalid(text),
+        kind: DiagnosticKind::Invalid(text),
         message,
         help: "vtysh takes what is behind `|` for a filter".to_owned(),
     })
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn lines_that_frr_cuts_are_told() {
-        let told = |line: &str| cut(line).map(|mistake| mistake.message);
+        let told = |line: &str| cut(line).map(|diagnostic| diagnostic.message);
         assert_eq!(told(" description a|b"), None);
         assert_eq!(told(" description a |b"), None);
         assert_eq!(told("! description a | b"), None);

@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::argument::Arguments;
 use super::community;
+use super::diagnostic::Refusal;
 use super::edit::{Edit, Mode, Rows, option, said};
 use super::lists::{action, extended, large_communities};
-use super::mistake::Refusal;
 use super::policy::{
     Action, AddressMatch, Change, Family, Match, NextHop, OnMatch, Origin, PROTOCOLS, RouteMapEntry, Set,
 };

@@ -3,10 +3,10 @@
 use std::net::Ipv4Addr;
 
 use super::argument::Arguments;
+use super::diagnostic::Refusal;
 use super::edit::{Edit, Mode, Rows, ignored, number, option, said, switch};
 use super::general::prefix;
 use super::members::listen_range;
-use super::mistake::Refusal;
 use super::model::Profile;
 use super::neighbors::not_at_this_moment;
 use super::policy::{Family, PROTOCOLS};

@@ -15,12 +15,12 @@ fn parsed(text: &str) -> Config {
     config
 }
 
-fn mistakes(text: &str) -> Vec<(usize, String, MistakeKind)> {
+fn mistakes(text: &str) -> Vec<(usize, String, DiagnosticKind)> {
     let lines: Vec<&str> = text.lines().collect();
     let (_, mistakes) = Config::parse(text);
-    let told = |mistake: Mistake| {
-        let word = lines[mistake.line - 1][mistake.span.clone()].to_owned();
-        (mistake.line, word, mistake.kind)
+    let told = |diagnostic: Diagnostic| {
+        let word = lines[diagnostic.line - 1][diagnostic.span.clone()].to_owned();
+        (diagnostic.line, word, diagnostic.kind)
     };
     mistakes.into_iter().map(told).collect()
 }
@@ -185,10 +185,10 @@ fn every_line_can_be_taken_back() {
         };
         let (mut other, mut there) = (config.clone(), mode.clone());
         apply(&mut other, &mut there, &Own::default(), &back)
-            .unwrap_or_else(|mistake| panic!("{back}: {mistake}"));
+            .unwrap_or_else(|diagnostic| panic!("{back}: {diagnostic}"));
         assert_ne!(other, config, "{back} changes nothing");
         apply(&mut other, &mut there, &Own::default(), line)
-            .unwrap_or_else(|mistake| panic!("{line}: {mistake}"));
+            .unwrap_or_else(|diagnostic| panic!("{line}: {diagnostic}"));
         assert_eq!(other, config, "{back}, then {line}");
     }
     assert!(!outer.is_empty());
@@ -218,7 +218,7 @@ fn things_can_be_removed() {
         let before = config.clone();
         let mut mode = inside;
         apply(&mut config, &mut mode, &Own::default(), line)
-            .unwrap_or_else(|mistake| panic!("{line}: {mistake}"));
+            .unwrap_or_else(|diagnostic| panic!("{line}: {diagnostic}"));
         assert_ne!(config, before, "{line}");
         assert_eq!(parsed(&config.print()), config, "{line}");
     }
@@ -265,7 +265,7 @@ fn what_frr_alone_has_is_told_once_for_a_block() {
             (32, "ip ospf area 0"),
         ]
     );
-    assert!(told.iter().all(|(_, _, kind)| *kind == MistakeKind::NeedsFrr));
+    assert!(told.iter().all(|(_, _, kind)| *kind == DiagnosticKind::NeedsFrr));
     let (config, _) = Config::parse(text);
     let bgp = config.bgp.unwrap();
     assert_eq!(bgp.neighbors.len(), 1);
@@ -294,8 +294,8 @@ fn all_mistakes_are_told_with_their_places() {
             (11, "10.0.0.0/33")
         ]
     );
-    assert_eq!(told[0].2, MistakeKind::Unknown);
-    assert!(matches!(told[2].2, MistakeKind::Invalid(_)));
+    assert_eq!(told[0].2, DiagnosticKind::Unknown);
+    assert!(matches!(told[2].2, DiagnosticKind::Invalid(_)));
     let (_, mistakes) = Config::parse("router bgp 1\n neighbr 1.1.1.1 remote-as 2\n");
     assert_eq!(mistakes[0].help, "did you mean `neighbor`?");
 }
@@ -322,8 +322,8 @@ fn frr_refuses_these_too() {
         assert!(
             matches!(
                 refused,
-                Err(Mistake {
-                    kind: MistakeKind::Invalid(_),
+                Err(Diagnostic {
+                    kind: DiagnosticKind::Invalid(_),
                     ..
                 })
             ),
@@ -494,8 +494,8 @@ proptest! {
         let (mut config, mut mode) = (Config::default(), Mode::Configure);
         for line in &lines {
             let before = config.clone();
-            if let Err(mistake) = apply(&mut config, &mut mode, &Own::default(), line) {
-                prop_assert_eq!(&config, &before, "{}", mistake.message);
+            if let Err(diagnostic) = apply(&mut config, &mut mode, &Own::default(), line) {
+                prop_assert_eq!(&config, &before, "{}", diagnostic.message);
             }
         }
         let printed = config.print();

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::Policy;
 use super::subject::{Context, Direction, Subject};
 use crate::config::{AddressMatch, Match, PeerName};
-use crate::dice::Dice;
+use crate::rng::Rng;
 use crate::wire::{Family, NextHop};
 
 /// Whether a condition holds. A list that does not exist matches nothing.
@@ -123,7 +123,7 @@ fn chance(percent: u8, subject: &Subject, context: &Context) -> bool {
         .fold(context.seed ^ u64::from(length), |sum, octet| {
             (sum.rotate_left(8) ^ u64::from(*octet)).wrapping_mul(0x0000_0100_0000_01b3)
         });
-    Dice::new(mixed).roll(100) < u64::from(percent)
+    Rng::new(mixed).roll(100) < u64::from(percent)
 }
 
 fn family_of(address: IpAddr) -> Family {

@@ -8,7 +8,7 @@ pub fn is_private(asn: u32) -> bool {
     matches!(asn, 64_512..=65_535 | 4_200_000_000..=4_294_967_294)
 }
 
-/// `remove-private-AS`: without `all` only a path in which there is nothing else changes. The neighbour's own number stays,
+/// `remove-private-AS`: without `all` only a path in which there is nothing else changes. The neighbor's own number stays,
 /// so that it still sees its loops.
 pub fn remove_private(path: &AsPath, how: RemovePrivateAs, own: u32, neighbor: u32) -> AsPath {
     let only_private = !path.segments.is_empty() && path.asns().all(is_private);

@@ -41,7 +41,7 @@ pub enum NextHopChange {
     None,
     /// It was set.
     Set,
-    /// It is to be the neighbour's address: this router's, of what goes out.
+    /// It is to be the neighbor's address: this router's, of what goes out.
     PeerAddress,
     /// It is to go out as it came.
     Unchanged,
@@ -50,9 +50,9 @@ pub enum NextHopChange {
 /// Where a route-map stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// For what a neighbour tells.
+    /// For what a neighbor tells.
     In,
-    /// For what a neighbour is told.
+    /// For what a neighbor is told.
     Out,
     /// For this router's own routes: `network`, `redistribute`, `aggregate-address`, `default-originate`.
     Own,
@@ -65,9 +65,9 @@ pub struct Context<'a> {
     pub direction: Direction,
     /// The AS this router shows.
     pub own_as: u32,
-    /// The neighbour that tells or is told.
+    /// The neighbor that tells or is told.
     pub peer: Option<&'a PeerName>,
-    /// The neighbour's address.
+    /// The neighbor's address.
     pub peer_address: Option<IpAddr>,
     /// The interface of the next hop.
     pub interface: Option<&'a str>,

@@ -13,11 +13,11 @@ const SENDS: u8 = 2;
 /// What both sides of a session can do, and who the other is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreement {
-    /// The neighbour's AS.
+    /// The neighbor's AS.
     pub remote_as: u32,
-    /// The neighbour's identifier.
+    /// The neighbor's identifier.
     pub remote_id: Ipv4Addr,
-    /// The neighbour's name, where it gave one.
+    /// The neighbor's name, where it gave one.
     pub remote_name: Option<String>,
     /// Families of routes that are exchanged.
     pub families: PerFamily<bool>,
@@ -33,11 +33,11 @@ pub struct Agreement {
     pub route_refresh: bool,
     /// A refresh's beginning and end are marked.
     pub enhanced_route_refresh: bool,
-    /// What the neighbour says about its restarts, where both know of them.
+    /// What the neighbor says about its restarts, where both know of them.
     pub graceful_restart: Option<GracefulRestart>,
     /// Both keep routes over NOTIFICATIONs, unless these say otherwise (RFC 8538 section 2).
     pub notification: bool,
-    /// What the neighbour said it can do.
+    /// What the neighbor said it can do.
     pub remote_capabilities: Vec<Capability>,
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Agreement, ConnectionId, OPEN_HOLD, SEND_HOLD, Time};
-use crate::dice::Dice;
+use crate::rng::Rng;
 use crate::wire::Open;
 
 /// A connection on which an OPEN was sent, or is about to be.
@@ -14,7 +14,7 @@ pub(super) struct Connection {
     pub(super) dialled: bool,
     open: Open,
     pub(super) phase: Phase,
-    /// When the neighbour has been silent for too long.
+    /// When the neighbor has been silent for too long.
     hold: Option<Time>,
     hold_time: Duration,
     keepalive: Option<Time>,
@@ -168,14 +168,14 @@ impl Connection {
     }
 
     /// Both have introduced themselves: from now on the agreed times hold.
-    pub(super) fn confirm(&mut self, agreement: Agreement, now: Time, dice: &mut Dice) {
+    pub(super) fn confirm(&mut self, agreement: Agreement, now: Time, rng: &mut Rng) {
         self.hold_time = Duration::from_secs(agreement.hold_time.into());
         self.keepalive_time = Duration::from_secs(agreement.keepalive.into());
         // Where no time was agreed on, that holds once the session is up.
         self.hold = Some(now + OPEN_HOLD);
         self.heard(now);
         if !self.keepalive_time.is_zero() {
-            self.keepalive = Some(now + dice.jitter(self.keepalive_time));
+            self.keepalive = Some(now + rng.jitter(self.keepalive_time));
         }
         self.phase = Phase::OpenConfirm(agreement);
     }
@@ -190,7 +190,7 @@ impl Connection {
         Some(agreement)
     }
 
-    /// The neighbour has given a sign of life.
+    /// The neighbor has given a sign of life.
     pub(super) fn heard(&mut self, now: Time) {
         if !self.hold_time.is_zero() {
             self.hold = Some(now + self.hold_time);
@@ -202,10 +202,10 @@ impl Connection {
     }
 
     /// Whether a keepalive is due; the next one then counts from now.
-    pub(super) fn keepalive_is_due(&mut self, now: Time, dice: &mut Dice) -> bool {
+    pub(super) fn keepalive_is_due(&mut self, now: Time, rng: &mut Rng) -> bool {
         let due = self.keepalive.is_some_and(|keepalive| keepalive <= now);
         if due {
-            self.keepalive = Some(now + dice.jitter(self.keepalive_time));
+            self.keepalive = Some(now + rng.jitter(self.keepalive_time));
         }
         due
     }

@@ -132,7 +132,7 @@ impl Session {
         match Agreement::new(connection.sent(), open, &self.settings) {
             Some(agreement) => {
                 actions.push(Action::Send(id, Message::Keepalive));
-                connection.confirm(agreement, now, &mut self.dice);
+                connection.confirm(agreement, now, &mut self.rng);
             }
             None => {
                 let subcode = open_message::UNSUPPORTED_CAPABILITY;

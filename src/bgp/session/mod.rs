@@ -1,4 +1,4 @@
-//! A session with one neighbour: the finite state machine of RFC 4271 section 8.
+//! A session with one neighbor: the finite state machine of RFC 4271 section 8.
 //!
 //! A session may have several connections for a moment, one that this side opened and others that the neighbor did; each is in a
 //! state of its own, and of two that get far enough one is closed (section 6.8). The state shown is that of the one that is furthest. Without
@@ -18,7 +18,7 @@ pub use agreement::Agreement;
 use connection::{Connection, Phase};
 pub use settings::Settings;
 
-use super::dice::Dice;
+use super::rng::Rng;
 use super::wire::error_code::{
     FINITE_STATE_MACHINE, SEND_HOLD_TIMER_EXPIRED, UNSPECIFIC, cease, finite_state_machine,
 };
@@ -27,7 +27,7 @@ use super::wire::{Capability, Message, Notification, Open};
 /// A moment, as the time since any fixed one. It never goes back.
 pub type Time = Duration;
 
-/// How long a neighbour may take for its OPEN (RFC 4271 section 8.2.2 suggests four minutes).
+/// How long a neighbor may take for its OPEN (RFC 4271 section 8.2.2 suggests four minutes).
 const OPEN_HOLD: Duration = Duration::from_secs(240);
 /// How long a session rests after an error; doubled with each that follows before it was up (section 8.1.1, IdleHoldTime).
 const IDLE_HOLD: Duration = Duration::from_secs(1);
@@ -85,11 +85,11 @@ pub struct ConnectionId(pub u64);
 /// What happens to a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// It may begin: it is not shut down, and there is a way to the neighbour.
+    /// It may begin: it is not shut down, and there is a way to the neighbor.
     Start,
     /// It is to end, and not to begin again by itself.
     Stop(Notification),
-    /// The neighbour opened a connection.
+    /// The neighbor opened a connection.
     Accepted(ConnectionId),
     /// A connection that was dialled is open.
     Dialled(ConnectionId),
@@ -138,7 +138,7 @@ pub enum Reason {
 #[derive(Debug)]
 pub struct Session {
     settings: Settings,
-    dice: Dice,
+    rng: Rng,
     started: bool,
     dialling: bool,
     /// When it dials again.
@@ -167,7 +167,7 @@ impl Session {
         Session {
             timers: (settings.hold_time, settings.keepalive),
             settings,
-            dice: Dice::new(seed),
+            rng: Rng::new(seed),
             started: false,
             dialling: false,
             retry: None,
@@ -244,7 +244,7 @@ impl Session {
     }
 
     /// Takes note of an event.
-    pub fn happen(&mut self, event: Event, now: Time, actions: &mut Vec<Action>) {
+    pub fn handle_event(&mut self, event: Event, now: Time, actions: &mut Vec<Action>) {
         match event {
             Event::Start if !self.started => {
                 self.started = true;
@@ -435,7 +435,7 @@ impl Session {
             self.last = Some(reason);
             return;
         }
-        // A neighbour that hangs up before it has said anything is one that could not be reached: this side goes on
+        // A neighbor that hangs up before it has said anything is one that could not be reached: this side goes on
         // listening (RFC 4271 section 8.2.2, event 18 in OpenSent).
         let was_unheard = state <= State::OpenSent && reason == Reason::Closed;
         self.last = Some(reason);
@@ -450,7 +450,7 @@ impl Session {
         }
     }
 
-    /// Whether a neighbour that would keep routes is not to.
+    /// Whether a neighbor that would keep routes is not to.
     pub fn is_final(&self, why: &Notification) -> bool {
         self.settings.is_final(why)
     }
@@ -468,7 +468,7 @@ impl Session {
             retry = retry.min(self.patience);
             self.patience = retry * 2;
         }
-        self.retry = Some(now + self.dice.jitter(retry));
+        self.retry = Some(now + self.rng.jitter(retry));
         actions.push(Action::Dial);
     }
 
@@ -491,7 +491,7 @@ impl Session {
         };
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         if self.retry.is_some() {
-            self.retry = Some(now + self.dice.jitter(next));
+            self.retry = Some(now + self.rng.jitter(next));
         }
     }
 
@@ -536,7 +536,7 @@ impl Session {
             self.end(id, Reason::Sent(Notification::hold_timer_expired()), now, actions);
         }
         for connection in &mut self.connections {
-            if connection.keepalive_is_due(now, &mut self.dice) {
+            if connection.keepalive_is_due(now, &mut self.rng) {
                 actions.push(Action::Send(connection.id(), Message::Keepalive));
             }
         }

@@ -10,9 +10,9 @@ use crate::wire::{Capability, Notification, PerFamily};
 /// What is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The AS this side shows to the neighbour.
+    /// The AS this side shows to the neighbor.
     pub local_as: u32,
-    /// The AS the neighbour may have.
+    /// The AS the neighbor may have.
     pub remote_as: RemoteAs,
     /// This side's identifier.
     pub router_id: Ipv4Addr,
@@ -26,24 +26,24 @@ pub struct Settings {
     pub delay_open: Option<u16>,
     /// The first attempts follow each other quickly, and only by and by come to be so far apart.
     pub eager: bool,
-    /// The neighbour alone connects.
+    /// The neighbor alone connects.
     pub passive: bool,
     /// What this side can do.
     pub capabilities: Vec<Capability>,
-    /// Families that are configured. A neighbour that names none is taken to know them all, as FRR does.
+    /// Families that are configured. A neighbor that names none is taken to know them all, as FRR does.
     pub families: PerFamily<bool>,
-    /// A neighbour knows the families that are configured, whatever it says (`override-capability`).
+    /// A neighbor knows the families that are configured, whatever it says (`override-capability`).
     pub overrides: bool,
     /// There is no session unless both know the same (`strict-capability-match`).
     pub strict: bool,
     /// A reset by the administrator ends all (`bgp hard-administrative-reset`).
     pub hard_administrative_reset: bool,
-    /// Until when the neighbour hears that this side has just begun (RFC 4724 section 3, Restart State).
+    /// Until when the neighbor hears that this side has just begun (RFC 4724 section 3, Restart State).
     pub restarting_until: Option<Time>,
 }
 
 impl Settings {
-    /// Whether a neighbour may be in an AS.
+    /// Whether a neighbor may be in an AS.
     pub(super) fn allows(&self, asn: u32) -> bool {
         match self.remote_as {
             RemoteAs::Number(number) => asn == number,
@@ -52,7 +52,7 @@ impl Settings {
         }
     }
 
-    /// Whether a neighbour that would keep routes is not to, as the session does not come back by itself
+    /// Whether a neighbor that would keep routes is not to, as the session does not come back by itself
     /// (RFC 8538 section 5.1).
     pub(super) fn is_final(&self, why: &Notification) -> bool {
         match why.subcode {

@@ -49,7 +49,7 @@ struct Pair {
     reachable: bool,
     delay: Duration,
     /// Adds to each packet's delay, in milliseconds at most 3; those of one connection stay in order.
-    jitter: Option<Dice>,
+    jitter: Option<Rng>,
     latest: BTreeMap<(u64, usize), Time>,
 }
 
@@ -90,13 +90,13 @@ impl Pair {
 
     fn start(&mut self) {
         for side in 0..2 {
-            self.happen(side, Event::Start);
+            self.handle_event(side, Event::Start);
         }
     }
 
-    fn happen(&mut self, side: usize, event: Event) {
+    fn handle_event(&mut self, side: usize, event: Event) {
         let mut actions = Vec::new();
-        self.sides[side].happen(event, self.now, &mut actions);
+        self.sides[side].handle_event(event, self.now, &mut actions);
         self.perform(side, actions);
     }
 
@@ -156,7 +156,7 @@ impl Pair {
             self.now = self.now.max(at);
             match self.wire.pop_front_if(|(arrives, ..)| *arrives <= at) {
                 Some((_, side, packet)) => self.arrive(side, packet),
-                None => (0..2).for_each(|side| self.happen(side, Event::Tick)),
+                None => (0..2).for_each(|side| self.handle_event(side, Event::Tick)),
             }
         }
     }
@@ -165,18 +165,22 @@ impl Pair {
         match packet {
             Packet::Open(id) if self.sides[side].started => {
                 self.send(1 - side, Packet::Opened(id));
-                self.happen(side, Event::Accepted(id));
+                self.handle_event(side, Event::Accepted(id));
             }
             Packet::Open(_) => self.send(1 - side, Packet::Refused),
-            Packet::Opened(id) => self.happen(side, Event::Dialled(id)),
-            Packet::Refused => self.happen(side, Event::DialFailed),
-            Packet::Closed(id) => self.happen(side, Event::Closed(id)),
+            Packet::Opened(id) => self.handle_event(side, Event::Dialled(id)),
+            Packet::Refused => self.handle_event(side, Event::DialFailed),
+            Packet::Closed(id) => self.handle_event(side, Event::Closed(id)),
             Packet::Bytes(id, bytes) => {
                 let mut actions = Vec::new();
                 match decode(&bytes, &wide()) {
                     Ok(message) => self.sides[side].receive(id, &message, self.now, &mut actions),
                     Err(notification) => {
-                        self.sides[side].happen(Event::Broken(id, notification), self.now, &mut actions);
+                        self.sides[side].handle_event(
+                            Event::Broken(id, notification),
+                            self.now,
+                            &mut actions,
+                        );
                     }
                 }
                 self.perform(side, actions);
@@ -240,7 +244,7 @@ fn both_dial_at_once_and_are_up_at_once() {
             settings(65010, 3 - id, RemoteAs::External),
         );
         pair.delay = Duration::from_micros(100);
-        pair.jitter = Some(Dice::new(seed));
+        pair.jitter = Some(Rng::new(seed));
         pair.start();
         pair.run(Duration::from_millis(100));
         assert_eq!(pair.states(), UP, "seed {seed}");
@@ -257,10 +261,10 @@ fn a_side_that_dials_alone_is_accepted() {
     let mut passive = settings(65000, 1, RemoteAs::Internal);
     passive.passive = true;
     let mut pair = Pair::new(passive, settings(65000, 2, RemoteAs::Internal));
-    pair.happen(0, Event::Start);
+    pair.handle_event(0, Event::Start);
     pair.run(seconds(20));
     assert_eq!(pair.states(), [State::Active, State::Idle]);
-    pair.happen(1, Event::Start);
+    pair.handle_event(1, Event::Start);
     pair.run(seconds(21));
     assert_eq!(pair.states(), UP);
     assert!(pair.up[0].as_ref().unwrap().options.internal);
@@ -272,14 +276,14 @@ fn nobody_there_is_tried_again() {
         settings(65000, 1, RemoteAs::External),
         settings(65010, 2, RemoteAs::External),
     );
-    pair.happen(0, Event::Start);
+    pair.handle_event(0, Event::Start);
     assert_eq!(pair.sides[0].state(), State::Connect);
     pair.run(seconds(3));
     assert_eq!(pair.sides[0].state(), State::Active);
     let mut waiting = settings(65010, 2, RemoteAs::External);
     waiting.passive = true;
     pair.sides[1].configure(waiting);
-    pair.happen(1, Event::Start);
+    pair.handle_event(1, Event::Start);
     pair.run(seconds(15));
     assert_eq!(pair.states(), UP);
 }
@@ -288,13 +292,13 @@ fn nobody_there_is_tried_again() {
 fn whoever_hangs_up_unheard_is_listened_for_and_tried_again() {
     let mut session = Session::new(settings(65001, 1, RemoteAs::External), 1);
     let mut actions = Vec::new();
-    session.happen(Event::Start, seconds(0), &mut actions);
-    session.happen(Event::Dialled(ConnectionId(1)), seconds(0), &mut actions);
+    session.handle_event(Event::Start, seconds(0), &mut actions);
+    session.handle_event(Event::Dialled(ConnectionId(1)), seconds(0), &mut actions);
     assert_eq!(session.state(), State::OpenSent);
-    session.happen(Event::Closed(ConnectionId(1)), seconds(0), &mut actions);
+    session.handle_event(Event::Closed(ConnectionId(1)), seconds(0), &mut actions);
     assert_eq!(session.state(), State::Active);
     actions.clear();
-    session.happen(Event::Tick, seconds(60), &mut actions);
+    session.handle_event(Event::Tick, seconds(60), &mut actions);
     assert!(matches!(actions[..], [Action::Dial]));
     assert_eq!(session.state(), State::Connect);
 }
@@ -347,12 +351,12 @@ fn a_stop_says_why_and_lasts() {
     pair.start();
     pair.run(seconds(1));
     let why = Notification::shutdown(cease::ADMINISTRATIVE_SHUTDOWN, "maintenance");
-    pair.happen(0, Event::Stop(why.clone()));
+    pair.handle_event(0, Event::Stop(why.clone()));
     pair.run(seconds(60));
     assert_eq!(pair.sides[0].state(), State::Idle);
     assert_ne!(pair.sides[1].state(), State::Established);
     assert_eq!(pair.downs[1], [Reason::Received(why)]);
-    pair.happen(0, Event::Start);
+    pair.handle_event(0, Event::Start);
     pair.run(seconds(75));
     assert_eq!(pair.states(), UP);
 }
@@ -361,8 +365,8 @@ fn a_stop_says_why_and_lasts() {
 fn messages_out_of_turn_end_the_connection() {
     let mut session = Session::new(settings(65000, 1, RemoteAs::External), 1);
     let mut actions = Vec::new();
-    session.happen(Event::Start, Time::ZERO, &mut actions);
-    session.happen(Event::Accepted(ConnectionId(7)), Time::ZERO, &mut actions);
+    session.handle_event(Event::Start, Time::ZERO, &mut actions);
+    session.handle_event(Event::Accepted(ConnectionId(7)), Time::ZERO, &mut actions);
     actions.clear();
     session.receive(
         ConnectionId(7),
@@ -413,34 +417,34 @@ fn without_a_common_family_there_is_no_session() {
 #[test]
 fn whatever_happens_the_session_comes_up_once_it_is_left_alone() {
     for seed in 0..2000 {
-        let mut dice = Dice::new(seed);
+        let mut rng = Rng::new(seed);
         let mut pair = Pair::new(
             settings(65000, 1, RemoteAs::External),
             settings(65010, 2, RemoteAs::External),
         );
-        pair.delay = Duration::from_millis(1 + dice.roll(400));
+        pair.delay = Duration::from_millis(1 + rng.roll(400));
         pair.start();
-        for _ in 0..dice.roll(30) {
-            pair.run(pair.now + Duration::from_millis(dice.roll(4000)));
-            let side = dice.roll(2) as usize;
-            match dice.roll(6) {
+        for _ in 0..rng.roll(30) {
+            pair.run(pair.now + Duration::from_millis(rng.roll(4000)));
+            let side = rng.roll(2) as usize;
+            match rng.roll(6) {
                 0 => pair.reachable = !pair.reachable,
-                1 => pair.happen(
+                1 => pair.handle_event(
                     side,
                     Event::Stop(Notification::cease(cease::ADMINISTRATIVE_RESET)),
                 ),
-                2 => pair.happen(side, Event::Start),
+                2 => pair.handle_event(side, Event::Start),
                 3 => {
-                    let id = ConnectionId(1 + dice.roll(pair.next.max(1)));
-                    (0..2).for_each(|side| pair.happen(side, Event::Closed(id)));
+                    let id = ConnectionId(1 + rng.roll(pair.next.max(1)));
+                    (0..2).for_each(|side| pair.handle_event(side, Event::Closed(id)));
                 }
                 4 => {
-                    let id = ConnectionId(1 + dice.roll(pair.next.max(1)));
+                    let id = ConnectionId(1 + rng.roll(pair.next.max(1)));
                     let mut actions = Vec::new();
                     pair.sides[side].receive(id, &Message::Keepalive, pair.now, &mut actions);
                     pair.perform(side, actions);
                 }
-                _ => pair.happen(side, Event::DialFailed),
+                _ => pair.handle_event(side, Event::DialFailed),
             }
         }
         pair.reachable = true;
@@ -465,7 +469,7 @@ fn an_eager_session_tries_again_soon_and_then_less_often() {
     let (mut now, mut event) = (Time::ZERO, Event::Start);
     while now < Duration::from_secs(600) {
         let mut actions = Vec::new();
-        session.happen(event, now, &mut actions);
+        session.handle_event(event, now, &mut actions);
         if actions.contains(&Action::Dial) {
             tries.push(now);
             event = Event::DialFailed;
@@ -491,7 +495,7 @@ fn attempts(settings: Settings, refused: bool, until: Time) -> Vec<Time> {
     let (mut now, mut event) = (Time::ZERO, Event::Start);
     while now < until {
         let mut actions = Vec::new();
-        session.happen(event, now, &mut actions);
+        session.handle_event(event, now, &mut actions);
         if actions.contains(&Action::Dial) {
             tries.push(now);
             if refused {
@@ -532,22 +536,22 @@ fn a_neighbor_that_does_not_listen_yet_is_dialled_again_soon_at_first() {
 #[test]
 fn a_session_that_dials_again_soon_is_shown_as_one_that_waits() {
     let mut session = Session::new(settings(65000, 1, RemoteAs::External), 1);
-    let mut happen = |event: Event, now: Time| {
+    let mut handle_event = |event: Event, now: Time| {
         let mut actions = Vec::new();
-        session.happen(event, now, &mut actions);
+        session.handle_event(event, now, &mut actions);
         (
             session.state(),
             actions.contains(&Action::Dial),
             session.deadline(),
         )
     };
-    assert_eq!(happen(Event::Start, Time::ZERO).0, State::Connect);
-    let (state, _, next) = happen(Event::DialFailed, Time::ZERO);
+    assert_eq!(handle_event(Event::Start, Time::ZERO).0, State::Connect);
+    let (state, _, next) = handle_event(Event::DialFailed, Time::ZERO);
     assert_eq!(state, State::Active);
-    let (state, dials, _) = happen(Event::Tick, next.unwrap());
+    let (state, dials, _) = handle_event(Event::Tick, next.unwrap());
     assert_eq!((state, dials), (State::Active, true));
-    let (.., next) = happen(Event::DialFailed, QUICK);
-    let (state, dials, _) = happen(Event::Tick, next.unwrap());
+    let (.., next) = handle_event(Event::DialFailed, QUICK);
+    let (state, dials, _) = handle_event(Event::Tick, next.unwrap());
     assert_eq!((state, dials), (State::Connect, true));
 }
 
@@ -559,8 +563,8 @@ fn an_open_is_delayed_until_its_time_or_the_neighbors() {
             ..settings(65000, 1, RemoteAs::External)
         };
         let (mut session, mut actions) = (Session::new(settings, 1), Vec::new());
-        session.happen(Event::Start, Time::ZERO, &mut actions);
-        session.happen(Event::Dialled(ConnectionId(1)), Time::ZERO, &mut actions);
+        session.handle_event(Event::Start, Time::ZERO, &mut actions);
+        session.handle_event(Event::Dialled(ConnectionId(1)), Time::ZERO, &mut actions);
         assert_eq!(actions, [Action::Dial]);
         assert_eq!(session.state(), State::Connect);
         session
@@ -569,10 +573,10 @@ fn an_open_is_delayed_until_its_time_or_the_neighbors() {
     let seconds = Duration::from_secs;
 
     let (mut session, mut actions) = (delayed(), Vec::new());
-    session.happen(Event::Tick, seconds(4), &mut actions);
+    session.handle_event(Event::Tick, seconds(4), &mut actions);
     assert_eq!(actions, []);
     assert_eq!(session.deadline(), Some(seconds(5)));
-    session.happen(Event::Tick, seconds(5), &mut actions);
+    session.handle_event(Event::Tick, seconds(5), &mut actions);
     assert!(says(&actions), "{actions:?}");
     assert_eq!(session.state(), State::OpenSent);
 
@@ -594,6 +598,6 @@ fn an_open_is_delayed_until_its_time_or_the_neighbors() {
     assert_eq!(actions, [Action::Close(id)]);
     let (mut session, mut actions) = (delayed(), Vec::new());
     let why = Notification::cease(cease::ADMINISTRATIVE_SHUTDOWN);
-    session.happen(Event::Stop(why), seconds(1), &mut actions);
+    session.handle_event(Event::Stop(why), seconds(1), &mut actions);
     assert_eq!(actions, [Action::Close(id)]);
 }

@@ -1,4 +1,4 @@
-//! What passes between this router and a neighbour: `show bgp … neighbors NEIGHBOR advertised-routes` and the like.
+//! What passes between this router and a neighbor: `show bgp … neighbors NEIGHBOR advertised-routes` and the like.
 
 use std::net::IpAddr;
 
@@ -95,7 +95,7 @@ fn warning(words: &str, json: bool) -> String {
 fn advertised(view: &View, peer: &Peer, family: Family, arguments: &Arguments) -> String {
     let mut default = None;
     let mut rows = Vec::new();
-    for (prefix, id, _) in peer.told_routes(family) {
+    for (prefix, id, _) in peer.advertised_routes(family) {
         match view.speaker.route_told(peer, family, prefix, id) {
             Some(route) => rows.extend(row(view, peer, family, *prefix, route)),
             None => default = Some(*prefix),
@@ -111,7 +111,7 @@ fn advertised(view: &View, peer: &Peer, family: Family, arguments: &Arguments) -
     told.answer(view, family, arguments)
 }
 
-/// A route that a neighbour was told, as FRR keeps it: before the own AS is put into its path.
+/// A route that a neighbor was told, as FRR keeps it: before the own AS is put into its path.
 fn row(view: &View, peer: &Peer, family: Family, prefix: IpNet, route: &Route) -> Option<Row> {
     let kept = view.speaker.kept_as_told(peer, family, &prefix, route)?;
     Some(Row {
@@ -122,7 +122,7 @@ fn row(view: &View, peer: &Peer, family: Family, prefix: IpNet, route: &Route) -
     })
 }
 
-/// Routes that a neighbour has told, as its route-map changes them: those that its lists and its route-map let in, and those
+/// Routes that a neighbor has told, as its route-map changes them: those that its lists and its route-map let in, and those
 /// that they do not.
 fn received(view: &View, peer: &Peer, family: Family) -> (Vec<Row>, Vec<Row>) {
     let (mut kept, mut refused) = (Vec::new(), Vec::new());
@@ -147,11 +147,11 @@ struct Shown<'r> {
     /// Its name in JSON.
     name: &'static str,
     rows: &'r [Row],
-    /// A default route that was made for the neighbour.
+    /// A default route that was made for the neighbor.
     default: Option<IpNet>,
     /// How many of the rows did not get in.
     filtered: usize,
-    /// The AS shown to the neighbour.
+    /// The AS shown to the neighbor.
     local_as: u32,
 }
 

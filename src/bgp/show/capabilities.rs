@@ -103,7 +103,7 @@ impl Capabilities {
         self.sides(|it| matches!(it, Capability::RouteRefresh | Capability::OldRouteRefresh))
     }
 
-    /// By which codes the neighbour knows Route Refresh, where this side knows it as well: the old, the new, or both.
+    /// By which codes the neighbor knows Route Refresh, where this side knows it as well: the old, the new, or both.
     fn refresh_codes(&self) -> (bool, bool) {
         let both = self.route_refresh() == Sides::BOTH;
         let says = |it: &Capability| both && self.other.contains(it);
@@ -131,7 +131,7 @@ impl Capabilities {
         })
     }
 
-    /// The neighbour's graceful restart.
+    /// The neighbor's graceful restart.
     pub(super) fn restart(&self) -> Option<&GracefulRestart> {
         restart(&self.other)
     }
@@ -288,7 +288,7 @@ impl Capabilities {
         }
         put(&mut object, "longLivedGracefulRestart", self.long_lived());
         if self.long_lived().received {
-            // FRR lists the families of which it hears IPv6 next hops here, whatever the neighbour keeps.
+            // FRR lists the families of which it hears IPv6 next hops here, whatever the neighbor keeps.
             let families = self.next_hop_families().into_iter();
             let families = families.fold(Object::new(), |it, family| it.with(key(family), "received"));
             object.put("longLivedGracefulRestartByPeer", families);

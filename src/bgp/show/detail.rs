@@ -110,7 +110,7 @@ impl<'s> Path<'s> {
         line
     }
 
-    /// The address FRR gives to itself as a neighbour.
+    /// The address FRR gives to itself as a neighbor.
     pub(super) fn own_address(&self) -> IpAddr {
         match (self.family, self.route.next_hop) {
             (Family::Ipv4Unicast, NextHop::V4(_)) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),

@@ -16,13 +16,13 @@ use crate::speaker::Peer;
 use crate::wire::{Community, Family};
 
 impl<'s> View<'s> {
-    /// Whether some neighbour is to be told several routes to a prefix.
+    /// Whether some neighbor is to be told several routes to a prefix.
     pub(super) fn tells_several(&self, family: Family) -> bool {
         let mut kinds = [Addpath::All, Addpath::BestPerAs].into_iter();
         kinds.any(|kind| self.speaker.tells_several(family, kind))
     }
 
-    /// The neighbours that were told a prefix.
+    /// The neighbors that were told a prefix.
     pub(super) fn told(&self, family: Family, prefix: &IpNet) -> Vec<&'s Peer> {
         let mut peers = self.peers_in(family);
         peers.retain(|peer| peer.was_told(family, prefix));

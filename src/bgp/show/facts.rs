@@ -1,4 +1,4 @@
-//! What several answers say about neighbours and tables.
+//! What several answers say about neighbors and tables.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -22,7 +22,7 @@ impl<'s> View<'s> {
         self.speaker.config().bgp.as_ref()
     }
 
-    /// The neighbours in FRR's order: those by interface, those that a peer-group made, the others; by address. Those that came
+    /// The neighbors in FRR's order: those by interface, those that a peer-group made, the others; by address. Those that came
     /// by themselves stand before the first that is in no group.
     pub(super) fn peers(&self) -> Vec<&'s Peer> {
         let Some(bgp) = self.bgp() else {
@@ -51,27 +51,27 @@ impl<'s> View<'s> {
         peers
     }
 
-    /// The neighbours that are active in a family.
+    /// The neighbors that are active in a family.
     pub(super) fn peers_in(&self, family: Family) -> Vec<&'s Peer> {
         let mut peers = self.peers();
         peers.retain(|peer| peer.family(family).activate);
         peers
     }
 
-    /// A neighbour by its address or interface.
+    /// A neighbor by its address or interface.
     pub(crate) fn peer(&self, name: &str) -> Option<&'s Peer> {
         self.speaker.peers().find(|peer| {
             peer.name.to_string() == name || peer.remote.is_some_and(|it| it.to_string() == name)
         })
     }
 
-    /// The name a neighbour has given, if names are shown (`bgp default show-hostname`).
+    /// The name a neighbor has given, if names are shown (`bgp default show-hostname`).
     pub(super) fn shown_hostname(&self, peer: &'s Peer) -> Option<&'s str> {
         let shows = self.bgp().is_some_and(|bgp| bgp.flags.show_hostname);
         peer.record.name.as_deref().filter(|_| shows)
     }
 
-    /// A neighbour in text: `10.0.0.1` or, where names are shown, `router0(10.0.0.1)`.
+    /// A neighbor in text: `10.0.0.1` or, where names are shown, `router0(10.0.0.1)`.
     pub(super) fn shown(&self, peer: &'s Peer) -> String {
         match self.shown_hostname(peer) {
             Some(name) => format!("{name}({})", peer.name),
@@ -79,7 +79,7 @@ impl<'s> View<'s> {
         }
     }
 
-    /// The session's state. A neighbour to which there is no way is one that is waited for.
+    /// The session's state. A neighbor to which there is no way is one that is waited for.
     pub(super) fn state(&self, peer: &Peer) -> State {
         match peer.session.state() {
             State::Idle if !self.is_shut(peer) && self.waits_for_way(peer) => State::Active,
@@ -92,12 +92,12 @@ impl<'s> View<'s> {
         peer.effective.shutdown.is_some() || self.bgp().is_some_and(|bgp| bgp.flags.shutdown)
     }
 
-    /// Whether there is no way to a neighbour whose address is known.
+    /// Whether there is no way to a neighbor whose address is known.
     pub(super) fn waits_for_way(&self, peer: &Peer) -> bool {
         matches!(peer.name, PeerName::Address(_)) && !self.speaker.is_in_reach(peer)
     }
 
-    /// Whether policies are missing without which nothing comes from a neighbour, and nothing goes to it (RFC 8212).
+    /// Whether policies are missing without which nothing comes from a neighbor, and nothing goes to it (RFC 8212).
     pub(super) fn lacks_policy(&self, peer: &Peer, family: Family) -> (bool, bool) {
         let required = self.bgp().is_some_and(|bgp| bgp.flags.ebgp_requires_policy);
         if !required || self.is_internal(peer) {
@@ -107,7 +107,7 @@ impl<'s> View<'s> {
         (!it.has_policy_in(), !it.has_policy_out())
     }
 
-    /// Whether a neighbour is in the own AS.
+    /// Whether a neighbor is in the own AS.
     pub(crate) fn is_internal(&self, peer: &Peer) -> bool {
         match peer.effective.remote_as {
             Some(RemoteAs::Number(asn)) => asn == local_as(peer),
@@ -117,7 +117,7 @@ impl<'s> View<'s> {
     }
 }
 
-/// A neighbour's AS; 0 as long as nobody has said.
+/// A neighbor's AS; 0 as long as nobody has said.
 pub(crate) fn remote_as(peer: &Peer) -> u32 {
     match peer.effective.remote_as {
         Some(RemoteAs::Number(asn)) => asn,
@@ -125,7 +125,7 @@ pub(crate) fn remote_as(peer: &Peer) -> u32 {
     }
 }
 
-/// The AS shown to a neighbour.
+/// The AS shown to a neighbor.
 pub(super) fn local_as(peer: &Peer) -> u32 {
     peer.session.settings().local_as
 }
@@ -135,7 +135,7 @@ pub(super) fn is_up(peer: &Peer) -> bool {
     peer.session.state() == State::Established
 }
 
-/// What kind of name a neighbour has, as FRR's JSON says.
+/// What kind of name a neighbor has, as FRR's JSON says.
 pub(super) fn kind_of_name(peer: &Peer) -> &'static str {
     match &peer.name {
         PeerName::Interface(_) => "interface",

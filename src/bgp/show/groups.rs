@@ -58,7 +58,7 @@ fn families(bgp: &Bgp, group: &Group) -> Vec<Family> {
     Family::ALL.into_iter().filter(active).collect()
 }
 
-/// The ranges that a group lets neighbours in from, by family.
+/// The ranges that a group lets neighbors in from, by family.
 fn ranges(bgp: &Bgp, name: &str) -> Vec<(&'static str, Vec<IpNet>)> {
     let of = |is: fn(&IpNet) -> bool| {
         let own = bgp

@@ -374,7 +374,7 @@ fn device_type(kind: LinkKind) -> &'static str {
 mod tests {
     use super::*;
     use crate::recorded::view;
-    use crate::speaker::network::Network;
+    use crate::speaker::simulator::Network;
     use crate::speaker::{Event, Link};
 
     /// Two interfaces and the bridge one of them is in, as in a lab in which FRR 8.4.4 was asked.
@@ -402,7 +402,7 @@ mod tests {
         for up in [false, true] {
             network.nodes[node].interfaces[1].up = up;
             let now = network.nodes[node].interfaces.clone();
-            network.happen(node, Event::Interfaces(now));
+            network.handle_event(node, Event::Interfaces(now));
             network.run(1);
         }
         network

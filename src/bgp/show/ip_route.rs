@@ -56,7 +56,7 @@ impl Protocol {
         }
     }
 
-    /// Whether it may lead to neighbours in another AS that are not said to be further away.
+    /// Whether it may lead to neighbors in another AS that are not said to be further away.
     pub(super) fn is_near(self) -> bool {
         matches!(self, Protocol::Connected | Protocol::Static)
     }

@@ -8,7 +8,7 @@ use super::facts::{memory, nodes};
 use crate::config::Arguments;
 use crate::wire::Family;
 
-/// FRR's octets for a node of a table, a route, an advertisement, attributes, a path, a neighbour and a peer-group.
+/// FRR's octets for a node of a table, a route, an advertisement, attributes, a path, a neighbor and a peer-group.
 const NODE: usize = 192;
 const ROUTE: usize = 112;
 const ADVERTISEMENT: usize = 96;
@@ -37,7 +37,7 @@ pub(super) fn rows(view: &View) -> [(&'static str, usize, usize); 7] {
     let told = view.peers().into_iter();
     let told = told.map(|peer| {
         Family::ALL
-            .map(|family| peer.told_count(family))
+            .map(|family| peer.advertised_count(family))
             .iter()
             .sum::<usize>()
     });

@@ -1,4 +1,4 @@
-//! What `show bgp neighbors` tells about a neighbour, as both its text and its JSON need it.
+//! What `show bgp neighbors` tells about a neighbor, as both its text and its JSON need it.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::session::State;
 use crate::speaker::{Endpoints, Overflow, OwnAddresses, Peer};
 use crate::wire::Family;
 
-/// A neighbour to be shown.
+/// A neighbor to be shown.
 pub(super) struct Neighbor<'s> {
     pub(super) view: View<'s>,
     pub(super) peer: &'s Peer,
@@ -75,7 +75,7 @@ impl<'s> Neighbor<'s> {
         )
     }
 
-    /// Whether the neighbour is told when it has all of a table.
+    /// Whether the neighbor is told when it has all of a table.
     pub(super) fn is_told_ends(&self) -> bool {
         self.capabilities
             .as_ref()
@@ -96,7 +96,7 @@ impl<'s> Neighbor<'s> {
         }
     }
 
-    /// The neighbour's role in restarts.
+    /// The neighbor's role in restarts.
     pub(super) fn remote_mode(&self) -> &'static str {
         let Some(capabilities) = self.capabilities.as_ref().filter(|it| it.offers_restart()) else {
             return "NotApplicable";
@@ -108,21 +108,21 @@ impl<'s> Neighbor<'s> {
         }
     }
 
-    /// Whether the neighbour has restarted, and keeps routes over NOTIFICATIONs.
+    /// Whether the neighbor has restarted, and keeps routes over NOTIFICATIONs.
     pub(super) fn restart_bits(&self) -> (bool, bool) {
         let both = self.capabilities.as_ref().filter(|it| it.offers_restart());
         let restart = both.and_then(Capabilities::restart);
         restart.map_or((false, false), |it| (it.restarting, it.notification))
     }
 
-    /// Seconds the neighbour asked to be waited for.
+    /// Seconds the neighbor asked to be waited for.
     pub(super) fn remote_restart_time(&self) -> u16 {
         let restart = self.capabilities.as_ref().and_then(Capabilities::restart);
         let before = || self.overflow()?.restart_time;
         restart.map(|it| it.time).or_else(before).unwrap_or(0)
     }
 
-    /// Whether the neighbour has gone on forwarding in a family.
+    /// Whether the neighbor has gone on forwarding in a family.
     pub(super) fn has_forwarded(&self, family: Family) -> bool {
         let restart = self.capabilities.as_ref().and_then(Capabilities::restart);
         restart.is_some_and(|it| it.families.contains(&(family.into(), true)))

@@ -1,4 +1,4 @@
-//! What `show bgp neighbors` tells about a neighbour in an address family.
+//! What `show bgp neighbors` tells about a neighbor in an address family.
 
 use super::View;
 use super::facts::{counts, is_up, local_as};
@@ -69,16 +69,16 @@ pub(super) fn facts(view: &View, peer: &Peer, family: Family) -> Facts {
         received,
     );
     if up {
-        facts.json.put("sentPrefixCounter", peer.told_count(family));
+        facts.json.put("sentPrefixCounter", peer.advertised_count(family));
     }
     add_limit(&mut facts, settings);
     facts
 }
 
-/// The peer-group a neighbour is in.
+/// The peer-group a neighbor is in.
 pub(super) fn group_of<'s>(view: &View<'s>, peer: &Peer) -> Option<&'s str> {
     let named = || view.bgp()?.neighbor(&peer.name)?.group.as_deref();
-    // The group is in the configuration: a view outlives the neighbour that it let in.
+    // The group is in the configuration: a view outlives the neighbor that it let in.
     let let_in = |name: &str| Some(view.bgp()?.groups.get_key_value(name)?.0.as_str());
     peer.let_in_by.as_deref().map_or_else(named, let_in)
 }
@@ -141,7 +141,7 @@ fn add_flags(facts: &mut Facts, settings: &EffectiveFamily) {
     }
 }
 
-/// Which communities the neighbour is sent: the line has another word for it than the member, which knows none of the large.
+/// Which communities the neighbor is sent: the line has another word for it than the member, which knows none of the large.
 fn add_communities(facts: &mut Facts, it: &EffectiveFamily) {
     let (standard, extended, large) = (it.send_community, it.send_extcommunity, it.send_large_community);
     let word = match (standard, extended, large) {
@@ -184,7 +184,7 @@ fn add_default_route(facts: &mut Facts, peer: &Peer, family: Family, settings: &
         facts.json.put("defaultRouteMap", map.as_str());
     }
     let sent = peer
-        .told_routes(family)
+        .advertised_routes(family)
         .any(|(prefix, ..)| prefix.prefix_len() == 0);
     let (word, name) = if sent {
         ("sent", "defaultSent")
@@ -323,7 +323,7 @@ fn add_limit(facts: &mut Facts, settings: &EffectiveFamily) {
     }
 }
 
-/// The number of the group of neighbours that are told the same, in the order in which these came up.
+/// The number of the group of neighbors that are told the same, in the order in which these came up.
 pub(super) fn update_group(view: &View, peer: &Peer, family: Family) -> Option<usize> {
     let mut up: Vec<&Peer> = view.peers().into_iter().filter(|peer| is_up(peer)).collect();
     up.sort_by_key(|peer| peer.record.changed);
@@ -344,7 +344,7 @@ pub(super) fn update_group(view: &View, peer: &Peer, family: Family) -> Option<u
     Some(at + 1)
 }
 
-/// What decides what a neighbour is told, and how.
+/// What decides what a neighbor is told, and how.
 fn group_key(view: &View, (peer, family): (&Peer, Family)) -> String {
     let it = peer.family(family);
     let options = peer.session.agreement().map(|agreement| agreement.options);

@@ -12,7 +12,7 @@ use crate::config::{GracefulRestart, PeerName, UpdateSource};
 use crate::session::State;
 use crate::wire::Family;
 
-/// Everything about a neighbour.
+/// Everything about a neighbor.
 pub(super) fn object(it: &Neighbor) -> Object {
     let mut object = Object::new();
     put_head(it, &mut object);

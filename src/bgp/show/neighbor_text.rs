@@ -9,7 +9,7 @@ use super::neighbor_family::{facts, group_of};
 use crate::config::{PeerName, UpdateSource};
 use crate::wire::Family;
 
-/// Everything about a neighbour.
+/// Everything about a neighbor.
 pub(super) fn lines(it: &Neighbor) -> String {
     head(it) + &state(it) + &restart(it) + &messages(it) + &families(it) + &connection(it)
 }

@@ -35,7 +35,7 @@ pub(super) fn neighbors(view: &View, arguments: &Arguments) -> String {
     lines.collect::<String>() + "\n"
 }
 
-/// What is above the neighbours of the next answer.
+/// What is above the neighbors of the next answer.
 const LEGEND: &str = "
 Codes: GR - Graceful Restart, * -  Inheriting Global GR Config,
        Restart - GR Mode-Restarting, Helper - GR Mode-Helper,

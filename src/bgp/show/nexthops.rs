@@ -1,4 +1,4 @@
-//! `show bgp nexthop`: the next hops of routes and the addresses of neighbours, and the ways to them.
+//! `show bgp nexthop`: the next hops of routes and the addresses of neighbors, and the ways to them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -23,7 +23,7 @@ struct Entry {
     since: Duration,
 }
 
-/// IPv4 first, then the next hops of routes, then what neighbours by interface are known by.
+/// IPv4 first, then the next hops of routes, then what neighbors by interface are known by.
 type Key = (bool, bool, IpAddr);
 
 /// `show bgp nexthop`.

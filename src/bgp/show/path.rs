@@ -107,7 +107,7 @@ impl<'s> Path<'s> {
         self.route.source.kind == SourceKind::Internal
     }
 
-    /// The neighbour that told the route.
+    /// The neighbor that told the route.
     pub(super) fn peer(&self, view: &View<'s>) -> Option<&'s Peer> {
         view.speaker.peers().find(|peer| peer.id == self.route.source.id)
     }
@@ -120,7 +120,7 @@ impl<'s> Path<'s> {
         }
     }
 
-    /// Whether an aggregate hides the route from neighbours.
+    /// Whether an aggregate hides the route from neighbors.
     pub(super) fn is_suppressed(&self, view: &View) -> bool {
         view.speaker.is_suppressed(self.family, &self.prefix, self.route)
     }
@@ -153,7 +153,7 @@ impl<'s> Path<'s> {
         }
     }
 
-    /// The next hop as a line shows it: of an interface's neighbour, the interface.
+    /// The next hop as a line shows it: of an interface's neighbor, the interface.
     fn next_hop(&self, view: &View<'s>) -> String {
         let address = match self.route.next_hop {
             NextHop::V4(address) => IpAddr::V4(address),
@@ -236,7 +236,7 @@ impl<'s> Path<'s> {
         }
     }
 
-    /// The link-local address; `::` where there is none of a neighbour that is known by its interface.
+    /// The link-local address; `::` where there is none of a neighbor that is known by its interface.
     fn second_next_hop(&self, view: &View<'s>, link_local: Option<Ipv6Addr>) -> Option<IpAddr> {
         let by_interface = || {
             let peer = self.peer(view)?;

@@ -17,8 +17,8 @@ impl<'s> Path<'s> {
         (received > 0 || told_as != [0, 0]).then_some((received, told_as))
     }
 
-    /// The neighbours that were told this very route. Of a route that has no identifier of a neighbour's kind FRR says so if
-    /// the neighbour was told any of the prefix.
+    /// The neighbors that were told this very route. Of a route that has no identifier of a neighbor's kind FRR says so if
+    /// the neighbor was told any of the prefix.
     pub(super) fn told_to(&self, view: &View<'s>) -> Vec<&'s Peer> {
         let (speaker, family, prefix) = (view.speaker, self.family, &self.prefix);
         let has_none = |peer: &Peer| {

@@ -13,19 +13,19 @@ use crate::wire::error_code::{CEASE, cease};
 pub(super) enum Reset<'s> {
     /// `shutdown`.
     Shutdown,
-    /// The neighbour is to come by itself, and has not. (FRR says that it has no family.)
+    /// The neighbor is to come by itself, and has not. (FRR says that it has no family.)
     NoFamily,
-    /// There is no way to the neighbour.
+    /// There is no way to the neighbor.
     NoWay,
-    /// The address of an interface's neighbour is not known.
+    /// The address of an interface's neighbor is not known.
     NoAddress,
-    /// The neighbour's OPEN was waited for.
+    /// The neighbor's OPEN was waited for.
     NoOpen,
     /// `clear bgp`.
     User,
     /// The interface it is on went down.
     InterfaceDown,
-    /// The neighbour said why.
+    /// The neighbor said why.
     Received(&'s Notification),
     /// This side said why.
     Sent(&'s Notification),
@@ -34,7 +34,7 @@ pub(super) enum Reset<'s> {
 }
 
 impl<'s> Reset<'s> {
-    /// Why a neighbour's last session ended.
+    /// Why a neighbor's last session ended.
     pub(super) fn of(view: &View<'s>, peer: &'s Peer) -> Reset<'s> {
         if view.is_shut(peer) {
             return Reset::Shutdown;

@@ -19,9 +19,9 @@ pub(super) enum Protocol {
     Kernel,
     Connected,
     Static,
-    /// From a neighbour in another AS.
+    /// From a neighbor in another AS.
     External,
-    /// From a neighbour in the same AS.
+    /// From a neighbor in the same AS.
     Internal,
 }
 
@@ -160,7 +160,7 @@ fn way(hop: &speaker::Hop) -> Way {
     })
 }
 
-/// What neighbours told and BGP has chosen.
+/// What neighbors told and BGP has chosen.
 fn learned(view: &View, family: Family, put: &mut impl FnMut(IpNet, Entry)) {
     for (prefix, destination) in view.speaker.table(family).iter() {
         // What route-maps put elsewhere is in another table than this.
@@ -195,7 +195,7 @@ fn learned(view: &View, family: Family, put: &mut impl FnMut(IpNet, Entry)) {
     }
 }
 
-/// The way that a neighbour told. A route to the very network its router is in leads nowhere.
+/// The way that a neighbor told. A route to the very network its router is in leads nowhere.
 fn told(view: &View, prefix: &IpNet, route: &Route) -> Way {
     let address = route.next_hop.link_local().map(IpAddr::V6);
     let address = address.unwrap_or(route.next_hop.address());
@@ -240,7 +240,7 @@ fn add_statics(view: &View, rib: &mut Rib, statics: Vec<&StaticRoute>) {
             }
             let entry = Entry::new(Protocol::Static, *distance, ways);
             let entries = rib.entry(*prefix).or_default();
-            // What neighbours told came later.
+            // What neighbors told came later.
             let at = entries.partition_point(|it| it.protocol <= Protocol::Static);
             entries.insert(at, Entry { tag: *tag, ..entry });
             select(entries);

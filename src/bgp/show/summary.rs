@@ -14,11 +14,11 @@ use crate::speaker::Peer;
 use crate::table::SourceId;
 use crate::wire::{Capability, Family};
 
-/// What FRR uses for a node of a table, a neighbour and a peer-group.
+/// What FRR uses for a node of a table, a neighbor and a peer-group.
 const NODE: usize = 192;
 const PEER: usize = 741_464;
 const GROUP: usize = 64;
-/// The narrowest column of neighbours.
+/// The narrowest column of neighbors.
 const NARROWEST: usize = 16;
 
 /// What the words after `summary` ask for.
@@ -223,7 +223,7 @@ fn row(
     );
     let (no_policy_in, no_policy_out) = view.lacks_policy(peer, family);
     let received = counts.get(&peer.id).copied().unwrap_or(0);
-    let sent = peer.told_count(family);
+    let sent = peer.advertised_count(family);
     out += &match () {
         () if !is_up(peer) => format!(" {:>12} {:>8}", state_name(view, peer), 0),
         () if !peer.exchanges(family) => format!(" {:>12} {:>8}", "NoNeg", "NoNeg"),
@@ -289,7 +289,7 @@ pub(super) fn state_name(view: &View, peer: &Peer) -> &'static str {
     }
 }
 
-/// Whether there is no session, or the neighbour has not said that it knows the family.
+/// Whether there is no session, or the neighbor has not said that it knows the family.
 fn has_failed(peer: &Peer, family: Family) -> bool {
     let names = |it: &Agreement| {
         let named = Capability::Multiprotocol(family.into());
@@ -396,7 +396,7 @@ fn peer_as_json(view: &View, peer: &Peer, family: Family, counts: &HashMap<Sourc
     let up = is_up(peer);
     let received = counts.get(&peer.id).copied().unwrap_or(0);
     object.put("pfxRcd", if up { received } else { 0 });
-    object.put("pfxSnt", peer.told_count(family));
+    object.put("pfxSnt", peer.advertised_count(family));
     object.put("state", state_name(view, peer));
     object.put("peerState", peer_state(view, peer, family));
     object.put("connectionsEstablished", record.established);

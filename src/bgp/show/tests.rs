@@ -3,7 +3,7 @@
 use super::{ROWS, Show};
 use crate::config::grammar::{Command, Table};
 use crate::recorded::{self, Mask, view};
-use crate::speaker::network::{Network, clos, published};
+use crate::speaker::simulator::{Network, clos, published};
 
 fn ask(network: &Network, node: usize, line: &str) -> String {
     let commands = ROWS.iter().map(|(pattern, show)| Command {

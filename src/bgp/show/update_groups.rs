@@ -1,4 +1,4 @@
-//! `show bgp update-groups`: neighbours that are told the same.
+//! `show bgp update-groups`: neighbors that are told the same.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,7 +11,7 @@ use crate::config::Arguments;
 use crate::speaker::Peer;
 use crate::wire::Family;
 
-/// How long FRR waits for more neighbours before it tells them together, in milliseconds: so long, and for each neighbour.
+/// How long FRR waits for more neighbors before it tells them together, in milliseconds: so long, and for each neighbor.
 const WAIT: usize = 1000;
 const WAIT_PER_PEER: usize = 50;
 /// The longest messages (RFC 4271 section 4, RFC 8654 section 3).
@@ -32,7 +32,7 @@ pub(super) fn groups(view: &View, arguments: &Arguments) -> String {
     scope.heading().to_owned() + &groups.collect::<String>()
 }
 
-/// The groups of a family by their numbers, and in each the neighbour first that came last.
+/// The groups of a family by their numbers, and in each the neighbor first that came last.
 fn members<'s>(view: &View<'s>, family: Family) -> BTreeMap<usize, Vec<&'s Peer>> {
     let mut groups: BTreeMap<usize, Vec<&Peer>> = BTreeMap::new();
     let mut peers = view.peers();
@@ -57,7 +57,7 @@ fn group(view: &View, family: Family, number: usize, members: &[&Peer]) -> Strin
         .agreement()
         .is_some_and(|it| it.options.extended_messages);
     let joined = members.len();
-    let (sent, told) = (first.record.sent.updates, first.told_count(family));
+    let (sent, told) = (first.record.sent.updates, first.advertised_count(family));
     let mut out = format!(
         "Update-group {number}:\n  Created: {created}\n  MRAI value (seconds): {}\n\n  Update-subgroup {number}:\n",
         first.effective.advertisement_interval

@@ -18,7 +18,7 @@ pub const AGGREGATE: SourceId = SourceId(u32::MAX);
 
 impl Speaker {
     /// Makes the aggregates that what has changed has a part in; all of them if so wanted. Returns prefixes about which
-    /// neighbours have to be told something else though nothing of their own has changed.
+    /// neighbors have to be told something else though nothing of their own has changed.
     pub(super) fn aggregate(
         &mut self,
         family: Family,
@@ -152,7 +152,7 @@ impl Speaker {
         joined
     }
 
-    /// Whether an aggregate hides a route from neighbours (`summary-only`, `suppress-map`).
+    /// Whether an aggregate hides a route from neighbors (`summary-only`, `suppress-map`).
     pub fn is_suppressed(&self, family: Family, prefix: &IpNet, route: &Route) -> bool {
         let active = self.aggregates.get(family);
         let Some(bgp) = self.config.bgp.as_ref().filter(|_| !active.is_empty()) else {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::pace::Startup;
+use super::mrai::Startup;
 use super::{Action, Speaker, limits};
 use crate::config::{Bgp, Config, Effective, EffectiveFamily};
 use crate::policy::{Policy, References, differ};
@@ -13,10 +13,10 @@ use crate::wire::{Capability, Family};
 /// Whether a session has to begin anew: what both sides agreed on, or how they are connected, is to be something else. All
 /// other settings hold from now on, or from the next session on (timers), as FRR has it.
 pub(super) fn must_reset(before: (&Effective, &Settings), after: (&Effective, &Settings)) -> bool {
-    // Whether capabilities are said at all the neighbour hears with the next session, too.
+    // Whether capabilities are said at all the neighbor hears with the next session, too.
     let says_alike = before.0.dont_capability_negotiate == after.0.dont_capability_negotiate;
     let agreed = |settings: &Settings| {
-        // Of restarts the neighbour hears with the next session (FRR: "reset this peer to take effect").
+        // Of restarts the neighbor hears with the next session (FRR: "reset this peer to take effect").
         let lasting = |it: &&Capability| {
             !matches!(
                 it,
@@ -72,7 +72,7 @@ fn family_resets(before: &EffectiveFamily, after: &EffectiveFamily) -> bool {
     role(before) != role(after)
 }
 
-/// Whether a neighbour's routes have to pass policy again.
+/// Whether a neighbor's routes have to pass policy again.
 fn judges_anew(
     family: Family,
     (before, before_all): (&Effective, &Config),
@@ -101,7 +101,7 @@ fn judges_anew(
         )
 }
 
-/// Settings of the router that decide about what neighbours tell.
+/// Settings of the router that decide about what neighbors tell.
 fn common_rules(bgp: &Bgp) -> (bool, bool, bool, Option<std::net::Ipv4Addr>) {
     let flags = &bgp.flags;
     (
@@ -136,13 +136,13 @@ impl Speaker {
         self.reconsider_inbound(&settings, &before, now, actions);
     }
 
-    /// What holds for all neighbours now.
+    /// What holds for all neighbors now.
     fn effective_of_all(&self) -> BTreeMap<SourceId, Effective> {
         let all = self.peers.iter();
         all.map(|(id, peer)| (*id, peer.effective.clone())).collect()
     }
 
-    /// Lets the routes of neighbours pass policy again for which something of it has changed. What neighbours are told is
+    /// Lets the routes of neighbors pass policy again for which something of it has changed. What neighbors are told is
     /// looked at anew after every change, and told where it differs.
     fn reconsider_inbound(
         &mut self,
@@ -186,7 +186,7 @@ impl Speaker {
         let limit = |effective: &Effective| family_of(effective, family).maximum_prefix;
         let is_new = limit(effective) != limit(&peer.effective);
         if is_new && limits::is_lifted(peer, family, config, &self.config) {
-            self.forgive(id, now, actions);
+            self.clear_limit(id, now, actions);
         }
         self.weigh(id, family, is_new, now, actions);
     }

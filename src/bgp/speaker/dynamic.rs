@@ -1,4 +1,4 @@
-//! Neighbours that nobody has named and that come by themselves, from a prefix (`bgp listen range`).
+//! Neighbors that nobody has named and that come by themselves, from a prefix (`bgp listen range`).
 
 use std::net::IpAddr;
 
@@ -13,15 +13,15 @@ fn group_for(bgp: &Bgp, address: IpAddr) -> Option<&String> {
 }
 
 impl Speaker {
-    /// What holds for a neighbour that a group lets in. It is never dialled.
+    /// What holds for a neighbor that a group lets in. It is never dialled.
     fn effective_of_guest(&self, bgp: &Bgp, group: &str) -> Option<Effective> {
         let mut effective = self.config.effective_of_group(bgp, bgp.groups.get(group)?);
         effective.passive = true;
         (effective.remote_as.is_some() && effective.shutdown.is_none()).then_some(effective)
     }
 
-    /// Lets a neighbour in that dials from a range, as long as there are not too many (`bgp listen limit`).
-    pub(super) fn welcome(
+    /// Lets a neighbor in that dials from a range, as long as there are not too many (`bgp listen limit`).
+    pub(super) fn accept_dynamic(
         &mut self,
         endpoints: &Endpoints,
         now: Time,
@@ -45,7 +45,7 @@ impl Speaker {
         Some(id)
     }
 
-    /// Whether a neighbour that came by itself may stay: a range lets it in as it did when it came. One for which
+    /// Whether a neighbor that came by itself may stay: a range lets it in as it did when it came. One for which
     /// something else holds now comes again.
     pub(super) fn is_welcome(&self, peer: &Peer, bgp: Option<&Bgp>) -> bool {
         let (Some(bgp), Some(group), Some(address)) = (bgp, &peer.let_in_by, peer.remote) else {
@@ -55,7 +55,7 @@ impl Speaker {
             && self.effective_of_guest(bgp, group).as_ref() == Some(&peer.effective)
     }
 
-    /// Forgets a neighbour that came by itself, once it has no connection any more.
+    /// Forgets a neighbor that came by itself, once it has no connection any more.
     pub(super) fn part(&mut self, id: SourceId) {
         let peer = self.peers.get(&id);
         let dynamic = peer.is_some_and(|peer| peer.is_dynamic() && peer.away.is_none());

@@ -170,11 +170,11 @@ pub enum Event {
     Sent(ConnectionId),
     /// Whether octets that are to be sent on a connection have been stuck for a while.
     Stuck(ConnectionId, bool),
-    /// A neighbour's session is to begin anew.
+    /// A neighbor's session is to begin anew.
     Reset(SourceId),
-    /// A neighbour's routes are to pass policy again, of a family or all.
+    /// A neighbor's routes are to pass policy again, of a family or all.
     SoftIn(SourceId, Option<Family>),
-    /// A neighbour is to be told everything again, of a family or all.
+    /// A neighbor is to be told everything again, of a family or all.
     SoftOut(SourceId, Option<Family>),
     /// An earlier life of this router has left routes in the kernel.
     Returned,
@@ -187,7 +187,7 @@ pub enum Event {
 pub struct Endpoints {
     /// This side's address.
     pub local: IpAddr,
-    /// The neighbour's.
+    /// The neighbor's.
     pub remote: IpAddr,
     /// The interface of link-local addresses.
     pub interface: Option<u32>,
@@ -198,7 +198,7 @@ pub struct Endpoints {
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Open a connection to a neighbour.
+    /// Open a connection to a neighbor.
     Dial(SourceId, Dial),
     /// Give up the one that is being opened.
     HangUp(SourceId),
@@ -227,7 +227,7 @@ pub struct Dial {
     pub local: Option<IpAddr>,
     /// How far packets may travel.
     pub hops: u8,
-    /// The neighbour is at most so many hops away, and proves it (RFC 5082).
+    /// The neighbor is at most so many hops away, and proves it (RFC 5082).
     pub security_hops: Option<u8>,
     /// The key of TCP MD5 signatures (RFC 2385).
     pub password: Option<String>,

@@ -1,4 +1,4 @@
-//! What neighbours are told.
+//! What neighbors are told.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use rustc_hash::FxHashMap;
 
 use super::shared::Shared;
-use super::{Action, Peer, Speaker, Told};
+use super::{Action, Advertised, Peer, Speaker};
 use crate::config::Bgp;
 use crate::session::Time;
 use crate::table::{Destination, Route, SourceId};
@@ -15,17 +15,17 @@ use crate::wire::{
     Attributes, Family, Message, NextHop, Nlri, RefreshKind, TooLong, announce, encode, withdraw,
 };
 
-/// What a neighbour is to be told. As with FRR that includes what it has told itself, if it is in another AS: there the path
+/// What a neighbor is to be told. As with FRR that includes what it has told itself, if it is in another AS: there the path
 /// stops it.
 struct News {
-    announced: Vec<(Arc<Told>, Vec<Nlri>)>,
+    announced: Vec<(Arc<Advertised>, Vec<Nlri>)>,
     withdrawn: Vec<IpNet>,
 }
 
 impl Speaker {
-    /// Tells a neighbour everything of a family, and that this was all (RFC 4724 section 2).
+    /// Tells a neighbor everything of a family, and that this was all (RFC 4724 section 2).
     pub(super) fn begin_family(&mut self, id: SourceId, family: Family, actions: &mut Vec<Action>) {
-        // After a restart neighbours hear nothing before this router knows what to say.
+        // After a restart neighbors hear nothing before this router knows what to say.
         if self.is_returning() || !self.peers.get(&id).is_some_and(|peer| peer.exchanges(family)) {
             return;
         }
@@ -43,7 +43,7 @@ impl Speaker {
         *peer.record.updates_at_end.get_mut(family) = peer.record.sent.updates;
     }
 
-    /// Tells a neighbour everything again that it was told (RFC 2918), with marks where both know them (RFC 7313).
+    /// Tells a neighbor everything again that it was told (RFC 2918), with marks where both know them (RFC 7313).
     pub(super) fn refresh(&mut self, id: SourceId, family: Family, actions: &mut Vec<Action>) {
         let all = self.told_prefixes(family);
         let Some(peer) = self.peers.get_mut(&id) else {
@@ -81,7 +81,7 @@ impl Speaker {
         all
     }
 
-    /// Tells a neighbour everything again that it was told.
+    /// Tells a neighbor everything again that it was told.
     pub(super) fn repeat(&mut self, id: SourceId, family: Family, actions: &mut Vec<Action>) {
         let all = self.told_prefixes(family);
         if let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.exchanges(family)) {
@@ -90,7 +90,7 @@ impl Speaker {
         }
     }
 
-    /// Tells all neighbours what has changed. A default route of this router's own may hang on any other route; after a
+    /// Tells all neighbors what has changed. A default route of this router's own may hang on any other route; after a
     /// change of the configuration it is looked at though no route has changed.
     pub(super) fn export(
         &mut self,
@@ -125,7 +125,7 @@ impl Speaker {
         self.export_to_all(&ready, family, changed, now, actions);
     }
 
-    /// Tells neighbours what has changed: each route is looked up once for all of them.
+    /// Tells neighbors what has changed: each route is looked up once for all of them.
     fn export_to_all(
         &mut self,
         ids: &[SourceId],
@@ -151,7 +151,7 @@ impl Speaker {
         }
     }
 
-    /// Tells a neighbour what has changed, now or when it may be told again.
+    /// Tells a neighbor what has changed, now or when it may be told again.
     pub(super) fn tell_changes(
         &mut self,
         id: SourceId,
@@ -191,7 +191,7 @@ impl Speaker {
         prefixes.iter().map(best).collect()
     }
 
-    /// What a neighbour does not know yet of these prefixes and the best routes to them; none if it is told nothing at all.
+    /// What a neighbor does not know yet of these prefixes and the best routes to them; none if it is told nothing at all.
     fn news_for(
         &self,
         id: SourceId,
@@ -203,18 +203,18 @@ impl Speaker {
         if peer.session.established_on().is_none() || !peer.exchanges(family) {
             return None;
         }
-        let told = peer.told.get(family);
+        let told = peer.adj_rib_out.get(family);
         let mut withdrawn = Vec::new();
-        let mut announced: Vec<(Arc<Told>, Vec<Nlri>)> = Vec::new();
+        let mut announced: Vec<(Arc<Advertised>, Vec<Nlri>)> = Vec::new();
         // Attributes that are shared are told apart by where they are.
         let mut places: FxHashMap<(*const Attributes, NextHop), usize> = FxHashMap::default();
-        let mut alike = self.alike(peer, family);
+        let mut export_cache = self.export_cache(peer, family);
         // How many more prefixes it may be told (`maximum-prefix-out`).
         let limit = peer.family(family).maximum_prefix_out;
         let mut room = limit.map(|limit| (limit as usize).saturating_sub(told.len()));
         for (prefix, route) in routes {
-            let mut share = |told: Told| {
-                Arc::new(Told {
+            let mut share = |told: Advertised| {
+                Arc::new(Advertised {
                     attributes: shared.of(told.attributes),
                     next_hop: told.next_hop,
                 })
@@ -225,7 +225,7 @@ impl Speaker {
                 .or_else(|| {
                     let route = (*route)?;
                     let tell = || self.tell_about(peer, bgp, family, prefix, route).map(&mut share);
-                    alike.of(route, tell)
+                    export_cache.of(route, tell)
                 });
             match (wanted, told.get(prefix)) {
                 (Some(_), None) if room == Some(0) => {}
@@ -247,7 +247,7 @@ impl Speaker {
         (!announced.is_empty() || !withdrawn.is_empty()).then_some(News { announced, withdrawn })
     }
 
-    /// Tells a neighbour its news. Returns whether anything was said.
+    /// Tells a neighbor its news. Returns whether anything was said.
     fn tell_news(&mut self, id: SourceId, family: Family, news: News, actions: &mut Vec<Action>) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else {
             return false;
@@ -261,7 +261,7 @@ impl Speaker {
         } = news;
         let options = peer.options();
         let mut octets = Vec::new();
-        let told = peer.told.get_mut(family);
+        let told = peer.adj_rib_out.get_mut(family);
         for (wanted, nlri) in announced {
             let written = announce(
                 family,
@@ -297,8 +297,8 @@ impl Speaker {
         true
     }
 
-    /// The default route that is made for a neighbour.
-    fn default_wanted(&self, peer: &Peer, bgp: &Bgp, family: Family, prefix: &IpNet) -> Option<Told> {
+    /// The default route that is made for a neighbor.
+    fn default_wanted(&self, peer: &Peer, bgp: &Bgp, family: Family, prefix: &IpNet) -> Option<Advertised> {
         if *prefix != default_of(family) {
             return None;
         }

@@ -1,4 +1,4 @@
-//! What neighbours are told that take several routes to one prefix (RFC 7911).
+//! What neighbors are told that take several routes to one prefix (RFC 7911).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::export::default_of;
 use super::path_ids::DEFAULT;
-use super::{Action, Peer, Speaker, Told};
+use super::{Action, Advertised, Peer, Speaker};
 use crate::config::Bgp;
 use crate::table::{NextHopState, Route, SourceId};
 use crate::wire::{Attributes, Family, NextHop, Nlri, TooLong, announce, withdraw};
@@ -20,12 +20,12 @@ type Key = (IpNet, u32);
 struct News {
     withdrawn: Vec<Key>,
     /// Routes that have their attributes in common are told together.
-    announced: Vec<(Told, Vec<Key>)>,
+    announced: Vec<(Advertised, Vec<Key>)>,
     places: HashMap<(Arc<Attributes>, NextHop), usize>,
 }
 
 impl News {
-    fn announce(&mut self, key: Key, told: Told) {
+    fn announce(&mut self, key: Key, told: Advertised) {
         let shared = (Arc::clone(&told.attributes), told.next_hop);
         let at = *self.places.entry(shared).or_insert(self.announced.len());
         match self.announced.get_mut(at) {
@@ -43,7 +43,7 @@ fn nlri((prefix, id): Key) -> Nlri {
 }
 
 impl Speaker {
-    /// Tells a neighbour what has changed about prefixes.
+    /// Tells a neighbor what has changed about prefixes.
     pub(super) fn export_paths(
         &mut self,
         id: SourceId,
@@ -63,7 +63,7 @@ impl Speaker {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        let told = peer.told_paths.get_mut(family);
+        let told = peer.adj_rib_out_paths.get_mut(family);
         let mut withdrawn = news.withdrawn;
         for (wanted, keys) in news.announced {
             let all = keys.iter().copied().map(nlri);
@@ -86,9 +86,9 @@ impl Speaker {
         }
     }
 
-    /// How what a neighbour is to be told differs from what it was told.
+    /// How what a neighbor is to be told differs from what it was told.
     fn news(&self, peer: &Peer, bgp: &Bgp, family: Family, prefixes: &[IpNet]) -> News {
-        let told = peer.told_paths.get(family);
+        let told = peer.adj_rib_out_paths.get(family);
         // How many more routes it may be told (`maximum-prefix-out`).
         let limit = peer.family(family).maximum_prefix_out;
         let mut room = limit.map(|limit| (limit as usize).saturating_sub(told.len()));
@@ -117,8 +117,8 @@ impl Speaker {
         news
     }
 
-    /// What a neighbour is to be told about a prefix, and under which identifiers.
-    fn wanted_paths(&self, peer: &Peer, bgp: &Bgp, family: Family, prefix: &IpNet) -> Vec<(u32, Told)> {
+    /// What a neighbor is to be told about a prefix, and under which identifiers.
+    fn wanted_paths(&self, peer: &Peer, bgp: &Bgp, family: Family, prefix: &IpNet) -> Vec<(u32, Advertised)> {
         if *prefix == default_of(family)
             && let Some(default) = self.default_for(peer, bgp, family, *prefix)
         {
@@ -129,7 +129,7 @@ impl Speaker {
         };
         let tell = |id: u32, route: &Route| Some((id, self.tell_about(peer, bgp, family, prefix, route)?));
         let Some(kind) = peer.family(family).addpath else {
-            // The neighbour takes several routes of a family of which it is told the best alone.
+            // The neighbor takes several routes of a family of which it is told the best alone.
             return destination
                 .best()
                 .and_then(|best| tell(0, best))

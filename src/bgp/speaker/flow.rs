@@ -42,7 +42,7 @@ pub(super) struct Flow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Again {
     /// This router's operator wants it (`clear bgp … soft out`).
-    Told,
+    Advertised,
     /// The neighbor has asked for it (RFC 2918).
     Asked,
 }
@@ -62,7 +62,7 @@ impl Flow {
     /// When it may be told again what it is to be told again; none if nothing, or if it does not hang on time.
     fn due(&self, family: Family) -> Option<Time> {
         match self.again.get(family) {
-            Some(Again::Told) if !self.holds => Some(Time::ZERO),
+            Some(Again::Advertised) if !self.holds => Some(Time::ZERO),
             Some(Again::Asked) if !self.holds => Some(*self.rests_until.get(family)),
             _ => None,
         }
@@ -119,11 +119,11 @@ impl Speaker {
                 continue;
             }
             let why = peer.flow.again.get_mut(family).take();
-            peer.pace.forget(family);
+            peer.mrai.forget(family);
             let seen = self.tables.get(family).len();
             match why {
                 Some(Again::Asked) => self.refresh(id, family, actions),
-                Some(Again::Told) => self.repeat(id, family, actions),
+                Some(Again::Advertised) => self.repeat(id, family, actions),
                 None => {}
             }
             if let Some(peer) = self.peers.get_mut(&id) {

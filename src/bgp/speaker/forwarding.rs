@@ -11,7 +11,7 @@ use crate::policy::{Subject, Verdict};
 use crate::table::{Route, SourceKind};
 use crate::wire::Family;
 
-/// FRR's distances: of what a neighbour in another AS told, of what one in the same AS did, and of aggregates.
+/// FRR's distances: of what a neighbor in another AS told, of what one in the same AS did, and of aggregates.
 const DISTANCES: (u8, u8, u8) = (20, 200, 200);
 
 /// The distance of a route that is not to be used by the kernel.
@@ -27,7 +27,7 @@ impl Speaker {
                 continue;
             }
             // The ways may be the same, and cost something else.
-            self.next_hops.doubt(prefix);
+            self.next_hops.recheck(prefix);
             if before == way.as_ref() {
                 continue;
             }

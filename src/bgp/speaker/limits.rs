@@ -1,4 +1,4 @@
-//! How many prefixes a neighbour may send (`maximum-prefix`).
+//! How many prefixes a neighbor may send (`maximum-prefix`).
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Peer {
 }
 
 impl Speaker {
-    /// Looks at a neighbour's number of prefixes after it has told some.
+    /// Looks at a neighbor's number of prefixes after it has told some.
     pub(super) fn check_limit(&mut self, id: SourceId, family: Family, now: Time, actions: &mut Vec<Action>) {
         self.weigh(id, family, false, now, actions);
     }
@@ -128,12 +128,12 @@ impl Speaker {
         });
         let ids: Vec<SourceId> = over.map(|peer| peer.id).collect();
         for id in ids {
-            self.forgive(id, now, actions);
+            self.clear_limit(id, now, actions);
         }
     }
 
     /// Lets a session begin again that was down because there were too many prefixes.
-    pub(super) fn forgive(&mut self, id: SourceId, now: Time, actions: &mut Vec<Action>) {
+    pub(super) fn clear_limit(&mut self, id: SourceId, now: Time, actions: &mut Vec<Action>) {
         let peer = self.peers.get_mut(&id);
         if peer.is_none_or(|peer| peer.intake.overflow.take().is_none()) {
             return;

@@ -192,7 +192,7 @@ impl Speaker {
             let is_known = !bgp.flags.import_check || connected() || known();
             let reason = Reason {
                 origin: Origin::Igp,
-                med: self.manner.network_med(),
+                med: self.behavior.network_med(),
                 via: None,
                 interface: None,
                 blackhole: false,

@@ -1,40 +1,40 @@
-//! A speaker: sessions with its neighbours, the routes they tell, and what it tells and does about them.
+//! A speaker: sessions with its neighbors, the routes they tell, and what it tells and does about them.
 //!
 //! A function of state, event and time. Whoever runs it carries bytes and connections, knows the kernel's interfaces, and
 //! puts routes into it; in a test that is another function, on a clock of its own.
 
+mod adj_rib_out;
 mod aggregate;
 mod aggregate_path;
-mod alike;
+mod behavior;
 mod change;
 mod dynamic;
 mod event;
 mod export;
+mod export_cache;
 mod export_paths;
 mod flow;
 mod forwarding;
-mod import;
-mod inbound;
-mod judgement;
+mod import_policy;
 mod limits;
 mod link;
 mod local;
-mod manner;
+mod mrai;
 mod next_hops;
 mod outbound;
 mod own_next_hop;
-mod pace;
 mod path_ids;
 mod peer;
+mod policy_query;
 mod record;
 mod resolve;
 mod restart;
+mod session_input;
 mod sessions;
 mod shared;
-mod told;
 
 #[cfg(test)]
-pub(super) mod network;
+pub(super) mod simulator;
 #[cfg(test)]
 mod tests;
 
@@ -44,17 +44,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 
 pub use aggregate::AGGREGATE;
+pub use behavior::Behavior;
 pub use event::{Action, Dial, Drop, Endpoints, Event, Hop, Interface, KernelRoute, Special, Way};
-pub use inbound::Received;
-pub use judgement::Filtered;
+pub use import_policy::Received;
 pub use limits::Overflow;
 pub use link::{Link, LinkChanges, LinkKind};
-pub use manner::Manner;
 use next_hops::NextHops;
 pub use outbound::Kept;
 pub use own_next_hop::OwnAddresses;
 use path_ids::PathIds;
-pub use peer::{Peer, Told};
+pub use peer::{Advertised, Peer};
+pub use policy_query::Filtered;
 pub use record::{Loss, LostRoutes, Messages, Record, TcpFigures};
 pub use restart::Away;
 
@@ -66,9 +66,9 @@ use super::wire::{Family, PerFamily};
 
 /// A speaker.
 pub struct Speaker {
-    /// The name neighbours are told.
+    /// The name neighbors are told.
     hostname: String,
-    manner: Manner,
+    behavior: Behavior,
     config: Config,
     /// Lists and route-maps of the configuration.
     policy: Policy,
@@ -81,7 +81,7 @@ pub struct Speaker {
     /// When `router bgp` began.
     begun: Option<Time>,
     /// How far it is in the time of `bgp max-med on-startup`.
-    startup: pace::Startup,
+    startup: mrai::Startup,
     /// What is waited for after a restart of this router's.
     returning: Option<restart::Return>,
     peers: BTreeMap<SourceId, Peer>,
@@ -100,7 +100,7 @@ pub struct Speaker {
     next_hops: NextHops,
     /// Identifiers of routes for those who are told several to one prefix.
     path_ids: PerFamily<PathIds>,
-    /// What neighbours were told, each kept once.
+    /// What neighbors were told, each kept once.
     shared: shared::Shared,
 }
 
@@ -116,14 +116,14 @@ pub const REDISTRIBUTED: SourceId = SourceId(u32::MAX - 1);
 impl Speaker {
     /// A speaker that knows nothing yet. The seed decides its jitter.
     pub fn new(hostname: &str, seed: u64) -> Speaker {
-        Speaker::with_manner(hostname, seed, Manner::default())
+        Speaker::with_manner(hostname, seed, Behavior::default())
     }
 
     /// The same with the habits of another implementation.
-    pub fn with_manner(hostname: &str, seed: u64, manner: Manner) -> Speaker {
+    pub fn with_manner(hostname: &str, seed: u64, behavior: Behavior) -> Speaker {
         Speaker {
             hostname: hostname.to_owned(),
-            manner,
+            behavior,
             config: Config::default(),
             policy: Policy::default(),
             seed,
@@ -158,7 +158,7 @@ impl Speaker {
         self.tables.get(family)
     }
 
-    /// The neighbours, in the order in which they were configured.
+    /// The neighbors, in the order in which they were configured.
     pub fn peers(&self) -> impl Iterator<Item = &Peer> {
         self.peers.values()
     }
@@ -168,7 +168,7 @@ impl Speaker {
         &self.forwarded
     }
 
-    /// The name neighbours are told.
+    /// The name neighbors are told.
     pub fn hostname(&self) -> &str {
         &self.hostname
     }
@@ -233,7 +233,7 @@ impl Speaker {
     }
 
     /// Takes note of an event.
-    pub fn happen(&mut self, event: Event, now: Time) -> Vec<Action> {
+    pub fn handle_event(&mut self, event: Event, now: Time) -> Vec<Action> {
         let mut actions = Vec::new();
         let mut resolve = false;
         match event {
@@ -284,7 +284,7 @@ impl Speaker {
             }
             Event::SoftOut(peer, family) => {
                 for family in chosen(family) {
-                    self.again(peer, family, flow::Again::Told, now, &mut actions);
+                    self.again(peer, family, flow::Again::Advertised, now, &mut actions);
                 }
             }
             Event::Returned => self.come_back(now),

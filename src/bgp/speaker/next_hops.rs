@@ -44,7 +44,7 @@ pub(super) struct NextHops {
 
 impl NextHops {
     /// A route in the kernel has changed.
-    pub(super) fn doubt(&mut self, prefix: &IpNet) {
+    pub(super) fn recheck(&mut self, prefix: &IpNet) {
         let first = (prefix.network(), false);
         let last = (prefix.broadcast(), true);
         let covered = self.known.range(first..=last).map(|(key, _)| *key);
@@ -129,7 +129,7 @@ impl Speaker {
         (route.next_hop.address(), self.must_be_near(route))
     }
 
-    /// What a neighbour in another AS tells leads over the link to it, unless it is said to be further away.
+    /// What a neighbor in another AS tells leads over the link to it, unless it is said to be further away.
     pub fn must_be_near(&self, route: &Route) -> bool {
         let (Some(bgp), Some(peer)) = (&self.config.bgp, self.peers.get(&route.source.id)) else {
             return false;

@@ -1,12 +1,12 @@
-//! What a neighbour is told about a route: whether at all, and with which attributes.
+//! What a neighbor is told about a route: whether at all, and with which attributes.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::inbound::{Lists, has_set};
-use super::{Peer, Speaker, Told};
+use super::import_policy::{Lists, has_set};
+use super::{Advertised, Peer, Speaker};
 use crate::config::{Bgp, EffectiveFamily};
 use crate::policy::{Context, Direction, NextHopChange, Subject, Verdict, remove_private};
 use crate::table::{Route, Source, SourceId, SourceKind};
@@ -18,9 +18,9 @@ struct Passage<'a> {
     bgp: &'a Bgp,
     family: Family,
     settings: &'a EffectiveFamily,
-    /// The neighbour that is told.
+    /// The neighbor that is told.
     to: &'a Source,
-    /// Whether both neighbours are clients of this route server: then nothing shows that it is between them.
+    /// Whether both neighbors are clients of this route server: then nothing shows that it is between them.
     transparent: bool,
 }
 
@@ -29,7 +29,7 @@ impl Passage<'_> {
         self.to.kind == SourceKind::External
     }
 
-    /// Whether a route goes from one neighbour in this AS to another.
+    /// Whether a route goes from one neighbor in this AS to another.
     fn reflects(&self, route: &Route) -> bool {
         route.source.kind == SourceKind::Internal && !self.is_external()
     }
@@ -40,7 +40,7 @@ impl Passage<'_> {
     }
 }
 
-/// A route for a neighbour before the message is written.
+/// A route for a neighbor before the message is written.
 pub struct Kept {
     /// The attributes, still without the own AS in the path.
     pub attributes: Arc<Attributes>,
@@ -49,7 +49,7 @@ pub struct Kept {
 }
 
 impl Speaker {
-    /// What a neighbour is to be told about a route; none if nothing.
+    /// What a neighbor is to be told about a route; none if nothing.
     pub(super) fn tell_about(
         &self,
         peer: &Peer,
@@ -57,18 +57,18 @@ impl Speaker {
         family: Family,
         prefix: &IpNet,
         route: &Route,
-    ) -> Option<Told> {
+    ) -> Option<Advertised> {
         let passage = self.passage(peer, bgp, family, route)?;
         let mut subject = self.passed(&passage, prefix, route)?;
         let next_hop = self.next_hop_for(&passage, route, &subject);
         self.finish(&passage, Arc::make_mut(&mut subject.attributes));
-        Some(Told {
+        Some(Advertised {
             attributes: subject.attributes,
             next_hop,
         })
     }
 
-    /// The same as FRR keeps it: with what is settled for each neighbour when the message is written still left open.
+    /// The same as FRR keeps it: with what is settled for each neighbor when the message is written still left open.
     pub fn kept_as_told(&self, peer: &Peer, family: Family, prefix: &IpNet, route: &Route) -> Option<Kept> {
         let bgp = self.config.bgp.as_ref()?;
         let passage = self.passage(peer, bgp, family, route)?;
@@ -110,7 +110,7 @@ impl Speaker {
         })
     }
 
-    /// A route as it has passed all that may keep it from a neighbour.
+    /// A route as it has passed all that may keep it from a neighbor.
     fn passed(&self, passage: &Passage, prefix: &IpNet, route: &Route) -> Option<Subject> {
         let suppressed = self.is_suppressed(passage.family, prefix, route);
         if passage.lacks_policy()
@@ -126,7 +126,7 @@ impl Speaker {
         Some(subject)
     }
 
-    /// Whether a neighbour may hear of a route at all.
+    /// Whether a neighbor may hear of a route at all.
     fn may_pass(&self, passage: &Passage, route: &Route) -> bool {
         let communities = &route.attributes.communities;
         let stays: &[Community] = if passage.is_external() {
@@ -151,7 +151,7 @@ impl Speaker {
         passage.is_external() || route.source.kind != SourceKind::Internal || self.reflects(passage, route)
     }
 
-    /// Between neighbours in one AS only a reflector passes routes on (RFC 4456 section 6). As with FRR a client hears of what
+    /// Between neighbors in one AS only a reflector passes routes on (RFC 4456 section 6). As with FRR a client hears of what
     /// it has told itself, too: its own originator identifier stops it there.
     fn reflects(&self, passage: &Passage, route: &Route) -> bool {
         let is_client = |id: SourceId| {
@@ -304,7 +304,7 @@ impl Speaker {
         }
     }
 
-    /// Whether a neighbour is told the next hop that a route has, and not this router.
+    /// Whether a neighbor is told the next hop that a route has, and not this router.
     fn keeps_next_hop(&self, passage: &Passage, route: &Route, subject: &Subject) -> bool {
         let (peer, family, settings) = (passage.peer, passage.family, passage.settings);
         let next_hop = subject.next_hop;
@@ -321,7 +321,7 @@ impl Speaker {
                     || (settings.next_hop_self && route.source.kind != SourceKind::Internal);
                 // Between clients of a route server this router does not put itself in the way (FRR).
                 let forced = own && !stays && !passage.transparent;
-                // Of its own routes a neighbour is not told that it is the way itself (FRR).
+                // Of its own routes a neighbor is not told that it is the way itself (FRR).
                 let third_party = !passage.is_external()
                     || (route.source.id != peer.id && self.shares_network(peer, next_hop));
                 !foreign && !forced && (stays || third_party)
@@ -330,9 +330,15 @@ impl Speaker {
         keeps && !next_hop.address().is_unspecified()
     }
 
-    /// The default route this router makes for a neighbour: unless a route-map wants to see another route first, and there
+    /// The default route this router makes for a neighbor: unless a route-map wants to see another route first, and there
     /// is none like that (`default-originate`).
-    pub(super) fn default_for(&self, peer: &Peer, bgp: &Bgp, family: Family, prefix: IpNet) -> Option<Told> {
+    pub(super) fn default_for(
+        &self,
+        peer: &Peer,
+        bgp: &Bgp,
+        family: Family,
+        prefix: IpNet,
+    ) -> Option<Advertised> {
         let settings = peer.family(family);
         let originate = settings.default_originate.as_ref()?;
         let mut attributes = Attributes {
@@ -367,7 +373,7 @@ impl Speaker {
         }
         let next_hop = subject.next_hop;
         self.finish(&passage, Arc::make_mut(&mut subject.attributes));
-        Some(Told {
+        Some(Advertised {
             attributes: subject.attributes,
             next_hop,
         })
@@ -397,7 +403,7 @@ fn link_local_of(next_hop: NextHop) -> Option<Ipv6Addr> {
     }
 }
 
-/// The own AS, and the one shown to this neighbour in its place or before it.
+/// The own AS, and the one shown to this neighbor in its place or before it.
 fn prepend(peer: &Peer, bgp: &Bgp, attributes: &mut Attributes) {
     match peer.effective.local_as {
         Some(local) => {

@@ -1,4 +1,4 @@
-//! This router as a neighbour reaches it.
+//! This router as a neighbor reaches it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -6,7 +6,7 @@ use super::{Endpoints, Interface, Peer, Speaker};
 use crate::config::UpdateSource;
 use crate::wire::{Family, NextHop};
 
-/// The addresses that a neighbour may be told as next hops; `::` where there is none.
+/// The addresses that a neighbor may be told as next hops; `::` where there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnAddresses {
     /// The IPv4 address; the router ID where the interface has none.
@@ -70,7 +70,7 @@ impl Speaker {
         networks.any(|net| net.contains(&address))
     }
 
-    /// Whether a neighbour is told IPv6 next hops of routes of a family.
+    /// Whether a neighbor is told IPv6 next hops of routes of a family.
     pub(super) fn takes_v6_next_hops(peer: &Peer, family: Family) -> bool {
         family == Family::Ipv6Unicast || peer.agreement().is_some_and(|it| it.extended_next_hop)
     }

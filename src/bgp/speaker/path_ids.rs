@@ -1,4 +1,4 @@
-//! Identifiers of routes, under which neighbours are told several to one prefix (RFC 7911 section 2).
+//! Identifiers of routes, under which neighbors are told several to one prefix (RFC 7911 section 2).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,11 +9,11 @@ use crate::config::Addpath;
 use crate::table::{Destination, Route, SourceId};
 use crate::wire::Family;
 
-/// The identifier of a default route that is made for a neighbour (FRR), and of nothing else.
+/// The identifier of a default route that is made for a neighbor (FRR), and of nothing else.
 pub(super) const DEFAULT: u32 = 1;
 const FIRST: u32 = 2;
 
-/// The identifiers of a family's routes: FRR counts those of each kind of neighbour by themselves.
+/// The identifiers of a family's routes: FRR counts those of each kind of neighbor by themselves.
 #[derive(Debug, Default)]
 pub(super) struct PathIds {
     all: Numbers,
@@ -54,7 +54,7 @@ impl Numbers {
                 None => new.push(key),
             }
         }
-        // What another route of the prefix had is taken first: the neighbour puts the new one in its place.
+        // What another route of the prefix had is taken first: the neighbor puts the new one in its place.
         let mut left: BTreeSet<u32> = before.into_values().collect();
         for key in new {
             let id = left.pop_first().unwrap_or_else(|| self.lowest());
@@ -91,14 +91,14 @@ impl PathIds {
 }
 
 impl Speaker {
-    /// Whether a neighbour is configured to be told several routes to one prefix, of a kind.
+    /// Whether a neighbor is configured to be told several routes to one prefix, of a kind.
     pub fn tells_several(&self, family: Family, kind: Addpath) -> bool {
         self.peers
             .values()
             .any(|peer| peer.family(family).addpath == Some(kind))
     }
 
-    /// The identifier of a route, if neighbours are told it as one of that kind.
+    /// The identifier of a route, if neighbors are told it as one of that kind.
     pub fn path_id(&self, family: Family, kind: Addpath, prefix: &IpNet, route: &Route) -> Option<u32> {
         self.path_ids.get(family).of(kind).get(prefix, route)
     }

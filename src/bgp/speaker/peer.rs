@@ -1,4 +1,4 @@
-//! A neighbour: its session, who it is, and what it was told.
+//! A neighbor: its session, who it is, and what it was told.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,10 +8,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::flow::Flow;
-use super::inbound::Intake;
-use super::pace::Pace;
+use super::import_policy::Intake;
+use super::mrai::Mrai;
 use super::restart::{Away, Promise};
-use super::{Endpoints, Interface, Manner, Record, Speaker};
+use super::{Behavior, Endpoints, Interface, Record, Speaker};
 use crate::config::{self, Bgp, Effective, EffectiveFamily, PeerName, RemoteAs};
 use crate::session::{Agreement, ConnectionId, Session, Settings, Time};
 use crate::table::{Source, SourceId};
@@ -19,16 +19,16 @@ use crate::wire::{
     AfiSafi, Attributes, Capability, Family, GracefulRestart, Message, NextHop, Options, PerFamily, encode,
 };
 
-/// A route as a neighbour was told it.
+/// A route as a neighbor was told it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct Advertised {
     /// What was said about it.
     pub attributes: Arc<Attributes>,
     /// The way.
     pub next_hop: NextHop,
 }
 
-/// A neighbour.
+/// A neighbor.
 pub struct Peer {
     /// Its number, which is also that of the source of its routes.
     pub id: SourceId,
@@ -47,9 +47,9 @@ pub struct Peer {
     /// The ends of the connection the session is up on.
     pub endpoints: Option<Endpoints>,
     /// What it was told.
-    pub told: PerFamily<BTreeMap<IpNet, Arc<Told>>>,
+    pub adj_rib_out: PerFamily<BTreeMap<IpNet, Arc<Advertised>>>,
     /// The same, by path identifiers, of families of which it takes several routes to one prefix.
-    pub(super) told_paths: PerFamily<BTreeMap<(IpNet, u32), Told>>,
+    pub(super) adj_rib_out_paths: PerFamily<BTreeMap<(IpNet, u32), Advertised>>,
     /// What it has told, before any policy, and how much of it there may be.
     pub(super) intake: Intake,
     pub(super) source: Option<Arc<Source>>,
@@ -59,7 +59,7 @@ pub struct Peer {
     /// What it has said of its restarts.
     pub(super) promise: Promise,
     /// What it is not told yet.
-    pub(super) pace: Pace,
+    pub(super) mrai: Mrai,
     /// How far it has taken what it was told.
     pub(super) flow: Flow,
     /// That it is away, or is back and has not told everything again.
@@ -95,14 +95,14 @@ impl Peer {
             session: Session::new(settings, seed.wrapping_add(id.0.into())),
             record: Record::default(),
             endpoints: None,
-            told: PerFamily::default(),
-            told_paths: PerFamily::default(),
+            adj_rib_out: PerFamily::default(),
+            adj_rib_out_paths: PerFamily::default(),
             intake: Intake::default(),
             source: None,
             incoming: BTreeMap::new(),
             let_in_by: None,
             promise: Promise::default(),
-            pace: Pace::default(),
+            mrai: Mrai::default(),
             flow: Flow::default(),
             away: None,
             refreshing: PerFamily::default(),
@@ -170,7 +170,7 @@ impl Peer {
     }
 }
 
-/// Seconds a neighbour waits for this router after a restart (FRR's default).
+/// Seconds a neighbor waits for this router after a restart (FRR's default).
 /// Several paths to a prefix are understood, and sent (RFC 7911 section 4).
 const RECEIVE: u8 = 1;
 const SEND: u8 = 2;
@@ -192,7 +192,7 @@ fn several_paths(effective: &Effective) -> Vec<(AfiSafi, u8)> {
     modes.collect()
 }
 
-/// What is said about restarts: whose routes are kept, if it is more than to help the neighbour with its own.
+/// What is said about restarts: whose routes are kept, if it is more than to help the neighbor with its own.
 fn restart_capabilities(bgp: &Bgp, effective: &Effective, families: &[Family]) -> Vec<Capability> {
     let restart = &bgp.graceful_restart;
     let all = || families.iter().map(|family| AfiSafi::from(*family));
@@ -216,19 +216,19 @@ fn restart_capabilities(bgp: &Bgp, effective: &Effective, families: &[Family]) -
 }
 
 impl Speaker {
-    /// What a session with a neighbour is to be like.
+    /// What a session with a neighbor is to be like.
     pub(super) fn session_settings(&self, bgp: &Bgp, name: &PeerName, effective: &Effective) -> Settings {
         let local_as = effective.local_as.map_or(bgp.asn, |local| local.asn);
         Settings {
             local_as,
-            // A neighbour of which nobody has said the AS is not started.
+            // A neighbor of which nobody has said the AS is not started.
             remote_as: effective.remote_as.unwrap_or(RemoteAs::External),
             router_id: self.router_id(),
             hold_time: effective.timers.hold,
             keepalive: effective.timers.keepalive,
             connect_retry: effective.connect_retry,
             delay_open: effective.delay_open,
-            eager: self.manner.is_eager(),
+            eager: self.behavior.is_eager(),
             passive: effective.passive,
             capabilities: self.capabilities(bgp, name, effective),
             families: PerFamily {
@@ -238,10 +238,13 @@ impl Speaker {
             overrides: effective.override_capability,
             hard_administrative_reset: bgp.flags.hard_administrative_reset,
             strict: effective.strict_capability_match,
-            restarting_until: self.begun.filter(|_| self.manner == Manner::Frr).map(|begun| {
-                let time = u64::from(bgp.graceful_restart.restart_time);
-                begun + Duration::from_secs(time)
-            }),
+            restarting_until: self
+                .begun
+                .filter(|_| self.behavior == Behavior::Frr)
+                .map(|begun| {
+                    let time = u64::from(bgp.graceful_restart.restart_time);
+                    begun + Duration::from_secs(time)
+                }),
         }
     }
 
@@ -256,7 +259,7 @@ impl Speaker {
         };
         let families: Vec<Family> = Family::ALL.into_iter().filter(active).collect();
         let local_as = effective.local_as.map_or(bgp.asn, |local| local.asn);
-        if self.manner == Manner::GoBgp {
+        if self.behavior == Behavior::GoBgp {
             let families: Vec<AfiSafi> = families.into_iter().map(Into::into).collect();
             let mut said = self.gobgp_capabilities(bgp, effective, &families);
             said.push(Capability::FourOctetAs(local_as));
@@ -289,7 +292,7 @@ impl Speaker {
         said
     }
 
-    /// The interface a neighbour is reached by.
+    /// The interface a neighbor is reached by.
     pub(super) fn interface_of(&self, peer: &Peer) -> Option<&Interface> {
         let by_index = |index: u32| self.interfaces.iter().find(|it| it.index == index);
         if let Some(index) = peer.interface {

@@ -1,11 +1,11 @@
-//! What is remembered of a neighbour: messages by type, when it was heard of, who it said it is, why its sessions ended.
+//! What is remembered of a neighbor: messages by type, when it was heard of, who it said it is, why its sessions ended.
 
 use std::net::Ipv4Addr;
 
 use crate::session::{Agreement, Reason, Time};
 use crate::wire::{HEADER, PerFamily, header};
 
-/// What is remembered of a neighbour, over the ends of its sessions.
+/// What is remembered of a neighbor, over the ends of its sessions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
     /// Messages that went.
@@ -18,7 +18,7 @@ pub struct Record {
     pub last_received: Option<Time>,
     /// When an UPDATE came last.
     pub last_update: Option<Time>,
-    /// Of which families the neighbour has told everything since the session came up (RFC 4724 section 2).
+    /// Of which families the neighbor has told everything since the session came up (RFC 4724 section 2).
     pub told_all: PerFamily<bool>,
     /// How many UPDATEs had been sent when it had been told everything of a family.
     pub updates_at_end: PerFamily<u64>,
@@ -32,11 +32,11 @@ pub struct Record {
     pub reset: Option<(Time, Reason)>,
     /// The last message from a neighbor that may tell only so many prefixes.
     pub cause: Vec<u8>,
-    /// The neighbour's AS when it was up last.
+    /// The neighbor's AS when it was up last.
     pub asn: Option<u32>,
-    /// The neighbour's identifier when it was up last.
+    /// The neighbor's identifier when it was up last.
     pub router_id: Option<Ipv4Addr>,
-    /// The neighbour's name when it was up last.
+    /// The neighbor's name when it was up last.
     pub name: Option<String>,
     /// What became of routes that were told and are of no use.
     pub lost: LostRoutes,

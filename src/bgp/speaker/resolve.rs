@@ -8,7 +8,7 @@ use super::{Interface, Peer, Speaker};
 use crate::config::{Bgp, Effective, PeerName, RemoteAs};
 use crate::wire::NextHop;
 
-/// Whether a session with a neighbour makes sense: one in another AS has to be on a network of this router's unless it is
+/// Whether a session with a neighbor makes sense: one in another AS has to be on a network of this router's unless it is
 /// said to be further away.
 pub(super) fn is_near_enough(peer: &Peer, bgp: &Bgp, interfaces: &[Interface]) -> bool {
     let effective = &peer.effective;
@@ -16,7 +16,7 @@ pub(super) fn is_near_enough(peer: &Peer, bgp: &Bgp, interfaces: &[Interface]) -
         Some(RemoteAs::Internal) => true,
         Some(RemoteAs::Number(asn)) => asn == bgp.asn,
         Some(RemoteAs::External) => false,
-        // FRR does nothing with a neighbour whose AS nobody has said.
+        // FRR does nothing with a neighbor whose AS nobody has said.
         None => return false,
     };
     let far = is_far(effective, bgp);
@@ -27,7 +27,7 @@ pub(super) fn is_near_enough(peer: &Peer, bgp: &Bgp, interfaces: &[Interface]) -
     }
 }
 
-/// Whether a neighbour in another AS may be on no network of this router's.
+/// Whether a neighbor in another AS may be on no network of this router's.
 pub(super) fn is_far(effective: &Effective, bgp: &Bgp) -> bool {
     effective.ebgp_multihop.is_some()
         || effective.ttl_security.is_some_and(|hops| hops > 1)
@@ -45,13 +45,13 @@ pub(super) fn connected(interfaces: &[Interface], address: IpAddr) -> Option<(&I
 }
 
 impl Speaker {
-    /// Whether a neighbour is where a session with it makes sense.
+    /// Whether a neighbor is where a session with it makes sense.
     pub fn is_in_reach(&self, peer: &Peer) -> bool {
         let bgp = self.config.bgp.as_ref();
         bgp.is_some_and(|bgp| is_near_enough(peer, bgp, &self.interfaces))
     }
 
-    /// Whether a next hop is on the network that this router shares with a neighbour: then it is told unchanged
+    /// Whether a next hop is on the network that this router shares with a neighbor: then it is told unchanged
     /// (RFC 4271 section 5.1.3).
     pub(super) fn shares_network(&self, peer: &Peer, next_hop: NextHop) -> bool {
         let Some(interface) = self.interface_of(peer) else {

@@ -1,4 +1,4 @@
-//! Restarts (RFC 4724, RFC 8538): a neighbour's routes that are used while it is away, and this router's own, after which it
+//! Restarts (RFC 4724, RFC 8538): a neighbor's routes that are used while it is away, and this router's own, after which it
 //! says nothing before it has heard everything.
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::session::{Agreement, Reason, State, Time};
 use crate::table::SourceId;
 use crate::wire::{Family, PerFamily, RefreshKind};
 
-/// What a neighbour has said that holds when it goes.
+/// What a neighbor has said that holds when it goes.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Promise {
     /// Families whose routes are to be kept.
@@ -40,7 +40,7 @@ impl Promise {
     }
 }
 
-/// A neighbour that is away, or is back and has not told everything again.
+/// A neighbor that is away, or is back and has not told everything again.
 #[derive(Debug, Clone, Copy)]
 pub struct Away {
     /// When it has to be back; none once it is.
@@ -52,9 +52,9 @@ pub struct Away {
 /// This router's own restart.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Return {
-    /// How long neighbours are waited for that have no session.
+    /// How long neighbors are waited for that have no session.
     connected_until: Time,
-    /// How long is waited for what neighbours tell.
+    /// How long is waited for what neighbors tell.
     until: Time,
 }
 
@@ -91,7 +91,7 @@ impl Speaker {
         }
     }
 
-    /// A neighbour is there again: what it has not gone on forwarding by goes.
+    /// A neighbor is there again: what it has not gone on forwarding by goes.
     pub(super) fn welcome_back(&mut self, id: SourceId, agreement: &Agreement) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
@@ -108,7 +108,7 @@ impl Speaker {
         }
     }
 
-    /// A neighbour has told everything of a family: what it has not said again is gone.
+    /// A neighbor has told everything of a family: what it has not said again is gone.
     pub(super) fn told_all(&mut self, id: SourceId, family: Family) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
@@ -122,7 +122,7 @@ impl Speaker {
         }
     }
 
-    /// The beginning or the end of all routes that a neighbour was asked for again (RFC 7313 section 4). The beginning of a
+    /// The beginning or the end of all routes that a neighbor was asked for again (RFC 7313 section 4). The beginning of a
     /// table that has not been told once to its end means nothing.
     pub(super) fn refreshed(&mut self, id: SourceId, family: Family, kind: RefreshKind, now: Time) {
         let stale = self.stale_time();
@@ -154,7 +154,7 @@ impl Speaker {
         seconds(bgp.map_or(0, |bgp| bgp.graceful_restart.stalepath_time))
     }
 
-    /// Forgets what is kept of a neighbour that will not come back.
+    /// Forgets what is kept of a neighbor that will not come back.
     pub(super) fn forget_away(&mut self, id: SourceId) {
         let away = self.peers.get_mut(&id).and_then(|peer| peer.away.take());
         if away.is_some() {
@@ -200,7 +200,7 @@ impl Speaker {
     }
 
     /// An earlier life of this router has left routes in the kernel: if restarts are configured, nothing is decided before
-    /// the neighbours have told what they know (RFC 4724 section 4.1).
+    /// the neighbors have told what they know (RFC 4724 section 4.1).
     pub(super) fn come_back(&mut self, now: Time) {
         let restart = self.config.bgp.as_ref().map(|bgp| bgp.graceful_restart);
         self.returning = restart
@@ -238,7 +238,7 @@ impl Speaker {
         !is_shut && peer.effective.graceful_restart == GracefulRestart::Restarter
     }
 
-    /// Tells all neighbours that they have heard everything.
+    /// Tells all neighbors that they have heard everything.
     pub(super) fn begin_all(&mut self, actions: &mut Vec<Action>) {
         let ids: Vec<SourceId> = self.peers.keys().copied().collect();
         for id in ids {
@@ -249,7 +249,7 @@ impl Speaker {
     }
 }
 
-/// Whether a neighbour has told everything, or does not say when it has. One that has just begun itself waits in turn.
+/// Whether a neighbor has told everything, or does not say when it has. One that has just begun itself waits in turn.
 fn has_told(peer: &Peer) -> bool {
     let restart = peer
         .agreement()

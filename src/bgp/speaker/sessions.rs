@@ -1,4 +1,4 @@
-//! Sessions with neighbours: made as configured, begun and ended as interfaces allow, and the connections they are on.
+//! Sessions with neighbors: made as configured, begun and ended as interfaces allow, and the connections they are on.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
@@ -12,7 +12,7 @@ use crate::table::SourceId;
 use crate::wire::{Notification, error_code::cease};
 
 impl Speaker {
-    /// Makes the neighbours those of the configuration, and starts and stops their sessions as interfaces allow.
+    /// Makes the neighbors those of the configuration, and starts and stops their sessions as interfaces allow.
     pub(super) fn configure_peers(&mut self, now: Time, actions: &mut Vec<Action>) {
         let bgp = self.config.bgp.clone();
         let wanted: Vec<config::Neighbor> = bgp.iter().flat_map(|bgp| bgp.neighbors.clone()).collect();
@@ -40,7 +40,7 @@ impl Speaker {
             let id = known.unwrap_or(SourceId(self.next_peer));
             let settings = self.session_settings(&bgp, &neighbor.name, &effective);
             match self.peers.get_mut(&id) {
-                // What is agreed on with a neighbour holds for a session: with other settings it begins anew.
+                // What is agreed on with a neighbor holds for a session: with other settings it begins anew.
                 Some(peer) => {
                     let (before, agreed) = (&peer.effective, peer.session.settings());
                     let resets = change::must_reset((before, agreed), (&effective, &settings));
@@ -132,7 +132,7 @@ impl Speaker {
         }
     }
 
-    /// A neighbour is known by its address, whatever address of this router's it dials.
+    /// A neighbor is known by its address, whatever address of this router's it dials.
     pub(super) fn accept(
         &mut self,
         id: ConnectionId,
@@ -144,7 +144,7 @@ impl Speaker {
         if known.is_none() {
             known = self.meet(&endpoints, now, actions);
         }
-        match known.or_else(|| self.welcome(&endpoints, now, actions)) {
+        match known.or_else(|| self.accept_dynamic(&endpoints, now, actions)) {
             Some(peer) => {
                 self.connect(peer, id, endpoints, session::Event::Accepted(id), now, actions);
             }
@@ -152,7 +152,7 @@ impl Speaker {
         }
     }
 
-    /// Whoever dials over a link on which a neighbour is looked for is that neighbour, though its advertisement was lost or is
+    /// Whoever dials over a link on which a neighbor is looked for is that neighbor, though its advertisement was lost or is
     /// still to be heard. One that has to sign is not taken like this: an unknown address is not asked for a signature.
     fn meet(&mut self, endpoints: &Endpoints, now: Time, actions: &mut Vec<Action>) -> Option<SourceId> {
         let (interface, IpAddr::V6(address)) = (endpoints.interface?, endpoints.remote) else {
@@ -200,14 +200,14 @@ impl Speaker {
             peer.session.fail(why, now, &mut outcome);
         }
         self.perform(id, outcome, now, actions);
-        self.forgive(id, now, actions);
+        self.clear_limit(id, now, actions);
     }
 
     /// Tells a session what happened, and does what it asks for.
     pub(super) fn tell(&mut self, id: SourceId, event: session::Event, now: Time, actions: &mut Vec<Action>) {
         let mut outcome = Vec::new();
         if let Some(peer) = self.peers.get_mut(&id) {
-            peer.session.happen(event, now, &mut outcome);
+            peer.session.handle_event(event, now, &mut outcome);
         }
         self.perform(id, outcome, now, actions);
     }
@@ -252,7 +252,7 @@ impl Speaker {
         Some(Action::Dial(id, way))
     }
 
-    /// How a connection to a neighbour is opened. One that it opens is to be like it.
+    /// How a connection to a neighbor is opened. One that it opens is to be like it.
     pub fn way_to(&self, peer: &Peer) -> Option<Dial> {
         let effective = &peer.effective;
         let settings = peer.session.settings();
@@ -287,7 +287,7 @@ impl Speaker {
         })
     }
 
-    /// The neighbour at the other end of a connection, whatever address of this router's that goes to.
+    /// The neighbor at the other end of a connection, whatever address of this router's that goes to.
     pub fn peer_at(&self, endpoints: &Endpoints) -> Option<&Peer> {
         self.peers.values().find(|peer| peer.is_at(endpoints))
     }

@@ -1,4 +1,4 @@
-//! Attributes that neighbours were told, each kept once: a router with hundreds of neighbours tells all of them nearly the same.
+//! Attributes that neighbors were told, each kept once: a router with hundreds of neighbors tells all of them nearly the same.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -7,8 +7,8 @@ mod hierarchies;
 mod hostile;
 mod limits;
 mod line;
+mod mrai;
 mod next_hops;
-mod pace;
 mod policy;
 mod reactions;
 mod reconfigured;
@@ -18,9 +18,9 @@ use std::collections::VecDeque;
 
 use ipnet::IpNet;
 
-use super::network::*;
+use super::simulator::*;
 use super::*;
-use crate::dice::Dice;
+use crate::rng::Rng;
 use crate::session::State;
 
 #[test]
@@ -125,7 +125,7 @@ fn a_rack_that_is_cut_off_is_forgotten_and_comes_back() {
 }
 
 #[test]
-fn a_neighbour_that_was_not_heard_is_met_when_it_dials() {
+fn a_neighbor_that_was_not_heard_is_met_when_it_dials() {
     let mut network = published();
     network.start();
     network
@@ -173,13 +173,13 @@ fn without_a_policy_nothing_passes_between_ases() {
 #[test]
 fn random_networks_come_to_rest_on_shortest_paths() {
     for seed in 0..60 {
-        let mut dice = Dice::new(seed);
-        let mut network = random(&mut dice);
+        let mut rng = Rng::new(seed);
+        let mut network = random(&mut rng);
         network.start();
         let mut up: Vec<bool> = vec![true; network.links.len()];
-        for _ in 0..dice.roll(12) {
-            network.run(dice.roll(4));
-            let link = dice.roll(up.len() as u64) as usize;
+        for _ in 0..rng.roll(12) {
+            network.run(rng.roll(4));
+            let link = rng.roll(up.len() as u64) as usize;
             up[link] = !up[link];
             network.set(link, up[link]);
         }
@@ -189,15 +189,15 @@ fn random_networks_come_to_rest_on_shortest_paths() {
 }
 
 /// A tree and some links more, every node in an AS of its own.
-fn random(dice: &mut Dice) -> Network {
+fn random(rng: &mut Rng) -> Network {
     let mut network = Network::new();
-    let count = 3 + dice.roll(12) as usize;
+    let count = 3 + rng.roll(12) as usize;
     let mut ends = Vec::new();
     for node in 1..count {
-        ends.push((dice.roll(node as u64) as usize, node));
+        ends.push((rng.roll(node as u64) as usize, node));
     }
-    for _ in 0..dice.roll(count as u64) {
-        let (a, b) = (dice.roll(count as u64) as usize, dice.roll(count as u64) as usize);
+    for _ in 0..rng.roll(count as u64) {
+        let (a, b) = (rng.roll(count as u64) as usize, rng.roll(count as u64) as usize);
         if a != b && !ends.contains(&(a.min(b), a.max(b))) {
             ends.push((a.min(b), a.max(b)));
         }
@@ -274,7 +274,7 @@ fn each_family_shares_packets_among_as_many_paths_as_it_says() {
     let (config, mistakes) = Config::parse(text);
     assert_eq!(mistakes, []);
     let mut speaker = Speaker::new("r", 1);
-    speaker.happen(Event::Configure(Box::new(config)), Time::ZERO);
+    speaker.handle_event(Event::Configure(Box::new(config)), Time::ZERO);
     assert_eq!(speaker.rules(Family::Ipv6Unicast).maximum_paths, 3);
     let usual = usize::from(crate::config::MAXIMUM_PATHS);
     assert_eq!(speaker.rules(Family::Ipv4Unicast).maximum_paths, usual);

@@ -32,7 +32,7 @@ pub enum Reason {
     Older,
     /// The identifier of whoever brought it into the AS.
     RouterId,
-    /// The neighbour's address.
+    /// The neighbor's address.
     NeighborAddress,
     /// Both are this router's own.
     Configured,

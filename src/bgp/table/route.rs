@@ -18,11 +18,11 @@ pub struct Source {
     pub id: SourceId,
     /// What it is.
     pub kind: SourceKind,
-    /// A neighbour's AS; this router's for its own routes.
+    /// A neighbor's AS; this router's for its own routes.
     pub asn: u32,
-    /// A neighbour's identifier; this router's for its own routes.
+    /// A neighbor's identifier; this router's for its own routes.
     pub router_id: Ipv4Addr,
-    /// A neighbour's address.
+    /// A neighbor's address.
     pub address: Option<IpAddr>,
 }
 
@@ -31,9 +31,9 @@ pub struct Source {
 pub enum SourceKind {
     /// This router: `network`, `redistribute`, `aggregate-address`.
     Local,
-    /// A neighbour in the same AS.
+    /// A neighbor in the same AS.
     Internal,
-    /// A neighbour in another AS.
+    /// A neighbor in another AS.
     External,
 }
 

@@ -3,7 +3,7 @@
 
 use super::{Request, Terminal};
 use crate::recorded::{self, Mask, data, view};
-use crate::speaker::network::Network;
+use crate::speaker::simulator::Network;
 use crate::speaker::{Event, Hop, KernelRoute};
 
 const OTHER: &str = "
@@ -67,7 +67,7 @@ fn lab() -> Network {
         route("10.99.0.0/16", Vec::new(), 0),
         route("10.98.0.0/16", vec![hop], 50),
     ];
-    network.happen(r1, Event::Routes(routes));
+    network.handle_event(r1, Event::Routes(routes));
     network.run(12);
     network
 }

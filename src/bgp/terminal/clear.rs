@@ -3,57 +3,57 @@
 use std::net::IpAddr;
 
 use super::Terminal;
-use super::turn::Turn;
+use super::outcome::Outcome;
 use crate::config::Arguments;
 use crate::show::{View, remote_as};
 use crate::speaker::{Event, Peer};
 use crate::table::SourceId;
 use crate::wire::Family;
 
-/// As with FRR a neighbour that is not there is told, and is no failure.
-pub(super) fn clear(_: &mut Terminal, view: &View, arguments: &Arguments) -> Turn {
+/// As with FRR a neighbor that is not there is told, and is no failure.
+pub(super) fn clear(_: &mut Terminal, view: &View, arguments: &Arguments) -> Outcome {
     if let Some(instance) = arguments.get("instance").filter(|name| *name != "default") {
-        return Turn::printed(format!("Can't find BGP instance {instance}\n"));
+        return Outcome::printed(format!("Can't find BGP instance {instance}\n"));
     }
     let family = family(arguments);
     match peers(view, arguments, family) {
-        Ok(peers) => Turn {
+        Ok(peers) => Outcome {
             events: peers
                 .into_iter()
                 .flat_map(|peer| events(peer, family, arguments))
                 .collect(),
-            ..Turn::default()
+            ..Outcome::default()
         },
-        Err(message) => Turn::printed(message),
+        Err(message) => Outcome::printed(message),
     }
 }
 
 /// How often a list was asked is not counted here.
-pub(super) fn prefix_list(_: &mut Terminal, view: &View, arguments: &Arguments) -> Turn {
+pub(super) fn prefix_list(_: &mut Terminal, view: &View, arguments: &Arguments) -> Outcome {
     let config = view.speaker.config();
     let lists = match arguments.has("ipv6") {
         true => &config.prefix_lists6,
         false => &config.prefix_lists,
     };
     match arguments.get("name") {
-        Some(name) if lists.get(name).is_none() => Turn::printed("% Can't find specified prefix-list\n"),
-        _ => Turn::default(),
+        Some(name) if lists.get(name).is_none() => Outcome::printed("% Can't find specified prefix-list\n"),
+        _ => Outcome::default(),
     }
 }
 
 /// Without a name FRR 8.4 finds none.
-pub(super) fn route_map(_: &mut Terminal, _: &View, arguments: &Arguments) -> Turn {
+pub(super) fn route_map(_: &mut Terminal, _: &View, arguments: &Arguments) -> Outcome {
     match arguments.has("name") {
-        true => Turn::default(),
+        true => Outcome::default(),
         false => {
-            Turn::printed("ZEBRA: 'route-map counters' not found\nBGP: 'route-map counters' not found\n")
+            Outcome::printed("ZEBRA: 'route-map counters' not found\nBGP: 'route-map counters' not found\n")
         }
     }
 }
 
-pub(super) fn vrf(_: &mut Terminal, _: &View, arguments: &Arguments) -> Turn {
+pub(super) fn vrf(_: &mut Terminal, _: &View, arguments: &Arguments) -> Outcome {
     let name = arguments.get("name").unwrap_or_default();
-    Turn::printed(format!("VRF \"{name}\" appears not to be configured.\n"))
+    Outcome::printed(format!("VRF \"{name}\" appears not to be configured.\n"))
 }
 
 fn family(arguments: &Arguments) -> Option<Family> {
@@ -77,7 +77,7 @@ fn events(peer: SourceId, family: Option<Family>, arguments: &Arguments) -> Vec<
     }
 }
 
-/// Which neighbours are meant.
+/// Which neighbors are meant.
 ///
 /// # Errors
 /// There are none, in FRR's words.

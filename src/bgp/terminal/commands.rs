@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::turn::Turn;
+use super::outcome::Outcome;
 use super::{Terminal, clear, exec, running};
 use crate::config::Arguments;
 use crate::config::grammar::{Command, Table};
@@ -18,7 +18,7 @@ pub(super) enum Level {
 }
 
 /// What a command does to its session.
-pub(super) type Handler = fn(&mut Terminal, &View, &Arguments) -> Turn;
+pub(super) type Handler = fn(&mut Terminal, &View, &Arguments) -> Outcome;
 
 /// What a command is.
 #[derive(Debug, Clone, Copy)]
@@ -128,8 +128,8 @@ const SENTENCES: &[(&str, &str)] = &[
     ("debugging", "Debugging functions"),
     ("description", "Interface description"),
     ("detail", "Detailed information"),
-    ("disable", "Turn off privileged mode command"),
-    ("enable", "Turn on privileged mode command"),
+    ("disable", "Outcome off privileged mode command"),
+    ("enable", "Outcome on privileged mode command"),
     ("end", "End current mode and change to enable mode"),
     ("established", "Show only sessions in Established state"),
     ("exact-match", "Exact match of the communities"),

@@ -2,26 +2,26 @@
 
 use super::commands::Level;
 use super::message::{Complaint, Status};
-use super::turn::Turn;
+use super::outcome::Outcome;
 use super::{LONGEST, Stage, TOO_LONG, Terminal};
 use crate::config::grammar::FaultKind;
-use crate::config::{Applied, Config, Mistake, MistakeKind, Mode, Pipe, apply, pipe};
+use crate::config::{Applied, Config, Diagnostic, DiagnosticKind, Mode, Pipe, apply, pipe};
 use crate::show::View;
 use crate::wire::Family;
 
 impl Terminal {
     /// A line in a place of the configuration.
-    pub(super) fn configure(&mut self, view: &View, mut mode: Mode, line: &str) -> Turn {
+    pub(super) fn configure(&mut self, view: &View, mut mode: Mode, line: &str) -> Outcome {
         let text = line.trim();
         if let Some(command) = text.strip_prefix("do ") {
-            let mut turn = self.execute(view, Level::Enable, command.trim_start());
-            if turn.answer.status == Status::NoMatch {
-                turn.answer.output = format!("% Unknown command: {line}\n");
+            let mut outcome = self.execute(view, Level::Enable, command.trim_start());
+            if outcome.answer.status == Status::NoMatch {
+                outcome.answer.output = format!("% Unknown command: {line}\n");
             }
-            return turn;
+            return outcome;
         }
         if matches!(text, "list" | "list permutations") {
-            return Turn::printed(super::help::list(&self.stage));
+            return Outcome::printed(super::help::list(&self.stage));
         }
         let mut config = view.speaker.config().clone();
         let was = mode.clone();
@@ -30,26 +30,26 @@ impl Terminal {
         let line = match pipe(line).filter(|_| !comment) {
             Some(Pipe {
                 filter: Err(refusal), ..
-            }) => return Turn::failed(Status::Failed, refusal + "\n"),
+            }) => return Outcome::failed(Status::Failed, refusal + "\n"),
             Some(pipe) => pipe.command,
             None => line,
         };
         let (applied, said) = match apply(&mut config, &mut mode, &own, line) {
             Ok(done) => done,
-            Err(mistake) => return Turn::refused(&mistake, line),
+            Err(diagnostic) => return Outcome::refused(&diagnostic, line),
         };
         self.stage = match applied {
             Applied::End => Stage::Enable,
             Applied::Exit if was == Mode::Configure => Stage::Enable,
             _ => Stage::Configure(mode),
         };
-        let mut turn = changed(view, config);
-        turn.answer.output = said;
-        turn
+        let mut outcome = changed(view, config);
+        outcome.answer.output = said;
+        outcome
     }
 
     /// Lines of a configuration, as of `vtysh -f`. Those that are not taken are told, and the others count.
-    pub(super) fn load(&mut self, view: &View, lines: &[String]) -> Turn {
+    pub(super) fn load(&mut self, view: &View, lines: &[String]) -> Outcome {
         let mut config = view.speaker.config().clone();
         let (mut complaints, mut output) = (Vec::new(), String::new());
         self.reader.own = view.speaker.itself();
@@ -60,7 +60,7 @@ impl Terminal {
                     .reader
                     .take(&mut config, line)
                     .map(|said| output.push_str(&said))
-                    .map_err(|mistake| complaint(&mistake, line, self.reader.mode())),
+                    .map_err(|diagnostic| complaint(&diagnostic, line, self.reader.mode())),
             };
             complaints.extend(taken.err().map(|(status, message)| Complaint {
                 line: at,
@@ -68,40 +68,40 @@ impl Terminal {
                 status,
             }));
         }
-        let mut turn = changed(view, config);
-        turn.answer.output = output;
-        turn.answer.complaints = complaints;
-        turn
+        let mut outcome = changed(view, config);
+        outcome.answer.output = output;
+        outcome.answer.complaints = complaints;
+        outcome
     }
 }
 
-fn changed(view: &View, config: Config) -> Turn {
-    Turn {
+fn changed(view: &View, config: Config) -> Outcome {
+    Outcome {
         config: (config != *view.speaker.config()).then_some(config),
-        ..Turn::default()
+        ..Outcome::default()
     }
 }
 
 /// Why a line is not taken, in FRR's words.
-pub fn refusal(mistake: &Mistake, line: &str) -> (Status, String) {
-    match (mistake.fault_kind(), &mistake.kind) {
+pub fn refusal(diagnostic: &Diagnostic, line: &str) -> (Status, String) {
+    match (diagnostic.fault_kind(), &diagnostic.kind) {
         (Some(FaultKind::Unknown), _) => (Status::NoMatch, format!("% Unknown command: {line}\n")),
         (Some(FaultKind::Ambiguous), _) => (Status::Ambiguous, format!("% Ambiguous command: {line}\n")),
         (Some(FaultKind::Incomplete), _) => (Status::Incomplete, format!("% Command incomplete: {line}\n")),
-        (None, MistakeKind::NeedsFrr) => {
-            let message = format!("% {}: {}\n", mistake.message, mistake.help);
+        (None, DiagnosticKind::NeedsFrr) => {
+            let message = format!("% {}: {}\n", diagnostic.message, diagnostic.help);
             (Status::Failed, message)
         }
-        (None, MistakeKind::Invalid(text)) if text.is_empty() => (Status::Failed, String::new()),
-        (None, MistakeKind::Invalid(text)) => (Status::Failed, format!("{text}\n")),
-        (None, MistakeKind::Unknown) => (Status::NoMatch, format!("% Unknown command: {line}\n")),
+        (None, DiagnosticKind::Invalid(text)) if text.is_empty() => (Status::Failed, String::new()),
+        (None, DiagnosticKind::Invalid(text)) => (Status::Failed, format!("{text}\n")),
+        (None, DiagnosticKind::Unknown) => (Status::NoMatch, format!("% Unknown command: {line}\n")),
     }
 }
 
 /// The same of a line in a file: `vtysh -f` says in which mode it stands.
-pub fn complaint(mistake: &Mistake, line: &str, mode: &Mode) -> (Status, String) {
+pub fn complaint(diagnostic: &Diagnostic, line: &str, mode: &Mode) -> (Status, String) {
     let number = number(mode);
-    match (mistake.fault_kind(), refusal(mistake, line)) {
+    match (diagnostic.fault_kind(), refusal(diagnostic, line)) {
         (Some(FaultKind::Unknown), (status, _)) => (status, format!("% Unknown command[{number}]: {line}\n")),
         (Some(FaultKind::Ambiguous), (status, _)) => {
             (status, format!("% Ambiguous command[{number}]: {line}\n\n"))

@@ -4,85 +4,85 @@ use regex::Regex;
 
 use super::commands::{Exec, Level, TABLE};
 use super::filter::Filtered;
-use super::message::{Errand, Status};
-use super::turn::Turn;
+use super::message::{ClientAction, Status};
+use super::outcome::Outcome;
 use super::{Stage, Terminal, help};
-use crate::config::{self, Arguments, Mistake, Mode};
+use crate::config::{self, Arguments, Diagnostic, Mode};
 use crate::show::View;
 
 impl Terminal {
     /// A command of the exec mode.
-    pub(super) fn execute(&mut self, view: &View, level: Level, line: &str) -> Turn {
+    pub(super) fn execute(&mut self, view: &View, level: Level, line: &str) -> Outcome {
         let filtered = match Filtered::of(line) {
             Ok(filtered) => filtered,
-            Err(refusal) => return Turn::printed(refusal),
+            Err(refusal) => return Outcome::printed(refusal),
         };
         // A question in the middle of a command that was not typed is asked as help.
         if let Some(question) = filtered.command.trim_end().strip_suffix('?') {
-            return Turn::printed(help::layout(&help::of_exec(level, view, question)));
+            return Outcome::printed(help::layout(&help::of_exec(level, view, question)));
         }
         let found = match TABLE.find(level, filtered.command) {
             Ok(found) => found,
             Err(fault) => {
                 let is_known = TABLE.find(Level::Enable, filtered.command).is_ok();
-                let mistake = match !is_known && config::executes(filtered.command) {
-                    true => Mistake {
+                let diagnostic = match !is_known && config::executes(filtered.command) {
+                    true => Diagnostic {
                         help: "give the node `engine = \"frr\"`".to_owned(),
-                        ..Mistake::foreign(filtered.command)
+                        ..Diagnostic::foreign(filtered.command)
                     },
-                    false => Mistake::fault(fault, filtered.command),
+                    false => Diagnostic::fault(fault, filtered.command),
                 };
-                return Turn::refused(&mistake, filtered.command);
+                return Outcome::refused(&diagnostic, filtered.command);
             }
         };
-        let mut turn = match found.id {
-            Exec::Show(show) => Turn::printed(show(view, &found.arguments)),
-            Exec::Said(answer) => Turn::printed((*answer).to_owned()),
+        let mut outcome = match found.id {
+            Exec::Show(show) => Outcome::printed(show(view, &found.arguments)),
+            Exec::Said(answer) => Outcome::printed((*answer).to_owned()),
             Exec::Do(handler) => handler(self, view, &found.arguments),
         };
-        turn.answer.output = filtered.take(turn.answer.output);
-        turn
+        outcome.answer.output = filtered.take(outcome.answer.output);
+        outcome
     }
 }
 
 /// Nothing is to be done.
-pub(super) fn nothing(_: &mut Terminal, _: &View, _: &Arguments) -> Turn {
-    Turn::default()
+pub(super) fn nothing(_: &mut Terminal, _: &View, _: &Arguments) -> Outcome {
+    Outcome::default()
 }
 
-pub(super) fn enable(terminal: &mut Terminal, _: &View, _: &Arguments) -> Turn {
+pub(super) fn enable(terminal: &mut Terminal, _: &View, _: &Arguments) -> Outcome {
     enter(terminal, Stage::Enable)
 }
 
-pub(super) fn disable(terminal: &mut Terminal, _: &View, _: &Arguments) -> Turn {
+pub(super) fn disable(terminal: &mut Terminal, _: &View, _: &Arguments) -> Outcome {
     enter(terminal, Stage::View)
 }
 
-pub(super) fn configure(terminal: &mut Terminal, _: &View, _: &Arguments) -> Turn {
+pub(super) fn configure(terminal: &mut Terminal, _: &View, _: &Arguments) -> Outcome {
     enter(terminal, Stage::Configure(Mode::Configure))
 }
 
 /// In the configuration, where `do` leads here, a command leaves the session where it is.
-fn enter(terminal: &mut Terminal, stage: Stage) -> Turn {
+fn enter(terminal: &mut Terminal, stage: Stage) -> Outcome {
     if !matches!(terminal.stage, Stage::Configure(_)) {
         terminal.stage = stage;
     }
-    Turn::default()
+    Outcome::default()
 }
 
-pub(super) fn leave(_: &mut Terminal, _: &View, _: &Arguments) -> Turn {
-    Turn::ended()
+pub(super) fn leave(_: &mut Terminal, _: &View, _: &Arguments) -> Outcome {
+    Outcome::ended()
 }
 
-pub(super) fn list(terminal: &mut Terminal, _: &View, _: &Arguments) -> Turn {
-    Turn::printed(help::list(&terminal.stage))
+pub(super) fn list(terminal: &mut Terminal, _: &View, _: &Arguments) -> Outcome {
+    Outcome::printed(help::list(&terminal.stage))
 }
 
-pub(super) fn find(_: &mut Terminal, _: &View, arguments: &Arguments) -> Turn {
+pub(super) fn find(_: &mut Terminal, _: &View, arguments: &Arguments) -> Outcome {
     let expression = arguments.get("expression").unwrap_or_default();
     let Ok(expression) = Regex::new(expression) else {
         let message = format!("% Bad regexp '{expression}'\n");
-        return Turn::failed(Status::Failed, message);
+        return Outcome::failed(Status::Failed, message);
     };
     let commands = TABLE.commands().iter();
     let found = commands.filter(|command| expression.is_match(command.pattern));
@@ -93,15 +93,15 @@ pub(super) fn find(_: &mut Terminal, _: &View, arguments: &Arguments) -> Turn {
         };
         format!("  ({mode})  {}\n", command.pattern)
     });
-    Turn::printed(lines.collect::<String>())
+    Outcome::printed(lines.collect::<String>())
 }
 
-pub(super) fn history(_: &mut Terminal, _: &View, _: &Arguments) -> Turn {
-    Turn::errand(Errand::History)
+pub(super) fn history(_: &mut Terminal, _: &View, _: &Arguments) -> Outcome {
+    Outcome::client_action(ClientAction::History)
 }
 
-pub(super) fn version(_: &mut Terminal, view: &View, _: &Arguments) -> Turn {
-    Turn::printed(format!(
+pub(super) fn version(_: &mut Terminal, view: &View, _: &Arguments) -> Outcome {
+    Outcome::printed(format!(
         "nslab {} ({}), answering as FRRouting 8.4.4 does.\n",
         env!("CARGO_PKG_VERSION"),
         view.hostname()
@@ -109,15 +109,15 @@ pub(super) fn version(_: &mut Terminal, view: &View, _: &Arguments) -> Turn {
 }
 
 /// What FRR has a daemon for is all in one process here.
-pub(super) fn daemons(_: &mut Terminal, _: &View, _: &Arguments) -> Turn {
-    Turn::printed(" zebra bgpd watchfrr staticd\n")
+pub(super) fn daemons(_: &mut Terminal, _: &View, _: &Arguments) -> Outcome {
+    Outcome::printed(" zebra bgpd watchfrr staticd\n")
 }
 
 /// The node's own program looks whether others answer.
-pub(super) fn probe(_: &mut Terminal, _: &View, arguments: &Arguments) -> Turn {
+pub(super) fn probe(_: &mut Terminal, _: &View, arguments: &Arguments) -> Outcome {
     let host = arguments.get("host").unwrap_or_default();
     if host.starts_with('-') {
-        return Turn::failed(Status::Failed, format!("% `{host}` is no host\n"));
+        return Outcome::failed(Status::Failed, format!("% `{host}` is no host\n"));
     }
     let program = arguments.one_of(&["ping", "traceroute"]).unwrap_or("ping");
     let family = arguments.one_of(&["ip", "ipv6"]).map(|family| match family {
@@ -125,23 +125,23 @@ pub(super) fn probe(_: &mut Terminal, _: &View, arguments: &Arguments) -> Turn {
         _ => "-6",
     });
     let words = family.into_iter().chain([host]).map(str::to_owned);
-    Turn::errand(Errand::Run(program.to_owned(), words.collect()))
+    Outcome::client_action(ClientAction::Run(program.to_owned(), words.collect()))
 }
 
 /// The file itself is written by whoever runs the speaker.
-pub(super) fn write(_: &mut Terminal, _: &View, arguments: &Arguments) -> Turn {
+pub(super) fn write(_: &mut Terminal, _: &View, arguments: &Arguments) -> Outcome {
     let note = match arguments.has("integrated") {
         true => "",
         false => "Note: this version of vtysh never writes vtysh.conf\n",
     };
-    Turn {
+    Outcome {
         writes: true,
-        ..Turn::printed(format!("{note}Building Configuration...\n"))
+        ..Outcome::printed(format!("{note}Building Configuration...\n"))
     }
 }
 
 /// What is said in the exec mode holds for the session and is in no configuration, as with FRR.
-pub(super) fn debug(terminal: &mut Terminal, _: &View, arguments: &Arguments) -> Turn {
+pub(super) fn debug(terminal: &mut Terminal, _: &View, arguments: &Arguments) -> Outcome {
     let words = arguments.get("words").unwrap_or_default();
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     terminal.debugging.retain(|known| !known.starts_with(&words));
@@ -153,10 +153,10 @@ pub(super) fn debug(terminal: &mut Terminal, _: &View, arguments: &Arguments) ->
         }
     };
     let (words, way) = sentence(&words);
-    Turn::printed(format!("{words} debugging is {state}{way}\n"))
+    Outcome::printed(format!("{words} debugging is {state}{way}\n"))
 }
 
-pub(super) fn debugging(terminal: &mut Terminal, view: &View, _: &Arguments) -> Turn {
+pub(super) fn debugging(terminal: &mut Terminal, view: &View, _: &Arguments) -> Outcome {
     let configured = view.speaker.config().kept.iter();
     let configured = configured.filter_map(|line| line.strip_prefix("debug "));
     let said = configured.chain(terminal.debugging.iter().map(String::as_str));
@@ -169,7 +169,7 @@ pub(super) fn debugging(terminal: &mut Terminal, view: &View, _: &Arguments) -> 
         });
         lines.collect::<String>()
     };
-    Turn::printed(format!(
+    Outcome::printed(format!(
         "Zebra debugging status:\n{}\nBGP debugging status:\n{}\n\nStaticd debugging status\n{}\n",
         of("zebra"),
         of("bgp"),

@@ -2,7 +2,7 @@
 
 use super::{Request, Terminal};
 use crate::recorded::{self, Mask, data, view};
-use crate::speaker::network::Network;
+use crate::speaker::simulator::Network;
 
 fn lab() -> Network {
     let mut network = Network::new();

@@ -3,7 +3,7 @@
 use super::Stage;
 use super::commands::{Level, TABLE};
 use super::message::Candidate;
-use super::turn::Turn;
+use super::outcome::Outcome;
 use crate::config::grammar::{self, CandidateKind};
 use crate::config::{self, Mode, PeerName};
 use crate::show::View;
@@ -18,7 +18,7 @@ const SESSION: &[(&str, &str)] = &[
 ];
 
 /// The words that could complete a line: each is an answer's candidate, without a sentence.
-pub(super) fn complete(stage: &Stage, view: &View, line: &str) -> Turn {
+pub(super) fn complete(stage: &Stage, view: &View, line: &str) -> Outcome {
     let last = last_word(line);
     let mut words: Vec<String> = Vec::new();
     for candidate in candidates(stage, line) {
@@ -39,7 +39,7 @@ pub(super) fn complete(stage: &Stage, view: &View, line: &str) -> Turn {
 }
 
 /// What `?` tells at a line's end.
-pub(super) fn help(stage: &Stage, view: &View, line: &str) -> Turn {
+pub(super) fn help(stage: &Stage, view: &View, line: &str) -> Outcome {
     told(explained(candidates(stage, line), view, line))
 }
 
@@ -100,10 +100,10 @@ fn patterns(level: Level) -> Vec<&'static str> {
     commands.map(|command| command.pattern).collect()
 }
 
-fn told(candidates: Vec<Candidate>) -> Turn {
-    let mut turn = Turn::default();
-    turn.answer.candidates = candidates;
-    turn
+fn told(candidates: Vec<Candidate>) -> Outcome {
+    let mut outcome = Outcome::default();
+    outcome.answer.candidates = candidates;
+    outcome
 }
 
 fn candidates(stage: &Stage, line: &str) -> Vec<grammar::Candidate> {

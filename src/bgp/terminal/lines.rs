@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::Status;
 use super::configure::refusal;
-use crate::config::{Config, MistakeKind, Mode, Own, apply};
+use crate::config::{Config, DiagnosticKind, Mode, Own, apply};
 use crate::recorded::data;
 
 /// Lines of which the answer is not FRR's, and why.
@@ -172,9 +172,9 @@ fn answer(case: &Case, own: &Own) -> Option<(String, bool, BTreeSet<String>)> {
         }
         last = Some(match apply(&mut config, &mut mode, own, line) {
             Ok((_, said)) => (said, true),
-            Err(mistake) if mistake.kind == MistakeKind::NeedsFrr => return None,
-            Err(mistake) => {
-                let (status, text) = refusal(&mistake, line);
+            Err(diagnostic) if diagnostic.kind == DiagnosticKind::NeedsFrr => return None,
+            Err(diagnostic) => {
+                let (status, text) = refusal(&diagnostic, line);
                 (text, status == Status::Success)
             }
         });

@@ -38,7 +38,7 @@ pub struct Answer {
     /// What could come next.
     pub candidates: Vec<Candidate>,
     /// What vtysh itself is to do.
-    pub errand: Option<Errand>,
+    pub client_action: Option<ClientAction>,
     /// What is wrong with lines that were loaded.
     pub complaints: Vec<Complaint>,
 }
@@ -91,14 +91,14 @@ pub struct Candidate {
     pub text: String,
     /// A sentence on it.
     pub help: String,
-    /// What is known to stand there: neighbours, interfaces.
+    /// What is known to stand there: neighbors, interfaces.
     pub names: Vec<String>,
 }
 
 /// What only vtysh can do, having the terminal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Errand {
+pub enum ClientAction {
     /// Run a program with these arguments.
     Run(String, Vec<String>),
     /// Show the lines that were typed.
@@ -197,7 +197,7 @@ mod tests {
 
         #[test]
         fn an_answer_is_one_line_and_read_again(output in "(?s).*", prompt in ".*", ends: bool) {
-            let answer = Answer { output, prompt, ends, errand: Some(Errand::History), ..Answer::default() };
+            let answer = Answer { output, prompt, ends, client_action: Some(ClientAction::History), ..Answer::default() };
             let line = answer.encode();
             prop_assert_eq!(line.find('\n'), Some(line.len() - 1));
             prop_assert_eq!(Answer::decode(line.trim_end()), Some(answer));

@@ -16,10 +16,10 @@ mod help;
 #[cfg(test)]
 mod lines;
 mod message;
+mod outcome;
 #[cfg(test)]
 mod parts;
 mod running;
-mod turn;
 
 #[cfg(test)]
 mod tests;
@@ -29,8 +29,8 @@ use super::show::View;
 use super::speaker::Event;
 pub use configure::{complaint, refusal};
 pub use help::layout;
-pub use message::{Answer, Candidate, Complaint, Errand, Fault, Request, Saved, Status};
-use turn::Turn;
+pub use message::{Answer, Candidate, ClientAction, Complaint, Fault, Request, Saved, Status};
+use outcome::Outcome;
 
 /// Longest command, as in FRR.
 const LONGEST: usize = 4096;
@@ -84,35 +84,35 @@ impl Terminal {
 
     /// Takes a line that came from vtysh.
     pub fn line(&mut self, view: &View, line: &str) -> Reply {
-        let mut turn = match Request::decode(line) {
+        let mut outcome = match Request::decode(line) {
             Some(request) => self.take(view, request),
-            None => Turn::failed(
+            None => Outcome::failed(
                 Status::Failed,
                 "% This is no request of this vtysh's\n".to_owned(),
             ),
         };
-        let config = turn.config.as_ref().unwrap_or(view.speaker.config());
+        let config = outcome.config.as_ref().unwrap_or(view.speaker.config());
         let hostname = config.hostname.as_deref().unwrap_or(view.speaker.hostname());
-        turn.answer.prompt = self.prompt(hostname);
-        let mut events = turn.events;
-        events.extend(turn.config.map(|config| Event::Configure(Box::new(config))));
+        outcome.answer.prompt = self.prompt(hostname);
+        let mut events = outcome.events;
+        events.extend(outcome.config.map(|config| Event::Configure(Box::new(config))));
         Reply {
-            answer: turn.answer,
+            answer: outcome.answer,
             events,
-            writes: turn.writes,
+            writes: outcome.writes,
         }
     }
 
-    fn take(&mut self, view: &View, request: Request) -> Turn {
+    fn take(&mut self, view: &View, request: Request) -> Outcome {
         let is_too_long = match &request {
             Request::Run(line) | Request::Complete(line) | Request::Help(line) => line.len() > LONGEST,
             Request::Hello | Request::Load(_) => false,
         };
         if is_too_long {
-            return Turn::failed(Status::Failed, TOO_LONG.to_owned());
+            return Outcome::failed(Status::Failed, TOO_LONG.to_owned());
         }
         match request {
-            Request::Hello => Turn::default(),
+            Request::Hello => Outcome::default(),
             Request::Run(line) => self.run(view, &line),
             Request::Load(lines) => self.load(view, &lines),
             Request::Complete(line) => help::complete(&self.stage, view, &line),
@@ -121,13 +121,13 @@ impl Terminal {
     }
 
     /// A command, wherever the session stands.
-    fn run(&mut self, view: &View, line: &str) -> Turn {
+    fn run(&mut self, view: &View, line: &str) -> Outcome {
         let text = line.trim();
         if text.is_empty() || text.starts_with(['!', '#']) {
-            return Turn::default();
+            return Outcome::default();
         }
         if self.without_bgp && is_for_bgpd(&self.stage, text) {
-            return Turn::failed(Status::Failed, "bgpd is not running\n".to_owned());
+            return Outcome::failed(Status::Failed, "bgpd is not running\n".to_owned());
         }
         match &self.stage {
             Stage::Configure(mode) => {

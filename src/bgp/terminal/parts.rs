@@ -3,7 +3,7 @@
 
 use super::{Request, Terminal};
 use crate::recorded::{self, Mask, data, view};
-use crate::speaker::network::Network;
+use crate::speaker::simulator::Network;
 use crate::speaker::{Event, Hop, KernelRoute};
 
 fn lab() -> Network {
@@ -36,7 +36,7 @@ fn lab() -> Network {
         route("10.8.0.0/16", Vec::new(), 7),
         route("10.9.0.0/16", vec![hop], 0),
     ];
-    network.happen(r1, Event::Routes(statics));
+    network.handle_event(r1, Event::Routes(statics));
     network.run(12);
     network
 }

@@ -1,25 +1,25 @@
 //! `show running-config`, whole or what one of FRR's daemons would have of it.
 
 use super::Terminal;
-use super::turn::Turn;
+use super::outcome::Outcome;
 use crate::config::{Arguments, Config, Match, Set};
 use crate::show::View;
 
 /// What vtysh says of itself in every configuration: one file is for all daemons.
 const INTEGRATED: &str = "service integrated-vtysh-config";
 
-pub(super) fn everything(_: &mut Terminal, view: &View, _: &Arguments) -> Turn {
-    Turn::printed(format!("{HEAD}{}", printed(view.speaker.config().clone())))
+pub(super) fn everything(_: &mut Terminal, view: &View, _: &Arguments) -> Outcome {
+    Outcome::printed(format!("{HEAD}{}", printed(view.speaker.config().clone())))
 }
 
-pub(super) fn part(_: &mut Terminal, view: &View, arguments: &Arguments) -> Turn {
+pub(super) fn part(_: &mut Terminal, view: &View, arguments: &Arguments) -> Outcome {
     let config = view.speaker.config().clone();
     let config = match arguments.one_of(&["zebra", "bgpd", "staticd"]) {
         None => config,
         Some(daemon) => of(daemon, config),
     };
     let head = if arguments.has("no-header") { "" } else { HEAD };
-    Turn::printed(format!("{head}{}", printed(config)))
+    Outcome::printed(format!("{head}{}", printed(config)))
 }
 
 const HEAD: &str = "Building configuration...\n\nCurrent configuration:\n!\n";

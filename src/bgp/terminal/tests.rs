@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::speaker::network::{Network, published};
+use crate::speaker::simulator::{Network, published};
 use crate::table::SourceId;
 use crate::wire::Family;
 
@@ -55,7 +55,7 @@ impl Session {
         }
         for event in reply.events {
             match event {
-                Event::Configure(_) => self.network.happen(self.node, event),
+                Event::Configure(_) => self.network.handle_event(self.node, event),
                 event => self.events.push(event),
             }
         }
@@ -266,7 +266,7 @@ fn sessions_are_cleared_hard_and_softly() {
 }
 
 #[test]
-fn a_neighbour_that_is_not_there_is_told_and_no_failure() {
+fn a_neighbor_that_is_not_there_is_told_and_no_failure() {
     let mut session = Session::new();
     for (line, output) in [
         ("clear bgp 9.9.9.9", "% BGP: Unknown neighbor - \"9.9.9.9\"\n"),
@@ -396,17 +396,23 @@ fn a_question_is_answered_in_frrs_layout() {
 #[test]
 fn programs_are_run_by_vtysh_itself() {
     let mut session = Session::new();
-    let errand = |program: &str, words: &[&str]| {
+    let client_action = |program: &str, words: &[&str]| {
         let words = words.iter().map(|word| (*word).to_owned());
-        Some(Errand::Run(program.to_owned(), words.collect()))
+        Some(ClientAction::Run(program.to_owned(), words.collect()))
     };
-    assert_eq!(session.run("ping 10.0.0.1").errand, errand("ping", &["10.0.0.1"]));
     assert_eq!(
-        session.run("traceroute ipv6 ::1").errand,
-        errand("traceroute", &["-6", "::1"])
+        session.run("ping 10.0.0.1").client_action,
+        client_action("ping", &["10.0.0.1"])
     );
-    assert_eq!(session.run("ping -f").errand, None);
-    assert_eq!(session.run("show history").errand, Some(Errand::History));
+    assert_eq!(
+        session.run("traceroute ipv6 ::1").client_action,
+        client_action("traceroute", &["-6", "::1"])
+    );
+    assert_eq!(session.run("ping -f").client_action, None);
+    assert_eq!(
+        session.run("show history").client_action,
+        Some(ClientAction::History)
+    );
 }
 
 #[test]

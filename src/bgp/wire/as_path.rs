@@ -103,7 +103,7 @@ impl AsPath {
         self.segments.iter().flat_map(|segment| segment.asns()).copied()
     }
 
-    /// The neighbouring AS: the first one of the path, where that begins with a sequence; members of the
+    /// The neighboring AS: the first one of the path, where that begins with a sequence; members of the
     /// confederation are passed over (RFC 4271 section 9.1.2.2 c, RFC 5065 section 5.3).
     pub fn first(&self) -> Option<u32> {
         match self.segments.iter().find(|segment| !segment.is_confed()) {

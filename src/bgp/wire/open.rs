@@ -54,7 +54,7 @@ impl Open {
         }
     }
 
-    /// Reads one, and refuses what no neighbour may say.
+    /// Reads one, and refuses what no neighbor may say.
     pub(super) fn decode(body: &[u8]) -> Result<Open, Notification> {
         let refuse = |subcode| Notification::new(OPEN_MESSAGE, subcode);
         let malformed = || refuse(UNSPECIFIC);

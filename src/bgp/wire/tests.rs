@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::error_code::{MESSAGE_HEADER, OPEN_MESSAGE, UPDATE_MESSAGE};
 use super::*;
-use crate::dice::Dice;
+use crate::rng::Rng;
 
 mod round_trips;
 
@@ -194,7 +194,7 @@ fn opens_are_refused_for_the_right_reason() {
 }
 
 #[test]
-fn ends_of_routes_are_recognised() {
+fn ends_of_routes_are_recognized() {
     for family in Family::ALL {
         let mut out = Vec::new();
         withdraw(family, [], &WIDE, &mut out);
@@ -500,26 +500,26 @@ fn mutated_messages_do_no_harm() {
             &WIDE,
         ),
     ];
-    let mut dice = Dice::new(42);
+    let mut rng = Rng::new(42);
     let (mut read_well, mut refused) = (0, 0);
     // `NSLAB_ROUNDS=5000000` makes so many tries.
     let rounds = std::env::var("NSLAB_ROUNDS").ok().and_then(|it| it.parse().ok());
     for round in 0..rounds.unwrap_or(200_000usize) {
         let mut message = seeds[round % seeds.len()].clone();
-        for _ in 0..=dice.roll(3) {
-            let at = HEADER + dice.roll((message.len() - HEADER) as u64) as usize;
-            match dice.roll(4) {
-                0 => message[at] = dice.roll(256) as u8,
-                1 => message[at] ^= 1 << dice.roll(8),
+        for _ in 0..=rng.roll(3) {
+            let at = HEADER + rng.roll((message.len() - HEADER) as u64) as usize;
+            match rng.roll(4) {
+                0 => message[at] = rng.roll(256) as u8,
+                1 => message[at] ^= 1 << rng.roll(8),
                 2 => message.truncate(at.max(HEADER + 4)),
-                _ => message.insert(at, dice.roll(256) as u8),
+                _ => message.insert(at, rng.roll(256) as u8),
             }
         }
         let length = (message.len() as u16).to_be_bytes();
         message[16..18].copy_from_slice(&length);
         let options = Options {
-            four_octet: dice.roll(2) == 0,
-            internal: dice.roll(2) == 0,
+            four_octet: rng.roll(2) == 0,
+            internal: rng.roll(2) == 0,
             ..WIDE
         };
         match read(&message, &options) {

@@ -14,7 +14,7 @@ use super::path_attribute::{self as code, Flags, Framed};
 use super::reader::Reader;
 use super::types::{AfiSafi, Family, NextHop, Origin};
 
-/// What a neighbour says about routes.
+/// What a neighbor says about routes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Update {
     /// Prefixes that are not reached any more.

@@ -8,7 +8,7 @@ use super::path_attribute::{Flags, MP_REACH_NLRI, MP_UNREACH_NLRI};
 use super::reader::patch_length;
 use super::types::{AfiSafi, Family, NextHop};
 
-/// The attributes leave no room for a prefix: the route cannot be told to this neighbour.
+/// The attributes leave no room for a prefix: the route cannot be told to this neighbor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong;
 

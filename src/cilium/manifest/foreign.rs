@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::cilium::object::Kind;
 use crate::cilium::reading::{head, json, required, text};
-use crate::lab::spec::Span;
+use crate::lab::file::Span;
 use crate::yaml::Yaml;
 use crate::yaml::reader::Reader;
 

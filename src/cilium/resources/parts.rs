@@ -20,7 +20,7 @@ pub(super) const TTL: std::ops::RangeInclusive<i64> = 1..=255;
 pub(in crate::cilium) struct Timers {
     /// Seconds between attempts to connect.
     pub connect_retry: u32,
-    /// Seconds until a silent neighbour is down.
+    /// Seconds until a silent neighbor is down.
     pub hold: u16,
     /// Seconds between keepalives.
     pub keepalive: u16,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::connection::Connection;
 use super::reason;
-use crate::bgp::config::{self, Config, MistakeKind, Reader};
+use crate::bgp::config::{self, Config, DiagnosticKind, Reader};
 use crate::bgp::terminal::{Request, Status, complaint, refusal};
 
 /// Where the configuration stands.
@@ -55,7 +55,7 @@ pub fn check(path: Option<&Path>) -> i32 {
     for (at, line) in text.lines().enumerate() {
         if let Err(mistake) = reader.take(&mut config, line) {
             // Whether what it speaks of is there, only the running configuration knows.
-            if mistake.fault_kind().is_none() && mistake.kind != MistakeKind::NeedsFrr {
+            if mistake.fault_kind().is_none() && mistake.kind != DiagnosticKind::NeedsFrr {
                 continue;
             }
             let (status, message) = complaint(&mistake, line, reader.mode());

@@ -161,7 +161,7 @@ impl<'c> Desk<'c> {
         if let Some(fault) = &answer.fault {
             say(&mark(prompt, fault))?;
         }
-        let typed: Vec<String> = match answer.errand {
+        let typed: Vec<String> = match answer.client_action {
             Some(_) => self.editor.history().iter().cloned().collect(),
             None => Vec::new(),
         };

@@ -14,7 +14,7 @@ use arguments::Arguments;
 use connection::Connection;
 use nix::errno::Errno;
 
-use crate::bgp::terminal::{Answer, Errand, Request, Status};
+use crate::bgp::terminal::{Answer, ClientAction, Request, Status};
 use crate::engine::speaker::SOCKET;
 
 /// FRR's daemons, all of which are one process here.
@@ -122,14 +122,14 @@ fn obey(connection: &mut Connection, arguments: &Arguments) -> io::Result<i32> {
 /// Prints an answer, and does what only vtysh can do.
 fn perform(answer: &Answer, typed: &[String]) -> io::Result<()> {
     say(&answer.output)?;
-    match &answer.errand {
-        Some(Errand::Run(program, words)) => {
+    match &answer.client_action {
+        Some(ClientAction::Run(program, words)) => {
             if let Err(error) = Command::new(program).args(words).status() {
                 eprintln!("Can't execute {program}: {}", reason(&error));
             }
             Ok(())
         }
-        Some(Errand::History) => typed.iter().try_for_each(|line| say(&format!("{line}\n"))),
+        Some(ClientAction::History) => typed.iter().try_for_each(|line| say(&format!("{line}\n"))),
         None => Ok(()),
     }
 }

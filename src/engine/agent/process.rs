@@ -132,7 +132,7 @@ impl Agent {
 }
 
 impl Running {
-    /// Neighbours are told; then it is over.
+    /// Neighbors are told; then it is over.
     async fn end(self) {
         drop(self.commands);
         let _ = tokio::time::timeout(FAREWELL, self.task).await;

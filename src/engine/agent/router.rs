@@ -9,12 +9,12 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 
-use crate::bgp::speaker::{Action, Event, KernelRoute, Manner, Speaker};
+use crate::bgp::speaker::{Action, Behavior, Event, KernelRoute, Speaker};
 use crate::cilium::state::{Answer, Query};
 use crate::cilium::{AddressFamily, Instance, answer, configuration};
 use crate::engine::speaker::connections::{Connections, endpoints};
 use crate::engine::speaker::network::{self, Network};
-use crate::engine::speaker::process::{Happening, log};
+use crate::engine::speaker::process::{HostEvent, log};
 use crate::kernel::Result;
 use crate::kernel::netlink::Netlink;
 use crate::kernel::watch::Watch;
@@ -23,7 +23,7 @@ use crate::kernel::watch::Watch;
 const QUEUE: usize = 64;
 /// A look at everything is due at least this often; with nothing to do there is no cost in it.
 const IDLE: Duration = Duration::from_secs(3600);
-/// How long neighbours may take to hear that this router goes.
+/// How long neighbors may take to hear that this router goes.
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// What the agent wants of a router.
@@ -36,7 +36,7 @@ pub enum Command {
 
 /// Lives a router's life, until nobody can want anything of it any more.
 pub async fn live(node: String, mut commands: Receiver<Command>) {
-    let (sender, mut happenings) = channel(QUEUE);
+    let (sender, mut host_events) = channel(QUEUE);
     let mut router = match VirtualRouter::begin(&node, sender) {
         Ok(router) => router,
         Err(error) => return log(&error.to_string()),
@@ -48,12 +48,12 @@ pub async fn live(node: String, mut commands: Receiver<Command>) {
                 Some(command) => router.obey(command),
                 None => break,
             },
-            Some(happening) = happenings.recv() => router.take(happening),
+            Some(host_event) = host_events.recv() => router.take(host_event),
             () = tokio::time::sleep_until(router.deadline().into()) => router.events.push_back(Event::Tick),
         }
         router.settle();
     }
-    drop(happenings);
+    drop(host_events);
     router.end().await;
 }
 
@@ -70,22 +70,22 @@ struct VirtualRouter {
 }
 
 impl VirtualRouter {
-    fn begin(node: &str, happenings: Sender<Happening>) -> Result<VirtualRouter> {
+    fn begin(node: &str, host_events: Sender<HostEvent>) -> Result<VirtualRouter> {
         // Routers must not all dial in step.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seed = since.as_nanos() as u64 ^ u64::from(std::process::id());
         let mut router = VirtualRouter {
             began: Instant::now(),
-            speaker: Speaker::with_manner(node, seed, Manner::GoBgp),
+            speaker: Speaker::with_manner(node, seed, Behavior::GoBgp),
             netlink: Netlink::open()?,
-            connections: Connections::new(happenings.clone()),
+            connections: Connections::new(host_events.clone()),
             instance: None,
             network: Network::default(),
             routes: Vec::new(),
             events: VecDeque::new(),
         };
         // Announcements are heard from before the first look, so that nothing is missed in between.
-        network::follow(Watch::open(router.netlink.port()?)?, happenings)?;
+        network::follow(Watch::open(router.netlink.port()?)?, host_events)?;
         router.look();
         Ok(router)
     }
@@ -130,9 +130,9 @@ impl VirtualRouter {
         }
     }
 
-    fn take(&mut self, happening: Happening) {
-        match happening {
-            Happening::Dialled(peer, id, outcome) if self.connections.has_dialled(peer, id) => {
+    fn take(&mut self, host_event: HostEvent) {
+        match host_event {
+            HostEvent::Dialled(peer, id, outcome) if self.connections.has_dialled(peer, id) => {
                 let ends = outcome.and_then(|stream| Ok((endpoints(&stream)?, stream)));
                 let event = ends.map_or(Event::DialFailed(peer), |(ends, stream)| {
                     self.connections.take(id, stream);
@@ -140,18 +140,18 @@ impl VirtualRouter {
                 });
                 self.events.push_back(event);
             }
-            Happening::Accepted(stream) => self.accept(stream),
-            Happening::Received(id, octets) if self.connections.is_open(id) => {
+            HostEvent::Accepted(stream) => self.accept(stream),
+            HostEvent::Received(id, octets) if self.connections.is_open(id) => {
                 self.events.push_back(Event::Received(id, octets));
             }
-            Happening::Closed(id) if self.connections.is_open(id) => {
+            HostEvent::Closed(id) if self.connections.is_open(id) => {
                 self.connections.close(id);
                 self.events.push_back(Event::Closed(id));
             }
-            Happening::Sent(id) => self.events.push_back(Event::Sent(id)),
-            Happening::Stuck(id, stuck) => self.events.push_back(Event::Stuck(id, stuck)),
-            Happening::Network(_) => self.look(),
-            // It has neither sessions of vtysh nor neighbours by interface.
+            HostEvent::Sent(id) => self.events.push_back(Event::Sent(id)),
+            HostEvent::Stuck(id, stuck) => self.events.push_back(Event::Stuck(id, stuck)),
+            HostEvent::Network(_) => self.look(),
+            // It has neither sessions of vtysh nor neighbors by interface.
             _ => {}
         }
     }
@@ -193,7 +193,7 @@ impl VirtualRouter {
     /// Lets the core decide about all that happened.
     fn settle(&mut self) {
         while let Some(event) = self.events.pop_front() {
-            for action in self.speaker.happen(event, self.began.elapsed()) {
+            for action in self.speaker.handle_event(event, self.began.elapsed()) {
                 self.perform(action);
             }
         }
@@ -218,7 +218,7 @@ impl VirtualRouter {
         }
     }
 
-    /// Ends everything: neighbours are told.
+    /// Ends everything: neighbors are told.
     async fn end(mut self) {
         self.events.push_back(Event::Configure(Box::default()));
         self.settle();

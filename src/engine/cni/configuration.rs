@@ -127,7 +127,7 @@ impl Attachment {
             return Err(Fault::environment("CNI_CONTAINERID is no identifier"));
         }
         let interface = want("CNI_IFNAME")?;
-        if crate::lab::spec::values::interface(&interface).is_err() {
+        if crate::lab::file::values::interface(&interface).is_err() {
             return Err(Fault::environment("CNI_IFNAME is no name of an interface"));
         }
         let namespace = match with_namespace {

@@ -96,7 +96,7 @@ pub fn raise_loopback(attachment: &Attachment) -> Result<()> {
     Ok(inside.send_one(link::up("raise the loopback interface", LOOPBACK))?)
 }
 
-/// The node's end: the way to the pod, and for its neighbour discovery the gateway's address.
+/// The node's end: the way to the pod, and for its neighbor discovery the gateway's address.
 fn node_step(configuration: &Configuration, place: &Place, index: u32) -> NamespaceStep {
     let answers = configuration.gateways().filter(|it| it.addr().is_ipv6());
     NamespaceStep {

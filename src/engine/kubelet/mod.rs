@@ -1,8 +1,8 @@
 //! A real Kubernetes: a kubelet with containerd in each node, and in one of them etcd, the API server, the controller manager
 //! and the scheduler.
 
+mod bootstrap;
 pub mod client;
-mod furniture;
 pub mod image;
 pub mod kubeconfig;
 mod names;
@@ -11,7 +11,7 @@ mod pods;
 mod programs;
 pub mod wait;
 
-pub use furniture::{PORT, furnish, manage};
+pub use bootstrap::{PORT, bootstrap_nodes, manage};
 pub use programs::Programs;
 
 use programs::PROXY;
@@ -121,7 +121,7 @@ async fn work(node: &NodeStep, cluster: &ClusterStep, inside: &impl Inside) -> R
     inside
         .until(&Probe::File("/run/containerd/containerd.sock".into()))
         .await;
-    let own = (0..cluster.settings.images.len()).map(furniture::image_path);
+    let own = (0..cluster.settings.images.len()).map(bootstrap::image_path);
     for archive in std::iter::once(archive.to_owned()).chain(own) {
         let import = ["ctr", "-n", "k8s.io", "images", "import", &archive];
         must(inside, "image", import.map(str::to_owned).to_vec()).await?;
@@ -206,7 +206,7 @@ async fn control(node: &NodeStep, cluster: &ClusterStep, inside: &impl Inside) -
         "--kubeconfig",
         ADMIN,
     ];
-    let apply = first.into_iter().chain(["apply", "-f", furniture::OBJECTS]);
+    let apply = first.into_iter().chain(["apply", "-f", bootstrap::OBJECTS]);
     must(inside, "objects", apply.map(str::to_owned).collect()).await?;
     // Until 1.23 they would answer without a password as well, on all addresses.
     let insecure = if cluster.minor < 24 { "--port 0" } else { "" };
@@ -263,7 +263,7 @@ fn kubelet(node: &NodeStep, cluster: &ClusterStep) -> Vec<String> {
         addresses.join(",")
     );
     if cluster.minor < 27 {
-        text += &format!(" --container-runtime-endpoint {}", furniture::RUNTIME);
+        text += &format!(" --container-runtime-endpoint {}", bootstrap::RUNTIME);
     }
     if cluster.minor < 24 {
         text += " --container-runtime remote";

@@ -26,7 +26,7 @@ pub const SOCKET: &str = "/run/cilium/operator.sock";
 /// What it is asked to do, a line of JSON each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Wish {
+pub enum ApiRequest {
     /// Apply these, and answer under this number.
     Apply(u64, Vec<Value>),
     /// Delete these, of which kinds and names count.
@@ -52,7 +52,7 @@ pub enum News {
     Objects(Vec<Value>),
     /// The nodes as the cluster sees them.
     Nodes(Vec<NodeView>),
-    /// A wish was fulfilled, and all that followed from it was said before: a line an object, and whether one to be deleted
+    /// A request was fulfilled, and all that followed from it was said before: a line an object, and whether one to be deleted
     /// was not there.
     Done(u64, Vec<String>, bool),
     /// The API server refused.

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use super::mirror::{Mirror, Source};
 use super::writing::{self, Written};
-use super::{News, NodeView, SOCKET, Wish};
+use super::{ApiRequest, News, NodeView, SOCKET};
 use crate::cilium::{Kind, Outcome, Reference, schema};
 use crate::engine::kubelet::{ADMIN, client};
 use crate::engine::socket::listen;
@@ -148,7 +148,7 @@ struct Connection {
     nodes: Vec<NodeView>,
 }
 
-/// A wish that was fulfilled; the watches have not told everything of it yet.
+/// A request that was fulfilled; the watches have not told everything of it yet.
 struct Pending {
     id: u64,
     lines: Vec<String>,
@@ -201,7 +201,7 @@ impl Operator {
             return;
         };
         match serde_json::from_str(&line) {
-            Ok(Wish::Apply(id, objects)) => {
+            Ok(ApiRequest::Apply(id, objects)) => {
                 let mut all = Vec::new();
                 for object in objects {
                     match writing::apply(&self.client, &object).await {
@@ -211,7 +211,7 @@ impl Operator {
                 }
                 self.await_all(id, all).await;
             }
-            Ok(Wish::Delete(id, objects)) => {
+            Ok(ApiRequest::Delete(id, objects)) => {
                 let mut all = Vec::new();
                 for object in objects {
                     match writing::delete(&self.client, &object).await {
@@ -221,7 +221,7 @@ impl Operator {
                 }
                 self.await_all(id, all).await;
             }
-            Ok(Wish::Tell(statuses)) => {
+            Ok(ApiRequest::Tell(statuses)) => {
                 for told in statuses {
                     if let Err(error) = writing::tell(&self.client, &self.mirror, &told).await {
                         log(&format!(
@@ -246,7 +246,7 @@ impl Operator {
         self.say_all().await;
     }
 
-    /// Says what has changed, and then that wishes are fulfilled.
+    /// Says what has changed, and then that requests are fulfilled.
     async fn say_all(&mut self) {
         if !self.mirror.has_all(&self.sources) {
             return;

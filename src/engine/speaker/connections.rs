@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 
-use super::process::Happening;
+use super::process::HostEvent;
 use crate::bgp::session::ConnectionId;
 use crate::bgp::speaker::{Dial, Endpoints, TcpFigures};
 use crate::bgp::table::SourceId;
@@ -39,7 +39,7 @@ const STALL: Duration = Duration::from_secs(10);
 
 /// All connections of a speaker.
 pub struct Connections {
-    happenings: Sender<Happening>,
+    host_events: Sender<HostEvent>,
     listeners: Vec<Listener>,
     /// Whose connections are signed, and by which key.
     keys: BTreeMap<IpNet, String>,
@@ -87,9 +87,9 @@ struct Listener {
 
 impl Connections {
     /// None yet. What happens on them is told.
-    pub fn new(happenings: Sender<Happening>) -> Connections {
+    pub fn new(host_events: Sender<HostEvent>) -> Connections {
         Connections {
-            happenings,
+            host_events,
             listeners: Vec::new(),
             keys: BTreeMap::new(),
             hops: BTreeMap::new(),
@@ -133,7 +133,7 @@ impl Connections {
         let socket = tcp::listen(v4, port, keys, hops)?;
         let socket = TcpListener::from_std(socket).attempt(|| "listen for BGP")?;
         let socket = Rc::new(socket);
-        let accepting = accept_all(Rc::clone(&socket), self.happenings.clone());
+        let accepting = accept_all(Rc::clone(&socket), self.host_events.clone());
         let accepting = self.tasks.spawn_local(accepting);
         self.listeners.push(Listener {
             v4,
@@ -182,7 +182,7 @@ impl Connections {
         done
     }
 
-    /// Opens a connection. An earlier one to the same neighbour that is not open yet is given up.
+    /// Opens a connection. An earlier one to the same neighbor that is not open yet is given up.
     ///
     /// # Errors
     /// It cannot even be tried.
@@ -202,10 +202,10 @@ impl Connections {
             segment: dial.segment,
         })?;
         let id = self.next();
-        let (socket, happenings) = (TcpSocket::from_std_stream(socket), self.happenings.clone());
+        let (socket, host_events) = (TcpSocket::from_std_stream(socket), self.host_events.clone());
         let connecting = self.tasks.spawn_local(async move {
             let outcome = socket.connect(remote).await;
-            let _ = happenings.send(Happening::Dialled(peer, id, outcome)).await;
+            let _ = host_events.send(HostEvent::Dialled(peer, id, outcome)).await;
         });
         self.dialling.insert(peer, (id, connecting));
         Ok(())
@@ -239,13 +239,13 @@ impl Connections {
         let _ = stream.set_nodelay(true);
         let (sender, outgoing) = unbounded_channel();
         let (closing, closes) = oneshot::channel();
-        let happenings = self.happenings.clone();
+        let host_events = self.host_events.clone();
         let remote = stream.peer_addr().ok().map(|remote| remote.ip());
         let stream = Rc::new(stream);
         let asked = Rc::downgrade(&stream);
         let serving = self.tasks.spawn_local(async move {
             tokio::select! {
-                () = serve(id, stream, outgoing, happenings) => {}
+                () = serve(id, stream, outgoing, host_events) => {}
                 () = farewell(closes) => {}
             }
         });
@@ -376,11 +376,11 @@ pub fn endpoints(stream: &TcpStream) -> io::Result<Endpoints> {
     })
 }
 
-async fn accept_all(listener: Rc<TcpListener>, happenings: Sender<Happening>) {
+async fn accept_all(listener: Rc<TcpListener>, host_events: Sender<HostEvent>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                if happenings.send(Happening::Accepted(stream)).await.is_err() {
+                if host_events.send(HostEvent::Accepted(stream)).await.is_err() {
                     return;
                 }
             }
@@ -401,15 +401,15 @@ async fn serve(
     id: ConnectionId,
     stream: Rc<TcpStream>,
     outgoing: UnboundedReceiver<Outgoing>,
-    happenings: Sender<Happening>,
+    host_events: Sender<HostEvent>,
 ) {
     let has_ended = tokio::select! {
         biased;
-        sent = send_all(id, &stream, outgoing, &happenings) => sent.is_err(),
-        () = receive_all(id, &stream, &happenings) => true,
+        sent = send_all(id, &stream, outgoing, &host_events) => sent.is_err(),
+        () = receive_all(id, &stream, &host_events) => true,
     };
     if has_ended {
-        let _ = happenings.send(Happening::Closed(id)).await;
+        let _ = host_events.send(HostEvent::Closed(id)).await;
         return;
     }
     // Were the socket closed with something unread in it, the kernel would take back what the other has not read yet.
@@ -427,7 +427,7 @@ async fn send_all(
     id: ConnectionId,
     stream: &TcpStream,
     mut outgoing: UnboundedReceiver<Outgoing>,
-    happenings: &Sender<Happening>,
+    host_events: &Sender<HostEvent>,
 ) -> io::Result<()> {
     let mut waiting = Vec::new();
     while outgoing.recv_many(&mut waiting, TOGETHER).await > 0 {
@@ -437,12 +437,12 @@ async fn send_all(
                 Outgoing::Send(octets) if together.is_empty() => together = octets,
                 Outgoing::Send(octets) => together.extend(octets),
                 Outgoing::Report => {
-                    write(id, stream, &std::mem::take(&mut together), happenings).await?;
-                    let _ = happenings.send(Happening::Sent(id)).await;
+                    write(id, stream, &std::mem::take(&mut together), host_events).await?;
+                    let _ = host_events.send(HostEvent::Sent(id)).await;
                 }
             }
         }
-        write(id, stream, &together, happenings).await?;
+        write(id, stream, &together, host_events).await?;
     }
     SockRef::from(stream).shutdown(Shutdown::Write)
 }
@@ -452,7 +452,7 @@ async fn write(
     id: ConnectionId,
     stream: &TcpStream,
     mut octets: &[u8],
-    happenings: &Sender<Happening>,
+    host_events: &Sender<HostEvent>,
 ) -> io::Result<()> {
     let mut is_stuck = false;
     while !octets.is_empty() {
@@ -464,7 +464,7 @@ async fn write(
         octets = octets.get(taken.unwrap_or(0)..).unwrap_or_default();
         if is_stuck != taken.is_none() {
             is_stuck = taken.is_none();
-            let _ = happenings.send(Happening::Stuck(id, is_stuck)).await;
+            let _ = host_events.send(HostEvent::Stuck(id, is_stuck)).await;
         }
     }
     Ok(())
@@ -482,7 +482,7 @@ async fn write_some(stream: &TcpStream, octets: &[u8]) -> io::Result<usize> {
 }
 
 /// Tells what comes until nothing more does.
-async fn receive_all(id: ConnectionId, stream: &TcpStream, happenings: &Sender<Happening>) {
+async fn receive_all(id: ConnectionId, stream: &TcpStream, host_events: &Sender<HostEvent>) {
     loop {
         if stream.readable().await.is_err() {
             return;
@@ -490,7 +490,7 @@ async fn receive_all(id: ConnectionId, stream: &TcpStream, happenings: &Sender<H
         match read(stream) {
             Ok(octets) if octets.is_empty() => return,
             Ok(octets) => {
-                if happenings.send(Happening::Received(id, octets)).await.is_err() {
+                if host_events.send(HostEvent::Received(id, octets)).await.is_err() {
                     return;
                 }
             }

@@ -1,4 +1,4 @@
-//! Router advertisements: this router makes itself known on links where it looks for neighbours, and hears of them
+//! Router advertisements: this router makes itself known on links where it looks for neighbors, and hears of them
 //! (RFC 4861 section 6.2).
 
 use std::collections::BTreeMap;
@@ -10,13 +10,13 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::Sender;
 
 use super::advertisement::Advertisement;
-use super::process::Happening;
+use super::process::HostEvent;
 use crate::bgp::config::{Config, PeerName};
 use crate::bgp::speaker::Interface;
 use crate::kernel::Result;
 use crate::kernel::router_discovery::{ALL_NODES, Heard, RouterDiscovery, What};
 
-/// Between two advertisements where neighbours are looked for (FRR's, which is much shorter than RFC 4861's).
+/// Between two advertisements where neighbors are looked for (FRR's, which is much shorter than RFC 4861's).
 const NEIGHBOR_INTERVAL: Duration = Duration::from_secs(10);
 /// The same where only hosts are served (RFC 4861 section 6.2.1, MaxRtrAdvInterval).
 const INTERVAL: Duration = Duration::from_secs(600);
@@ -25,14 +25,14 @@ const LONGEST_LIFETIME: u64 = 9000;
 
 /// How this router makes itself known on a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Manner {
+pub struct Behavior {
     interval: Duration,
     link_layer: Vec<u8>,
     advertisement: Advertisement,
 }
 
 struct Link {
-    manner: Manner,
+    behavior: Behavior,
     next: Instant,
     /// The router that was heard last.
     router: Option<Ipv6Addr>,
@@ -51,7 +51,7 @@ pub fn wanted(
     config: &Config,
     interfaces: &[Interface],
     link_layer: &BTreeMap<u32, Vec<u8>>,
-) -> BTreeMap<u32, Manner> {
+) -> BTreeMap<u32, Behavior> {
     let neighbors = config.bgp.iter().flat_map(|bgp| &bgp.neighbors);
     let names: Vec<&str> = neighbors
         .filter_map(|neighbor| match &neighbor.name {
@@ -59,7 +59,7 @@ pub fn wanted(
             PeerName::Address(_) => None,
         })
         .collect();
-    let manner = |interface: &Interface| {
+    let behavior = |interface: &Interface| {
         let settings = config.interfaces.get(&interface.name);
         let has_neighbor = names.contains(&interface.name.as_str());
         if !has_neighbor && !settings.is_some_and(|it| it.router_advertisements) {
@@ -75,7 +75,7 @@ pub fn wanted(
         let lifetime = settings.and_then(|it| it.ra_lifetime).unwrap_or(three);
         let link_layer = link_layer.get(&interface.index).cloned().unwrap_or_default();
         let times = (milliseconds.try_into().unwrap_or(u32::MAX), lifetime);
-        Some(Manner {
+        Some(Behavior {
             interval,
             advertisement: Advertisement::new(interface, settings, times, link_layer.clone()),
             link_layer,
@@ -84,7 +84,7 @@ pub fn wanted(
     let carry = interfaces
         .iter()
         .filter(|it| it.up && it.name != "lo" && it.link_local().is_some());
-    carry.filter_map(|it| Some((it.index, manner(it)?))).collect()
+    carry.filter_map(|it| Some((it.index, behavior(it)?))).collect()
 }
 
 impl Discovery {
@@ -92,9 +92,9 @@ impl Discovery {
     ///
     /// # Errors
     /// The kernel has no IPv6, or allows no raw sockets.
-    pub fn begin(happenings: Sender<Happening>) -> Result<Discovery> {
+    pub fn begin(host_events: Sender<HostEvent>) -> Result<Discovery> {
         let socket = Rc::new(RouterDiscovery::open()?.register()?);
-        tokio::task::spawn_local(listen(Rc::clone(&socket), happenings));
+        tokio::task::spawn_local(listen(Rc::clone(&socket), host_events));
         Ok(Discovery {
             socket,
             links: BTreeMap::new(),
@@ -102,7 +102,7 @@ impl Discovery {
     }
 
     /// Makes this router known on these links, and on no others. A link that fell in between begins anew.
-    pub fn set(&mut self, wanted: BTreeMap<u32, Manner>, now: Instant) {
+    pub fn set(&mut self, wanted: BTreeMap<u32, Behavior>, now: Instant) {
         let gone: Vec<u32> = self
             .links
             .keys()
@@ -112,25 +112,25 @@ impl Discovery {
         for index in gone {
             self.leave(index);
         }
-        for (index, manner) in wanted {
+        for (index, behavior) in wanted {
             match self.links.get_mut(&index) {
-                Some(link) if link.manner == manner => {}
+                Some(link) if link.behavior == behavior => {}
                 Some(link) => {
-                    link.manner = manner;
+                    link.behavior = behavior;
                     link.next = now;
                 }
-                None => self.enter(index, manner, now),
+                None => self.enter(index, behavior, now),
             }
         }
     }
 
-    fn enter(&mut self, index: u32, manner: Manner, now: Instant) {
+    fn enter(&mut self, index: u32, behavior: Behavior, now: Instant) {
         let socket = self.socket.get_ref();
         // What an interface refuses, having just gone down, is asked of it again when it is up.
         let _ = socket.listen(index, true);
-        let _ = socket.solicit(index, &manner.link_layer);
+        let _ = socket.solicit(index, &behavior.link_layer);
         let link = Link {
-            manner,
+            behavior,
             next: now,
             router: None,
             counts: (0, 0),
@@ -141,7 +141,7 @@ impl Discovery {
     fn leave(&mut self, index: u32) {
         if let Some(link) = self.links.remove(&index) {
             let socket = self.socket.get_ref();
-            let _ = socket.advertise(index, ALL_NODES, &link.manner.advertisement.farewell());
+            let _ = socket.advertise(index, ALL_NODES, &link.behavior.advertisement.farewell());
             let _ = socket.listen(index, false);
         }
     }
@@ -159,9 +159,9 @@ impl Discovery {
     /// Sends what is due.
     pub fn tick(&mut self, now: Instant) {
         for (index, link) in self.links.iter_mut().filter(|(_, link)| link.next <= now) {
-            let octets = link.manner.advertisement.octets();
+            let octets = link.behavior.advertisement.octets();
             let _ = self.socket.get_ref().advertise(*index, ALL_NODES, &octets);
-            link.next = now + link.manner.interval;
+            link.next = now + link.behavior.interval;
             link.counts.0 += 1;
         }
     }
@@ -187,7 +187,7 @@ impl Discovery {
                 heard.from
             };
             link.counts.0 += 1;
-            let octets = link.manner.advertisement.octets();
+            let octets = link.behavior.advertisement.octets();
             let _ = self.socket.get_ref().advertise(heard.interface, to, &octets);
         }
         (heard.what != What::Solicitation).then_some((heard.interface, heard.from))
@@ -207,10 +207,10 @@ impl Discovery {
     }
 }
 
-async fn listen(socket: Rc<AsyncFd<RouterDiscovery>>, happenings: Sender<Happening>) {
+async fn listen(socket: Rc<AsyncFd<RouterDiscovery>>, host_events: Sender<HostEvent>) {
     while let Ok(mut ready) = socket.readable().await {
         while let Ok(Some(heard)) = socket.get_ref().receive() {
-            if happenings.send(Happening::Heard(heard)).await.is_err() {
+            if host_events.send(HostEvent::Heard(heard)).await.is_err() {
                 return;
             }
         }

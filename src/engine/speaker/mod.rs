@@ -2,7 +2,7 @@
 
 use super::configuration::{self, integrated, line_name};
 use super::{Engine, ITSELF, Inside, frr, own_start};
-use crate::bgp::config::{Config, Mistake, MistakeKind, Own};
+use crate::bgp::config::{Config, Diagnostic, DiagnosticKind, Own};
 use crate::failure::Failure;
 use crate::lab::daemons;
 use crate::lab::model::{ConfigPlace, Content, File, Probe, Process};
@@ -71,29 +71,29 @@ pub fn complaints(text: &str, place: Option<&ConfigPlace>, own: &Own) -> Option<
 /// Whether a configuration has nothing wrong with it but that it wants more than BGP.
 pub fn needs_frr(text: &str) -> bool {
     let (_, mistakes) = Config::parse(text);
-    let wants_more = |mistake: &Mistake| matches!(mistake.kind, MistakeKind::NeedsFrr);
+    let wants_more = |mistake: &Diagnostic| matches!(mistake.kind, DiagnosticKind::NeedsFrr);
     !mistakes.is_empty() && mistakes.iter().all(wants_more)
 }
 
 /// A mistake with its line, the words at fault underlined.
-fn complaint(text: &str, place: Option<&ConfigPlace>, mistake: &Mistake) -> String {
+fn complaint(text: &str, place: Option<&ConfigPlace>, mistake: &Diagnostic) -> String {
     let line = text.lines().nth(mistake.line - 1).unwrap_or_default();
     underlined(&format!("{}: ", line_name(place, mistake.line)), line, mistake)
 }
 
 /// A line behind its number, with the words at fault underlined.
-pub fn underlined(number: &str, line: &str, mistake: &Mistake) -> String {
+pub fn underlined(number: &str, line: &str, mistake: &Diagnostic) -> String {
     let before = line.get(..mistake.span.start).unwrap_or_default().chars().count();
     let words = line.get(mistake.span.clone()).unwrap_or_default().chars().count();
     let mark = format!("{}{}", " ".repeat(before), "^".repeat(words.max(1)));
     let kind = match &mistake.kind {
-        MistakeKind::Unknown => "unknown",
-        MistakeKind::NeedsFrr => "needs the frr engine",
-        MistakeKind::Invalid(_) => mistake.message.as_str(),
+        DiagnosticKind::Unknown => "unknown",
+        DiagnosticKind::NeedsFrr => "needs the frr engine",
+        DiagnosticKind::Invalid(_) => mistake.message.as_str(),
     };
     let help = match (&mistake.kind, mistake.help.as_str()) {
-        // Told once for the whole node.
-        (MistakeKind::NeedsFrr, _) | (_, "") => String::new(),
+        // Advertised once for the whole node.
+        (DiagnosticKind::NeedsFrr, _) | (_, "") => String::new(),
         (_, help) => format!(" ({help})"),
     };
     let indent = " ".repeat(number.chars().count());

@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::Sender;
 
 use super::forwarding::{BGP, STATIC};
-use super::process::Happening;
+use super::process::HostEvent;
 use crate::bgp::speaker::{Drop, Hop, Interface, KernelRoute, Link, LinkKind};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::route::{self, Found};
@@ -170,20 +170,20 @@ fn usable(found: Found, interfaces: &[Interface]) -> Option<KernelRoute> {
 ///
 /// # Errors
 /// The socket cannot be watched.
-pub fn follow(watch: Watch, happenings: Sender<Happening>) -> Result<()> {
+pub fn follow(watch: Watch, host_events: Sender<HostEvent>) -> Result<()> {
     let watch: Rc<AsyncFd<Watch>> = Rc::new(watch.register()?);
     tokio::task::spawn_local(async move {
         loop {
             let ready = tokio::select! {
                 ready = watch.readable() => ready,
-                () = happenings.closed() => return,
+                () = host_events.closed() => return,
             };
             let Ok(mut ready) = ready else { return };
             // Cleared first: what comes while it is read makes it ready again.
             ready.clear_ready();
             let changes = watch.get_ref().read();
             // What changes while this waits its turn is told together.
-            if !changes.is_empty() && happenings.send(Happening::Network(changes)).await.is_err() {
+            if !changes.is_empty() && host_events.send(HostEvent::Network(changes)).await.is_err() {
                 return;
             }
         }

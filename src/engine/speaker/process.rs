@@ -24,16 +24,16 @@ use crate::kernel::watch::{Changes, Watch};
 use crate::kernel::{event_loop, signals};
 use crate::lab::daemons;
 
-/// How much may wait to be looked at; whoever has more to tell waits then. It is little, so that a neighbour's sign of life does
+/// How much may wait to be looked at; whoever has more to tell waits then. It is little, so that a neighbor's sign of life does
 /// not stand behind seconds of another's table.
 const QUEUE: usize = 8;
 /// How much is looked at before routes are put into the kernel.
 const CHUNK: usize = 64;
-/// How long neighbours may take to hear that this router goes.
+/// How long neighbors may take to hear that this router goes.
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// What happens.
-pub enum Happening {
+pub enum HostEvent {
     /// Dialling has ended.
     Dialled(SourceId, ConnectionId, io::Result<TcpStream>),
     /// Somebody has opened a connection.
@@ -77,7 +77,7 @@ pub fn main() -> i32 {
 async fn run() -> Result<(), Failure> {
     let signals = signals::watch()?;
     let signals = UnixStream::from_std(signals).attempt(|| "watch for signals")?;
-    let (sender, mut happenings) = channel(QUEUE);
+    let (sender, mut host_events) = channel(QUEUE);
     let hostname = gethostname().attempt(|| "find the node's name")?;
     let hostname = hostname.to_string_lossy().into_owned();
     let mut router = Router::begin(&hostname, sender.clone())?;
@@ -94,10 +94,10 @@ async fn run() -> Result<(), Failure> {
     // Whoever waits for the speaker waits for its socket.
     router.take_sessions(Sessions::begin(Path::new(SOCKET), sender, plays_bgp)?);
     tokio::select! {
-        () = live(&mut router, &mut happenings) => {}
+        () = live(&mut router, &mut host_events) => {}
         _ = signals.readable() => {}
     }
-    drop(happenings);
+    drop(host_events);
     router.end(FAREWELL).await;
     Ok(())
 }
@@ -122,18 +122,18 @@ fn plays_bgp() -> bool {
 }
 
 /// Until it is dropped.
-async fn live(router: &mut Router, happenings: &mut Receiver<Happening>) {
+async fn live(router: &mut Router, host_events: &mut Receiver<HostEvent>) {
     loop {
-        let happening = tokio::select! {
+        let host_event = tokio::select! {
             biased;
-            happening = happenings.recv() => happening,
+            host_event = host_events.recv() => host_event,
             () = tokio::time::sleep_until(router.deadline().into()) => None,
         };
-        if let Some(happening) = happening {
-            router.take(happening);
+        if let Some(host_event) = host_event {
+            router.take(host_event);
             for _ in 1..CHUNK {
-                match happenings.try_recv() {
-                    Ok(happening) => router.take(happening),
+                match host_events.try_recv() {
+                    Ok(host_event) => router.take(host_event),
                     Err(_) => break,
                 }
             }

@@ -12,7 +12,7 @@ use super::connections::{Connections, PORT, endpoints};
 use super::discovery::{self, Discovery};
 use super::forwarding::Forwarding;
 use super::network::{self, Network};
-use super::process::{Happening, log};
+use super::process::{HostEvent, log};
 use super::saving::save;
 use super::sessions::Sessions;
 use super::{CONFIGURATION, interfaces, statics};
@@ -51,18 +51,18 @@ impl Router {
     ///
     /// # Errors
     /// The kernel refuses a socket, or to say what it has.
-    pub fn begin(hostname: &str, happenings: Sender<Happening>) -> Result<Router> {
-        let discovery = Discovery::begin(happenings.clone());
+    pub fn begin(hostname: &str, host_events: Sender<HostEvent>) -> Result<Router> {
+        let discovery = Discovery::begin(host_events.clone());
         if let Err(error) = &discovery {
             log(&format!("no neighbors are looked for on links: {error}"));
         }
-        // Neighbours must not all dial in step.
+        // Neighbors must not all dial in step.
         let seed = since_1970().as_nanos() as u64 ^ u64::from(std::process::id());
         Ok(Router {
             began: Instant::now(),
             speaker: Speaker::new(hostname, seed),
             netlink: Netlink::open()?,
-            connections: Connections::new(happenings),
+            connections: Connections::new(host_events),
             discovery: discovery.ok(),
             forwarding: Forwarding::begin()?,
             sessions: None,
@@ -122,9 +122,9 @@ impl Router {
     }
 
     /// Takes note of something that happened.
-    pub fn take(&mut self, happening: Happening) {
-        match happening {
-            Happening::Dialled(peer, id, outcome) => {
+    pub fn take(&mut self, host_event: HostEvent) {
+        match host_event {
+            HostEvent::Dialled(peer, id, outcome) => {
                 if self.connections.has_dialled(peer, id) {
                     let ends = outcome.and_then(|stream| Ok((endpoints(&stream)?, stream)));
                     let event = ends.map_or(Event::DialFailed(peer), |(ends, stream)| {
@@ -134,31 +134,31 @@ impl Router {
                     self.events.push_back(event);
                 }
             }
-            Happening::Accepted(stream) => self.accept(stream),
-            Happening::Received(id, octets) if self.connections.is_open(id) => {
+            HostEvent::Accepted(stream) => self.accept(stream),
+            HostEvent::Received(id, octets) if self.connections.is_open(id) => {
                 self.events.push_back(Event::Received(id, octets));
             }
-            Happening::Closed(id) if self.connections.is_open(id) => {
+            HostEvent::Closed(id) if self.connections.is_open(id) => {
                 self.connections.close(id);
                 self.events.push_back(Event::Closed(id));
             }
-            Happening::Sent(id) => self.events.push_back(Event::Sent(id)),
-            Happening::Stuck(id, stuck) => self.events.push_back(Event::Stuck(id, stuck)),
-            Happening::Received(..) | Happening::Closed(_) => {}
-            Happening::Network(changes) => self.look(&changes),
-            Happening::Heard(heard) => {
+            HostEvent::Sent(id) => self.events.push_back(Event::Sent(id)),
+            HostEvent::Stuck(id, stuck) => self.events.push_back(Event::Stuck(id, stuck)),
+            HostEvent::Received(..) | HostEvent::Closed(_) => {}
+            HostEvent::Network(changes) => self.look(&changes),
+            HostEvent::Heard(heard) => {
                 let discovery = self.discovery.as_mut();
                 if let Some((interface, address)) = discovery.and_then(|it| it.hear(heard)) {
                     self.discover(interface, address);
                 }
             }
-            Happening::SessionBegan(stream) => {
+            HostEvent::SessionBegan(stream) => {
                 if let Some(sessions) = &mut self.sessions {
                     sessions.accept(stream);
                 }
             }
-            Happening::SessionLine(id, line) => self.obey(id, &line),
-            Happening::SessionEnded(id) => {
+            HostEvent::SessionLine(id, line) => self.obey(id, &line),
+            HostEvent::SessionEnded(id) => {
                 if let Some(sessions) = &mut self.sessions {
                     sessions.end(id);
                 }
@@ -170,8 +170,8 @@ impl Router {
     fn accept(&mut self, stream: TcpStream) {
         let Ok(ends) = endpoints(&stream) else { return };
         let id = self.connections.next();
-        let actions = self.speaker.happen(Event::Accepted(id, ends), self.now());
-        // Only now it is known whose it is: a neighbour may be one that comes by itself.
+        let actions = self.speaker.handle_event(Event::Accepted(id, ends), self.now());
+        // Only now it is known whose it is: a neighbor may be one that comes by itself.
         let peer = self.speaker.peer_at(&ends);
         if let Some(dial) = peer.and_then(|peer| self.speaker.way_to(peer)) {
             tell(Connections::suit(&stream, &ends, &dial));
@@ -216,7 +216,7 @@ impl Router {
             match event {
                 Event::Configure(config) => self.configure(*config),
                 event => {
-                    let actions = self.speaker.happen(event, self.now());
+                    let actions = self.speaker.handle_event(event, self.now());
                     self.perform(actions);
                 }
             }
@@ -287,7 +287,7 @@ impl Router {
         }
         let actions = self
             .speaker
-            .happen(Event::Configure(Box::new(config)), self.now());
+            .handle_event(Event::Configure(Box::new(config)), self.now());
         self.perform(actions);
         // Addresses that were just given are announced; with them known at once nothing has to begin twice.
         self.look(&Changes {
@@ -302,7 +302,7 @@ impl Router {
         self.choose_statics();
     }
 
-    /// Looks for neighbours where the configuration wants it, and knows those again that were met before.
+    /// Looks for neighbors where the configuration wants it, and knows those again that were met before.
     fn meet(&mut self) {
         self.sign();
         let Some(discovery) = &mut self.discovery else {
@@ -330,7 +330,7 @@ impl Router {
         }
     }
 
-    /// Signs the connections of those neighbours that have a password.
+    /// Signs the connections of those neighbors that have a password.
     fn sign(&mut self) {
         let config = self.speaker.config();
         let mut keys = BTreeMap::new();
@@ -472,8 +472,8 @@ impl Router {
         }
     }
 
-    /// Ends everything: neighbours are told, routes are taken out. A router that is to come back (`bgp graceful-restart`) goes
-    /// without a word and leaves its routes, as its neighbours do (RFC 4724 section 4).
+    /// Ends everything: neighbors are told, routes are taken out. A router that is to come back (`bgp graceful-restart`) goes
+    /// without a word and leaves its routes, as its neighbors do (RFC 4724 section 4).
     pub async fn end(mut self, patience: Duration) {
         let restart = self.speaker.config().bgp.as_ref().map(|bgp| bgp.graceful_restart);
         if restart.is_none_or(|it| it.enabled != Some(true)) {
@@ -481,7 +481,7 @@ impl Router {
             config.bgp = None;
             let actions = self
                 .speaker
-                .happen(Event::Configure(Box::new(config)), self.now());
+                .handle_event(Event::Configure(Box::new(config)), self.now());
             self.perform(actions);
             self.forwarding.clear();
         }

@@ -10,7 +10,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::process::Happening;
+use super::process::HostEvent;
 use crate::bgp::terminal::Terminal;
 use crate::engine::socket::listen;
 use crate::kernel::Result;
@@ -22,7 +22,7 @@ const ROOM: usize = 1024;
 
 /// The sessions.
 pub struct Sessions {
-    happenings: Sender<Happening>,
+    host_events: Sender<HostEvent>,
     open: BTreeMap<u64, Session>,
     last: u64,
     plays_bgp: bool,
@@ -40,11 +40,11 @@ impl Sessions {
     ///
     /// # Errors
     /// The socket cannot be made.
-    pub fn begin(path: &Path, happenings: Sender<Happening>, plays_bgp: bool) -> Result<Sessions> {
+    pub fn begin(path: &Path, host_events: Sender<HostEvent>, plays_bgp: bool) -> Result<Sessions> {
         let listener = Rc::new(listen(path)?);
-        tokio::task::spawn_local(accept_all(listener, happenings.clone()));
+        tokio::task::spawn_local(accept_all(listener, host_events.clone()));
         Ok(Sessions {
-            happenings,
+            host_events,
             open: BTreeMap::new(),
             last: 0,
             plays_bgp,
@@ -57,7 +57,7 @@ impl Sessions {
         let (reading, writing) = stream.into_split();
         let (answers, written) = unbounded_channel();
         tokio::task::spawn_local(answer_all(writing, written));
-        tokio::task::spawn_local(read_all(self.last, reading, self.happenings.clone()));
+        tokio::task::spawn_local(read_all(self.last, reading, self.host_events.clone()));
         let terminal = match self.plays_bgp {
             true => Terminal::default(),
             false => Terminal::without_bgp(),
@@ -84,22 +84,22 @@ impl Session {
     }
 }
 
-async fn accept_all(listener: Rc<UnixListener>, happenings: Sender<Happening>) {
+async fn accept_all(listener: Rc<UnixListener>, host_events: Sender<HostEvent>) {
     while let Ok((stream, _)) = listener.accept().await {
-        if happenings.send(Happening::SessionBegan(stream)).await.is_err() {
+        if host_events.send(HostEvent::SessionBegan(stream)).await.is_err() {
             return;
         }
     }
 }
 
-async fn read_all(id: u64, stream: OwnedReadHalf, happenings: Sender<Happening>) {
+async fn read_all(id: u64, stream: OwnedReadHalf, host_events: Sender<HostEvent>) {
     let mut reader = BufReader::with_capacity(ROOM, stream);
     while let Ok(Some(line)) = read_line(&mut reader).await {
-        if happenings.send(Happening::SessionLine(id, line)).await.is_err() {
+        if host_events.send(HostEvent::SessionLine(id, line)).await.is_err() {
             return;
         }
     }
-    let _ = happenings.send(Happening::SessionEnded(id)).await;
+    let _ = host_events.send(HostEvent::SessionEnded(id)).await;
 }
 
 /// The next whole line, without its end.

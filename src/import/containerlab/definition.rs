@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::{extras, life};
 use crate::import::reader::{Reader, Table};
 use crate::import::yaml::{Value, Yaml};
+use crate::lab::file::reader::Wrong;
+use crate::lab::file::rights::capability;
+use crate::lab::file::{BindSpec, MountSpec, Span, Spanned, WaitSpec, mounts, values};
 use crate::lab::model::{Command, PublishedPort, Restart};
 use crate::lab::rights::USUAL;
-use crate::lab::spec::reader::Wrong;
-use crate::lab::spec::rights::capability;
-use crate::lab::spec::{BindSpec, MountSpec, Span, Spanned, WaitSpec, mounts, values};
 
 /// Keys that are right in a definition and change nothing here: images are not pulled or run, nodes have every
 /// device that is harmless, and what containerlab draws or publishes is its own.

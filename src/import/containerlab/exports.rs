@@ -9,12 +9,12 @@ use std::path::Path;
 use ipnet::IpNet;
 use serde_json::{Map, Value, json};
 
+use crate::lab::file::{ContentSpec, FileSpec, Spanned, Spec};
 use crate::lab::links::Carrier;
 use crate::lab::model::{Lab, Link, LinkShape, Mgmt, Port};
 use crate::lab::planner;
 use crate::lab::resolve;
 use crate::lab::sources::Sources;
-use crate::lab::spec::{ContentSpec, FileSpec, Spanned, Spec};
 
 /// What a topology says of a node that a lab has no word for.
 #[derive(Debug, Clone, Default)]

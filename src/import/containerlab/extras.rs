@@ -3,9 +3,9 @@
 use crate::import::reader::Reader;
 use crate::import::yaml::Yaml;
 use crate::lab::daemons::{ALWAYS, OPTIONAL};
-use crate::lab::spec::mounts::{self, Form};
-use crate::lab::spec::reader::Wrong;
-use crate::lab::spec::{MountSpec, Spanned, suggest};
+use crate::lab::file::mounts::{self, Form};
+use crate::lab::file::reader::Wrong;
+use crate::lab::file::{MountSpec, Spanned, suggest};
 
 /// `extras.frr.daemons`; other extras are vendors' and have no effect here.
 pub(super) fn daemons(reader: &mut Reader, yaml: &Yaml) -> Option<Vec<Spanned<String>>> {

@@ -2,7 +2,7 @@
 
 use super::definition::Definition;
 use crate::import::reader::Reader;
-use crate::lab::spec::{Spanned, suggest};
+use crate::lab::file::{Spanned, suggest};
 
 /// What nslab makes of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::definition::{Definition, argv};
 use crate::import::reader::{Reader, Table};
 use crate::import::yaml::Yaml;
+use crate::lab::file::{Spanned, WaitSpec, values};
 use crate::lab::model::{Command, Stage};
-use crate::lab::spec::{Spanned, WaitSpec, values};
 
 /// containerlab's stages and what nslab has for them, in their order.
 const STAGES: &[(&str, Stage)] = &[

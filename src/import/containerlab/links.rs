@@ -6,11 +6,11 @@ use super::kinds::Sort;
 use super::{Topology, interface};
 use crate::import::reader::{Reader, Table};
 use crate::import::yaml::Yaml;
+use crate::lab::file::reader::Wrong;
+use crate::lab::file::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, values};
 use crate::lab::links::macvlan::{self, Macvlan};
 use crate::lab::links::vxlan::{self, Vxlan};
 use crate::lab::links::{Device, dummy::Dummy};
-use crate::lab::spec::reader::Wrong;
-use crate::lab::spec::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, values};
 
 /// The types of the extended format.
 const TYPES: &[(&str, LinkType)] = &[

@@ -8,7 +8,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use super::Topology;
 use crate::import::reader::Reader;
 use crate::import::yaml::Yaml;
-use crate::lab::spec::{MgmtSpec, Spanned, values};
+use crate::lab::file::{MgmtSpec, Spanned, values};
 
 /// The IPv6 subnet of a topology that says none, and the one that older versions had.
 const IPV6_SUBNET: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x3fff, 0x172, 0x20, 0x20, 0, 0, 0, 0), 64);
@@ -152,7 +152,7 @@ pub(super) fn settle(topology: &mut Topology, ranges: Option<&Ranges>) {
     }
 }
 
-fn full(reader: &mut Reader, span: crate::lab::spec::Span, node: &str) {
+fn full(reader: &mut Reader, span: crate::lab::file::Span, node: &str) {
     let message = format!("the range has no address left for node `{}`", node.escape_debug());
     reader.wrong(span, message, "give a larger range, or leave it out");
 }

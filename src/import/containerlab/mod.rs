@@ -17,7 +17,7 @@ use super::kind::Cluster;
 use super::reader::Reader;
 use super::yaml::Yaml;
 use super::{Context, kind};
-use crate::lab::spec::{LinkSpec, MgmtSpec, NodeSpec, Span, Spanned, suggest, values};
+use crate::lab::file::{LinkSpec, MgmtSpec, NodeSpec, Span, Spanned, suggest, values};
 use definition::Definition;
 use kinds::Sort;
 
@@ -87,7 +87,7 @@ pub(super) fn read(yaml: &Yaml, context: &mut Context) -> Topology {
 }
 
 /// A topology's name may have capitals, underscores and dots, which a lab's, being a path, has not.
-fn name(text: &str) -> Result<String, crate::lab::spec::reader::Wrong> {
+fn name(text: &str) -> Result<String, crate::lab::file::reader::Wrong> {
     Ok(text.to_ascii_lowercase().replace(['_', '.'], "-"))
 }
 

@@ -9,8 +9,8 @@ use crate::import::Context;
 use crate::import::images::{self, Role};
 use crate::import::reader::Reader;
 use crate::lab::daemons;
+use crate::lab::file::{ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Spanned, values};
 use crate::lab::model::{Command, Exec, Kind, Probe, Process, Restart};
-use crate::lab::spec::{ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Spanned, values};
 
 /// Docker lets its containers forward; nslab's hosts do not unless they are told to.
 const FORWARDING: [&str; 2] = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
@@ -218,7 +218,7 @@ fn programs(merged: &Definition) -> String {
     names.dedup();
     match names.is_empty() {
         true => "whatever the image starts".into(),
-        false => crate::lab::spec::suggest::list(names),
+        false => crate::lab::file::suggest::list(names),
     }
 }
 

@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 
 use super::End;
-use crate::lab::spec::reader::{Reader, Table, Wrong};
-use crate::lab::spec::{Span, Spanned, values};
+use crate::lab::file::reader::{Reader, Table, Wrong};
+use crate::lab::file::{Span, Spanned, values};
 
 /// A key as it is described.
 #[derive(Debug, Clone, PartialEq)]
@@ -230,7 +230,7 @@ impl<'k, 't, 'a> Keys<'k, 't, 'a> {
         form: Form,
         about: &'static str,
         example: &str,
-        read: impl FnOnce(&mut Reader<'t>, &'a crate::lab::spec::reader::Value<'a>) -> Option<T>,
+        read: impl FnOnce(&mut Reader<'t>, &'a crate::lab::file::reader::Value<'a>) -> Option<T>,
     ) -> Option<T> {
         let required = std::mem::take(&mut self.required);
         match &mut self.way {

@@ -13,7 +13,7 @@ pub use keys::{Described, Form, Keys};
 pub use secret::{Secret, hide};
 pub use shape::{Carrier, Setting, Shape, Vlans};
 
-use super::spec::Span;
+use super::file::Span;
 
 /// What is known of a type by its name alone.
 #[derive(Debug)]

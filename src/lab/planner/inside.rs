@@ -1,11 +1,11 @@
 //! What is set inside a namespace, and what waits for interfaces that come late.
 
 use super::{Planner, route_step};
+use crate::lab::file::sysctl_path;
 use crate::lab::links::Setting;
 use crate::lab::model::Node;
 use crate::lab::plan::{LateInterfaceStep, NamespaceStep};
 use crate::lab::resolve::sysctl_interface;
-use crate::lab::spec::sysctl_path;
 
 impl<'a> Planner<'a> {
     /// What is set inside a namespace once its links are there.

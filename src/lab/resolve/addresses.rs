@@ -5,13 +5,13 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::diagnostics::Mistakes;
 use super::links::Links;
-use super::mistakes::Mistakes;
 use super::{Scene, pods};
 use crate::lab::Diagnostic;
+use crate::lab::file::{Span, Spanned, suggest};
 use crate::lab::links::Shape;
 use crate::lab::model::{Address, Mgmt, Port};
-use crate::lab::spec::{Span, Spanned, suggest};
 
 /// An address in the namespace it ends up in.
 pub(super) struct Placed {

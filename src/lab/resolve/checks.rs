@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::Scene;
-use super::mistakes::Mistakes;
+use super::diagnostics::Mistakes;
 use crate::lab::check::{Check, Question};
+use crate::lab::file::{CheckSpec, QuestionSpec, Spanned, suggest};
 use crate::lab::model::{Kind, Mgmt, Node};
 use crate::lab::planner::management;
-use crate::lab::spec::{CheckSpec, QuestionSpec, Spanned, suggest};
 use crate::lab::{Diagnostic, names};
 
 /// All checks, in the order of the file but those of the phase "before" first.

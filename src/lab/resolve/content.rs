@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::Scene;
-use super::mistakes::Mistakes;
+use super::diagnostics::Mistakes;
 use crate::lab::Diagnostic;
+use crate::lab::file::{ConfigSpec, ContentSpec, FileSpec, MountSpec, NodeSpec, Span, Spanned};
 use crate::lab::model::{Bind, ConfigPlace, Content, File, Mount, Node};
 use crate::lab::sources::Entry;
-use crate::lab::spec::{ConfigSpec, ContentSpec, FileSpec, MountSpec, NodeSpec, Span, Spanned};
 
 pub(super) fn fill(node: &mut Node, scene: &Scene, at: usize, mistakes: &mut Mistakes) {
     let spec = &scene.nodes[at];

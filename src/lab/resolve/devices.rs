@@ -1,13 +1,13 @@
 //! The ends of links that are not in a node: interfaces of the host, and tunnels.
 
 use super::Scene;
+use super::diagnostics::Mistakes;
 use super::links::Links;
-use super::mistakes::Mistakes;
 use crate::lab::Diagnostic;
+use crate::lab::file::{EndpointSpec, LinkSpec, Span, Spanned};
 use crate::lab::links::vxlan::Vxlan;
 use crate::lab::links::{Carrier, Device};
 use crate::lab::model::{Port, Underlay};
-use crate::lab::spec::{EndpointSpec, LinkSpec, Span, Spanned};
 
 /// The name of the host's end of a link to the host.
 pub(super) fn host_end(

@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::mistakes::Mistakes;
+use super::diagnostics::Mistakes;
 use crate::lab::Diagnostic;
+use crate::lab::file::{NodeSpec, Spanned, Spec, suggest};
 use crate::lab::model::{EngineChoice, Kind};
-use crate::lab::spec::{NodeSpec, Spanned, Spec, suggest};
 
 /// Every node with what it inherits.
 pub(super) fn apply(spec: &Spec, mistakes: &mut Mistakes) -> Vec<NodeSpec> {

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use super::mistakes::Mistakes;
+use super::diagnostics::Mistakes;
 use super::{Scene, pods};
 use crate::lab::Diagnostic;
+use crate::lab::file::{self, Agent, Cni, KubernetesSpec, NodeRole, Spanned, Spec};
 use crate::lab::model::{Address, Cluster, Dns, Kind, KubernetesNode, Masquerade, Node};
 use crate::lab::pod_cidr::{self, Uncut};
 use crate::lab::sources::Entry;
-use crate::lab::spec::{self, Agent, Cni, KubernetesSpec, NodeRole, Spanned, Spec};
 
 /// The pods' subnet of a cluster that says none, as kind has it.
 const POD_SUBNET: &str = "10.244.0.0/16";
@@ -83,7 +83,7 @@ pub(super) fn networks(spec: &Spec, nodes: usize, mistakes: &mut Mistakes) -> Ve
     let subnets = subnets(spec);
     let spec = spec.kubernetes.as_ref();
     let said = spec.map_or(&[][..], |spec| &spec.pod_subnet);
-    let mask = |mask: Option<&crate::lab::spec::Spanned<u8>>| mask.map(|mask| mask.value);
+    let mask = |mask: Option<&crate::lab::file::Spanned<u8>>| mask.map(|mask| mask.value);
     let (v4, v6) = (
         mask(spec.and_then(|spec| spec.node_mask_v4.as_ref())),
         mask(spec.and_then(|spec| spec.node_mask_v6.as_ref())),
@@ -178,9 +178,9 @@ pub(super) fn settings(scene: &Scene, mistakes: &mut Mistakes) -> Cluster {
         leaves_network: external_agent || spec.cni.as_ref().is_some_and(|it| it.value == Cni::None),
         external_agent,
         dns: match spec.dns.as_ref().map(|it| it.value) {
-            None | Some(spec::Dns::Own) => Dns::Own,
-            Some(spec::Dns::External) => Dns::External,
-            Some(spec::Dns::None) => Dns::None,
+            None | Some(file::Dns::Own) => Dns::Own,
+            Some(file::Dns::External) => Dns::External,
+            Some(file::Dns::None) => Dns::None,
         },
     };
     if cluster.dns != Dns::None && cluster.dns_address().is_none() {

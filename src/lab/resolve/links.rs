@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use ipnet::IpNet;
 
-use super::mistakes::Mistakes;
+use super::diagnostics::Mistakes;
 use super::{Scene, devices, interfaces};
 use crate::lab::Diagnostic;
+use crate::lab::file::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, keys_of_link, suggest};
 use crate::lab::links::bridge::Bridge;
 use crate::lab::links::{Setting, Shape};
 use crate::lab::model::{Kind, LateInterface, Link, LinkShape, Mac, Port};
 use crate::lab::names::Macs;
-use crate::lab::spec::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, keys_of_link, suggest};
 
 /// More the kernel's bridge does not take.
 const BRIDGE_PORTS: usize = 1023;
@@ -270,7 +270,7 @@ fn again(inside: &[&EndpointSpec], span: &Span, links: &mut Links, mistakes: &mu
     true
 }
 
-/// The neighbouring MAC address.
+/// The neighboring MAC address.
 fn next(mac: Mac) -> Mac {
     let [a, b, c, d, e, f] = mac.0;
     Mac([a, b, c, d, e, f ^ 1])

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Scene;
-use super::mistakes::Mistakes;
+use super::diagnostics::Mistakes;
 use crate::lab::Diagnostic;
 use crate::lab::model::{Kind, Manifest};
 

@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::Scene;
-use super::mistakes::Mistakes;
+use super::diagnostics::Mistakes;
 use crate::lab::Diagnostic;
+use crate::lab::file::{MgmtSpec, Span, Spanned};
 use crate::lab::model::{Mgmt, MgmtPort, PublishedPort};
 use crate::lab::names::HUB_PORT;
-use crate::lab::spec::{MgmtSpec, Span, Spanned};
 
 const IPV4_SUBNET: &str = "172.20.20.0/24";
 const IPV6_SUBNET: &str = "2001:172:20:20::/64";

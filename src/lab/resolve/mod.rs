@@ -5,13 +5,13 @@ mod addresses;
 mod checks;
 mod content;
 mod devices;
+mod diagnostics;
 mod inherit;
 mod interfaces;
 mod kubernetes;
 mod links;
 mod manifests;
 mod mgmt;
-mod mistakes;
 mod names;
 mod network;
 mod pods;
@@ -29,11 +29,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::Diagnostic;
+use super::file::{self, NodeSpec, Spec};
 use super::model::{EngineChoice, Kind, Lab, Limits, Network, Node};
 use super::rights::Rights;
 use super::sources::Sources;
-use super::spec::{self, NodeSpec, Spec};
-use mistakes::Mistakes;
+use diagnostics::Mistakes;
 
 pub(crate) use sysctls::{interface as sysctl_interface, ipv6_off};
 
@@ -87,7 +87,7 @@ impl Scene<'_> {
 /// # Errors
 /// Every mistake in it, in the order of the file.
 pub fn load(text: &str, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
-    let (spec, mut diagnostics) = spec::read(text);
+    let (spec, mut diagnostics) = file::read(text);
     // Text that is not TOML at all left nothing to resolve.
     if !diagnostics.is_empty() && spec == Spec::default() {
         return Err(diagnostics);
@@ -97,7 +97,7 @@ pub fn load(text: &str, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
         Ok(_) => Err(diagnostics),
         Err(more) => {
             diagnostics.extend(more);
-            mistakes::sort(&mut diagnostics);
+            diagnostics::sort(&mut diagnostics);
             Err(diagnostics)
         }
     }
@@ -116,7 +116,7 @@ pub fn resolve(spec: &Spec, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic
 
 /// The lab that a file with mistakes would mean without them, to look for more of another kind. Not to be brought up.
 pub fn load_partly(text: &str, sources: &dyn Sources) -> Lab {
-    as_far_as_possible(&spec::read(text).0, sources).0
+    as_far_as_possible(&file::read(text).0, sources).0
 }
 
 fn as_far_as_possible(spec: &Spec, sources: &dyn Sources) -> (Lab, Vec<Diagnostic>) {
@@ -208,7 +208,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
 /// The interfaces by which everything leaves with their address.
 fn masquerade(scene: &Scene, links: &links::Links, at: usize, mistakes: &mut Mistakes) -> Vec<String> {
     let interfaces = scene.nodes[at].masquerade.iter().flatten();
-    let is_there = |interface: &&spec::Spanned<String>| {
+    let is_there = |interface: &&file::Spanned<String>| {
         addresses::interface_is_there(scene, links, at, interface, mistakes)
     };
     interfaces
@@ -221,12 +221,12 @@ fn masquerade(scene: &Scene, links: &links::Links, at: usize, mistakes: &mut Mis
 fn bare(scene: &Scene, at: usize) -> Node {
     let spec = &scene.nodes[at];
     let owner = scene.owners[at];
-    let strings = |map: &std::collections::BTreeMap<String, spec::Spanned<String>>| {
+    let strings = |map: &std::collections::BTreeMap<String, file::Spanned<String>>| {
         map.iter()
             .map(|(name, value)| (name.clone(), value.value.clone()))
             .collect()
     };
-    let values = |list: &Option<Vec<spec::Spanned<String>>>| {
+    let values = |list: &Option<Vec<file::Spanned<String>>>| {
         let list = list.iter().flatten();
         list.map(|item| item.value.clone()).collect()
     };

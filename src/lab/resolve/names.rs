@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use super::mistakes::Mistakes;
+use super::diagnostics::Mistakes;
 use crate::lab::Diagnostic;
-use crate::lab::spec::{Spanned, Spec};
+use crate::lab::file::{Spanned, Spec};
 
 const LONGEST_LAB: usize = 48;
 const LONGEST_NODE: usize = 63;

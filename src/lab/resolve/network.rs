@@ -1,10 +1,10 @@
 //! Nodes that live in another's network namespace.
 
 use super::Scene;
-use super::mistakes::Mistakes;
+use super::diagnostics::Mistakes;
 use crate::lab::Diagnostic;
+use crate::lab::file::suggest;
 use crate::lab::model::Kind;
-use crate::lab::spec::suggest;
 
 /// What `network` says of a node that lives in the host's; no node has this name.
 pub(super) const HOST: &str = "host";

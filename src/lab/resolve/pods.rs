@@ -7,15 +7,15 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use super::diagnostics::Mistakes;
 use super::kubernetes;
-use super::mistakes::Mistakes;
 use crate::lab::Diagnostic;
-use crate::lab::model::Kind;
-use crate::lab::pod_cidr::machine;
-use crate::lab::spec::{
+use crate::lab::file::{
     AddressesSpec, EndpointSpec, LinkSpec, NextHopSpec, NodeSpec, PodSpec, RouteActionSpec, RouteSpec,
     Routing, Span, Spanned, Spec,
 };
+use crate::lab::model::Kind;
+use crate::lab::pod_cidr::machine;
 
 const HOST_SIDE: &str = "cilium_host";
 /// Its other end, which leads nowhere: there Cilium's programs take packets up, which nobody here does.
@@ -142,7 +142,7 @@ fn node(at: usize, networks: &[IpNet], whole: &mut Spec, nodes: &mut Vec<NodeSpe
             );
             continue;
         }
-        // ARP is answered for any address of the node's, but neighbour discovery for those of the interface only.
+        // ARP is answered for any address of the node's, but neighbor discovery for those of the interface only.
         let answers: Vec<IpNet> = gateways
             .iter()
             .filter(|net| net.addr().is_ipv6())

@@ -1,11 +1,11 @@
 //! What nodes' processes may do.
 
 use super::Scene;
-use super::mistakes::Mistakes;
+use super::diagnostics::Mistakes;
 use crate::lab::Diagnostic;
+use crate::lab::file::{NodeSpec, Spanned};
 use crate::lab::model::{EngineChoice, Kind};
 use crate::lab::rights::Rights;
-use crate::lab::spec::{NodeSpec, Spanned};
 
 /// The rights a node asks for.
 pub(super) fn resolve(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> Rights {

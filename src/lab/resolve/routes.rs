@@ -7,12 +7,12 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::Scene;
 use super::addresses::{Placed, interface_is_there};
+use super::diagnostics::Mistakes;
 use super::links::Links;
-use super::mistakes::Mistakes;
 use super::reach::Reach;
 use crate::lab::Diagnostic;
+use crate::lab::file::{NextHopSpec, RouteActionSpec, RouteSpec, Span, Spanned};
 use crate::lab::model::{Mgmt, NextHop, Route, RouteAction};
-use crate::lab::spec::{NextHopSpec, RouteActionSpec, RouteSpec, Span, Spanned};
 
 /// The kernel's main table, and its priority of an IPv6 route for which none is given.
 const MAIN: u32 = 254;

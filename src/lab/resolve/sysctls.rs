@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use super::Scene;
 use super::addresses::{Placed, interface_is_there};
+use super::diagnostics::Mistakes;
 use super::links::Links;
-use super::mistakes::Mistakes;
 use crate::lab::Diagnostic;
-use crate::lab::spec::{Span, Spanned, sysctl_path};
+use crate::lab::file::{Span, Spanned, sysctl_path};
 
 /// For each node that owns a namespace, the sysctls set in it.
 pub(super) fn resolve(

@@ -1,10 +1,10 @@
 //! What nodes wait for, and that no node waits for itself in the end.
 
 use super::Scene;
-use super::mistakes::Mistakes;
+use super::diagnostics::Mistakes;
 use crate::lab::Diagnostic;
+use crate::lab::file::{Span, suggest};
 use crate::lab::model::{Stage, Wait};
-use crate::lab::spec::{Span, suggest};
 
 /// An entry, and where it stands.
 struct Edge {
@@ -58,7 +58,7 @@ fn edges(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> Vec<Edge> {
     edges
 }
 
-/// The colours of a depth-first search.
+/// The colors of a depth-first search.
 #[derive(Clone, Copy, PartialEq)]
 enum State {
     New,

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::{Place, told};
+use super::{Place, remarks};
 use crate::kernel::process::{self, Child};
 
 /// Milliseconds between two looks at whether a helper was stopped.
@@ -84,7 +84,7 @@ impl Helper {
 pub(super) fn listen(helpers: &mut [Helper; 2], mut report: PipeReader) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut block = [0; 4096];
-    while bytes.len() < told::LONGEST {
+    while bytes.len() < remarks::LONGEST {
         if is_ready(&[PollFd::new(report.as_fd(), PollFlags::POLLIN)]) {
             match report.read(&mut block) {
                 Ok(size @ 1..) => bytes.extend_from_slice(&block[..size]),
@@ -95,7 +95,7 @@ pub(super) fn listen(helpers: &mut [Helper; 2], mut report: PipeReader) -> Vec<u
         }
         helpers.iter_mut().for_each(Helper::look);
     }
-    bytes.truncate(told::LONGEST);
+    bytes.truncate(remarks::LONGEST);
     bytes
 }
 

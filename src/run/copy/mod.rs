@@ -12,7 +12,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use self::helper::Helper;
 use self::receive::{Destination, Receiver};
-use self::told::Told;
+use self::remarks::Remarks;
 use super::enter::Door;
 use crate::clean;
 use crate::failure::Failure;
@@ -22,9 +22,9 @@ use crate::kernel::tree::{Owner, Trust};
 
 mod helper;
 mod receive;
+mod remarks;
 mod send;
 pub mod stream;
-mod told;
 
 #[cfg(test)]
 mod tests;
@@ -124,7 +124,7 @@ pub fn copy(from: &Place, to: &Place, owner: Option<Owner>, tell: impl FnMut(&st
             };
             drop(send_data);
             stay_to_clean_up();
-            let mut told = Told::new(from.shown());
+            let mut told = Remarks::new(from.shown());
             match Destination::of(&target, &name, to.trust(), |path| to.with_path(path)) {
                 Err(line) => told.error(line),
                 Ok(it) => {

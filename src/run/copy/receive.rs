@@ -9,8 +9,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::remarks::Remarks;
 use super::stream::{About, Listener, Piece, Word, broken};
-use super::told::Told;
 use super::{DEEPEST, MOST_FILES, SIZELESS};
 use crate::kernel::tree::{self, Directory, Kind, Owner};
 
@@ -35,7 +35,7 @@ struct Level {
 pub struct Receiver<'t, R> {
     input: Listener<R>,
     owner: Option<Owner>,
-    told: &'t mut Told,
+    told: &'t mut Remarks,
     /// Where it is, from the name that was asked for on.
     path: PathBuf,
     files: usize,
@@ -45,7 +45,7 @@ pub struct Receiver<'t, R> {
 
 impl<'t, R: Read> Receiver<'t, R> {
     /// For files that are to belong to `owner`, or else to this user. What is noteworthy is told.
-    pub fn new(input: R, owner: Option<Owner>, told: &'t mut Told) -> Self {
+    pub fn new(input: R, owner: Option<Owner>, told: &'t mut Remarks) -> Self {
         Receiver {
             input: Listener(input),
             owner,

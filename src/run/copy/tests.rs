@@ -10,9 +10,9 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::receive::{Destination, Receiver};
+use super::remarks::Remarks;
 use super::send::send;
 use super::stream::{About, Speaker, Word};
-use super::told::Told;
 use super::*;
 use crate::kernel::tree::{Directory, Kind};
 
@@ -23,8 +23,8 @@ fn sent(source: &Path) -> Vec<u8> {
 }
 
 /// What is told of a stream that is received into a directory under a name.
-fn received(stream: &[u8], into: &Path, name: impl AsRef<OsStr>) -> Told {
-    let mut told = Told::new("a:/x".to_owned());
+fn received(stream: &[u8], into: &Path, name: impl AsRef<OsStr>) -> Remarks {
+    let mut told = Remarks::new("a:/x".to_owned());
     told.goes_to(into.display().to_string());
     let directory = Directory::open(into, Trust::Host).unwrap();
     Receiver::new(stream, None, &mut told).receive(&directory, name.as_ref());
@@ -32,7 +32,7 @@ fn received(stream: &[u8], into: &Path, name: impl AsRef<OsStr>) -> Told {
 }
 
 /// Copies as the two sides do.
-fn copied(source: &Path, into: &Path, name: &str) -> Told {
+fn copied(source: &Path, into: &Path, name: &str) -> Remarks {
     received(&sent(source), into, name)
 }
 
@@ -256,7 +256,7 @@ fn trees_have_a_greatest_depth() {
 
 #[test]
 fn what_is_told_is_bounded_and_clean() {
-    let mut told = Told::new("a:/x".to_owned());
+    let mut told = Remarks::new("a:/x".to_owned());
     told.goes_to("here".to_owned());
     for number in 0..10_000 {
         let name = format!("x/{}\u{1b}[2J\n{number}", "y".repeat(255));
@@ -264,7 +264,7 @@ fn what_is_told_is_bounded_and_clean() {
     }
     told.failed(Path::new("x"), &io::Error::other("the end"));
     let text = told.text();
-    assert!(text.len() < super::told::LONGEST && !told.is_whole());
+    assert!(text.len() < super::remarks::LONGEST && !told.is_whole());
     assert!(!text.chars().any(|it| it.is_control() && it != '\n'));
     assert!(text.ends_with("here/x: the end\nand 9951 more\n"), "{text}");
 }
@@ -406,7 +406,7 @@ proptest! {
             prop_assert_eq!(mode & 0o7000, 0, "{:?}", path);
         }
         prop_assert!(!told.text().chars().any(|it| it.is_control() && it != '\n'));
-        prop_assert!(told.text().len() < super::told::LONGEST);
+        prop_assert!(told.text().len() < super::remarks::LONGEST);
     }
 }
 
@@ -432,7 +432,7 @@ fn a_directory_has_its_name_when_it_is_whole() {
             _ => to.join("x"),
         };
         let receiving = std::thread::spawn(move || {
-            let mut told = Told::new("a:/x".to_owned());
+            let mut told = Remarks::new("a:/x".to_owned());
             let into = Directory::open(&directory, Trust::Host).unwrap();
             Receiver::new(BufReader::new(reader), None, &mut told).receive(&into, name.as_ref());
             assert!(told.is_whole(), "{}", told.text());

@@ -55,7 +55,7 @@ enum News {
 
 /// What the client tells the keeper.
 #[derive(Debug, Serialize, Deserialize)]
-enum Wish {
+enum SessionRequest {
     /// Continue the command.
     Continue,
     /// Send it a signal.
@@ -187,7 +187,7 @@ impl Client {
             self.channels[0].watched = self.modes.suspend_key();
             self.modes.raw();
             if !std::mem::replace(&mut self.is_raw, true) {
-                self.words.say(&Wish::Keys(true), &[]);
+                self.words.say(&SessionRequest::Keys(true), &[]);
             }
             terminal::copy_size(self.channels[0].source(), self.screen.as_fd());
         }
@@ -202,7 +202,7 @@ impl Client {
     fn give_back(&mut self) {
         if std::mem::take(&mut self.is_raw) {
             self.modes.restore();
-            self.words.say(&Wish::Keys(false), &[]);
+            self.words.say(&SessionRequest::Keys(false), &[]);
         }
     }
 
@@ -225,7 +225,7 @@ impl Client {
         }
         process::stop_as_job(whole_group);
         self.resume();
-        self.words.say(&Wish::Continue, &[]);
+        self.words.say(&SessionRequest::Continue, &[]);
     }
 
     fn accompany(&mut self, signals: &SignalFd) -> Result<i32, Failure> {
@@ -283,11 +283,12 @@ impl Client {
                 Ok(Signal::SIGWINCH) => terminal::copy_size(self.channels[0].source(), self.screen.as_fd()),
                 Ok(Signal::SIGCONT) => self.resume(),
                 Ok(Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU) => {
-                    self.words.say(&Wish::Signal(Signal::SIGSTOP as i32), &[]);
+                    self.words
+                        .say(&SessionRequest::Signal(Signal::SIGSTOP as i32), &[]);
                     self.stop(false);
                 }
                 Ok(Signal::SIGCHLD) | Err(_) => {}
-                Ok(signal) => self.words.say(&Wish::Signal(signal as i32), &[]),
+                Ok(signal) => self.words.say(&SessionRequest::Signal(signal as i32), &[]),
             }
         }
     }
@@ -303,7 +304,7 @@ impl Client {
                 News::Ended(status) => return Some(status),
                 News::Stopped => match self.suspended.take() {
                     Some(then) if then.elapsed() < WISHED => self.stop(self.is_in_front()),
-                    _ => self.words.say(&Wish::Continue, &[]),
+                    _ => self.words.say(&SessionRequest::Continue, &[]),
                 },
                 News::Begun(_) | News::Refused(_) => {}
             }
@@ -445,9 +446,9 @@ impl Keeper<'_> {
         }
         while let Some((wish, _)) = self.words.there() {
             let signal = match wish {
-                Wish::Continue => Ok(Signal::SIGCONT),
-                Wish::Signal(number) => Signal::try_from(number),
-                Wish::Keys(taken) => {
+                SessionRequest::Continue => Ok(Signal::SIGCONT),
+                SessionRequest::Signal(number) => Signal::try_from(number),
+                SessionRequest::Keys(taken) => {
                     self.is_raw = taken;
                     continue;
                 }

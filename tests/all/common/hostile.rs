@@ -22,9 +22,9 @@ pub const STRANGER: u32 = 65534;
 pub const PROMPT: Duration = Duration::from_secs(15);
 
 /// Numbers that are the same in every run.
-pub struct Dice(pub u64);
+pub struct Rng(pub u64);
 
-impl Dice {
+impl Rng {
     /// One of the numbers below a limit.
     pub fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;

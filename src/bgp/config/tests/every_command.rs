@@ -4,7 +4,7 @@
 use super::super::pattern::{Graph, Token};
 use super::super::print_neighbors::beside;
 use super::*;
-use crate::dice::Dice;
+use crate::rng::Rng;
 
 /// Lines that lead to where other commands may stand.
 const DOORS: [&str; 9] = [
@@ -19,12 +19,12 @@ const DOORS: [&str; 9] = [
     "neighbor a peer-group",
 ];
 
-fn one<'a>(dice: &mut Dice, words: &[&'a str]) -> &'a str {
-    words[dice.roll(words.len() as u64) as usize]
+fn one<'a>(rng: &mut Rng, words: &[&'a str]) -> &'a str {
+    words[rng.roll(words.len() as u64) as usize]
 }
 
 /// A word of a kind.
-fn word(dice: &mut Dice, kind: Kind) -> String {
+fn word(rng: &mut Rng, kind: Kind) -> String {
     let v4 = ["10.0.0.1", "192.0.2.7", "0.0.0.0", "255.255.255.255"];
     let v6 = ["2001:db8::1", "fe80::1", "::"];
     let nets4 = ["10.0.0.0/8", "0.0.0.0/0", "192.0.2.1/24", "10.0.0.1/32"];
@@ -32,25 +32,25 @@ fn word(dice: &mut Dice, kind: Kind) -> String {
     let words = match kind {
         Kind::Number(low, high) => {
             let span = (high - low).saturating_add(1);
-            let number = match dice.roll(4) {
+            let number = match rng.roll(4) {
                 0 => low,
                 1 => high,
-                2 => low + dice.roll(span.min(6)),
-                _ => low + dice.roll(span),
+                2 => low + rng.roll(span.min(6)),
+                _ => low + rng.roll(span),
             };
             return number.to_string();
         }
         Kind::Ipv4 => &v4[..],
         Kind::Ipv6 => &v6,
         Kind::Address => {
-            let v4 = dice.roll(2) == 0;
-            return word(dice, if v4 { Kind::Ipv4 } else { Kind::Ipv6 });
+            let v4 = rng.roll(2) == 0;
+            return word(rng, if v4 { Kind::Ipv4 } else { Kind::Ipv6 });
         }
         Kind::Prefix4 => &nets4,
         Kind::Prefix6 => &nets6,
         Kind::Prefix => {
-            let v4 = dice.roll(2) == 0;
-            return word(dice, if v4 { Kind::Prefix4 } else { Kind::Prefix6 });
+            let v4 = rng.roll(2) == 0;
+            return word(rng, if v4 { Kind::Prefix4 } else { Kind::Prefix6 });
         }
         Kind::Community => &["65000:1", "no-export", "internet", "70000", "1:65535"],
         Kind::Interface => &["eth0", "lo", "net1"],
@@ -59,23 +59,23 @@ fn word(dice: &mut Dice, kind: Kind) -> String {
         Kind::Word => &["a", "b", "ten", "1:2:3", "65000:1", "no-export", "^1_", "x.y"],
         Kind::Line => &["a", "some words", "_65000_", "65000:1 1:2", "rt 1:2"],
     };
-    one(dice, words).to_owned()
+    one(rng, words).to_owned()
 }
 
 /// A line of a form.
-fn line(dice: &mut Dice, pattern: &'static str) -> String {
+fn line(rng: &mut Rng, pattern: &'static str) -> String {
     let mut graph = Graph::default();
     let mut at = graph.add(pattern);
     let mut words: Vec<String> = Vec::new();
     loop {
         let node = &graph.nodes[at];
-        if node.next.is_empty() || words.len() > 12 || node.accepts && dice.roll(3) == 0 {
+        if node.next.is_empty() || words.len() > 12 || node.accepts && rng.roll(3) == 0 {
             return words.join(" ");
         }
-        at = node.next[dice.roll(node.next.len() as u64) as usize];
+        at = node.next[rng.roll(node.next.len() as u64) as usize];
         words.push(match graph.nodes[at].token {
             Some(Token::Keyword(keyword)) => keyword.to_owned(),
-            Some(Token::Argument(_, kind)) => word(dice, kind),
+            Some(Token::Argument(_, kind)) => word(rng, kind),
             None => continue,
         });
     }
@@ -119,18 +119,18 @@ fn sorted(mut config: Config) -> Config {
 #[test]
 fn whatever_can_be_configured_is_printed_and_read_back() {
     let rounds = std::env::var("NSLAB_ROUNDS").ok().and_then(|it| it.parse().ok());
-    let mut dice = Dice::new(11);
+    let mut rng = Rng::new(11);
     let (mut taken, mut refused) = (0, 0);
     for round in 0..rounds.unwrap_or(300u32) {
         let (mut config, mut mode) = (Config::default(), Mode::Configure);
         let mut lines = Vec::new();
-        for _ in 0..dice.roll(60) {
+        for _ in 0..rng.roll(60) {
             let forms = super::super::patterns(&mode);
-            let text = match dice.roll(6) {
-                0 => one(&mut dice, &DOORS).to_owned(),
+            let text = match rng.roll(6) {
+                0 => one(&mut rng, &DOORS).to_owned(),
                 _ => {
-                    let form = forms[dice.roll(forms.len() as u64) as usize];
-                    line(&mut dice, form)
+                    let form = forms[rng.roll(forms.len() as u64) as usize];
+                    line(&mut rng, form)
                 }
             };
             let before = config.clone();
@@ -139,12 +139,12 @@ fn whatever_can_be_configured_is_printed_and_read_back() {
                     taken += 1;
                     lines.push(text);
                 }
-                Err(mistake) => {
+                Err(diagnostic) => {
                     refused += 1;
                     assert_eq!(
                         config, before,
                         "`{text}` is refused ({}) and changes something",
-                        mistake.message
+                        diagnostic.message
                     );
                 }
             }

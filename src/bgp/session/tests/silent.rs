@@ -18,12 +18,12 @@ impl Side {
             now: Time::ZERO,
             actions: Vec::new(),
         };
-        side.happen(Event::Start);
+        side.handle_event(Event::Start);
         side
     }
 
-    fn happen(&mut self, event: Event) {
-        self.session.happen(event, self.now, &mut self.actions);
+    fn handle_event(&mut self, event: Event) {
+        self.session.handle_event(event, self.now, &mut self.actions);
     }
 
     fn hear(&mut self, id: u64, message: &Message) {
@@ -35,13 +35,13 @@ impl Side {
     fn run(&mut self, until: Time) {
         while let Some(deadline) = self.session.deadline().filter(|it| *it <= until) {
             self.now = self.now.max(deadline);
-            self.happen(Event::Tick);
+            self.handle_event(Event::Tick);
         }
         self.now = until;
     }
 
     fn accept(&mut self, id: u64) {
-        self.happen(Event::Accepted(ConnectionId(id)));
+        self.handle_event(Event::Accepted(ConnectionId(id)));
     }
 
     /// The neighbor says all that it has to on a connection.
@@ -158,14 +158,14 @@ fn this_side_dials_beside_silent_connections() {
     // Those that stay, and those that come and go.
     for hangs_up in [false, true] {
         let mut side = Side::new(settings(65000, 1, RemoteAs::External));
-        side.happen(Event::DialFailed);
+        side.handle_event(Event::DialFailed);
         for id in 1..=100 {
             side.accept(id);
             if hangs_up {
-                side.happen(Event::Closed(ConnectionId(id)));
+                side.handle_event(Event::Closed(ConnectionId(id)));
             }
             side.run(seconds(id));
-            side.happen(Event::DialFailed);
+            side.handle_event(Event::DialFailed);
         }
         // Every ten seconds, as without them.
         assert!(dials(&side) >= 10, "{}: {hangs_up}", dials(&side));
@@ -177,7 +177,7 @@ fn a_connection_that_this_side_dialled_is_not_closed_in_favor_of_a_silent_one() 
     // The neighbor has the higher identifier: a connection that it opened would stay.
     let mut side = Side::new(settings(65000, 1, RemoteAs::External));
     side.accept(1);
-    side.happen(Event::Dialled(ConnectionId(2)));
+    side.handle_event(Event::Dialled(ConnectionId(2)));
     side.introduce(2, 0);
     // For a moment it waits for a word on the other.
     assert_eq!((side.up_on(), side.closed()), (None, Vec::new()));
@@ -188,14 +188,14 @@ fn a_connection_that_this_side_dialled_is_not_closed_in_favor_of_a_silent_one() 
     // With a word the other stays.
     let mut side = Side::new(settings(65000, 1, RemoteAs::External));
     side.accept(1);
-    side.happen(Event::Dialled(ConnectionId(2)));
+    side.handle_event(Event::Dialled(ConnectionId(2)));
     side.introduce(2, 9);
     side.introduce(1, 9);
     assert_eq!((side.up_on(), side.closed()), (Some(1), vec![2]));
     // An OPEN that waits is not said twice.
     let mut side = Side::new(settings(65000, 1, RemoteAs::External));
     side.accept(1);
-    side.happen(Event::Dialled(ConnectionId(2)));
+    side.handle_event(Event::Dialled(ConnectionId(2)));
     side.hear(2, &Message::Open(open(9)));
     side.hear(2, &Message::Open(open(9)));
     assert_eq!(side.closed(), [2]);
@@ -214,15 +214,15 @@ fn a_neighbor_that_takes_nothing_is_given_up() {
                 side.hear(1, &Message::Keepalive);
             }
         };
-        side.happen(Event::Stuck(ConnectionId(1), true));
+        side.handle_event(Event::Stuck(ConnectionId(1), true));
         alive(&mut side, patience - 10);
         assert_eq!(side.up_on(), Some(1));
         // It takes something after all.
-        side.happen(Event::Stuck(ConnectionId(1), false));
+        side.handle_event(Event::Stuck(ConnectionId(1), false));
         alive(&mut side, patience + 100);
         assert_eq!(side.up_on(), Some(1));
-        side.happen(Event::Stuck(ConnectionId(1), true));
-        side.happen(Event::Stuck(ConnectionId(1), true));
+        side.handle_event(Event::Stuck(ConnectionId(1), true));
+        side.handle_event(Event::Stuck(ConnectionId(1), true));
         alive(&mut side, 2 * patience + 102);
         assert_eq!(side.up_on(), None);
         let expired = Notification::new(SEND_HOLD_TIMER_EXPIRED, UNSPECIFIC);

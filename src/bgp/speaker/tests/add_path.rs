@@ -85,9 +85,17 @@ fn all_paths_are_told_or_the_best_of_each_as() {
     let mut given: Vec<u32> = ids(&network, R4).into_values().collect();
     given.sort_unstable();
     assert_eq!(given, [2, 3, 4], "the first is kept for a default route");
-    assert_eq!(network.peer(R3, "10.0.34.4").told_count(Family::Ipv4Unicast), 3);
+    assert_eq!(
+        network
+            .peer(R3, "10.0.34.4")
+            .advertised_count(Family::Ipv4Unicast),
+        3
+    );
     // The others hear of the best alone.
-    assert_eq!(network.peer(R3, "10.0.1.1").told_count(Family::Ipv4Unicast), 1);
+    assert_eq!(
+        network.peer(R3, "10.0.1.1").advertised_count(Family::Ipv4Unicast),
+        1
+    );
 }
 
 #[test]
@@ -137,17 +145,17 @@ fn it_comes_and_goes_with_the_configuration() {
 fn everything_is_told_again_when_asked_for() {
     let mut network = network(ALL, BEST);
     let id = network.peer(R4, "10.0.34.3").id;
-    network.happen(R4, Event::SoftIn(id, None));
+    network.handle_event(R4, Event::SoftIn(id, None));
     network.run(2);
     assert_eq!(known(&network, R4).len(), 3);
     let id = network.peer(R3, "10.0.34.4").id;
-    network.happen(R3, Event::SoftOut(id, Some(Family::Ipv4Unicast)));
+    network.handle_event(R3, Event::SoftOut(id, Some(Family::Ipv4Unicast)));
     network.run(2);
     assert_eq!(known(&network, R4).len(), 3);
 }
 
 #[test]
-fn a_neighbour_that_takes_one_path_is_told_the_best() {
+fn a_neighbor_that_takes_one_path_is_told_the_best() {
     let mut network = network(ALL, BEST);
     let text = "router bgp 65003\n bgp router-id 10.0.0.4\n neighbor 10.0.34.3 remote-as 65003\n \
         address-family ipv4 unicast\n  neighbor 10.0.34.3 disable-addpath-rx\n";
@@ -157,7 +165,7 @@ fn a_neighbour_that_takes_one_path_is_told_the_best() {
 }
 
 #[test]
-fn a_default_route_made_for_a_neighbour_has_an_identifier_of_its_own() {
+fn a_default_route_made_for_a_neighbor_has_an_identifier_of_its_own() {
     let default = format!("{ALL}  neighbor 10.0.34.4 default-originate\n");
     let network = network(&default, "");
     assert_eq!(known(&network, R4).len(), 4);

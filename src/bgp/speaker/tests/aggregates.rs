@@ -113,12 +113,12 @@ fn an_aggregate_goes_with_its_last_part_and_lets_the_others_out() {
 #[test]
 fn parts_that_come_to_go_together_are_hidden_and_let_out_again() {
     let mut network = aggregated("matching-MED-only summary-only");
-    let alike = "frr defaults datacenter\nroute-map A permit 10\n set metric 0\nrouter bgp 65001\n bgp router-id 1.1.1.1\n \
+    let export_cache = "frr defaults datacenter\nroute-map A permit 10\n set metric 0\nrouter bgp 65001\n bgp router-id 1.1.1.1\n \
         no bgp network import-check\n neighbor 10.0.12.2 remote-as external\n address-family ipv4 unicast\n  \
         network 10.1.0.0/24 route-map A\n  network 10.1.1.0/24\n  network 10.1.2.0/25\n";
-    network.reconfigure(A, alike);
+    network.reconfigure(A, export_cache);
     assert_eq!(network.told_by(C, "10.0.23.2"), ["10.1.0.0/16", "10.9.0.0/16"]);
-    network.reconfigure(A, &alike.replace("metric 0", "metric 1"));
+    network.reconfigure(A, &export_cache.replace("metric 0", "metric 1"));
     assert_eq!(
         network.told_by(C, "10.0.23.2"),
         ["10.1.0.0/24", "10.1.1.0/24", "10.1.2.0/25", "10.9.0.0/16"]

@@ -68,7 +68,7 @@ fn full() -> (Pair, usize) {
 
 fn tick(pair: &mut Pair, after: Time) -> Vec<Action> {
     pair.now += after;
-    pair.speaker.happen(Event::Tick, pair.now)
+    pair.speaker.handle_event(Event::Tick, pair.now)
 }
 
 #[test]
@@ -126,13 +126,13 @@ fn whoever_takes_nothing_is_told_nothing_more() {
     }
     let peer = pair.peer().id;
     for _ in 0..100 {
-        let actions = pair.speaker.happen(Event::SoftOut(peer, None), pair.now);
+        let actions = pair.speaker.handle_event(Event::SoftOut(peer, None), pair.now);
         assert_eq!(sent(&actions), (0, 0));
     }
     // Nothing is waited for that does not come by itself.
     assert!(pair.speaker.deadline().is_none_or(|it| it > pair.now));
     // Once all is sent it hears of everything, once.
-    let actions = pair.speaker.happen(Event::Sent(pair.id), pair.now);
+    let actions = pair.speaker.handle_event(Event::Sent(pair.id), pair.now);
     let all = messages(&pair, &actions);
     let told: usize = all
         .iter()
@@ -143,17 +143,17 @@ fn whoever_takes_nothing_is_told_nothing_more() {
         .sum();
     let family = Family::Ipv4Unicast;
     let known = pair.speaker.table(family).len();
-    assert_eq!((told, pair.peer().told_count(family)), (known, known));
+    assert_eq!((told, pair.peer().advertised_count(family)), (known, known));
     let marks = all.iter().filter(|it| matches!(it, Message::RouteRefresh(..)));
     assert!(marks.count() <= 2);
-    assert_eq!(pair.peer().pace.count(family), 0);
+    assert_eq!(pair.peer().mrai.count(family), 0);
 }
 
 #[test]
 fn what_comes_and_goes_meanwhile_is_forgotten() {
     let (mut pair, _) = full();
     let family = Family::Ipv4Unicast;
-    let known = pair.speaker.table(family).len() + pair.peer().told_count(family);
+    let known = pair.speaker.table(family).len() + pair.peer().advertised_count(family);
     for number in 10_000..30_000 {
         pair.say(&update(
             &[],
@@ -165,10 +165,10 @@ fn what_comes_and_goes_meanwhile_is_forgotten() {
             &[24, 20, (number >> 8) as u8, number as u8],
         ));
         pair.say(&gone(number));
-        let waits = pair.peer().pace.count(family);
+        let waits = pair.peer().mrai.count(family);
         assert!(waits <= 2 * (known + 1) + 1025, "{waits}");
     }
-    let actions = pair.speaker.happen(Event::Sent(pair.id), pair.now);
+    let actions = pair.speaker.handle_event(Event::Sent(pair.id), pair.now);
     assert!(sent(&actions).0 < 1000, "{:?}", sent(&actions));
 }
 
@@ -176,19 +176,19 @@ fn what_comes_and_goes_meanwhile_is_forgotten() {
 fn a_new_session_does_not_wait_for_the_old_one() {
     let (mut pair, _) = full();
     pair.say(&message(5, &[0, 1, 0, 1]));
-    pair.speaker.happen(Event::Closed(pair.id), pair.now);
+    pair.speaker.handle_event(Event::Closed(pair.id), pair.now);
     assert_eq!(sent(&tick(&mut pair, Time::from_secs(1))), (0, 0));
     pair.connect();
     assert!(!pair.peer().flow.holds);
     // A report about the old one says nothing about the new one.
-    pair.speaker.happen(Event::Sent(ConnectionId(1)), pair.now);
+    pair.speaker.handle_event(Event::Sent(ConnectionId(1)), pair.now);
     assert!(sent(&pair.say(&big(5000))).0 > 3000);
 }
 
 #[test]
 fn whoever_takes_nothing_for_long_is_given_up_and_told_why() {
     let (mut pair, _) = full();
-    pair.speaker.happen(Event::Stuck(pair.id, true), pair.now);
+    pair.speaker.handle_event(Event::Stuck(pair.id, true), pair.now);
     assert!(pair.speaker.deadline().is_some());
     let actions = tick(&mut pair, Time::from_secs(479));
     assert_eq!(sent(&actions), (0, 0));

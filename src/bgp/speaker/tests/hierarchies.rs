@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::session::State;
 
-/// What a neighbour is to a node.
+/// What a neighbor is to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
     Customer,
@@ -65,17 +65,17 @@ fn prefix(node: usize) -> IpNet {
 }
 
 impl World {
-    fn new(dice: &mut Dice, most: u64) -> World {
-        let count = 3 + dice.roll(most - 2) as usize;
+    fn new(rng: &mut Rng, most: u64) -> World {
+        let count = 3 + rng.roll(most - 2) as usize;
         let mut world = World {
             network: Network::new(),
-            links: hierarchy(dice, count),
+            links: hierarchy(rng, count),
             up: Vec::new(),
             tells: vec![true; count],
-            restarts: (0..count).map(|_| dice.roll(4) == 0).collect(),
+            restarts: (0..count).map(|_| rng.roll(4) == 0).collect(),
         };
         world.up = vec![true; world.links.len()];
-        world.network.jitter = Some(Dice::new(dice.roll(u64::from(u32::MAX))));
+        world.network.jitter = Some(Rng::new(rng.roll(u64::from(u32::MAX))));
         for node in 0..count {
             let text = world.text(node);
             world.network.node(&format!("n{node}"), &text, &[]);
@@ -128,20 +128,20 @@ impl World {
         own.collect()
     }
 
-    fn fault(&mut self, dice: &mut Dice) {
-        let node = dice.roll(self.tells.len() as u64) as usize;
-        match dice.roll(6) {
+    fn fault(&mut self, rng: &mut Rng) {
+        let node = rng.roll(self.tells.len() as u64) as usize;
+        match rng.roll(6) {
             0 | 1 => {
-                let link = dice.roll(self.links.len() as u64) as usize;
+                let link = rng.roll(self.links.len() as u64) as usize;
                 self.up[link] = !self.up[link];
                 self.network.set(link, self.up[link]);
             }
-            2 => self.network.cut(dice),
+            2 => self.network.cut(rng),
             3 => {
                 self.network.silence(node);
-                self.network.run(dice.roll(3));
+                self.network.run(rng.roll(3));
                 let text = self.text(node);
-                self.network.begin_anew(node, &text, dice.roll(2) == 0);
+                self.network.begin_anew(node, &text, rng.roll(2) == 0);
                 for (link, ..) in self.neighbors(node) {
                     if self.up[link] {
                         self.network.advertise(link);
@@ -151,15 +151,16 @@ impl World {
             4 => {
                 let peers = self.network.nodes[node].speaker.peers();
                 let ids: Vec<SourceId> = peers.map(|peer| peer.id).collect();
-                if let Some(id) = ids.get(dice.roll(ids.len() as u64) as usize) {
-                    self.network.happen(node, Event::Reset(*id));
+                if let Some(id) = ids.get(rng.roll(ids.len() as u64) as usize) {
+                    self.network.handle_event(node, Event::Reset(*id));
                 }
             }
             _ => {
                 self.tells[node] = !self.tells[node];
                 let (config, mistakes) = Config::parse(&self.text(node));
                 assert!(mistakes.is_empty(), "{mistakes:?}");
-                self.network.happen(node, Event::Configure(Box::new(config)));
+                self.network
+                    .handle_event(node, Event::Configure(Box::new(config)));
             }
         }
     }
@@ -178,7 +179,7 @@ impl World {
             for node in (0..self.tells.len()).filter(|node| *node != to) {
                 let offers = self.neighbors(node).into_iter().filter_map(|(link, from, role)| {
                     let (learned, path) = best.get(&from).filter(|_| self.up[link])?;
-                    // A neighbour tells its customers everything, and others only its own and its customers' routes.
+                    // A neighbor tells its customers everything, and others only its own and its customers' routes.
                     let is_told = role == Role::Provider || *learned == Role::Customer;
                     let whole: Vec<usize> = std::iter::once(from).chain(path.iter().copied()).collect();
                     (is_told && !whole.contains(&node)).then_some((role, whole.len(), from, whole))
@@ -230,7 +231,7 @@ impl World {
 }
 
 /// Each node has one provider or more among those before it, and now and then a peer of its own rank.
-fn hierarchy(dice: &mut Dice, count: usize) -> Vec<Link> {
+fn hierarchy(rng: &mut Rng, count: usize) -> Vec<Link> {
     let mut links: Vec<Link> = Vec::new();
     let mut pairs = BTreeSet::new();
     let mut put = |links: &mut Vec<Link>, a: usize, b: usize, role| {
@@ -239,11 +240,11 @@ fn hierarchy(dice: &mut Dice, count: usize) -> Vec<Link> {
         }
     };
     for node in 1..count {
-        for _ in 0..1 + dice.roll(3) {
-            put(&mut links, node, dice.roll(node as u64) as usize, Role::Provider);
+        for _ in 0..1 + rng.roll(3) {
+            put(&mut links, node, rng.roll(node as u64) as usize, Role::Provider);
         }
-        if dice.roll(3) == 0 {
-            put(&mut links, node, dice.roll(count as u64) as usize, Role::Peer);
+        if rng.roll(3) == 0 {
+            put(&mut links, node, rng.roll(count as u64) as usize, Role::Peer);
         }
     }
     links
@@ -261,12 +262,12 @@ fn safe_policies_come_to_their_one_stable_state() {
     };
     let most = number("NSLAB_NODES").unwrap_or(14);
     for seed in seeds {
-        let mut dice = Dice::new(seed);
-        let mut world = World::new(&mut dice, most);
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(&mut rng, most);
         world.network.start();
-        for _ in 0..dice.roll(14) {
-            world.network.run(dice.roll(5));
-            world.fault(&mut dice);
+        for _ in 0..rng.roll(14) {
+            world.network.run(rng.roll(5));
+            world.fault(&mut rng);
         }
         // Longer than anybody waits for anything.
         world.network.run(400);

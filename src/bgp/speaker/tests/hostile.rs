@@ -1,11 +1,11 @@
-//! A neighbour that says anything: the speaker takes what it may take, and ends the session in good order otherwise.
+//! A neighbor that says anything: the speaker takes what it may take, and ends the session in good order otherwise.
 //! `NSLAB_ROUNDS=5000000` makes so many tries.
 
 use super::*;
 use crate::session::State;
 use crate::wire::{Message, decode, frame};
 
-/// A speaker, and a neighbour that is played by the test.
+/// A speaker, and a neighbor that is played by the test.
 pub(super) struct Pair {
     pub(super) speaker: Speaker,
     pub(super) now: Time,
@@ -97,8 +97,8 @@ impl Pair {
                 .to_vec(),
             ..Interface::default()
         };
-        speaker.happen(Event::Interfaces(vec![interface]), Time::ZERO);
-        speaker.happen(Event::Configure(Box::new(config)), Time::ZERO);
+        speaker.handle_event(Event::Interfaces(vec![interface]), Time::ZERO);
+        speaker.handle_event(Event::Configure(Box::new(config)), Time::ZERO);
         let mut pair = Pair {
             speaker,
             now: Time::ZERO,
@@ -123,7 +123,8 @@ impl Pair {
             interface: None,
             ports: (179, 40000),
         };
-        self.speaker.happen(Event::Accepted(self.id, ends), self.now);
+        self.speaker
+            .handle_event(Event::Accepted(self.id, ends), self.now);
         self.say(&message(1, OPEN));
         self.say(&message(4, &[]));
         assert_eq!(self.peer().session.state(), State::Established);
@@ -131,7 +132,7 @@ impl Pair {
 
     pub(super) fn say(&mut self, octets: &[u8]) -> Vec<Action> {
         self.speaker
-            .happen(Event::Received(self.id, octets.to_vec()), self.now)
+            .handle_event(Event::Received(self.id, octets.to_vec()), self.now)
     }
 }
 
@@ -160,52 +161,52 @@ fn check_answers(pair: &Pair, actions: &[Action]) -> bool {
 }
 
 #[test]
-fn whatever_a_neighbour_says_the_speaker_lives_on() {
+fn whatever_a_neighbor_says_the_speaker_lives_on() {
     let rounds = std::env::var("NSLAB_ROUNDS").ok().and_then(|it| it.parse().ok());
     let seeds = seeds();
-    let mut dice = Dice::new(7);
+    let mut rng = Rng::new(7);
     let mut pair = Pair::new();
     let (mut ended, mut taken) = (0u64, 0u64);
     for round in 0..rounds.unwrap_or(40_000u64) {
-        let mut octets = seeds[dice.roll(seeds.len() as u64) as usize].clone();
-        for _ in 0..dice.roll(4) {
-            let at = match dice.roll(12) {
-                0 => dice.roll(octets.len() as u64) as usize,
-                _ => 19 + dice.roll((octets.len() as u64).saturating_sub(19)) as usize,
+        let mut octets = seeds[rng.roll(seeds.len() as u64) as usize].clone();
+        for _ in 0..rng.roll(4) {
+            let at = match rng.roll(12) {
+                0 => rng.roll(octets.len() as u64) as usize,
+                _ => 19 + rng.roll((octets.len() as u64).saturating_sub(19)) as usize,
             };
             let Some(place) = octets.get_mut(at) else { continue };
-            match dice.roll(7) {
-                0 => *place = dice.roll(256) as u8,
-                1 => *place ^= 1 << dice.roll(8),
-                2 => *place = [0, 1, 127, 128, 254, 255][dice.roll(6) as usize],
+            match rng.roll(7) {
+                0 => *place = rng.roll(256) as u8,
+                1 => *place ^= 1 << rng.roll(8),
+                2 => *place = [0, 1, 127, 128, 254, 255][rng.roll(6) as usize],
                 3 => octets.truncate(at.max(19)),
                 // The end of another message, or the same again and again.
                 4 => {
-                    let other = &seeds[dice.roll(seeds.len() as u64) as usize];
-                    let from = 19 + dice.roll(other.len() as u64 - 18) as usize;
+                    let other = &seeds[rng.roll(seeds.len() as u64) as usize];
+                    let from = 19 + rng.roll(other.len() as u64 - 18) as usize;
                     octets.truncate(at.max(19));
                     octets.extend(&other[from.min(other.len())..]);
                 }
                 5 => {
                     let again = octets[at.max(19).min(octets.len())..].to_vec();
-                    let most = 1 << dice.roll(8);
-                    for _ in 0..dice.roll(most) {
+                    let most = 1 << rng.roll(8);
+                    for _ in 0..rng.roll(most) {
                         if octets.len() + again.len() <= 4096 {
                             octets.extend(&again);
                         }
                     }
                 }
-                _ => octets.insert(at, dice.roll(256) as u8),
+                _ => octets.insert(at, rng.roll(256) as u8),
             }
         }
-        if dice.roll(20) > 0 && octets.len() >= 19 {
+        if rng.roll(20) > 0 && octets.len() >= 19 {
             let length = (octets.len() as u16).to_be_bytes();
             octets[16..18].copy_from_slice(&length);
         }
         let actions = pair.say(&octets);
         if check_answers(&pair, &actions) || pair.peer().session.state() != State::Established {
             ended += 1;
-            pair.speaker.happen(Event::Closed(pair.id), pair.now);
+            pair.speaker.handle_event(Event::Closed(pair.id), pair.now);
             pair.connect();
         } else {
             taken += 1;
@@ -213,7 +214,7 @@ fn whatever_a_neighbour_says_the_speaker_lives_on() {
             let whole = octets.len() >= 19
                 && usize::from(u16::from_be_bytes([octets[16], octets[17]])) == octets.len();
             if !whole {
-                pair.speaker.happen(Event::Closed(pair.id), pair.now);
+                pair.speaker.handle_event(Event::Closed(pair.id), pair.now);
                 pair.connect();
             }
         }
@@ -222,7 +223,7 @@ fn whatever_a_neighbour_says_the_speaker_lives_on() {
             let tables = Family::ALL.map(|family| pair.speaker.table(family).len());
             assert!(tables[0] + tables[1] <= 4 * 1000 + 10, "{tables:?}");
             let id = pair.peer().id;
-            pair.speaker.happen(Event::Reset(id), pair.now);
+            pair.speaker.handle_event(Event::Reset(id), pair.now);
             pair.connect();
         }
     }

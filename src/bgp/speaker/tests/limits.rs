@@ -1,4 +1,4 @@
-//! Limits of how many prefixes a neighbour sends or is sent.
+//! Limits of how many prefixes a neighbor sends or is sent.
 
 use super::line::{A, B, C, Words, b, line};
 use super::*;
@@ -38,7 +38,7 @@ fn too_many_prefixes_end_a_session_until_it_is_reset() {
     );
     network.run(300);
     assert_eq!(network.peer(B, "10.0.12.1").session.state(), State::Idle);
-    network.happen(B, Event::Reset(id));
+    network.handle_event(B, Event::Reset(id));
     network.run(30);
     assert_eq!(network.told_by(B, "10.0.12.1").len(), 4);
 }
@@ -87,7 +87,7 @@ fn filtered_prefixes_count_if_that_is_said() {
 }
 
 #[test]
-fn a_neighbour_is_told_no_more_than_it_may_be() {
+fn a_neighbor_is_told_no_more_than_it_may_be() {
     let network = line(Words {
         family: "  neighbor 10.0.23.3 maximum-prefix-out 2\n",
         ..Words::default()

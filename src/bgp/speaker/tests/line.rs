@@ -18,7 +18,7 @@ const ROUTES: &str = "ip route 10.1.0.0/24 Null0\nip route 10.1.1.0/24 Null0\nip
 const NETWORKS: &str = "  network 10.1.0.0/24 route-map A\n  network 10.1.1.0/24 route-map B\n  \
     network 10.1.2.0/25 route-map C\n  network 10.2.0.0/16\n";
 
-/// What is said of `b` beside its neighbours: lines before `router bgp`, within it, and within its address family.
+/// What is said of `b` beside its neighbors: lines before `router bgp`, within it, and within its address family.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Words<'a> {
     pub(super) before: &'a str,
@@ -71,7 +71,7 @@ impl Network {
     pub(super) fn reconfigure(&mut self, node: usize, text: &str) {
         let (config, mistakes) = Config::parse(text);
         assert!(mistakes.is_empty(), "{mistakes:?}");
-        self.happen(node, Event::Configure(Box::new(config)));
+        self.handle_event(node, Event::Configure(Box::new(config)));
         self.run(2);
     }
 
@@ -91,7 +91,7 @@ impl Network {
         all.collect()
     }
 
-    /// The paths of what a neighbour has told.
+    /// The paths of what a neighbor has told.
     pub(super) fn told_by(&self, node: usize, neighbor: &str) -> Vec<String> {
         let id = self.peer(node, neighbor).id;
         let table = self.nodes[node].speaker.table(Family::Ipv4Unicast);

@@ -20,7 +20,7 @@ fn internal(id: &str, neighbors: &[&str], family: &str) -> String {
     )
 }
 
-/// `first` and `third` are neighbours of `second` in the middle; `third` sets next hops in networks of `first`'s.
+/// `first` and `third` are neighbors of `second` in the middle; `third` sets next hops in networks of `first`'s.
 fn chain(first: &str, third: &str) -> Network {
     let mut network = Network::new();
     let texts = [
@@ -145,7 +145,7 @@ fn routes_over_a_blackhole_drop() {
     assert_eq!(way(&network, SECOND, "10.4.0.0/16"), None);
     let mut route = static_route(1, 0);
     route.to = "10.1.0.9/32".parse().unwrap();
-    network.happen(SECOND, Event::Routes(vec![route]));
+    network.handle_event(SECOND, Event::Routes(vec![route]));
     let forwarded = network.nodes[SECOND].speaker.forwarded();
     assert_eq!(
         forwarded[&"10.4.0.0/16".parse::<IpNet>().unwrap()],
@@ -196,10 +196,10 @@ fn the_nearer_of_a_static_route_and_one_of_bgp_is_used() {
         ..Words::default()
     });
     for (node, distance, learned) in [(B, 1, false), (B, 210, true), (D, 150, false), (D, 250, true)] {
-        network.happen(node, Event::Routes(vec![static_route(distance, 0)]));
+        network.handle_event(node, Event::Routes(vec![static_route(distance, 0)]));
         let is_used = way(&network, node, "10.2.0.0/16").is_some();
         assert_eq!(is_used, learned, "{distance}");
-        network.happen(node, Event::Routes(Vec::new()));
+        network.handle_event(node, Event::Routes(Vec::new()));
         assert!(way(&network, node, "10.2.0.0/16").is_some());
     }
 }
@@ -213,7 +213,7 @@ fn tags_of_static_routes_reach_route_maps() {
     });
     let mut route = static_route(1, 11);
     route.to = "10.7.0.0/16".parse().unwrap();
-    network.happen(B, Event::Routes(vec![route, static_route(1, 12)]));
+    network.handle_event(B, Event::Routes(vec![route, static_route(1, 12)]));
     network.run(2);
     assert_eq!(network.best(C, "10.7.0.0/16").unwrap().attributes.med, Some(211));
     assert_ne!(
@@ -238,7 +238,7 @@ fn distances_are_what_the_configuration_says() {
             family: &family,
             ..Words::default()
         });
-        network.happen(B, Event::Routes(vec![static_route(100, 0)]));
+        network.handle_event(B, Event::Routes(vec![static_route(100, 0)]));
         way(&network, B, "10.2.0.0/16").is_some()
     };
     assert!(set("90 200 200", "0"), "nothing is set");
@@ -281,7 +281,7 @@ fn route_maps_say_what_stands_in_the_kernel() {
     assert_eq!(special("10.1.0.0/24"), Some((Some(100), source())));
     assert_eq!(special("10.1.1.0/24"), None);
     assert_eq!(special("10.2.0.0/16"), Some((None, source())));
-    // That is nothing to neighbours.
+    // That is nothing to neighbors.
     assert_eq!(network.told_by(C, "10.0.23.2").len(), 5);
 }
 
@@ -298,18 +298,18 @@ fn what_is_followed_is_what_would_be_found_anew() {
         ("10.5.0.0/16", &["10.4.9.9", "10.3.0.9", "10.5.0.9"]),
     ];
     for seed in 0..40 {
-        let mut dice = Dice::new(seed);
+        let mut rng = Rng::new(seed);
         let mut network = chain("", "");
         for _ in 0..12 {
             let ends = [(FIRST, "1.1.1.1", "10.0.12.2"), (THIRD, "3.3.3.3", "10.0.23.2")];
-            let (node, id, neighbor) = ends[dice.roll(2) as usize];
+            let (node, id, neighbor) = ends[rng.roll(2) as usize];
             let mut maps = String::new();
             let mut family = format!("  neighbor {neighbor} route-map OUT out\n");
             for (at, (net, hops)) in (1..).zip(&NETS) {
-                if dice.roll(2) == 0 {
+                if rng.roll(2) == 0 {
                     continue;
                 }
-                let hop = hops[dice.roll(hops.len() as u64) as usize];
+                let hop = hops[rng.roll(hops.len() as u64) as usize];
                 maps += &format!(
                     "ip prefix-list P{at} permit {net}\nroute-map OUT permit {at}\n \
                      match ip address prefix-list P{at}\n set ip next-hop {hop}\n"
@@ -320,7 +320,7 @@ fn what_is_followed_is_what_would_be_found_anew() {
             network.reconfigure(node, &format!("{maps}{}", internal(id, &[neighbor], &family)));
             let middle = &mut network.nodes[SECOND];
             let interfaces = Event::Interfaces(middle.interfaces.clone());
-            let mut again = middle.speaker.happen(interfaces, network.now);
+            let mut again = middle.speaker.handle_event(interfaces, network.now);
             again.retain(|it| matches!(it, Action::Forward(..)));
             assert!(again.is_empty(), "seed {seed}: {again:?}");
         }

@@ -1,4 +1,4 @@
-//! Policy between neighbours. The figures are what FRR 8.4.4 showed on the same line of routers, but for the tests that
+//! Policy between neighbors. The figures are what FRR 8.4.4 showed on the same line of routers, but for the tests that
 //! say otherwise.
 
 use super::line::{A, B, C, D, Words, line, line_with};
@@ -415,7 +415,7 @@ fn what_looks_at_prefixes_tells_routes_apart_that_are_alike() {
         ..family("  neighbor 10.0.23.3 route-map M out\n")
     };
     let network = line_with(a, words, "");
-    let told = &network.peer(B, "10.0.23.3").told.ipv4;
+    let told = &network.peer(B, "10.0.23.3").adj_rib_out.ipv4;
     let [first, second] = ["10.3.0.0/16", "10.4.0.0/16"].map(|it| &told[&it.parse::<IpNet>().unwrap()]);
     assert!(Arc::ptr_eq(first, second));
     assert_eq!(first.attributes.med, Some(9));

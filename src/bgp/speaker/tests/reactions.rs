@@ -16,7 +16,7 @@ const REACH6: &[u8] = &[
     0xb8, 0, 0, 0, 1,
 ];
 
-/// A pair in which the neighbour has told a route of each family.
+/// A pair in which the neighbor has told a route of each family.
 fn pair() -> Pair {
     let mut pair = Pair::new();
     pair.say(&update(&[], &[ORIGIN, PATH, NEXT], NET));

@@ -152,8 +152,8 @@ fn soft_resets_change_nothing_that_is_right() {
     );
     let ids: Vec<SourceId> = network.nodes[B].speaker.peers().map(|peer| peer.id).collect();
     for id in ids {
-        network.happen(B, Event::SoftIn(id, None));
-        network.happen(B, Event::SoftOut(id, Some(Family::Ipv4Unicast)));
+        network.handle_event(B, Event::SoftIn(id, None));
+        network.handle_event(B, Event::SoftOut(id, Some(Family::Ipv4Unicast)));
     }
     network.run(5);
     assert_eq!([B, C].map(|node| network.paths(node)), paths);
@@ -164,15 +164,15 @@ fn soft_resets_change_nothing_that_is_right() {
 #[test]
 fn the_way_to_a_configuration_does_not_count() {
     for seed in 0..25 {
-        let mut dice = Dice::new(seed);
-        let (mut before, mut family) = random(&mut dice);
+        let mut rng = Rng::new(seed);
+        let (mut before, mut family) = random(&mut rng);
         let mut network = line(Words {
             before: &before,
             family: &family,
             ..Words::default()
         });
         for _ in 0..4 {
-            (before, family) = random(&mut dice);
+            (before, family) = random(&mut rng);
             let words = Words {
                 before: &before,
                 family: &family,
@@ -195,9 +195,9 @@ fn the_way_to_a_configuration_does_not_count() {
     }
 }
 
-/// Lists and route-maps, and lines of neighbours that use them; none of them resets a session.
-fn random(dice: &mut Dice) -> (String, String) {
-    let mut pick = |words: &[&str]| words[dice.roll(words.len() as u64) as usize].to_owned();
+/// Lists and route-maps, and lines of neighbors that use them; none of them resets a session.
+fn random(rng: &mut Rng) -> (String, String) {
+    let mut pick = |words: &[&str]| words[rng.roll(words.len() as u64) as usize].to_owned();
     let mut before = String::new();
     before += &pick(&[
         "",
@@ -241,7 +241,7 @@ fn random(dice: &mut Dice) -> (String, String) {
             "remove-private-AS all",
             "next-hop-self",
         ]);
-        // A neighbour in the same AS has no private numbers to lose.
+        // A neighbor in the same AS has no private numbers to lose.
         if !what.is_empty() && (neighbor != "10.0.24.4" || what == "next-hop-self") {
             family += &format!("  neighbor {neighbor} {what}\n");
         }
@@ -282,12 +282,12 @@ fn an_identifier_taken_from_an_address_stays_while_a_session_is_up() {
     assert!(before.is_some());
     let mut interfaces = network.nodes[a].interfaces.clone();
     interfaces[1].addresses.push("10.9.0.1/24".parse().unwrap());
-    network.happen(a, Event::Interfaces(interfaces.clone()));
+    network.handle_event(a, Event::Interfaces(interfaces.clone()));
     network.run(30);
     assert_eq!((id(&network), up(&network)), ("10.0.0.1".to_owned(), before));
     // Without a session the highest address counts.
     let shut = text(65001, 65002, "10.0.0.2") + " neighbor 10.0.0.2 shutdown\n";
     network.reconfigure(a, &shut);
-    network.happen(a, Event::Interfaces(interfaces));
+    network.handle_event(a, Event::Interfaces(interfaces));
     assert_eq!(id(&network), "10.9.0.1");
 }

@@ -1,4 +1,4 @@
-//! Restarts of a neighbour (RFC 4724): what is kept, and until when.
+//! Restarts of a neighbor (RFC 4724): what is kept, and until when.
 
 use super::line::{A, B, C};
 use super::*;
@@ -43,7 +43,7 @@ fn forwards(network: &Network, node: usize, prefix: &str) -> bool {
 }
 
 #[test]
-fn routes_of_a_neighbour_that_promised_to_come_back_stay_until_it_has_told_them_again() {
+fn routes_of_a_neighbor_that_promised_to_come_back_stay_until_it_has_told_them_again() {
     let mut network = network("");
     network.silence(A);
     network.run(5);
@@ -97,7 +97,7 @@ fn nothing_is_kept_of_one_that_is_shut_down_or_with_whom_nothing_was_agreed() {
 fn a_reset_that_is_meant_to_end_all_does() {
     let mut network = network("");
     let id = network.peer(B, "10.0.12.1").id;
-    network.happen(B, Event::Reset(id));
+    network.handle_event(B, Event::Reset(id));
     assert_eq!(has(&network, B, FAR), None);
     network.run(30);
     assert_eq!(has(&network, B, FAR), Some(false));
@@ -122,7 +122,7 @@ fn a_router_that_comes_back_says_nothing_before_it_has_heard_everything() {
         bgp graceful-restart preserve-fw-state\n neighbor 10.0.12.1 remote-as external\n neighbor 10.0.23.3 remote-as external\n";
     network.reconfigure(B, text);
     let id = network.peer(B, "10.0.23.3").id;
-    network.happen(B, Event::Reset(id));
+    network.handle_event(B, Event::Reset(id));
     network.run(200);
     assert_eq!(has(&network, C, FAR), Some(false));
     network.silence(B);

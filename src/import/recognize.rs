@@ -46,7 +46,7 @@ impl Form {
 
 /// What a text is. Its lines are looked at, not its meaning: text with mistakes in it is still to be told them as what
 /// it is.
-pub fn recognise(text: &str) -> Option<Form> {
+pub fn recognize(text: &str) -> Option<Form> {
     let top = || text.lines().filter_map(top_key);
     let value = |key: &str| top().find(|(name, _)| *name == key).map(|(_, value)| value);
     if value("topology").is_some() {
@@ -92,7 +92,7 @@ mod tests {
             ("services:\n  web: {}\n", None),
             ("", None),
         ] {
-            assert_eq!(recognise(text), form, "{text}");
+            assert_eq!(recognize(text), form, "{text}");
         }
     }
 }

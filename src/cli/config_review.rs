@@ -21,7 +21,7 @@ const MOST: usize = 100;
 
 /// What was found.
 #[derive(Debug, Default)]
-pub struct Judgement {
+pub struct ConfigReview {
     /// What will be missing and is no reason not to go on.
     pub notes: Vec<String>,
     /// What the builtin engine would lose.
@@ -32,16 +32,16 @@ pub struct Judgement {
 }
 
 /// Judges a lab's routers that start FRR themselves; `file` is what their commands stand in.
-pub fn judge(lab: &Lab, file: &Path) -> Judgement {
+pub fn review(lab: &Lab, file: &Path) -> ConfigReview {
     let auto = preflight::auto_engine();
-    let mut judgement = Judgement {
+    let mut review = ConfigReview {
         notes: lab
             .nodes
             .iter()
             .flat_map(|node| shells_words(node, file))
             .take(MOST)
             .collect(),
-        ..Judgement::default()
+        ..ConfigReview::default()
     };
     let own = lab
         .nodes
@@ -51,17 +51,17 @@ pub fn judge(lab: &Lab, file: &Path) -> Judgement {
         let unread = RefCell::new(BTreeSet::new());
         let given = own_start::of(node, &|path| regular(path, &unread));
         let unread = unread.into_inner().into_iter();
-        judgement
+        review
             .notes
             .extend(unread.map(|why| format!("{}: what is in it is not looked at: {why}", node.name)));
         let notes = given.idle().into_iter().map(|it| idle(node, it, file));
-        judgement.notes.extend(notes);
+        review.notes.extend(notes);
         match Engine::chosen(node.engine, auto) {
-            Engine::Builtin => judgement.builtin(node, given.lost_on_builtin(), file),
-            _ => judgement.frr(node, &given, file),
+            Engine::Builtin => review.builtin(node, given.lost_on_builtin(), file),
+            _ => review.frr(node, &given, file),
         }
     }
-    judgement
+    review
 }
 
 /// The text of a regular file. Whoever waits for what others write waits for the node to run.
@@ -123,7 +123,7 @@ fn place(place: Option<&str>, file: &Path) -> String {
     place.map_or_else(|| file.display().to_string(), str::to_owned)
 }
 
-impl Judgement {
+impl ConfigReview {
     fn builtin(&mut self, node: &Node, lost: Vec<Lost>, file: &Path) {
         if lost.is_empty() {
             return;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::directory::LabDirectory;
 use super::management::PREFIX;
-use super::{nat, neighbours, trust};
+use super::{nat, neighbors, trust};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::namespace::Namespace;
@@ -28,13 +28,13 @@ const LONGEST: u64 = 16 << 20;
 
 /// What a lab needs of the host.
 #[derive(Debug, Default)]
-pub struct Wish {
+pub struct HostRequest {
     /// The interface by which rules in others' chains are told, where there may be any.
     pub interface: Option<String>,
     /// Sysctls that must be on.
     pub on: Vec<String>,
-    /// Entries of each neighbour table.
-    pub neighbours: u32,
+    /// Entries of each neighbor table.
+    pub neighbors: u32,
 }
 
 /// What labs write to a sysctl that has to be on. Any number but 0 is on; this one tells what labs have turned on from what
@@ -81,7 +81,7 @@ impl From<NotedForm> for Noted {
             NotedForm::Whole { path, before, made } => Noted { path, before, made },
             NotedForm::Earlier(path, before) => {
                 // Forwarding was turned on by 1, and limits are as labs raised them last.
-                let made = match neighbours::is_limit(&path) {
+                let made = match neighbors::is_limit(&path) {
                     true => sysctl::read(&path).into_iter().collect(),
                     false => vec!["1".to_owned()],
                 };
@@ -122,9 +122,9 @@ struct User {
     interface: Option<String>,
     /// The sysctls it needs on.
     needs: Vec<String>,
-    /// The neighbours it may have.
+    /// The neighbors it may have.
     #[serde(default)]
-    neighbours: u32,
+    neighbors: u32,
 }
 
 impl Notes {
@@ -156,19 +156,19 @@ impl Notes {
         Ok(&mut self.sysctls[at])
     }
 
-    /// What each noted limit of neighbours has to be. It is noted as made.
+    /// What each noted limit of neighbors has to be. It is noted as made.
     fn limits(&mut self) -> Vec<(String, String)> {
         let wanted: u32 = self
             .users
             .iter()
-            .fold(0, |sum, user| sum.saturating_add(user.neighbours));
+            .fold(0, |sum, user| sum.saturating_add(user.neighbors));
         let limits = self
             .sysctls
             .iter_mut()
-            .filter(|noted| neighbours::is_limit(&noted.path));
+            .filter(|noted| neighbors::is_limit(&noted.path));
         limits
             .map(|noted| {
-                let value = neighbours::raised(&noted.before, wanted);
+                let value = neighbors::raised(&noted.before, wanted);
                 noted.make(&value);
                 (noted.path.clone(), value)
             })
@@ -177,8 +177,8 @@ impl Notes {
 
     /// Whether somebody needs a sysctl changed; IPv6 is forwarded on all interfaces at once.
     fn is_needed(&self, path: &str) -> bool {
-        if neighbours::is_limit(path) {
-            return self.users.iter().any(|user| user.neighbours > 0);
+        if neighbors::is_limit(path) {
+            return self.users.iter().any(|user| user.neighbors > 0);
         }
         let path = if path.starts_with("net/ipv6/") {
             nat::ALL_V6
@@ -198,19 +198,19 @@ fn may_change(path: &str) -> bool {
         .iter()
         .find_map(|start| path.strip_prefix(start)?.strip_suffix("/forwarding"));
     let is_name = |name: &str| !name.is_empty() && !name.contains('/') && ![".", ".."].contains(&name);
-    interface.map_or_else(|| neighbours::is_limit(path), is_name)
+    interface.map_or_else(|| neighbors::is_limit(path), is_name)
 }
 
 /// Notes what a lab needs of the host, and makes it so. Returns the sysctls that are on for labs alone.
 ///
 /// # Errors
 /// The note cannot be written, or the kernel refuses.
-pub fn reserve(directory: &LabDirectory, wish: Wish) -> Result<Vec<String>, Failure> {
+pub fn reserve(directory: &LabDirectory, request: HostRequest) -> Result<Vec<String>, Failure> {
     let place = Place::find()?;
     let _guard = place.lock()?;
     let mut notes = place.read()?.unwrap_or_default();
     notes.sysctls.retain(Noted::is_ours);
-    let mut open = wish.on.clone();
+    let mut open = request.on.clone();
     open.retain(|path| sysctl::read(path).is_ok_and(|value| value == "0"));
     for path in &open {
         // Turned on for all, IPv6 is turned on for each, and each may have been otherwise.
@@ -223,8 +223,8 @@ pub fn reserve(directory: &LabDirectory, wish: Wish) -> Result<Vec<String>, Fail
             notes.note(path)?.make(ON);
         }
     }
-    if wish.neighbours > 0 {
-        for path in neighbours::limits() {
+    if request.neighbors > 0 {
+        for path in neighbors::limits() {
             notes.note(path)?;
         }
     }
@@ -232,9 +232,9 @@ pub fn reserve(directory: &LabDirectory, wish: Wish) -> Result<Vec<String>, Fail
     notes.users.retain(|user| user.directory.path != directory.path);
     notes.users.push(User {
         directory: directory.clone(),
-        interface: wish.interface,
-        needs: wish.on,
-        neighbours: wish.neighbours,
+        interface: request.interface,
+        needs: request.on,
+        neighbors: request.neighbors,
     });
     let limits = notes.limits();
     place.write(&notes)?;
@@ -432,7 +432,7 @@ mod tests {
             },
             interface: Some(interface.to_owned()),
             needs: vec![need.to_owned()],
-            neighbours: 0,
+            neighbors: 0,
         };
         let notes = |users: Vec<User>, path: &str, value: &str| Notes {
             users,

@@ -13,7 +13,7 @@ use crate::lab::plan::Plan;
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn leave_host(plan: &Plan, namespaces: &[Namespace]) -> Result<()> {
+pub fn clean_host(plan: &Plan, namespaces: &[Namespace]) -> Result<()> {
     let mut ends: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     for step in &plan.links {
         if !step.device.is_on_host() {

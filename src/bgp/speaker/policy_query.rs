@@ -9,7 +9,7 @@ use crate::policy::{Context, Direction, NextHopChange, Policy, Subject, Verdict}
 use crate::table::Route;
 use crate::wire::{Attributes, Family};
 
-/// A route that a neighbour told, as its lists and its route-map let it in.
+/// A route that a neighbor told, as its lists and its route-map let it in.
 pub struct Filtered {
     /// Its attributes, as far as the route-map has changed them.
     pub attributes: Arc<Attributes>,
@@ -38,7 +38,7 @@ impl Speaker {
         self.policy.permits(name, &Subject::of(prefix, route), &context)
     }
 
-    /// What a neighbour's lists and its route-map make of a route as it came. Loops and the like are none of theirs.
+    /// What a neighbor's lists and its route-map make of a route as it came. Loops and the like are none of theirs.
     pub fn filter(&self, peer: &Peer, family: Family, prefix: IpNet, told: &Received) -> Filtered {
         let settings = peer.family(family);
         let mut subject = Subject {

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::file::read_with;
+use super::document::read_with;
 use super::reader::Reader;
 use super::*;
 

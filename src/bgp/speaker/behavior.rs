@@ -6,7 +6,7 @@ use crate::wire::{AfiSafi, Capability, GracefulRestart};
 
 /// Whose habits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Manner {
+pub enum Behavior {
     /// FRR's.
     #[default]
     Frr,
@@ -14,17 +14,17 @@ pub enum Manner {
     GoBgp,
 }
 
-impl Manner {
+impl Behavior {
     /// Whether the first attempts to connect follow each other quickly, whatever `timers connect` says.
     pub(super) fn is_eager(self) -> bool {
-        self == Manner::GoBgp
+        self == Behavior::GoBgp
     }
 
     /// The MED of a route that `network` announces.
     pub(super) fn network_med(self) -> Option<u32> {
         match self {
-            Manner::Frr => Some(0),
-            Manner::GoBgp => None,
+            Behavior::Frr => Some(0),
+            Behavior::GoBgp => None,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! When neighbours are told: not more often than their `advertisement-interval` allows (RFC 4271 section 9.2.1.1), nor than a
-//! router with many neighbours can tell them all; and at first with a MED that keeps packets away (`bgp max-med on-startup`).
+//! When neighbors are told: not more often than their `advertisement-interval` allows (RFC 4271 section 9.2.1.1), nor than a
+//! router with many neighbors can tell them all; and at first with a MED that keeps packets away (`bgp max-med on-startup`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,29 +11,29 @@ use crate::session::Time;
 use crate::table::SourceId;
 use crate::wire::{Family, PerFamily};
 
-/// With so few neighbours every change is told at once.
+/// With so few neighbors every change is told at once.
 const FEW: usize = 16;
-/// What it takes, about, to tell one neighbour a change and to have it heard. Where hundreds come up together each would be
-/// told of each other by itself: FRR waits a second, and 50 ms more for each neighbour (`bgp_coalesce_time`).
+/// What it takes, about, to tell one neighbor a change and to have it heard. Where hundreds come up together each would be
+/// told of each other by itself: FRR waits a second, and 50 ms more for each neighbor (`bgp_coalesce_time`).
 const TURN: Duration = Duration::from_micros(500);
 /// So many prefixes may wait beyond those that there is something to be said about.
 const SLACK: usize = 1024;
 /// No change is held back for longer than this on account of the others.
 const LONGEST: Duration = Duration::from_millis(250);
 
-/// What a neighbour is not told yet.
+/// What a neighbor is not told yet.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct Mrai {
     /// Until when it is told nothing.
     until: Option<Time>,
     /// Prefixes of which it is told then.
     waiting: PerFamily<BTreeSet<IpNet>>,
 }
 
-impl Pace {
+impl Mrai {
     /// A session begins or is over.
     pub(super) fn clear(&mut self) {
-        *self = Pace::default();
+        *self = Mrai::default();
     }
 
     /// All of a family is told anyhow.
@@ -56,14 +56,14 @@ impl Pace {
 impl Peer {
     /// When it is to be told what has waited; none if nothing has, or if that does not hang on time.
     fn end_of_pause(&self) -> Option<Time> {
-        self.pace.is_due().filter(|_| !self.flow.holds)
+        self.mrai.is_due().filter(|_| !self.flow.holds)
     }
 }
 
 /// The MED of the first time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Startup {
-    /// No neighbour has come up yet.
+    /// No neighbor has come up yet.
     #[default]
     Before,
     /// Since then; until when.
@@ -73,7 +73,7 @@ pub(super) enum Startup {
 }
 
 impl Speaker {
-    /// Whether a neighbour may be told of changed prefixes now; if not, it will be.
+    /// Whether a neighbor may be told of changed prefixes now; if not, it will be.
     pub(super) fn may_tell(&mut self, id: SourceId, family: Family, changed: &[IpNet], now: Time) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else {
             return false;
@@ -81,10 +81,10 @@ impl Speaker {
         if !peer.exchanges(family) {
             return true;
         }
-        if !peer.flow.holds && peer.pace.until.is_none_or(|until| until <= now) {
+        if !peer.flow.holds && peer.mrai.until.is_none_or(|until| until <= now) {
             return true;
         }
-        peer.pace.waiting.get_mut(family).extend(changed);
+        peer.mrai.waiting.get_mut(family).extend(changed);
         self.forget_waiting(id, family);
         false
     }
@@ -94,27 +94,27 @@ impl Speaker {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
-        let most = 2 * (self.tables.get(family).len() + peer.told_count(family)) + SLACK;
-        if peer.pace.waiting.get(family).len() <= most {
+        let most = 2 * (self.tables.get(family).len() + peer.advertised_count(family)) + SLACK;
+        if peer.mrai.waiting.get(family).len() <= most {
             return;
         }
-        let mut waiting = std::mem::take(peer.pace.waiting.get_mut(family));
+        let mut waiting = std::mem::take(peer.mrai.waiting.get_mut(family));
         waiting.retain(|prefix| self.is_news(id, family, prefix));
         if let Some(peer) = self.peers.get_mut(&id) {
-            *peer.pace.waiting.get_mut(family) = waiting;
+            *peer.mrai.waiting.get_mut(family) = waiting;
         }
     }
 
-    /// A neighbour was told something: the next time is to be later.
+    /// A neighbor was told something: the next time is to be later.
     pub(super) fn note_told(&mut self, id: SourceId, now: Time) {
         let round = self.round();
         if let Some(peer) = self.peers.get_mut(&id) {
             let interval = Duration::from_secs(peer.effective.advertisement_interval.into()).max(round);
-            peer.pace.until = (!interval.is_zero()).then(|| now + interval);
+            peer.mrai.until = (!interval.is_zero()).then(|| now + interval);
         }
     }
 
-    /// How long it takes to tell all neighbours something.
+    /// How long it takes to tell all neighbors something.
     fn round(&self) -> Duration {
         match u32::try_from(self.peers.len()) {
             Ok(count) if self.peers.len() > FEW => (TURN * count).min(LONGEST),
@@ -123,7 +123,7 @@ impl Speaker {
         }
     }
 
-    /// When the next neighbour is to be told.
+    /// When the next neighbor is to be told.
     pub(super) fn end_of_pause(&self) -> Option<Time> {
         let startup = match self.startup {
             Startup::Now(until) => Some(until),
@@ -134,7 +134,7 @@ impl Speaker {
         peers.chain(startup).min()
     }
 
-    /// Tells neighbours what has waited long enough. Returns whether everything is to be told anew.
+    /// Tells neighbors what has waited long enough. Returns whether everything is to be told anew.
     pub(super) fn end_pauses(&mut self, now: Time, actions: &mut Vec<Action>) -> bool {
         self.tell_waiting(now, actions);
         let is_over = matches!(self.startup, Startup::Now(until) if until <= now);
@@ -157,7 +157,7 @@ impl Speaker {
             let Some(peer) = self.peers.get_mut(&id) else {
                 continue;
             };
-            let waiting = std::mem::take(&mut peer.pace).waiting;
+            let waiting = std::mem::take(&mut peer.mrai).waiting;
             for family in Family::ALL {
                 let prefixes: Vec<IpNet> = waiting.get(family).iter().copied().collect();
                 self.tell_changes(id, family, &prefixes, now, actions);
@@ -165,7 +165,7 @@ impl Speaker {
         }
     }
 
-    /// A neighbour has come up: the first one begins the time in which packets are to be kept away.
+    /// A neighbor has come up: the first one begins the time in which packets are to be kept away.
     pub(super) fn begin_startup(&mut self, now: Time) {
         let configured = self.config.bgp.as_ref().and_then(|bgp| bgp.max_med_on_startup);
         if let (Some((seconds, _)), Startup::Before) = (configured, self.startup) {

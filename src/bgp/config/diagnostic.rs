@@ -7,13 +7,13 @@ use super::grammar::{Candidate, Fault, FaultKind};
 
 /// A line that could not be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub struct Diagnostic {
     /// The line, from 1.
     pub line: usize,
     /// The words at fault, in bytes of the line.
     pub span: Range<usize>,
     /// The sort of mistake.
-    pub kind: MistakeKind,
+    pub kind: DiagnosticKind,
     /// What is wrong, in a sentence.
     pub message: String,
     /// What to do about it; may be empty.
@@ -22,7 +22,7 @@ pub struct Mistake {
 
 /// Sorts of mistakes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MistakeKind {
+pub enum DiagnosticKind {
     /// No such command.
     Unknown,
     /// FRR has the command, this engine has not.
@@ -56,49 +56,49 @@ const INCOMPLETE: &str = "incomplete command";
 /// The reason where a word is short for several.
 const AMBIGUOUS: &str = "ambiguous command";
 
-impl Mistake {
+impl Diagnostic {
     /// What the line is to the table of commands; none where it is a command that cannot be done.
     pub fn fault_kind(&self) -> Option<FaultKind> {
         match &self.kind {
-            MistakeKind::Unknown => Some(FaultKind::Unknown),
-            MistakeKind::Invalid(reason) if reason == INCOMPLETE => Some(FaultKind::Incomplete),
-            MistakeKind::Invalid(reason) if reason == AMBIGUOUS => Some(FaultKind::Ambiguous),
-            MistakeKind::Invalid(_) | MistakeKind::NeedsFrr => None,
+            DiagnosticKind::Unknown => Some(FaultKind::Unknown),
+            DiagnosticKind::Invalid(reason) if reason == INCOMPLETE => Some(FaultKind::Incomplete),
+            DiagnosticKind::Invalid(reason) if reason == AMBIGUOUS => Some(FaultKind::Ambiguous),
+            DiagnosticKind::Invalid(_) | DiagnosticKind::NeedsFrr => None,
         }
     }
 
     pub(super) fn refused(refusal: Refusal, line: &str) -> Self {
         let whole = line.len() - line.trim_start().len()..line.trim_end().len();
         match refusal {
-            Refusal::Invalid(message, span) => Mistake {
+            Refusal::Invalid(message, span) => Diagnostic {
                 line: 1,
                 span: span.unwrap_or(whole),
-                kind: MistakeKind::Invalid(format!("% {message}")),
+                kind: DiagnosticKind::Invalid(format!("% {message}")),
                 message,
                 help: String::new(),
             },
-            Refusal::Bare(text) => Mistake {
+            Refusal::Bare(text) => Diagnostic {
                 line: 1,
                 span: whole,
                 message: match sentence(&text) {
                     message if message.is_empty() => "there is nothing to be taken back".to_owned(),
                     message => message,
                 },
-                kind: MistakeKind::Invalid(text),
+                kind: DiagnosticKind::Invalid(text),
                 help: String::new(),
             },
-            Refusal::Incomplete => Mistake {
+            Refusal::Incomplete => Diagnostic {
                 line: 1,
                 message: format!("`{}` is incomplete", line.trim()),
                 span: whole.end..whole.end,
-                kind: MistakeKind::Invalid(INCOMPLETE.to_owned()),
+                kind: DiagnosticKind::Invalid(INCOMPLETE.to_owned()),
                 help: String::new(),
             },
-            Refusal::Unknown => Mistake {
+            Refusal::Unknown => Diagnostic {
                 line: 1,
                 message: format!("`{}` is not known here", line.trim()),
                 span: whole,
-                kind: MistakeKind::Unknown,
+                kind: DiagnosticKind::Unknown,
                 help: String::new(),
             },
         }
@@ -106,11 +106,11 @@ impl Mistake {
 
     /// Only FRR has the command.
     pub fn foreign(line: &str) -> Self {
-        Mistake {
+        Diagnostic {
             line: 1,
             message: format!("`{}` needs the frr engine", line.trim()),
             span: line.len() - line.trim_start().len()..line.trim_end().len(),
-            kind: MistakeKind::NeedsFrr,
+            kind: DiagnosticKind::NeedsFrr,
             help: "give the node `engine = \"frr\"`, or remove the line".to_owned(),
         }
     }
@@ -119,16 +119,16 @@ impl Mistake {
     pub fn fault(fault: Fault, line: &str) -> Self {
         let word = line.get(fault.span.clone()).unwrap_or_default();
         let kind = match fault.kind {
-            FaultKind::Unknown => MistakeKind::Unknown,
-            FaultKind::Incomplete => MistakeKind::Invalid(INCOMPLETE.to_owned()),
-            FaultKind::Ambiguous => MistakeKind::Invalid(AMBIGUOUS.to_owned()),
+            FaultKind::Unknown => DiagnosticKind::Unknown,
+            FaultKind::Incomplete => DiagnosticKind::Invalid(INCOMPLETE.to_owned()),
+            FaultKind::Ambiguous => DiagnosticKind::Invalid(AMBIGUOUS.to_owned()),
         };
         let message = match fault.kind {
             FaultKind::Unknown => format!("`{word}` is not known here"),
             FaultKind::Incomplete => format!("`{}` is incomplete", line.trim()),
             FaultKind::Ambiguous => format!("`{word}` is short for more than one word"),
         };
-        Mistake {
+        Diagnostic {
             line: 1,
             span: fault.span,
             kind,
@@ -145,7 +145,7 @@ fn sentence(text: &str) -> String {
     lines.join(" ")
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         write!(formatter, "line {}: {}", self.line, self.message)
     }

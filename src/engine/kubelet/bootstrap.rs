@@ -42,7 +42,7 @@ pub const RUNTIME: &str = "unix:///run/containerd/containerd.sock";
 ///
 /// # Errors
 /// A program is missing or of another version than the others, the control plane has no address, or pods have no network.
-pub fn furnish(plan: &mut Plan, lab: &Settings, etcd: PathBuf) -> Result<Vec<String>, Failure> {
+pub fn bootstrap_nodes(plan: &mut Plan, lab: &Settings, etcd: PathBuf) -> Result<Vec<String>, Failure> {
     let members: Vec<usize> = (0..plan.nodes.len())
         .filter(|at| plan.nodes[*at].engine == Some(Engine::Kubelet))
         .collect();

@@ -16,7 +16,7 @@ pub const LONGEST: usize = 60 << 10;
 
 /// What is told of a copy.
 #[derive(Debug)]
-pub struct Told {
+pub struct Remarks {
     source: String,
     target: String,
     lines: Vec<String>,
@@ -24,10 +24,10 @@ pub struct Told {
     failed: bool,
 }
 
-impl Told {
+impl Remarks {
     /// Of a copy from there, as the user would write it.
-    pub fn new(source: String) -> Told {
-        Told {
+    pub fn new(source: String) -> Remarks {
+        Remarks {
             source,
             target: String::new(),
             lines: Vec::new(),

@@ -11,7 +11,7 @@ use super::patterns::{
     AddressWithPrefix, BindText, Duration, MachineName, Mode, PublishedPortText, SharedNetwork, TmpfsText,
     VolumeText, WaitText,
 };
-use crate::lab::spec::kubernetes_schema::RoleWord;
+use crate::lab::file::kubernetes_schema::RoleWord;
 
 /// A node, or what nodes inherit.
 #[derive(JsonSchema)]
@@ -138,7 +138,7 @@ pub(super) enum EngineWord {
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
-pub(in crate::lab::spec) enum Scalar {
+pub(in crate::lab::file) enum Scalar {
     Text(String),
     Number(f64),
     Truth(bool),

@@ -1,9 +1,9 @@
-//! What neighbours tell: sessions that come and go, and their routes.
+//! What neighbors tell: sessions that come and go, and their routes.
 
 use std::sync::Arc;
 
 use super::flow::Again;
-use super::inbound::Received;
+use super::import_policy::Received;
 use super::{Action, Speaker};
 use crate::session::{self, Agreement, ConnectionId, Reason, Time};
 use crate::table::{Source, SourceId, SourceKind};
@@ -154,7 +154,7 @@ impl Speaker {
         peer.record.up(&agreement, now);
         peer.intake.begin(&peer.effective);
         peer.refreshing = Default::default();
-        peer.pace.clear();
+        peer.mrai.clear();
         peer.flow = Default::default();
         actions.push(Action::Log(format!("%ADJCHANGE: neighbor {} Up", shown(peer))));
         self.welcome_back(id, &agreement);
@@ -189,7 +189,7 @@ impl Speaker {
     }
 }
 
-/// A neighbour in a log: with the name it gave, if it did.
+/// A neighbor in a log: with the name it gave, if it did.
 fn shown(peer: &super::Peer) -> String {
     let name = peer
         .agreement()

@@ -1,4 +1,4 @@
-//! When neighbours are told, and with which MED at first.
+//! When neighbors are told, and with which MED at first.
 
 use super::line::{A, B, C, Words, b, line};
 use super::*;
@@ -68,14 +68,14 @@ fn a_router_that_starts_keeps_packets_away_for_a_while() {
         }),
     );
     let id = network.peer(B, "10.0.23.3").id;
-    network.happen(B, Event::Reset(id));
+    network.handle_event(B, Event::Reset(id));
     network.run(30);
     assert_eq!(med(&network), Some(0));
 }
 
-/// A router with very many neighbours tells each a number of changes together, a fraction of a second later.
+/// A router with very many neighbors tells each a number of changes together, a fraction of a second later.
 #[test]
-fn many_neighbours_are_told_several_changes_at_once() {
+fn many_neighbors_are_told_several_changes_at_once() {
     let unused: String = (1..=60)
         .map(|number| format!(" neighbor 10.99.0.{number} remote-as external\n"))
         .collect();

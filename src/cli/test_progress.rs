@@ -2,31 +2,31 @@
 
 use std::io::Write;
 
-use super::{colour_out, print, written};
+use super::{color_out, print, written};
 use crate::check::trial::Word;
 use crate::clean;
 use crate::view::{self, terminal};
 
 /// Says how things go: what is settled as lines, what goes on as a line that is overwritten, on a terminal only.
-pub struct Voice {
+pub struct TestProgress {
     wanted: bool,
     terminal: bool,
-    colour: bool,
+    color: bool,
 }
 
-impl Voice {
+impl TestProgress {
     /// One that speaks, or (for programs' formats) one that is silent.
-    pub fn new(wanted: bool) -> Voice {
-        Voice {
+    pub fn new(wanted: bool) -> TestProgress {
+        TestProgress {
             wanted,
             terminal: terminal::is_clever(&std::io::stderr()),
-            colour: colour_out(),
+            color: color_out(),
         }
     }
 
     /// Prints what came of it; what has failed is red on a terminal that has colors.
     pub fn summary(&self, text: &str) {
-        match self.colour {
+        match self.color {
             true => written(view::print_styled(&painted(text))),
             false => print(text),
         }

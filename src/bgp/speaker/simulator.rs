@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use super::*;
-use crate::dice::Dice;
+use crate::rng::Rng;
 
 /// Speakers, the links between them, and what is on its way.
 pub(crate) struct Network {
@@ -17,7 +17,7 @@ pub(crate) struct Network {
     connections: HashMap<(usize, ConnectionId), (usize, ConnectionId)>,
     count: u64,
     /// Makes what is on its way take differently long.
-    pub(crate) jitter: Option<Dice>,
+    pub(crate) jitter: Option<Rng>,
     /// When what is on its way on a connection arrives last.
     latest: HashMap<(usize, ConnectionId), Time>,
     pub(crate) now: Time,
@@ -87,8 +87,8 @@ impl Network {
     pub(crate) fn start(&mut self) {
         for node in 0..self.nodes.len() {
             let config = self.nodes[node].speaker.config.clone();
-            self.happen(node, Event::Interfaces(self.nodes[node].interfaces.clone()));
-            self.happen(node, Event::Configure(Box::new(config)));
+            self.handle_event(node, Event::Interfaces(self.nodes[node].interfaces.clone()));
+            self.handle_event(node, Event::Configure(Box::new(config)));
         }
         for link in 0..self.links.len() {
             self.advertise(link);
@@ -111,7 +111,7 @@ impl Network {
         for (node, index) in self.links[link] {
             self.nodes[node].interfaces[index as usize - 1].up = up;
             let interfaces = self.nodes[node].interfaces.clone();
-            self.happen(node, Event::Interfaces(interfaces));
+            self.handle_event(node, Event::Interfaces(interfaces));
         }
         if up {
             self.advertise(link);
@@ -142,18 +142,18 @@ impl Network {
         let name = self.nodes[node].speaker.hostname().to_owned();
         self.count += 1;
         self.nodes[node].speaker = Speaker::new(&name, self.count);
-        self.happen(node, Event::Interfaces(self.nodes[node].interfaces.clone()));
-        self.happen(node, Event::Configure(Box::new(config)));
+        self.handle_event(node, Event::Interfaces(self.nodes[node].interfaces.clone()));
+        self.handle_event(node, Event::Configure(Box::new(config)));
         if has_stale {
-            self.happen(node, Event::Returned);
+            self.handle_event(node, Event::Returned);
         }
     }
 
-    /// Breaks a connection, whichever the dice choose: what is on its way is lost, and each end sees that in its own time.
-    pub(crate) fn cut(&mut self, dice: &mut Dice) {
+    /// Breaks a connection, whichever the rng choose: what is on its way is lost, and each end sees that in its own time.
+    pub(crate) fn cut(&mut self, rng: &mut Rng) {
         let mut all: Vec<_> = self.connections.keys().copied().collect();
         all.sort();
-        let Some(one) = all.get(dice.roll(all.len() as u64) as usize).copied() else {
+        let Some(one) = all.get(rng.roll(all.len() as u64) as usize).copied() else {
             return;
         };
         let Some(other) = self.connections.remove(&one) else {
@@ -173,8 +173,8 @@ impl Network {
     pub(crate) fn later(&mut self, node: usize, event: Event) {
         self.count += 1;
         let mut at = self.now + DELAY;
-        if let Some(dice) = &mut self.jitter {
-            at += Time::from_millis(dice.roll(40));
+        if let Some(rng) = &mut self.jitter {
+            at += Time::from_millis(rng.roll(40));
         }
         let of = match &event {
             Event::Received(id, _)
@@ -191,8 +191,8 @@ impl Network {
         self.wire.insert((at, self.count), (node, event));
     }
 
-    pub(crate) fn happen(&mut self, node: usize, event: Event) {
-        let actions = self.nodes[node].speaker.happen(event, self.now);
+    pub(crate) fn handle_event(&mut self, node: usize, event: Event) {
+        let actions = self.nodes[node].speaker.handle_event(event, self.now);
         for action in actions {
             self.perform(node, action);
         }
@@ -294,9 +294,9 @@ impl Network {
             match self.wire.first_entry().filter(|entry| entry.key().0 <= at) {
                 Some(entry) => {
                     let (node, event) = entry.remove();
-                    self.happen(node, event);
+                    self.handle_event(node, event);
                 }
-                None => self.happen(deadline.unwrap().1, Event::Tick),
+                None => self.handle_event(deadline.unwrap().1, Event::Tick),
             }
         }
     }
@@ -309,14 +309,14 @@ impl Network {
             .unwrap()
     }
 
-    /// How many prefixes a neighbour has told, and how many it was told.
+    /// How many prefixes a neighbor has told, and how many it was told.
     pub(crate) fn prefixes(&self, node: usize, name: &str) -> (usize, usize) {
         let peer = self.peer(node, name);
         let table = self.nodes[node].speaker.table(Family::Ipv4Unicast);
         let told_by =
             |routes: &[crate::table::Route]| routes.iter().filter(|it| it.source.id == peer.id).count();
         let received = table.iter().map(|(_, it)| told_by(it.routes())).sum();
-        (received, peer.told.ipv4.len())
+        (received, peer.adj_rib_out.ipv4.len())
     }
 }
 

@@ -7,7 +7,7 @@
 mod check;
 mod check_schema;
 mod command;
-mod file;
+mod document;
 mod interface;
 pub(crate) mod kubernetes;
 mod kubernetes_schema;
@@ -38,7 +38,7 @@ use super::model::{
     Command, EngineChoice, Exec, Kind, Limit, Mac, Mounted, Process, PublishedPort, Stage, Underlay,
 };
 
-pub use file::read;
+pub use document::read;
 pub use interface::InterfaceSpec;
 pub use kubernetes::{Agent, CiliumSpec, Cni, Dns, Ipam, KubernetesSpec, NodeRole, Routing};
 pub(crate) use link::keys_of as keys_of_link;
@@ -433,7 +433,7 @@ pub enum QuestionSpec {
     Tcp(TcpSpec),
     /// A route of the kernel's.
     Route(RouteWanted),
-    /// A BGP neighbour.
+    /// A BGP neighbor.
     Bgp(BgpWanted),
 }
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 /// A small generator (xorshift64*); nothing that has to be secret hangs on it.
 #[derive(Debug, Clone)]
-pub struct Dice(u64);
+pub struct Rng(u64);
 
-impl Dice {
+impl Rng {
     /// A generator that begins where the seed says.
-    pub fn new(seed: u64) -> Dice {
+    pub fn new(seed: u64) -> Rng {
         // Zero would stay zero, and similar seeds begin alike.
-        Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
     /// A number below `sides`; 0 where there are no sides.
@@ -22,7 +22,7 @@ impl Dice {
         number.checked_rem(sides).unwrap_or(0)
     }
 
-    /// Three quarters to all of a time, so that neighbours do not fall into step (RFC 4271 section 10).
+    /// Three quarters to all of a time, so that neighbors do not fall into step (RFC 4271 section 10).
     pub fn jitter(&mut self, time: Duration) -> Duration {
         time * (750 + self.roll(251) as u32) / 1000
     }

@@ -1,9 +1,9 @@
-//! What a neighbour was told: one route to a prefix, or several (RFC 7911).
+//! What a neighbor was told: one route to a prefix, or several (RFC 7911).
 
 use ipnet::IpNet;
 
 use super::path_ids::DEFAULT;
-use super::{Peer, Speaker, Told};
+use super::{Advertised, Peer, Speaker};
 use crate::table::Route;
 use crate::wire::Family;
 
@@ -14,39 +14,39 @@ impl Peer {
     }
 
     /// How many routes it was told.
-    pub fn told_count(&self, family: Family) -> usize {
-        self.told.get(family).len() + self.told_paths.get(family).len()
+    pub fn advertised_count(&self, family: Family) -> usize {
+        self.adj_rib_out.get(family).len() + self.adj_rib_out_paths.get(family).len()
     }
 
     /// What it was told, with path identifiers where it takes them.
-    pub fn told_routes(&self, family: Family) -> impl Iterator<Item = (&IpNet, u32, &Told)> {
+    pub fn advertised_routes(&self, family: Family) -> impl Iterator<Item = (&IpNet, u32, &Advertised)> {
         let single = self
-            .told
+            .adj_rib_out
             .get(family)
             .iter()
             .map(|(prefix, told)| (prefix, 0, &**told));
-        let several = self.told_paths.get(family).iter();
+        let several = self.adj_rib_out_paths.get(family).iter();
         single.chain(several.map(|((prefix, id), told)| (prefix, *id, told)))
     }
 
     /// Whether it was told a route to a prefix.
     pub fn was_told(&self, family: Family, prefix: &IpNet) -> bool {
         let mut several = self
-            .told_paths
+            .adj_rib_out_paths
             .get(family)
             .range((*prefix, 0)..=(*prefix, u32::MAX));
-        self.told.get(family).contains_key(prefix) || several.next().is_some()
+        self.adj_rib_out.get(family).contains_key(prefix) || several.next().is_some()
     }
 
     /// Forgets what it was told.
     pub(super) fn forget_told(&mut self, family: Family) {
-        self.told.get_mut(family).clear();
-        self.told_paths.get_mut(family).clear();
+        self.adj_rib_out.get_mut(family).clear();
+        self.adj_rib_out_paths.get_mut(family).clear();
     }
 }
 
 impl Speaker {
-    /// The route that a neighbour was told under an identifier; none if it was made for the neighbour.
+    /// The route that a neighbor was told under an identifier; none if it was made for the neighbor.
     pub fn route_told(&self, peer: &Peer, family: Family, prefix: &IpNet, id: u32) -> Option<&Route> {
         let destination = self.tables.get(family).get(prefix)?;
         match peer.family(family).addpath.filter(|_| peer.takes_several(family)) {
@@ -59,16 +59,17 @@ impl Speaker {
         }
     }
 
-    /// Whether a neighbour was told this very route.
+    /// Whether a neighbor was told this very route.
     pub fn was_told_route(&self, peer: &Peer, family: Family, prefix: &IpNet, route: &Route) -> bool {
         let is_this = |id: u32| {
             let told = self.route_told(peer, family, prefix, id);
             told.is_some_and(|told| told.key() == route.key())
         };
         let mut several = peer
-            .told_paths
+            .adj_rib_out_paths
             .get(family)
             .range((*prefix, 0)..=(*prefix, u32::MAX));
-        (peer.told.get(family).contains_key(prefix) && is_this(0)) || several.any(|((_, id), _)| is_this(*id))
+        (peer.adj_rib_out.get(family).contains_key(prefix) && is_this(0))
+            || several.any(|((_, id), _)| is_this(*id))
     }
 }

@@ -1,4 +1,4 @@
-//! What becomes of a route that a neighbour tells: kept as it came, checked, filtered, changed.
+//! What becomes of a route that a neighbor tells: kept as it came, checked, filtered, changed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::wire::{
 /// LOCAL_PREF of a route whose sender is about to shut down (RFC 8326 section 4).
 const SHUTTING_DOWN: u32 = 0;
 
-/// A route as a neighbour told it, before any policy.
+/// A route as a neighbor told it, before any policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     /// What was said about it.
@@ -28,7 +28,7 @@ pub struct Received {
     pub next_hop: NextHop,
 }
 
-/// What a neighbour has told, before any policy, and how much of it there may be.
+/// What a neighbor has told, before any policy, and how much of it there may be.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     /// Routes as they came, by prefix and path identifier (`soft-reconfiguration inbound`).
@@ -60,7 +60,7 @@ impl Intake {
 }
 
 impl Speaker {
-    /// Routes of a family as a neighbour told them, before any policy: none unless they are kept
+    /// Routes of a family as a neighbor told them, before any policy: none unless they are kept
     /// (`soft-reconfiguration inbound`).
     pub fn received(&self, peer: &Peer, family: Family) -> impl Iterator<Item = (IpNet, u32, &Received)> {
         let kept = self.peers.get(&peer.id).map(|peer| peer.intake.kept.get(family));
@@ -68,18 +68,18 @@ impl Speaker {
         all.map(|((prefix, path_id), it)| (*prefix, *path_id, it))
     }
 
-    /// How many routes of a neighbour are in the table.
+    /// How many routes of a neighbor are in the table.
     pub fn accepted(&self, peer: &Peer, family: Family) -> usize {
         self.tables.get(family).count(peer.id)
     }
 
-    /// How many routes of a neighbour are kept and did not get into the table.
+    /// How many routes of a neighbor are kept and did not get into the table.
     pub fn filtered(&self, peer: &Peer, family: Family) -> usize {
         let kept = peer.intake.kept.get(family).len();
         kept.saturating_sub(self.accepted(peer, family))
     }
 
-    /// What a message says about its routes, as it is taken: an AS that is shown to the neighbour as the own stands
+    /// What a message says about its routes, as it is taken: an AS that is shown to the neighbor as the own stands
     /// before the path, unless that is not wanted (`local-as`).
     pub(super) fn taken(&self, source: SourceId, mut attributes: Attributes) -> Arc<Attributes> {
         let peer = self.peers.get(&source);
@@ -90,7 +90,7 @@ impl Speaker {
         Arc::new(attributes)
     }
 
-    /// A neighbour tells a route.
+    /// A neighbor tells a route.
     pub(super) fn learn(
         &mut self,
         source: SourceId,
@@ -110,7 +110,7 @@ impl Speaker {
         self.judge(source, family, (nlri.prefix, path_id), told, now);
     }
 
-    /// A neighbour takes a route back.
+    /// A neighbor takes a route back.
     pub(super) fn unlearn(&mut self, source: SourceId, family: Family, nlri: &Nlri) {
         let path_id = nlri.path_id.unwrap_or(0);
         if let Some(peer) = self.peers.get_mut(&source) {
@@ -159,7 +159,7 @@ impl Speaker {
         }
     }
 
-    /// Lets a neighbour's routes pass policy again: those that are kept, else it is asked for them (RFC 2918).
+    /// Lets a neighbor's routes pass policy again: those that are kept, else it is asked for them (RFC 2918).
     pub(super) fn soft_in(&mut self, id: SourceId, family: Family, now: Time, actions: &mut Vec<Action>) {
         let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.exchanges(family)) else {
             return;
@@ -178,7 +178,7 @@ impl Speaker {
         }
     }
 
-    /// Asks a neighbour to tell everything again, if it knows of that.
+    /// Asks a neighbor to tell everything again, if it knows of that.
     fn ask_again(&mut self, id: SourceId, family: Family, now: Time, actions: &mut Vec<Action>) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
@@ -312,7 +312,7 @@ impl Speaker {
         self.passes(&lists, family, prefix, path)
     }
 
-    /// Whether a route passes a neighbour's lists, in FRR's order.
+    /// Whether a route passes a neighbor's lists, in FRR's order.
     pub(super) fn passes(&self, lists: &Lists, family: Family, prefix: &IpNet, path: &AsPath) -> bool {
         let policy = &self.policy;
         let is_fine = |name: Option<&str>, permits: &dyn Fn(&str) -> bool| name.is_none_or(permits);
@@ -360,7 +360,7 @@ pub(super) struct Lists<'a> {
 }
 
 /// Whether a path has been here before (RFC 4271 section 9.1.2), more often than is allowed (`allowas-in`). An AS shown to
-/// the neighbour in place of the own counts as well; once it is there because this router has put it there.
+/// the neighbor in place of the own counts as well; once it is there because this router has put it there.
 fn loops(peer: &Peer, bgp: &Bgp, settings: &EffectiveFamily, path: &AsPath) -> bool {
     let times = |asn: u32| path.asns().filter(|other| *other == asn).count();
     let allowed = match settings.allowas_in {
@@ -382,7 +382,7 @@ fn loops(peer: &Peer, bgp: &Bgp, settings: &EffectiveFamily, path: &AsPath) -> b
     times(bgp.asn) > allowed && !is_origin(bgp.asn)
 }
 
-/// The first AS of a path as the neighbour told it.
+/// The first AS of a path as the neighbor told it.
 fn first_told(peer: &Peer, path: &AsPath) -> Option<u32> {
     let put_in = peer.effective.local_as.is_some_and(|local| !local.no_prepend);
     path.first()?;

@@ -1,4 +1,4 @@
-//! Routes that differ in nothing but their prefix: what a neighbour is told of one, it is told of all.
+//! Routes that differ in nothing but their prefix: what a neighbor is told of one, it is told of all.
 //!
 //! A message brings many prefixes with one set of attributes. Unless policy looks at prefixes, it is asked once for all of
 //! them, and what it has made is shared.
@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::{Peer, Speaker, Told};
+use super::{Advertised, Peer, Speaker};
 use crate::table::{Route, Source};
 use crate::wire::{Attributes, Family, NextHop};
 
 /// All of a route that what is told about it hangs on. Addresses stand for what is shared: it lives, and stays as it is,
 /// while the table is only read.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Likeness {
+struct ExportKey {
     source: *const Source,
     attributes: *const Attributes,
     next_hop: NextHop,
@@ -25,9 +25,9 @@ struct Likeness {
     table: Option<NonZeroU32>,
 }
 
-impl Likeness {
-    fn of(route: &Route) -> Likeness {
-        Likeness {
+impl ExportKey {
+    fn of(route: &Route) -> ExportKey {
+        ExportKey {
             source: Arc::as_ptr(&route.source),
             attributes: Arc::as_ptr(&route.attributes),
             next_hop: route.next_hop,
@@ -39,25 +39,25 @@ impl Likeness {
     }
 }
 
-/// What one neighbour is told of routes, for as long as nothing changes.
-pub(super) struct Alike {
+/// What one neighbor is told of routes, for as long as nothing changes.
+pub(super) struct ExportCache {
     /// None where each prefix has to be asked about.
-    known: Option<FxHashMap<Likeness, Option<Arc<Told>>>>,
+    known: Option<FxHashMap<ExportKey, Option<Arc<Advertised>>>>,
     /// The last one, as most often the next is like it.
-    last: Option<(Likeness, Option<Arc<Told>>)>,
+    last: Option<(ExportKey, Option<Arc<Advertised>>)>,
 }
 
-impl Alike {
+impl ExportCache {
     /// What is told of a route: as of another that is alike, else as `tell` says.
     pub(super) fn of(
         &mut self,
         route: &Route,
-        tell: impl FnOnce() -> Option<Arc<Told>>,
-    ) -> Option<Arc<Told>> {
+        tell: impl FnOnce() -> Option<Arc<Advertised>>,
+    ) -> Option<Arc<Advertised>> {
         let Some(known) = &mut self.known else {
             return tell();
         };
-        let likeness = Likeness::of(route);
+        let likeness = ExportKey::of(route);
         if let Some((last, told)) = &self.last
             && *last == likeness
         {
@@ -70,15 +70,15 @@ impl Alike {
 }
 
 impl Speaker {
-    /// Nothing is known yet of what a neighbour is told.
-    pub(super) fn alike(&self, peer: &Peer, family: Family) -> Alike {
+    /// Nothing is known yet of what a neighbor is told.
+    pub(super) fn export_cache(&self, peer: &Peer, family: Family) -> ExportCache {
         let settings = peer.family(family);
         let map = settings.route_map_out.as_deref();
         let looks_at_prefixes = settings.distribute_list_out.is_some()
             || settings.prefix_list_out.is_some()
             || !self.aggregates.get(family).is_empty()
             || map.is_some_and(|map| self.policy.looks_at_prefixes(map));
-        Alike {
+        ExportCache {
             known: (!looks_at_prefixes).then(FxHashMap::default),
             last: None,
         }

@@ -28,7 +28,7 @@ pub(crate) enum Shape {
 
 /// The file, and what was asked of its values.
 #[derive(Debug, Default)]
-pub(crate) struct Sketch {
+pub(crate) struct SchemaProbe {
     places: Vec<Place>,
     /// The one value that is not there.
     omitted: Option<String>,
@@ -40,13 +40,13 @@ struct Place {
     shape: Shape,
 }
 
-/// A sketch, and those who draw on it.
-pub(crate) type Shared = Rc<RefCell<Sketch>>;
+/// A probe, and those who draw on it.
+pub(crate) type Shared = Rc<RefCell<SchemaProbe>>;
 
-impl Sketch {
+impl SchemaProbe {
     /// A file with everything but the value at this path.
-    pub fn without(omitted: Option<String>) -> Sketch {
-        Sketch {
+    pub fn without(omitted: Option<String>) -> SchemaProbe {
+        SchemaProbe {
             places: Vec::new(),
             omitted,
         }
@@ -63,7 +63,7 @@ impl Sketch {
     }
 
     /// The value of a key of a table. It lives as long as the process: a table only lends what its file keeps, and here is no
-    /// file. A sketch has some tens of them.
+    /// file. A probe has some tens of them.
     pub fn property(&mut self, table: usize, key: &'static str) -> Option<&'static Yaml> {
         let path = format!("{}.{key}", self.places[table].path);
         if self.omitted.as_ref() == Some(&path) {

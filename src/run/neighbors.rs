@@ -1,10 +1,10 @@
-//! The kernel's neighbour tables, one a family for all network namespaces (net/core/neighbour.c): a lab of hundreds of
+//! The kernel's neighbor tables, one a family for all network namespaces (net/core/neighbor.c): a lab of hundreds of
 //! routers fills them, and from then on nobody finds anybody ("neighbor table overflow").
 
 use crate::kernel::sysctl;
 use crate::lab::plan::Plan;
 
-/// Entries an interface may need: its neighbour's address, and the multicast groups it speaks to.
+/// Entries an interface may need: its neighbor's address, and the multicast groups it speaks to.
 const EACH: u32 = 4;
 /// A lab that needs fewer is not worth a note: the tables hold 1,024 unless they were told otherwise.
 const FEW: u32 = 256;
