@@ -30,7 +30,7 @@ fn volumes_begin_empty_and_each_has_the_room_of_its_least_node() {
         let line = format!("stat -fc '%b %S' {path}");
         let said = lab.sh(node, &line);
         let (blocks, size) = said.trim().split_once(' ').unwrap();
-        blocks.parse::<u64>().unwrap() * size.parse::<u64>().unwrap() >> 20
+        (blocks.parse::<u64>().unwrap() * size.parse::<u64>().unwrap()) >> 20
     };
     assert_eq!(room("a", "/data"), 64);
     assert_eq!(room("b", "/elsewhere"), 64);

@@ -52,7 +52,7 @@ impl fmt::Debug for Secret {
 pub fn base64(text: &str, octets: usize) -> Option<Vec<u8>> {
     const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let digits = text.trim_end_matches('=');
-    if text.len() % 4 != 0 || text.len() - digits.len() > 2 {
+    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
         return None;
     }
     let (mut found, mut bits, mut held) = (Vec::with_capacity(octets), 0u32, 0u32);

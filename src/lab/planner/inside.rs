@@ -58,7 +58,7 @@ impl<'a> Planner<'a> {
         for (name, value) in &node.sysctls {
             let path = sysctl_path(name);
             let interface = sysctl_interface(&path);
-            let is_of = |late: &&mut LateInterfaceStep| interface.as_deref() == Some(late.name.as_str());
+            let is_of = |late: &&mut LateInterfaceStep| interface == Some(late.name.as_str());
             let late = step.late.interfaces.iter_mut().find(is_of);
             let list = match (late, &interface) {
                 (Some(late), _) => &mut late.sysctls,

@@ -48,12 +48,10 @@ fn lowest<'a>(entry: Entry<'a>, entries: &Entries<'a>) -> Option<&'a str> {
         let Some(below) = entries.get(&(entry.owner, name)) else {
             break;
         };
-        let is_alike = match (device, &below.spec.device) {
-            (Device::Macvlan(_), Some(Device::Macvlan(_))) | (Device::Ipvlan(_), Some(Device::Ipvlan(_))) => {
-                true
-            }
-            _ => false,
-        };
+        let is_alike = matches!(
+            (device, &below.spec.device),
+            (Device::Macvlan(_), Some(Device::Macvlan(_))) | (Device::Ipvlan(_), Some(Device::Ipvlan(_)))
+        );
         match &below.spec.link {
             Some(link) if is_alike => name = link.value.as_str(),
             _ => break,

@@ -172,7 +172,7 @@ fn fits(
             "describe it: `{} = {{ type = \"bridge\" }}` in `interfaces`",
             it.master
         );
-        let help = suggest::cure(it.master, takers.into_iter(), "it has", &none);
+        let help = suggest::cure(it.master, takers, "it has", &none);
         return wrong(message, help);
     };
     let Some(kind) = kind else { return true };
@@ -312,12 +312,12 @@ fn set(
     });
     for key in named {
         let Some(it) = members.get(&key) else { continue };
-        if !wanted.contains_key(&key) {
+        wanted.entry(key).or_insert_with(|| {
             order.push(key);
             let mut setting = blank(key.1);
             setting.master = Some(it.master.to_owned());
-            wanted.insert(key, setting);
-        }
+            setting
+        });
     }
     for entry in all {
         let key = (entry.owner, entry.spec.name.value.as_str());
