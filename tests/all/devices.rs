@@ -233,7 +233,8 @@ endpoints = ["a:eth0", "b:eth0"]
             "bridge `sw` does not heed VLANs",
             "node `a` has no interface `x1`",
             "there is no interface `a:zz` of type macsec",
-            "26 mistakes",
+            "`eth0` is in `b0`, which takes all that comes to it: `m0` of type macsec cannot be on it",
+            "27 mistakes",
         ],
     );
 }
