@@ -102,6 +102,10 @@ fn read_of(path: &Path, kinds: &[Kind]) -> Result<String, String> {
     let shown = path.display();
     let file = file::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => format!("there is no file {shown}"),
+        // Sockets cannot be opened at all.
+        _ if std::fs::metadata(path).is_ok_and(|it| file::kind(&it) == Kind::Socket) => {
+            format!("{shown} is a socket, not a file")
+        }
         _ => format!("cannot open {shown}: {error}"),
     })?;
     let metadata = file

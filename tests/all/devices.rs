@@ -280,7 +280,7 @@ endpoints = ["a:eth3", "b:eth3"]
 "#;
     let lab = Lab::new(text);
     lab.run(["validate", lab.file()]).refused(
-        1,
+        2,
         &[
             "`eth0` is in `sw`, which takes all that comes to it: `p1` of type macvlan cannot be on it",
             "`eth1` cannot carry both `p2` and `p3`: a macvlan with `mode = \"passthru\"` is the only one",
@@ -319,7 +319,7 @@ fn thousands_of_interfaces_are_judged_quickly() {
     });
     judge(chain);
     judge(all(9000, &|at| format!("d{at} = {{ type = \"dummy\" }}\n"))).refused(
-        1,
+        2,
         &[
             "node `a` has 9000 entries in `interfaces`",
             "a node has up to 8192",

@@ -21,7 +21,7 @@ fn refused(lab: &Lab, words: [&str; 3], said: &[&str]) {
 }
 
 /// A FIFO beside the lab file, to which nobody writes, a socket and a sparse file.
-fn bootstrap_nodes(lab: &Lab) {
+fn prepare(lab: &Lab) {
     let fifo = lab.path("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
     std::os::unix::net::UnixListener::bind(lab.path("socket")).unwrap();
@@ -38,7 +38,7 @@ fn files_that_are_copied_are_regular() {
         ("/dev/tty", "a device"),
     ] {
         let lab = Lab::new(&format!("{NODE}files = {{ \"/x\" = {{ from = \"{from}\" }} }}\n"));
-        bootstrap_nodes(&lab);
+        prepare(&lab);
         for verb in ["validate", "up"] {
             refused(&lab, [verb, lab.file(), ""], &[what, "binds"]);
         }
@@ -56,7 +56,7 @@ fn configurations_that_are_no_regular_files_are_told_and_not_waited_for() {
         let lab = Lab::new(&format!(
             "{NODE}binds = [\"{source}:/etc/frr/frr.conf\", \"{source}:/etc/frr/daemons\"]\nexec = [\"/usr/lib/frr/frrinit.sh start\"]\n"
         ));
-        bootstrap_nodes(&lab);
+        prepare(&lab);
         let began = Instant::now();
         let done = lab.run(["validate", lab.file()]);
         assert!(began.elapsed() < SOON, "{source}: {:?}", began.elapsed());
@@ -70,7 +70,7 @@ fn a_file_larger_than_the_disk_is_told() {
     let lab = Lab::new(&format!(
         "{NODE}limits = {{ disk = \"8M\" }}\nfiles = {{ \"/x\" = {{ from = \"huge\" }} }}\n"
     ));
-    bootstrap_nodes(&lab);
+    prepare(&lab);
     let began = Instant::now();
     let done = lab.run(["up", "-d", lab.file()]);
     assert_eq!(done.code, 3, "{done:?}");
@@ -83,7 +83,7 @@ fn what_reads_no_content_shows_anything() {
     let lab = Lab::new(&format!(
         "{NODE}binds = [\"fifo:/fifo\", \"socket:/socket\", \"/dev/zero:/zero\"]\nfiles = {{ \"/null\" = {{ from = \"/dev/null\" }}, \"/fifo2\" = {{ content = \"x\" }} }}\n"
     ));
-    bootstrap_nodes(&lab);
+    prepare(&lab);
     lab.ok(["up", "-d", lab.file()]);
     assert_eq!(
         lab.sh(
@@ -120,7 +120,7 @@ fn configurations_and_manifests_are_files() {
             "name = \"endless\"\n[cilium]\nmanifests = [\"{path}\"]\n[nodes.a]\nkind = \"k8s\"\n"
         ));
         for lab in [config, manifests] {
-            bootstrap_nodes(&lab);
+            prepare(&lab);
             let began = Instant::now();
             lab.run(["validate", lab.file()]).refused(2, words);
             assert!(began.elapsed() < SOON * 2, "{:?}", began.elapsed());
@@ -131,7 +131,7 @@ fn configurations_and_manifests_are_files() {
 #[test]
 fn a_lab_file_is_read_from_a_pipe_and_not_waited_for_without_end() {
     let lab = Lab::new(NODE);
-    bootstrap_nodes(&lab);
+    prepare(&lab);
     refused(&lab, ["validate", "/dev/zero", ""], &["a device, not a file"]);
     let huge = lab.path("huge").display().to_string();
     refused(&lab, ["validate", &huge, ""], &["longer than 16 MiB"]);
