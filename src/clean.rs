@@ -63,6 +63,11 @@ pub fn text(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Several lines of a message: line ends stay, and tabs are shown.
+pub fn message(text: &str) -> Cow<'_, str> {
+    cleaned(text, |it| it == '\n')
+}
+
 /// One line, whatever is in it.
 pub fn line(text: &str) -> Cow<'_, str> {
     cleaned(text, |_| false)

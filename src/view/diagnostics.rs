@@ -69,11 +69,11 @@ pub fn render(file_name: &str, text: &str, diagnostics: &[Diagnostic], color: bo
 /// A sentence without what a terminal would obey; the middle of one as long as a file is left out.
 fn short(text: &str) -> Cow<'_, str> {
     if text.len() <= LONGEST {
-        return clean::text(text);
+        return clean::message(text);
     }
     let head = &text[..text.floor_char_boundary(LONGEST / 2)];
     let tail = &text[text.ceil_char_boundary(text.len() - LONGEST / 2)..];
-    Cow::Owned(clean::text(&format!("{head} … {tail}")).into_owned())
+    Cow::Owned(clean::message(&format!("{head} … {tail}")).into_owned())
 }
 
 /// A mistake in the form that miette renders.
