@@ -106,7 +106,7 @@ fn the_doctor_finds_this_host_fit() {
         "namespaces",
         "overlay root",
         "cgroups",
-        "bridge devices",
+        "devices                bridge",
         "FRR",
         "open files",
     ] {

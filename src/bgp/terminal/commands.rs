@@ -132,6 +132,7 @@ const SENTENCES: &[(&str, &str)] = &[
     ("enable", "Outcome on privileged mode command"),
     ("end", "End current mode and change to enable mode"),
     ("established", "Show only sessions in Established state"),
+    ("evpn", "EVPN"),
     ("exact-match", "Exact match of the communities"),
     ("exit", "Exit current mode and down to previous mode"),
     ("external", "Clear all external peers"),

@@ -371,7 +371,7 @@ fn a_question_is_answered_in_frrs_layout() {
     let candidates = session.ask(&Request::Help("clear ".to_owned())).candidates;
     assert_eq!(
         layout(&candidates),
-        "  bgp        BGP information\n  ip         IP information\n  ipv6       IPv6 information\n  \
+        "  bgp        BGP information\n  evpn       EVPN\n  ip         IP information\n  ipv6       IPv6 information\n  \
          log        Logging information\n  route-map  route-map information\n  thread     Thread information\n  \
          vrf        BGP VRF\n"
     );
