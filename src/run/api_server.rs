@@ -178,7 +178,7 @@ async fn follow(
             timeout(PATIENCE, writing.write_all(text.as_bytes())).await??;
         }
         line.requests.send_if_modified(|now| {
-            // Once everything was read, requests have something to be wished of.
+            // Once everything was read, there is somebody to send requests to.
             let first = now.is_none() && lab.cluster.has_heard();
             if first {
                 *now = Some(sender.clone());

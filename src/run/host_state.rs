@@ -122,8 +122,8 @@ struct User {
     interface: Option<String>,
     /// The sysctls it needs on.
     needs: Vec<String>,
-    /// The neighbors it may have.
-    #[serde(default)]
+    /// The neighbors it may have. The name in the file is that of earlier versions, which read it as well.
+    #[serde(default, rename = "neighbours")]
     neighbors: u32,
 }
 

@@ -152,7 +152,7 @@ impl LabDirectory {
     }
 
     /// Whether the directory is one that nslab made. It is root's own, and its lock has nslab's mark, or (of an nslab that made
-    /// none, or of a new_lab or a removal that was cut short) there is nothing in it but what nslab puts there. Without any
+    /// none, or of a creation or a removal that was cut short) there is nothing in it but what nslab puts there. Without any
     /// lock it counts as nslab's only in a run directory that is `marked`.
     pub(super) fn is_own(&self, marked: bool) -> Result<bool, Failure> {
         let mut letters = self.lab.chars();

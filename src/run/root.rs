@@ -137,9 +137,15 @@ pub fn keep_program(common: &Common) -> Result<(), Failure> {
     if !mount::is_unlinked(&place)? {
         return Ok(());
     }
+    // What could not be copied whole is not found as the program.
+    let copy = place.with_extension("new");
+    let copied = fs::copy("/proc/self/exe", &copy);
+    if copied.is_err() {
+        let _ = fs::remove_file(&copy);
+    }
+    copied.attempt(what)?;
     mount::detach(&place)?;
-    fs::copy("/proc/self/exe", &place).attempt(what)?;
-    Ok(())
+    Ok(fs::rename(&copy, &place).attempt(what)?)
 }
 
 /// Nodes find the program by its name on PATH, and by those of programs that the host lacks.

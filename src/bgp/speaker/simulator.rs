@@ -149,7 +149,7 @@ impl Network {
         }
     }
 
-    /// Breaks a connection, whichever the rng choose: what is on its way is lost, and each end sees that in its own time.
+    /// Breaks a connection, whichever the rng chooses: what is on its way is lost, and each end sees that in its own time.
     pub(crate) fn cut(&mut self, rng: &mut Rng) {
         let mut all: Vec<_> = self.connections.keys().copied().collect();
         all.sort();

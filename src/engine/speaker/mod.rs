@@ -92,7 +92,7 @@ pub fn underlined(number: &str, line: &str, mistake: &Diagnostic) -> String {
         DiagnosticKind::Invalid(_) => mistake.message.as_str(),
     };
     let help = match (&mistake.kind, mistake.help.as_str()) {
-        // Advertised once for the whole node.
+        // Told once for the whole node.
         (DiagnosticKind::NeedsFrr, _) | (_, "") => String::new(),
         (_, help) => format!(" ({help})"),
     };
