@@ -104,13 +104,7 @@ impl Family {
                 if answer.sequence != self.sequence {
                     continue;
                 }
-                if let Some((errno, said)) = answer.failure {
-                    return Err(Error {
-                        what: what.to_owned(),
-                        errno,
-                        said,
-                    });
-                }
+                let answer = answer.accepted(what)?;
                 match answer.kind {
                     NLMSG_ERROR | NLMSG_DONE => return Ok(found),
                     _ if found.is_empty() => {

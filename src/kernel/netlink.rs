@@ -257,13 +257,7 @@ impl Netlink {
                 if answer.sequence != self.sequence {
                     continue;
                 }
-                if let Some((errno, said)) = answer.failure {
-                    return Err(Error {
-                        what: what.to_owned(),
-                        errno,
-                        said,
-                    });
-                }
+                let answer = answer.accepted(what)?;
                 if answer.kind == NLMSG_ERROR {
                     self.buffer = Vec::new();
                     return Ok(found);
@@ -294,13 +288,7 @@ impl Netlink {
                 if answer.sequence != self.sequence {
                     continue;
                 }
-                if let Some((errno, said)) = answer.failure {
-                    return Err(Error {
-                        what: what.to_owned(),
-                        errno,
-                        said,
-                    });
-                }
+                let answer = answer.accepted(what)?;
                 if answer.kind == NLMSG_DONE {
                     self.buffer = Vec::new();
                     return Ok(found);
@@ -345,6 +333,20 @@ pub(super) struct Answer<'a> {
     pub kind: u16,
     pub failure: Option<(Errno, Option<String>)>,
     pub bytes: &'a [u8],
+}
+
+impl Answer<'_> {
+    /// The answer, where it is no refusal of what was attempted.
+    pub fn accepted(mut self, what: &str) -> Result<Self> {
+        match self.failure.take() {
+            None => Ok(self),
+            Some((errno, said)) => Err(Error {
+                what: what.to_owned(),
+                errno,
+                said,
+            }),
+        }
+    }
 }
 
 pub(super) fn answers(mut rest: &[u8]) -> Vec<Answer<'_>> {
