@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::select_all;
-use kube::api::{Api, ApiResource, DynamicObject};
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher::{self, Event};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -110,16 +110,7 @@ fn resource(source: Source, slices: &str) -> ApiResource {
         Source::Services => ("", "v1", "Service", "services"),
         Source::Slices => ("discovery.k8s.io", slices, "EndpointSlice", "endpointslices"),
     };
-    ApiResource {
-        group: group.to_owned(),
-        version: version.to_owned(),
-        api_version: match group {
-            "" => version.to_owned(),
-            group => format!("{group}/{version}"),
-        },
-        kind: kind.to_owned(),
-        plural: plural.to_owned(),
-    }
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
 }
 
 /// A namespace and a name.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
@@ -36,16 +36,7 @@ impl Source {
             }
             Source::Pods => ("", "v1", "Pod", "pods"),
         };
-        ApiResource {
-            group: group.to_owned(),
-            version: version.to_owned(),
-            api_version: match group {
-                "" => version.to_owned(),
-                group => format!("{group}/{version}"),
-            },
-            kind: kind.to_owned(),
-            plural: plural.to_owned(),
-        }
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
     }
 }
 
