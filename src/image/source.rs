@@ -1,0 +1,93 @@
+//! Where an image is.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Where an image is, by the names that skopeo and its kin have for places (containers-transports(5)).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Source {
+    /// In a registry: the name as written, such as `frrouting/frr:v8.2.2`.
+    Registry(String),
+    /// `oci:DIR[:TAG]`: a directory with the OCI image layout.
+    Oci(PathBuf, Option<String>),
+    /// `oci-archive:FILE[:TAG]`: such a directory as a tar file.
+    OciArchive(PathBuf, Option<String>),
+    /// `docker-archive:FILE[:NAME]`: what `docker save` writes.
+    DockerArchive(PathBuf, Option<String>),
+    /// `dir:ROOTFS`: a directory that is a root already. It is not copied.
+    Directory(PathBuf),
+    /// `docker-daemon:NAME`: an image that Docker has.
+    DockerDaemon(String),
+    /// `containers-storage:NAME`: an image that Podman has.
+    ContainersStorage(String),
+}
+
+impl FromStr for Source {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (place, rest) = text.split_once(':').unwrap_or(("", text));
+        let with_tag = |rest: &str| match rest.rsplit_once(':') {
+            Some((path, tag)) if !tag.contains('/') => (PathBuf::from(path), Some(tag.to_owned())),
+            _ => (PathBuf::from(rest), None),
+        };
+        let source = match place {
+            "oci" => {
+                let (path, tag) = with_tag(rest);
+                Source::Oci(path, tag)
+            }
+            "oci-archive" => {
+                let (path, tag) = with_tag(rest);
+                Source::OciArchive(path, tag)
+            }
+            "docker-archive" => {
+                // The name of an image has colons of its own: the file's name ends at the first one.
+                let (path, name) = rest.split_once(':').unwrap_or((rest, ""));
+                let name = (!name.is_empty()).then(|| name.to_owned());
+                Source::DockerArchive(path.into(), name)
+            }
+            "dir" => Source::Directory(rest.into()),
+            "docker-daemon" => Source::DockerDaemon(rest.to_owned()),
+            "containers-storage" => Source::ContainersStorage(rest.to_owned()),
+            "docker" => Source::Registry(rest.trim_start_matches("//").to_owned()),
+            _ => Source::Registry(text.to_owned()),
+        };
+        Ok(source)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut tagged = |place: &str, path: &PathBuf, tag: &Option<String>| {
+            write!(f, "{place}:{}", path.display())?;
+            tag.iter().try_for_each(|tag| write!(f, ":{tag}"))
+        };
+        match self {
+            Source::Registry(name) => f.write_str(name),
+            Source::Oci(path, tag) => tagged("oci", path, tag),
+            Source::OciArchive(path, tag) => tagged("oci-archive", path, tag),
+            Source::DockerArchive(path, name) => tagged("docker-archive", path, name),
+            Source::Directory(path) => write!(f, "dir:{}", path.display()),
+            Source::DockerDaemon(name) => write!(f, "docker-daemon:{name}"),
+            Source::ContainersStorage(name) => write!(f, "containers-storage:{name}"),
+        }
+    }
+}
+
+impl TryFrom<String> for Source {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Source> for String {
+    fn from(source: Source) -> Self {
+        source.to_string()
+    }
+}
