@@ -18,6 +18,7 @@ use crate::lab::plan::{Engine as EngineTaken, NodeStep, Plan};
 use crate::lab::{Lab, planner};
 use crate::run::directory::{self, LabDirectory, Life, RunDirectory};
 use crate::run::events::{Event, What};
+use crate::run::images;
 use crate::run::launch::{Launch, LaunchEvent, Launched, launch};
 use crate::run::{client, modules, netns_names, preflight, rootless, trust, user_files};
 use crate::trace::{self, Spans, Telling};
@@ -125,7 +126,10 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     choose_engines(&mut file.lab, &args.engine);
     no_users_on_kubelets(&file.lab)?;
     kubelet::manage(&mut file.lab);
-    let facts = info_span!("ask the host").in_scope(|| preflight::facts(&file.lab))?;
+    let mut facts = info_span!("ask the host").in_scope(|| preflight::facts(&file.lab))?;
+    if !args.dry_run {
+        facts.images = info_span!("images").in_scope(|| images::ready(&file.lab))?;
+    }
     let mut plan = info_span!("plan").in_scope(|| planner::plan(&file.lab, &facts));
     if !args.dry_run && is_rootless() {
         do_without_root(&args, &mut plan)?;
