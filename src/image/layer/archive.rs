@@ -73,6 +73,21 @@ impl<R: Read> Archive<R> {
         self.inner
     }
 
+    /// What the archive is read from.
+    pub(crate) fn inner(&self) -> &R {
+        &self.inner
+    }
+
+    /// What the archive is read from, for whoever goes on by himself.
+    pub(crate) fn inner_mut(&mut self) -> &mut R {
+        &mut self.inner
+    }
+
+    /// Leaves the entry's data and what fills its last block up to the caller. Returns how much that is.
+    pub(crate) fn forget(&mut self) -> u64 {
+        std::mem::take(&mut self.data) + std::mem::take(&mut self.padding)
+    }
+
     /// The next entry; none at the end.
     pub(crate) fn next(&mut self) -> io::Result<Option<Entry>> {
         let (mut name, mut link, mut pax) = (None, None, Pax::default());

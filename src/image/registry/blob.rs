@@ -78,9 +78,9 @@ impl Sink {
         Ok(())
     }
 
-    /// Whether it is this content.
-    pub(crate) fn is(&self, digest: &Digest) -> bool {
-        self.hasher.clone().finish() == *digest
+    /// Its digest so far.
+    pub(crate) fn digest(&self) -> Digest {
+        self.hasher.clone().finish()
     }
 
     /// Makes it outlive a loss of power.
@@ -124,7 +124,7 @@ impl Session<'_> {
         for _ in 0..MOST_ATTEMPTS {
             let before = sink.length;
             match self.attempt(endpoint, blob, sink, progress).await {
-                Ok(()) if sink.is(blob.digest) => return Ok(()),
+                Ok(()) if sink.digest() == *blob.digest => return Ok(()),
                 Ok(()) => {
                     restart(sink)?;
                     progress(0);

@@ -324,7 +324,7 @@ fn runtime() -> Result<Runtime> {
         .attempt(|| "prepare for the network".to_owned())
 }
 
-fn processors() -> usize {
+pub(super) fn processors() -> usize {
     std::thread::available_parallelism()
         .map_or(1, NonZero::get)
         .min(16)
