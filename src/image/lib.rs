@@ -2,4 +2,17 @@
 //! unpacked layers.
 
 pub mod config;
+pub mod digest;
+pub mod error;
+mod image_file;
+mod layer;
+mod manifest;
+mod platform;
+mod reference;
+mod registry;
 pub mod source;
+pub mod store;
+
+pub use error::Error;
+pub use reference::Reference;
+pub use registry::Registries;

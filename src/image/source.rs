@@ -56,9 +56,10 @@ impl FromStr for Source {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (place, rest) = text.split_once(':').unwrap_or(("", text));
-        let with_tag = |rest: &str| match rest.rsplit_once(':') {
-            Some((path, tag)) if !tag.contains('/') => (PathBuf::from(path), Some(tag.to_owned())),
-            _ => (PathBuf::from(rest), None),
+        // What follows may be the name of an image, with colons of its own: the path ends at the first one.
+        let with_tag = |rest: &str| match rest.split_once(':') {
+            Some((path, tag)) if !tag.is_empty() => (PathBuf::from(path), Some(tag.to_owned())),
+            _ => (PathBuf::from(rest.trim_end_matches(':')), None),
         };
         let source = match place {
             "oci" => {
@@ -70,10 +71,8 @@ impl FromStr for Source {
                 Source::OciArchive(path, tag)
             }
             "docker-archive" => {
-                // The name of an image has colons of its own: the file's name ends at the first one.
-                let (path, name) = rest.split_once(':').unwrap_or((rest, ""));
-                let name = (!name.is_empty()).then(|| name.to_owned());
-                Source::DockerArchive(path.into(), name)
+                let (path, name) = with_tag(rest);
+                Source::DockerArchive(path, name)
             }
             "dir" => Source::Directory(rest.into()),
             "docker-daemon" => Source::DockerDaemon(rest.to_owned()),

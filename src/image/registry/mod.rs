@@ -1,0 +1,123 @@
+//! Registries: the distribution API v2 (OCI distribution specification), the part that pulls.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind, Result};
+use crate::reference::Reference;
+
+mod blob;
+mod challenge;
+pub(crate) mod credentials;
+mod exchange;
+mod http_client;
+mod place;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use blob::{Blob, Sink};
+pub(crate) use exchange::Session;
+pub(crate) use http_client::Timing;
+
+/// How registries are reached: the `[images]` table of a lab file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Registries {
+    /// For a registry, such as `docker.io`, the places that are asked first: `mirror.example.net`, `10.0.0.1:5000/docker`,
+    /// `http://10.0.0.1:5000`.
+    pub mirrors: BTreeMap<String, Vec<String>>,
+    /// Registries, such as `10.0.0.1:5000`, that may be spoken to without TLS where they have none.
+    pub insecure: Vec<String>,
+    /// A file with certificates (PEM) that are trusted beside the host's.
+    pub ca: Option<PathBuf>,
+}
+
+/// Where a repository of a registry can be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// `https`, `http`, or none where it is to be found out.
+    scheme: Option<&'static str>,
+    /// Host and port.
+    pub(crate) host: String,
+    /// The repository there.
+    pub(crate) repository: String,
+}
+
+impl Registries {
+    /// Where an image can be had: mirrors first, the registry itself last.
+    ///
+    /// # Errors
+    /// A mirror's name is none.
+    pub(crate) fn endpoints(&self, reference: &Reference) -> Result<Vec<Endpoint>> {
+        let own = Endpoint {
+            scheme: self.scheme(&reference.registry),
+            host: match reference.registry.as_str() {
+                "docker.io" => "registry-1.docker.io".to_owned(),
+                other => other.to_owned(),
+            },
+            repository: reference.repository.clone(),
+        };
+        let mirrors = self.mirrors.get(&reference.registry).into_iter().flatten();
+        let mut all: Vec<Endpoint> = mirrors
+            .map(|it| self.mirror(it, &reference.repository))
+            .collect::<Result<_>>()?;
+        all.push(own);
+        Ok(all)
+    }
+
+    fn mirror(&self, text: &str, repository: &str) -> Result<Endpoint> {
+        let (scheme, rest) = match text.split_once("://") {
+            Some(("http", rest)) => (Some("http"), rest),
+            Some(("https", rest)) => (Some("https"), rest),
+            Some(_) => return Err(mirror_is_none(text)),
+            None => (None, text),
+        };
+        let rest = rest.trim_end_matches('/');
+        let (host, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let prefix = prefix.trim_start_matches("v2/");
+        let repository = match prefix {
+            "" | "v2" => repository.to_owned(),
+            prefix => format!("{prefix}/{repository}"),
+        };
+        // The same rules as for a name that is written whole. A host without a dot is one here.
+        let probe = if host.contains(['.', ':']) {
+            host.to_owned()
+        } else {
+            format!("{host}:1")
+        };
+        format!("{probe}/{repository}")
+            .parse::<Reference>()
+            .map_err(|_| mirror_is_none(text))?;
+        Ok(Endpoint {
+            scheme: scheme.or_else(|| self.scheme(host)),
+            host: host.to_owned(),
+            repository,
+        })
+    }
+
+    /// How a registry is spoken to; none where both ways are allowed.
+    fn scheme(&self, host: &str) -> Option<&'static str> {
+        match self.insecure.iter().any(|it| it == host) || is_loopback(host) {
+            true => None,
+            false => Some("https"),
+        }
+    }
+}
+
+fn mirror_is_none(text: &str) -> Error {
+    let shown = crate::manifest::shown(text);
+    Error::new(Kind::Wrong, format!("`{shown}` is not the place of a registry"))
+        .help("write HOST, HOST:PORT or HOST:PORT/PATH, with http:// before it where it has no TLS")
+}
+
+/// Whether a host, possibly with a port, is this one. As with Docker, those need no TLS.
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name == "localhost" || name.parse::<IpAddr>().is_ok_and(|it| it.is_loopback())
+}
