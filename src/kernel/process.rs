@@ -180,6 +180,14 @@ pub fn pidfd(pid: i32) -> Result<OwnedFd> {
         .map_err(|errno| Error::new(what(), Errno::from_raw(errno.raw_os_error())))
 }
 
+/// Sends a signal to everybody in this PID namespace but this process. That there is nobody is no error.
+pub fn signal_everybody(signal: libc::c_int) {
+    // SAFETY: plain numbers; an unknown signal is refused by the kernel.
+    unsafe {
+        libc::kill(-1, signal);
+    }
+}
+
 /// Sends a signal to the process a pidfd means; one that has ended is no error.
 ///
 /// # Errors

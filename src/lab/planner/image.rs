@@ -7,7 +7,7 @@ use crate::lab::model::{Command, Content, File, Image, Node, Probe, Process};
 use crate::lab::plan::{Facts, ImageFacts, ImageStep};
 
 /// The name of an image's program in listings and logs.
-pub const MAIN: &str = "main";
+pub const IMAGES_PROGRAM: &str = "main";
 /// Where FRR in an image reads what it is to do.
 const FRR_CONFIG: &str = "/etc/frr/frr.conf";
 
@@ -28,7 +28,7 @@ pub(super) fn plan(node: &Node, facts: &Facts) -> Option<Planned> {
     let workdir = image.workdir.clone().or(said(&config.workdir));
     let env = config.env.clone().into_iter().chain(node.env.clone()).collect();
     let main = argv(image, config).map(|argv| Process {
-        name: MAIN.to_owned(),
+        name: IMAGES_PROGRAM.to_owned(),
         command: Command::Argv(argv),
         restart: image.restart,
         ready: health(image.healthcheck.as_ref().or(config.healthcheck.as_ref())),
