@@ -42,7 +42,7 @@ pub(super) struct NodeTable {
     healthcheck: Option<HealthcheckValue>,
     /// The signal that ends the image's program: SIGTERM, SIGRTMIN+3, 15.
     stop_signal: Option<String>,
-    /// Who is the first process of the node: nslab's own (the default), or the image's program.
+    /// Who is the first process of the node: nslab's own, or the image's program (the default where that is called init or systemd).
     init: Option<InitWord>,
     /// What happens when the image's program ends (default on-failure).
     restart: Option<RestartWord>,
