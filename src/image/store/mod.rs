@@ -28,6 +28,7 @@ use crate::source::Source;
 
 mod archives;
 mod bring;
+mod export;
 mod find;
 mod gc;
 mod index;
@@ -40,6 +41,7 @@ mod tests;
 mod trust;
 mod work;
 
+pub use find::names;
 pub use gc::{Collected, Removed};
 pub use index::Listed;
 
