@@ -125,8 +125,8 @@ pub fn labs_and_files() -> ArgValueCompleter {
 /// Images of the store.
 pub fn images() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
-        let place = nslab_image::store::Store::usual_place();
-        candidates(typed, nslab_image::store::names(&place))
+        let place = crate::image::store::Store::usual_place();
+        candidates(typed, crate::image::store::names(&place))
     })
 }
 

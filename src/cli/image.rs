@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::image::source::Source;
+use crate::image::store::{Collected, Image, Listed, Pull, Store};
+use crate::image::{Reference, Registries};
 use clap::Subcommand;
-use nslab_image::source::Source;
-use nslab_image::store::{Collected, Image, Listed, Pull, Store};
-use nslab_image::{Reference, Registries};
 
 use super::{Format, complete, print, print_json, report};
 use crate::failure::Failure;
@@ -194,7 +194,7 @@ impl Reach {
 
 /// Brings an image, and shows how it comes.
 fn bring(
-    action: impl FnOnce(&dyn Fn(nslab_image::store::Progress)) -> nslab_image::error::Result<Image>,
+    action: impl FnOnce(&dyn Fn(crate::image::store::Progress)) -> crate::image::error::Result<Image>,
 ) -> Result<Image, Failure> {
     let progress = ImageProgress::new();
     let result = action(&|step| progress.show(step));

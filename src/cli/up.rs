@@ -18,9 +18,11 @@ use crate::lab::plan::{Engine as EngineTaken, NodeStep, Plan};
 use crate::lab::{Lab, planner};
 use crate::run::directory::{self, LabDirectory, Life, RunDirectory};
 use crate::run::events::{Event, What};
+use crate::run::images;
 use crate::run::launch::{Launch, LaunchEvent, Launched, launch};
 use crate::run::{client, modules, netns_names, preflight, rootless, trust, user_files};
 use crate::trace::{self, Spans, Telling};
+use crate::view::image::ImageProgress;
 use crate::view::progress::Progress;
 use crate::view::{self, plan};
 
@@ -125,7 +127,14 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     choose_engines(&mut file.lab, &args.engine);
     no_users_on_kubelets(&file.lab)?;
     kubelet::manage(&mut file.lab);
-    let facts = info_span!("ask the host").in_scope(|| preflight::facts(&file.lab))?;
+    let mut facts = info_span!("ask the host").in_scope(|| preflight::facts(&file.lab))?;
+    // Kept until the lab is ready, which has its own by then.
+    let mut _leases = Vec::new();
+    if !args.dry_run {
+        let ready = info_span!("images").in_scope(|| bring_images(&file.lab))?;
+        facts.images = ready.facts;
+        _leases = ready.leases;
+    }
     let mut plan = info_span!("plan").in_scope(|| planner::plan(&file.lab, &facts));
     if !args.dry_run && is_rootless() {
         do_without_root(&args, &mut plan)?;
@@ -189,6 +198,17 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     })?;
     drop(making);
     stand_by(launched, &file.lab, &engines, &args, trace.as_ref())
+}
+
+/// Brings the images of nodes, and shows how they come.
+fn bring_images(lab: &Lab) -> Result<images::Ready, Failure> {
+    let progress = ImageProgress::new();
+    let ready = images::ready(lab, &|step| progress.show(step));
+    match ready.is_ok() {
+        true => progress.finish(),
+        false => progress.give_up(),
+    }
+    ready
 }
 
 /// Tells what will be missing in routers that start FRR themselves.

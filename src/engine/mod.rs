@@ -133,16 +133,15 @@ impl Engine for Router {
 
 /// The environment every program in a node starts with, before the lab file's own.
 pub fn environment(node: &NodeStep) -> BTreeMap<String, String> {
-    let mut env = BTreeMap::from(
-        [
-            ("PATH", PATH),
-            ("HOME", "/root"),
-            ("USER", "root"),
-            ("LOGNAME", "root"),
-            ("LANG", "C.UTF-8"),
-        ]
-        .map(|(key, value)| (key.to_owned(), value.to_owned())),
-    );
+    let usual = [("PATH", PATH), ("HOME", "/root")];
+    // What the host is used to says nothing of an image.
+    let of_host = [("USER", "root"), ("LOGNAME", "root"), ("LANG", "C.UTF-8")];
+    let of_host = of_host.into_iter().filter(|_| node.image.is_none());
+    let mut env: BTreeMap<String, String> = usual
+        .into_iter()
+        .chain(of_host)
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
     env.insert("HOSTNAME".to_owned(), node.hostname.clone());
     env.extend(node.env.clone());
     env

@@ -1,5 +1,6 @@
 //! Where an image is.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -24,6 +25,32 @@ pub enum Source {
     DockerDaemon(String),
     /// `containers-storage:NAME`: an image that Podman has.
     ContainersStorage(String),
+}
+
+/// When an image is asked for where it comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pull {
+    /// When the store does not have it.
+    #[default]
+    Missing,
+    /// Each time, for a name may stand for another image by now.
+    Always,
+    /// Never: it must be in the store.
+    Never,
+}
+
+/// How registries are reached, where that is not as usual.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Registries {
+    /// For a registry, such as `docker.io`, the places that are asked first: `mirror.example.net`, `10.0.0.1:5000/docker`,
+    /// `http://10.0.0.1:5000`.
+    pub mirrors: BTreeMap<String, Vec<String>>,
+    /// Registries, such as `10.0.0.1:5000`, that may be spoken to without TLS where they have none.
+    pub insecure: Vec<String>,
+    /// A file of certificates (PEM) that are trusted beside the usual ones.
+    pub ca: Option<PathBuf>,
 }
 
 impl FromStr for Source {
@@ -56,6 +83,19 @@ impl FromStr for Source {
             _ => Source::Registry(text.to_owned()),
         };
         Ok(source)
+    }
+}
+
+impl Source {
+    /// The path that it names, where it names one.
+    pub fn path_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Source::Oci(path, _)
+            | Source::OciArchive(path, _)
+            | Source::DockerArchive(path, _)
+            | Source::Directory(path) => Some(path),
+            Source::Registry(_) | Source::DockerDaemon(_) | Source::ContainersStorage(_) => None,
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Echo requests (RFC 792 for IPv4, RFC 4443 section 4 for IPv6) over raw sockets.
+//! Echo requests (RFC 792 for IPv4, RFC 4443 section 4 for IPv6) over raw sockets, or for users who may not have
+//! those over the kernel's own for echo requests (icmp(7), `ping_group_range`).
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -31,7 +32,18 @@ pub fn request(to: IpAddr, from: Option<IpAddr>, patience: Duration) -> Result<O
         Protocol::ICMPV6
     };
     let domain = Domain::for_address(SocketAddr::new(to, 0));
-    let mut socket = Socket::new(domain, Type::RAW, Some(protocol)).map_err(failed)?;
+    let (mut socket, is_raw) = match Socket::new(domain, Type::RAW, Some(protocol)) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => (
+            Socket::new(domain, Type::DGRAM, Some(protocol)).map_err(failed)?,
+            false,
+        ),
+        other => (other.map_err(failed)?, true),
+    };
+    let form = match (is_raw, to.is_ipv4()) {
+        (false, _) => Form::Numbered,
+        (true, true) => Form::WithHeader,
+        (true, false) => Form::Plain,
+    };
     if let Some(from) = from {
         socket
             .bind(&SocketAddr::new(from, 0).into())
@@ -51,7 +63,9 @@ pub fn request(to: IpAddr, from: Option<IpAddr>, patience: Duration) -> Result<O
         }
         socket.set_read_timeout(Some(left)).map_err(failed)?;
         match socket.read(&mut buffer) {
-            Ok(size) if answers(&buffer[..size], to.is_ipv4(), &request) => return Ok(Some(sent.elapsed())),
+            Ok(size) if answers(&buffer[..size], to.is_ipv4(), form, &request) => {
+                return Ok(Some(sent.elapsed()));
+            }
             Ok(_) => {}
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                 return Ok(None);
@@ -88,19 +102,30 @@ fn packet(v4: bool, mark: &[u8; 8]) -> Vec<u8> {
     packet
 }
 
-/// Whether a packet as the socket gives it (IPv4 with its IP header, IPv6 without) answers our request: the same
-/// identifier, number and payload.
-fn answers(bytes: &[u8], v4: bool, request: &[u8]) -> bool {
-    let start = match (v4, bytes.first()) {
-        (true, Some(first)) => usize::from(first & 0x0f) * 4,
-        (true, None) => return false,
-        (false, _) => 0,
+/// How a socket gives packets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Form {
+    /// With the IP header, as raw sockets of IPv4 do.
+    WithHeader,
+    /// Without it.
+    Plain,
+    /// Without it, and with an identifier that the kernel chose.
+    Numbered,
+}
+
+/// Whether a packet as the socket gives it answers our request: the same identifier, number and payload.
+fn answers(bytes: &[u8], v4: bool, form: Form, request: &[u8]) -> bool {
+    let start = match (form, bytes.first()) {
+        (Form::WithHeader, Some(first)) => usize::from(first & 0x0f) * 4,
+        (Form::WithHeader, None) => return false,
+        (Form::Plain | Form::Numbered, _) => 0,
     };
+    let same = if form == Form::Numbered { 6 } else { 4 };
     let Some(message) = bytes.get(start..) else {
         return false;
     };
     let reply = if v4 { REPLY_V4 } else { REPLY_V6 };
-    message.len() == request.len() && message[0] == reply && message[4..] == request[4..]
+    message.len() == request.len() && message[0] == reply && message[same..] == request[same..]
 }
 
 /// RFC 1071.
@@ -131,21 +156,29 @@ mod tests {
     #[test]
     fn only_the_answer_is_the_answer() {
         let mark = [1, 2, 3, 4, 5, 6, 7, 8];
-        for v4 in [true, false] {
+        for (v4, form) in [
+            (true, Form::WithHeader),
+            (false, Form::Plain),
+            (true, Form::Numbered),
+        ] {
             let request = packet(v4, &mark);
             let mut reply = request.clone();
             reply[0] = if v4 { REPLY_V4 } else { REPLY_V6 };
-            let ip = if v4 { vec![0x45; 20] } else { Vec::new() };
+            let ip = if form == Form::WithHeader {
+                vec![0x45; 20]
+            } else {
+                Vec::new()
+            };
             let whole = |message: &[u8]| [ip.as_slice(), message].concat();
-            assert!(answers(&whole(&reply), v4, &request));
-            assert!(!answers(&whole(&request), v4, &request));
-            for at in 4..reply.len() {
+            assert!(answers(&whole(&reply), v4, form, &request));
+            assert!(!answers(&whole(&request), v4, form, &request));
+            for at in if form == Form::Numbered { 6 } else { 4 }..reply.len() {
                 let mut other = reply.clone();
                 other[at] ^= 1;
-                assert!(!answers(&whole(&other), v4, &request));
+                assert!(!answers(&whole(&other), v4, form, &request));
             }
             for length in 0..whole(&reply).len() {
-                assert!(!answers(&whole(&reply)[..length], v4, &request));
+                assert!(!answers(&whole(&reply)[..length], v4, form, &request));
             }
         }
     }

@@ -3,6 +3,7 @@
 //! What every node of a lab finds in its root stands in a layer between, made once: that costs no mounts, and
 //! nodes of large labs share one copy of a long /etc/hosts.
 
+mod image;
 mod layers;
 
 use std::fs::{self, Permissions};

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
@@ -10,10 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::check::Check;
 use super::links::{Setting, Shape, bridge::Bridge};
 use super::model::{
-    Bind, Cluster, Command, ConfigPlace, EngineChoice, Exec, File, Kind, KubernetesNode, Mac, Manifest,
+    Bind, Cluster, Command, ConfigPlace, EngineChoice, Exec, File, Init, Kind, KubernetesNode, Mac, Manifest,
     Masquerade, Mount, Mounted, Process, Wait,
 };
 use super::rights::RightsStep;
+use crate::image::config::Config;
+use crate::image::source::Source;
 
 /// What only the host could tell, found out before planning.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -27,6 +30,43 @@ pub struct Facts {
     /// Bytes of memory the host has; 0 where it does not tell.
     #[serde(default)]
     pub memory: u64,
+    /// The images that nodes are, by where they come from.
+    #[serde(skip)]
+    pub images: BTreeMap<Source, ImageFacts>,
+}
+
+/// An image that is unpacked, and what it says of its program.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ImageFacts {
+    /// The digest of its manifest; empty for a directory.
+    pub digest: String,
+    /// What it says of its program.
+    pub config: Config,
+    /// Its layers on the host, the lowest first.
+    pub layers: Vec<PathBuf>,
+    /// A file of the store; the image stays there as long as somebody holds a shared lock on it.
+    pub lease: Option<PathBuf>,
+}
+
+/// The root of a node that is an image.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ImageStep {
+    /// Where the image comes from, as the file says it.
+    pub name: String,
+    /// The digest of its manifest; empty for a directory.
+    pub digest: String,
+    /// Its layers on the host, the lowest first.
+    pub layers: Vec<PathBuf>,
+    /// What is locked (shared) for as long as the lab lives.
+    pub lease: Option<PathBuf>,
+    /// Who is the first process.
+    pub init: Init,
+    /// The signal that ends its program.
+    pub stop_signal: Option<String>,
+    /// The user of whatever runs in it; root where none is given.
+    pub user: Option<String>,
+    /// Where that starts; `/` where none is given.
+    pub workdir: Option<String>,
 }
 
 /// What joins a management network to the host.
@@ -399,6 +439,9 @@ pub struct NodeStep {
     pub kubernetes: Option<KubernetesNode>,
     /// How a kubelet plays it; found out when the lab starts.
     pub cluster: Option<ClusterStep>,
+    /// The image that is its root; none where that is the host's.
+    #[serde(default)]
+    pub image: Option<ImageStep>,
     /// The engine that plays it: only for a router with a configuration, and a Kubernetes node on kubelets.
     pub engine: Option<Engine>,
     /// Index into [`Plan::namespaces`]; none for one in the host's network.

@@ -1,6 +1,7 @@
 //! From the lab to the plan: every index, path and text decided.
 
 mod cluster_dns;
+mod image;
 mod inside;
 mod limits;
 pub(super) mod management;
@@ -11,9 +12,11 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+pub use image::MAIN;
+
 use super::links::{Carrier, Shape};
 use super::model::{
-    EngineChoice, Kind, KubernetesNode, Lab, Link, LinkShape, Network, NextHop, Node, Port, Route,
+    EngineChoice, Kind, KubernetesNode, Lab, Link, LinkShape, Network, NextHop, Node, Port, Process, Route,
     RouteAction,
 };
 use super::names::{self, HUB_PORT, Macs};
@@ -192,6 +195,7 @@ impl<'a> Planner<'a> {
     fn forwarding(&self, mut steps: Vec<NamespaceStep>) -> Vec<NamespaceStep> {
         let mut forwards = vec![false; steps.len()];
         let mut dad = vec![false; steps.len()];
+        let mut of_image = vec![false; steps.len()];
         for (at, node) in self.lab.nodes.iter().enumerate() {
             if node.network == Network::Host {
                 continue;
@@ -202,9 +206,13 @@ impl<'a> Planner<'a> {
                 .extend(node.masquerade.iter().cloned());
             forwards[namespace] |= matches!(node.kind, Kind::Router | Kind::K8s);
             dad[namespace] |= node.dad;
+            of_image[namespace] |= node.image.is_some();
         }
         for (at, step) in steps.iter_mut().enumerate() {
             step.sysctls = base_sysctls(forwards[at], dad[at]);
+            if of_image[at] {
+                step.sysctls.extend(image::sysctls());
+            }
         }
         steps
     }
@@ -380,6 +388,8 @@ fn route_step(route: &Route, indexes: &HashMap<&str, u32>) -> RouteStep {
 
 fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
     let engine = match (node.kind, &node.config) {
+        // What runs in an image is the image's.
+        _ if node.image.is_some() => None,
         (Kind::Router, Some(_)) => Some(Engine::chosen(node.engine, facts.auto_engine)),
         (Kind::K8s, _) if node.engine == EngineChoice::Kubelet => Some(Engine::Kubelet),
         // One that starts FRR itself, by its own script, does so on FRR; else the speaker is there in its place.
@@ -388,12 +398,17 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         }
         _ => None,
     };
+    let (step, env, main) = match image::plan(node, facts) {
+        Some(image) => (Some(image.step), image.env, image.main),
+        None => (None, node.env.clone(), None),
+    };
+    let run: Vec<Process> = main.into_iter().chain(node.run.iter().cloned()).collect();
     let idle = node.network != Network::Host
         && node.files.is_empty()
         && node.binds.is_empty()
         && node.mounts.is_empty()
         && node.exec.is_empty()
-        && node.run.is_empty()
+        && run.is_empty()
         && engine.is_none()
         && node.kubernetes.is_none()
         && node.config.is_none()
@@ -411,25 +426,29 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         kind: node.kind,
         kubernetes: node.kubernetes.clone(),
         cluster: None,
+        image: step,
         engine,
         namespace,
         dns: None,
         idle,
         wait_for: node.wait_for.clone(),
         startup_delay_ms: u64::try_from(node.startup_delay.as_millis()).unwrap_or(u64::MAX),
-        env: node.env.clone(),
-        files: node.files.clone(),
+        env,
+        files: image::config(node)
+            .into_iter()
+            .chain(node.files.iter().cloned())
+            .collect(),
         binds: node.binds.clone(),
         mounts: node.mounts.clone(),
-        config: node.config.clone(),
+        config: node.config.clone().filter(|_| node.image.is_none()),
         config_place: node.config_place.clone(),
         exec: node.exec.clone(),
-        run: node.run.clone(),
+        rights: rights(node, engine, &run),
+        run,
         ready_routes: node.ready_routes.clone(),
         late: node.waits_for_late.clone(),
         cpu: node.cpu,
         memory: node.memory,
-        rights: rights(node, engine),
         limits,
         named_ports: node.named_ports.clone(),
         labels: node.labels.clone(),
@@ -445,7 +464,7 @@ fn known_by(node: &mut KubernetesNode, managed: &[IpNet]) {
 }
 
 /// What a node's programs may do. A kubelet and its containers are a machine of their own.
-fn rights(node: &Node, engine: Option<Engine>) -> RightsStep {
+fn rights(node: &Node, engine: Option<Engine>, run: &[Process]) -> RightsStep {
     let privileged = Rights {
         privileged: true,
         ..Rights::default()
@@ -455,7 +474,9 @@ fn rights(node: &Node, engine: Option<Engine>) -> RightsStep {
         Some(Engine::Kubelet) => RightsStep::of(&privileged, &[], false),
         // FRR's daemons end at once without it.
         Some(Engine::Frr) => of(&[SYS_ADMIN]),
-        _ if node.runs_frr() => of(&[SYS_ADMIN]),
+        _ if node.runs_frr() || run.iter().any(|process| process.command.starts_frr()) => of(&[SYS_ADMIN]),
+        // An image that is a router with a configuration for FRR runs it, whatever its program is called.
+        _ if node.image.is_some() && node.config.is_some() => of(&[SYS_ADMIN]),
         _ => of(&[]),
     }
 }

@@ -144,7 +144,15 @@ async fn answer(lab: Rc<Living>, line: &Line, request: Request) -> Result<(), Fa
             let env = crate::engine::environment(step);
             let rights = step.rights.clone();
             let users = lab.users_of(node).is_some();
-            line.reply(&Reply::Enter { env, rights, users }, &fds).await
+            let image = step.image.as_ref();
+            let reply = Reply::Enter {
+                env,
+                rights,
+                users,
+                user: image.and_then(|image| image.user.clone()),
+                workdir: image.and_then(|image| image.workdir.clone()),
+            };
+            line.reply(&reply, &fds).await
         }
         Answer::Down(own) => {
             let told = line.reply(&Reply::Done, &[own]).await;

@@ -228,6 +228,7 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
     let setup = Setup {
         node: step.name.clone(),
         hostname: step.hostname.clone(),
+        image: step.image.as_ref().map(|image| image.layers.clone()),
         files,
         links: links.collect(),
         binds: step.binds.clone(),

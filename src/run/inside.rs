@@ -28,7 +28,8 @@ use crate::engine::{self, Finished};
 use crate::failure::Failure;
 use crate::kernel::error::{Attempt, Error};
 use crate::kernel::process_root::{self, Root};
-use crate::lab::model::{Command, Probe, Process, Restart};
+use crate::lab::model::{Command, Kind, Probe, Process, Restart};
+use crate::lab::planner;
 
 /// Pause before a process is started again: doubled each time it ends soon, up to the longest.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
@@ -107,11 +108,12 @@ impl Inside {
     async fn begin(&self, name: &str, argv: &[String]) -> Result<(io::PipeReader, Started), Failure> {
         let (reader, writer) = io::pipe().attempt(|| format!("make a pipe for {name}"))?;
         let errors = writer.try_clone().attempt(|| "share a pipe")?;
+        let image = self.lab.plan.nodes[self.node].image.as_ref();
         let start = Start {
             argv: argv.to_vec(),
             env: self.env(),
-            user: None,
-            workdir: None,
+            user: image.and_then(|image| image.user.clone()),
+            workdir: image.and_then(|image| image.workdir.clone()),
             engine: starts_frr(argv),
         };
         let started = self.init.start(start, writer.into(), errors.into()).await?;
@@ -338,6 +340,12 @@ impl Service {
         is_brief.then(|| format!("{what} (status {})", end.status))
     }
 
+    /// Whether it is the program of an image that is a router: the daemons that it starts want what those of an engine do.
+    fn is_router_of_image(&self) -> bool {
+        let step = &self.lab.plan.nodes[self.node];
+        step.image.is_some() && step.kind == Kind::Router && self.process.name == planner::MAIN
+    }
+
     /// A program on a terminal that the node does not have: who plays the terminal would find out too late.
     fn missing_on_terminal(&self, argv: &[String]) -> Option<End> {
         let program = argv.first().filter(|_| self.process.terminal)?;
@@ -374,7 +382,7 @@ impl Service {
             return Some((end, self.lab.events.tellers.join()));
         }
         let user = self.process.user.clone();
-        let engine = starts_frr(&argv);
+        let engine = starts_frr(&argv) || self.is_router_of_image();
         let start = match self.process.terminal {
             // Whoever plays the terminal becomes the user only for the program on it.
             true => Start {

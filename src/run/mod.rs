@@ -35,6 +35,7 @@ mod api_server;
 mod cluster;
 mod control;
 mod host_state;
+pub mod images;
 mod init;
 mod inside;
 mod interfaces;

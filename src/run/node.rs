@@ -119,6 +119,8 @@ struct Init {
     /// What programs may do; none in a privileged node, where they may do everything.
     limits: Option<Limits>,
     users: Option<Users>,
+    /// Whether the root is an image's, in which nslab's own program may find nothing that it needs.
+    is_image: bool,
     waiting_for_quiet: bool,
 }
 
@@ -216,6 +218,7 @@ fn prepare(ready: &Ready, given: Given) -> Result<Init, Failure> {
         legacy_cgroups,
         limits,
         users,
+        is_image: setup.image.is_some(),
         waiting_for_quiet: false,
     })
 }
@@ -373,8 +376,11 @@ impl Init {
         let Some((name, arguments)) = program.argv.split_first() else {
             return Err((127, "there is no command".into()));
         };
-        let mut command = Command::new(name);
+        let in_place = self.in_place_of(name, program.env);
+        let mut command = Command::new(in_place.unwrap_or(name));
+        // It goes by the name that it was called by.
         command
+            .arg0(name)
             .args(arguments)
             .env_clear()
             .envs(program.env)
@@ -399,8 +405,27 @@ impl Init {
                 users::user(Path::new("/"), name).ok_or((126, format!("the node has no user {name:?}")))?;
             become_user(&mut command, user);
         }
-        spawn_command(command, name, program.workdir)
+        match spawn_command(command, name, program.workdir) {
+            Err((127, why)) if self.is_image => Err((127, of_image(name).unwrap_or(why))),
+            other => other,
+        }
     }
+}
+
+impl Init {
+    /// nslab's own program, where that stands for one that the node's image lacks.
+    fn in_place_of(&self, name: &str, env: &BTreeMap<String, String>) -> Option<&'static str> {
+        let stands_for = self.is_image && node_tools::PINGS.contains(&name);
+        let path = env.get("PATH").map_or("", String::as_str);
+        let is_there = || path.split(':').any(|place| Path::new(place).join(name).exists());
+        (stands_for && !is_there()).then_some(crate::engine::ITSELF)
+    }
+}
+
+/// Why an image does not have a program, where what is to be done about it is not the host's business.
+fn of_image(name: &str) -> Option<String> {
+    let is_missing = !name.contains('/') || !Path::new(name).exists();
+    is_missing.then(|| format!("{name}: command not found (the image has no such program)"))
 }
 
 fn spawn_command(mut command: Command, program: &str, workdir: Option<&str>) -> Result<Pid, (i32, String)> {

@@ -45,6 +45,7 @@ pub fn facts(lab: &Lab) -> Result<Facts, Failure> {
         auto_engine: auto_engine(),
         dns_servers: dns_servers(),
         memory: memory::of_host(),
+        images: BTreeMap::new(),
     })
 }
 

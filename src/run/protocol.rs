@@ -158,6 +158,12 @@ pub enum Reply {
         rights: RightsStep,
         /// Whether they are in a user namespace.
         users: bool,
+        /// The user that they run as unless another is asked for; root where none is given.
+        #[serde(default)]
+        user: Option<String>,
+        /// Where they start; `/` where none is given.
+        #[serde(default)]
+        workdir: Option<String>,
     },
     /// The nodes.
     Status(Status),

@@ -49,6 +49,14 @@ pub fn make_base(common: &Common, program: Option<&OwnedFd>) -> Result<Confineme
     put_program(&base.program(), program)?;
     name_program(&base)?;
     mounts::make_volumes(&base, &common.volumes)?;
+    if common.images {
+        base.begin_images()?;
+        base.write_for_images(Path::new("/etc/hosts"), &common.hosts)?;
+        base.write_for_images(Path::new("/etc/resolv.conf"), &common.resolv_conf)?;
+        base.write_for_images(Path::new(engine::ITSELF), "")?;
+        let place = base.place_for_images(&Path::new(LOCAL).join("nslab"))?;
+        symlink(engine::ITSELF, &place).attempt(|| format!("make {LOCAL}/nslab"))?;
+    }
     let hidden = veil::draw(&base, &run_directory(&common.base))?;
     if user_namespace::is_partial() {
         base.take_over(&hidden)?;
@@ -190,14 +198,27 @@ pub fn build(
         usual: confinement,
         own_network: setup.own_network,
     };
-    base.enter(
-        &common.scratch,
-        &setup.hostname,
-        (!setup.rights.privileged).then_some(confined),
-        &setup.rights.show_host,
-        users.zip(setup.rights.first_id),
-        setup.limits.disk,
-    )?;
+    let confined = (!setup.rights.privileged).then_some(confined);
+    let users_and_first = users.zip(setup.rights.first_id);
+    let disk = setup.limits.disk;
+    match &setup.image {
+        None => base.enter(
+            &common.scratch,
+            &setup.hostname,
+            confined,
+            &setup.rights.show_host,
+            users_and_first,
+            disk,
+        )?,
+        Some(layers) => base.enter_image(
+            &common.scratch,
+            layers,
+            &setup.hostname,
+            confined,
+            users_and_first,
+            disk,
+        )?,
+    }
     attach(Path::new(engine::ITSELF), &program)?;
     match users {
         None => fill(setup, sources)?,

@@ -89,6 +89,11 @@ pub fn suit(plan: &mut Plan) -> Result<Vec<String>, Failure> {
             None => notes.push(without_outside(host.nat.take().is_some())),
         }
     }
+    // Where the lab has a user namespace, there are no groups beyond that.
+    let ranges = plan.namespaces.iter_mut().flat_map(|step| &mut step.sysctls);
+    for (_, range) in ranges.filter(|(name, _)| name == "net/ipv4/ping_group_range") {
+        *range = "0 65535".to_owned();
+    }
     let mut limited = Vec::new();
     for node in &mut plan.nodes {
         if node.cpu.take().is_some() | node.memory.take().is_some() | node.limits.must_limit_processes {

@@ -41,6 +41,8 @@ pub struct Living {
     pub nat: RefCell<Option<Nat>>,
     /// Its nodes, in the order of the plan's.
     pub nodes: Vec<Node>,
+    /// What keeps the images of its nodes in their store.
+    pub _images: Vec<std::fs::File>,
     /// Its directory.
     pub directory: LabDirectory,
     /// The host's mounts that nodes show.

@@ -25,7 +25,8 @@ use super::events::What;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
 use super::{
-    control, host_cleanup, late, link_events, logs, management, network, presence, socket, stages, veil,
+    control, host_cleanup, images, late, link_events, logs, management, network, presence, socket, stages,
+    veil,
 };
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
@@ -180,7 +181,9 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         .iter()
         .map(|node| Node::new(directory.log(&node.name)))
         .collect();
+    let images = images::hold(&plan)?;
     let lab = Rc::new(Living {
+        _images: images,
         nodes,
         cluster: Cluster::new(&plan),
         plan,

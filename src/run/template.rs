@@ -104,6 +104,7 @@ impl Template {
                 true => root::given(&lab.plan),
                 false => Vec::new(),
             },
+            images: lab.plan.nodes.iter().any(|node| node.image.is_some()),
             volumes: lab.plan.volumes().into_values().collect(),
         })?;
         let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;

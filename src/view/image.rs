@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::io::stderr;
 use std::time::Instant;
 
+use crate::image::store::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
-use nslab_image::store::Progress;
 
 use super::{tell, terminal, units};
 use crate::clean;
@@ -50,6 +50,8 @@ impl ImageProgress {
     }
 
     fn begin(&self, image: String, layers: usize, bytes: u64) {
+        // The one before is done.
+        self.finish();
         let bar = terminal::is_clever(&stderr()).then(|| bar(bytes));
         if bar.is_none() {
             let what = units::count(layers, "layer");

@@ -39,6 +39,7 @@ mod hostile;
 mod hostile_nodes;
 mod hostile_peers;
 mod hostile_up;
+mod image_nodes;
 mod import;
 mod inspecting;
 mod interop;

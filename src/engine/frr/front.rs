@@ -116,6 +116,8 @@ pub const UNLESS_STOPPED: &str = r#"[ -p /run/nslab.frr/own ] && read -r _ </run
 /// Whether FRR's daemons run in a node with rights that its commands have not, or are looked after by nslab.
 pub fn is_for(node: &NodeStep) -> bool {
     match node.engine {
+        // An image has its own script.
+        _ if node.image.is_some() => false,
         Some(Engine::Frr) => true,
         Some(_) => false,
         None => node.rights.engine_capabilities.is_some(),

@@ -7,7 +7,7 @@ use super::{Spanned, values};
 use crate::lab::model::{Command, Exec, Probe, Process, Restart};
 
 const COMMAND: &str = "ip link set eth0 up";
-const RESTARTS: &[(&str, Restart)] = &[
+pub(super) const RESTARTS: &[(&str, Restart)] = &[
     ("no", Restart::No),
     ("on-failure", Restart::OnFailure),
     ("always", Restart::Always),
@@ -238,7 +238,7 @@ fn process_name(text: &str) -> Result<String, Wrong> {
 }
 
 /// Where a process starts: as [`values::node_path`], but the root directory is fine.
-fn workdir(text: &str) -> Result<String, Wrong> {
+pub(super) fn workdir(text: &str) -> Result<String, Wrong> {
     match text {
         "/" => Ok(text.into()),
         _ => values::node_path(text),

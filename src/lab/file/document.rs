@@ -175,6 +175,9 @@ fn top(reader: &mut Reader, document: &DeTable) -> Spec {
     if let Some(value) = table.get("cilium") {
         spec.cilium = kubernetes::cilium(reader, value, span);
     }
+    spec.images = table
+        .get("images")
+        .and_then(|value| super::image::images(reader, value));
     table.finish(reader);
     spec
 }

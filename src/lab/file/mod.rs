@@ -8,6 +8,7 @@ mod check;
 mod check_schema;
 mod command;
 mod document;
+pub(crate) mod image;
 mod interface;
 pub(crate) mod kubernetes;
 mod kubernetes_schema;
@@ -39,6 +40,7 @@ use super::model::{
 };
 
 pub use document::read;
+pub use image::ImageSpec;
 pub use interface::InterfaceSpec;
 pub use kubernetes::{Agent, CiliumSpec, Cni, Dns, Ipam, KubernetesSpec, NodeRole, Routing};
 pub(crate) use link::keys_of as keys_of_link;
@@ -99,6 +101,8 @@ pub struct Spec {
     pub kubernetes: Option<KubernetesSpec>,
     /// `[cilium]`.
     pub cilium: Option<CiliumSpec>,
+    /// `[images]`.
+    pub images: Option<Spanned<ImagesSpec>>,
     /// `[[checks]]`, in the order of the file.
     pub checks: Vec<CheckSpec>,
     /// Whether a link was left out because it could not be read, so that a missing interface proves nothing.
@@ -106,6 +110,17 @@ pub struct Spec {
     /// Whether an address was left out because it could not be read, so that an unreachable gateway proves
     /// nothing.
     pub partial_addresses: bool,
+}
+
+/// `[images]`: how registries are reached.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ImagesSpec {
+    /// Hosts that are asked first in the place of a registry's.
+    pub mirrors: BTreeMap<String, Vec<String>>,
+    /// Hosts that are spoken to without TLS.
+    pub insecure: Vec<String>,
+    /// A file of certificates, as written.
+    pub ca: Option<Spanned<String>>,
 }
 
 /// `[mgmt]`.
@@ -142,6 +157,8 @@ pub struct NodeSpec {
     pub group: Option<Spanned<String>>,
     /// The engine of a router.
     pub engine: Option<Spanned<EngineChoice>>,
+    /// The image that it is.
+    pub image: ImageSpec,
     /// What it calls itself; its name where nothing is said.
     pub hostname: Option<Spanned<String>>,
     /// Names by which other nodes find it, beside its own.

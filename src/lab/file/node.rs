@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::reader::{Reader, Table, Value, Wrong};
 use super::{
     AddressesSpec, BindSpec, ConfigSpec, ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Spanned,
-    WaitSpec, command, interface, kubernetes, limits, mounts, pods, rights, route, suggest, values,
+    WaitSpec, command, image, interface, kubernetes, limits, mounts, pods, rights, route, suggest, values,
 };
 use crate::lab::model::{EngineChoice, Kind, Stage};
 
@@ -42,6 +42,7 @@ fn read(reader: &mut Reader, mut table: Table) -> NodeSpec {
     network(reader, &mut table, &mut node);
     content(reader, &mut table, &mut node);
     life(reader, &mut table, &mut node);
+    node.image = image::read(reader, &mut table);
     rights::rights(reader, &mut table, &mut node);
     kubernetes::node(reader, &mut table, &mut node);
     node.pods = table.get("pods").and_then(|value| pods::pods(reader, value));

@@ -1,6 +1,7 @@
 //! The lab as it is meant: complete and validated, with inheritance applied and every default filled in.
 
 mod command;
+mod image;
 mod link;
 mod mount;
 mod node;
@@ -14,7 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::pod_cidr::machine;
+use crate::image::source::Registries;
 pub use command::{Command, Exec, Probe, Process, Restart, Stage, Wait};
+pub use image::{Image, Init};
 pub use link::{Link, LinkShape, Mac, Port, Underlay};
 pub use mount::{Memory, Mount, Mounted, Volume};
 pub use node::{
@@ -43,6 +46,9 @@ pub struct Lab {
     /// What a real Kubernetes is like, where its nodes run one.
     #[serde(default)]
     pub cluster: Cluster,
+    /// How registries of images are reached.
+    #[serde(default)]
+    pub registries: Registries,
 }
 
 /// What a real Kubernetes is like.

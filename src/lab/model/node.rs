@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::command::FRR_SCRIPT;
-use super::{Command, Exec, MgmtPort, Mount, Process, PublishedPort, Route, Wait};
+use super::{Command, Exec, Image, MgmtPort, Mount, Process, PublishedPort, Route, Wait};
 use crate::lab::links::{Setting, bridge::Bridge};
 use crate::lab::rights::Rights;
 
@@ -70,6 +70,9 @@ pub struct Node {
     pub kind: Kind,
     /// For routers; `Auto` elsewhere.
     pub engine: EngineChoice,
+    /// The image that it is, where its root is not the host's.
+    #[serde(default)]
+    pub image: Option<Image>,
     /// The group it was put in.
     pub group: Option<String>,
     /// Free labels.

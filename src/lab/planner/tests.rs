@@ -24,6 +24,7 @@ fn planned(text: &str) -> Plan {
             net: "100.127.0.0/30".parse().unwrap(),
         }),
         memory: 8 << 30,
+        images: Default::default(),
     };
     plan(&lab, &facts)
 }

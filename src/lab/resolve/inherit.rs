@@ -123,6 +123,7 @@ fn kubernetes_engine(at: usize, merged: &mut NodeSpec, mistakes: &mut Mistakes) 
 fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
     scalar(&mut base.group, &over.group);
     scalar(&mut base.engine, &over.engine);
+    base.image.overlay(&over.image);
     scalar(&mut base.hostname, &over.hostname);
     scalar(&mut base.aliases, &over.aliases);
     scalar(&mut base.network, &over.network);

@@ -6,6 +6,7 @@ mod checks;
 mod content;
 mod devices;
 mod diagnostics;
+mod image;
 mod inherit;
 mod interfaces;
 mod kubernetes;
@@ -162,6 +163,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
     let mut nodes: Vec<Node> = (0..scene.nodes.len())
         .map(|at| {
             let mut node = bare(scene, at);
+            node.image = image::resolve(scene, at, mistakes);
             node.rights = rights::resolve(scene, at, mistakes);
             node.addresses = std::mem::take(&mut addresses[at])
                 .into_iter()
@@ -202,6 +204,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
         checks,
         manifests: manifests::resolve(scene, mistakes),
         cluster: kubernetes::settings(scene, mistakes),
+        registries: image::registries(scene, mistakes),
     }
 }
 
@@ -244,6 +247,7 @@ fn bare(scene: &Scene, at: usize) -> Node {
             .engine
             .as_ref()
             .map_or(EngineChoice::Auto, |engine| engine.value),
+        image: None,
         group: spec.group.as_ref().map(|group| group.value.clone()),
         labels: strings(&spec.labels),
         named_ports: spec

@@ -37,14 +37,15 @@ fn prepare(door: &Door, visit: &Visit, terminal: Option<&str>) -> Result<Prepare
     if let Some(terminal) = terminal {
         env.insert("TERM".to_owned(), terminal.to_owned());
     }
-    let directory = visit.workdir.as_deref().unwrap_or("/");
+    let directory = visit.workdir.as_ref().or(door.workdir.as_ref());
+    let directory = directory.map_or("/", String::as_str);
     nix::unistd::chdir(directory).map_err(|errno| {
         (
             CANNOT_EXECUTE,
             format!("{}: cannot enter {directory}: {}", door.node, errno.desc()),
         )
     })?;
-    if let Some(name) = &visit.user {
+    if let Some(name) = visit.user.as_ref().or(door.user.as_ref()) {
         become_user(door, name, &mut env)?;
     }
     env.extend(visit.env.iter().cloned());

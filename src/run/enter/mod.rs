@@ -66,6 +66,9 @@ pub struct Door {
     legacy_cgroups: Vec<File>,
     env: BTreeMap<String, String>,
     rights: RightsStep,
+    /// As whom, and where, commands run that say nothing.
+    user: Option<String>,
+    workdir: Option<String>,
     /// The user namespace of a lab without root.
     owner: Option<OwnedFd>,
     users: Option<OwnedFd>,
@@ -109,7 +112,14 @@ pub fn door(lab: &LabDirectory, node: &str) -> Result<Door, Failure> {
     let (reply, fds) = client.ask(&Request::Enter {
         node: node.to_owned(),
     })?;
-    let Reply::Enter { env, rights, users } = reply else {
+    let Reply::Enter {
+        env,
+        rights,
+        users,
+        user,
+        workdir,
+    } = reply
+    else {
         return Err(Failure::host("an unexpected answer from the lab"));
     };
     let mut fds = fds.into_iter();
@@ -126,6 +136,8 @@ pub fn door(lab: &LabDirectory, node: &str) -> Result<Door, Failure> {
         legacy_cgroups: cgroup::legacy_doors(&lab.cgroup(), node),
         env,
         rights,
+        user,
+        workdir,
     })
 }
 

@@ -28,6 +28,8 @@ pub struct Common {
     pub resolv_conf: String,
     /// Paths of what nodes are given, where the way there has to be made for all of them; see [`crate::run::root::make_base`].
     pub given: Vec<PathBuf>,
+    /// Whether there are nodes that are images.
+    pub images: bool,
     /// How many bytes each of the lab's volumes holds; none for no limit.
     pub volumes: Vec<Option<u64>>,
 }
@@ -39,6 +41,8 @@ pub struct Setup {
     pub node: String,
     /// What it calls itself.
     pub hostname: String,
+    /// The layers of the image that it is, the lowest first; none where its root is the host's.
+    pub image: Option<Vec<PathBuf>>,
     /// Files of the lab file and of the engine.
     pub files: Vec<File>,
     /// Symbolic links of the engine: path, and where it leads.

@@ -5,6 +5,7 @@ pub mod both;
 pub mod breaking;
 pub mod host;
 pub mod hostile;
+pub mod image_root;
 pub mod raw_peer;
 pub mod traces;
 

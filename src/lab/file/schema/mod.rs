@@ -2,6 +2,7 @@
 //! to those that the reader knows.
 
 mod command;
+mod image;
 mod interface;
 mod network;
 mod node;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 
 use super::check_schema::CheckTable;
 use super::kubernetes_schema::{CiliumTable, KubernetesTable};
+use image::ImagesTable;
 use network::LinkTable;
 use node::NodeTable;
 pub(super) use node::Scalar;
@@ -56,6 +58,8 @@ struct LabFile {
     kubernetes: Option<KubernetesTable>,
     /// The pods' network.
     cilium: Option<CiliumTable>,
+    /// How registries of images are reached.
+    images: Option<ImagesTable>,
     /// What must be true of the lab once it lives: `nslab test` and `nslab check` see to it.
     checks: Option<Vec<CheckTable>>,
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 
-use super::command::{ExecValue, RunTable};
+use super::command::{ExecValue, RestartWord, RunTable};
+use super::image::{HealthcheckValue, InitWord, PullWord, Words};
 use super::interface::InterfaceTable;
 use super::network::RouteTable;
 use super::patterns::{
@@ -24,6 +25,29 @@ pub(super) struct NodeTable {
     group: Option<String>,
     /// The program that plays a router (auto takes FRR where it is installed, else the built-in speaker) or a Kubernetes node.
     engine: Option<EngineWord>,
+    /// The image that it is, in place of the host's own files and programs: a name in a registry, oci:DIR[:TAG],
+    /// oci-archive:FILE, docker-archive:FILE, dir:ROOT, docker-daemon:NAME or containers-storage:NAME.
+    image: Option<String>,
+    /// When the image is asked for where it comes from: only when it is missing (the default), each time, or never.
+    image_pull: Option<PullWord>,
+    /// The image's program and its first arguments, in place of the image's own.
+    entrypoint: Option<Words>,
+    /// What follows the entrypoint, in place of the image's own.
+    cmd: Option<Words>,
+    /// The user of whatever runs in the image: name or number, and perhaps a group.
+    user: Option<String>,
+    /// The directory in which the image's program starts.
+    workdir: Option<String>,
+    /// What asks the image's program whether it is well, in place of the image's own; false for nothing.
+    healthcheck: Option<HealthcheckValue>,
+    /// The signal that ends the image's program: SIGTERM, SIGRTMIN+3, 15.
+    stop_signal: Option<String>,
+    /// Who is the first process of the node: nslab's own (the default), or the image's program.
+    init: Option<InitWord>,
+    /// What happens when the image's program ends (default on-failure).
+    restart: Option<RestartWord>,
+    /// Whether the image's program has a terminal (default true).
+    terminal: Option<bool>,
     /// What it calls itself; its name where nothing is said.
     hostname: Option<MachineName>,
     /// Names by which other nodes find it, beside its own.

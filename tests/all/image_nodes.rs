@@ -1,0 +1,236 @@
+//! Nodes that are images: what runs in them, and what of the host is not there.
+
+use std::fs;
+use std::path::Path;
+
+use crate::common::{Lab, has, image_root, until};
+
+/// Two nodes of one image; `a` serves a page.
+const WEB: &str = r#"
+name = "images"
+
+[defaults]
+image = "dir:root"
+
+[nodes.a]
+kind = "host"
+cmd = "httpd -f -p 80 -h /www"
+healthcheck = { test = "wget -q -O - http://127.0.0.1/ | grep hello", interval = "1s" }
+addresses = { eth0 = ["10.0.0.1/24"] }
+env = { MODE = "lab" }
+files = { "/etc/given" = { content = "given\n", owner = "web:web", mode = "0600" } }
+binds = ["given:/mnt/given:ro"]
+tmpfs = ["/scratch:size=1M"]
+volumes = ["/data"]
+
+[nodes.b]
+kind = "host"
+user = "web"
+workdir = "/home/web"
+entrypoint = ["sleep"]
+cmd = ["1000000"]
+exec = ["ping -c1 -W9 10.0.0.1"]
+addresses = { eth0 = ["10.0.0.2/24"] }
+wait_for = ["a"]
+
+[[links]]
+endpoints = ["a:eth0", "b:eth0"]
+
+[[checks]]
+name = "b reaches a"
+node = "b"
+ping = "10.0.0.1"
+
+[[checks]]
+name = "a answers"
+node = "b"
+tcp = "10.0.0.1:80"
+"#;
+
+fn lab(text: &str) -> Lab {
+    let lab = Lab::new(text);
+    image_root::busybox(&lab.path("root"));
+    fs::create_dir(lab.path("given")).unwrap();
+    fs::write(lab.path("given/file"), "of the host\n").unwrap();
+    lab
+}
+
+#[test]
+fn a_node_is_its_image_and_nothing_of_the_host() {
+    if !has("busybox") {
+        return;
+    }
+    let lab = lab(WEB);
+    lab.ok(["up", "-d", lab.file()]);
+    lab.ok(["check"]);
+    assert_eq!(lab.sh("a", "cat /etc/own"), "of the image\n");
+    assert_eq!(lab.sh("a", "cat /etc/hostname"), "a\n");
+    assert!(lab.sh("a", "cat /etc/hosts").contains("10.0.0.2 b"));
+    for path in [
+        "/usr/bin/env",
+        "/etc/debian_version",
+        "/var",
+        "/usr/sbin/nft",
+        "/home/user",
+    ] {
+        assert!(Path::new(path).exists() || path.starts_with("/home"));
+        lab.sh("a", &format!("! test -e {path}"));
+    }
+    // The image's own files are not written to.
+    lab.sh("a", "echo changed > /etc/own; echo more > /www/more");
+    assert_eq!(
+        fs::read_to_string(lab.path("root/etc/own")).unwrap(),
+        "of the image\n"
+    );
+    assert!(!lab.path("root/www/more").exists() && !lab.path("root/proc/1").exists());
+    assert_eq!(lab.sh("b", "cat /etc/own"), "of the image\n");
+}
+
+#[test]
+fn what_the_file_says_holds_in_an_image_as_in_any_node() {
+    if !has("busybox") {
+        return;
+    }
+    let lab = lab(WEB);
+    lab.ok(["up", "-d", lab.file()]);
+    assert_eq!(lab.sh("a", "echo $MODE $HOSTNAME"), "lab a\n");
+    assert_eq!(
+        lab.sh("a", "stat -c '%U %a' /etc/given; cat /etc/given"),
+        "web 600\ngiven\n"
+    );
+    assert_eq!(lab.sh("a", "cat /mnt/given/file"), "of the host\n");
+    lab.sh("a", "! touch /mnt/given/x 2>/dev/null");
+    lab.sh("a", "mount | grep -q ' /scratch .*size=1024k'");
+    lab.sh("a", "echo kept > /data/x; echo lost > /x");
+    // As whom, and where.
+    let who = lab.sh("b", "id -un; pwd; echo $HOME");
+    assert_eq!(who, "web\n/home/web\n/home/web\n");
+    assert_eq!(lab.ok(["exec", "-u", "root", "-w", "/", "b", "id", "-u"]), "0\n");
+    let main = lab.program("b");
+    assert!(main > 0);
+    // Logs, copies, restarts.
+    until("the health check's answer", || {
+        lab.ok(["logs", "a"]).contains("hello")
+    });
+    lab.ok(["cp", "a:/etc/own", lab.path("copied").to_str().unwrap()]);
+    assert_eq!(fs::read_to_string(lab.path("copied")).unwrap(), "of the image\n");
+    lab.ok(["restart", "a"]);
+    lab.sh("a", "test -e /data/x && ! test -e /x");
+    lab.ok(["check"]);
+}
+
+#[test]
+fn an_image_without_a_shell_is_a_node_like_others() {
+    if !has("busybox") {
+        return;
+    }
+    let lab = Lab::new(
+        r#"
+name = "shellless"
+[defaults]
+kind = "host"
+image = "dir:root"
+[nodes.a]
+cmd = ["/sbin/httpd", "-f", "-p", "80"]
+addresses = { eth0 = ["10.0.0.1/24"] }
+[nodes.b]
+addresses = { eth0 = ["10.0.0.2/24"] }
+[[links]]
+endpoints = ["a:eth0", "b:eth0"]
+[[checks]]
+name = "it answers"
+node = "b"
+tcp = "10.0.0.1:80"
+[[checks]]
+name = "it is reached"
+node = "b"
+ping = "10.0.0.1"
+"#,
+    );
+    let root = lab.path("root");
+    fs::create_dir(&root).unwrap();
+    image_root::copy_program("busybox", "/busybox", &root);
+    // busybox is the applet by whose name it is called.
+    fs::create_dir(root.join("sbin")).unwrap();
+    fs::rename(root.join("busybox"), root.join("sbin/httpd")).unwrap();
+    lab.ok(["up", "-d", lab.file()]);
+    lab.ok(["check"]);
+    lab.ok(["exec", "b", "ping", "-c1", "-W9", "10.0.0.1"]);
+    assert!(lab.ok(["exec", "b", "nslab", "net", "addr"]).contains("10.0.0.2"));
+    lab.run(["exec", "b", "sh", "-c", "true"])
+        .refused(127, &["sh: command not found"]);
+    assert!(lab.ok(["ps"]).contains("ready"));
+}
+
+#[test]
+fn a_program_that_is_not_there_is_told() {
+    if !has("busybox") {
+        return;
+    }
+    let lab = lab(&WEB.replace("httpd -f", "nonesuch -f"));
+    lab.run(["up", "-d", lab.file()])
+        .refused(1, &["main of a could not be started", "nonesuch"]);
+}
+
+#[test]
+fn users_of_an_image_can_be_its_own() {
+    if !has("busybox") {
+        return;
+    }
+    let lab = lab(&WEB
+        .replace("[nodes.a]", "[nodes.a]\nuser_namespace = true")
+        .replace("[nodes.b]", "[nodes.b]\nuser_namespace = true"));
+    lab.ok(["up", "-d", lab.file()]);
+    lab.ok(["check"]);
+    assert_eq!(lab.sh("a", "stat -c %u /etc/own /bin/busybox"), "0\n0\n");
+    assert_ne!(lab.sh("a", "awk '{ print $2 }' /proc/self/uid_map").trim(), "0");
+    assert_eq!(lab.sh("b", "id -un"), "web\n");
+}
+
+#[test]
+fn what_is_for_images_is_refused_elsewhere() {
+    let refused = |node: &str, words: &[&str]| {
+        let text = format!("name = \"x\"\n[nodes.a]\n{node}\n");
+        let lab = Lab::new(&text);
+        fs::create_dir(lab.path("root")).unwrap();
+        lab.run(["validate", lab.file()]).refused(2, words);
+    };
+    for key in [
+        "cmd = \"a\"",
+        "entrypoint = [\"a\"]",
+        "user = \"web\"",
+        "workdir = \"/\"",
+        "image_pull = \"never\"",
+        "init = \"image\"",
+        "stop_signal = \"SIGTERM\"",
+        "healthcheck = false",
+        "restart = \"no\"",
+        "terminal = true",
+    ] {
+        let name = key.split(' ').next().unwrap();
+        refused(
+            &format!("kind = \"host\"\n{key}"),
+            &[&format!("`{name}` is for nodes that are images"), "lab.toml:4"],
+        );
+    }
+    let image = "image = \"dir:root\"";
+    refused(&format!("kind = \"k8s\"\n{image}"), &["cannot be an image"]);
+    refused(
+        &format!("kind = \"router\"\nengine = \"builtin\"\n{image}"),
+        &["the built-in speaker is no part of an image"],
+    );
+    refused(
+        &format!("kind = \"host\"\nshow_host = [\"/home\"]\n{image}"),
+        &["binds"],
+    );
+    refused("kind = \"host\"\nimage = \"dir:nonesuch\"", &["nonesuch"]);
+    refused("kind = \"host\"\nimage = \"\"", &["no image's name"]);
+    refused(
+        &format!("kind = \"host\"\n{image}\nstop_signal = \"SIGNONE\""),
+        &["SIGNONE", "signal(7)"],
+    );
+    refused(
+        &format!("kind = \"host\"\n{image}\nhealthcheck = {{ interval = \"1s\" }}"),
+        &["test"],
+    );
+}
