@@ -28,6 +28,7 @@ pub mod frrinit;
 mod gc;
 mod get;
 mod graph;
+mod image;
 mod import;
 mod import_args;
 mod imported;
@@ -112,6 +113,8 @@ enum Verb {
     Events(events::Args),
     /// Draw the topology of a lab
     Graph(graph::Args),
+    /// Bring container images for nodes into the store, and manage them
+    Image(image::Args),
     /// Write files of containerlab, kind and Cilium as one lab file
     Import(import::Args),
     /// Look for mistakes in lab files without making anything
@@ -205,6 +208,7 @@ fn obey() -> i32 {
         Verb::Cilium(args) => done(cilium::run(args)),
         Verb::Events(args) => done(events::run(args)),
         Verb::Graph(args) => done(graph::run(args)),
+        Verb::Image(args) => done(image::run(args)),
         Verb::Import(args) => done(import::run(args)),
         Verb::Validate(args) => done(validate::run(args)),
         Verb::Test(args) => test::run(args).unwrap_or_else(failed_with),

@@ -123,6 +123,14 @@ pub fn forbidden_by() -> Option<(&'static str, &'static str)> {
     is("user/max_user_namespaces", "0").then_some(("user.max_user_namespaces", "10000"))
 }
 
+/// Makes this (single-threaded) process root of a user namespace as labs of this user have, in the network that it is in.
+///
+/// # Errors
+/// As [`begin`]; or the kernel refuses.
+pub fn become_root() -> Result<()> {
+    user_namespace::enter(&begin()?.users)
+}
+
 /// Makes this (single-threaded) process root of the user namespace, in its network.
 ///
 /// # Errors
