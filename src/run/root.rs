@@ -48,7 +48,7 @@ pub fn make_base(common: &Common, program: Option<&OwnedFd>) -> Result<Confineme
     crate::engine::frr::prepare_root(&base)?;
     put_program(&base.program(), program)?;
     name_program(&base)?;
-    mounts::make_volumes(&base, &common.volumes)?;
+    mounts::take_volumes(&base, &common.kept, common.volumes)?;
     let hidden = veil::draw(&base, &run_directory(&common.base))?;
     if user_namespace::is_partial() {
         base.take_over(&hidden)?;

@@ -28,8 +28,10 @@ pub struct Common {
     pub resolv_conf: String,
     /// Paths of what nodes are given, where the way there has to be made for all of them; see [`crate::run::root::make_base`].
     pub given: Vec<PathBuf>,
-    /// How many bytes each of the lab's volumes holds; none for no limit.
-    pub volumes: Vec<Option<u64>>,
+    /// Where the lab's volumes are kept, as directories by their numbers.
+    pub kept: PathBuf,
+    /// How many there are.
+    pub volumes: usize,
 }
 
 /// What a node's init has to know besides.
