@@ -13,7 +13,7 @@ use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, Request};
 use crate::kernel::sysctl::Sysctls;
 use crate::kernel::{Error, address, link};
-use crate::lab::links::{Setting, Vlans};
+use crate::lab::links::{self, Setting, Vlans};
 use crate::lab::plan::{LateInterfaceStep, NamespaceStep};
 
 /// What is set on an interface before it is raised.
@@ -26,8 +26,12 @@ pub(super) fn settings(node: &str, setting: &Setting<u32>) -> Vec<Request> {
             master,
         )
     });
+    let primary = setting.master.filter(|_| setting.primary).map(|bond| {
+        let what = format!("make interface {index} of {node} the primary of interface {bond}");
+        link::change(&what, bond, "bond", links::encode(&links::bond::prefers(index)))
+    });
     let vlans = setting.vlans.iter().flat_map(|it| vlans(node, index, it));
-    master.into_iter().chain(vlans).collect()
+    master.into_iter().chain(primary).chain(vlans).collect()
 }
 
 /// The VLAN that a bridge puts every port into by itself, unless it is told another; all that there are, so that none of it stays.
@@ -86,6 +90,7 @@ pub fn set_up_late(
         let found = Setting {
             interface,
             master,
+            primary: setting.primary,
             vlans,
         };
         if interface == index {

@@ -303,6 +303,82 @@ endpoints = ["a:eth4", "b:eth4"]
     );
 }
 
+#[test]
+fn a_primary_and_a_routes_vrf_name_what_there_is() {
+    let text = r#"
+name = "named"
+[nodes.a]
+kind = "host"
+routes = [
+    { to = "10.1.0.0/16", via = "10.0.0.2", vrf = "rde" },
+    { to = "10.2.0.0/16", via = "10.0.0.2", vrf = "red", table = 10 },
+    { to = "10.3.0.0/16", via = "10.0.0.2", vrf = "red" },
+    { to = "10.3.0.0/16", via = "10.0.0.2", table = 10 },
+    { to = "10.4.0.0/16", via = "10.0.0.2", vrf = "b0" },
+]
+[nodes.a.interfaces]
+eth2 = { addresses = ["10.0.0.1/24"] }
+red = { type = "vrf", table = 10, ports = ["eth2"] }
+b0 = { type = "bond", mode = "active-backup", ports = ["eth0"], primary = "eth1" }
+b1 = { type = "bond", ports = ["eth1"], primary = "eth1" }
+b2 = { type = "bond", mode = "active-backup", primary = "eth9" }
+[nodes.b]
+kind = "host"
+[[links]]
+endpoints = ["a:eth0", "b:eth0"]
+[[links]]
+endpoints = ["a:eth1", "b:eth1"]
+[[links]]
+endpoints = ["a:eth2", "b:eth2"]
+"#;
+    let lab = Lab::new(text);
+    lab.run(["validate", lab.file()]).refused(
+        2,
+        &[
+            "node `a` has no VRF `rde`",
+            "did you mean `red`?",
+            "a route is in a VRF or in a table, and this one names both",
+            "there are two routes to 10.3.0.0/16 with the same metric",
+            "node `a` has no VRF `b0`",
+            "`eth1`, the primary of `b0`, is no port of it",
+            "`primary` is of bonds that prefer one of their links",
+            "`eth9`, the primary of `b2`, is no port of it",
+            "7 mistakes",
+        ],
+    );
+}
+
+#[test]
+fn what_an_interface_is_on_and_in_is_shown() {
+    let lab = Lab::up(
+        "name = \"shown\"\n[nodes.a]\nkind = \"host\"\n\
+         [nodes.a.interfaces]\nbr7 = { type = \"bridge\", ports = [\"eth0\"] }\n\
+         mv = { type = \"macvlan\", link = \"eth1\" }\n[nodes.b]\nkind = \"host\"\n\
+         [[links]]\nendpoints = [\"a:eth0\", \"b:eth0\"]\n[[links]]\nendpoints = [\"a:eth1\", \"b:eth1\"]\n",
+    );
+    let table = lab.ok(["ps", "--interfaces"]);
+    let row = |name: &str| {
+        let of = |line: &&str| line.split_whitespace().take(2).eq(["a", name]);
+        table.lines().find(of).unwrap_or_else(|| panic!("{table}"))
+    };
+    assert!(
+        row("eth0").contains("in br7") && !row("eth0").contains(" on "),
+        "{table}"
+    );
+    assert!(row("mv").contains("on eth1"), "{table}");
+    let a = lab.node("a");
+    let of = |name: &str| {
+        let all = a["interfaces"].as_array().unwrap().iter();
+        all.clone().find(|it| it["name"] == name).unwrap().clone()
+    };
+    assert_eq!(of("eth0")["master"], "br7");
+    assert_eq!(of("mv")["link"], "eth1");
+    assert!(
+        of("eth1")["link"].is_null() && of("eth1")["master"].is_null(),
+        "{a}"
+    );
+}
+
 /// Many interfaces in one another, or in one, are judged at once, and more than any node has are refused.
 #[test]
 fn thousands_of_interfaces_are_judged_quickly() {

@@ -618,3 +618,44 @@ fn labs_of_root_are_named() {
     let done = run(&mut user.aside(&lines));
     assert!(done.err.contains("root runs roots: sudo "), "{}", done.err);
 }
+
+/// What the kernel lacks is told before anything is made, as root is told.
+#[test]
+fn interfaces_that_the_kernel_lacks_are_told_to_users_as_to_root() {
+    if !can() {
+        return;
+    }
+    let kinds = ["dummy", "vrf", "bond", "macvlan", "vlan", "bridge"];
+    let interface = |kind: &&str| match *kind {
+        "vrf" => "vrf = { type = \"vrf\", table = 10 }".to_owned(),
+        "macvlan" => "macvlan = { type = \"macvlan\", link = \"eth0\" }".to_owned(),
+        "vlan" => "vlan = { type = \"vlan\", link = \"eth0\", id = 5 }".to_owned(),
+        kind => format!("{kind} = {{ type = \"{kind}\" }}"),
+    };
+    let all: Vec<String> = kinds.iter().map(interface).collect();
+    let text = format!(
+        "name = \"pair\"\n[nodes.a]\nkind = \"host\"\n[nodes.a.interfaces]\n{}\n[nodes.b]\nkind = \"host\"\n\
+         [[links]]\nendpoints = [\"a:eth0\", \"b:eth0\"]\n",
+        all.join("\n")
+    );
+    let user = User::new(&text);
+    let mine = user.sh("nslab up -d $FILE");
+    let root = user.lab.run(["up", "-d", user.lab.file()]);
+    assert_eq!(mine.code, root.code, "{mine:?} {root:?}");
+    if root.code == 0 {
+        user.lab.ok(["down"]);
+        user.ok("nslab down");
+        return;
+    }
+    let said = |done: &Done| {
+        let lines = done.err.lines().map(str::trim);
+        let lines: Vec<String> = lines
+            .filter(|it| it.contains("kernel cannot"))
+            .map(str::to_owned)
+            .collect();
+        lines
+    };
+    assert!(!said(&root).is_empty(), "{root:?}");
+    assert_eq!(said(&mine), said(&root));
+    assert!(user.left().is_empty(), "{:?}", user.left());
+}
