@@ -225,8 +225,10 @@ endpoints = ["a:eth1", "b:eth1"]
 "#,
     );
     let a = plan.namespaces.iter().find(|it| it.node == "a").unwrap();
-    let ports = plan.links.iter().flat_map(|link| link.device.ports());
-    let index = |name: &str| ports.clone().find(|port| port.name == name).unwrap().index;
+    let index = |name: &str| {
+        let mut ports = plan.links.iter().flat_map(|link| link.device.ports());
+        ports.find(|port| port.name == name).unwrap().index
+    };
     let of = |name: &str| {
         let settings = a.settings.iter();
         settings.clone().find(|it| it.interface == index(name)).unwrap()

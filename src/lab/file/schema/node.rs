@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 
-use super::command::{ExecValue, RunTable};
+use super::command::{ExecValue, RunValue};
 use super::interface::InterfaceTable;
 use super::network::RouteTable;
 use super::patterns::{
@@ -64,8 +64,8 @@ pub(super) struct NodeTable {
     volumes: Option<Vec<VolumeText>>,
     /// Commands run once, in order.
     exec: Option<Vec<ExecValue>>,
-    /// Long-running processes.
-    run: Option<Vec<RunTable>>,
+    /// Long-running processes: tables, or command lines, which are named after their programs.
+    run: Option<Vec<RunValue>>,
     /// What is there when it is ready, beside what it runs.
     ready: Option<NodeReadyTable>,
     /// What must be true of other nodes first.
@@ -195,8 +195,8 @@ pub(super) struct PodTable {
     volumes: Option<Vec<VolumeText>>,
     /// Commands run once, in order.
     exec: Option<Vec<ExecValue>>,
-    /// Long-running processes.
-    run: Option<Vec<RunTable>>,
+    /// Long-running processes: tables, or command lines, which are named after their programs.
+    run: Option<Vec<RunValue>>,
     /// What it waits for.
     wait_for: Option<Vec<WaitText>>,
     /// Extra wait before it starts.
