@@ -539,7 +539,7 @@ run = [
         &[
             "the command is empty",
             "a quote is opened and not closed",
-            "`run` is",
+            "a process must be a table, not a whole number",
             "3 mistakes",
         ],
     );
