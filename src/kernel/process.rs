@@ -13,6 +13,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, kill, raise, sigaction};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::capability::Capabilities;
 use super::error::{Attempt, Error, Result};
@@ -186,6 +188,18 @@ pub fn signal_everybody(signal: libc::c_int) {
     unsafe {
         libc::kill(-1, signal);
     }
+}
+
+/// Becomes readable when a process has ended, whosever child it is.
+///
+/// # Errors
+/// There is no such process, or the event loop takes no more.
+pub fn end_of(pid: i32) -> Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd owns its descriptor, and nothing replaces or closes it before it is dropped.
+    let registered = unsafe { AsyncFd::register_with_interest(pidfd(pid)?, Interest::READABLE) };
+    registered
+        .map_err(std::io::Error::from)
+        .attempt(|| format!("watch process {pid}"))
 }
 
 /// Sends a signal to the process a pidfd means; one that has ended is no error.

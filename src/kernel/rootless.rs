@@ -199,7 +199,7 @@ pub struct Beside<'a> {
     pub output: BorrowedFd<'a>,
 }
 
-/// Starts it. It is a child of the lab's first process by the time this returns, and ends with that.
+/// Starts it. It ends with the lab's first process, whose child it is not: the kernel gives it to a process outside of the lab.
 ///
 /// # Errors
 /// The kernel refuses.

@@ -30,8 +30,10 @@ pub struct Common {
     pub given: Vec<PathBuf>,
     /// Whether there are nodes that are images.
     pub images: bool,
-    /// How many bytes each of the lab's volumes holds; none for no limit.
-    pub volumes: Vec<Option<u64>>,
+    /// Where the lab's volumes are kept, as directories by their numbers.
+    pub kept: PathBuf,
+    /// How many there are.
+    pub volumes: usize,
 }
 
 /// What a node's init has to know besides.
