@@ -66,7 +66,8 @@ pub fn read(files: &[(PathBuf, Option<Form>)], args: &ImportArgs) -> Result<(Imp
         inputs.push(input(path, *form).map_err(Mistaken::Unreadable)?);
     }
     let options = Options {
-        images: args.images(),
+        images: args.image_map(),
+        mode: args.mode(),
         strict: args.strict,
         environment: environment(),
     };

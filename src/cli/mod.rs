@@ -31,6 +31,7 @@ mod graph;
 mod import;
 mod import_args;
 mod imported;
+mod kinds;
 mod kubeconfig;
 mod labs;
 mod logs;
@@ -114,6 +115,8 @@ enum Verb {
     Graph(graph::Args),
     /// Write files of containerlab, kind and Cilium as one lab file
     Import(import::Args),
+    /// List the kinds of nodes that are data, and show their files
+    Kinds(kinds::Args),
     /// Look for mistakes in lab files without making anything
     Validate(validate::Args),
     /// Bring labs up, make their checks, take them down
@@ -206,6 +209,7 @@ fn obey() -> i32 {
         Verb::Events(args) => done(events::run(args)),
         Verb::Graph(args) => done(graph::run(args)),
         Verb::Import(args) => done(import::run(args)),
+        Verb::Kinds(args) => done(kinds::run(args)),
         Verb::Validate(args) => done(validate::run(args)),
         Verb::Test(args) => test::run(args).unwrap_or_else(failed_with),
         Verb::Check(args) => check::run(args).unwrap_or_else(failed_with),

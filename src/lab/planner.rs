@@ -443,6 +443,11 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         config: node.config.clone().filter(|_| node.image.is_none()),
         config_place: node.config_place.clone(),
         exec: node.exec.clone(),
+        after_ready: node
+            .of_kind
+            .as_ref()
+            .map(|of_kind| of_kind.after_ready.clone())
+            .unwrap_or_default(),
         rights: rights(node, engine, &run),
         run,
         ready_routes: node.ready_routes.clone(),

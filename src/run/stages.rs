@@ -318,10 +318,10 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
             .instrument(info_span!("engine"))
             .await?;
     }
-    for exec in &step.exec {
-        state.waiting_for.replace(format!("`{}`", exec.command));
-        let span = info_span!("exec", command = %exec.command);
-        run_exec(inside, exec, first).instrument(span).await?;
+    // In an image, commands are for the program that it is.
+    let is_image = step.image.is_some();
+    if !is_image {
+        run_all(inside, &step.exec, first).await?;
     }
     if let Some(engine) = engine.filter(|_| !is_early) {
         waits(lab, node, what_starts(step));
@@ -331,10 +331,19 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
             .await?;
     }
     tokio::try_join!(cluster::start_agent(inside), cluster_dns::start(inside))?;
-    lab.reach(&[node], Stage::Configured);
+    if !is_image {
+        lab.reach(&[node], Stage::Configured);
+    }
     let before = state.services.borrow().len();
     for process in &step.run {
         engine::Inside::service(inside, process.clone());
+    }
+    if is_image {
+        for number in 0..step.run.len() {
+            until_running(inside, before + number).await?;
+        }
+        run_all(inside, &step.exec, first).await?;
+        lab.reach(&[node], Stage::Configured);
     }
     for (number, process) in step.run.iter().enumerate() {
         state.waiting_for.replace(format!("process {}", process.name));
@@ -349,7 +358,19 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
     }
     late::until_there(lab, node).await?;
     until_routed(inside).instrument(info_span!("routes")).await?;
+    run_all(inside, &step.after_ready, first).await?;
     lab.reach(&[node], Stage::Ready);
+    Ok(())
+}
+
+/// Runs commands one after the other.
+async fn run_all(inside: &Inside, commands: &[Exec], first: bool) -> Result<(), Failure> {
+    for exec in commands {
+        let state = &inside.lab.nodes[inside.node];
+        state.waiting_for.replace(format!("`{}`", exec.command));
+        let span = info_span!("exec", command = %exec.command);
+        run_exec(inside, exec, first).instrument(span).await?;
+    }
     Ok(())
 }
 
@@ -410,11 +431,15 @@ async fn run_exec(inside: &Inside, exec: &Exec, first: bool) -> Result<(), Failu
         return Ok(());
     }
     let mut failure = Failure::not_ready(format!(
-        "`{}` failed in {} with status {} (line {} of the lab file)",
+        "`{}` failed in {} with status {} ({})",
         exec.command,
         engine::Inside::node(inside),
         finished.status,
-        exec.line
+        match exec.line {
+            // A kind's file says it.
+            0 => "from the file of its kind".to_owned(),
+            line => format!("line {line} of the lab file"),
+        }
     ));
     if !finished.output.is_empty() {
         failure = failure.detail(finished.output);

@@ -27,11 +27,12 @@ pub(super) fn plan(node: &Node, facts: &Facts) -> Option<Planned> {
     let user = image.user.clone().or(said(&config.user));
     let workdir = image.workdir.clone().or(said(&config.workdir));
     let env = config.env.clone().into_iter().chain(node.env.clone()).collect();
+    let of_kind = node.of_kind.as_ref().and_then(|of_kind| of_kind.ready.clone());
     let main = argv(image, config).map(|argv| Process {
         name: MAIN.to_owned(),
         command: Command::Argv(argv),
         restart: image.restart,
-        ready: health(image.healthcheck.as_ref().or(config.healthcheck.as_ref())),
+        ready: of_kind.or_else(|| health(image.healthcheck.as_ref().or(config.healthcheck.as_ref()))),
         user: user.clone(),
         workdir: workdir.clone(),
         terminal: image.terminal,
