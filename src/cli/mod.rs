@@ -39,6 +39,7 @@ mod man;
 mod manifests;
 mod ps;
 mod restart;
+mod save;
 mod schema;
 mod select;
 mod shell;
@@ -99,6 +100,8 @@ enum Verb {
     Stop(restart::StopArgs),
     /// Start nodes that were stopped
     Start(restart::StartArgs),
+    /// Have nodes keep the configurations that run in them
+    Save(save::Args),
     /// Apply Kubernetes objects to a running lab
     Apply(apply::Args),
     /// Delete Kubernetes objects of a running lab
@@ -200,6 +203,7 @@ fn obey() -> i32 {
         Verb::Restart(args) => done(restart::run(args)),
         Verb::Stop(args) => done(restart::stop(args)),
         Verb::Start(args) => done(restart::start(args)),
+        Verb::Save(args) => save::run(args).unwrap_or_else(failed_with),
         Verb::Version(args) => done(version::run(args)),
         Verb::Apply(args) => done(apply::run(args)),
         Verb::Delete(args) => done(apply::delete(args)),

@@ -25,6 +25,7 @@ fn files(directory: &str) -> Vec<PathBuf> {
 
 fn sources() -> Memory {
     Memory::default()
+        .with_kinds(nslab::kinds::catalog(&[]))
         .with("/tmp/there", "")
         .with("node.env", "# of a node\nFROM_FILE=\"1\"\nMODE=file\n")
         .with("frr.conf", "router bgp 65000\n")
@@ -160,7 +161,7 @@ fn files_are_known_by_what_is_in_them_or_by_what_is_said() {
     )
     .unwrap();
     let topology = topology.to_str().unwrap();
-    lab.run(["validate", topology]).refused(
+    lab.run(["validate", "--images", "map", topology]).refused(
         2,
         &["topo.yaml: a containerlab topology", "--image-map app=tools"],
     );

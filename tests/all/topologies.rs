@@ -248,7 +248,7 @@ topology:
     own: { kind: linux, image: example.com/team/tool:1 }
 "#;
     let (lab, path) = lab(topology, &[("r.conf", "router bgp 65001\n")]);
-    lab.run(["up", "-d", &path])
+    lab.run(["up", "-d", "--images", "map", &path])
         .refused(2, &["example.com/team/tool:1", "--image-map"]);
     let done = lab.run([
         "up",

@@ -53,10 +53,10 @@ pub(super) fn interfaces(
     for (node, kind) in nodes.iter_mut().zip(kinds) {
         node.addresses
             .retain(|it| is_right(&it.interface.value, &it.interface.span, *kind));
-        for interfaces in &mut node.masquerade {
+        if let Some(interfaces) = &mut node.masquerade {
             interfaces.retain(|it| is_right(&it.value, &it.span, *kind));
         }
-        for routes in &mut node.routes {
+        if let Some(routes) = &mut node.routes {
             routes.retain(|route| {
                 let RouteActionSpec::Forward(hops) = &route.value.action else {
                     return true;
