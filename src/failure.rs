@@ -79,6 +79,23 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// An image that cannot be had.
+impl From<nslab_image::Error> for Failure {
+    fn from(error: nslab_image::Error) -> Self {
+        use nslab_image::error::Kind;
+        let code = match error.kind {
+            Kind::Wrong | Kind::Missing => Code::Wrong,
+            Kind::Busy => Code::NotReady,
+            Kind::Denied | Kind::Host => Code::Host,
+        };
+        let failure = Failure::new(code, error.message);
+        match error.help {
+            Some(help) => failure.help(help),
+            None => failure,
+        }
+    }
+}
+
 /// A refusal of the kernel is the host's lack of something; the cure depends on what it refused.
 impl From<kernel::Error> for Failure {
     fn from(error: kernel::Error) -> Self {

@@ -137,8 +137,12 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     no_users_on_kubelets(&file.lab)?;
     kubelet::manage(&mut file.lab);
     let mut facts = info_span!("ask the host").in_scope(|| preflight::facts(&file.lab))?;
+    // Kept until the lab is ready, which has its own by then.
+    let mut _leases = Vec::new();
     if !args.dry_run {
-        facts.images = info_span!("images").in_scope(|| images::ready(&file.lab))?;
+        let ready = info_span!("images").in_scope(|| images::ready(&file.lab, &|_| ()))?;
+        facts.images = ready.facts;
+        _leases = ready.leases;
     }
     let mut plan = info_span!("plan").in_scope(|| planner::plan(&file.lab, &facts));
     if !args.dry_run && is_rootless() {

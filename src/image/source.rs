@@ -42,10 +42,12 @@ pub enum Pull {
 
 /// How registries are reached, where that is not as usual.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Registries {
-    /// Hosts that are asked first in the place of a registry's, in order.
+    /// For a registry, such as `docker.io`, the places that are asked first: `mirror.example.net`, `10.0.0.1:5000/docker`,
+    /// `http://10.0.0.1:5000`.
     pub mirrors: BTreeMap<String, Vec<String>>,
-    /// Hosts that are spoken to without TLS.
+    /// Registries, such as `10.0.0.1:5000`, that may be spoken to without TLS where they have none.
     pub insecure: Vec<String>,
     /// A file of certificates (PEM) that are trusted beside the usual ones.
     pub ca: Option<PathBuf>,

@@ -7,33 +7,62 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::Failure;
 use crate::image::source::Source;
+use crate::image::store::{self, Lease, Progress, Store};
 use crate::kernel::error::Attempt;
 use crate::lab::Lab;
-use crate::lab::model::Image;
 use crate::lab::plan::{ImageFacts, Plan};
 
-/// Makes the images of a lab ready: what is missing is pulled and unpacked.
+/// Images that are ready to be nodes.
+#[derive(Debug, Default)]
+pub struct Ready {
+    /// What is known of them.
+    pub facts: BTreeMap<Source, ImageFacts>,
+    /// What keeps them in the store until the lab does.
+    pub leases: Vec<Lease>,
+}
+
+/// Makes the images of a lab ready: what is missing is pulled and unpacked. `progress` hears of that, in this thread.
 ///
 /// # Errors
 /// An image is not to be had, or damaged.
-pub fn ready(lab: &Lab) -> Result<BTreeMap<Source, ImageFacts>, Failure> {
-    let mut images = BTreeMap::new();
-    for image in lab.nodes.iter().filter_map(|node| node.image.as_ref()) {
-        if !images.contains_key(&image.source) {
-            images.insert(image.source.clone(), one(image)?);
+pub fn ready(lab: &Lab, progress: &dyn Fn(Progress)) -> Result<Ready, Failure> {
+    let mut ready = Ready::default();
+    let mut store = None;
+    for (name, image) in lab
+        .nodes
+        .iter()
+        .filter_map(|node| Some((&node.name, node.image.as_ref()?)))
+    {
+        if ready.facts.contains_key(&image.source) {
+            continue;
         }
+        let store = match &store {
+            Some(store) => store,
+            None => store.insert(Store::open(&Store::usual_place())?),
+        };
+        let found = store.ensure(&image.source, image.pull, &lab.registries, progress);
+        let found = found.map_err(|error| {
+            let mut failure = Failure::from(error);
+            failure.message = format!("the image of {name}: {}", failure.message);
+            failure
+        })?;
+        let store::Image {
+            digest,
+            config,
+            layers,
+            lease,
+            ..
+        } = found;
+        let facts = ImageFacts {
+            digest,
+            config,
+            layers,
+            lease: Some(lease.path()?),
+        };
+        ready.facts.insert(image.source.clone(), facts);
+        ready.leases.push(lease);
     }
-    Ok(images)
-}
-
-fn one(image: &Image) -> Result<ImageFacts, Failure> {
-    match &image.source {
-        Source::Directory(root) => Ok(ImageFacts {
-            layers: vec![root.clone()],
-            ..ImageFacts::default()
-        }),
-        other => Err(Failure::host(format!("cannot take {other}"))),
-    }
+    Ok(ready)
 }
 
 /// Holds the images of a plan until what is returned is dropped.

@@ -1,10 +1,6 @@
 //! Registries: the distribution API v2 (OCI distribution specification), the part that pulls.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::reference::Reference;
@@ -22,18 +18,7 @@ pub(crate) use blob::{Blob, Sink};
 pub(crate) use exchange::Session;
 pub(crate) use http_client::Timing;
 
-/// How registries are reached: the `[images]` table of a lab file.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Registries {
-    /// For a registry, such as `docker.io`, the places that are asked first: `mirror.example.net`, `10.0.0.1:5000/docker`,
-    /// `http://10.0.0.1:5000`.
-    pub mirrors: BTreeMap<String, Vec<String>>,
-    /// Registries, such as `10.0.0.1:5000`, that may be spoken to without TLS where they have none.
-    pub insecure: Vec<String>,
-    /// A file with certificates (PEM) that are trusted beside the host's.
-    pub ca: Option<PathBuf>,
-}
+pub use crate::source::Registries;
 
 /// Where a repository of a registry can be had.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,10 +13,8 @@
 //!
 //! Nothing is held by a daemon. Whoever dies leaves locks that are free, files below `partial` and directories below `tmp`.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::digest::Digest;
@@ -40,21 +38,9 @@ mod tests;
 mod trust;
 mod work;
 
+pub use crate::source::Pull;
 pub use gc::{Collected, Removed};
 pub use index::Listed;
-
-/// When an image is brought from where it is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Pull {
-    /// When the store has it not.
-    #[default]
-    Missing,
-    /// Whenever it is another one there.
-    Always,
-    /// Never: the store has it, or it is an error.
-    Never,
-}
 
 /// What happens while an image is brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +100,15 @@ impl Lease {
     /// The descriptor.
     pub fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+
+    /// The file that is locked, for somebody else who locks it as well while this one does.
+    ///
+    /// # Errors
+    /// It has no path any more.
+    pub fn path(&self) -> Result<PathBuf> {
+        let link = format!("/proc/self/fd/{}", self.0.as_raw_fd());
+        std::fs::read_link(&link).attempt(|| "find the file of an image's lease".to_owned())
     }
 
     /// The descriptor, to be kept by somebody else.

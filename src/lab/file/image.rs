@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::command::RESTARTS;
 use super::reader::{Reader, Table, Value, Wrong};
 use super::{ImagesSpec, Spanned, command, values};
+use crate::image::Reference;
 use crate::image::config::{Healthcheck, Test};
 use crate::image::source::{Pull, Source};
 use crate::lab::model::{Init, Restart};
@@ -146,7 +147,15 @@ pub(crate) fn source(text: &str) -> Result<Source, Wrong> {
             help,
         ));
     }
-    text.parse().map_err(|wrong: String| Wrong::new(wrong, help))
+    let source: Source = text
+        .parse()
+        .map_err(|wrong: String| Wrong::new(wrong, help.clone()))?;
+    if let Source::Registry(name) = &source
+        && let Err(error) = name.parse::<Reference>()
+    {
+        return Err(Wrong::new(error.message, error.help.unwrap_or(help)));
+    }
+    Ok(source)
 }
 
 /// A command: a list of its words, or a line that is split into words as a shell would. An empty list is no command at all.
@@ -259,7 +268,7 @@ pub(super) fn images(reader: &mut Reader, value: &Value) -> Option<Spanned<Image
                 continue;
             }
             let list = reader.list(value, host.value, "\"mirror.example:5000\"", |reader, value| {
-                reader.parsed(value, "mirrors", "mirror.example:5000", registry)
+                reader.parsed(value, "mirrors", "mirror.example:5000", mirror)
             });
             let list = list.into_iter().flatten().map(|it| it.value).collect();
             images.mirrors.insert(host.value.to_owned(), list);
@@ -276,6 +285,22 @@ pub(super) fn images(reader: &mut Reader, value: &Value) -> Option<Spanned<Image
         .and_then(|value| reader.string(value, "ca", "registry-ca.pem"));
     table.finish(reader);
     Some(Spanned::new(images, value.span()))
+}
+
+/// Where a registry's images can be had as well: perhaps a scheme, a host, and perhaps a path there.
+fn mirror(text: &str) -> Result<String, Wrong> {
+    let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_path = path
+        .bytes()
+        .all(|c| c.is_ascii_alphanumeric() || b"._-/".contains(&c));
+    match ["http", "https"].contains(&scheme) && is_path {
+        true => registry(host).map(|_| text.to_owned()),
+        false => Err(Wrong::new(
+            format!("`{}` is no place of images", text.escape_debug()),
+            "name a host, and a scheme or a path where they are not the usual ones: `http://mirror.example:5000/docker`",
+        )),
+    }
 }
 
 /// A registry's host, and perhaps its port.
