@@ -33,6 +33,9 @@ pub struct ImportArgs {
     /// What a container image stands for: IMAGE=frr or IMAGE=tools; * in IMAGE stands for anything
     #[arg(long, value_name = "IMAGE=ROLE", value_parser = images::entry)]
     pub image_map: Vec<(String, images::Role)>,
+    /// The variables of a topology that is a template; where nothing is said, the file beside it whose name ends in _vars.yaml
+    #[arg(long, value_name = "FILE")]
+    pub vars: Option<PathBuf>,
     /// What becomes of images: this machine's programs stand for those that nslab knows and others run (auto), all run, or none (map)
     #[arg(long, value_enum, default_value = "auto", value_name = "WHICH")]
     pub images: Images,

@@ -31,7 +31,8 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     for (lab, node, save) in asked(&args)? {
         let Some(command) = save else {
             let message = format!("nothing says how {node} keeps its configuration");
-            return Err(Failure::wrong(message).help("`save` in the file of its kind does: `nslab kinds`, docs/kinds.md"));
+            return Err(Failure::wrong(message)
+                .help("`save` in the file of its kind does: `nslab kinds`, docs/kinds.md"));
         };
         let visit = Visit {
             argv: command.argv(),
@@ -63,8 +64,11 @@ fn asked(args: &Args) -> Result<Vec<Asked>, Failure> {
             .map(|node| (lab.clone(), node.name, node.save))
             .collect();
         return match asked.is_empty() {
-            true => Err(Failure::wrong(format!("no node of lab {} is of a kind that says how it keeps its configuration", lab.lab))
-                .help("`nslab kinds` lists kinds; docs/kinds.md says what their files can say")),
+            true => Err(Failure::wrong(format!(
+                "no node of lab {} is of a kind that says how it keeps its configuration",
+                lab.lab
+            ))
+            .help("`nslab kinds` lists kinds; docs/kinds.md says what their files can say")),
             false => Ok(asked),
         };
     }

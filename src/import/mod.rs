@@ -11,6 +11,7 @@ pub mod images;
 mod kind;
 mod recognize;
 mod relocate;
+mod template;
 mod variables;
 pub mod write;
 
@@ -45,6 +46,8 @@ pub struct Input {
     pub text: String,
     /// What the user says it is.
     pub form: Option<Form>,
+    /// What a template's variables are: the file's name, and what is in it.
+    pub variables: Option<(String, String)>,
 }
 
 /// What else there is to say about an import.
@@ -202,7 +205,16 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
     for input in inputs {
         let form = input.form.or_else(|| recognize(&input.text));
         let name = input.name.clone();
-        let begin = context.files.add(input.name, input.text);
+        let text = match form {
+            Some(Form::Containerlab) if template::is_template(&input.text) => {
+                match rendered(&mut context, input, &mut notes) {
+                    Some(text) => text,
+                    None => continue,
+                }
+            }
+            _ => input.text,
+        };
+        let begin = context.files.add(name.clone(), text);
         let Some(form) = form else {
             let message = "this is none of the files that nslab knows";
             let help = "it takes its own lab files (.toml), containerlab's topologies, kind's clusters, Cilium's Helm \
@@ -241,6 +253,27 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
         mistakes: blame::blame(context.reader.mistakes, &context.unset, &context.files),
         files: context.files,
         unset: context.unset,
+    }
+}
+
+/// What a template comes to; nothing where it cannot be rendered, which has been told.
+fn rendered(context: &mut Context, input: Input, notes: &mut Vec<String>) -> Option<String> {
+    let mut variables = None;
+    if let Some((name, text)) = input.variables {
+        notes.push(format!("{}: a template, rendered with {name}", input.name));
+        let begin = context.files.add(name, text);
+        variables = context.documents(begin, false)?.into_iter().next();
+    }
+    match template::render(&input.text, variables.as_ref()) {
+        Ok(text) => Some(text),
+        Err(fault) => {
+            let begin = context.files.add(input.name, input.text);
+            let place = begin + fault.place;
+            let help = "Go's own template language is taken but for `define`, `template` and `block`, and the common functions of others; \
+                        `--vars FILE` names the variables";
+            context.reader.wrong(place..place + 1, fault.message, help);
+            None
+        }
     }
 }
 

@@ -425,6 +425,7 @@ fn imported(files: &[(&str, &str)], beside: &[(&str, &str)]) -> (Imported, Memor
         name: (*name).to_owned(),
         text: (*text).to_owned(),
         form: None,
+        variables: None,
     });
     let mut sources = Memory::default();
     for (name, text) in beside {

@@ -14,7 +14,10 @@ fn topologies(lab: &Lab) -> Vec<PathBuf> {
     let entries = fs::read_dir(lab.path("topologies")).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());
     let mut paths: Vec<PathBuf> = paths
-        .filter(|path| path.extension().is_some_and(|it| it == "yml"))
+        .filter(|path| {
+            let name = path.to_str().unwrap();
+            name.ends_with(".clab.yml") || name.ends_with(".gotmpl")
+        })
         .collect();
     paths.sort();
     paths
@@ -40,7 +43,7 @@ fn topologies_of_every_shape_are_taken_and_mean_the_same_as_lab_files() {
     for path in paths {
         let path = path.to_str().unwrap();
         let said = lab.run(["validate", path]).expect(0);
-        let written = path.replace(".clab.yml", ".toml");
+        let written = path.replace(".clab.yml", ".toml").replace(".gotmpl", ".toml");
         lab.run(["import", path, "-o", &written]).expect(0);
         let again = lab.run(["validate", &written]).expect(0);
         let counts = |text: &str| text.rsplit(": ").next().unwrap().to_owned();
@@ -48,6 +51,29 @@ fn topologies_of_every_shape_are_taken_and_mean_the_same_as_lab_files() {
         let ran = lab.run(["validate", "--images", "run", path]).expect(0);
         assert_eq!(counts(&said), counts(&ran), "{path}");
     }
+}
+
+#[test]
+fn a_template_is_rendered_with_its_variables() {
+    let lab = Lab::new("");
+    topologies(&lab);
+    let path = lab.path("topologies/leaves.clab.gotmpl");
+    let path = path.to_str().unwrap();
+    let run = lab.run(["validate", path]);
+    assert!(run.err.contains("leaves.clab_vars.yaml"), "{}", run.err);
+    assert!(run.expect(0).contains("6 nodes, 8 links"));
+    let vars = lab.path("more.yaml");
+    fs::write(
+        &vars,
+        "spines: { num: 1, type: ixrd3 }\nleaves: { num: 2, type: ixrd2l }\n",
+    )
+    .unwrap();
+    let said = lab.ok(["validate", "--vars", vars.to_str().unwrap(), path]);
+    assert!(said.contains("3 nodes, 2 links"), "{said}");
+    let broken = lab.path("b.clab.gotmpl");
+    fs::write(&broken, "name: x\n{{ nosuch 1 }}\n").unwrap();
+    lab.run(["validate", broken.to_str().unwrap()])
+        .refused(2, &["no function `nosuch`", "b.clab.gotmpl:2"]);
 }
 
 #[test]

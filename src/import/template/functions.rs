@@ -1,5 +1,7 @@
 //! The functions of templates: those of Go's own, and of those that topologies take from others the common ones.
 
+use std::rc::Rc;
+
 use super::value::Value;
 
 /// Lists that functions make are no longer.
@@ -21,20 +23,33 @@ pub(super) fn call(name: &str, words: &[Value]) -> Result<Value, String> {
         "index" => Ok(words.split_first().map_or(Value::Nil, |(first, keys)| {
             keys.iter().fold(first.clone(), |value, key| value.inner(key))
         })),
-        "until" | "seq" | "untilstep" | "add" | "add1" | "sub" | "mul" | "div" | "mod" | "rem" | "max" | "min" => {
-            numbers(&lower, words)
-        }
+        "until" | "seq" | "untilstep" | "add" | "add1" | "sub" | "mul" | "div" | "mod" | "rem" | "max"
+        | "min" => numbers(&lower, words),
         "len" => match words.first() {
             Some(Value::List(items)) => whole(items.len()),
             Some(Value::Map(entries)) => whole(entries.len()),
             Some(Value::Text(text)) => whole(text.len()),
             _ => Err("`len` is of lists, maps and texts".into()),
         },
-        "eq" => truth(words.split_first().is_some_and(|(first, others)| others.iter().any(|it| same(first, it)))),
+        "eq" => truth(
+            words
+                .split_first()
+                .is_some_and(|(first, others)| others.iter().any(|it| same(first, it))),
+        ),
         "ne" => truth(words.len() == 2 && !same(&words[0], &words[1])),
         "lt" | "le" | "gt" | "ge" => compare(&lower, words),
-        "and" => Ok(words.iter().find(|it| !it.is_true()).or(words.last()).cloned().unwrap_or(Value::Nil)),
-        "or" => Ok(words.iter().find(|it| it.is_true()).or(words.last()).cloned().unwrap_or(Value::Nil)),
+        "and" => Ok(words
+            .iter()
+            .find(|it| !it.is_true())
+            .or(words.last())
+            .cloned()
+            .unwrap_or(Value::Nil)),
+        "or" => Ok(words
+            .iter()
+            .find(|it| it.is_true())
+            .or(words.last())
+            .cloned()
+            .unwrap_or(Value::Nil)),
         "not" => truth(words.first().is_some_and(|it| !it.is_true())),
         "empty" => truth(words.first().is_none_or(|it| !it.is_true())),
         "default" => {
@@ -42,22 +57,33 @@ pub(super) fn call(name: &str, words: &[Value]) -> Result<Value, String> {
             Ok(given.or(words.first()).cloned().unwrap_or(Value::Nil))
         }
         "ternary" => match words {
-            [yes, no, condition] => Ok(if condition.is_true() { yes.clone() } else { no.clone() }),
+            [yes, no, condition] => Ok(if condition.is_true() {
+                yes.clone()
+            } else {
+                no.clone()
+            }),
             _ => Err("`ternary` takes three words".into()),
         },
-        "list" | "slice" | "coll" => Ok(Value::List(words.to_vec())),
-        "dict" => Ok(Value::Map(
-            words
-                .chunks(2)
-                .map(|pair| (pair[0].to_string(), pair.get(1).cloned().unwrap_or(Value::Nil)))
-                .collect(),
-        )),
+        "list" | "slice" | "coll" => Ok(Value::List(words.into())),
+        "dict" => {
+            let pairs = words.chunks(2);
+            let entries = pairs.map(|pair| (pair[0].to_string(), pair.get(1).cloned().unwrap_or(Value::Nil)));
+            Ok(Value::Map(Rc::new(entries.collect())))
+        }
         "haskey" | "has" => truth(match words {
             [Value::Map(entries), key] => entries.contains_key(&key.to_string()),
-            [wanted, Value::List(items)] | [Value::List(items), wanted] => items.iter().any(|it| same(it, wanted)),
+            [wanted, Value::List(items)] | [Value::List(items), wanted] => {
+                items.iter().any(|it| same(it, wanted))
+            }
             _ => false,
         }),
-        "print" | "println" => Ok(Value::Text(words.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))),
+        "print" | "println" => Ok(Value::Text(
+            words
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" "),
+        )),
         "printf" | "format" => printf(words),
         "tostring" | "string" => Ok(Value::Text(text(0))),
         "toint" | "int" | "int64" | "atoi" => words
@@ -74,7 +100,12 @@ pub(super) fn call(name: &str, words: &[Value]) -> Result<Value, String> {
         "hasprefix" => truth(text(1).starts_with(&text(0))),
         "hassuffix" => truth(text(1).ends_with(&text(0))),
         "replace" | "replaceall" => bounded(text(2).replace(&text(0), &text(1))),
-        "split" | "splitlist" => Ok(Value::List(text(1).split(&text(0)).map(|it| Value::Text(it.to_owned())).collect())),
+        "split" | "splitlist" => Ok(Value::List(
+            text(1)
+                .split(&text(0))
+                .map(|it| Value::Text(it.to_owned()))
+                .collect(),
+        )),
         "join" => match words {
             [Value::List(items), between] | [between, Value::List(items)] => {
                 let items: Vec<String> = items.iter().map(ToString::to_string).collect();
@@ -87,7 +118,9 @@ pub(super) fn call(name: &str, words: &[Value]) -> Result<Value, String> {
 }
 
 fn whole(number: usize) -> Result<Value, String> {
-    i64::try_from(number).map(Value::Whole).map_err(|_| "the number is too large".into())
+    i64::try_from(number)
+        .map(Value::Whole)
+        .map_err(|_| "the number is too large".into())
 }
 
 fn bounded(text: String) -> Result<Value, String> {
@@ -99,7 +132,8 @@ fn bounded(text: String) -> Result<Value, String> {
 
 /// Numbers are the same whatever they are written as.
 fn same(one: &Value, other: &Value) -> bool {
-    one == other || matches!((one, other), (Value::Whole(_) | Value::Broken(_), Value::Broken(_) | Value::Whole(_)) if one.to_string() == other.to_string())
+    one == other
+        || matches!((one, other), (Value::Whole(_) | Value::Broken(_), Value::Broken(_) | Value::Whole(_)) if one.to_string() == other.to_string())
 }
 
 fn numbers(name: &str, words: &[Value]) -> Result<Value, String> {
@@ -127,7 +161,9 @@ fn numbers(name: &str, words: &[Value]) -> Result<Value, String> {
         ("min", _) => numbers.iter().copied().min(),
         _ => None,
     };
-    result.map(Value::Whole).ok_or_else(|| format!("`{name}` cannot be worked out with these numbers"))
+    result
+        .map(Value::Whole)
+        .ok_or_else(|| format!("`{name}` cannot be worked out with these numbers"))
 }
 
 fn range(begin: i64, end: i64, step: i64) -> Result<Value, String> {
@@ -136,7 +172,9 @@ fn range(begin: i64, end: i64, step: i64) -> Result<Value, String> {
     };
     match end.saturating_sub(begin) > LONGEST_LIST {
         true => Err(format!("a list of numbers is longer than {LONGEST_LIST}")),
-        false => Ok(Value::List((begin..end).step_by(step).map(Value::Whole).collect())),
+        false => Ok(Value::List(
+            (begin..end).step_by(step).map(Value::Whole).collect(),
+        )),
     }
 }
 
@@ -182,10 +220,14 @@ fn printf(words: &[Value]) -> Result<Value, String> {
             text.push('%');
             continue;
         }
-        let word = words.next().ok_or("`printf` has fewer words than its format asks for")?;
+        let word = words
+            .next()
+            .ok_or("`printf` has fewer words than its format asks for")?;
         let shown = match verb {
             'd' | 'x' | 'X' | 'o' | 'b' => {
-                let number = word.whole().ok_or_else(|| format!("`%{verb}` takes a whole number"))?;
+                let number = word
+                    .whole()
+                    .ok_or_else(|| format!("`%{verb}` takes a whole number"))?;
                 match verb {
                     'x' => format!("{number:x}"),
                     'X' => format!("{number:X}"),
@@ -199,7 +241,12 @@ fn printf(words: &[Value]) -> Result<Value, String> {
             _ => return Err(format!("`printf` knows no `%{}`", verb.escape_debug())),
         };
         let digits = flags.trim_start_matches(['-', '0']);
-        let width = digits.split('.').next().and_then(|it| it.parse().ok()).unwrap_or(0).min(1000_usize);
+        let width = digits
+            .split('.')
+            .next()
+            .and_then(|it| it.parse().ok())
+            .unwrap_or(0)
+            .min(1000_usize);
         let missing = width.saturating_sub(shown.chars().count());
         match flags.as_bytes().first() {
             Some(b'0') => text.push_str(&"0".repeat(missing)),

@@ -7,6 +7,8 @@ mod parse;
 mod tests;
 mod value;
 
+use std::rc::Rc;
+
 use parse::{Block, Part, Pipeline, Sort, Term};
 use value::Value;
 
@@ -15,7 +17,7 @@ use crate::yaml::Yaml;
 /// What a template comes to is no longer, in bytes.
 const LONGEST: usize = 8 << 20;
 /// So many parts are carried out at most.
-const MOST: usize = 1_000_000;
+const MOST: usize = 300_000;
 
 /// Why a template cannot be rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +45,7 @@ pub fn is_template(text: &str) -> bool {
 /// Where and why it cannot be rendered.
 pub fn render(text: &str, variables: Option<&Yaml>) -> Result<String, Fault> {
     let parts = parse::parse(text)?;
-    let whole = variables.map_or_else(|| Value::Map(Default::default()), Value::of);
+    let whole = variables.map_or_else(|| Value::Map(Rc::default()), Value::of);
     let mut renderer = Renderer {
         out: String::new(),
         scopes: vec![(String::new(), whole.clone())],
@@ -89,7 +91,10 @@ impl Renderer {
     fn put(&mut self, text: &str, place: usize) -> Result<(), Fault> {
         self.step(place)?;
         if self.out.len() + text.len() > LONGEST {
-            return Err(Fault::new(place, format!("what the template comes to is longer than {} MiB", LONGEST >> 20)));
+            return Err(Fault::new(
+                place,
+                format!("what the template comes to is longer than {} MiB", LONGEST >> 20),
+            ));
         }
         self.out.push_str(text);
         Ok(())
@@ -98,7 +103,10 @@ impl Renderer {
     fn step(&mut self, place: usize) -> Result<(), Fault> {
         self.steps += 1;
         match self.steps > MOST {
-            true => Err(Fault::new(place, format!("the template takes more than {MOST} steps"))),
+            true => Err(Fault::new(
+                place,
+                format!("the template takes more than {MOST} steps"),
+            )),
             false => Ok(()),
         }
     }
@@ -124,14 +132,18 @@ impl Renderer {
     fn range(&mut self, block: &Block, value: Value, dot: &Value) -> Result<(), Fault> {
         let items: Vec<(Value, Value)> = match value {
             Value::List(items) => {
-                let numbered = (0_i64..).zip(items);
+                let numbered = (0_i64..).zip(items.iter().cloned());
                 numbered.map(|(at, item)| (Value::Whole(at), item)).collect()
             }
             Value::Map(entries) => {
-                let entries = entries.into_iter();
-                entries.map(|(key, item)| (Value::Text(key), item)).collect()
+                let entries = entries.iter();
+                entries
+                    .map(|(key, item)| (Value::Text(key.clone()), item.clone()))
+                    .collect()
             }
-            Value::Whole(count) => (0..count.min(MOST as i64)).map(|at| (Value::Whole(at), Value::Whole(at))).collect(),
+            Value::Whole(count) => (0..count.min(MOST as i64))
+                .map(|at| (Value::Whole(at), Value::Whole(at)))
+                .collect(),
             Value::Nil => Vec::new(),
             _ => {
                 let message = "`range` goes over lists, maps and numbers".into();
@@ -145,8 +157,10 @@ impl Renderer {
             self.step(block.pipeline.place)?;
             let own = self.scopes.len();
             let (first, second) = &block.variables;
-            self.scopes.extend(first.iter().map(|name| (name.clone(), place.clone())));
-            self.scopes.extend(second.iter().map(|name| (name.clone(), item.clone())));
+            self.scopes
+                .extend(first.iter().map(|name| (name.clone(), place.clone())));
+            self.scopes
+                .extend(second.iter().map(|name| (name.clone(), item.clone())));
             self.all(&block.inner, &item)?;
             self.scopes.truncate(own);
         }
@@ -162,7 +176,13 @@ impl Renderer {
         Ok(last.unwrap_or(Value::Nil))
     }
 
-    fn command(&mut self, terms: &[Term], last: Option<Value>, dot: &Value, place: usize) -> Result<Value, Fault> {
+    fn command(
+        &mut self,
+        terms: &[Term],
+        last: Option<Value>,
+        dot: &Value,
+        place: usize,
+    ) -> Result<Value, Fault> {
         let Some((first, rest)) = terms.split_first() else {
             return Ok(Value::Nil);
         };
@@ -170,7 +190,10 @@ impl Renderer {
             let value = self.term(first, dot, place)?;
             return match rest.is_empty() && last.is_none() {
                 true => Ok(value),
-                false => Err(Fault::new(place, "only a function can be followed by words".into())),
+                false => Err(Fault::new(
+                    place,
+                    "only a function can be followed by words".into(),
+                )),
             };
         };
         let mut words = Vec::new();
@@ -182,7 +205,11 @@ impl Renderer {
     }
 
     fn term(&mut self, term: &Term, dot: &Value, place: usize) -> Result<Value, Fault> {
-        let within = |value: &Value, fields: &[String]| fields.iter().fold(value.clone(), |value, field| value.field(field));
+        let within = |value: &Value, fields: &[String]| {
+            fields
+                .iter()
+                .fold(value.clone(), |value, field| value.field(field))
+        };
         Ok(match term {
             Term::Text(text) => Value::Text(text.clone()),
             Term::Whole(whole) => Value::Whole(*whole),
@@ -193,7 +220,10 @@ impl Renderer {
             Term::Variable(name, fields) => {
                 let found = self.scopes.iter().rev().find(|(known, _)| known == name);
                 let Some((_, value)) = found else {
-                    return Err(Fault::new(place, format!("there is no variable `${}`", name.escape_debug())));
+                    return Err(Fault::new(
+                        place,
+                        format!("there is no variable `${}`", name.escape_debug()),
+                    ));
                 };
                 within(value, fields)
             }
@@ -201,7 +231,9 @@ impl Renderer {
                 let value = self.pipeline(pipeline, dot)?;
                 within(&value, fields)
             }
-            Term::Function(name) => functions::call(name, &[]).map_err(|message| Fault::new(place, message))?,
+            Term::Function(name) => {
+                functions::call(name, &[]).map_err(|message| Fault::new(place, message))?
+            }
         })
     }
 }

@@ -92,7 +92,8 @@ fn tokens(text: &str) -> Result<Vec<Token<'_>>, Fault> {
             before = before.trim_end();
         }
         tokens.push(Token::Text(before));
-        let close = close(text, begin).ok_or_else(|| Fault::new(open, "`{{` is opened and not closed".into()))?;
+        let close =
+            close(text, begin).ok_or_else(|| Fault::new(open, "`{{` is opened and not closed".into()))?;
         let mut inner = &text[begin..close];
         trim = inner.ends_with(" -") || inner.ends_with("\n-");
         if trim {
@@ -144,7 +145,10 @@ fn block<'a>(
             Token::Action(action, place) => (action.trim(), place),
         };
         if depth > DEEPEST {
-            return Err(Fault::new(place, format!("blocks are more than {DEEPEST} deep in each other")));
+            return Err(Fault::new(
+                place,
+                format!("blocks are more than {DEEPEST} deep in each other"),
+            ));
         }
         let (word, rest) = match action.find(char::is_whitespace) {
             Some(at) => (&action[..at], action[at..].trim()),
@@ -153,7 +157,9 @@ fn block<'a>(
         match word {
             _ if action.starts_with("/*") => {}
             "end" | "else" => return Ok((parts, Some((word, rest, place)))),
-            "if" | "with" | "range" => parts.push(Part::Block(whole_block(tokens, depth, word, rest, place)?)),
+            "if" | "with" | "range" => {
+                parts.push(Part::Block(whole_block(tokens, depth, word, rest, place)?))
+            }
             "define" | "template" | "block" | "break" | "continue" => {
                 return Err(Fault::new(place, format!("`{word}` is not supported")));
             }
@@ -188,10 +194,19 @@ fn whole_block<'a>(
         ("else", rest, place) => {
             let (word, condition) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
             if !matches!(word, "if" | "with") {
-                return Err(Fault::new(place, format!("`else` cannot be followed by `{word}`")));
+                return Err(Fault::new(
+                    place,
+                    format!("`else` cannot be followed by `{word}`"),
+                ));
             }
             // The one `end` ends both.
-            vec![Part::Block(whole_block(tokens, depth + 1, word, condition.trim(), place)?)]
+            vec![Part::Block(whole_block(
+                tokens,
+                depth + 1,
+                word,
+                condition.trim(),
+                place,
+            )?)]
         }
         _ => Vec::new(),
     };
@@ -209,7 +224,9 @@ fn named(text: &str) -> ((Option<String>, Option<String>), &str) {
     let Some((names, rest)) = text.split_once(":=").filter(|(names, _)| names.starts_with('$')) else {
         return ((None, None), text);
     };
-    let mut names = names.split(',').map(|name| name.trim().trim_start_matches('$').to_owned());
+    let mut names = names
+        .split(',')
+        .map(|name| name.trim().trim_start_matches('$').to_owned());
     let variables = match (names.next(), names.next()) {
         (Some(place), Some(value)) => (Some(place), Some(value)),
         (value, _) => (None, value),
@@ -219,7 +236,10 @@ fn named(text: &str) -> ((Option<String>, Option<String>), &str) {
 
 fn statement(action: &str, place: usize) -> Result<Part, Fault> {
     if let Some(rest) = action.strip_prefix('$') {
-        let length = rest.bytes().take_while(|c| c.is_ascii_alphanumeric() || *c == b'_').count();
+        let length = rest
+            .bytes()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == b'_')
+            .count();
         let (name, after) = rest.split_at(length);
         let after = after.trim_start();
         if let Some(value) = after.strip_prefix(":=").or_else(|| after.strip_prefix('=')) {
@@ -234,7 +254,10 @@ fn pipeline(text: &str, place: usize) -> Result<Pipeline, Fault> {
     let pipeline = words.pipeline(0)?;
     match words.rest() {
         "" => Ok(pipeline),
-        rest => Err(Fault::new(place, format!("`{}` is not understood", rest.escape_debug()))),
+        rest => Err(Fault::new(
+            place,
+            format!("`{}` is not understood", rest.escape_debug()),
+        )),
     }
 }
 
@@ -299,7 +322,9 @@ impl<'a> Words<'a> {
             }
             b'"' => self.quoted(rest),
             b'`' => {
-                let end = rest[1..].find('`').ok_or_else(|| self.fault("a quote is opened and not closed".into()))?;
+                let end = rest[1..]
+                    .find('`')
+                    .ok_or_else(|| self.fault("a quote is opened and not closed".into()))?;
                 self.at += end + 2;
                 Ok(Term::Text(rest[1..=end].to_owned()))
             }
@@ -315,7 +340,10 @@ impl<'a> Words<'a> {
 
     fn name(&mut self) -> &'a str {
         let rest = &self.text[self.at..];
-        let length = rest.bytes().take_while(|c| c.is_ascii_alphanumeric() || *c == b'_').count();
+        let length = rest
+            .bytes()
+            .take_while(|c| c.is_ascii_alphanumeric() || *c == b'_')
+            .count();
         self.at += length;
         &rest[..length]
     }
@@ -369,7 +397,9 @@ impl<'a> Words<'a> {
             "nil" => Term::Nil,
             _ => match (word.parse(), word.parse()) {
                 (Ok(whole), _) => Term::Whole(whole),
-                (_, Ok(broken)) if word.starts_with(|c: char| c.is_ascii_digit() || c == '-') => Term::Broken(broken),
+                (_, Ok(broken)) if word.starts_with(|c: char| c.is_ascii_digit() || c == '-') => {
+                    Term::Broken(broken)
+                }
                 _ => Term::Function(word.to_owned()),
             },
         })

@@ -15,13 +15,25 @@ fn templates_come_to_what_go_makes_of_them() {
         ("a {{ .leaves.num }} b", "a 2 b"),
         ("{{ index . \"leaves\" \"type\" }}", "ixrd3"),
         ("{{ index .names 1 }}", "b"),
-        ("x\n{{- range $i := until (index . \"leaves\" \"num\") }}\n leaf{{ add1 $i }}: {{ $.leaves.type }}\n{{- end }}\ny", "x\n leaf1: ixrd3\n leaf2: ixrd3\ny"),
-        ("{{ range $i, $n := .names }}{{ $i }}={{ $n }} {{ end }}", "0=a 1=b "),
+        (
+            "x\n{{- range $i := until (index . \"leaves\" \"num\") }}\n leaf{{ add1 $i }}: {{ $.leaves.type }}\n{{- end }}\ny",
+            "x\n leaf1: ixrd3\n leaf2: ixrd3\ny",
+        ),
+        (
+            "{{ range $i, $n := .names }}{{ $i }}={{ $n }} {{ end }}",
+            "0=a 1=b ",
+        ),
         ("{{ range .names }}{{ . }}{{ end }}", "ab"),
-        ("{{ range $k, $v := .leaves }}{{ $k }}:{{ $v }} {{ end }}", "num:2 type:ixrd3 "),
+        (
+            "{{ range $k, $v := .leaves }}{{ $k }}:{{ $v }} {{ end }}",
+            "num:2 type:ixrd3 ",
+        ),
         ("{{ range .nothing }}x{{ else }}none{{ end }}", "none"),
         ("{{ if .flag }}yes{{ else }}no{{ end }}", "yes"),
-        ("{{ if .zero }}a{{ else if eq .leaves.num 2 }}b{{ else }}c{{ end }}", "b"),
+        (
+            "{{ if .zero }}a{{ else if eq .leaves.num 2 }}b{{ else }}c{{ end }}",
+            "b",
+        ),
         ("{{ if and .flag (gt .leaves.num 1) }}x{{ end }}", "x"),
         ("{{ with .leaves }}{{ .type }}{{ end }}", "ixrd3"),
         ("{{ $x := 1 }}{{ $x = add $x 2 }}{{ $x }}", "3"),
@@ -58,7 +70,10 @@ fn what_cannot_be_rendered_is_said() {
         ("{{ template \"x\" }}", "not supported"),
         ("{{ div 1 0 }}", "cannot be worked out"),
         ("{{ until 100000000 }}", "longer than"),
-        ("{{ range until 90000 }}{{ range until 90000 }}{{ end }}{{ end }}", "steps"),
+        (
+            "{{ range until 90000 }}{{ range until 90000 }}{{ end }}{{ end }}",
+            "steps",
+        ),
         ("{{ printf \"%d\" \"x\" }}", "whole number"),
         ("{{ printf \"%s\" }}", "fewer words"),
     ] {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 
 use crate::yaml::{Value as Written, Yaml};
 
@@ -12,8 +13,8 @@ pub(super) enum Value {
     Whole(i64),
     Broken(f64),
     Text(String),
-    List(Vec<Value>),
-    Map(BTreeMap<String, Value>),
+    List(Rc<[Value]>),
+    Map(Rc<BTreeMap<String, Value>>),
 }
 
 impl Value {
@@ -21,14 +22,19 @@ impl Value {
     pub fn of(yaml: &Yaml) -> Self {
         if let Some(entries) = yaml.entries() {
             let entries = entries.iter();
-            return Value::Map(entries.map(|(key, value)| (key.name.to_string(), Value::of(value))).collect());
+            let entries: BTreeMap<String, Value> = entries
+                .map(|(key, value)| (key.name.to_string(), Value::of(value)))
+                .collect();
+            return Value::Map(Rc::new(entries));
         }
         if let Some(items) = yaml.items() {
             return Value::List(items.iter().map(Value::of).collect());
         }
         match &yaml.value {
             Written::Plain(text) => Value::plain(text),
-            _ => yaml.scalar().map_or(Value::Nil, |text| Value::Text(text.to_owned())),
+            _ => yaml
+                .scalar()
+                .map_or(Value::Nil, |text| Value::Text(text.to_owned())),
         }
     }
 
@@ -40,7 +46,9 @@ impl Value {
             "" | "~" | "null" => Value::Nil,
             _ => match (text.parse(), text.parse::<f64>()) {
                 (Ok(whole), _) => Value::Whole(whole),
-                (_, Ok(broken)) if text.starts_with(|c: char| c.is_ascii_digit() || c == '-') => Value::Broken(broken),
+                (_, Ok(broken)) if text.starts_with(|c: char| c.is_ascii_digit() || c == '-') => {
+                    Value::Broken(broken)
+                }
                 _ => Value::Text(text.to_owned()),
             },
         }
