@@ -16,6 +16,7 @@ pub mod engine;
 pub mod failure;
 pub mod import;
 pub mod kernel;
+pub mod kinds;
 pub mod lab;
 pub mod node_tools;
 pub mod run;

@@ -9,6 +9,8 @@ use std::time::Duration;
 use crate::failure::Failure;
 use crate::kernel::file;
 use crate::kernel::tree::Kind;
+use crate::kinds;
+use crate::lab::definition::Kinds;
 use crate::lab::sources::{Entry, Sources, is_yaml};
 use crate::lab::{Diagnostic, Lab, resolve};
 use crate::view;
@@ -17,6 +19,8 @@ use crate::view;
 pub const LONGEST: u64 = 16 << 20;
 /// No more files of a directory are looked through.
 const MOST_BESIDE: usize = 100;
+/// No more files of kinds are read of one directory.
+const MOST_KINDS: usize = 100;
 /// Files of people's making are shorter, in bytes; others are not read once more.
 const ORDINARY: usize = 1 << 18;
 /// How long the other end of a pipe may take to write one.
@@ -217,4 +221,43 @@ impl Sources for Disk {
         names.sort();
         names
     }
+
+    fn kinds(&self) -> Kinds {
+        kinds::catalog(&kind_files(&self.base))
+    }
+}
+
+/// The directory of kinds' files beside a lab file, and in the configuration's directories.
+const KINDS: &str = "kinds";
+
+/// The files of kinds that labs in a directory can use, nearest first. One that cannot be read is as good as one with a mistake, and
+/// is told like one.
+pub fn kind_files(base: &Path) -> Vec<kinds::File> {
+    let variable = |name: &str| {
+        std::env::var_os(name)
+            .filter(|it| !it.is_empty())
+            .map(PathBuf::from)
+    };
+    let home = || Some(variable("HOME")?.join(".config"));
+    let own = variable("XDG_CONFIG_HOME").or_else(home);
+    let configured = own.into_iter().chain([PathBuf::from("/etc")]);
+    let configured = configured.map(|directory| directory.join("nslab").join(KINDS));
+    let directories = [base.join(KINDS)].into_iter().chain(configured);
+    directories.flat_map(|directory| toml_files(&directory)).collect()
+}
+
+fn toml_files(directory: &Path) -> Vec<kinds::File> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    let mut paths: Vec<PathBuf> = paths
+        .filter(|path| path.extension().is_some_and(|it| it == "toml"))
+        .take(MOST_KINDS)
+        .collect();
+    paths.sort();
+    let read = paths.iter().map(|path| kinds::File {
+        place: path.display().to_string(),
+        // The reason is no TOML, and so stands in the message.
+        text: read_regular(path).unwrap_or_else(|reason| reason),
+    });
+    read.collect()
 }

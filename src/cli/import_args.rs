@@ -2,7 +2,16 @@
 
 use std::path::PathBuf;
 
-use crate::import::{Form, ImageMap, images};
+use crate::import::{Form, ImageMap, Mode, images};
+
+/// What becomes of images.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Images {
+    #[default]
+    Auto,
+    Run,
+    Map,
+}
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct ImportArgs {
@@ -24,6 +33,12 @@ pub struct ImportArgs {
     /// What a container image stands for: IMAGE=frr or IMAGE=tools; * in IMAGE stands for anything
     #[arg(long, value_name = "IMAGE=ROLE", value_parser = images::entry)]
     pub image_map: Vec<(String, images::Role)>,
+    /// The variables of a topology that is a template; where nothing is said, the file beside it whose name ends in _vars.yaml
+    #[arg(long, value_name = "FILE")]
+    pub vars: Option<PathBuf>,
+    /// What becomes of images: this machine's programs stand for those that nslab knows and others run (auto), all run, or none (map)
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHICH")]
+    pub images: Images,
     /// Let a command of an imported file that fails stop the lab
     #[arg(long)]
     pub strict: bool,
@@ -46,7 +61,16 @@ impl ImportArgs {
     }
 
     /// The user's table of images.
-    pub fn images(&self) -> ImageMap {
+    pub fn image_map(&self) -> ImageMap {
         self.image_map.clone()
+    }
+
+    /// What becomes of images.
+    pub fn mode(&self) -> Mode {
+        match self.images {
+            Images::Auto => Mode::Auto,
+            Images::Run => Mode::Run,
+            Images::Map => Mode::Map,
+        }
     }
 }

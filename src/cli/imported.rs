@@ -23,7 +23,9 @@ pub fn is_foreign(files: &[(PathBuf, Option<Form>)]) -> bool {
 /// Whether each of several files is a lab without the others: lab files and topologies, of which one lab has one at most.
 pub fn are_labs_of_their_own(files: &[PathBuf]) -> bool {
     let is_lab = |path: &&PathBuf| {
-        let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+        let is_toml = path
+            .extension()
+            .is_some_and(|extension| extension == "toml" || extension == "gotmpl");
         is_toml || file::read(path).is_ok_and(|text| import::recognize(&text) == Some(Form::Containerlab))
     };
     files.len() > 1 && files.iter().all(|path| is_lab(&path))
@@ -63,10 +65,11 @@ pub fn load(plain: &[PathBuf], args: &ImportArgs, color: bool) -> Result<LabFile
 pub fn read(files: &[(PathBuf, Option<Form>)], args: &ImportArgs) -> Result<(Imported, Disk), Mistaken> {
     let mut inputs = Vec::new();
     for (path, form) in files {
-        inputs.push(input(path, *form).map_err(Mistaken::Unreadable)?);
+        inputs.push(input(path, *form, args.vars.as_deref()).map_err(Mistaken::Unreadable)?);
     }
     let options = Options {
-        images: args.images(),
+        images: args.image_map(),
+        mode: args.mode(),
         strict: args.strict,
         environment: environment(),
     };
@@ -80,13 +83,9 @@ pub fn read(files: &[(PathBuf, Option<Form>)], args: &ImportArgs) -> Result<(Imp
     Ok((import::read(inputs, &disk, &options), disk))
 }
 
-fn input(path: &Path, form: Option<Form>) -> Result<Input, Failure> {
+fn input(path: &Path, form: Option<Form>, vars: Option<&Path>) -> Result<Input, Failure> {
     let name = path.display().to_string();
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("gotmpl") => {
-            let help = "render the template with containerlab (`containerlab deploy --dry-run`), and give the result";
-            return Err(Failure::wrong(format!("{name}: Go templates are not yet supported")).help(help));
-        }
         Some("toml") if form.is_none() => {
             let help = "bring the lab file up alone, or leave it out";
             let message = format!("{name}: a lab file cannot be joined with files of other tools");
@@ -95,7 +94,30 @@ fn input(path: &Path, form: Option<Form>) -> Result<Input, Failure> {
         _ => {}
     }
     let text = file::read(path).map_err(Failure::wrong)?;
-    Ok(Input { name, text, form })
+    // A template need not look like what it comes to.
+    let is_template = path.extension().is_some_and(|extension| extension == "gotmpl");
+    let form = form.or(is_template.then_some(Form::Containerlab));
+    let found = vars.map(Path::to_owned).or_else(|| beside(path));
+    let variables = match found.filter(|_| text.contains("{{")) {
+        Some(path) => Some((
+            path.display().to_string(),
+            file::read(&path).map_err(Failure::wrong)?,
+        )),
+        None => None,
+    };
+    Ok(Input {
+        name,
+        text,
+        form,
+        variables,
+    })
+}
+
+/// The file beside a topology that has its variables, as containerlab finds it.
+fn beside(path: &Path) -> Option<PathBuf> {
+    let stem = path.file_stem()?.to_str()?;
+    let names = ["yaml", "yml", "json"].map(|end| path.with_file_name(format!("{stem}_vars.{end}")));
+    names.into_iter().find(|path| path.is_file())
 }
 
 /// The environment's variables that are text.

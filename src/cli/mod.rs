@@ -32,6 +32,7 @@ mod image;
 mod import;
 mod import_args;
 mod imported;
+mod kinds;
 mod kubeconfig;
 mod labs;
 mod logs;
@@ -39,6 +40,7 @@ mod man;
 mod manifests;
 mod ps;
 mod restart;
+mod save;
 mod schema;
 mod select;
 mod shell;
@@ -99,6 +101,8 @@ enum Verb {
     Stop(restart::StopArgs),
     /// Start nodes that were stopped
     Start(restart::StartArgs),
+    /// Have nodes keep the configurations that run in them
+    Save(save::Args),
     /// Apply Kubernetes objects to a running lab
     Apply(apply::Args),
     /// Delete Kubernetes objects of a running lab
@@ -117,6 +121,8 @@ enum Verb {
     Image(image::Args),
     /// Write files of containerlab, kind and Cilium as one lab file
     Import(import::Args),
+    /// List the kinds of nodes that are data, and show their files
+    Kinds(kinds::Args),
     /// Look for mistakes in lab files without making anything
     Validate(validate::Args),
     /// Bring labs up, make their checks, take them down
@@ -200,6 +206,7 @@ fn obey() -> i32 {
         Verb::Restart(args) => done(restart::run(args)),
         Verb::Stop(args) => done(restart::stop(args)),
         Verb::Start(args) => done(restart::start(args)),
+        Verb::Save(args) => save::run(args).unwrap_or_else(failed_with),
         Verb::Version(args) => done(version::run(args)),
         Verb::Apply(args) => done(apply::run(args)),
         Verb::Delete(args) => done(apply::delete(args)),
@@ -210,6 +217,7 @@ fn obey() -> i32 {
         Verb::Graph(args) => done(graph::run(args)),
         Verb::Image(args) => done(image::run(args)),
         Verb::Import(args) => done(import::run(args)),
+        Verb::Kinds(args) => done(kinds::run(args)),
         Verb::Validate(args) => done(validate::run(args)),
         Verb::Test(args) => test::run(args).unwrap_or_else(failed_with),
         Verb::Check(args) => check::run(args).unwrap_or_else(failed_with),

@@ -57,9 +57,9 @@ pub struct Args {
     /// Which program plays routers and Kubernetes nodes, whatever the files say: auto, frr, builtin or kubelet
     #[arg(long, value_name = "ENGINE", value_parser = ["auto", "frr", "builtin", "kubelet"])]
     engine: Vec<String>,
-    /// How long a lab may take to be ready, such as 90s or 5m
-    #[arg(long, value_name = "TIME", default_value = "2m")]
-    timeout: String,
+    /// How long a lab may take to be ready, such as 90s or 5m; 2m, or as long as kinds of its nodes may take, where nothing is said
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<String>,
     /// How results are printed
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -74,7 +74,9 @@ struct Results<'a> {
 
 /// Returns the exit code.
 pub fn run(args: Args) -> Result<i32, Failure> {
-    super::up::duration(&args.timeout).map_err(Failure::wrong)?;
+    if let Some(timeout) = &args.timeout {
+        super::up::duration(timeout).map_err(Failure::wrong)?;
+    }
     // Before the labs, which take their time.
     if let Some(path) = &args.junit {
         user_files::may_write(path)?;
@@ -226,7 +228,10 @@ fn try_all(
     stop: &Stop,
     progress: &mut TestProgress,
 ) -> Result<(Vec<LabReport>, Vec<String>), Failure> {
-    let mut options = vec!["--timeout".to_owned(), args.timeout.clone()];
+    let mut options = Vec::new();
+    if let Some(timeout) = &args.timeout {
+        options.extend(["--timeout".to_owned(), timeout.clone()]);
+    }
     for engine in &args.engine {
         options.extend(["--engine".to_owned(), engine.clone()]);
     }

@@ -58,9 +58,9 @@ pub struct Args {
     /// Print what would be made, and make nothing
     #[arg(long)]
     dry_run: bool,
-    /// How long the lab may take to be ready, such as 90s or 5m
-    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration)]
-    timeout: Duration,
+    /// How long the lab may take to be ready, such as 90s or 5m; 2m, or as long as kinds of its nodes may take, where nothing is said
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
     /// Put symbolic links to the nodes' network namespaces at /run/netns/LAB-NODE, for `ip netns`
     #[arg(long)]
     named: bool,
@@ -70,6 +70,16 @@ pub struct Args {
     /// How progress (or the plan) is printed; json prints one event a line
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+}
+
+/// How long a lab may take where nothing is said.
+const USUAL: Duration = Duration::from_secs(120);
+
+/// How long a lab may take: as long as the slowest of its kinds, if that is longer.
+fn usual_timeout(lab: &Lab) -> Duration {
+    let kinds = lab.nodes.iter().filter_map(|node| node.of_kind.as_ref());
+    let slowest = kinds.filter_map(|kind| kind.ready_within).max();
+    slowest.map_or(USUAL, |slowest| slowest.max(USUAL))
 }
 
 /// The longest time that can be asked for, as in lab files; longer is surely a slip of the unit.
@@ -192,7 +202,7 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
         file: file.path,
         lab: file.lab.clone(),
         detached: args.detach,
-        timeout: args.timeout,
+        timeout: args.timeout.unwrap_or_else(|| usual_timeout(&file.lab)),
         hold_manifests: args.hold_manifests,
         telling: telling.wanted,
     })?;

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::lab::Lab;
 use crate::lab::model::{Kind, Link, LinkShape};
 use crate::lab::plan::Engine;
-use crate::run::preflight;
+use crate::run::{needs, preflight};
 use crate::view::{self, units};
 
 #[derive(Debug, clap::Args)]
@@ -64,6 +64,10 @@ fn report_routers(path: &Path, lab: &Lab) -> bool {
 /// Tells what is wrong beside the lab file itself: in manifests that it names, in configurations of routers. Returns whether
 /// anything is.
 fn is_wrong(path: &Path, lab: &Lab) -> bool {
+    // The file is right; another host may have it.
+    for lack in needs::lacks(lab) {
+        view::tell(&format!("note: {lack}\n"));
+    }
     let manifests = manifests::judge(&lab.manifests);
     if let Err(failure) = &manifests {
         super::report(failure);

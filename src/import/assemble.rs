@@ -151,6 +151,8 @@ fn join(topology: &Topology, members: &[String], spec: &mut Spec, context: &mut 
     for (name, at) in &topology.external {
         match members.iter().find(|member| **member == name.value) {
             Some(member) => spec.nodes[*at].1.network = Some(Spanned::new(member.clone(), name.span.clone())),
+            // No cluster could have it: a node of nslab's own stands for it.
+            None if members.is_empty() => drop(context.remarks.external.insert(name.value.clone())),
             None => context
                 .reader
                 .mistakes
@@ -162,7 +164,13 @@ fn join(topology: &Topology, members: &[String], spec: &mut Spec, context: &mut 
 
 /// A container that stands for a cluster's node has its name; the two are told apart here.
 fn rename_external(topology: &Topology, spec: &mut Spec) {
-    for (name, at) in &topology.external {
+    let shared = |at: &usize| {
+        spec.nodes
+            .get(*at)
+            .is_some_and(|(_, node)| node.network.is_some())
+    };
+    let shared: Vec<_> = topology.external.iter().filter(|(_, at)| shared(at)).collect();
+    for (name, at) in shared {
         let renamed = format!("{}-ext", name.value);
         for end in spec.links.iter_mut().flat_map(|link| &mut link.endpoints) {
             if end.node.value == name.value {

@@ -14,6 +14,18 @@ pub enum Role {
 /// The roles by name, as `--image-map IMAGE=ROLE` takes them.
 pub const ROLES: [(&str, Role); 2] = [("frr", Role::Frr), ("tools", Role::Tools)];
 
+/// What becomes of images.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// This machine's programs stand for images that nslab knows; others run.
+    #[default]
+    Auto,
+    /// Every image runs.
+    Run,
+    /// None runs: those that stand for nothing are refused.
+    Map,
+}
+
 /// A node's label that says it in the file itself, where containerlab takes no notice.
 pub(super) const LABEL: &str = "nslab-image";
 
@@ -44,15 +56,21 @@ const KNOWN: &[(&str, Role)] = &[
 /// Images of the user's own.
 pub type ImageMap = Vec<(String, Role)>;
 
-/// What an image stands for; the user's own table goes first.
-pub(super) fn role(image: &str, map: &ImageMap) -> Option<Role> {
+/// What the user says that an image stands for.
+pub(super) fn said(image: &str, map: &ImageMap) -> Option<Role> {
     let repository = repository(image);
     let own = map.iter().rev().find(|(known, _)| {
         known == image || matches(self::repository(known), repository) || matches(known, image)
     });
-    if let Some((_, role)) = own {
-        return Some(*role);
+    own.map(|(_, role)| *role)
+}
+
+/// What an image stands for; the user's own table goes first.
+pub(super) fn role(image: &str, map: &ImageMap) -> Option<Role> {
+    if let Some(role) = said(image, map) {
+        return Some(role);
     }
+    let repository = repository(image);
     let known = KNOWN.iter().find(|(known, _)| {
         let before = repository.strip_suffix(known);
         before.is_some_and(|before| before.is_empty() || before.ends_with('/'))

@@ -11,19 +11,22 @@ pub mod images;
 mod kind;
 mod recognize;
 mod relocate;
+mod template;
 mod variables;
 pub mod write;
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::lab::definition::Kinds;
 use crate::lab::file::{CiliumSpec, KubernetesSpec, Spanned, Spec, suggest};
 use crate::lab::sources::{Entry, Sources};
 use crate::lab::{Diagnostic, Lab, resolve};
 use crate::yaml::{self, files, reader};
 
 pub use files::Files;
-pub use images::ImageMap;
+pub use images::{ImageMap, Mode};
 pub use recognize::{Form, recognize};
 pub use relocate::relocate;
 pub use variables::Environment;
@@ -43,6 +46,8 @@ pub struct Input {
     pub text: String,
     /// What the user says it is.
     pub form: Option<Form>,
+    /// What a template's variables are: the file's name, and what is in it.
+    pub variables: Option<(String, String)>,
 }
 
 /// What else there is to say about an import.
@@ -50,6 +55,8 @@ pub struct Input {
 pub struct Options {
     /// What images stand for, beyond what nslab knows.
     pub images: ImageMap,
+    /// Whether images run.
+    pub mode: Mode,
     /// Whether a command of `exec` that fails stops the lab, as it does not in containerlab.
     pub strict: bool,
     /// The variables of the environment.
@@ -81,6 +88,8 @@ struct Context<'a> {
     /// What containerlab calls a container by before its node's name.
     prefix: String,
     unknown_images: BTreeSet<String>,
+    /// The kinds that files say, once they are asked for.
+    kinds: OnceCell<Kinds>,
     /// Variables that are not set.
     unset: Vec<Unset>,
     /// What is told once of many nodes.
@@ -103,6 +112,14 @@ struct Remarks {
     installs: BTreeMap<String, BTreeSet<String>>,
     /// Nodes whose images serve HTTPS by themselves.
     https: BTreeSet<String>,
+    /// Images for which this machine's programs stand.
+    mapped: BTreeSet<String>,
+    /// Kinds of which nothing is known but their images, and the nodes of each.
+    bare: BTreeMap<String, BTreeSet<String>>,
+    /// Nodes whose license is not there.
+    unlicensed: BTreeMap<String, BTreeSet<String>>,
+    /// Nodes that stand for containers made elsewhere.
+    external: BTreeSet<String>,
 }
 
 impl Remarks {
@@ -120,6 +137,30 @@ impl Remarks {
             told.push(format!(
                 "`{command}` is left out ({}): nodes have this machine's programs, so install what is missing here",
                 list(nodes)
+            ));
+        }
+        if !self.mapped.is_empty() {
+            told.push(format!(
+                "this machine's programs stand for {}; `--images run` runs the images themselves",
+                list(&self.mapped)
+            ));
+        }
+        for (kind, nodes) in &self.bare {
+            told.push(format!(
+                "nothing is known of the kind `{kind}` but the image of its nodes ({}), which runs as it is",
+                list(nodes)
+            ));
+        }
+        for (file, nodes) in &self.unlicensed {
+            told.push(format!(
+                "there is no license `{file}` ({}): what needs one says so when it starts",
+                list(nodes)
+            ));
+        }
+        if !self.external.is_empty() {
+            told.push(format!(
+                "nodes of nslab's own stand for the containers {}, which are made elsewhere there",
+                list(&self.external)
             ));
         }
         if !self.https.is_empty() {
@@ -153,6 +194,7 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
         lab: String::new(),
         prefix: String::new(),
         unknown_images: BTreeSet::new(),
+        kinds: OnceCell::new(),
         unset: Vec::new(),
         remarks: Remarks::default(),
         described: BTreeMap::new(),
@@ -163,7 +205,16 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
     for input in inputs {
         let form = input.form.or_else(|| recognize(&input.text));
         let name = input.name.clone();
-        let begin = context.files.add(input.name, input.text);
+        let text = match form {
+            Some(Form::Containerlab) if template::is_template(&input.text) => {
+                match rendered(&mut context, input, &mut notes) {
+                    Some(text) => text,
+                    None => continue,
+                }
+            }
+            _ => input.text,
+        };
+        let begin = context.files.add(name.clone(), text);
         let Some(form) = form else {
             let message = "this is none of the files that nslab knows";
             let help = "it takes its own lab files (.toml), containerlab's topologies, kind's clusters, Cilium's Helm \
@@ -202,6 +253,27 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
         mistakes: blame::blame(context.reader.mistakes, &context.unset, &context.files),
         files: context.files,
         unset: context.unset,
+    }
+}
+
+/// What a template comes to; nothing where it cannot be rendered, which has been told.
+fn rendered(context: &mut Context, input: Input, notes: &mut Vec<String>) -> Option<String> {
+    let mut variables = None;
+    if let Some((name, text)) = input.variables {
+        notes.push(format!("{}: a template, rendered with {name}", input.name));
+        let begin = context.files.add(name, text);
+        variables = context.documents(begin, false)?.into_iter().next();
+    }
+    match template::render(&input.text, variables.as_ref()) {
+        Ok(text) => Some(text),
+        Err(fault) => {
+            let begin = context.files.add(input.name, input.text);
+            let place = begin + fault.place;
+            let help = "Go's own template language is taken but for `define`, `template` and `block`, and the common functions of others; \
+                        `--vars FILE` names the variables";
+            context.reader.wrong(place..place + 1, fault.message, help);
+            None
+        }
     }
 }
 
@@ -263,6 +335,11 @@ fn remarks(context: &Context) -> Vec<String> {
 }
 
 impl Context<'_> {
+    /// The kinds that files say.
+    fn kinds(&self) -> &Kinds {
+        self.kinds.get_or_init(|| self.sources.kinds())
+    }
+
     /// The documents of a file that was added; none where it is no YAML, which has been told.
     fn documents(&mut self, begin: usize, with_variables: bool) -> Option<Vec<Yaml>> {
         let file = self.files.at(begin)?;
@@ -340,6 +417,10 @@ impl Sources for Beside<'_> {
 
     fn beside(&self) -> Vec<String> {
         self.sources.beside()
+    }
+
+    fn kinds(&self) -> Kinds {
+        self.sources.kinds()
     }
 }
 

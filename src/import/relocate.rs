@@ -37,7 +37,8 @@ fn paths(node: &mut NodeSpec) -> Vec<&mut String> {
             ConfigSpec::File(path) => Some(&mut path.value),
             ConfigSpec::Text { .. } => None,
         });
-    binds.chain(files).chain(config).collect()
+    let license = node.license.iter_mut().map(|license| &mut license.value);
+    binds.chain(files).chain(config).chain(license).collect()
 }
 
 /// A path from another directory; nothing where it stays as it is.

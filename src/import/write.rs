@@ -3,10 +3,13 @@
 use std::fmt::Write as _;
 
 use super::Imported;
+use crate::image::config::Test;
+use crate::lab::file::command::RESTARTS;
+use crate::lab::file::image::{self, ImageSpec};
 use crate::lab::file::kubernetes as names;
 use crate::lab::file::{
-    BindSpec, CiliumSpec, ContentSpec, Dns, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec, LinkSpec,
-    MgmtPortSpec, MgmtSpec, NodeSpec, Spanned, WaitSpec, mounts,
+    BindSpec, CiliumSpec, ConfigSpec, ContentSpec, Dns, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec,
+    LinkSpec, MgmtPortSpec, MgmtSpec, NodeSpec, Spanned, WaitSpec, mounts,
 };
 use crate::lab::links::{Device, macvlan, vxlan};
 use crate::lab::model::{Command, Exec, Kind, Limit, Probe, Process, PublishedPort, Restart, Stage};
@@ -188,6 +191,16 @@ fn node(out: &mut String, node: &NodeSpec) {
             Kind::Pod => "pod",
         })
     });
+    put(out, "kind", node.vendor.as_ref(), text);
+    put(out, "type", node.model.as_ref(), text);
+    image(out, &node.image);
+    put(out, "license", node.license.as_ref(), text);
+    put(out, "config", node.config.as_ref(), |config| {
+        match &config.value {
+            ConfigSpec::Text { text, .. } => quoted(text),
+            ConfigSpec::File(file) => format!("{{ file = {} }}", text(file)),
+        }
+    });
     put(out, "hostname", node.hostname.as_ref(), text);
     put(out, "aliases", node.aliases.as_ref(), |aliases| {
         list(aliases.iter().map(text))
@@ -255,6 +268,39 @@ fn node(out: &mut String, node: &NodeSpec) {
     });
     put(out, "run", node.run.as_ref(), |run| {
         list(run.iter().map(|process| self::process(&process.value)))
+    });
+}
+
+fn image(out: &mut String, image: &ImageSpec) {
+    let words = |words: &Spanned<Vec<String>>| list(words.value.iter().map(|word| quoted(word)));
+    put(out, "image", image.source.as_ref(), text);
+    put(out, "image_pull", image.pull.as_ref(), |it| {
+        word(image::PULLS, &it.value)
+    });
+    put(out, "entrypoint", image.entrypoint.as_ref(), words);
+    put(out, "cmd", image.cmd.as_ref(), words);
+    put(out, "user", image.user.as_ref(), text);
+    put(out, "restart", image.restart.as_ref(), |it| {
+        word(RESTARTS, &it.value)
+    });
+    put(out, "healthcheck", image.healthcheck.as_ref(), |check| {
+        let check = &check.value;
+        let Some(test) = &check.test else {
+            return "false".to_owned();
+        };
+        let mut parts = vec![match test {
+            Test::Argv(argv) => format!("test = {}", list(argv.iter().map(|word| quoted(word)))),
+            Test::Shell(line) => format!("test = {}", quoted(line)),
+        }];
+        for (key, time) in [
+            ("interval", check.interval),
+            ("timeout", check.timeout),
+            ("start_period", check.start_period),
+        ] {
+            parts.extend((!time.is_zero()).then(|| format!("{key} = \"{}s\"", time.as_secs())));
+        }
+        parts.extend((check.retries > 0).then(|| format!("retries = {}", check.retries)));
+        format!("{{ {} }}", parts.join(", "))
     });
 }
 

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod daemons;
+pub mod definition;
 pub mod diagnostic;
 pub mod file;
 pub(crate) mod jq;

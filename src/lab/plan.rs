@@ -469,8 +469,17 @@ pub struct NodeStep {
     /// Where that stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_place: Option<ConfigPlace>,
-    /// Commands run once.
+    /// Commands run once; in a node that is an image, once its program has been started.
     pub exec: Vec<Exec>,
+    /// The kind whose file says what it has, where that is none of nslab's own.
+    #[serde(default)]
+    pub of_kind: Option<String>,
+    /// What keeps the configuration that runs in it.
+    #[serde(default)]
+    pub save: Option<Command>,
+    /// Commands run when it is ready, before others are told so.
+    #[serde(default)]
+    pub after_ready: Vec<Exec>,
     /// Long-running processes.
     pub run: Vec<Process>,
     /// Routes that its kernel has before it is ready.

@@ -443,6 +443,13 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         config: node.config.clone().filter(|_| node.image.is_none()),
         config_place: node.config_place.clone(),
         exec: node.exec.clone(),
+        of_kind: node.of_kind.as_ref().map(|of_kind| of_kind.kind.clone()),
+        save: node.of_kind.as_ref().and_then(|of_kind| of_kind.save.clone()),
+        after_ready: node
+            .of_kind
+            .as_ref()
+            .map(|of_kind| of_kind.after_ready.clone())
+            .unwrap_or_default(),
         rights: rights(node, engine, &run),
         run,
         ready_routes: node.ready_routes.clone(),

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::definition::Kinds;
+
 /// What stands at a path that a lab file names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
@@ -32,6 +34,10 @@ pub trait Sources {
     fn beside(&self) -> Vec<String> {
         Vec::new()
     }
+    /// The kinds of nodes that files say, nearest first.
+    fn kinds(&self) -> Kinds {
+        Kinds::default()
+    }
 }
 
 /// Whether a file's name says that it is YAML.
@@ -44,6 +50,7 @@ pub fn is_yaml(path: &Path) -> bool {
 #[derive(Debug, Clone, Default)]
 pub struct Memory {
     files: std::collections::BTreeMap<PathBuf, String>,
+    kinds: Kinds,
 }
 
 impl Memory {
@@ -53,9 +60,20 @@ impl Memory {
         self.files.insert(self.locate(path.as_ref()), text.into());
         self
     }
+
+    /// Gives it kinds.
+    #[must_use]
+    pub fn with_kinds(mut self, kinds: Kinds) -> Self {
+        self.kinds = kinds;
+        self
+    }
 }
 
 impl Sources for Memory {
+    fn kinds(&self) -> Kinds {
+        self.kinds.clone()
+    }
+
     fn locate(&self, path: &Path) -> PathBuf {
         // Rebuilding by components drops the slash at the end of `site/` and every `./`.
         Path::new("/lab").join(path).components().collect()

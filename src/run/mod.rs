@@ -19,6 +19,7 @@ pub mod management;
 pub mod modules;
 pub mod mounts;
 pub mod nat;
+pub mod needs;
 pub mod netns_names;
 pub mod network;
 pub mod node;

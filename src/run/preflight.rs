@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use nix::errno::Errno;
 
-use super::{management, nat};
+use super::{management, nat, needs};
 use crate::engine::{self, Engine as _, frr};
 use crate::failure::{Code, Failure};
 use crate::kernel::error::Attempt;
@@ -38,6 +38,11 @@ pub fn facts(lab: &Lab) -> Result<Facts, Failure> {
             missing.join(", ")
         ))
         .help(format!("install it, for example with `apt-get install {first}`")));
+    }
+    let lacks = needs::lacks(lab);
+    if !lacks.is_empty() {
+        let help = "run it on a host that has that; the file of a kind says what it needs below `[host]` (`nslab kinds show`)";
+        return Err(Failure::host(lacks.join("; ")).help(help));
     }
     let uplink = match &lab.mgmt {
         Some(_) => Some(management::uplink(&lab.name)?),

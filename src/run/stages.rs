@@ -328,11 +328,7 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
             .await?;
     }
     let early = start_image(inside).await?;
-    for exec in &step.exec {
-        state.waiting_for.replace(format!("`{}`", exec.command));
-        let span = info_span!("exec", command = %exec.command);
-        run_exec(inside, exec, first).instrument(span).await?;
-    }
+    run_all(inside, &step.exec, first).await?;
     if let Some(engine) = engine.filter(|_| !is_early) {
         waits(lab, node, what_starts(step));
         engine
@@ -347,20 +343,21 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
         engine::Inside::service(inside, process.clone());
     }
     // An image's program is the first of them all.
-    let first = before - early;
+    let own = before - early;
     for (number, process) in step.run.iter().enumerate() {
         state.waiting_for.replace(format!("process {}", process.name));
         let span = info_span!("process", name = process.name.as_str());
-        until_ready(inside, first + number, process)
+        until_ready(inside, own + number, process)
             .instrument(span)
             .await?;
     }
     // An engine's own services count as well.
-    for index in 0..first {
+    for index in 0..own {
         until_running(inside, index).await?;
     }
     late::until_there(lab, node).await?;
     until_routed(inside).instrument(info_span!("routes")).await?;
+    run_all(inside, &step.after_ready, first).await?;
     lab.reach(&[node], Stage::Ready);
     Ok(())
 }
@@ -380,6 +377,17 @@ async fn start_image(inside: &Inside) -> Result<usize, Failure> {
     engine::Inside::service(inside, main.clone());
     until_running(inside, index).await?;
     Ok(1)
+}
+
+/// Runs commands one after the other.
+async fn run_all(inside: &Inside, commands: &[Exec], first: bool) -> Result<(), Failure> {
+    for exec in commands {
+        let state = &inside.lab.nodes[inside.node];
+        state.waiting_for.replace(format!("`{}`", exec.command));
+        let span = info_span!("exec", command = %exec.command);
+        run_exec(inside, exec, first).instrument(span).await?;
+    }
+    Ok(())
 }
 
 /// Waits until a node's kernel has the routes that it has when it is ready.
@@ -439,11 +447,15 @@ async fn run_exec(inside: &Inside, exec: &Exec, first: bool) -> Result<(), Failu
         return Ok(());
     }
     let mut failure = Failure::not_ready(format!(
-        "`{}` failed in {} with status {} (line {} of the lab file)",
+        "`{}` failed in {} with status {} ({})",
         exec.command,
         engine::Inside::node(inside),
         finished.status,
-        exec.line
+        match exec.line {
+            // A kind's file says it.
+            0 => "from the file of its kind".to_owned(),
+            line => format!("line {line} of the lab file"),
+        }
     ));
     if !finished.output.is_empty() {
         failure = failure.detail(finished.output);

@@ -168,6 +168,7 @@ fn judge_foreign(text: &str) {
         name: "odd.yaml".into(),
         text: text.into(),
         form: None,
+        variables: None,
     };
     let sources = Memory::default();
     let imported = import::read(vec![input], &sources, &Options::default());

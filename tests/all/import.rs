@@ -25,6 +25,7 @@ fn files(directory: &str) -> Vec<PathBuf> {
 
 fn sources() -> Memory {
     Memory::default()
+        .with_kinds(nslab::kinds::catalog(&[]))
         .with("/tmp/there", "")
         .with("node.env", "# of a node\nFROM_FILE=\"1\"\nMODE=file\n")
         .with("frr.conf", "router bgp 65000\n")
@@ -37,6 +38,7 @@ fn import(path: &Path) -> Imported {
         name: path.file_name().unwrap().to_str().unwrap().into(),
         text: fs::read_to_string(path).unwrap(),
         form: None,
+        variables: None,
     };
     let options = Options {
         environment: [("RACK".to_owned(), "seven".to_owned())].into(),
@@ -160,7 +162,7 @@ fn files_are_known_by_what_is_in_them_or_by_what_is_said() {
     )
     .unwrap();
     let topology = topology.to_str().unwrap();
-    lab.run(["validate", topology]).refused(
+    lab.run(["validate", "--images", "map", topology]).refused(
         2,
         &["topo.yaml: a containerlab topology", "--image-map app=tools"],
     );
@@ -188,7 +190,7 @@ fn files_are_known_by_what_is_in_them_or_by_what_is_said() {
     let template = lab.path("topo.clab.gotmpl");
     fs::write(&template, "").unwrap();
     lab.run(["validate", template.to_str().unwrap()])
-        .refused(2, &["Go templates are not yet supported"]);
+        .refused(2, &["the file is empty"]);
     lab.run(["validate", "--image-map", "app=tool", topology])
         .refused(2, &["tools"]);
 }
@@ -266,6 +268,7 @@ fn the_published_lab_is_read_from_its_own_files() {
         name: name.into(),
         text: fs::read_to_string(article.join(name)).unwrap(),
         form: None,
+        variables: None,
     });
     let imported = read(inputs.to_vec(), &sources(), &Options::default());
     assert!(imported.mistakes.is_empty(), "{:?}", imported.mistakes);
@@ -327,7 +330,7 @@ proptest::proptest! {
         let from = at % text.len();
         let end = (from + cut).min(text.len());
         let text = format!("{}{put}{}", &text[..from], &text[end..]);
-        let input = Input { name: "damaged.yaml".into(), text, form: Some(nslab::import::Form::Containerlab) };
+        let input = Input { name: "damaged.yaml".into(), text, form: Some(nslab::import::Form::Containerlab), variables: None };
         let imported = read(vec![input], &sources(), &Options::default());
         let before: usize = imported.lab(&sources()).err().map_or(0, |mistakes| mistakes.len());
         let told = told(&imported);

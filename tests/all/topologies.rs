@@ -248,7 +248,7 @@ topology:
     own: { kind: linux, image: example.com/team/tool:1 }
 "#;
     let (lab, path) = lab(topology, &[("r.conf", "router bgp 65001\n")]);
-    lab.run(["up", "-d", &path])
+    lab.run(["up", "-d", "--images", "map", &path])
         .refused(2, &["example.com/team/tool:1", "--image-map"]);
     let done = lab.run([
         "up",
@@ -425,6 +425,7 @@ fn imported(files: &[(&str, &str)], beside: &[(&str, &str)]) -> (Imported, Memor
         name: (*name).to_owned(),
         text: (*text).to_owned(),
         form: None,
+        variables: None,
     });
     let mut sources = Memory::default();
     for (name, text) in beside {

@@ -1,29 +1,26 @@
 //! What containerlab says about a node, in the node itself or in what it inherits from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{extras, life};
+use crate::image::config::Healthcheck;
+use crate::image::source::Pull;
 use crate::import::reader::{Reader, Table};
 use crate::import::yaml::{Value, Yaml};
 use crate::lab::file::reader::Wrong;
 use crate::lab::file::rights::capability;
 use crate::lab::file::{BindSpec, MountSpec, Span, Spanned, WaitSpec, mounts, values};
-use crate::lab::model::{Command, PublishedPort, Restart};
+use crate::lab::model::{PublishedPort, Restart};
 use crate::lab::rights::USUAL;
 
 /// Keys that are right in a definition and change nothing here: images are not pulled or run, nodes have every
 /// device that is harmless, and what containerlab draws or publishes is its own.
 const WITHOUT_EFFECT: &[&str] = &[
-    "image-pull-policy",
-    "license",
-    "type",
     "position",
     "auto-remove",
     "runtime",
     "cpu-set",
-    "shm-size",
-    "devices",
     "pid-mode",
     "cgroupns-mode",
     "cgroup-parent",
@@ -76,9 +73,17 @@ pub(super) struct Definition {
     pub mgmt_ipv4: Option<Spanned<std::net::Ipv4Addr>>,
     pub mgmt_ipv6: Option<Spanned<std::net::Ipv6Addr>>,
     pub startup_config: Option<Spanned<String>>,
+    pub license: Option<Spanned<String>>,
+    /// `type`: the model of what is in the image.
+    pub model: Option<Spanned<String>>,
+    pub pull: Option<Spanned<Pull>>,
+    /// What is mounted on /dev/shm.
+    pub shm: Option<MountSpec>,
+    /// Keys that are given and mean something to images alone.
+    pub of_images: BTreeSet<&'static str>,
     pub startup_delay: Option<Spanned<Duration>>,
     pub wait_for: Vec<Spanned<WaitSpec>>,
-    pub healthcheck: Option<Spanned<Command>>,
+    pub healthcheck: Option<Spanned<Healthcheck>>,
     pub cpu: Option<Spanned<f64>>,
     pub memory: Option<Spanned<u64>>,
     pub privileged: Option<Spanned<bool>>,
@@ -102,6 +107,7 @@ pub(super) fn read(reader: &mut Reader, yaml: &Yaml, key: &str, what: String) ->
     content(reader, &mut table, &mut definition);
     rights(reader, &mut table, &mut definition);
     life::read(reader, &mut table, &mut definition);
+    of_images(reader, &mut table, &mut definition);
     table.ignore(WITHOUT_EFFECT, reader);
     table.finish(reader);
     definition
@@ -140,6 +146,40 @@ fn identity(reader: &mut Reader, table: &mut Table, definition: &mut Definition)
     definition.restart = restart
         .and_then(|yaml| reader.word(yaml, "restart-policy", RESTARTS))
         .map(|restart| restart.value);
+}
+
+const PULLS: &[(&str, Pull)] = &[
+    ("IfNotPresent", Pull::Missing),
+    ("Always", Pull::Always),
+    ("Never", Pull::Never),
+    ("ifnotpresent", Pull::Missing),
+    ("always", Pull::Always),
+    ("never", Pull::Never),
+];
+
+/// What means something to images alone.
+fn of_images(reader: &mut Reader, table: &mut Table, definition: &mut Definition) {
+    for key in ["license", "type", "image-pull-policy", "shm-size", "devices"] {
+        if table.get(key).is_some() {
+            definition.of_images.insert(key);
+        }
+    }
+    definition.license = table
+        .get("license")
+        .and_then(|yaml| reader.string(yaml, "license", "license.key"));
+    definition.model = table
+        .get("type")
+        .and_then(|yaml| reader.string(yaml, "type", "ixr-d2l"));
+    definition.pull = table
+        .get("image-pull-policy")
+        .and_then(|yaml| reader.word(yaml, "image-pull-policy", PULLS));
+    definition.shm = table.get("shm-size").and_then(|yaml| {
+        let read = reader.parsed(yaml, "shm-size", "256MB", |text| {
+            let bytes = values::memory(&life::units(text))?;
+            mounts::tmpfs(&format!("/dev/shm:size={bytes},mode=1777"))
+        })?;
+        Some(mounts::spec(read))
+    });
 }
 
 /// Docker's word for all capabilities.
@@ -399,6 +439,11 @@ impl Definition {
         one(&mut self.mgmt_ipv6, &over.mgmt_ipv6);
         one(&mut self.startup_config, &over.startup_config);
         one(&mut self.startup_delay, &over.startup_delay);
+        one(&mut self.license, &over.license);
+        one(&mut self.model, &over.model);
+        one(&mut self.pull, &over.pull);
+        one(&mut self.shm, &over.shm);
+        self.of_images.extend(&over.of_images);
         one(&mut self.healthcheck, &over.healthcheck);
         one(&mut self.cpu, &over.cpu);
         one(&mut self.memory, &over.memory);

@@ -1,7 +1,8 @@
 //! containerlab's kinds of nodes: those that are Linux, and those that are a vendor's system in an image of its own.
 
 use super::definition::Definition;
-use crate::import::reader::Reader;
+use crate::import::Context;
+use crate::import::images::Mode;
 use crate::lab::file::{Spanned, suggest};
 
 /// What nslab makes of a kind.
@@ -17,6 +18,10 @@ pub(super) enum Sort {
     Cluster,
     /// A container made elsewhere: a node of a cluster.
     External,
+    /// What is in its image, of a kind that a file says.
+    OfKind,
+    /// What is in its image, of which nothing else is known.
+    Bare,
 }
 
 const KINDS: &[(&str, Sort)] = &[
@@ -35,101 +40,137 @@ pub(super) fn runs_frr(kind: &str) -> bool {
     matches!(kind, "frr" | "frrouting")
 }
 
-/// Vendors' systems by the beginning of their kinds' names.
-const VENDORS: &[(&str, &str)] = &[
-    ("6wind", "6WIND VSR"),
-    ("arista", "Arista EOS"),
-    ("aruba", "Aruba AOS-CX"),
-    ("border0", "Border0's connector"),
-    ("ceos", "Arista EOS"),
-    ("checkpoint", "Check Point"),
-    ("cisco", "Cisco's system"),
-    ("crpd", "Juniper cRPD"),
-    ("cumulus", "Cumulus Linux"),
-    ("cvx", "Cumulus Linux"),
-    ("arrcus", "Arrcus ArcOS"),
-    ("ciena", "Ciena SAOS"),
-    ("dell", "Dell SONiC"),
-    ("f5", "F5 BIG-IP"),
-    ("fdio", "FD.io VPP"),
-    ("fortinet", "FortiGate"),
-    ("freebsd", "FreeBSD"),
-    ("generic_vm", "a virtual machine"),
-    ("huawei", "Huawei VRP"),
-    ("ipinfusion", "IP Infusion OcNOS"),
-    ("juniper", "Juniper Junos"),
-    ("keysight", "Keysight's traffic generator"),
-    ("linux_vm", "a virtual machine"),
-    ("mikrotik", "MikroTik RouterOS"),
-    ("nokia", "Nokia's system"),
-    ("nvidia", "NVIDIA Cumulus Linux"),
-    ("openbsd", "OpenBSD"),
-    ("openwrt", "OpenWrt"),
-    ("ostinato", "Ostinato"),
-    ("paloalto", "Palo Alto PAN-OS"),
-    ("plvision", "SONiC"),
-    ("rare", "RARE/freeRtr"),
-    ("sonic", "SONiC"),
-    ("spirent", "Spirent's traffic generator"),
-    ("srl", "Nokia SR Linux"),
-    ("veesix", "osvBNG"),
-    ("vqfx", "Juniper Junos"),
-    ("vmx", "Juniper Junos"),
-    ("vr-", "a vendor's system in a virtual machine"),
-    ("vsrx", "Juniper Junos"),
-    ("vyos", "VyOS"),
-    ("xrd", "Cisco IOS XR"),
-    ("xrv", "Cisco IOS XR"),
+/// Kinds that are virtual machines, by the beginning of their names: an image of theirs holds an emulator and a disk.
+const MACHINES: &[&str] = &[
+    "6wind_vsr",
+    "arista_veos",
+    "aruba_aoscx",
+    "checkpoint",
+    "ciena_saos",
+    "cisco_asav",
+    "cisco_c8000",
+    "cisco_cat9kv",
+    "cisco_csr1000v",
+    "cisco_ftdv",
+    "cisco_n9kv",
+    "cisco_sdwan",
+    "cisco_vios",
+    "cisco_xrv",
+    "cumulus_cvx",
+    "cvx",
+    "dell_",
+    "f5_",
+    "fortinet",
+    "freebsd",
+    "generic_vm",
+    "huawei",
+    "ipinfusion",
+    "juniper_vjunos",
+    "juniper_vmx",
+    "juniper_vqfx",
+    "juniper_vsrx",
+    "linux_vm",
+    "mikrotik",
+    "nokia_sros",
+    "nvidia_cumulusvx",
+    "openbsd",
+    "openwrt",
+    "paloalto",
+    "plvision_sonic",
+    "sonic-vm",
+    "vmx",
+    "vqfx",
+    "vr-",
+    "vsrx",
+    "xrv",
+];
+
+/// Kinds whose images are containers, and of which nothing is known beside.
+const CONTAINERS: &[&str] = &[
+    "arrcus_arcos",
+    "border0",
+    "cisco_iol",
+    "juniper_cjunosevolved",
+    "light_olt",
+    "mysocketio",
+    "ostinato",
+    "rare",
+    "spirent_stc",
+    "veesix_osvbng",
 ];
 
 /// What a node is; nothing where that has been told as a mistake.
-pub(super) fn sort(reader: &mut Reader, name: &Spanned<String>, merged: &Definition) -> Option<Sort> {
+pub(super) fn sort(context: &mut Context, name: &Spanned<String>, merged: &Definition) -> Option<Sort> {
     let shown = name.value.escape_debug();
     let Some(kind) = &merged.kind else {
         let help = "add `kind: linux` to it, or to `defaults`";
-        reader.wrong(name.span.clone(), format!("node `{shown}` has no `kind`"), help);
+        let message = format!("node `{shown}` has no `kind`");
+        context.reader.wrong(name.span.clone(), message, help);
         return None;
     };
     if let Some((_, sort)) = KINDS.iter().find(|(known, _)| *known == kind.value) {
         return Some(*sort);
     }
-    let (message, help) = match vendor(&kind.value) {
-        Some(system) => (
+    let found = match context.kinds().find(&kind.value) {
+        Some(_) => Some(Sort::OfKind),
+        None => CONTAINERS.contains(&kind.value.as_str()).then_some(Sort::Bare),
+    };
+    let (message, help) = match found {
+        Some(sort) if context.options.mode != Mode::Map => return Some(sort),
+        Some(_) => (
             format!(
-                "node `{shown}` is of kind `{}`: {system} runs from its vendor's image, and nslab runs no images",
+                "node `{shown}` is of kind `{}`, which is an image of its own, and `--images map` runs none",
+                kind.value
+            ),
+            "leave `--images map` out".to_owned(),
+        ),
+        None if is_machine(&kind.value) => (
+            format!(
+                "node `{shown}` is of kind `{}`, which is a virtual machine, and nslab runs none",
                 kind.value
             ),
             "make it a router that runs FRR: `kind: linux` and `image: frrouting/frr`".to_owned(),
         ),
         None => (
             format!("node `{shown}` cannot be of kind `{}`", kind.value.escape_debug()),
-            unknown(&kind.value),
+            unknown(context, &kind.value),
         ),
     };
     // Many nodes inherit one kind: each is named, at its own place.
     let own = kind.span.start > name.span.start;
-    reader.wrong(
-        if own { kind.span.clone() } else { name.span.clone() },
-        message,
-        help,
-    );
+    let place = if own { kind.span.clone() } else { name.span.clone() };
+    context.reader.wrong(place, message, help);
     None
 }
 
-/// Tells a name below `kinds` that is no kind. Vendors' kinds may stand there as long as no node is of them.
-pub(super) fn check_name(reader: &mut Reader, name: &Spanned<String>) {
-    if KINDS.iter().all(|(known, _)| *known != name.value) && vendor(&name.value).is_none() {
+/// Tells a name below `kinds` that is no kind. Any kind may stand there as long as no node is of it.
+pub(super) fn check_name(context: &mut Context, name: &Spanned<String>) {
+    let is_own = KINDS.iter().any(|(known, _)| *known == name.value);
+    let is_known = || {
+        is_machine(&name.value)
+            || CONTAINERS.contains(&name.value.as_str())
+            || context.kinds().find(&name.value).is_some()
+    };
+    if !is_own && !is_known() {
         let message = format!("there is no kind `{}`", name.value.escape_debug());
-        reader.wrong(name.span.clone(), message, unknown(&name.value));
+        let help = unknown(context, &name.value);
+        context.reader.wrong(name.span.clone(), message, help);
     }
 }
 
-fn unknown(kind: &str) -> String {
-    let known = KINDS.iter().map(|(known, _)| *known);
-    suggest::cure(kind, known, "nslab's kinds are", "")
+fn unknown(context: &Context, kind: &str) -> String {
+    if let Some(broken) = context.kinds().broken.iter().find(|broken| broken.name == kind) {
+        return format!("its file cannot be used: {}", broken.reason);
+    }
+    let own = KINDS.iter().map(|(known, _)| *known);
+    let known: Vec<&str> = own.chain(context.kinds().names()).collect();
+    match suggest::nearest(kind, known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`nslab kinds` lists the kinds; a file `kinds/NAME.toml` beside the topology adds another"
+            .to_owned(),
+    }
 }
 
-fn vendor(kind: &str) -> Option<&'static str> {
-    let found = VENDORS.iter().find(|(begin, _)| kind.starts_with(begin));
-    found.map(|(_, system)| *system)
+fn is_machine(kind: &str) -> bool {
+    MACHINES.iter().any(|begin| kind.starts_with(begin))
 }

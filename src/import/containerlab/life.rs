@@ -1,12 +1,14 @@
 //! What happens in a node, and when: commands, stages, delays, health.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::definition::{Definition, argv};
+use crate::image::config::{Healthcheck, Test};
 use crate::import::reader::{Reader, Table};
 use crate::import::yaml::Yaml;
 use crate::lab::file::{Spanned, WaitSpec, values};
-use crate::lab::model::{Command, Stage};
+use crate::lab::model::Stage;
 
 /// containerlab's stages and what nslab has for them, in their order.
 const STAGES: &[(&str, Stage)] = &[
@@ -45,7 +47,7 @@ pub(super) fn read(reader: &mut Reader, table: &mut Table, definition: &mut Defi
     }
     definition.healthcheck = table
         .get("healthcheck")
-        .and_then(|yaml| healthcheck(reader, yaml));
+        .and_then(|yaml| healthcheck(reader, yaml, &mut definition.of_images));
     definition.cpu = table.get("cpu").and_then(|yaml| cpu(reader, yaml));
     definition.memory = table
         .get("memory")
@@ -176,22 +178,37 @@ fn stage_command(reader: &mut Reader, yaml: &Yaml) -> Option<(Spanned<Vec<String
     Some((command?, on_exit.is_some_and(|phase| phase.value)))
 }
 
-/// Docker's health check: only its test matters, which nslab makes until it succeeds.
-fn healthcheck(reader: &mut Reader, yaml: &Yaml) -> Option<Spanned<Command>> {
+/// Docker's health check. Its times are for images: of a plain node the test is made until it succeeds.
+fn healthcheck(
+    reader: &mut Reader,
+    yaml: &Yaml,
+    of_images: &mut BTreeSet<&'static str>,
+) -> Option<Spanned<Healthcheck>> {
     let mut table = reader.table(yaml, "healthcheck", "`healthcheck`")?;
     let test = table
         .get("test")
         .map(|yaml| (yaml, reader.strings(yaml, "test", "CMD-SHELL")));
-    table.ignore(&["start-period", "retries", "interval", "timeout"], reader);
+    let mut number = |key: &'static str| {
+        let yaml = table.get(key)?;
+        of_images.insert(key);
+        yaml.scalar()?.parse::<u32>().ok()
+    };
+    let mut check = Healthcheck {
+        test: None,
+        interval: seconds(number("interval")),
+        timeout: seconds(number("timeout")),
+        start_period: seconds(number("start-period")),
+        retries: number("retries").unwrap_or_default(),
+    };
     table.finish(reader);
     let (yaml, words) = test?;
     let words: Vec<String> = words?.into_iter().map(|word| word.value).collect();
-    let command = match words.split_first() {
-        Some((first, words)) if first == "CMD" && !words.is_empty() => Command::Argv(words.to_vec()),
+    check.test = match words.split_first() {
+        Some((first, words)) if first == "CMD" && !words.is_empty() => Some(Test::Argv(words.to_vec())),
         Some((first, words)) if first == "CMD-SHELL" && !words.is_empty() => {
-            Command::Argv(vec!["/bin/sh".into(), "-c".into(), words.join(" ")])
+            Some(Test::Shell(words.join(" ")))
         }
-        Some((first, [])) if first == "NONE" => return None,
+        Some((first, [])) if first == "NONE" => None,
         _ => {
             let help = "write `test: [CMD, program, argument]` or `test: [CMD-SHELL, \"line\"]`";
             reader.wrong(
@@ -202,7 +219,12 @@ fn healthcheck(reader: &mut Reader, yaml: &Yaml) -> Option<Spanned<Command>> {
             return None;
         }
     };
-    Some(Spanned::new(command, yaml.span.clone()))
+    Some(Spanned::new(check, yaml.span.clone()))
+}
+
+/// Docker's own where nothing is said.
+fn seconds(number: Option<u32>) -> Duration {
+    Duration::from_secs(number.unwrap_or_default().into())
 }
 
 fn cpu(reader: &mut Reader, yaml: &Yaml) -> Option<Spanned<f64>> {
@@ -223,7 +245,7 @@ fn cpu(reader: &mut Reader, yaml: &Yaml) -> Option<Spanned<f64>> {
 }
 
 /// Docker's units of memory in the form of lab files: `1Gb` is `1G`, `512mib` is `512M`.
-fn units(text: &str) -> String {
+pub(super) fn units(text: &str) -> String {
     let upper = text.replace(' ', "").to_ascii_uppercase();
     let bare = upper.trim_end_matches("IB").trim_end_matches('B');
     bare.to_owned()

@@ -275,10 +275,15 @@ fn brief(reader: &mut Reader, yaml: &Yaml) -> Option<EndpointSpec> {
     })
 }
 
-/// An end at a node of kind `host` is an end at this machine.
+/// An end at a node of kind `host` is an end at this machine; slashes in names of interfaces become hyphens.
 fn on_host(mut end: EndpointSpec, sorts: &Sorts) -> EndpointSpec {
-    if sorts.get(&end.node.value) == Some(&Sort::Host) {
+    let sort = sorts.get(&end.node.value);
+    if sort == Some(&Sort::Host) {
         end.node.value = HOST.into();
+    }
+    // A kind whose file says what its interfaces are called has the kernel's names for them; others' are made fit, as there.
+    if sort != Some(&Sort::OfKind) {
+        end.interface.value = end.interface.value.replace('/', "-");
     }
     end
 }

@@ -4,6 +4,7 @@ mod container;
 mod definition;
 pub(super) mod exports;
 mod extras;
+mod image;
 mod kinds;
 mod life;
 mod links;
@@ -117,10 +118,10 @@ fn inner(yaml: &Yaml, context: &mut Context, topology: &mut Topology) {
         definition::read(&mut context.reader, yaml, "defaults", "`defaults`".into())
     });
     let kinds = table.get("kinds").map_or_else(Definitions::new, |yaml| {
-        definitions(&mut context.reader, yaml, "kinds", kinds::check_name)
+        definitions(context, yaml, "kinds", kinds::check_name)
     });
     let groups = table.get("groups").map_or_else(Definitions::new, |yaml| {
-        definitions(&mut context.reader, yaml, "groups", |_, _| {})
+        definitions(context, yaml, "groups", |_, _| {})
     });
     let mut sorts = HashMap::new();
     if let Some(yaml) = table.get("nodes") {
@@ -134,7 +135,7 @@ fn inner(yaml: &Yaml, context: &mut Context, topology: &mut Topology) {
             let name = Spanned::new(name.name.to_string(), name.span.clone());
             let merged = inherit(&mut context.reader, &defaults, &kinds, &groups, &own);
             context.described.insert(name.value.clone(), described(&merged));
-            if let Some(sort) = kinds::sort(&mut context.reader, &name, &merged) {
+            if let Some(sort) = kinds::sort(context, &name, &merged) {
                 sorts.insert(name.value.clone(), sort);
                 let merged = Definition { own_exec, ..merged };
                 add(context, topology, name, sort, merged);
@@ -148,6 +149,7 @@ fn inner(yaml: &Yaml, context: &mut Context, topology: &mut Topology) {
     if let Some(yaml) = table.get("links") {
         links::read(&mut context.reader, yaml, &sorts, topology);
     }
+    image::count_links(topology);
     table.finish(&mut context.reader);
 }
 
@@ -162,17 +164,20 @@ fn described(merged: &Definition) -> exports::Described {
 }
 
 fn definitions(
-    reader: &mut Reader,
+    context: &mut Context,
     yaml: &Yaml,
     key: &'static str,
-    check: impl Fn(&mut Reader, &Spanned<String>),
+    check: impl Fn(&mut Context, &Spanned<String>),
 ) -> Definitions {
     let mut definitions = Definitions::new();
-    for (name, yaml) in reader.map(yaml, key, &format!("{key}: {{ linux: {{ image: alpine }} }}")) {
+    for (name, yaml) in context
+        .reader
+        .map(yaml, key, &format!("{key}: {{ linux: {{ image: alpine }} }}"))
+    {
         let name = Spanned::new(name.name.to_string(), name.span.clone());
-        check(reader, &name);
+        check(context, &name);
         let what = format!("`{key}.{}`", name.value.escape_debug());
-        let definition = definition::read(reader, yaml, &name.value, what);
+        let definition = definition::read(&mut context.reader, yaml, &name.value, what);
         definitions.insert(name.value, definition);
     }
     definitions
@@ -228,6 +233,12 @@ fn add(
             topology.external.push((name.clone(), topology.nodes.len()));
             topology.nodes.push((name, node));
         }
+        Sort::OfKind | Sort::Bare => {
+            let kind = (sort == Sort::OfKind).then(|| merged.kind.clone()).flatten();
+            let at = topology.nodes.len();
+            let node = image::node(context, &name, merged, kind, &mut topology.containers, at);
+            topology.nodes.push((name, node));
+        }
         Sort::Linux => {
             let node = node::linux(
                 context,
@@ -262,7 +273,7 @@ fn cluster(context: &mut Context, topology: &mut Topology, name: &Spanned<String
 
 /// The interface's name, checked.
 fn interface(reader: &mut Reader, text: &str, span: &Span) -> Option<Spanned<String>> {
-    match values::interface(text) {
+    match values::written_interface(text) {
         Ok(name) => Some(Spanned::new(name, span.clone())),
         Err(wrong) => {
             reader.wrong(span.clone(), wrong.message, wrong.help);

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use super::definition::Definition;
 use super::magic::Magic;
-use super::{container, kinds};
+use super::{container, image, kinds};
+use crate::image::config::Test;
 use crate::import::Context;
-use crate::import::images::{self, Role};
+use crate::import::images::{self, Mode, Role};
 use crate::import::reader::Reader;
 use crate::lab::daemons;
 use crate::lab::file::{ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Spanned, values};
 use crate::lab::model::{Command, Exec, Kind, Probe, Process, Restart};
 
 /// Docker lets its containers forward; nslab's hosts do not unless they are told to.
-const FORWARDING: [&str; 2] = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
+pub(super) const FORWARDING: [&str; 2] = ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"];
 /// What containerlab gives a node of kind `frr` that has no configuration.
 const FRR_DEFAULT: &str = "frr defaults traditional\n!\nlog stdout\n!\n";
 /// What a bridge is called in its own network.
@@ -66,12 +67,15 @@ pub(super) fn linux(
     containers: &mut Vec<(usize, Spanned<String>)>,
     at: usize,
 ) -> NodeSpec {
-    let magic = Magic::new(&context.lab, &name.value);
-    fill_in(&magic, &mut merged);
-    if let Some(home) = context.options.environment.get("HOME") {
-        at_home(home, &mut merged);
+    if role_of_image(context, &merged).is_none() {
+        return image::node(context, name, merged, None, containers, at);
     }
+    prepare(context, name, &mut merged);
     let role = role(context, name, &merged);
+    context
+        .reader
+        .ignored
+        .extend(merged.of_images.iter().map(|key| (*key).to_owned()));
     let kind_span = merged
         .kind
         .as_ref()
@@ -114,8 +118,40 @@ pub(super) fn linux(
     node
 }
 
+/// Replaces what stands for something else: containerlab's own variables, the user's own directory.
+pub(super) fn prepare(context: &Context, name: &Spanned<String>, merged: &mut Definition) {
+    let magic = Magic::new(&context.lab, &name.value);
+    fill_in(&magic, merged);
+    if let Some(home) = context.options.environment.get("HOME") {
+        at_home(home, merged);
+    }
+}
+
+/// What a node's image stands for, where this machine's programs do in its place: nothing where the image runs.
+fn role_of_image(context: &Context, merged: &Definition) -> Option<Role> {
+    let Some(image) = &merged.image else {
+        // What is wrong with that is told later.
+        return Some(Role::Tools);
+    };
+    let options = context.options;
+    let said = images::said(&image.value, &options.images);
+    if said.is_some() || merged.labels.contains_key(images::LABEL) {
+        return said.or(Some(Role::Tools));
+    }
+    match options.mode {
+        Mode::Map => Some(Role::Tools),
+        Mode::Run => None,
+        Mode::Auto if is_frr(merged) => Some(Role::Frr),
+        Mode::Auto => images::role(&image.value, &options.images),
+    }
+}
+
 /// The names that other nodes find it by: its container's, and those that are said.
-fn aliases(context: &Context, name: &Spanned<String>, merged: &Definition) -> Option<Vec<Spanned<String>>> {
+pub(super) fn aliases(
+    context: &Context,
+    name: &Spanned<String>,
+    merged: &Definition,
+) -> Option<Vec<Spanned<String>>> {
     let container = format!("{}{}", context.prefix, name.value);
     let container = values::hostname(&container).ok().filter(|it| *it != name.value);
     let container = container.map(|container| Spanned::new(container, name.span.clone()));
@@ -127,7 +163,7 @@ fn aliases(context: &Context, name: &Spanned<String>, merged: &Definition) -> Op
 }
 
 /// Whether its kind says that it runs FRR.
-fn is_frr(merged: &Definition) -> bool {
+pub(super) fn is_frr(merged: &Definition) -> bool {
     merged
         .kind
         .as_ref()
@@ -192,10 +228,14 @@ fn role(context: &mut Context, name: &Spanned<String>, merged: &Definition) -> R
             Role::Tools
         });
     }
-    images::role(&image.value, &context.options.images).unwrap_or_else(|| {
+    let found = images::role(&image.value, &context.options.images);
+    if found.is_some() && context.options.mode == Mode::Auto {
+        context.remarks.mapped.insert(image.value.clone());
+    }
+    found.unwrap_or_else(|| {
         if context.unknown_images.insert(image.value.clone()) {
             let shown = image.value.escape_debug();
-            let message = format!("what the image `{shown}` is for is not known, and nslab runs no images");
+            let message = format!("what the image `{shown}` is for is not known, and `--images map` runs none");
             let help = format!(
                 "if node `{}` can do with the host's own tools, with {} among them, add `--image-map {shown}=tools`; \
                  if it runs FRR, `--image-map {shown}=frr`",
@@ -223,7 +263,7 @@ fn programs(merged: &Definition) -> String {
 }
 
 /// The environment: files first, then what is written in the topology.
-fn environment(context: &mut Context, merged: &Definition) -> BTreeMap<String, Spanned<String>> {
+pub(super) fn environment(context: &mut Context, merged: &Definition) -> BTreeMap<String, Spanned<String>> {
     let mut environment = BTreeMap::new();
     for file in &merged.env_files {
         let Some(text) = context.text(file) else { continue };
@@ -247,7 +287,7 @@ fn environment(context: &mut Context, merged: &Definition) -> BTreeMap<String, S
 }
 
 /// Where its network is; whether in a namespace of its own.
-fn network(
+pub(super) fn network(
     reader: &mut Reader,
     name: &Spanned<String>,
     merged: &Definition,
@@ -292,7 +332,7 @@ fn network(
 }
 
 /// Files that keys of their own stand for.
-fn files(reader: &mut Reader, merged: &Definition, role: Role, node: &mut NodeSpec) {
+pub(super) fn files(reader: &mut Reader, merged: &Definition, role: Role, node: &mut NodeSpec) {
     let mut put = |path: &str, span: &Span, content: ContentSpec, owner: Option<&str>| {
         node.files.push(FileSpec {
             path: Spanned::new(path.into(), span.clone()),
@@ -448,10 +488,14 @@ fn main_process(
     said: Option<Span>,
     may_fail: bool,
 ) -> Option<Spanned<Process>> {
-    let span = said.or(merged.healthcheck.as_ref().map(|check| check.span.clone()))?;
+    let watched = merged
+        .healthcheck
+        .as_ref()
+        .filter(|check| check.value.test.is_some());
+    let span = said.or(watched.map(|check| check.span.clone()))?;
     // What a container has for this is its image's affair; a node lives without, unless its health is watched.
     if argv.is_empty() {
-        merged.healthcheck.as_ref()?;
+        watched?;
         argv = vec!["sleep".into(), "infinity".into()];
     }
     // It would end at once without: containers have a terminal there.
@@ -463,7 +507,7 @@ fn main_process(
         ready: merged
             .healthcheck
             .as_ref()
-            .map(|check| Probe::Exec(check.value.clone())),
+            .and_then(|check| probe(check.value.test.as_ref()?)),
         user: merged.user.as_ref().map(|user| user.value.clone()),
         workdir: None,
         terminal,
@@ -471,6 +515,15 @@ fn main_process(
         env: BTreeMap::new(),
     };
     Some(Spanned::new(process, span))
+}
+
+/// The command of a health check.
+fn probe(test: &Test) -> Option<Probe> {
+    let argv = match test {
+        Test::Argv(argv) => argv.clone(),
+        Test::Shell(line) => vec!["/bin/sh".into(), "-c".into(), line.clone()],
+    };
+    Some(Probe::Exec(Command::Argv(argv)))
 }
 
 /// Whether this is a shell that only waits for somebody to type.

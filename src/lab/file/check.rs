@@ -321,7 +321,7 @@ fn route_wanted(reader: &mut Reader, value: &Value) -> Option<RouteWanted> {
     };
     let dev = table
         .get("dev")
-        .and_then(|value| reader.parsed(value, "dev", "net0", values::interface));
+        .and_then(|value| reader.parsed(value, "dev", "net0", values::written_interface));
     let proto = table
         .get("proto")
         .and_then(|value| super::command::scalar(reader, value, "proto"));

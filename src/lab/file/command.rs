@@ -7,7 +7,7 @@ use super::{Spanned, values};
 use crate::lab::model::{Command, Exec, Probe, Process, Restart};
 
 const COMMAND: &str = "ip link set eth0 up";
-pub(super) const RESTARTS: &[(&str, Restart)] = &[
+pub(crate) const RESTARTS: &[(&str, Restart)] = &[
     ("no", Restart::No),
     ("on-failure", Restart::OnFailure),
     ("always", Restart::Always),
@@ -253,7 +253,7 @@ pub(super) fn shell_line(reader: &mut Reader, value: &Value) -> Option<Command> 
 }
 
 /// `{ tcp = 80 }`, `{ file = "/run/x" }` or `{ exec = "true" }`.
-fn probe(reader: &mut Reader, value: &Value) -> Option<Probe> {
+pub(super) fn probe(reader: &mut Reader, value: &Value) -> Option<Probe> {
     let mut table = reader.table(value, "ready", "ready", "`ready`", value.span())?;
     let (tcp, file, exec) = (table.get("tcp"), table.get("file"), table.get("exec"));
     let span = table.span();

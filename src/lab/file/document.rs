@@ -221,25 +221,30 @@ fn mgmt(reader: &mut Reader, value: &Value, span: super::Span) -> Option<MgmtSpe
 fn kinds(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
     let Some(value) = table.get("kinds") else { return };
     for (name, value) in reader.map(value, "kinds", "[kinds.router]") {
-        let Some((_, kind)) = node::KINDS.iter().find(|(known, _)| *known == name.value) else {
-            let known = node::KINDS.iter().map(|(known, _)| *known);
-            let help = suggest::cure(name.value, known, "the kinds are", "");
-            reader.wrong(
-                name.span,
-                Wrong::new(format!("there is no kind `{}`", name.value), help),
-            );
-            continue;
-        };
+        let own = node::KINDS.iter().find(|(known, _)| *known == name.value);
         let what = format!("`[kinds.{}]`", name.value);
-        let node = node::node(reader, value, name.value, what, name.span);
+        let node = node::node(reader, value, name.value, what, name.span.clone());
         let message = "`[kinds.…]` cannot set `kind`: it is for nodes that have it already";
         refuse(reader, node.kind.as_ref(), message);
+        refuse(reader, node.vendor.as_ref(), message);
         refuse(
             reader,
             node.group.as_ref(),
             "`[kinds.…]` cannot put nodes into a group",
         );
-        spec.kinds.insert(*kind, node);
+        match own {
+            Some((_, kind)) => drop(spec.kinds.insert(*kind, node)),
+            None => {
+                let named = Spanned::new(name.value.to_owned(), name.span);
+                spec.vendor_kinds.insert(
+                    name.value.to_owned(),
+                    NodeSpec {
+                        vendor: Some(named),
+                        ..node
+                    },
+                );
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::image::config::{Healthcheck, Test};
 use crate::image::source::{Pull, Source};
 use crate::lab::model::{Init, Restart};
 
-const PULLS: &[(&str, Pull)] = &[
+pub(crate) const PULLS: &[(&str, Pull)] = &[
     ("missing", Pull::Missing),
     ("always", Pull::Always),
     ("never", Pull::Never),

@@ -130,7 +130,7 @@ fn endpoint(reader: &mut Reader, value: &Value) -> Option<EndpointSpec> {
         }
     };
     let interface = match table.get("interface") {
-        Some(value) => reader.parsed(value, "interface", "eth0", values::interface),
+        Some(value) => reader.parsed(value, "interface", "eth0", values::written_interface),
         None => {
             reader.missing(&table, "interface", "interface = \"eth0\"");
             None
@@ -185,7 +185,7 @@ fn brief(reader: &mut Reader, text: &Spanned<String>) -> Option<EndpointSpec> {
         true => text.span.clone(),
         false => reader.part(text, node.len() + 1..=text.value.len() - 1),
     };
-    if let Err(wrong) = values::interface(interface) {
+    if let Err(wrong) = values::written_interface(interface) {
         reader.wrong(interface_span, wrong);
         return None;
     }

@@ -6,10 +6,11 @@
 
 mod check;
 mod check_schema;
-mod command;
+pub(crate) mod command;
 mod document;
 pub(crate) mod image;
 mod interface;
+pub(crate) mod kind_file;
 pub(crate) mod kubernetes;
 mod kubernetes_schema;
 mod limits;
@@ -36,7 +37,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::check::{BgpWanted, Expect, Phase, RouteWanted};
 use super::links::Device;
 use super::model::{
-    Command, EngineChoice, Exec, Kind, Limit, Mac, Mounted, Process, PublishedPort, Stage, Underlay,
+    Command, EngineChoice, Exec, Kind, Limit, Mac, Mounted, OfKind, Process, PublishedPort, Stage, Underlay,
 };
 
 pub use document::read;
@@ -91,6 +92,8 @@ pub struct Spec {
     pub defaults: NodeSpec,
     /// `[kinds.X]`: for every node of a kind.
     pub kinds: BTreeMap<Kind, NodeSpec>,
+    /// `[kinds.X]`: for every node of a kind that a file says.
+    pub vendor_kinds: BTreeMap<String, NodeSpec>,
     /// `[groups.X]`: for every node of a group.
     pub groups: BTreeMap<String, NodeSpec>,
     /// `[nodes.X]`, in the order of the file.
@@ -153,6 +156,14 @@ pub struct MgmtSpec {
 pub struct NodeSpec {
     /// What it is.
     pub kind: Option<Spanned<Kind>>,
+    /// What it is, where the file of a kind says so.
+    pub vendor: Option<Spanned<String>>,
+    /// Its model, of those that the file of its kind knows.
+    pub model: Option<Spanned<String>>,
+    /// The license of the system in it, a file on the host.
+    pub license: Option<Spanned<String>>,
+    /// What it has from the file of its kind.
+    pub of_kind: Option<Box<OfKind>>,
     /// The group it belongs to.
     pub group: Option<Spanned<String>>,
     /// The engine of a router.

@@ -82,7 +82,15 @@ fn labels(reader: &mut Reader, value: &Value) -> BTreeMap<String, Spanned<String
 
 /// What it is.
 fn identity(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
-    node.kind = table.get("kind").map(|value| kind(reader, value));
+    if let Some(value) = table.get("kind") {
+        kind(reader, value, node);
+    }
+    node.model = table
+        .get("type")
+        .and_then(|value| reader.string(value, "type", "ixr-d2l"));
+    node.license = table
+        .get("license")
+        .and_then(|value| reader.parsed(value, "license", "license.key", host_path));
     node.group = table
         .get("group")
         .and_then(|value| reader.string(value, "group", "rack0"));
@@ -104,10 +112,17 @@ fn identity(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
     }
 }
 
-/// The kind; one that could not be read has been told, and the one with the fewest limits stands in for it.
-fn kind(reader: &mut Reader, value: &Value) -> Spanned<Kind> {
-    let stand_in = Spanned::new(Kind::Router, value.span());
-    reader.word(value, "kind", KINDS).unwrap_or(stand_in)
+/// The kind: one of nslab's own, or one that a file says. One that could not be read has been told, and the one with the fewest limits
+/// stands in for it.
+fn kind(reader: &mut Reader, value: &Value, node: &mut NodeSpec) {
+    let Some(text) = reader.string(value, "kind", "host") else {
+        node.kind = Some(Spanned::new(Kind::Router, value.span()));
+        return;
+    };
+    match KINDS.iter().find(|(word, _)| *word == text.value) {
+        Some((_, kind)) => node.kind = Some(text.map(|_| *kind)),
+        None => node.vendor = Some(text),
+    }
 }
 
 /// How it is joined to others.
@@ -147,7 +162,7 @@ fn network(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
     });
     node.masquerade = table.get("masquerade").and_then(|value| {
         reader.list(value, "masquerade", "\"eth0\"", |reader, value| {
-            reader.parsed(value, "masquerade", "eth0", values::interface)
+            reader.parsed(value, "masquerade", "eth0", values::written_interface)
         })
     });
     node.dad = table.get("dad").and_then(|value| reader.boolean(value, "dad"));
@@ -255,7 +270,7 @@ fn addresses(reader: &mut Reader, value: &Value) -> Vec<AddressesSpec> {
     let example = "addresses = { eth0 = [\"10.0.1.2/24\"] }";
     let mut all = Vec::new();
     for (interface, value) in reader.map(value, "addresses", example) {
-        if let Err(wrong) = values::interface(interface.value) {
+        if let Err(wrong) = values::written_interface(interface.value) {
             reader.wrong(interface.span, wrong);
             continue;
         }

@@ -9,7 +9,7 @@ use super::{Span, Spanned, suggest, values};
 use crate::lab::Diagnostic;
 
 /// A value in the file, with its place.
-pub(in crate::lab) type Value<'a> = toml::Spanned<DeValue<'a>>;
+pub(crate) type Value<'a> = toml::Spanned<DeValue<'a>>;
 
 /// What is wrong with a value, and the cure.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ impl Wrong {
 }
 
 /// The text being read, and the mistakes found so far.
-pub(in crate::lab) struct Reader<'t> {
+pub(crate) struct Reader<'t> {
     text: &'t str,
     newlines: Vec<usize>,
     pub diagnostics: Vec<Diagnostic>,
@@ -266,7 +266,7 @@ impl<'t> Reader<'t> {
 }
 
 /// A table of the file whose keys are known: those it is asked for. What it was not asked for is a mistake.
-pub(in crate::lab) struct Table<'a> {
+pub(crate) struct Table<'a> {
     table: &'a DeTable<'a>,
     #[cfg_attr(not(test), expect(dead_code, reason = "read by the test of the schema"))]
     name: &'static str,
@@ -387,7 +387,7 @@ fn foreign(key: &str) -> Option<&'static str> {
 }
 
 /// A table's entries in the order of the file.
-pub(in crate::lab) fn ordered<'a>(table: &'a DeTable<'a>) -> Vec<(Spanned<&'a str>, &'a Value<'a>)> {
+pub(crate) fn ordered<'a>(table: &'a DeTable<'a>) -> Vec<(Spanned<&'a str>, &'a Value<'a>)> {
     let mut entries: Vec<_> = table
         .iter()
         .map(|(key, value)| (Spanned::new(key.get_ref().as_ref(), key.span()), value))

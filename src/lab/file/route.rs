@@ -145,7 +145,7 @@ fn hop(reader: &mut Reader, table: &mut Table) -> Option<NextHopSpec> {
         None => None,
     };
     let dev = match table.get("dev") {
-        Some(value) => Some(reader.parsed(value, "dev", "eth0", values::interface)?),
+        Some(value) => Some(reader.parsed(value, "dev", "eth0", values::written_interface)?),
         None => None,
     };
     Some(NextHopSpec { via, dev, weight: 1 })

@@ -492,6 +492,24 @@ pub(crate) fn node_path(text: &str) -> Result<String, Wrong> {
     Ok(text.into())
 }
 
+/// The longest name of an interface that is not the kernel's, in bytes.
+const LONGEST_PORT: usize = 48;
+
+/// An interface's name as people write it: the kernel's, or one that the file of the node's kind gives another name there, such as
+/// `ethernet-1/1`.
+pub(crate) fn written_interface(text: &str) -> Result<String, Wrong> {
+    let is_legal = |c: u8| c.is_ascii_alphanumeric() || b"._-/:".contains(&c);
+    let is_port = text.len() <= LONGEST_PORT
+        && text.contains('/')
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(is_legal);
+    match is_port {
+        true => Ok(text.to_owned()),
+        false => interface(text),
+    }
+}
+
 /// The name of an interface, as far as it can be judged alone.
 pub(crate) fn interface(text: &str) -> Result<String, Wrong> {
     let form = "use letters, digits, `.`, `_` and `-`: `eth0`";

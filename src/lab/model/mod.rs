@@ -5,6 +5,7 @@ mod image;
 mod link;
 mod mount;
 mod node;
+mod of_kind;
 mod route;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -24,6 +25,7 @@ pub use node::{
     Address, Bind, ConfigPlace, Content, EngineChoice, File, Kind, KubernetesNode, LateInterface, Limit,
     Limits, Masquerade, Network, Node,
 };
+pub use of_kind::{HostNeeds, OfKind};
 pub use route::{NextHop, Route, RouteAction};
 
 /// A whole lab.

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::command::FRR_SCRIPT;
-use super::{Command, Exec, Image, MgmtPort, Mount, Process, PublishedPort, Route, Wait};
+use super::{Command, Exec, Image, MgmtPort, Mount, OfKind, Process, PublishedPort, Route, Wait};
 use crate::lab::links::{Setting, bridge::Bridge};
 use crate::lab::rights::Rights;
 
@@ -68,6 +68,9 @@ pub struct Node {
     pub aliases: Vec<String>,
     /// What it is.
     pub kind: Kind,
+    /// What it has from the file of its kind, where that is not one of nslab's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_kind: Option<Box<OfKind>>,
     /// For routers; `Auto` elsewhere.
     pub engine: EngineChoice,
     /// The image that it is, where its root is not the host's.

@@ -40,11 +40,13 @@ pub(super) fn plan(node: &Node, facts: &Facts) -> Option<Planned> {
     if name == "tini" && init == Init::Nslab {
         env.entry("TINI_SUBREAPER".to_owned()).or_default();
     }
+    let of_kind = node.of_kind.as_ref().and_then(|of_kind| of_kind.ready.clone());
     let main = argv.map(|argv| Process {
         name: IMAGES_PROGRAM.to_owned(),
         command: Command::Argv(argv),
         restart: image.restart,
-        ready: health(image.healthcheck.as_ref().or(config.healthcheck.as_ref()))
+        ready: of_kind
+            .or_else(|| health(image.healthcheck.as_ref().or(config.healthcheck.as_ref())))
             .or_else(|| node.config.is_some().then(answers)),
         user: user.clone(),
         workdir: workdir.clone(),

@@ -5,24 +5,54 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::diagnostics::Mistakes;
+use super::expand::{self, Expansion};
 use crate::lab::Diagnostic;
+use crate::lab::definition::Definition;
 use crate::lab::file::{NodeSpec, Spanned, Spec, suggest};
 use crate::lab::model::{EngineChoice, Kind};
 
 /// Every node with what it inherits.
-pub(super) fn apply(spec: &Spec, mistakes: &mut Mistakes) -> Vec<NodeSpec> {
+pub(super) fn apply<'a>(
+    spec: &Spec,
+    expansion: &Expansion<'a>,
+    mistakes: &mut Mistakes,
+) -> Vec<(NodeSpec, Option<&'a Definition>)> {
+    for name in spec
+        .vendor_kinds
+        .values()
+        .filter_map(|table| table.vendor.as_ref())
+    {
+        expand::find(expansion.kinds, name, spec.nodes.len(), mistakes);
+    }
     let nodes = spec.nodes.iter().enumerate();
     nodes
-        .map(|(at, (name, node))| one(spec, at, name, node, mistakes))
+        .map(|(at, (name, node))| one(spec, at, name, node, expansion, mistakes))
         .collect()
 }
 
-fn one(spec: &Spec, at: usize, name: &Spanned<String>, node: &NodeSpec, mistakes: &mut Mistakes) -> NodeSpec {
+fn one<'a>(
+    spec: &Spec,
+    at: usize,
+    name: &Spanned<String>,
+    node: &NodeSpec,
+    expansion: &Expansion<'a>,
+    mistakes: &mut Mistakes,
+) -> (NodeSpec, Option<&'a Definition>) {
     let group = group(spec, at, node, mistakes);
-    let kind = [Some(node), group, Some(&spec.defaults)]
+    let says = [Some(node), group, Some(&spec.defaults)]
         .into_iter()
         .flatten()
-        .find_map(|layer| layer.kind.clone());
+        .find(|layer| layer.kind.is_some() || layer.vendor.is_some());
+    let vendor = says.and_then(|layer| layer.vendor.clone());
+    let definition = vendor
+        .as_ref()
+        .and_then(|vendor| expand::find(expansion.kinds, vendor, at, mistakes));
+    // One that nobody knows has been told; the kind with the fewest limits stands in for it.
+    let base = definition.map_or(Kind::Router, |definition| definition.base);
+    let kind = match &vendor {
+        Some(vendor) => Some(Spanned::new(base, vendor.span.clone())),
+        None => says.and_then(|layer| layer.kind.clone()),
+    };
     if kind.is_none() {
         let message = format!("node `{}` has no `kind`", name.value);
         let help = "add `kind = \"host\"`, `\"router\"`, `\"bridge\"` or `\"k8s\"`";
@@ -31,16 +61,42 @@ fn one(spec: &Spec, at: usize, name: &Spanned<String>, node: &NodeSpec, mistakes
     if kind.as_ref().is_some_and(|kind| kind.value == Kind::Pod) {
         let mut pod = node.clone();
         routers_only(at, kind.as_ref(), None, node, &mut pod, mistakes);
-        return pod;
+        return (pod, None);
     }
-    let by_kind = kind.as_ref().and_then(|kind| spec.kinds.get(&kind.value));
+    let by_kind = match (&vendor, definition) {
+        (None, _) => kind.as_ref().and_then(|kind| spec.kinds.get(&kind.value)),
+        (_, Some(definition)) => {
+            let mut tables = spec.vendor_kinds.iter();
+            tables
+                .find(|(name, _)| definition.is_called(name))
+                .map(|(_, table)| table)
+        }
+        _ => None,
+    };
     let mut merged = spec.defaults.clone();
     for layer in [by_kind, group, Some(node)].into_iter().flatten() {
         overlay(&mut merged, layer);
     }
+    if let (Some(definition), Some(vendor)) = (definition, &vendor) {
+        merged = expand::apply(expansion, spec, at, (definition, &vendor.span), merged, mistakes);
+    } else if vendor.is_none() {
+        without_file(at, &mut merged, mistakes);
+    }
     routers_only(at, kind.as_ref(), by_kind, node, &mut merged, mistakes);
     merged.kind = kind;
-    merged
+    merged.vendor = vendor;
+    (merged, definition)
+}
+
+/// What has a meaning only where the file of a kind gives it one.
+fn without_file(at: usize, merged: &mut NodeSpec, mistakes: &mut Mistakes) {
+    for (key, said) in [("type", merged.model.take()), ("license", merged.license.take())] {
+        if let Some(said) = said {
+            let message = format!("`{key}` means nothing to a node of nslab's own kinds");
+            let help = "it is for kinds that are data (`nslab kinds`); remove it";
+            mistakes.add_for(at, Diagnostic::new(message, said.span, "").help(help));
+        }
+    }
 }
 
 /// The table of the node's group.
@@ -120,7 +176,10 @@ fn kubernetes_engine(at: usize, merged: &mut NodeSpec, mistakes: &mut Mistakes) 
 }
 
 /// Puts one layer over another.
-fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
+pub(super) fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
+    scalar(&mut base.model, &over.model);
+    scalar(&mut base.license, &over.license);
+    scalar(&mut base.of_kind, &over.of_kind);
     scalar(&mut base.group, &over.group);
     scalar(&mut base.engine, &over.engine);
     base.image.overlay(&over.image);

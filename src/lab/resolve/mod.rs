@@ -6,6 +6,7 @@ mod checks;
 mod content;
 mod devices;
 mod diagnostics;
+mod expand;
 mod image;
 mod inherit;
 mod interfaces;
@@ -30,11 +31,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::Diagnostic;
+use super::definition::Kinds;
 use super::file::{self, NodeSpec, Spec};
 use super::model::{EngineChoice, Kind, Lab, Limits, Network, Node};
 use super::rights::Rights;
 use super::sources::Sources;
 use diagnostics::Mistakes;
+use expand::{Expansion, Managed};
 
 pub(crate) use sysctls::{interface as sysctl_interface, ipv6_off};
 
@@ -121,9 +124,30 @@ pub fn load_partly(text: &str, sources: &dyn Sources) -> Lab {
 }
 
 fn as_far_as_possible(spec: &Spec, sources: &dyn Sources) -> (Lab, Vec<Diagnostic>) {
+    let kinds = match expand::is_wanted(spec) {
+        true => sources.kinds(),
+        false => Kinds::default(),
+    };
+    let mut expansion = Expansion::new(sources, &kinds);
+    let early = with(spec, &expansion);
+    if !expansion.is_early() {
+        return early;
+    }
+    // What a kind says of addresses on the management network is known when all else is.
+    let managed = Managed::of(&early.0);
+    expansion.managed = Some(&managed);
+    with(spec, &expansion)
+}
+
+fn with(spec: &Spec, expansion: &Expansion) -> (Lab, Vec<Diagnostic>) {
+    let sources = expansion.sources;
     let mut mistakes = Mistakes::default();
     names::check(spec, &mut mistakes);
-    let mut nodes = inherit::apply(spec, &mut mistakes);
+    let (mut nodes, kinds): (Vec<_>, Vec<_>) =
+        inherit::apply(spec, expansion, &mut mistakes).into_iter().unzip();
+    let renamed = expand::is_wanted(spec).then(|| expand::renamed(spec, &kinds));
+    let spec = renamed.as_ref().unwrap_or(spec);
+    names::interfaces(spec, &mut nodes, &kinds, &mut mistakes);
     let (whole, pod_cidrs) = pods::expand(spec, &mut nodes, &mut mistakes);
     let spec = &whole;
     let index = spec
@@ -243,6 +267,7 @@ fn bare(scene: &Scene, at: usize) -> Node {
         hostname: spec.hostname.as_ref().map(|hostname| hostname.value.clone()),
         aliases: values(&spec.aliases),
         kind: scene.kind(at),
+        of_kind: spec.of_kind.clone(),
         engine: spec
             .engine
             .as_ref()

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use super::diagnostics::Mistakes;
 use crate::lab::Diagnostic;
-use crate::lab::file::{Spanned, Spec};
+use crate::lab::definition::Definition;
+use crate::lab::file::{NodeSpec, QuestionSpec, RouteActionSpec, Span, Spanned, Spec, suggest, values};
 
 const LONGEST_LAB: usize = 48;
 const LONGEST_NODE: usize = 63;
@@ -16,6 +17,71 @@ pub(super) fn check(spec: &Spec, mistakes: &mut Mistakes) {
     for (at, (name, _)) in spec.nodes.iter().enumerate() {
         node(at, name, mistakes);
     }
+}
+
+/// Names of interfaces, now that those of kinds with names of their own have the kernel's. What has a name that cannot be is left out of
+/// the nodes.
+pub(super) fn interfaces(
+    spec: &Spec,
+    nodes: &mut [NodeSpec],
+    kinds: &[Option<&Definition>],
+    mistakes: &mut Mistakes,
+) {
+    let mut is_right = |name: &str, span: &Span, kind: Option<&Definition>| {
+        let wrong = values::interface(name).err();
+        let is_right = wrong.is_none();
+        if let Some(wrong) = wrong {
+            let help = kind.and_then(forms).unwrap_or(wrong.help);
+            mistakes.add(Diagnostic::new(wrong.message, span.clone(), "").help(help));
+        }
+        is_right
+    };
+    let of_node = |name: &str| {
+        let at = spec.nodes.iter().position(|(node, _)| node.value == name);
+        at.and_then(|at| *kinds.get(at)?)
+    };
+    for end in spec.links.iter().flat_map(|link| &link.endpoints) {
+        // Most are right, and need no search for their nodes.
+        if values::interface(&end.interface.value).is_err() {
+            is_right(
+                &end.interface.value,
+                &end.interface.span,
+                of_node(&end.node.value),
+            );
+        }
+    }
+    for (node, kind) in nodes.iter_mut().zip(kinds) {
+        node.addresses
+            .retain(|it| is_right(&it.interface.value, &it.interface.span, *kind));
+        if let Some(interfaces) = &mut node.masquerade {
+            interfaces.retain(|it| is_right(&it.value, &it.span, *kind));
+        }
+        if let Some(routes) = &mut node.routes {
+            routes.retain(|route| {
+                let RouteActionSpec::Forward(hops) = &route.value.action else {
+                    return true;
+                };
+                let devices = hops.iter().filter_map(|hop| hop.dev.as_ref());
+                devices.fold(true, |all, dev| is_right(&dev.value, &dev.span, *kind) && all)
+            });
+        }
+    }
+    for check in &spec.checks {
+        if let QuestionSpec::Route(wanted) = &check.question
+            && let Some(dev) = &wanted.dev
+        {
+            let kind = check.nodes.first().and_then(|node| of_node(&node.value));
+            is_right(dev, &check.name.span, kind);
+        }
+    }
+}
+
+/// What the interfaces of a kind are called.
+fn forms(kind: &Definition) -> Option<String> {
+    let forms = kind.interfaces.iter().map(|names| names.name.to_string());
+    let forms: Vec<String> = forms.collect();
+    let forms = suggest::list(forms.iter().map(String::as_str));
+    (!kind.interfaces.is_empty()).then(|| format!("interfaces of kind `{}` are called {forms}", kind.name))
 }
 
 fn lab(name: &Spanned<String>, mistakes: &mut Mistakes) {

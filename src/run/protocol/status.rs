@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::operator::NodeView;
-use crate::lab::model::Stage;
+use crate::lab::model::{Command, Stage};
 
 /// A living lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,12 @@ pub struct NodeStatus {
     pub kind: String,
     /// frr, builtin, kernel (nothing but the kernel plays it).
     pub engine: String,
+    /// The kind whose file says what it has, where that is none of nslab's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_kind: Option<String>,
+    /// What keeps the configuration that runs in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub save: Option<Command>,
     /// The stage it has reached.
     pub stage: Option<Stage>,
     /// In words: `idle`, `ready`, `starting`, `restarting`, `stopped`, `failed`.

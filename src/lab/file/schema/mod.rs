@@ -46,8 +46,8 @@ struct LabFile {
     mgmt: Option<MgmtTable>,
     /// What every node has unless it says otherwise.
     defaults: Option<NodeTable>,
-    /// What every node of a kind has: host, router, bridge, k8s.
-    kinds: Option<KindsTable>,
+    /// What every node of a kind has: host, router, bridge, k8s, or a kind that a file says.
+    kinds: Option<BTreeMap<String, NodeTable>>,
     /// What every node has that says `group = "NAME"`.
     groups: Option<BTreeMap<String, NodeTable>>,
     /// The nodes by name.
@@ -62,21 +62,6 @@ struct LabFile {
     images: Option<ImagesTable>,
     /// What must be true of the lab once it lives: `nslab test` and `nslab check` see to it.
     checks: Option<Vec<CheckTable>>,
-}
-
-/// What every node of a kind has.
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-#[expect(dead_code, reason = "only its schema is used")]
-struct KindsTable {
-    /// For every host.
-    host: Option<NodeTable>,
-    /// For every router.
-    router: Option<NodeTable>,
-    /// For every bridge.
-    bridge: Option<NodeTable>,
-    /// For every node of the Kubernetes cluster.
-    k8s: Option<NodeTable>,
 }
 
 /// The management network.

@@ -19,8 +19,13 @@ use crate::lab::file::kubernetes_schema::RoleWord;
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]
 pub(super) struct NodeTable {
-    /// What it is.
-    kind: Option<KindWord>,
+    /// What it is: one of nslab's own kinds, or one that a file says (nslab kinds lists them).
+    kind: Option<KindValue>,
+    /// Its model, of those that the file of its kind knows.
+    #[schemars(rename = "type")]
+    model: Option<String>,
+    /// The license of the system in it, a file beside the lab file.
+    license: Option<String>,
     /// The group whose table it inherits.
     group: Option<String>,
     /// The program that plays a router (auto takes FRR where it is installed, else the built-in speaker) or a Kubernetes node.
@@ -74,7 +79,7 @@ pub(super) struct NodeTable {
     dad: Option<bool>,
     /// The pods on a Kubernetes node: how many, or which.
     pods: Option<PodsValue>,
-    /// A router's configuration in FRR's language: the text, or the file it is in.
+    /// A router's configuration in FRR's language, or the first configuration of a node of a kind that a file says: the text, or the file it is in.
     config: Option<ConfigValue>,
     /// Environment of everything that runs in it.
     env: Option<BTreeMap<String, Scalar>>,
@@ -129,6 +134,16 @@ pub(super) struct NodeReadyTable {
 }
 
 /// The kinds of nodes.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum KindValue {
+    /// One that nslab plays itself.
+    Own(KindWord),
+    /// One that a file says.
+    Other(String),
+}
+
 #[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase")]
 #[expect(dead_code, reason = "only its schema is used")]

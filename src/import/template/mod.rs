@@ -1,0 +1,239 @@
+//! Go templates, as containerlab renders them before it reads a topology: the language, its own functions, and those that topologies
+//! commonly take from elsewhere. Pure, and with bounds on all that a template can cause.
+
+mod functions;
+mod parse;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::rc::Rc;
+
+use parse::{Block, Part, Pipeline, Sort, Term};
+use value::Value;
+
+use crate::yaml::Yaml;
+
+/// What a template comes to is no longer, in bytes.
+const LONGEST: usize = 8 << 20;
+/// So many parts are carried out at most.
+const MOST: usize = 300_000;
+
+/// Why a template cannot be rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Where, in bytes of its text.
+    pub place: usize,
+    /// In a sentence.
+    pub message: String,
+}
+
+impl Fault {
+    fn new(place: usize, message: String) -> Self {
+        Fault { place, message }
+    }
+}
+
+/// Whether a text has something of a template in it.
+pub fn is_template(text: &str) -> bool {
+    text.contains("{{")
+}
+
+/// What a template comes to with these variables.
+///
+/// # Errors
+/// Where and why it cannot be rendered.
+pub fn render(text: &str, variables: Option<&Yaml>) -> Result<String, Fault> {
+    let parts = parse::parse(text)?;
+    let whole = variables.map_or_else(|| Value::Map(Rc::default()), Value::of);
+    let mut renderer = Renderer {
+        out: String::new(),
+        scopes: vec![(String::new(), whole.clone())],
+        steps: 0,
+    };
+    renderer.all(&parts, &whole)?;
+    Ok(renderer.out)
+}
+
+struct Renderer {
+    out: String,
+    /// Variables by name, the nearest last; the whole of them has the empty name.
+    scopes: Vec<(String, Value)>,
+    steps: usize,
+}
+
+impl Renderer {
+    fn all(&mut self, parts: &[Part], dot: &Value) -> Result<(), Fault> {
+        let own = self.scopes.len();
+        for part in parts {
+            self.one(part, dot)?;
+        }
+        self.scopes.truncate(own);
+        Ok(())
+    }
+
+    fn one(&mut self, part: &Part, dot: &Value) -> Result<(), Fault> {
+        match part {
+            Part::Text(text) => self.put(text, 0),
+            Part::Value(pipeline) => {
+                let value = self.pipeline(pipeline, dot)?;
+                self.put(&value.to_string(), pipeline.place)
+            }
+            Part::Set(name, pipeline) => {
+                let value = self.pipeline(pipeline, dot)?;
+                self.set(name, value);
+                Ok(())
+            }
+            Part::Block(block) => self.block(block, dot),
+        }
+    }
+
+    fn put(&mut self, text: &str, place: usize) -> Result<(), Fault> {
+        self.step(place)?;
+        if self.out.len() + text.len() > LONGEST {
+            return Err(Fault::new(
+                place,
+                format!("what the template comes to is longer than {} MiB", LONGEST >> 20),
+            ));
+        }
+        self.out.push_str(text);
+        Ok(())
+    }
+
+    fn step(&mut self, place: usize) -> Result<(), Fault> {
+        self.steps += 1;
+        match self.steps > MOST {
+            true => Err(Fault::new(
+                place,
+                format!("the template takes more than {MOST} steps"),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// A variable that there is gets another value; one that there is not is there from now on.
+    fn set(&mut self, name: &str, value: Value) {
+        match self.scopes.iter_mut().rev().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = value,
+            None => self.scopes.push((name.to_owned(), value)),
+        }
+    }
+
+    fn block(&mut self, block: &Block, dot: &Value) -> Result<(), Fault> {
+        let value = self.pipeline(&block.pipeline, dot)?;
+        match block.sort {
+            Sort::If if value.is_true() => self.all(&block.inner, dot),
+            Sort::With if value.is_true() => self.all(&block.inner, &value),
+            Sort::If | Sort::With => self.all(&block.otherwise, dot),
+            Sort::Range => self.range(block, value, dot),
+        }
+    }
+
+    fn range(&mut self, block: &Block, value: Value, dot: &Value) -> Result<(), Fault> {
+        let items: Vec<(Value, Value)> = match value {
+            Value::List(items) => {
+                let numbered = (0_i64..).zip(items.iter().cloned());
+                numbered.map(|(at, item)| (Value::Whole(at), item)).collect()
+            }
+            Value::Map(entries) => {
+                let entries = entries.iter();
+                entries
+                    .map(|(key, item)| (Value::Text(key.clone()), item.clone()))
+                    .collect()
+            }
+            Value::Whole(count) => (0..count.min(MOST as i64))
+                .map(|at| (Value::Whole(at), Value::Whole(at)))
+                .collect(),
+            Value::Nil => Vec::new(),
+            _ => {
+                let message = "`range` goes over lists, maps and numbers".into();
+                return Err(Fault::new(block.pipeline.place, message));
+            }
+        };
+        if items.is_empty() {
+            return self.all(&block.otherwise, dot);
+        }
+        for (place, item) in items {
+            self.step(block.pipeline.place)?;
+            let own = self.scopes.len();
+            let (first, second) = &block.variables;
+            self.scopes
+                .extend(first.iter().map(|name| (name.clone(), place.clone())));
+            self.scopes
+                .extend(second.iter().map(|name| (name.clone(), item.clone())));
+            self.all(&block.inner, &item)?;
+            self.scopes.truncate(own);
+        }
+        Ok(())
+    }
+
+    fn pipeline(&mut self, pipeline: &Pipeline, dot: &Value) -> Result<Value, Fault> {
+        self.step(pipeline.place)?;
+        let mut last: Option<Value> = None;
+        for command in &pipeline.commands {
+            last = Some(self.command(command, last, dot, pipeline.place)?);
+        }
+        Ok(last.unwrap_or(Value::Nil))
+    }
+
+    fn command(
+        &mut self,
+        terms: &[Term],
+        last: Option<Value>,
+        dot: &Value,
+        place: usize,
+    ) -> Result<Value, Fault> {
+        let Some((first, rest)) = terms.split_first() else {
+            return Ok(Value::Nil);
+        };
+        let Term::Function(name) = first else {
+            let value = self.term(first, dot, place)?;
+            return match rest.is_empty() && last.is_none() {
+                true => Ok(value),
+                false => Err(Fault::new(
+                    place,
+                    "only a function can be followed by words".into(),
+                )),
+            };
+        };
+        let mut words = Vec::new();
+        for term in rest {
+            words.push(self.term(term, dot, place)?);
+        }
+        words.extend(last);
+        functions::call(name, &words).map_err(|message| Fault::new(place, message))
+    }
+
+    fn term(&mut self, term: &Term, dot: &Value, place: usize) -> Result<Value, Fault> {
+        let within = |value: &Value, fields: &[String]| {
+            fields
+                .iter()
+                .fold(value.clone(), |value, field| value.field(field))
+        };
+        Ok(match term {
+            Term::Text(text) => Value::Text(text.clone()),
+            Term::Whole(whole) => Value::Whole(*whole),
+            Term::Broken(broken) => Value::Broken(*broken),
+            Term::Truth(truth) => Value::Truth(*truth),
+            Term::Nil => Value::Nil,
+            Term::Dot(fields) => within(dot, fields),
+            Term::Variable(name, fields) => {
+                let found = self.scopes.iter().rev().find(|(known, _)| known == name);
+                let Some((_, value)) = found else {
+                    return Err(Fault::new(
+                        place,
+                        format!("there is no variable `${}`", name.escape_debug()),
+                    ));
+                };
+                within(value, fields)
+            }
+            Term::Inner(pipeline, fields) => {
+                let value = self.pipeline(pipeline, dot)?;
+                within(&value, fields)
+            }
+            Term::Function(name) => {
+                functions::call(name, &[]).map_err(|message| Fault::new(place, message))?
+            }
+        })
+    }
+}

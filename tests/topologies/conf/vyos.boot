@@ -1,0 +1,1 @@
+system { host-name vyos }
