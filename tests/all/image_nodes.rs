@@ -141,6 +141,7 @@ endpoints = ["a:eth0", "b:eth0"]
 name = "it answers"
 node = "b"
 tcp = "10.0.0.1:80"
+within = "60s"
 [[checks]]
 name = "it is reached"
 node = "b"
