@@ -147,19 +147,32 @@ impl Store {
         Ok(jobs)
     }
 
-    /// Puts layers that are unpacked in their places, where each is whole or not at all, whatever happens.
-    pub(super) fn settle<'j>(&self, jobs: impl Iterator<Item = &'j Job>) -> Result<()> {
-        let jobs: Vec<&Job> = jobs.collect();
-        if jobs.is_empty() {
+    /// Puts layers that are unpacked in their places, where each is whole or not at all, whatever happens; and makes the one that
+    /// an image may need for the attributes of directories.
+    pub(super) fn settle<'j>(
+        &self,
+        jobs: impl Iterator<Item = &'j Job>,
+        file: &ImageFile,
+        work: &Path,
+    ) -> Result<()> {
+        self.place(jobs.map(|job| (&job.diff_id, job.target.as_path())).collect())?;
+        match self.stage_attributes(&file.diff_ids, work)? {
+            Some((id, target)) => self.place(vec![(&id, &target)]),
+            None => Ok(()),
+        }
+    }
+
+    fn place(&self, staged: Vec<(&Digest, &Path)>) -> Result<()> {
+        if staged.is_empty() {
             return Ok(());
         }
         // A name must not outlive a loss of power that its content does not.
         let layers = self.root.join("layers");
         let fd = File::open(&layers).at("open", &layers)?;
         rustix::fs::syncfs(&fd).at("write", &layers)?;
-        for job in jobs {
-            let to = self.layer(&job.diff_id);
-            match renameat_with(CWD, &job.target, CWD, &to, RenameFlags::NOREPLACE) {
+        for (id, from) in staged {
+            let to = self.layer(id);
+            match renameat_with(CWD, from, CWD, &to, RenameFlags::NOREPLACE) {
                 // Another image with the same layer was quicker.
                 Ok(()) | Err(Errno::EXIST | Errno::NOTEMPTY) => {}
                 Err(errno) => return Err(errno).at("make", &to),

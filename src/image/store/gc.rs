@@ -125,6 +125,7 @@ impl Store {
             blobs.insert(manifest.config.digest.clone());
             blobs.extend(manifest.layers.into_iter().map(|it| it.digest));
             if let Ok(file) = self.image_file(&manifest.config.digest) {
+                layers.insert(Store::attributes_id(&file.diff_ids));
                 layers.extend(file.diff_ids);
             }
         }

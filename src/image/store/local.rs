@@ -241,7 +241,7 @@ impl Store {
             self.copy(local, members, &label.name, work, progress)?;
             let jobs = self.jobs(&local.manifest, &file, work.path())?;
             run(&jobs, &label.name, progress)?;
-            self.settle(jobs.iter().map(|(_, job)| job))?;
+            self.settle(jobs.iter().map(|(_, job)| job), &file, work.path())?;
         }
         Err(Error::host(format!(
             "{}: other commands remove what is brought",

@@ -25,6 +25,7 @@ use crate::registry::{Registries, Timing, credentials::Files};
 use crate::source::Source;
 
 mod archives;
+mod attributes;
 mod bring;
 mod export;
 mod find;
