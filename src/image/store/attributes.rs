@@ -120,7 +120,14 @@ fn wrong(layers: &[Layer]) -> BTreeMap<String, Attributes> {
 }
 
 impl Store {
-    /// The layer more of an image, by the digest that it has a place by; whether there is one is for the image to say.
+    /// Where it is noted what an image needs more: a directory, with a `root` in it where it needs a layer.
+    pub(super) fn attributes(&self, diff_ids: &[Digest]) -> PathBuf {
+        self.root
+            .join("attributes")
+            .join(Self::attributes_id(diff_ids).hex())
+    }
+
+    /// The digest that stands for the layers of an image.
     pub(super) fn attributes_id(diff_ids: &[Digest]) -> Digest {
         let mut text = String::from("owners and modes of directories\n");
         diff_ids.iter().for_each(|it| {
@@ -128,20 +135,6 @@ impl Store {
             text += "\n";
         });
         Digest::of(text.as_bytes())
-    }
-
-    /// The layer more that an image needs: none where it needs none, or the place where it has to be.
-    pub(super) fn attributes_layer(&self, diff_ids: &[Digest]) -> Result<Option<PathBuf>> {
-        let wrong = self.wrong_attributes(diff_ids)?;
-        Ok((!wrong.is_empty()).then(|| self.layer(&Self::attributes_id(diff_ids)).join("root")))
-    }
-
-    fn wrong_attributes(&self, diff_ids: &[Digest]) -> Result<BTreeMap<String, Attributes>> {
-        let layers = self.layers(diff_ids)?;
-        match layers.iter().all(|it| it.implied.is_empty()) {
-            true => Ok(BTreeMap::new()),
-            false => Ok(wrong(&layers)),
-        }
     }
 
     fn layers(&self, diff_ids: &[Digest]) -> Result<Vec<Layer>> {
@@ -158,24 +151,22 @@ impl Store {
         diff_ids.iter().map(layer).collect()
     }
 
-    /// Makes the layer more in a directory of work. None where the image needs none, or has it.
-    pub(super) fn stage_attributes(
-        &self,
-        diff_ids: &[Digest],
-        work: &Path,
-    ) -> Result<Option<(Digest, PathBuf)>> {
-        let wrong = self.wrong_attributes(diff_ids)?;
-        let id = Self::attributes_id(diff_ids);
-        if wrong.is_empty() || self.layer(&id).join("root").is_dir() {
+    /// Finds out what an image needs more, and makes it in a directory of work. None where that is done already.
+    pub(super) fn stage_attributes(&self, diff_ids: &[Digest], work: &Path) -> Result<Option<PathBuf>> {
+        if self.attributes(diff_ids).is_dir() {
             return Ok(None);
         }
         let layers = self.layers(diff_ids)?;
-        let target = work.join(id.hex());
-        let root = target.join("root");
+        let wrong = wrong(&layers);
+        let target = work.join("attributes");
         make(&target, 0o700)?;
+        if wrong.is_empty() {
+            return Ok(Some(target));
+        }
+        let root = target.join("root");
         make(&root, 0o755)?;
         dress(&root, attributes(&layers, ""))?;
-        for path in wrong.keys() {
+        for path in wrong.keys().filter(|it| !it.is_empty()) {
             // Each directory on the way is an uppermost one as well.
             for (end, _) in path.match_indices('/').chain([(path.len(), "")]) {
                 let part = &path[..end];
@@ -183,11 +174,7 @@ impl Store {
                 dress(&root.join(part), attributes(&layers, part))?;
             }
         }
-        let outcome =
-            serde_json::to_vec(&Outcome::default()).map_err(|error| Error::host(error.to_string()))?;
-        let notes = target.join("outcome.json");
-        std::fs::write(&notes, outcome).at("write", &notes)?;
-        Ok(Some((id, target)))
+        Ok(Some(target))
     }
 }
 

@@ -54,11 +54,11 @@ impl Store {
         if layers.len() != manifest.layers.len() || !layers.iter().all(|it| it.is_dir()) {
             return Ok(None);
         }
-        let more = self.attributes_layer(&file.diff_ids)?;
-        if more.as_ref().is_some_and(|it| !it.is_dir()) {
+        let more = self.attributes(&file.diff_ids);
+        if !more.is_dir() {
             return Ok(None);
         }
-        layers.extend(more);
+        layers.extend(Some(more.join("root")).filter(|it| it.is_dir()));
         let lease = self.lease(&descriptor.digest, lock)?;
         Ok(Some(Image {
             name: name.to_owned(),

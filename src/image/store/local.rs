@@ -115,6 +115,9 @@ impl Store {
         let source = match (members.has("manifest.json"), members.has("oci-layout")) {
             (true, _) => Source::DockerArchive(path, None),
             (false, true) => Source::OciArchive(path, None),
+            (false, false) if members.is_empty() => {
+                return Err(Error::wrong(format!("{} has nothing in it", path.display())));
+            }
             (false, false) => {
                 let missing = || {
                     Error::wrong("a root file system has no name")
