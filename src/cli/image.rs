@@ -7,7 +7,7 @@ use crate::image::store::{Collected, Image, Listed, Pull, Store};
 use crate::image::{Reference, Registries};
 use clap::Subcommand;
 
-use super::{Format, complete, print, print_json, report};
+use super::{Format, complete, image_lock, print, print_json, report};
 use crate::failure::Failure;
 use crate::kernel::rootless::{self, is_rootless};
 use crate::view::image::ImageProgress;
@@ -44,6 +44,8 @@ enum Verb {
     Export(ExportArgs),
     /// Show what an image says of itself, and where its layers are
     Inspect(InspectArgs),
+    /// Write down which content the names of a lab's images stand for, for `up` to hold to
+    Lock(image_lock::Args),
 }
 
 /// How registries are reached.
@@ -171,6 +173,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         Verb::Import(args) => import(&store, &args),
         Verb::Export(args) => export(&store, &args),
         Verb::Inspect(args) => inspect(&store, &args),
+        Verb::Lock(args) => image_lock::run(&store, &args),
     }
 }
 

@@ -39,6 +39,13 @@ Where labs keep what says that they live, in place of \fI/run/nslab\fR. A direct
 root), that nobody else can change, and that is empty or nslab's own. Labs of one run directory are not seen from another.
 sudo passes no variable on: \fBsudo NSLAB_RUN_DIR=\fR\fIDIR\fR\fB nslab \&...\fR
 .TP
+NSLAB_IMAGE_DIR
+Where container images are kept, in place of \fI/var/lib/nslab/images\fR (without root: \fInslab/images\fR below XDG_DATA_HOME,
+or \fI~/.local/share\fR). A directory that is root's (or the user's) and that nobody else can change.
+.TP
+REGISTRY_AUTH_FILE, DOCKER_CONFIG
+The file with passwords for registries, and the directory in which Docker keeps one (\fI~/.docker\fR).
+.TP
 NO_COLOR
 Set to anything: no colors. TERM=dumb: no colors, and no line that is overwritten.
 .TP

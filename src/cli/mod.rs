@@ -29,6 +29,7 @@ mod gc;
 mod get;
 mod graph;
 mod image;
+mod image_lock;
 mod import;
 mod import_args;
 mod imported;

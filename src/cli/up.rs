@@ -8,7 +8,9 @@ use tracing::info_span;
 
 use super::file::LabFile;
 use super::import_args::ImportArgs;
-use super::{Format, color, complete, config_review, imported, manifests, print, print_json, report};
+use super::{
+    Format, color, complete, config_review, image_lock, imported, manifests, print, print_json, report,
+};
 use crate::engine::kubelet;
 use crate::failure::Failure;
 use crate::kernel::rootless::is_rootless;
@@ -137,6 +139,7 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     choose_engines(&mut file.lab, &args.engine);
     no_users_on_kubelets(&file.lab)?;
     kubelet::manage(&mut file.lab);
+    image_lock::apply(&mut file.lab, &file.path)?;
     let mut facts = info_span!("ask the host").in_scope(|| preflight::facts(&file.lab))?;
     // Kept until the lab is ready, which has its own by then.
     let mut _leases = Vec::new();

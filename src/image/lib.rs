@@ -6,6 +6,7 @@ pub mod digest;
 pub mod error;
 mod image_file;
 mod layer;
+pub mod lock;
 mod manifest;
 mod platform;
 mod reference;

@@ -12,6 +12,7 @@ mod place;
 
 use archive::{Archive, Entry, Kind};
 use place::{Name, Place};
+pub(crate) use place::{beneath, is_opaque};
 
 /// What a layer may have.
 #[derive(Debug, Clone, Copy)]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{
@@ -54,7 +54,7 @@ impl Place {
                 false => "trusted.overlay.opaque",
             },
             buffer: vec![0; 128 << 10],
-            implied: BTreeSet::new(),
+            implied: BTreeSet::from([Vec::new()]),
             squashed: 0,
             without_attributes: 0,
         }
@@ -380,7 +380,19 @@ fn is_wanted(name: &str) -> bool {
         .contains(&name)
 }
 
-fn beneath(root: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+/// Whether nothing of lower layers shows in a directory of a layer, which may be opened by its path alone.
+pub(crate) fn is_opaque(fd: &OwnedFd) -> bool {
+    // A descriptor that is for its path alone has no attributes of its own (open(2), O_PATH).
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let mut value = [0; 8];
+    ["trusted.overlay.opaque", "user.overlay.opaque"]
+        .iter()
+        .any(|name| rustix::fs::getxattr(&path, *name, &mut value).is_ok_and(|count| &value[..count] == b"y"))
+}
+
+/// Opens a directory of a layer for its path. The root itself has the empty one.
+pub(crate) fn beneath(root: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+    let path = if path.is_empty() { b".".as_slice() } else { path };
     open_beneath(root, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC)
 }
 

@@ -68,6 +68,11 @@ impl Members {
         Ok(Members::Tar(file, members))
     }
 
+    /// Whether there is nothing in it.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Members::Tar(_, members) if members.is_empty())
+    }
+
     /// Whether there is a member.
     pub(super) fn has(&self, name: &str) -> bool {
         match self {

@@ -147,25 +147,40 @@ impl Store {
         Ok(jobs)
     }
 
-    /// Puts layers that are unpacked in their places, where each is whole or not at all, whatever happens.
-    pub(super) fn settle<'j>(&self, jobs: impl Iterator<Item = &'j Job>) -> Result<()> {
-        let jobs: Vec<&Job> = jobs.collect();
-        if jobs.is_empty() {
+    /// Puts layers that are unpacked in their places, where each is whole or not at all, whatever happens; and makes the one that
+    /// an image may need for the attributes of directories.
+    pub(super) fn settle<'j>(
+        &self,
+        jobs: impl Iterator<Item = &'j Job>,
+        file: &ImageFile,
+        work: &Path,
+    ) -> Result<()> {
+        let staged = jobs.map(|job| (job.target.as_path(), self.layer(&job.diff_id)));
+        self.place("layers", staged.collect())?;
+        match self.stage_attributes(&file.diff_ids, work)? {
+            Some(target) => self.place("attributes", vec![(&target, self.attributes(&file.diff_ids))]),
+            None => Ok(()),
+        }
+    }
+
+    fn place(&self, below: &str, staged: Vec<(&Path, PathBuf)>) -> Result<()> {
+        if staged.is_empty() {
             return Ok(());
         }
-        // A name must not outlive a loss of power that its content does not.
-        let layers = self.root.join("layers");
-        let fd = File::open(&layers).at("open", &layers)?;
-        rustix::fs::syncfs(&fd).at("write", &layers)?;
-        for job in jobs {
-            let to = self.layer(&job.diff_id);
-            match renameat_with(CWD, &job.target, CWD, &to, RenameFlags::NOREPLACE) {
+        let directory = self.root.join(below);
+        let fd = File::open(&directory).at("open", &directory)?;
+        // A name must not outlive a loss of power that its content does not. Of directories alone the journal sees to that.
+        if below == "layers" {
+            rustix::fs::syncfs(&fd).at("write", &directory)?;
+        }
+        for (from, to) in staged {
+            match renameat_with(CWD, from, CWD, &to, RenameFlags::NOREPLACE) {
                 // Another image with the same layer was quicker.
                 Ok(()) | Err(Errno::EXIST | Errno::NOTEMPTY) => {}
                 Err(errno) => return Err(errno).at("make", &to),
             }
         }
-        fd.sync_all().at("write", &layers)
+        fd.sync_all().at("write", &directory)
     }
 
     /// Gives an image its name. None where something of it is missing again: a command that removes may have come between.

@@ -46,7 +46,7 @@ impl Store {
         let Ok(file) = self.image_file(&manifest.config.digest) else {
             return Ok(None);
         };
-        let layers: Vec<PathBuf> = file
+        let mut layers: Vec<PathBuf> = file
             .diff_ids
             .iter()
             .map(|it| self.layer(it).join("root"))
@@ -54,6 +54,11 @@ impl Store {
         if layers.len() != manifest.layers.len() || !layers.iter().all(|it| it.is_dir()) {
             return Ok(None);
         }
+        let more = self.attributes(&file.diff_ids);
+        if !more.is_dir() {
+            return Ok(None);
+        }
+        layers.extend(Some(more.join("root")).filter(|it| it.is_dir()));
         let lease = self.lease(&descriptor.digest, lock)?;
         Ok(Some(Image {
             name: name.to_owned(),

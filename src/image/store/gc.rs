@@ -117,7 +117,7 @@ impl Store {
                 false => drop(fs::remove_file(&path)),
             }
         }
-        let (mut blobs, mut layers) = (manifests.clone(), BTreeSet::new());
+        let (mut blobs, mut layers, mut attributes) = (manifests.clone(), BTreeSet::new(), BTreeSet::new());
         for digest in &manifests {
             let Some(manifest) = self.manifest(digest) else {
                 continue;
@@ -125,6 +125,7 @@ impl Store {
             blobs.insert(manifest.config.digest.clone());
             blobs.extend(manifest.layers.into_iter().map(|it| it.digest));
             if let Ok(file) = self.image_file(&manifest.config.digest) {
+                attributes.insert(Store::attributes_id(&file.diff_ids));
                 layers.extend(file.diff_ids);
             }
         }
@@ -144,6 +145,12 @@ impl Store {
         for path in entries(&self.root.join("layers"))? {
             if digest_of(&path).is_none_or(|it| !layers.contains(&it)) {
                 collected.layers += 1;
+                count += 1;
+                away(&path, count)?;
+            }
+        }
+        for path in entries(&self.root.join("attributes"))? {
+            if digest_of(&path).is_none_or(|it| !attributes.contains(&it)) {
                 count += 1;
                 away(&path, count)?;
             }

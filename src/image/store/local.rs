@@ -115,6 +115,9 @@ impl Store {
         let source = match (members.has("manifest.json"), members.has("oci-layout")) {
             (true, _) => Source::DockerArchive(path, None),
             (false, true) => Source::OciArchive(path, None),
+            (false, false) if members.is_empty() => {
+                return Err(Error::wrong(format!("{} has nothing in it", path.display())));
+            }
             (false, false) => {
                 let missing = || {
                     Error::wrong("a root file system has no name")
@@ -241,7 +244,7 @@ impl Store {
             self.copy(local, members, &label.name, work, progress)?;
             let jobs = self.jobs(&local.manifest, &file, work.path())?;
             run(&jobs, &label.name, progress)?;
-            self.settle(jobs.iter().map(|(_, job)| job))?;
+            self.settle(jobs.iter().map(|(_, job)| job), &file, work.path())?;
         }
         Err(Error::host(format!(
             "{}: other commands remove what is brought",

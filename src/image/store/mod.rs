@@ -4,6 +4,7 @@
 //! oci-layout index.json blobs/sha256/   the image layout: skopeo and umoci read it
 //! layers/HEX/root                       a layer, unpacked; it is there whole, or not at all
 //! layers/HEX/outcome.json               what of it was not unpacked as it stands there
+//! attributes/HEX                        of an image's layers together: the directories whose owners would be wrong
 //! leases/HEX                            who uses an image has a shared lock on it (flock(2))
 //! locks/HEX                             who brings an image has a lock on it
 //! partial/HEX                           contents that are on their way, and may go on later
@@ -25,6 +26,7 @@ use crate::registry::{Registries, Timing, credentials::Files};
 use crate::source::Source;
 
 mod archives;
+mod attributes;
 mod bring;
 mod export;
 mod find;
@@ -161,6 +163,7 @@ impl Store {
     pub fn open(dir: &Path) -> Result<Store> {
         let root = trust::directory(dir)?;
         for below in [
+            "attributes",
             "blobs",
             "blobs/sha256",
             "layers",

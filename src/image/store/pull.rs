@@ -200,7 +200,7 @@ impl Store {
         }
         drop(running);
         result?;
-        self.settle(jobs.iter().map(|(_, job)| job))
+        self.settle(jobs.iter().map(|(_, job)| job), &file, work.path())
     }
 
     /// Brings one layer, and unpacks it.

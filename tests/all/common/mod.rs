@@ -7,6 +7,7 @@ pub mod host;
 pub mod hostile;
 pub mod image_root;
 pub mod raw_peer;
+pub mod registry;
 pub mod traces;
 
 use std::ffi::OsStr;
@@ -358,6 +359,7 @@ impl Lab {
         };
         command
             .env("NSLAB_RUN_DIR", self.run_directory())
+            .env("NSLAB_IMAGE_DIR", self.path("store"))
             .stdin(Stdio::null());
         command
     }

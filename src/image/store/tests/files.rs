@@ -212,3 +212,59 @@ fn a_store_is_its_owners() {
     assert!(Store::open(&open.join("store")).is_err());
     assert!(!open.join("store").exists());
 }
+
+#[test]
+fn directories_keep_owner_and_mode_where_a_layer_says_nothing_of_them() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let (scene, server) = (Scene::new(), Server::new());
+    let mut base = tar::Builder::new(Vec::new());
+    for (name, mode, uid) in [
+        ("home/", 0o711, 5),
+        ("home/me/", 0o700, 7),
+        ("tmp/", 0o1777, 0),
+        ("gone/", 0o700, 7),
+        ("usual/", 0o755, 0),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_size(0);
+        header.set_mode(mode);
+        header.set_uid(uid);
+        header.set_gid(uid);
+        header.set_mtime(0);
+        base.append_data(&mut header, name, &[][..]).unwrap();
+    }
+    let base = base.into_inner().unwrap();
+    let plain = [layer("usual/x", b"1")];
+    server.image("plain", "1", &[base.clone(), plain[0].clone()]);
+    assert_eq!(scene.pull(&server.name("plain:1")).unwrap().layers.len(), 2);
+    let more = [
+        layer("home/me/x", b"1"),
+        layer("tmp/x", b"2"),
+        layer(".wh.gone", b""),
+        layer("gone/x", b"3"),
+    ];
+    let all: Vec<_> = std::iter::once(base).chain(more).collect();
+    server.image("a", "1", &all);
+    let image = scene.pull(&server.name("a:1")).unwrap();
+    assert_eq!(image.layers.len(), 6);
+    let top = |name: &str| {
+        let facts = fs::metadata(image.layers[5].join(name)).ok()?;
+        Some((facts.permissions().mode() & 0o7777, facts.uid()))
+    };
+    assert_eq!(
+        (top("home"), top("home/me"), top("tmp")),
+        (Some((0o711, 5)), Some((0o700, 7)), Some((0o1777, 0)))
+    );
+    assert_eq!(
+        (top("gone"), top("usual"), top("")),
+        (None, None, Some((0o755, 0)))
+    );
+    // It goes with the image, and not before.
+    scene.store.collect(false).unwrap();
+    assert!(image.layers[5].exists());
+    drop(image);
+    assert_eq!(scene.pull(&server.name("a:1")).unwrap().layers.len(), 6);
+    scene.store.collect(true).unwrap();
+    assert_eq!(scene.count("layers"), 0);
+}
