@@ -162,3 +162,19 @@ fn several_topologies_are_several_labs() {
     let done = lab.run(["validate", &one, &objects]);
     assert!(!done.err.contains("of 2 files"), "{}", done.err);
 }
+
+/// An unknown key is one mistake: that nothing is asked follows from it.
+#[test]
+fn a_check_that_asks_by_an_unknown_key_is_one_mistake() {
+    let check = |line: &str| {
+        format!("name = \"x\"\n[nodes.a]\nkind = \"host\"\n[[checks]]\nname = \"c\"\nnode = \"a\"\n{line}\n")
+    };
+    for key in ["http", "comand", "pings", "exec"] {
+        let lab = Lab::new(&check(&format!("{key} = \"true\"")));
+        let done = lab.run(["validate", lab.file()]);
+        done.refused(2, &[&format!("a check has no key `{key}`"), "`run`", "1 mistake in"]);
+    }
+    let lab = Lab::new(&check("within = \"5s\""));
+    lab.run(["validate", lab.file()])
+        .refused(2, &["the check asks nothing", "1 mistake in"]);
+}

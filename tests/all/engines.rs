@@ -7,7 +7,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use common::{Host, Lab, PAIR, has, in_package};
+use common::both::Both;
+use common::{Host, Lab, PAIR, has, has_frr, in_package};
 
 /// How many parts the feature labs are compared in, so that each has an end in sight.
 const PARTS: usize = 4;
@@ -95,4 +96,59 @@ fn features_look_the_same_on_both_engines_3() {
 #[test]
 fn features_look_the_same_on_both_engines_4() {
     compare_part(3);
+}
+
+/// Two settings that exclude each other, of a neighbor and of its group, in every order of three commands: what is refused, and what
+/// stands in the configuration then, is the same.
+#[test]
+fn hops_are_what_they_are_with_frr_in_every_order() {
+    if !has_frr() {
+        return;
+    }
+    let settings = ["ttl-security hops 3", "ebgp-multihop 5"];
+    let mut commands = Vec::new();
+    for who in ["10.9.0.2", "G"] {
+        for setting in settings {
+            commands.extend(["", "no "].map(|no| format!("{no}neighbor {who} {setting}")));
+        }
+    }
+    commands.extend(["", "no "].map(|no| format!("{no}neighbor 10.9.0.2 peer-group G")));
+    let mut orders = Vec::new();
+    for first in &commands {
+        for second in commands.iter().filter(|it| *it != first) {
+            orders.extend(
+                commands
+                    .iter()
+                    .map(|third| format!("{first}\n{second}\n{third}\n")),
+            );
+        }
+    }
+    let both = Both::up(
+        "name = \"orders\"\n[nodes.r]\nkind = \"router\"\nconfig = \"router bgp 65000\"\n\
+         addresses = { lo = [\"10.0.0.1/32\"] }\n",
+    );
+    let begin = "no neighbor 10.9.0.2\nno neighbor G peer-group\nneighbor G peer-group\nneighbor 10.9.0.2 remote-as 65001\n";
+    // So many at a time that what is typed fits where nobody has read it yet.
+    for some in orders.chunks(50) {
+        let all = some
+            .iter()
+            .map(|order| format!("{begin}{order}do show running-config\n"));
+        let lines = format!(
+            "configure terminal\nrouter bgp 65000\n{}",
+            all.collect::<String>()
+        );
+        let [frr, builtin] = both.typed("r", &lines);
+        let of_order = |said: &str| -> Vec<String> {
+            let orders = said.split("no neighbor G peer-group").skip(1);
+            let told = |line: &&str| line.starts_with(" neighbor") || line.starts_with('%');
+            orders
+                .map(|order| order.lines().filter(told).collect::<Vec<_>>().join("\n"))
+                .collect()
+        };
+        let (frr, builtin) = (of_order(&frr), of_order(&builtin));
+        assert_eq!((frr.len(), builtin.len()), (some.len(), some.len()));
+        for ((order, frr), builtin) in some.iter().zip(frr).zip(builtin) {
+            assert_eq!(builtin, frr, "after\n{order}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use super::diagnostic::Refusal;
 use super::edit::Edit;
 use super::neighbors::peer_name;
 use super::router::{Bgp, Group, Neighbor, PeerName};
-use super::settings::{FamilySettings, RemoteAs, Settings};
+use super::settings::{FamilySettings, RemoteAs};
 
 /// Most octets of a password (RFC 2385; Linux takes 80).
 const LONGEST_PASSWORD: usize = 80;
@@ -82,20 +82,6 @@ impl Bgp {
             _ => Ok(()),
         }
     }
-
-    /// What holds of a neighbor or group, its own group's settings included.
-    fn settings_of(&self, name: &PeerName) -> Settings {
-        if let Some(group) = self.group_named(name) {
-            return group.settings.clone();
-        }
-        let Some(neighbor) = self.neighbor(name) else {
-            return Settings::default();
-        };
-        match self.group_of(neighbor) {
-            Some(group) => neighbor.own.settings.or(&group.settings),
-            None => neighbor.own.settings.clone(),
-        }
-    }
 }
 
 impl Group {
@@ -167,32 +153,6 @@ impl Edit<'_> {
             _ => return Ok(()),
         };
         Err(Refusal::Invalid(message.to_owned(), arguments.span("asn")))
-    }
-
-    /// # Errors
-    /// One of the two is there already, with a member where it is a group's.
-    pub fn check_hops(&mut self, arguments: &Arguments) -> Result<(), Refusal> {
-        self.settings(arguments)?;
-        let name = peer_name(arguments)?;
-        let bgp = self.bgp()?;
-        let wants_multihop = arguments.has("ebgp-multihop");
-        let conflicts = |settings: &Settings| match wants_multihop {
-            true => settings.ttl_security.is_some(),
-            false => settings.ebgp_multihop.is_some(),
-        };
-        // A group's `ttl-security` is not taken where a member has its own.
-        let of_member =
-            |settings: &Settings| conflicts(settings) || !wants_multihop && settings.ttl_security.is_some();
-        let mut members = bgp
-            .group_named(&name)
-            .into_iter()
-            .flat_map(|_| bgp.members(arguments.get("peer").unwrap_or_default()));
-        match conflicts(&bgp.settings_of(&name)) || members.any(|it| of_member(&it.own.settings)) {
-            true => Err(Refusal::invalid(
-                "ebgp-multihop and ttl-security cannot be configured together",
-            )),
-            false => Ok(()),
-        }
     }
 
     /// # Errors

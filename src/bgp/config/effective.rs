@@ -1,5 +1,6 @@
 //! What holds for a neighbor: its own settings, else its group's, else FRR's defaults.
 
+use super::hops;
 use super::model::Config;
 use super::policy::Family;
 use super::router::{Bgp, Group, Neighbor, PeerName};
@@ -216,8 +217,8 @@ impl Config {
                 .tcp_mss
                 .or(tcp_mss.filter(|_| neighbor.is_none()).map(|_| 0)),
             passive: passive.unwrap_or(false),
-            ebgp_multihop,
-            ttl_security,
+            ebgp_multihop: hops::multihop(ebgp_multihop),
+            ttl_security: hops::within(ttl_security),
             disable_connected_check: disable_connected_check.unwrap_or(bgp.flags.disable_connected_check),
             enforce_first_as: enforce_first_as.unwrap_or(false),
             update_source,

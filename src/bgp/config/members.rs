@@ -21,7 +21,6 @@ impl Bgp {
             return wrong("Configure the peer-group first", "group");
         };
         let has_remote_as = upper.settings.remote_as.is_some();
-        let (far, near) = (upper.settings.ebgp_multihop, upper.settings.ttl_security);
         let limits_segments = upper.settings.tcp_mss.is_some();
         let keeps_next_hop = Family::ALL.map(|family| {
             let unchanged = upper.family(family).attribute_unchanged;
@@ -35,19 +34,15 @@ impl Bgp {
         if let Some(remote) = remote {
             self.must_suit(group, remote)?;
         }
+        if self.neighbor(&name).is_none_or(|it| it.group.is_none()) {
+            self.bind_hops(&name, group);
+        }
         let neighbor = self.make(name);
         if neighbor.group.is_none() {
             neighbor.own.ipv4.activate = None;
             neighbor.own.ipv6.activate = None;
-            // What is said of the group takes the place of what the neighbor had; as with FRR one with `ttl-security` is left
-            // with the TTL that went with it.
+            // What is said of the group takes the place of what the neighbor had.
             let settings = &mut neighbor.own.settings;
-            if far.is_some() {
-                settings.ebgp_multihop = None;
-            }
-            if settings.ttl_security.take().is_some() && far.or(near).is_none() {
-                settings.ebgp_multihop = Some(u8::MAX);
-            }
             settings.solo = None;
             // Whether there is a limit comes from the group, and how much it is does not.
             let before = settings.tcp_mss.unwrap_or(0);

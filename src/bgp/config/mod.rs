@@ -14,6 +14,7 @@ mod effective;
 mod foreign;
 mod general;
 pub mod grammar;
+mod hops;
 mod lists;
 mod mark;
 mod members;

@@ -116,29 +116,10 @@ pub(super) const NEIGHBORS: Rows = &[
         flag(&mut e.settings(a)?.passive, a)
     }),
     ("[no] neighbor <peer> ebgp-multihop [<hops:1-255>]", |e, a| {
-        let hops = a.optional("hops")?.unwrap_or(255);
-        if !a.no() {
-            e.check_hops(a)?;
-        }
-        let name = peer_name(a)?;
-        let is_internal = e.bgp()?.is_internal(&name) == Some(true);
-        e.override_members(a, |settings| settings.ebgp_multihop = None)?;
-        let multihop = &mut e.settings(a)?.ebgp_multihop;
-        // One hop is what a neighbor has without it, and an internal one has as many as it needs.
-        *multihop = (!a.no() && hops > 1 && !is_internal).then_some(hops);
-        Ok(())
+        e.ebgp_multihop(a)
     }),
     ("neighbor <peer> ttl-security hops ~ <hops:1-254>", |e, a| {
-        if !a.no() {
-            e.check_hops(a)?;
-        }
-        e.override_members(a, |settings| settings.ttl_security = None)?;
-        let settings = e.settings(a)?;
-        // With FRR the TTL that went with it goes as well.
-        if a.no() {
-            settings.ebgp_multihop = None;
-        }
-        option(&mut settings.ttl_security, a, "hops")
+        e.ttl_security(a)
     }),
     (
         "[no] neighbor <peer> (disable-connected-check|enforce-multihop)",

@@ -1,5 +1,6 @@
 //! Neighbors and peer-groups as FRR prints them.
 
+use super::hops;
 use super::policy::Family;
 use super::print::{flag, with};
 use super::print_router::route_map;
@@ -90,8 +91,8 @@ fn settings(lines: &mut Vec<String>, name: &str, settings: &Settings) {
     // What a member has of its group without a size cannot be said.
     with(out, "tcp-mss", settings.tcp_mss.filter(|size| *size > 0));
     flag(out, "passive", settings.passive);
-    with(out, "ebgp-multihop", settings.ebgp_multihop);
-    with(out, "ttl-security hops", settings.ttl_security);
+    with(out, "ebgp-multihop", hops::written(settings.ebgp_multihop));
+    with(out, "ttl-security hops", hops::within(settings.ttl_security));
     flag(out, "disable-connected-check", settings.disable_connected_check);
     flag(out, "enforce-first-as", settings.enforce_first_as);
     let source = settings.update_source.as_ref().map(|source| match source {

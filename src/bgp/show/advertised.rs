@@ -75,7 +75,8 @@ pub(super) fn routes(view: &View, arguments: &Arguments) -> String {
     }
 }
 
-fn unknown(name: &str, json: bool) -> String {
+/// What is said of a neighbor that there is not.
+pub(super) fn unknown(name: &str, json: bool) -> String {
     let is_address = name.parse::<IpAddr>().is_ok();
     match (is_address, json) {
         (true, true) => "{\n  \"warning\":\"No such neighbor in this view/vrf\"\n}\n".to_owned(),

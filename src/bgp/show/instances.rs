@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::View;
 use super::facts::is_up;
 use super::json::{Object, text};
+use super::rib;
 use super::scope::Scope;
 use crate::config::Arguments;
 use crate::table::Route;
@@ -124,12 +125,51 @@ pub(super) fn communities(view: &View, _: &Arguments) -> String {
     format!("Address Refcnt Community\n{}", shared(communities, false))
 }
 
-/// `show bgp import-check-table`: networks are looked up as next hops are.
-pub(super) fn import_check(_: &View, arguments: &Arguments) -> String {
+/// `show bgp import-check-table`: networks that are told only if there is a route to them, the widest first.
+pub(super) fn import_check(view: &View, arguments: &Arguments) -> String {
     if let Some(refusal) = Scope::of(arguments).refusal_of_named("No such BGP instance exist") {
         return refusal;
     }
-    "Current BGP import check cache:\n".to_owned()
+    let mut out = "Current BGP import check cache:\n".to_owned();
+    let bgp = view.bgp().filter(|bgp| bgp.flags.import_check);
+    for family in Family::ALL {
+        let mut networks: Vec<_> = bgp
+            .iter()
+            .flat_map(|bgp| bgp.family(family).networks.keys())
+            .copied()
+            .collect();
+        networks.sort_by_key(|it| (it.prefix_len(), it.addr()));
+        let rib = rib::of(view, family);
+        for network in networks {
+            let routes = rib.get(&network).into_iter().flatten();
+            let own = |it: &&rib::Entry| it.selected && it.protocol < rib::Protocol::External;
+            out += &imported(view, network, routes.filter(own).next());
+        }
+    }
+    out
+}
+
+/// A network, and the route that there is to it.
+fn imported(view: &View, network: ipnet::IpNet, route: Option<&rib::Entry>) -> String {
+    let address = network.addr();
+    let mut out = match route {
+        Some(route) => format!(" {address} valid [IGP metric {}], #paths 1\n", route.metric),
+        None => format!(" {address} invalid, #paths 1\n"),
+    };
+    for way in route
+        .iter()
+        .flat_map(|route| &route.ways)
+        .filter(|way| way.active)
+    {
+        out += &match way.to {
+            rib::To::Link(index) => format!("  if {}\n", super::ip_route::interface(view, index)),
+            rib::To::Router(gate, _) => format!("  gate {gate}\n"),
+            rib::To::Blackhole | rib::To::Unreachable | rib::To::Prohibited => "  blackhole\n".to_owned(),
+        };
+    }
+    let since = route.and_then(|route| route.since).unwrap_or_default();
+    let at = view.unix.saturating_sub(view.now.saturating_sub(since));
+    out + &format!("  Last update: {}\n\n", super::clock::date(at))
 }
 
 /// `show bgp martian next-hop`: the router's own addresses, which are no next hops.
@@ -155,10 +195,11 @@ pub(super) fn no_prefix_filter(view: &View, arguments: &Arguments) -> String {
         return refusal;
     }
     let name = arguments.get("peer").unwrap_or_default();
-    match (view.peer(name).is_some(), name.parse::<IpAddr>().is_ok()) {
-        (true, _) => "No functional output\n".to_owned(),
-        (false, true) => "No such neighbor in this view/vrf\n".to_owned(),
-        (false, false) => format!("% Malformed address or name: {name}\n"),
+    let json = arguments.has("json");
+    match (view.peer(name).is_some(), json) {
+        (true, true) => "{}\n".to_owned(),
+        (true, false) => "No functional output\n".to_owned(),
+        (false, _) => super::advertised::unknown(name, json),
     }
 }
 

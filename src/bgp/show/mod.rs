@@ -164,7 +164,7 @@ pub const ROWS: &[(&str, Show)] = &[
         instances::own_addresses,
     ),
     (
-        bgp!("neighbors <peer> received prefix-filter"),
+        bgp!("neighbors <peer> received prefix-filter [json]"),
         instances::no_prefix_filter,
     ),
     (

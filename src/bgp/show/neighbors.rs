@@ -9,13 +9,18 @@ use crate::config::Arguments;
 /// `show bgp neighbors [NEIGHBOR] [json]`.
 pub(super) fn neighbors(view: &View, arguments: &Arguments) -> String {
     let scope = Scope::of(arguments);
-    if let Some(refusal) = scope.refusal(view) {
-        return refusal;
-    }
     let json = arguments.has("json");
-    let peers = match (arguments.get("peer"), arguments.one_of(&["ipv4", "ipv6"])) {
-        (Some(name), _) => view.peer(name).into_iter().collect(),
-        (None, Some(_)) => view.peers_in(scope.table()),
+    if let Some(refusal) = scope.refusal(view) {
+        return match json {
+            true => "{\n}\n".to_owned(),
+            false => refusal,
+        };
+    }
+    let family = arguments.one_of(&["ipv4", "ipv6"]).map(|_| scope.table());
+    let is_in = |peer: &&crate::speaker::Peer| family.is_none_or(|family| peer.family(family).activate);
+    let peers = match (arguments.get("peer"), family) {
+        (Some(name), _) => view.peer(name).filter(is_in).into_iter().collect(),
+        (None, Some(family)) => view.peers_in(family),
         (None, None) => view.peers(),
     };
     if peers.is_empty() && arguments.has("peer") {
@@ -23,6 +28,9 @@ pub(super) fn neighbors(view: &View, arguments: &Arguments) -> String {
             true => "{\n  \"bgpNoSuchNeighbor\":true\n}\n".to_owned(),
             false => "% No such neighbor in this view/vrf\n\n".to_owned(),
         };
+    }
+    if peers.is_empty() && !json {
+        return "% No BGP neighbors found\n\n".to_owned();
     }
     let neighbors = peers.into_iter().map(|peer| Neighbor::new(view, peer));
     if json {

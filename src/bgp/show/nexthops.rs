@@ -61,7 +61,7 @@ fn one(view: &View, address: IpAddr) -> String {
             }
         }
     }
-    out + "\n"
+    out
 }
 
 /// bgpd's bits of a route: selected, valid, counted.

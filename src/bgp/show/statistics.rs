@@ -115,19 +115,53 @@ pub(super) fn of_all(view: &View, arguments: &Arguments) -> String {
     if let Some(refusal) = scope.refusal_in_words(view) {
         return refusal;
     }
-    let all = Family::ALL.map(|family| (family, Statistics::of(view, family)));
+    let tables = Family::ALL.map(|family| (family, Statistics::of(view, family)));
+    let none = Statistics::default();
+    let mut all = Vec::new();
+    for (family, own) in &tables {
+        let (name, key) = match family {
+            Family::Ipv4Unicast => ("IPv4", "ipv4"),
+            Family::Ipv6Unicast => ("IPv6", "ipv6"),
+        };
+        for (kind, short, has_own) in OF_ALL {
+            let it = if has_own { own } else { &none };
+            all.push((format!("{name} {kind}"), format!("{key}{short}"), *family, it));
+        }
+    }
+    all.push((
+        "L2VPN EVPN".to_owned(),
+        "l2VpnEvpn".to_owned(),
+        Family::Ipv4Unicast,
+        &none,
+    ));
     if arguments.has("json") {
-        let all = all.iter().fold(Object::new(), |object, (family, it)| {
-            object.with(key(*family), vec![Json::from(as_json(it, *family))])
+        let all = all.iter().fold(Object::new(), |object, (_, key, family, it)| {
+            object.with(key.clone(), vec![Json::from(as_json(it, *family))])
         });
         return all.pretty() + "\n";
     }
-    let texts = all.iter().map(|(family, it)| as_text(it, *family));
-    texts.collect::<Vec<String>>().join("\n")
+    let texts = all
+        .iter()
+        .map(|(name, _, family, it)| named_text(it, name, *family));
+    texts.collect()
 }
 
+/// What bgpd has a table for, labeled or not the same.
+const OF_ALL: [(&str, &str, bool); 6] = [
+    ("Unicast", "Unicast", true),
+    ("Multicast", "Multicast", false),
+    ("VPN", "Vpn", false),
+    ("Encap", "Encap", false),
+    ("Labeled Unicast", "LabeledUnicast", true),
+    ("Flowspec", "Flowspec", false),
+];
+
 fn as_text(it: &Statistics, family: Family) -> String {
-    let mut out = format!("BGP {family} RIB statistics (VRF default)\n");
+    named_text(it, &family.to_string(), family)
+}
+
+fn named_text(it: &Statistics, name: &str, family: Family) -> String {
+    let mut out = format!("BGP {name} RIB statistics (VRF default)\n");
     let mut line = |name: &str, value: String| out += &format!("{name:<30}: {value:>12}\n");
     line("Total Advertisements", it.paths.to_string());
     line("Total Prefixes", it.prefixes.to_string());

@@ -24,6 +24,10 @@ pub(super) fn groups(view: &View, arguments: &Arguments) -> String {
     if scope.refusal(view).is_some() {
         return String::new();
     }
+    // As with bgpd, which has no more to say where all instances are asked.
+    if arguments.get("instance") == Some("all") {
+        return scope.heading().to_owned();
+    }
     let family = scope.table();
     let only: Option<usize> = arguments.get("number").and_then(|it| it.parse().ok());
     let shown = members(view, family).into_iter();

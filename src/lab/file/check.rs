@@ -46,13 +46,18 @@ pub(super) fn check(reader: &mut Reader, value: &Value) -> Option<CheckSpec> {
             None
         }
     };
-    let question = question(reader, &mut table);
+    // The first keys of those that a mistake lists.
+    for kind in KINDS {
+        let _ = table.get(kind);
+    }
+    let _ = table.get("expect");
     let within = span_of_time(reader, &mut table, "within");
     let stays = span_of_time(reader, &mut table, "stays");
     let not = table.get("not").and_then(|value| reader.boolean(value, "not"));
     let phase = table
         .get("phase")
         .and_then(|value| reader.word(value, "phase", PHASES));
+    let question = question(reader, &mut table);
     table.finish(reader);
     Some(CheckSpec {
         name: name?,
@@ -111,6 +116,8 @@ fn question(reader: &mut Reader, table: &mut Table) -> Option<QuestionSpec> {
     let kinds = "give one of `run`, `shell`, `ping`, `tcp`, `route` and `bgp`";
     match given.as_slice() {
         [_] => {}
+        // What it was to ask is told to be unknown.
+        [] if table.has_unknown() => return None,
         [] => {
             reader.wrong(table.span(), Wrong::new("the check asks nothing", kinds));
             return None;

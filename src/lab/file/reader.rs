@@ -314,6 +314,13 @@ impl<'a> Table<'a> {
         self.table.get_key_value(key).map(|(key, _)| key.span())
     }
 
+    /// Whether there are keys that nobody has asked for so far.
+    pub fn has_unknown(&self) -> bool {
+        self.table
+            .keys()
+            .any(|key| !self.known.contains(&key.get_ref().as_ref()))
+    }
+
     /// Notes every key that nothing asked for. Returns the keys that were probably meant, which the table lacks.
     pub fn finish(self, reader: &mut Reader) -> Vec<&'static str> {
         let mut all_meant = Vec::new();

@@ -65,6 +65,12 @@ impl Both {
         }
     }
 
+    /// What both print when these lines are typed into vtysh in a node: FRR, then the speaker.
+    #[track_caller]
+    pub fn typed(&self, node: &str, lines: &str) -> [String; 2] {
+        [&self.frr, &self.builtin].map(|lab| lab.feed(["exec", node, "vtysh"], lines.as_bytes()).expect(0))
+    }
+
     /// Waits until both answer a command alike.
     #[track_caller]
     pub fn agree(&self, node: &str, command: &str, normal: Normal) {

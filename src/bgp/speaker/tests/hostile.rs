@@ -227,6 +227,7 @@ fn whatever_a_neighbor_says_the_speaker_lives_on() {
             pair.connect();
         }
     }
+    eprintln!("{ended} sessions ended, {taken} messages taken");
     assert!(
         ended > taken / 50 && taken > ended / 50,
         "{ended} sessions ended, {taken} messages taken"
