@@ -148,6 +148,7 @@ pub fn yaml(data: &[u8]) {
         name: "input".to_owned(),
         text: text.to_owned(),
         form: None,
+        variables: None,
     };
     let sources = Memory::default();
     let imported = nslab::import::read(vec![input], &sources, &ImportOptions::default());
