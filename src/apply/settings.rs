@@ -13,7 +13,7 @@ use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::{Netlink, Request};
 use crate::kernel::sysctl::Sysctls;
 use crate::kernel::{Error, address, link};
-use crate::lab::links::{Setting, Vlans};
+use crate::lab::links::{self, Setting, Vlans};
 use crate::lab::plan::{LateInterfaceStep, NamespaceStep};
 
 /// What is set on an interface before it is raised.
@@ -26,8 +26,12 @@ pub(super) fn settings(node: &str, setting: &Setting<u32>) -> Vec<Request> {
             master,
         )
     });
+    let primary = setting.master.filter(|_| setting.primary).map(|bond| {
+        let what = format!("make interface {index} of {node} the primary of interface {bond}");
+        link::change(&what, bond, "bond", links::encode(&links::bond::prefers(index)))
+    });
     let vlans = setting.vlans.iter().flat_map(|it| vlans(node, index, it));
-    master.into_iter().chain(vlans).collect()
+    master.into_iter().chain(primary).chain(vlans).collect()
 }
 
 /// The VLAN that a bridge puts every port into by itself, unless it is told another; all that there are, so that none of it stays.
@@ -58,7 +62,8 @@ fn vlans(node: &str, index: u32, vlans: &Vlans) -> Vec<Request> {
 }
 
 /// Sets up an interface that a node's own commands made: `find` says which interface a number stands for now. Nothing of it is done
-/// twice: what is there is left.
+/// twice: what is there is left. One of its ports that cannot be in it hinders nothing else; returns those, by the numbers that stand
+/// for them, each with the reason.
 ///
 /// # Errors
 /// It cannot be in what it is to be in, of which nothing is changed then; or the kernel refused.
@@ -69,9 +74,10 @@ pub fn set_up_late(
     netlink: &mut Netlink,
     namespace: &Namespace,
     find: &dyn Fn(u32) -> Option<u32>,
-) -> Result<(), Failure> {
+) -> Result<Vec<(u32, Failure)>, Failure> {
     let node = &step.node;
-    let mut all = Vec::new();
+    let mut ports = Vec::new();
+    let mut own = None;
     for setting in &step.late.settings {
         let (Some(interface), master) = (find(setting.interface), setting.master.map(find)) else {
             continue;
@@ -80,19 +86,27 @@ pub fn set_up_late(
             Some(None) => continue,
             master => master.flatten(),
         };
-        if interface == index || master == Some(index) {
-            let vlans = setting.vlans.clone();
-            let setting = Setting {
-                interface,
-                master,
-                vlans,
-            };
-            all.push(Prepared::new(node, setting, netlink)?);
+        let vlans = setting.vlans.clone();
+        let found = Setting {
+            interface,
+            master,
+            primary: setting.primary,
+            vlans,
+        };
+        if interface == index {
+            own = Some(Prepared::new(node, found, netlink)?);
+        } else if master == Some(index) {
+            ports.push((setting.interface, found));
         }
     }
-    for prepared in all {
-        prepared.set(node, netlink)?;
+    if let Some(own) = own {
+        own.set(node, netlink)?;
     }
+    let unfit = ports.into_iter().filter_map(|(number, port)| {
+        let joined = Prepared::new(node, port, netlink).and_then(|port| port.set(node, netlink));
+        Some((number, joined.err()?))
+    });
+    let unfit = unfit.collect();
     let mut requests = Vec::new();
     requests.extend(
         late.mtu
@@ -100,9 +114,10 @@ pub fn set_up_late(
     );
     requests.push(link::up(&format!("raise {} of {node}", late.name), index));
     netlink.send(requests).map_err(refused)?;
+    let mut outcome = Ok(());
     for net in &late.addresses {
         let what = format!("put address {net} on {} of {node}", late.name);
-        unless_there(netlink.send_one(address::add(&what, index, *net)))?;
+        outcome = outcome.and(unless_there(netlink.send_one(address::add(&what, index, *net))));
     }
     namespace.run(|| {
         let sysctls = Sysctls::usual()?;
@@ -110,22 +125,20 @@ pub fn set_up_late(
             .iter()
             .try_for_each(|(path, value)| sysctls.write(path, value))
     })?;
-    Ok(())
+    outcome.map(|()| unfit)
 }
 
-/// Adds the routes that wait for such interfaces, as far as those are there.
-///
-/// # Errors
-/// What the kernel refused.
+/// Adds the routes that wait for such interfaces, as far as those are there. One that the kernel refuses hinders no other; returns why
+/// it refused.
 pub fn add_late_routes(
     step: &NamespaceStep,
     netlink: &mut Netlink,
     find: &dyn Fn(u32) -> Option<u32>,
-) -> Result<(), Failure> {
+) -> Vec<Failure> {
     let routes = step.late.routes.iter().filter_map(|route| route.with(find));
     routes
-        .into_iter()
-        .try_for_each(|route| unless_there(netlink.send_one(add_route(&step.node, &route))))
+        .filter_map(|route| unless_there(netlink.send_one(add_route(&step.node, &route))).err())
+        .collect()
 }
 
 /// What is to be set on an interface that is known to fit.

@@ -123,6 +123,14 @@ pub fn labs_and_files() -> ArgValueCompleter {
     })
 }
 
+/// Images of the store.
+pub fn images() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let place = crate::image::store::Store::usual_place();
+        candidates(typed, crate::image::store::names(&place))
+    })
+}
+
 /// Files that labs are in.
 pub fn files() -> ArgValueCompleter {
     ArgValueCompleter::new(lab_files())

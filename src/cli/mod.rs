@@ -28,6 +28,7 @@ pub mod frrinit;
 mod gc;
 mod get;
 mod graph;
+mod image;
 mod import;
 mod import_args;
 mod imported;
@@ -116,6 +117,8 @@ enum Verb {
     Events(events::Args),
     /// Draw the topology of a lab
     Graph(graph::Args),
+    /// Bring container images for nodes into the store, and manage them
+    Image(image::Args),
     /// Write files of containerlab, kind and Cilium as one lab file
     Import(import::Args),
     /// List the kinds of nodes that are data, and show their files
@@ -212,6 +215,7 @@ fn obey() -> i32 {
         Verb::Cilium(args) => done(cilium::run(args)),
         Verb::Events(args) => done(events::run(args)),
         Verb::Graph(args) => done(graph::run(args)),
+        Verb::Image(args) => done(image::run(args)),
         Verb::Import(args) => done(import::run(args)),
         Verb::Kinds(args) => done(kinds::run(args)),
         Verb::Validate(args) => done(validate::run(args)),

@@ -22,6 +22,7 @@ use crate::run::images;
 use crate::run::launch::{Launch, LaunchEvent, Launched, launch};
 use crate::run::{client, modules, netns_names, preflight, rootless, trust, user_files};
 use crate::trace::{self, Spans, Telling};
+use crate::view::image::ImageProgress;
 use crate::view::progress::Progress;
 use crate::view::{self, plan};
 
@@ -140,7 +141,7 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     // Kept until the lab is ready, which has its own by then.
     let mut _leases = Vec::new();
     if !args.dry_run {
-        let ready = info_span!("images").in_scope(|| images::ready(&file.lab, &|_| ()))?;
+        let ready = info_span!("images").in_scope(|| bring_images(&file.lab))?;
         facts.images = ready.facts;
         _leases = ready.leases;
     }
@@ -207,6 +208,17 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     })?;
     drop(making);
     stand_by(launched, &file.lab, &engines, &args, trace.as_ref())
+}
+
+/// Brings the images of nodes, and shows how they come.
+fn bring_images(lab: &Lab) -> Result<images::Ready, Failure> {
+    let progress = ImageProgress::new();
+    let ready = images::ready(lab, &|step| progress.show(step));
+    match ready.is_ok() {
+        true => progress.finish(),
+        false => progress.give_up(),
+    }
+    ready
 }
 
 /// Tells what will be missing in routers that start FRR themselves.

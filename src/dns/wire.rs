@@ -54,6 +54,8 @@ const AUTHORITATIVE: u16 = 0x0400;
 const TRUNCATED: u16 = 0x0200;
 const RECURSION_DESIRED: u16 = 0x0100;
 const RECURSION_AVAILABLE: u16 = 0x0080;
+/// Where a message says what became of the question.
+const RCODE: u16 = 0x000f;
 
 /// A name in the form that messages have, with the empty label at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -323,6 +325,20 @@ pub fn read(message: &[u8]) -> Result<Query, Unread> {
         return Err(Unread::Refusal(bare(&header, Rcode::NotImplemented)));
     }
     query(&mut reader, &header).ok_or_else(|| Unread::Refusal(bare(&header, Rcode::FormatError)))
+}
+
+/// Whether an answer says that who gave it cannot find out, so that another may know better: SERVFAIL, NOTIMP, REFUSED, or nothing by
+/// one that asks nobody on and does not decide.
+pub fn says_nothing(answer: &[u8]) -> bool {
+    let Some(header) = Reader::new(answer).header() else {
+        return true;
+    };
+    let Header { flags, counts, .. } = header;
+    let useless = [Rcode::ServerFailure, Rcode::NotImplemented, Rcode::Refused].map(Rcode::number);
+    let is_lame = flags & (RCODE | AUTHORITATIVE | RECURSION_AVAILABLE | TRUNCATED) == 0
+        && counts[1] == 0
+        && counts[3] == 0;
+    useless.contains(&(flags & RCODE)) || is_lame
 }
 
 fn query(reader: &mut Reader, header: &Header) -> Option<Query> {

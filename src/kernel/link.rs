@@ -66,6 +66,18 @@ pub fn of(what: &str, device: &Device<'_>, kind: &str, parent: Option<u32>, data
     request
 }
 
+/// Changes what is of its kind (IFLA_INFO_DATA, encoded) at a device that is there.
+pub fn change(what: &str, index: u32, kind: &str, data: Vec<u8>) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    let info = vec![
+        LinkInfo::Kind(InfoKind::Other(kind.to_owned())),
+        LinkInfo::Data(InfoData::Other(data)),
+    ];
+    message.attributes.push(LinkAttribute::LinkInfo(info));
+    Request::change(what, RouteNetlinkMessage::NewLink(message))
+}
+
 /// A device of a kind that has a name to the kernel alone, without what such devices need: for a trial whether the kernel knows
 /// the kind.
 pub fn of_kind(what: &str, kind: &str) -> Request {
@@ -237,6 +249,8 @@ pub struct Interface {
     pub kind: Option<InfoKind>,
     /// The interface at its other end, or below it.
     pub parent: Option<u32>,
+    /// Whether that one is in another network namespace, whose numbers are others.
+    pub parent_is_elsewhere: bool,
     /// The bridge or the like that it is in.
     pub master: Option<u32>,
     /// Its alias, where it was given one.
@@ -313,6 +327,7 @@ pub(super) fn interface(link: LinkMessage) -> Option<Interface> {
         mtu: 0,
         kind: None,
         parent: None,
+        parent_is_elsewhere: false,
         master: None,
         alias: None,
         traffic: Traffic::default(),
@@ -334,6 +349,7 @@ pub(super) fn interface(link: LinkMessage) -> Option<Interface> {
                 };
             }
             LinkAttribute::Link(index) => found.parent = Some(index).filter(|index| *index > 0),
+            LinkAttribute::LinkNetNsId(_) => found.parent_is_elsewhere = true,
             LinkAttribute::Controller(index) => found.master = Some(index).filter(|index| *index > 0),
             LinkAttribute::LinkInfo(infos) => {
                 found.kind = infos.into_iter().find_map(|info| match info {

@@ -306,9 +306,7 @@ fn refused(verb: &str, path: &Path, errno: rustix::io::Errno) -> Error {
 pub fn own_root() -> Result<()> {
     let what = || "leave what is outside the root of this process";
     let root = fs::File::open("/").attempt(what)?;
-    let namespace = fs::File::open("/proc/self/ns/mnt").attempt(what)?;
-    // Takes this process to the namespace's own root.
-    nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNS).attempt(what)?;
+    join_namespace(&own_namespace()?)?;
     if place_of(&root).attempt(what)? == place_of(&fs::File::open("/").attempt(what)?).attempt(what)? {
         return Ok(());
     }
@@ -376,6 +374,23 @@ pub fn enter(root: &Path) -> Result<()> {
     umount2(&Path::new("/").join(BELOW), MntFlags::MNT_DETACH).attempt(what)?;
     nix::unistd::fchdir(&root).attempt(what)?;
     nix::unistd::chroot(".").attempt(what)
+}
+
+/// The mount namespace of this process.
+///
+/// # Errors
+/// /proc is not mounted.
+pub fn own_namespace() -> Result<fs::File> {
+    fs::File::open("/proc/self/ns/mnt").attempt(|| "find the mount namespace")
+}
+
+/// Takes this process to the root that a mount namespace has by now, also where it is in that already.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn join_namespace(namespace: &fs::File) -> Result<()> {
+    nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNS)
+        .attempt(|| "go to the root of the mount namespace")
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, kill, raise, sigaction};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::capability::Capabilities;
 use super::error::{Attempt, Error, Result};
@@ -178,6 +180,26 @@ pub fn pidfd(pid: i32) -> Result<OwnedFd> {
     let pid = rustix::process::Pid::from_raw(pid).ok_or_else(|| Error::new(what(), Errno::ESRCH))?;
     rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
         .map_err(|errno| Error::new(what(), Errno::from_raw(errno.raw_os_error())))
+}
+
+/// Sends a signal to everybody in this PID namespace but this process. That there is nobody is no error.
+pub fn signal_everybody(signal: libc::c_int) {
+    // SAFETY: plain numbers; an unknown signal is refused by the kernel.
+    unsafe {
+        libc::kill(-1, signal);
+    }
+}
+
+/// Becomes readable when a process has ended, whosever child it is.
+///
+/// # Errors
+/// There is no such process, or the event loop takes no more.
+pub fn end_of(pid: i32) -> Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd owns its descriptor, and nothing replaces or closes it before it is dropped.
+    let registered = unsafe { AsyncFd::register_with_interest(pidfd(pid)?, Interest::READABLE) };
+    registered
+        .map_err(std::io::Error::from)
+        .attempt(|| format!("watch process {pid}"))
 }
 
 /// Sends a signal to the process a pidfd means; one that has ended is no error.

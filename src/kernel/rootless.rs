@@ -123,6 +123,14 @@ pub fn forbidden_by() -> Option<(&'static str, &'static str)> {
     is("user/max_user_namespaces", "0").then_some(("user.max_user_namespaces", "10000"))
 }
 
+/// Makes this (single-threaded) process root of a user namespace as labs of this user have, in the network that it is in.
+///
+/// # Errors
+/// As [`begin`]; or the kernel refuses.
+pub fn become_root() -> Result<()> {
+    user_namespace::enter(&begin()?.users)
+}
+
 /// Makes this (single-threaded) process root of the user namespace, in its network.
 ///
 /// # Errors
@@ -191,7 +199,7 @@ pub struct Beside<'a> {
     pub output: BorrowedFd<'a>,
 }
 
-/// Starts it. It is a child of the lab's first process by the time this returns, and ends with that.
+/// Starts it. It ends with the lab's first process, whose child it is not: the kernel gives it to a process outside of the lab.
 ///
 /// # Errors
 /// The kernel refuses.

@@ -30,3 +30,37 @@ pub fn outlive_interrupts() -> Result<()> {
     signal_hook::flag::register(libc::SIGINT, seen).attempt(|| "catch SIGINT")?;
     Ok(())
 }
+
+/// The number of a signal by its name, with or without `SIG`, or by its number: `TERM`, `SIGRTMIN+3`, `15`.
+pub fn number(name: &str) -> Option<i32> {
+    let name = name.strip_prefix("SIG").unwrap_or(name);
+    if let Some(rest) = name.strip_prefix("RTMIN") {
+        let above = match rest {
+            "" => 0,
+            rest => rest.strip_prefix('+')?.parse().ok()?,
+        };
+        let number = libc::SIGRTMIN().checked_add(above)?;
+        return (number <= libc::SIGRTMAX()).then_some(number);
+    }
+    let number = match name.parse() {
+        Ok(number) => number,
+        Err(_) => format!("SIG{name}").parse::<nix::sys::signal::Signal>().ok()? as i32,
+    };
+    (1..=libc::SIGRTMAX()).contains(&number).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_names_and_numbers() {
+        assert_eq!(number("SIGTERM"), Some(15));
+        assert_eq!(number("QUIT"), Some(3));
+        assert_eq!(number("SIGRTMIN+3"), Some(37));
+        assert_eq!(number("9"), Some(9));
+        for bad in ["", "SIG", "0", "65", "-1", "RTMIN+31", "RTMIN-1", "NONE"] {
+            assert_eq!(number(bad), None, "{bad}");
+        }
+    }
+}

@@ -12,7 +12,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-pub use image::MAIN;
+pub use image::IMAGES_PROGRAM;
 
 use super::links::{Carrier, Shape};
 use super::model::{

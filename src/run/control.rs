@@ -136,7 +136,7 @@ async fn answer(lab: Rc<Living>, line: &Line, request: Request) -> Result<(), Fa
         Answer::Plain(reply) => line.reply(&reply, &NO_FDS).await,
         Answer::Enter(init, node) => {
             let step = &lab.plan.nodes[node];
-            let fds: Vec<&OwnedFd> = [&init.pidfd]
+            let fds: Vec<&OwnedFd> = [init.first.get().unwrap_or(&init.pidfd)]
                 .into_iter()
                 .chain(lab.users_of(node))
                 .chain(init.cgroup.as_ref())

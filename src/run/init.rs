@@ -1,6 +1,6 @@
 //! The supervisor's side of a node's init: starting it, giving it orders, hearing its reports.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -23,14 +23,15 @@ use crate::kernel::error::Attempt;
 use crate::kernel::message::{Assembler, Frame};
 use crate::kernel::output;
 use crate::kernel::process::{self, Child};
-use crate::lab::model::Mount;
+use crate::kernel::signals;
+use crate::lab::model::{Init, Mount, Restart};
 use crate::lab::names;
 use crate::lab::plan::{Engine, NodeStep};
 
 /// No report of an init's is longer, in bytes.
 const LONGEST: usize = 64 << 10;
-/// One descriptor comes with one report: the node's /dev/log.
-const MOST_DESCRIPTORS: usize = 1;
+/// Descriptors come with one report: the node's /dev/log, and perhaps its first process.
+const MOST_DESCRIPTORS: usize = 2;
 
 /// How long the cgroups of an earlier life of a node may take to go.
 const CGROUPS_GO: Duration = Duration::from_secs(5);
@@ -41,6 +42,8 @@ pub struct InitHandle {
     pub pid: i32,
     /// Its pidfd: what commands enter the node with.
     pub pidfd: OwnedFd,
+    /// The image's first process, where that is its own: commands enter the node by it.
+    pub first: OnceCell<OwnedFd>,
     /// The node's cgroup.
     pub cgroup: Option<OwnedFd>,
     stream: tokio::net::UnixStream,
@@ -110,6 +113,8 @@ pub struct Start {
     pub workdir: Option<String>,
     /// Whether it has the rights of the node's engine.
     pub engine: bool,
+    /// Whether it is what the node's image is for.
+    pub main: bool,
 }
 
 /// Starts a node's init and waits until its root stands.
@@ -126,6 +131,7 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
         must_limit_processes: step.limits.must_limit_processes,
     };
     let leaf = match step.engine {
+        _ if own_first(step) => make_in_all(lab, &names::place(&step.name)).await?,
         Some(Engine::Kubelet) => make_in_all(lab, &names::place(&step.name)).await?,
         _ => None,
     };
@@ -143,6 +149,7 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
     let handle = Rc::new(InitHandle {
         pid: child.pid,
         pidfd: child.pidfd,
+        first: OnceCell::new(),
         cgroup: leaf.or(cgroup),
         stream: socket::adopt(ours)?,
         sending: Mutex::default(),
@@ -233,12 +240,24 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
         links: links.collect(),
         binds: step.binds.clone(),
         mounts: mounts(lab, step),
-        makes_cgroups: step.engine == Some(Engine::Kubelet),
+        own_first: own_first(step),
+        restart: step.run.first().map_or(Restart::No, |process| process.restart),
+        stop_signal: step
+            .image
+            .as_ref()
+            .and_then(|image| signals::number(image.stop_signal.as_ref()?)),
+        makes_cgroups: step.engine == Some(Engine::Kubelet) || own_first(step),
         rights: step.rights.clone(),
         own_network: step.namespace.is_some(),
         limits: step.limits,
     };
     memory_file(&setup)
+}
+
+/// Whether the image's program is the node's first process.
+pub fn own_first(step: &NodeStep) -> bool {
+    let image = step.image.as_ref();
+    image.is_some_and(|image| image.init == Init::Image) && !step.run.is_empty()
 }
 
 /// The directories of a node that are not of its root, and where its volumes are among the lab's.
@@ -301,7 +320,11 @@ impl InitHandle {
         let report: Report = serde_json::from_slice(&frame.bytes).map_err(drop)?;
         match report {
             Report::Up => {
-                if let (Some(up), Some(syslog)) = (up.take(), frame.fds.into_iter().next()) {
+                let mut fds = frame.fds.into_iter();
+                if let (Some(up), Some(syslog)) = (up.take(), fds.next()) {
+                    fds.next().into_iter().for_each(|first| {
+                        let _ = self.first.set(first);
+                    });
                     let _ = up.send(Ok(syslog));
                 }
             }
@@ -347,6 +370,7 @@ impl InitHandle {
             user,
             workdir,
             engine,
+            main,
         } = start;
         self.order(
             &Order::Start {
@@ -356,6 +380,7 @@ impl InitHandle {
                 user,
                 workdir,
                 engine,
+                main,
             },
             &[output, errors],
         )

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::events::What;
-use super::init::{End, InitHandle, KILLED, Start, Started};
+use super::init::{End, InitHandle, KILLED, Start, Started, own_first};
 use super::logs;
 use super::memory;
 use super::on_terminal;
@@ -29,6 +29,7 @@ use crate::failure::Failure;
 use crate::kernel::error::{Attempt, Error};
 use crate::kernel::process_root::{self, Root};
 use crate::lab::model::{Command, Kind, Probe, Process, Restart};
+use crate::lab::plan::NodeStep;
 use crate::lab::planner;
 
 /// Pause before a process is started again: doubled each time it ends soon, up to the longest.
@@ -115,6 +116,7 @@ impl Inside {
             user: image.and_then(|image| image.user.clone()),
             workdir: image.and_then(|image| image.workdir.clone()),
             engine: starts_frr(argv),
+            main: false,
         };
         let started = self.init.start(start, writer.into(), errors.into()).await?;
         Ok((reader, started))
@@ -340,10 +342,18 @@ impl Service {
         is_brief.then(|| format!("{what} (status {})", end.status))
     }
 
+    fn step(&self) -> &NodeStep {
+        &self.lab.plan.nodes[self.node]
+    }
+
+    /// Whether it is what the node's image is for.
+    fn is_main_of_image(&self) -> bool {
+        self.step().image.is_some() && self.process.name == planner::IMAGES_PROGRAM
+    }
+
     /// Whether it is the program of an image that is a router: the daemons that it starts want what those of an engine do.
     fn is_router_of_image(&self) -> bool {
-        let step = &self.lab.plan.nodes[self.node];
-        step.image.is_some() && step.kind == Kind::Router && self.process.name == planner::MAIN
+        self.step().kind == Kind::Router && self.is_main_of_image()
     }
 
     /// A program on a terminal that the node does not have: who plays the terminal would find out too late.
@@ -383,7 +393,9 @@ impl Service {
         }
         let user = self.process.user.clone();
         let engine = starts_frr(&argv) || self.is_router_of_image();
-        let start = match self.process.terminal {
+        let main = self.is_main_of_image();
+        let is_first = main && own_first(self.step());
+        let start = match self.process.terminal && !is_first {
             // Whoever plays the terminal becomes the user only for the program on it.
             true => Start {
                 argv: on_terminal::words(argv, user),
@@ -391,6 +403,7 @@ impl Service {
                 user: None,
                 workdir: self.process.workdir.clone(),
                 engine,
+                main,
             },
             false => Start {
                 argv,
@@ -398,6 +411,7 @@ impl Service {
                 user,
                 workdir: self.process.workdir.clone(),
                 engine,
+                main,
             },
         };
         let started = self.init.start(start, output, errors).await.ok()?;

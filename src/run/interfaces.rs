@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use netlink_packet_route::link::InfoKind;
+
 use super::protocol::{InterfaceStatus, LinkState};
 use super::state::Living;
 use crate::kernel::link::{self, Interface};
@@ -59,10 +61,14 @@ fn look(namespace: &Namespace, at: usize, peers: &Peers) -> Result<Vec<Interface
     let mut netlink = namespace.netlink()?;
     let addresses = address::list(&mut netlink)?;
     let links = link::list(&mut netlink)?;
+    let names: HashMap<u32, String> = links.iter().map(|it| (it.index, it.name.clone())).collect();
+    let named = |index: Option<u32>| names.get(&index?).cloned();
     let own = |index: u32| addresses.iter().filter(move |(of, _)| *of == index);
     let status = |link: Interface| InterfaceStatus {
         addresses: own(link.index).map(|(_, net)| net.to_string()).collect(),
         peer: peer(&link, at, peers),
+        link: named(below(&link)),
+        master: named(link.master),
         state: state(&link),
         kind: link.kind.as_ref().map(ToString::to_string),
         mac: mac(&link.address),
@@ -95,6 +101,12 @@ fn peer(link: &Interface, at: usize, peers: &Peers) -> Option<String> {
     let (index, name) = peers.get(&(at, link.index))?;
     let is_same = index.is_none() || *index == link.parent;
     is_same.then(|| name.clone())
+}
+
+/// What it is on top of in its own network: of a veth that number means the other end.
+fn below(link: &Interface) -> Option<u32> {
+    let is_here = !link.parent_is_elsewhere && link.kind != Some(InfoKind::Veth);
+    link.parent.filter(|_| is_here)
 }
 
 fn mac(bytes: &[u8]) -> Option<String> {

@@ -23,7 +23,7 @@ const SWEEP_DEADLINE: Duration = Duration::from_secs(5);
 const LOCK: &str = "lock";
 const MARK: &[u8] = b"nslab: a lab's directory\n";
 /// All that nslab puts into a lab's directory; the lock comes last, as it is removed last. (`new`: see `trust::replace`.)
-const CONTENTS: [&str; 15] = [
+const CONTENTS: [&str; 16] = [
     "base",
     "checks.json",
     "control.sock",
@@ -38,6 +38,7 @@ const CONTENTS: [&str; 15] = [
     "state.new",
     "supervisor.log",
     "trace.json",
+    "volumes",
     LOCK,
 ];
 /// No file about a lab is longer: one of 1,000 nodes takes a few megabytes.

@@ -1,7 +1,7 @@
 //! Interfaces that nodes' own commands make: when one appears, what the lab file says of it is set, and set again whenever it was
 //! replaced by another.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -35,7 +35,15 @@ pub struct Late {
     /// Those that could not be set up.
     failed: HashMap<u32, Failed>,
     failure: Option<String>,
+    /// What was told of each since it was set up last: a name that comes and goes is told of once.
+    told: HashMap<u32, HashSet<String>>,
 }
+
+/// In the place of an interface's number: what concerns no one interface.
+const ALL: u32 = 0;
+
+/// What went wrong, with the number of the interface.
+type Wrongs = Vec<(u32, Failure)>;
 
 /// An interface that could not be set up.
 #[derive(Debug, Clone, Copy)]
@@ -80,16 +88,18 @@ async fn look_on(lab: &Living, at: usize, watch: &AsyncFd<LinkWatch>) {
         if *lab.stopping.borrow() {
             return;
         }
-        if let Err(failure) = look(lab, at) {
+        let wrongs = match look(lab, at) {
+            Ok(wrongs) => wrongs,
+            Err(failure) => vec![(ALL, failure)],
+        };
+        for (number, failure) in wrongs {
             let message = failure.message;
-            let told = lab
-                .late
-                .borrow_mut()
-                .entry(at)
-                .or_default()
-                .failure
-                .replace(message.clone());
-            if told.as_ref() != Some(&message) {
+            let mut all = lab.late.borrow_mut();
+            let late = all.entry(at).or_default();
+            late.failure = Some(message.clone());
+            let is_new = late.told.entry(number).or_default().insert(message.clone());
+            drop(all);
+            if is_new {
                 lab.tell(What::Trouble {
                     node: lab.plan.namespaces[at].node.clone(),
                     message,
@@ -114,11 +124,11 @@ fn until_next(lab: &Living, at: usize) -> Duration {
 }
 
 /// Sets up what has appeared since, one after the other: what cannot be set up hinders no other.
-fn look(lab: &Living, at: usize) -> Result<(), Failure> {
+fn look(lab: &Living, at: usize) -> Result<Wrongs, Failure> {
     let step: &NamespaceStep = &lab.plan.namespaces[at];
     let namespaces = lab.namespaces.borrow();
     let Some(namespace) = namespaces.get(at) else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let mut netlink = namespace.netlink()?;
     let mut all = lab.late.borrow_mut();
@@ -133,7 +143,7 @@ fn look(lab: &Living, at: usize) -> Result<(), Failure> {
     late.failed
         .retain(|number, it| now.get(number) == Some(&it.index));
     let mut fresh = Vec::new();
-    let mut outcome = Ok(());
+    let mut wrongs = Vec::new();
     for interface in &step.late.interfaces {
         let number = interface.stand_in;
         let Some(&index) = now.get(&number) else { continue };
@@ -147,28 +157,39 @@ fn look(lab: &Living, at: usize) -> Result<(), Failure> {
         late.found.insert(number, index);
         let find = |index: u32| find(step, &late.found, index);
         match set_up_late(step, interface, index, &mut netlink, namespace, &find) {
-            Ok(()) => fresh.push((number, index)),
-            Err(failure) => {
-                late.fail(number, index);
-                outcome = outcome.and(Err(failure));
+            Ok(unfit) => {
+                fresh.push((number, index));
+                wrongs.extend(unfit);
             }
+            Err(failure) => wrongs.push((number, failure)),
         }
     }
-    if !fresh.is_empty()
-        && let Err(failure) = add_late_routes(step, &mut netlink, &|index| find(step, &late.found, index))
-    {
-        for (number, index) in fresh {
-            late.fail(number, index);
+    if !fresh.is_empty() {
+        let refused = add_late_routes(step, &mut netlink, &|index| find(step, &late.found, index));
+        match refused.is_empty() {
+            true => _ = late.told.remove(&ALL),
+            false => fresh
+                .iter()
+                .for_each(|(number, index)| late.fail(*number, *index)),
         }
-        outcome = outcome.and(Err(failure));
-    } else {
-        late.failed
-            .retain(|number, _| !fresh.iter().any(|(it, _)| it == number));
+        wrongs.extend(refused.into_iter().map(|failure| (ALL, failure)));
     }
-    if late.failed.is_empty() {
+    for (number, _) in &wrongs {
+        // Those that do not come late are tried again when what they are to be in is another.
+        if let Some(index) = now.get(number) {
+            late.fail(*number, *index);
+        }
+    }
+    for (number, _) in fresh {
+        if late.found.contains_key(&number) {
+            late.failed.remove(&number);
+            late.told.remove(&number);
+        }
+    }
+    if late.failed.is_empty() && wrongs.is_empty() {
         late.failure = None;
     }
-    outcome
+    Ok(wrongs)
 }
 
 /// Which interface a number stands for: its own, unless it is one that comes late.

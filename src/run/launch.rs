@@ -21,7 +21,7 @@ use super::host_state::{self, HostRequest};
 use super::init::memory_file;
 use super::protocol::{self, Reply};
 use super::supervisor::{self, Setup};
-use super::{nat, neighbors, outside, trust};
+use super::{mounts, nat, neighbors, outside, trust};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{Assembler, Received};
@@ -124,6 +124,7 @@ fn start(mut launch: Launch, new_lab: &NewLab) -> Result<(String, Child, UnixStr
         directory.logs(),
         directory.path.join("root"),
         directory.path.join("base"),
+        mounts::kept(&directory.path),
     ] {
         fs::create_dir(&path).attempt(|| format!("make {}", path.display()))?;
     }

@@ -35,6 +35,7 @@ pub mod user_files;
 mod api_server;
 mod cluster;
 mod control;
+mod first;
 mod host_state;
 pub mod images;
 mod init;

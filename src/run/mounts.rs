@@ -27,19 +27,48 @@ enum What<'s> {
     Memory(&'s Memory),
 }
 
-/// Makes the lab's volumes, in the mount namespace of the template: each is a file system of its own, so that none takes the
+/// Where the supervisor keeps the lab's volumes: in its own mount namespace, so that they outlive every template.
+pub fn kept(directory: &Path) -> PathBuf {
+    directory.join("volumes")
+}
+
+/// Makes the lab's volumes, in the mount namespace of the supervisor: each is a file system of its own, so that none takes the
 /// room of another. They begin empty; what a node has in their place is not copied, since nodes share them.
 ///
 /// # Errors
 /// The kernel refuses.
-pub fn make_volumes(base: &Base, volumes: &[Option<u64>]) -> Result<(), Failure> {
+pub fn make_volumes(directory: &Path, volumes: &[Option<u64>]) -> Result<(), Failure> {
+    if volumes.is_empty() {
+        return Ok(());
+    }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    let kept = kept(directory);
+    mount::virtual_fs("tmpfs", &kept, mount::INERT, &tmpfs(None))?;
     for (number, &bytes) in volumes.iter().enumerate() {
-        let place = base.volumes().join(number.to_string());
-        fs::create_dir_all(&place).attempt(|| "make the lab's volumes")?;
+        let place = kept.join(number.to_string());
+        fs::create_dir(&place).attempt(|| "make the lab's volumes")?;
         mount::virtual_fs("tmpfs", &place, flags, &tmpfs(bytes))?;
     }
     Ok(())
+}
+
+/// Puts the lab's volumes into the base of all roots, in the mount namespace of the template, which has begun as a copy of the
+/// supervisor's.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn take_volumes(base: &Base, kept: &Path, count: usize) -> Result<(), Failure> {
+    if count == 0 {
+        return Ok(());
+    }
+    for number in 0..count {
+        let name = number.to_string();
+        let place = base.volumes().join(&name);
+        fs::create_dir_all(&place).attempt(|| "put the lab's volumes in place")?;
+        mount::attach(&mount::detached_copy(&kept.join(name))?, &place, false)?;
+    }
+    // Each once is enough for every node's copy of these mounts.
+    Ok(mount::detach(kept)?)
 }
 
 /// Takes what is the host's and the lab's, outer directories first. `users` are the node's own, where it has some: a volume's

@@ -1,6 +1,7 @@
 //! A node's own init: PID 1 of its namespaces. Builds the node's root, then starts, reaps and reports in a
 //! small poll loop. When it ends, the kernel ends everything in the node.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
@@ -12,11 +13,13 @@ use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
 
+use super::first::First;
 use super::protocol::{Common, Order, Report, Setup};
 use super::root;
 use crate::failure::Failure;
@@ -26,6 +29,7 @@ use crate::kernel::message::{self, Assembler, Received};
 use crate::kernel::overlay::Confinement;
 use crate::kernel::seccomp::Filter;
 use crate::kernel::{cgroup, mount, process, spawn, users};
+use crate::lab::model::Restart;
 use crate::lab::names;
 use crate::lab::rights::{RightsStep, USUAL};
 use crate::node_tools;
@@ -114,14 +118,27 @@ struct Init {
     children: SignalFd,
     assembler: Assembler,
     programs: HashMap<Pid, u64>,
+    starter: Starter,
+    /// The image's first process, where that is its own.
+    first: Option<First>,
+    /// What asks that process, or all of them, to end; SIGTERM where the image says nothing.
+    stop_signal: Option<i32>,
+    /// What becomes of the node when that process ends.
+    restart: Restart,
+    /// Set when the node is to end, with this status.
+    over: Option<i32>,
+    waiting_for_quiet: bool,
+}
+
+/// What programs of the node are started with.
+pub(super) struct Starter {
     /// Where programs are limited. The init itself is not in there: if it ran out of memory, all of the node would go.
     legacy_cgroups: Vec<fs::File>,
     /// What programs may do; none in a privileged node, where they may do everything.
     limits: Option<Limits>,
     users: Option<Users>,
-    /// Whether the root is an image's, in which nslab's own program may find nothing that it needs.
+    /// Whether the root is an image's.
     is_image: bool,
-    waiting_for_quiet: bool,
 }
 
 /// The user namespace of a node's programs, and the filter that binds each of them.
@@ -181,31 +198,32 @@ fn prepare(ready: &Ready, given: Given) -> Result<Init, Failure> {
     let stands = spawn::settle(network, in_cgroup)
         .map_err(Failure::from)
         .and_then(|()| stand_up(ready, &setup, users.as_ref()));
-    let (syslog, legacy_cgroups) = match stands {
+    let Stands {
+        syslog,
+        legacy_cgroups,
+        first,
+    } = match stands {
         Ok(stands) => stands,
         Err(failure) => {
             tell(&control, &Report::Failed(failure), &[])?;
             return Err(Failure::host("the node's root could not be made"));
         }
     };
-    let limits = Limits::of(&setup.rights);
-    let filter = ready.filter(limits.as_ref().map(|it| &it.usual))?;
-    let users = match users {
-        // Programs enter their user namespace first, which the filter does not let anybody do.
-        Some(users) => Some(Users { users, filter }),
-        // From here on for this process and all that it starts.
-        None => {
-            filter.attach()?;
-            None
-        }
-    };
+    let starter = Starter::make(ready, &setup, users, legacy_cgroups)?;
     // Without privileges, and with few open files, no descriptor may be sent while others of many nodes are on their way
     // (ETOOMANYREFS, unix(7)).
-    tell(&control, &Report::Up, &[syslog])?;
-    process::limit_open_files(setup.limits.open_files, setup.limits.most_open_files);
-    if let Some(limits) = &limits {
-        limits.own().keep()?;
+    let mut fds = vec![syslog];
+    if let Some(first) = &first {
+        fds.push(
+            first
+                .child
+                .pidfd
+                .try_clone()
+                .attempt(|| "pass on the first process")?,
+        );
     }
+    tell(&control, &Report::Up, &fds)?;
+    starter.restrict(&setup)?;
     // The supervisor's log is a file of the host's, and there is nothing more to be said to it.
     let null = process::null()?;
     process::replace_stdio(&null, &null)?;
@@ -215,10 +233,11 @@ fn prepare(ready: &Ready, given: Given) -> Result<Init, Failure> {
         children,
         assembler,
         programs,
-        legacy_cgroups,
-        limits,
-        users,
-        is_image: setup.image.is_some(),
+        starter,
+        first,
+        stop_signal: setup.stop_signal,
+        restart: setup.restart,
+        over: None,
         waiting_for_quiet: false,
     })
 }
@@ -229,13 +248,18 @@ fn read_setup(file: OwnedFd) -> Result<Setup, Failure> {
         .map_err(|error| Failure::host(format!("the node's setup is damaged: {error}")))
 }
 
-/// The hostname, the root, and /dev/log, on which every program of the node can log. Returns that, and the ways into the cgroups
-/// of its programs.
-fn stand_up(
-    ready: &Ready,
-    setup: &Setup,
-    users: Option<&OwnedFd>,
-) -> Result<(OwnedFd, Vec<fs::File>), Failure> {
+/// What stands before anything runs in a node.
+struct Stands {
+    /// Its /dev/log.
+    syslog: OwnedFd,
+    /// The ways into the cgroups of its programs.
+    legacy_cgroups: Vec<fs::File>,
+    /// The image's first process, where that is its own.
+    first: Option<First>,
+}
+
+/// The hostname, the root, and /dev/log, on which every program of the node can log.
+fn stand_up(ready: &Ready, setup: &Setup, users: Option<&OwnedFd>) -> Result<Stands, Failure> {
     let (common, place) = (&ready.common, names::place(&setup.node));
     // They are not to be seen from within the node's root.
     if setup.makes_cgroups {
@@ -243,11 +267,33 @@ fn stand_up(
     }
     let legacy_cgroups = cgroup::legacy_doors(&common.cgroup, &place);
     nix::unistd::sethostname(&setup.hostname).attempt(|| "set the node's hostname")?;
-    root::build(common, &ready.confinement, setup, users)?;
+    let build = || root::build(common, &ready.confinement, setup, users);
+    let first = match setup.own_first {
+        true => Some(First::start(|| {
+            build()?;
+            let users = users.map(|it| it.try_clone().attempt(|| "pass on a namespace"));
+            let doors = legacy_cgroups
+                .iter()
+                .map(fs::File::try_clone)
+                .collect::<Result<_, _>>();
+            let doors = doors.attempt(|| "pass on the ways into cgroups")?;
+            let starter = Starter::make(ready, setup, users.transpose()?, doors)?;
+            starter.restrict(setup)?;
+            Ok(starter)
+        })?),
+        false => {
+            build()?;
+            None
+        }
+    };
     let syslog = UnixDatagram::bind("/dev/log").attempt(|| "make the node's /dev/log")?;
     let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     fs::set_permissions("/dev/log", everyone).attempt(|| "open the node's /dev/log to all")?;
-    Ok((syslog.into(), legacy_cgroups))
+    Ok(Stands {
+        syslog: syslog.into(),
+        legacy_cgroups,
+        first,
+    })
 }
 
 fn tell(control: &UnixStream, report: &Report, fds: &[OwnedFd]) -> Result<(), Failure> {
@@ -272,6 +318,9 @@ impl Init {
             if ended && self.reap().is_err() {
                 return 1;
             }
+            if let Some(status) = self.over {
+                return status;
+            }
             if orders && !matches!(self.obey(), Ok(true)) {
                 return 0;
             }
@@ -294,17 +343,19 @@ impl Init {
                     user,
                     workdir,
                     engine,
+                    main,
                 } => {
                     let mut fds = frame.fds.into_iter();
                     let (Some(output), Some(errors)) = (fds.next(), fds.next()) else {
                         continue;
                     };
                     let program = Program {
-                        argv: &argv,
-                        env: &env,
-                        user: user.as_deref(),
-                        workdir: workdir.as_deref(),
+                        argv: argv.into(),
+                        env: Cow::Owned(env),
+                        user: user.map(Cow::Owned),
+                        workdir: workdir.map(Cow::Owned),
                         engine,
+                        main,
                     };
                     match self.start(&program, output, errors) {
                         Ok(pid) => {
@@ -319,16 +370,37 @@ impl Init {
                     }
                 }
                 Order::SignalAll { signal } => {
-                    if let Ok(signal) = Signal::try_from(signal) {
-                        // -1 is everybody in this PID namespace but ourselves.
-                        let _ = kill(Pid::from_raw(-1), signal);
-                    }
+                    self.ask_to_end(signal);
                     self.waiting_for_quiet = true;
                     self.reap()?;
                 }
             }
         }
         Ok(true)
+    }
+
+    /// Nothing can be started any more in a PID namespace whose first process has ended: where that is to be started again, so is the
+    /// node.
+    fn first_ended(&mut self, status: i32) {
+        let is_program = self.first.as_ref().is_some_and(|first| first.is_program);
+        let stays = match self.restart {
+            Restart::No => is_program,
+            Restart::OnFailure => is_program && status == 0,
+            Restart::Always => false,
+        };
+        if !stays {
+            self.over = Some(status);
+        }
+    }
+
+    /// An image's own init ends what it has started itself; else everybody is asked.
+    fn ask_to_end(&self, signal: i32) {
+        let signal = self.stop_signal.unwrap_or(signal);
+        match &self.first {
+            // One that has ended need not.
+            Some(first) => drop(process::signal(&first.child.pidfd, signal)),
+            None => process::signal_everybody(signal),
+        }
     }
 
     fn reap(&mut self) -> Result<(), Failure> {
@@ -345,6 +417,9 @@ impl Init {
                     break;
                 }
             };
+            if status.pid().is_some_and(|pid| self.is_first(pid)) {
+                self.first_ended(process::exit_code(status));
+            }
             let program = status.pid().and_then(|pid| self.programs.remove(&pid));
             if let Some(id) = program {
                 self.report(&Report::Ended {
@@ -362,29 +437,104 @@ impl Init {
 }
 
 /// A program to be started.
-struct Program<'a> {
-    argv: &'a [String],
-    env: &'a BTreeMap<String, String>,
-    user: Option<&'a str>,
-    workdir: Option<&'a str>,
-    engine: bool,
+#[derive(Serialize, Deserialize)]
+pub(super) struct Program<'a> {
+    /// It and its arguments.
+    pub argv: Cow<'a, [String]>,
+    /// Its whole environment.
+    pub env: Cow<'a, BTreeMap<String, String>>,
+    /// As whom, and where.
+    pub user: Option<Cow<'a, str>>,
+    pub workdir: Option<Cow<'a, str>>,
+    /// Whether it has the rights of the node's engine.
+    pub engine: bool,
+    /// Whether it is what the image is for.
+    pub main: bool,
 }
 
 impl Init {
     /// Starts a program; on failure, the shell's exit status for it and the reason.
-    fn start(&self, program: &Program<'_>, output: OwnedFd, errors: OwnedFd) -> Result<Pid, (i32, String)> {
+    fn start(
+        &mut self,
+        program: &Program<'_>,
+        output: OwnedFd,
+        errors: OwnedFd,
+    ) -> Result<Pid, (i32, String)> {
+        let Some(name) = program.argv.first() else {
+            return Err((127, "there is no command".into()));
+        };
+        if let Some(first) = self.first.as_mut().filter(|_| program.main) {
+            first.become_program(program, &output, &errors)?;
+            return Ok(Pid::from_raw(first.child.pid));
+        }
+        let command = self.starter.command(program, output, errors)?;
+        match spawn_command(command, name, program.workdir.as_deref()) {
+            Err((127, why)) if self.starter.is_image => Err((127, of_image(name).unwrap_or(why))),
+            other => other,
+        }
+    }
+
+    fn is_first(&self, pid: Pid) -> bool {
+        self.first
+            .as_ref()
+            .is_some_and(|first| first.child.pid == pid.as_raw())
+    }
+}
+
+impl Starter {
+    fn make(
+        ready: &Ready,
+        setup: &Setup,
+        users: Option<OwnedFd>,
+        legacy_cgroups: Vec<fs::File>,
+    ) -> Result<Starter, Failure> {
+        let limits = Limits::of(&setup.rights);
+        let filter = ready.filter(limits.as_ref().map(|it| &it.usual))?;
+        let users = match users {
+            // Programs enter their user namespace first, which the filter does not let anybody do.
+            Some(users) => Some(Users { users, filter }),
+            // From here on for this process and all that it starts.
+            None => {
+                filter.attach()?;
+                None
+            }
+        };
+        Ok(Starter {
+            legacy_cgroups,
+            limits,
+            users,
+            is_image: setup.image.is_some(),
+        })
+    }
+
+    /// Gives up what this process does not need for what it starts.
+    fn restrict(&self, setup: &Setup) -> Result<(), Failure> {
+        process::limit_open_files(setup.limits.open_files, setup.limits.most_open_files);
+        match &self.limits {
+            Some(limits) => Ok(limits.own().keep()?),
+            None => Ok(()),
+        }
+    }
+
+    /// A program as it is started in the node; what cannot be is a shell's exit status and the reason.
+    pub(super) fn command(
+        &self,
+        program: &Program<'_>,
+        output: OwnedFd,
+        errors: OwnedFd,
+    ) -> Result<Command, (i32, String)> {
         let Some((name, arguments)) = program.argv.split_first() else {
             return Err((127, "there is no command".into()));
         };
-        let in_place = self.in_place_of(name, program.env);
+        let in_place = self.in_place_of(name, &program.env);
         let mut command = Command::new(in_place.unwrap_or(name));
         // It goes by the name that it was called by.
         command
             .arg0(name)
             .args(arguments)
             .env_clear()
-            .envs(program.env)
-            .current_dir(program.workdir.unwrap_or("/"));
+            .envs(program.env.as_ref())
+            .current_dir(program.workdir.as_deref().unwrap_or("/"));
         command
             .stdin(Stdio::null())
             .stdout(output)
@@ -400,19 +550,14 @@ impl Init {
         if let Some(limits) = &self.limits {
             limits.put_on(&mut command, program.engine);
         }
-        if let Some(name) = program.user {
+        if let Some(name) = program.user.as_deref() {
             let user =
                 users::user(Path::new("/"), name).ok_or((126, format!("the node has no user {name:?}")))?;
             become_user(&mut command, user);
         }
-        match spawn_command(command, name, program.workdir) {
-            Err((127, why)) if self.is_image => Err((127, of_image(name).unwrap_or(why))),
-            other => other,
-        }
+        Ok(command)
     }
-}
 
-impl Init {
     /// nslab's own program, where that stands for one that the node's image lacks.
     fn in_place_of(&self, name: &str, env: &BTreeMap<String, String>) -> Option<&'static str> {
         let stands_for = self.is_image && node_tools::PINGS.contains(&name);

@@ -5,11 +5,14 @@ use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use nix::unistd::{AccessFlags, access};
+use tokio::task::spawn_local;
 
 use super::events::What;
 use super::management::MAIN;
@@ -38,6 +41,8 @@ const CHOICE: &str = "NSLAB_OUTSIDE";
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(5);
+/// No more processes are looked at: it is among the first.
+const MOST_PROCESSES: usize = 4096;
 /// IPv4 and IPv6 for all interfaces.
 const FORWARDING: [&str; 2] = ["net/ipv4/ip_forward", super::nat::ALL_V6];
 
@@ -167,7 +172,13 @@ impl Carrier {
     /// Starts it beside the first process of a lab, in whose directory it finds the network. What it says goes to `log`, and so does
     /// why it cannot be started: the lab then goes on without it, and says so.
     pub fn start(&self, nat: &NatStep, pair: &Pair, first: &Child, directory: &Path, log: &OwnedFd) {
-        let Err(failure) = self.try_start(nat, pair, first, directory, log) else {
+        let started = self.try_start(nat, pair, first, directory, log);
+        // From then on that it is not found means that it has ended.
+        let noted = started.and_then(|()| {
+            let place = place(directory);
+            Ok(fs::write(&place, self.name()).attempt(|| format!("write {}", place.display()))?)
+        });
+        let Err(failure) = noted else {
             return;
         };
         let _ = fs::remove_file(place(directory));
@@ -204,7 +215,7 @@ impl Carrier {
 ///
 /// # Errors
 /// The kernel refuses.
-pub async fn open(lab: &Living, nat: &NatStep) -> Result<(), Failure> {
+pub async fn open(lab: &Rc<Living>, nat: &NatStep) -> Result<(), Failure> {
     let sysctls = Sysctls::usual()?;
     for (path, v4) in FORWARDING.into_iter().zip([true, false]) {
         if nat.sources.iter().any(|source| source.is_ipv4() == v4) {
@@ -214,26 +225,82 @@ pub async fn open(lab: &Living, nat: &NatStep) -> Result<(), Failure> {
     let end = Instant::now() + PATIENCE;
     let place = place(&lab.directory.path);
     while !is_there()? {
-        let why = match (place.exists(), Instant::now() > end) {
-            (false, _) => Some("no program carries its packets".to_owned()),
-            (true, true) => Some(format!(
+        let why = match state(&place) {
+            Way::None => Some("no program carries its packets".to_owned()),
+            Way::Ended(name) => Some(format!("{name} has ended")),
+            Way::Coming | Way::Open(_) if Instant::now() > end => Some(format!(
                 "there is no interface `{INTERFACE}` after {} s",
                 PATIENCE.as_secs()
             )),
-            (true, false) => None,
+            Way::Coming | Way::Open(_) => None,
         };
         if let Some(why) = why {
-            let log = lab.directory.supervisor_log();
-            let message = format!(
-                "the lab does not reach the outside: {why}; {} may say more",
-                log.display()
-            );
-            lab.tell(What::Notice { message });
+            tell(lab, &format!("the lab does not reach the outside: {why}"));
             return Ok(());
         }
         tokio::time::sleep(LOOK).await;
     }
+    let lab = Rc::clone(lab);
+    spawn_local(async move {
+        if let Way::Open(pid) = state(&place)
+            && let Ok(end) = process::end_of(pid)
+        {
+            // One that took the number meanwhile is not found to be it.
+            while matches!(state(&place), Way::Open(now) if now == pid) {
+                if end.readable().await.is_err() {
+                    return;
+                }
+            }
+        }
+        if let (Way::Ended(name), false) = (state(&place), *lab.stopping.borrow()) {
+            tell(
+                &lab,
+                &format!("the lab no longer reaches the outside: {name} has ended"),
+            );
+        }
+    });
     Ok(())
+}
+
+fn tell(lab: &Living, what: &str) {
+    let log = lab.directory.supervisor_log();
+    let message = format!("{what}; {} may say more", log.display());
+    lab.tell(What::Notice { message });
+}
+
+/// What has become of the program that carries packets.
+enum Way {
+    /// There is none.
+    None,
+    /// It has not been started yet.
+    Coming,
+    /// It runs, with this number.
+    Open(i32),
+    /// It has ended: its name.
+    Ended(String),
+}
+
+fn state(place: &Path) -> Way {
+    let Ok(name) = fs::read_to_string(place) else {
+        return Way::None;
+    };
+    match running(place) {
+        _ if name.is_empty() => Way::Coming,
+        Some(pid) => Way::Open(pid),
+        None => Way::Ended(name),
+    }
+}
+
+/// The process that was told of the place: what has ended has no command line.
+fn running(place: &Path) -> Option<i32> {
+    let is_it = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let place = place.as_os_str().as_bytes();
+        line.split(|octet| *octet == 0).any(|word| word.ends_with(place))
+    };
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.take(MOST_PROCESSES).find(is_it)
 }
 
 /// Whether there is a default route.

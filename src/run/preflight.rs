@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Read as _, Write as _};
 use std::net::IpAddr;
 
 use nix::errno::Errno;
@@ -9,9 +10,11 @@ use nix::errno::Errno;
 use super::{management, nat, needs};
 use crate::engine::{self, Engine as _, frr};
 use crate::failure::{Code, Failure};
+use crate::kernel::error::Attempt;
 use crate::kernel::namespace::{self, Wanted};
-use crate::kernel::rootless::is_rootless;
-use crate::kernel::{link, memory, process, tun};
+use crate::kernel::netlink::Netlink;
+use crate::kernel::rootless::{self, is_rootless};
+use crate::kernel::{Error, link, memory, process, tun};
 use crate::lab::Lab;
 use crate::lab::links::{self, Need};
 use crate::lab::plan::{self, Engine, Facts, Plan};
@@ -71,8 +74,9 @@ pub fn auto_engine() -> Engine {
 pub fn check(plan: &Plan, lossy: bool) -> Result<Vec<String>, Failure> {
     let lost = check_engines(plan, lossy)?;
     check_nodes(plan)?;
-    // A lab without root begins with an empty network in the place of the host's, and with a kernel that was not asked.
+    // A lab without root begins with an empty network in the place of the host's.
     if is_rootless() {
+        check_devices(plan)?;
         return Ok(lost);
     }
     if let Some(host) = &plan.host {
@@ -276,30 +280,61 @@ fn lacking(missing: &[Need], wanted: &BTreeMap<Need, String>) -> Failure {
 /// # Errors
 /// Not even a namespace can be made.
 pub fn missing(needs: &[Need]) -> Result<Vec<Need>, Failure> {
-    let made = namespace::create(&[Wanted {
-        made: None,
-        name: "a trial",
-        sysctls: &[],
-    }])?;
-    let mut missing = Vec::new();
-    for mut made in made {
-        for &need in needs {
-            // One that lacks an option is refused with another error than one that is unknown.
-            let request = match need {
-                Need::Tun if tun::is_there() => continue,
-                Need::Tun => {
-                    missing.push(need);
-                    continue;
-                }
-                Need::Kind(kind) => link::of_kind(&format!("make a {kind} device"), kind),
-                Need::VlanFiltering => link::filtering_bridge("try VLAN filtering"),
-            };
-            if matches!(made.netlink.send_one(request), Err(error) if error.errno == Errno::EOPNOTSUPP) {
-                missing.push(need);
-            }
+    let has = match is_rootless() {
+        true => tried_by_user(needs)?,
+        false => {
+            let made = namespace::create(&[Wanted {
+                made: None,
+                name: "a trial",
+                sysctls: &[],
+            }])?;
+            let mut made = made.into_iter();
+            made.next()
+                .map_or_else(Vec::new, |mut made| tried(&mut made.netlink, needs))
         }
+    };
+    let all = needs.iter().zip(has);
+    Ok(all.filter(|(_, has)| !has).map(|(need, _)| *need).collect())
+}
+
+/// The same in a user namespace as the lab will have one: this user may not make any in the host's.
+fn tried_by_user(needs: &[Need]) -> Result<Vec<bool>, Failure> {
+    const WHAT: &str = "ask the kernel what it can make";
+    let pair = rootless::begin().map_err(|error| super::rootless::explain(error.into()))?;
+    let (mut told, mut tell) = io::pipe().attempt(|| WHAT)?;
+    let helper = process::fork(WHAT, || {
+        let asked = rootless::enter(&pair).and_then(|()| Netlink::open());
+        match asked {
+            Ok(mut netlink) => {
+                let answers: Vec<u8> = tried(&mut netlink, needs).into_iter().map(u8::from).collect();
+                i32::from(tell.write_all(&answers).is_err())
+            }
+            Err(error) => error.errno as i32,
+        }
+    })?;
+    drop(tell);
+    let mut answers = Vec::new();
+    let heard = told.read_to_end(&mut answers);
+    let status = process::wait(&helper);
+    heard.attempt(|| WHAT)?;
+    if status != 0 || answers.len() != needs.len() {
+        return Err(Error::new(WHAT, Errno::from_raw(status)).into());
     }
-    Ok(missing)
+    Ok(answers.into_iter().map(|answer| answer != 0).collect())
+}
+
+/// Whether the kernel can make each of these in the namespace of a socket.
+fn tried(netlink: &mut Netlink, needs: &[Need]) -> Vec<bool> {
+    let mut has = |need: &Need| {
+        let request = match need {
+            Need::Tun => return tun::is_there(),
+            Need::Kind(kind) => link::of_kind(&format!("make a {kind} device"), kind),
+            Need::VlanFiltering => link::filtering_bridge("try VLAN filtering"),
+        };
+        // One that lacks an option is refused with another error than one that is unknown.
+        !matches!(netlink.send_one(request), Err(error) if error.errno == Errno::EOPNOTSUPP)
+    };
+    needs.iter().map(&mut has).collect()
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub fn make_base(common: &Common, program: Option<&OwnedFd>) -> Result<Confineme
     crate::engine::frr::prepare_root(&base)?;
     put_program(&base.program(), program)?;
     name_program(&base)?;
-    mounts::make_volumes(&base, &common.volumes)?;
+    mounts::take_volumes(&base, &common.kept, common.volumes)?;
     if common.images {
         base.begin_images()?;
         base.write_for_images(Path::new("/etc/hosts"), &common.hosts)?;

@@ -25,6 +25,7 @@ use crate::failure::Failure;
 use crate::kernel::route;
 use crate::lab::model::{Exec, Process, Stage, Wait};
 use crate::lab::plan::{self, NodeStep};
+use crate::lab::planner::IMAGES_PROGRAM;
 use crate::lab::rights::missing;
 
 /// Pause before a node whose init keeps dying is started again: doubled each time, up to the longest.
@@ -32,6 +33,9 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A node that lived this long starts again without a pause.
 const STEADY: Duration = Duration::from_secs(10);
+
+/// How long the program of an image may take to end when its node is stopped or started again.
+const IMAGES_GRACE: Duration = Duration::from_secs(10);
 
 /// Why a node's life in its present init is over.
 enum Over {
@@ -286,6 +290,11 @@ async fn live_there(
         // What failed because the init was killed is the init's death, not the node's failure.
         Err(_) if handle.is_gone() => Ok(Over::Died(end.await.unwrap_or(-1))),
         other => {
+            // An image may have something to put in order: it says by which signal it is asked.
+            let image = lab.plan.nodes[node].image.as_ref();
+            if other.is_ok() && image.is_some_and(|image| image.stop_signal.is_some()) {
+                let _ = tokio::time::timeout(IMAGES_GRACE, handle.quiet()).await;
+            }
             handle.kill();
             let _ = end.await;
             other
@@ -318,11 +327,8 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
             .instrument(info_span!("engine"))
             .await?;
     }
-    // In an image, commands are for the program that it is.
-    let is_image = step.image.is_some();
-    if !is_image {
-        run_all(inside, &step.exec, first).await?;
-    }
+    let early = start_image(inside).await?;
+    run_all(inside, &step.exec, first).await?;
     if let Some(engine) = engine.filter(|_| !is_early) {
         waits(lab, node, what_starts(step));
         engine
@@ -331,29 +337,22 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
             .await?;
     }
     tokio::try_join!(cluster::start_agent(inside), cluster_dns::start(inside))?;
-    if !is_image {
-        lab.reach(&[node], Stage::Configured);
-    }
+    lab.reach(&[node], Stage::Configured);
     let before = state.services.borrow().len();
-    for process in &step.run {
+    for process in &step.run[early..] {
         engine::Inside::service(inside, process.clone());
     }
-    if is_image {
-        for number in 0..step.run.len() {
-            until_running(inside, before + number).await?;
-        }
-        run_all(inside, &step.exec, first).await?;
-        lab.reach(&[node], Stage::Configured);
-    }
+    // An image's program is the first of them all.
+    let begin = before - early;
     for (number, process) in step.run.iter().enumerate() {
         state.waiting_for.replace(format!("process {}", process.name));
         let span = info_span!("process", name = process.name.as_str());
-        until_ready(inside, before + number, process)
+        until_ready(inside, begin + number, process)
             .instrument(span)
             .await?;
     }
     // An engine's own services count as well.
-    for index in 0..before {
+    for index in 0..begin {
         until_running(inside, index).await?;
     }
     late::until_there(lab, node).await?;
@@ -372,6 +371,23 @@ async fn run_all(inside: &Inside, commands: &[Exec], first: bool) -> Result<(), 
         run_exec(inside, exec, first).instrument(span).await?;
     }
     Ok(())
+}
+
+/// Starts the program of a node that is an image: its commands are meant for what that has made. Returns how many processes run by
+/// it.
+async fn start_image(inside: &Inside) -> Result<usize, Failure> {
+    let step = &inside.lab.plan.nodes[inside.node];
+    let Some(main) = step
+        .run
+        .first()
+        .filter(|it| step.image.is_some() && it.name == IMAGES_PROGRAM)
+    else {
+        return Ok(0);
+    };
+    let index = inside.lab.nodes[inside.node].services.borrow().len();
+    engine::Inside::service(inside, main.clone());
+    until_running(inside, index).await?;
+    Ok(1)
 }
 
 /// Waits until a node's kernel has the routes that it has when it is ready.

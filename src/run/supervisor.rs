@@ -25,8 +25,8 @@ use super::events::What;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
 use super::{
-    control, host_cleanup, images, late, link_events, logs, management, network, presence, socket, stages,
-    veil,
+    control, host_cleanup, images, late, link_events, logs, management, mounts, network, presence, socket,
+    stages, veil,
 };
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
@@ -114,6 +114,9 @@ fn prepare(lock: RawFd, launcher: RawFd, setup: RawFd) -> Result<Prepared, Failu
         false => mount::shown(&table),
     };
     mount::virtual_fs("proc", Path::new("/proc"), mount::INERT | MsFlags::empty(), "")?;
+    // Not among the host's mounts that nodes are shown.
+    let volumes: Vec<_> = setup.plan.volumes().into_values().collect();
+    mounts::make_volumes(&setup.directory, &volumes)?;
     Ok(Prepared {
         setup,
         launcher,

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, oneshot};
 
 use super::init::{KILLED, StartError, memory_file};
+
+use super::mounts;
 use super::node::{self, Given, Ready};
 use super::protocol::Common;
 use super::root;
@@ -105,7 +107,8 @@ impl Template {
                 false => Vec::new(),
             },
             images: lab.plan.nodes.iter().any(|node| node.image.is_some()),
-            volumes: lab.plan.volumes().into_values().collect(),
+            kept: mounts::kept(&lab.directory.path),
+            volumes: lab.plan.volumes().len(),
         })?;
         let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
         let child = execute(&theirs, &common.into(), lab.program.take().as_ref())?;

@@ -12,6 +12,7 @@ pub fn render(before: &[Status], after: &[Status], apart: Duration) -> String {
         "NODE",
         "INTERFACE",
         "PEER",
+        "ON/IN",
         "STATE",
         "MAC",
         "MTU",
@@ -49,6 +50,7 @@ fn cells(now: &InterfaceStatus, then: &InterfaceStatus, apart: Duration) -> Vec<
     vec![
         now.name.clone(),
         now.peer.clone().unwrap_or_else(dash),
+        place(now),
         now.state.word().to_owned(),
         now.mac.clone().unwrap_or_else(dash),
         now.mtu.to_string(),
@@ -57,6 +59,17 @@ fn cells(now: &InterfaceStatus, then: &InterfaceStatus, apart: Duration) -> Vec<
         now.lost_packets.to_string(),
         addresses,
     ]
+}
+
+/// What it is on top of, and what it is in.
+fn place(now: &InterfaceStatus) -> String {
+    let on = now.link.as_ref().map(|link| format!("on {link}"));
+    let within = now.master.as_ref().map(|master| format!("in {master}"));
+    let both: Vec<String> = on.into_iter().chain(within).collect();
+    match both.as_slice() {
+        [] => "-".to_owned(),
+        both => both.join(", "),
+    }
 }
 
 fn rate(now: u64, then: u64, apart: Duration) -> String {

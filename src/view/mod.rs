@@ -10,6 +10,7 @@ pub mod diagnostics;
 mod excerpt;
 pub mod failure;
 pub mod graph;
+pub mod image;
 pub mod interfaces;
 pub mod plan;
 pub mod progress;

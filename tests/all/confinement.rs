@@ -192,6 +192,8 @@ config = "router bgp 65000\n bgp router-id 1.2.3.4\n"
     insist(&tried, &documented, "exec in a router");
     let row = "get SYS_ADMIN by changing the script that starts FRR";
     assert_eq!(tried[row], Some(false), "it could be tried");
+    let row = "get SYS_ADMIN, with its calls refused, by changing what FRR's script reads";
+    assert_eq!(tried[row], Some(true), "it could be tried");
     // watchfrr starts a daemon again, with the rights of FRR's daemons: here a program of whoever is root in the node.
     let script = format!(
         "#!/bin/sh\ngrep CapEff /proc/self/status > /srv/rights\n{} > /srv/new && mv /srv/new /srv/said\n",

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::common;
 
-use common::{Host, Lab, has_frr, in_package};
+use common::{Host, Lab, has_frr, in_package, until};
 
 /// What the kernel is asked, in a namespace of its own: the words of `ip link add x`, and the module that brings it.
 const TRIALS: [(&str, &str, &str); 17] = [
@@ -256,6 +256,8 @@ q2 = { type = "ipvlan", link = "eth2", mode = "l3" }
 q3 = { type = "macvlan", link = "eth2" }
 g1 = { type = "gre", local = "10.0.0.1", remote = "10.0.0.2" }
 g2 = { type = "gre", local = "10.0.0.1", remote = "10.0.0.2", ttl = 9 }
+m1 = { type = "macsec", link = "eth4", peers = ["b:m"] }
+m2 = { type = "macsec", link = "eth4", peers = ["b:m"] }
 g3 = { type = "gre", local = "10.0.0.1", remote = "10.0.0.2", key = 5 }
 g4 = { type = "gretap", local = "10.0.0.1", remote = "10.0.0.2" }
 i1 = { type = "ipip", local = "10.0.0.1", remote = "10.0.0.2" }
@@ -268,7 +270,9 @@ ok1 = { type = "macvlan", link = "eth3" }
 ok2 = { type = "macvlan", link = "ok1", mode = "private" }
 [nodes.b]
 kind = "host"
-interfaces = { w = { type = "wireguard", peers = [{ peer = "a:w1", allowed_ips = [] }] } }
+[nodes.b.interfaces]
+w = { type = "wireguard", peers = [{ peer = "a:w1", allowed_ips = [] }] }
+m = { type = "macsec", link = "eth4", peers = ["a:m1", "a:m2"] }
 [[links]]
 endpoints = ["a:eth0", "b:eth0"]
 [[links]]
@@ -277,6 +281,8 @@ endpoints = ["a:eth1", "b:eth1"]
 endpoints = ["a:eth2", "b:eth2"]
 [[links]]
 endpoints = ["a:eth3", "b:eth3"]
+[[links]]
+endpoints = ["a:eth4", "b:eth4"]
 "#;
     let lab = Lab::new(text);
     lab.run(["validate", lab.file()]).refused(
@@ -286,13 +292,90 @@ endpoints = ["a:eth3", "b:eth3"]
             "`eth1` cannot carry both `p2` and `p3`: a macvlan with `mode = \"passthru\"` is the only one",
             "`eth2` cannot carry both `q1` and `q2`: all ipvlans on an interface have the same `mode`",
             "`eth2` cannot carry both `q1` and `q3`: ipvlan and macvlan each take all",
+            "`eth4` cannot carry both `m1` and `m2`: each is known by the MAC address of the interface below",
             "two gre tunnels are between 10.0.0.1 and 10.0.0.2",
             "two ipip tunnels are between 10.0.0.1 and 10.0.0.2",
             "two interfaces of type wireguard have `listen_port = 51820`",
             "the endpoint has no port, and `b:w` has no `listen_port`",
             "are in each other",
-            "9 mistakes",
+            "10 mistakes",
         ],
+    );
+}
+
+#[test]
+fn a_primary_and_a_routes_vrf_name_what_there_is() {
+    let text = r#"
+name = "named"
+[nodes.a]
+kind = "host"
+routes = [
+    { to = "10.1.0.0/16", via = "10.0.0.2", vrf = "rde" },
+    { to = "10.2.0.0/16", via = "10.0.0.2", vrf = "red", table = 10 },
+    { to = "10.3.0.0/16", via = "10.0.0.2", vrf = "red" },
+    { to = "10.3.0.0/16", via = "10.0.0.2", table = 10 },
+    { to = "10.4.0.0/16", via = "10.0.0.2", vrf = "b0" },
+]
+[nodes.a.interfaces]
+eth2 = { addresses = ["10.0.0.1/24"] }
+red = { type = "vrf", table = 10, ports = ["eth2"] }
+b0 = { type = "bond", mode = "active-backup", ports = ["eth0"], primary = "eth1" }
+b1 = { type = "bond", ports = ["eth1"], primary = "eth1" }
+b2 = { type = "bond", mode = "active-backup", primary = "eth9" }
+[nodes.b]
+kind = "host"
+[[links]]
+endpoints = ["a:eth0", "b:eth0"]
+[[links]]
+endpoints = ["a:eth1", "b:eth1"]
+[[links]]
+endpoints = ["a:eth2", "b:eth2"]
+"#;
+    let lab = Lab::new(text);
+    lab.run(["validate", lab.file()]).refused(
+        2,
+        &[
+            "node `a` has no VRF `rde`",
+            "did you mean `red`?",
+            "a route is in a VRF or in a table, and this one names both",
+            "there are two routes to 10.3.0.0/16 with the same metric",
+            "node `a` has no VRF `b0`",
+            "`eth1`, the primary of `b0`, is no port of it",
+            "`primary` is of bonds that prefer one of their links",
+            "`eth9`, the primary of `b2`, is no port of it",
+            "7 mistakes",
+        ],
+    );
+}
+
+#[test]
+fn what_an_interface_is_on_and_in_is_shown() {
+    let lab = Lab::up(
+        "name = \"shown\"\n[nodes.a]\nkind = \"host\"\n\
+         [nodes.a.interfaces]\nbr7 = { type = \"bridge\", ports = [\"eth0\"] }\n\
+         mv = { type = \"macvlan\", link = \"eth1\" }\n[nodes.b]\nkind = \"host\"\n\
+         [[links]]\nendpoints = [\"a:eth0\", \"b:eth0\"]\n[[links]]\nendpoints = [\"a:eth1\", \"b:eth1\"]\n",
+    );
+    let table = lab.ok(["ps", "--interfaces"]);
+    let row = |name: &str| {
+        let of = |line: &&str| line.split_whitespace().take(2).eq(["a", name]);
+        table.lines().find(of).unwrap_or_else(|| panic!("{table}"))
+    };
+    assert!(
+        row("eth0").contains("in br7") && !row("eth0").contains(" on "),
+        "{table}"
+    );
+    assert!(row("mv").contains("on eth1"), "{table}");
+    let a = lab.node("a");
+    let of = |name: &str| {
+        let all = a["interfaces"].as_array().unwrap().iter();
+        all.clone().find(|it| it["name"] == name).unwrap().clone()
+    };
+    assert_eq!(of("eth0")["master"], "br7");
+    assert_eq!(of("mv")["link"], "eth1");
+    assert!(
+        of("eth1")["link"].is_null() && of("eth1")["master"].is_null(),
+        "{a}"
     );
 }
 
@@ -349,6 +432,69 @@ fn a_late_interface_that_does_not_fit_is_left_alone() {
     assert_eq!(words[0], "1400", "{said}");
     // Each attempt to put it in took it down and up.
     assert_eq!(words[1], "0", "{said}");
+}
+
+/// The others are set up around it, and so are addresses and routes; it is told by name.
+#[test]
+fn one_port_that_does_not_fit_costs_a_late_bridge_nothing_else() {
+    let lab = Lab::up(
+        "name = \"port\"\n[nodes.a]\nkind = \"host\"\n\
+         exec = [\"ip link add br0 type bridge\", \"ip tuntap add t0 mode tap\", \"ip tuntap add t1 mode tap\"]\n\
+         routes = [{ to = \"10.8.0.0/16\", via = \"10.7.0.2\" }, { to = \"10.9.0.0/16\", via = \"10.7.0.2\" }]\n\
+         [nodes.a.interfaces]\nt0 = { late = true, master = \"br0\" }\nt1 = { late = true, master = \"br0\" }\n\
+         br0 = { late = true, addresses = [\"10.7.0.1/24\", \"10.7.1.1/24\"], mtu = 1400 }\n",
+    );
+    let is_set_up = "for i in $(seq 300); do ip route show | grep -q ^10.9 && ip link show t1 | grep -q br0 && break; sleep 0.1; done; \
+        ip -o addr show br0; ip link show t1; cat /sys/class/net/br0/mtu; ip route show";
+    let words = [
+        "10.7.0.1/24",
+        "10.7.1.1/24",
+        "master br0",
+        "1400",
+        "10.8.0.0/16",
+        "10.9.0.0/16",
+    ];
+    let change = "ip link del br0; ip link del t0; ip tuntap add t0 mode tun; ip link add br0 type bridge; ";
+    for before in ["", change] {
+        let said = lab.sh("a", &format!("{before}{is_set_up}"));
+        for word in words {
+            assert!(said.contains(word), "no {word} after `{before}` in {said}");
+        }
+    }
+    until("it is told", || {
+        lab.ok(["events"])
+            .contains("interface t0 of a cannot be in br0: it carries packets")
+    });
+    // One that fits is put in when it comes.
+    lab.sh("a", "ip link del t0; ip tuntap add t0 mode tap");
+    until("it is in", || {
+        lab.sh("a", "ip link show t0 || true").contains("master br0")
+    });
+}
+
+/// Whoever makes an interface again and again does not fill what is told.
+#[test]
+fn a_late_interface_that_comes_and_goes_is_told_of_once() {
+    let lab = Lab::up(
+        "name = \"again\"\n[nodes.a]\nkind = \"host\"\nexec = [\"ip tuntap add t0 mode tap\"]\n\
+         [nodes.a.interfaces]\nt0 = { late = true }\nsw = { type = \"bridge\", ports = [\"t0\"] }\n",
+    );
+    let wrong = "interface t0 of a cannot be in sw";
+    let told = || lab.ok(["events"]).matches(wrong).count();
+    lab.sh("a", "ip link del t0; ip tuntap add t0 mode tun");
+    until("it is told", || told() == 1);
+    lab.sh(
+        "a",
+        "for i in $(seq 20); do ip link del t0; sleep 0.1; ip tuntap add t0 mode tun; sleep 0.1; done",
+    );
+    assert_eq!(told(), 1, "{}", lab.ok(["events"]));
+    // It is news again after it was as it should be.
+    lab.sh("a", "ip link del t0; ip tuntap add t0 mode tap");
+    until("it is in", || {
+        lab.sh("a", "ip link show t0").contains("master sw")
+    });
+    lab.sh("a", "ip link del t0; ip tuntap add t0 mode tun");
+    until("it is told again", || told() == 2);
 }
 
 #[test]

@@ -234,3 +234,64 @@ fn what_is_for_images_is_refused_elsewhere() {
         &["test"],
     );
 }
+
+/// `w` counts its lives by what is in its volume.
+const OWN_INIT: &str = r#"
+name = "own-init"
+[nodes.w]
+kind = "host"
+image = "dir:root"
+init = "image"
+cmd = ["/bin/sh", "-c", "echo life >> /kept/lives; trap 'echo bye >> /kept/lives; exit 3' INT; while :; do sleep 0.1; done"]
+stop_signal = "SIGINT"
+restart = "always"
+volumes = ["/kept"]
+exec = ["touch /made"]
+run = [{ name = "other", command = "sleep 1000000" }]
+"#;
+
+#[test]
+fn an_images_program_can_be_the_first_process() {
+    if !has("busybox") {
+        return;
+    }
+    let lab = lab(OWN_INIT);
+    lab.ok(["up", "-d", lab.file()]);
+    assert!(
+        lab.sh("w", "cat /proc/1/cmdline | tr '\\0' ' '")
+            .starts_with("/bin/sh -c echo life")
+    );
+    lab.sh("w", "test -e /made && pidof sleep");
+    // It has no more rights than any program of a node.
+    let bounds = |pid: &str| lab.sh("w", &format!("grep -E 'CapBnd|Seccomp:' /proc/{pid}/status"));
+    assert_eq!(bounds("1"), bounds("self"));
+    // Its own root, and nothing of the node's init.
+    lab.sh("w", "! ls /proc/*/exe | grep -q nslab");
+    // With it the node begins anew.
+    lab.run(["exec", "w", "kill", "-INT", "1"]);
+    until("a second life", || {
+        lab.run(["exec", "w", "cat", "/kept/lives"]).out == "life\nbye\nlife\n"
+    });
+    // Asked to end, it hears its own signal.
+    lab.ok(["restart", "w"]);
+    until("a third life", || {
+        lab.run(["exec", "w", "cat", "/kept/lives"]).out == "life\nbye\nlife\nbye\nlife\n"
+    });
+    let traces = lab.traces("own-init");
+    lab.ok(["down", "own-init"]);
+    lab.swept(&traces);
+}
+
+#[test]
+fn a_first_process_that_is_not_to_be_started_again_leaves_a_node_that_says_so() {
+    if !has("busybox") {
+        return;
+    }
+    let text = OWN_INIT
+        .replace("restart = \"always\"", "restart = \"no\"")
+        .replace("run = ", "# ");
+    let lab = lab(&text);
+    lab.ok(["up", "-d", lab.file()]);
+    lab.run(["exec", "w", "kill", "-INT", "1"]);
+    until("its end", || lab.ok(["ps", "--wide"]).contains("main (ended 3)"));
+}

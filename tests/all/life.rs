@@ -231,15 +231,7 @@ fn a_killed_template_is_replaced() {
     lab.ok(["up", "-d", lab.file()]);
     // The first node that runs something begins it.
     assert_eq!(lab.sh("a", "echo here"), "here\n");
-    let supervisor = lab.supervisor("pair").to_string();
-    let template = || {
-        let is_it = |pid: &i32| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.starts_with(b"nslab: template\0")
-                && common::traces::stat(*pid, 1) == Some(supervisor.clone())
-        };
-        common::traces::pids().find(is_it)
-    };
+    let template = || common::traces::template(&lab, "pair");
     let first = template().unwrap();
     kill(nix::unistd::Pid::from_raw(first), SIGKILL);
     until("its end", || template().is_none());

@@ -511,3 +511,36 @@ fn a_node_may_live_in_the_hosts_network() {
         lab.run(["validate", lab.file()]).refused(2, &[told]);
     }
 }
+
+/// People write `run` as they write `exec`: each line is a process named after its program.
+#[test]
+fn a_line_of_run_is_a_process_named_after_its_program() {
+    let lab = Lab::up(
+        r#"
+name = "lines"
+[nodes.a]
+kind = "host"
+run = [
+    "sleep infinity",
+    "/bin/sleep 100000",
+    { name = "sleep-2", command = "sleep infinity" },
+    "sh -c 'exec sleep infinity'",
+    "'/bin/[' 1 -eq 1 ]",
+]
+"#,
+    );
+    let node = lab.node("a");
+    let services = node["services"].as_array().unwrap();
+    let names: Vec<&str> = services.iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["sleep", "sleep-3", "sleep-2", "sh", "process"]);
+    let lab = Lab::new("name = \"x\"\n[nodes.a]\nkind = \"host\"\nrun = [\"\", \"echo 'x\", 5]\n");
+    lab.run(["validate", lab.file()]).refused(
+        2,
+        &[
+            "the command is empty",
+            "a quote is opened and not closed",
+            "a process must be a table, not a whole number",
+            "3 mistakes",
+        ],
+    );
+}

@@ -8,6 +8,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use common::{Done, Host, Lab, has, run, until};
 use host::{aside, interfaces};
@@ -214,7 +215,13 @@ fn labs_reach_the_outside_by_a_program_of_the_hosts() {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             String::from_utf8_lossy(&line).contains(carrier)
         };
-        assert!(user.processes().iter().any(is_carrier), "{carrier}");
+        let processes = user.processes();
+        let it = processes.iter().find(|pid| is_carrier(pid)).copied().unwrap();
+        kill(Pid::from_raw(it), Signal::SIGKILL).unwrap();
+        until("its end is told", || {
+            let told = format!("no longer reaches the outside: {carrier} has ended");
+            user.ok("nslab events").contains(&told)
+        });
         kill(user.supervisor(), Signal::SIGKILL).unwrap();
         until("the end of everything", || user.processes().is_empty());
         user.ok("nslab gc");
@@ -262,6 +269,17 @@ fn such_a_program_that_cannot_be_started_costs_the_outside_alone() {
         // Executable, and no program.
         (0o755, "no program\n", "does not reach the outside"),
         (0o755, "#!/no/such/interpreter\n", "does not reach the outside"),
+        // What ends at once is not waited for.
+        (
+            0o755,
+            "#!/bin/sh\nexit 1\n",
+            "does not reach the outside: pasta has ended",
+        ),
+        (
+            0o755,
+            "#!/bin/sh\nkill -9 $$\n",
+            "does not reach the outside: pasta has ended",
+        ),
         // Not executable: as if it were not there.
         (0o644, "#!/bin/sh\n", "without root the"),
     ] {
@@ -274,7 +292,14 @@ fn such_a_program_that_cannot_be_started_costs_the_outside_alone() {
         let lines =
             "PATH=$TEST/programs:$PATH nslab up -d $FILE 2>&1 && nslab exec a true && nslab exec b true";
         let mut up = user.prepared(TUN, lines);
+        let began = Instant::now();
         let done = run(up.env("NSLAB_OUTSIDE", "pasta"));
+        // The patience with one that lives is ten seconds.
+        assert!(
+            began.elapsed() < Duration::from_secs(8),
+            "{text}: {:?}",
+            began.elapsed()
+        );
         assert!(done.out.contains(said), "{text}: {done:?}");
         assert_eq!(done.code, 0, "{text}: {done:?}");
         user.ok("nslab down");
@@ -592,4 +617,46 @@ fn labs_of_root_are_named() {
     );
     let done = run(&mut user.aside(&lines));
     assert!(done.err.contains("root runs roots: sudo "), "{}", done.err);
+}
+
+/// What the kernel lacks is told before anything is made, as root is told.
+#[test]
+fn interfaces_that_the_kernel_lacks_are_told_to_users_as_to_root() {
+    if !can() {
+        return;
+    }
+    let kinds = ["dummy", "vrf", "bond", "macvlan", "vlan", "bridge"];
+    let interface = |kind: &&str| match *kind {
+        "vrf" => "vrf = { type = \"vrf\", table = 10 }".to_owned(),
+        "macvlan" => "macvlan = { type = \"macvlan\", link = \"eth0\" }".to_owned(),
+        "vlan" => "vlan = { type = \"vlan\", link = \"eth0\", id = 5 }".to_owned(),
+        kind => format!("{kind} = {{ type = \"{kind}\" }}"),
+    };
+    let all: Vec<String> = kinds.iter().map(interface).collect();
+    let text = format!(
+        "name = \"pair\"\n[nodes.a]\nkind = \"host\"\n[nodes.a.interfaces]\n{}\n[nodes.b]\nkind = \"host\"\n\
+         [[links]]\nendpoints = [\"a:eth0\", \"b:eth0\"]\n",
+        all.join("\n")
+    );
+    let user = User::new(&text);
+    let mine = user.sh("nslab up -d $FILE");
+    let root = user.lab.run(["up", "-d", user.lab.file()]);
+    assert_eq!(mine.code, root.code, "{mine:?} {root:?}");
+    if root.code == 0 {
+        user.lab.ok(["down"]);
+        user.ok("nslab down");
+        return;
+    }
+    let said = |done: &Done| {
+        let lines = done.err.lines().map(str::trim);
+        let lines: Vec<String> = lines
+            .filter(|it| it.contains("kernel cannot"))
+            .map(str::to_owned)
+            .collect();
+        lines
+    };
+    assert!(!said(&root).is_empty(), "{root:?}");
+    assert_eq!(said(&mine), said(&root));
+    // Told before there was anything to make a directory for.
+    assert!(!user.own().join("nslab/pair").exists());
 }

@@ -1,6 +1,10 @@
 //! Volumes: directories of the lab's that nodes share and that outlive their restarts.
 
-use crate::common::Lab;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::common::traces::template;
+use crate::common::{Lab, until};
 
 const SHARED: &str = r#"
 name = "volumes"
@@ -124,4 +128,30 @@ user_namespace = true
     lab.sh("a", "rm /data/deep && ln -s /srv/far /data/deep");
     lab.ok(["restart", "b"]);
     assert_eq!(lab.sh("b", "ls /srv/far/volume"), "file\n");
+}
+
+/// They are the lab's, and no process's that may end before it: also when no node has one at that moment.
+#[test]
+fn volumes_outlive_the_process_that_nodes_begin_as() {
+    let lab = Lab::up(SHARED);
+    lab.sh("a", "echo kept > /data/file; echo own > /own/file");
+    for round in 0..2 {
+        let first = template(&lab, "volumes").unwrap();
+        kill(Pid::from_raw(first), Signal::SIGKILL).unwrap();
+        until("its end", || template(&lab, "volumes").is_none());
+        match round {
+            0 => drop(lab.ok(["restart", "a"])),
+            _ => {
+                lab.ok(["stop", "a", "b", "c"]);
+                lab.ok(["start", "a", "b", "c"]);
+            }
+        }
+        assert_eq!(lab.sh("a", "cat /data/file /own/file"), "kept\nown\n");
+        assert_eq!(lab.sh("b", "cat /new/place/file"), "kept\n");
+        assert_eq!(lab.sh("a", "grep -c ' /data ' /proc/self/mountinfo").trim(), "1");
+    }
+    let traces = lab.traces("volumes");
+    lab.ok(["down", "volumes"]);
+    traces.gone();
+    assert!(lab.left().is_empty(), "{:?}", lab.left());
 }

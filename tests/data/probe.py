@@ -238,6 +238,22 @@ def changes_script():
     return os.path.exists(said) and has_admin(said)
 
 
+def changes_what_script_reads():
+    """Whether what FRR's script reads in this node is run with a right that this process lacks."""
+    common, said = "/usr/lib/frr/frrcommon.sh", "/tmp/read-rights"
+    if not os.path.exists("/run/nslab.frr/pid") or not os.path.exists(common):
+        return None
+    with open(common) as script:
+        kept = script.read()
+    with open(common, "a") as script:
+        script.write(f"\ngrep CapEff /proc/self/status >> {said}\n")
+    os.system("timeout 60 /usr/lib/frr/frrinit.sh start >/dev/null 2>&1")
+    with open(common, "w") as script:
+        script.write(kept)
+    with open(said) as lines:
+        return any(int(line.split()[1], 16) & 1 << 21 for line in lines)
+
+
 USER, NET, MOUNT = 0x10000000, 0x40000000, 0x00020000
 OWN_NETWORK = ("/proc/sys/net", "/proc/self", "/proc/thread-self", "/proc/net") + tuple(
     "/proc/" + name for name in os.listdir("/proc") if name.isdigit())
@@ -266,6 +282,7 @@ TRIES = {
         [b"debugfs", b"tracefs", b"bpf", b"securityfs", b"configfs"]),
     "mount cgroups": lambda: mounts([b"cgroup2", b"cgroup"]),
     "get SYS_ADMIN by changing the script that starts FRR": changes_script,
+    "get SYS_ADMIN, with its calls refused, by changing what FRR's script reads": changes_what_script_reads,
     "make a user namespace": lambda: new_namespace(USER),
     "make other namespaces": lambda: new_namespace(NET) or new_namespace(MOUNT),
     "use the host's keys (keyctl)": lambda: permitted(call("keyctl", 0, -4, 0)),

@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use crate::dns::PORT;
-use crate::dns::wire::{LARGEST_TCP, Query};
+use crate::dns::wire::{self, LARGEST_TCP, Query};
 
 const FILE: &str = "/etc/resolv.conf";
 /// No more of it is read, in octets.
@@ -86,7 +86,8 @@ fn named(text: &str, own: IpAddr) -> Vec<IpAddr> {
     all.take(MOST_SERVERS).collect()
 }
 
-/// Asks the servers in turn, but for those that are silent while others are not. Returns the first answer under the question's own number; none where nobody gives one.
+/// Asks the servers in turn, but for those that are silent while others are not. Returns the first answer, under the number it was asked
+/// by, from one that could find it out; where all could not, what the first of them said; none where nobody says anything.
 pub async fn ask(
     servers: &[IpAddr],
     silent: &Silent,
@@ -106,6 +107,7 @@ async fn ask_at(
     by_tcp: bool,
 ) -> Option<Vec<u8>> {
     let (servers, patience) = silent.choose(servers);
+    let mut without = None;
     for server in servers {
         let mut message = message.to_vec();
         // Whoever guesses answers has to guess this as well as the port.
@@ -125,10 +127,13 @@ async fn ask_at(
         let asked = timeout(patience, asking).await;
         silent.note(server, asked.is_ok());
         if let Ok(Ok(answer)) = asked {
-            return Some(answer);
+            if !wire::says_nothing(&answer) {
+                return Some(answer);
+            }
+            without = without.or(Some(answer));
         }
     }
-    None
+    without
 }
 
 async fn datagram(server: SocketAddr, query: &Query, message: &[u8]) -> io::Result<Vec<u8>> {
@@ -182,17 +187,24 @@ mod tests {
     use tokio::task::{LocalSet, spawn_local};
 
     use super::*;
-    use crate::dns::wire::{self, Name};
+    use crate::dns::wire::Name;
 
     /// A server that answers names with `fast` in them, and no others.
     async fn server() -> SocketAddr {
+        server_that(RESPONSE).await
+    }
+
+    /// The flags of a response that a server for everybody gives (RFC 1035 section 4.1.1).
+    const RESPONSE: [u8; 2] = [0x80, 0x80];
+
+    async fn server_that(answers: [u8; 2]) -> SocketAddr {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let place = socket.local_addr().unwrap();
         spawn_local(async move {
             let mut buffer = [0; 512];
             while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
-                // A response (RFC 1035 section 4.1.1).
-                buffer[2] |= 0x80;
+                buffer[2] |= answers[0];
+                buffer[3] = answers[1];
                 if buffer[..length].windows(4).any(|it| it == b"fast") {
                     socket.send_to(&buffer[..length], from).await.unwrap();
                 }
@@ -230,6 +242,31 @@ mod tests {
             assert!(silent.is(servers[0]));
             assert!(is_answered(&servers, &silent, "fast.test").await);
             assert!(!silent.is(servers[0]));
+        });
+    }
+
+    #[test]
+    fn the_next_is_asked_where_one_cannot_find_out() {
+        let runtime = crate::kernel::event_loop::start().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            // SERVFAIL, NOTIMP, REFUSED, and an answer that is none by a server that asks nobody.
+            for useless in [[0x80, 0x82], [0x80, 0x84], [0x80, 0x85], [0x80, 0x00]] {
+                let useless = server_that(useless).await;
+                let no_such_name = server_that([0x80, 0x83]).await;
+                let silent = Silent::default();
+                let query = Query::new(1, Name::of("fast.test").unwrap(), wire::A);
+                let ask = async |servers: &[SocketAddr]| {
+                    let answer = ask_at(servers, &silent, &query, &query.write(), false).await;
+                    answer.unwrap()[3]
+                };
+                assert_eq!(ask(&[useless, server().await]).await, 0x80);
+                // That there is no such name is an answer.
+                assert_eq!(ask(&[useless, no_such_name, server().await]).await, 0x83);
+                // Nobody knows better: what was said first is passed on.
+                let refusing = server_that([0x80, 0x85]).await;
+                assert_ne!(ask(&[useless]).await, 0x80);
+                assert_eq!(ask(&[refusing, useless]).await, 0x85);
+            }
         });
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read};
+use std::ops::Range;
 
 use tar::{EntryType, GnuExtSparseHeader, Header};
 
@@ -100,7 +101,7 @@ impl<R: Read> Archive<R> {
                     false => Ok(None),
                 };
             };
-            let size = header.entry_size()?;
+            let size = number(&header, SIZE, || header.entry_size())?;
             let kind = header.entry_type();
             match kind {
                 EntryType::GNULongName => name = Some(self.text(size)?),
@@ -147,17 +148,22 @@ impl<R: Read> Archive<R> {
             u32::try_from(pax.map_or(own, Ok)?).map_err(|_| broken("an id has more than 32 bits"))
         };
         let stored = match kind {
-            Kind::File => pax.size.map_or_else(|| header.entry_size(), Ok)?,
+            Kind::File => pax
+                .size
+                .map_or_else(|| number(header, SIZE, || header.entry_size()), Ok)?,
             // Some writers give links the size of what they lead to; there is no data of theirs.
             Kind::HardLink | Kind::Symlink => 0,
-            _ => header.entry_size()?,
+            _ => number(header, SIZE, || header.entry_size())?,
         };
-        let mode = header.mode()? & 0o7777;
-        let uid = id(pax.uid, header.uid())?;
-        let gid = id(pax.gid, header.gid())?;
+        let mode = number(header, MODE, || header.mode().map(u64::from))? as u32 & 0o7777;
+        let uid = id(pax.uid, number(header, UID, || header.uid()))?;
+        let gid = id(pax.gid, number(header, GID, || header.gid()))?;
         let mtime = match pax.mtime {
             Some(time) => time,
-            None => (i64::try_from(header.mtime()?).unwrap_or(0), 0),
+            None => (
+                i64::try_from(number(header, MTIME, || header.mtime())?).unwrap_or(0),
+                0,
+            ),
         };
         let (mut size, mut pieces, mut extra) = (stored, None, 0);
         if header.entry_type() == EntryType::GNUSparse {
@@ -295,10 +301,12 @@ impl<R: Read> Archive<R> {
 
     /// Goes on to the end of the entry's data.
     fn skip(&mut self) -> io::Result<()> {
-        let count = self.data + self.padding;
-        let skipped = io::copy(&mut (&mut self.inner).take(count), &mut io::sink())?;
+        let (data, padding) = (self.data, self.padding);
+        let skipped = io::copy(&mut (&mut self.inner).take(data + padding), &mut io::sink())?;
         (self.data, self.padding) = (0, 0);
-        match skipped == count {
+        // Writers that are not closed (umoci's `insert`) leave out what fills the last block. That nothing else is missing, the
+        // digest of the whole says.
+        match skipped >= data {
             true => Ok(()),
             false => Err(ErrorKind::UnexpectedEof.into()),
         }
@@ -407,6 +415,21 @@ impl Pax {
     }
 }
 
+/// Where the numbers of a header are.
+const MODE: Range<usize> = 100..108;
+const UID: Range<usize> = 108..116;
+const GID: Range<usize> = 116..124;
+const SIZE: Range<usize> = 124..136;
+const MTIME: Range<usize> = 136..148;
+
+/// A number of a header. Some writers leave those empty that are of no use to them.
+fn number(header: &Header, place: Range<usize>, read: impl Fn() -> io::Result<u64>) -> io::Result<u64> {
+    match header.as_bytes()[place].iter().all(|it| matches!(it, 0 | b' ')) {
+        true => Ok(0),
+        false => read(),
+    }
+}
+
 /// `LENGTH KEY=VALUE` and a line's end, where the length is of all of it (pax(1)).
 fn record(text: &[u8]) -> io::Result<(&str, &[u8], &[u8])> {
     let wrong = || broken("a pax header is not one");
@@ -488,4 +511,28 @@ fn check(pieces: &[Piece], size: u64, stored: u64) -> io::Result<()> {
 
 fn broken(why: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fills_the_last_block_may_be_missing() {
+        let mut header = Header::new_gnu();
+        header.set_path("index.html").unwrap();
+        header.set_size(6);
+        header.set_mode(0o644);
+        header.set_cksum();
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.extend_from_slice(b"hello\n");
+        let mut archive = Archive::new(bytes.as_slice());
+        let entry = archive.next().unwrap().unwrap();
+        assert_eq!((entry.name.as_slice(), entry.size), (&b"index.html"[..], 6));
+        assert!(archive.next().unwrap().is_none());
+        // Of the data itself nothing may be.
+        let mut archive = Archive::new(&bytes[..bytes.len() - 1]);
+        archive.next().unwrap().unwrap();
+        assert!(archive.next().is_err());
+    }
 }

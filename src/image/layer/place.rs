@@ -176,7 +176,8 @@ impl Place {
 
     fn fill(&mut self, file: &mut File, pieces: &[Piece], size: u64, data: &mut impl Read) -> io::Result<()> {
         let mut at = 0;
-        for piece in pieces {
+        // A piece without length marks the file's end; it writes nothing there.
+        for piece in pieces.iter().filter(|it| it.length > 0) {
             if piece.offset != at {
                 file.seek(SeekFrom::Start(piece.offset))?;
             }

@@ -222,24 +222,32 @@ fn is_not_tls(error: &hyper_util::client::legacy::Error) -> bool {
         return true;
     }
     use std::io::ErrorKind::{ConnectionReset, UnexpectedEof};
-    causes(error).any(|it| {
+    causes(error).into_iter().any(|it| {
         let kind = it.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
         matches!(kind, Some(ConnectionReset | UnexpectedEof))
     })
 }
 
 fn tls_error(error: &hyper_util::client::legacy::Error) -> Option<&rustls::Error> {
-    causes(error).find_map(|it| match it.downcast_ref::<std::io::Error>() {
-        // An error that is carried in one of the system is not its source.
-        Some(io) => io.get_ref().and_then(|inner| inner.downcast_ref()),
-        None => it.downcast_ref(),
-    })
+    causes(error).into_iter().find_map(|it| it.downcast_ref())
 }
 
-fn causes<'a>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
-    std::iter::successors(Some(error), |it| it.source())
+/// An error and all that led to it. What is carried in an error of the system is not its source.
+fn causes<'a>(error: &'a (dyn std::error::Error + 'static)) -> Vec<&'a (dyn std::error::Error + 'static)> {
+    const MOST: usize = 20;
+    let mut all = Vec::new();
+    let mut next = Some(error);
+    while let Some(one) = next.filter(|_| all.len() < MOST) {
+        all.push(one);
+        let carried = one
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        next = match carried {
+            Some(carried) => Some(carried),
+            None => one.source(),
+        };
+    }
+    all
 }
 
 /// The last of what led to an error, which is the one that tells.

@@ -11,8 +11,6 @@ pub(crate) mod credentials;
 mod exchange;
 mod http_client;
 mod place;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use blob::{Blob, Sink};
 pub(crate) use exchange::Session;

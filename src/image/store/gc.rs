@@ -150,7 +150,9 @@ impl Store {
         }
         for directory in ["partial", "locks"] {
             for path in entries(&self.root.join(directory))? {
-                if !try_exclusive(&open_lock(&path)?)? {
+                // Whoever claims it meanwhile sees that it is elsewhere: the lock is held until then.
+                let fd = open_lock(&path)?;
+                if !try_exclusive(&fd)? {
                     continue;
                 }
                 if directory == "partial" {

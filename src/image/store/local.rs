@@ -96,6 +96,37 @@ impl Store {
         self.bring_local(&source, naming, None, progress)
     }
 
+    /// Brings an image from a file, whichever kind it is of.
+    ///
+    /// # Errors
+    /// As [`Store::import`] and [`Store::import_root`].
+    pub fn import_file(
+        &self,
+        path: &Path,
+        name: Option<&Reference>,
+        progress: &dyn Fn(Progress),
+    ) -> Result<Image> {
+        if path.is_dir() {
+            return self.import(&Source::Oci(path.to_owned(), None), name, progress);
+        }
+        let work = self.work()?;
+        let path = plain(path, work.path())?;
+        let members = Members::of_tar(&path, work.path())?;
+        let source = match (members.has("manifest.json"), members.has("oci-layout")) {
+            (true, _) => Source::DockerArchive(path, None),
+            (false, true) => Source::OciArchive(path, None),
+            (false, false) => {
+                let missing = || {
+                    Error::wrong("a root file system has no name")
+                        .help("give one: nslab image import FILE NAME")
+                };
+                return self.import_root(&path, name.ok_or_else(missing)?, progress);
+            }
+        };
+        drop(members);
+        self.import(&source, name, progress)
+    }
+
     /// Makes an image of a root file system in a tar file, compressed or not, as `docker import` does.
     ///
     /// # Errors

@@ -26,6 +26,7 @@ use crate::source::Source;
 
 mod archives;
 mod bring;
+mod export;
 mod find;
 mod gc;
 mod index;
@@ -39,6 +40,7 @@ mod trust;
 mod work;
 
 pub use crate::source::Pull;
+pub use find::names;
 pub use gc::{Collected, Removed};
 pub use index::Listed;
 

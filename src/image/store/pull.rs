@@ -127,6 +127,9 @@ impl Store {
             self.bring(&session, &name, &remote, &work, progress)
                 .await
                 .map_err(|error| error.of(&name))?;
+            if let Some(image) = self.finish(&remote.descriptor, &label)? {
+                return Ok(image);
+            }
         }
         Err(Error::host(format!(
             "{name}: other commands remove what is brought"

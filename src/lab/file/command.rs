@@ -1,6 +1,6 @@
 //! Commands: `exec`, `run`, and the probes of processes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::reader::{Reader, Value, Wrong};
 use super::{Spanned, values};
@@ -49,8 +49,63 @@ pub(super) fn exec(reader: &mut Reader, value: &Value) -> Option<Exec> {
     })
 }
 
+/// `run`: what a node runs all the time. A line alone is a process that is named after its program; where several are, the later ones
+/// have numbers.
+pub(super) fn processes(reader: &mut Reader, value: &Value) -> Option<Vec<Spanned<Process>>> {
+    let example = "{ name = \"web\", command = \"…\" }";
+    let read = reader.list(value, "run", example, |reader, value| {
+        let is_line = value.get_ref().is_str();
+        match is_line {
+            true => line(reader, value),
+            false => process(reader, value),
+        }
+        .map(|process| (process, is_line))
+    })?;
+    let given = read.iter().filter(|(_, is_line)| !is_line);
+    let mut taken: HashSet<String> = given.map(|(process, _)| process.value.name.clone()).collect();
+    let named = read.into_iter().map(|(mut process, is_line)| {
+        let own = process.value.name.clone();
+        let mut number = 1;
+        while is_line && !taken.insert(process.value.name.clone()) {
+            number += 1;
+            process.value.name = format!("{own}-{number}");
+        }
+        process
+    });
+    Some(named.collect())
+}
+
+/// A process that is a line alone.
+fn line(reader: &mut Reader, value: &Value) -> Option<Spanned<Process>> {
+    let Command::Argv(words) = argv(reader, value, "run")? else {
+        return None;
+    };
+    let name = program_name(words.first().map_or("", String::as_str));
+    let process = Process {
+        restart: Restart::OnFailure,
+        ..Process::service(&name, words)
+    };
+    Some(Spanned::new(process, value.span()))
+}
+
+/// What a process is called that nobody has named: its program, as far as that can be a name.
+fn program_name(program: &str) -> String {
+    let last = program.rsplit('/').next().unwrap_or_default();
+    let fit = |c: char| match c.is_ascii_alphanumeric() || "_.-".contains(c) {
+        true => c,
+        false => '-',
+    };
+    // Room for a number.
+    let name: String = last.chars().map(fit).take(56).collect();
+    let name = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+    match name.is_empty() {
+        true => "process".to_owned(),
+        false => name.to_owned(),
+    }
+}
+
 /// An item of `run`.
-pub(super) fn process(reader: &mut Reader, value: &Value) -> Option<Spanned<Process>> {
+fn process(reader: &mut Reader, value: &Value) -> Option<Spanned<Process>> {
     let mut table = reader.table(value, "run", "run", "a process", value.span())?;
     let name = match table.get("name") {
         Some(value) => reader.parsed(value, "name", "web", process_name),

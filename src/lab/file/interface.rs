@@ -84,10 +84,11 @@ fn interface(reader: &mut Reader, name: Spanned<String>, value: &Value) -> Inter
     spec
 }
 
-/// Its type: what it says, and for a switch's own bridge what its name says.
+/// Its type: what it says, and for a switch's own bridge what its name says. One that comes late is of the type that commands give it.
 fn sort(reader: &mut Reader, table: &mut Table, spec: &mut InterfaceSpec) -> Option<&'static Sort> {
     let Some(value) = table.get("type") else {
-        let is_switch = spec.name.value == SWITCH;
+        let is_late = table.get("late").and_then(|late| late.get_ref().as_bool());
+        let is_switch = spec.name.value == SWITCH && is_late != Some(true);
         let implied = is_switch.then(|| links::sort("bridge")).flatten()?;
         spec.kind = Some(Spanned::new(implied.name, spec.name.span.clone()));
         return Some(implied);

@@ -293,6 +293,8 @@ pub struct RouteSpec {
     pub metric: Option<u32>,
     /// Table.
     pub table: Option<u32>,
+    /// The VRF of the node whose table it is in.
+    pub vrf: Option<Spanned<String>>,
 }
 
 /// What a route does.

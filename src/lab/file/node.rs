@@ -199,14 +199,9 @@ fn life(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
     node.exec = table
         .get("exec")
         .and_then(|value| reader.list(value, "exec", "\"ip link set eth0 up\"", command::exec));
-    node.run = table.get("run").and_then(|value| {
-        reader.list(
-            value,
-            "run",
-            "{ name = \"web\", command = \"…\" }",
-            command::process,
-        )
-    });
+    node.run = table
+        .get("run")
+        .and_then(|value| command::processes(reader, value));
     node.ready_routes = table.get("ready").and_then(|value| ready(reader, value));
     node.wait_for = table
         .get("wait_for")

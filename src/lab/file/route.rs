@@ -37,6 +37,16 @@ pub(super) fn route(reader: &mut Reader, value: &Value) -> Option<Spanned<RouteS
     let table_id = table
         .get("table")
         .and_then(|value| reader.integer(value, "table", 1..=u32::MAX.into()));
+    let vrf = table
+        .get("vrf")
+        .and_then(|value| reader.parsed(value, "vrf", "red", values::interface));
+    if let (Some(vrf), Some(_)) = (&vrf, &table_id) {
+        let message = "a route is in a VRF or in a table, and this one names both";
+        reader.wrong(
+            vrf.span.clone(),
+            Wrong::new(message, "remove `table`: a VRF has its own"),
+        );
+    }
     let hops = hops(reader, &mut table);
     let span = table.span();
     table.finish(reader);
@@ -51,6 +61,7 @@ pub(super) fn route(reader: &mut Reader, value: &Value) -> Option<Spanned<RouteS
         action,
         metric: metric.map(|metric| metric.value),
         table: table_id.map(|table| table.value),
+        vrf,
     };
     Some(Spanned::new(route, span))
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Attribute, Keys, Making, PLAIN, Sort, Type};
+use crate::lab::file::values;
 
 /// Several links as one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub struct Bond {
     pub fast: Option<bool>,
     /// So many links must be up for it to be up.
     pub min_links: Option<u32>,
+    /// The link that is used whenever it is up, where one link at a time is.
+    pub primary: Option<String>,
 }
 
 const MODES: &[(&str, u8)] = &[
@@ -43,10 +46,13 @@ const HASHES: &[(&str, u8)] = &[
 const LACP: u8 = 4;
 /// Those that share frames by what is in them.
 const HASHING: [u8; 4] = [2, 4, 5, 6];
+/// Those that send over one link, or over one more than over others.
+const WITH_PRIMARY: [u8; 3] = [1, 5, 6];
 const IFLA_BOND_MODE: u16 = 1;
 const IFLA_BOND_MIIMON: u16 = 3;
 const IFLA_BOND_UPDELAY: u16 = 4;
 const IFLA_BOND_DOWNDELAY: u16 = 5;
+const IFLA_BOND_PRIMARY: u16 = 11;
 const IFLA_BOND_XMIT_HASH_POLICY: u16 = 14;
 const IFLA_BOND_MIN_LINKS: u16 = 18;
 const IFLA_BOND_AD_LACP_RATE: u16 = 21;
@@ -100,6 +106,17 @@ impl Type for Bond {
             0..=256,
             "802.3ad: so many links must be up for the bond to be up.",
         );
+        let primary = keys.text(
+            "primary",
+            "eth0",
+            "active-backup, balance-tlb, balance-alb: the port that is used whenever it is up.",
+            values::interface,
+        );
+        if primary.is_some() && !WITH_PRIMARY.contains(&mode) {
+            let message = "`primary` is of bonds that prefer one of their links";
+            let help = "remove it, or write `mode = \"active-backup\"`";
+            keys.wrong("primary", message, help);
+        }
         if mode != LACP {
             for (key, given) in [("lacp_rate", rate.is_some()), ("min_links", min_links.is_some())] {
                 if given {
@@ -121,6 +138,7 @@ impl Type for Bond {
             hash,
             fast: rate,
             min_links,
+            primary,
         })
     }
 
@@ -151,4 +169,9 @@ impl Type for Bond {
         data.extend(self.min_links.map(|it| Attribute::U32(IFLA_BOND_MIN_LINKS, it)));
         Making::Link(link, data)
     }
+}
+
+/// What makes a port that is in a bond already the one that is preferred.
+pub fn prefers(port: u32) -> Vec<Attribute> {
+    vec![Attribute::U32(IFLA_BOND_PRIMARY, port)]
 }

@@ -83,6 +83,8 @@ pub struct Setting<R> {
     pub interface: R,
     /// The bridge, bond or VRF it is put into.
     pub master: Option<R>,
+    /// Whether the bond that it is put into prefers it to others.
+    pub primary: bool,
     /// The VLANs it is in on its bridge.
     pub vlans: Option<Vlans>,
 }

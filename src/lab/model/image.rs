@@ -36,8 +36,8 @@ pub struct Image {
     pub healthcheck: Option<Healthcheck>,
     /// The signal that ends it.
     pub stop_signal: Option<String>,
-    /// Who is the first process.
-    pub init: Init,
+    /// Who is the first process. Where nothing is said, the image's program is if it is an init system.
+    pub init: Option<Init>,
     /// What happens when the program ends.
     pub restart: Restart,
     /// Whether it has a terminal.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::image::config::{Config, Healthcheck, Test};
-use crate::lab::model::{Command, Content, File, Image, Node, Probe, Process};
+use crate::lab::daemons;
+use crate::lab::model::{Command, Content, File, Image, Init, Node, Probe, Process};
 use crate::lab::plan::{Facts, ImageFacts, ImageStep};
 
 /// The name of an image's program in listings and logs.
-pub const MAIN: &str = "main";
-/// Where FRR in an image reads what it is to do.
-const FRR_CONFIG: &str = "/etc/frr/frr.conf";
+pub const IMAGES_PROGRAM: &str = "main";
+/// Programs that are an init system, and do not run unless they are the first process.
+const INIT_SYSTEMS: [&str; 2] = ["init", "systemd"];
 
 /// What follows from a node's being an image.
 pub(super) struct Planned {
@@ -26,6 +27,7 @@ pub(super) fn plan(node: &Node, facts: &Facts) -> Option<Planned> {
     let config = &known.config;
     let user = image.user.clone().or(said(&config.user));
     let workdir = image.workdir.clone().or(said(&config.workdir));
+<<<<<<< HEAD
     let env = config.env.clone().into_iter().chain(node.env.clone()).collect();
     let of_kind = node.of_kind.as_ref().and_then(|of_kind| of_kind.ready.clone());
     let main = argv(image, config).map(|argv| Process {
@@ -33,6 +35,27 @@ pub(super) fn plan(node: &Node, facts: &Facts) -> Option<Planned> {
         command: Command::Argv(argv),
         restart: image.restart,
         ready: of_kind.or_else(|| health(image.healthcheck.as_ref().or(config.healthcheck.as_ref()))),
+=======
+    let argv = argv(image, config);
+    let program = argv.as_ref().and_then(|argv| argv.first());
+    let name = program
+        .and_then(|path| path.rsplit('/').next())
+        .unwrap_or_default();
+    let init = image.init.unwrap_or(match INIT_SYSTEMS.contains(&name) {
+        true => Init::Image,
+        false => Init::Nslab,
+    });
+    let mut env: BTreeMap<String, String> = config.env.clone().into_iter().chain(node.env.clone()).collect();
+    if name == "tini" && init == Init::Nslab {
+        env.entry("TINI_SUBREAPER".to_owned()).or_default();
+    }
+    let main = argv.map(|argv| Process {
+        name: IMAGES_PROGRAM.to_owned(),
+        command: Command::Argv(argv),
+        restart: image.restart,
+        ready: health(image.healthcheck.as_ref().or(config.healthcheck.as_ref()))
+            .or_else(|| node.config.is_some().then(answers)),
+>>>>>>> main
         user: user.clone(),
         workdir: workdir.clone(),
         terminal: image.terminal,
@@ -44,7 +67,7 @@ pub(super) fn plan(node: &Node, facts: &Facts) -> Option<Planned> {
         digest: known.digest.clone(),
         layers: known.layers.clone(),
         lease: known.lease.clone(),
-        init: image.init,
+        init,
         stop_signal: image.stop_signal.clone().or(config.stop_signal.clone()),
         user,
         workdir,
@@ -68,6 +91,13 @@ fn argv(image: &Image, config: &Config) -> Option<Vec<String>> {
     (!argv.is_empty()).then_some(argv)
 }
 
+/// A router with a configuration for FRR is ready when that answers.
+fn answers() -> Probe {
+    Probe::Exec(Command::Argv(
+        ["vtysh", "-c", "show version"].map(str::to_owned).to_vec(),
+    ))
+}
+
 fn health(check: Option<&Healthcheck>) -> Option<Probe> {
     let command = match check?.test.as_ref()? {
         Test::Argv(argv) => Command::Argv(argv.clone()),
@@ -87,13 +117,25 @@ pub(super) fn sysctls() -> impl Iterator<Item = (String, String)> {
     .map(|(path, value)| (path.to_owned(), value.to_owned()))
 }
 
-/// Where a router's configuration goes in an image.
-pub(super) fn config(node: &Node) -> Option<File> {
-    let text = node.config.as_ref().filter(|_| node.image.is_some())?;
-    Some(File {
-        path: FRR_CONFIG.to_owned(),
-        content: Content::Text(text.clone()),
+/// What a router's image finds of FRR's: the configuration, and which daemons that needs. Both are named first, so that files of the
+/// lab file's go before them.
+pub(super) fn config(node: &Node) -> Vec<File> {
+    let Some(text) = node.config.as_ref().filter(|_| node.image.is_some()) else {
+        return Vec::new();
+    };
+    let enabled: Vec<&str> = daemons::TABLE
+        .iter()
+        .filter(|daemon| text.lines().any(|line| daemon.is_for(line)))
+        .map(|daemon| daemon.name)
+        .collect();
+    let file = |path: &str, text: String| File {
+        path: path.to_owned(),
+        content: Content::Text(text),
         mode: Some(0o644),
         owner: None,
-    })
+    };
+    vec![
+        file("/etc/frr/daemons", daemons::file(&enabled)),
+        file("/etc/frr/frr.conf", text.clone()),
+    ]
 }

@@ -42,6 +42,7 @@ impl<'a> Planner<'a> {
             let setting = Setting {
                 interface,
                 master,
+                primary: setting.primary,
                 vlans: setting.vlans.clone(),
             };
             match is_late {

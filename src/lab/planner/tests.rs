@@ -204,3 +204,40 @@ fn a_thousand_nodes_take_no_time() {
     assert!(taken.as_secs() < 2, "{taken:?}");
     println!("{taken:?}");
 }
+
+#[test]
+fn a_bond_prefers_its_primary_and_routes_are_in_the_table_of_their_vrf() {
+    let plan = planned(
+        r#"
+name = "x"
+[nodes.a]
+kind = "host"
+routes = [{ to = "10.9.0.0/16", via = "10.0.0.2", vrf = "red" }, { to = "10.9.0.0/16", via = "10.0.0.2", vrf = "blue" }]
+[nodes.a.interfaces]
+red = { type = "vrf", table = 10, ports = ["bond0"] }
+blue = { type = "vrf", table = 20 }
+bond0 = { type = "bond", mode = "active-backup", ports = ["eth0", "eth1"], primary = "eth1", addresses = ["10.0.0.1/24"] }
+[nodes.b]
+kind = "host"
+[[links]]
+endpoints = ["a:eth0", "b:eth0"]
+[[links]]
+endpoints = ["a:eth1", "b:eth1"]
+"#,
+    );
+    let a = plan.namespaces.iter().find(|it| it.node == "a").unwrap();
+    let index = |name: &str| {
+        let mut ports = plan.links.iter().flat_map(|link| link.device.ports());
+        ports.find(|port| port.name == name).unwrap().index
+    };
+    let of = |name: &str| {
+        let settings = a.settings.iter();
+        settings.clone().find(|it| it.interface == index(name)).unwrap()
+    };
+    assert_eq!(
+        [of("eth0").primary, of("eth1").primary, of("bond0").primary],
+        [false, true, false]
+    );
+    let tables: Vec<_> = a.routes.iter().map(|route| route.table).collect();
+    assert_eq!(tables, [Some(10), Some(20)]);
+}

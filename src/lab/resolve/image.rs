@@ -38,7 +38,7 @@ pub(super) fn resolve(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> Opti
         workdir: value(&spec.workdir),
         healthcheck: spec.healthcheck.as_ref().map(|it| it.value.clone()),
         stop_signal: value(&spec.stop_signal),
-        init: spec.init.as_ref().map(|it| it.value).unwrap_or_default(),
+        init: spec.init.as_ref().map(|it| it.value),
         restart: spec.restart.as_ref().map_or(Restart::OnFailure, |it| it.value),
         terminal: spec.terminal.as_ref().is_none_or(|it| it.value),
     })

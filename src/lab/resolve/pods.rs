@@ -225,6 +225,7 @@ fn route(to: Option<IpNet>, via: Option<IpAddr>, dev: &str, span: &Span) -> Span
         action: RouteActionSpec::Forward(vec![hop]),
         metric: None,
         table: None,
+        vrf: None,
     };
     Spanned::new(route, span.clone())
 }

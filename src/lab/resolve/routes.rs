@@ -11,7 +11,8 @@ use super::diagnostics::Mistakes;
 use super::links::Links;
 use super::reach::Reach;
 use crate::lab::Diagnostic;
-use crate::lab::file::{NextHopSpec, RouteActionSpec, RouteSpec, Span, Spanned};
+use crate::lab::file::{NextHopSpec, RouteActionSpec, RouteSpec, Span, Spanned, suggest};
+use crate::lab::links::{Device, Shape};
 use crate::lab::model::{Mgmt, NextHop, Route, RouteAction};
 
 /// The kernel's main table, and its priority of an IPv6 route for which none is given.
@@ -47,7 +48,8 @@ fn of_namespace<'a>(
     for &node in &scene.members[owner] {
         for route in scene.nodes[node].routes.iter().flatten() {
             let to = destination(&route.value);
-            once(node, route, to, &mut seen, mistakes);
+            let table = table(scene, links, node, &route.value, mistakes);
+            once(node, route, to, table, &mut seen, mistakes);
             let action = action(scene, links, node, &route.value, to, &reach, mistakes);
             if let RouteActionSpec::Forward(hops) = &route.value.action
                 && let [
@@ -64,7 +66,7 @@ fn of_namespace<'a>(
                 to,
                 action,
                 metric: route.value.metric,
-                table: route.value.table,
+                table,
             });
         }
     }
@@ -89,11 +91,48 @@ fn destination(route: &RouteSpec) -> IpNet {
     }
 }
 
+/// The table that a route is in: the one it names, or that of its VRF.
+fn table(
+    scene: &Scene,
+    links: &Links,
+    node: usize,
+    route: &RouteSpec,
+    mistakes: &mut Mistakes,
+) -> Option<u32> {
+    let Some(vrf) = &route.vrf else {
+        return route.table;
+    };
+    let owner = scene.owners[node];
+    let of_node = links.links.iter().filter_map(|link| match &link.shape {
+        Shape::Device {
+            port,
+            device: Device::Vrf(device),
+            ..
+        } if scene.owners[port.node] == owner => Some((port.interface.as_str(), device.table)),
+        _ => None,
+    });
+    let tables: HashMap<&str, u32> = of_node.collect();
+    let found = tables.get(vrf.value.as_str()).copied();
+    if found.is_none() && !scene.spec.partial_links {
+        let message = format!(
+            "node `{}` has no VRF `{}`",
+            scene.name(node),
+            vrf.value.escape_debug()
+        );
+        let none = "describe it in `interfaces`: `red = { type = \"vrf\", table = 10, ports = [\"eth0\"] }`; of one that commands make, \
+            write `table`";
+        let help = suggest::cure(&vrf.value, tables.keys().copied(), "it has", none);
+        mistakes.add_for(node, Diagnostic::new(message, vrf.span.clone(), "").help(help));
+    }
+    found
+}
+
 /// Two routes to one place need different metrics or tables.
 fn once<'a>(
     node: usize,
     route: &'a Spanned<RouteSpec>,
     to: IpNet,
+    table: Option<u32>,
     seen: &mut HashMap<(IpNet, u32, u32), &'a Span>,
     mistakes: &mut Mistakes,
 ) {
@@ -101,7 +140,7 @@ fn once<'a>(
         (None | Some(0), IpNet::V6(_)) => IPV6_METRIC,
         (metric, _) => metric.unwrap_or(0),
     };
-    let key = (to, metric, route.value.table.unwrap_or(MAIN));
+    let key = (to, metric, table.unwrap_or(MAIN));
     if let Some(first) = seen.insert(key, &route.span) {
         let message = format!("there are two routes to {to} with the same metric");
         let help = "put both gateways into one route's `nexthops`, or give one a higher `metric`";

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::kernel::mount::Shown;
-use crate::lab::model::{Bind, File, Mount};
+use crate::lab::model::{Bind, File, Mount, Restart};
 use crate::lab::plan::Limits;
 use crate::lab::rights::RightsStep;
 
@@ -30,8 +30,10 @@ pub struct Common {
     pub given: Vec<PathBuf>,
     /// Whether there are nodes that are images.
     pub images: bool,
-    /// How many bytes each of the lab's volumes holds; none for no limit.
-    pub volumes: Vec<Option<u64>>,
+    /// Where the lab's volumes are kept, as directories by their numbers.
+    pub kept: PathBuf,
+    /// How many there are.
+    pub volumes: usize,
 }
 
 /// What a node's init has to know besides.
@@ -43,6 +45,12 @@ pub struct Setup {
     pub hostname: String,
     /// The layers of the image that it is, the lowest first; none where its root is the host's.
     pub image: Option<Vec<PathBuf>>,
+    /// Whether the image's program is the node's first process.
+    pub own_first: bool,
+    /// What becomes of the node when that ends.
+    pub restart: Restart,
+    /// The signal that asks programs to end, where the image says one.
+    pub stop_signal: Option<i32>,
     /// Files of the lab file and of the engine.
     pub files: Vec<File>,
     /// Symbolic links of the engine: path, and where it leads.
@@ -80,6 +88,9 @@ pub enum Order {
         /// Whether it has the rights of the node's engine.
         #[serde(default)]
         engine: bool,
+        /// Whether it is what the node's image is for.
+        #[serde(default)]
+        main: bool,
     },
     /// Send a signal to every process of the node.
     SignalAll {
@@ -92,7 +103,7 @@ pub enum Order {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Report {
-    /// The root stands. The node's syslog socket follows.
+    /// The root stands. The node's syslog socket follows, and the pidfd of the image's first process where that is its own.
     Up,
     /// The root could not be made.
     Failed(Failure),

@@ -112,6 +112,12 @@ pub struct InterfaceStatus {
     pub state: LinkState,
     /// What is at its other end, as `NODE:INTERFACE`, where that is known.
     pub peer: Option<String>,
+    /// The interface of its node that it is on top of.
+    #[serde(default)]
+    pub link: Option<String>,
+    /// The bridge, bond or VRF of its node that it is in.
+    #[serde(default)]
+    pub master: Option<String>,
     /// Its MAC address.
     pub mac: Option<String>,
     /// Bytes of the largest packet.

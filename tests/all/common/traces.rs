@@ -165,3 +165,13 @@ pub fn cgroups(place: &Path, name: &str) -> Vec<PathBuf> {
     }
     found
 }
+
+/// The process that the inits of a lab's nodes are copies of.
+pub fn template(lab: &Lab, name: &str) -> Option<i32> {
+    let supervisor = lab.supervisor(name).to_string();
+    let is_it = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.starts_with(b"nslab: template\0") && stat(*pid, 1) == Some(supervisor.clone())
+    };
+    pids().find(is_it)
+}

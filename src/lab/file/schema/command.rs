@@ -27,6 +27,14 @@ pub(super) struct ExecTable {
     may_fail: Option<bool>,
 }
 
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) enum RunValue {
+    Text(String),
+    Table(RunTable),
+}
+
 /// A long-running process: `command` or `shell`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]

@@ -26,6 +26,8 @@ pub(super) struct RouteTable {
     /// Routing table (default 254, main).
     #[schemars(range(min = 1))]
     table: Option<u32>,
+    /// The VRF of the node whose table it is in.
+    vrf: Option<Interface>,
 }
 
 /// The types of routes.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 
-use super::command::{ExecValue, RestartWord, RunTable};
+use super::command::{ExecValue, RestartWord, RunValue};
 use super::image::{HealthcheckValue, InitWord, PullWord, Words};
 use super::interface::InterfaceTable;
 use super::network::RouteTable;
@@ -47,7 +47,7 @@ pub(super) struct NodeTable {
     healthcheck: Option<HealthcheckValue>,
     /// The signal that ends the image's program: SIGTERM, SIGRTMIN+3, 15.
     stop_signal: Option<String>,
-    /// Who is the first process of the node: nslab's own (the default), or the image's program.
+    /// Who is the first process of the node: nslab's own, or the image's program (the default where that is called init or systemd).
     init: Option<InitWord>,
     /// What happens when the image's program ends (default on-failure).
     restart: Option<RestartWord>,
@@ -93,8 +93,8 @@ pub(super) struct NodeTable {
     volumes: Option<Vec<VolumeText>>,
     /// Commands run once, in order.
     exec: Option<Vec<ExecValue>>,
-    /// Long-running processes.
-    run: Option<Vec<RunTable>>,
+    /// Long-running processes: tables, or command lines, which are named after their programs.
+    run: Option<Vec<RunValue>>,
     /// What is there when it is ready, beside what it runs.
     ready: Option<NodeReadyTable>,
     /// What must be true of other nodes first.
@@ -234,8 +234,8 @@ pub(super) struct PodTable {
     volumes: Option<Vec<VolumeText>>,
     /// Commands run once, in order.
     exec: Option<Vec<ExecValue>>,
-    /// Long-running processes.
-    run: Option<Vec<RunTable>>,
+    /// Long-running processes: tables, or command lines, which are named after their programs.
+    run: Option<Vec<RunValue>>,
     /// What it waits for.
     wait_for: Option<Vec<WaitText>>,
     /// Extra wait before it starts.

@@ -119,6 +119,10 @@ fn excludes(first: &Device, second: &Device) -> Option<(String, &'static str)> {
                 )
             })
         }
+        (Device::Macsec(_), Device::Macsec(_)) => Some((
+            "each is known by the MAC address of the interface below".to_owned(),
+            "put one of them on another interface (`type = \"macvlan\"` makes one with its own MAC address)",
+        )),
         (first, second) if first.name() != second.name() => Some((
             format!(
                 "{} and {} each take all that comes to it",

@@ -288,6 +288,14 @@ fn depths<'a>(members: &Memberships<'a>) -> HashMap<(usize, &'a str), usize> {
     known
 }
 
+/// The port that a bond prefers.
+fn primary<'a>(entry: &Entry<'a>) -> Option<&'a str> {
+    match &entry.spec.device {
+        Some(Device::Bond(bond)) => bond.primary.as_deref(),
+        _ => None,
+    }
+}
+
 /// What is to be set, innermost first: a bond has its links before it goes into a bridge.
 fn set(
     scene: &Scene,
@@ -301,6 +309,7 @@ fn set(
     let blank = |name: &str| Setting {
         interface: name.to_owned(),
         master: None,
+        primary: false,
         vlans: None,
     };
     let mut order: Vec<(usize, &str)> = Vec::new();
@@ -316,11 +325,22 @@ fn set(
             order.push(key);
             let mut setting = blank(key.1);
             setting.master = Some(it.master.to_owned());
+            setting.primary = entries.get(&(key.0, it.master)).and_then(primary) == Some(key.1);
             setting
         });
     }
     for entry in all {
         let key = (entry.owner, entry.spec.name.value.as_str());
+        if let Some(port) = primary(entry)
+            && members
+                .get(&(entry.owner, port))
+                .is_none_or(|it| it.master != key.1)
+        {
+            let message = format!("`{port}`, the primary of `{}`, is no port of it", key.1);
+            let help = format!("add `\"{port}\"` to its `ports`, or name one that is there");
+            let diagnostic = Diagnostic::new(message, entry.spec.name.span.clone(), "");
+            mistakes.add_for(entry.node, diagnostic.help(help));
+        }
         let Some(vlans) = vlans(scene, *entry, entries, members, links, mistakes) else {
             continue;
         };

@@ -1,0 +1,214 @@
+//! Images from files, and what the dead leave.
+
+use super::*;
+use crate::error::Kind;
+
+fn source(text: String) -> Source {
+    text.parse().unwrap()
+}
+
+impl Scene {
+    fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
+    }
+
+    /// A store with one image, which is written into a file of each kind.
+    fn exported() -> (Scene, Server) {
+        let (scene, server) = (Scene::new(), Server::new());
+        server.image("a/b", "1", &[layer("x", b"one"), layer("y", b"two")]);
+        let name = server.name("a/b:1");
+        scene.pull(&name).unwrap();
+        for kind in ["oci", "oci-archive", "docker-archive"] {
+            scene
+                .store
+                .export(&name, &source(format!("{kind}:{}", scene.path(kind))))
+                .unwrap();
+        }
+        scene.store.remove(&name).unwrap();
+        (scene, server)
+    }
+}
+
+#[test]
+fn what_is_exported_can_be_used() {
+    let (scene, server) = Scene::exported();
+    for kind in ["oci", "oci-archive", "docker-archive"] {
+        let text = format!("{kind}:{}", scene.path(kind));
+        let image = scene.pull(&text).unwrap();
+        assert_eq!(image.name, text);
+        assert_eq!(
+            (file(&image, 0, "x"), file(&image, 1, "y")),
+            (b"one".to_vec(), b"two".to_vec())
+        );
+        assert_eq!(image.config.env["A"], "b");
+        let again = scene.ensure(&text, Pull::Never).unwrap();
+        assert_eq!(again.layers, image.layers);
+    }
+    // The names that they have are names of registries.
+    for kind in ["oci", "oci-archive", "docker-archive"] {
+        let path = scene.directory.path().join(kind);
+        let image = scene.store.import_file(&path, None, &|_| {}).unwrap();
+        assert_eq!(image.name, server.name("a/b:1"), "{kind}");
+        let named: Reference = "other/name:2".parse().unwrap();
+        assert_eq!(
+            scene
+                .store
+                .import_file(&path, Some(&named), &|_| {})
+                .unwrap()
+                .name,
+            "docker.io/other/name:2"
+        );
+    }
+    assert!(scene.ensure("other/name:2", Pull::Never).is_ok());
+    assert_eq!(scene.count("tmp"), 0);
+}
+
+#[test]
+fn a_file_that_changes_is_read_again() {
+    let (scene, server) = Scene::exported();
+    let text = format!("oci-archive:{}", scene.path("oci-archive"));
+    assert_eq!(file(&scene.pull(&text).unwrap(), 0, "x"), b"one");
+    server.image("c", "1", &[layer("x", b"changed")]);
+    scene.pull(&server.name("c:1")).unwrap();
+    scene
+        .store
+        .export(&server.name("c:1"), &source(text.clone()))
+        .unwrap();
+    assert_eq!(file(&scene.pull(&text).unwrap(), 0, "x"), b"changed");
+}
+
+#[test]
+fn a_root_becomes_an_image() {
+    let scene = Scene::new();
+    let tar = layer("etc/x", b"one");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut gzip, &tar).unwrap();
+    for (name, content) in [("plain", tar.clone()), ("gzip", gzip.finish().unwrap())] {
+        let path = scene.directory.path().join(name);
+        fs::write(&path, content).unwrap();
+        assert_eq!(
+            scene.store.import_file(&path, None, &|_| {}).unwrap_err().kind,
+            Kind::Wrong
+        );
+        let named: Reference = "ceos:1".parse().unwrap();
+        let image = scene.store.import_file(&path, Some(&named), &|_| {}).unwrap();
+        assert_eq!(image.name, "docker.io/library/ceos:1");
+        assert_eq!(file(&image, 0, "etc/x"), b"one");
+    }
+    assert_eq!(scene.count("tmp"), 0);
+}
+
+#[test]
+fn a_directory_is_used_where_it_is() {
+    let scene = Scene::new();
+    fs::create_dir(scene.directory.path().join("root")).unwrap();
+    let image = scene.pull(&format!("dir:{}", scene.path("root"))).unwrap();
+    assert_eq!(
+        image.layers,
+        [fs::canonicalize(scene.directory.path().join("root")).unwrap()]
+    );
+    assert_eq!(scene.count("layers"), 0);
+    assert!(scene.pull(&format!("dir:{}", scene.path("none"))).is_err());
+}
+
+#[test]
+fn files_that_are_no_images_are_refused() {
+    let (scene, _server) = Scene::exported();
+    fs::write(scene.path("junk"), noise(4096)).unwrap();
+    fs::create_dir(scene.path("empty")).unwrap();
+    for text in [
+        "oci:empty",
+        "oci-archive:junk",
+        "docker-archive:junk",
+        "oci:none",
+        "oci:oci:other",
+        "docker-archive:docker-archive:x/y",
+        "oci-archive:docker-archive",
+    ] {
+        let (kind, rest) = text.split_once(':').unwrap();
+        let error = scene.pull(&format!("{kind}:{}", scene.path(rest))).unwrap_err();
+        assert!(
+            error.help.is_some()
+                || error.message.contains("not a tar file")
+                || error.message.contains("cannot find"),
+            "{text}: {error}"
+        );
+    }
+    // A content that is not that of its name.
+    let blobs = scene.directory.path().join("oci/blobs/sha256");
+    for entry in fs::read_dir(blobs).unwrap().flatten() {
+        let mut content = fs::read(entry.path()).unwrap();
+        let last = content.len() - 1;
+        content[last] ^= 1;
+        fs::write(entry.path(), content).unwrap();
+    }
+    assert!(scene.pull(&format!("oci:{}", scene.path("oci"))).is_err());
+    assert_eq!((scene.count("layers"), scene.count("tmp")), (0, 0));
+}
+
+#[test]
+fn what_the_dead_leave_is_swept() {
+    let (scene, server) = (Scene::new(), Server::new());
+    server.image("a", "1", &[layer("x", b"one")]);
+    let root = scene.store.path();
+    fs::create_dir_all(root.join("tmp/1-2-3/abc/root/etc")).unwrap();
+    fs::write(root.join("tmp/file"), "").unwrap();
+    fs::write(root.join("partial").join(Digest::of(b"gone").hex()), "part").unwrap();
+    let alive = scene.store.work().unwrap();
+    scene.pull(&server.name("a:1")).unwrap();
+    assert_eq!(scene.count("tmp"), 1);
+    assert!(alive.path().exists());
+    fs::create_dir_all(root.join("layers").join(Digest::of(b"layer").hex())).unwrap();
+    fs::write(root.join("blobs/sha256").join(Digest::of(b"blob").hex()), "blob").unwrap();
+    let collected = scene.store.collect(false).unwrap();
+    assert_eq!((collected.blobs, collected.layers, collected.bytes), (2, 1, 8));
+    assert_eq!((scene.count("partial"), scene.count("layers")), (0, 1));
+    drop(alive);
+    assert_eq!(scene.count("tmp"), 0);
+}
+
+#[test]
+fn what_is_missing_is_brought_again() {
+    let (scene, server) = (Scene::new(), Server::new());
+    server.image("a", "1", &[layer("x", b"one")]);
+    let name = server.name("a:1");
+    let image = scene.pull(&name).unwrap();
+    let place = image.layers[0].parent().unwrap().to_owned();
+    drop(image);
+    fs::remove_dir_all(&place).unwrap();
+    assert_eq!(file(&scene.pull(&name).unwrap(), 0, "x"), b"one");
+    // A content that the disk has damaged is noticed when it is unpacked anew, and brought again after that.
+    fs::remove_dir_all(&place).unwrap();
+    for entry in fs::read_dir(scene.store.path().join("blobs/sha256"))
+        .unwrap()
+        .flatten()
+    {
+        let mut content = fs::read(entry.path()).unwrap();
+        if content.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+            let middle = content.len() / 2;
+            content[middle] ^= 0xff;
+            fs::write(entry.path(), content).unwrap();
+        }
+    }
+    let error = scene.pull(&name).unwrap_err();
+    assert!(error.message.contains("is damaged"), "{error}");
+    assert_eq!(file(&scene.pull(&name).unwrap(), 0, "x"), b"one");
+}
+
+#[test]
+fn a_store_is_its_owners() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store");
+    fs::create_dir(&path).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+    let error = Store::open(&path).unwrap_err();
+    assert!(error.help.unwrap().contains("NSLAB_IMAGE_DIR"));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    Store::open(&path).unwrap();
+    let open = directory.path().join("open");
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(Store::open(&open.join("store")).is_err());
+    assert!(!open.join("store").exists());
+}
