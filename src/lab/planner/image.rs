@@ -27,15 +27,6 @@ pub(super) fn plan(node: &Node, facts: &Facts) -> Option<Planned> {
     let config = &known.config;
     let user = image.user.clone().or(said(&config.user));
     let workdir = image.workdir.clone().or(said(&config.workdir));
-<<<<<<< HEAD
-    let env = config.env.clone().into_iter().chain(node.env.clone()).collect();
-    let of_kind = node.of_kind.as_ref().and_then(|of_kind| of_kind.ready.clone());
-    let main = argv(image, config).map(|argv| Process {
-        name: MAIN.to_owned(),
-        command: Command::Argv(argv),
-        restart: image.restart,
-        ready: of_kind.or_else(|| health(image.healthcheck.as_ref().or(config.healthcheck.as_ref()))),
-=======
     let argv = argv(image, config);
     let program = argv.as_ref().and_then(|argv| argv.first());
     let name = program
@@ -49,13 +40,14 @@ pub(super) fn plan(node: &Node, facts: &Facts) -> Option<Planned> {
     if name == "tini" && init == Init::Nslab {
         env.entry("TINI_SUBREAPER".to_owned()).or_default();
     }
+    let of_kind = node.of_kind.as_ref().and_then(|of_kind| of_kind.ready.clone());
     let main = argv.map(|argv| Process {
         name: IMAGES_PROGRAM.to_owned(),
         command: Command::Argv(argv),
         restart: image.restart,
-        ready: health(image.healthcheck.as_ref().or(config.healthcheck.as_ref()))
+        ready: of_kind
+            .or_else(|| health(image.healthcheck.as_ref().or(config.healthcheck.as_ref())))
             .or_else(|| node.config.is_some().then(answers)),
->>>>>>> main
         user: user.clone(),
         workdir: workdir.clone(),
         terminal: image.terminal,
