@@ -343,33 +343,22 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
         engine::Inside::service(inside, process.clone());
     }
     // An image's program is the first of them all.
-    let begin = before - early;
+    let own = before - early;
     for (number, process) in step.run.iter().enumerate() {
         state.waiting_for.replace(format!("process {}", process.name));
         let span = info_span!("process", name = process.name.as_str());
-        until_ready(inside, begin + number, process)
+        until_ready(inside, own + number, process)
             .instrument(span)
             .await?;
     }
     // An engine's own services count as well.
-    for index in 0..begin {
+    for index in 0..own {
         until_running(inside, index).await?;
     }
     late::until_there(lab, node).await?;
     until_routed(inside).instrument(info_span!("routes")).await?;
     run_all(inside, &step.after_ready, first).await?;
     lab.reach(&[node], Stage::Ready);
-    Ok(())
-}
-
-/// Runs commands one after the other.
-async fn run_all(inside: &Inside, commands: &[Exec], first: bool) -> Result<(), Failure> {
-    for exec in commands {
-        let state = &inside.lab.nodes[inside.node];
-        state.waiting_for.replace(format!("`{}`", exec.command));
-        let span = info_span!("exec", command = %exec.command);
-        run_exec(inside, exec, first).instrument(span).await?;
-    }
     Ok(())
 }
 
@@ -388,6 +377,17 @@ async fn start_image(inside: &Inside) -> Result<usize, Failure> {
     engine::Inside::service(inside, main.clone());
     until_running(inside, index).await?;
     Ok(1)
+}
+
+/// Runs commands one after the other.
+async fn run_all(inside: &Inside, commands: &[Exec], first: bool) -> Result<(), Failure> {
+    for exec in commands {
+        let state = &inside.lab.nodes[inside.node];
+        state.waiting_for.replace(format!("`{}`", exec.command));
+        let span = info_span!("exec", command = %exec.command);
+        run_exec(inside, exec, first).instrument(span).await?;
+    }
+    Ok(())
 }
 
 /// Waits until a node's kernel has the routes that it has when it is ready.
