@@ -13,6 +13,7 @@ use clap_complete::env::{CompleteEnv, Shells};
 
 use super::select;
 use crate::check::ask;
+use crate::kinds::OWN;
 use crate::run::directory::{LabDirectory, RunDirectory};
 use crate::run::protocol::NodeStatus;
 use crate::run::rootless;
@@ -208,6 +209,14 @@ pub fn labels() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         let labels = statuses().flat_map(|node| node.labels);
         candidates(typed, labels.map(|(key, value)| format!("{key}={value}")))
+    })
+}
+
+/// Kinds of nodes: nslab's own, and those that files say of nodes that run.
+pub fn kinds() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let of_files = statuses().filter_map(|node| node.of_kind);
+        candidates(typed, OWN.iter().map(|kind| (*kind).to_owned()).chain(of_files))
     })
 }
 

@@ -187,7 +187,7 @@ fn render(statuses: &[Status], wide: bool) -> String {
 fn narrow_row(node: &NodeStatus, wide: bool) -> Vec<String> {
     vec![
         node.name.clone(),
-        node.kind.clone(),
+        node.of_kind.clone().unwrap_or_else(|| node.kind.clone()),
         node.engine.clone(),
         node.state.clone(),
         node.uptime.map_or_else(dash, units::duration),

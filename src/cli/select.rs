@@ -41,8 +41,8 @@ pub struct Several {
     /// All nodes of the lab
     #[arg(short, long)]
     all: bool,
-    /// The nodes of this kind: host, router, k8s, bridge or pod; may be repeated
-    #[arg(long, value_name = "KIND", value_parser = ["host", "router", "k8s", "bridge", "pod"])]
+    /// The nodes of this kind: host, router, k8s, bridge, pod, or one that a file says; may be repeated
+    #[arg(long, value_name = "KIND", add = complete::kinds())]
     kind: Vec<String>,
     /// The nodes with this label; may be repeated, and all must fit
     #[arg(short, long, value_name = "KEY[=VALUE]", add = complete::labels())]
@@ -80,7 +80,8 @@ impl Several {
             Some((key, value)) => node.labels.get(key).is_some_and(|it| it == value),
             None => node.labels.contains_key(label),
         };
-        (self.kind.is_empty() || self.kind.contains(&node.kind)) && self.label.iter().all(has)
+        let is_of = |kind: &String| *kind == node.kind || node.of_kind.as_ref() == Some(kind);
+        (self.kind.is_empty() || self.kind.iter().any(is_of)) && self.label.iter().all(has)
     }
 }
 

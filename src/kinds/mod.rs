@@ -63,7 +63,10 @@ pub fn catalog(files: &[File]) -> Kinds {
     for file in files {
         match read(&file.text, Some(&file.place)) {
             Ok(kind) => add(&mut kinds, kind),
-            Err(mistakes) => kinds.broken.push(broken(file, &mistakes)),
+            Err(mistakes) => {
+                let behind = kinds.known.len();
+                kinds.broken.push(broken(file, &mistakes, behind));
+            }
         }
     }
     for (_, text) in SHIPPED {
@@ -77,14 +80,15 @@ pub fn catalog(files: &[File]) -> Kinds {
 
 /// Adds a kind behind those that are nearer. What is left to it of its names are those that none of them has.
 fn add(kinds: &mut Kinds, mut kind: Definition) {
-    if kinds.find(&kind.name).is_some() {
+    if kinds.known.iter().any(|known| known.is_called(&kind.name)) {
         return;
     }
-    kind.aliases.retain(|alias| kinds.find(alias).is_none());
+    let is_free = |alias: &String| kinds.known.iter().all(|known| !known.is_called(alias));
+    kind.aliases.retain(is_free);
     kinds.known.push(kind);
 }
 
-fn broken(file: &File, mistakes: &[Diagnostic]) -> Broken {
+fn broken(file: &File, mistakes: &[Diagnostic], behind: usize) -> Broken {
     let stem = std::path::Path::new(&file.place).file_stem();
     let name = stem.map_or_else(|| file.place.clone(), |stem| stem.to_string_lossy().into_owned());
     let reason = mistakes.first().map_or_else(String::new, |first| {
@@ -97,5 +101,6 @@ fn broken(file: &File, mistakes: &[Diagnostic]) -> Broken {
         place: file.place.clone(),
         name,
         reason,
+        behind,
     }
 }

@@ -92,7 +92,10 @@ fn peer(lab: &Lab, node: usize, neighbor: &str) -> Option<usize> {
     })
 }
 
-fn kind(node: &Node) -> &'static str {
+fn kind(node: &Node) -> &str {
+    if let Some(of_kind) = &node.of_kind {
+        return &of_kind.kind;
+    }
     match node.kind {
         Kind::Host => "host",
         Kind::Router => "router",
@@ -110,7 +113,7 @@ pub fn text(lab: &Lab, alive: &Alive) -> String {
             let trouble = alive.trouble(lab, here).map(|word| format!(" ({word})"));
             lines[here.node].push(format!(
                 "{}{} ── {there}{}",
-                here.interface,
+                interface(lab, here),
                 addresses(lab, here),
                 trouble.unwrap_or_default()
             ));
@@ -195,9 +198,16 @@ fn tunnels(lab: &Lab) -> Vec<(usize, usize, &'static str)> {
     found
 }
 
+/// The name by which people know an interface.
+fn interface<'a>(lab: &'a Lab, port: &'a Port) -> &'a str {
+    let of_kind = lab.nodes[port.node].of_kind.as_ref();
+    let known = of_kind.and_then(|of_kind| of_kind.interfaces.get(&port.interface));
+    known.unwrap_or(&port.interface)
+}
+
 /// Each end of a link that is in a node, with a name for the other end.
 fn ends<'a>(lab: &Lab, link: &'a Link) -> Vec<(&'a Port, String)> {
-    let name = |port: &Port| format!("{}:{}", lab.nodes[port.node].name, port.interface);
+    let name = |port: &Port| format!("{}:{}", lab.nodes[port.node].name, interface(lab, port));
     match (&link.shape, link.shape.outside()) {
         (LinkShape::Veth(a, b), _) => vec![(a, name(b)), (b, name(a))],
         (
@@ -263,7 +273,8 @@ pub fn dot(lab: &Lab, alive: &Alive) -> String {
                 let _ = writeln!(
                     text,
                     "  \"{left}\" -- \"{right}\" [taillabel=\"{}\", headlabel=\"{}\"{broken}];",
-                    a.interface, b.interface
+                    interface(lab, a),
+                    interface(lab, b)
                 );
             }
             (_, Some(there)) => {
@@ -271,7 +282,7 @@ pub fn dot(lab: &Lab, alive: &Alive) -> String {
                 let _ = writeln!(
                     text,
                     "  \"{there}\" [shape=plaintext];\n  \"{name}\" -- \"{there}\" [taillabel=\"{}\"{broken}];",
-                    tail.interface
+                    interface(lab, tail)
                 );
             }
             (_, None) => {}
@@ -313,14 +324,18 @@ pub fn mermaid(lab: &Lab, alive: &Alive) -> String {
                 let _ = writeln!(
                     text,
                     "  n{} {line}|\"{} - {}\"| n{}",
-                    a.node, a.interface, b.interface, b.node
+                    a.node,
+                    interface(lab, a),
+                    interface(lab, b),
+                    b.node
                 );
             }
             (_, Some(there), Some(port)) => {
                 let _ = writeln!(
                     text,
                     "  o{number}[\"{there}\"]\n  n{} {line}|\"{}\"| o{number}",
-                    port.node, port.interface
+                    port.node,
+                    interface(lab, port)
                 );
             }
             _ => {}

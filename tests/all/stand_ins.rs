@@ -17,6 +17,7 @@ interface() { for i in "$@"; do [ -e /sys/class/net/$i ] || miss "no interface $
 interfaces() { n=$(ls /sys/class/net | grep -cv -e '^lo$' -e '^eth0$'); [ $n = $1 ] || miss "$n interfaces, not $1"; }
 setting() { [ "$(cat /proc/sys/$1)" = "$2" ] || miss "$1 is $(cat /proc/sys/$1), not $2"; }
 terminal() { [ -t 0 ] || miss "no terminal"; }
+first() { [ $$ = 1 ] || miss "process $$ is not the first"; }
 user() { [ "$(id -u):$(id -g)" = "$1" ] || miss "user $(id -u):$(id -g), not $1"; }
 memory() { grep -q " $1 tmpfs" /proc/mounts || miss "$1 is not in memory"; }
 device() { [ -c $1 ] || miss "no device $1"; }
@@ -158,6 +159,7 @@ fn ceos_has_its_variables_in_both_places() {
         return;
     }
     let init = r#"
+first
 for v in CEOS=1 EOS_PLATFORM=ceoslab container=docker ETBA=1 SKIP_ZEROTOUCH_BARRIER_IN_SYSDBINIT=1 INTFTYPE=eth MAPETH0=1 MGMT_INTF=eth0; do
     case " $* " in *" systemd.setenv=$v "*) ;; *) miss "no systemd.setenv=$v";; esac
     variable "${v%%=*}" "${v#*=}"
@@ -188,6 +190,7 @@ fn xrd_knows_its_interfaces_by_both_names() {
         return;
     }
     let init = r#"
+first
 variable XR_FIRST_BOOT_CONFIG /etc/xrd/first-boot.cfg
 variable XR_MGMT_INTERFACES 'linux:eth0,xr_name=Mg0/RP0/CPU0/0,chksum,snoop_v4,snoop_v6'
 variable XR_INTERFACES 'linux:Gi0-0-0-0,xr_name=Gi0/0/0/0;linux:Gi0-0-0-1,xr_name=Gi0/0/0/1'
@@ -266,7 +269,7 @@ fn vyos_finds_its_configuration() {
     if !can_stand_in() {
         return;
     }
-    let init = "holds /opt/vyatta/etc/config/config.boot 'host-name n'\n\
+    let init = "first\nholds /opt/vyatta/etc/config/config.boot 'host-name n'\n\
                 holds /opt/vyatta/etc/config/config.boot 'address 172.29.7.9/24'\ninterface eth1\nlooked\nforever";
     stands_in("vyos", "", &["eth1"], &[("sbin/init", init)], &[]);
 }
@@ -340,7 +343,8 @@ fn plain_daemons_find_their_configuration() {
             kind,
             "entrypoint = [\"/sbin/daemon\"]\nconfig = \"router id 1\"",
             &["eth1"],
-            &[("sbin/daemon", &program)],
+            // FRR is ready when that answers.
+            &[("sbin/daemon", &program), ("usr/bin/vtysh", "true")],
             &[],
         );
     }

@@ -139,12 +139,17 @@ pub struct Broken {
     pub name: String,
     /// The first mistake, with its line.
     pub reason: String,
+    /// How many of those that can be used are nearer.
+    pub behind: usize,
 }
 
 impl Kinds {
     /// The kind of this name.
     pub fn find(&self, name: &str) -> Option<&Definition> {
-        self.known.iter().find(|kind| kind.is_called(name))
+        let at = self.known.iter().position(|kind| kind.is_called(name))?;
+        // What a nearer file was to say does not hold of one that is farther.
+        let is_hidden = self.broken.iter().any(|broken| broken.name == name && broken.behind <= at);
+        (!is_hidden).then(|| &self.known[at])
     }
 
     /// Every name, without those that stand for others.
