@@ -214,11 +214,14 @@ impl Store {
         fs::metadata(self.blob(&descriptor.digest)).is_ok_and(|it| it.len() == descriptor.size)
     }
 
-    /// Puts a whole content that was written elsewhere in the store in its place.
-    pub(super) fn adopt(&self, from: &Path, digest: &Digest) -> Result<()> {
+    /// Puts a whole content that was written elsewhere in the store in its place; `sync` makes its name outlive a loss of power.
+    pub(super) fn adopt(&self, from: &Path, digest: &Digest, sync: bool) -> Result<()> {
         let to = self.blob(digest);
         fs::rename(from, &to).at("write", &to)?;
-        sync_parent(&to)
+        match sync {
+            true => sync_parent(&to),
+            false => Ok(()),
+        }
     }
 
     /// Tries to be the one that does something that is not to be done twice.

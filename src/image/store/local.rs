@@ -283,12 +283,12 @@ impl Store {
                 continue;
             }
             match (staged, members) {
-                (Staged::File(path), _) => self.adopt(path, &layer.digest)?,
+                (Staged::File(path), _) => self.adopt(path, &layer.digest, true)?,
                 (Staged::Member(member), Some(members)) => {
                     let path = work.path().join("layer");
                     let (stream, _) = members.open(member)?;
                     self.stage(stream, &layer.media_type, &path, Some(layer))?;
-                    self.adopt(&path, &layer.digest)?;
+                    self.adopt(&path, &layer.digest, true)?;
                 }
                 (Staged::Member(_), None) => {}
             }

@@ -146,7 +146,7 @@ impl Store {
         progress: &dyn Fn(Progress),
     ) -> Result<()> {
         let manifest = &remote.manifest;
-        self.obtain(session, &remote.endpoints, &manifest.config, &mut |_| {})
+        self.obtain(session, &remote.endpoints, &manifest.config, true, &mut |_| {})
             .await?;
         let file = self.image_file(&manifest.config.digest)?;
         if let Some(text) = foreign(&file) {
@@ -221,7 +221,9 @@ impl Store {
                 tally.borrow_mut().bytes[at] = bytes;
                 tally.borrow().tell();
             };
-            self.obtain(session, endpoints, &layer, &mut told).await?;
+            // What is unpacked next is proved by that, and written with the layers.
+            self.obtain(session, endpoints, &layer, job.is_none(), &mut told)
+                .await?;
         }
         if let Some(job) = job {
             let _turn = unpackings.acquire().await;
@@ -242,6 +244,7 @@ impl Store {
         session: &Session<'_>,
         endpoints: &[Endpoint],
         content: &Descriptor,
+        sync: bool,
         progress: &mut dyn FnMut(u64),
     ) -> Result<()> {
         let file = loop {
@@ -266,11 +269,17 @@ impl Store {
             size: content.size,
         };
         session.fetch(&blob, &mut sink, progress).await?;
-        let sink = spawn_blocking(move || sink.sync().map(|()| sink)).await;
-        let _sink = sink
-            .map_err(|error| Error::host(error.to_string()))?
-            .at("write", &partial)?;
-        self.adopt(&partial, &content.digest)
+        // Its lock is held until it is in its place.
+        let _sink = match sync {
+            true => {
+                let synced = spawn_blocking(move || sink.sync().map(|()| sink)).await;
+                synced
+                    .map_err(|error| Error::host(error.to_string()))?
+                    .at("write", &partial)?
+            }
+            false => sink,
+        };
+        self.adopt(&partial, &content.digest, sync)
     }
 }
 
