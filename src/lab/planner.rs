@@ -398,15 +398,15 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         }
         _ => None,
     };
-    let (step, env, main) = match image::plan(node, facts) {
-        Some(image) => (Some(image.step), image.env, image.main),
-        None => (None, node.env.clone(), None),
+    let (step, env, main, mounts) = match image::plan(node, facts) {
+        Some(image) => (Some(image.step), image.env, image.main, image.mounts),
+        None => (None, node.env.clone(), None, node.mounts.clone()),
     };
     let run: Vec<Process> = main.into_iter().chain(node.run.iter().cloned()).collect();
     let idle = node.network != Network::Host
         && node.files.is_empty()
         && node.binds.is_empty()
-        && node.mounts.is_empty()
+        && mounts.is_empty()
         && node.exec.is_empty()
         && run.is_empty()
         && engine.is_none()
@@ -439,7 +439,7 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
             .chain(node.files.iter().cloned())
             .collect(),
         binds: node.binds.clone(),
-        mounts: node.mounts.clone(),
+        mounts,
         config: node.config.clone().filter(|_| node.image.is_none()),
         config_place: node.config_place.clone(),
         exec: node.exec.clone(),
