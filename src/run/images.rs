@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
 
 use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::Failure;
-use crate::image::source::Source;
+use crate::image::source::{Pull, Registries, Source};
 use crate::image::store::{self, Lease, Progress, Store};
 use crate::kernel::error::Attempt;
+use crate::kernel::rootless::is_rootless;
 use crate::lab::Lab;
+use crate::lab::model::Image;
 use crate::lab::plan::{ImageFacts, Plan};
 
 /// Images that are ready to be nodes.
@@ -40,11 +44,9 @@ pub fn ready(lab: &Lab, progress: &dyn Fn(Progress)) -> Result<Ready, Failure> {
             Some(store) => store,
             None => store.insert(Store::open(&Store::usual_place())?),
         };
-        let found = store.ensure(&image.source, image.pull, &lab.registries, progress);
-        let found = found.map_err(|error| {
-            let mut failure = Failure::from(error);
-            failure.message = format!("the image of {name}: {}", failure.message);
-            failure
+        let found = bring(store, image, &lab.registries, progress).map_err(|failure| Failure {
+            message: format!("the image of {name}: {}", failure.message),
+            ..failure
         })?;
         let store::Image {
             digest,
@@ -63,6 +65,65 @@ pub fn ready(lab: &Lab, progress: &dyn Fn(Progress)) -> Result<Ready, Failure> {
         ready.leases.push(lease);
     }
     Ok(ready)
+}
+
+/// Brings an image into the store, unless it is there.
+fn bring(
+    store: &Store,
+    image: &Image,
+    registries: &Registries,
+    progress: &dyn Fn(Progress),
+) -> Result<store::Image, Failure> {
+    let Image { source, pull, .. } = image;
+    if !is_rootless() || matches!(source, Source::Directory(_)) {
+        return Ok(store.ensure(source, *pull, registries, progress)?);
+    }
+    // What is in a file may have changed.
+    let may_be_there =
+        *pull == Pull::Never || (*pull == Pull::Missing && matches!(source, Source::Registry(_)));
+    let found = may_be_there.then(|| store.ensure(source, Pull::Never, registries, progress));
+    match found {
+        Some(Ok(image)) => Ok(image),
+        Some(Err(error)) if *pull == Pull::Never => Err(error.into()),
+        _ => {
+            pull_as_root(image, registries)?;
+            Ok(store.ensure(source, Pull::Never, registries, progress)?)
+        }
+    }
+}
+
+/// Files of an image belong to many users: those that are set aside for this one, for whom a process of its own is root.
+fn pull_as_root(image: &Image, registries: &Registries) -> Result<(), Failure> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("nslab").args(["image", "pull"]);
+    if image.pull == Pull::Missing {
+        command.arg("--missing");
+    }
+    for host in &registries.insecure {
+        command.args(["--insecure", host]);
+    }
+    if let Some(ca) = &registries.ca {
+        command.arg("--ca").arg(ca);
+    }
+    for (registry, places) in &registries.mirrors {
+        for place in places {
+            command.arg("--mirror").arg(format!("{registry}={place}"));
+        }
+    }
+    let status = command
+        .arg("--")
+        .arg(image.source.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .attempt(|| "start nslab image pull")?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Failure::host(format!(
+            "{} is not to be had: see above",
+            image.source
+        ))),
+    }
 }
 
 /// Holds the images of a plan until what is returned is dropped.
