@@ -69,7 +69,10 @@ fn the_nearest_of_a_name_is_meant() {
 #[test]
 fn a_nearer_file_with_a_mistake_is_not_passed_over() {
     let broken = |place: &str| file(place, "name = 1");
-    let kinds = catalog(&[broken("kinds/nokia_srlinux.toml"), file("/etc/x.toml", "name = \"x\"")]);
+    let kinds = catalog(&[
+        broken("kinds/nokia_srlinux.toml"),
+        file("/etc/x.toml", "name = \"x\""),
+    ]);
     assert!(kinds.find("nokia_srlinux").is_none() && kinds.find("x").is_some());
     // One that is farther says nothing.
     let kinds = catalog(&[file("kinds/x.toml", "name = \"x\""), broken("/etc/x.toml")]);

@@ -148,7 +148,10 @@ impl Kinds {
     pub fn find(&self, name: &str) -> Option<&Definition> {
         let at = self.known.iter().position(|kind| kind.is_called(name))?;
         // What a nearer file was to say does not hold of one that is farther.
-        let is_hidden = self.broken.iter().any(|broken| broken.name == name && broken.behind <= at);
+        let is_hidden = self
+            .broken
+            .iter()
+            .any(|broken| broken.name == name && broken.behind <= at);
         (!is_hidden).then(|| &self.known[at])
     }
 
