@@ -194,6 +194,7 @@ pub(super) fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
     scalar(&mut base.dad, &over.dad);
     scalar(&mut base.config, &over.config);
     scalar(&mut base.exec, &over.exec);
+    scalar(&mut base.after_ready, &over.after_ready);
     scalar(&mut base.run, &over.run);
     scalar(&mut base.wait_for, &over.wait_for);
     scalar(&mut base.startup_delay, &over.startup_delay);
