@@ -7,16 +7,16 @@ use std::process::Command;
 use crate::common::registry::{self, Registry, Wants, has_registry};
 use crate::common::{Lab, in_package, run, until};
 
-/// Where the images are. Prints why the test is skipped where they cannot be made.
+/// Where the images are. Prints why the test is skipped where scripts/images has not made them.
 fn images() -> Option<PathBuf> {
     if !has_registry() {
         return None;
     }
-    let made = run(&mut Command::new(in_package("scripts/images")));
+    let made = run(Command::new(in_package("scripts/images")).arg("--if-there"));
     match made.code {
         0 => Some(PathBuf::from(made.out.trim())),
         _ => {
-            eprintln!("skipped: scripts/images: {}", made.err);
+            eprintln!("skipped: {}", made.err);
             None
         }
     }
