@@ -160,7 +160,11 @@ struct InspectArgs {
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
-    if is_rootless() {
+    let only_looks = matches!(
+        args.verb,
+        Verb::Ls(_) | Verb::Export(_) | Verb::Inspect(_) | Verb::Lock(_)
+    );
+    if is_rootless() && !only_looks {
         // Files of an image belong to many users: those that are set aside for this one.
         rootless::become_root().map_err(|error| crate::run::rootless::explain(error.into()))?;
     }

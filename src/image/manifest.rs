@@ -240,3 +240,46 @@ pub(crate) fn json<'a, T: Deserialize<'a>>(text: &'a [u8], what: &str) -> Result
 pub(crate) fn shown(text: &str) -> String {
     text.chars().take(200).flat_map(char::escape_debug).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXT: &str = r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",
+        "config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":2,
+        "digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+        "layers":[{"mediaType":"application/vnd.oci.image.layer.v1.tar+gzip","size":3,
+        "digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}]}"#;
+
+    #[test]
+    fn a_manifest_is_read() {
+        let Ok(Document::Image(manifest)) = read(TEXT.as_bytes()) else {
+            panic!("not an image")
+        };
+        assert_eq!((manifest.layers.len(), manifest.layers[0].size), (1, 3));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+
+        /// Whatever a registry gives, it is an image with digests that are digests, or an error.
+        #[test]
+        fn every_text_has_an_answer(changes in prop::collection::vec((0..TEXT.len(), any::<u8>(), 0..3usize), 0..6)) {
+            let mut text = TEXT.as_bytes().to_vec();
+            for (at, byte, what) in changes {
+                let at = at % text.len();
+                match what {
+                    0 => text[at] = byte,
+                    1 => text.insert(at, byte),
+                    _ => drop(text.remove(at)),
+                }
+            }
+            if let Ok(Document::Image(manifest)) = read(&text) {
+                prop_assert!(manifest.layers.iter().all(|it| it.digest.hex().len() == 64));
+            }
+            drop(crate::image_file::read(&text));
+        }
+    }
+}

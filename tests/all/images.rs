@@ -608,6 +608,47 @@ fn images_are_passed_on_in_files() {
 }
 
 #[test]
+fn images_come_from_podmans_store() {
+    if !has("podman") || !has("busybox") {
+        return;
+    }
+    let lab = lab("");
+    let root = lab.path("root");
+    image_root::busybox(&root);
+    let tar = lab.path("root.tar");
+    run(lab
+        .command("tar")
+        .arg("-C")
+        .arg(&root)
+        .arg("-cf")
+        .arg(&tar)
+        .arg("."))
+    .expect(0);
+    let (config, kept) = (lab.path("storage.conf"), lab.path("podman"));
+    let text = format!(
+        "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/root\"\nrunroot = \"{0}/run\"\n",
+        kept.display()
+    );
+    fs::write(&config, text).unwrap();
+    let with = |mut command: std::process::Command| run(command.env("CONTAINERS_STORAGE_CONF", &config));
+    let mut import = lab.command("podman");
+    import.args(["import", "-q"]).arg(&tar).arg("vendor/router:1");
+    with(import).expect(0);
+    let name = "containers-storage:localhost/vendor/router:1";
+    // The second time podman is asked only whether it is the same.
+    for _ in 0..2 {
+        let out = with(lab.nslab(["image", "pull", name])).expect(0);
+        assert!(out.starts_with(name), "{out}");
+    }
+    assert_eq!(in_image(&lab, name, "cat $ROOT/etc/own"), "of the image\n");
+    with(lab.nslab(["image", "import", name, "vendor/router:2"])).expect(0);
+    assert!(lab.ok(["image", "ls"]).contains("docker.io/vendor/router:2"));
+    with(lab.nslab(["image", "pull", "containers-storage:none"])).refused(2, &["podman says", "none"]);
+    lab.run(["image", "pull", "containers-storage:--help"])
+        .refused(2, &["is not the name of an image"]);
+}
+
+#[test]
 fn an_image_without_a_shell_is_one() {
     if !has_registry() || !has("busybox") {
         return;

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Done, Host, Lab, has, run, until};
+use common::registry::{Images, Registry, Wants, has_registry};
+use common::{Done, Host, Lab, has, image_root, run, until};
 use host::{aside, interfaces};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -22,7 +23,7 @@ const KNOWN: &str = "cp -a /etc $TEST/etc.$$ && mount --bind $TEST/etc.$$ /etc &
     echo tester:$FIRST:65536 > /etc/subuid && echo tester:$FIRST:65536 > /etc/subgid";
 /// The rest.
 const BECOME: &str = "exec setpriv --reuid $USER_ID --regid $USER_ID --clear-groups \
-    env -u NSLAB_RUN_DIR XDG_RUNTIME_DIR=$TEST/user";
+    env -u NSLAB_RUN_DIR XDG_RUNTIME_DIR=$TEST/user NSLAB_IMAGE_DIR=$TEST/user/images";
 
 const PAIR: &str = r#"
 name = "pair"
@@ -659,4 +660,38 @@ fn interfaces_that_the_kernel_lacks_are_told_to_users_as_to_root() {
     assert_eq!(said(&mine), said(&root));
     // Told before there was anything to make a directory for.
     assert!(!user.own().join("nslab/pair").exists());
+}
+
+#[test]
+fn images_come_and_are_nodes() {
+    if !can() || !has_registry() {
+        return;
+    }
+    let user = User::new("name = \"images\"\n[nodes.a]\nkind = \"host\"\nimage = \"127.0.0.1:5000/own:1\"\n");
+    let registry = Registry::start(&user.lab, Wants::Nothing);
+    let (images, base, more) = (
+        Images::new(&user.lab),
+        user.lab.path("base"),
+        user.lab.path("more"),
+    );
+    image_root::busybox(&base);
+    fs::write(base.join("removed"), "").unwrap();
+    fs::write(base.join("far"), "").unwrap();
+    chown(base.join("home/web"), Some(1000), Some(1000)).unwrap();
+    chown(base.join("far"), Some(4_000_000), Some(0)).unwrap();
+    fs::create_dir(&more).unwrap();
+    fs::write(more.join(".wh.removed"), "").unwrap();
+    images.begin("own").layer("own", &base).layer("own", &more);
+    images.config("own", &["--config.cmd", "/bin/sleep", "--config.cmd", "1000000"]);
+    registry.push(&user.lab, &images.place("own"), "own:1", &[]);
+    let done = user.sh("nslab up -d $TEST/lab.toml");
+    assert!(done.err.contains("1 files belong to root"), "{}", done.err);
+    done.expect(0);
+    let told = user.ok("nslab exec a sh -c 'stat -c %u /home/web /far; ls -d /removed || cat /etc/own'");
+    assert_eq!(told, "1000\n0\nof the image\n");
+    user.sh("nslab image rm 127.0.0.1:5000/own:1")
+        .refused(1, &["in use"]);
+    assert!(user.ok("nslab image ls").contains("127.0.0.1:5000/own:1"));
+    user.ok("nslab down images && nslab image gc --all");
+    assert_eq!(fs::read_dir(user.own().join("images/layers")).unwrap().count(), 0);
 }

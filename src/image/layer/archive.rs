@@ -495,7 +495,7 @@ fn check(pieces: &[Piece], size: u64, stored: u64) -> io::Result<()> {
     let (mut end, mut sum) = (0u64, 0u64);
     for piece in pieces {
         let is_behind = piece.offset >= end;
-        end = piece.offset.checked_add(piece.length).unwrap_or(u64::MAX);
+        end = piece.offset.saturating_add(piece.length);
         sum = sum.saturating_add(piece.length);
         if !is_behind || end > size {
             return Err(broken(

@@ -40,6 +40,8 @@ impl Default for Limits {
 
 /// A path may not be longer (PATH_MAX).
 const LONGEST_PATH: usize = 4095;
+/// Names of directories that are kept in memory until the end may not be longer, all together.
+pub(crate) const MOST_NAMES: usize = 64 << 20;
 /// A part of one may not be longer (NAME_MAX).
 const LONGEST_PART: usize = 255;
 
@@ -81,6 +83,7 @@ pub(crate) fn unpack(
         entries: 0,
         devices: 0,
         times: Vec::new(),
+        names: 0,
     };
     while let Some(entry) = archive.next().map_err(broken)? {
         unpacking.add(&entry, &mut archive)?;
@@ -101,6 +104,8 @@ struct Unpacking {
     entries: u64,
     devices: u64,
     times: Vec<(Vec<u8>, (i64, u32))>,
+    /// How long the names among them are, all together.
+    names: usize,
 }
 
 impl Unpacking {
@@ -127,6 +132,10 @@ impl Unpacking {
         }
         match entry.kind {
             Kind::Directory => {
+                self.names += name.directory.len() + name.base.len();
+                if self.names > MOST_NAMES {
+                    return Err(too_many_names());
+                }
                 self.times.push((name.whole(), entry.mtime));
                 self.place.add_directory(&name, entry)
             }
@@ -225,6 +234,12 @@ impl Unpacking {
             implied: implied.collect(),
         })
     }
+}
+
+pub(crate) fn too_many_names() -> Error {
+    Error::wrong(format!(
+        "the names of its directories are longer than {MOST_NAMES} bytes"
+    ))
 }
 
 /// A name of somebody's, for a message.

@@ -31,6 +31,8 @@ pub(crate) struct Place {
     buffer: Vec<u8>,
     /// Directories that are there only because something is in them.
     pub(crate) implied: BTreeSet<Vec<u8>>,
+    /// How long the names of these were, all together.
+    names: usize,
     /// Files whose owner this user namespace has not.
     pub(crate) squashed: u64,
     /// Attributes that the file system does not have.
@@ -55,6 +57,7 @@ impl Place {
             },
             buffer: vec![0; 128 << 10],
             implied: BTreeSet::from([Vec::new()]),
+            names: 0,
             squashed: 0,
             without_attributes: 0,
         }
@@ -102,20 +105,30 @@ impl Place {
                 Ok(fd) => fd,
                 Err(Errno::NOENT) => {
                     mkdirat(&at, part, Mode::from_raw_mode(0o755)).map_err(|errno| refused(so_far, errno))?;
-                    self.implied.insert(so_far.to_owned());
+                    self.imply(so_far)?;
                     beneath(&at, part.as_bytes()).map_err(|errno| refused(so_far, errno))?
                 }
                 Err(Errno::NOTDIR) if is_whiteout(&at, part) => {
                     let fd = self
                         .replace_whiteout(&at, part)
                         .map_err(|errno| refused(so_far, errno))?;
-                    self.implied.insert(so_far.to_owned());
+                    self.imply(so_far)?;
                     fd
                 }
                 Err(errno) => return Err(refused(so_far, errno)),
             };
         }
         Ok(at)
+    }
+
+    /// Takes note of a directory that is there only because something is in it.
+    fn imply(&mut self, path: &[u8]) -> Result<()> {
+        self.names += path.len();
+        if self.names > super::MOST_NAMES {
+            return Err(super::too_many_names());
+        }
+        self.implied.insert(path.to_owned());
+        Ok(())
     }
 
     /// Something that a lower layer has was removed, and a directory stands in its place: nothing of the lower one shows.

@@ -402,11 +402,23 @@ fn layers_have_limits() {
 }
 
 #[test]
+fn names_that_are_kept_have_a_limit() {
+    let mut tar = Tar::default();
+    let long = "d".repeat(250);
+    // Each of these makes many directories more.
+    for number in 0..2500 {
+        let path = format!("{number}/{}", format!("{long}/").repeat(15));
+        tar.pax(&[("path", format!("{path}x").as_bytes())]).file("x", "");
+    }
+    refused(&tar, "the names of its directories");
+}
+
+#[test]
 fn what_is_broken_is_refused() {
     let mut tar = Tar::default();
     tar.file("a", "hello").file("b", "world");
     let whole = tar.whole();
-    for cut in [100, 512, 600, 1030] {
+    for cut in [100, 512, 514, 1030] {
         let result = Scene::new().unpack(&whole[..cut], Limits::default());
         assert!(result.is_err() || cut == 512, "{cut}");
     }
@@ -475,8 +487,14 @@ fn entry() -> impl Strategy<Value = (Vec<u8>, u8, Vec<u8>, Vec<u8>)> {
     )
 }
 
+/// How many streams are tried: PROPTEST_CASES, or so many that it takes some seconds.
+fn cases() -> u32 {
+    let asked = std::env::var("PROPTEST_CASES").ok();
+    asked.and_then(|it| it.parse().ok()).unwrap_or(2000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     /// Whatever a stream has, nothing outside of the layer is touched.
     #[test]

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use crate::error::{Attempt as _, Error, Kind, Result};
 use crate::layer::archive::{Archive, Kind as EntryKind};
-use crate::layer::compression;
+use crate::layer::{MOST_NAMES, compression};
 use crate::manifest::LONGEST;
 
 /// A file that images are passed on in may not have more members.
@@ -44,7 +44,7 @@ impl Members {
             inner: BufReader::new(&file),
             at: 0,
         });
-        let mut members = BTreeMap::new();
+        let (mut members, mut names) = (BTreeMap::new(), 0);
         while let Some(entry) = archive.next().map_err(broken)? {
             let Some(name) = std::str::from_utf8(&entry.name).ok().and_then(cleaned) else {
                 continue;
@@ -59,8 +59,9 @@ impl Members {
                 }
                 _ => None,
             };
+            names += name.len() + entry.link.len();
             members.extend(member.map(|it| (name, it)));
-            if members.len() > MOST_MEMBERS {
+            if members.len() > MOST_MEMBERS || names > MOST_NAMES {
                 return Err(Error::wrong(format!("{} has too many members", path.display())));
             }
             archive.jump().map_err(broken)?;
