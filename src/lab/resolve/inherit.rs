@@ -22,7 +22,7 @@ pub(super) fn apply<'a>(
         .values()
         .filter_map(|table| table.vendor.as_ref())
     {
-        expand::find(expansion.kinds, name, spec.nodes.len(), mistakes);
+        expand::check_table(expansion.kinds, name, mistakes);
     }
     let nodes = spec.nodes.iter().enumerate();
     nodes
