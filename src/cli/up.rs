@@ -437,7 +437,9 @@ fn first_command(lab: &Lab) -> Option<(&str, &'static str)> {
         return Some((&node.name, "vtysh -c 'show ip route'"));
     }
     let first = lab.nodes.first()?;
-    let shown = match preflight::on_path("ip") {
+    // An image may not have it.
+    let has_ip = first.image.is_none() && preflight::on_path("ip");
+    let shown = match has_ip {
         true => "ip -br address",
         false => "nslab net addr",
     };

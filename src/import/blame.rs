@@ -74,7 +74,7 @@ fn not_set(unset: &Unset) -> Diagnostic {
 }
 
 fn template(span: Span) -> Diagnostic {
-    let message = "this is a Go template, and those are not yet supported";
+    let message = "this is a Go template, and only topologies are rendered";
     let help = "render it first, for example with `gomplate -f FILE`, and give nslab what comes out";
     Diagnostic::new(message, span, "to be filled in").help(help)
 }

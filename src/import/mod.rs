@@ -90,6 +90,8 @@ struct Context<'a> {
     unknown_images: BTreeSet<String>,
     /// The kinds that files say, once they are asked for.
     kinds: OnceCell<Kinds>,
+    /// What is wrong with templates.
+    faults: Vec<Diagnostic>,
     /// Variables that are not set.
     unset: Vec<Unset>,
     /// What is told once of many nodes.
@@ -195,6 +197,7 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
         prefix: String::new(),
         unknown_images: BTreeSet::new(),
         kinds: OnceCell::new(),
+        faults: Vec::new(),
         unset: Vec::new(),
         remarks: Remarks::default(),
         described: BTreeMap::new(),
@@ -235,7 +238,7 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
     exports::put(&mut spec, &about, sources);
     notes.extend(remarks(&context));
     // Where something is wrong, those are told that it comes from.
-    let is_right = context.reader.mistakes.is_empty();
+    let is_right = context.reader.mistakes.is_empty() && context.faults.is_empty();
     let mut told = BTreeSet::new();
     for unset in context.unset.iter().filter(|_| is_right).take(MOST_UNSET) {
         let (file, line) = context.files.line(unset.span.start);
@@ -247,10 +250,12 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
             notes.push(note);
         }
     }
+    let mut mistakes = blame::blame(context.reader.mistakes, &context.unset, &context.files);
+    mistakes.extend(context.faults);
     Imported {
         spec,
         notes,
-        mistakes: blame::blame(context.reader.mistakes, &context.unset, &context.files),
+        mistakes,
         files: context.files,
         unset: context.unset,
     }
@@ -271,7 +276,8 @@ fn rendered(context: &mut Context, input: Input, notes: &mut Vec<String>) -> Opt
             let place = begin + fault.place;
             let help = "Go's own template language is taken but for `define`, `template` and `block`, and the common functions of others; \
                         `--vars FILE` names the variables";
-            context.reader.wrong(place..place + 1, fault.message, help);
+            let mistake = Diagnostic::new(fault.message, place..place + 1, "here").help(help);
+            context.faults.push(mistake);
             None
         }
     }

@@ -266,6 +266,10 @@ fn node(out: &mut String, node: &NodeSpec) {
         let lines: String = execs.iter().map(|it| format!("    {},\n", exec(it))).collect();
         format!("[\n{lines}]")
     });
+    put(out, "after_ready", node.after_ready.as_ref(), |execs| {
+        let lines: String = execs.iter().map(|it| format!("    {},\n", exec(it))).collect();
+        format!("[\n{lines}]")
+    });
     put(out, "run", node.run.as_ref(), |run| {
         list(run.iter().map(|process| self::process(&process.value)))
     });

@@ -16,8 +16,8 @@ pub use image::IMAGES_PROGRAM;
 
 use super::links::{Carrier, Shape};
 use super::model::{
-    EngineChoice, Kind, KubernetesNode, Lab, Link, LinkShape, Network, NextHop, Node, Port, Process, Route,
-    RouteAction,
+    EngineChoice, Exec, Kind, KubernetesNode, Lab, Link, LinkShape, Network, NextHop, Node, Port, Process,
+    Route, RouteAction,
 };
 use super::names::{self, HUB_PORT, Macs};
 use super::plan::{
@@ -398,16 +398,19 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         }
         _ => None,
     };
-    let (step, env, main) = match image::plan(node, facts) {
-        Some(image) => (Some(image.step), image.env, image.main),
-        None => (None, node.env.clone(), None),
+    let (step, env, main, mounts) = match image::plan(node, facts) {
+        Some(image) => (Some(image.step), image.env, image.main, image.mounts),
+        None => (None, node.env.clone(), None, node.mounts.clone()),
     };
     let run: Vec<Process> = main.into_iter().chain(node.run.iter().cloned()).collect();
+    let of_kind = node.of_kind.iter().flat_map(|of_kind| &of_kind.after_ready);
+    let after_ready: Vec<Exec> = of_kind.chain(&node.after_ready).cloned().collect();
     let idle = node.network != Network::Host
         && node.files.is_empty()
         && node.binds.is_empty()
-        && node.mounts.is_empty()
+        && mounts.is_empty()
         && node.exec.is_empty()
+        && after_ready.is_empty()
         && run.is_empty()
         && engine.is_none()
         && node.kubernetes.is_none()
@@ -439,17 +442,13 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
             .chain(node.files.iter().cloned())
             .collect(),
         binds: node.binds.clone(),
-        mounts: node.mounts.clone(),
+        mounts,
         config: node.config.clone().filter(|_| node.image.is_none()),
         config_place: node.config_place.clone(),
         exec: node.exec.clone(),
         of_kind: node.of_kind.as_ref().map(|of_kind| of_kind.kind.clone()),
         save: node.of_kind.as_ref().and_then(|of_kind| of_kind.save.clone()),
-        after_ready: node
-            .of_kind
-            .as_ref()
-            .map(|of_kind| of_kind.after_ready.clone())
-            .unwrap_or_default(),
+        after_ready,
         rights: rights(node, engine, &run),
         run,
         ready_routes: node.ready_routes.clone(),

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
+use super::init::InitHandle;
 use super::logs::set_aside;
 use super::protocol::{NodeStatus, ServiceState, Status};
 use super::state::Living;
@@ -31,9 +32,7 @@ fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64,
     let init = state.init.borrow().clone();
     let used = init
         .as_ref()
-        .and_then(|init| use_by_node.get(&pid_namespace(init.pid)?))
-        .copied()
-        .unwrap_or_default();
+        .map_or_else(Use::default, |init| used(init, use_by_node));
     let stage = *state.stage.borrow();
     let namespaces = lab.namespaces.borrow();
     NodeStatus {
@@ -41,6 +40,7 @@ fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64,
         kind: format!("{:?}", step.kind).to_lowercase(),
         engine: step.player().map_or("kernel", Engine::name).to_owned(),
         of_kind: step.of_kind.clone(),
+        image: step.image.as_ref().map(|image| image.name.clone()),
         save: step.save.clone(),
         stage,
         state: word(lab, number, step),
@@ -171,6 +171,25 @@ fn use_by_pid_namespace() -> HashMap<u64, Use> {
 }
 
 /// The inode that names a process's PID namespace.
+/// What a node's processes use: those beside its init, and those below the image's own first process.
+fn used(init: &InitHandle, use_by_node: &HashMap<u64, Use>) -> Use {
+    let below = init.first.get().and_then(pid_in_lab);
+    let pids = std::iter::once(init.pid).chain(below);
+    let uses = pids.filter_map(|pid| use_by_node.get(&pid_namespace(pid)?));
+    uses.fold(Use::default(), |sum, one| Use {
+        processes: sum.processes + one.processes,
+        memory: sum.memory + one.memory,
+        open_files: sum.open_files.max(one.open_files),
+    })
+}
+
+/// The PID of a process in the lab's namespace.
+fn pid_in_lab(pidfd: &OwnedFd) -> Option<i32> {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    line.trim().parse().ok().filter(|&pid| pid > 0)
+}
+
 fn pid_namespace(pid: i32) -> Option<u64> {
     let link = fs::read_link(format!("/proc/{pid}/ns/pid")).ok()?;
     link.to_str()?

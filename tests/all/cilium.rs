@@ -345,7 +345,7 @@ fn article() -> Option<PathBuf> {
 }
 
 /// Whether a router's table has these routes, and a default route at most.
-fn has_routes(lab: &Lab, node: &str, wanted: &Value) -> bool {
+pub fn has_routes(lab: &Lab, node: &str, wanted: &Value) -> bool {
     let told = lab.run(["exec", node, "vtysh", "-c", "show bgp ipv4 unicast json"]);
     let told: Value = serde_json::from_str(&told.out).unwrap_or_default();
     let routes = told["routes"]

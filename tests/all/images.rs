@@ -210,7 +210,10 @@ fn a_registry_gets_the_password_that_it_wants() {
     )
     .unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
-    pull(&|command| drop(command.env("PATH", &path))).expect(0);
+    pull(&|command| {
+        command.env("PATH", &path);
+    })
+    .expect(0);
     lab.ok(["image", "rm", &name]);
     fs::remove_file(&docker).unwrap();
     let file = lab.path("auth.json");
@@ -225,9 +228,14 @@ fn a_registry_gets_the_password_that_it_wants() {
         "--authfile",
     ]);
     run(login.arg(&file).arg(&registry.place)).expect(0);
-    pull(&|command| drop(command.env("REGISTRY_AUTH_FILE", &file))).expect(0);
-    pull(&|command| drop(command.env("REGISTRY_AUTH_FILE", lab.path("none"))))
-        .refused(3, &["REGISTRY_AUTH_FILE"]);
+    pull(&|command| {
+        command.env("REGISTRY_AUTH_FILE", &file);
+    })
+    .expect(0);
+    pull(&|command| {
+        command.env("REGISTRY_AUTH_FILE", lab.path("none"));
+    })
+    .refused(3, &["REGISTRY_AUTH_FILE"]);
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn every_key_becomes_what_the_lab_file_beside_it_says() {
         let mut imported = imported.lab(&sources()).unwrap();
         let mut written = load(&text, &sources()).unwrap();
         for node in imported.nodes.iter_mut().chain(&mut written.nodes) {
-            for exec in &mut node.exec {
+            for exec in node.exec.iter_mut().chain(&mut node.after_ready) {
                 exec.line = 0;
             }
         }

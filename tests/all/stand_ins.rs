@@ -134,6 +134,15 @@ interfaces 2"#;
             .contains("source /tmp/startup-config.cli")
     );
     assert_eq!(lab.sh("n", "cat /tmp/startup-config.cli"), "set / system");
+    // What it was told, it keeps when it is told so.
+    assert_eq!(lab.ok(["save"]), "n has kept its configuration\n");
+    assert!(lab.sh("n", "tail -1 /told").contains("save startup"));
+    lab.run(["save", "peer"])
+        .refused(2, &["nothing says how peer keeps"]);
+    // It is known by its kind, and its interfaces by their names there.
+    assert!(lab.ok(["ps"]).contains("nokia_srlinux"));
+    assert!(lab.ok(["graph", lab.file()]).contains("n:ethernet-1/2/3"));
+    lab.ok(["exec", "--kind", "nokia_srlinux", "--", "true"]);
 }
 
 #[test]
@@ -343,8 +352,7 @@ fn plain_daemons_find_their_configuration() {
             kind,
             "entrypoint = [\"/sbin/daemon\"]\nconfig = \"router id 1\"",
             &["eth1"],
-            // FRR is ready when that answers.
-            &[("sbin/daemon", &program), ("usr/bin/vtysh", "true")],
+            &[("sbin/daemon", &program), ("bin/vtysh", "true")],
             &[],
         );
     }

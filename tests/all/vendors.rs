@@ -207,3 +207,35 @@ fn a_lab_names_kinds_of_its_own_directory_and_of_the_users_configuration() {
     write("config/nslab/kinds/acme.toml", "name = \"other\"\n");
     with(&["validate", &path]).refused(2, &["cannot be used", "kinds/acme.toml, line 2"]);
 }
+
+#[test]
+fn what_this_host_lacks_for_a_kind_is_a_note_of_validate_and_keeps_up_from_anything() {
+    let lab = Lab::new("name = \"l\"\n[nodes.a]\nkind = \"acme\"\n");
+    fs::create_dir(lab.path("kinds")).unwrap();
+    let write = |host: &str| {
+        let text = format!("name = \"acme\"\nneeds_image = false\n[host]\n{host}\n");
+        fs::write(lab.path("kinds/acme.toml"), text).unwrap();
+    };
+    for (host, said) in [
+        ("architectures = [\"pdp11\"]", "needs an architecture of pdp11"),
+        ("cpu_flags = [\"telepathy\"]", "telepathy"),
+        ("cpus = 4096", "needs 4096 CPUs"),
+        ("memory = \"4096T\"", "of memory"),
+    ] {
+        if host.starts_with("cpu_flags") && std::env::consts::ARCH != "x86_64" {
+            continue;
+        }
+        write(host);
+        let run = lab.run(["validate", lab.file()]);
+        assert!(
+            run.err.contains("note: ") && run.err.contains(said),
+            "{}",
+            run.err
+        );
+        run.expect(0);
+        lab.run(["up", "-d", lab.file()]).refused(3, &[said, "acme"]);
+        assert!(lab.left().is_empty());
+    }
+    write("cpus = 1");
+    lab.ok(["up", "-d", lab.file()]);
+}

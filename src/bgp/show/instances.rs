@@ -141,9 +141,9 @@ pub(super) fn import_check(view: &View, arguments: &Arguments) -> String {
         networks.sort_by_key(|it| (it.prefix_len(), it.addr()));
         let rib = rib::of(view, family);
         for network in networks {
-            let routes = rib.get(&network).into_iter().flatten();
+            let mut routes = rib.get(&network).into_iter().flatten();
             let own = |it: &&rib::Entry| it.selected && it.protocol < rib::Protocol::External;
-            out += &imported(view, network, routes.filter(own).next());
+            out += &imported(view, network, routes.find(own));
         }
     }
     out

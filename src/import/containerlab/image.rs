@@ -57,7 +57,13 @@ pub(super) fn node(
     node.hostname = merged.hostname.clone();
     node.aliases = node::aliases(context, name, &merged);
     configuration(context, name, &mut merged, is_of_kind, &mut node);
-    node.exec = exec(context, &merged);
+    // A system with a kind of its own takes commands when it is ready.
+    let place = if is_of_kind {
+        &mut node.after_ready
+    } else {
+        &mut node.exec
+    };
+    *place = exec(context, &merged);
     node.labels = merged.labels;
     node.binds = merged.binds;
     node.mounts = merged.mounts;

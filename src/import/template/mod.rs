@@ -75,10 +75,13 @@ impl Renderer {
     fn one(&mut self, part: &Part, dot: &Value) -> Result<(), Fault> {
         match part {
             Part::Text(text) => self.put(text, 0),
-            Part::Value(pipeline) => {
-                let value = self.pipeline(pipeline, dot)?;
-                self.put(&value.to_string(), pipeline.place)
-            }
+            Part::Value(pipeline) => match self.pipeline(pipeline, dot)? {
+                Value::Nil => Err(Fault::new(
+                    pipeline.place,
+                    "nothing stands here with these variables".into(),
+                )),
+                value => self.put(&value.to_string(), pipeline.place),
+            },
             Part::Set(name, pipeline) => {
                 let value = self.pipeline(pipeline, dot)?;
                 self.set(name, value);

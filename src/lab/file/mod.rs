@@ -210,6 +210,8 @@ pub struct NodeSpec {
     pub mounts: Vec<MountSpec>,
     /// Commands run once.
     pub exec: Option<Vec<Exec>>,
+    /// Commands run once it is ready.
+    pub after_ready: Option<Vec<Exec>>,
     /// Long-running processes; the span is the name's.
     pub run: Option<Vec<Spanned<Process>>>,
     /// What it waits for.

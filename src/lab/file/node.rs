@@ -199,6 +199,9 @@ fn life(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
     node.exec = table
         .get("exec")
         .and_then(|value| reader.list(value, "exec", "\"ip link set eth0 up\"", command::exec));
+    node.after_ready = table
+        .get("after_ready")
+        .and_then(|value| reader.list(value, "after_ready", "\"ip link set eth0 up\"", command::exec));
     node.run = table
         .get("run")
         .and_then(|value| command::processes(reader, value));

@@ -134,6 +134,9 @@ pub struct Node {
     pub mounts: Vec<Mount>,
     /// Commands run once, in order, when links are there.
     pub exec: Vec<Exec>,
+    /// Commands run in order when it is ready, before others are told so.
+    #[serde(default)]
+    pub after_ready: Vec<Exec>,
     /// Long-running processes.
     pub run: Vec<Process>,
     /// What must be true of other nodes first.

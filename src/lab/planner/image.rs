@@ -4,19 +4,24 @@ use std::collections::BTreeMap;
 
 use crate::image::config::{Config, Healthcheck, Test};
 use crate::lab::daemons;
-use crate::lab::model::{Command, Content, File, Image, Init, Node, Probe, Process};
+use crate::lab::model::{
+    Bind, Command, Content, File, Image, Init, Memory, Mount, Mounted, Node, Probe, Process,
+};
 use crate::lab::plan::{Facts, ImageFacts, ImageStep};
 
 /// The name of an image's program in listings and logs.
 pub const IMAGES_PROGRAM: &str = "main";
 /// Programs that are an init system, and do not run unless they are the first process.
 const INIT_SYSTEMS: [&str; 2] = ["init", "systemd"];
+/// What tells them to halt (systemd(1)).
+const SYSTEMS_STOP: &str = "SIGRTMIN+3";
 
 /// What follows from a node's being an image.
 pub(super) struct Planned {
     pub step: ImageStep,
     pub env: BTreeMap<String, String>,
     pub main: Option<Process>,
+    pub mounts: Vec<Mount>,
 }
 
 pub(super) fn plan(node: &Node, facts: &Facts) -> Option<Planned> {
@@ -40,6 +45,12 @@ pub(super) fn plan(node: &Node, facts: &Facts) -> Option<Planned> {
     if name == "tini" && init == Init::Nslab {
         env.entry("TINI_SUBREAPER".to_owned()).or_default();
     }
+    let is_system = init == Init::Image && INIT_SYSTEMS.contains(&name);
+    if is_system {
+        // By it systemd knows that it has no hardware to look after (systemd.exec(5)).
+        env.entry("container".to_owned())
+            .or_insert_with(|| "nslab".to_owned());
+    }
     let of_kind = node.of_kind.as_ref().and_then(|of_kind| of_kind.ready.clone());
     let main = argv.map(|argv| Process {
         name: IMAGES_PROGRAM.to_owned(),
@@ -60,11 +71,45 @@ pub(super) fn plan(node: &Node, facts: &Facts) -> Option<Planned> {
         layers: known.layers.clone(),
         lease: known.lease.clone(),
         init,
-        stop_signal: image.stop_signal.clone().or(config.stop_signal.clone()),
+        stop_signal: image
+            .stop_signal
+            .clone()
+            .or(config.stop_signal.clone())
+            .or_else(|| is_system.then(|| SYSTEMS_STOP.to_owned())),
         user,
         workdir,
     };
-    Some(Planned { step, env, main })
+    let mounts = match is_system {
+        true => of_system(&node.mounts, &node.binds),
+        false => node.mounts.clone(),
+    };
+    Some(Planned {
+        step,
+        env,
+        main,
+        mounts,
+    })
+}
+
+/// The file systems in memory that an init system has on a machine, where the file says nothing of the place.
+fn of_system(own: &[Mount], binds: &[Bind]) -> Vec<Mount> {
+    let is_free = |place: &str| {
+        own.iter().all(|mount| mount.target != place) && binds.iter().all(|bind| bind.target != place)
+    };
+    let memory = |target: &str, mode: u32| Mount {
+        target: target.to_owned(),
+        what: Mounted::Memory(Memory {
+            mode,
+            exec: true,
+            ..Memory::default()
+        }),
+    };
+    let usual = [("/run", 0o755), ("/tmp", 0o1777)];
+    let usual = usual
+        .into_iter()
+        .filter(|(place, _)| is_free(place))
+        .map(|(place, mode)| memory(place, mode));
+    usual.chain(own.iter().cloned()).collect()
 }
 
 fn said(text: &str) -> Option<String> {

@@ -65,11 +65,20 @@ pub(super) fn find<'a>(
     if let Some(found) = kinds.find(&name.value) {
         return Some(found);
     }
-    mistakes.add_for(at, unknown(kinds, name));
+    let message = format!("`kind` cannot be `{}`", name.value.escape_debug());
+    mistakes.add_for(at, unknown(kinds, name, message));
     None
 }
 
-fn unknown(kinds: &Kinds, name: &Spanned<String>) -> Diagnostic {
+/// Tells a table `[kinds.…]` that is for no kind.
+pub(super) fn check_table(kinds: &Kinds, name: &Spanned<String>, mistakes: &mut Mistakes) {
+    if kinds.find(&name.value).is_none() {
+        let message = format!("there is no kind `{}`", name.value.escape_debug());
+        mistakes.add(unknown(kinds, name, message));
+    }
+}
+
+fn unknown(kinds: &Kinds, name: &Spanned<String>, message: String) -> Diagnostic {
     let shown = name.value.escape_debug();
     if let Some(broken) = kinds.broken.iter().find(|it| it.name == name.value) {
         let message = format!("the kind `{shown}` cannot be used: {}", broken.reason);
@@ -87,7 +96,7 @@ fn unknown(kinds: &Kinds, name: &Spanned<String>) -> Diagnostic {
             )
         }
     };
-    Diagnostic::new(format!("`kind` cannot be `{shown}`"), name.span.clone(), "").help(help)
+    Diagnostic::new(message, name.span.clone(), "").help(help)
 }
 
 /// The names of the interfaces that a node has by links, as written.

@@ -22,7 +22,7 @@ pub(super) fn apply<'a>(
         .values()
         .filter_map(|table| table.vendor.as_ref())
     {
-        expand::find(expansion.kinds, name, spec.nodes.len(), mistakes);
+        expand::check_table(expansion.kinds, name, mistakes);
     }
     let nodes = spec.nodes.iter().enumerate();
     nodes
@@ -194,6 +194,7 @@ pub(super) fn overlay(base: &mut NodeSpec, over: &NodeSpec) {
     scalar(&mut base.dad, &over.dad);
     scalar(&mut base.config, &over.config);
     scalar(&mut base.exec, &over.exec);
+    scalar(&mut base.after_ready, &over.after_ready);
     scalar(&mut base.run, &over.run);
     scalar(&mut base.wait_for, &over.wait_for);
     scalar(&mut base.startup_delay, &over.startup_delay);

@@ -310,6 +310,7 @@ fn bare(scene: &Scene, at: usize) -> Node {
         binds: Vec::new(),
         mounts: Vec::new(),
         exec: spec.exec.clone().unwrap_or_default(),
+        after_ready: spec.after_ready.clone().unwrap_or_default(),
         run: Vec::new(),
         wait_for: Vec::new(),
         startup_delay: spec

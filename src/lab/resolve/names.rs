@@ -62,7 +62,11 @@ pub(super) fn interfaces(
                     return true;
                 };
                 let devices = hops.iter().filter_map(|hop| hop.dev.as_ref());
-                devices.fold(true, |all, dev| is_right(&dev.value, &dev.span, *kind) && all)
+                // Each is told.
+                devices
+                    .filter(|dev| !is_right(&dev.value, &dev.span, *kind))
+                    .count()
+                    == 0
             });
         }
     }

@@ -31,6 +31,9 @@ pub struct NodeStatus {
     /// The kind whose file says what it has, where that is none of nslab's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_kind: Option<String>,
+    /// The image that it is, as the file names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// What keeps the configuration that runs in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub save: Option<Command>,

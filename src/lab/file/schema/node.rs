@@ -91,8 +91,10 @@ pub(super) struct NodeTable {
     tmpfs: Option<Vec<TmpfsText>>,
     /// Directories of the lab's that begin empty and outlive a restart of the node: perhaps a name, by which nodes share one, and the path.
     volumes: Option<Vec<VolumeText>>,
-    /// Commands run once, in order.
+    /// Commands run once, in order; in a node that is an image, once its program has been started.
     exec: Option<Vec<ExecValue>>,
+    /// Commands run in order when it is ready, before others are told so.
+    after_ready: Option<Vec<ExecValue>>,
     /// Long-running processes: tables, or command lines, which are named after their programs.
     run: Option<Vec<RunValue>>,
     /// What is there when it is ready, beside what it runs.
@@ -232,8 +234,10 @@ pub(super) struct PodTable {
     tmpfs: Option<Vec<TmpfsText>>,
     /// Directories that outlive a restart.
     volumes: Option<Vec<VolumeText>>,
-    /// Commands run once, in order.
+    /// Commands run once, in order; in a node that is an image, once its program has been started.
     exec: Option<Vec<ExecValue>>,
+    /// Commands run in order when it is ready, before others are told so.
+    after_ready: Option<Vec<ExecValue>>,
     /// Long-running processes: tables, or command lines, which are named after their programs.
     run: Option<Vec<RunValue>>,
     /// What it waits for.

@@ -40,7 +40,8 @@ pub(super) fn place(node: &mut NodeSpec, span: &Span, values: &Values) {
     for mount in &mut node.mounts {
         text(&mut mount.target);
     }
-    for exec in node.exec.iter_mut().flatten() {
+    let exec = node.exec.iter_mut().chain(&mut node.after_ready);
+    for exec in exec.flatten() {
         exec.command = command(&exec.command, values);
         exec.line = 0;
     }
