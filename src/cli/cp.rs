@@ -48,7 +48,10 @@ pub fn run(args: Args) -> Result<(), Failure> {
             return Ok(Place::Host(text.into()));
         };
         let lab = select::lab_of_node(&directory, args.lab.as_deref(), node)?;
-        Ok(Place::Node(crate::run::enter::door(&lab, node)?, path.into()))
+        Ok(Place::Node(
+            Box::new(crate::run::enter::door(&lab, node)?),
+            path.into(),
+        ))
     };
     let (from, to) = (place(&args.from)?, place(&args.to)?);
     match (&from, &to) {

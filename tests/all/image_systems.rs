@@ -82,9 +82,9 @@ fn images_of_a_topology_run_from_a_registry_and_again_without_it() {
             lab.ok(up);
         }
         until("FRR", || {
-            lab.run(["exec", "r1", "vtysh", "-c", "show bgp summary json"])
+            lab.run(["exec", "r1", "vtysh", "-c", "show running-config"])
                 .out
-                .contains("\"1.1.1.1\"")
+                .contains("router bgp 65001")
         });
         assert_eq!(lab.sh("machine", "cat /proc/1/comm"), "systemd\n");
         until("systemd to have started", || {

@@ -41,7 +41,7 @@ pub enum Place {
     /// On the host.
     Host(PathBuf),
     /// In a node.
-    Node(Door, PathBuf),
+    Node(Box<Door>, PathBuf),
 }
 
 impl Place {
