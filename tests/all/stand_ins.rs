@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::common::{Lab, has, image_root};
+use crate::common::{Lab, has, image_root, until};
 
 /// What the programs of stand-ins look for things with.
 const LIBRARY: &str = r#"
@@ -70,6 +70,10 @@ fn stands_in(
         fs::write(lab.path(name), text).unwrap();
     }
     lab.ok(["up", "-d", lab.file()]);
+    // Kinds without a health check are ready when their program has been started.
+    until("the stand-in to look", || {
+        lab.run(["exec", "n", "test", "-e", "/looked"]).code == 0
+    });
     assert_eq!(
         lab.sh("n", "cat /missed 2>/dev/null; test -e /looked"),
         "",
