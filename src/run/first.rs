@@ -10,7 +10,7 @@ use std::os::unix::process::CommandExt as _;
 use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
-use super::node::{Program, Starter};
+use super::starter::{Program, Starter};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{self, Assembler, Received};

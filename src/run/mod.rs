@@ -55,6 +55,7 @@ mod sandbox;
 mod services;
 mod socket;
 mod stages;
+mod starter;
 mod state;
 mod status;
 mod switched_off;
