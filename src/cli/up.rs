@@ -142,13 +142,16 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     image_lock::apply(&mut file.lab, &file.path)?;
     let mut facts = info_span!("ask the host").in_scope(|| preflight::facts(&file.lab))?;
     // Kept until the lab is ready, which has its own by then.
-    let mut _leases = Vec::new();
+    let mut leases = Vec::new();
     if !args.dry_run {
-        let ready = info_span!("images").in_scope(|| bring_images(&file.lab))?;
+        let ready = info_span!("images").in_scope(|| bring_images(&mut file.lab))?;
         facts.images = ready.facts;
-        _leases = ready.leases;
+        leases = ready.leases;
     }
     let mut plan = info_span!("plan").in_scope(|| planner::plan(&file.lab, &facts));
+    for lease in &leases {
+        plan.leases.push(lease.path()?);
+    }
     if !args.dry_run && is_rootless() {
         do_without_root(&args, &mut plan)?;
     }
@@ -214,9 +217,13 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
 }
 
 /// Brings the images of nodes, and shows how they come.
-fn bring_images(lab: &Lab) -> Result<images::Ready, Failure> {
+fn bring_images(lab: &mut Lab) -> Result<images::Ready, Failure> {
     let progress = ImageProgress::new();
-    let ready = images::ready(lab, &|step| progress.show(step));
+    let ready = images::ready(lab, &|step| progress.show(step)).and_then(|mut ready| {
+        let more = images::for_cluster(lab, &|step| progress.show(step))?;
+        ready.leases.extend(more);
+        Ok(ready)
+    });
     match ready.is_ok() {
         true => progress.finish(),
         false => progress.give_up(),

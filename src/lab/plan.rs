@@ -44,8 +44,6 @@ pub struct ImageFacts {
     pub config: Config,
     /// Its layers on the host, the lowest first.
     pub layers: Vec<PathBuf>,
-    /// A file of the store; the image stays there as long as somebody holds a shared lock on it.
-    pub lease: Option<PathBuf>,
 }
 
 /// The root of a node that is an image.
@@ -57,8 +55,6 @@ pub struct ImageStep {
     pub digest: String,
     /// Its layers on the host, the lowest first.
     pub layers: Vec<PathBuf>,
-    /// What is locked (shared) for as long as the lab lives.
-    pub lease: Option<PathBuf>,
     /// Who is the first process.
     pub init: Init,
     /// The signal that ends its program.
@@ -133,6 +129,9 @@ pub struct Plan {
     pub checks: Vec<Check>,
     /// Objects for the Kubernetes nodes, applied once the lab lives.
     pub manifests: Vec<Manifest>,
+    /// Files of the image store that are locked (shared) for as long as the lab lives: its images stay there.
+    #[serde(default)]
+    pub leases: Vec<PathBuf>,
     /// What addresses of services are from, where no Kubernetes gives them.
     pub service_subnets: Vec<IpNet>,
 }

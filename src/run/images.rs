@@ -13,7 +13,7 @@ use crate::image::store::{self, Lease, Progress, Store};
 use crate::kernel::error::Attempt;
 use crate::kernel::rootless::is_rootless;
 use crate::lab::Lab;
-use crate::lab::model::Image;
+use crate::lab::model::{EngineChoice, Image};
 use crate::lab::plan::{ImageFacts, Plan};
 
 /// Images that are ready to be nodes.
@@ -59,12 +59,31 @@ pub fn ready(lab: &Lab, progress: &dyn Fn(Progress)) -> Result<Ready, Failure> {
             digest,
             config,
             layers,
-            lease: Some(lease.path()?),
         };
         ready.facts.insert(image.source.clone(), facts);
         ready.leases.push(lease);
     }
     Ok(ready)
+}
+
+/// Brings the images that a cluster's nodes are to have into the store, and adds them to those that come from files.
+///
+/// # Errors
+/// As [`ready`].
+pub fn for_cluster(lab: &mut Lab, progress: &dyn Fn(Progress)) -> Result<Vec<Lease>, Failure> {
+    let runs_kubelets = lab.nodes.iter().any(|node| node.engine == EngineChoice::Kubelet);
+    let sources = std::mem::take(&mut lab.cluster.pulled);
+    let mut leases = Vec::new();
+    if sources.is_empty() || !runs_kubelets {
+        return Ok(leases);
+    }
+    let store = Store::open(&Store::usual_place())?;
+    for source in sources {
+        let image = store.ensure(&source, Pull::Missing, &lab.registries, progress)?;
+        lab.cluster.images.push(store.archive(&image)?);
+        leases.push(image.lease);
+    }
+    Ok(leases)
 }
 
 /// Brings an image into the store, unless it is there.
@@ -131,12 +150,8 @@ fn pull_as_root(image: &Image, registries: &Registries) -> Result<(), Failure> {
 /// # Errors
 /// One has gone from the store since it was made ready.
 pub fn hold(plan: &Plan) -> Result<Vec<File>, Failure> {
-    let images = plan.nodes.iter().filter_map(|node| node.image.as_ref());
-    let leases: BTreeMap<_, _> = images
-        .filter_map(|image| Some((image.lease.as_ref()?, image)))
-        .collect();
-    let held = leases.into_iter().map(|(path, image)| {
-        let what = || format!("keep the image {}", image.name);
+    let held = plan.leases.iter().map(|path| {
+        let what = || format!("keep an image of the lab ({})", path.display());
         let file = File::open(path).attempt(what)?;
         flock(&file, FlockOperation::NonBlockingLockShared)
             .map_err(std::io::Error::from)

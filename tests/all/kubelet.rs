@@ -319,11 +319,15 @@ fn a_cluster_is_reached_from_the_host_and_a_node_comes_back() {
     if !has_kubernetes() {
         return;
     }
-    let images =
-        "[kubernetes]\nimages = [\"app.tar\"]\nregistry_mirror = \"http://127.0.0.1:5000\"\n[defaults]";
+    let images = "[kubernetes]\nimages = [\"app.tar\", \"example.org/stored:1\"]\nregistry_mirror = \"http://127.0.0.1:5000\"\n[defaults]";
     let lab = Lab::new(&PAIR.replace("[defaults]", images)).on(Host::new());
     write_image(&lab.path("app.tar"), "example.org/app:1");
+    // Another one is in the store, and is named.
+    write_image(&lab.path("stored.tar"), "example.org/stored:1");
+    lab.ok(["image", "import", lab.path("stored.tar").to_str().unwrap()]);
     lab.ok(["up", "-d", "--timeout", "170s", lab.file()]);
+    lab.run(["image", "rm", "example.org/stored:1"])
+        .refused(1, &["in use"]);
     let path = lab.path("kube/config");
     lab.ok(["kubeconfig", "-o", path.to_str().unwrap()]);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -363,8 +367,8 @@ fn a_cluster_is_reached_from_the_host_and_a_node_comes_back() {
         assert!(is_local || is_known, "{listening}");
     }
     assert_eq!(run(lab.host().command("ss").args(["-ltnH"])).out, "");
-    // One image was brought along; another is looked for where the lab says.
-    for (name, policy) in [("app", "Never"), ("other", "Always")] {
+    // Two images were brought along; another is looked for where the lab says.
+    for (name, policy) in [("app", "Never"), ("stored", "Never"), ("other", "Always")] {
         let how = format!("--image-pull-policy {policy} --restart Never");
         kubectl(
             &lab,
@@ -373,7 +377,9 @@ fn a_cluster_is_reached_from_the_host_and_a_node_comes_back() {
         );
     }
     until("what was brought along runs", || {
-        get(&lab, "one", "pod app")["status"]["phase"] == "Running"
+        ["app", "stored"]
+            .iter()
+            .all(|name| get(&lab, "one", &format!("pod {name}"))["status"]["phase"] == "Running")
     });
     until("the mirror is asked for the other", || {
         let events = kubectl(

@@ -5,10 +5,13 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::index::Label;
-use super::{Lease, Store, absent};
+use super::{Image, Lease, Store, absent};
 use crate::error::{Attempt as _, Error, Result};
 use crate::manifest::{Descriptor, INDEX, Index, Manifest, REF_NAME};
 use crate::source::Source;
+
+/// No more of an image's name stands in the name of its archive.
+const LONGEST_NAME: usize = 150;
 
 /// An image of the store that is written somewhere; it stays as long.
 struct Exported {
@@ -35,6 +38,31 @@ impl Store {
             other => Err(Error::wrong(format!("images are not written to {other}"))
                 .help("name a file, or docker-archive:FILE, or oci:DIR")),
         }
+    }
+
+    /// An image as a file that `docker load` and containerd take. It is written once, is in the store, and goes with the image.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn archive(&self, image: &Image) -> Result<PathBuf> {
+        let target = Source::DockerArchive(PathBuf::new(), None);
+        let exported = self.exported(&image.name, &target)?;
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+        // The name of the image stands in the file: by another name it is another file.
+        let name: String = image.name.chars().map(plain).take(LONGEST_NAME).collect();
+        let hex = exported.descriptor.digest.hex();
+        let path = self.root.join("archives").join(format!("{hex}-{name}"));
+        if path.exists() {
+            return Ok(path);
+        }
+        let work = self.work()?;
+        let made = work.path().join("archive");
+        to_file(&made, |file| self.export_for_docker(&exported, file))?;
+        File::open(&made)
+            .and_then(|file| file.sync_all())
+            .at("write", &made)?;
+        fs::rename(&made, &path).at("write", &path)?;
+        Ok(path)
     }
 
     fn exported(&self, name: &str, target: &Source) -> Result<Exported> {

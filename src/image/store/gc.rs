@@ -149,6 +149,13 @@ impl Store {
                 away(&path, count)?;
             }
         }
+        for path in entries(&self.root.join("archives"))? {
+            if of_archive(&path).is_none_or(|it| !manifests.contains(&it)) {
+                collected.bytes += fs::metadata(&path).map_or(0, |it| it.len());
+                count += 1;
+                away(&path, count)?;
+            }
+        }
         for path in entries(&self.root.join("attributes"))? {
             if digest_of(&path).is_none_or(|it| !attributes.contains(&it)) {
                 count += 1;
@@ -177,6 +184,12 @@ impl Store {
 fn entries(path: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(path).at("read", path)?;
     Ok(entries.flatten().map(|it| it.path()).collect())
+}
+
+/// The digest of the image that an archive is of.
+fn of_archive(path: &Path) -> Option<Digest> {
+    let (hex, _) = path.file_name()?.to_str()?.split_once('-')?;
+    format!("sha256:{hex}").parse().ok()
 }
 
 /// The digest that a file of the store is named for.

@@ -5,6 +5,7 @@
 //! layers/HEX/root                       a layer, unpacked; it is there whole, or not at all
 //! layers/HEX/outcome.json               what of it was not unpacked as it stands there
 //! attributes/HEX                        of an image's layers together: the directories whose owners would be wrong
+//! archives/HEX-NAME                    an image as a file, for those who take none but such
 //! leases/HEX                            who uses an image has a shared lock on it (flock(2))
 //! locks/HEX                             who brings an image has a lock on it
 //! partial/HEX                           contents that are on their way, and may go on later
@@ -164,6 +165,7 @@ impl Store {
         let root = trust::directory(dir)?;
         for below in [
             "attributes",
+            "archives",
             "blobs",
             "blobs/sha256",
             "layers",

@@ -36,7 +36,7 @@ pub(super) struct KubernetesTable {
     bin_dir: Option<String>,
     /// Where etcd keeps what it knows beyond the lab's life (default: in memory). Engine kubelet.
     etcd_dir: Option<String>,
-    /// Archives of images that every node has (as `docker save` writes them). Engine kubelet.
+    /// Images that every node has: files as `docker save` writes them, or names of images. Engine kubelet.
     images: Option<Vec<String>>,
     /// Where images are pulled from in place of every registry. Engine kubelet.
     registry_mirror: Option<String>,

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::pod_cidr::machine;
-use crate::image::source::Registries;
+use crate::image::source::{Registries, Source};
 pub use command::{Command, Exec, Probe, Process, Restart, Stage, Wait};
 pub use image::{Image, Init};
 pub use link::{Link, LinkShape, Mac, Port, Underlay};
@@ -62,6 +62,9 @@ pub struct Cluster {
     pub etcd_dir: Option<PathBuf>,
     /// Archives of images that every node has, on the host.
     pub images: Vec<PathBuf>,
+    /// Images that every node has as well, by where they come from.
+    #[serde(default)]
+    pub pulled: Vec<Source>,
     /// Where images are pulled from in place of every registry.
     pub registry_mirror: Option<String>,
     /// Whether every node runs kube-proxy.

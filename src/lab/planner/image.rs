@@ -69,7 +69,6 @@ pub(super) fn plan(node: &Node, facts: &Facts) -> Option<Planned> {
         name: image.source.to_string(),
         digest: known.digest.clone(),
         layers: known.layers.clone(),
-        lease: known.lease.clone(),
         init,
         stop_signal: image
             .stop_signal

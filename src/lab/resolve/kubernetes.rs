@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::diagnostics::Mistakes;
 use super::{Scene, pods};
+use crate::image::source::Source;
 use crate::lab::Diagnostic;
 use crate::lab::file::{self, Agent, Cni, KubernetesSpec, NodeRole, Spanned, Spec};
 use crate::lab::model::{Address, Cluster, Dns, Kind, KubernetesNode, Masquerade, Node};
@@ -163,14 +164,15 @@ pub(super) fn settings(scene: &Scene, mistakes: &mut Mistakes) -> Cluster {
         None
     };
     let external_agent = has_external_agent(scene);
+    let (named, files): (Vec<_>, Vec<_>) = spec.images.iter().partition(|it| is_name(&it.value));
     let mut cluster = Cluster {
         bin_dir: spec.bin_dir.as_ref().and_then(|it| there(it, Entry::Directory)),
         etcd_dir: spec.etcd_dir.as_ref().and_then(|it| there(it, Entry::Directory)),
-        images: spec
-            .images
-            .iter()
+        images: files
+            .into_iter()
             .filter_map(|it| there(it, Entry::File))
             .collect(),
+        pulled: Vec::new(),
         registry_mirror: spec.registry_mirror.as_ref().map(|it| it.value.clone()),
         kube_proxy: spec.kube_proxy.as_ref().is_some_and(|it| it.value),
         service_subnets: spec.service_subnet.iter().map(|it| it.value.trunc()).collect(),
@@ -183,6 +185,10 @@ pub(super) fn settings(scene: &Scene, mistakes: &mut Mistakes) -> Cluster {
             Some(file::Dns::None) => Dns::None,
         },
     };
+    cluster.pulled = named
+        .into_iter()
+        .filter_map(|it| pulled(scene, it, mistakes))
+        .collect();
     if cluster.dns != Dns::None && cluster.dns_address().is_none() {
         if let Some(said) = &spec.dns {
             let message = "`service_subnet` has no tenth address, at which the cluster's DNS would be";
@@ -192,4 +198,41 @@ pub(super) fn settings(scene: &Scene, mistakes: &mut Mistakes) -> Cluster {
         cluster.dns = Dns::None;
     }
     cluster
+}
+
+/// Whether an image is named, and not a file of it. Short names have no dot before a slash or colon that a file's ending would be.
+fn is_name(text: &str) -> bool {
+    let is_path = text.starts_with(['/', '.', '~']);
+    let is_file = [".tar", ".tgz", ".gz", ".xz", ".zst", ".bz2"]
+        .iter()
+        .any(|end| text.ends_with(end));
+    let has_place = [
+        "oci:",
+        "oci-archive:",
+        "docker-archive:",
+        "docker-daemon:",
+        "containers-storage:",
+    ]
+    .iter()
+    .any(|place| text.starts_with(place));
+    has_place || !(is_path || is_file)
+}
+
+/// Where a named image comes from, seen from the lab file.
+fn pulled(scene: &Scene, written: &Spanned<String>, mistakes: &mut Mistakes) -> Option<Source> {
+    let source = file::image::source(&written.value);
+    let refuse =
+        |message: String, help: String| Diagnostic::new(message, written.span.clone(), "").help(help);
+    match source {
+        Ok(mut source) => {
+            if let Some(path) = source.path_mut() {
+                *path = scene.sources.locate(Path::new(path));
+            }
+            Some(source)
+        }
+        Err(wrong) => {
+            mistakes.add(refuse(wrong.message, wrong.help));
+            None
+        }
+    }
 }
