@@ -133,9 +133,14 @@ impl Engine for Router {
 
 /// The environment every program in a node starts with, before the lab file's own.
 pub fn environment(node: &NodeStep) -> BTreeMap<String, String> {
-    let usual = [("PATH", PATH), ("HOME", "/root")];
-    // What the host is used to says nothing of an image.
-    let of_host = [("USER", "root"), ("LOGNAME", "root"), ("LANG", "C.UTF-8")];
+    let usual = [("PATH", PATH)];
+    // What the host is used to says nothing of an image, whose own users have their homes.
+    let of_host = [
+        ("HOME", "/root"),
+        ("USER", "root"),
+        ("LOGNAME", "root"),
+        ("LANG", "C.UTF-8"),
+    ];
     let of_host = of_host.into_iter().filter(|_| node.image.is_none());
     let mut env: BTreeMap<String, String> = usual
         .into_iter()

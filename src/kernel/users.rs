@@ -69,9 +69,10 @@ fn parse_user(passwd: &str, group: &str, wanted: &str) -> Option<User> {
             });
         }
     }
+    // As container runtimes have it: what images give to users of any number belongs to the group 0.
     number.map(|uid| User {
         uid,
-        gid: uid,
+        gid: 0,
         groups: Vec::new(),
         name: None,
         home: "/".to_owned(),

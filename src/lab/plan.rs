@@ -55,6 +55,8 @@ pub struct ImageStep {
     pub digest: String,
     /// Its layers on the host, the lowest first.
     pub layers: Vec<PathBuf>,
+    /// Whether it has a program, which is the first of the node's processes then.
+    pub has_program: bool,
     /// Who is the first process.
     pub init: Init,
     /// The signal that ends its program.

@@ -21,6 +21,7 @@ use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::Assembler;
 use crate::kernel::process;
+use crate::kernel::process_root;
 use crate::lab::model::Stage;
 
 const NO_FDS: [OwnedFd; 0] = [];
@@ -151,6 +152,7 @@ async fn answer(lab: Rc<Living>, line: &Line, request: Request) -> Result<(), Fa
                 users,
                 user: image.and_then(|image| image.user.clone()),
                 workdir: image.and_then(|image| image.workdir.clone()),
+                image: image.is_some(),
             };
             line.reply(&reply, &fds).await
         }
@@ -311,6 +313,17 @@ async fn enter(lab: &Rc<Living>, name: &str) -> Result<(Rc<InitHandle>, usize), 
         () = in_trouble(lab, node) => None,
     };
     let handle = handle.ok_or_else(|| Failure::not_ready(format!("{name} could not be started")))?;
+    // Nothing can be started any more beside a first process that has ended.
+    if handle
+        .first
+        .get()
+        .is_some_and(|first| process_root::has_ended(first).unwrap_or(false))
+    {
+        return Err(
+            Failure::not_ready(format!("the first process of {name} has ended"))
+                .help(format!("`nslab restart {name}` starts the node again")),
+        );
+    }
     Ok((handle, node))
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 
 use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use crate::kernel::error::Attempt;
 use crate::kernel::message::{self, Assembler, Received};
 use crate::kernel::mount;
 use crate::kernel::process::{self, Child};
+use crate::kernel::process_root;
 
 /// No word between the two is longer, in bytes.
 const LONGEST: usize = 1 << 20;
@@ -88,9 +90,17 @@ impl First {
         }
         let refused = |error: String| (126, error);
         let bytes = serde_json::to_vec(program).map_err(|error| refused(error.to_string()))?;
+        if bytes.len() > LONGEST {
+            return Err(refused(
+                "its arguments and its environment are too long".to_owned(),
+            ));
+        }
         message::send(&self.way, &bytes, &[output, errors]).map_err(|error| refused(error.to_string()))?;
         match self.hear().map_err(|failure| refused(failure.message))? {
             // Its end of the way was closed when it was executed.
+            None if process_root::has_ended(&self.child.pidfd).unwrap_or(true) => {
+                Err(refused("it ended before it could be executed".to_owned()))
+            }
             None => {
                 self.is_program = true;
                 Ok(())
@@ -150,9 +160,36 @@ fn live(way: &UnixStream, build: impl FnOnce() -> Result<Starter, Failure>) -> i
         ) else {
             return GAVE_UP;
         };
+        if let Some((status, why)) = missing(&order) {
+            say(way, &Word::NotStarted(status, why));
+            continue;
+        }
+        // One that could not be executed has changed this process, which is of no use any more.
         let (status, why) = execute(&starter, &order, output, errors);
         say(way, &Word::NotStarted(status, why));
+        return GAVE_UP;
     }
+}
+
+/// What is not there of a program, as a shell says it.
+fn missing(program: &Program<'_>) -> Option<(i32, String)> {
+    let name = program.argv.first().map_or("", String::as_str);
+    if let Some(directory) = program.workdir.as_deref()
+        && !Path::new(directory).is_dir()
+    {
+        return Some((127, format!("{name}: its directory {directory} is not there")));
+    }
+    let path = program.env.get("PATH").map_or("", String::as_str);
+    let is_there = match name.contains('/') {
+        true => Path::new(name).exists(),
+        false => path.split(':').any(|place| Path::new(place).join(name).exists()),
+    };
+    (!is_there).then(|| {
+        (
+            127,
+            format!("{name}: command not found (the image has no such program)"),
+        )
+    })
 }
 
 /// Becomes a program, or says why not.

@@ -1,8 +1,9 @@
 //! The images that a lab's nodes are: made ready before the lab is planned, and kept for as long as it lives.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::fs::{FlockOperation, flock};
@@ -32,11 +33,25 @@ pub struct Ready {
 pub fn ready(lab: &Lab, progress: &dyn Fn(Progress)) -> Result<Ready, Failure> {
     let mut ready = Ready::default();
     let mut store = None;
+    let images = || lab.nodes.iter().filter_map(|node| node.image.as_ref());
+    // Of nodes that are the same image, the one that asks the most decides for all.
+    let mut pulls: BTreeMap<&Source, Pull> = BTreeMap::new();
+    for image in images() {
+        let pull = pulls.entry(&image.source).or_insert(image.pull);
+        *pull = [Pull::Always, Pull::Missing, Pull::Never]
+            .into_iter()
+            .find(|it| [*pull, image.pull].contains(it))
+            .unwrap_or(image.pull);
+    }
     for (name, image) in lab
         .nodes
         .iter()
         .filter_map(|node| Some((&node.name, node.image.as_ref()?)))
     {
+        let image = &Image {
+            pull: pulls.get(&image.source).copied().unwrap_or(image.pull),
+            ..image.clone()
+        };
         if ready.facts.contains_key(&image.source) {
             continue;
         }
@@ -94,6 +109,12 @@ fn bring(
     progress: &dyn Fn(Progress),
 ) -> Result<store::Image, Failure> {
     let Image { source, pull, .. } = image;
+    if let Source::Directory(root) = source
+        && fs::canonicalize(root).is_ok_and(|root| root == Path::new("/"))
+    {
+        return Err(Failure::wrong("the host's own root is no image")
+            .help("a node without `image` has the host's programs, and not what the host keeps to itself"));
+    }
     if !is_rootless() || matches!(source, Source::Directory(_)) {
         return Ok(store.ensure(source, *pull, registries, progress)?);
     }

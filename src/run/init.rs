@@ -257,7 +257,7 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
 /// Whether the image's program is the node's first process.
 pub fn own_first(step: &NodeStep) -> bool {
     let image = step.image.as_ref();
-    image.is_some_and(|image| image.init == Init::Image) && !step.run.is_empty()
+    image.is_some_and(|image| image.init == Init::Image && image.has_program)
 }
 
 /// The directories of a node that are not of its root, and where its volumes are among the lab's.

@@ -348,7 +348,8 @@ impl Service {
 
     /// Whether it is what the node's image is for.
     fn is_main_of_image(&self) -> bool {
-        self.step().image.is_some() && self.process.name == planner::IMAGES_PROGRAM
+        let image = self.step().image.as_ref();
+        image.is_some_and(|image| image.has_program) && self.process.name == planner::IMAGES_PROGRAM
     }
 
     /// Whether it is the program of an image that is a router: the daemons that it starts want what those of an engine do.
@@ -395,6 +396,11 @@ impl Service {
         let engine = starts_frr(&argv) || self.is_router_of_image();
         let main = self.is_main_of_image();
         let is_first = main && own_first(self.step());
+        let has_own_home = self.process.env.contains_key("HOME") || self.step().env.contains_key("HOME");
+        if self.process.terminal && user.is_some() && !has_own_home {
+            // That of the user, which whoever plays the terminal looks up.
+            env.remove("HOME");
+        }
         let start = match self.process.terminal && !is_first {
             // Whoever plays the terminal becomes the user only for the program on it.
             true => Start {

@@ -53,10 +53,16 @@ fn run(user: &str, program: &str, arguments: &[String]) -> io::Result<ExitStatus
         .stdout(line.try_clone()?)
         .stderr(line);
     terminal::take(&mut command);
+    if user.is_empty() && std::env::var_os("HOME").is_none() {
+        let root = users::user(Path::new("/"), "root").map(|root| root.home);
+        command.env("HOME", root.as_deref().unwrap_or("/root"));
+    }
     if !user.is_empty() {
         let found = users::user(Path::new("/"), user);
         let found = found.ok_or_else(|| io::Error::other(format!("the node has no user {user:?}")))?;
-        command.env("HOME", &found.home);
+        if std::env::var_os("HOME").is_none() {
+            command.env("HOME", &found.home);
+        }
         process::run_as(&mut command, &found);
     }
     let mut child = command.spawn()?;

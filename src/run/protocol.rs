@@ -164,6 +164,9 @@ pub enum Reply {
         /// Where they start; `/` where none is given.
         #[serde(default)]
         workdir: Option<String>,
+        /// Whether the node is an image.
+        #[serde(default)]
+        image: bool,
     },
     /// The nodes.
     Status(Status),

@@ -54,8 +54,6 @@ pub fn make_base(common: &Common, program: Option<&OwnedFd>) -> Result<Confineme
         base.write_for_images(Path::new("/etc/hosts"), &common.hosts)?;
         base.write_for_images(Path::new("/etc/resolv.conf"), &common.resolv_conf)?;
         base.write_for_images(Path::new(engine::ITSELF), "")?;
-        let place = base.place_for_images(&Path::new(LOCAL).join("nslab"))?;
-        symlink(engine::ITSELF, &place).attempt(|| format!("make {LOCAL}/nslab"))?;
     }
     let hidden = veil::draw(&base, &run_directory(&common.base))?;
     if user_namespace::is_partial() {
@@ -388,6 +386,8 @@ fn create(target: &Path, mode: u32) -> io::Result<File> {
 
 /// Copies a file, or a directory with all it holds: modes, owners, links and device numbers as they are.
 fn copy(source: &Path, target: &Path) -> io::Result<()> {
+    // The root may be an image's, with links of its own on the way.
+    stay_in_the_node(target).map_err(|failure| io::Error::other(failure.message))?;
     let metadata = fs::metadata(source)?;
     if metadata.is_dir() {
         fs::create_dir_all(target)?;

@@ -24,8 +24,7 @@ use crate::engine::{self, Engine, speaker};
 use crate::failure::Failure;
 use crate::kernel::route;
 use crate::lab::model::{Exec, Process, Stage, Wait};
-use crate::lab::plan::{self, NodeStep};
-use crate::lab::planner::IMAGES_PROGRAM;
+use crate::lab::plan::{self, ImageStep, NodeStep};
 use crate::lab::rights::missing;
 
 /// Pause before a node whose init keeps dying is started again: doubled each time, up to the longest.
@@ -34,8 +33,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A node that lived this long starts again without a pause.
 const STEADY: Duration = Duration::from_secs(10);
 
-/// How long the program of an image may take to end when its node is stopped or started again.
+/// How long the program of an image may take to end that says by which signal it is asked; and others.
 const IMAGES_GRACE: Duration = Duration::from_secs(10);
+const USUAL_GRACE: Duration = Duration::from_secs(2);
+
+/// How long the program of an image may take to end when its node is stopped or started again, and at the end of the lab.
+pub fn grace(image: &ImageStep) -> Duration {
+    match image.stop_signal {
+        Some(_) => IMAGES_GRACE,
+        None => USUAL_GRACE,
+    }
+}
 
 /// Why a node's life in its present init is over.
 enum Over {
@@ -291,9 +299,8 @@ async fn live_there(
         Err(_) if handle.is_gone() => Ok(Over::Died(end.await.unwrap_or(-1))),
         other => {
             // An image may have something to put in order: it says by which signal it is asked.
-            let image = lab.plan.nodes[node].image.as_ref();
-            if other.is_ok() && image.is_some_and(|image| image.stop_signal.is_some()) {
-                let _ = tokio::time::timeout(IMAGES_GRACE, handle.quiet()).await;
+            if let Some(image) = lab.plan.nodes[node].image.as_ref().filter(|_| other.is_ok()) {
+                let _ = tokio::time::timeout(grace(image), handle.quiet()).await;
             }
             handle.kill();
             let _ = end.await;
@@ -366,11 +373,8 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
 /// it.
 async fn start_image(inside: &Inside) -> Result<usize, Failure> {
     let step = &inside.lab.plan.nodes[inside.node];
-    let Some(main) = step
-        .run
-        .first()
-        .filter(|it| step.image.is_some() && it.name == IMAGES_PROGRAM)
-    else {
+    let has_program = step.image.as_ref().is_some_and(|image| image.has_program);
+    let Some(main) = step.run.first().filter(|_| has_program) else {
         return Ok(0);
     };
     let index = inside.lab.nodes[inside.node].services.borrow().len();

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::node::Ready;
+use super::on_terminal;
 use super::protocol::Setup;
 use crate::failure::Failure;
 use crate::kernel::capability::Capabilities;
@@ -31,6 +32,8 @@ pub(super) struct Starter {
     users: Option<Users>,
     /// Whether the root is an image's.
     is_image: bool,
+    /// Whether programs are in a PID namespace below the init's, as /proc shows it.
+    is_below: bool,
 }
 
 /// The user namespace of a node's programs, and the filter that binds each of them.
@@ -115,6 +118,7 @@ impl Starter {
             limits,
             users,
             is_image: setup.image.is_some(),
+            is_below: setup.own_first,
         })
     }
 
@@ -136,7 +140,7 @@ impl Starter {
     ) -> Result<Pid, (i32, String)> {
         let name = program.argv.first().map_or("", String::as_str);
         let command = self.command(program, output, errors)?;
-        match spawn_command(command, name, program.workdir.as_deref()) {
+        match spawn_command(command, name, program.workdir.as_deref(), !self.is_below) {
             Err((127, why)) if self.is_image => Err((127, of_image(name).unwrap_or(why))),
             other => other,
         }
@@ -176,21 +180,31 @@ impl Starter {
         if let Some(limits) = &self.limits {
             limits.put_on(&mut command, program.engine);
         }
+        if self.is_image && !program.env.contains_key("HOME") && !is_on_terminal(&program.argv) {
+            let home = users::user(Path::new("/"), "root").map(|root| root.home);
+            command.env("HOME", home.as_deref().unwrap_or("/root"));
+        }
         if let Some(name) = program.user.as_deref() {
             let user =
                 users::user(Path::new("/"), name).ok_or((126, format!("the node has no user {name:?}")))?;
-            become_user(&mut command, user);
+            become_user(&mut command, user, self.is_image.then_some(&program.env));
         }
         Ok(command)
     }
 
     /// nslab's own program, where that stands for one that the node's image lacks.
     fn in_place_of(&self, name: &str, env: &BTreeMap<String, String>) -> Option<&'static str> {
-        let stands_for = self.is_image && node_tools::PINGS.contains(&name);
+        let stands_for = self.is_image && (name == "nslab" || node_tools::PINGS.contains(&name));
         let path = env.get("PATH").map_or("", String::as_str);
         let is_there = || path.split(':').any(|place| Path::new(place).join(name).exists());
         (stands_for && !is_there()).then_some(crate::engine::ITSELF)
     }
+}
+
+/// Whether what is started plays a terminal for the program that is meant, whose home it finds itself.
+fn is_on_terminal(argv: &[String]) -> bool {
+    argv.first().is_some_and(|it| it == crate::engine::ITSELF)
+        && argv.get(1).is_some_and(|it| it == on_terminal::VERB)
 }
 
 /// Why an image does not have a program, where what is to be done about it is not the host's business.
@@ -200,12 +214,20 @@ fn of_image(name: &str) -> Option<String> {
 }
 
 /// Starts a program; on failure, the shell's exit status for it and the reason.
-fn spawn_command(mut command: Command, program: &str, workdir: Option<&str>) -> Result<Pid, (i32, String)> {
+fn spawn_command(
+    mut command: Command,
+    program: &str,
+    workdir: Option<&str>,
+    is_in_proc: bool,
+) -> Result<Pid, (i32, String)> {
     match command.spawn() {
         // Reaped by number in `reap`; the handle is not needed.
         Ok(child) => {
             let pid = Pid::from_raw(child.id().cast_signed());
-            offer_first(pid);
+            // Elsewhere its number is that of another process, or of none.
+            if is_in_proc {
+                offer_first(pid);
+            }
             Ok(pid)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -239,9 +261,12 @@ fn offer_first(pid: Pid) {
     let _ = fs::write(format!("/proc/{pid}/oom_score_adj"), "500");
 }
 
-fn become_user(command: &mut Command, user: users::User) {
-    command.env("HOME", &user.home);
-    if let Some(name) = &user.name {
+/// `kept` is an environment whose own word on the user's home holds: an image's.
+fn become_user(command: &mut Command, user: users::User, kept: Option<&BTreeMap<String, String>>) {
+    if kept.is_none_or(|env| !env.contains_key("HOME")) {
+        command.env("HOME", &user.home);
+    }
+    if let Some(name) = user.name.as_ref().filter(|_| kept.is_none()) {
         command.env("USER", name).env("LOGNAME", name);
     }
     crate::kernel::process::run_as(command, &user);

@@ -422,8 +422,9 @@ async fn quiet(lab: &Rc<Living>) {
         let Some(init) = node.init.borrow().clone() else {
             continue;
         };
-        let grace = match step.engine {
-            Some(Engine::Kubelet) => KUBELETS_GRACE,
+        let grace = match (step.engine, &step.image) {
+            (_, Some(image)) => stages::grace(image),
+            (Some(Engine::Kubelet), None) => KUBELETS_GRACE,
             _ => GRACE,
         };
         ending.spawn_local(async move { timeout(grace, init.quiet()).await });

@@ -188,6 +188,100 @@ fn users_of_an_image_can_be_its_own() {
     assert_eq!(lab.sh("b", "id -un"), "web\n");
 }
 
+/// An image may have links of its own where a directory of the lab's is copied to.
+#[test]
+fn what_is_copied_into_an_image_stays_in_it() {
+    if !has("busybox") {
+        return;
+    }
+    let text = r#"
+name = "links"
+[nodes.a]
+kind = "host"
+image = "dir:root"
+cmd = "sleep 1000000"
+files = { "/etc/tool" = { from = "given" } }
+"#;
+    let lab = lab(text);
+    fs::create_dir_all(lab.path("given/sub")).unwrap();
+    fs::write(lab.path("given/sub/file"), "given\n").unwrap();
+    fs::create_dir_all(lab.path("root/etc/tool")).unwrap();
+    let link = lab.path("root/etc/tool/sub");
+    for place in ["/proc/self/cwd/..", "/proc/self/fd/5/..", "/proc/self/root/tmp"] {
+        std::os::unix::fs::symlink(place, &link).unwrap();
+        lab.run(["up", "-d", lab.file()])
+            .refused(1, &["is one of /proc's own links, or leads through one"]);
+        fs::remove_file(&link).unwrap();
+    }
+    std::os::unix::fs::symlink("/www", &link).unwrap();
+    lab.ok(["up", "-d", lab.file()]);
+    assert_eq!(lab.sh("a", "cat /www/file /etc/tool/sub/file"), "given\ngiven\n");
+    assert!(!lab.path("root/www/file").exists());
+}
+
+#[test]
+fn the_hosts_own_root_is_no_image() {
+    for place in ["/", "/etc/..", "/proc/self/root"] {
+        let text = format!("name = \"own\"\n[nodes.a]\nkind = \"host\"\nimage = \"dir:{place}\"\n");
+        let lab = Lab::new(&text);
+        lab.run(["up", "-d", lab.file()])
+            .refused(2, &["the host's own root is no image"]);
+    }
+}
+
+#[test]
+fn homes_and_groups_are_as_under_other_runtimes() {
+    if !has("busybox") {
+        return;
+    }
+    let text = r#"
+name = "homes"
+[defaults]
+kind = "host"
+image = "dir:root"
+cmd = "sleep 1000000"
+[nodes.root]
+[nodes.web]
+user = "web"
+[nodes.own]
+user = "web"
+env = { HOME = "/opt" }
+[nodes.number]
+user = "1234"
+terminal = false
+"#;
+    let lab = lab(text);
+    lab.ok(["up", "-d", lab.file()]);
+    for (node, home) in [
+        ("root", "/root"),
+        ("web", "/home/web"),
+        ("own", "/opt"),
+        ("number", "/"),
+    ] {
+        assert_eq!(lab.sh(node, "echo $HOME"), format!("{home}\n"), "{node}");
+        let main = "tr '\\0' '\\n' < /proc/$(pidof -s sleep)/environ | grep ^HOME=";
+        let words = ["exec", "-u", "root", node, "sh", "-c", main];
+        assert_eq!(lab.ok(words), format!("HOME={home}\n"), "{node}");
+    }
+    assert_eq!(lab.sh("number", "id -u; id -g"), "1234\n0\n");
+    assert_eq!(lab.sh("web", "echo $USER"), "\n");
+}
+
+#[test]
+fn a_first_process_that_cannot_be_started_is_told_each_time() {
+    if !has("busybox") {
+        return;
+    }
+    let lab = lab(&OWN_INIT.replace("/bin/sh\", \"-c", "/bin/nonesuch\", \"-c"));
+    lab.run(["up", "-d", lab.file()]).refused(
+        1,
+        &[
+            "main of w could not be started",
+            "/bin/nonesuch: command not found",
+        ],
+    );
+}
+
 #[test]
 fn what_is_for_images_is_refused_elsewhere() {
     let refused = |node: &str, words: &[&str]| {
@@ -295,4 +389,8 @@ fn a_first_process_that_is_not_to_be_started_again_leaves_a_node_that_says_so() 
     lab.ok(["up", "-d", lab.file()]);
     lab.run(["exec", "w", "kill", "-INT", "1"]);
     until("its end", || lab.ok(["ps", "--wide"]).contains("main (ended 3)"));
+    lab.run(["exec", "w", "true"])
+        .refused(1, &["the first process of w has ended", "nslab restart w"]);
+    lab.ok(["restart", "w"]);
+    lab.ok(["exec", "w", "true"]);
 }

@@ -43,15 +43,6 @@ impl Base {
     /// # Errors
     /// Memory is short.
     pub fn write_for_images(&self, path: &Path, text: &str) -> Result<()> {
-        let place = self.place_for_images(path)?;
-        fs::write(&place, text).attempt(|| format!("write {}", path.display()))
-    }
-
-    /// The place in the layer of images where a path of the nodes has to be put; its parents are made.
-    ///
-    /// # Errors
-    /// Memory is short.
-    pub fn place_for_images(&self, path: &Path) -> Result<PathBuf> {
         let mut parent = self.of_images();
         for part in path
             .strip_prefix("/")
@@ -63,7 +54,8 @@ impl Base {
             parent.push(part);
             make(&parent, 0o755)?;
         }
-        Ok(self.of_images().join(path.strip_prefix("/").unwrap_or(path)))
+        let place = self.of_images().join(path.strip_prefix("/").unwrap_or(path));
+        fs::write(&place, text).attempt(|| format!("write {}", path.display()))
     }
 
     /// As [`Base::enter`], with the layers of an image (the lowest first) in place of the host's file systems.

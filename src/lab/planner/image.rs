@@ -69,6 +69,7 @@ pub(super) fn plan(node: &Node, facts: &Facts) -> Option<Planned> {
         name: image.source.to_string(),
         digest: known.digest.clone(),
         layers: known.layers.clone(),
+        has_program: main.is_some(),
         init,
         stop_signal: image
             .stop_signal

@@ -48,6 +48,10 @@ fn prepare(door: &Door, visit: &Visit, terminal: Option<&str>) -> Result<Prepare
     if let Some(name) = visit.user.as_ref().or(door.user.as_ref()) {
         become_user(door, name, &mut env)?;
     }
+    if !env.contains_key("HOME") {
+        let home = users::user(Path::new("/"), "root").map(|root| root.home);
+        env.insert("HOME".to_owned(), home.unwrap_or_else(|| "/root".to_owned()));
+    }
     env.extend(visit.env.iter().cloned());
     // After the user changed, which would take it back: the command does not outlive its client.
     process::die_with_parent(libc::SIGKILL);
@@ -74,8 +78,10 @@ fn become_user(door: &Door, name: &str, env: &mut BTreeMap<String, String>) -> R
         .and_then(|()| setgid(Gid::from_raw(user.gid)))
         .and_then(|()| setuid(Uid::from_raw(user.uid)))
         .map_err(|errno| (CANNOT_EXECUTE, format!("cannot become {name}: {}", errno.desc())))?;
-    env.insert("HOME".to_owned(), user.home);
-    if let Some(name) = user.name {
+    if !door.image || !env.contains_key("HOME") {
+        env.insert("HOME".to_owned(), user.home);
+    }
+    if let Some(name) = user.name.filter(|_| !door.image) {
         env.insert("USER".to_owned(), name.clone());
         env.insert("LOGNAME".to_owned(), name);
     }

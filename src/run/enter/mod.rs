@@ -69,6 +69,8 @@ pub struct Door {
     /// As whom, and where, commands run that say nothing.
     user: Option<String>,
     workdir: Option<String>,
+    /// Whether it is an image.
+    image: bool,
     /// The user namespace of a lab without root.
     owner: Option<OwnedFd>,
     users: Option<OwnedFd>,
@@ -118,6 +120,7 @@ pub fn door(lab: &LabDirectory, node: &str) -> Result<Door, Failure> {
         users,
         user,
         workdir,
+        image,
     } = reply
     else {
         return Err(Failure::host("an unexpected answer from the lab"));
@@ -138,6 +141,7 @@ pub fn door(lab: &LabDirectory, node: &str) -> Result<Door, Failure> {
         rights,
         user,
         workdir,
+        image,
     })
 }
 
