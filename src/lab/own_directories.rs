@@ -3,7 +3,9 @@
 use std::path::Path;
 
 /// Directories that are the node's own from the start: path, mode.
-pub const OWN: [(&str, u32); 4] = [
+pub const OWN: [(&str, u32); 5] = [
+    // How the host's own containers are joined to networks says nothing of a node's.
+    ("/etc/cni/net.d", 0o755),
     ("/run", 0o755),
     ("/run/lock", 0o1777),
     ("/tmp", 0o1777),

@@ -216,6 +216,8 @@ fn listings_have_all_labs() {
     until("the words of c", || lab.ok(["logs"]).contains("other:c  "));
     // Followed, they end with the labs.
     let mut followed = [lab.start(["events", "-f"]), lab.start(["logs", "-f"])];
+    followed[0].until_said("pair: ready in");
+    followed[1].until_said("hello from c");
     lab.ok(["down", "--all"]);
     for it in &mut followed {
         it.wait().expect(0);

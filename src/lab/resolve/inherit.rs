@@ -54,9 +54,7 @@ fn one<'a>(
         None => says.and_then(|layer| layer.kind.clone()),
     };
     if kind.is_none() {
-        let message = format!("node `{}` has no `kind`", name.value);
-        let help = "add `kind = \"host\"`, `\"router\"`, `\"bridge\"` or `\"k8s\"`";
-        mistakes.add_for(at, Diagnostic::new(message, name.span.clone(), "").help(help));
+        mistakes.add_for(at, without_kind(name, node));
     }
     if kind.as_ref().is_some_and(|kind| kind.value == Kind::Pod) {
         let mut pod = node.clone();
@@ -96,6 +94,19 @@ fn without_file(at: usize, merged: &mut NodeSpec, mistakes: &mut Mistakes) {
             let help = "it is for kinds that are data (`nslab kinds`); remove it";
             mistakes.add_for(at, Diagnostic::new(message, said.span, "").help(help));
         }
+    }
+}
+
+fn without_kind(name: &Spanned<String>, node: &NodeSpec) -> Diagnostic {
+    let message = format!("node `{}` has no `kind`", name.value);
+    let add = "add `kind = \"host\"`, `\"router\"`, `\"bridge\"` or `\"k8s\"`";
+    let diagnostic = Diagnostic::new(message, name.span.clone(), "");
+    match &node.model {
+        // What other tools call its kind is the model of a vendor's here.
+        Some(model) => diagnostic
+            .and(model.span.clone(), "this is a vendor's model")
+            .help(format!("did you mean `kind`? {add}")),
+        None => diagnostic.help(add),
     }
 }
 
