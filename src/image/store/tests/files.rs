@@ -268,3 +268,29 @@ fn directories_keep_owner_and_mode_where_a_layer_says_nothing_of_them() {
     scene.store.collect(true).unwrap();
     assert_eq!(scene.count("layers"), 0);
 }
+
+#[test]
+fn a_content_is_a_layer_once() {
+    let (scene, server) = (Scene::new(), Server::new());
+    let [empty, x, y] = [layer("e", b""), layer("x", b"one"), layer("y", b"two")];
+    for (tag, all, files) in [
+        ("1", vec![&empty, &x, &empty, &y, &empty], vec!["x", "y", "e"]),
+        ("2", vec![&x, &x, &y, &x], vec!["y", "x"]),
+        ("3", vec![&x, &y, &y, &x, &y], vec!["x", "y"]),
+        ("4", vec![&empty; 400], vec!["e"]),
+    ] {
+        let all: Vec<Vec<u8>> = all.into_iter().cloned().collect();
+        server.image("a", tag, &all);
+        let name = server.name(&format!("a:{tag}"));
+        let sources = [name.clone(), format!("docker-archive:{}", scene.path(tag))];
+        scene.pull(&name).unwrap();
+        scene.store.export(&name, &source(sources[1].clone())).unwrap();
+        for text in sources {
+            let image = scene.pull(&text).unwrap();
+            assert_eq!(image.layers.len(), files.len(), "{text}");
+            for (at, name) in files.iter().enumerate() {
+                assert!(image.layers[at].join(name).is_file(), "{text}: {name} at {at}");
+            }
+        }
+    }
+}
