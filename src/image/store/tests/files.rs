@@ -277,7 +277,7 @@ fn a_content_is_a_layer_once() {
         ("1", vec![&empty, &x, &empty, &y, &empty], vec!["x", "y", "e"]),
         ("2", vec![&x, &x, &y, &x], vec!["y", "x"]),
         ("3", vec![&x, &y, &y, &x, &y], vec!["x", "y"]),
-        ("4", vec![&empty; 400], vec!["e"]),
+        ("4", vec![&empty; MOST_LAYERS], vec!["e"]),
     ] {
         let all: Vec<Vec<u8>> = all.into_iter().cloned().collect();
         server.image("a", tag, &all);

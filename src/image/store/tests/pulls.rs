@@ -150,7 +150,13 @@ fn what_is_no_image_is_refused() {
     );
     put(
         "many",
-        &manifest(MANIFEST, CONFIG, &right, LAYER, &vec![tar.clone(); 501]),
+        &manifest(
+            MANIFEST,
+            CONFIG,
+            &right,
+            LAYER,
+            &vec![tar.clone(); MOST_LAYERS + 1],
+        ),
     );
     put(
         "few",
@@ -167,7 +173,7 @@ fn what_is_no_image_is_refused() {
         ("nothing", "not what it should be"),
         ("long", "more than"),
         ("chart", "not a container image"),
-        ("many", "501 layers"),
+        ("many", "it has 499 layers; an image may have 498"),
         ("few", "1 layers, and its configuration names 0"),
         ("diff", "should have"),
         ("absent", "answers 404"),
