@@ -25,6 +25,8 @@ pub(crate) struct Limits {
     pub(crate) entries: u64,
     /// Directories in each other.
     pub(crate) depth: usize,
+    /// Bytes of a file that images are passed on in, once it is decompressed.
+    pub(crate) archive: u64,
 }
 
 impl Default for Limits {
@@ -34,6 +36,7 @@ impl Default for Limits {
             file: 16 << 40,
             entries: 4_000_000,
             depth: 256,
+            archive: 128 << 30,
         }
     }
 }

@@ -294,3 +294,119 @@ fn a_content_is_a_layer_once() {
         }
     }
 }
+
+/// A tar file with these members, as `docker save` writes it.
+fn saved(members: &[(&str, &[u8])], links: &[(&str, &str)]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, content) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, *content).unwrap();
+    }
+    for (name, target) in links {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        archive.append_link(&mut header, name, target).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+#[test]
+fn what_decompresses_to_much_is_refused() {
+    let mut scene = Scene::new();
+    scene.store.limits.archive = 4 << 20;
+    let plain = layer("etc/x", &vec![0; 16 << 20]);
+    let named: Reference = "ceos:1".parse().unwrap();
+    for program in ["gzip", "zstd", "xz", "bzip2"] {
+        let path = scene.directory.path().join(program);
+        let compressed = match program {
+            "gzip" => {
+                let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                std::io::Write::write_all(&mut gzip, &plain).unwrap();
+                gzip.finish().unwrap()
+            }
+            "zstd" => zstd::encode_all(plain.as_slice(), 1).unwrap(),
+            program => {
+                fs::write(scene.path("plain"), &plain).unwrap();
+                let run = std::process::Command::new(program)
+                    .args(["-c", &scene.path("plain")])
+                    .output();
+                // Hosts without the program cannot make such a file either.
+                let Ok(output) = run else { continue };
+                output.stdout
+            }
+        };
+        fs::write(&path, compressed).unwrap();
+        let import = |scene: &Scene| scene.store.import_file(&path, Some(&named), &|_| {});
+        let error = import(&scene).unwrap_err();
+        assert_eq!(error.kind, Kind::Wrong);
+        assert!(
+            error.message.contains("more than 4194304 bytes") && error.message.contains(program),
+            "{error}"
+        );
+        let error = scene
+            .pull(&format!("docker-archive:{}", path.display()))
+            .unwrap_err();
+        assert!(error.message.contains("more than 4194304 bytes"), "{error}");
+        assert_eq!((scene.count("tmp"), scene.count("layers")), (0, 0));
+        scene.store.limits.archive = plain.len() as u64;
+        assert_eq!(
+            file(&import(&scene).unwrap(), 0, "etc/x").len(),
+            16 << 20,
+            "{program}"
+        );
+        scene.store.limits.archive = 4 << 20;
+        scene.store.collect(true).unwrap();
+    }
+}
+
+#[test]
+fn a_broken_file_of_a_vendors_is_refused() {
+    let scene = Scene::new();
+    let named: Reference = "ceos:1".parse().unwrap();
+    for start in [&b"\xfd7zXZ\0"[..], b"BZh9", b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"] {
+        let path = scene.directory.path().join("file");
+        fs::write(&path, [start, &noise(4096)].concat()).unwrap();
+        let error = scene.store.import_file(&path, Some(&named), &|_| {}).unwrap_err();
+        assert!(error.message.contains("decompress"), "{error}");
+        assert_eq!(scene.count("tmp"), 0);
+    }
+}
+
+#[test]
+fn a_member_that_is_many_layers_is_copied_once() {
+    let tar = layer("x", &vec![7; 1 << 20]);
+    let packed = zstd::encode_all(tar.as_slice(), 1).unwrap();
+    let count = 50;
+    let config = config(&vec![Digest::of(&tar); count]);
+    let links: Vec<String> = (0..count).map(|it| format!("{it}/layer.tar")).collect();
+    for (name, content) in [("plain", &tar), ("packed", &packed)] {
+        let scene = Scene::new();
+        let list =
+            serde_json::json!([{"Config": "config.json", "RepoTags": ["a:1"], "Layers": links}]).to_string();
+        let members = [
+            ("config.json", config.as_slice()),
+            ("manifest.json", list.as_bytes()),
+            ("one.tar", content.as_slice()),
+        ];
+        let links: Vec<_> = links.iter().map(|it| (it.as_str(), "../one.tar")).collect();
+        fs::write(scene.path(name), saved(&members, &links)).unwrap();
+        // What is in the directory of work when the layers are about to be copied.
+        let work = std::cell::Cell::new(0);
+        let tmp = scene.store.path().join("tmp");
+        let look = |progress| {
+            if let Progress::Planned { .. } = progress {
+                let works = fs::read_dir(&tmp).unwrap().flatten();
+                work.set(works.flat_map(|it| fs::read_dir(it.path()).unwrap()).count());
+            }
+        };
+        let text = source(format!("docker-archive:{}", scene.path(name)));
+        let image = scene
+            .store
+            .ensure(&text, Pull::Missing, &scene.registries, &look)
+            .unwrap();
+        assert_eq!((image.layers.len(), work.get()), (1, 1), "{name}");
+    }
+}
