@@ -410,3 +410,36 @@ fn a_member_that_is_many_layers_is_copied_once() {
         assert_eq!((image.layers.len(), work.get()), (1, 1), "{name}");
     }
 }
+
+#[test]
+fn directories_of_which_nothing_is_said_have_limits() {
+    let server = Server::new();
+    let apart: Vec<_> = (0..20).map(|it| layer(&format!("{it}/a/b/c/x"), b"1")).collect();
+    let same = vec![layer("a/b/c/x", b"1"); 200];
+    server.image("a", "apart", &apart);
+    server.image("a", "same", &same);
+    let limits = crate::layer::Limits::default();
+    let few_looks = crate::layer::Limits { looks: 100, ..limits };
+    let few_names = crate::layer::Limits {
+        implied: 4000,
+        ..limits
+    };
+    for (limits, why) in [
+        (few_looks, "more than 100 looks"),
+        (few_names, "more than 4000 bytes"),
+    ] {
+        let mut scene = Scene::new();
+        scene.store.limits = limits;
+        let error = scene.pull(&server.name("a:apart")).unwrap_err();
+        assert!(
+            error.message.contains(why) && error.message.contains("a:apart"),
+            "{error}"
+        );
+        assert_eq!((error.kind, scene.count("tmp")), (Kind::Wrong, 0));
+        assert!(scene.ensure(&server.name("a:apart"), Pull::Never).is_err());
+        // A content that is repeated is looked into once.
+        assert_eq!(scene.pull(&server.name("a:same")).unwrap().layers.len(), 1);
+        scene.store.limits = crate::layer::Limits::default();
+        assert_eq!(scene.pull(&server.name("a:apart")).unwrap().layers.len(), 20);
+    }
+}
