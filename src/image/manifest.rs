@@ -21,8 +21,9 @@ pub(crate) const ACCEPTED: [&str; 4] = [INDEX, MANIFEST, DOCKER_LIST, DOCKER_MAN
 
 /// A manifest, index or configuration may not be longer. (Registries take 4 MiB.)
 pub(crate) const LONGEST: u64 = 4 << 20;
-/// An overlay has at most 500 layers below the one that is written to (overlayfs.rst).
-const MOST_LAYERS: usize = 500;
+/// An overlay has at most 500 layers below the one that is written to (overlayfs.rst). Two are nslab's own: the owners and modes of
+/// directories, and what a node gets beside its image.
+pub(crate) const MOST_LAYERS: usize = 498;
 
 /// The annotation that has an image's name in an OCI layout.
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -152,7 +153,7 @@ fn image(mut manifest: Manifest) -> Result<Manifest> {
     if manifest.layers.len() > MOST_LAYERS {
         let count = manifest.layers.len();
         return Err(
-            Error::wrong(format!("it has {count} layers; the kernel takes {MOST_LAYERS}"))
+            Error::wrong(format!("it has {count} layers; an image may have {MOST_LAYERS}"))
                 .help("build it with fewer, or squash it"),
         );
     }

@@ -25,6 +25,12 @@ pub(crate) struct Limits {
     pub(crate) entries: u64,
     /// Directories in each other.
     pub(crate) depth: usize,
+    /// Bytes of a file that images are passed on in, once it is decompressed.
+    pub(crate) archive: u64,
+    /// Bytes of memory for the directories that an image's layers only imply, all together.
+    pub(crate) implied: usize,
+    /// How often a layer of an image is looked into for the owners of such directories.
+    pub(crate) looks: u64,
 }
 
 impl Default for Limits {
@@ -34,6 +40,9 @@ impl Default for Limits {
             file: 16 << 40,
             entries: 4_000_000,
             depth: 256,
+            archive: 128 << 30,
+            implied: 256 << 20,
+            looks: 16_000_000,
         }
     }
 }

@@ -259,7 +259,7 @@ impl<'a> Session<'a> {
                 if !matches!(realm_uri.scheme_str(), Some("http" | "https")) || realm_uri.host().is_none() {
                     return Err(Trouble::Lasting(bad_realm(endpoint, &realm)));
                 }
-                if secret.is_some() && !may_have_secrets(&realm_uri, has_tls) {
+                if secret.is_some() && !may_have_secrets(&realm_uri, &endpoint.host, has_tls) {
                     let message = format!(
                         "{} wants the password to be sent to {} without TLS",
                         endpoint.host,

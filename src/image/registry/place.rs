@@ -1,6 +1,7 @@
 //! Addresses of the web: only as much of RFC 3986 as registries need.
 
 use http::Uri;
+use http::uri::Authority;
 
 use super::is_loopback;
 use crate::error::{Error, Result};
@@ -42,11 +43,19 @@ pub(crate) fn is_same_server(a: &Uri, b: &Uri) -> bool {
     scheme(a) == scheme(b) && host(a) == host(b) && port(a) == port(b)
 }
 
-/// Whether a password may be sent to an address: with TLS, or on this host, or where the registry itself has no TLS either.
-pub(crate) fn may_have_secrets(realm: &Uri, registry_has_tls: bool) -> bool {
+/// Whether a password for a registry may be sent to an address: with TLS, or on this host, or on the registry's own where that has
+/// no TLS either. Whoever answers in place of a registry without TLS could name any other.
+pub(crate) fn may_have_secrets(realm: &Uri, registry: &str, registry_has_tls: bool) -> bool {
     match realm.scheme_str() {
         Some("https") => true,
-        Some("http") => !registry_has_tls || is_loopback(authority(realm)),
+        Some("http") => {
+            let is_own = || {
+                let own = registry.parse::<Authority>().ok();
+                let names = (own.as_ref().map(Authority::host), realm.host());
+                matches!(names, (Some(a), Some(b)) if a.eq_ignore_ascii_case(b))
+            };
+            is_loopback(authority(realm)) || (!registry_has_tls && is_own())
+        }
         _ => false,
     }
 }
@@ -67,7 +76,7 @@ fn scheme(uri: &Uri) -> &str {
 
 /// Host and port.
 pub(crate) fn authority(uri: &Uri) -> &str {
-    let whole = uri.authority().map_or("", http::uri::Authority::as_str);
+    let whole = uri.authority().map_or("", Authority::as_str);
     whole.rsplit('@').next().unwrap_or_default()
 }
 
@@ -100,5 +109,38 @@ mod tests {
         assert!(!same("https://q.io/a", "https://q.io:444/b"));
         assert!(!same("https://q.io/a", "http://q.io/b"));
         assert!(!same("https://q.io/a", "https://q.io.evil/b"));
+    }
+
+    #[test]
+    fn passwords_go_where_nobody_else_reads_them() {
+        let may = |realm: &str, registry: &str, has_tls: bool| {
+            may_have_secrets(&realm.parse().unwrap(), registry, has_tls)
+        };
+        for (realm, registry, has_tls) in [
+            ("https://auth.io/t", "q.io", true),
+            ("https://auth.io/t", "10.0.0.1:5000", false),
+            ("http://127.0.0.1:80/t", "q.io", true),
+            ("http://localhost/t", "10.0.0.1:5000", false),
+            ("http://[::1]:5001/t", "10.0.0.1:5000", false),
+            ("http://10.0.0.1:5001/t", "10.0.0.1:5000", false),
+            ("http://Reg.lab/t", "reg.LAB:5000", false),
+            ("http://[fd00::1]/t", "[fd00::1]:5000", false),
+        ] {
+            assert!(may(realm, registry, has_tls), "{realm} {registry}");
+        }
+        for (realm, registry, has_tls) in [
+            ("http://q.io/t", "q.io", true),
+            ("http://10.0.0.2:5000/t", "10.0.0.1:5000", false),
+            ("http://reg.lab.evil/t", "reg.lab", false),
+            ("http://reg.lab@evil/t", "reg.lab", false),
+            ("http://localhost@evil/t", "reg.lab", false),
+            ("http://127.0.0.1.evil/t", "reg.lab", false),
+            ("http://evil/t", "localhost:5000", false),
+            ("http://[fd00::2]/t", "[fd00::1]:5000", false),
+            ("ftp://10.0.0.1/t", "10.0.0.1:5000", false),
+            ("http://evil/t", "not a name", false),
+        ] {
+            assert!(!may(realm, registry, has_tls), "{realm} {registry}");
+        }
     }
 }

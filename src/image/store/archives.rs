@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -34,9 +34,9 @@ pub(super) enum Member {
 }
 
 impl Members {
-    /// Reads which members a tar file has. What is compressed is decompressed into `work` first.
-    pub(super) fn of_tar(path: &Path, work: &Path) -> Result<Members> {
-        let path = plain(path, work)?;
+    /// Reads which members a tar file has. What is compressed is decompressed into `work` first, `most` bytes of it.
+    pub(super) fn of_tar(path: &Path, work: &Path, most: u64) -> Result<Members> {
+        let path = plain(path, work, most)?;
         let file = File::open(&path).at("open", &path)?;
         let broken =
             |error: io::Error| Error::wrong(format!("{} is not a tar file: {error}", path.display()));
@@ -51,6 +51,8 @@ impl Members {
             };
             let link = String::from_utf8_lossy(&entry.link).into_owned();
             let member = match entry.kind {
+                // Nobody writes sparse files there, and one may be said to be longer than what the archive has of it.
+                EntryKind::File if entry.pieces.is_some() => None,
                 EntryKind::File => Some(Member::Data(archive.inner().at, entry.size)),
                 EntryKind::HardLink => cleaned(&link).map(Member::Link),
                 EntryKind::Symlink => {
@@ -84,12 +86,7 @@ impl Members {
 
     /// A member's data, and how long it is.
     pub(super) fn open(&self, name: &str) -> Result<(Box<dyn Read + '_>, u64)> {
-        let missing = || {
-            Error::new(
-                Kind::Missing,
-                format!("`{}` is not in it", crate::manifest::shown(name)),
-            )
-        };
+        let missing = || missing(name);
         match self {
             Members::Directory(path) => {
                 let path = path.join(name);
@@ -101,23 +98,32 @@ impl Members {
                 let length = file.metadata().at("look at", &path)?.len();
                 Ok((Box::new(file), length))
             }
-            Members::Tar(file, members) => {
-                let mut name = cleaned(name).ok_or_else(missing)?;
-                for _ in 0..MOST_LINKS {
-                    match members.get(&name) {
-                        Some(Member::Link(other)) => name.clone_from(other),
-                        Some(Member::Data(at, length)) => {
-                            let mut file = file;
-                            file.seek(SeekFrom::Start(*at))
-                                .attempt(|| "read the archive".to_owned())?;
-                            return Ok((Box::new(file.take(*length)), *length));
-                        }
-                        None => break,
-                    }
+            Members::Tar(file, members) => match members.get(&self.followed(name)?) {
+                Some(Member::Data(at, length)) => {
+                    let mut file = file;
+                    file.seek(SeekFrom::Start(*at))
+                        .attempt(|| "read the archive".to_owned())?;
+                    Ok((Box::new(file.take(*length)), *length))
                 }
-                Err(missing())
+                _ => Err(missing()),
+            },
+        }
+    }
+
+    /// The name of the member that has the data: members may be links to others.
+    pub(super) fn followed(&self, name: &str) -> Result<String> {
+        let mut own = cleaned(name).ok_or_else(|| missing(name))?;
+        let Members::Tar(_, members) = self else {
+            return Ok(own);
+        };
+        for _ in 0..MOST_LINKS {
+            match members.get(&own) {
+                Some(Member::Link(other)) => own.clone_from(other),
+                Some(Member::Data(..)) => return Ok(own),
+                None => break,
             }
         }
+        Err(missing(name))
     }
 
     /// A short member.
@@ -135,6 +141,13 @@ impl Members {
             .attempt(|| format!("read `{name}`"))?;
         Ok(text)
     }
+}
+
+fn missing(name: &str) -> Error {
+    Error::new(
+        Kind::Missing,
+        format!("`{}` is not in it", crate::manifest::shown(name)),
+    )
 }
 
 /// A reader that knows where it is, and jumps over what is not wanted.
@@ -193,8 +206,8 @@ pub(super) fn stamp(path: &Path) -> Result<String> {
     ))
 }
 
-/// The file as it is, or what it has in it when it is compressed.
-pub(super) fn plain(path: &Path, work: &Path) -> Result<PathBuf> {
+/// The file as it is, or what it has in it when it is compressed: `most` bytes, or else it is refused.
+pub(super) fn plain(path: &Path, work: &Path, most: u64) -> Result<PathBuf> {
     let mut file = File::open(path).at("open", path)?;
     if !file.metadata().at("look at", path)?.is_file() {
         return Err(Error::wrong(format!("{} is not a file", path.display())));
@@ -203,50 +216,66 @@ pub(super) fn plain(path: &Path, work: &Path) -> Result<PathBuf> {
     (&mut file).take(6).read_to_end(&mut start).at("read", path)?;
     file.seek(SeekFrom::Start(0)).at("read", path)?;
     let to = work.join("plain.tar");
-    match start.as_slice() {
-        [0xfd, b'7', b'z', b'X', b'Z', 0] => by_program("xz", path, file, &to)?,
-        [b'B', b'Z', b'h', ..] => by_program("bzip2", path, file, &to)?,
-        [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            let broken = |error: io::Error| {
-                Error::wrong(format!("{} cannot be decompressed: {error}", path.display()))
-            };
-            let mut stream = compression::open(BufReader::new(file)).map_err(broken)?;
-            let mut out = BufWriter::new(File::create(&to).at("write", &to)?);
-            copy(&mut stream, &mut out, path, &to)?;
-            out.flush().at("write", &to)?;
-        }
+    let result = match start.as_slice() {
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => by_program("xz", path, file, &to, most),
+        [b'B', b'Z', b'h', ..] => by_program("bzip2", path, file, &to, most),
+        [0x1f, 0x8b, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => compression::open(BufReader::new(file))
+            .map_err(|error| broken(path, &error))
+            .and_then(|mut stream| copy(&mut stream, path, &to, most)),
         _ => return Ok(path.to_owned()),
+    };
+    if result.is_err() {
+        // The room may be what is needed next.
+        drop(fs::remove_file(&to));
     }
-    Ok(to)
+    result.map(|()| to)
 }
 
-/// Copies, and says which side failed.
-fn copy(from: &mut impl Read, to: &mut impl Write, source: &Path, target: &Path) -> Result<()> {
-    let mut buffer = vec![0; 128 << 10];
+fn broken(path: &Path, error: &io::Error) -> Error {
+    Error::wrong(format!("{} cannot be decompressed: {error}", path.display()))
+}
+
+/// Copies into a new file, and says which side failed. What is longer than `most` bytes is refused.
+fn copy(from: &mut impl Read, source: &Path, target: &Path, most: u64) -> Result<()> {
+    let mut to = File::create(target).at("write", target)?;
+    let (mut buffer, mut length) = (vec![0; 128 << 10], 0);
     loop {
-        let count = from
-            .read(&mut buffer)
-            .map_err(|error| Error::wrong(format!("{} cannot be decompressed: {error}", source.display())))?;
+        let count = from.read(&mut buffer).map_err(|error| broken(source, &error))?;
         if count == 0 {
             return Ok(());
+        }
+        length += count as u64;
+        if length > most {
+            return Err(Error::wrong(format!(
+                "{} has more than {most} bytes in it once it is decompressed, which is the most that is taken",
+                source.display()
+            )));
         }
         to.write_all(&buffer[..count]).at("write", target)?;
     }
 }
 
 /// Vendors compress roots in ways that no layer is; the programs for that are on every host.
-fn by_program(program: &str, path: &Path, file: File, to: &Path) -> Result<()> {
-    let out = File::create(to).at("write", to)?;
-    let status = Command::new(program)
+fn by_program(program: &str, path: &Path, file: File, to: &Path, most: u64) -> Result<()> {
+    let mut child = Command::new(program)
         .arg("-dc")
         .stdin(file)
-        .stdout(out)
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .status()
+        .spawn()
         .map_err(|error| {
             Error::io(format!("run {program}"), &error)
                 .help(format!("install {program}, or decompress the file"))
         })?;
+    let copied = match child.stdout.take() {
+        Some(mut out) => copy(&mut out, path, to, most),
+        None => Err(Error::host(format!("{program} has no output"))),
+    };
+    if copied.is_err() {
+        drop(child.kill());
+    }
+    let status = child.wait().attempt(|| format!("wait for {program}"))?;
+    copied?;
     match status.success() {
         true => Ok(()),
         false => Err(Error::wrong(format!(

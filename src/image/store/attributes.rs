@@ -1,7 +1,8 @@
 //! Directories that a layer has only because something is in them say nothing of owner and mode; but overlay takes both from the
 //! uppermost layer that has a directory. Where that would be wrong, an image gets a layer more, with directories only.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, open};
 
 use super::Store;
+use super::find::uppermost;
 use super::index::bounded;
 use super::trust::make;
 use crate::digest::Digest;
@@ -17,6 +19,8 @@ use crate::layer::{Outcome, beneath, is_opaque};
 
 /// The notes on a layer may not be longer.
 const LONGEST: u64 = 256 << 20;
+/// What a name takes in memory beside its letters, about.
+const OF_A_NAME: usize = 64;
 
 /// Owner and mode of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +53,78 @@ enum Found {
     Other,
 }
 
+/// The layers of an image, the bottom first, and how often they may still be looked into.
+struct Layers {
+    all: Vec<Layer>,
+    most: u64,
+    left: Cell<u64>,
+}
+
+impl Layers {
+    fn at(&self, layer: &Layer, path: &str) -> Result<Found> {
+        let Some(left) = self.left.get().checked_sub(1) else {
+            return Err(Error::wrong(format!(
+                "its {} layers have too many directories of which they do not say whose they are: finding that out takes more \
+                 than {} looks",
+                self.all.len(),
+                self.most
+            ))
+            .help("build it with fewer layers, or squash it"));
+        };
+        self.left.set(left);
+        Ok(layer.at(path))
+    }
+
+    /// Whether a layer hides what lower ones have at a place.
+    fn hides(&self, layer: &Layer, path: &str) -> Result<bool> {
+        for part in parts(path) {
+            match self.at(layer, part)? {
+                Found::Directory(_, true) => {}
+                Found::Nothing => return Ok(false),
+                Found::Directory(_, false) | Found::Other => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
+    /// The attributes that a directory of the image has.
+    fn attributes(&self, path: &str) -> Result<Attributes> {
+        for layer in self.all.iter().rev() {
+            if !layer.implied.contains(path)
+                && let Found::Directory(attributes, _) = self.at(layer, path)?
+            {
+                return Ok(attributes);
+            }
+            if self.hides(layer, path)? {
+                break;
+            }
+        }
+        Ok(USUAL)
+    }
+
+    /// The directories whose attributes would be wrong.
+    fn wrong(&self) -> Result<Vec<&str>> {
+        let mut wrong = Vec::new();
+        let all: BTreeSet<&String> = self.all.iter().flat_map(|it| &it.implied).collect();
+        for path in all {
+            // The uppermost layer that has it.
+            for layer in self.all.iter().rev() {
+                match self.at(layer, path)? {
+                    Found::Nothing => {}
+                    Found::Directory(..) if layer.implied.contains(path) => {
+                        if self.attributes(path)? != USUAL {
+                            wrong.push(path.as_str());
+                        }
+                        break;
+                    }
+                    Found::Directory(..) | Found::Other => break,
+                }
+            }
+        }
+        Ok(wrong)
+    }
+}
+
 impl Layer {
     fn at(&self, path: &str) -> Found {
         match beneath(&self.root, path.as_bytes()) {
@@ -67,56 +143,12 @@ impl Layer {
             Err(_) => Found::Other,
         }
     }
-
-    /// Whether this layer hides what lower ones have at a place.
-    fn hides(&self, path: &str) -> bool {
-        for (end, _) in path.match_indices('/').chain([(path.len(), "")]) {
-            match self.at(&path[..end]) {
-                Found::Directory(_, true) => {}
-                Found::Nothing => return false,
-                Found::Directory(_, false) | Found::Other => return true,
-            }
-        }
-        false
-    }
 }
 
-/// The attributes that a directory of the image has.
-fn attributes(layers: &[Layer], path: &str) -> Attributes {
-    for layer in layers.iter().rev() {
-        if !layer.implied.contains(path)
-            && let Found::Directory(attributes, _) = layer.at(path)
-        {
-            return attributes;
-        }
-        if layer.hides(path) {
-            break;
-        }
-    }
-    USUAL
-}
-
-/// The directories whose attributes would be wrong.
-fn wrong(layers: &[Layer]) -> BTreeMap<String, Attributes> {
-    let mut wrong = BTreeMap::new();
-    let all: BTreeSet<&String> = layers.iter().flat_map(|it| &it.implied).collect();
-    for path in all {
-        // The uppermost layer that has it.
-        for layer in layers.iter().rev() {
-            match layer.at(path) {
-                Found::Nothing => {}
-                Found::Directory(..) if layer.implied.contains(path) => {
-                    let right = attributes(layers, path);
-                    if right != USUAL {
-                        wrong.insert(path.clone(), right);
-                    }
-                    break;
-                }
-                Found::Directory(..) | Found::Other => break,
-            }
-        }
-    }
-    wrong
+/// A directory and those on the way to it.
+fn parts(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(end, _)| end);
+    ends.chain([path.len()]).map(|end| &path[..end])
 }
 
 impl Store {
@@ -137,18 +169,34 @@ impl Store {
         Digest::of(text.as_bytes())
     }
 
-    fn layers(&self, diff_ids: &[Digest]) -> Result<Vec<Layer>> {
-        let layer = |diff_id: &Digest| -> Result<Layer> {
+    /// The layers of an image, each content once, and their notes one after the other.
+    fn layers(&self, diff_ids: &[Digest]) -> Result<Layers> {
+        let mut left = self.limits.implied;
+        let mut all = Vec::new();
+        for diff_id in uppermost(diff_ids) {
             let directory = self.layer(diff_id);
             let text = bounded(&directory.join("outcome.json"), LONGEST)?;
             let outcome: Outcome =
                 serde_json::from_slice(&text).map_err(|error| Error::host(error.to_string()))?;
-            Ok(Layer {
+            let needed = outcome.implied.iter().map(|it| it.len() + OF_A_NAME).sum();
+            left = left.checked_sub(needed).ok_or_else(|| {
+                Error::wrong(format!(
+                    "its layers have too many directories of which they do not say whose they are: the names take more than {} \
+                     bytes of memory",
+                    self.limits.implied
+                ))
+                .help("build it so that its layers have entries for their directories")
+            })?;
+            all.push(Layer {
                 root: open_directory(&directory.join("root"))?,
                 implied: outcome.implied.into_iter().collect(),
-            })
-        };
-        diff_ids.iter().map(layer).collect()
+            });
+        }
+        Ok(Layers {
+            all,
+            most: self.limits.looks,
+            left: Cell::new(self.limits.looks),
+        })
     }
 
     /// Finds out what an image needs more, and makes it in a directory of work. None where that is done already.
@@ -157,7 +205,7 @@ impl Store {
             return Ok(None);
         }
         let layers = self.layers(diff_ids)?;
-        let wrong = wrong(&layers);
+        let wrong = layers.wrong()?;
         let target = work.join("attributes");
         make(&target, 0o700)?;
         if wrong.is_empty() {
@@ -165,13 +213,13 @@ impl Store {
         }
         let root = target.join("root");
         make(&root, 0o755)?;
-        dress(&root, attributes(&layers, ""))?;
-        for path in wrong.keys().filter(|it| !it.is_empty()) {
-            // Each directory on the way is an uppermost one as well.
-            for (end, _) in path.match_indices('/').chain([(path.len(), "")]) {
-                let part = &path[..end];
+        dress(&root, layers.attributes("")?)?;
+        let mut made = BTreeSet::new();
+        // Each directory on the way is an uppermost one as well.
+        for part in wrong.into_iter().filter(|it| !it.is_empty()).flat_map(parts) {
+            if made.insert(part) {
                 make(&root.join(part), 0o755)?;
-                dress(&root.join(part), attributes(&layers, part))?;
+                dress(&root.join(part), layers.attributes(part)?)?;
             }
         }
         Ok(Some(target))

@@ -1,5 +1,6 @@
 //! Finds an image in the store.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::index::{Label, Listed, bounded};
@@ -46,12 +47,11 @@ impl Store {
         let Ok(file) = self.image_file(&manifest.config.digest) else {
             return Ok(None);
         };
-        let mut layers: Vec<PathBuf> = file
-            .diff_ids
-            .iter()
+        let mut layers: Vec<PathBuf> = uppermost(&file.diff_ids)
+            .into_iter()
             .map(|it| self.layer(it).join("root"))
             .collect();
-        if layers.len() != manifest.layers.len() || !layers.iter().all(|it| it.is_dir()) {
+        if file.diff_ids.len() != manifest.layers.len() || !layers.iter().all(|it| it.is_dir()) {
             return Ok(None);
         }
         let more = self.attributes(&file.diff_ids);
@@ -162,6 +162,16 @@ impl Store {
         }
         Err(absent(&listed.name))
     }
+}
+
+/// The layers of an image, the bottom first, each content once. Overlay takes no directory twice (it answers ELOOP), and images
+/// repeat contents, such as the empty one. Of a repeated content only the uppermost occurrence shows: whatever a lower one has, this
+/// one has as well, and nothing that is between them hides this one.
+pub(super) fn uppermost(diff_ids: &[Digest]) -> Vec<&Digest> {
+    let mut seen = BTreeSet::new();
+    let mut all: Vec<&Digest> = diff_ids.iter().rev().filter(|it| seen.insert(*it)).collect();
+    all.reverse();
+    all
 }
 
 /// The names of the images of a store, for somebody who may not be allowed to look: nothing is made, locked or told.

@@ -1,5 +1,6 @@
 //! Brings images from files of this host.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -110,8 +111,8 @@ impl Store {
             return self.import(&Source::Oci(path.to_owned(), None), name, progress);
         }
         let work = self.work()?;
-        let path = plain(path, work.path())?;
-        let members = Members::of_tar(&path, work.path())?;
+        let path = plain(path, work.path(), self.limits.archive)?;
+        let members = Members::of_tar(&path, work.path(), self.limits.archive)?;
         let source = match (members.has("manifest.json"), members.has("oci-layout")) {
             (true, _) => Source::DockerArchive(path, None),
             (false, true) => Source::OciArchive(path, None),
@@ -137,7 +138,7 @@ impl Store {
     pub fn import_root(&self, file: &Path, name: &Reference, progress: &dyn Fn(Progress)) -> Result<Image> {
         self.sweep()?;
         let work = self.work()?;
-        let root = plain(file, work.path())?;
+        let root = plain(file, work.path(), self.limits.archive)?;
         let path = work.path().join("layer");
         let input = std::fs::File::open(&root).at("open", &root)?;
         let layer = self.stage(input, LAYER, &path, None)?;
@@ -164,13 +165,14 @@ impl Store {
     ) -> Result<Image> {
         self.sweep()?;
         let work = self.work()?;
+        let most = self.limits.archive;
         let members = match source {
             Source::Oci(path, _) => Members::Directory(path.clone()),
             Source::OciArchive(path, _) | Source::DockerArchive(path, _) => {
-                Members::of_tar(path, work.path())?
+                Members::of_tar(path, work.path(), most)?
             }
             Source::DockerDaemon(_) | Source::ContainersStorage(_) => {
-                Members::of_tar(&super::saved::save(source, work.path())?, work.path())?
+                Members::of_tar(&super::saved::save(source, work.path())?, work.path(), most)?
             }
             Source::Registry(_) | Source::Directory(_) => {
                 return Err(Error::wrong(format!("{source} is not a file")));
@@ -379,9 +381,11 @@ impl Store {
             return Err(Error::wrong("it has not the layers that its configuration names"));
         }
         let mut layers: Vec<(Descriptor, Staged)> = Vec::new();
+        // A member may be many layers: it is copied once.
+        let mut copies: BTreeMap<String, (Descriptor, PathBuf)> = BTreeMap::new();
         for (at, member) in one.layers.iter().enumerate() {
-            let path = work.path().join(format!("layer-{at}"));
-            let (stream, length) = members.open(member)?;
+            let place = members.followed(member)?;
+            let (stream, length) = members.open(&place)?;
             // It is uncompressed, as a rule, and then its name is known.
             let guess = Descriptor {
                 media_type: LAYER.to_owned(),
@@ -394,10 +398,18 @@ impl Store {
                 layers.push((guess, Staged::Member(member.clone())));
                 continue;
             }
-            let mut layer = self.stage(stream, LAYER, &path, None)?;
-            if layer.digest != diff_ids[at] {
-                layer.media_type = media_type(&path)?;
-            }
+            let (layer, path) = match copies.get(&place) {
+                Some(copy) => copy.clone(),
+                None => {
+                    let path = work.path().join(format!("layer-{at}"));
+                    let mut layer = self.stage(stream, LAYER, &path, None)?;
+                    if layer.digest != diff_ids[at] {
+                        layer.media_type = media_type(&path)?;
+                    }
+                    copies.insert(place, (layer.clone(), path.clone()));
+                    (layer, path)
+                }
+            };
             layers.push((layer, Staged::File(path)));
         }
         let own_name = tags(one).into_iter().next();

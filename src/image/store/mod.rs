@@ -89,7 +89,7 @@ pub struct Image {
     pub config: Config,
     /// What it is built for: `amd64`, `arm64`. Empty where it does not say.
     pub architecture: String,
-    /// Its layers, the bottom first: directories that overlay takes as lower ones.
+    /// Its layers, the bottom first: directories that overlay takes as lower ones, none of them twice.
     pub layers: Vec<PathBuf>,
     /// Keeps the layers.
     pub lease: Lease,

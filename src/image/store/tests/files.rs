@@ -268,3 +268,178 @@ fn directories_keep_owner_and_mode_where_a_layer_says_nothing_of_them() {
     scene.store.collect(true).unwrap();
     assert_eq!(scene.count("layers"), 0);
 }
+
+#[test]
+fn a_content_is_a_layer_once() {
+    let (scene, server) = (Scene::new(), Server::new());
+    let [empty, x, y] = [layer("e", b""), layer("x", b"one"), layer("y", b"two")];
+    for (tag, all, files) in [
+        ("1", vec![&empty, &x, &empty, &y, &empty], vec!["x", "y", "e"]),
+        ("2", vec![&x, &x, &y, &x], vec!["y", "x"]),
+        ("3", vec![&x, &y, &y, &x, &y], vec!["x", "y"]),
+        ("4", vec![&empty; MOST_LAYERS], vec!["e"]),
+    ] {
+        let all: Vec<Vec<u8>> = all.into_iter().cloned().collect();
+        server.image("a", tag, &all);
+        let name = server.name(&format!("a:{tag}"));
+        let sources = [name.clone(), format!("docker-archive:{}", scene.path(tag))];
+        scene.pull(&name).unwrap();
+        scene.store.export(&name, &source(sources[1].clone())).unwrap();
+        for text in sources {
+            let image = scene.pull(&text).unwrap();
+            assert_eq!(image.layers.len(), files.len(), "{text}");
+            for (at, name) in files.iter().enumerate() {
+                assert!(image.layers[at].join(name).is_file(), "{text}: {name} at {at}");
+            }
+        }
+    }
+}
+
+/// A tar file with these members, as `docker save` writes it.
+fn saved(members: &[(&str, &[u8])], links: &[(&str, &str)]) -> Vec<u8> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, content) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, *content).unwrap();
+    }
+    for (name, target) in links {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(tar::EntryType::Symlink);
+        header.set_size(0);
+        archive.append_link(&mut header, name, target).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+#[test]
+fn what_decompresses_to_much_is_refused() {
+    let mut scene = Scene::new();
+    scene.store.limits.archive = 4 << 20;
+    let plain = layer("etc/x", &vec![0; 16 << 20]);
+    let named: Reference = "ceos:1".parse().unwrap();
+    for program in ["gzip", "zstd", "xz", "bzip2"] {
+        let path = scene.directory.path().join(program);
+        let compressed = match program {
+            "gzip" => {
+                let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                std::io::Write::write_all(&mut gzip, &plain).unwrap();
+                gzip.finish().unwrap()
+            }
+            "zstd" => zstd::encode_all(plain.as_slice(), 1).unwrap(),
+            program => {
+                fs::write(scene.path("plain"), &plain).unwrap();
+                let run = std::process::Command::new(program)
+                    .args(["-c", &scene.path("plain")])
+                    .output();
+                // Hosts without the program cannot make such a file either.
+                let Ok(output) = run else { continue };
+                output.stdout
+            }
+        };
+        fs::write(&path, compressed).unwrap();
+        let import = |scene: &Scene| scene.store.import_file(&path, Some(&named), &|_| {});
+        let error = import(&scene).unwrap_err();
+        assert_eq!(error.kind, Kind::Wrong);
+        assert!(
+            error.message.contains("more than 4194304 bytes") && error.message.contains(program),
+            "{error}"
+        );
+        let error = scene
+            .pull(&format!("docker-archive:{}", path.display()))
+            .unwrap_err();
+        assert!(error.message.contains("more than 4194304 bytes"), "{error}");
+        assert_eq!((scene.count("tmp"), scene.count("layers")), (0, 0));
+        scene.store.limits.archive = plain.len() as u64;
+        assert_eq!(
+            file(&import(&scene).unwrap(), 0, "etc/x").len(),
+            16 << 20,
+            "{program}"
+        );
+        scene.store.limits.archive = 4 << 20;
+        scene.store.collect(true).unwrap();
+    }
+}
+
+#[test]
+fn a_broken_file_of_a_vendors_is_refused() {
+    let scene = Scene::new();
+    let named: Reference = "ceos:1".parse().unwrap();
+    for start in [&b"\xfd7zXZ\0"[..], b"BZh9", b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"] {
+        let path = scene.directory.path().join("file");
+        fs::write(&path, [start, &noise(4096)].concat()).unwrap();
+        let error = scene.store.import_file(&path, Some(&named), &|_| {}).unwrap_err();
+        assert!(error.message.contains("decompress"), "{error}");
+        assert_eq!(scene.count("tmp"), 0);
+    }
+}
+
+#[test]
+fn a_member_that_is_many_layers_is_copied_once() {
+    let tar = layer("x", &vec![7; 1 << 20]);
+    let packed = zstd::encode_all(tar.as_slice(), 1).unwrap();
+    let count = 50;
+    let config = config(&vec![Digest::of(&tar); count]);
+    let links: Vec<String> = (0..count).map(|it| format!("{it}/layer.tar")).collect();
+    for (name, content) in [("plain", &tar), ("packed", &packed)] {
+        let scene = Scene::new();
+        let list =
+            serde_json::json!([{"Config": "config.json", "RepoTags": ["a:1"], "Layers": links}]).to_string();
+        let members = [
+            ("config.json", config.as_slice()),
+            ("manifest.json", list.as_bytes()),
+            ("one.tar", content.as_slice()),
+        ];
+        let links: Vec<_> = links.iter().map(|it| (it.as_str(), "../one.tar")).collect();
+        fs::write(scene.path(name), saved(&members, &links)).unwrap();
+        // What is in the directory of work when the layers are about to be copied.
+        let work = std::cell::Cell::new(0);
+        let tmp = scene.store.path().join("tmp");
+        let look = |progress| {
+            if let Progress::Planned { .. } = progress {
+                let works = fs::read_dir(&tmp).unwrap().flatten();
+                work.set(works.flat_map(|it| fs::read_dir(it.path()).unwrap()).count());
+            }
+        };
+        let text = source(format!("docker-archive:{}", scene.path(name)));
+        let image = scene
+            .store
+            .ensure(&text, Pull::Missing, &scene.registries, &look)
+            .unwrap();
+        assert_eq!((image.layers.len(), work.get()), (1, 1), "{name}");
+    }
+}
+
+#[test]
+fn directories_of_which_nothing_is_said_have_limits() {
+    let server = Server::new();
+    let apart: Vec<_> = (0..20).map(|it| layer(&format!("{it}/a/b/c/x"), b"1")).collect();
+    let same = vec![layer("a/b/c/x", b"1"); 200];
+    server.image("a", "apart", &apart);
+    server.image("a", "same", &same);
+    let limits = crate::layer::Limits::default();
+    let few_looks = crate::layer::Limits { looks: 100, ..limits };
+    let few_names = crate::layer::Limits {
+        implied: 4000,
+        ..limits
+    };
+    for (limits, why) in [
+        (few_looks, "more than 100 looks"),
+        (few_names, "more than 4000 bytes"),
+    ] {
+        let mut scene = Scene::new();
+        scene.store.limits = limits;
+        let error = scene.pull(&server.name("a:apart")).unwrap_err();
+        assert!(
+            error.message.contains(why) && error.message.contains("a:apart"),
+            "{error}"
+        );
+        assert_eq!((error.kind, scene.count("tmp")), (Kind::Wrong, 0));
+        assert!(scene.ensure(&server.name("a:apart"), Pull::Never).is_err());
+        // A content that is repeated is looked into once.
+        assert_eq!(scene.pull(&server.name("a:same")).unwrap().layers.len(), 1);
+        scene.store.limits = crate::layer::Limits::default();
+        assert_eq!(scene.pull(&server.name("a:apart")).unwrap().layers.len(), 20);
+    }
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::manifest::{CONFIG, LAYER, MANIFEST};
+use crate::manifest::{CONFIG, LAYER, MANIFEST, MOST_LAYERS};
 
 mod files;
 mod pulls;
