@@ -118,6 +118,8 @@ struct Remarks {
     mapped: BTreeSet<String>,
     /// Kinds of which nothing is known but their images, and the nodes of each.
     bare: BTreeMap<String, BTreeSet<String>>,
+    /// Names below `kinds` that are no kinds, and what to do about each.
+    no_kinds: BTreeMap<String, String>,
     /// Nodes whose license is not there.
     unlicensed: BTreeMap<String, BTreeSet<String>>,
     /// Nodes that stand for containers made elsewhere.
@@ -151,6 +153,12 @@ impl Remarks {
             told.push(format!(
                 "nothing is known of the kind `{kind}` but the image of its nodes ({}), which runs as it is",
                 list(nodes)
+            ));
+        }
+        for (name, help) in &self.no_kinds {
+            told.push(format!(
+                "`{}` below `kinds` is no kind that is known, and means nothing: {help}",
+                name.escape_debug()
             ));
         }
         for (file, nodes) in &self.unlicensed {

@@ -126,11 +126,9 @@ fn top(reader: &mut Reader, document: &DeTable, place: Option<&str>) -> Option<D
         .flat_map(|variables| variables.keys().map(String::as_str))
         .collect();
     let known = template::VARIABLES.iter().map(|(name, _)| *name);
-    let known: Vec<&str> = known
-        .chain(of_types)
-        .chain(lists.keys().map(String::as_str))
-        .collect();
-    variables(reader, document, &known);
+    let known: Vec<&str> = known.chain(of_types).collect();
+    let of_lists: Vec<&str> = lists.keys().map(String::as_str).collect();
+    variables(reader, document, &known, &of_lists);
     let values = |list: Option<Vec<Spanned<String>>>| -> Vec<String> {
         let list = list.into_iter().flatten();
         list.map(|item| item.value).collect()
@@ -341,7 +339,8 @@ fn names(reader: &mut Reader, value: &Value) -> Option<Names> {
         return None;
     }
     // With the shortest numbers it has to be a name that the kernel takes.
-    let shortest = template::fill(&kernel.value.to_string(), &|_| Some("0".to_owned()));
+    let shortest = kernel.value.to_string();
+    let shortest = template::fill(&shortest, shortest.len(), &|_| Some("0".into())).unwrap_or(shortest);
     if let Err(wrong) = values::interface(&shortest) {
         reader.wrong(kernel.span, wrong);
         return None;
@@ -400,13 +399,14 @@ fn commands(reader: &mut Reader, table: &mut Table, key: &'static str) -> Vec<Co
     commands.unwrap_or_default()
 }
 
-/// Tells variables that nothing is known of, anywhere in the file but in the patterns of interfaces.
-fn variables(reader: &mut Reader, document: &DeTable, known: &[&str]) {
+/// Tells variables that nothing is known of, anywhere in the file but in the patterns of interfaces. A list has no list in it: it
+/// would have to end somewhere.
+fn variables(reader: &mut Reader, document: &DeTable, known: &[&str], lists: &[&str]) {
     for (key, value) in document {
         match key.get_ref().as_ref() {
             "interfaces" => {}
             "lists" => within(reader, value, &[known, &OF_LINK].concat()),
-            _ => within(reader, value, known),
+            _ => within(reader, value, &[known, lists].concat()),
         }
     }
 }

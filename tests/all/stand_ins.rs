@@ -292,7 +292,7 @@ fn vpp_finds_its_devices_and_files() {
     if !can_stand_in() {
         return;
     }
-    let init = "device /dev/net/tun\nholds /config/vpp/startup.conf nodaemon\nholds /config/vpp/vppcfg.yaml bondethernets\n\
+    let init = "device /dev/net/tun\nholds /etc/vpp/startup.conf nodaemon\nholds /etc/vpp/vppcfg.yaml bondethernets\n\
                 interface eth1\nlooked\nforever";
     let keys = "config = \"bondethernets: {}\"";
     stands_in(
@@ -327,8 +327,9 @@ fn sr_os_knows_its_chassis_and_its_ports() {
     if !can_stand_in() {
         return;
     }
-    let program = "variable NOKIA_SROS_CHASSIS sr-2s\nvariable NOKIA_SROS_SLOT A\ninterface e1-1-c1-1\n\
-                   holds /home/sros/flash/A/cf3/config.cfg configure\nlooked\nforever";
+    let program = "variable NOKIA_SROS_CHASSIS sr-2s\nvariable NOKIA_SROS_SLOT A\nvariable SRSIM 1\n\
+                   setting net/ipv4/ip_forward 0\nsetting net/ipv4/conf/all/rp_filter 0\nsetting net/ipv6/conf/all/accept_ra 0\ninterface e1-1-c1-1\n\
+                   holds /home/sros/flash3/config.cfg configure\nlooked\nforever";
     stands_in(
         "nokia_srsim",
         "entrypoint = [\"/sbin/sros\"]\ntype = \"sr-2s\"\nconfig = \"/configure card 1\"",

@@ -33,6 +33,9 @@ const WITHOUT_EFFECT: &[&str] = &[
     "suppress-startup-config",
     "credentials",
     "components",
+    "sfm",
+    "config-mode",
+    "gen-component-config",
 ];
 const RESTARTS: &[(&str, Restart)] = &[
     ("no", Restart::No),
@@ -137,11 +140,13 @@ fn identity(reader: &mut Reader, table: &mut Table, definition: &mut Definition)
     definition.daemons = table.get("extras").and_then(|yaml| extras::daemons(reader, yaml));
     definition.user = table
         .get("user")
+        .filter(said)
         .and_then(|yaml| reader.parsed(yaml, "user", "nobody", values::user_and_group));
     definition.entrypoint = table
         .get("entrypoint")
+        .filter(said)
         .and_then(|yaml| argv(reader, yaml, "entrypoint"));
-    definition.cmd = table.get("cmd").and_then(|yaml| argv(reader, yaml, "cmd"));
+    definition.cmd = table.get("cmd").filter(said).and_then(|yaml| argv(reader, yaml, "cmd"));
     let restart = table.get("restart-policy");
     definition.restart = restart
         .and_then(|yaml| reader.word(yaml, "restart-policy", RESTARTS))
@@ -157,18 +162,25 @@ const PULLS: &[(&str, Pull)] = &[
     ("never", Pull::Never),
 ];
 
+/// Whether something is said: an empty text is as good as none.
+fn said(yaml: &&Yaml) -> bool {
+    yaml.scalar() != Some("")
+}
+
 /// What means something to images alone.
 fn of_images(reader: &mut Reader, table: &mut Table, definition: &mut Definition) {
     for key in ["license", "type", "image-pull-policy", "shm-size", "devices"] {
-        if table.get(key).is_some() {
+        if table.get(key).filter(said).is_some() {
             definition.of_images.insert(key);
         }
     }
     definition.license = table
         .get("license")
+        .filter(said)
         .and_then(|yaml| reader.string(yaml, "license", "license.key"));
     definition.model = table
         .get("type")
+        .filter(said)
         .and_then(|yaml| reader.string(yaml, "type", "ixr-d2l"));
     definition.pull = table
         .get("image-pull-policy")
@@ -261,6 +273,7 @@ fn content(reader: &mut Reader, table: &mut Table, definition: &mut Definition) 
     reader.mistakes.extend(mounts::mistakes(&definition.mounts));
     definition.startup_config = table
         .get("startup-config")
+        .filter(said)
         .and_then(|yaml| reader.string(yaml, "startup-config", "frr.conf"));
 }
 

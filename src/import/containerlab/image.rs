@@ -130,7 +130,7 @@ fn configuration(
     let remote = merged
         .startup_config
         .as_ref()
-        .is_some_and(|it| it.value.contains("://"));
+        .is_some_and(|it| node::is_remote(&it.value));
     let is_frr = node::is_frr(merged);
     if !remote && !is_frr {
         // One that is to be fetched is told with other files.

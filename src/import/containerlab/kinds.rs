@@ -42,7 +42,6 @@ pub(super) fn runs_frr(kind: &str) -> bool {
 
 /// Kinds that are virtual machines, by the beginning of their names: an image of theirs holds an emulator and a disk.
 const MACHINES: &[&str] = &[
-    "6wind_vsr",
     "arista_veos",
     "aruba_aoscx",
     "checkpoint",
@@ -56,8 +55,6 @@ const MACHINES: &[&str] = &[
     "cisco_sdwan",
     "cisco_vios",
     "cisco_xrv",
-    "cumulus_cvx",
-    "cvx",
     "dell_",
     "f5_",
     "fortinet",
@@ -87,10 +84,16 @@ const MACHINES: &[&str] = &[
 
 /// Kinds whose images are containers, and of which nothing is known beside.
 const CONTAINERS: &[&str] = &[
+    "6wind_vsr",
     "arrcus_arcos",
     "border0",
     "cisco_iol",
+    "cisco_xrd_vrouter",
+    "codelaboratory_bng",
+    "cumulus_cvx",
+    "cvx",
     "juniper_cjunosevolved",
+    "juniper_csrx",
     "light_olt",
     "mysocketio",
     "ostinato",
@@ -143,7 +146,7 @@ pub(super) fn sort(context: &mut Context, name: &Spanned<String>, merged: &Defin
     None
 }
 
-/// Tells a name below `kinds` that is no kind. Any kind may stand there as long as no node is of it.
+/// Notes a name below `kinds` that is no kind: a node that is of it is told at the node.
 pub(super) fn check_name(context: &mut Context, name: &Spanned<String>) {
     let is_own = KINDS.iter().any(|(known, _)| *known == name.value);
     let is_known = || {
@@ -152,9 +155,8 @@ pub(super) fn check_name(context: &mut Context, name: &Spanned<String>) {
             || context.kinds().find(&name.value).is_some()
     };
     if !is_own && !is_known() {
-        let message = format!("there is no kind `{}`", name.value.escape_debug());
         let help = unknown(context, &name.value);
-        context.reader.wrong(name.span.clone(), message, help);
+        context.remarks.no_kinds.insert(name.value.clone(), help);
     }
 }
 

@@ -185,6 +185,7 @@ fn fill_in(magic: &Magic, merged: &mut Definition) {
     for text in texts
         .chain(&mut merged.env_files)
         .chain(&mut merged.startup_config)
+        .chain(&mut merged.license)
     {
         magic.replace(&mut text.value);
     }
@@ -194,6 +195,7 @@ fn fill_in(magic: &Magic, merged: &mut Definition) {
 fn at_home(home: &str, merged: &mut Definition) {
     let binds = merged.binds.iter_mut().map(|bind| &mut bind.source.value);
     let files = merged.env_files.iter_mut().chain(&mut merged.startup_config);
+    let files = files.chain(&mut merged.license);
     for path in binds.chain(files.map(|file| &mut file.value)) {
         if let Some(rest) = path.strip_prefix("~/") {
             *path = format!("{home}/{rest}");
@@ -331,6 +333,16 @@ pub(super) fn network(
     !external
 }
 
+/// Whether a first configuration is somewhere else: a URL, and no text that has one in it.
+pub(super) fn is_remote(text: &str) -> bool {
+    let Some((scheme, _)) = text.split_once("://") else {
+        return false;
+    };
+    let is_legal = |c: u8| c.is_ascii_alphanumeric() || b"+-.".contains(&c);
+    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic()) && scheme.bytes().all(is_legal);
+    is_scheme && !text.contains(['\n', '\r'])
+}
+
 /// Files that keys of their own stand for.
 pub(super) fn files(reader: &mut Reader, merged: &Definition, role: Role, node: &mut NodeSpec) {
     let mut put = |path: &str, span: &Span, content: ContentSpec, owner: Option<&str>| {
@@ -362,7 +374,7 @@ pub(super) fn files(reader: &mut Reader, merged: &Definition, role: Role, node: 
         put("/etc/frr/daemons", &kind.span, text, Some("frr:frr"));
     }
     match &merged.startup_config {
-        Some(config) if config.value.contains("://") => {
+        Some(config) if is_remote(&config.value) => {
             let message = "a `startup-config` that is to be fetched is not supported: nslab fetches nothing";
             let help = "download it beside the topology, and name the file: `startup-config: frr.conf`";
             reader.wrong(config.span.clone(), message, help);
@@ -536,4 +548,27 @@ fn is_shell(argv: &[String]) -> bool {
         && options
             .iter()
             .all(|option| matches!(option.as_str(), "-i" | "-l" | "-il" | "--login"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_remote;
+
+    #[test]
+    fn only_a_url_is_to_be_fetched() {
+        for text in ["http://a/b", "https://a.example/x.cfg", "s3://bucket/x", "ftp://a/b"] {
+            assert!(is_remote(text), "{text}");
+        }
+        for text in [
+            "x.cfg",
+            "/etc/x",
+            "set / system url http://a/b",
+            "http://a/b\nhttp://c",
+            "https://a\n",
+            "://x",
+            "a b://x",
+        ] {
+            assert!(!is_remote(text), "{text}");
+        }
+    }
 }

@@ -1,13 +1,19 @@
 //! The functions of templates: those of Go's own, and of those that topologies take from others the common ones.
 
-use std::rc::Rc;
+use super::json;
+use super::value::{HEAVIEST, LONGEST_LIST, Value};
 
-use super::value::Value;
-
-/// Lists that functions make are no longer.
-const LONGEST_LIST: i64 = 100_000;
-/// Texts that functions make are no longer, in bytes.
-const LONGEST_TEXT: usize = 1 << 20;
+/// What a call costs: what it makes, and some of what it reads.
+pub(super) fn cost(name: &str, words: &[Value], made: &Value) -> usize {
+    let short = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
+    let read = match short.as_str() {
+        // These hand on what there is already.
+        "index" => &words[1.min(words.len())..],
+        "len" | "and" | "or" | "not" | "empty" | "default" | "ternary" | "list" | "slice" | "coll" => &[],
+        _ => return made.weight() + words.iter().map(Value::weight).sum::<usize>() / 8,
+    };
+    read.iter().map(Value::weight).sum::<usize>() / 8
+}
 
 /// Calls a function.
 ///
@@ -23,11 +29,11 @@ pub(super) fn call(name: &str, words: &[Value]) -> Result<Value, String> {
         "index" => Ok(words.split_first().map_or(Value::Nil, |(first, keys)| {
             keys.iter().fold(first.clone(), |value, key| value.inner(key))
         })),
-        "until" | "seq" | "untilstep" | "add" | "add1" | "sub" | "mul" | "div" | "mod" | "rem" | "max"
+        "until" | "seq" | "untilstep" | "add" | "add1" | "sub" | "subtract" | "mul" | "div" | "mod" | "rem" | "max"
         | "min" => numbers(&lower, words),
         "len" => match words.first() {
-            Some(Value::List(items)) => whole(items.len()),
-            Some(Value::Map(entries)) => whole(entries.len()),
+            Some(Value::List(items, _)) => whole(items.len()),
+            Some(Value::Map(entries, _)) => whole(entries.len()),
             Some(Value::Text(text)) => whole(text.len()),
             _ => Err("`len` is of lists, maps and texts".into()),
         },
@@ -64,52 +70,54 @@ pub(super) fn call(name: &str, words: &[Value]) -> Result<Value, String> {
             }),
             _ => Err("`ternary` takes three words".into()),
         },
-        "list" | "slice" | "coll" => Ok(Value::List(words.into())),
+        "list" | "slice" | "coll" => Value::list(words.to_vec()),
         "dict" => {
             let pairs = words.chunks(2);
             let entries = pairs.map(|pair| (pair[0].to_string(), pair.get(1).cloned().unwrap_or(Value::Nil)));
-            Ok(Value::Map(Rc::new(entries.collect())))
+            Value::map(entries.collect())
         }
         "haskey" | "has" => truth(match words {
-            [Value::Map(entries), key] => entries.contains_key(&key.to_string()),
-            [wanted, Value::List(items)] | [Value::List(items), wanted] => {
+            [Value::Map(entries, _), key] => entries.contains_key(&key.to_string()),
+            [wanted, Value::List(items, _)] | [Value::List(items, _), wanted] => {
                 items.iter().any(|it| same(it, wanted))
             }
             _ => false,
         }),
-        "print" | "println" => Ok(Value::Text(
-            words
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(" "),
-        )),
+        "print" => print(words),
+        "println" => {
+            fits(words.iter().map(|word| word.weight() + 1).sum())?;
+            let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+            Value::text(words.join(" ") + "\n")
+        }
+        "tojson" => json::compact(words),
+        "tojsonpretty" => json::pretty(words),
         "printf" | "format" => printf(words),
-        "tostring" | "string" => Ok(Value::Text(text(0))),
+        "tostring" | "string" => Value::text(text(0)),
         "toint" | "int" | "int64" | "atoi" => words
             .first()
             .and_then(Value::whole)
             .map(Value::Whole)
             .ok_or_else(|| format!("`{}` is no whole number", text(0).escape_debug())),
-        "quote" => Ok(Value::Text(format!("{:?}", text(0)))),
-        "squote" => Ok(Value::Text(format!("'{}'", text(0)))),
-        "upper" | "toupper" => Ok(Value::Text(text(0).to_uppercase())),
-        "lower" | "tolower" => Ok(Value::Text(text(0).to_lowercase())),
-        "trim" | "trimspace" => Ok(Value::Text(text(0).trim().to_owned())),
+        "quote" => Value::text(format!("{:?}", text(0))),
+        "squote" => Value::text(format!("'{}'", text(0))),
+        "upper" | "toupper" => Value::text(text(0).to_uppercase()),
+        "lower" | "tolower" => Value::text(text(0).to_lowercase()),
+        "trim" | "trimspace" => Value::text(text(0).trim().to_owned()),
         "contains" => truth(text(1).contains(&text(0))),
         "hasprefix" => truth(text(1).starts_with(&text(0))),
         "hassuffix" => truth(text(1).ends_with(&text(0))),
-        "replace" | "replaceall" => bounded(text(2).replace(&text(0), &text(1))),
-        "split" | "splitlist" => Ok(Value::List(
-            text(1)
-                .split(&text(0))
-                .map(|it| Value::Text(it.to_owned()))
-                .collect(),
-        )),
+        "replace" | "replaceall" => replace(&text(2), &text(0), &text(1)),
+        "split" | "splitlist" => {
+            let (text, between) = (text(1), text(0));
+            let parts = text.split(&between).take(LONGEST_LIST + 1);
+            Value::list(parts.map(|it| Value::Text(it.into())).collect())
+        }
         "join" => match words {
-            [Value::List(items), between] | [between, Value::List(items)] => {
+            [Value::List(items, _), between] | [between, Value::List(items, _)] => {
+                let between = between.to_string();
+                fits(items.iter().map(|item| item.weight() + between.len()).sum())?;
                 let items: Vec<String> = items.iter().map(ToString::to_string).collect();
-                bounded(items.join(&between.to_string()))
+                Value::text(items.join(&between))
             }
             _ => Err("`join` takes a list and what stands between its items".into()),
         },
@@ -123,11 +131,36 @@ fn whole(number: usize) -> Result<Value, String> {
         .map_err(|_| "the number is too large".into())
 }
 
-fn bounded(text: String) -> Result<Value, String> {
-    match text.len() > LONGEST_TEXT {
-        true => Err(format!("a text is longer than {LONGEST_TEXT} bytes")),
-        false => Ok(Value::Text(text)),
+/// Whether a text of this length may be made.
+fn fits(length: usize) -> Result<(), String> {
+    match length > HEAVIEST {
+        true => Err(format!("a text is longer than {HEAVIEST} bytes")),
+        false => Ok(()),
     }
+}
+
+fn replace(text: &str, from: &str, to: &str) -> Result<Value, String> {
+    let count = text.matches(from).count();
+    let kept = text.len().saturating_sub(count * from.len());
+    fits(kept.saturating_add(count.saturating_mul(to.len())))?;
+    Value::text(text.replace(from, to))
+}
+
+/// Words with a blank between two of which neither is a text.
+fn print(words: &[Value]) -> Result<Value, String> {
+    fits(words.iter().map(|word| word.weight() + 1).sum())?;
+    let mut text = String::new();
+    let mut is_first = true;
+    let mut after_text = true;
+    for word in words {
+        let is_text = matches!(word, Value::Text(_));
+        if !is_first && !is_text && !after_text {
+            text.push(' ');
+        }
+        text.push_str(&word.to_string());
+        (is_first, after_text) = (false, is_text);
+    }
+    Value::text(text)
 }
 
 /// Numbers are the same whatever they are written as.
@@ -137,8 +170,17 @@ fn same(one: &Value, other: &Value) -> bool {
 }
 
 fn numbers(name: &str, words: &[Value]) -> Result<Value, String> {
+    let takes = || format!("`{name}` takes numbers");
+    let is_broken = |word: &Value| match word {
+        Value::Text(text) => text.trim().parse::<i64>().is_err(),
+        other => matches!(other, Value::Broken(_)),
+    };
+    if words.iter().any(is_broken) {
+        let numbers: Option<Vec<f64>> = words.iter().map(Value::number).collect();
+        return broken(name, &numbers.ok_or_else(takes)?);
+    }
     let numbers: Option<Vec<i64>> = words.iter().map(Value::whole).collect();
-    let numbers = numbers.ok_or_else(|| format!("`{name}` takes whole numbers"))?;
+    let numbers = numbers.ok_or_else(takes)?;
     let fold = |first: i64, with: fn(i64, i64) -> Option<i64>| {
         numbers.iter().try_fold(first, |sum, number| with(sum, *number))
     };
@@ -147,14 +189,18 @@ fn numbers(name: &str, words: &[Value]) -> Result<Value, String> {
         others.iter().try_fold(*first, |sum, number| with(sum, *number))
     };
     let result = match (name, numbers.as_slice()) {
-        ("until", [end]) => return range(0, *end, 1),
-        ("seq", [end]) => return range(1, end.saturating_add(1), 1),
-        ("seq", [begin, end]) => return range(*begin, end.saturating_add(1), 1),
-        ("seq" | "untilstep", [begin, end, step]) => return range(*begin, *end, *step),
+        ("until", [end]) => return range(0, *end, if *end < 0 { -1 } else { 1 }),
+        ("untilstep", [begin, end, step]) => return range(*begin, *end, *step),
+        ("seq", [end]) => return seq(1, *end, 1),
+        ("seq", [begin, end]) => return seq(*begin, *end, 1),
+        ("seq", [begin, end, step]) => return seq(*begin, *end, *step),
         ("add", _) => fold(0, i64::checked_add),
         ("add1", [number]) => number.checked_add(1),
-        ("sub", _) => rest(i64::checked_sub),
+        ("sub" | "subtract", _) => rest(i64::checked_sub),
         ("mul", _) => fold(1, i64::checked_mul),
+        ("div", [one, other]) if other.checked_abs().is_some_and(|it| it > 0) && one % other != 0 => {
+            return Ok(Value::Broken(*one as f64 / *other as f64));
+        }
         ("div", _) => rest(i64::checked_div),
         ("mod" | "rem", _) => rest(i64::checked_rem),
         ("max", _) => numbers.iter().copied().max(),
@@ -166,16 +212,52 @@ fn numbers(name: &str, words: &[Value]) -> Result<Value, String> {
         .ok_or_else(|| format!("`{name}` cannot be worked out with these numbers"))
 }
 
-fn range(begin: i64, end: i64, step: i64) -> Result<Value, String> {
-    let Some(step) = usize::try_from(step).ok().filter(|step| *step > 0) else {
-        return Err("the step of a list of numbers is more than zero".into());
+/// With numbers that are not whole.
+fn broken(name: &str, numbers: &[f64]) -> Result<Value, String> {
+    let rest = |with: fn(f64, f64) -> f64| {
+        let (first, others) = numbers.split_first()?;
+        Some(others.iter().fold(*first, |sum, number| with(sum, *number)))
     };
-    match end.saturating_sub(begin) > LONGEST_LIST {
-        true => Err(format!("a list of numbers is longer than {LONGEST_LIST}")),
-        false => Ok(Value::List(
-            (begin..end).step_by(step).map(Value::Whole).collect(),
-        )),
+    let result = match name {
+        "add" => rest(|a, b| a + b),
+        "add1" => numbers.first().map(|number| number + 1.0),
+        "sub" | "subtract" => rest(|a, b| a - b),
+        "mul" => rest(|a, b| a * b),
+        "div" => rest(|a, b| a / b),
+        "max" => rest(f64::max),
+        "min" => rest(f64::min),
+        _ => return Err(format!("`{name}` takes whole numbers")),
+    };
+    result
+        .filter(|number| number.is_finite())
+        .map(Value::Broken)
+        .ok_or_else(|| format!("`{name}` cannot be worked out with these numbers"))
+}
+
+/// Numbers with the last one; downwards where that is less than the first.
+fn seq(begin: i64, end: i64, step: i64) -> Result<Value, String> {
+    let step = step.saturating_abs();
+    match end < begin {
+        true => range(begin, end.saturating_sub(1), -step),
+        false => range(begin, end.saturating_add(1), step),
     }
+}
+
+/// Numbers without the last one.
+fn range(begin: i64, end: i64, step: i64) -> Result<Value, String> {
+    if step == 0 {
+        return Err("the step of a list of numbers is not zero".into());
+    }
+    let mut numbers = Vec::new();
+    let mut next = Some(begin);
+    while let Some(number) = next.filter(|it| if step > 0 { *it < end } else { *it > end }) {
+        if numbers.len() == LONGEST_LIST {
+            return Err(format!("a list of numbers is longer than {LONGEST_LIST}"));
+        }
+        numbers.push(Value::Whole(number));
+        next = number.checked_add(step);
+    }
+    Value::list(numbers)
 }
 
 fn compare(name: &str, words: &[Value]) -> Result<Value, String> {
@@ -197,7 +279,7 @@ fn compare(name: &str, words: &[Value]) -> Result<Value, String> {
     }))
 }
 
-/// `%s`, `%v`, `%q`, `%d`, `%x`, with a width and zeros before it.
+/// `%s`, `%v`, `%q`, `%d`, `%x`, `%f`, with a width and zeros before it.
 fn printf(words: &[Value]) -> Result<Value, String> {
     let Some((format, words)) = words.split_first() else {
         return Err("`printf` has no format".into());
@@ -236,7 +318,12 @@ fn printf(words: &[Value]) -> Result<Value, String> {
                     _ => number.to_string(),
                 }
             }
-            's' | 'v' => word.to_string(),
+            'f' | 'F' => {
+                let number = word.number().ok_or_else(|| format!("`%{verb}` takes a number"))?;
+                let after = flags.split_once('.').map(|(_, after)| after.parse().unwrap_or(0));
+                format!("{number:.*}", after.unwrap_or(6_usize).min(100))
+            }
+            's' | 'v' | 't' => word.to_string(),
             'q' => format!("{:?}", word.to_string()),
             _ => return Err(format!("`printf` knows no `%{}`", verb.escape_debug())),
         };
@@ -257,6 +344,7 @@ fn printf(words: &[Value]) -> Result<Value, String> {
         if flags.starts_with('-') {
             text.push_str(&" ".repeat(missing));
         }
+        fits(text.len())?;
     }
-    bounded(text)
+    Value::text(text)
 }

@@ -2,12 +2,13 @@
 //! commonly take from elsewhere. Pure, and with bounds on all that a template can cause.
 
 mod functions;
+mod json;
 mod parse;
 #[cfg(test)]
 mod tests;
 mod value;
 
-use std::rc::Rc;
+use std::collections::BTreeMap;
 
 use parse::{Block, Part, Pipeline, Sort, Term};
 use value::Value;
@@ -18,6 +19,10 @@ use crate::yaml::Yaml;
 const LONGEST: usize = 8 << 20;
 /// So many parts are carried out at most.
 const MOST: usize = 300_000;
+/// What functions make and read is no more, in bytes.
+const WORK: usize = 32 << 20;
+/// So many variables there are at most.
+const VARIABLES: usize = 1000;
 
 /// Why a template cannot be rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,11 +50,17 @@ pub fn is_template(text: &str) -> bool {
 /// Where and why it cannot be rendered.
 pub fn render(text: &str, variables: Option<&Yaml>) -> Result<String, Fault> {
     let parts = parse::parse(text)?;
-    let whole = variables.map_or_else(|| Value::Map(Rc::default()), Value::of);
+    let whole = match variables {
+        Some(variables) => Value::of(variables),
+        None => Value::map(BTreeMap::new()),
+    };
+    let whole = whole.map_err(|message| Fault::new(0, message))?;
     let mut renderer = Renderer {
         out: String::new(),
         scopes: vec![(String::new(), whole.clone())],
+        block: 0,
         steps: 0,
+        work: 0,
     };
     renderer.all(&parts, &whole)?;
     Ok(renderer.out)
@@ -59,15 +70,20 @@ struct Renderer {
     out: String,
     /// Variables by name, the nearest last; the whole of them has the empty name.
     scopes: Vec<(String, Value)>,
+    /// Where those of the block begin that is carried out.
+    block: usize,
     steps: usize,
+    work: usize,
 }
 
 impl Renderer {
     fn all(&mut self, parts: &[Part], dot: &Value) -> Result<(), Fault> {
         let own = self.scopes.len();
+        let around = std::mem::replace(&mut self.block, own);
         for part in parts {
             self.one(part, dot)?;
         }
+        self.block = around;
         self.scopes.truncate(own);
         Ok(())
     }
@@ -82,9 +98,21 @@ impl Renderer {
                 )),
                 value => self.put(&value.to_string(), pipeline.place),
             },
+            Part::Declare(name, pipeline) => {
+                let value = self.pipeline(pipeline, dot)?;
+                let block = self.block;
+                match self.scopes[block..].iter_mut().find(|(known, _)| known == name) {
+                    Some((_, known)) => *known = value,
+                    None => self.declare(name, value, pipeline.place)?,
+                }
+                Ok(())
+            }
             Part::Set(name, pipeline) => {
                 let value = self.pipeline(pipeline, dot)?;
-                self.set(name, value);
+                match self.scopes.iter_mut().rev().find(|(known, _)| known == name) {
+                    Some((_, known)) => *known = value,
+                    None => return Err(no_variable(name, pipeline.place)),
+                }
                 Ok(())
             }
             Part::Block(block) => self.block(block, dot),
@@ -114,34 +142,46 @@ impl Renderer {
         }
     }
 
-    /// A variable that there is gets another value; one that there is not is there from now on.
-    fn set(&mut self, name: &str, value: Value) {
-        match self.scopes.iter_mut().rev().find(|(known, _)| known == name) {
-            Some((_, known)) => *known = value,
-            None => self.scopes.push((name.to_owned(), value)),
+    /// Another variable, as long as the block is carried out.
+    fn declare(&mut self, name: &str, value: Value, place: usize) -> Result<(), Fault> {
+        if self.scopes.len() > VARIABLES {
+            return Err(Fault::new(
+                place,
+                format!("there are more than {VARIABLES} variables"),
+            ));
         }
+        self.scopes.push((name.to_owned(), value));
+        Ok(())
     }
 
     fn block(&mut self, block: &Block, dot: &Value) -> Result<(), Fault> {
         let value = self.pipeline(&block.pipeline, dot)?;
-        match block.sort {
-            Sort::If if value.is_true() => self.all(&block.inner, dot),
-            Sort::With if value.is_true() => self.all(&block.inner, &value),
-            Sort::If | Sort::With => self.all(&block.otherwise, dot),
-            Sort::Range => self.range(block, value, dot),
+        if block.sort == Sort::Range {
+            return self.range(block, value, dot);
         }
+        let own = self.scopes.len();
+        if let (_, Some(name)) = &block.variables {
+            self.declare(name, value.clone(), block.pipeline.place)?;
+        }
+        match value.is_true() {
+            true if block.sort == Sort::With => self.all(&block.inner, &value),
+            true => self.all(&block.inner, dot),
+            false => self.all(&block.otherwise, dot),
+        }?;
+        self.scopes.truncate(own);
+        Ok(())
     }
 
     fn range(&mut self, block: &Block, value: Value, dot: &Value) -> Result<(), Fault> {
         let items: Vec<(Value, Value)> = match value {
-            Value::List(items) => {
+            Value::List(items, _) => {
                 let numbered = (0_i64..).zip(items.iter().cloned());
                 numbered.map(|(at, item)| (Value::Whole(at), item)).collect()
             }
-            Value::Map(entries) => {
+            Value::Map(entries, _) => {
                 let entries = entries.iter();
                 entries
-                    .map(|(key, item)| (Value::Text(key.clone()), item.clone()))
+                    .map(|(key, item)| (Value::Text(key.as_str().into()), item.clone()))
                     .collect()
             }
             Value::Whole(count) => (0..count.min(MOST as i64))
@@ -204,7 +244,19 @@ impl Renderer {
             words.push(self.term(term, dot, place)?);
         }
         words.extend(last);
-        functions::call(name, &words).map_err(|message| Fault::new(place, message))
+        self.call(name, &words, place)
+    }
+
+    fn call(&mut self, name: &str, words: &[Value], place: usize) -> Result<Value, Fault> {
+        let made = functions::call(name, words).map_err(|message| Fault::new(place, message))?;
+        self.work = self.work.saturating_add(functions::cost(name, words, &made));
+        match self.work > WORK {
+            true => Err(Fault::new(
+                place,
+                format!("what the template's functions make is longer than {} MiB", WORK >> 20),
+            )),
+            false => Ok(made),
+        }
     }
 
     fn term(&mut self, term: &Term, dot: &Value, place: usize) -> Result<Value, Fault> {
@@ -223,10 +275,7 @@ impl Renderer {
             Term::Variable(name, fields) => {
                 let found = self.scopes.iter().rev().find(|(known, _)| known == name);
                 let Some((_, value)) = found else {
-                    return Err(Fault::new(
-                        place,
-                        format!("there is no variable `${}`", name.escape_debug()),
-                    ));
+                    return Err(no_variable(name, place));
                 };
                 within(value, fields)
             }
@@ -234,9 +283,11 @@ impl Renderer {
                 let value = self.pipeline(pipeline, dot)?;
                 within(&value, fields)
             }
-            Term::Function(name) => {
-                functions::call(name, &[]).map_err(|message| Fault::new(place, message))?
-            }
+            Term::Function(name) => self.call(name, &[], place)?,
         })
     }
+}
+
+fn no_variable(name: &str, place: usize) -> Fault {
+    Fault::new(place, format!("there is no variable `${}`", name.escape_debug()))
 }

@@ -1,5 +1,7 @@
 //! From a template's text to its parts.
 
+use std::rc::Rc;
+
 use super::Fault;
 
 /// Parts are no deeper in each other than this.
@@ -12,7 +14,9 @@ pub(super) enum Part {
     Text(String),
     /// What a pipeline comes to.
     Value(Pipeline),
-    /// `$name := pipeline` and `$name = pipeline`.
+    /// `$name := pipeline`.
+    Declare(String, Pipeline),
+    /// `$name = pipeline`.
     Set(String, Pipeline),
     /// `if`, `with` or `range`, what is in it, and what is behind its `else`.
     Block(Block),
@@ -21,7 +25,7 @@ pub(super) enum Part {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Block {
     pub sort: Sort,
-    /// The variables that a range gives values: that of the place, that of the value.
+    /// The variables that it gives values: that of the place in a range, that of the value.
     pub variables: (Option<String>, Option<String>),
     pub pipeline: Pipeline,
     pub inner: Vec<Part>,
@@ -46,7 +50,7 @@ pub(super) struct Pipeline {
 /// A word of a command.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Term {
-    Text(String),
+    Text(Rc<str>),
     Whole(i64),
     Broken(f64),
     Truth(bool),
@@ -87,7 +91,8 @@ fn tokens(text: &str) -> Result<Vec<Token<'_>>, Fault> {
         if trim {
             before = before.trim_start();
         }
-        if text[begin..].starts_with("- ") || text[begin..].starts_with("-\n") {
+        let blank = [' ', '\t', '\r', '\n'];
+        if text[begin..].strip_prefix('-').is_some_and(|it| it.starts_with(blank)) {
             begin += 1;
             before = before.trim_end();
         }
@@ -95,7 +100,7 @@ fn tokens(text: &str) -> Result<Vec<Token<'_>>, Fault> {
         let close =
             close(text, begin).ok_or_else(|| Fault::new(open, "`{{` is opened and not closed".into()))?;
         let mut inner = &text[begin..close];
-        trim = inner.ends_with(" -") || inner.ends_with("\n-");
+        trim = inner.strip_suffix('-').is_some_and(|it| it.ends_with(blank));
         if trim {
             inner = &inner[..inner.len() - 1];
         }
@@ -109,6 +114,13 @@ fn tokens(text: &str) -> Result<Vec<Token<'_>>, Fault> {
 
 /// Where the braces close; those in quotes are text.
 fn close(text: &str, begin: usize) -> Option<usize> {
+    let inner = text[begin..].trim_start();
+    if inner.starts_with("/*") {
+        // Quotes are nothing in a comment.
+        let comment = text.len() - inner.len();
+        let end = comment + inner.find("*/")?;
+        return text[end..].find("}}").map(|found| end + found);
+    }
     let bytes = text.as_bytes();
     let mut quote = None;
     let mut at = begin;
@@ -242,7 +254,10 @@ fn statement(action: &str, place: usize) -> Result<Part, Fault> {
             .count();
         let (name, after) = rest.split_at(length);
         let after = after.trim_start();
-        if let Some(value) = after.strip_prefix(":=").or_else(|| after.strip_prefix('=')) {
+        if let Some(value) = after.strip_prefix(":=") {
+            return Ok(Part::Declare(name.to_owned(), pipeline(value.trim(), place)?));
+        }
+        if let Some(value) = after.strip_prefix('=') {
             return Ok(Part::Set(name.to_owned(), pipeline(value.trim(), place)?));
         }
     }
@@ -326,7 +341,7 @@ impl<'a> Words<'a> {
                     .find('`')
                     .ok_or_else(|| self.fault("a quote is opened and not closed".into()))?;
                 self.at += end + 2;
-                Ok(Term::Text(rest[1..=end].to_owned()))
+                Ok(Term::Text(rest[1..=end].into()))
             }
             b'.' => Ok(Term::Dot(self.fields())),
             b'$' => {
@@ -369,7 +384,7 @@ impl<'a> Words<'a> {
             match c {
                 '"' => {
                     self.at += at + 1;
-                    return Ok(Term::Text(text));
+                    return Ok(Term::Text(text.into()));
                 }
                 '\\' => match chars.next() {
                     Some((_, 'n')) => text.push('\n'),

@@ -1,5 +1,7 @@
 //! Text with variables in braces: `{name}`, `{links}`.
 
+use std::borrow::Cow;
+
 /// The variables that every kind has, and what they stand for.
 pub const VARIABLES: [(&str, &str); 12] = [
     ("name", "the node's name"),
@@ -51,20 +53,21 @@ pub fn variables(text: &str) -> Vec<&str> {
     found
 }
 
-/// The text with what its variables stand for. One that stands for nothing stays.
-pub fn fill(text: &str, value: &dyn Fn(&str) -> Option<String>) -> String {
-    let mut filled = String::with_capacity(text.len());
+/// The text with what its variables stand for; nothing where that is longer than `most` bytes. One that stands for nothing stays.
+pub fn fill<'v>(text: &str, most: usize, value: &dyn Fn(&str) -> Option<Cow<'v, str>>) -> Option<String> {
+    let mut filled = String::with_capacity(text.len().min(most));
     let mut rest = text;
     while let Some((open, end)) = next(rest) {
         filled.push_str(&rest[..open]);
         match value(&rest[open + 1..end - 1]) {
+            Some(value) if value.len() > most.saturating_sub(filled.len()) => return None,
             Some(value) => filled.push_str(&value),
             None => filled.push_str(&rest[open..end]),
         }
         rest = &rest[end..];
     }
     filled.push_str(rest);
-    filled
+    (filled.len() <= most).then_some(filled)
 }
 
 #[cfg(test)]
@@ -76,14 +79,17 @@ mod tests {
         let text = "{name} has {links}; {\"json\": 1} ${HOME} {} {a b} {{links}} {";
         assert_eq!(variables(text), ["name", "links", "links"]);
         let value = |name: &str| match name {
-            "name" => Some("é{links}".to_owned()),
-            "links" => Some("3".to_owned()),
+            "name" => Some(Cow::from("é{links}")),
+            "links" => Some(Cow::from("3")),
             _ => None,
         };
         assert_eq!(
-            fill(text, &value),
-            "é{links} has 3; {\"json\": 1} ${HOME} {} {a b} {3} {"
+            fill(text, 100, &value).as_deref(),
+            Some("é{links} has 3; {\"json\": 1} ${HOME} {} {a b} {3} {")
         );
-        assert_eq!(fill("{other}", &value), "{other}");
+        assert_eq!(fill("{other}", 7, &value).as_deref(), Some("{other}"));
+        assert_eq!(fill("{links}{links}", 2, &value).as_deref(), Some("33"));
+        assert_eq!(fill("{links}{links}", 1, &value), None);
+        assert_eq!(fill("{links}abc", 3, &value), None);
     }
 }

@@ -141,6 +141,10 @@ pub(crate) fn source(text: &str) -> Result<Source, Wrong> {
     if text.is_empty() || text.len() > LONGEST || text.chars().any(|c| c.is_control()) {
         return Err(Wrong::new("this is no image's name", help));
     }
+    let is_place = is_path || ["docker-daemon", "containers-storage"].contains(&place);
+    if is_place && text.len() == place.len() + 1 {
+        return Err(Wrong::new(format!("`{text}` names no place"), help));
+    }
     if !is_path && text.contains(bad) {
         return Err(Wrong::new(
             format!("`{}` is no image's name", text.escape_debug()),
@@ -192,7 +196,15 @@ fn healthcheck(reader: &mut Reader, value: &Value) -> Option<Spanned<Healthcheck
         Some(value) if value.get_ref().is_str() => reader
             .string(value, "test", "curl -f localhost")
             .map(|line| Test::Shell(line.value)),
-        Some(value) => words(reader, value, "test").and_then(|words| in_dockers_words(words.value)),
+        Some(value) => words(reader, value, "test").and_then(|words| {
+            let is_none = words.value.first().is_some_and(|first| first == "NONE");
+            let test = in_dockers_words(words.value);
+            if test.is_none() && !is_none {
+                let help = "write `test = \"curl -f localhost\"`, or `healthcheck = false` for none";
+                reader.wrong(words.span, Wrong::new("the health check's `test` has no command", help));
+            }
+            test
+        }),
         None => {
             reader.missing(&table, "test", "test = \"curl -f localhost\"");
             None
@@ -227,6 +239,7 @@ fn healthcheck(reader: &mut Reader, value: &Value) -> Option<Spanned<Healthcheck
 /// A list may begin with Docker's own word for what follows.
 fn in_dockers_words(words: Vec<String>) -> Option<Test> {
     match words.split_first() {
+        Some((first, [])) if first == "CMD" || first == "CMD-SHELL" => None,
         Some((first, rest)) if first == "CMD" => Some(Test::Argv(rest.to_vec())),
         Some((first, rest)) if first == "CMD-SHELL" => Some(Test::Shell(rest.join(" "))),
         Some((first, [])) if first == "NONE" => None,
@@ -341,6 +354,9 @@ mod tests {
         );
         let place = source("dir:/srv/my root").map_err(|wrong| wrong.message);
         assert_eq!(place, Ok(Source::Directory("/srv/my root".into())));
+        for empty in ["dir:", "oci:", "oci-archive:", "docker-archive:", "docker-daemon:"] {
+            assert!(source(empty).is_err(), "{empty}");
+        }
         assert!(source("").is_err() && source("a b").is_err() && source("a\nb").is_err());
     }
 
@@ -354,6 +370,8 @@ mod tests {
             in_dockers_words(words(&["CMD-SHELL", "a | b"])),
             Some(Test::Shell("a | b".into()))
         );
-        assert_eq!(in_dockers_words(words(&["NONE"])), None);
+        for list in [&["NONE"][..], &["CMD"], &["CMD-SHELL"], &[]] {
+            assert_eq!(in_dockers_words(words(list)), None);
+        }
     }
 }

@@ -21,6 +21,9 @@ use crate::lab::sources::Sources;
 pub(super) use values::Managed;
 use values::Values;
 
+/// What all texts of kinds in a lab come to together is no longer, in bytes.
+const MOST: usize = 256 << 20;
+
 /// What expanding needs beside the node.
 pub(super) struct Expansion<'a> {
     pub sources: &'a dyn Sources,
@@ -29,6 +32,10 @@ pub(super) struct Expansion<'a> {
     pub managed: Option<&'a Managed>,
     /// Whether one of them was asked for before it was known.
     early: Cell<bool>,
+    /// How many bytes texts may still come to.
+    left: Cell<usize>,
+    /// Whether one was too long.
+    overlong: Cell<bool>,
 }
 
 impl<'a> Expansion<'a> {
@@ -39,12 +46,26 @@ impl<'a> Expansion<'a> {
             kinds,
             managed: None,
             early: Cell::new(false),
+            left: Cell::new(MOST),
+            overlong: Cell::new(false),
         }
     }
 
     /// Whether an address on the management network was asked for before it was known.
     pub fn is_early(&self) -> bool {
         self.early.get()
+    }
+
+    /// Whether so many bytes more are not too many.
+    fn take(&self, bytes: usize) -> bool {
+        let left = self.left.get().checked_sub(bytes);
+        self.left.set(left.unwrap_or_default());
+        left.is_some()
+    }
+
+    /// Whether a text was too long since this was last asked.
+    fn is_overlong(&self) -> bool {
+        self.overlong.take()
     }
 }
 
@@ -191,6 +212,15 @@ pub(super) fn apply(
         save: definition.save.as_ref().map(|save| place::command(save, &values)),
         interfaces: shown.collect(),
     };
+    if expansion.is_overlong() {
+        let message = format!(
+            "what the kind `{}` says is too long with the values of node `{}`",
+            definition.name,
+            name.value.escape_debug()
+        );
+        let help = "in the file of the kind, let fewer or shorter variables stand in one text: it may come to 1 MiB";
+        mistakes.add_for(at, Diagnostic::new(message, span.clone(), "").help(help));
+    }
     translate(definition, &mut own);
     overlay(&mut layer, &own);
     layer.of_kind = Some(Box::new(of_kind));

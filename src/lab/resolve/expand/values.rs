@@ -1,13 +1,19 @@
 //! What variables in the file of a kind stand for in one node.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use ipnet::IpNet;
 
 use super::Expansion;
-use crate::lab::definition::{Definition, template};
+use crate::lab::definition::{Definition, List, template};
 use crate::lab::file::Spec;
 use crate::lab::model::{Lab, Mgmt};
 use crate::lab::names::hash;
 use crate::lab::planner;
+
+/// A text with its values is no longer, in bytes.
+const LONGEST: usize = 1 << 20;
 
 /// The nodes' addresses on the management network.
 pub(in crate::lab::resolve) struct Managed {
@@ -34,6 +40,8 @@ pub(in crate::lab::resolve) struct Values<'a> {
     links: &'a [String],
     at: usize,
     expansion: &'a Expansion<'a>,
+    /// What the lists come to.
+    lists: BTreeMap<&'a str, String>,
 }
 
 impl<'a> Values<'a> {
@@ -45,7 +53,7 @@ impl<'a> Values<'a> {
         links: &'a [String],
         expansion: &'a Expansion<'a>,
     ) -> Self {
-        Values {
+        let mut values = Values {
             definition,
             lab: spec.name.as_ref().map_or("", |name| name.value.as_str()),
             node: &spec.nodes[at].0.value,
@@ -53,57 +61,96 @@ impl<'a> Values<'a> {
             links,
             at,
             expansion,
-        }
+            lists: BTreeMap::new(),
+        };
+        let lists = definition.lists.iter();
+        values.lists = lists
+            .map(|(name, list)| (name.as_str(), values.list(list)))
+            .collect();
+        values
     }
 
     /// The text with its values. Lines of a longer text that name a variable which stands for nothing are
-    /// left out.
+    /// left out. Of a text that would be too long there is nothing; [`Expansion::is_overlong`] tells.
     pub fn fill(&self, text: &str) -> String {
         if !text.contains('{') {
             return text.to_owned();
         }
         let value = |name: &str| self.value(name);
         if !text.contains('\n') {
-            return template::fill(text, &value);
+            return self.bounded(template::fill(text, LONGEST, &value));
         }
         let lacks = |line: &str| {
             let mut names = template::variables(line).into_iter();
             names.any(|name| value(name).is_some_and(|it| it.is_empty()))
         };
-        let lines = text.split_inclusive('\n').filter(|line| !lacks(line));
-        lines.map(|line| template::fill(line, &value)).collect()
+        let mut filled = String::new();
+        for line in text.split_inclusive('\n').filter(|line| !lacks(line)) {
+            match template::fill(line, LONGEST - filled.len(), &value) {
+                Some(line) => filled.push_str(&line),
+                None => return self.bounded(None),
+            }
+        }
+        self.bounded(Some(filled))
     }
 
-    fn value(&self, name: &str) -> Option<String> {
-        if name.starts_with(template::MANAGEMENT) {
-            return Some(self.managed(name).unwrap_or_default());
+    /// A text, unless it is too long or one too many.
+    fn bounded(&self, text: Option<String>) -> String {
+        match text {
+            Some(text) if self.expansion.take(text.len()) => text,
+            _ => {
+                self.expansion.overlong.set(true);
+                String::new()
+            }
         }
-        if let Some(list) = self.definition.lists.get(name) {
-            let items = self.links.iter().map(|kernel| {
-                template::fill(&list.item, &|name| match name {
-                    "kernel" => Some(kernel.clone()),
-                    "interface" => Some(self.definition.shown_name(kernel)),
-                    other => self.value(other),
-                })
+    }
+
+    /// What a list comes to. The work counts, whatever comes of it.
+    fn list(&self, list: &List) -> String {
+        let mut text = String::new();
+        for (at, kernel) in self.links.iter().enumerate() {
+            let item = template::fill(&list.item, LONGEST, &|name| match name {
+                "kernel" => Some(kernel.as_str().into()),
+                "interface" => Some(self.definition.shown_name(kernel).into()),
+                other => self.value(other),
             });
-            return Some(items.collect::<Vec<_>>().join(&list.join));
+            let join = if at == 0 { "" } else { &list.join };
+            let item = item.filter(|item| {
+                let length = item.len() + join.len();
+                length <= LONGEST - text.len() && self.expansion.take(list.item.len() + length)
+            });
+            let Some(item) = item else {
+                return self.bounded(None);
+            };
+            text.push_str(join);
+            text.push_str(&item);
+        }
+        text
+    }
+
+    fn value(&self, name: &str) -> Option<Cow<'_, str>> {
+        if name.starts_with(template::MANAGEMENT) {
+            return Some(self.managed(name).unwrap_or_default().into());
+        }
+        if let Some(list) = self.lists.get(name) {
+            return Some(list.into());
         }
         Some(match name {
-            "name" => self.node.to_owned(),
-            "lab" => self.lab.to_owned(),
-            "kind" => self.definition.name.clone(),
-            "links" => self.links.len().to_string(),
-            "type" => self.model.unwrap_or_default().to_owned(),
+            "name" => self.node.into(),
+            "lab" => self.lab.into(),
+            "kind" => self.definition.name.as_str().into(),
+            "links" => self.links.len().to_string().into(),
+            "type" => self.model.unwrap_or_default().into(),
             "base_mac" => {
                 let [.., a, b] = hash(format!("{}\0{}", self.lab, self.node).as_bytes()).to_be_bytes();
-                format!("1a:{a:02x}:{b:02x}:00:00:00")
+                format!("1a:{a:02x}:{b:02x}:00:00:00").into()
             }
             // One that another model has stands for nothing in this one.
             other if self.definition.types.values().any(|of| of.contains_key(other)) => {
                 let own = self
                     .model
                     .and_then(|model| self.definition.types.get(model)?.get(other));
-                own.cloned().unwrap_or_default()
+                own.map(String::as_str).unwrap_or_default().into()
             }
             _ => return None,
         })
