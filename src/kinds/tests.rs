@@ -252,13 +252,23 @@ fn what_a_kind_says_has_a_bound() {
     let long = "{a}".repeat(20_000);
     let of_type = "x".repeat(200_000);
     for text in [
-        format!("[lists.a]\nitem = \"{of_type}\"\n[node.env]\nA = \"{}\"", "{a}".repeat(9)),
-        format!("[lists.a]\nitem = \"{}\"\n[types.t]\nb = \"{of_type}\"", "{b}".repeat(9)),
+        format!(
+            "[lists.a]\nitem = \"{of_type}\"\n[node.env]\nA = \"{}\"",
+            "{a}".repeat(9)
+        ),
+        format!(
+            "[lists.a]\nitem = \"{}\"\n[types.t]\nb = \"{of_type}\"",
+            "{b}".repeat(9)
+        ),
         format!("[types.t]\na = \"{of_type}\"\n[node.env]\nA = \"{long}\""),
         format!("[types.t]\na = \"{of_type}\"\n[node.files.\"/a\"]\ncontent = \"\"\"\n{long}\n\"\"\""),
     ] {
         let text = format!("name = \"big\"\nneeds_image = false\ndefault_type = \"t\"\n[types.t]\n{text}");
-        let text = text.replacen("[types.t]\n", "", usize::from(text.matches("[types.t]").count() > 1));
+        let text = text.replacen(
+            "[types.t]\n",
+            "",
+            usize::from(text.matches("[types.t]").count() > 1),
+        );
         let lab = "name = \"l\"\n[nodes.n]\nkind = \"big\"\n[nodes.m]\n[[links]]\nendpoints = [\"n:eth1\", \"m:eth1\"]\n";
         let told = told(lab, vec![file("kinds/big.toml", &text)]);
         assert!(told.contains("`big` says is too long"), "{told}");

@@ -218,7 +218,8 @@ pub(super) fn apply(
             definition.name,
             name.value.escape_debug()
         );
-        let help = "in the file of the kind, let fewer or shorter variables stand in one text: it may come to 1 MiB";
+        let help =
+            "in the file of the kind, let fewer or shorter variables stand in one text: it may come to 1 MiB";
         mistakes.add_for(at, Diagnostic::new(message, span.clone(), "").help(help));
     }
     translate(definition, &mut own);

@@ -77,7 +77,7 @@ fn one<'a>(
     }
     if let (Some(definition), Some(vendor)) = (definition, &vendor) {
         merged = expand::apply(expansion, spec, at, (definition, &vendor.span), merged, mistakes);
-    } else if vendor.is_none() {
+    } else if vendor.is_none() && kind.is_some() {
         without_file(at, &mut merged, mistakes);
     }
     routers_only(at, kind.as_ref(), by_kind, node, &mut merged, mistakes);
