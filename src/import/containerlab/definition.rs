@@ -146,7 +146,10 @@ fn identity(reader: &mut Reader, table: &mut Table, definition: &mut Definition)
         .get("entrypoint")
         .filter(said)
         .and_then(|yaml| argv(reader, yaml, "entrypoint"));
-    definition.cmd = table.get("cmd").filter(said).and_then(|yaml| argv(reader, yaml, "cmd"));
+    definition.cmd = table
+        .get("cmd")
+        .filter(said)
+        .and_then(|yaml| argv(reader, yaml, "cmd"));
     let restart = table.get("restart-policy");
     definition.restart = restart
         .and_then(|yaml| reader.word(yaml, "restart-policy", RESTARTS))

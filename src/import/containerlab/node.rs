@@ -556,7 +556,12 @@ mod tests {
 
     #[test]
     fn only_a_url_is_to_be_fetched() {
-        for text in ["http://a/b", "https://a.example/x.cfg", "s3://bucket/x", "ftp://a/b"] {
+        for text in [
+            "http://a/b",
+            "https://a.example/x.cfg",
+            "s3://bucket/x",
+            "ftp://a/b",
+        ] {
             assert!(is_remote(text), "{text}");
         }
         for text in [

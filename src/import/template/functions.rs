@@ -29,8 +29,8 @@ pub(super) fn call(name: &str, words: &[Value]) -> Result<Value, String> {
         "index" => Ok(words.split_first().map_or(Value::Nil, |(first, keys)| {
             keys.iter().fold(first.clone(), |value, key| value.inner(key))
         })),
-        "until" | "seq" | "untilstep" | "add" | "add1" | "sub" | "subtract" | "mul" | "div" | "mod" | "rem" | "max"
-        | "min" => numbers(&lower, words),
+        "until" | "seq" | "untilstep" | "add" | "add1" | "sub" | "subtract" | "mul" | "div" | "mod"
+        | "rem" | "max" | "min" => numbers(&lower, words),
         "len" => match words.first() {
             Some(Value::List(items, _)) => whole(items.len()),
             Some(Value::Map(entries, _)) => whole(entries.len()),

@@ -25,7 +25,10 @@ pub(super) fn compact(words: &[Value]) -> Result<Value, String> {
 pub(super) fn pretty(words: &[Value]) -> Result<Value, String> {
     let value = of(words.first().unwrap_or(&Value::Nil))?;
     let word = |at: usize| words.get(at).map(ToString::to_string);
-    let (prefix, indent) = (word(1).unwrap_or_default(), word(2).unwrap_or_else(|| "  ".into()));
+    let (prefix, indent) = (
+        word(1).unwrap_or_default(),
+        word(2).unwrap_or_else(|| "  ".into()),
+    );
     let mut out = Bounded::default();
     let formatter = PrettyFormatter::with_indent(indent.as_bytes());
     let mut serializer = Serializer::with_formatter(&mut out, formatter);
@@ -71,7 +74,10 @@ impl Bounded {
         }
         let text = text.replace('\n', &format!("\n{prefix}"));
         // Go writes these so that a web page can have them.
-        let text = text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+        let text = text
+            .replace('<', "\\u003c")
+            .replace('>', "\\u003e")
+            .replace('&', "\\u0026");
         Value::text(text)
     }
 }

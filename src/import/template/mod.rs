@@ -253,7 +253,10 @@ impl Renderer {
         match self.work > WORK {
             true => Err(Fault::new(
                 place,
-                format!("what the template's functions make is longer than {} MiB", WORK >> 20),
+                format!(
+                    "what the template's functions make is longer than {} MiB",
+                    WORK >> 20
+                ),
             )),
             false => Ok(made),
         }

@@ -92,7 +92,10 @@ fn tokens(text: &str) -> Result<Vec<Token<'_>>, Fault> {
             before = before.trim_start();
         }
         let blank = [' ', '\t', '\r', '\n'];
-        if text[begin..].strip_prefix('-').is_some_and(|it| it.starts_with(blank)) {
+        if text[begin..]
+            .strip_prefix('-')
+            .is_some_and(|it| it.starts_with(blank))
+        {
             begin += 1;
             before = before.trim_end();
         }

@@ -47,26 +47,32 @@ fn templates_come_to_what_go_makes_of_them() {
         ("{{ (index .names 0) }} {{ len .names }}", "a 2"),
         ("{{ join .names \", \" }}", "a, b"),
         ("{{ quote \"a\" }}", "\"a\""),
-        ("{{ print \"leaf\" 1 }} {{ print 1 2 }} {{ print 1 \"a\" 2 }}", "leaf1 1 2 1a2"),
+        (
+            "{{ print \"leaf\" 1 }} {{ print 1 2 }} {{ print 1 \"a\" 2 }}",
+            "leaf1 1 2 1a2",
+        ),
         (
             "{{ range seq 3 1 }}{{ . }}{{ end }} {{ range seq 1 6 2 }}{{ . }}{{ end }} {{ range seq 1 3 1 }}{{ . }}{{ end }}",
             "321 135 123",
         ),
         ("{{ range untilStep 1 3 1 }}{{ . }}{{ end }}", "12"),
         ("{{ div 7 2 }} {{ div 8 2 }} {{ add 1.5 1 }}", "3.5 4 2.5"),
-        ("{{ $x := 1 }}{{ if true }}{{ $x := 2 }}{{ $x }}{{ end }}{{ $x }}", "21"),
+        (
+            "{{ $x := 1 }}{{ if true }}{{ $x := 2 }}{{ $x }}{{ end }}{{ $x }}",
+            "21",
+        ),
         ("{{ $x := 1 }}{{ if true }}{{ $x = 2 }}{{ end }}{{ $x }}", "2"),
         ("{{ with $y := .leaves }}{{ $y.num }}{{ .num }}{{ end }}", "22"),
         ("{{ if $y := .zero }}a{{ else }}b{{ $y }}{{ end }}", "b0"),
         ("{{ subtract 5 2 }}", "3"),
         ("{{ ToJSON .leaves }}", "{\"num\":2,\"type\":\"ixrd3\"}"),
-        (
-            "{{ ToJSONPretty .names \"\" \" \" }}",
-            "[\n \"a\",\n \"b\"\n]",
-        ),
+        ("{{ ToJSONPretty .names \"\" \" \" }}", "[\n \"a\",\n \"b\"\n]"),
         ("{{/* don't \" */}}x{{- /* ` */ -}} y", "xy"),
         ("a\r\n{{-\r\n1 -}}\r\nb", "a1b"),
-        ("{{ printf \"%f %.2f %6.1f\" 1.5 2 3.25 }}", "1.500000 2.00    3.2"),
+        (
+            "{{ printf \"%f %.2f %6.1f\" 1.5 2 3.25 }}",
+            "1.500000 2.00    3.2",
+        ),
     ] {
         assert_eq!(rendered(text, variables).as_deref(), Ok(meant), "{text}");
     }
@@ -100,7 +106,12 @@ fn what_cannot_be_rendered_is_said() {
         let reason = rendered(text, "{}").unwrap_err();
         assert!(reason.contains(said), "{text}: {reason}");
     }
-    let doubled = |call: &str| format!("{{{{ $x := \"ab\" }}}}{}", format!("{{{{ $x = {call} }}}}").repeat(60));
+    let doubled = |call: &str| {
+        format!(
+            "{{{{ $x := \"ab\" }}}}{}",
+            format!("{{{{ $x = {call} }}}}").repeat(60)
+        )
+    };
     for text in [
         format!("{{{{ $x := 1 }}}}{}", "{{ $x = list $x }}".repeat(60_000)),
         format!("{{{{ $x := 1 }}}}{}", "{{ $x = dict \"a\" $x }}".repeat(60_000)),

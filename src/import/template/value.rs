@@ -35,7 +35,10 @@ pub(super) const LONGEST_LIST: usize = 100_000;
 
 impl Size {
     fn of<'a>(items: impl Iterator<Item = (usize, &'a Value)>) -> Result<Self, String> {
-        let mut size = Size { depth: 1, weight: ITEM + 1 };
+        let mut size = Size {
+            depth: 1,
+            weight: ITEM + 1,
+        };
         for (key, item) in items {
             size.depth = size.depth.max(item.size().depth + 1);
             size.weight = size.weight.saturating_add(item.weight() + key + ITEM);
@@ -165,7 +168,9 @@ impl Value {
         let found = match (self, key) {
             (Value::Map(entries, _), Value::Text(key)) => entries.get(&**key),
             (Value::Map(entries, _), key) => entries.get(&key.to_string()),
-            (Value::List(items, _), Value::Whole(at)) => usize::try_from(*at).ok().and_then(|at| items.get(at)),
+            (Value::List(items, _), Value::Whole(at)) => {
+                usize::try_from(*at).ok().and_then(|at| items.get(at))
+            }
             _ => None,
         };
         found.cloned().unwrap_or(Value::Nil)

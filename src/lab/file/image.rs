@@ -201,7 +201,10 @@ fn healthcheck(reader: &mut Reader, value: &Value) -> Option<Spanned<Healthcheck
             let test = in_dockers_words(words.value);
             if test.is_none() && !is_none {
                 let help = "write `test = \"curl -f localhost\"`, or `healthcheck = false` for none";
-                reader.wrong(words.span, Wrong::new("the health check's `test` has no command", help));
+                reader.wrong(
+                    words.span,
+                    Wrong::new("the health check's `test` has no command", help),
+                );
             }
             test
         }),
@@ -354,7 +357,13 @@ mod tests {
         );
         let place = source("dir:/srv/my root").map_err(|wrong| wrong.message);
         assert_eq!(place, Ok(Source::Directory("/srv/my root".into())));
-        for empty in ["dir:", "oci:", "oci-archive:", "docker-archive:", "docker-daemon:"] {
+        for empty in [
+            "dir:",
+            "oci:",
+            "oci-archive:",
+            "docker-archive:",
+            "docker-daemon:",
+        ] {
             assert!(source(empty).is_err(), "{empty}");
         }
         assert!(source("").is_err() && source("a b").is_err() && source("a\nb").is_err());
