@@ -248,6 +248,55 @@ fn a_node_gets_what_its_kind_says() {
 }
 
 #[test]
+fn systemd_is_told_the_variables_of_the_lab() {
+    let lab = "name = \"l\"\n[nodes.n]\nkind = \"ceos\"\nimage = \"ceos:1\"\nenv = { INTFTYPE = \"et\", OWN = \"a b\" }\n";
+    let lab = load(lab, Vec::new()).unwrap();
+    let image = format!("{:?}", lab.nodes[0].image);
+    assert!(image.contains("\"systemd.setenv=INTFTYPE=et\""), "{image}");
+    assert!(image.contains("\"systemd.setenv=OWN=a b\""), "{image}");
+    assert!(
+        image.contains("\"systemd.setenv=CEOS=1\"") && !image.contains("INTFTYPE=eth"),
+        "{image}"
+    );
+}
+
+#[test]
+fn sr_linux_models_are_known_with_and_without_hyphens() {
+    for (one, other, chassis, mda) in [
+        ("ixr-h4-32d", "ixrh432d", 84, 25),
+        ("ixr-h5-32d", "ixrh532d", 47, 106),
+        ("ixr-h5-64d", "ixrh564d", 85, 18),
+        ("ixr-h5-64o", "ixrh564o", 98, 154),
+        ("ixr-18e", "ixr18e", 70, 13),
+        ("sxr-1d-32d", "sxr1d32d", 54, 201),
+    ] {
+        for model in [one, other] {
+            let text = format!("name = \"l\"\n[nodes.n]\nkind = \"srl\"\ntype = \"{model}\"\n");
+            let lab = load(&text, Vec::new()).unwrap();
+            let files = format!("{:?}", lab.nodes[0].files);
+            assert!(
+                files.contains(&format!("\\\"chassis_type\\\": {chassis}")),
+                "{files}"
+            );
+            assert!(files.contains(&format!("\\\"mda_type\\\": {mda}")), "{files}");
+        }
+    }
+}
+
+#[test]
+fn a_name_of_no_form_is_odd() {
+    let kinds = catalog(&[]);
+    let srl = kinds.find("srl").unwrap();
+    for name in ["ethernet-1/1", "e1-1", "e1-1-2", "mgmt0"] {
+        assert!(!srl.is_odd_name(name), "{name}");
+    }
+    for name in ["eth1", "e1", "ethernet-1"] {
+        assert!(srl.is_odd_name(name), "{name}");
+    }
+    assert!(!kinds.find("linux").unwrap().is_odd_name("anything"));
+}
+
+#[test]
 fn what_a_kind_says_has_a_bound() {
     let long = "{a}".repeat(20_000);
     let of_type = "x".repeat(200_000);

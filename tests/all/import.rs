@@ -107,6 +107,89 @@ fn the_command_refuses_them_with_exit_code_2_and_makes_nothing() {
     }
 }
 
+fn topology(text: &str) -> Imported {
+    let input = Input {
+        name: "x.clab.yml".into(),
+        text: format!("name: x\ntopology:\n{text}"),
+        form: None,
+        variables: None,
+    };
+    read(
+        vec![input],
+        &sources().with("clab-x/n/license", "key"),
+        &Options::default(),
+    )
+}
+
+#[test]
+fn a_kind_that_no_node_has_is_noted_and_one_that_a_node_has_is_refused() {
+    let unused = topology("  kinds: { linus: {} }\n  nodes: {}\n");
+    assert_eq!(told(&unused), Vec::new());
+    assert!(
+        unused.notes.iter().any(|note| note.contains("`linus`")),
+        "{:?}",
+        unused.notes
+    );
+    let used = told(&topology(
+        "  kinds: { linus: {} }\n  nodes: { n: { kind: linus } }\n",
+    ));
+    assert!(
+        used.len() == 1 && used[0].1.contains("cannot be of kind `linus`"),
+        "{used:?}"
+    );
+    for kind in [
+        "6wind_vsr",
+        "cvx",
+        "cumulus_cvx",
+        "juniper_csrx",
+        "cisco_xrd_vrouter",
+        "codelaboratory_bng",
+    ] {
+        let text = format!("  nodes: {{ n: {{ kind: {kind}, image: \"example.com/a:1\" }} }}\n");
+        assert_eq!(told(&topology(&text)), Vec::new(), "{kind}");
+    }
+}
+
+#[test]
+fn a_first_configuration_of_many_lines_may_have_a_url_in_it() {
+    let text =
+        "  nodes:\n    n:\n      kind: srl\n      startup-config: |\n        http://a/b\n        set / x\n";
+    let imported = topology(text);
+    assert_eq!(told(&imported), Vec::new());
+    assert!(write::lab_file(&imported).contains("http://a/b"));
+    let remote = told(&topology(
+        "  nodes: { n: { kind: srl, startup-config: \"s3://a/b\" } }\n",
+    ));
+    assert!(
+        remote.len() == 1 && remote[0].1.contains("to be fetched"),
+        "{remote:?}"
+    );
+}
+
+#[test]
+fn what_is_empty_is_nothing_and_a_license_has_variables() {
+    let text = "  nodes:\n    n: { kind: srl, cmd: \"\", user: \"\", type: \"\", license: __clabNodeDir__/license }\n\
+                \x20   m: { kind: linux, image: \"example.com/a\", entrypoint: \"\", startup-config: \"\", license: \"\" }\n\
+                \x20 links:\n    - endpoints: [\"n:eth1\", \"m:eth1\"]\n";
+    let imported = topology(text);
+    assert_eq!(told(&imported), Vec::new());
+    let file = write::lab_file(&imported);
+    for absent in ["cmd", "user", "type", "entrypoint"] {
+        assert!(!file.contains(absent), "{absent}: {file}");
+    }
+    assert!(file.contains("clab-x/n/license"), "{file}");
+    let notes = imported.notes.join("\n");
+    assert!(notes.contains("n:eth1") && !notes.contains("m:eth1"), "{notes}");
+    let text = "  nodes: { n: { kind: srl, components: [{ slot: A, sfm: x }], sfm: x, config-mode: y, gen-component-config: true } }\n";
+    let imported = topology(text);
+    assert_eq!(told(&imported), Vec::new());
+    assert!(
+        imported.notes.join("\n").contains("gen-component-config"),
+        "{:?}",
+        imported.notes
+    );
+}
+
 #[test]
 fn every_key_becomes_what_the_lab_file_beside_it_says() {
     for path in files("taken") {

@@ -67,7 +67,9 @@ fn stands_in(
     let lab = Lab::new(&text);
     root(&lab.path("root"), programs);
     for (name, text) in beside {
-        fs::write(lab.path(name), text).unwrap();
+        let path = lab.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
     }
     lab.ok(["up", "-d", lab.file()]);
     // Kinds without a health check are ready when their program has been started.
@@ -330,12 +332,17 @@ fn sr_os_knows_its_chassis_and_its_ports() {
     let program = "variable NOKIA_SROS_CHASSIS sr-2s\nvariable NOKIA_SROS_SLOT A\nvariable SRSIM 1\n\
                    setting net/ipv4/ip_forward 0\nsetting net/ipv4/conf/all/rp_filter 0\nsetting net/ipv6/conf/all/accept_ra 0\ninterface e1-1-c1-1\n\
                    holds /home/sros/flash3/config.cfg configure\nlooked\nforever";
+    // The stand-in does with a smaller host than the vendor's.
+    let kind = nslab::kinds::shipped("nokia_srsim").unwrap();
+    let kind = kind
+        .replace("cpus = 4", "cpus = 1")
+        .replace("memory = \"4G\"", "memory = \"1G\"");
     stands_in(
         "nokia_srsim",
         "entrypoint = [\"/sbin/sros\"]\ntype = \"sr-2s\"\nconfig = \"/configure card 1\"",
         &["1/1/c1/1"],
         &[("sbin/sros", program)],
-        &[],
+        &[("kinds/nokia_srsim.toml", &kind)],
     );
 }
 

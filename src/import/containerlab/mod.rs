@@ -150,6 +150,7 @@ fn inner(yaml: &Yaml, context: &mut Context, topology: &mut Topology) {
         links::read(&mut context.reader, yaml, &sorts, topology);
     }
     image::count_links(topology);
+    image::note_names(context, topology);
     table.finish(&mut context.reader);
 }
 

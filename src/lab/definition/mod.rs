@@ -112,6 +112,12 @@ impl Definition {
         found.next().unwrap_or_else(|| kernel.to_owned())
     }
 
+    /// Whether an interface's name is of no form that the kind has, neither as users write it nor as the kernel does.
+    pub fn is_odd_name(&self, written: &str) -> bool {
+        let fits = |names: &Names| names.name.fits(written) || names.kernel.fits(written);
+        !self.interfaces.is_empty() && !self.interfaces.iter().any(fits)
+    }
+
     /// What becomes of a first configuration with this text.
     pub fn startup(&self, text: &str) -> Option<&StartupConfig> {
         let text = text.trim_start();

@@ -84,6 +84,11 @@ impl Pattern {
         parts.collect()
     }
 
+    /// Whether a name is of this form.
+    pub fn fits(&self, name: &str) -> bool {
+        self.matched(name).is_some()
+    }
+
     /// The numbers of a name of this form.
     fn matched<'a>(&'a self, name: &'a str) -> Option<BTreeMap<&'a str, &'a str>> {
         let mut numbers = BTreeMap::new();

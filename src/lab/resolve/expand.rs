@@ -224,6 +224,7 @@ pub(super) fn apply(
     }
     translate(definition, &mut own);
     overlay(&mut layer, &own);
+    tell_systemd(&mut layer, &own);
     layer.of_kind = Some(Box::new(of_kind));
     if definition.needs_image && layer.image.source.is_none() {
         let message = format!(
@@ -235,6 +236,26 @@ pub(super) fn apply(
         mistakes.add_for(at, Diagnostic::new(message, span.clone(), "").help(help));
     }
     layer
+}
+
+/// How an argument of systemd begins that sets a variable of its services.
+const SETENV: &str = "systemd.setenv=";
+
+/// Where a kind's command line gives systemd variables, those that the lab says are given as well.
+fn tell_systemd(layer: &mut NodeSpec, own: &NodeSpec) {
+    let Some(entrypoint) = layer.image.entrypoint.as_mut() else {
+        return;
+    };
+    let words = &mut entrypoint.value;
+    let is_told = words.iter().any(|word| word.starts_with(SETENV));
+    if !is_told || own.image.entrypoint.is_some() {
+        return;
+    }
+    for (name, value) in &own.env {
+        let begin = format!("{SETENV}{name}=");
+        words.retain(|word| !word.starts_with(&begin));
+        words.push(format!("{begin}{}", value.value));
+    }
 }
 
 /// The node's model.
