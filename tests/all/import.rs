@@ -31,6 +31,7 @@ fn sources() -> Memory {
         .with("frr.conf", "router bgp 65000\n")
         .with("data/x", "")
         .with("clab-all/web/conf", "")
+        .with("clab-x/n/license", "key")
 }
 
 fn import(path: &Path) -> Imported {
@@ -114,11 +115,7 @@ fn topology(text: &str) -> Imported {
         form: None,
         variables: None,
     };
-    read(
-        vec![input],
-        &sources().with("clab-x/n/license", "key"),
-        &Options::default(),
-    )
+    read(vec![input], &sources(), &Options::default())
 }
 
 #[test]
