@@ -154,7 +154,8 @@ mod tests {
             parse_user(PASSWD, GROUP, "102").unwrap().name.as_deref(),
             Some("frr")
         );
-        assert_eq!(parse_user(PASSWD, GROUP, "4711").unwrap().gid, 4711);
+        let unknown = parse_user(PASSWD, GROUP, "4711").unwrap();
+        assert_eq!((unknown.uid, unknown.gid), (4711, 0));
         assert_eq!(parse_user(PASSWD, GROUP, "nobody"), None);
     }
 }
