@@ -324,7 +324,9 @@ fn a_cluster_is_reached_from_the_host_and_a_node_comes_back() {
     write_image(&lab.path("app.tar"), "example.org/app:1");
     // Another one is in the store, and is named.
     write_image(&lab.path("stored.tar"), "example.org/stored:1");
-    lab.ok(["image", "import", lab.path("stored.tar").to_str().unwrap()]);
+    let name = "example.org/stored:1";
+    let stored = format!("docker-archive:{}:{name}", lab.path("stored.tar").display());
+    lab.ok(["image", "import", &stored, name]);
     lab.ok(["up", "-d", "--timeout", "170s", lab.file()]);
     lab.run(["image", "rm", "example.org/stored:1"])
         .refused(1, &["in use"]);
