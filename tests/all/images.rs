@@ -11,7 +11,7 @@ use crate::common::registry::{Images, Registry, Wants, has_registry, lab};
 use crate::common::{Lab, Running, has, image_root, run, until};
 
 /// An image of busybox with more layers, in which things are removed and replaced.
-fn layered(lab: &Lab, tag: &str) {
+pub fn layered(lab: &Lab, tag: &str) {
     let (images, base) = (Images::new(lab), lab.path("base"));
     image_root::busybox(&base);
     for name in ["gone", "kept/old", "replaced/old", "file"] {
@@ -50,14 +50,14 @@ fn layered(lab: &Lab, tag: &str) {
 }
 
 /// Where the layers of an image are, the bottom first.
-fn layers(lab: &Lab, name: &str) -> Vec<String> {
+pub fn layers(lab: &Lab, name: &str) -> Vec<String> {
     let image = lab.json(["image", "inspect", "--format", "json", name]);
     let all = image["layers"].as_array().unwrap().iter();
     all.map(|it| it.as_str().unwrap().to_owned()).collect()
 }
 
 /// What a shell's line prints where the image is the directory `$ROOT`.
-fn in_image(lab: &Lab, name: &str, line: &str) -> String {
+pub fn in_image(lab: &Lab, name: &str, line: &str) -> String {
     let lower: Vec<String> = layers(lab, name).into_iter().rev().collect();
     let root = lab.path("merged");
     fs::create_dir_all(&root).unwrap();
@@ -71,11 +71,11 @@ fn in_image(lab: &Lab, name: &str, line: &str) -> String {
     run(command.args(["-m", "sh", "-c", &mount]).env("ROOT", root)).expect(0)
 }
 
-fn store(lab: &Lab) -> PathBuf {
+pub fn store(lab: &Lab) -> PathBuf {
     lab.path("store")
 }
 
-fn entries(path: &Path) -> BTreeSet<String> {
+pub fn entries(path: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     entries.map(|it| it.file_name().into_string().unwrap()).collect()
 }
@@ -497,163 +497,6 @@ fn an_image_that_a_lab_uses_stays() {
     lab.ok(["image", "rm", &name]);
     lab.run(["up", "-d", lab.file()])
         .refused(3, &["many:1", "cannot be reached"]);
-}
-
-#[test]
-fn a_lab_holds_to_the_digests_that_were_written_down() {
-    if !has_registry() {
-        return;
-    }
-    let lab = lab("name = \"locked\"\n[nodes.a]\nkind = \"host\"\nimage = \"127.0.0.1:5000/many:1\"\n");
-    let registry = Registry::start(&lab, Wants::Nothing);
-    layered(&lab, "many");
-    let images = Images::new(&lab);
-    registry.push(&lab, &images.place("many"), "many:1", &[]);
-    let out = lab.ok(["image", "lock", lab.file()]);
-    let digest = out.trim().rsplit(' ').next().unwrap();
-    let text = fs::read_to_string(lab.path("lab.lock.toml")).unwrap();
-    assert!(
-        text.contains(&format!("\"127.0.0.1:5000/many:1\" = \"{digest}\"")),
-        "{text}"
-    );
-    // The tag moves on, and the lab does not.
-    let newer = lab.path("newer");
-    fs::create_dir_all(newer.join("data")).unwrap();
-    fs::write(newer.join("data/file"), "of a newer layer\n").unwrap();
-    images.layer("many", &newer);
-    registry.push(&lab, &images.place("many"), "many:1", &[]);
-    lab.ok(["up", "-d", lab.file()]);
-    assert_eq!(lab.sh("a", "cat /data/file"), "of the third layer\n");
-    lab.ok(["down", "locked"]);
-    lab.ok(["image", "lock", lab.file()]);
-    lab.ok(["up", "-d", lab.file()]);
-    assert_eq!(lab.sh("a", "cat /data/file"), "of a newer layer\n");
-    lab.ok(["down", "locked"]);
-    fs::write(lab.path("lab.lock.toml"), "version = 9\n").unwrap();
-    lab.run(["up", "-d", lab.file()])
-        .refused(2, &["lab.lock.toml", "version 9"]);
-    fs::write(lab.path("lab.lock.toml"), "version = 1\n").unwrap();
-    let done = lab.run(["up", "-d", lab.file()]);
-    assert!(
-        done.err.contains("127.0.0.1:5000/many:1 is not in"),
-        "{}",
-        done.err
-    );
-    done.expect(0);
-}
-
-#[test]
-fn images_are_passed_on_in_files() {
-    if !has_registry() {
-        return;
-    }
-    let lab = lab("");
-    layered(&lab, "many");
-    let images = Images::new(&lab);
-    let (docker, oci) = (lab.path("docker.tar"), lab.path("oci.tar"));
-    for place in [
-        format!("docker-archive:{}:vendor/router:1", docker.display()),
-        format!("oci-archive:{}:vendor/switch:1", oci.display()),
-    ] {
-        run(lab
-            .command("skopeo")
-            .args(["copy", "-q", &format!("oci:{}", images.place("many")), &place]))
-        .expect(0);
-    }
-    run(lab.command("gzip").arg("-k").arg(&docker)).expect(0);
-    for (file, name) in [
-        (docker.clone(), "docker.io/vendor/router:1"),
-        (lab.path("docker.tar.gz"), "docker.io/vendor/router:1"),
-        (oci, "docker.io/vendor/switch:1"),
-    ] {
-        let out = lab.ok(["image", "import", file.to_str().unwrap()]);
-        assert!(out.starts_with(name), "{out}");
-        assert_eq!(
-            in_image(&lab, name, "cat $ROOT/data/file"),
-            "of the third layer\n"
-        );
-    }
-    // A root that `docker import` would take, as cEOS is passed on.
-    let root = images.tar(&lab.path("base"));
-    run(lab.command("xz").arg("-0").arg(&root)).expect(0);
-    let root = format!("{}.xz", root.display());
-    lab.run(["image", "import", &root]).refused(2, &["has no name"]);
-    lab.ok(["image", "import", &root, "ceos:4.32.0F"]);
-    assert_eq!(
-        in_image(&lab, "ceos:4.32.0F", "cat $ROOT/etc/own"),
-        "of the image\n"
-    );
-    lab.run(["image", "import", lab.file(), "x"])
-        .refused(2, &["has nothing in it"]);
-    fs::write(lab.file(), "name = \"x\"").unwrap();
-    lab.run(["image", "import", lab.file(), "x"])
-        .refused(2, &["is not a tar file"]);
-    // Written, and read by others.
-    let out = lab.path("out.tar");
-    lab.ok([
-        "image",
-        "export",
-        "vendor/router:1",
-        &format!("docker-archive:{}", out.display()),
-    ]);
-    let seen = run(lab.command("skopeo").args([
-        "inspect",
-        "--config",
-        &format!("docker-archive:{}", out.display()),
-    ]))
-    .expect(0);
-    assert!(seen.contains("COLOR=blue"));
-    lab.ok([
-        "image",
-        "export",
-        "vendor/router:1",
-        lab.path("layout.tar").to_str().unwrap(),
-    ]);
-    let place = format!("oci-archive:{}", lab.path("layout.tar").display());
-    run(lab.command("skopeo").args(["inspect", "--config", &place])).expect(0);
-    let left = entries(lab.path("").as_path());
-    assert!(!left.iter().any(|it| it.contains(".new-")), "{left:?}");
-}
-
-#[test]
-fn images_come_from_podmans_store() {
-    if !has("podman") || !has("busybox") {
-        return;
-    }
-    let lab = lab("");
-    let root = lab.path("root");
-    image_root::busybox(&root);
-    let tar = lab.path("root.tar");
-    run(lab
-        .command("tar")
-        .arg("-C")
-        .arg(&root)
-        .arg("-cf")
-        .arg(&tar)
-        .arg("."))
-    .expect(0);
-    let (config, kept) = (lab.path("storage.conf"), lab.path("podman"));
-    let text = format!(
-        "[storage]\ndriver = \"vfs\"\ngraphroot = \"{0}/root\"\nrunroot = \"{0}/run\"\n",
-        kept.display()
-    );
-    fs::write(&config, text).unwrap();
-    let with = |mut command: std::process::Command| run(command.env("CONTAINERS_STORAGE_CONF", &config));
-    let mut import = lab.command("podman");
-    import.args(["import", "-q"]).arg(&tar).arg("vendor/router:1");
-    with(import).expect(0);
-    let name = "containers-storage:localhost/vendor/router:1";
-    // The second time podman is asked only whether it is the same.
-    for _ in 0..2 {
-        let out = with(lab.nslab(["image", "pull", name])).expect(0);
-        assert!(out.starts_with(name), "{out}");
-    }
-    assert_eq!(in_image(&lab, name, "cat $ROOT/etc/own"), "of the image\n");
-    with(lab.nslab(["image", "import", name, "vendor/router:2"])).expect(0);
-    assert!(lab.ok(["image", "ls"]).contains("docker.io/vendor/router:2"));
-    with(lab.nslab(["image", "pull", "containers-storage:none"])).refused(2, &["podman says", "none"]);
-    lab.run(["image", "pull", "containers-storage:--help"])
-        .refused(2, &["is not the name of an image"]);
 }
 
 #[test]

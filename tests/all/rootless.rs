@@ -8,7 +8,6 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use common::registry::{Images, Registry, Wants, has_registry};
 use common::{Done, Host, Lab, has, image_root, run, until};
@@ -40,8 +39,8 @@ endpoints = ["a:eth0", "b:eth0"]
 "#;
 
 /// A place where the user may look, with a directory for what it runs, and nslab.
-struct User {
-    lab: Lab,
+pub struct User {
+    pub lab: Lab,
     /// Its id, which no other test's has.
     id: u32,
     /// The first of the ids set aside for it.
@@ -52,7 +51,7 @@ struct User {
 const IDS: u32 = 65_536;
 
 impl User {
-    fn new(text: &str) -> User {
+    pub fn new(text: &str) -> User {
         let lab = Lab::new(text).on(Host::new());
         let own = lab.path("user");
         fs::create_dir(&own).unwrap();
@@ -69,7 +68,7 @@ impl User {
     }
 
     /// A shell's lines as root, where the user is known.
-    fn aside(&self, lines: &str) -> Command {
+    pub fn aside(&self, lines: &str) -> Command {
         let mut command = aside(&self.lab, lines);
         // Not UID, which bash does not let anybody set.
         command
@@ -78,17 +77,17 @@ impl User {
         command
     }
 
-    fn own(&self) -> PathBuf {
+    pub fn own(&self) -> PathBuf {
         self.lab.path("user")
     }
 
     /// A shell's lines as the user; `nslab` is nslab.
-    fn command(&self, lines: &str) -> Command {
+    pub fn command(&self, lines: &str) -> Command {
         self.prepared("true", lines)
     }
 
     /// The same after lines of root's, which change what the user sees of the host.
-    fn prepared(&self, before: &str, lines: &str) -> Command {
+    pub fn prepared(&self, before: &str, lines: &str) -> Command {
         let all =
             format!("{before} && {KNOWN} && {BECOME} sh -c 'nslab() {{ $TEST/nslab \"$@\"; }}; '\"$LINES\"");
         let mut command = self.aside(&all);
@@ -97,30 +96,30 @@ impl User {
     }
 
     #[track_caller]
-    fn sh(&self, lines: &str) -> Done {
+    pub fn sh(&self, lines: &str) -> Done {
         run(&mut self.command(lines))
     }
 
     #[track_caller]
-    fn ok(&self, lines: &str) -> String {
+    pub fn ok(&self, lines: &str) -> String {
         self.sh(lines).expect(0)
     }
 
-    fn supervisor(&self) -> Pid {
+    pub fn supervisor(&self) -> Pid {
         let state = fs::read(self.own().join("nslab/pair/state.json")).unwrap();
         let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
         Pid::from_raw(state["supervisor"].as_i64().unwrap().try_into().unwrap())
     }
 
     /// What is left in the user's run directory.
-    fn left(&self) -> Vec<String> {
+    pub fn left(&self) -> Vec<String> {
         let entries = fs::read_dir(self.own().join("nslab")).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name != ".lock").collect()
     }
 
     /// Processes that run as the user, or as one of the ids set aside for it.
-    fn processes(&self) -> Vec<i32> {
+    pub fn processes(&self) -> Vec<i32> {
         let is_users = |pid: &i32| {
             let user = fs::metadata(format!("/proc/{pid}")).map_or(0, |it| it.uid());
             user == self.id || (self.first..self.first + IDS).contains(&user)
@@ -130,7 +129,7 @@ impl User {
 }
 
 /// Whether this host has what labs without root need.
-fn can() -> bool {
+pub fn can() -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release
         .split(['.', '-'])
@@ -141,171 +140,6 @@ fn can() -> bool {
         eprintln!("skipped: this host has no newuidmap, an old kernel, or forbids it");
     }
     can
-}
-
-/// What most hosts have for everybody.
-const TUN: &str =
-    "mknod $TEST/tun.$$ c 10 200 && chmod 666 $TEST/tun.$$ && mount --bind $TEST/tun.$$ /dev/net/tun";
-
-const OUTWARD: &str = r#"
-name = "pair"
-[mgmt]
-[nodes.a]
-kind = "host"
-mgmt = true
-addresses = { eth1 = ["10.0.0.1/24"] }
-masquerade = ["eth0"]
-sysctls = { "net.ipv4.ip_forward" = "1" }
-[nodes.b]
-kind = "host"
-addresses = { eth1 = ["10.0.0.2/24"] }
-routes = [{ to = "default", via = "10.0.0.1" }]
-run = [{ name = "s", command = "sleep infinity" }]
-[[links]]
-endpoints = ["a:eth1", "b:eth1"]
-"#;
-
-/// Asks a web server for its page, and gives up soon.
-fn get(address: &str, port: u16) -> String {
-    format!(
-        "timeout 5 bash -c 'exec 3<>/dev/tcp/{address}/{port} && printf \"GET / HTTP/1.0\\r\\n\\r\\n\" >&3 && cat <&3'"
-    )
-}
-
-#[test]
-fn labs_reach_the_outside_by_a_program_of_the_hosts() {
-    for carrier in ["pasta", "slirp4netns"] {
-        if !can() || !has(carrier) || !Path::new("/dev/net/tun").exists() {
-            eprintln!("skipped: there is no {carrier}");
-            continue;
-        }
-        let user = User::new(OUTWARD);
-        let (host, outside) = (user.lab.host(), Host::new());
-        host::ip(host, "link add up0 type veth peer name far0");
-        host::ip(host, &format!("link set far0 netns {}", outside.path()));
-        host::ip(host, "address add 198.51.100.1/24 dev up0");
-        host::ip(host, "link set up0 up");
-        host::ip(&outside, "address add 198.51.100.2/24 dev far0");
-        host::ip(&outside, "link set far0 up");
-        host::ip(host, "route add default via 198.51.100.2");
-        let serve = |host: &Host, words: [&str; 4]| {
-            let mut command = host.command(env!("CARGO_BIN_EXE_nslab"));
-            let mut server = common::Running::start(command.args(words));
-            server.until_said("listening");
-            server
-        };
-        let _far = serve(&outside, ["web", "--page", "far away", "8000"]);
-        let _near = serve(host, ["web", "--page", "the host", "8001"]);
-        let mut up = user.prepared(TUN, "nslab up -d $FILE 2>&1");
-        let said = run(up.env("NSLAB_OUTSIDE", carrier)).expect(0);
-        assert!(
-            said.contains(&format!("reach the outside through {carrier}")),
-            "{said}"
-        );
-        // By the management network, and behind a node that masquerades.
-        for node in ["a", "b"] {
-            let page = user.ok(&format!("nslab exec {node} -- {}", get("198.51.100.2", 8000)));
-            assert!(page.contains("far away"), "{carrier}: {page}");
-        }
-        // Nothing of the host's loopback.
-        for address in ["100.126.255.1", "100.126.255.2", "127.0.0.1"] {
-            let done = user.sh(&format!("nslab exec a -- {}", get(address, 8001)));
-            assert!(!done.out.contains("the host"), "{carrier} at {address}: {done:?}");
-        }
-        let is_carrier = |pid: &i32| {
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&line).contains(carrier)
-        };
-        let processes = user.processes();
-        let it = processes.iter().find(|pid| is_carrier(pid)).copied().unwrap();
-        kill(Pid::from_raw(it), Signal::SIGKILL).unwrap();
-        until("its end is told", || {
-            let told = format!("no longer reaches the outside: {carrier} has ended");
-            user.ok("nslab events").contains(&told)
-        });
-        kill(user.supervisor(), Signal::SIGKILL).unwrap();
-        until("the end of everything", || user.processes().is_empty());
-        user.ok("nslab gc");
-        assert!(user.left().is_empty(), "{:?}", user.left());
-    }
-}
-
-#[test]
-fn without_such_a_program_it_is_said_what_would_help() {
-    if !can() {
-        return;
-    }
-    let user = User::new(OUTWARD);
-    for (choice, before, said) in [
-        (
-            "none",
-            "true".to_owned(),
-            "`apt-get install passt` lets them reach the outside",
-        ),
-        (
-            "",
-            format!("{TUN} && chmod 600 $TEST/tun.$$"),
-            "/dev/net/tun cannot be opened",
-        ),
-    ] {
-        if said.contains("tun") && !has("pasta") && !has("slirp4netns") {
-            continue;
-        }
-        let mut command = user.prepared(
-            &before,
-            "nslab up -d $FILE 2>&1 && nslab exec a true && nslab down",
-        );
-        let done = run(command.env("NSLAB_OUTSIDE", choice));
-        assert!(done.out.contains(said), "{done:?}");
-        assert_eq!(done.code, 0, "{done:?}");
-    }
-}
-
-#[test]
-fn such_a_program_that_cannot_be_started_costs_the_outside_alone() {
-    if !can() || !Path::new("/dev/net/tun").exists() {
-        return;
-    }
-    for (mode, text, said) in [
-        // Executable, and no program.
-        (0o755, "no program\n", "does not reach the outside"),
-        (0o755, "#!/no/such/interpreter\n", "does not reach the outside"),
-        // What ends at once is not waited for.
-        (
-            0o755,
-            "#!/bin/sh\nexit 1\n",
-            "does not reach the outside: pasta has ended",
-        ),
-        (
-            0o755,
-            "#!/bin/sh\nkill -9 $$\n",
-            "does not reach the outside: pasta has ended",
-        ),
-        // Not executable: as if it were not there.
-        (0o644, "#!/bin/sh\n", "without root the"),
-    ] {
-        let user = User::new(OUTWARD);
-        let programs = user.lab.path("programs");
-        fs::create_dir(&programs).unwrap();
-        fs::set_permissions(&programs, Permissions::from_mode(0o755)).unwrap();
-        fs::write(programs.join("pasta"), text).unwrap();
-        fs::set_permissions(programs.join("pasta"), Permissions::from_mode(mode)).unwrap();
-        let lines =
-            "PATH=$TEST/programs:$PATH nslab up -d $FILE 2>&1 && nslab exec a true && nslab exec b true";
-        let mut up = user.prepared(TUN, lines);
-        let began = Instant::now();
-        let done = run(up.env("NSLAB_OUTSIDE", "pasta"));
-        // The patience with one that lives is ten seconds.
-        assert!(
-            began.elapsed() < Duration::from_secs(8),
-            "{text}: {:?}",
-            began.elapsed()
-        );
-        assert!(done.out.contains(said), "{text}: {done:?}");
-        assert_eq!(done.code, 0, "{text}: {done:?}");
-        user.ok("nslab down");
-        assert!(user.left().is_empty(), "{:?}", user.left());
-    }
 }
 
 #[test]
