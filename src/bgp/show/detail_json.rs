@@ -48,7 +48,7 @@ impl<'s> Path<'s> {
         let attributes = &self.route.attributes;
         let mut object = Object::new();
         object.put("aspath", self.path_as_json());
-        object.put_if("stale", self.route.stale);
+        object.put_if("stale", self.route.is_stale());
         if let Some((asn, id)) = attributes.aggregator {
             object.put("aggregatorAs", asn);
             object.put("aggregatorId", text(id));
@@ -169,7 +169,7 @@ impl<'s> Path<'s> {
     fn detailed_next_hops(&self, view: &View<'s>) -> Vec<Json> {
         let entry = |address, scope| self.next_hop_entry(view, address, scope);
         let with_metric = |mut object: Object| {
-            if let NextHopState::Reachable(cost) = self.route.next_hop_state {
+            if let NextHopState::Reachable(cost) = self.route.next_hop_state() {
                 object.put("metric", cost);
             }
             object.with("accessible", self.is_valid())

@@ -25,7 +25,7 @@ impl<'s> View<'s> {
     /// The neighbors that were told a prefix.
     pub(super) fn told(&self, family: Family, prefix: &IpNet) -> Vec<&'s Peer> {
         let mut peers = self.peers_in(family);
-        peers.retain(|peer| peer.was_told(family, prefix));
+        peers.retain(|peer| self.speaker.was_told(peer, family, prefix));
         peers
     }
 }

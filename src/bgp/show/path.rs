@@ -8,7 +8,7 @@ use super::View;
 use super::json::{Json, Object, text};
 use crate::config::PeerName;
 use crate::speaker::Peer;
-use crate::table::{Destination, NextHopState, Route, SourceKind};
+use crate::table::{Destination, Route, SourceKind};
 use crate::wire::{Attributes, Family, NextHop};
 
 /// A route where it stands.
@@ -96,7 +96,7 @@ impl<'s> Path<'s> {
     }
 
     pub(super) fn is_valid(&self) -> bool {
-        self.route.next_hop_state != NextHopState::Unreachable
+        self.route.is_reachable()
     }
 
     pub(super) fn is_own(&self) -> bool {
@@ -128,7 +128,7 @@ impl<'s> Path<'s> {
     /// The three letters a line begins with.
     pub(super) fn status(&self, view: &View) -> String {
         let first = match () {
-            () if self.route.stale => 'S',
+            () if self.route.is_stale() => 'S',
             () if self.is_suppressed(view) => 's',
             () if self.is_valid() => '*',
             () => ' ',
@@ -175,7 +175,7 @@ impl<'s> Path<'s> {
     pub(super) fn as_json(&self, view: &View<'s>) -> Json {
         let (route, attributes) = (self.route, &self.route.attributes);
         let mut object = Object::new();
-        object.put_if("stale", route.stale);
+        object.put_if("stale", route.is_stale());
         object.put_if("suppressed", self.is_suppressed(view));
         object.put_if("valid", self.is_valid());
         if self.is_best() {

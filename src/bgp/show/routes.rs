@@ -83,12 +83,12 @@ pub(super) fn paths<'s>(
     let destinations = view.speaker.table(family).iter();
     let found = destinations.map(|(prefix, destination)| {
         let paths = destination.routes().iter().rev().map(|route| Path {
-            prefix: *prefix,
+            prefix,
             family,
             destination,
             route,
         });
-        (*prefix, paths.filter(&takes).collect::<Vec<_>>())
+        (prefix, paths.filter(&takes).collect::<Vec<_>>())
     });
     found.filter(|(_, paths)| !paths.is_empty()).collect()
 }

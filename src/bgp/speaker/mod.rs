@@ -15,7 +15,9 @@ mod export_cache;
 mod export_paths;
 mod flow;
 mod forwarding;
+mod id_set;
 mod import_policy;
+mod interner;
 mod limits;
 mod link;
 mod local;
@@ -31,14 +33,13 @@ mod resolve;
 mod restart;
 mod session_input;
 mod sessions;
-mod shared;
 
 #[cfg(test)]
 pub(super) mod simulator;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
@@ -46,6 +47,7 @@ use ipnet::IpNet;
 pub use aggregate::AGGREGATE;
 pub use behavior::Behavior;
 pub use event::{Action, Dial, Drop, Endpoints, Event, Hop, Interface, KernelRoute, Special, Way};
+pub use forwarding::Forwarded;
 pub use import_policy::Received;
 pub use limits::Overflow;
 pub use link::{Link, LinkChanges, LinkKind};
@@ -61,7 +63,7 @@ pub use restart::Away;
 use super::config::{self, Config, Own};
 use super::policy::Policy;
 use super::session::{self, ConnectionId, Time};
-use super::table::{MultipathRule, Rules, SourceId, Table};
+use super::table::{MultipathRule, Path, PrefixId, Rules, SourceId, Table};
 use super::wire::{Family, PerFamily};
 
 /// A speaker.
@@ -95,13 +97,17 @@ pub struct Speaker {
     /// Aggregates that are in the tables.
     aggregates: PerFamily<BTreeSet<IpNet>>,
     /// What is in the kernel.
-    forwarded: BTreeMap<IpNet, Way>,
+    fib: forwarding::Fib,
+    /// The distances of what is not BGP's: of two routes to a place the nearer one is used.
+    nearer: HashMap<IpNet, u8>,
     /// Next hops of routes, and the ways to them.
     next_hops: NextHops,
     /// Identifiers of routes for those who are told several to one prefix.
     path_ids: PerFamily<PathIds>,
+    /// What routes share, each kept once.
+    paths: interner::Shared<Path>,
     /// What neighbors were told, each kept once.
-    shared: shared::Shared,
+    announcements: export::Announcements,
 }
 
 /// Routes may lead over each other so deep within one event. Those that take each other's way away, and so would never
@@ -137,14 +143,19 @@ impl Speaker {
             peers: BTreeMap::new(),
             next_peer: 1,
             connections: BTreeMap::new(),
-            tables: PerFamily::default(),
+            tables: PerFamily {
+                ipv4: Table::new(Family::Ipv4Unicast),
+                ipv6: Table::new(Family::Ipv6Unicast),
+            },
             own: BTreeMap::new(),
             own_id: Ipv4Addr::UNSPECIFIED,
             aggregates: PerFamily::default(),
-            forwarded: BTreeMap::new(),
+            fib: forwarding::Fib::default(),
+            nearer: HashMap::new(),
             next_hops: NextHops::default(),
             path_ids: PerFamily::default(),
-            shared: shared::Shared::default(),
+            paths: interner::Shared::default(),
+            announcements: export::Announcements::default(),
         }
     }
 
@@ -161,11 +172,6 @@ impl Speaker {
     /// The neighbors, in the order in which they were configured.
     pub fn peers(&self) -> impl Iterator<Item = &Peer> {
         self.peers.values()
-    }
-
-    /// What the speaker has in the kernel.
-    pub fn forwarded(&self) -> &BTreeMap<IpNet, Way> {
-        &self.forwarded
     }
 
     /// The name neighbors are told.
@@ -246,11 +252,13 @@ impl Speaker {
                 self.note_links(&interfaces, now);
                 self.interfaces = interfaces;
                 self.choose_id();
+                self.find_nearer();
                 self.configure_peers(now, &mut actions);
                 resolve = true;
             }
             Event::Routes(routes) => {
                 self.routes = routes;
+                self.find_nearer();
                 resolve = true;
             }
             Event::Discovered(interface, address) => self.discover(interface, address, now, &mut actions),
@@ -330,16 +338,20 @@ impl Speaker {
 
     /// Decides about whatever has changed, and tells it. What is put into the kernel may be the way to other next hops.
     fn settle(&mut self, configured: bool, now: Time, actions: &mut Vec<Action>) {
-        let mut changed: PerFamily<Vec<IpNet>> = PerFamily::default();
+        let mut changed: PerFamily<Vec<PrefixId>> = PerFamily::default();
         let mut before = BTreeMap::new();
         for round in 0..ROUNDS {
             for family in Family::ALL {
                 let more = self.decide(family, configured && round == 0, now);
                 match round {
-                    0 => self.forward(&more, actions),
-                    _ => self.forward_for_now(&more, &mut before),
+                    0 => self.forward(family, &more, actions),
+                    _ => self.forward_for_now(family, &more, &mut before),
                 }
-                changed.get_mut(family).extend(more);
+                let all = changed.get_mut(family);
+                match all.is_empty() {
+                    true => *all = more,
+                    false => all.extend(more),
+                }
             }
             if !self.follow_next_hops() {
                 break;
@@ -347,23 +359,49 @@ impl Speaker {
         }
         self.forward_at_last(before, actions);
         for family in Family::ALL {
-            let changed = changed.get_mut(family);
-            changed.sort_unstable();
-            changed.dedup();
-            self.identify(family, changed, configured);
-            self.export(family, changed, configured, now, actions);
+            let changed = self.once_each(family, std::mem::take(changed.get_mut(family)));
+            self.identify(family, &changed, configured);
+            self.export(family, &changed, configured, now, actions);
+        }
+        self.tidy();
+    }
+
+    /// Gives back what nobody needs any more, where that may be much.
+    fn tidy(&mut self) {
+        self.tidy_announcements();
+        for family in Family::ALL {
+            let (peers, fib, path_ids) = (&self.peers, &self.fib, self.path_ids.get(family));
+            let is_needed = |id: PrefixId| {
+                let needs = |peer: &Peer| {
+                    peer.adj_rib_out.get(family).has(id)
+                        || peer.mrai.has(family, id)
+                        || peer.intake.has(family, id)
+                };
+                fib.has(family, id) || path_ids.has(id) || peers.values().any(needs)
+            };
+            self.tables.get_mut(family).release_vacant(is_needed);
         }
     }
 
+    /// The same prefixes, each once.
+    fn once_each(&self, family: Family, mut all: Vec<PrefixId>) -> Vec<PrefixId> {
+        let mut seen = vec![0u64; self.tables.get(family).numbers().div_ceil(64)];
+        all.retain(|id| {
+            let (word, bit) = (&mut seen[id.index() / 64], 1 << (id.index() % 64));
+            let is_new = *word & bit == 0;
+            *word |= bit;
+            is_new
+        });
+        all
+    }
+
     /// Decides about what has changed in a family, aggregates included, and returns that.
-    fn decide(&mut self, family: Family, configured: bool, now: Time) -> Vec<IpNet> {
+    fn decide(&mut self, family: Family, configured: bool, now: Time) -> Vec<PrefixId> {
         let rules = self.rules(family);
         let mut changed = self.tables.get_mut(family).decide(&rules);
         let also = self.aggregate(family, &changed, configured, now);
         changed.extend(also);
         changed.extend(self.tables.get_mut(family).decide(&rules));
-        changed.sort_unstable();
-        changed.dedup();
         changed
     }
 

@@ -115,13 +115,11 @@ impl Speaker {
         }
         let attributes = self.taken(source, update.attributes);
         for reach in update.reachable {
-            let told = Received {
+            let told = Arc::new(Received {
                 attributes: Arc::clone(&attributes),
                 next_hop: reach.next_hop,
-            };
-            for it in &reach.nlri {
-                self.learn(source, reach.family, it, &told, now);
-            }
+            });
+            self.learn(source, reach.family, &reach.nlri, &told, now);
             self.check_limit(source, reach.family, now, actions);
         }
     }
@@ -186,6 +184,7 @@ impl Speaker {
         }
         peer.intake.end();
         self.keep_or_forget(id, reason, now);
+        self.paths.tidy();
     }
 }
 

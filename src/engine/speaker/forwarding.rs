@@ -145,11 +145,7 @@ impl Forwarding {
     }
 
     /// Puts back what somebody else took out.
-    pub fn restore(
-        &mut self,
-        removed: &[(IpNet, u8)],
-        learned: &BTreeMap<IpNet, speaker::Way>,
-    ) -> Vec<Error> {
+    pub fn restore(&mut self, removed: &[(IpNet, u8)], learned: speaker::Forwarded<'_>) -> Vec<Error> {
         let mut failures = Vec::new();
         for (to, protocol) in removed {
             if *protocol == BGP.protocol
@@ -167,11 +163,11 @@ impl Forwarding {
     }
 
     /// Puts IPv4 routes back that lead over an interface: with its last IPv4 address the kernel drops them without a word.
-    pub fn restore_over(&mut self, interface: u32, learned: &BTreeMap<IpNet, speaker::Way>) -> Vec<Error> {
+    pub fn restore_over(&mut self, interface: u32, learned: speaker::Forwarded<'_>) -> Vec<Error> {
         let over = |way: &speaker::Way| way.hops().iter().any(|hop| hop.interface == interface);
         for (to, way) in learned.iter().filter(|(to, _)| to.addr().is_ipv4()) {
             if over(way) {
-                self.forward(*to, Some(way));
+                self.forward(to, Some(way));
             }
         }
         self.flush()

@@ -236,7 +236,7 @@ impl Router {
                 Action::Send(id, octets) => self.connections.send(id, octets),
                 Action::Report(id) => self.connections.report(id),
                 Action::Close(id) => self.connections.close(id),
-                Action::Forward(to, way) => self.forwarding.forward(to, way.as_ref()),
+                Action::Forward(to, way) => self.forwarding.forward(to, way.as_deref()),
                 Action::Log(text) => log(&text),
             }
         }
@@ -451,12 +451,14 @@ impl Router {
     fn choose_statics(&mut self) {
         self.statics_are_due = false;
         let distance = |prefix: &IpNet| self.speaker.learned_distance(prefix);
+        let forwarded = self.speaker.forwarded();
+        let learned = |prefix: &IpNet| forwarded.get(prefix);
         let chosen = statics::choose(
             &self.speaker.config().static_routes,
             &statics::Surroundings {
                 interfaces: &self.network.interfaces,
                 kernel: &self.kernel_routes,
-                learned: self.speaker.forwarded(),
+                learned: &learned,
                 distance: &distance,
             },
         );
