@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod apart;
+pub mod bridging;
 pub mod capability;
 pub mod cgroup;
 pub mod confine;

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
     NetlinkPayload,
 };
 use netlink_packet_route::RouteNetlinkMessage;
@@ -45,6 +45,24 @@ impl Request {
             what: what.into(),
             message,
             flags: NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL,
+        }
+    }
+
+    /// A request that makes something, in the place of what there is.
+    pub fn replace(what: impl Into<String>, message: RouteNetlinkMessage) -> Self {
+        Request {
+            what: what.into(),
+            message,
+            flags: NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE,
+        }
+    }
+
+    /// A request that makes something, beside what there is of its kind.
+    pub fn append(what: impl Into<String>, message: RouteNetlinkMessage) -> Self {
+        Request {
+            what: what.into(),
+            message,
+            flags: NLM_F_REQUEST | NLM_F_CREATE | NLM_F_APPEND,
         }
     }
 

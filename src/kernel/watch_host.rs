@@ -15,6 +15,8 @@ use super::error::{Attempt, Result};
 
 /// RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF.
 const FORWARDING: [u32; 2] = [24, 25];
+/// RTNLGRP_NEIGH.
+const NEIGHBORS: [u32; 1] = [3];
 /// NFNLGRP_NFTABLES.
 const RULES: [u32; 1] = [7];
 /// Announcements are much smaller than this; one that is cut is an announcement all the same.
@@ -35,6 +37,14 @@ impl AsRawFd for Announced {
 /// No descriptors or memory left, or the event loop takes no more.
 pub fn forwarding() -> Result<AsyncFd<Announced>> {
     hear(NETLINK_ROUTE, &FORWARDING)
+}
+
+/// Hears of changed neighbors and forwarding databases, from now on, in the calling thread's network namespace.
+///
+/// # Errors
+/// No descriptors or memory left, or the event loop takes no more.
+pub fn neighbors() -> Result<AsyncFd<Announced>> {
+    hear(NETLINK_ROUTE, &NEIGHBORS)
 }
 
 /// Hears of changed rules, from now on, in the calling thread's network namespace.

@@ -93,6 +93,7 @@ impl Group {
         } else {
             self.ipv4.route_reflector_client = None;
             self.ipv6.route_reflector_client = None;
+            self.evpn.route_reflector_client = None;
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::edit::{Handler, Place, Rows};
 use super::grammar::{Command, Table};
-use super::{general, lists, neighbor_discovery, neighbor_families, neighbors, route_maps, routers};
+use super::{evpn, general, lists, neighbor_discovery, neighbor_families, neighbors, route_maps, routers};
 
 /// Every command and where it may stand.
 pub(super) static TABLE: LazyLock<Table<Place, Handler>> = LazyLock::new(|| {
@@ -29,12 +29,17 @@ const EVERYWHERE: &[Place] = &[
     Place::Bgp,
     Place::Ipv4,
     Place::Ipv6,
+    Place::Evpn,
+    Place::Vni,
     Place::Line,
 ];
 
 const PARTS: &[(&[Place], Rows)] = &[
     (EVERYWHERE, general::LEAVING),
-    (&[Place::Ipv4, Place::Ipv6], general::LEAVING_FAMILY),
+    (
+        &[Place::Ipv4, Place::Ipv6, Place::Evpn, Place::Vni],
+        general::LEAVING_FAMILY,
+    ),
     (TOP, general::HOST),
     (&[Place::Interface], general::INTERFACE),
     (&[Place::Interface], neighbor_discovery::NEIGHBOR_DISCOVERY),
@@ -51,6 +56,11 @@ const PARTS: &[(&[Place], Rows)] = &[
     (FAMILIES, neighbor_families::FAMILY),
     (&[Place::Ipv4, Place::Ipv6], neighbor_families::INSIDE),
     (&[Place::Ipv6], neighbor_families::FAMILY6),
+    (TOP, evpn::TOP),
+    (&[Place::Bgp], evpn::ENTER),
+    (&[Place::Evpn], evpn::EVPN),
+    (&[Place::Evpn], neighbor_families::EVPN),
+    (&[Place::Vni], evpn::VNI),
 ];
 
 /// Sentences of the help, by keyword or argument.
@@ -70,6 +80,16 @@ const SENTENCES: &[(&str, &str)] = &[
     ("ipv4", "IPv4"),
     ("ipv6", "IPv6"),
     ("unicast", "Unicast"),
+    ("l2vpn", "Layer 2 VPN"),
+    ("evpn", "Ethernet Virtual Private Network"),
+    ("vni", "VXLAN network identifier"),
+    ("advertise-all-vni", "Advertise all local VNIs"),
+    ("advertise", "Advertise prefix routes"),
+    ("rd", "Route distinguisher"),
+    ("route-target", "Route target"),
+    ("both", "Import and export"),
+    ("import", "Import"),
+    ("export", "Export"),
     ("network", "Specify a network to announce via BGP"),
     ("aggregate-address", "Configure BGP aggregate entries"),
     (

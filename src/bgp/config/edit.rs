@@ -21,6 +21,8 @@ pub enum Mode {
     Bgp,
     /// In an `address-family` of it.
     Family(Family),
+    /// In a `vni` of `address-family l2vpn evpn`.
+    Vni(u32),
     /// In `line vty`.
     Line,
 }
@@ -35,6 +37,8 @@ pub enum Place {
     Bgp,
     Ipv4,
     Ipv6,
+    Evpn,
+    Vni,
     Line,
 }
 
@@ -48,6 +52,8 @@ impl Mode {
             Mode::Bgp => Place::Bgp,
             Mode::Family(Family::Ipv4Unicast) => Place::Ipv4,
             Mode::Family(Family::Ipv6Unicast) => Place::Ipv6,
+            Mode::Family(Family::L2vpnEvpn) => Place::Evpn,
+            Mode::Vni(_) => Place::Vni,
             Mode::Line => Place::Line,
         }
     }
@@ -57,6 +63,7 @@ impl Mode {
         match self {
             Mode::Configure => None,
             Mode::Family(_) => Some(Mode::Bgp),
+            Mode::Vni(_) => Some(Mode::Family(Family::L2vpnEvpn)),
             _ => Some(Mode::Configure),
         }
     }
@@ -69,6 +76,7 @@ impl Mode {
             Mode::RouteMap(..) => "config-route-map",
             Mode::Bgp => "config-router",
             Mode::Family(_) => "config-router-af",
+            Mode::Vni(_) => "config-router-af-vni",
             Mode::Line => "config-line",
         }
     }

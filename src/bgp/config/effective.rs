@@ -46,6 +46,7 @@ pub struct Effective {
     pub graceful_restart: GracefulRestart,
     pub ipv4: EffectiveFamily,
     pub ipv6: EffectiveFamily,
+    pub evpn: EffectiveFamily,
 }
 
 /// Everything that holds for a neighbor in an address family.
@@ -86,7 +87,8 @@ pub struct EffectiveFamily {
 impl Effective {
     /// Whether there is a limit to what the neighbor may tell.
     pub fn limits_prefixes(&self) -> bool {
-        self.ipv4.maximum_prefix.is_some() || self.ipv6.maximum_prefix.is_some()
+        let all = [&self.ipv4, &self.ipv6, &self.evpn];
+        all.iter().any(|family| family.maximum_prefix.is_some())
     }
 }
 
@@ -153,6 +155,7 @@ impl Config {
             effective_family(settings, bgp.activates(family))
         };
         let (ipv4, ipv6) = (family(Family::Ipv4Unicast), family(Family::Ipv6Unicast));
+        let evpn = family(Family::L2vpnEvpn);
         let Settings {
             remote_as,
             local_as,
@@ -243,6 +246,7 @@ impl Config {
                 }),
             ipv4,
             ipv6,
+            evpn,
         }
     }
 }

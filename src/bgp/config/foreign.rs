@@ -10,13 +10,15 @@ use super::grammar::{Command, FaultKind, Table};
 const COMMANDS: &str = include_str!("frr/commands");
 
 /// The modes by their headings.
-const MODES: [(&str, &[Mode]); 8] = [
+const MODES: [(&str, &[Mode]); 10] = [
     ("# configure", &[Mode::In(Place::Configure)]),
     ("# interface", &[Mode::In(Place::Interface)]),
     ("# route-map", &[Mode::In(Place::RouteMap)]),
     ("# bgp", &[Mode::In(Place::Bgp)]),
     ("# ipv4", &[Mode::In(Place::Ipv4)]),
     ("# ipv6", &[Mode::In(Place::Ipv6)]),
+    ("# evpn", &[Mode::In(Place::Evpn)]),
+    ("# vni", &[Mode::In(Place::Vni)]),
     ("# line", &[Mode::In(Place::Line)]),
     ("# enable", &[Mode::Enable]),
 ];
@@ -93,7 +95,9 @@ mod tests {
             );
         }
         assert_eq!(configures(Place::Bgp, "neighbor 10.0.0.1 bfd"), Ok(false));
-        assert_eq!(configures(Place::Bgp, "address-family l2vpn evpn"), Ok(true));
+        assert_eq!(configures(Place::Bgp, "address-family ipv4 vpn"), Ok(true));
+        assert_eq!(configures(Place::Evpn, "advertise-svi-ip"), Ok(false));
+        assert!(configures(Place::Evpn, "network 10.0.0.0/8").is_err());
         assert_eq!(
             configures(Place::Configure, "neighbor 10.0.0.1 bfd"),
             Err(FaultKind::Unknown)

@@ -41,6 +41,7 @@ impl Bgp {
         if neighbor.group.is_none() {
             neighbor.own.ipv4.activate = None;
             neighbor.own.ipv6.activate = None;
+            neighbor.own.evpn.activate = None;
             // What is said of the group takes the place of what the neighbor had.
             let settings = &mut neighbor.own.settings;
             settings.solo = None;
@@ -78,7 +79,7 @@ impl Bgp {
 
     /// Drops what is said but would be inherited all the same, as FRR does of what is on by default.
     pub(super) fn settle(&mut self) {
-        for family in [Family::Ipv4Unicast, Family::Ipv6Unicast] {
+        for family in Family::ALL {
             let default = FamilySettings {
                 activate: Some(self.activates(family)),
                 send_community: Some(true),

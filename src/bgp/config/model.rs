@@ -95,6 +95,8 @@ pub struct Config {
     pub protocol_map6: Option<String>,
     /// Static routes of both families.
     pub static_routes: BTreeSet<StaticRoute>,
+    /// `vni` at the top: the VNI that the default VRF's packets are routed in.
+    pub l3vni: Option<u32>,
     /// `router bgp`.
     pub bgp: Option<Bgp>,
     /// `access-list`.
@@ -134,6 +136,7 @@ impl Default for Config {
             protocol_map: None,
             protocol_map6: None,
             static_routes: BTreeSet::new(),
+            l3vni: None,
             bgp: None,
             access_lists: Ordered::default(),
             access_lists6: Ordered::default(),

@@ -141,6 +141,28 @@ pub(super) const INSIDE: Rows = &[("[no] neighbor <peer> disable-addpath-rx", |e
     flag(&mut e.peer_family(a)?.disable_addpath_rx, a)
 })];
 
+/// Commands of L2VPN EVPN: of FRR's those that this speaker has for routes that are no prefixes.
+pub(super) const EVPN: Rows = &[
+    ("[no] neighbor <peer> activate", activate),
+    ("[no] neighbor <peer> route-reflector-client", |e, a| {
+        e.must_be_internal(a)?;
+        flag(&mut e.peer_family(a)?.route_reflector_client, a)
+    }),
+    (
+        "[no] neighbor <peer> allowas-in [(<times:1-10>|origin)]",
+        |e, a| {
+            said(&mut e.peer_family(a)?.allowas_in, a, || match a.has("origin") {
+                true => Ok(AllowAsIn::Origin),
+                false => Ok(AllowAsIn::Times(a.optional("times")?.unwrap_or(3))),
+            })
+        },
+    ),
+    (
+        "[no] neighbor <peer> attribute-unchanged [{as-path|next-hop|med}]",
+        attribute_unchanged,
+    ),
+];
+
 /// Commands of IPv6 unicast.
 pub(super) const FAMILY6: Rows = &[("[no] neighbor <peer> nexthop-local unchanged", |e, a| {
     flag(&mut e.peer_family(a)?.nexthop_local_unchanged, a)

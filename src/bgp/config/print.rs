@@ -57,7 +57,9 @@ impl Config {
         ];
         lines.extend(self.hostname.iter().map(|name| format!("hostname {name}")));
         lines.extend(self.domainname.iter().map(|name| format!("domainname {name}")));
-        lines.extend(self.kept_as(&["log", "service"]));
+        lines.extend(self.kept_as(&["log"]));
+        lines.extend(self.l3vni.map(|vni| format!("vni {vni}")));
+        lines.extend(self.kept_as(&["service"]));
         lines.extend((!self.ipv4_forwarding).then(|| "no ip forwarding".to_owned()));
         lines.extend((!self.ipv6_forwarding).then(|| "no ipv6 forwarding".to_owned()));
         lines.extend(self.router_id.map(|address| format!("ip router-id {address}")));

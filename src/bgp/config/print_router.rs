@@ -12,7 +12,7 @@ pub(super) fn router(bgp: &Bgp, profile: Profile) -> Vec<String> {
     lines.extend(globals(bgp, profile).into_iter().map(|line| format!(" {line}")));
     lines.extend(sessions(bgp).into_iter().map(|line| format!(" {line}")));
     lines.extend(listening(bgp).into_iter().map(|line| format!(" {line}")));
-    for family in [Family::Ipv4Unicast, Family::Ipv6Unicast] {
+    for family in Family::ALL {
         lines.extend(family_lines(bgp, family));
     }
     lines.push("exit".to_owned());
@@ -209,12 +209,19 @@ fn family_lines(bgp: &Bgp, family: Family) -> Vec<String> {
         .maximum_paths_ibgp
         .filter(|paths| *paths != MAXIMUM_PATHS || table.equal_cluster_length);
     lines.extend(paths.map(|paths| format!("maximum-paths ibgp {paths}{equal}")));
+    if family == Family::L2vpnEvpn {
+        lines.extend(bgp.evpn.lines());
+    }
     if lines.is_empty() {
         return lines;
     }
     let head = [
         " !".to_owned(),
-        format!(" address-family {} unicast", family.name()),
+        format!(
+            " address-family {} {}",
+            family.name(),
+            family.subsequent_name()
+        ),
     ];
     let body = lines.into_iter().map(|line| format!("  {line}"));
     head.into_iter()

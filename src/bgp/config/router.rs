@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
+use super::evpn::Evpn;
 use super::model::Profile;
 use super::policy::{Family, Origin, PROTOCOLS};
 use super::settings::{FamilySettings, Settings, Timers};
@@ -58,6 +59,10 @@ pub struct Bgp {
     pub ipv4: FamilyTable,
     /// IPv6 unicast.
     pub ipv6: FamilyTable,
+    /// What all families have, of L2VPN EVPN.
+    pub l2vpn: FamilyTable,
+    /// What only `address-family l2vpn evpn` has.
+    pub evpn: Evpn,
 }
 
 impl Bgp {
@@ -89,6 +94,8 @@ impl Bgp {
             neighbors: Vec::new(),
             ipv4: FamilyTable::default(),
             ipv6: FamilyTable::default(),
+            l2vpn: FamilyTable::default(),
+            evpn: Evpn::default(),
         }
     }
 
@@ -109,6 +116,7 @@ impl Bgp {
         match family {
             Family::Ipv4Unicast => &self.ipv4,
             Family::Ipv6Unicast => &self.ipv6,
+            Family::L2vpnEvpn => &self.l2vpn,
         }
     }
 
@@ -117,6 +125,7 @@ impl Bgp {
         match family {
             Family::Ipv4Unicast => &mut self.ipv4,
             Family::Ipv6Unicast => &mut self.ipv6,
+            Family::L2vpnEvpn => &mut self.l2vpn,
         }
     }
 
@@ -138,6 +147,7 @@ impl Bgp {
         match family {
             Family::Ipv4Unicast => self.flags.default_ipv4_unicast,
             Family::Ipv6Unicast => self.flags.default_ipv6_unicast,
+            Family::L2vpnEvpn => false,
         }
     }
 
@@ -285,6 +295,8 @@ pub struct Group {
     pub ipv4: FamilySettings,
     /// In IPv6 unicast.
     pub ipv6: FamilySettings,
+    /// In L2VPN EVPN.
+    pub evpn: FamilySettings,
 }
 
 /// A neighbor.
@@ -324,6 +336,7 @@ impl Group {
         match family {
             Family::Ipv4Unicast => &self.ipv4,
             Family::Ipv6Unicast => &self.ipv6,
+            Family::L2vpnEvpn => &self.evpn,
         }
     }
 
@@ -332,6 +345,7 @@ impl Group {
         match family {
             Family::Ipv4Unicast => &mut self.ipv4,
             Family::Ipv6Unicast => &mut self.ipv6,
+            Family::L2vpnEvpn => &mut self.evpn,
         }
     }
 }

@@ -372,6 +372,7 @@ fn default_family(edit: &mut Edit, arguments: &Arguments, family: Family) -> Res
     match family {
         Family::Ipv4Unicast => switch(&mut bgp.flags.default_ipv4_unicast, arguments),
         Family::Ipv6Unicast => switch(&mut bgp.flags.default_ipv6_unicast, arguments),
+        Family::L2vpnEvpn => Ok(()),
     }
 }
 

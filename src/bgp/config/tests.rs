@@ -241,7 +241,7 @@ fn routes_may_follow_an_interface_that_nobody_closed() {
 fn what_frr_alone_has_is_told_once_for_a_block() {
     let text = "hostname r\nrouter ospf\n network 10.0.0.0/8 area 0\n area 1 stub\nexit\n!\nrouter isis x\nnet 49.1\n\
                 is-type level-1\nrouter bgp 65000\n neighbor 1.1.1.1 remote-as 2\n neighbor 1.1.1.1 bfd\n \
-                address-family l2vpn evpn\n  neighbor 1.1.1.1 activate\n  advertise-all-vni\n exit-address-family\n \
+                address-family l2vpn evpn\n  neighbor 1.1.1.1 activate\n  advertise-all-vni\n  advertise-svi-ip\n exit-address-family\n \
                 bgp confederation identifier 5\n address-family ipv4 vpn\n  neighbor 1.1.1.1 activate\n \
                 exit-address-family\nexit\nrouter bgp 3 vrf x\n neighbor 2.2.2.2 remote-as 3\n \
                 address-family ipv4 unicast\n  network 1.0.0.0/8\n exit-address-family\nexit\nvrf x\n \
@@ -257,12 +257,12 @@ fn what_frr_alone_has_is_told_once_for_a_block() {
             (2, "router ospf"),
             (7, "router isis x"),
             (12, "neighbor 1.1.1.1 bfd"),
-            (13, "address-family l2vpn evpn"),
-            (17, "bgp confederation identifier 5"),
-            (18, "address-family ipv4 vpn"),
-            (22, "router bgp 3 vrf x"),
-            (28, "vrf x"),
-            (32, "ip ospf area 0"),
+            (16, "advertise-svi-ip"),
+            (18, "bgp confederation identifier 5"),
+            (19, "address-family ipv4 vpn"),
+            (23, "router bgp 3 vrf x"),
+            (29, "vrf x"),
+            (33, "ip ospf area 0"),
         ]
     );
     assert!(told.iter().all(|(_, _, kind)| *kind == DiagnosticKind::NeedsFrr));

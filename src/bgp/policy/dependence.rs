@@ -76,6 +76,8 @@ pub fn differ(references: References, before: &Config, after: &Config) -> bool {
         Reference::AccessList(Family::Ipv6Unicast, name) => {
             before.access_lists6.get(name) != after.access_lists6.get(name)
         }
+        // No list is for routes that are no prefixes.
+        Reference::PrefixList(Family::L2vpnEvpn, _) | Reference::AccessList(Family::L2vpnEvpn, _) => false,
         Reference::AsPathList(name) => before.as_path_lists.get(name) != after.as_path_lists.get(name),
         Reference::CommunityList(name) => before.community_lists.get(name) != after.community_lists.get(name),
         Reference::LargeCommunityList(name) => {

@@ -52,10 +52,12 @@ impl Policy {
             prefix_lists: PerFamily {
                 ipv4: by_name(&config.prefix_lists, PrefixList::new),
                 ipv6: by_name(&config.prefix_lists6, PrefixList::new),
+                ..PerFamily::default()
             },
             access_lists: PerFamily {
                 ipv4: access(&config.access_lists),
                 ipv6: access(&config.access_lists6),
+                ..PerFamily::default()
             },
             as_path_lists: by_name(&config.as_path_lists, |list| {
                 let rules = list.rules.values();

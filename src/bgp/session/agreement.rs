@@ -63,7 +63,7 @@ impl Agreement {
             *options.add_path_send.get_mut(family) = ours & SENDS != 0 && theirs & RECEIVES != 0;
             *options.add_path_receive.get_mut(family) = ours & RECEIVES != 0 && theirs & SENDS != 0;
         }
-        if !families.ipv4 && !families.ipv6 {
+        if !Family::ALL.iter().any(|family| *families.get(*family)) {
             return None;
         }
         let notification = own.keeps_over_notifications() && other.keeps_over_notifications();

@@ -27,7 +27,7 @@ fn settings(asn: u32, id: u8, remote_as: RemoteAs) -> Settings {
         ],
         families: PerFamily {
             ipv4: true,
-            ipv6: false,
+            ..PerFamily::default()
         },
         overrides: false,
         strict: false,

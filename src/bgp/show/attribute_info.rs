@@ -20,7 +20,7 @@ type Key<'s> = (&'s Attributes, NextHop, u32);
 pub(super) fn attributes(view: &View, _: &Arguments) -> String {
     let mut counts: HashMap<Key, usize> = HashMap::new();
     let mut order: Vec<(Key, &Route)> = Vec::new();
-    for family in Family::ALL {
+    for family in Family::UNICAST {
         let destinations = view.speaker.table(family).iter();
         for route in destinations.flat_map(|(_, destination)| destination.routes()) {
             let key: Key = (&route.attributes, route.next_hop, route.weight);

@@ -47,7 +47,7 @@ pub(super) fn entry(view: &View, arguments: &Arguments) -> String {
     };
     if wanted.addr().is_ipv4() != (family == Family::Ipv4Unicast) {
         let [this, other] = match family {
-            Family::Ipv4Unicast => ["IPv6", "IPv4"],
+            Family::Ipv4Unicast | Family::L2vpnEvpn => ["IPv6", "IPv4"],
             Family::Ipv6Unicast => ["IPv4", "IPv6"],
         };
         return format!("% Cannot specify {this} address or prefix with {other} AFI\n");

@@ -155,6 +155,35 @@ pub(super) fn counts(table: &Table) -> HashMap<SourceId, usize> {
     counts
 }
 
+/// How many routes of a family each source has.
+pub(super) fn counts_in(view: &View, family: Family) -> HashMap<SourceId, usize> {
+    match family {
+        Family::L2vpnEvpn => {
+            let table = view.speaker.evpn_table();
+            let peers = view.speaker.peers();
+            peers.map(|peer| (peer.id, table.count(peer.id))).collect()
+        }
+        family => counts(view.speaker.table(family)),
+    }
+}
+
+/// How many nodes FRR's tree of a family has, and the table's version. Of EVPN the tree is that of the distinguishers, and has no
+/// version.
+pub(super) fn size(view: &View, family: Family) -> (usize, u64) {
+    if family != Family::L2vpnEvpn {
+        let table = view.speaker.table(family);
+        return (nodes(table), table.version());
+    }
+    let all = view.speaker.evpn_table().distinguishers();
+    let all: Vec<u64> = all.into_iter().map(|rd| u64::from_be_bytes(rd.0)).collect();
+    let partings = all.windows(2).map(|pair| {
+        let alike = (pair[0] ^ pair[1]).leading_zeros();
+        (pair[0] & !(u64::MAX >> alike), alike)
+    });
+    let partings: BTreeSet<(u64, u32)> = partings.collect();
+    (all.len() + partings.len(), 0)
+}
+
 /// How many nodes FRR's tree of these prefixes has: one for each, and one where two of them part.
 pub(super) fn nodes(table: &Table) -> usize {
     let prefixes: Vec<IpNet> = table.iter().map(|(prefix, _)| prefix).collect();

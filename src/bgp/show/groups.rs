@@ -55,7 +55,7 @@ fn families(bgp: &Bgp, group: &Group) -> Vec<Family> {
         let said = group.family(*family).activate;
         said.unwrap_or(bgp.activates(*family))
     };
-    Family::ALL.into_iter().filter(active).collect()
+    Family::UNICAST.into_iter().filter(active).collect()
 }
 
 /// The ranges that a group lets neighbors in from, by family.

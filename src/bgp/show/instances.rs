@@ -78,7 +78,7 @@ pub(super) fn views(view: &View, _: &Arguments) -> String {
 /// Sets of attributes that routes share.
 fn sets<'s>(view: &View<'s>) -> Vec<&'s Attributes> {
     let speaker = view.speaker;
-    let tables = Family::ALL.into_iter().map(move |family| speaker.table(family));
+    let tables = Family::UNICAST.into_iter().map(move |family| speaker.table(family));
     let routes = tables.flat_map(|table| table.iter().flat_map(|(_, destination)| destination.routes()));
     let mut known: HashMap<*const Attributes, &Route> = HashMap::new();
     for route in routes {
@@ -132,7 +132,7 @@ pub(super) fn import_check(view: &View, arguments: &Arguments) -> String {
     }
     let mut out = "Current BGP import check cache:\n".to_owned();
     let bgp = view.bgp().filter(|bgp| bgp.flags.import_check);
-    for family in Family::ALL {
+    for family in Family::UNICAST {
         let mut networks: Vec<_> = bgp
             .iter()
             .flat_map(|bgp| bgp.family(family).networks.keys())

@@ -121,7 +121,7 @@ pub(super) fn table(view: &View, arguments: &Arguments) -> String {
         return String::new();
     }
     let head = match family {
-        Family::Ipv4Unicast => CODES,
+        Family::Ipv4Unicast | Family::L2vpnEvpn => CODES,
         Family::Ipv6Unicast => CODES6,
     };
     let name = match arguments.get("vrf_name") {
@@ -240,7 +240,7 @@ pub(super) fn entry(view: &View, arguments: &Arguments) -> String {
         (None, Some(_)) => "% Network not in table\n".to_owned(),
         (None, None) if json => {
             let everything = match family {
-                Family::Ipv4Unicast => "0.0.0.0/0",
+                Family::Ipv4Unicast | Family::L2vpnEvpn => "0.0.0.0/0",
                 Family::Ipv6Unicast => "::/0",
             };
             let nothing = super::json::Object::new().with(everything, Vec::<Json>::new());

@@ -29,6 +29,7 @@ pub(super) fn by_prefix_list(view: &View, arguments: &Arguments) -> String {
     let exists = |config: &Config, family, name: &str| match family {
         Family::Ipv4Unicast => config.prefix_lists.get(name).is_some(),
         Family::Ipv6Unicast => config.prefix_lists6.get(name).is_some(),
+        Family::L2vpnEvpn => false,
     };
     part(view, arguments, "prefix-list not found", exists, |path, name| {
         let policy = view.speaker.policy();
@@ -41,6 +42,7 @@ pub(super) fn by_access_list(view: &View, arguments: &Arguments) -> String {
     let exists = |config: &Config, family, name: &str| match family {
         Family::Ipv4Unicast => config.access_lists.get(name).is_some(),
         Family::Ipv6Unicast => config.access_lists6.get(name).is_some(),
+        Family::L2vpnEvpn => false,
     };
     part(view, arguments, "access-list not found", exists, |path, name| {
         let policy = view.speaker.policy();

@@ -27,7 +27,7 @@ pub(super) fn usage(view: &View, _arguments: &Arguments) -> String {
 
 /// What there is, how many of it, and how large FRR has each.
 pub(super) fn rows(view: &View) -> [(&'static str, usize, usize); 7] {
-    let tables = Family::ALL.map(|family| view.speaker.table(family));
+    let tables = Family::UNICAST.map(|family| view.speaker.table(family));
     let routes = || {
         let destinations = tables.iter().flat_map(|table| table.iter());
         destinations.flat_map(|(_, destination)| destination.routes())
@@ -36,7 +36,7 @@ pub(super) fn rows(view: &View) -> [(&'static str, usize, usize); 7] {
     let paths: HashSet<_> = routes().map(|route| &route.attributes.as_path).collect();
     let told = view.peers().into_iter();
     let told = told.map(|peer| {
-        Family::ALL
+        Family::UNICAST
             .map(|family| peer.advertised_count(family))
             .iter()
             .sum::<usize>()

@@ -8,6 +8,8 @@ mod daemons;
 mod detail;
 mod detail_json;
 mod entry;
+mod evpn;
+mod evpn_vni;
 mod facts;
 mod general;
 mod groups;
@@ -186,12 +188,29 @@ pub const ROWS: &[(&str, Show)] = &[
     (bgp!("alias <alias>"), instances::nothing),
     (bgp!("rpki (valid|invalid)"), instances::nothing),
     (
-        "show [ip] bgp [(vrf|view) <instance>] l2vpn evpn summary",
-        instances::no_neighbors,
+        "show [ip] bgp [(vrf|view) <instance>] l2vpn evpn summary [established|failed] \
+         [neighbor <peer>|remote-as (<asn:1-4294967295>|internal|external)] [terse] [wide] [json]",
+        summary::summary,
     ),
     (
         "show [ip] bgp [(vrf|view) <instance>] (ipv4|ipv6) (vpn|multicast|labeled-unicast|flowspec) summary",
         instances::no_neighbors,
+    ),
+    ("show [ip] bgp l2vpn evpn [json]", evpn::table),
+    (
+        "show bgp l2vpn evpn route [type (ead|1|macip|2|multicast|3|es|4|prefix|5)] [json]",
+        evpn::routes,
+    ),
+    (
+        "show bgp l2vpn evpn route vni <vni:1-16777215> [json]",
+        evpn::of_vni,
+    ),
+    ("show bgp l2vpn evpn vni [<vni:1-16777215>] [json]", evpn_vni::of_bgp),
+    ("show evpn vni [<vni:1-16777215>] [json]", evpn_vni::of_kernel),
+    ("show evpn mac vni (all|<vni:1-16777215>) [json]", evpn_vni::macs),
+    (
+        "show evpn arp-cache vni (all|<vni:1-16777215>) [json]",
+        evpn_vni::neighbors,
     ),
     (
         bgp!("neighbors <peer> (flap-statistics|dampened-routes)"),

@@ -333,7 +333,7 @@ pub(super) fn update_group(view: &View, peer: &Peer, family: Family) -> Option<u
     up.sort_by_key(|peer| peer.record.changed);
     let members = up
         .iter()
-        .flat_map(|peer| Family::ALL.map(|family| (*peer, family)));
+        .flat_map(|peer| Family::UNICAST.map(|family| (*peer, family)));
     let mut groups: Vec<(&Peer, Family)> = Vec::new();
     for (member, of) in members.filter(|(member, of)| member.exchanges(*of)) {
         if !groups

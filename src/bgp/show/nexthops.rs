@@ -49,7 +49,7 @@ fn one(view: &View, address: IpAddr) -> String {
         return "specified nexthop does not have entry\n".to_owned();
     }
     out += "  Paths:\n";
-    for family in Family::ALL {
+    for family in Family::UNICAST {
         let number = if family == Family::Ipv4Unicast { 1 } else { 2 };
         for (prefix, destination) in view.speaker.table(family).iter() {
             let over = |route: &&Route| {
@@ -153,7 +153,7 @@ fn entries(view: &View) -> BTreeMap<Key, Entry> {
         };
         entries.insert((address.is_ipv6(), by_interface, address), entry);
     }
-    for family in Family::ALL {
+    for family in Family::UNICAST {
         let destinations = view.speaker.table(family).iter();
         let routes = destinations.flat_map(|(_, destination)| destination.routes());
         for route in routes.filter(|route| route.source.kind != SourceKind::Local) {

@@ -74,7 +74,7 @@ fn wanted(view: &View, family: Family) -> BTreeMap<IpAddr, Wanted> {
 
 /// Link-local next hops, and the links they are on.
 fn link_local(view: &View) -> Vec<(IpAddr, bool, Option<u32>)> {
-    let destinations = Family::ALL.map(|family| view.speaker.table(family).iter());
+    let destinations = Family::UNICAST.map(|family| view.speaker.table(family).iter());
     let routes = destinations
         .into_iter()
         .flatten()

@@ -67,7 +67,7 @@ fn used(config: &Config) -> BTreeSet<&str> {
     let Some(bgp) = &config.bgp else { return used };
     let groups = bgp.groups.values();
     let peers = groups.chain(bgp.neighbors.iter().map(|neighbor| &neighbor.own));
-    for family in peers.flat_map(|peer| [&peer.ipv4, &peer.ipv6]) {
+    for family in peers.flat_map(|peer| [&peer.ipv4, &peer.ipv6, &peer.evpn]) {
         let names = [
             &family.route_map_in,
             &family.route_map_out,

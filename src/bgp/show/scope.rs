@@ -17,14 +17,15 @@ pub(super) struct Scope<'l> {
 
 impl<'l> Scope<'l> {
     pub(super) fn of(arguments: &Arguments<'l>) -> Scope<'l> {
-        let family = match arguments.one_of(&["ipv4", "ipv6", "ip"]) {
+        let family = match arguments.one_of(&["l2vpn", "ipv4", "ipv6", "ip"]) {
+            Some("l2vpn") => Some(Family::L2vpnEvpn),
             Some("ipv6") => Some(Family::Ipv6Unicast),
             Some(_) => Some(Family::Ipv4Unicast),
             None => None,
         };
         Scope {
             family,
-            is_exact: arguments.has("unicast"),
+            is_exact: arguments.has("unicast") || arguments.has("evpn"),
             instance: arguments.get("instance"),
             is_view: arguments.has("view"),
             json: arguments.has("json"),
@@ -92,6 +93,11 @@ impl<'l> Scope<'l> {
 
     /// The families, all where none is named.
     pub(super) fn families(&self) -> Vec<Family> {
+        self.family.map_or(Family::UNICAST.to_vec(), |family| vec![family])
+    }
+
+    /// The same with those that have no prefixes.
+    pub(super) fn all_families(&self) -> Vec<Family> {
         self.family.map_or(Family::ALL.to_vec(), |family| vec![family])
     }
 
@@ -110,6 +116,7 @@ pub(super) fn key(family: Family) -> &'static str {
     match family {
         Family::Ipv4Unicast => "ipv4Unicast",
         Family::Ipv6Unicast => "ipv6Unicast",
+        Family::L2vpnEvpn => "l2VpnEvpn",
     }
 }
 

@@ -78,7 +78,7 @@ impl Statistics {
     /// The space as so many prefixes of a length.
     fn equivalent(&self, family: Family, length: u8) -> f64 {
         let bits = match family {
-            Family::Ipv4Unicast => 32 - length,
+            Family::Ipv4Unicast | Family::L2vpnEvpn => 32 - length,
             Family::Ipv6Unicast => 128 - length,
         };
         self.space / f64::from(bits).exp2()
@@ -115,12 +115,12 @@ pub(super) fn of_all(view: &View, arguments: &Arguments) -> String {
     if let Some(refusal) = scope.refusal_in_words(view) {
         return refusal;
     }
-    let tables = Family::ALL.map(|family| (family, Statistics::of(view, family)));
+    let tables = Family::UNICAST.map(|family| (family, Statistics::of(view, family)));
     let none = Statistics::default();
     let mut all = Vec::new();
     for (family, own) in &tables {
         let (name, key) = match family {
-            Family::Ipv4Unicast => ("IPv4", "ipv4"),
+            Family::Ipv4Unicast | Family::L2vpnEvpn => ("IPv4", "ipv4"),
             Family::Ipv6Unicast => ("IPv6", "ipv6"),
         };
         for (kind, short, has_own) in OF_ALL {
@@ -195,7 +195,7 @@ fn named_text(it: &Statistics, name: &str, family: Family) -> String {
 fn space_lines(it: &Statistics, family: Family) -> String {
     let shares = |lengths: [u8; 2]| lengths.map(|length| (length, it.equivalent(family, length)));
     match family {
-        Family::Ipv4Unicast => {
+        Family::Ipv4Unicast | Family::L2vpnEvpn => {
             let all = it.equivalent(family, 0) * 100.0;
             let mut out = format!("{:>30}: {all:>12.2}\n", "% announced ");
             for (length, share) in shares([8, 24]) {
@@ -224,7 +224,7 @@ fn as_json(it: &Statistics, family: Family) -> Object {
         .with("bgpAggregateAdvertisements", it.aggregates)
         .with("addressSpaceAdvertised", it.space);
     let lengths = match family {
-        Family::Ipv4Unicast => {
+        Family::Ipv4Unicast | Family::L2vpnEvpn => {
             object.put("%announced", it.equivalent(family, 0) * 100.0);
             [8, 24]
         }

@@ -85,11 +85,11 @@ pub(super) fn summary(view: &View, arguments: &Arguments) -> String {
         Some(family) if json && view.peers_in(family).is_empty() => "{}\n".to_owned(),
         Some(family) if json => one_as_json(view, bgp, family, &wanted).pretty() + "\n",
         Some(family) => one(view, bgp, family, &wanted),
-        None if json => several(scope.families().into_iter().filter_map(|family| {
+        None if json => several(scope.all_families().into_iter().filter_map(|family| {
             let object = one_as_json(view, bgp, family, &wanted);
             (!object.is_empty()).then(|| (family, object.pretty()))
         })),
-        None => all(view, bgp, &scope.families(), &wanted),
+        None => all(view, bgp, &scope.all_families(), &wanted),
     }
 }
 
@@ -126,7 +126,7 @@ fn one(view: &View, bgp: &Bgp, family: Family, wanted: &Wanted) -> String {
         return out + "% No matching neighbor\n";
     }
     let width = peers_width(view, &shown);
-    let counts = facts::counts(view.speaker.table(family));
+    let counts = facts::counts_in(view, family);
     out += &match (wanted.failed, wanted.wide) {
         (true, _) => format!("{:width$}EstdCnt DropCnt ResetTime Reason\n", "Neighbor"),
         (false, wide) => format!(
@@ -168,7 +168,7 @@ fn marked(view: &View, peer: &Peer) -> String {
 }
 
 fn head(view: &View, bgp: &Bgp, family: Family, peers: usize, terse: bool) -> String {
-    let table = view.speaker.table(family);
+    let (nodes, version) = facts::size(view, family);
     let mut out = format!(
         "BGP router identifier {}, local AS number {}{} vrf-id 0\n",
         view.speaker.router_id(),
@@ -176,8 +176,7 @@ fn head(view: &View, bgp: &Bgp, family: Family, peers: usize, terse: bool) -> St
         if view.is_ten() { " VRF default" } else { "" },
     );
     if !terse {
-        let nodes = facts::nodes(table);
-        let _ = writeln!(out, "BGP table version {}", table.version());
+        let _ = writeln!(out, "BGP table version {version}");
         let _ = writeln!(
             out,
             "RIB entries {nodes}, using {} of memory",
@@ -223,7 +222,7 @@ fn row(
     );
     let (no_policy_in, no_policy_out) = view.lacks_policy(peer, family);
     let received = counts.get(&peer.id).copied().unwrap_or(0);
-    let sent = peer.advertised_count(family);
+    let sent = view.speaker.told_count(peer, family);
     out += &match () {
         () if !is_up(peer) => format!(" {:>12} {:>8}", state_name(view, peer), 0),
         () if !peer.exchanges(family) => format!(" {:>12} {:>8}", "NoNeg", "NoNeg"),
@@ -311,14 +310,13 @@ fn one_as_json(view: &View, bgp: &Bgp, family: Family, wanted: &Wanted) -> Objec
             .with("dynamicPeers", dynamic)
             .with("totalPeers", peers.len());
     }
-    let table = view.speaker.table(family);
-    let nodes = facts::nodes(table);
+    let (nodes, version) = facts::size(view, family);
     let mut object = Object::new()
         .with("routerId", text(view.speaker.router_id()))
         .with("as", bgp.asn)
         .with("vrfId", 0)
         .with("vrfName", "default")
-        .with("tableVersion", table.version())
+        .with("tableVersion", version)
         .with("ribCount", nodes)
         .with("ribMemory", nodes * NODE)
         .with("peerCount", peers.len())
@@ -327,7 +325,7 @@ fn one_as_json(view: &View, bgp: &Bgp, family: Family, wanted: &Wanted) -> Objec
         object.put("peerGroupCount", bgp.groups.len());
         object.put("peerGroupMemory", bgp.groups.len() * GROUP);
     }
-    let counts = facts::counts(table);
+    let counts = facts::counts_in(view, family);
     let mut shown = Object::new();
     let mut displayed = 0;
     for peer in peers.iter().filter(|peer| wanted.takes(view, peer)) {
@@ -396,7 +394,7 @@ fn peer_as_json(view: &View, peer: &Peer, family: Family, counts: &HashMap<Sourc
     let up = is_up(peer);
     let received = counts.get(&peer.id).copied().unwrap_or(0);
     object.put("pfxRcd", if up { received } else { 0 });
-    object.put("pfxSnt", peer.advertised_count(family));
+    object.put("pfxSnt", view.speaker.told_count(peer, family));
     object.put("state", state_name(view, peer));
     object.put("peerState", peer_state(view, peer, family));
     object.put("connectionsEstablished", record.established);

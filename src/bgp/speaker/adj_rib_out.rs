@@ -171,7 +171,7 @@ impl Speaker {
             return;
         }
         let told = self.peers.values();
-        let told = told.flat_map(|peer| Family::ALL.map(|family| peer.adj_rib_out.get(family)));
+        let told = told.flat_map(|peer| Family::UNICAST.map(|family| peer.adj_rib_out.get(family)));
         let used = told.flat_map(|told| told.all().map(|(_, _, said)| said));
         self.announcements.keep(used);
     }

@@ -57,6 +57,7 @@ pub(super) fn must_reset(before: (&Effective, &Settings), after: (&Effective, &S
         || connected(before.0) != connected(after.0)
         || family_resets(&before.0.ipv4, &after.0.ipv4)
         || family_resets(&before.0.ipv6, &after.0.ipv6)
+        || family_resets(&before.0.evpn, &after.0.evpn)
 }
 
 fn family_resets(before: &EffectiveFamily, after: &EffectiveFamily) -> bool {
@@ -116,6 +117,7 @@ fn family_of(effective: &Effective, family: Family) -> &EffectiveFamily {
     match family {
         Family::Ipv4Unicast => &effective.ipv4,
         Family::Ipv6Unicast => &effective.ipv6,
+        Family::L2vpnEvpn => &effective.evpn,
     }
 }
 

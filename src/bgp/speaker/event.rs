@@ -7,6 +7,7 @@ use ipnet::IpNet;
 
 use super::Link;
 use crate::config::Config;
+use crate::evpn::{LocalVni, Overlay};
 use crate::session::ConnectionId;
 use crate::table::SourceId;
 use crate::wire::Family;
@@ -155,6 +156,8 @@ pub enum Event {
     Interfaces(Vec<Interface>),
     /// All of the kernel's routes that are not connected networks and not the speaker's own, as they are now.
     Routes(Vec<KernelRoute>),
+    /// All of the kernel's VXLAN devices that are in bridges, and what those have learned, as they are now.
+    Bridging(Vec<LocalVni>),
     /// A router has made itself known on an interface (RFC 4861 section 4.2).
     Discovered(u32, Ipv6Addr),
     /// Somebody has opened a connection. For link-local addresses the interface's index says which link.
@@ -211,6 +214,10 @@ pub enum Action {
     Close(ConnectionId),
     /// Put a route into the kernel, in the place of the one there is; without a way, take it out.
     Forward(IpNet, Option<Arc<Way>>),
+    /// Put an entry into a bridge, a VXLAN device or a neighbor table, in the place of the one there is.
+    Place(Overlay),
+    /// Take one out.
+    TakeOut(Overlay),
     /// Something a router's log tells.
     Log(String),
 }

@@ -59,6 +59,9 @@ impl Speaker {
         if self.is_returning() || !self.peers.get(&id).is_some_and(|peer| peer.exchanges(family)) {
             return;
         }
+        if family == Family::L2vpnEvpn {
+            return self.begin_evpn(id, actions);
+        }
         let all = self.told_prefixes(family);
         self.export_to(id, family, &all, actions);
         let Some(peer) = self.peers.get_mut(&id) else {
@@ -75,6 +78,9 @@ impl Speaker {
 
     /// Tells a neighbor everything again that it was told (RFC 2918), with marks where both know them (RFC 7313).
     pub(super) fn refresh(&mut self, id: SourceId, family: Family, actions: &mut Vec<Action>) {
+        if family == Family::L2vpnEvpn {
+            return self.repeat_evpn(id, true, actions);
+        }
         let all = self.told_prefixes(family);
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
@@ -111,6 +117,9 @@ impl Speaker {
 
     /// Tells a neighbor everything again that it was told.
     pub(super) fn repeat(&mut self, id: SourceId, family: Family, actions: &mut Vec<Action>) {
+        if family == Family::L2vpnEvpn {
+            return self.repeat_evpn(id, false, actions);
+        }
         let all = self.told_prefixes(family);
         if let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.exchanges(family)) {
             peer.forget_told(family);

@@ -118,7 +118,7 @@ impl Speaker {
             }
             let why = peer.flow.again.get_mut(family).take();
             peer.mrai.forget(family);
-            let seen = self.tables.get(family).len();
+            let seen = self.size(family);
             match why {
                 Some(Again::Asked) => self.refresh(id, family, actions),
                 Some(Again::Advertised) => self.repeat(id, family, actions),
@@ -141,6 +141,7 @@ impl Speaker {
         };
         (peer.flow.octets, peer.flow.holds) = (0, false);
         self.tell_waiting(now, actions);
+        self.tell_waiting_evpn(actions);
     }
 
     /// Octets for a connection are stuck, or go out again.

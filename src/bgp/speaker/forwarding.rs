@@ -54,7 +54,7 @@ impl Fib {
 
     fn tidy(&mut self) {
         if self.ways.is_full() {
-            let all = Family::ALL.map(|family| self.entries.get(family));
+            let all = Family::UNICAST.map(|family| self.entries.get(family));
             self.ways.keep(all.into_iter().flatten().filter_map(|it| *it));
         }
     }
@@ -82,7 +82,7 @@ impl<'s> Forwarded<'s> {
     /// All of it, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (IpNet, &'s Way)> {
         let speaker = self.speaker;
-        Family::ALL.into_iter().flat_map(move |family| {
+        Family::UNICAST.into_iter().flat_map(move |family| {
             let all = 0..speaker.fib.entries.get(family).len();
             let table = speaker.tables.get(family);
             all.filter_map(move |number| {
@@ -241,6 +241,7 @@ impl Speaker {
         let map = match family {
             Family::Ipv4Unicast => &self.config.protocol_map,
             Family::Ipv6Unicast => &self.config.protocol_map6,
+            Family::L2vpnEvpn => return None,
         };
         map.as_deref()
     }

@@ -50,6 +50,8 @@ impl Intake {
     pub(super) fn begin(&mut self, effective: &Effective) {
         self.is_whole.ipv4 = effective.ipv4.soft_reconfiguration;
         self.is_whole.ipv6 = effective.ipv6.soft_reconfiguration;
+        // (Of EVPN nothing is kept before policy.)
+        self.is_whole.evpn = false;
     }
 
     /// Whether something is kept of a prefix.
@@ -83,7 +85,10 @@ impl Speaker {
 
     /// How many routes of a neighbor are in the table.
     pub fn accepted(&self, peer: &Peer, family: Family) -> usize {
-        self.tables.get(family).count(peer.id)
+        match family {
+            Family::L2vpnEvpn => self.evpn.table.count(peer.id),
+            _ => self.tables.get(family).count(peer.id),
+        }
     }
 
     /// How many routes of a neighbor are kept and did not get into the table.
@@ -252,7 +257,7 @@ impl Speaker {
     }
 
     /// A route as it is kept in the table; else why it is not to be used at all.
-    fn import(
+    pub(super) fn import(
         &self,
         source: SourceId,
         family: Family,

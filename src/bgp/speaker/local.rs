@@ -89,7 +89,7 @@ impl Speaker {
     pub(super) fn originate(&mut self, now: Time) {
         let mut wanted = BTreeMap::new();
         if let Some(bgp) = &self.config.bgp {
-            for family in Family::ALL {
+            for family in Family::UNICAST {
                 self.redistribute(family, bgp, &mut wanted);
                 self.networks(family, bgp, &mut wanted);
             }

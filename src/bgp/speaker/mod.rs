@@ -10,6 +10,9 @@ mod behavior;
 mod change;
 mod dynamic;
 mod event;
+mod evpn;
+mod evpn_out;
+mod evpn_overlay;
 mod export;
 mod export_cache;
 mod export_paths;
@@ -108,6 +111,8 @@ pub struct Speaker {
     paths: interner::Shared<Path>,
     /// What neighbors were told, each kept once.
     announcements: export::Announcements,
+    /// Routes of EVPN, and what hangs on them.
+    evpn: evpn::Evpn,
 }
 
 /// Routes may lead over each other so deep within one event. Those that take each other's way away, and so would never
@@ -146,6 +151,7 @@ impl Speaker {
             tables: PerFamily {
                 ipv4: Table::new(Family::Ipv4Unicast),
                 ipv6: Table::new(Family::Ipv6Unicast),
+                evpn: Table::new(Family::L2vpnEvpn),
             },
             own: BTreeMap::new(),
             own_id: Ipv4Addr::UNSPECIFIED,
@@ -156,6 +162,7 @@ impl Speaker {
             path_ids: PerFamily::default(),
             paths: interner::Shared::default(),
             announcements: export::Announcements::default(),
+            evpn: evpn::Evpn::default(),
         }
     }
 
@@ -261,6 +268,7 @@ impl Speaker {
                 self.find_nearer();
                 resolve = true;
             }
+            Event::Bridging(local) => self.note_bridging(local),
             Event::Discovered(interface, address) => self.discover(interface, address, now, &mut actions),
             Event::Accepted(id, endpoints) => self.accept(id, endpoints, now, &mut actions),
             Event::Dialled(peer, id, endpoints) => {
@@ -316,7 +324,8 @@ impl Speaker {
         }
         let returned = self.has_returned(now);
         if !self.is_returning() {
-            self.settle(resolve || returned, now, &mut actions);
+            let others = self.settle(resolve || returned, now, &mut actions);
+            self.settle_evpn(others, resolve || returned, &mut actions, now);
         }
         if returned {
             self.begin_all(&mut actions);
@@ -337,11 +346,12 @@ impl Speaker {
     }
 
     /// Decides about whatever has changed, and tells it. What is put into the kernel may be the way to other next hops.
-    fn settle(&mut self, configured: bool, now: Time, actions: &mut Vec<Action>) {
+    /// Returns whether anything was to be decided.
+    fn settle(&mut self, configured: bool, now: Time, actions: &mut Vec<Action>) -> bool {
         let mut changed: PerFamily<Vec<PrefixId>> = PerFamily::default();
         let mut before = BTreeMap::new();
         for round in 0..ROUNDS {
-            for family in Family::ALL {
+            for family in Family::UNICAST {
                 let more = self.decide(family, configured && round == 0, now);
                 match round {
                     0 => self.forward(family, &more, actions),
@@ -358,18 +368,21 @@ impl Speaker {
             }
         }
         self.forward_at_last(before, actions);
-        for family in Family::ALL {
+        let mut others = configured;
+        for family in Family::UNICAST {
+            others |= !changed.get(family).is_empty();
             let changed = self.once_each(family, std::mem::take(changed.get_mut(family)));
             self.identify(family, &changed, configured);
             self.export(family, &changed, configured, now, actions);
         }
         self.tidy();
+        others
     }
 
     /// Gives back what nobody needs any more, where that may be much.
     fn tidy(&mut self) {
         self.tidy_announcements();
-        for family in Family::ALL {
+        for family in Family::UNICAST {
             let (peers, fib, path_ids) = (&self.peers, &self.fib, self.path_ids.get(family));
             let is_needed = |id: PrefixId| {
                 let needs = |peer: &Peer| {

@@ -51,7 +51,7 @@ impl Mrai {
     }
 
     fn is_due(&self) -> Option<Time> {
-        let waits = Family::ALL.into_iter().any(|it| !self.waiting.get(it).is_empty());
+        let waits = Family::UNICAST.into_iter().any(|it| !self.waiting.get(it).is_empty());
         waits.then(|| self.until.unwrap_or_default())
     }
 }
@@ -166,7 +166,7 @@ impl Speaker {
                 continue;
             };
             let waiting = std::mem::take(&mut peer.mrai).waiting;
-            for family in Family::ALL {
+            for family in Family::UNICAST {
                 self.tell_changes(id, family, waiting.get(family).ids(), now, actions);
             }
         }

@@ -249,7 +249,7 @@ impl Speaker {
             self.next_hops.known.insert(key, found);
         }
         self.resolve_where(|_, _| true);
-        for family in Family::ALL {
+        for family in Family::UNICAST {
             self.tables.get_mut(family).reconsider();
         }
     }
@@ -258,7 +258,7 @@ impl Speaker {
     fn paths(&self) -> Vec<&Path> {
         let mut known = FxHashSet::default();
         let mut paths = Vec::new();
-        for family in Family::ALL {
+        for family in Family::UNICAST {
             let routes = self.tables.get(family).all().flat_map(|(_, it)| it.routes());
             for path in routes.map(Route::path) {
                 if path.source.kind != SourceKind::Local && known.insert(Arc::as_ptr(path)) {
@@ -282,7 +282,7 @@ impl Speaker {
         let states: FxHashMap<*const Path, NextHopState> = concerned
             .map(|path| (std::ptr::from_ref(path), state(path)))
             .collect();
-        for family in Family::ALL {
+        for family in Family::UNICAST {
             let table = self.tables.get_mut(family);
             table.resolve(|prefix, route| {
                 let state = states.get(&Arc::as_ptr(route.path()))?;

@@ -80,7 +80,7 @@ impl Speaker {
     pub(super) fn own_next_hop(&self, peer: &Peer, family: Family, with_link_local: bool) -> NextHop {
         let Some(ends) = &peer.endpoints else {
             return match family {
-                Family::Ipv4Unicast => NextHop::V4(self.router_id()),
+                Family::Ipv4Unicast | Family::L2vpnEvpn => NextHop::V4(self.router_id()),
                 Family::Ipv6Unicast => NextHop::V6 {
                     global: self.router_id().to_ipv6_mapped(),
                     link_local: None,

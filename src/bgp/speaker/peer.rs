@@ -120,6 +120,7 @@ impl Peer {
         match family {
             Family::Ipv4Unicast => &self.effective.ipv4,
             Family::Ipv6Unicast => &self.effective.ipv6,
+            Family::L2vpnEvpn => &self.effective.evpn,
         }
     }
 
@@ -178,6 +179,7 @@ fn several_paths(effective: &Effective) -> Vec<(AfiSafi, u8)> {
     let all = [
         (Family::Ipv4Unicast, &effective.ipv4),
         (Family::Ipv6Unicast, &effective.ipv6),
+        (Family::L2vpnEvpn, &effective.evpn),
     ];
     let active = || all.into_iter().filter(|(_, settings)| settings.activate);
     let sends = active().any(|(_, settings)| settings.addpath.is_some());
@@ -230,6 +232,7 @@ impl Speaker {
             families: PerFamily {
                 ipv4: effective.ipv4.activate,
                 ipv6: effective.ipv6.activate,
+                evpn: effective.evpn.activate,
             },
             overrides: effective.override_capability,
             hard_administrative_reset: bgp.flags.hard_administrative_reset,
@@ -252,6 +255,7 @@ impl Speaker {
         let active = |family: &Family| match family {
             Family::Ipv4Unicast => effective.ipv4.activate,
             Family::Ipv6Unicast => effective.ipv6.activate,
+            Family::L2vpnEvpn => effective.evpn.activate,
         };
         let families: Vec<Family> = Family::ALL.into_iter().filter(active).collect();
         let local_as = effective.local_as.map_or(bgp.asn, |local| local.asn);

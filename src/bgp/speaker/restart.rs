@@ -33,6 +33,7 @@ impl Promise {
             families: PerFamily {
                 ipv4: named(Family::Ipv4Unicast),
                 ipv6: named(Family::Ipv6Unicast),
+                evpn: named(Family::L2vpnEvpn),
             },
             time: restart.time,
             notification: agreement.notification,
@@ -83,10 +84,9 @@ impl Speaker {
             });
         }
         for family in Family::ALL {
-            let table = self.tables.get_mut(family);
             match kept(family) {
-                true => table.mark_stale(id),
-                false => table.remove_source(id),
+                true => self.mark_stale(id, family),
+                false => self.remove_source(id, family),
             }
         }
     }
@@ -103,7 +103,7 @@ impl Speaker {
         for family in Family::ALL {
             let preserved = (family.into(), true);
             if !restart.is_some_and(|it| it.families.contains(&preserved)) {
-                self.tables.get_mut(family).remove_stale(id);
+                self.remove_stale(id, family);
             }
         }
     }
@@ -115,8 +115,11 @@ impl Speaker {
         };
         let first = !std::mem::replace(peer.record.told_all.get_mut(family), true);
         if first && peer.away.is_some() {
-            self.tables.get_mut(family).remove_stale(id);
+            self.remove_stale(id, family);
         }
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
         if peer.exchanged().all(|it| *peer.record.told_all.get(it)) {
             peer.away = None;
         }
@@ -126,6 +129,7 @@ impl Speaker {
     /// table that has not been told once to its end means nothing.
     pub(super) fn refreshed(&mut self, id: SourceId, family: Family, kind: RefreshKind, now: Time) {
         let stale = self.stale_time();
+        let prefixes = self.size(family);
         let Some(peer) = self.peers.get_mut(&id).filter(|it| it.exchanges(family)) else {
             return;
         };
@@ -133,17 +137,17 @@ impl Speaker {
             .agreement()
             .is_some_and(|agreement| agreement.graceful_restart.is_some());
         let is_whole = !restarts || *peer.record.told_all.get(family);
-        if kind == RefreshKind::Begin && !peer.flow.may_begin(family, self.tables.get(family).len(), now) {
+        if kind == RefreshKind::Begin && !peer.flow.may_begin(family, prefixes, now) {
             return;
         }
         let refreshing = peer.refreshing.get_mut(family);
         match kind {
             RefreshKind::Begin if is_whole => {
                 *refreshing = Some(now + stale);
-                self.tables.get_mut(family).mark_stale(id);
+                self.mark_stale(id, family);
             }
             RefreshKind::End if refreshing.take().is_some() => {
-                self.tables.get_mut(family).remove_stale(id);
+                self.remove_stale(id, family);
             }
             _ => {}
         }
@@ -159,7 +163,7 @@ impl Speaker {
         let away = self.peers.get_mut(&id).and_then(|peer| peer.away.take());
         if away.is_some() {
             for family in Family::ALL {
-                self.tables.get_mut(family).remove_stale(id);
+                self.remove_stale(id, family);
             }
         }
     }
@@ -169,7 +173,8 @@ impl Speaker {
         let peers = self.peers.values().flat_map(|peer| {
             let away = peer.away.iter();
             let away = away.flat_map(|it| it.back_until.into_iter().chain([it.stale_until]));
-            away.chain(peer.refreshing.ipv4).chain(peer.refreshing.ipv6)
+            let refreshing = Family::ALL.into_iter();
+            away.chain(refreshing.filter_map(|family| *peer.refreshing.get(family)))
         });
         let own = self
             .returning
@@ -195,7 +200,7 @@ impl Speaker {
             }
         }
         for (id, family) in over {
-            self.tables.get_mut(family).remove_stale(id);
+            self.remove_stale(id, family);
         }
     }
 

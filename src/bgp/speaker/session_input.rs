@@ -93,7 +93,7 @@ impl Speaker {
         }
     }
 
-    fn update(&mut self, source: SourceId, update: Update, now: Time, actions: &mut Vec<Action>) {
+    fn update(&mut self, source: SourceId, mut update: Update, now: Time, actions: &mut Vec<Action>) {
         let Some(peer) = self.peers.get(&source) else {
             return;
         };
@@ -112,6 +112,10 @@ impl Speaker {
             for it in nlri {
                 self.unlearn(source, *family, it);
             }
+        }
+        if update.evpn_reachable.is_some() || !update.evpn_unreachable.is_empty() {
+            self.update_evpn(source, &mut update, now);
+            self.check_limit(source, Family::L2vpnEvpn, now, actions);
         }
         let attributes = self.taken(source, update.attributes);
         for reach in update.reachable {
@@ -182,6 +186,7 @@ impl Speaker {
         for family in Family::ALL {
             peer.forget_told(family);
         }
+        self.evpn.told.forget(id);
         peer.intake.end();
         self.keep_or_forget(id, reason, now);
         self.paths.tidy();

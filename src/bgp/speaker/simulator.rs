@@ -212,7 +212,7 @@ impl Network {
                 }
             }
             Action::Report(id) => self.later(node, Event::Sent(id)),
-            Action::HangUp(_) | Action::Forward(..) | Action::Log(_) => {}
+            Action::HangUp(_) | Action::Forward(..) | Action::Log(_) | Action::Place(_) | Action::TakeOut(_) => {}
         }
     }
 

@@ -125,7 +125,7 @@ pub(super) fn is_usable(route: &Route) -> bool {
 }
 
 /// `Less` where the first is better.
-pub(super) fn compare(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rules: &Rules) -> Ordering {
+pub(crate) fn compare(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rules: &Rules) -> Ordering {
     before_ties(a, b, rules)
         .then_with(|| in_use(a, b, current, rules))
         .then_with(|| originator(a).cmp(&originator(b)))

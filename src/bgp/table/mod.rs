@@ -16,10 +16,12 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 pub use decision::{MultipathRule, Rules};
+pub(crate) use decision::compare;
 pub use destination::Destination;
 pub use prefixes::PrefixId;
 use prefixes::Prefixes;
 pub use reason::Reason;
+pub(crate) use reason::between as reason_between;
 pub use route::{NextHopState, Path, Route, Source, SourceId, SourceKind};
 
 use crate::wire::Family;

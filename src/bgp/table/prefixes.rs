@@ -147,7 +147,8 @@ pub(super) enum Prefixes {
 impl Prefixes {
     pub(super) fn new(family: Family) -> Prefixes {
         match family {
-            Family::Ipv4Unicast => Prefixes::V4(Numbers::default()),
+            // (Of EVPN there are none: its routes are no prefixes.)
+            Family::Ipv4Unicast | Family::L2vpnEvpn => Prefixes::V4(Numbers::default()),
             Family::Ipv6Unicast => Prefixes::V6(Numbers::default()),
         }
     }

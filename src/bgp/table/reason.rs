@@ -88,7 +88,7 @@ pub(super) fn of(routes: &[Route], current: Option<(SourceId, u32)>, rules: &Rul
     reason
 }
 
-fn between(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rules: &Rules) -> Reason {
+pub(crate) fn between(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rules: &Rules) -> Reason {
     let preference = |route: &Route| route.attributes.local_pref.unwrap_or(rules.local_preference);
     let length = |route: &Route| match rules.ignore_as_path {
         true => 0,

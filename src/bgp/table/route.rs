@@ -128,7 +128,7 @@ impl Route {
     }
 
     /// The highest cost there is counts as one less.
-    pub(super) fn set_next_hop_state(&mut self, state: NextHopState) {
+    pub(crate) fn set_next_hop_state(&mut self, state: NextHopState) {
         self.cost = match state {
             NextHopState::Unreachable => UNREACHABLE,
             NextHopState::Reachable(cost) => cost.min(UNREACHABLE - 1),
@@ -140,7 +140,7 @@ impl Route {
         self.since & STALE != 0
     }
 
-    pub(super) fn set_stale(&mut self, stale: bool) {
+    pub(crate) fn set_stale(&mut self, stale: bool) {
         self.since = self.since & !STALE | if stale { STALE } else { 0 };
     }
 
@@ -150,7 +150,7 @@ impl Route {
     }
 
     /// Whether it differs from another in nothing but when it came, and whether it was to be told again.
-    pub(super) fn says_the_same(&self, other: &Route) -> bool {
+    pub(crate) fn says_the_same(&self, other: &Route) -> bool {
         self.cost == other.cost && (Arc::ptr_eq(&self.path, &other.path) || self.path == other.path)
     }
 }

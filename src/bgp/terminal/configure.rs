@@ -121,6 +121,8 @@ fn number(mode: &Mode) -> u8 {
         Mode::Bgp => 25,
         Mode::Family(Family::Ipv4Unicast) => 28,
         Mode::Family(Family::Ipv6Unicast) => 31,
+        Mode::Family(Family::L2vpnEvpn) => 36,
+        Mode::Vni(_) => 37,
         Mode::RouteMap(..) => 59,
         Mode::Line => 79,
     }

@@ -34,7 +34,8 @@ pub struct Attributes {
     pub originator_id: Option<Ipv4Addr>,
     /// CLUSTER_LIST (RFC 4456).
     pub cluster_list: Vec<Ipv4Addr>,
-    /// Optional transitive attributes that nslab does not know, in the order of the message; passed on.
+    /// Optional transitive attributes that mean nothing to unicast routes, most of them unknown to nslab, in the order of the
+    /// message; passed on. PMSI_TUNNEL is here as well: see [`super::PmsiTunnel`].
     pub unknown: Vec<RawAttribute>,
 }
 
@@ -89,6 +90,10 @@ impl Attributes {
         }
         list(code::LARGE_COMMUNITIES, &self.large_communities, large, out);
         for raw in &self.unknown {
+            if raw.code == code::PMSI_TUNNEL {
+                code::put(raw.code, &raw.value, out);
+                continue;
+            }
             // Whoever passes on what he does not know says so (RFC 4271 section 5).
             let flags = Flags::OPTIONAL | Flags::TRANSITIVE | Flags::PARTIAL;
             code::put_with(flags, raw.code, &raw.value, out);

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use super::community::number;
+use super::evpn::Mac;
 use super::types::NotThat;
 
 /// Two-octet AS specific (RFC 4360 section 3.1).
@@ -18,6 +19,15 @@ const NON_TRANSITIVE: u8 = 0x40;
 const ROUTE_TARGET: u8 = 2;
 const SITE_OF_ORIGIN: u8 = 3;
 const LINK_BANDWIDTH: u8 = 4;
+/// EVPN (RFC 7153 section 2, RFC 7432 section 7): the type and its sub-types.
+const EVPN: u8 = 6;
+const MAC_MOBILITY: u8 = 0;
+const ROUTER_MAC: u8 = 3;
+/// Opaque (RFC 4360 section 3.3), and the sub-type of the encapsulation (RFC 9012 section 4.1).
+const OPAQUE: u8 = 3;
+const ENCAPSULATION: u8 = 12;
+/// VXLAN as a tunnel type (RFC 8365 section 11).
+const VXLAN: u16 = 8;
 
 /// An extended community: type, sub-type and value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +43,54 @@ impl ExtendedCommunity {
     /// Whether it may leave the AS (RFC 4360 section 2).
     pub fn is_transitive(self) -> bool {
         self.0[0] & NON_TRANSITIVE == 0
+    }
+
+    /// Frames go by VXLAN (RFC 8365 section 5.1.2).
+    pub const VXLAN: ExtendedCommunity =
+        ExtendedCommunity([OPAQUE, ENCAPSULATION, 0, 0, 0, 0, 0, VXLAN as u8]);
+
+    /// The MAC address that frames to a router have inside of the tunnel (RFC 9135 section 8.1).
+    pub fn of_router_mac(mac: Mac) -> Self {
+        let [a, b, c, d, e, f] = mac.0;
+        ExtendedCommunity([EVPN, ROUTER_MAC, a, b, c, d, e, f])
+    }
+
+    /// How often a MAC address has moved, and whether it may not move (RFC 7432 section 7.7).
+    pub fn of_mobility(sequence: u32, is_sticky: bool) -> Self {
+        let [a, b, c, d] = sequence.to_be_bytes();
+        ExtendedCommunity([EVPN, MAC_MOBILITY, is_sticky.into(), 0, a, b, c, d])
+    }
+
+    /// The router's MAC address, if it says that.
+    pub fn router_mac(self) -> Option<Mac> {
+        match self.0 {
+            [EVPN, ROUTER_MAC, a, b, c, d, e, f] => Some(Mac([a, b, c, d, e, f])),
+            _ => None,
+        }
+    }
+
+    /// How often a MAC address has moved and whether it may not, if it says that.
+    pub fn mobility(self) -> Option<(u32, bool)> {
+        match self.0 {
+            [EVPN, MAC_MOBILITY, flags, _, a, b, c, d] => {
+                Some((u32::from_be_bytes([a, b, c, d]), flags & 1 != 0))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is a Route Target.
+    pub fn is_route_target(self) -> bool {
+        matches!(self.0, [AS2 | ADDRESS | AS4, ROUTE_TARGET, ..])
+    }
+
+    /// The number behind the administrator, of a Route Target: of an automatic one the network (RFC 8365 section 5.1.2.1).
+    pub fn target_number(self) -> Option<u32> {
+        match self.0 {
+            [AS2, ROUTE_TARGET, ..] => Some(self.word(4)),
+            [ADDRESS | AS4, ROUTE_TARGET, ..] => Some(self.half(6)),
+            _ => None,
+        }
     }
 
     fn half(self, at: usize) -> u32 {
@@ -61,6 +119,18 @@ fn of_as(subtype: u8, asn: u32, value: u32) -> Option<ExtendedCommunity> {
 impl fmt::Display for ExtendedCommunity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [kind, subtype, ..] = self.0;
+        match (kind, subtype) {
+            (OPAQUE, ENCAPSULATION) => return write!(f, "ET:{}", self.half(6)),
+            (EVPN, ROUTER_MAC) => return write!(f, "Rmac:{}", self.router_mac().unwrap_or_default()),
+            (EVPN, MAC_MOBILITY) => {
+                let (sequence, is_sticky) = self.mobility().unwrap_or_default();
+                return match is_sticky {
+                    true => write!(f, "MM:{sequence}, sticky MAC"),
+                    false => write!(f, "MM:{sequence}"),
+                };
+            }
+            _ => {}
+        }
         let name = match subtype {
             ROUTE_TARGET => "RT",
             SITE_OF_ORIGIN => "SoO",

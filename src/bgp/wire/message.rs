@@ -119,6 +119,12 @@ fn encode_update(update: &Update, options: &Options, out: &mut Vec<u8>) {
     for (family, nlri) in &update.unreachable {
         super::withdraw(*family, nlri.iter().copied(), options, out);
     }
+    if !update.evpn_unreachable.is_empty() {
+        super::withdraw_evpn(&update.evpn_unreachable, options, out);
+    }
+    if let Some((next_hop, nlri)) = &update.evpn_reachable {
+        let _ = super::announce_evpn(*next_hop, &update.attributes, nlri, options, out);
+    }
     for reach in &update.reachable {
         let nlri = reach.nlri.iter().copied();
         let _ = super::announce(

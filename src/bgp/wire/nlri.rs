@@ -66,6 +66,8 @@ pub(super) fn decode_all(bytes: &[u8], family: Family, add_path: bool) -> Option
                 address.get_mut(..octets.len())?.copy_from_slice(octets);
                 IpNet::V6(Ipv6Net::new(Ipv6Addr::from(address), length).ok()?.trunc())
             }
+            // Its routes are no prefixes: `super::evpn` reads them.
+            Family::L2vpnEvpn => return None,
         };
         found.push(Nlri { prefix, path_id });
     }

@@ -9,6 +9,8 @@ pub struct PerFamily<T> {
     pub ipv4: T,
     /// IPv6 unicast.
     pub ipv6: T,
+    /// L2VPN EVPN.
+    pub evpn: T,
 }
 
 impl<T> PerFamily<T> {
@@ -17,6 +19,7 @@ impl<T> PerFamily<T> {
         match family {
             Family::Ipv4Unicast => &self.ipv4,
             Family::Ipv6Unicast => &self.ipv6,
+            Family::L2vpnEvpn => &self.evpn,
         }
     }
 
@@ -25,6 +28,7 @@ impl<T> PerFamily<T> {
         match family {
             Family::Ipv4Unicast => &mut self.ipv4,
             Family::Ipv6Unicast => &mut self.ipv6,
+            Family::L2vpnEvpn => &mut self.evpn,
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) const MP_UNREACH_NLRI: u8 = 15;
 pub(super) const EXTENDED_COMMUNITIES: u8 = 16;
 pub(super) const AS4_PATH: u8 = 17;
 pub(super) const AS4_AGGREGATOR: u8 = 18;
+/// RFC 6514 section 5.
+pub(super) const PMSI_TUNNEL: u8 = 22;
 pub(super) const LARGE_COMMUNITIES: u8 = 32;
 
 /// The flags' bits.
@@ -36,7 +38,7 @@ impl Flags {
             ORIGIN | AS_PATH | NEXT_HOP | LOCAL_PREF | ATOMIC_AGGREGATE => Flags::TRANSITIVE,
             MED | ORIGINATOR_ID | CLUSTER_LIST | MP_REACH_NLRI | MP_UNREACH_NLRI => Flags::OPTIONAL,
             AGGREGATOR | COMMUNITIES | EXTENDED_COMMUNITIES | AS4_PATH | AS4_AGGREGATOR
-            | LARGE_COMMUNITIES => Flags::OPTIONAL | Flags::TRANSITIVE,
+            | LARGE_COMMUNITIES | PMSI_TUNNEL => Flags::OPTIONAL | Flags::TRANSITIVE,
             _ => return None,
         })
     }

@@ -51,45 +51,62 @@ pub enum Family {
     Ipv4Unicast,
     /// AFI 2, SAFI 1.
     Ipv6Unicast,
+    /// AFI 25, SAFI 70 (RFC 7432 section 7).
+    L2vpnEvpn,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Family; 2] = [Family::Ipv4Unicast, Family::Ipv6Unicast];
+    pub const ALL: [Family; 3] = [Family::Ipv4Unicast, Family::Ipv6Unicast, Family::L2vpnEvpn];
+    /// Those whose routes are prefixes, which lead into the kernel's routing tables.
+    pub const UNICAST: [Family; 2] = [Family::Ipv4Unicast, Family::Ipv6Unicast];
 
     /// Address Family Identifier.
     pub fn afi(self) -> u16 {
         match self {
             Family::Ipv4Unicast => 1,
             Family::Ipv6Unicast => 2,
+            Family::L2vpnEvpn => 25,
         }
     }
 
     /// Subsequent Address Family Identifier.
     pub fn safi(self) -> u8 {
-        1
+        match self {
+            Family::Ipv4Unicast | Family::Ipv6Unicast => 1,
+            Family::L2vpnEvpn => 70,
+        }
     }
 
-    /// The prefix that everything of the family is in.
+    /// The prefix that everything of the family is in; where routes are no prefixes, one that no list of prefixes is asked about.
     pub fn default_route(self) -> IpNet {
         match self {
-            Family::Ipv4Unicast => IpNet::V4(Ipv4Net::default()),
+            Family::Ipv4Unicast | Family::L2vpnEvpn => IpNet::V4(Ipv4Net::default()),
             Family::Ipv6Unicast => IpNet::V6(Ipv6Net::default()),
         }
     }
 
-    /// `ipv4` or `ipv6`, as in FRR's `address-family`.
+    /// `ipv4`, `ipv6` or `l2vpn`, as in FRR's `address-family`.
     pub fn name(self) -> &'static str {
         match self {
             Family::Ipv4Unicast => "ipv4",
             Family::Ipv6Unicast => "ipv6",
+            Family::L2vpnEvpn => "l2vpn",
+        }
+    }
+
+    /// `unicast` or `evpn`, as in FRR's `address-family`.
+    pub fn subsequent_name(self) -> &'static str {
+        match self {
+            Family::Ipv4Unicast | Family::Ipv6Unicast => "unicast",
+            Family::L2vpnEvpn => "evpn",
         }
     }
 
     /// FRR's keyword of its addresses, `ip` or `ipv6`.
     pub fn ip(self) -> &'static str {
         match self {
-            Family::Ipv4Unicast => "ip",
+            Family::Ipv4Unicast | Family::L2vpnEvpn => "ip",
             Family::Ipv6Unicast => "ipv6",
         }
     }
@@ -120,6 +137,7 @@ impl fmt::Display for Family {
         f.write_str(match self {
             Family::Ipv4Unicast => "IPv4 Unicast",
             Family::Ipv6Unicast => "IPv6 Unicast",
+            Family::L2vpnEvpn => "L2VPN EVPN",
         })
     }
 }
@@ -267,6 +285,10 @@ mod tests {
         assert_eq!(
             Family::try_from(AfiSafi { afi: 2, safi: 1 }),
             Ok(Family::Ipv6Unicast)
+        );
+        assert_eq!(
+            Family::try_from(AfiSafi { afi: 25, safi: 70 }),
+            Ok(Family::L2vpnEvpn)
         );
         assert!(Family::try_from(AfiSafi { afi: 1, safi: 128 }).is_err());
         assert_eq!("ipv4 unicast".parse(), Ok(Family::Ipv4Unicast));

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::as_path::AsPath;
 use super::attributes::{Attributes, RawAttribute};
 use super::community::{Community, LargeCommunity};
+use super::evpn::{self, EvpnNlri, PmsiTunnel};
 use super::error_code::{UPDATE_MESSAGE, update_message};
 use super::extended_community::ExtendedCommunity;
 use super::nlri::{Nlri, decode_all};
@@ -21,6 +22,10 @@ pub struct Update {
     pub unreachable: Vec<(Family, Vec<Nlri>)>,
     /// Prefixes that are reached, all with the attributes below.
     pub reachable: Vec<Reach>,
+    /// Routes of EVPN that are not reached any more.
+    pub evpn_unreachable: Vec<EvpnNlri>,
+    /// Routes of EVPN that are reached, and their next hop: the tunnel's other end.
+    pub evpn_reachable: Option<(NextHop, Vec<EvpnNlri>)>,
     /// What is said about them.
     pub attributes: Attributes,
     /// All routes of a family have been sent (RFC 4724 section 2).
@@ -114,13 +119,19 @@ impl Update {
                 update.faults.push("NEXT_HOP is missing".to_owned());
             }
         }
-        let has_routes = update.reachable.iter().any(|reach| !reach.nlri.is_empty());
+        let has_routes = update.has_routes();
         if found.withdraw && !has_routes {
             // The prefixes that were meant may be in what could not be read (RFC 7606 section 5.2).
             return Err(list());
         }
         update.complete(body, attributes, options, found);
         Ok(update)
+    }
+
+    /// Whether it says of anything that it is reached.
+    fn has_routes(&self) -> bool {
+        let of_evpn = self.evpn_reachable.iter().any(|(_, nlri)| !nlri.is_empty());
+        of_evpn || self.reachable.iter().any(|reach| !reach.nlri.is_empty())
     }
 
     fn read_attributes(
@@ -230,6 +241,11 @@ impl Update {
                 found.as4_aggregator =
                     Some(aggregator(value, true).ok_or_else(|| discard("AS4_AGGREGATOR"))?);
             }
+            code::PMSI_TUNNEL => {
+                PmsiTunnel::decode(value).ok_or_else(|| withdraw("PMSI_TUNNEL"))?;
+                let value = value.to_vec();
+                attributes.unknown.push(RawAttribute { code, value });
+            }
             code::MP_REACH_NLRI => self.read_reach(value, options)?,
             code::MP_UNREACH_NLRI => self.read_unreach(value, options)?,
             _ if flags & Flags::OPTIONAL == 0 => {
@@ -260,6 +276,12 @@ impl Update {
         };
         let next_hop = next_hop_of(family, next_hop).ok_or_else(malformed)?;
         let add_path = *options.add_path_receive.get(family);
+        if family == Family::L2vpnEvpn {
+            let (nlri, faults) = evpn::decode_all(reader.rest(), add_path).ok_or_else(malformed)?;
+            self.faults.extend(faults);
+            self.evpn_reachable = Some((next_hop, nlri));
+            return Ok(());
+        }
         let nlri = decode_all(reader.rest(), family, add_path).ok_or_else(malformed)?;
         self.reachable.push(Reach {
             family,
@@ -281,6 +303,17 @@ impl Update {
             )));
         };
         let add_path = *options.add_path_receive.get(family);
+        if family == Family::L2vpnEvpn {
+            let is_empty = reader.is_empty();
+            let (nlri, faults) = evpn::decode_all(reader.rest(), add_path).ok_or_else(malformed)?;
+            self.faults.extend(faults);
+            self.evpn_unreachable = nlri;
+            if is_empty {
+                // Stands for the end of the family's routes until all is read.
+                self.unreachable.push((family, Vec::new()));
+            }
+            return Ok(());
+        }
         let nlri = decode_all(reader.rest(), family, add_path).ok_or_else(malformed)?;
         self.unreachable.push((family, nlri));
         Ok(())
@@ -296,13 +329,14 @@ impl Update {
             Some(Family::Ipv4Unicast)
         } else {
             match (&self.unreachable[..], &self.reachable[..]) {
+                _ if self.evpn_reachable.is_some() => None,
                 // An empty MP_UNREACH_NLRI and nothing else (RFC 4724 section 2).
                 ([(family, none)], []) if none.is_empty() && attributes.len() <= 7 => Some(*family),
                 _ => None,
             }
         };
         self.unreachable.retain(|(_, nlri)| !nlri.is_empty());
-        let has_routes = self.reachable.iter().any(|reach| !reach.nlri.is_empty());
+        let has_routes = self.has_routes();
         let mandatory = [
             (found.seen.has(code::ORIGIN), "ORIGIN"),
             (found.seen.has(code::AS_PATH), "AS_PATH"),
@@ -316,6 +350,9 @@ impl Update {
         if found.withdraw || !missing.is_empty() {
             for reach in self.reachable.drain(..) {
                 self.unreachable.push((reach.family, reach.nlri));
+            }
+            if let Some((_, nlri)) = self.evpn_reachable.take() {
+                self.evpn_unreachable.extend(nlri);
             }
             self.attributes = Attributes::default();
         }
@@ -390,7 +427,7 @@ fn next_hop_of(family: Family, octets: &[u8]) -> Option<NextHop> {
             .map(|octets: [u8; 16]| Ipv6Addr::from(octets))
     };
     match octets.len() {
-        4 if family == Family::Ipv4Unicast => {
+        4 if matches!(family, Family::Ipv4Unicast | Family::L2vpnEvpn) => {
             let octets: [u8; 4] = octets.try_into().ok()?;
             Some(NextHop::V4(octets.into()))
         }

@@ -157,7 +157,7 @@ pub fn withdraw(family: Family, nlri: impl IntoIterator<Item = Nlri>, options: &
 }
 
 /// Begins an attribute with a length of two octets, which are at the place returned.
-fn multiprotocol(code: u8, family: Family, out: &mut Vec<u8>) -> usize {
+pub(super) fn multiprotocol(code: u8, family: Family, out: &mut Vec<u8>) -> usize {
     let family = AfiSafi::from(family);
     out.extend([Flags::OPTIONAL | Flags::EXTENDED, code]);
     let at = out.len();
@@ -174,7 +174,7 @@ fn fill(nlri: &mut std::iter::Peekable<impl Iterator<Item = Nlri>>, end: usize, 
     }
 }
 
-fn octets(next_hop: NextHop) -> Vec<u8> {
+pub(super) fn octets(next_hop: NextHop) -> Vec<u8> {
     match next_hop {
         NextHop::V4(address) => address.octets().to_vec(),
         NextHop::V6 { global, link_local } => {

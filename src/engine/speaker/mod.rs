@@ -9,7 +9,8 @@ use crate::lab::model::{ConfigPlace, Content, File, Probe, Process};
 use crate::lab::plan::NodeStep;
 
 mod advertisement;
-pub(super) mod connections;
+pub(super) mod bridging;
+mod connections;
 mod discovery;
 mod forwarding;
 mod interfaces;

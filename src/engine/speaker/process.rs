@@ -48,6 +48,8 @@ pub enum HostEvent {
     Stuck(ConnectionId, bool),
     /// Interfaces, addresses or routes have changed.
     Network(Changes),
+    /// Neighbors or forwarding databases have changed.
+    Bridging,
     /// Something was said on a link about routers.
     Heard(Heard),
     /// Somebody has begun a session of vtysh.

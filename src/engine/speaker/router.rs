@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::Sender;
 
+use super::bridging::Bridging;
 use super::connections::{Connections, PORT, endpoints};
 use super::discovery::{self, Discovery};
 use super::forwarding::Forwarding;
@@ -44,6 +45,10 @@ pub struct Router {
     events: VecDeque<Event>,
     /// Whether static routes are to be looked at again.
     statics_are_due: bool,
+    bridging: Bridging,
+    /// Whether bridges are to be looked at again.
+    bridging_is_due: bool,
+    host_events: Sender<HostEvent>,
 }
 
 impl Router {
@@ -62,7 +67,7 @@ impl Router {
             began: Instant::now(),
             speaker: Speaker::new(hostname, seed),
             netlink: Netlink::open()?,
-            connections: Connections::new(host_events),
+            connections: Connections::new(host_events.clone()),
             discovery: discovery.ok(),
             forwarding: Forwarding::begin()?,
             sessions: None,
@@ -71,6 +76,9 @@ impl Router {
             routes: Vec::new(),
             events: VecDeque::new(),
             statics_are_due: false,
+            bridging: Bridging::default(),
+            bridging_is_due: true,
+            host_events,
         })
     }
 
@@ -145,6 +153,7 @@ impl Router {
             HostEvent::Sent(id) => self.events.push_back(Event::Sent(id)),
             HostEvent::Stuck(id, stuck) => self.events.push_back(Event::Stuck(id, stuck)),
             HostEvent::Received(..) | HostEvent::Closed(_) => {}
+            HostEvent::Bridging => self.bridging_is_due = true,
             HostEvent::Network(changes) => self.look(&changes),
             HostEvent::Heard(heard) => {
                 let discovery = self.discovery.as_mut();
@@ -237,6 +246,8 @@ impl Router {
                 Action::Report(id) => self.connections.report(id),
                 Action::Close(id) => self.connections.close(id),
                 Action::Forward(to, way) => self.forwarding.forward(to, way.as_deref()),
+                Action::Place(overlay) => self.bridging.place(overlay, true),
+                Action::TakeOut(overlay) => self.bridging.place(overlay, false),
                 Action::Log(text) => log(&text),
             }
         }
@@ -252,8 +263,10 @@ impl Router {
         if let Some(discovery) = &mut self.discovery {
             discovery.tick(now);
         }
+        self.look_at_bridges();
         self.follow_learned();
         tell_all(self.forwarding.flush());
+        tell_all(self.bridging.flush(&mut self.netlink));
         // What an earlier life has left leads where it did until it is learned again, if that was agreed on.
         if !self.speaker.is_returning() && self.forwarding.has_stale() {
             tell_all(self.forwarding.sweep());
@@ -386,6 +399,7 @@ impl Router {
         let before = std::mem::replace(&mut self.network, network);
         self.let_fall(&before, &changes.fallen);
         let has_changed = before != self.network;
+        self.bridging_is_due |= has_changed || changes.interfaces;
         if has_changed {
             let config = self.speaker.config();
             tell_all(interfaces::apply(
@@ -415,6 +429,27 @@ impl Router {
             self.forwarding
                 .restore(&changes.removed, self.speaker.forwarded()),
         );
+    }
+
+    /// Looks at VXLAN devices and bridges, where EVPN wants to know of them and something may have changed.
+    fn look_at_bridges(&mut self) {
+        let bgp = self.speaker.config().bgp.as_ref();
+        if !bgp.is_some_and(|bgp| bgp.evpn.advertise_all_vni) {
+            self.bridging_is_due = true;
+            return;
+        }
+        if !std::mem::take(&mut self.bridging_is_due) {
+            return;
+        }
+        let found = self.bridging.look(&mut self.netlink, &self.network, &self.host_events);
+        match found {
+            Ok(None) => {}
+            Ok(Some(local)) => {
+                self.events.push_back(Event::Bridging(local));
+                self.settle();
+            }
+            Err(error) => log(&error.to_string()),
+        }
     }
 
     /// Interfaces that were down for a moment and are up again: the kernel has forgotten what led over them, and so has to be
@@ -486,6 +521,7 @@ impl Router {
                 .handle_event(Event::Configure(Box::new(config)), self.now());
             self.perform(actions);
             self.forwarding.clear();
+            tell_all(self.bridging.flush(&mut self.netlink));
         }
         if let Some(discovery) = &mut self.discovery {
             discovery.end();

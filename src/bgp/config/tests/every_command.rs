@@ -7,7 +7,9 @@ use super::*;
 use crate::rng::Rng;
 
 /// Lines that lead to where other commands may stand.
-const DOORS: [&str; 9] = [
+const DOORS: [&str; 11] = [
+    "address-family l2vpn evpn",
+    "vni 10",
     "router bgp 65000",
     "router bgp 65000",
     "address-family ipv4 unicast",
@@ -95,7 +97,7 @@ fn sorted(mut config: Config) -> Config {
         let groups = bgp.groups.clone();
         for neighbor in &mut bgp.neighbors {
             let group = neighbor.group.as_ref().and_then(|group| groups.get(group));
-            for family in [Family::Ipv4Unicast, Family::Ipv6Unicast] {
+            for family in Family::ALL {
                 neighbor.own = beside(&neighbor.own, group, family);
             }
             // What hangs on the order in which lines were typed is not printed.
@@ -104,6 +106,7 @@ fn sorted(mut config: Config) -> Config {
                 neighbor.own.settings.tcp_mss.take_if(|size| *size == 0);
                 neighbor.own.ipv4.next_hop_kept = None;
                 neighbor.own.ipv6.next_hop_kept = None;
+                neighbor.own.evpn.next_hop_kept = None;
             }
         }
     }

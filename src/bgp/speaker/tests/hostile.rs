@@ -18,11 +18,12 @@ const CONFIG: &str = "frr defaults datacenter\nbgp as-path access-list SHORT seq
     router bgp 65001\n bgp router-id 10.0.0.1\n no bgp network import-check\n neighbor 10.0.0.2 remote-as 65002\n \
     neighbor 10.0.0.2 timers 0 0\n \
     address-family ipv4 unicast\n  network 10.1.0.0/16\n  aggregate-address 10.0.0.0/8\n  neighbor 10.0.0.2 soft-reconfiguration inbound\n  \
-    neighbor 10.0.0.2 route-map IN in\n exit-address-family\n address-family ipv6 unicast\n  neighbor 10.0.0.2 activate\n exit-address-family\n";
+    neighbor 10.0.0.2 route-map IN in\n exit-address-family\n address-family ipv6 unicast\n  neighbor 10.0.0.2 activate\n exit-address-family\n \
+    address-family l2vpn evpn\n  neighbor 10.0.0.2 activate\n  advertise-all-vni\n exit-address-family\n";
 
 /// An OPEN of AS 65002 with what this side knows, several paths included.
 pub(super) const OPEN: &[u8] = &[
-    4, 0xfd, 0xea, 0, 0, 10, 0, 0, 2, 48, 2, 46, 1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1, 2, 0, 70, 0, 65, 4, 0,
+    4, 0xfd, 0xea, 0, 0, 10, 0, 0, 2, 54, 2, 52, 1, 4, 0, 25, 0, 70, 1, 4, 0, 1, 0, 1, 1, 4, 0, 2, 0, 1, 2, 0, 70, 0, 65, 4, 0,
     0, 0xfd, 0xea, 6, 0, 69, 8, 0, 1, 1, 1, 0, 2, 1, 1, 64, 10, 0x40, 120, 0, 1, 1, 0x80, 0, 2, 1, 0x80,
 ];
 
@@ -61,6 +62,21 @@ fn seeds() -> Vec<Vec<u8>> {
     ];
     let unreach6: &[u8] = &[0x90, 15, 0, 12, 0, 2, 1, 64, 0x20, 1, 0x0d, 0xb8, 0, 0, 0, 1];
     let strange: &[u8] = &[0xc0, 99, 3, 1, 2, 3];
+    let evpn: &[u8] = &[0xc0, 16, 32, 0, 2, 0xfd, 0xea, 0, 0, 0, 10, 3, 12, 0, 0, 0, 0, 0, 8, 6, 0, 0, 0, 0, 0, 0, 1, 6, 3, 2, 0, 0, 0, 0, 1];
+    let rd: &[u8] = &[0, 1, 10, 0, 0, 2, 0, 2];
+    let mac_ip = [&[2, 37][..], rd, &[0; 14], &[48, 2, 0, 0, 0, 0, 1, 32, 10, 9, 0, 1, 0, 0, 10]].concat();
+    let multicast = [&[3, 17][..], rd, &[0, 0, 0, 0, 32, 10, 0, 0, 2]].concat();
+    let of_prefix = [&[5, 34][..], rd, &[0; 14], &[24, 10, 9, 0, 0, 0, 0, 0, 0, 0, 0, 10]].concat();
+    let routes = [&mac_ip[..], &multicast, &of_prefix, &[9, 3, 1, 2, 3]].concat();
+    let of_evpn = |code: u8, head: &[u8]| {
+        let mut value = vec![0, 25, 70];
+        value.extend(head);
+        value.extend(&routes);
+        [&[0x90, code, 0, value.len() as u8][..], &value].concat()
+    };
+    let reach_evpn = of_evpn(14, &[4, 10, 0, 0, 2, 0]);
+    let unreach_evpn = of_evpn(15, &[]);
+    let tunnel: &[u8] = &[0xc0, 22, 9, 0, 6, 0, 0, 10, 10, 0, 0, 2];
     vec![
         update(&[], &[origin, short, next, med], &[24, 10, 2, 3, 16, 192, 168]),
         update(
@@ -75,6 +91,9 @@ fn seeds() -> Vec<Vec<u8>> {
             &[origin, path, next, strange, large, extended, communities, med],
             &[32, 1, 2, 3, 4],
         ),
+        update(&[], &[&reach_evpn, origin, short, evpn, tunnel], &[]),
+        update(&[], &[&unreach_evpn], &[]),
+        message(5, &[0, 25, 0, 70]),
         message(5, &[0, 1, 0, 1]),
         message(5, &[0, 2, 1, 1]),
         message(4, &[]),
@@ -220,7 +239,7 @@ fn whatever_a_neighbor_says_the_speaker_lives_on() {
         }
         if round % 1000 == 0 {
             // However much was said, no more is kept than there can be of a few octets a message.
-            let tables = Family::ALL.map(|family| pair.speaker.table(family).len());
+            let tables = Family::UNICAST.map(|family| pair.speaker.table(family).len());
             assert!(tables[0] + tables[1] <= 4 * 1000 + 10, "{tables:?}");
             let id = pair.peer().id;
             pair.speaker.handle_event(Event::Reset(id), pair.now);

@@ -1,0 +1,394 @@
+//! The table of EVPN routes: what every source says, and which of it is the best.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use crate::table::{NextHopState, Route, Rules, SourceId, compare, reason_between};
+use crate::wire::{Esi, EvpnKey, EvpnNlri, EvpnRoute, Mac, Rd, Vni};
+
+/// What one source says about a route.
+#[derive(Debug, Clone)]
+pub struct EvpnPath {
+    /// Source, attributes and next hop.
+    pub route: Route,
+    /// The Ethernet segment.
+    pub esi: Esi,
+    /// The network.
+    pub vni: Vni,
+    /// The network that packets are routed in.
+    pub l3vni: Option<Vni>,
+    /// The gateway of a prefix.
+    pub gateway: Option<IpAddr>,
+}
+
+impl EvpnPath {
+    /// A route as a message has it.
+    pub fn of(nlri: &EvpnNlri, route: Route) -> EvpnPath {
+        EvpnPath {
+            route,
+            esi: nlri.esi,
+            vni: nlri.vni,
+            l3vni: nlri.l3vni,
+            gateway: nlri.gateway,
+        }
+    }
+
+    /// As a message has it.
+    pub fn nlri(&self, key: &EvpnKey) -> EvpnNlri {
+        EvpnNlri {
+            key: key.clone(),
+            path_id: None,
+            esi: self.esi,
+            vni: self.vni,
+            l3vni: self.l3vni,
+            gateway: self.gateway,
+        }
+    }
+
+    /// The router that frames go to.
+    pub fn vtep(&self) -> IpAddr {
+        self.route.next_hop.address()
+    }
+
+    /// How often the MAC address has moved, and whether it may (RFC 7432 section 7.7).
+    pub fn mobility(&self) -> (u32, bool) {
+        let mut all = self.route.attributes.extended_communities.iter();
+        all.find_map(|it| it.mobility()).unwrap_or_default()
+    }
+
+    fn says_the_same(&self, other: &EvpnPath) -> bool {
+        let beside = |it: &EvpnPath| (it.esi, it.vni, it.l3vni, it.gateway);
+        self.route.says_the_same(&other.route) && beside(self) == beside(other)
+    }
+}
+
+type Source = (SourceId, u32);
+
+/// What is known about a route.
+#[derive(Debug, Default)]
+pub struct EvpnDestination {
+    /// In the order in which they came.
+    paths: Vec<EvpnPath>,
+    best: Option<Source>,
+    renewed: bool,
+    reason: Option<&'static str>,
+}
+
+impl EvpnDestination {
+    /// What all sources say, in the order in which they came.
+    pub fn paths(&self) -> &[EvpnPath] {
+        &self.paths
+    }
+
+    /// The best.
+    pub fn best(&self) -> Option<&EvpnPath> {
+        let best = self.best?;
+        self.paths.iter().find(|path| path.route.key() == best)
+    }
+
+    /// What decided for the best, in FRR's words.
+    pub fn reason(&self) -> Option<&'static str> {
+        self.reason
+    }
+
+    /// Chooses anew. Returns whether there is anything to tell.
+    fn decide(&mut self, is_mac: bool, rules: &Rules) -> bool {
+        let current = self.best;
+        let usable = self.paths.iter().filter(|path| path.route.is_reachable());
+        let best = usable.reduce(|best, path| match better(is_mac, path, best, current, rules) {
+            Ordering::Less => path,
+            _ => best,
+        });
+        let others = self.paths.iter().filter(|path| path.route.is_reachable());
+        self.reason = best.map(|best| {
+            let others = others.filter(|path| path.route.key() != best.route.key());
+            let second = others.reduce(|a, b| match better(is_mac, b, a, current, rules) {
+                Ordering::Less => b,
+                _ => a,
+            });
+            second.map_or("First path received", |second| {
+                reason(is_mac, best, second, current, rules)
+            })
+        });
+        self.best = best.map(|best| best.route.key());
+        std::mem::take(&mut self.renewed) || self.best != current
+    }
+}
+
+/// The steps that only routes of MAC addresses have: one that may not move, the one that moved last, the lower router.
+fn of_macs(a: &EvpnPath, b: &EvpnPath) -> [(&'static str, Ordering); 3] {
+    let ((sequence, is_sticky), (other, other_is_sticky)) = (a.mobility(), b.mobility());
+    [
+        ("EVPN Sticky MAC", Reverse(is_sticky).cmp(&Reverse(other_is_sticky))),
+        ("EVPN sequence number", Reverse(sequence).cmp(&Reverse(other))),
+        ("EVPN lower IP", a.vtep().cmp(&b.vtep())),
+    ]
+}
+
+/// `Less` where the first is better.
+pub fn better(is_mac: bool, a: &EvpnPath, b: &EvpnPath, current: Option<Source>, rules: &Rules) -> Ordering {
+    let of_macs = of_macs(a, b).into_iter().map(|(_, ordering)| ordering);
+    let first = of_macs.filter(|_| is_mac).find(|ordering| ordering.is_ne());
+    first.unwrap_or_else(|| compare(&a.route, &b.route, current, rules))
+}
+
+fn reason(is_mac: bool, a: &EvpnPath, b: &EvpnPath, current: Option<Source>, rules: &Rules) -> &'static str {
+    let mut of_macs = of_macs(a, b).into_iter().filter(|_| is_mac);
+    let first = of_macs.find(|(_, ordering)| ordering.is_ne());
+    first.map_or_else(
+        || reason_between(&a.route, &b.route, current, rules).name(),
+        |(name, _)| name,
+    )
+}
+
+/// All routes of EVPN.
+#[derive(Debug, Default)]
+pub struct EvpnTable {
+    destinations: BTreeMap<EvpnKey, EvpnDestination>,
+    /// The distinguishers that there are of a route.
+    distinguishers: BTreeMap<EvpnRoute, BTreeSet<Rd>>,
+    /// The MAC addresses that an IP address is said to have.
+    of_address: HashMap<IpAddr, BTreeSet<Mac>>,
+    changed: BTreeSet<EvpnKey>,
+    /// How often the best of a distinguisher's routes has changed.
+    versions: BTreeMap<Rd, u64>,
+    counts: HashMap<SourceId, usize>,
+}
+
+impl EvpnTable {
+    /// Puts in what a source says, in the place of what it said before.
+    pub fn insert(&mut self, key: EvpnKey, path: EvpnPath) {
+        let all = self.distinguishers.entry(key.route.clone()).or_default();
+        all.insert(key.rd);
+        if let EvpnRoute::MacIp { mac, ip: Some(ip), .. } = &key.route {
+            self.of_address.entry(*ip).or_default().insert(*mac);
+        }
+        let destination = self.destinations.entry(key.clone()).or_default();
+        let source = path.route.key();
+        let known = destination.paths.iter_mut().find(|it| it.route.key() == source);
+        match known {
+            Some(known) if known.says_the_same(&path) => {
+                known.route.set_stale(path.route.is_stale());
+                return;
+            }
+            Some(known) => {
+                destination.renewed |= destination.best == Some(source);
+                *known = path;
+            }
+            None => {
+                *self.counts.entry(source.0).or_default() += 1;
+                destination.paths.push(path);
+            }
+        }
+        self.changed.insert(key);
+    }
+
+    /// Takes out what a source says about a route. Returns whether it said anything.
+    pub fn remove(&mut self, key: &EvpnKey, source: SourceId, path_id: u32) -> bool {
+        let Some(destination) = self.destinations.get_mut(key) else {
+            return false;
+        };
+        let before = destination.paths.len();
+        destination.paths.retain(|path| path.route.key() != (source, path_id));
+        if destination.paths.len() == before {
+            return false;
+        }
+        self.uncount(source, 1);
+        self.changed.insert(key.clone());
+        true
+    }
+
+    fn uncount(&mut self, source: SourceId, gone: usize) {
+        if let Some(count) = self.counts.get_mut(&source) {
+            *count = count.saturating_sub(gone);
+            if *count == 0 {
+                self.counts.remove(&source);
+            }
+        }
+    }
+
+    /// Takes out all that a source says.
+    pub fn remove_source(&mut self, source: SourceId) {
+        self.remove_where(|path| path.route.source.id == source);
+    }
+
+    /// Takes out what a source said before its restart and has not said again.
+    pub fn remove_stale(&mut self, source: SourceId) {
+        self.remove_where(|path| path.route.source.id == source && path.route.is_stale());
+    }
+
+    fn remove_where(&mut self, goes: impl Fn(&EvpnPath) -> bool) {
+        let mut gone = Vec::new();
+        for (key, destination) in &mut self.destinations {
+            let before = gone.len();
+            destination.paths.retain(|path| {
+                let goes = goes(path);
+                gone.extend(goes.then_some(path.route.source.id));
+                !goes
+            });
+            if gone.len() > before {
+                self.changed.insert(key.clone());
+            }
+        }
+        for source in gone {
+            self.uncount(source, 1);
+        }
+    }
+
+    /// Marks all that a source says as said before its restart.
+    pub fn mark_stale(&mut self, source: SourceId) {
+        let all = self.destinations.values_mut().flat_map(|it| &mut it.paths);
+        for path in all.filter(|path| path.route.source.id == source) {
+            path.route.set_stale(true);
+        }
+    }
+
+    /// Gives routes of other routers the state of their next hops.
+    pub fn resolve(&mut self, mut is_reachable: impl FnMut(IpAddr) -> bool, own: SourceId) {
+        for (key, destination) in &mut self.destinations {
+            for path in destination.paths.iter_mut().filter(|it| it.route.source.id != own) {
+                let state = match is_reachable(path.vtep()) {
+                    true => NextHopState::Reachable(0),
+                    false => NextHopState::Unreachable,
+                };
+                if path.route.next_hop_state() != state {
+                    path.route.set_next_hop_state(state);
+                    self.changed.insert(key.clone());
+                }
+            }
+        }
+    }
+
+    /// The routers that routes lead to.
+    pub fn vteps(&self) -> BTreeSet<IpAddr> {
+        let all = self.destinations.values().flat_map(|it| &it.paths);
+        all.map(EvpnPath::vtep).collect()
+    }
+
+    /// All routes are to be decided about again.
+    pub fn reconsider(&mut self) {
+        self.changed.extend(self.destinations.keys().cloned());
+    }
+
+    /// Decides about what has changed, and returns those routes whose best is another.
+    pub fn decide(&mut self, rules: &Rules) -> Vec<EvpnKey> {
+        let mut news = Vec::new();
+        for key in std::mem::take(&mut self.changed) {
+            let Some(destination) = self.destinations.get_mut(&key) else {
+                continue;
+            };
+            let is_mac = matches!(key.route, EvpnRoute::MacIp { .. });
+            let is_news = destination.decide(is_mac, rules);
+            if destination.paths.is_empty() {
+                self.destinations.remove(&key);
+                self.forget(&key);
+            }
+            if is_news {
+                *self.versions.entry(key.rd).or_default() += 1;
+                news.push(key);
+            }
+        }
+        news
+    }
+
+    fn forget(&mut self, key: &EvpnKey) {
+        if let Some(all) = self.distinguishers.get_mut(&key.route) {
+            all.remove(&key.rd);
+            if all.is_empty() {
+                self.distinguishers.remove(&key.route);
+                self.forget_address(&key.route);
+            }
+        }
+        // As with FRR a distinguisher that comes again begins again.
+        let first = EvpnKey {
+            rd: key.rd,
+            route: EvpnRoute::MacIp {
+                tag: 0,
+                mac: Default::default(),
+                ip: None,
+            },
+        };
+        let next = self.destinations.range(first..).next();
+        if next.is_none_or(|(next, _)| next.rd != key.rd) {
+            self.versions.remove(&key.rd);
+        }
+    }
+
+    fn forget_address(&mut self, route: &EvpnRoute) {
+        if let EvpnRoute::MacIp { mac, ip: Some(ip), .. } = route
+            && let Some(all) = self.of_address.get_mut(ip)
+        {
+            all.remove(mac);
+            if all.is_empty() {
+                self.of_address.remove(ip);
+            }
+        }
+    }
+
+    /// The MAC addresses that an IP address is said to have, in order.
+    pub fn macs_of(&self, ip: IpAddr) -> impl Iterator<Item = Mac> {
+        self.of_address.get(&ip).into_iter().flatten().copied()
+    }
+
+    /// What is known about a route.
+    pub fn get(&self, key: &EvpnKey) -> Option<&EvpnDestination> {
+        self.destinations.get(key)
+    }
+
+    /// All routes, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&EvpnKey, &EvpnDestination)> {
+        self.destinations.iter()
+    }
+
+    /// The same without their distinguishers, each once, from one on.
+    pub fn routes_from<'t>(&'t self, first: &EvpnRoute) -> impl Iterator<Item = &'t EvpnRoute> {
+        self.distinguishers.range(first..).map(|(route, _)| route)
+    }
+
+    /// All routes without their distinguishers, each once.
+    pub fn routes(&self) -> impl Iterator<Item = &EvpnRoute> {
+        self.distinguishers.keys()
+    }
+
+    /// What is known about a route under each distinguisher.
+    pub fn of_route<'t>(
+        &'t self,
+        route: &'t EvpnRoute,
+    ) -> impl Iterator<Item = (EvpnKey, &'t EvpnDestination)> {
+        let all = self.distinguishers.get(route).into_iter().flatten();
+        all.filter_map(move |rd| {
+            let key = EvpnKey {
+                rd: *rd,
+                route: route.clone(),
+            };
+            let destination = self.destinations.get(&key)?;
+            Some((key, destination))
+        })
+    }
+
+    /// How often the best of a distinguisher's routes has changed.
+    pub fn version(&self, rd: Rd) -> u64 {
+        self.versions.get(&rd).copied().unwrap_or(0)
+    }
+
+    /// How many distinguishers there are.
+    pub fn distinguishers(&self) -> BTreeSet<Rd> {
+        self.destinations.keys().map(|key| key.rd).collect()
+    }
+
+    /// How much a source says.
+    pub fn count(&self, source: SourceId) -> usize {
+        self.counts.get(&source).copied().unwrap_or(0)
+    }
+
+    /// How many routes there are.
+    pub fn len(&self) -> usize {
+        self.destinations.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.destinations.is_empty()
+    }
+}

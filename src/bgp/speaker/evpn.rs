@@ -1,0 +1,514 @@
+//! Routes of EVPN: what neighbors tell of them, this router's own, and what follows when any of it changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::evpn_out::ToldAll;
+use super::evpn_overlay::Placed;
+use super::import_policy::Received;
+use super::{Action, OWN, Peer, Speaker};
+use crate::config::Bgp;
+use crate::evpn::{EvpnPath, EvpnTable, LocalVni, Overlay, VniFacts, better};
+use crate::session::Time;
+use crate::table::{NextHopState, Path, Route, SourceId};
+use crate::wire::{
+    Attributes, EvpnKey, EvpnNlri, EvpnRoute, ExtendedCommunity, Family, Mac, NextHop, PmsiTunnel,
+    Update, Vni,
+};
+
+/// The weight of a router's own routes.
+const OWN_WEIGHT: u32 = 32768;
+/// The number of the default VRF's distinguisher; those of VNIs follow.
+const OF_VRF: u16 = 1;
+/// With more routers than these it is looked which of them are still needed.
+const MANY: usize = 4096;
+/// Rounds in which MAC addresses that have moved away are given up.
+const ROUNDS: usize = 4;
+
+/// All about EVPN.
+#[derive(Default)]
+pub(super) struct Evpn {
+    pub(super) table: EvpnTable,
+    /// VXLAN devices, by their networks.
+    pub(super) local: BTreeMap<u32, LocalVni>,
+    /// The numbers at the end of automatic distinguishers.
+    numbers: BTreeMap<u32, u16>,
+    /// Hosts at this router, and how often each has moved.
+    hosts: BTreeMap<(u32, Mac), u32>,
+    /// Hosts that the bridge still has on a port though they are elsewhere by now.
+    moved_away: BTreeSet<(u32, Mac)>,
+    /// Own routes that are in the table.
+    own: BTreeSet<EvpnKey>,
+    /// Whether own routes are to be looked at.
+    stale_own: bool,
+    /// Whether all that is in the kernel is to be looked at.
+    pub(super) stale_overlay: bool,
+    pub(super) told: ToldAll,
+    pub(super) placed: Placed,
+    /// Routers, and whether there is a way to them.
+    vteps: BTreeMap<IpAddr, bool>,
+}
+
+impl Speaker {
+    /// The routes of EVPN.
+    pub fn evpn_table(&self) -> &EvpnTable {
+        &self.evpn.table
+    }
+
+    /// VXLAN devices, by their networks.
+    pub fn local_vnis(&self) -> &BTreeMap<u32, LocalVni> {
+        &self.evpn.local
+    }
+
+    /// How often a host at this router has moved; none for one that is not here.
+    pub fn host_sequence(&self, vni: u32, mac: Mac) -> Option<u32> {
+        self.evpn.hosts.get(&(vni, mac)).copied()
+    }
+
+    /// How often a host has moved, as other routers say.
+    pub fn remote_sequence(&self, vni: u32, mac: Mac) -> Option<u32> {
+        self.elsewhere(vni, mac).map(|((sequence, _), _)| sequence)
+    }
+
+    /// What is put into the kernel.
+    pub fn overlay(&self) -> impl Iterator<Item = Overlay> {
+        self.evpn.placed.all()
+    }
+
+    /// Whether a VNI is one that packets are routed in.
+    pub fn is_l3vni(&self, vni: u32) -> bool {
+        self.config.l3vni == Some(vni)
+    }
+
+    /// VNIs of which this router tells.
+    pub fn told_vnis(&self) -> impl Iterator<Item = &LocalVni> {
+        let tells = self.config.bgp.as_ref().is_some_and(|bgp| bgp.evpn.advertise_all_vni);
+        self.evpn.local.values().filter(move |_| tells)
+    }
+
+    /// The distinguisher and the targets of a VNI.
+    pub fn vni_facts(&self, vni: u32) -> Option<VniFacts> {
+        let bgp = self.config.bgp.as_ref()?;
+        let number = match self.is_l3vni(vni) {
+            true => OF_VRF,
+            false => self.evpn.numbers.get(&vni).copied().unwrap_or(OF_VRF),
+        };
+        let said = bgp.evpn.vnis.get(&vni);
+        Some(VniFacts::of(bgp.asn, self.router_id(), vni, number, said))
+    }
+
+    /// The best of what a VNI takes of a route, this router's own included.
+    pub fn best_in_vni<'s>(&'s self, facts: &VniFacts, route: &'s EvpnRoute) -> Option<&'s EvpnPath> {
+        let rules = self.rules(Family::L2vpnEvpn);
+        let is_mac = matches!(route, EvpnRoute::MacIp { .. });
+        self.in_vni(facts, route).map(|(_, path)| path).reduce(|best, path| {
+            match better(is_mac, path, best, None, &rules).is_lt() {
+                true => path,
+                false => best,
+            }
+        })
+    }
+
+    /// The best under each distinguisher of what a VNI takes of a route.
+    pub fn in_vni<'s>(
+        &'s self,
+        facts: &VniFacts,
+        route: &'s EvpnRoute,
+    ) -> impl Iterator<Item = (EvpnKey, &'s EvpnPath)> {
+        self.evpn.table.of_route(route).filter_map(move |(key, destination)| {
+            let best = destination.best()?;
+            let takes = match best.route.source.id == OWN {
+                true => key.rd == facts.rd,
+                false => facts.imports(&best.route.attributes.extended_communities),
+            };
+            takes.then_some((key, best))
+        })
+    }
+
+    /// A message of a neighbor's says something of EVPN.
+    pub(super) fn update_evpn(&mut self, source: SourceId, update: &mut Update, now: Time) {
+        for nlri in &update.evpn_unreachable {
+            self.unlearn_evpn(source, nlri);
+        }
+        let Some((next_hop, nlri)) = update.evpn_reachable.take() else {
+            return;
+        };
+        let mut attributes = update.attributes.clone();
+        // As FRR keeps them.
+        attributes.extended_communities.sort_unstable();
+        attributes.extended_communities.dedup();
+        let attributes = self.taken(source, attributes);
+        let told = Received { attributes, next_hop };
+        let any = Family::L2vpnEvpn.default_route();
+        let path = self.import(source, Family::L2vpnEvpn, &any, &told, now);
+        let path = path.map(|path| self.paths.of(path));
+        if let Err(loss) = &path
+            && let Some(peer) = self.peers.get_mut(&source)
+        {
+            nlri.iter().for_each(|_| peer.record.lost.count(*loss));
+        }
+        for nlri in &nlri {
+            // What is not known is not passed on (RFC 7606 section 5.4).
+            let is_known = !matches!(nlri.key.route, EvpnRoute::Other { .. });
+            match &path {
+                Ok(path) if is_known => {
+                    let state = self.state_of_vtep(next_hop.address());
+                    let route = Route::new(Arc::clone(path), nlri.path_id.unwrap_or(0), state, now);
+                    let path = EvpnPath::of(nlri, route);
+                    self.evpn.table.insert(nlri.key.clone(), path);
+                }
+                _ => self.unlearn_evpn(source, nlri),
+            }
+        }
+    }
+
+    fn unlearn_evpn(&mut self, source: SourceId, nlri: &EvpnNlri) {
+        let path_id = nlri.path_id.unwrap_or(0);
+        self.evpn.table.remove(&nlri.key, source, path_id);
+    }
+
+    fn state_of_vtep(&mut self, vtep: IpAddr) -> NextHopState {
+        let known = self.evpn.vteps.get(&vtep).copied();
+        let is_reachable = known.unwrap_or_else(|| self.is_reachable(vtep));
+        self.evpn.vteps.insert(vtep, is_reachable);
+        match is_reachable {
+            true => NextHopState::Reachable(0),
+            false => NextHopState::Unreachable,
+        }
+    }
+
+    /// The kernel's VXLAN devices and what their bridges have learned are as follows.
+    pub(super) fn note_bridging(&mut self, local: Vec<LocalVni>) {
+        let before = std::mem::take(&mut self.evpn.local);
+        for vni in local {
+            // Of two devices for one network the first is meant.
+            self.evpn.local.entry(vni.vni).or_insert(vni);
+        }
+        let local = std::mem::take(&mut self.evpn.local);
+        for vni in local.values() {
+            let is_new = before.get(&vni.vni).is_none_or(|it| it.device.0 != vni.device.0);
+            if is_new {
+                self.evpn.placed.forget_vni(vni.vni);
+            }
+            self.number(vni.vni);
+        }
+        for gone in before.keys().filter(|vni| !local.contains_key(vni)) {
+            self.evpn.placed.forget_vni(*gone);
+            self.evpn.numbers.remove(gone);
+        }
+        let here: BTreeSet<(u32, Mac)> = local
+            .values()
+            .flat_map(|it| it.macs.iter().map(|mac| (it.vni, mac.mac)))
+            .collect();
+        self.evpn.hosts.retain(|host, _| here.contains(host));
+        self.evpn.moved_away.retain(|host| here.contains(host));
+        for host in here {
+            if self.evpn.hosts.contains_key(&host) || self.evpn.moved_away.contains(&host) {
+                continue;
+            }
+            // One that was elsewhere has moved once more (RFC 7432 section 7.7).
+            let elsewhere = self.elsewhere(host.0, host.1);
+            let sequence = elsewhere.map_or(0, |((sequence, _), _)| sequence.saturating_add(1));
+            self.evpn.hosts.insert(host, sequence);
+        }
+        self.evpn.local = local;
+        self.evpn.stale_own = true;
+        self.evpn.stale_overlay = true;
+    }
+
+    /// Gives a VNI's distinguisher the lowest number that is free.
+    fn number(&mut self, vni: u32) {
+        if self.evpn.numbers.contains_key(&vni) {
+            return;
+        }
+        let taken: BTreeSet<u16> = self.evpn.numbers.values().copied().collect();
+        if let Some(free) = (OF_VRF + 1..=u16::MAX).find(|number| !taken.contains(number)) {
+            self.evpn.numbers.insert(vni, free);
+        }
+    }
+
+    /// How often a host has moved that is at another router, whether it may move, and the router: the best of all that is said.
+    pub(super) fn elsewhere(&self, vni: u32, mac: Mac) -> Option<((u32, bool), IpAddr)> {
+        let facts = self.vni_facts(vni)?;
+        let first = EvpnRoute::MacIp {
+            tag: 0,
+            mac,
+            ip: None,
+        };
+        let of_host = |route: &&EvpnRoute| matches!(route, EvpnRoute::MacIp { tag: 0, mac: it, .. } if *it == mac);
+        let routes = self.evpn.table.routes_from(&first).take_while(of_host);
+        let paths = routes.flat_map(|route| self.in_vni(&facts, route).map(|(_, path)| path));
+        let foreign = paths.filter(|path| path.route.source.id != OWN);
+        let all = foreign.map(|path| (path.mobility(), path.vtep()));
+        all.max_by(|a, b| {
+            let rank = |((sequence, is_sticky), _): &((u32, bool), IpAddr)| (*is_sticky, *sequence);
+            rank(a).cmp(&rank(b)).then_with(|| b.1.cmp(&a.1))
+        })
+    }
+
+    /// Whether a host is said to be at another router by something that is better than what this router says.
+    pub(super) fn has_moved(&self, vni: u32, mac: Mac) -> Option<IpAddr> {
+        let ((sequence, is_sticky), vtep) = self.elsewhere(vni, mac)?;
+        let Some(own) = self.evpn.hosts.get(&(vni, mac)) else {
+            return Some(vtep);
+        };
+        let local = self.evpn.local.get(&vni).map(|it| it.vtep);
+        let wins = is_sticky || sequence > *own || (sequence == *own && local.is_some_and(|it| vtep < it));
+        wins.then_some(vtep)
+    }
+
+    /// Decides about whatever has changed, tells it, and puts it into the kernel. `others` says that other routes, interfaces or
+    /// the configuration have changed.
+    pub(super) fn settle_evpn(&mut self, others: bool, configured: bool, actions: &mut Vec<Action>, now: Time) {
+        if others {
+            self.resolve_vteps();
+        }
+        self.evpn.stale_overlay |= configured;
+        self.evpn.stale_own |= configured || (others && self.tells_prefixes());
+        let rules = self.rules(Family::L2vpnEvpn);
+        let mut changed = BTreeSet::new();
+        for _ in 0..ROUNDS {
+            if std::mem::take(&mut self.evpn.stale_own) {
+                self.originate_evpn(now);
+            }
+            changed.extend(self.evpn.table.decide(&rules));
+            if !self.give_up_moved(&changed) {
+                break;
+            }
+        }
+        self.place(&changed, actions);
+        let changed: Vec<EvpnKey> = changed.into_iter().collect();
+        self.export_evpn(&changed, configured, actions);
+    }
+
+    fn tells_prefixes(&self) -> bool {
+        let bgp = self.config.bgp.as_ref();
+        bgp.is_some_and(|bgp| bgp.evpn.advertise_ipv4 || bgp.evpn.advertise_ipv6)
+    }
+
+    fn resolve_vteps(&mut self) {
+        let known: BTreeSet<IpAddr> = match self.evpn.vteps.len() > MANY {
+            true => self.evpn.table.vteps(),
+            false => self.evpn.vteps.keys().copied().collect(),
+        };
+        let vteps: BTreeMap<IpAddr, bool> = known
+            .into_iter()
+            .map(|vtep| (vtep, self.is_reachable(vtep)))
+            .collect();
+        if vteps != self.evpn.vteps {
+            let is_reachable = |vtep| vteps.get(&vtep).copied().unwrap_or(false);
+            self.evpn.table.resolve(is_reachable, OWN);
+        }
+        self.evpn.vteps = vteps;
+    }
+
+    /// Gives up hosts that are elsewhere by now. Returns whether there are such.
+    fn give_up_moved(&mut self, changed: &BTreeSet<EvpnKey>) -> bool {
+        let told = changed.iter().filter_map(|key| match &key.route {
+            EvpnRoute::MacIp { mac, .. } => Some(*mac),
+            _ => None,
+        });
+        let vnis = self.evpn.local.keys();
+        let hosts = told.flat_map(|mac| vnis.clone().map(move |vni| (*vni, mac)));
+        let moved: BTreeSet<(u32, Mac)> = hosts
+            .filter(|host| self.evpn.hosts.contains_key(host))
+            .filter(|(vni, mac)| self.has_moved(*vni, *mac).is_some())
+            .collect();
+        for host in &moved {
+            self.evpn.hosts.remove(host);
+            self.evpn.moved_away.insert(*host);
+        }
+        self.evpn.stale_own |= !moved.is_empty();
+        !moved.is_empty()
+    }
+
+    /// Puts this router's own routes into the table, and takes out those it has no longer.
+    fn originate_evpn(&mut self, now: Time) {
+        let wanted = self.own_evpn(now);
+        let before = std::mem::take(&mut self.evpn.own);
+        for key in before.iter().filter(|key| !wanted.contains_key(key)) {
+            self.evpn.table.remove(key, OWN, 0);
+        }
+        self.evpn.own = wanted.keys().cloned().collect();
+        for (key, path) in wanted {
+            self.evpn.table.insert(key, path);
+        }
+    }
+
+    fn own_evpn(&mut self, now: Time) -> BTreeMap<EvpnKey, EvpnPath> {
+        let mut wanted = BTreeMap::new();
+        let Some(bgp) = self.config.bgp.clone() else {
+            return wanted;
+        };
+        let local: Vec<LocalVni> = self.told_vnis().cloned().collect();
+        for vni in &local {
+            let Some(facts) = self.vni_facts(vni.vni) else {
+                continue;
+            };
+            match self.is_l3vni(vni.vni) {
+                true => self.own_prefixes(&bgp, vni, &facts, now, &mut wanted),
+                false => self.own_hosts(vni, &facts, now, &mut wanted),
+            }
+        }
+        wanted
+    }
+
+    /// A VNI's hosts, and this router as one that is to have broadcasts.
+    fn own_hosts(
+        &mut self,
+        vni: &LocalVni,
+        facts: &VniFacts,
+        now: Time,
+        wanted: &mut BTreeMap<EvpnKey, EvpnPath>,
+    ) {
+        let mut attributes = Attributes {
+            extended_communities: [ExtendedCommunity::VXLAN].into_iter().chain(facts.export.clone()).collect(),
+            ..Attributes::default()
+        };
+        let of = |route| EvpnNlri {
+            vni: Vni(vni.vni),
+            ..EvpnNlri::from(EvpnKey { rd: facts.rd, route })
+        };
+        let mut hosts: Vec<(Mac, Option<IpAddr>)> = vni.macs.iter().map(|it| (it.mac, None)).collect();
+        hosts.extend(vni.neighbors.iter().map(|(ip, mac)| (*mac, Some(*ip))));
+        for (mac, ip) in hosts {
+            let Some(sequence) = self.evpn.hosts.get(&(vni.vni, mac)).copied() else {
+                continue;
+            };
+            let mut attributes = attributes.clone();
+            if sequence > 0 {
+                let mobility = ExtendedCommunity::of_mobility(sequence, false);
+                attributes.extended_communities.push(mobility);
+            }
+            let nlri = of(EvpnRoute::MacIp { tag: 0, mac, ip });
+            let path = self.own_evpn_path(attributes, vni.vtep, OWN_WEIGHT, &nlri, now);
+            wanted.insert(nlri.key, path);
+        }
+        let tunnel = PmsiTunnel {
+            kind: PmsiTunnel::INGRESS_REPLICATION,
+            vni: Vni(vni.vni),
+            endpoint: Some(vni.vtep),
+        };
+        tunnel.put(&mut attributes);
+        let nlri = EvpnNlri {
+            vni: Vni::default(),
+            ..of(EvpnRoute::Multicast {
+                tag: 0,
+                originator: vni.vtep,
+            })
+        };
+        let path = self.own_evpn_path(attributes, vni.vtep, OWN_WEIGHT, &nlri, now);
+        wanted.insert(nlri.key, path);
+    }
+
+    /// The default VRF's prefixes (RFC 9136 section 4.4.1).
+    fn own_prefixes(
+        &mut self,
+        bgp: &Bgp,
+        vni: &LocalVni,
+        facts: &VniFacts,
+        now: Time,
+        wanted: &mut BTreeMap<EvpnKey, EvpnPath>,
+    ) {
+        let beside: Vec<ExtendedCommunity> = [ExtendedCommunity::VXLAN]
+            .into_iter()
+            .chain(facts.export.clone())
+            .chain([ExtendedCommunity::of_router_mac(vni.bridge.2)])
+            .collect();
+        let families = [
+            (Family::Ipv4Unicast, bgp.evpn.advertise_ipv4),
+            (Family::Ipv6Unicast, bgp.evpn.advertise_ipv6),
+        ];
+        let mut all = Vec::new();
+        for (family, _) in families.into_iter().filter(|(_, is_told)| *is_told) {
+            let destinations = self.tables.get(family).all();
+            all.extend(destinations.filter_map(|(id, destination)| {
+                let best = destination.best()?;
+                let prefix = self.tables.get(family).prefix(id);
+                Some((prefix, (*best.attributes).clone(), best.weight))
+            }));
+        }
+        for (prefix, mut attributes, weight) in all {
+            attributes.extended_communities.extend(&beside);
+            let key = EvpnKey {
+                rd: facts.rd,
+                route: EvpnRoute::Prefix { tag: 0, prefix },
+            };
+            let nlri = EvpnNlri {
+                vni: Vni(vni.vni),
+                ..EvpnNlri::from(key)
+            };
+            let path = self.own_evpn_path(attributes, vni.vtep, weight, &nlri, now);
+            wanted.insert(nlri.key, path);
+        }
+    }
+
+    fn own_evpn_path(
+        &mut self,
+        attributes: Attributes,
+        vtep: IpAddr,
+        weight: u32,
+        nlri: &EvpnNlri,
+        now: Time,
+    ) -> EvpnPath {
+        let path = Path {
+            source: self.own_source(OWN),
+            attributes: Arc::new(attributes),
+            next_hop: match vtep {
+                IpAddr::V4(address) => NextHop::V4(address),
+                IpAddr::V6(global) => NextHop::V6 {
+                    global,
+                    link_local: None,
+                },
+            },
+            weight,
+            tag: 0,
+            distance: None,
+            table: None,
+        };
+        let path = self.paths.of(path);
+        EvpnPath::of(nlri, Route::new(path, 0, NextHopState::Reachable(0), now))
+    }
+
+    /// Marks what a neighbor says in a family as said before its restart.
+    pub(super) fn mark_stale(&mut self, id: SourceId, family: Family) {
+        match family {
+            Family::L2vpnEvpn => self.evpn.table.mark_stale(id),
+            _ => self.tables.get_mut(family).mark_stale(id),
+        }
+    }
+
+    /// Forgets what a neighbor said in a family before its restart.
+    pub(super) fn remove_stale(&mut self, id: SourceId, family: Family) {
+        match family {
+            Family::L2vpnEvpn => self.evpn.table.remove_stale(id),
+            _ => self.tables.get_mut(family).remove_stale(id),
+        }
+    }
+
+    /// Forgets what a neighbor says in a family.
+    pub(super) fn remove_source(&mut self, id: SourceId, family: Family) {
+        match family {
+            Family::L2vpnEvpn => self.evpn.table.remove_source(id),
+            _ => self.tables.get_mut(family).remove_source(id),
+        }
+    }
+
+    /// How much there is in a family.
+    pub(super) fn size(&self, family: Family) -> usize {
+        match family {
+            Family::L2vpnEvpn => self.evpn.table.len(),
+            _ => self.tables.get(family).len(),
+        }
+    }
+
+    /// How many routes a neighbor was told.
+    pub fn told_count(&self, peer: &Peer, family: Family) -> usize {
+        match family {
+            Family::L2vpnEvpn => self.evpn.told.count(peer.id),
+            _ => peer.advertised_count(family),
+        }
+    }
+}
+

@@ -1,0 +1,194 @@
+//! What of EVPN is put into the kernel: entries of bridges, VXLAN devices and neighbor tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::{Action, OWN, Speaker};
+use crate::evpn::{Overlay, VniFacts};
+use crate::wire::{EvpnKey, EvpnRoute, Mac, PmsiTunnel};
+
+/// What is in the kernel.
+#[derive(Default)]
+pub(super) struct Placed {
+    floods: BTreeSet<(u32, IpAddr)>,
+    macs: BTreeMap<(u32, Mac), IpAddr>,
+    neighbors: BTreeMap<(u32, IpAddr), Mac>,
+}
+
+impl Placed {
+    /// All of it, in order.
+    pub(super) fn all(&self) -> impl Iterator<Item = Overlay> {
+        let floods = self.floods.iter().map(|(vni, vtep)| Overlay::Flood {
+            vni: *vni,
+            vtep: *vtep,
+        });
+        let macs = self.macs.iter().map(|((vni, mac), vtep)| Overlay::Mac {
+            vni: *vni,
+            mac: *mac,
+            vtep: *vtep,
+        });
+        let neighbors = self.neighbors.iter().map(|((vni, ip), mac)| Overlay::Neighbor {
+            vni: *vni,
+            ip: *ip,
+            mac: *mac,
+        });
+        floods.chain(macs).chain(neighbors)
+    }
+
+    /// A network's device is gone, and with it what was put there.
+    pub(super) fn forget_vni(&mut self, gone: u32) {
+        self.floods.retain(|(vni, _)| *vni != gone);
+        self.macs.retain(|(vni, _), _| *vni != gone);
+        self.neighbors.retain(|(vni, _), _| *vni != gone);
+    }
+}
+
+/// What is to be looked at.
+#[derive(Default)]
+struct Concerned {
+    floods: BTreeSet<(u32, IpAddr)>,
+    macs: BTreeSet<(u32, Mac)>,
+    neighbors: BTreeSet<(u32, IpAddr)>,
+}
+
+impl Concerned {
+    fn note(&mut self, vni: u32, route: &EvpnRoute) {
+        match route {
+            EvpnRoute::MacIp { tag: 0, mac, ip } => {
+                self.macs.insert((vni, *mac));
+                self.neighbors.extend(ip.map(|ip| (vni, ip)));
+            }
+            EvpnRoute::Multicast { .. } => {
+                // The routers of a network are few: all are looked at.
+                self.floods.insert((vni, IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Speaker {
+    /// Puts into the kernel what follows from changed routes, or from all.
+    pub(super) fn place(&mut self, changed: &BTreeSet<EvpnKey>, actions: &mut Vec<Action>) {
+        let all = std::mem::take(&mut self.evpn.stale_overlay);
+        if !all && changed.is_empty() {
+            return;
+        }
+        let told = self.told_vnis().map(|it| it.vni);
+        let vnis: BTreeSet<u32> = told.filter(|vni| !self.is_l3vni(*vni)).collect();
+        let mut concerned = Concerned::default();
+        let known = changed.iter().map(|key| &key.route);
+        for vni in &vnis {
+            match all {
+                true => self.evpn.table.routes().for_each(|route| concerned.note(*vni, route)),
+                false => known.clone().for_each(|route| concerned.note(*vni, route)),
+            }
+        }
+        if all {
+            // What is there already may be without any route by now.
+            for placed in self.evpn.placed.all() {
+                match placed {
+                    Overlay::Flood { vni, vtep } => drop(concerned.floods.insert((vni, vtep))),
+                    Overlay::Mac { vni, mac, .. } => drop(concerned.macs.insert((vni, mac))),
+                    Overlay::Neighbor { vni, ip, .. } => drop(concerned.neighbors.insert((vni, ip))),
+                }
+            }
+        }
+        let facts: BTreeMap<u32, VniFacts> = vnis
+            .into_iter()
+            .filter_map(|vni| Some((vni, self.vni_facts(vni)?)))
+            .collect();
+        let flooded: BTreeSet<u32> = concerned.floods.iter().map(|(vni, _)| *vni).collect();
+        for vni in flooded {
+            self.place_floods(vni, facts.get(&vni), actions);
+        }
+        for (vni, mac) in concerned.macs {
+            let vtep = facts.get(&vni).and_then(|_| self.has_moved(vni, mac));
+            let before = match vtep {
+                Some(vtep) => self.evpn.placed.macs.insert((vni, mac), vtep),
+                None => self.evpn.placed.macs.remove(&(vni, mac)),
+            };
+            let entry = |vtep| Overlay::Mac { vni, mac, vtep };
+            change(before.map(entry), vtep.map(entry), actions);
+        }
+        for (vni, ip) in concerned.neighbors {
+            let mac = facts.get(&vni).and_then(|facts| self.host_of(facts, ip));
+            let before = match mac {
+                Some(mac) => self.evpn.placed.neighbors.insert((vni, ip), mac),
+                None => self.evpn.placed.neighbors.remove(&(vni, ip)),
+            };
+            let entry = |mac| Overlay::Neighbor { vni, ip, mac };
+            change(before.map(entry), mac.map(entry), actions);
+        }
+    }
+
+    /// The routers that are to have a network's broadcasts.
+    fn place_floods(&mut self, vni: u32, facts: Option<&VniFacts>, actions: &mut Vec<Action>) {
+        let mut wanted = BTreeSet::new();
+        if let Some(facts) = facts {
+            let first = EvpnRoute::Multicast {
+                tag: 0,
+                originator: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+            };
+            let routes = self.evpn.table.routes_from(&first);
+            for route in routes.take_while(|it| matches!(it, EvpnRoute::Multicast { .. })) {
+                let best = self.best_in_vni(facts, route);
+                let foreign = best.filter(|path| path.route.source.id != OWN);
+                let takes_copies = |kind: u8| kind == PmsiTunnel::INGRESS_REPLICATION;
+                wanted.extend(foreign.and_then(|path| {
+                    let tunnel = PmsiTunnel::of(&path.route.attributes)?;
+                    takes_copies(tunnel.kind).then(|| (vni, path.vtep()))
+                }));
+            }
+        }
+        let before = self.evpn.placed.floods.iter().filter(|(it, _)| *it == vni);
+        let before: BTreeSet<(u32, IpAddr)> = before.copied().collect();
+        let entry = |(vni, vtep): &(u32, IpAddr)| Overlay::Flood {
+            vni: *vni,
+            vtep: *vtep,
+        };
+        for gone in before.difference(&wanted) {
+            self.evpn.placed.floods.remove(gone);
+            change(Some(entry(gone)), None, actions);
+        }
+        for new in wanted.difference(&before) {
+            self.evpn.placed.floods.insert(*new);
+            change(None, Some(entry(new)), actions);
+        }
+    }
+
+    /// The host elsewhere that has an IP address.
+    fn host_of(&self, facts: &VniFacts, ip: IpAddr) -> Option<Mac> {
+        let rules = self.rules(crate::wire::Family::L2vpnEvpn);
+        let routes: Vec<(Mac, EvpnRoute)> = self
+            .evpn
+            .table
+            .macs_of(ip)
+            .map(|mac| {
+                let ip = Some(ip);
+                (mac, EvpnRoute::MacIp { tag: 0, mac, ip })
+            })
+            .collect();
+        let paths = routes
+            .iter()
+            .filter_map(|(mac, route)| Some((*mac, self.best_in_vni(facts, route)?)));
+        let best = paths.reduce(|best, other| {
+            match crate::evpn::better(true, other.1, best.1, None, &rules).is_lt() {
+                true => other,
+                false => best,
+            }
+        });
+        let (mac, path) = best?;
+        (path.route.source.id != OWN).then_some(mac)
+    }
+}
+
+/// An entry in the place of another.
+fn change(before: Option<Overlay>, after: Option<Overlay>, actions: &mut Vec<Action>) {
+    match (before, after) {
+        (before, after) if before == after => {}
+        (_, Some(after)) => actions.push(Action::Place(after)),
+        (Some(before), None) => actions.push(Action::TakeOut(before)),
+        (None, None) => {}
+    }
+}
