@@ -40,10 +40,12 @@ pub fn wire(data: &[u8]) {
         add_path_receive: PerFamily {
             ipv4: is(3),
             ipv6: is(4),
+            evpn: is(6),
         },
         add_path_send: PerFamily {
             ipv4: is(3),
             ipv6: is(4),
+            evpn: is(6),
         },
         internal: is(5),
     };

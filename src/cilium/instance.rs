@@ -112,7 +112,8 @@ impl From<AddressFamily> for Family {
 impl From<Family> for AddressFamily {
     fn from(family: Family) -> AddressFamily {
         match family {
-            Family::Ipv4Unicast => AddressFamily::Ipv4,
+            // (The agent has no sessions for EVPN.)
+            Family::Ipv4Unicast | Family::L2vpnEvpn => AddressFamily::Ipv4,
             Family::Ipv6Unicast => AddressFamily::Ipv6,
         }
     }

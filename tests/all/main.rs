@@ -26,6 +26,7 @@ mod cures;
 mod devices;
 mod endless;
 mod engines;
+mod evpn;
 mod exec;
 mod expressions;
 mod failures;

@@ -218,7 +218,7 @@ pub(super) fn table(view: &View, arguments: &Arguments) -> String {
         return object.pretty() + "\n";
     }
     if count == 0 {
-        return "No BGP prefixes displayed, 0 exist\n".to_owned();
+        return "No prefixes displayed, 0 exist\n".to_owned();
     }
     let mut out = head(view, version(view, &all));
     for (rd, routes) in &all {

@@ -211,6 +211,9 @@ fn no_vni(vni: u32, json: bool) -> String {
 /// `show evpn vni [VNI] [json]`.
 pub(super) fn of_kernel(view: &View, arguments: &Arguments) -> String {
     let json = arguments.has("json");
+    if !is_on(view) {
+        return String::new();
+    }
     let all = known(view);
     if let Some(vni) = asked(arguments) {
         return match (all.iter().find(|it| it.local.vni == vni), json) {
@@ -329,11 +332,19 @@ fn kernel_one_as_json(view: &View, vni: &Vni) -> Object {
     object
 }
 
+/// Whether zebra would know of EVPN.
+fn is_on(view: &View) -> bool {
+    view.bgp().is_some_and(|bgp| bgp.evpn.advertise_all_vni)
+}
+
 /// The networks that a command is about.
 ///
 /// # Errors
 /// What is said where there is none.
 fn chosen<'s>(view: &View<'s>, arguments: &Arguments) -> Result<Vec<&'s LocalVni>, String> {
+    if !is_on(view) {
+        return Err(String::new());
+    }
     let all = known(view).into_iter().filter(|vni| !vni.is_l3).map(|vni| vni.local);
     match asked(arguments) {
         None => Ok(all.collect()),
@@ -365,6 +376,10 @@ fn together(arguments: &Arguments, all: Vec<(u32, Object, String)>) -> String {
 
 /// `show evpn mac vni (VNI|all) [json]`.
 pub(super) fn macs(view: &View, arguments: &Arguments) -> String {
+    let is_all_json = asked(arguments).is_none() && arguments.has("json");
+    if !is_on(view) && is_all_json {
+        return "{}\n".to_owned();
+    }
     let vnis = match chosen(view, arguments) {
         Ok(vnis) => vnis,
         Err(refusal) => return refusal,

@@ -13,7 +13,7 @@ pub(crate) const GENERAL: &[(&str, Show)] = &[
     ("show route-map-unused", route_maps::unused),
     ("show vrf", instances::nothing),
     ("show mpls table", instances::nothing),
-    ("show evpn [vni]", instances::nothing),
+    ("show evpn", instances::nothing),
     (
         "show (ip|ipv6) route (babel|eigrp|isis|nhrp|openfabric|ospf|ospf6|pbr|rip|ripng|table|vnc)",
         instances::nothing,

@@ -198,7 +198,7 @@ pub const ROWS: &[(&str, Show)] = &[
     ),
     ("show [ip] bgp l2vpn evpn [json]", evpn::table),
     (
-        "show bgp l2vpn evpn route [type (ead|1|macip|2|multicast|3|es|4|prefix|5)] [json]",
+        "show bgp [l2vpn] evpn route [type (ead|1|macip|2|multicast|3|es|4|prefix|5)] [json]",
         evpn::routes,
     ),
     (

@@ -56,6 +56,12 @@ impl Speaker {
         &self.evpn.table
     }
 
+    /// Whether any route of EVPN can be there.
+    pub fn uses_evpn(&self) -> bool {
+        let tells = self.config.bgp.as_ref().is_some_and(|bgp| bgp.evpn.advertise_all_vni);
+        tells || self.peers.values().any(|peer| peer.effective.evpn.activate)
+    }
+
     /// VXLAN devices, by their networks.
     pub fn local_vnis(&self) -> &BTreeMap<u32, LocalVni> {
         &self.evpn.local

@@ -2,6 +2,7 @@
 
 mod add_path;
 mod aggregates;
+mod evpn;
 mod flow;
 mod hierarchies;
 mod hostile;

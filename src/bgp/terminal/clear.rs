@@ -57,7 +57,8 @@ pub(super) fn vrf(_: &mut Terminal, _: &View, arguments: &Arguments) -> Outcome 
 }
 
 fn family(arguments: &Arguments) -> Option<Family> {
-    match arguments.one_of(&["ipv4", "ipv6"]) {
+    match arguments.one_of(&["l2vpn", "ipv4", "ipv6"]) {
+        Some("l2vpn") => Some(Family::L2vpnEvpn),
         Some("ipv4") => Some(Family::Ipv4Unicast),
         Some(_) => Some(Family::Ipv6Unicast),
         None => None,

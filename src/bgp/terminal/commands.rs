@@ -97,7 +97,10 @@ const ENABLED: &[(&str, Handler)] = &[
     ("clear route-map counters [<name>]", clear::route_map),
     ("clear thread cpu [<filter>]", exec::nothing),
     ("clear evpn dup-addr vni <words:line>", exec::nothing),
-    ("clear bgp l2vpn evpn (*|<peer>)", exec::nothing),
+    (
+        "clear [ip] bgp l2vpn evpn (*|<peer>) [(soft [(in|out)]|in|out)]",
+        clear::clear,
+    ),
     ("clear log cmdline-targets", exec::nothing),
     ("clear vrf <name> [<words:line>]", clear::vrf),
 ];

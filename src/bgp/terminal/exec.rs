@@ -37,12 +37,22 @@ impl Terminal {
         };
         let mut outcome = match found.id {
             Exec::Show(show) => Outcome::printed(show(view, &found.arguments)),
+            Exec::Said(_) if view.speaker.uses_evpn() && is_about_evpn(filtered.command) => Outcome::printed(
+                "% nslab's speaker has EVPN and does not show this of it; the engine `frr` does\n",
+            ),
             Exec::Said(answer) => Outcome::printed((*answer).to_owned()),
             Exec::Do(handler) => handler(self, view, &found.arguments),
         };
         outcome.answer.output = filtered.take(outcome.answer.output);
         outcome
     }
+}
+
+/// Whether a command asks about EVPN, however short it is written. Its multihoming is never there.
+fn is_about_evpn(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let is_evpn = |word: &str| word.len() >= 2 && "evpn".starts_with(word);
+    words.any(is_evpn) && !words.next().is_some_and(|word| word.starts_with("es"))
 }
 
 /// Nothing is to be done.

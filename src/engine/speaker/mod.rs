@@ -9,8 +9,8 @@ use crate::lab::model::{ConfigPlace, Content, File, Probe, Process};
 use crate::lab::plan::NodeStep;
 
 mod advertisement;
-pub(super) mod bridging;
-mod connections;
+mod bridging;
+pub(super) mod connections;
 mod discovery;
 mod forwarding;
 mod interfaces;
