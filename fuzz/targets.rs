@@ -74,7 +74,8 @@ const ROUTER: &str = "frr defaults datacenter\nbgp as-path access-list SHORT seq
     router bgp 65001\n bgp router-id 10.0.0.1\n no bgp network import-check\n neighbor 10.0.0.2 remote-as 65002\n \
     neighbor 10.0.0.2 passive\n neighbor 10.0.0.2 timers 0 0\n address-family ipv4 unicast\n  network 10.1.0.0/16\n  \
     aggregate-address 10.0.0.0/8\n  neighbor 10.0.0.2 soft-reconfiguration inbound\n  neighbor 10.0.0.2 route-map IN in\n \
-    exit-address-family\n address-family ipv6 unicast\n  neighbor 10.0.0.2 activate\n exit-address-family\n";
+    exit-address-family\n address-family ipv6 unicast\n  neighbor 10.0.0.2 activate\n exit-address-family\n \
+    address-family l2vpn evpn\n  neighbor 10.0.0.2 activate\n  advertise-all-vni\n exit-address-family\n";
 
 /// Octets of a neighbor on two connections: the first octet of each piece says on which, and how long the piece is.
 pub fn session(mut data: &[u8]) {

@@ -15,6 +15,8 @@ use super::types::NotThat;
 const MAC_IP: u8 = 2;
 const MULTICAST: u8 = 3;
 const PREFIX: u8 = 5;
+/// Octets of a distinguisher.
+const RD: usize = 8;
 /// Octets of a route of type 5 with addresses of four, and of sixteen octets (RFC 9136 section 3.1).
 const PREFIX_V4: usize = 34;
 const PREFIX_V6: usize = 58;
@@ -372,10 +374,10 @@ fn decode(kind: u8, value: &[u8]) -> Option<EvpnNlri> {
                 ..of(EvpnRoute::Prefix { tag, prefix })
             }
         }
-        kind => of(EvpnRoute::Other {
-            kind,
-            value: reader.rest().to_vec(),
-        }),
+        kind => {
+            let value = reader.take(value.len() - RD)?.to_vec();
+            of(EvpnRoute::Other { kind, value })
+        }
     };
     reader.is_empty().then_some(nlri)
 }
