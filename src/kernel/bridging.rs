@@ -182,7 +182,9 @@ fn one_resolved(message: &NeighbourMessage) -> Option<Resolved> {
     }
     let is_external = message.header.flags.contains(NeighbourFlags::ExtLearned);
     let is_known = match message.header.state {
-        NeighbourState::Reachable | NeighbourState::Stale | NeighbourState::Delay | NeighbourState::Probe => true,
+        NeighbourState::Reachable | NeighbourState::Stale | NeighbourState::Delay | NeighbourState::Probe => {
+            true
+        }
         NeighbourState::Noarp | NeighbourState::Permanent => is_external,
         _ => false,
     };
@@ -230,9 +232,8 @@ pub fn remove_mac(what: &str, vxlan: u32, mac: [u8; 6], to: IpAddr) -> Request {
 pub fn place_flood(what: &str, vxlan: u32, to: IpAddr) -> Request {
     let mut message = of_bridge(vxlan, [0; 6], Some(to));
     message.header.flags = NeighbourFlags::Own;
-    message.header.state = NeighbourState::Other(
-        u16::from(NeighbourState::Noarp) | u16::from(NeighbourState::Permanent),
-    );
+    message.header.state =
+        NeighbourState::Other(u16::from(NeighbourState::Noarp) | u16::from(NeighbourState::Permanent));
     Request::append(what, RouteNetlinkMessage::NewNeighbour(message))
 }
 
@@ -261,7 +262,9 @@ pub fn place_neighbor(what: &str, interface: u32, address: IpAddr, mac: [u8; 6])
     message.header.state = NeighbourState::Noarp;
     let lladdr = NeighbourAttribute::LinkLayerAddress(mac.to_vec());
     message.attributes.push(lladdr);
-    message.attributes.push(NeighbourAttribute::Protocol(ZEBRA.into()));
+    message
+        .attributes
+        .push(NeighbourAttribute::Protocol(ZEBRA.into()));
     Request::replace(what, RouteNetlinkMessage::NewNeighbour(message))
 }
 

@@ -14,7 +14,11 @@ fn fabric(with_frr: &[&str]) -> String {
     for node in ROUTERS {
         let head = format!("[nodes.{node}]\n");
         assert!(text.contains(&head));
-        let engine = if with_frr.contains(&node) { "frr" } else { "builtin" };
+        let engine = if with_frr.contains(&node) {
+            "frr"
+        } else {
+            "builtin"
+        };
         text = text.replace(&head, &format!("{head}engine = \"{engine}\"\n"));
     }
     text
@@ -51,8 +55,14 @@ fn all_types_of_routes_go_both_ways() {
     if !has_frr() {
         return;
     }
-    let text = fabric(&["leaf1"]).replace("  advertise-all-vni\n", "  advertise-all-vni\n  advertise ipv4 unicast\n");
-    let text = text.replace("frr defaults datacenter\n!\nrouter bgp 6510", "frr defaults datacenter\n!\nvni 900\n!\nrouter bgp 6510");
+    let text = fabric(&["leaf1"]).replace(
+        "  advertise-all-vni\n",
+        "  advertise-all-vni\n  advertise ipv4 unicast\n",
+    );
+    let text = text.replace(
+        "frr defaults datacenter\n!\nrouter bgp 6510",
+        "frr defaults datacenter\n!\nvni 900\n!\nrouter bgp 6510",
+    );
     let l3 = |leaf: u8| {
         format!(
             "br900 = {{ type = \"bridge\" }}\nvx900 = {{ type = \"vxlan\", vni = 900, local = \"10.0.1.{leaf}\", learning = false, \

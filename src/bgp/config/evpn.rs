@@ -93,15 +93,18 @@ pub(super) const VNI: Rows = &[
         Ok(())
     }),
     ("rd ~ <rd:word>", |e, a| {
-        let rd = match a.get("rd") {
-            None => None,
-            Some(text) => Some(text.parse::<Rd>().map_err(|_| {
-                Refusal::Invalid("Malformed Route Distinguisher".to_owned(), a.span("rd"))
-            })?),
-        };
+        let rd =
+            match a.get("rd") {
+                None => None,
+                Some(text) => Some(text.parse::<Rd>().map_err(|_| {
+                    Refusal::Invalid("Malformed Route Distinguisher".to_owned(), a.span("rd"))
+                })?),
+            };
         let known = &mut vni(e)?.rd;
         if a.no() && rd.is_some() && *known != rd {
-            return Err(Refusal::invalid("RD specified does not match configuration for this VNI"));
+            return Err(Refusal::invalid(
+                "RD specified does not match configuration for this VNI",
+            ));
         }
         *known = rd.filter(|_| !a.no());
         Ok(())

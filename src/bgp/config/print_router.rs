@@ -217,11 +217,7 @@ fn family_lines(bgp: &Bgp, family: Family) -> Vec<String> {
     }
     let head = [
         " !".to_owned(),
-        format!(
-            " address-family {} {}",
-            family.name(),
-            family.subsequent_name()
-        ),
+        format!(" address-family {} {}", family.name(), family.subsequent_name()),
     ];
     let body = lines.into_iter().map(|line| format!("  {line}"));
     head.into_iter()

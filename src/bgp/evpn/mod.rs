@@ -7,7 +7,6 @@ mod host;
 mod table;
 mod targets;
 
-
 pub use host::{LocalMac, LocalVni, Overlay};
 pub use table::{EvpnDestination, EvpnPath, EvpnTable, better};
 pub use targets::{VniFacts, automatic_target};

@@ -120,7 +120,10 @@ impl EvpnDestination {
 fn of_macs(a: &EvpnPath, b: &EvpnPath) -> [(&'static str, Ordering); 3] {
     let ((sequence, is_sticky), (other, other_is_sticky)) = (a.mobility(), b.mobility());
     [
-        ("EVPN Sticky MAC", Reverse(is_sticky).cmp(&Reverse(other_is_sticky))),
+        (
+            "EVPN Sticky MAC",
+            Reverse(is_sticky).cmp(&Reverse(other_is_sticky)),
+        ),
         ("EVPN sequence number", Reverse(sequence).cmp(&Reverse(other))),
         ("EVPN lower IP", a.vtep().cmp(&b.vtep())),
     ]
@@ -161,7 +164,10 @@ impl EvpnTable {
     pub fn insert(&mut self, key: EvpnKey, path: EvpnPath) {
         let all = self.distinguishers.entry(key.route.clone()).or_default();
         all.insert(key.rd);
-        if let EvpnRoute::MacIp { mac, ip: Some(ip), .. } = &key.route {
+        if let EvpnRoute::MacIp {
+            mac, ip: Some(ip), ..
+        } = &key.route
+        {
             self.of_address.entry(*ip).or_default().insert(*mac);
         }
         let destination = self.destinations.entry(key.clone()).or_default();
@@ -190,7 +196,9 @@ impl EvpnTable {
             return false;
         };
         let before = destination.paths.len();
-        destination.paths.retain(|path| path.route.key() != (source, path_id));
+        destination
+            .paths
+            .retain(|path| path.route.key() != (source, path_id));
         if destination.paths.len() == before {
             return false;
         }
@@ -247,7 +255,11 @@ impl EvpnTable {
     /// Gives routes of other routers the state of their next hops.
     pub fn resolve(&mut self, mut is_reachable: impl FnMut(IpAddr) -> bool, own: SourceId) {
         for (key, destination) in &mut self.destinations {
-            for path in destination.paths.iter_mut().filter(|it| it.route.source.id != own) {
+            for path in destination
+                .paths
+                .iter_mut()
+                .filter(|it| it.route.source.id != own)
+            {
                 let state = match is_reachable(path.vtep()) {
                     true => NextHopState::Reachable(0),
                     false => NextHopState::Unreachable,
@@ -316,7 +328,9 @@ impl EvpnTable {
     }
 
     fn forget_address(&mut self, route: &EvpnRoute) {
-        if let EvpnRoute::MacIp { mac, ip: Some(ip), .. } = route
+        if let EvpnRoute::MacIp {
+            mac, ip: Some(ip), ..
+        } = route
             && let Some(all) = self.of_address.get_mut(ip)
         {
             all.remove(mac);

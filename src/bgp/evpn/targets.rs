@@ -45,9 +45,8 @@ impl VniFacts {
     /// a fabric of external sessions (FRR).
     pub fn imports(&self, communities: &[ExtendedCommunity]) -> bool {
         let alike = |it: &ExtendedCommunity| {
-            self.automatic.is_some_and(|own| {
-                it.is_route_target() && it.0[..2] == own.0[..2] && it.0[4..] == own.0[4..]
-            })
+            self.automatic
+                .is_some_and(|own| it.is_route_target() && it.0[..2] == own.0[..2] && it.0[4..] == own.0[4..])
         };
         communities.iter().any(|it| self.import.contains(it) || alike(it))
     }

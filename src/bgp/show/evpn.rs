@@ -19,6 +19,8 @@ const KINDS: &str = "EVPN type-1 prefix: [1]:[EthTag]:[ESI]:[IPlen]:[VTEP-IP]:[F
 /// What FRR says is the length of each.
 const LENGTH: u16 = 352;
 const INDENT: usize = 20;
+/// What a line's status leaves of that.
+const COLUMN: usize = 17;
 
 /// A line's route among all that is known of it.
 struct Line<'s> {
@@ -40,9 +42,7 @@ fn lines<'s>(key: &EvpnKey, destination: &'s EvpnDestination) -> Lines<'s> {
         is_best: best == Some(path.route.key()),
         reason: destination.reason(),
     };
-    let mut lines: Lines = paths.map(line).collect();
-    lines.sort_by_key(|line| !line.is_best);
-    lines
+    paths.map(line).collect()
 }
 
 impl Line<'_> {
@@ -73,16 +73,18 @@ impl Line<'_> {
             if self.is_internal() { 'i' } else { ' ' },
         ];
         let mut out = String::from_iter(status);
-        if is_first {
-            let _ = write!(out, "{}", self.key.route);
-        }
+        let first = format!("{}\n{:INDENT$}", self.key.route, "");
+        let _ = match is_first {
+            true => write!(out, "{first}"),
+            false => write!(out, "{:COLUMN$}", ""),
+        };
         let shows = view.bgp().is_some_and(|bgp| bgp.flags.show_nexthop_hostname);
         let next_hop = match self.hostname(view).filter(|_| shows) {
             Some(name) => format!("{}({name})", self.path.vtep()),
             None => self.path.vtep().to_string(),
         };
         let rest = NARROW.rest(&next_hop, &route.attributes, route.weight);
-        let _ = write!(out, "\n{:INDENT$}{rest}", "");
+        out += &rest;
         let communities = communities(self.path);
         if !communities.is_empty() {
             let _ = writeln!(out, "{:INDENT$}{communities}", "");
@@ -100,7 +102,11 @@ impl Line<'_> {
             object.put("bestpath", true);
             object.put_some("selectionReason", self.reason);
         }
-        let from = if self.is_internal() { "internal" } else { "external" };
+        let from = if self.is_internal() {
+            "internal"
+        } else {
+            "external"
+        };
         object.put("pathFrom", from);
         object.put("routeType", u16::from(self.key.route.kind()));
         match &self.key.route {
@@ -255,7 +261,10 @@ fn kind(arguments: &Arguments) -> Option<u8> {
 
 /// FRR has each path in a list of its own here.
 fn paths_alone(view: &View, lines: &Lines) -> Vec<Json> {
-    lines.iter().map(|line| Json::from(vec![line.json(view)])).collect()
+    lines
+        .iter()
+        .map(|line| Json::from(vec![line.json(view)]))
+        .collect()
 }
 
 /// `show bgp l2vpn evpn route [type TYPE] [json]`.
@@ -263,7 +272,11 @@ pub(super) fn routes(view: &View, arguments: &Arguments) -> String {
     let kind = kind(arguments);
     let all = by_rd(view, |key| kind.is_none_or(|kind| key.route.kind() == kind));
     let prefixes = all.values().map(Vec::len).sum::<usize>();
-    let paths = all.values().flatten().map(|(_, lines)| lines.len()).sum::<usize>();
+    let paths = all
+        .values()
+        .flatten()
+        .map(|(_, lines)| lines.len())
+        .sum::<usize>();
     if arguments.has("json") {
         let mut object = Object::new();
         for (rd, routes) in &all {
@@ -278,7 +291,11 @@ pub(super) fn routes(view: &View, arguments: &Arguments) -> String {
         object.put("numPaths", paths);
         return Json::from(object).plain() + "\n";
     }
-    let of_kind = if kind.is_some() { " (of requested type)" } else { "" };
+    let of_kind = if kind.is_some() {
+        " (of requested type)"
+    } else {
+        ""
+    };
     if prefixes == 0 {
         return format!("No EVPN prefixes{of_kind} exist\n");
     }
@@ -307,10 +324,18 @@ pub(super) fn of_vni(view: &View, arguments: &Arguments) -> String {
     let table = view.speaker.evpn_table();
     let mut all: Vec<(EvpnRoute, Lines)> = Vec::new();
     for route in table.routes().filter(|route| matches!(route.kind(), 2 | 3)) {
-        let best = view.speaker.best_in_vni(&facts, route).map(|best| best.route.key());
-        let found: Vec<(EvpnKey, &EvpnPath)> = view.speaker.in_vni(&facts, route).collect();
+        let best = view
+            .speaker
+            .best_in_vni(&facts, route)
+            .map(|best| best.route.key());
+        let of_each = view.speaker.in_vni(&facts, route);
+        let of_each = of_each.filter_map(|(key, _)| Some((table.get(&key)?.paths(), key)));
+        let found: Vec<(EvpnKey, &EvpnPath)> = of_each
+            .flat_map(|(paths, key)| paths.iter().rev().map(move |path| (key.clone(), path)))
+            .filter(|(_, path)| path.route.is_reachable())
+            .collect();
         let several = found.len() > 1;
-        let mut lines: Lines = found
+        let lines: Lines = found
             .into_iter()
             .map(|(key, path)| Line {
                 is_best: best == Some(path.route.key()),
@@ -322,7 +347,6 @@ pub(super) fn of_vni(view: &View, arguments: &Arguments) -> String {
                 path,
             })
             .collect();
-        lines.sort_by_key(|line| !line.is_best);
         if !lines.is_empty() {
             all.push((route.clone(), lines));
         }

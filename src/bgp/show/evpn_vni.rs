@@ -55,7 +55,11 @@ pub(super) fn of_bgp(view: &View, arguments: &Arguments) -> String {
         };
     }
     let l3 = all.iter().filter(|vni| vni.is_l3).count();
-    let tells = if bgp.evpn.advertise_all_vni { "Enabled" } else { "Disabled" };
+    let tells = if bgp.evpn.advertise_all_vni {
+        "Enabled"
+    } else {
+        "Disabled"
+    };
     if json {
         let mut object = Object::new()
             .with("advertiseGatewayMacip", "Disabled")
@@ -144,7 +148,8 @@ fn one_as_json(vni: &Vni, is_alone: bool) -> Object {
     if is_alone {
         object.put("sviInterface", local.bridge.1.clone());
     }
-    let list = |all: &[ExtendedCommunity]| -> Vec<Json> { targets(all).into_iter().map(Json::from).collect() };
+    let list =
+        |all: &[ExtendedCommunity]| -> Vec<Json> { targets(all).into_iter().map(Json::from).collect() };
     object.put(import, list(&vni.facts.import));
     object.put(export, list(&vni.facts.export));
     object
@@ -345,7 +350,10 @@ fn chosen<'s>(view: &View<'s>, arguments: &Arguments) -> Result<Vec<&'s LocalVni
     if !is_on(view) {
         return Err(String::new());
     }
-    let all = known(view).into_iter().filter(|vni| !vni.is_l3).map(|vni| vni.local);
+    let all = known(view)
+        .into_iter()
+        .filter(|vni| !vni.is_l3)
+        .map(|vni| vni.local);
     match asked(arguments) {
         None => Ok(all.collect()),
         Some(vni) => {
@@ -362,7 +370,10 @@ fn chosen<'s>(view: &View<'s>, arguments: &Arguments) -> Result<Vec<&'s LocalVni
 fn together(arguments: &Arguments, all: Vec<(u32, Object, String)>) -> String {
     let is_one = asked(arguments).is_some();
     match (arguments.has("json"), is_one) {
-        (true, true) => all.into_iter().map(|(_, object, _)| object.pretty() + "\n").collect(),
+        (true, true) => all
+            .into_iter()
+            .map(|(_, object, _)| object.pretty() + "\n")
+            .collect(),
         (true, false) => {
             let mut object = Object::new();
             for (vni, of_vni, _) in all {
@@ -415,7 +426,11 @@ pub(super) fn macs(view: &View, arguments: &Arguments) -> String {
             object.put("detectionCount", 0);
             object.put("isDuplicate", false);
             of_hosts.put(mac.to_string(), object);
-            let _ = writeln!(lines, "{mac} {kind:<6} {:<5} {place:<30} {:<5} {own}/{remote}", "", "");
+            let _ = writeln!(
+                lines,
+                "{mac} {kind:<6} {:<5} {place:<30} {:<5} {own}/{remote}",
+                "", ""
+            );
         }
         if count == 0 && !is_all {
             lines.clear();

@@ -78,7 +78,9 @@ pub(super) fn views(view: &View, _: &Arguments) -> String {
 /// Sets of attributes that routes share.
 fn sets<'s>(view: &View<'s>) -> Vec<&'s Attributes> {
     let speaker = view.speaker;
-    let tables = Family::UNICAST.into_iter().map(move |family| speaker.table(family));
+    let tables = Family::UNICAST
+        .into_iter()
+        .map(move |family| speaker.table(family));
     let routes = tables.flat_map(|table| table.iter().flat_map(|(_, destination)| destination.routes()));
     let mut known: HashMap<*const Attributes, &Route> = HashMap::new();
     for route in routes {

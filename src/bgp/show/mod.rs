@@ -205,7 +205,10 @@ pub const ROWS: &[(&str, Show)] = &[
         "show bgp l2vpn evpn route vni <vni:1-16777215> [json]",
         evpn::of_vni,
     ),
-    ("show bgp l2vpn evpn vni [<vni:1-16777215>] [json]", evpn_vni::of_bgp),
+    (
+        "show bgp l2vpn evpn vni [<vni:1-16777215>] [json]",
+        evpn_vni::of_bgp,
+    ),
     ("show evpn vni [<vni:1-16777215>] [json]", evpn_vni::of_kernel),
     ("show evpn mac vni (all|<vni:1-16777215>) [json]", evpn_vni::macs),
     (

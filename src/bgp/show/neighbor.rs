@@ -41,14 +41,14 @@ impl<'s> Neighbor<'s> {
     /// The families that are configured for it.
     pub(super) fn families(&self) -> impl Iterator<Item = Family> {
         let peer = self.peer;
-        Family::UNICAST
+        Family::ALL
             .into_iter()
             .filter(|family| peer.family(*family).activate)
     }
 
     /// The families that are exchanged.
     pub(super) fn exchanged(&self) -> Vec<Family> {
-        Family::UNICAST
+        Family::ALL
             .into_iter()
             .filter(|family| self.peer.exchanges(*family))
             .collect()

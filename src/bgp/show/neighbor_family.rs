@@ -1,7 +1,7 @@
 //! What `show bgp neighbors` tells about a neighbor in an address family.
 
 use super::View;
-use super::facts::{counts, is_up, local_as};
+use super::facts::{counts_in, is_up, local_as};
 use super::json::{Json, Object};
 use crate::config::{Addpath, EffectiveFamily, Excess};
 use crate::speaker::Peer;
@@ -57,19 +57,33 @@ pub(super) fn facts(view: &View, peer: &Peer, family: Family) -> Facts {
         }
         None => facts.line("Not part of any update group"),
     }
+    // As with FRR nobody changes the end of a tunnel.
+    if family == Family::L2vpnEvpn && !view.is_internal(peer) {
+        facts.add_if(
+            true,
+            "NEXT_HOP is propagated unchanged to this neighbor",
+            "unchangedNextHopPropogatedToNbr",
+        );
+    }
     add_flags(&mut facts, settings);
     add_communities(&mut facts, settings);
     add_default_route(&mut facts, view, peer, family, settings);
     add_policies(&mut facts, view, family, settings);
     add_missing_policies(&mut facts, view.lacks_policy(peer, family));
-    let received = counts(view.speaker.table(family)).remove(&peer.id).unwrap_or(0);
+    if family == Family::L2vpnEvpn {
+        let tells = view.bgp().is_some_and(|bgp| bgp.evpn.advertise_all_vni);
+        facts.add_if(tells, "advertise-all-vni", "advertiseAllVnis");
+    }
+    let received = counts_in(view, family).remove(&peer.id).unwrap_or(0);
     facts.add(
         &format!("{received} accepted prefixes"),
         "acceptedPrefixCounter",
         received,
     );
     if up {
-        facts.json.put("sentPrefixCounter", peer.advertised_count(family));
+        facts
+            .json
+            .put("sentPrefixCounter", view.speaker.told_count(peer, family));
     }
     add_limit(&mut facts, settings);
     facts
@@ -333,7 +347,7 @@ pub(super) fn update_group(view: &View, peer: &Peer, family: Family) -> Option<u
     up.sort_by_key(|peer| peer.record.changed);
     let members = up
         .iter()
-        .flat_map(|peer| Family::UNICAST.map(|family| (*peer, family)));
+        .flat_map(|peer| Family::ALL.map(|family| (*peer, family)));
     let mut groups: Vec<(&Peer, Family)> = Vec::new();
     for (member, of) in members.filter(|(member, of)| member.exchanges(*of)) {
         if !groups

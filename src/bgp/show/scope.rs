@@ -93,7 +93,8 @@ impl<'l> Scope<'l> {
 
     /// The families, all where none is named.
     pub(super) fn families(&self) -> Vec<Family> {
-        self.family.map_or(Family::UNICAST.to_vec(), |family| vec![family])
+        self.family
+            .map_or(Family::UNICAST.to_vec(), |family| vec![family])
     }
 
     /// The same with those that have no prefixes.

@@ -13,8 +13,8 @@ use crate::evpn::{EvpnPath, EvpnTable, LocalVni, Overlay, VniFacts, better};
 use crate::session::Time;
 use crate::table::{NextHopState, Path, Route, SourceId};
 use crate::wire::{
-    Attributes, EvpnKey, EvpnNlri, EvpnRoute, ExtendedCommunity, Family, Mac, NextHop, PmsiTunnel,
-    Update, Vni,
+    Attributes, EvpnKey, EvpnNlri, EvpnRoute, ExtendedCommunity, Family, Mac, NextHop, PmsiTunnel, Update,
+    Vni,
 };
 
 /// The weight of a router's own routes.
@@ -58,7 +58,11 @@ impl Speaker {
 
     /// Whether any route of EVPN can be there.
     pub fn uses_evpn(&self) -> bool {
-        let tells = self.config.bgp.as_ref().is_some_and(|bgp| bgp.evpn.advertise_all_vni);
+        let tells = self
+            .config
+            .bgp
+            .as_ref()
+            .is_some_and(|bgp| bgp.evpn.advertise_all_vni);
         tells || self.peers.values().any(|peer| peer.effective.evpn.activate)
     }
 
@@ -89,7 +93,11 @@ impl Speaker {
 
     /// VNIs of which this router tells.
     pub fn told_vnis(&self) -> impl Iterator<Item = &LocalVni> {
-        let tells = self.config.bgp.as_ref().is_some_and(|bgp| bgp.evpn.advertise_all_vni);
+        let tells = self
+            .config
+            .bgp
+            .as_ref()
+            .is_some_and(|bgp| bgp.evpn.advertise_all_vni);
         self.evpn.local.values().filter(move |_| tells)
     }
 
@@ -108,12 +116,14 @@ impl Speaker {
     pub fn best_in_vni<'s>(&'s self, facts: &VniFacts, route: &'s EvpnRoute) -> Option<&'s EvpnPath> {
         let rules = self.rules(Family::L2vpnEvpn);
         let is_mac = matches!(route, EvpnRoute::MacIp { .. });
-        self.in_vni(facts, route).map(|(_, path)| path).reduce(|best, path| {
-            match better(is_mac, path, best, None, &rules).is_lt() {
-                true => path,
-                false => best,
-            }
-        })
+        self.in_vni(facts, route)
+            .map(|(_, path)| path)
+            .reduce(
+                |best, path| match better(is_mac, path, best, None, &rules).is_lt() {
+                    true => path,
+                    false => best,
+                },
+            )
     }
 
     /// The best under each distinguisher of what a VNI takes of a route.
@@ -122,14 +132,17 @@ impl Speaker {
         facts: &VniFacts,
         route: &'s EvpnRoute,
     ) -> impl Iterator<Item = (EvpnKey, &'s EvpnPath)> {
-        self.evpn.table.of_route(route).filter_map(move |(key, destination)| {
-            let best = destination.best()?;
-            let takes = match best.route.source.id == OWN {
-                true => key.rd == facts.rd,
-                false => facts.imports(&best.route.attributes.extended_communities),
-            };
-            takes.then_some((key, best))
-        })
+        self.evpn
+            .table
+            .of_route(route)
+            .filter_map(move |(key, destination)| {
+                let best = destination.best()?;
+                let takes = match best.route.source.id == OWN {
+                    true => key.rd == facts.rd,
+                    false => facts.imports(&best.route.attributes.extended_communities),
+                };
+                takes.then_some((key, best))
+            })
     }
 
     /// A message of a neighbor's says something of EVPN.
@@ -242,7 +255,8 @@ impl Speaker {
             mac,
             ip: None,
         };
-        let of_host = |route: &&EvpnRoute| matches!(route, EvpnRoute::MacIp { tag: 0, mac: it, .. } if *it == mac);
+        let of_host =
+            |route: &&EvpnRoute| matches!(route, EvpnRoute::MacIp { tag: 0, mac: it, .. } if *it == mac);
         let routes = self.evpn.table.routes_from(&first).take_while(of_host);
         let paths = routes.flat_map(|route| self.in_vni(&facts, route).map(|(_, path)| path));
         let foreign = paths.filter(|path| path.route.source.id != OWN);
@@ -266,7 +280,13 @@ impl Speaker {
 
     /// Decides about whatever has changed, tells it, and puts it into the kernel. `others` says that other routes, interfaces or
     /// the configuration have changed.
-    pub(super) fn settle_evpn(&mut self, others: bool, configured: bool, actions: &mut Vec<Action>, now: Time) {
+    pub(super) fn settle_evpn(
+        &mut self,
+        others: bool,
+        configured: bool,
+        actions: &mut Vec<Action>,
+        now: Time,
+    ) {
         if others {
             self.resolve_vteps();
         }
@@ -369,7 +389,10 @@ impl Speaker {
         wanted: &mut BTreeMap<EvpnKey, EvpnPath>,
     ) {
         let mut attributes = Attributes {
-            extended_communities: [ExtendedCommunity::VXLAN].into_iter().chain(facts.export.clone()).collect(),
+            extended_communities: [ExtendedCommunity::VXLAN]
+                .into_iter()
+                .chain(facts.export.clone())
+                .collect(),
             ..Attributes::default()
         };
         let of = |route| EvpnNlri {
@@ -517,4 +540,3 @@ impl Speaker {
         }
     }
 }
-

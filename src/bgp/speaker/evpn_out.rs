@@ -153,7 +153,12 @@ impl Speaker {
     /// Tells neighbors that take something again what has changed in the meantime.
     pub(super) fn tell_waiting_evpn(&mut self, actions: &mut Vec<Action>) {
         let takes = |id: &SourceId| self.peers.get(id).is_some_and(|peer| !peer.flow.holds);
-        let waits = self.evpn.told.0.iter().filter(|(_, told)| !told.waiting.is_empty());
+        let waits = self
+            .evpn
+            .told
+            .0
+            .iter()
+            .filter(|(_, told)| !told.waiting.is_empty());
         let ready: Vec<SourceId> = waits.map(|(id, _)| *id).filter(takes).collect();
         for id in ready {
             let told = self.evpn.told.0.entry(id).or_default();
@@ -208,7 +213,9 @@ impl Speaker {
         for ((attributes, next_hop), all) in news.announced {
             let nlri: Vec<EvpnNlri> = all.iter().map(|it| with_id(&it.nlri)).collect();
             match announce_evpn(next_hop, &attributes, &nlri, &options, &mut octets) {
-                Ok(()) => told.routes.extend(all.into_iter().map(|it| (it.nlri.key.clone(), it))),
+                Ok(()) => told
+                    .routes
+                    .extend(all.into_iter().map(|it| (it.nlri.key.clone(), it))),
                 // What cannot be said is not left standing as it was.
                 Err(TooLong) => withdrawn.extend(all.into_iter().map(|it| it.nlri.key)),
             }

@@ -60,7 +60,8 @@ impl Concerned {
             }
             EvpnRoute::Multicast { .. } => {
                 // The routers of a network are few: all are looked at.
-                self.floods.insert((vni, IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)));
+                self.floods
+                    .insert((vni, IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)));
             }
             _ => {}
         }
@@ -80,7 +81,11 @@ impl Speaker {
         let known = changed.iter().map(|key| &key.route);
         for vni in &vnis {
             match all {
-                true => self.evpn.table.routes().for_each(|route| concerned.note(*vni, route)),
+                true => self
+                    .evpn
+                    .table
+                    .routes()
+                    .for_each(|route| concerned.note(*vni, route)),
                 false => known.clone().for_each(|route| concerned.note(*vni, route)),
             }
         }

@@ -51,7 +51,9 @@ impl Mrai {
     }
 
     fn is_due(&self) -> Option<Time> {
-        let waits = Family::UNICAST.into_iter().any(|it| !self.waiting.get(it).is_empty());
+        let waits = Family::UNICAST
+            .into_iter()
+            .any(|it| !self.waiting.get(it).is_empty());
         waits.then(|| self.until.unwrap_or_default())
     }
 }

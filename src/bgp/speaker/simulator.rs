@@ -212,7 +212,11 @@ impl Network {
                 }
             }
             Action::Report(id) => self.later(node, Event::Sent(id)),
-            Action::HangUp(_) | Action::Forward(..) | Action::Log(_) | Action::Place(_) | Action::TakeOut(_) => {}
+            Action::HangUp(_)
+            | Action::Forward(..)
+            | Action::Log(_)
+            | Action::Place(_)
+            | Action::TakeOut(_) => {}
         }
     }
 

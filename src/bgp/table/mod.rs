@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 
 use ipnet::IpNet;
 
-pub use decision::{MultipathRule, Rules};
 pub(crate) use decision::compare;
+pub use decision::{MultipathRule, Rules};
 pub use destination::Destination;
 pub use prefixes::PrefixId;
 use prefixes::Prefixes;

@@ -340,7 +340,11 @@ fn decode(kind: u8, value: &[u8]) -> Option<EvpnNlri> {
             let mac = Mac(reader.array()?);
             let ip = read_counted(&mut reader)?;
             let vni = Vni::read(&mut reader)?;
-            let l3vni = if reader.is_empty() { None } else { Some(Vni::read(&mut reader)?) };
+            let l3vni = if reader.is_empty() {
+                None
+            } else {
+                Some(Vni::read(&mut reader)?)
+            };
             EvpnNlri {
                 esi,
                 vni,

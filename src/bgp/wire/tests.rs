@@ -168,7 +168,13 @@ fn a_route_of_evpn_that_makes_no_sense_is_passed_over_alone() {
     assert!(read(&multicast[..18]).is_err());
     // A type that is not known has a length all the same.
     let update = read(&[&[9, 8, 0, 1, 10, 0, 0, 1, 0, 2][..], multicast].concat()).unwrap();
-    let kinds: Vec<u8> = update.evpn_reachable.unwrap().1.iter().map(|it| it.key.route.kind()).collect();
+    let kinds: Vec<u8> = update
+        .evpn_reachable
+        .unwrap()
+        .1
+        .iter()
+        .map(|it| it.key.route.kind())
+        .collect();
     assert_eq!((kinds, update.faults), (vec![9, 3], vec![]));
     // A tunnel without an end withdraws.
     let tunnel: &[u8] = &[0xc0, 22, 5, 0, 6, 0, 0, 10];
@@ -184,18 +190,30 @@ fn communities_of_evpn_are_shown_as_frr_shows_them() {
     let mac: Mac = "02:00:00:00:00:0a".parse().unwrap();
     let shown = |it: ExtendedCommunity| it.to_string();
     assert_eq!(shown(ExtendedCommunity::VXLAN), "ET:8");
-    assert_eq!(shown(ExtendedCommunity::of_router_mac(mac)), "Rmac:02:00:00:00:00:0a");
+    assert_eq!(
+        shown(ExtendedCommunity::of_router_mac(mac)),
+        "Rmac:02:00:00:00:00:0a"
+    );
     assert_eq!(shown(ExtendedCommunity::of_mobility(7, false)), "MM:7");
     assert_eq!(shown(ExtendedCommunity::of_mobility(0, true)), "MM:0, sticky MAC");
     let target = ExtendedCommunity::route_target(70000, 10).unwrap();
-    assert_eq!((target.is_route_target(), target.target_number()), (true, Some(10)));
+    assert_eq!(
+        (target.is_route_target(), target.target_number()),
+        (true, Some(10))
+    );
     for text in ["10.0.0.1:2", "65000:70000", "70000:7"] {
         assert_eq!(text.parse::<Rd>().unwrap().to_string(), text);
     }
     for text in ["", "1", "1:", "x:1", "70000:70000", "1.2.3.4:65536", "+1:2"] {
         assert!(text.parse::<Rd>().is_err(), "{text}");
     }
-    for text in ["", "02:00:00:00:00", "02:00:00:00:00:0a:0b", "02:00:00:00:00:0g", "+2:00:00:00:00:0a"] {
+    for text in [
+        "",
+        "02:00:00:00:00",
+        "02:00:00:00:00:0a:0b",
+        "02:00:00:00:00:0g",
+        "+2:00:00:00:00:0a",
+    ] {
         assert!(text.parse::<Mac>().is_err(), "{text}");
     }
 }

@@ -63,7 +63,9 @@ impl Bridging {
     /// Takes out what an earlier life has put in: what still holds is put in again.
     fn sweep(&mut self, local: &[LocalVni], entries: &[Entry], resolved: &[Resolved]) {
         for vni in local {
-            let of_device = entries.iter().filter(|it| it.port == vni.device.0 && it.is_external);
+            let of_device = entries
+                .iter()
+                .filter(|it| it.port == vni.device.0 && it.is_external);
             for entry in of_device {
                 if let Some(to) = entry.to {
                     let what = format!("take {} out of {}", Mac(entry.mac), vni.device.1);
@@ -126,7 +128,8 @@ impl Bridging {
             return Vec::new();
         }
         let mut failures = netlink.send(requests).err().unwrap_or_default();
-        let is_gone = |error: &Error| matches!(error.errno, nix::errno::Errno::ENOENT | nix::errno::Errno::ENODEV);
+        let is_gone =
+            |error: &Error| matches!(error.errno, nix::errno::Errno::ENOENT | nix::errno::Errno::ENODEV);
         failures.retain(|error| !is_gone(error));
         failures
     }
@@ -134,8 +137,11 @@ impl Bridging {
 
 /// What EVPN is to know of: VXLAN devices that are up, know their own address and are in a bridge.
 fn local(devices: &[Vxlan], entries: &[Entry], resolved: &[Resolved], network: &Network) -> Vec<LocalVni> {
-    let names: BTreeMap<u32, &str> =
-        network.interfaces.iter().map(|it| (it.index, it.name.as_str())).collect();
+    let names: BTreeMap<u32, &str> = network
+        .interfaces
+        .iter()
+        .map(|it| (it.index, it.name.as_str()))
+        .collect();
     let name = |index: u32| names.get(&index).map(|name| (*name).to_owned());
     let tunnels: BTreeSet<u32> = devices.iter().map(|it| it.index).collect();
     let one = |device: &Vxlan| -> Option<LocalVni> {
@@ -155,8 +161,7 @@ fn local(devices: &[Vxlan], entries: &[Entry], resolved: &[Resolved], network: &
         let neighbors = resolved
             .iter()
             .filter(|it| it.interface == bridge && !it.is_external);
-        let neighbors: BTreeSet<(IpAddr, Mac)> =
-            neighbors.map(|it| (it.address, Mac(it.mac))).collect();
+        let neighbors: BTreeSet<(IpAddr, Mac)> = neighbors.map(|it| (it.address, Mac(it.mac))).collect();
         Some(LocalVni {
             vni: device.vni,
             device: (device.index, device.name.clone()),

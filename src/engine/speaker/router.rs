@@ -441,7 +441,9 @@ impl Router {
         if !std::mem::take(&mut self.bridging_is_due) {
             return;
         }
-        let found = self.bridging.look(&mut self.netlink, &self.network, &self.host_events);
+        let found = self
+            .bridging
+            .look(&mut self.netlink, &self.network, &self.host_events);
         match found {
             Ok(None) => {}
             Ok(Some(local)) => {

@@ -71,7 +71,10 @@ fn overlay(network: &Network, leaf: usize) -> Vec<Overlay> {
 fn all_of(leaf: usize, host: u8) -> Vec<Overlay> {
     let (vni, mac) = (10, mac(host));
     vec![
-        Overlay::Flood { vni, vtep: vtep(leaf) },
+        Overlay::Flood {
+            vni,
+            vtep: vtep(leaf),
+        },
         Overlay::Mac {
             vni,
             mac,
@@ -169,7 +172,10 @@ fn targets_that_are_said_decide_who_takes_what() {
         network.handle_event(2, Event::Configure(Box::new(config)));
         network.run(1);
     };
-    configure(&mut network, "  vni 10\n   rd 1.2.3.4:55\n   route-target both 7:7\n  exit-vni\n");
+    configure(
+        &mut network,
+        "  vni 10\n   rd 1.2.3.4:55\n   route-target both 7:7\n  exit-vni\n",
+    );
     assert_eq!(overlay(&network, 1), []);
     assert_eq!(overlay(&network, 2), []);
     let has = |network: &Network, rd: &str| {

@@ -65,8 +65,13 @@ fn arbitrary_evpn(add_path: bool) -> impl Strategy<Value = Vec<EvpnNlri>> {
     });
     let value = prop::collection::vec(any::<u8>(), 0..247);
     let route = prop_oneof![
-        (any::<u32>(), any::<[u8; 6]>(), prop::option::of(address.clone()))
-            .prop_map(|(tag, mac, ip)| EvpnRoute::MacIp { tag, mac: Mac(mac), ip }),
+        (any::<u32>(), any::<[u8; 6]>(), prop::option::of(address.clone())).prop_map(|(tag, mac, ip)| {
+            EvpnRoute::MacIp {
+                tag,
+                mac: Mac(mac),
+                ip,
+            }
+        }),
         (any::<u32>(), address).prop_map(|(tag, originator)| EvpnRoute::Multicast { tag, originator }),
         (any::<u32>(), arbitrary_net(true)).prop_map(|(tag, prefix)| EvpnRoute::Prefix { tag, prefix }),
         (any::<u32>(), arbitrary_net(false)).prop_map(|(tag, prefix)| EvpnRoute::Prefix { tag, prefix }),
