@@ -1,5 +1,6 @@
 //! EVPN with real kernels and real peers: a fabric whose routers are FRR, nslab's own speaker, or both.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use crate::common;
@@ -88,16 +89,12 @@ fn all_types_of_routes_go_both_ways() {
                 && table.contains("[2]:[0]:[48]:")
         });
     }
-    // Both have the same table, but for what each says of its neighbors' names.
-    let routes = |node: &str| {
+    // Hosts and routers are the same in both tables; of prefixes each leaves out those with its own AS in the path.
+    let routes = |node: &str| -> BTreeSet<String> {
         let table = says(node, "show bgp l2vpn evpn");
-        let mut lines: Vec<String> = table
-            .lines()
-            .filter(|line| line.contains("]:[") || line.starts_with("Route Distinguisher"))
-            .map(|line| line.trim_start_matches(['*', '>', '=', ' ', 'i']).to_owned())
-            .collect();
-        lines.dedup();
-        lines
+        let names = table.split_whitespace();
+        let of_hosts = |word: &&str| word.starts_with("[2]:") || word.starts_with("[3]:");
+        names.filter(of_hosts).map(str::to_owned).collect()
     };
     until("both know the same routes", || {
         let (own, theirs) = (routes("leaf0"), routes("leaf1"));

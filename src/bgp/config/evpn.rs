@@ -37,7 +37,7 @@ pub(super) const TOP: Rows = &[
     ("vni <vni:1-16777215>", |e, a| {
         let vni: u32 = a.value("vni")?;
         if let Some(known) = e.config.l3vni.filter(|known| *known != vni) {
-            return Err(Refusal::invalid(&format!("VNI {known} is already configured")));
+            return Err(Refusal::invalid(format!("VNI {known} is already configured")));
         }
         e.config.l3vni = Some(vni);
         Ok(())
@@ -45,7 +45,7 @@ pub(super) const TOP: Rows = &[
     ("no vni <vni:1-16777215>", |e, a| {
         let vni: u32 = a.value("vni")?;
         if e.config.l3vni != Some(vni) {
-            return Err(Refusal::invalid(&format!(
+            return Err(Refusal::invalid(format!(
                 "VNI {vni} doesn't exist in VRF: default"
             )));
         }

@@ -182,9 +182,10 @@ fn head(view: &View, version: u64) -> String {
     )
 }
 
-fn body(view: &View, lines: &Lines) -> String {
+/// Lines of a route. FRR names it once, or in other answers on `each` of them.
+fn body(view: &View, lines: &Lines, each: bool) -> String {
     let all = lines.iter().enumerate();
-    all.map(|(at, line)| line.text(view, at == 0)).collect()
+    all.map(|(at, line)| line.text(view, each || at == 0)).collect()
 }
 
 /// FRR counts what has changed in the first table that it shows.
@@ -229,7 +230,7 @@ pub(super) fn table(view: &View, arguments: &Arguments) -> String {
     let mut out = head(view, version(view, &all));
     for (rd, routes) in &all {
         let _ = writeln!(out, "Route Distinguisher: {rd}");
-        out.extend(routes.iter().map(|(_, lines)| body(view, lines)));
+        out.extend(routes.iter().map(|(_, lines)| body(view, lines, false)));
     }
     let _ = writeln!(out, "\nDisplayed {count} out of {count} total prefixes");
     out
@@ -303,7 +304,7 @@ pub(super) fn routes(view: &View, arguments: &Arguments) -> String {
     let _ = writeln!(out, "{:INDENT$}Extended Community", "");
     for (rd, routes) in &all {
         let _ = writeln!(out, "Route Distinguisher: {rd}");
-        out.extend(routes.iter().map(|(_, lines)| body(view, lines)));
+        out.extend(routes.iter().map(|(_, lines)| body(view, lines, true)));
     }
     let _ = writeln!(out, "\nDisplayed {prefixes} prefixes ({paths} paths){of_kind}");
     out
@@ -369,7 +370,7 @@ pub(super) fn of_vni(view: &View, arguments: &Arguments) -> String {
         return "No EVPN prefixes exist for this VNI\n".to_owned();
     }
     let mut out = head(view, all.len() as u64);
-    out.extend(all.iter().map(|(_, lines)| body(view, lines)));
+    out.extend(all.iter().map(|(_, lines)| body(view, lines, true)));
     let _ = writeln!(out, "\nDisplayed {} prefixes ({paths} paths)\n", all.len());
     out
 }

@@ -142,7 +142,9 @@ pub(super) fn restart(it: &Neighbor) -> Object {
         "timers",
         timers.with("receivedRestartTimer", it.remote_restart_time()),
     );
-    for family in it.families().filter(|_| it.restarts()) {
+    // FRR has these of the families of prefixes alone.
+    let of_prefixes = it.families().filter(|family| Family::UNICAST.contains(family));
+    for family in of_prefixes.filter(|_| it.restarts()) {
         let status = Object::new()
             .with("endOfRibSend", it.peer.exchanges(family))
             .with("endOfRibSentAfterUpdate", it.ended_last(family))

@@ -160,7 +160,12 @@ pub(super) fn roles(it: &Neighbor) -> String {
         it.remote_restart_time(),
     );
     if it.restarts() {
-        for family in it.exchanged() {
+        // FRR has these lines of the families of prefixes alone.
+        let of_prefixes = it
+            .exchanged()
+            .into_iter()
+            .filter(|it| Family::UNICAST.contains(it));
+        for family in of_prefixes {
             let received = *it.peer.record.told_all.get(family);
             let _ = write!(
                 out,

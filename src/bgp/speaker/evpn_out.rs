@@ -45,11 +45,14 @@ impl ToldAll {
     }
 }
 
+/// What is said about routes beside what they are about.
+type Said = (Arc<Attributes>, NextHop);
+
 /// Routes by what is said about them, in the order in which it came.
 #[derive(Default)]
 struct News {
-    announced: Vec<((Arc<Attributes>, NextHop), Vec<Told>)>,
-    places: HashMap<(Arc<Attributes>, NextHop), usize>,
+    announced: Vec<(Said, Vec<Told>)>,
+    places: HashMap<Said, usize>,
     withdrawn: Vec<EvpnKey>,
 }
 
