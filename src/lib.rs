@@ -6,6 +6,8 @@
 
 pub use nslab_bgp as bgp;
 pub use nslab_image as image;
+pub use nslab_kernel as kernel;
+pub use nslab_lab as lab;
 pub mod apply;
 pub mod check;
 pub mod cilium;
@@ -15,9 +17,7 @@ pub mod dns;
 pub mod engine;
 pub mod failure;
 pub mod import;
-pub mod kernel;
 pub mod kinds;
-pub mod lab;
 pub mod node_tools;
 pub mod run;
 pub mod trace;

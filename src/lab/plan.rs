@@ -15,8 +15,8 @@ use super::model::{
     Masquerade, Mount, Mounted, Process, Wait,
 };
 use super::rights::RightsStep;
-use crate::image::config::Config;
-use crate::image::source::Source;
+use nslab_image::config::Config;
+use nslab_image::source::Source;
 
 /// What only the host could tell, found out before planning.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! From the lab to the plan: every index, path and text decided.
 
 mod cluster_dns;
+pub use cluster_dns::DOMAIN;
 mod image;
 mod inside;
 mod limits;

@@ -4,8 +4,8 @@ use toml::de::DeTable;
 
 use super::reader::{Reader, Table, Value, Wrong};
 use super::{MgmtSpec, NodeSpec, Spanned, Spec, check, kubernetes, link, node, suggest, values};
-use crate::lab::Diagnostic;
-use crate::lab::model::Kind;
+use crate::Diagnostic;
+use crate::model::Kind;
 
 /// Reads a lab file. What could not be read is left out of the [`Spec`] and told in the diagnostics; where the
 /// text is not even TOML, only that is told.

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use super::reader::{Reader, Value, Wrong};
 use super::{EndpointSpec, LinkSpec, LinkType, Spanned, interface, values};
-use crate::lab::links::{Device, Keys, sort};
-use crate::lab::model::Underlay;
+use crate::links::{Device, Keys, sort};
+use crate::model::Underlay;
 
 const TYPES: &[(&str, LinkType)] = &[
     ("veth", LinkType::Veth),
@@ -84,13 +84,13 @@ static KEYS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
 
 impl LinkSpec {
     /// Notes a key that not every type of link has, for readers of other files.
-    pub(crate) fn note(&mut self, key: &'static str, span: super::Span) {
+    pub fn note(&mut self, key: &'static str, span: super::Span) {
         self.given.push((key, span));
     }
 }
 
 /// The keys that a type of link has beside those that all have.
-pub(crate) fn keys_of(kind: LinkType) -> Vec<&'static str> {
+pub fn keys_of(kind: LinkType) -> Vec<&'static str> {
     match kind {
         LinkType::Veth | LinkType::Mgmt => Vec::new(),
         LinkType::Host => vec!["host_interface"],

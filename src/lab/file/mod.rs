@@ -6,26 +6,26 @@
 
 mod check;
 mod check_schema;
-pub(crate) mod command;
+pub mod command;
 mod document;
-pub(crate) mod image;
+pub mod image;
 mod interface;
-pub(crate) mod kind_file;
-pub(crate) mod kubernetes;
+pub mod kind_file;
+pub mod kubernetes;
 mod kubernetes_schema;
 mod limits;
 mod link;
-pub(crate) mod mounts;
+pub mod mounts;
 mod node;
 mod pods;
-pub(crate) mod reader;
-pub(crate) mod rights;
+pub mod reader;
+pub mod rights;
 mod route;
 pub mod schema;
-pub(crate) mod suggest;
+pub mod suggest;
 #[cfg(test)]
 mod tests;
-pub(crate) mod values;
+pub mod values;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -44,7 +44,7 @@ pub use document::read;
 pub use image::ImageSpec;
 pub use interface::InterfaceSpec;
 pub use kubernetes::{Agent, CiliumSpec, Cni, Dns, Ipam, KubernetesSpec, NodeRole, Routing};
-pub(crate) use link::keys_of as keys_of_link;
+pub use link::keys_of as keys_of_link;
 pub use schema::schema;
 
 /// A place in the lab file, in bytes.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::lab::links::Shape;
+use crate::links::Shape;
 
 /// One end of a link, in a node's network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

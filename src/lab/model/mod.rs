@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::pod_cidr::machine;
-use crate::image::source::{Registries, Source};
 pub use command::{Command, Exec, Probe, Process, Restart, Stage, Wait};
 pub use image::{Image, Init};
 pub use link::{Link, LinkShape, Mac, Port, Underlay};
@@ -25,6 +24,7 @@ pub use node::{
     Address, Bind, ConfigPlace, Content, EngineChoice, File, Kind, KubernetesNode, LateInterface, Limit,
     Limits, Masquerade, Network, Node,
 };
+use nslab_image::source::{Registries, Source};
 pub use of_kind::{HostNeeds, OfKind};
 pub use route::{NextHop, Route, RouteAction};
 

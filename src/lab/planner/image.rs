@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::image::config::{Config, Healthcheck, Test};
-use crate::lab::daemons;
-use crate::lab::model::{
-    Bind, Command, Content, File, Image, Init, Memory, Mount, Mounted, Node, Probe, Process,
-};
-use crate::lab::plan::{Facts, ImageFacts, ImageStep};
+use crate::daemons;
+use crate::model::{Bind, Command, Content, File, Image, Init, Memory, Mount, Mounted, Node, Probe, Process};
+use crate::plan::{Facts, ImageFacts, ImageStep};
+use nslab_image::config::{Config, Healthcheck, Test};
 
 /// The name of an image's program in listings and logs.
 pub const IMAGES_PROGRAM: &str = "main";

@@ -7,14 +7,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 
 use super::{LOOPBACK, Planner, base_sysctls};
-use crate::lab::links::{Shape, bridge::Bridge};
-use crate::lab::model::{Lab, Mgmt, MgmtPort, Network, Node};
-use crate::lab::names::HUB_PORT;
-use crate::lab::plan::{
+use crate::links::{Shape, bridge::Bridge};
+use crate::model::{Lab, Mgmt, MgmtPort, Network, Node};
+use crate::names::HUB_PORT;
+use crate::plan::{
     BridgeStep, HopStep, HostStep, LinkStep, NamespaceStep, NatStep, Plan, PortStep, RouteStep,
     RouteStepAction, Uplink,
 };
-use crate::lab::resolve::ipv6_off;
+use crate::resolve::ipv6_off;
 
 /// The nodes' interface.
 const PORT: &str = "eth0";
@@ -26,7 +26,7 @@ const LONGER: u8 = 96;
 
 /// The management addresses of each node's namespace owner, in the order of the nodes: those that the file fixes, and
 /// for the others the lowest that are free.
-pub(in crate::lab) fn addresses(mgmt: Option<&Mgmt>, nodes: &[Node]) -> Vec<Vec<IpNet>> {
+pub(crate) fn addresses(mgmt: Option<&Mgmt>, nodes: &[Node]) -> Vec<Vec<IpNet>> {
     let Some(mgmt) = mgmt else {
         return vec![Vec::new(); nodes.len()];
     };

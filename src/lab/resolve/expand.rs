@@ -10,14 +10,14 @@ use std::path::Path;
 
 use super::diagnostics::Mistakes;
 use super::inherit::overlay;
-use crate::lab::Diagnostic;
-use crate::lab::definition::{Definition, Kinds};
-use crate::lab::file::{
+use crate::Diagnostic;
+use crate::definition::{Definition, Kinds};
+use crate::file::{
     ConfigSpec, ContentSpec, FileSpec, NodeSpec, QuestionSpec, RouteActionSpec, Span, Spanned, Spec,
     kind_file, suggest,
 };
-use crate::lab::model::{Exec, OfKind};
-use crate::lab::sources::Sources;
+use crate::model::{Exec, OfKind};
+use crate::sources::Sources;
 pub(super) use values::Managed;
 use values::Values;
 
@@ -154,7 +154,7 @@ pub(super) fn apply(
         expansion.sources.entry(&source).is_ok()
     });
     let mut after_ready: Vec<Exec> = Vec::new();
-    let mut run_after = |commands: &[crate::lab::model::Command]| {
+    let mut run_after = |commands: &[crate::model::Command]| {
         after_ready.extend(commands.iter().map(|command| Exec {
             command: place::command(command, &values),
             may_fail: false,

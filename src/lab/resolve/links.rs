@@ -6,12 +6,12 @@ use ipnet::IpNet;
 
 use super::diagnostics::Mistakes;
 use super::{Scene, devices, interfaces};
-use crate::lab::Diagnostic;
-use crate::lab::file::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, keys_of_link, suggest};
-use crate::lab::links::bridge::Bridge;
-use crate::lab::links::{Setting, Shape};
-use crate::lab::model::{Kind, LateInterface, Link, LinkShape, Mac, Port};
-use crate::lab::names::Macs;
+use crate::Diagnostic;
+use crate::file::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, keys_of_link, suggest};
+use crate::links::bridge::Bridge;
+use crate::links::{Setting, Shape};
+use crate::model::{Kind, LateInterface, Link, LinkShape, Mac, Port};
+use crate::names::Macs;
 
 /// More the kernel's bridge does not take.
 const BRIDGE_PORTS: usize = 1023;

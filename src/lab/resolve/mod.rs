@@ -39,7 +39,7 @@ use super::sources::Sources;
 use diagnostics::Mistakes;
 use expand::{Expansion, Managed};
 
-pub(crate) use sysctls::{interface as sysctl_interface, ipv6_off};
+pub use sysctls::{interface as sysctl_interface, ipv6_off};
 
 /// What every check looks at.
 struct Scene<'a> {

@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 /// Makes a string schema with a pattern.
 macro_rules! pattern {
     ($name:ident, $pattern:literal, $description:literal) => {
-        pub(in crate::lab::file) struct $name;
+        pub(in crate::file) struct $name;
 
         impl JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
