@@ -15,6 +15,7 @@ pub mod planner;
 pub mod pod_cidr;
 pub mod resolve;
 pub mod rights;
+pub mod scenario;
 pub mod shell;
 pub mod sources;
 

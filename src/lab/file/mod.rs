@@ -21,6 +21,8 @@ mod pods;
 pub mod reader;
 pub mod rights;
 mod route;
+mod scenario;
+mod scenario_schema;
 pub mod schema;
 pub mod suggest;
 #[cfg(test)]
@@ -39,6 +41,7 @@ use super::links::Device;
 use super::model::{
     Command, EngineChoice, Exec, Kind, Limit, Mac, Mounted, OfKind, Process, PublishedPort, Stage, Underlay,
 };
+use super::scenario::{Expectations, Step};
 
 pub use document::read;
 pub use image::ImageSpec;
@@ -108,6 +111,8 @@ pub struct Spec {
     pub images: Option<Spanned<ImagesSpec>>,
     /// `[[checks]]`, in the order of the file.
     pub checks: Vec<CheckSpec>,
+    /// `[[scenarios]]`, in the order of the file.
+    pub scenarios: Vec<ScenarioSpec>,
     /// Whether a link was left out because it could not be read, so that a missing interface proves nothing.
     pub partial_links: bool,
     /// Whether an address was left out because it could not be read, so that an unreachable gateway proves
@@ -445,6 +450,23 @@ pub struct CheckSpec {
     pub not: bool,
     /// When it is made.
     pub phase: Phase,
+    /// The line it stands in.
+    pub line: usize,
+}
+
+/// A scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScenarioSpec {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// The flows that run while it is played; `*` is all of them.
+    pub flows: Vec<Spanned<String>>,
+    /// What happens.
+    pub steps: Vec<Spanned<Step>>,
+    /// What must be true.
+    pub expect: Expectations,
+    /// Whether packets are kept for one that fails.
+    pub capture: bool,
     /// The line it stands in.
     pub line: usize,
 }

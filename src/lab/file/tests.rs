@@ -41,6 +41,15 @@ route = { to = "10.0.0.0/8" }
 name = "w"
 node = "a"
 bgp = { neighbor = "x" }
+[[scenarios]]
+name = "v"
+flows = "f"
+steps = [
+  { link_down = "a:eth1" }, { link_up = "a:eth1" }, { silence = "a:eth1" }, { clear = "a:eth1" }, { flap = "a:eth1" },
+  { kill = "a" }, { restart = "a" }, { stop = "a" }, { continue = "a" }, { exec = "a", run = "true" },
+  { apply = "x.yaml" }, { delete = "x.yaml" }, { wait = "quiet" },
+]
+expect = { outage = { below = "1s" }, lost = { below = 1 } }
 "#;
 
 const TABLES: &[(&str, &str)] = &[
@@ -65,6 +74,10 @@ const TABLES: &[(&str, &str)] = &[
     ("ping", "PingTable"),
     ("checked route", "CheckedRouteTable"),
     ("bgp", "BgpTable"),
+    ("scenario", "ScenarioTable"),
+    ("step", "StepTable"),
+    ("expectations", "ExpectationsTable"),
+    ("bound", "TimeBoundTable"),
 ];
 
 #[test]

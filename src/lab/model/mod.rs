@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::pod_cidr::machine;
+use super::scenario::Scenario;
 pub use command::{Command, Exec, Probe, Process, Restart, Stage, Wait};
 pub use image::{Image, Init};
 pub use link::{Link, LinkShape, Mac, Port, Underlay};
@@ -43,6 +44,9 @@ pub struct Lab {
     pub requires: Vec<String>,
     /// What must be true of it once it lives.
     pub checks: Vec<Check>,
+    /// What happens to it, and what must be true meanwhile.
+    #[serde(default)]
+    pub scenarios: Vec<Scenario>,
     /// Objects for its Kubernetes nodes, applied once it lives.
     pub manifests: Vec<Manifest>,
     /// What a real Kubernetes is like, where its nodes run one.

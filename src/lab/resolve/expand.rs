@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::diagnostics::Mistakes;
 use super::inherit::overlay;
+use super::scenarios;
 use crate::Diagnostic;
 use crate::definition::{Definition, Kinds};
 use crate::file::{
@@ -341,6 +342,13 @@ pub(super) fn renamed(spec: &Spec, kinds: &[Option<&Definition>]) -> Spec {
     for end in spec.links.iter_mut().flat_map(|link| &mut link.endpoints) {
         if let Some(definition) = names.get(&end.node.value) {
             end.interface.value = kernel(definition, &end.interface.value);
+        }
+    }
+    for step in spec.scenarios.iter_mut().flat_map(|scenario| &mut scenario.steps) {
+        for end in scenarios::ends_mut(&mut step.value) {
+            if let Some(definition) = names.get(&end.node) {
+                end.interface = kernel(definition, &end.interface);
+            }
         }
     }
     for check in &mut spec.checks {

@@ -20,6 +20,7 @@ mod pods;
 mod reach;
 mod rights;
 mod routes;
+mod scenarios;
 mod sysctls;
 #[cfg(test)]
 mod tests;
@@ -214,6 +215,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
         }
     }
     let checks = checks::resolve(scene, &nodes, mgmt.as_ref(), mistakes);
+    let scenarios = scenarios::resolve(scene, &links, &checks, mistakes);
     Lab {
         name: scene
             .spec
@@ -225,6 +227,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
         nodes,
         links: links.links,
         requires,
+        scenarios,
         checks,
         manifests: manifests::resolve(scene, mistakes),
         cluster: kubernetes::settings(scene, mistakes),

@@ -392,3 +392,81 @@ fn ipv6_addresses_need_ipv6() {
     lab(&text(default, "lo = [\"fd00::1/128\"]"));
     assert_eq!(mistakes_of(&text(all, "lo = [\"fd00::1/128\"]")).len(), 1);
 }
+
+/// What a scenario speaks of must be there; each mistake is told with its cure.
+#[test]
+fn scenarios_speak_of_what_is_there() {
+    let with = |scenario: &str| {
+        format!(
+            "name = \"x\"\n[defaults]\nkind = \"host\"\n[nodes.a]\n[nodes.b]\n[[links]]\nendpoints = [\"a:eth1\", \"b:eth1\"]\n\
+             [[checks]]\nname = \"a reaches b\"\nnode = \"a\"\nrun = \"true\"\n[[scenarios]]\nname = \"s\"\n{scenario}"
+        )
+    };
+    let right = lab(&with(
+        r#"steps = [{ link_down = ["a:eth1"] }, { wait = "a reaches b", within = "3s" }, { kill = "b", process = "bgpd", signal = "TERM" },
+                 { wait = "200ms" }, { wait = "quiet", quiet = "1s" }, { exec = ["a", "b"], shell = "true; true" }]
+expect = { healed_within = "1s", checks = "*" }"#,
+    ));
+    assert_eq!(right.scenarios.len(), 1);
+    let scenario = &right.scenarios[0];
+    let steps: Vec<String> = scenario.steps.iter().map(ToString::to_string).collect();
+    assert_eq!(steps[0], "link a:eth1 down");
+    assert_eq!(steps[2], "signal 15 to bgpd of b");
+    for (wrong, told) in [
+        (r#"steps = []"#, "the scenario has no steps"),
+        (r#"steps = [{}]"#, "the step does nothing"),
+        (r#"steps = [{ link_dwn = "a:eth1" }]"#, "link_dwn"),
+        (
+            r#"steps = [{ link_down = "a" }]"#,
+            "`a` is not a node and an interface",
+        ),
+        (r#"steps = [{ link_down = "a:eth9" }]"#, "has no interface `eth9`"),
+        (r#"steps = [{ link_down = "c:eth1" }]"#, "`c` is not in the lab"),
+        (
+            r#"steps = [{ link_down = "a:eth1", link_up = "a:eth1" }]"#,
+            "both",
+        ),
+        (r#"steps = [{ link_down = "a:eth1", count = 3 }]"#, "count"),
+        (
+            r#"steps = [{ kill = "a", signal = "BOO" }]"#,
+            "there is no signal `BOO`",
+        ),
+        (
+            r#"steps = [{ kill = "a", process = "a/b" }]"#,
+            "not the name of a process",
+        ),
+        (r#"steps = [{ flap = "a:eth1", count = 0 }]"#, "out of range"),
+        (r#"steps = [{ exec = "a" }]"#, "has no `run`"),
+        (r#"steps = [{ wait = "b reaches a" }]"#, "there is no check"),
+        (r#"steps = [{ wait = "2 hours" }]"#, "2 hours"),
+        (
+            r#"steps = [{ wait = "2s", quiet = "1s" }]"#,
+            "`quiet` has no meaning here",
+        ),
+        (r#"steps = [{ apply = "x.yaml" }]"#, "no Kubernetes node"),
+        (
+            "steps = [{ wait = \"1s\" }]\nexpect = { outage = \"1s\" }",
+            "expects something of flows",
+        ),
+        (
+            "steps = [{ wait = \"1s\" }]\nexpect = { checks = \"c\" }",
+            "there is no check \"c\"",
+        ),
+        (
+            "steps = [{ wait = \"1s\" }]\nexpect = { healed_within = 3 }",
+            "no unit",
+        ),
+        (
+            "steps = [{ wait = \"1s\" }]\n[[scenarios]]\nname = \"s\"\nsteps = [{ wait = \"1s\" }]",
+            "two scenarios",
+        ),
+    ] {
+        let mistakes = load(&with(wrong), &Memory::default()).expect_err(wrong);
+        let text = format!("{mistakes:?}");
+        assert!(text.contains(told), "{wrong}: {mistakes:#?}");
+        assert!(
+            mistakes.iter().all(|mistake| mistake.help.is_some()),
+            "{mistakes:#?}"
+        );
+    }
+}

@@ -15,6 +15,7 @@ use schemars::JsonSchema;
 
 use super::check_schema::CheckTable;
 use super::kubernetes_schema::{CiliumTable, KubernetesTable};
+use super::scenario_schema::ScenarioTable;
 use image::ImagesTable;
 use network::LinkTable;
 use node::NodeTable;
@@ -62,6 +63,8 @@ struct LabFile {
     images: Option<ImagesTable>,
     /// What must be true of the lab once it lives: `nslab test` and `nslab check` see to it.
     checks: Option<Vec<CheckTable>>,
+    /// What happens to the living lab, and what must be true meanwhile: `nslab scenario` and `nslab test` play it.
+    scenarios: Option<Vec<ScenarioTable>>,
 }
 
 /// The management network.
