@@ -20,6 +20,8 @@ pub mod import;
 pub mod kinds;
 pub mod node_tools;
 pub mod run;
+pub mod scenario;
 pub mod trace;
+pub mod trial;
 pub mod view;
 pub mod yaml;

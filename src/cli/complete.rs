@@ -17,6 +17,7 @@ use crate::kinds::OWN;
 use crate::run::directory::{LabDirectory, RunDirectory};
 use crate::run::protocol::NodeStatus;
 use crate::run::rootless;
+use crate::scenario::topology;
 
 /// The variable by which a shell's script asks for candidates.
 pub const VARIABLE: &str = "NSLAB_COMPLETE";
@@ -217,6 +218,17 @@ pub fn kinds() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         let of_files = statuses().filter_map(|node| node.of_kind);
         candidates(typed, OWN.iter().map(|kind| (*kind).to_owned()).chain(of_files))
+    })
+}
+
+/// Names of scenarios.
+pub fn scenarios() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let labs = running().into_iter().filter_map(|lab| topology::of(&lab).ok());
+        candidates(
+            typed,
+            labs.flat_map(|lab| lab.scenarios).map(|scenario| scenario.name),
+        )
     })
 }
 

@@ -42,9 +42,11 @@ mod manifests;
 mod ps;
 mod restart;
 mod save;
+mod scenario;
 mod schema;
 mod select;
 mod shell;
+mod survive;
 mod test;
 mod test_progress;
 mod up;
@@ -130,6 +132,10 @@ enum Verb {
     Test(test::Args),
     /// Make the checks of a running lab
     Check(check::Args),
+    /// Play what a living lab's file says happens to it, and see that what must be true is
+    Scenario(scenario::Args),
+    /// Let every link and node fail in turn, and see that what is still connected heals
+    Survive(survive::Args),
     /// Print the JSON Schema of lab files, for editors
     Schema(schema::Args),
     /// Find out what this host can do, and what to do where it cannot
@@ -222,6 +228,8 @@ fn obey() -> i32 {
         Verb::Validate(args) => done(validate::run(args)),
         Verb::Test(args) => test::run(args).unwrap_or_else(failed_with),
         Verb::Check(args) => check::run(args).unwrap_or_else(failed_with),
+        Verb::Scenario(args) => scenario::run(args).unwrap_or_else(failed_with),
+        Verb::Survive(args) => survive::run(args).unwrap_or_else(failed_with),
         Verb::Schema(args) => done(schema::run(args)),
         Verb::Doctor(args) => done(doctor::run(args)),
         Verb::Gc(args) => done(gc::run(args)),

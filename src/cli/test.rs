@@ -12,10 +12,8 @@ use super::file::LabFile;
 use super::import_args::ImportArgs;
 use super::test_progress::TestProgress;
 use super::{Format, color, complete, file, imported, print_json, report};
-use crate::check::junit;
-use crate::check::report::{LabReport, Life, summary};
+use crate::check::runner::Word;
 use crate::check::stop::Stop;
-use crate::check::trial::{Trial, Word};
 use crate::engine::kubelet::Programs;
 use crate::engine::speaker;
 use crate::failure::{Code, Failure};
@@ -25,6 +23,8 @@ use crate::lab::plan::Engine;
 use crate::run::directory::RunDirectory;
 use crate::run::preflight;
 use crate::run::user_files;
+use crate::trial::report::{LabReport, Life, summary};
+use crate::trial::{Trial, junit};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sudo nslab test labs/cilium-bgp.toml\n  \
@@ -253,6 +253,7 @@ fn try_all(
             lab: &file.lab.name,
             skip,
             options: &options,
+            scenarios: &file.lab.scenarios,
             keep: args.keep,
             logs: logs.as_deref(),
         };

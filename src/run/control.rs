@@ -15,7 +15,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use super::init::InitHandle;
 use super::protocol::{self, Reply, Request};
 use super::state::Living;
-use super::{cluster, interfaces, socket, status};
+use super::{cluster, interfaces, node_signal, socket, status};
 use crate::cilium::Kind;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
@@ -189,6 +189,11 @@ async fn work(lab: &Rc<Living>, request: Request) -> Result<Answer, Failure> {
         }
         Request::Start { node } => {
             start(lab, &node).await?;
+            Reply::Done
+        }
+        Request::Signal { node, whom, signal } => {
+            let at = lab.find(&node).ok_or_else(|| unknown(lab, &node))?;
+            node_signal::send(lab, at, &whom, signal)?;
             Reply::Done
         }
         // It is streamed.

@@ -105,6 +105,15 @@ pub enum What {
         /// Exit status as a shell would give it.
         status: i32,
     },
+    /// Processes of a node were sent a signal, because somebody asked for that.
+    Signaled {
+        /// The node.
+        node: String,
+        /// The processes' name, `init`, or `all`.
+        process: String,
+        /// The signal's number.
+        signal: i32,
+    },
     /// A node is started again; its links have stayed.
     NodeRestarting {
         /// The node.

@@ -45,6 +45,7 @@ mod lab_directory;
 mod link_events;
 mod memory;
 mod neighbors;
+mod node_signal;
 mod on_terminal;
 mod ports;
 mod presence;

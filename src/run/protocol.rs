@@ -117,6 +117,15 @@ pub enum Request {
         /// The node.
         node: String,
     },
+    /// Send a signal to processes of a node.
+    Signal {
+        /// The node.
+        node: String,
+        /// Which of its processes.
+        whom: Whom,
+        /// The signal's number.
+        signal: i32,
+    },
     /// Apply objects to the cluster; without manifests those of the lab file that were held back.
     Apply {
         /// The files, all of which are right or none is applied.
@@ -143,6 +152,18 @@ pub enum Request {
     },
     /// Take the lab down. Answered at once, with the supervisor's pidfd.
     Down,
+}
+
+/// Processes of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Whom {
+    /// Its init.
+    Init,
+    /// All but its init.
+    All,
+    /// Those whose program has this name (`comm` of proc(5)).
+    Named(String),
 }
 
 /// The supervisor's answer.

@@ -195,6 +195,11 @@ fn line(what: &What) -> Option<String> {
             true => format!("{node}: is stopped; its links are down"),
             false => format!("{node}: is stopped; its links have stayed"),
         }),
+        What::Signaled {
+            node,
+            process,
+            signal,
+        } => Some(format!("{node}: signal {signal} was sent to {process}")),
         What::Trouble { node, message } => Some(format!("{node}: {message}")),
         _ => None,
     }

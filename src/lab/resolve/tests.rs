@@ -450,7 +450,7 @@ expect = { healed_within = "1s", checks = "*" }"#,
         ),
         (
             "steps = [{ wait = \"1s\" }]\nexpect = { checks = \"c\" }",
-            "there is no check \"c\"",
+            "there is no check",
         ),
         (
             "steps = [{ wait = \"1s\" }]\nexpect = { healed_within = 3 }",
