@@ -2,6 +2,7 @@
 //! sockets, clocks or threads: all times are given, in nanoseconds of one clock (CLOCK_MONOTONIC).
 
 mod account;
+mod echo;
 mod figures;
 mod histogram;
 mod outage;
@@ -13,6 +14,7 @@ mod tests;
 mod window;
 
 pub use account::{Account, Settings};
+pub use echo::{ECHO_HEADER, read_reply, write_request};
 pub use figures::{Figures, Latency, OutageState, Trouble};
 pub use outage::{Gap, Outage};
 pub use pace::{Due, MOST_PPS, Pace};

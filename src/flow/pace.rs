@@ -30,7 +30,7 @@ pub enum Due {
 }
 
 impl Pace {
-    /// So many packets a second, the first at `began`.
+    /// So many packets a second, the first at `began` or when it is asked for first.
     pub fn new(began: u64, pps: u32) -> Pace {
         Pace {
             began,
@@ -58,7 +58,11 @@ impl Pace {
         if now < next {
             return Due::At(next);
         }
-        let late = now - next;
+        if self.slot == 0 {
+            // Nothing is late before the first.
+            self.began = now;
+        }
+        let late = now - self.next();
         let is_gap = late > LATE.max(2 * self.interval());
         if is_gap {
             let slot = u128::from(now - self.began) * u128::from(self.pps) / u128::from(SECOND);
@@ -121,7 +125,8 @@ mod tests {
         #[test]
         fn as_many_are_sent_as_there_was_time_for(pps in 1u32..2000, steps in prop::collection::vec(0u64..30 * MS, 1..200)) {
             let mut pace = Pace::new(0, pps);
-            let (mut now, mut sent, mut lacking) = (0u64, 0u64, 0u64);
+            prop_assert_eq!(pace.due(0), Due::Now { gap: None });
+            let (mut now, mut sent, mut lacking) = (0u64, 1u64, 0u64);
             for step in steps {
                 now += step;
                 while let Due::Now { gap } = pace.due(now) {

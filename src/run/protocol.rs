@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use flows::*;
 pub use orders::*;
 pub use status::*;
 
@@ -13,6 +14,7 @@ use crate::failure::Failure;
 use crate::lab::model::Manifest;
 use crate::lab::rights::RightsStep;
 
+mod flows;
 mod orders;
 mod status;
 
@@ -141,6 +143,8 @@ pub enum Request {
         /// What is asked.
         query: Query,
     },
+    /// Start, stop and show flows.
+    Flow(FlowRequest),
     /// Take the lab down. Answered at once, with the supervisor's pidfd.
     Down,
 }
@@ -180,6 +184,8 @@ pub enum Reply {
     Changed(Changed),
     /// Objects.
     Objects(Vec<serde_json::Value>),
+    /// What has become of flows.
+    Flows(Vec<FlowReport>),
     /// What agents say.
     Cilium(Vec<NodeAnswer>),
     /// It is done. For [`Request::Down`], the supervisor's pidfd follows.

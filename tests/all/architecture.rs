@@ -1,4 +1,4 @@
-//! ARCHITECTURE.md says which room may use which, and no file does otherwise. (The rooms `bgp` and `image` are packages of
+//! ARCHITECTURE.md says which room may use which, and no file does otherwise. (The rooms `bgp`, `flow` and `image` are packages of
 //! their own, so the compiler sees to them.)
 
 use std::collections::{BTreeMap, BTreeSet};

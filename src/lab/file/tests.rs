@@ -41,6 +41,10 @@ route = { to = "10.0.0.0/8" }
 name = "w"
 node = "a"
 bgp = { neighbor = "x" }
+[[flows]]
+name = "a-b"
+from = "a"
+to = "b"
 "#;
 
 const TABLES: &[(&str, &str)] = &[
@@ -65,6 +69,7 @@ const TABLES: &[(&str, &str)] = &[
     ("ping", "PingTable"),
     ("checked route", "CheckedRouteTable"),
     ("bgp", "BgpTable"),
+    ("flow", "FlowTable"),
 ];
 
 #[test]

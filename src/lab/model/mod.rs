@@ -15,6 +15,7 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use super::flow::Flow;
 use super::pod_cidr::machine;
 use crate::image::source::{Registries, Source};
 pub use command::{Command, Exec, Probe, Process, Restart, Stage, Wait};
@@ -43,6 +44,9 @@ pub struct Lab {
     pub requires: Vec<String>,
     /// What must be true of it once it lives.
     pub checks: Vec<Check>,
+    /// Flows that are started in it.
+    #[serde(default)]
+    pub flows: Vec<Flow>,
     /// Objects for its Kubernetes nodes, applied once it lives.
     pub manifests: Vec<Manifest>,
     /// What a real Kubernetes is like, where its nodes run one.

@@ -13,9 +13,10 @@ use super::inherit::overlay;
 use crate::lab::Diagnostic;
 use crate::lab::definition::{Definition, Kinds};
 use crate::lab::file::{
-    ConfigSpec, ContentSpec, FileSpec, NodeSpec, QuestionSpec, RouteActionSpec, Span, Spanned, Spec,
-    kind_file, suggest,
+    ConfigSpec, ContentSpec, FileSpec, FlowSpec, NodeSpec, QuestionSpec, RouteActionSpec, Span, Spanned,
+    Spec, kind_file, suggest,
 };
+use crate::lab::flow::Target;
 use crate::lab::model::{Exec, OfKind};
 use crate::lab::sources::Sources;
 pub(super) use values::Managed;
@@ -349,6 +350,17 @@ pub(super) fn renamed(spec: &Spec, kinds: &[Option<&Definition>]) -> Spec {
             && let Some(dev) = &mut wanted.dev
         {
             *dev = kernel(definition, dev);
+        }
+    }
+    for FlowSpec { flow, .. } in &mut spec.flows {
+        let to = match &mut flow.to {
+            Target::Node(place) => Some(place),
+            Target::Address(_) => None,
+        };
+        for place in [&mut flow.from].into_iter().chain(to) {
+            if let (Some(definition), Some(interface)) = (names.get(&place.node), &mut place.interface) {
+                *interface = kernel(definition, interface);
+            }
         }
     }
     spec

@@ -7,6 +7,7 @@ mod content;
 mod devices;
 mod diagnostics;
 mod expand;
+mod flows;
 mod image;
 mod inherit;
 mod interfaces;
@@ -214,6 +215,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
         }
     }
     let checks = checks::resolve(scene, &nodes, mgmt.as_ref(), mistakes);
+    let flows = flows::resolve(scene, &links, &nodes, mistakes);
     Lab {
         name: scene
             .spec
@@ -226,6 +228,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
         links: links.links,
         requires,
         checks,
+        flows,
         manifests: manifests::resolve(scene, mistakes),
         cluster: kubernetes::settings(scene, mistakes),
         registries: image::registries(scene, mistakes),

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 
 use super::check_schema::CheckTable;
+use super::flow_schema::FlowTable;
 use super::kubernetes_schema::{CiliumTable, KubernetesTable};
 use image::ImagesTable;
 use network::LinkTable;
@@ -62,6 +63,8 @@ struct LabFile {
     images: Option<ImagesTable>,
     /// What must be true of the lab once it lives: `nslab test` and `nslab check` see to it.
     checks: Option<Vec<CheckTable>>,
+    /// Numbered packets between nodes, of which it is known what becomes of them.
+    flows: Option<Vec<FlowTable>>,
 }
 
 /// The management network.
