@@ -15,6 +15,7 @@ use super::select;
 use crate::check::ask;
 use crate::kinds::OWN;
 use crate::run::directory::{LabDirectory, RunDirectory};
+use crate::run::flows;
 use crate::run::protocol::NodeStatus;
 use crate::run::rootless;
 use crate::scenario::topology;
@@ -218,6 +219,15 @@ pub fn kinds() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         let of_files = statuses().filter_map(|node| node.of_kind);
         candidates(typed, OWN.iter().map(|kind| (*kind).to_owned()).chain(of_files))
+    })
+}
+
+/// Flows of labs that run.
+pub fn flows() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let labs = running().into_iter().take(ASKED);
+        let flows = labs.filter_map(|lab| flows::report(&lab, &[], false).ok());
+        candidates(typed, flows.flatten().map(|flow| flow.name))
     })
 }
 

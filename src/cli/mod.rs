@@ -24,6 +24,7 @@ mod down;
 mod events;
 mod exec;
 mod file;
+mod flow;
 pub mod frrinit;
 mod gc;
 mod get;
@@ -118,6 +119,8 @@ enum Verb {
     Cilium(cilium::Args),
     /// Show what has happened in a running lab
     Events(events::Args),
+    /// Send numbered packets between nodes, and show what becomes of them
+    Flow(flow::Args),
     /// Draw the topology of a lab
     Graph(graph::Args),
     /// Bring container images for nodes into the store, and manage them
@@ -221,6 +224,7 @@ fn obey() -> i32 {
         Verb::Kubeconfig(args) => done(kubeconfig::run(args)),
         Verb::Cilium(args) => done(cilium::run(args)),
         Verb::Events(args) => done(events::run(args)),
+        Verb::Flow(args) => done(flow::run(args)),
         Verb::Graph(args) => done(graph::run(args)),
         Verb::Image(args) => done(image::run(args)),
         Verb::Import(args) => done(import::run(args)),

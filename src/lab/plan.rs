@@ -9,6 +9,7 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use super::flow::Flow;
 use super::links::{Setting, Shape, bridge::Bridge};
 use super::model::{
     Bind, Cluster, Command, ConfigPlace, EngineChoice, Exec, File, Init, Kind, KubernetesNode, Mac, Manifest,
@@ -129,6 +130,9 @@ pub struct Plan {
     pub host: Option<HostStep>,
     /// What must be true of the living lab.
     pub checks: Vec<Check>,
+    /// Flows that are started in it.
+    #[serde(default)]
+    pub flows: Vec<Flow>,
     /// Objects for the Kubernetes nodes, applied once the lab lives.
     pub manifests: Vec<Manifest>,
     /// Files of the image store that are locked (shared) for as long as the lab lives: its images stay there.

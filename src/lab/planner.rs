@@ -51,6 +51,7 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         host: None,
         resolv_conf: resolv_conf(lab, facts),
         checks: lab.checks.clone(),
+        flows: lab.flows.clone(),
         manifests: lab.manifests.clone(),
         leases: Vec::new(),
         service_subnets: lab.cluster.service_subnets(),

@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod enter;
 pub mod evaluate;
 pub mod events;
+pub mod flows;
 pub mod holder;
 mod host_cleanup;
 mod late;
@@ -81,6 +82,7 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
             kubelet::wait::VERB,
             on_terminal::VERB,
             evaluate::VERB,
+            flows::process::VERB,
         ]
         .contains(&word.as_str())
     });
@@ -129,6 +131,9 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
         (Some(template::VERB), &[control, common]) => Some(template::main(control, common, None)),
         (Some(template::VERB), &[control, common, program]) => {
             Some(template::main(control, common, Some(program)))
+        }
+        (Some(flows::process::VERB), &[supervisor, topology]) => {
+            Some(flows::process::main(supervisor, topology))
         }
         (Some(speaker::VERB), &[]) => Some(speaker::main()),
         _ => None,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use flows::*;
 pub use orders::*;
 pub use status::*;
 
@@ -13,6 +14,7 @@ use crate::failure::Failure;
 use crate::lab::model::Manifest;
 use crate::lab::rights::RightsStep;
 
+mod flows;
 mod orders;
 mod status;
 
@@ -150,6 +152,8 @@ pub enum Request {
         /// What is asked.
         query: Query,
     },
+    /// Start, stop and show flows.
+    Flow(FlowRequest),
     /// Take the lab down. Answered at once, with the supervisor's pidfd.
     Down,
 }
@@ -201,6 +205,8 @@ pub enum Reply {
     Changed(Changed),
     /// Objects.
     Objects(Vec<serde_json::Value>),
+    /// What has become of flows.
+    Flows(Vec<FlowReport>),
     /// What agents say.
     Cilium(Vec<NodeAnswer>),
     /// It is done. For [`Request::Down`], the supervisor's pidfd follows.

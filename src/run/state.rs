@@ -12,6 +12,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use super::cluster::Cluster;
 use super::directory::LabDirectory;
 use super::events::{Event, What};
+use super::flows::supervise::Flows;
 use super::init::InitHandle;
 use super::late::Late;
 use super::nat::Nat;
@@ -58,6 +59,8 @@ pub struct Living {
     pub host_proc: OwnedFd,
     /// Who waits for children.
     pub reaper: Rc<Reaper>,
+    /// The process that runs flows, from the first on.
+    pub flows: RefCell<Option<Rc<Flows>>>,
     /// Who writes the nodes' logs, from the first node on that runs something.
     pub printed: OnceCell<Printed>,
     /// What happened.

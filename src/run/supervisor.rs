@@ -25,8 +25,8 @@ use super::events::What;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
 use super::{
-    control, host_cleanup, images, late, link_events, logs, management, mounts, network, presence, socket,
-    stages, veil,
+    control, flows, host_cleanup, images, late, link_events, logs, management, mounts, network, presence,
+    socket, stages, veil,
 };
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
@@ -200,6 +200,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         nat: Default::default(),
         trees: Trees::find(),
         reaper: Reaper::start()?,
+        flows: Default::default(),
         printed: Default::default(),
         events: Events::default(),
         failure: Default::default(),
@@ -318,6 +319,14 @@ async fn live(lab: &Rc<Living>, began: Instant, options: &Options) -> Result<(),
         seconds: began.elapsed().as_secs_f64(),
     });
     link_events::follow(lab);
+    let starting = Rc::clone(lab);
+    spawn_local(async move {
+        if let Err(failure) = flows::supervise::start_own(&starting).await {
+            starting.tell(What::Notice {
+                message: failure.message,
+            });
+        }
+    });
     // The sender is the lab's own: this ends only with a wish.
     let _ = stopping.wait_for(|stop| *stop).await;
     lab.tell(What::Stopping);

@@ -9,6 +9,7 @@ pub mod cilium;
 pub mod diagnostics;
 mod excerpt;
 pub mod failure;
+pub mod flows;
 pub mod graph;
 pub mod image;
 pub mod interfaces;

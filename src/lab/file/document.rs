@@ -3,7 +3,9 @@
 use toml::de::DeTable;
 
 use super::reader::{Reader, Table, Value, Wrong};
-use super::{MgmtSpec, NodeSpec, Spanned, Spec, check, kubernetes, link, node, scenario, suggest, values};
+use super::{
+    MgmtSpec, NodeSpec, Spanned, Spec, check, flow, kubernetes, link, node, scenario, suggest, values,
+};
 use crate::Diagnostic;
 use crate::model::Kind;
 
@@ -168,6 +170,7 @@ fn top(reader: &mut Reader, document: &DeTable) -> Spec {
     links(reader, &mut table, &mut spec);
     checks(reader, &mut table, &mut spec);
     scenarios(reader, &mut table, &mut spec);
+    flows(reader, &mut table, &mut spec);
     let span = table.key_span("kubernetes").unwrap_or_default();
     if let Some(value) = table.get("kubernetes") {
         spec.kubernetes = kubernetes::kubernetes(reader, value, span);
@@ -313,6 +316,22 @@ fn checks(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
         None => {
             let example = "[[checks]]` with lines `name = …`, `node = …` and `ping = …";
             reader.mistyped(value, "checks", "a list of tables", example);
+        }
+    }
+}
+
+fn flows(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
+    let Some(value) = table.get("flows") else { return };
+    match value.get_ref().as_array() {
+        Some(flows) => {
+            spec.flows = flows
+                .iter()
+                .filter_map(|value| flow::flow(reader, value))
+                .collect();
+        }
+        None => {
+            let example = "[[flows]]` with lines `name = …`, `from = …` and `to = …";
+            reader.mistyped(value, "flows", "a list of tables", example);
         }
     }
 }

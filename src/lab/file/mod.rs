@@ -8,6 +8,8 @@ mod check;
 mod check_schema;
 pub mod command;
 mod document;
+mod flow;
+mod flow_schema;
 pub mod image;
 mod interface;
 pub mod kind_file;
@@ -37,6 +39,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::check::{BgpWanted, Expect, Phase, RouteWanted};
+use super::flow::Flow;
 use super::links::Device;
 use super::model::{
     Command, EngineChoice, Exec, Kind, Limit, Mac, Mounted, OfKind, Process, PublishedPort, Stage, Underlay,
@@ -113,6 +116,8 @@ pub struct Spec {
     pub checks: Vec<CheckSpec>,
     /// `[[scenarios]]`, in the order of the file.
     pub scenarios: Vec<ScenarioSpec>,
+    /// `[[flows]]`, in the order of the file.
+    pub flows: Vec<FlowSpec>,
     /// Whether a link was left out because it could not be read, so that a missing interface proves nothing.
     pub partial_links: bool,
     /// Whether an address was left out because it could not be read, so that an unreachable gateway proves
@@ -431,6 +436,19 @@ impl LinkSpec {
             given: Vec::new(),
         }
     }
+}
+
+/// A flow, and where what it says stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FlowSpec {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// Who sends.
+    pub from: Span,
+    /// Who receives.
+    pub to: Span,
+    /// What is said of it.
+    pub flow: Flow,
 }
 
 /// A check.

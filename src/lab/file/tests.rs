@@ -50,6 +50,10 @@ steps = [
   { apply = "x.yaml" }, { delete = "x.yaml" }, { wait = "quiet" },
 ]
 expect = { outage = { below = "1s" }, lost = { below = 1 } }
+[[flows]]
+name = "a-b"
+from = "a"
+to = "b"
 "#;
 
 const TABLES: &[(&str, &str)] = &[
@@ -78,6 +82,7 @@ const TABLES: &[(&str, &str)] = &[
     ("step", "StepTable"),
     ("expectations", "ExpectationsTable"),
     ("bound", "TimeBoundTable"),
+    ("flow", "FlowTable"),
 ];
 
 #[test]

@@ -15,6 +15,7 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use super::flow::Flow;
 use super::pod_cidr::machine;
 use super::scenario::Scenario;
 pub use command::{Command, Exec, Probe, Process, Restart, Stage, Wait};
@@ -47,6 +48,9 @@ pub struct Lab {
     /// What happens to it, and what must be true meanwhile.
     #[serde(default)]
     pub scenarios: Vec<Scenario>,
+    /// Flows that are started in it.
+    #[serde(default)]
+    pub flows: Vec<Flow>,
     /// Objects for its Kubernetes nodes, applied once it lives.
     pub manifests: Vec<Manifest>,
     /// What a real Kubernetes is like, where its nodes run one.

@@ -14,9 +14,10 @@ use super::scenarios;
 use crate::Diagnostic;
 use crate::definition::{Definition, Kinds};
 use crate::file::{
-    ConfigSpec, ContentSpec, FileSpec, NodeSpec, QuestionSpec, RouteActionSpec, Span, Spanned, Spec,
-    kind_file, suggest,
+    ConfigSpec, ContentSpec, FileSpec, FlowSpec, NodeSpec, QuestionSpec, RouteActionSpec, Span, Spanned,
+    Spec, kind_file, suggest,
 };
+use crate::flow::Target;
 use crate::model::{Exec, OfKind};
 use crate::sources::Sources;
 pub(super) use values::Managed;
@@ -357,6 +358,17 @@ pub(super) fn renamed(spec: &Spec, kinds: &[Option<&Definition>]) -> Spec {
             && let Some(dev) = &mut wanted.dev
         {
             *dev = kernel(definition, dev);
+        }
+    }
+    for FlowSpec { flow, .. } in &mut spec.flows {
+        let to = match &mut flow.to {
+            Target::Node(place) => Some(place),
+            Target::Address(_) => None,
+        };
+        for place in [&mut flow.from].into_iter().chain(to) {
+            if let (Some(definition), Some(interface)) = (names.get(&place.node), &mut place.interface) {
+                *interface = kernel(definition, interface);
+            }
         }
     }
     spec

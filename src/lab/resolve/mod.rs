@@ -7,6 +7,7 @@ mod content;
 mod devices;
 mod diagnostics;
 mod expand;
+mod flows;
 mod image;
 mod inherit;
 mod interfaces;
@@ -216,6 +217,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
     }
     let checks = checks::resolve(scene, &nodes, mgmt.as_ref(), mistakes);
     let scenarios = scenarios::resolve(scene, &links, &checks, mistakes);
+    let flows = flows::resolve(scene, &links, &nodes, mistakes);
     Lab {
         name: scene
             .spec
@@ -229,6 +231,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
         requires,
         scenarios,
         checks,
+        flows,
         manifests: manifests::resolve(scene, mistakes),
         cluster: kubernetes::settings(scene, mistakes),
         registries: image::registries(scene, mistakes),

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 
 use super::check_schema::CheckTable;
+use super::flow_schema::FlowTable;
 use super::kubernetes_schema::{CiliumTable, KubernetesTable};
 use super::scenario_schema::ScenarioTable;
 use image::ImagesTable;
@@ -65,6 +66,8 @@ struct LabFile {
     checks: Option<Vec<CheckTable>>,
     /// What happens to the living lab, and what must be true meanwhile: `nslab scenario` and `nslab test` play it.
     scenarios: Option<Vec<ScenarioTable>>,
+    /// Numbered packets between nodes, of which it is known what becomes of them.
+    flows: Option<Vec<FlowTable>>,
 }
 
 /// The management network.

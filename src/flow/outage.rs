@@ -1,0 +1,115 @@
+//! Times in which nothing arrived that should have.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+/// No more outages and gaps are kept; the others are counted.
+pub(crate) const KEPT: usize = 64;
+
+/// A time in which the sender itself sent nothing though it should have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// When the packet was due that was not sent.
+    pub began_ns: u64,
+    /// How long it took until one was.
+    pub length_ns: u64,
+}
+
+/// A time in which nothing arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outage {
+    /// When the last packet before it arrived; where none had, when the first was sent.
+    pub began_ns: u64,
+    /// From then until the next arrived.
+    pub length_ns: u64,
+    /// How many packets were missing when it ended.
+    pub packets: u64,
+}
+
+impl Outage {
+    fn overlaps(&self, gap: &Gap) -> bool {
+        let end = self.began_ns.saturating_add(self.length_ns);
+        gap.began_ns <= end && gap.began_ns.saturating_add(gap.length_ns) >= self.began_ns
+    }
+}
+
+/// The sender's own gaps.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gaps {
+    /// The last of them.
+    pub(crate) last: VecDeque<Gap>,
+    pub(crate) count: u64,
+}
+
+impl Gaps {
+    pub(crate) fn add(&mut self, gap: Gap) {
+        if self.last.len() >= KEPT {
+            self.last.pop_front();
+        }
+        self.last.push_back(gap);
+        self.count += 1;
+    }
+
+    pub(crate) fn void(&self, outage: &Outage) -> bool {
+        self.last.iter().any(|gap| outage.overlaps(gap))
+    }
+}
+
+/// The outages of a flow.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outages {
+    /// The last one, with the numbers of the packets that were missing: they may come yet.
+    last: Option<(Outage, Range<u64>)>,
+    pub(crate) longest: Option<Outage>,
+    /// Those that took longer than the threshold.
+    pub(crate) long: Vec<Outage>,
+    pub(crate) left_off: u64,
+    /// Those that a gap of the sender's makes worthless.
+    pub(crate) void: u64,
+}
+
+impl Outages {
+    /// One more, in which packets with these numbers were missing.
+    pub(crate) fn add(&mut self, outage: Outage, missing: Range<u64>, gaps: &Gaps, threshold: u64) {
+        self.settle(gaps, threshold);
+        self.last = Some((outage, missing));
+    }
+
+    /// A packet came behind a higher one: perhaps it was missed.
+    pub(crate) fn came_late(&mut self, number: u64) {
+        if let Some((outage, missing)) = &mut self.last
+            && missing.contains(&number)
+        {
+            outage.packets = outage.packets.saturating_sub(1);
+        }
+    }
+
+    /// Takes the last one for what it is now.
+    pub(crate) fn settle(&mut self, gaps: &Gaps, threshold: u64) {
+        let Some((outage, _)) = self.last.take() else {
+            return;
+        };
+        let is_long = outage.length_ns >= threshold;
+        if outage.packets == 0 && !is_long {
+            // All of them came, in another order.
+            return;
+        }
+        if gaps.void(&outage) {
+            self.void += 1;
+            return;
+        }
+        if self
+            .longest
+            .is_none_or(|longest| longest.length_ns < outage.length_ns)
+        {
+            self.longest = Some(outage);
+        }
+        match is_long {
+            true if self.long.len() < KEPT => self.long.push(outage),
+            true => self.left_off += 1,
+            false => {}
+        }
+    }
+}
