@@ -57,7 +57,7 @@ pub fn play(
     let ended = steps(stage, scenario, &mut undo, &mut seen, say);
     seen.ended_ns = instruments::now();
     if let Some(flows) = flows {
-        seen.flows = flows.finish(stage.lab, stage.stop)?;
+        seen.flows = flows.finish(stage.lab)?;
     }
     if !ended {
         stage.take_back(undo);

@@ -36,6 +36,7 @@ pub(super) fn resolve(
             }
         }
         needs_flows(spec, mistakes);
+        has_flows(scene, spec, mistakes);
         scenarios.push(Scenario {
             name: spec.name.value.clone(),
             flows: spec.flows.iter().map(|flow| flow.value.clone()).collect(),
@@ -74,6 +75,31 @@ fn needs_flows(spec: &ScenarioSpec, mistakes: &mut Mistakes) {
         let message = format!("flow `{}` does not run in this scenario", name.escape_debug());
         let help = format!("add it to the scenario's `flows`: `flows = [{name:?}]`");
         mistakes.add(Diagnostic::new(message, spec.name.span.clone(), "").help(help));
+    }
+}
+
+/// The flows must be in the file.
+fn has_flows(scene: &Scene, spec: &ScenarioSpec, mistakes: &mut Mistakes) {
+    let names = || scene.spec.flows.iter().map(|flow| flow.name.value.as_str());
+    for flow in &spec.flows {
+        let is_there = match flow.value.as_str() {
+            "*" => names().next().is_some(),
+            name => names().any(|it| it == name),
+        };
+        if is_there {
+            continue;
+        }
+        let message = match flow.value.as_str() {
+            "*" => "the lab has no flows".to_owned(),
+            name => format!("there is no flow `{}`", name.escape_debug()),
+        };
+        let example = "add one: `[[flows]]` with lines `name = …`, `from = …` and `to = …`";
+        let names: Vec<&str> = names().collect();
+        let help = match names.is_empty() {
+            true => example.to_owned(),
+            false => suggest::cure(&flow.value, names.iter().copied(), "the flows are", ""),
+        };
+        mistakes.add(Diagnostic::new(message, flow.span.clone(), "").help(help));
     }
 }
 
