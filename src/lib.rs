@@ -5,6 +5,7 @@
 //! `view` and `cli`.
 
 pub use nslab_bgp as bgp;
+pub use nslab_capture as capture;
 pub use nslab_image as image;
 pub mod apply;
 pub mod check;
