@@ -5,6 +5,7 @@
 //! `view` and `cli`.
 
 pub use nslab_bgp as bgp;
+pub use nslab_capture as capture;
 pub use nslab_image as image;
 pub use nslab_kernel as kernel;
 pub use nslab_lab as lab;
