@@ -17,6 +17,7 @@ pub mod cli;
 pub mod dns;
 pub mod engine;
 pub mod failure;
+pub mod impair;
 pub mod import;
 pub mod kinds;
 pub mod node_tools;

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use nslab_capture::filter::{Instruction, LinkType};
 use serde::{Deserialize, Serialize};
 
 /// The longest delay, in nanoseconds: a minute. Longer is surely a slip of the unit.
@@ -96,6 +97,20 @@ impl Impairment {
         [self.loss, self.reorder, self.duplicate, self.corrupt]
             .iter()
             .any(|share| !share.is_zero())
+    }
+
+    /// The first key in it that is not about loss.
+    pub fn beyond_loss(&self) -> Option<&'static str> {
+        let keys = [
+            ("delay", !self.delay.is_zero()),
+            ("jitter", !self.jitter.is_zero()),
+            ("reorder", !self.reorder.is_zero()),
+            ("duplicate", !self.duplicate.is_zero()),
+            ("corrupt", !self.corrupt.is_zero()),
+            ("rate", self.rate.is_some()),
+            ("seed", self.seed.is_some()),
+        ];
+        keys.into_iter().find(|(_, is_there)| *is_there).map(|(key, _)| key)
     }
 
     /// What in it cannot be: the key, what is wrong, and what to do.
@@ -291,6 +306,18 @@ impl fmt::Display for Rate {
         let units = [(1_000_000_000, "gbit"), (1_000_000, "mbit"), (1_000, "kbit"), (1, "bit")];
         f.write_str(&told(self.0, &units))
     }
+}
+
+/// The program of a filter for frames that pass an interface: it returns 0 for those that are not meant.
+///
+/// # Errors
+/// What is wrong with the expression, and what to do.
+pub fn filter(text: &str) -> Result<Vec<Instruction>, (String, String)> {
+    nslab_capture::filter::compile_for_kernel(text, LinkType::Ethernet, u32::MAX).map_err(|error| {
+        let message = format!("`{}` is no filter: {}", text.escape_debug(), error.message);
+        let help = "a filter is written as for tcpdump: `tcp port 179`, `icmp or icmp6`, `host 10.0.0.1`";
+        (message, error.help.unwrap_or_else(|| help.to_owned()))
+    })
 }
 
 macro_rules! as_text {

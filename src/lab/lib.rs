@@ -5,6 +5,7 @@ pub mod daemons;
 pub mod definition;
 pub mod diagnostic;
 pub mod file;
+pub mod impair;
 pub mod jq;
 pub mod links;
 pub mod model;

@@ -8,6 +8,7 @@ mod check;
 mod check_schema;
 pub mod command;
 mod document;
+mod impair;
 pub mod image;
 mod interface;
 pub mod kind_file;
@@ -35,6 +36,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::check::{BgpWanted, Expect, Phase, RouteWanted};
+use super::impair::Impairments;
 use super::links::Device;
 use super::model::{
     Command, EngineChoice, Exec, Kind, Limit, Mac, Mounted, OfKind, Process, PublishedPort, Stage, Underlay,
@@ -405,6 +407,8 @@ pub struct LinkSpec {
     pub host_interface: Option<Spanned<String>>,
     /// Whose network carries it.
     pub underlay: Option<Spanned<Underlay>>,
+    /// What it does to packets, and where that is said.
+    pub impair: Option<Spanned<Impairments>>,
     /// What it is, where its type is that of a device.
     pub device: Option<Device>,
     /// The keys given that not every type of link has, and where.
@@ -422,6 +426,7 @@ impl LinkSpec {
             offload: None,
             host_interface: None,
             underlay: None,
+            impair: None,
             device: None,
             given: Vec::new(),
         }

@@ -8,6 +8,7 @@ mod devices;
 mod diagnostics;
 mod expand;
 mod image;
+mod impair;
 mod inherit;
 mod interfaces;
 mod kubernetes;
