@@ -106,7 +106,8 @@ impl Packets {
         let delay = if overtakes { 0 } else { self.delay() };
         self.number += 1;
         self.bytes += frame.len();
-        self.on_their_way.push(Reverse((left + delay, self.number, frame)));
+        self.on_their_way
+            .push(Reverse((left + delay, self.number, frame)));
     }
 
     /// When a frame has left, where a rate is given; none where too many wait.
@@ -194,7 +195,9 @@ mod tests {
     }
 
     fn numbers(packets: &mut Packets, now: u64) -> Vec<u8> {
-        std::iter::from_fn(|| packets.arrived(now)).map(|frame| frame[20]).collect()
+        std::iter::from_fn(|| packets.arrived(now))
+            .map(|frame| frame[20])
+            .collect()
     }
 
     #[test]

@@ -67,9 +67,7 @@ fn serve(supervisor: RawFd) -> Result<(), Failure> {
     timer::be_exact();
     // Whatever comes in a packet, there is nothing to be had here.
     Capabilities::default().keep()?;
-    supervisor
-        .set_nonblocking(true)
-        .attempt(|| "set up a socket")?;
+    supervisor.set_nonblocking(true).attempt(|| "set up a socket")?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).attempt(|| "wait for packets")?;
     let time = Timer::new()?;
     for (descriptor, number) in [(supervisor.as_fd(), SUPERVISOR), (time.as_fd(), TIME)] {
@@ -100,7 +98,7 @@ fn serve(supervisor: RawFd) -> Result<(), Failure> {
                 TIME => {}
                 id => {
                     ways.take(id);
-                },
+                }
             }
         }
         let next = ways.send();

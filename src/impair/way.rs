@@ -69,7 +69,8 @@ impl Way for ByNetem {
 
     fn parts(&self, it: &Impairment, _: Place) -> Result<Parts, Wrong> {
         if it.only.is_some() {
-            let message = "netem does the same to all packets of an interface: it cannot do `only`".to_owned();
+            let message =
+                "netem does the same to all packets of an interface: it cannot do `only`".to_owned();
             return Err((message, "leave NSLAB_IMPAIR away, or set it to own".to_owned()));
         }
         let netem = Netem {
@@ -77,8 +78,8 @@ impl Way for ByNetem {
             jitter: it.jitter.nanoseconds(),
             limit: it.rate.map_or(ON_THEIR_WAY, |rate| {
                 // Those that wait, and as many as can be on their way.
-                let on_their_way = u128::from(rate.bits()) * u128::from(it.delay.nanoseconds())
-                    / (8 * 64 * 1_000_000_000);
+                let on_their_way =
+                    u128::from(rate.bits()) * u128::from(it.delay.nanoseconds()) / (8 * 64 * 1_000_000_000);
                 WAITING.saturating_add(u32::try_from(on_their_way).unwrap_or(u32::MAX))
             }),
             loss: it.loss.of_u32(),
@@ -105,13 +106,12 @@ impl Way for ByNslab {
     fn parts(&self, it: &Impairment, place: Place) -> Result<Parts, Wrong> {
         let only = it.only.as_deref();
         if !place.has_frames && (only.is_some() || needs_queue(it)) {
-            let key = [
-                ("only", only.is_some()),
-                ("seed", it.seed.is_some()),
-            ];
+            let key = [("only", only.is_some()), ("seed", it.seed.is_some())];
             let key = key.into_iter().find(|(_, is)| *is).map(|(key, _)| key);
             let key = key.or(it.beyond_loss()).unwrap_or("delay");
-            let message = format!("`{key}` works on interfaces that carry Ethernet frames, and this one carries packets");
+            let message = format!(
+                "`{key}` works on interfaces that carry Ethernet frames, and this one carries packets"
+            );
             let help = "loss and rate work here; the rest on the link that the tunnel runs over";
             return Err((message, help.to_owned()));
         }
@@ -169,7 +169,9 @@ mod tests {
 
     #[test]
     fn what_needs_no_queue_takes_none() {
-        let parts = ByNslab.parts(&impairment(r#"{"loss": "1%", "rate": "8mbit"}"#), PLACE).unwrap();
+        let parts = ByNslab
+            .parts(&impairment(r#"{"loss": "1%", "rate": "8mbit"}"#), PLACE)
+            .unwrap();
         assert!(parts.own.is_none() && parts.loss.is_some());
         let Some(Queue::Tbf(tbf)) = parts.queue else {
             panic!("no rate")

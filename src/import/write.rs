@@ -449,7 +449,8 @@ fn impairments(impairments: &Impairments) -> String {
     if impairments.a_to_b == impairments.b_to_a {
         return impairments.a_to_b.as_ref().map(impairment).unwrap_or_default();
     }
-    let one = |key: &str, it: &Option<Impairment>| it.as_ref().map(|it| format!("{key} = {}", impairment(it)));
+    let one =
+        |key: &str, it: &Option<Impairment>| it.as_ref().map(|it| format!("{key} = {}", impairment(it)));
     let both = [
         one("a_to_b", &impairments.a_to_b),
         one("b_to_a", &impairments.b_to_a),

@@ -25,9 +25,8 @@ impl Timer {
     /// No descriptors are left.
     pub fn new() -> Result<Timer> {
         // SAFETY: takes numbers alone.
-        let made = unsafe {
-            libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK)
-        };
+        let made =
+            unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK) };
         let made = Errno::result(made).attempt(|| "make a timer")?;
         // SAFETY: the kernel made this descriptor for us just now.
         Ok(Timer(unsafe { OwnedFd::from_raw_fd(made) }))

@@ -110,7 +110,9 @@ impl Impairment {
             ("rate", self.rate.is_some()),
             ("seed", self.seed.is_some()),
         ];
-        keys.into_iter().find(|(_, is_there)| *is_there).map(|(key, _)| key)
+        keys.into_iter()
+            .find(|(_, is_there)| *is_there)
+            .map(|(key, _)| key)
     }
 
     /// What in it cannot be: the key, what is wrong, and what to do.
@@ -122,7 +124,10 @@ impl Impairment {
                     "a jitter of {} is more than the delay of {}",
                     self.jitter, self.delay
                 ),
-                format!("no packet comes before it was sent: `delay = \"{}\"` or more", self.jitter),
+                format!(
+                    "no packet comes before it was sent: `delay = \"{}\"` or more",
+                    self.jitter
+                ),
             ));
         }
         if !self.reorder.is_zero() && self.delay.is_zero() {
@@ -223,7 +228,9 @@ fn number(text: &str) -> Option<(f64, &str)> {
 
 /// The largest unit in which a whole or short number tells it.
 fn told(value: u64, units: &[(u64, &str)]) -> String {
-    let fits = units.iter().find(|(size, _)| *size <= value && (value * 1000).is_multiple_of(*size));
+    let fits = units
+        .iter()
+        .find(|(size, _)| *size <= value && (value * 1000).is_multiple_of(*size));
     let (size, unit) = fits.or(units.last()).copied().unwrap_or((1, ""));
     let number = value as f64 / size as f64;
     format!("{number}{unit}")
@@ -296,14 +303,21 @@ impl FromStr for Rate {
         let bits = (number * scale).round() as u64;
         match RATES.contains(&bits) {
             true => Ok(Rate(bits)),
-            false => Err(format!("`{text}` is out of range: a rate is from 1kbit to 100gbit")),
+            false => Err(format!(
+                "`{text}` is out of range: a rate is from 1kbit to 100gbit"
+            )),
         }
     }
 }
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(1_000_000_000, "gbit"), (1_000_000, "mbit"), (1_000, "kbit"), (1, "bit")];
+        let units = [
+            (1_000_000_000, "gbit"),
+            (1_000_000, "mbit"),
+            (1_000, "kbit"),
+            (1, "bit"),
+        ];
         f.write_str(&told(self.0, &units))
     }
 }

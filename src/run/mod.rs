@@ -43,6 +43,7 @@ mod inside;
 mod interfaces;
 mod lab_directory;
 mod link_events;
+pub mod links;
 mod memory;
 mod neighbors;
 mod on_terminal;
@@ -65,6 +66,7 @@ mod veil;
 mod versions;
 
 use crate::engine::{agent, dns, kubelet, operator, speaker};
+use crate::impair;
 
 /// Runs the supervisor's, a speaker's or an agent's own verb, if that is what the command line says: nslab executes
 /// itself under these, and they are not for hands.
@@ -72,6 +74,7 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
     let hidden = words.get(1).is_some_and(|word| {
         [
             supervisor::VERB,
+            impair::process::VERB,
             template::VERB,
             speaker::VERB,
             agent::VERB,
@@ -129,6 +132,7 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
         (Some(template::VERB), &[control, common, program]) => {
             Some(template::main(control, common, Some(program)))
         }
+        (Some(impair::process::VERB), &[supervisor]) => Some(impair::process::main(supervisor)),
         (Some(speaker::VERB), &[]) => Some(speaker::main()),
         _ => None,
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use links::*;
 pub use orders::*;
 pub use status::*;
 
@@ -13,6 +14,7 @@ use crate::failure::Failure;
 use crate::lab::model::Manifest;
 use crate::lab::rights::RightsStep;
 
+mod links;
 mod orders;
 mod status;
 
@@ -141,6 +143,18 @@ pub enum Request {
         /// What is asked.
         query: Query,
     },
+    /// Do something to a link.
+    Link {
+        /// One of its ends, `node:interface`.
+        endpoint: String,
+        /// What.
+        action: LinkAction,
+    },
+    /// What is asked of links, and what is there.
+    Links {
+        /// An end of the only one that is wanted.
+        endpoint: Option<String>,
+    },
     /// Take the lab down. Answered at once, with the supervisor's pidfd.
     Down,
 }
@@ -172,6 +186,8 @@ pub enum Reply {
     Status(Status),
     /// The interfaces of the nodes, in the same order.
     Interfaces(Vec<Vec<InterfaceStatus>>),
+    /// Links.
+    Links(Vec<LinkReport>),
     /// One event; many may follow.
     Event(Event),
     /// The answer is being made. Sent every second, so that silence means that nobody is there.

@@ -12,6 +12,7 @@ pub mod failure;
 pub mod graph;
 pub mod image;
 pub mod interfaces;
+pub mod link;
 pub mod plan;
 pub mod progress;
 pub mod reference;

@@ -153,13 +153,7 @@ impl Requests {
     ) {
         let what = format!("attach a program to interface {interface}");
         let place = Place::program(interface, hook, number, 1);
-        self.begin(
-            what,
-            RTM_NEWTFILTER,
-            NLM_F_CREATE | NLM_F_REPLACE,
-            place,
-            None,
-        );
+        self.begin(what, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_REPLACE, place, None);
         let batch = &mut self.batch;
         batch.attribute(TCA_KIND, &[b"bpf\0"]);
         let options = nest(batch, TCA_OPTIONS);
@@ -213,13 +207,7 @@ impl Requests {
     /// Takes an interface's own queueing discipline away, and the packets that wait in it.
     pub fn remove_queue(&mut self, interface: u32) {
         let what = format!("remove the queueing discipline of interface {interface}");
-        self.begin(
-            what,
-            RTM_DELQDISC,
-            0,
-            Place::root(interface),
-            Some(Errno::ENOENT),
-        );
+        self.begin(what, RTM_DELQDISC, 0, Place::root(interface), Some(Errno::ENOENT));
         self.batch.end();
     }
 

@@ -18,6 +18,9 @@ fn a_request_holds_what_the_kernel_reads() {
     );
     assert_eq!(bytes[20..24], 7u32.to_ne_bytes());
     assert_eq!(bytes[28..32], 0xffff_fff3u32.to_ne_bytes());
-    assert_eq!(bytes[32..36], (2u32 << 16 | u32::from(3u16.to_be())).to_ne_bytes());
+    assert_eq!(
+        bytes[32..36],
+        (2u32 << 16 | u32::from(3u16.to_be())).to_ne_bytes()
+    );
     assert!(bytes.windows(7).any(|it| it == b"mirred\0"));
 }

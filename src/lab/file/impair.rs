@@ -33,7 +33,8 @@ pub(super) fn impairments(reader: &mut Reader, value: &Value) -> Option<Spanned<
         }
         ([a_to_b, b_to_a], true) => Impairments { a_to_b, b_to_a },
         (_, false) => {
-            let help = "write the keys in `a_to_b` and `b_to_a`, or both directions in one table without these";
+            let help =
+                "write the keys in `a_to_b` and `b_to_a`, or both directions in one table without these";
             let message = "this is said for each direction and for both";
             reader.wrong(value.span(), Wrong::new(message, help));
             Impairments::default()

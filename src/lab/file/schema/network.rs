@@ -2,7 +2,9 @@
 
 use schemars::JsonSchema;
 
-use super::patterns::{AddressWithPrefix, DelayText, EndpointText, RateText, ShareText, Interface, MacAddress};
+use super::patterns::{
+    AddressWithPrefix, DelayText, EndpointText, Interface, MacAddress, RateText, ShareText,
+};
 
 /// A static route.
 #[derive(JsonSchema)]
