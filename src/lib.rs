@@ -5,6 +5,7 @@
 //! `view` and `cli`.
 
 pub use nslab_bgp as bgp;
+pub use nslab_capture as capture;
 pub use nslab_flow as flow;
 pub use nslab_image as image;
 pub use nslab_kernel as kernel;
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod dns;
 pub mod engine;
 pub mod failure;
+pub mod impair;
 pub mod import;
 pub mod kinds;
 pub mod node_tools;

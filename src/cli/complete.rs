@@ -16,6 +16,7 @@ use crate::check::ask;
 use crate::kinds::OWN;
 use crate::run::directory::{LabDirectory, RunDirectory};
 use crate::run::flows;
+use crate::run::links;
 use crate::run::protocol::NodeStatus;
 use crate::run::rootless;
 use crate::scenario::topology;
@@ -153,6 +154,24 @@ pub fn nodes() -> ArgValueCompleter {
             None => String::new(),
         };
         candidates(typed, node_names().map(|node| format!("{before}{node}")))
+    })
+}
+
+/// Ends of links: a node, and (once a colon is typed) its interfaces.
+pub fn ends() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let typed_text = typed.to_string_lossy();
+        let Some((node, _)) = typed_text.split_once(':') else {
+            return candidates(typed, node_names().map(|node| format!("{node}:")));
+        };
+        let directory = RunDirectory::find();
+        let links = directory
+            .visible()
+            .into_iter()
+            .flat_map(|lab| links::show(&lab, None).unwrap_or_default());
+        let ends = links.flat_map(|link| [Some(link.a), link.b]).flatten();
+        let of_node = format!("{node}:");
+        candidates(typed, ends.filter(|end| end.starts_with(&of_node)))
     })
 }
 

@@ -37,6 +37,7 @@ mod imported;
 mod kinds;
 mod kubeconfig;
 mod labs;
+mod link;
 mod logs;
 mod man;
 mod manifests;
@@ -105,6 +106,8 @@ enum Verb {
     Stop(restart::StopArgs),
     /// Start nodes that were stopped
     Start(restart::StartArgs),
+    /// Take links down and up, and say what they do to packets
+    Link(link::Args),
     /// Have nodes keep the configurations that run in them
     Save(save::Args),
     /// Apply Kubernetes objects to a running lab
@@ -216,6 +219,7 @@ fn obey() -> i32 {
         Verb::Restart(args) => done(restart::run(args)),
         Verb::Stop(args) => done(restart::stop(args)),
         Verb::Start(args) => done(restart::start(args)),
+        Verb::Link(args) => done(link::run(args)),
         Verb::Save(args) => save::run(args).unwrap_or_else(failed_with),
         Verb::Version(args) => done(version::run(args)),
         Verb::Apply(args) => done(apply::run(args)),

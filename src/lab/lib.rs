@@ -6,6 +6,7 @@ pub mod definition;
 pub mod diagnostic;
 pub mod file;
 pub mod flow;
+pub mod impair;
 pub mod jq;
 pub mod links;
 pub mod model;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Check;
 use super::flow::Flow;
+use super::impair::Impairments;
 use super::links::{Setting, Shape, bridge::Bridge};
 use super::model::{
     Bind, Cluster, Command, ConfigPlace, EngineChoice, Exec, File, Init, Kind, KubernetesNode, Mac, Manifest,
@@ -409,6 +410,9 @@ pub struct LinkStep {
     pub mtu: Option<u32>,
     /// What to make.
     pub device: Device,
+    /// What it does to packets.
+    #[serde(default, skip_serializing_if = "Impairments::is_empty")]
+    pub impair: Impairments,
 }
 
 /// The devices a link is made of, by indexes.

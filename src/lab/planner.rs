@@ -275,6 +275,7 @@ impl<'a> Planner<'a> {
             label: self.label(&link.shape),
             mtu: link.mtu,
             device,
+            impair: link.impair.clone(),
         }
     }
 

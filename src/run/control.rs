@@ -15,7 +15,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use super::init::InitHandle;
 use super::protocol::{self, Reply, Request};
 use super::state::Living;
-use super::{cluster, flows, interfaces, node_signal, socket, status};
+use super::{cluster, flows, interfaces, links, node_signal, socket, status};
 use crate::cilium::Kind;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
@@ -208,6 +208,11 @@ async fn work(lab: &Rc<Living>, request: Request) -> Result<Answer, Failure> {
         }
         Request::Cilium { node, query } => Reply::Cilium(cluster::query(lab, node.as_deref(), query).await?),
         Request::Flow(request) => Reply::Flows(flows::supervise::answer(lab, request).await?),
+        Request::Link { endpoint, action } => {
+            links::obey(lab, &endpoint, &action).await?;
+            Reply::Done
+        }
+        Request::Links { endpoint } => Reply::Links(links::reports(lab, endpoint.as_deref()).await?),
         Request::Down => return Ok(Answer::Down(process::pidfd(std::process::id().cast_signed())?)),
     }))
 }

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::lab::impair::Impairments;
 use crate::lab::model::Stage;
 
 /// Something that happened in a lab.
@@ -138,6 +139,23 @@ pub enum What {
         /// What is at its other end, where the lab file says so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         peer: Option<String>,
+    },
+    /// Somebody has asked something of a link, and it is so.
+    Link {
+        /// Its first end.
+        a: String,
+        /// Its second, where it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        b: Option<String>,
+        /// `down`, `up`, `silence`, `set`, `clear` or `reset`.
+        action: String,
+        /// Whether it has no carrier now.
+        down: bool,
+        /// Whether it loses everything now.
+        silent: bool,
+        /// What it does to packets now.
+        #[serde(default, skip_serializing_if = "Impairments::is_empty")]
+        impair: Impairments,
     },
     /// Something went wrong in a lab that goes on living.
     Trouble {

@@ -21,7 +21,7 @@ use super::host_state::{self, HostRequest};
 use super::init::memory_file;
 use super::protocol::{self, Reply};
 use super::supervisor::{self, Setup};
-use super::{mounts, nat, neighbors, outside, trust};
+use super::{links, mounts, nat, neighbors, outside, trust};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{Assembler, Received};
@@ -157,6 +157,7 @@ fn start(mut launch: Launch, new_lab: &NewLab) -> Result<(String, Child, UnixStr
         timeout: launch.timeout.as_secs_f64(),
         hold_manifests: launch.hold_manifests,
         telling: launch.telling,
+        impair: links::forced()?,
     };
     // Written once before the supervisor lives, so that a full disk is found out in time.
     directory.write_state(&state)?;

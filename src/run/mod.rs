@@ -44,6 +44,7 @@ mod inside;
 mod interfaces;
 mod lab_directory;
 mod link_events;
+pub mod links;
 mod memory;
 mod neighbors;
 mod node_signal;
@@ -67,6 +68,7 @@ mod veil;
 mod versions;
 
 use crate::engine::{agent, dns, kubelet, operator, speaker};
+use crate::impair;
 
 /// Runs the supervisor's, a speaker's or an agent's own verb, if that is what the command line says: nslab executes
 /// itself under these, and they are not for hands.
@@ -74,6 +76,7 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
     let hidden = words.get(1).is_some_and(|word| {
         [
             supervisor::VERB,
+            impair::process::VERB,
             template::VERB,
             speaker::VERB,
             agent::VERB,
@@ -135,6 +138,7 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
         (Some(flows::process::VERB), &[supervisor, topology]) => {
             Some(flows::process::main(supervisor, topology))
         }
+        (Some(impair::process::VERB), &[supervisor]) => Some(impair::process::main(supervisor)),
         (Some(speaker::VERB), &[]) => Some(speaker::main()),
         _ => None,
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use flows::*;
+pub use links::*;
 pub use orders::*;
 pub use status::*;
 
@@ -15,6 +16,7 @@ use crate::lab::model::Manifest;
 use crate::lab::rights::RightsStep;
 
 mod flows;
+mod links;
 mod orders;
 mod status;
 
@@ -154,6 +156,18 @@ pub enum Request {
     },
     /// Start, stop and show flows.
     Flow(FlowRequest),
+    /// Do something to a link.
+    Link {
+        /// One of its ends, `node:interface`.
+        endpoint: String,
+        /// What.
+        action: LinkAction,
+    },
+    /// What is asked of links, and what is there.
+    Links {
+        /// An end of the only one that is wanted.
+        endpoint: Option<String>,
+    },
     /// Take the lab down. Answered at once, with the supervisor's pidfd.
     Down,
 }
@@ -197,6 +211,8 @@ pub enum Reply {
     Status(Status),
     /// The interfaces of the nodes, in the same order.
     Interfaces(Vec<Vec<InterfaceStatus>>),
+    /// Links.
+    Links(Vec<LinkReport>),
     /// One event; many may follow.
     Event(Event),
     /// The answer is being made. Sent every second, so that silence means that nobody is there.

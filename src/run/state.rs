@@ -15,6 +15,7 @@ use super::events::{Event, What};
 use super::flows::supervise::Flows;
 use super::init::InitHandle;
 use super::late::Late;
+use super::links::Links;
 use super::nat::Nat;
 use super::printed::Printed;
 use super::protocol::ServiceStatus;
@@ -77,6 +78,8 @@ pub struct Living {
     pub ready: Cell<bool>,
     /// What has come of the interfaces that nodes' own commands make, by namespace.
     pub late: RefCell<HashMap<usize, Late>>,
+    /// What has become of its links.
+    pub links: Links,
     /// Why the lab has to end, if nobody asked it to.
     pub lost: RefCell<Option<Failure>>,
 }

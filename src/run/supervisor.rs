@@ -22,11 +22,12 @@ use tracing::{Instrument as _, info_span};
 use super::cluster::{self, Cluster};
 use super::directory::LabDirectory;
 use super::events::What;
+use super::links::Links;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
 use super::{
-    control, flows, host_cleanup, images, late, link_events, logs, management, mounts, network, presence,
-    socket, stages, veil,
+    control, flows, host_cleanup, images, late, link_events, links, logs, management, mounts, network,
+    presence, socket, stages, veil,
 };
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
@@ -62,6 +63,9 @@ pub struct Setup {
     pub hold_manifests: bool,
     /// What it says of its work.
     pub telling: trace::Wanted,
+    /// The way that impairments of links are to be carried out by, where one is forced.
+    #[serde(default)]
+    pub impair: Option<String>,
 }
 
 /// Runs the supervisor. The numbers are those of inherited descriptors: the lab's lock, the socket to the
@@ -173,6 +177,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         timeout: limit,
         hold_manifests,
         telling,
+        impair,
     } = setup;
     let spans = telling.begin(trace::LONGEST_LOG);
     let directory = LabDirectory {
@@ -209,6 +214,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         ready: Default::default(),
         late: Default::default(),
         lost: Default::default(),
+        links: Links::carried_by(impair),
     });
     stop_on_signals(&lab)?;
     let watched = lock.try_clone().attempt(|| "keep the lab's lock")?;
@@ -363,6 +369,7 @@ async fn bring_up(lab: &Rc<Living>, options: &Options) -> Result<(), Failure> {
         let joined = management::join(lab, step);
         joined.instrument(info_span!("management network")).await?;
     }
+    links::begin(lab).instrument(info_span!("impairments")).await?;
     let all: Vec<usize> = (0..lab.nodes.len()).collect();
     lab.reach(&all, Stage::Created);
     lab.reach(&all, Stage::Links);

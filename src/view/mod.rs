@@ -13,6 +13,7 @@ pub mod flows;
 pub mod graph;
 pub mod image;
 pub mod interfaces;
+pub mod link;
 pub mod plan;
 pub mod progress;
 pub mod reference;

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::reader::{Reader, Value, Wrong};
-use super::{EndpointSpec, LinkSpec, LinkType, Spanned, interface, values};
+use super::{EndpointSpec, LinkSpec, LinkType, Spanned, impair, interface, values};
 use crate::links::{Device, Keys, sort};
 use crate::model::Underlay;
 
@@ -55,6 +55,10 @@ pub(super) fn link(reader: &mut Reader, value: &Value) -> Option<LinkSpec> {
     link.underlay = table
         .get("underlay")
         .and_then(|value| reader.word(value, "underlay", UNDERLAYS));
+    if let Some(value) = table.get("impair") {
+        link.impair = impair::impairments(reader, value);
+        readable &= link.impair.is_some();
+    }
     // What was given and could not be read has been told; without it the link would seem to lack it.
     readable &= table.get("host_interface").is_some() == link.host_interface.is_some();
     if let Some(LinkType::Device(name)) = link.kind.as_ref().map(|kind| kind.value) {

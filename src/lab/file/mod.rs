@@ -11,6 +11,7 @@ mod document;
 mod flow;
 mod flow_schema;
 pub mod image;
+mod impair;
 mod interface;
 pub mod kind_file;
 pub mod kubernetes;
@@ -40,6 +41,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::check::{BgpWanted, Expect, Phase, RouteWanted};
 use super::flow::Flow;
+use super::impair::Impairments;
 use super::links::Device;
 use super::model::{
     Command, EngineChoice, Exec, Kind, Limit, Mac, Mounted, OfKind, Process, PublishedPort, Stage, Underlay,
@@ -415,6 +417,8 @@ pub struct LinkSpec {
     pub host_interface: Option<Spanned<String>>,
     /// Whose network carries it.
     pub underlay: Option<Spanned<Underlay>>,
+    /// What it does to packets, and where that is said.
+    pub impair: Option<Spanned<Impairments>>,
     /// What it is, where its type is that of a device.
     pub device: Option<Device>,
     /// The keys given that not every type of link has, and where.
@@ -432,6 +436,7 @@ impl LinkSpec {
             offload: None,
             host_interface: None,
             underlay: None,
+            impair: None,
             device: None,
             given: Vec::new(),
         }

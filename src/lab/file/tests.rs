@@ -72,6 +72,8 @@ const TABLES: &[(&str, &str)] = &[
     ("route", "RouteTable"),
     ("nexthop", "NextHopTable"),
     ("link", "LinkTable"),
+    ("impair", "ImpairTable"),
+    ("direction", "DirectionTable"),
     ("endpoint", "EndpointTable"),
     ("check", "CheckTable"),
     ("expect", "ExpectTable"),

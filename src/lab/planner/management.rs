@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 
 use super::{LOOPBACK, Planner, base_sysctls};
+use crate::impair::Impairments;
 use crate::links::{Shape, bridge::Bridge};
 use crate::model::{Lab, Mgmt, MgmtPort, Network, Node};
 use crate::names::HUB_PORT;
@@ -159,6 +160,7 @@ impl<'a> Planner<'a> {
                         index: outer,
                     },
                 ),
+                impair: Impairments::default(),
             });
             let there = &mut plan.namespaces[namespace];
             there.addresses.extend(given[at].iter().map(|net| (inner, *net)));
@@ -196,6 +198,7 @@ impl<'a> Planner<'a> {
                 },
                 host_interface: uplink.interface.clone(),
             },
+            impair: Impairments::default(),
         });
         step.up.push(index);
         let mut host = HostStep {

@@ -10,6 +10,7 @@ use super::links::Links;
 use super::{Scene, addresses, devices};
 use crate::Diagnostic;
 use crate::file::{InterfaceSpec, Span};
+use crate::impair::Impairments;
 use crate::links::{self, Below, Carrier, Device, MacRule, Shape, Sort};
 use crate::model::{Kind, LateInterface, Link, Port};
 
@@ -421,5 +422,6 @@ fn device(scene: &Scene, entry: Entry, links: &mut Links) -> Option<Link> {
         },
         mtu: spec.mtu.as_ref().map(|mtu| mtu.value),
         offload: true,
+        impair: Impairments::default(),
     })
 }

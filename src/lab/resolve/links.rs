@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use ipnet::IpNet;
 
 use super::diagnostics::Mistakes;
-use super::{Scene, devices, interfaces};
+use super::{Scene, devices, impair, interfaces};
 use crate::Diagnostic;
 use crate::file::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, keys_of_link, suggest};
 use crate::links::bridge::Bridge;
@@ -151,6 +151,7 @@ fn one(scene: &Scene, spec: &LinkSpec, links: &mut Links, mistakes: &mut Mistake
         shape: shape?,
         mtu: spec.mtu.as_ref().map(|mtu| mtu.value),
         offload: spec.offload.as_ref().is_none_or(|offload| offload.value),
+        impair: impair::resolve(spec, kind, mistakes)?,
     })
 }
 

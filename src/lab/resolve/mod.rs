@@ -9,6 +9,7 @@ mod diagnostics;
 mod expand;
 mod flows;
 mod image;
+mod impair;
 mod inherit;
 mod interfaces;
 mod kubernetes;

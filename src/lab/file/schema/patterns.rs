@@ -29,6 +29,21 @@ pattern!(
     "A number and a unit: 500ms, 2s, 1m."
 );
 pattern!(
+    DelayText,
+    "^[0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s)$",
+    "A number and a unit: 10ms, 300us."
+);
+pattern!(
+    ShareText,
+    "^[0-9]+(\\.[0-9]+)?%$",
+    "A share of the packets: 1%, 0.1%."
+);
+pattern!(
+    RateText,
+    "^[0-9]+(\\.[0-9]+)?(bit|kbit|mbit|gbit)$",
+    "Bits a second: 10mbit, 500kbit."
+);
+pattern!(
     MacAddress,
     "^([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}$",
     "A MAC address: 02:00:00:00:00:01."
