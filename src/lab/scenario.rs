@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::impair::Impairment;
 use super::model::{Command, Manifest};
 
 /// One entry of `[[scenarios]]`.
@@ -33,6 +34,19 @@ pub struct End {
     pub interface: String,
 }
 
+/// Packets of a link, seen from the end that is named.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// All.
+    #[default]
+    Both,
+    /// Those that the end sends.
+    Out,
+    /// Those that arrive at it.
+    In,
+}
+
 /// Something that happens to the lab.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -45,6 +59,15 @@ pub enum Step {
     Silence(Vec<End>),
     /// Links lose what was done to them, impairments included.
     Clear(Vec<End>),
+    /// What links do to packets from now on.
+    Impair {
+        /// The links.
+        links: Vec<End>,
+        /// What is done to packets.
+        impairment: Impairment,
+        /// To which.
+        direction: Way,
+    },
     /// A link goes down and up again, several times.
     Flap {
         /// The links.
@@ -179,6 +202,7 @@ impl fmt::Display for Step {
             Step::LinkUp(links) => write!(f, "link {} up", ends(links)),
             Step::Silence(links) => write!(f, "link {} silent", ends(links)),
             Step::Clear(links) => write!(f, "link {} clear", ends(links)),
+            Step::Impair { links, impairment, .. } => write!(f, "link {}: {impairment}", ends(links)),
             Step::Flap { links, count, .. } => write!(f, "link {} down and up {count} times", ends(links)),
             Step::Kill {
                 nodes,

@@ -44,6 +44,14 @@ pub(super) fn impairments(reader: &mut Reader, value: &Value) -> Option<Spanned<
     (reader.diagnostics.len() == before).then(|| Spanned::new(impairments, value.span()))
 }
 
+/// The keys that say what is done to packets, beside others in a table; none where something in them could not be read.
+pub(super) fn beside(reader: &mut Reader, table: &mut Table) -> Option<Impairment> {
+    let before = reader.diagnostics.len();
+    let read = impairment(reader, table);
+    judge(reader, before, table, &read);
+    (reader.diagnostics.len() == before).then_some(read)
+}
+
 /// The keys of one direction.
 fn impairment(reader: &mut Reader, table: &mut Table) -> Impairment {
     Impairment {

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 
 use super::check_schema::OneOrMore;
-use super::schema::Duration;
+use super::schema::{DelayText, Duration, RateText, ShareText};
 
 /// What happens to the living lab, and what must be true while it happens and afterwards.
 #[derive(JsonSchema)]
@@ -36,6 +36,29 @@ struct StepTable {
     silence: Option<OneOrMore>,
     /// A link loses what was done to it, impairments included.
     clear: Option<OneOrMore>,
+    /// What a link does to packets from now on, with the keys of a link's `impair` beside it.
+    impair: Option<OneOrMore>,
+    /// To which packets: `both` (the default), those that the end sends (`out`), or those that arrive at it (`in`).
+    direction: Option<WayWord>,
+    /// How much later each packet comes.
+    delay: Option<DelayText>,
+    /// How much that differs at most, up and down.
+    jitter: Option<DelayText>,
+    /// How many packets are lost.
+    loss: Option<ShareText>,
+    /// How many overtake those that are delayed.
+    reorder: Option<ShareText>,
+    /// How many come twice.
+    duplicate: Option<ShareText>,
+    /// How many have one bit changed.
+    corrupt: Option<ShareText>,
+    /// How many bits pass in a second.
+    rate: Option<RateText>,
+    /// Where the random numbers begin.
+    #[schemars(range(min = 0, max = 9223372036854775807u64))]
+    seed: Option<u64>,
+    /// The only packets that it is done to, in pcap's language.
+    only: Option<String>,
     /// A link goes down and up, `count` times.
     flap: Option<OneOrMore>,
     /// How often a link flaps (default 5).
@@ -131,4 +154,17 @@ struct CountBoundTable {
     below: u32,
     /// The flows: a name, several, or `*` for all (the default).
     flows: Option<OneOrMore>,
+}
+
+/// Packets of a link, seen from the end that is named.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum WayWord {
+    /// All.
+    Both,
+    /// Those that the end sends.
+    Out,
+    /// Those that arrive at it.
+    In,
 }

@@ -45,7 +45,7 @@ bgp = { neighbor = "x" }
 name = "v"
 flows = "f"
 steps = [
-  { link_down = "a:eth1" }, { link_up = "a:eth1" }, { silence = "a:eth1" }, { clear = "a:eth1" }, { flap = "a:eth1" },
+  { link_down = "a:eth1" }, { link_up = "a:eth1" }, { silence = "a:eth1" }, { clear = "a:eth1" }, { flap = "a:eth1" }, { impair = "a:eth1", delay = "1ms" },
   { kill = "a" }, { restart = "a" }, { stop = "a" }, { continue = "a" }, { exec = "a", run = "true" },
   { apply = "x.yaml" }, { delete = "x.yaml" }, { wait = "quiet" },
 ]

@@ -138,6 +138,7 @@ pub(super) fn ends_mut(step: &mut Step) -> &mut [End] {
         | Step::LinkUp(links)
         | Step::Silence(links)
         | Step::Clear(links)
+        | Step::Impair { links, .. }
         | Step::Flap { links, .. } => links,
         _ => &mut [],
     }

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use super::{names, time};
 use crate::file::reader::{Reader, Table, Value, Wrong};
-use crate::scenario::{End, Step};
+use crate::file::impair::beside;
+use crate::scenario::{End, Step, Way};
 
+/// Which packets of a link are meant, seen from the end that is named.
+const WAYS: &[(&str, Way)] = &[("both", Way::Both), ("out", Way::Out), ("in", Way::In)];
 /// How often a link flaps where nothing is said.
 const COUNT: u32 = 5;
 /// How long it is down, and up, each time.
@@ -25,6 +28,20 @@ pub(super) fn silence(reader: &mut Reader, value: &Value, _: &mut Table) -> Opti
 
 pub(super) fn clear(reader: &mut Reader, value: &Value, _: &mut Table) -> Option<Step> {
     Some(Step::Clear(ends(reader, value, "clear")?))
+}
+
+pub(super) fn impair(reader: &mut Reader, value: &Value, table: &mut Table) -> Option<Step> {
+    let links = ends(reader, value, "impair");
+    let direction = match table.get("direction") {
+        Some(value) => reader.word(value, "direction", WAYS).map(|way| way.value),
+        None => Some(Way::Both),
+    };
+    let impairment = beside(reader, table);
+    Some(Step::Impair {
+        links: links?,
+        impairment: impairment?,
+        direction: direction?,
+    })
 }
 
 pub(super) fn flap(reader: &mut Reader, value: &Value, table: &mut Table) -> Option<Step> {

@@ -25,6 +25,7 @@ pub(super) const STEPS: &[(&str, Read)] = &[
     ("link_up", links::up),
     ("silence", links::silence),
     ("clear", links::clear),
+    ("impair", links::impair),
     ("flap", links::flap),
     ("kill", nodes::kill),
     ("restart", nodes::restart),
