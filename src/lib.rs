@@ -8,6 +8,7 @@ pub use nslab_bgp as bgp;
 pub use nslab_image as image;
 pub use nslab_kernel as kernel;
 pub use nslab_lab as lab;
+pub use nslab_timeline as timeline;
 pub mod apply;
 pub mod check;
 pub mod cilium;

@@ -47,6 +47,7 @@ mod select;
 mod shell;
 mod test;
 mod test_progress;
+mod timeline;
 mod up;
 mod validate;
 mod version;
@@ -116,6 +117,8 @@ enum Verb {
     Cilium(cilium::Args),
     /// Show what has happened in a running lab
     Events(events::Args),
+    /// Show who lost and gained which way when, and how long a lab took to be quiet again
+    Timeline(timeline::Args),
     /// Draw the topology of a lab
     Graph(graph::Args),
     /// Bring container images for nodes into the store, and manage them
@@ -215,6 +218,7 @@ fn obey() -> i32 {
         Verb::Kubeconfig(args) => done(kubeconfig::run(args)),
         Verb::Cilium(args) => done(cilium::run(args)),
         Verb::Events(args) => done(events::run(args)),
+        Verb::Timeline(args) => done(timeline::run(args)),
         Verb::Graph(args) => done(graph::run(args)),
         Verb::Image(args) => done(image::run(args)),
         Verb::Import(args) => done(import::run(args)),

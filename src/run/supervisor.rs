@@ -24,6 +24,7 @@ use super::directory::LabDirectory;
 use super::events::What;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
+use super::timeline::serve;
 use super::{
     control, host_cleanup, images, late, link_events, logs, management, mounts, network, presence, socket,
     stages, veil,
@@ -60,6 +61,8 @@ pub struct Setup {
     pub timeout: f64,
     /// Whether the manifests of the lab file are left to `nslab apply`.
     pub hold_manifests: bool,
+    /// Octets that its timeline may have; 0 for none.
+    pub timeline: u64,
     /// What it says of its work.
     pub telling: trace::Wanted,
 }
@@ -172,6 +175,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         detached,
         timeout: limit,
         hold_manifests,
+        timeline,
         telling,
     } = setup;
     let spans = telling.begin(trace::LONGEST_LOG);
@@ -185,6 +189,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         .map(|node| Node::new(directory.log(&node.name)))
         .collect();
     let images = images::hold(&plan)?;
+    let timeline = serve::start(&plan, timeline)?;
     let lab = Rc::new(Living {
         _images: images,
         nodes,
@@ -202,6 +207,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         reaper: Reaper::start()?,
         printed: Default::default(),
         events: Events::default(),
+        timeline,
         failure: Default::default(),
         progress: Notify::new(),
         stopping: watch::Sender::new(false),
@@ -337,6 +343,7 @@ async fn bring_up(lab: &Rc<Living>, options: &Options) -> Result<(), Failure> {
     lab.namespaces.replace(network.namespaces);
     // Set once, here.
     let _ = lab.users.set(network.users);
+    serve::hear_all(lab);
     late::follow(lab)?;
     let on_host: Vec<&str> = lab
         .plan
