@@ -9,7 +9,7 @@ use super::select::{self, Which};
 use super::{complete, print, print_json, up};
 use crate::failure::Failure;
 use crate::run::directory::LabDirectory;
-use crate::run::timeline::{self, History};
+use crate::run::timeline::{self, History, Unrest};
 use crate::timeline::mermaid;
 use crate::timeline::quiet::{self, Quiet};
 use crate::timeline::row::{self, Row};
@@ -247,8 +247,8 @@ impl Telling {
         (i128::from(time) - i128::from(self.mark.1)) as f64 / 1e6
     }
 
-    fn verdict(&self, history: &History) -> Quiet {
-        history.quiet(self.mark.1, self.selection.until, self.quiet)
+    fn unrest(&self) -> Unrest {
+        Unrest::between(self.mark.1, self.selection.until)
     }
 
     /// What is not told, as it is no longer there, or never was heard.
@@ -281,7 +281,9 @@ impl Telling {
         let width = names.max().unwrap_or_default().clamp(4, 40);
         print(&format!("since {}\n{}", self.mark.0, view::timeline::head(width)));
         let mut text = String::new();
+        let mut unrest = self.unrest();
         let mut tell = |row: Row| {
+            unrest.take(&row);
             if self.selection.has(&row) {
                 text += &view::timeline::line(self.mark.1, &row, width);
                 if text.len() > CHUNK || self.follow {
@@ -295,7 +297,7 @@ impl Telling {
             while history.more(&mut replay, &mut tell)? {}
             return Ok(());
         }
-        text += &quiet::words(&self.verdict(&history));
+        text += &quiet::words(&unrest.judge(history.account.now, self.quiet));
         text.push('\n');
         for line in self.gaps(&history) {
             text += &format!("{line}\n");
@@ -320,19 +322,19 @@ impl Telling {
         Ok(())
     }
 
-    fn rows(&self, history: &History) -> Vec<Row> {
-        let mut rows = Vec::new();
+    fn rows(&self, history: &History) -> (Vec<Row>, Quiet) {
+        let (mut rows, mut unrest) = (Vec::new(), self.unrest());
         history.replay(&mut |row| {
+            unrest.take(&row);
             if self.selection.has(&row) {
                 rows.push(row);
             }
         });
-        rows
+        (rows, unrest.judge(history.account.now, self.quiet))
     }
 
     fn json(&self, lab: &LabDirectory, history: &History) -> Result<(), Failure> {
-        let rows = self.rows(history);
-        let quiet = self.verdict(history);
+        let (rows, quiet) = self.rows(history);
         let account = &history.account;
         let ms = |time: u64| time as f64 / 1e6;
         print_json(&Whole {
@@ -373,9 +375,9 @@ impl Telling {
     }
 
     fn mermaid(&self, history: &History) {
-        let rows = self.rows(history);
+        let (rows, quiet) = self.rows(history);
         let rows: Vec<&Row> = rows.iter().collect();
-        let last = quiet::words(&self.verdict(history));
+        let last = quiet::words(&quiet);
         print(&mermaid::draw(self.mark.1, &rows, &last));
         for line in self.gaps(history) {
             view::tell(&format!("warning: {line}\n"));

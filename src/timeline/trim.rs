@@ -89,7 +89,17 @@ fn subject(kind: u16, fixed: &[u8], rest: &[u8]) -> Option<Subject> {
         NEW_LINK | DEL_LINK if family == AF_BRIDGE => None,
         NEW_LINK | DEL_LINK => Some(Subject::Link(word(fixed, 4)?)),
         NEW_ADDRESS | DEL_ADDRESS => Some(Subject::Address),
-        NEW_NEIGHBOR | DEL_NEIGHBOR => (family != AF_BRIDGE).then_some(Subject::Neighbor),
+        NEW_NEIGHBOR | DEL_NEIGHBOR => {
+            let to = Attributes(rest)
+                .find(|(kind, ..)| *kind == 1)
+                .map_or(&[][..], |it| it.1);
+            // Groups are nobody's address.
+            let is_group = match family {
+                AF_INET6 => to.starts_with(&[0xff]),
+                _ => matches!(to, [224..=255, ..]),
+            };
+            (family != AF_BRIDGE && !is_group).then_some(Subject::Neighbor)
+        }
         _ => {
             let mut table = u32::from(fixed[4]);
             let mut to: &[u8] = &[];

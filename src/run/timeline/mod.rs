@@ -143,6 +143,39 @@ fn odd(lab: &LabDirectory) -> Failure {
     Failure::not_ready(format!("lab {} gave an answer to something else", lab.lab))
 }
 
+/// When routes, interfaces and sessions changed.
+pub struct Unrest {
+    mark: u64,
+    until: Option<u64>,
+    changes: Vec<u64>,
+}
+
+impl Unrest {
+    /// After a mark, and until another time.
+    pub fn between(mark: u64, until: Option<u64>) -> Unrest {
+        Unrest {
+            mark,
+            until,
+            changes: Vec::new(),
+        }
+    }
+
+    /// Takes a row into account. They come in their order.
+    pub fn take(&mut self, row: &Row) {
+        let is_between = row.monotonic >= self.mark && self.until.is_none_or(|until| row.monotonic <= until);
+        // Of many at the same time one says as much.
+        if row.kind.is_unrest() && is_between && self.changes.last() != Some(&row.monotonic) {
+            self.changes.push(row.monotonic);
+        }
+    }
+
+    /// How long the lab took to be quiet again.
+    pub fn judge(&self, now: u64, span: Duration) -> Quiet {
+        let now = self.until.map_or(now, |until| until.min(now));
+        quiet::judge(self.mark, &self.changes, now, nanos(span))
+    }
+}
+
 /// All that a timeline has now, as entries.
 pub struct History {
     pieces: Vec<Vec<u8>>,
@@ -256,15 +289,9 @@ impl History {
 
     /// How long the lab took to be quiet again after a time, by what changed until another.
     pub fn quiet(&self, mark: u64, until: Option<u64>, span: Duration) -> Quiet {
-        let mut changes = Vec::new();
-        self.replay(&mut |row| {
-            let is_before = until.is_none_or(|until| row.monotonic <= until);
-            if row.kind.is_unrest() && row.monotonic >= mark && is_before {
-                changes.push(row.monotonic);
-            }
-        });
-        let now = until.map_or(self.account.now, |until| until.min(self.account.now));
-        quiet::judge(mark, &changes, now, nanos(span))
+        let mut unrest = Unrest::between(mark, until);
+        self.replay(&mut |row| unrest.take(&row));
+        unrest.judge(self.account.now, span)
     }
 
     /// Waits for more of one that is followed, and plays it. Returns false once the lab is over.

@@ -25,8 +25,8 @@ use crate::timeline::trim::{self, Subject};
 /// What is kept where nothing is said, in octets.
 pub const USUAL: u64 = 32 << 20;
 /// How many announcements a node may make at once, and a second after that. Of one that makes more, some are not heard.
-const BURST: f64 = 200_000.0;
-const RATE: f64 = 20_000.0;
+const BURST: f64 = 100_000.0;
+const RATE: f64 = 10_000.0;
 /// How many batches of a node are read before others have their turn.
 const TURN: usize = 16;
 /// After as many messages there is a pause, so that one waking serves many.
