@@ -10,6 +10,7 @@ pub use nslab_flow as flow;
 pub use nslab_image as image;
 pub use nslab_kernel as kernel;
 pub use nslab_lab as lab;
+pub use nslab_timeline as timeline;
 pub mod apply;
 pub mod check;
 pub mod cilium;

@@ -51,6 +51,7 @@ mod shell;
 mod survive;
 mod test;
 mod test_progress;
+mod timeline;
 mod up;
 mod validate;
 mod version;
@@ -124,6 +125,8 @@ enum Verb {
     Events(events::Args),
     /// Send numbered packets between nodes, and show what becomes of them
     Flow(flow::Args),
+    /// Show who lost and gained which way when, and how long a lab took to be quiet again
+    Timeline(timeline::Args),
     /// Draw the topology of a lab
     Graph(graph::Args),
     /// Bring container images for nodes into the store, and manage them
@@ -229,6 +232,7 @@ fn obey() -> i32 {
         Verb::Cilium(args) => done(cilium::run(args)),
         Verb::Events(args) => done(events::run(args)),
         Verb::Flow(args) => done(flow::run(args)),
+        Verb::Timeline(args) => done(timeline::run(args)),
         Verb::Graph(args) => done(graph::run(args)),
         Verb::Image(args) => done(image::run(args)),
         Verb::Import(args) => done(import::run(args)),

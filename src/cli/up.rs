@@ -69,6 +69,9 @@ pub struct Args {
     /// Write where the time until the lab is ready went, as a trace for Chrome (chrome://tracing) and Perfetto
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     trace: Option<PathBuf>,
+    /// How much memory the lab's timeline may have, such as 64M or 512K; 0 keeps none
+    #[arg(long, value_name = "SIZE", default_value = "32M", value_parser = size)]
+    timeline: u64,
     /// How progress (or the plan) is printed; json prints one event a line
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -210,6 +213,7 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
         detached: args.detach,
         timeout: args.timeout.unwrap_or_else(|| usual_timeout(&file.lab)),
         hold_manifests: args.hold_manifests,
+        timeline: args.timeline,
         telling: telling.wanted,
     })?;
     drop(making);
@@ -470,6 +474,26 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         Ok(duration) if duration <= LONGEST => Ok(duration),
         _ => Err(wrong()),
     }
+}
+
+/// Octets, as 64M, 512K or 1G.
+fn size(text: &str) -> Result<u64, String> {
+    /// The least a timeline can be of use with, and the most anybody has.
+    const BOUNDS: std::ops::RangeInclusive<u64> = (64 << 10)..=(64 << 30);
+    let wrong = || format!("{text:?} is not 0 or a size between 64K and 64G; write 512K, 64M or 1G");
+    let number = text.trim_end_matches(['K', 'M', 'G']);
+    let shift = match &text[number.len()..] {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let size = number.checked_mul(1 << shift).ok_or_else(wrong)?;
+    (size == 0 || BOUNDS.contains(&size))
+        .then_some(size)
+        .ok_or_else(wrong)
 }
 
 #[cfg(test)]

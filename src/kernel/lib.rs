@@ -1,6 +1,7 @@
 //! The only place that makes system calls of its own, one file a concern. Knows nothing of labs.
 
 pub mod address;
+pub mod announcements;
 pub mod apart;
 pub mod capability;
 pub mod cgroup;

@@ -202,7 +202,9 @@ impl fmt::Display for Step {
             Step::LinkUp(links) => write!(f, "link {} up", ends(links)),
             Step::Silence(links) => write!(f, "link {} silent", ends(links)),
             Step::Clear(links) => write!(f, "link {} clear", ends(links)),
-            Step::Impair { links, impairment, .. } => write!(f, "link {}: {impairment}", ends(links)),
+            Step::Impair {
+                links, impairment, ..
+            } => write!(f, "link {}: {impairment}", ends(links)),
             Step::Flap { links, count, .. } => write!(f, "link {} down and up {count} times", ends(links)),
             Step::Kill {
                 nodes,

@@ -56,6 +56,8 @@ pub struct Launch {
     pub timeout: Duration,
     /// Whether the manifests of the lab file are left to `nslab apply`.
     pub hold_manifests: bool,
+    /// Octets that the lab's timeline may have; 0 for none.
+    pub timeline: u64,
     /// What the supervisor says of its work.
     pub telling: trace::Wanted,
 }
@@ -156,6 +158,7 @@ fn start(mut launch: Launch, new_lab: &NewLab) -> Result<(String, Child, UnixStr
         detached: launch.detached,
         timeout: launch.timeout.as_secs_f64(),
         hold_manifests: launch.hold_manifests,
+        timeline: launch.timeline,
         telling: launch.telling,
         impair: links::forced()?,
     };

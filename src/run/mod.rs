@@ -30,6 +30,7 @@ pub mod protocol;
 pub mod root;
 pub mod rootless;
 pub mod supervisor;
+pub mod timeline;
 pub mod trust;
 pub mod user_files;
 

@@ -10,6 +10,7 @@ pub use orders::*;
 pub use status::*;
 
 use super::events::Event;
+use super::timeline::{Piece, Rest};
 use crate::cilium::state::{NodeAnswer, Query};
 use crate::failure::Failure;
 use crate::lab::model::Manifest;
@@ -105,6 +106,25 @@ pub enum Request {
     Events {
         /// Whether the connection stays open.
         follow: bool,
+    },
+    /// All of the timeline in pieces, and then what comes.
+    Timeline {
+        /// Whether the connection stays open.
+        follow: bool,
+    },
+    /// Mark this time in the timeline.
+    Mark {
+        /// What it is called.
+        name: String,
+    },
+    /// Wait until no route, interface or session changes any more.
+    Rest {
+        /// The earliest time from which it counts; none is now.
+        since: Option<u64>,
+        /// For how long nothing must change.
+        span_ms: u64,
+        /// How long is waited at most.
+        most_ms: u64,
     },
     /// Kill a node's processes and start it again.
     Restart {
@@ -215,6 +235,15 @@ pub enum Reply {
     Links(Vec<LinkReport>),
     /// One event; many may follow.
     Event(Event),
+    /// Some of the timeline; more may follow, and [`Reply::Done`] where all is told that there was.
+    Timeline(Piece),
+    /// It is marked.
+    Marked {
+        /// The time, in nanoseconds of CLOCK_MONOTONIC.
+        time: u64,
+    },
+    /// What became of waiting for rest.
+    Rested(Rest),
     /// The answer is being made. Sent every second, so that silence means that nobody is there.
     Alive,
     /// Objects were applied or deleted.

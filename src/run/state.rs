@@ -21,6 +21,8 @@ use super::printed::Printed;
 use super::protocol::ServiceStatus;
 use super::reaper::Reaper;
 use super::template::Template;
+use super::timeline::recorder::Recorder;
+use super::timeline::serve;
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::mount::Shown;
@@ -66,6 +68,8 @@ pub struct Living {
     pub printed: OnceCell<Printed>,
     /// What happened.
     pub events: Events,
+    /// What changed when; none where that is not wanted.
+    pub timeline: Option<Recorder>,
     /// The first failure of a node that was coming up.
     pub failure: RefCell<Option<Failure>>,
     /// Woken by each node's becoming ready, and by a failure.
@@ -149,6 +153,7 @@ impl Node {
 impl Living {
     /// Tells an event.
     pub fn tell(&self, what: What) {
+        serve::note(self, &what);
         self.events.tell(what);
     }
 
@@ -210,7 +215,8 @@ impl Living {
         }
         let nodes = self.nodes.iter().zip(&self.plan.nodes);
         let logs = nodes.map(|(node, step)| (node.log.clone(), step.limits.log));
-        let printed = Printed::start(logs.collect())?;
+        let ear = self.timeline.as_ref().map(Recorder::ear);
+        let printed = Printed::start(logs.collect(), ear)?;
         Ok(self.printed.get_or_init(|| printed))
     }
 

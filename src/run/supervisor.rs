@@ -25,6 +25,7 @@ use super::events::What;
 use super::links::Links;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
+use super::timeline::serve;
 use super::{
     control, flows, host_cleanup, images, late, link_events, links, logs, management, mounts, network,
     presence, socket, stages, veil,
@@ -61,6 +62,8 @@ pub struct Setup {
     pub timeout: f64,
     /// Whether the manifests of the lab file are left to `nslab apply`.
     pub hold_manifests: bool,
+    /// Octets that its timeline may have; 0 for none.
+    pub timeline: u64,
     /// What it says of its work.
     pub telling: trace::Wanted,
     /// The way that impairments of links are to be carried out by, where one is forced.
@@ -176,6 +179,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         detached,
         timeout: limit,
         hold_manifests,
+        timeline,
         telling,
         impair,
     } = setup;
@@ -190,6 +194,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         .map(|node| Node::new(directory.log(&node.name)))
         .collect();
     let images = images::hold(&plan)?;
+    let timeline = serve::start(&plan, timeline)?;
     let lab = Rc::new(Living {
         _images: images,
         nodes,
@@ -208,6 +213,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         flows: Default::default(),
         printed: Default::default(),
         events: Events::default(),
+        timeline,
         failure: Default::default(),
         progress: Notify::new(),
         stopping: watch::Sender::new(false),
@@ -352,6 +358,7 @@ async fn bring_up(lab: &Rc<Living>, options: &Options) -> Result<(), Failure> {
     lab.namespaces.replace(network.namespaces);
     // Set once, here.
     let _ = lab.users.set(network.users);
+    serve::hear_all(lab);
     late::follow(lab)?;
     let on_host: Vec<&str> = lab
         .plan

@@ -3,17 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::instruments::{self, LinkAction};
+use super::instruments;
 use crate::check::answer::Answer;
 use crate::check::stop::Stop;
 use crate::check::{ask, runner};
 use crate::failure::Failure;
 use crate::lab::check::{Check, Expect, Question};
 use crate::lab::model::Command;
-use crate::lab::scenario::{End, Step};
+use crate::lab::scenario::{End, Step, Way};
 use crate::run::client::Client;
 use crate::run::directory::LabDirectory;
-use crate::run::protocol::{Request, Whom};
+use crate::run::protocol::{Direction, LinkAction, Request, Whom};
 
 /// How long a command of a step may take.
 const COMMAND: Duration = Duration::from_secs(60);
@@ -64,6 +64,26 @@ impl Stage<'_> {
             Step::LinkUp(links) => self.links(links, &LinkAction::Up, undo),
             Step::Silence(links) => self.links(links, &LinkAction::Silence, undo),
             Step::Clear(links) => self.links(links, &LinkAction::Clear, undo),
+            Step::Impair {
+                links,
+                impairment,
+                direction,
+            } => {
+                let direction = match direction {
+                    Way::Both => Direction::Both,
+                    Way::Out => Direction::Out,
+                    Way::In => Direction::In,
+                };
+                let impairment = impairment.clone();
+                self.links(
+                    links,
+                    &LinkAction::Set {
+                        impairment,
+                        direction,
+                    },
+                    undo,
+                )
+            }
             Step::Flap {
                 links,
                 count,
@@ -195,7 +215,7 @@ impl Stage<'_> {
         let mut failures = Vec::new();
         for end in &undo.links {
             // What the file itself says of the link comes back.
-            if let Err(failure) = instruments::link(self.lab, end, &LinkAction::AsPlanned) {
+            if let Err(failure) = instruments::link(self.lab, end, &LinkAction::Reset) {
                 failures.push(format!("link {end}: {}", failure.message));
             }
         }

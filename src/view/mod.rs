@@ -19,6 +19,7 @@ pub mod progress;
 pub mod reference;
 pub mod table;
 pub mod terminal;
+pub mod timeline;
 pub mod units;
 
 /// Writes to standard error. A reader that has gone, or a full disk, must not end a lab. On a terminal what it would obey

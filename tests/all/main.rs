@@ -74,6 +74,7 @@ mod stand_ins;
 mod starting;
 mod supply;
 mod testing;
+mod timeline;
 mod topologies;
 mod traces;
 mod trust_requests;

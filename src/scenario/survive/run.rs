@@ -16,8 +16,8 @@ use crate::failure::Failure;
 use crate::kernel::error::Attempt as _;
 use crate::run::client::Client;
 use crate::run::directory::{LabDirectory, RunDirectory};
-use crate::run::protocol::Request;
-use crate::scenario::instruments::{self, LinkAction, Pair, PairFlows};
+use crate::run::protocol::{LinkAction, Request};
+use crate::scenario::instruments::{self, Pair, PairFlows};
 use crate::scenario::routes::Routes;
 use crate::scenario::snapshot::Places;
 

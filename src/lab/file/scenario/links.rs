@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{names, time};
-use crate::file::reader::{Reader, Table, Value, Wrong};
 use crate::file::impair::beside;
+use crate::file::reader::{Reader, Table, Value, Wrong};
 use crate::scenario::{End, Step, Way};
 
 /// Which packets of a link are meant, seen from the end that is named.

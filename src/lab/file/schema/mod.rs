@@ -21,7 +21,7 @@ use image::ImagesTable;
 use network::LinkTable;
 use node::NodeTable;
 pub(super) use node::Scalar;
-pub(super) use patterns::{AddressWithPrefix, Duration, Interface};
+pub(super) use patterns::{AddressWithPrefix, DelayText, Duration, Interface, RateText, ShareText};
 
 /// What the schema is known by. It is a name; nothing is fetched from it.
 const ID: &str = "urn:nslab:lab-file";
