@@ -36,6 +36,12 @@ fn judge_flow(expect: &Expectations, flow: &FlowSeen, seen: &Observed) -> Option
         return Some(format!("flow {}: {why}", flow.name));
     }
     let outage = expect.outage.as_ref().filter(|bound| bound.flows.has(&flow.name));
+    if outage.is_some() && flow.unsure {
+        return Some(format!(
+            "flow {} lost {} packets, and the sender itself had gaps then, so nobody knows for how long: this machine is too busy",
+            flow.name, flow.lost
+        ));
+    }
     let too_long = outage.is_some_and(|bound| {
         let longest = flow.longest.map_or(0, |outage| outage.length_ns);
         Duration::from_nanos(longest) > bound.below
@@ -313,6 +319,17 @@ mod tests {
         flow.longest = None;
         let faults = judge(&scenario(Expectations::default()), &seen(flow));
         assert_eq!(faults, ["flow h0-h3: nothing of it arrived"]);
+    }
+
+    #[test]
+    fn gaps_of_the_sender_void_the_outage_and_nothing_else() {
+        let mut flow = cut(102, 1, 5);
+        flow.longest = None;
+        flow.unsure = true;
+        let seen = seen(flow);
+        assert_eq!(judge(&scenario(Expectations::default()), &seen), [] as [&str; 0]);
+        let faults = judge(&scenario(outage_below(50)), &seen);
+        assert!(faults[0].contains("nobody knows for how long"), "{faults:?}");
     }
 
     #[test]

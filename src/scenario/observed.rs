@@ -62,6 +62,8 @@ pub struct FlowSeen {
     pub longest: Option<OutageSeen>,
     /// Why its figures are worth nothing, if they are not.
     pub void: Option<String>,
+    /// Whether the sender itself had gaps in every outage, so that nobody knows how long those were.
+    pub unsure: bool,
     /// The interfaces on its way before.
     pub path_before: Vec<String>,
     /// Those on its way afterwards.

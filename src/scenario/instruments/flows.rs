@@ -9,7 +9,7 @@ use crate::lab::flow::{Flow, Place, Proto, SIZE, Target};
 use crate::lab::scenario::Scenario;
 use crate::run::directory::LabDirectory;
 use crate::run::flows;
-use crate::run::protocol::FlowReport;
+use crate::run::protocol::{FlowReport, FlowState};
 use crate::scenario::observed::{FlowSeen, OutageSeen, Point};
 use crate::scenario::topology;
 
@@ -37,7 +37,12 @@ impl Flows {
         let all = topology::of(lab)?.flows.into_iter().map(|flow| flow.name);
         let names: Vec<String> = all.filter(|name| scenario.has_flow(name)).collect();
         // One that runs already has a past of its own.
-        flows::stop(lab, &names)?;
+        let reports = flows::report(lab, &names, false)?;
+        let run = reports.into_iter().filter(|it| it.state == FlowState::Running);
+        let run: Vec<String> = run.map(|report| report.name).collect();
+        if !run.is_empty() {
+            flows::stop(lab, &run)?;
+        }
         flows::start(lab, &names)?;
         let deadline = Instant::now() + FIRST;
         while Instant::now() < deadline {
@@ -86,6 +91,8 @@ fn seen(report: &FlowReport) -> FlowSeen {
         outages: outages.map(outage).collect(),
         longest: figures.longest_outage.as_ref().map(outage),
         void: void(report),
+        // A gap of the sender's is no outage where nothing was lost.
+        unsure: figures.outage == OutageState::NoneValid && figures.lost > 0,
         path_before: path(&report.path_before),
         path_after: path(&report.path_after),
         series: series.collect(),
@@ -100,16 +107,9 @@ fn void(report: &FlowReport) -> Option<String> {
         .map(|error| format!(": {error}"))
         .unwrap_or_default();
     match report.figures.trouble {
-        Some(Trouble::NeverRan) => return Some(format!("it never ran{error}")),
-        Some(Trouble::NeverReceived) => return Some(format!("nothing of it has ever arrived{error}")),
-        None => {}
-    }
-    match report.figures.outage {
-        OutageState::NoneValid => Some(
-            "the sender itself had gaps in every outage, so no figure can be given: this machine is too busy"
-                .to_owned(),
-        ),
-        OutageState::None | OutageState::Valid => None,
+        Some(Trouble::NeverRan) => Some(format!("it never ran{error}")),
+        Some(Trouble::NeverReceived) => Some(format!("nothing of it has ever arrived{error}")),
+        None => None,
     }
 }
 
