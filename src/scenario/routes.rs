@@ -8,7 +8,7 @@ use crate::kernel::route::Found;
 
 /// The routes of nodes: for each node, destinations and how they are reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Routes(BTreeMap<String, BTreeMap<String, String>>);
+pub struct Routes(BTreeMap<String, BTreeMap<String, Vec<String>>>);
 
 /// A route that one of two moments has and the other has not, or has otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,16 +48,14 @@ impl Routes {
                     .unwrap_or_default();
                 format!("{via}{dev}")
             });
-            let mut hops: Vec<String> = hops.collect();
-            hops.sort();
-            let way = of_node.entry(to).or_default();
-            if !way.is_empty() {
-                way.push_str(", ");
+            let hops: Vec<String> = hops.collect();
+            let ways = of_node.entry(to).or_default();
+            match hops.is_empty() {
+                true => ways.push(format!("{:?}", route.kind).to_lowercase()),
+                false => ways.extend(hops),
             }
-            way.push_str(&match hops.is_empty() {
-                true => format!("{:?}", route.kind).to_lowercase(),
-                false => hops.join(", "),
-            });
+            // The kernel lists them in the order they came.
+            ways.sort();
         }
     }
 
@@ -83,8 +81,8 @@ impl Routes {
                     found.push(Difference {
                         node: node.clone(),
                         to: to.clone(),
-                        before: before.get(to).cloned(),
-                        after: after.get(to).cloned(),
+                        before: before.get(to).map(|ways| ways.join(", ")),
+                        after: after.get(to).map(|ways| ways.join(", ")),
                     });
                 }
             }
@@ -105,5 +103,70 @@ impl Difference {
                 format!("{node} reaches {to} by {after}; it was {before}")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use netlink_packet_route::route::RouteType;
+
+    use super::*;
+    use crate::kernel::route::Hop;
+
+    fn found(to: &str, devices: &[u32], table: u32) -> Found {
+        let hop = |dev: &u32| Hop {
+            via: None,
+            dev: Some(*dev),
+            weight: 1,
+        };
+        Found {
+            to: to.parse().unwrap(),
+            kind: RouteType::Unicast,
+            hops: devices.iter().map(hop).collect(),
+            protocol: 186,
+            metric: 20,
+            table,
+        }
+    }
+
+    fn routes(found: &[Found]) -> Routes {
+        let mut routes = Routes::default();
+        routes.add("a", found, |index| format!("eth{index}"));
+        routes
+    }
+
+    #[test]
+    fn the_order_of_routes_and_next_hops_says_nothing() {
+        let one = routes(&[
+            found("10.0.0.0/8", &[1, 2], 254),
+            found("fe80::/64", &[1], 254),
+            found("fe80::/64", &[2], 254),
+        ]);
+        let other = routes(&[
+            found("fe80::/64", &[2], 254),
+            found("10.0.0.0/8", &[2, 1], 254),
+            found("fe80::/64", &[1], 254),
+        ]);
+        assert_eq!(one.differences(&other), []);
+        assert_eq!(one.count(), 2);
+    }
+
+    #[test]
+    fn differences_are_told() {
+        let before = routes(&[
+            found("10.0.0.0/8", &[1, 2], 254),
+            found("10.1.0.0/16", &[1], 7),
+            found("10.2.0.0/16", &[1], 255),
+        ]);
+        let after = routes(&[found("10.0.0.0/8", &[2], 254), found("10.3.0.0/16", &[1], 254)]);
+        let told: Vec<String> = before.differences(&after).iter().map(Difference::text).collect();
+        assert_eq!(
+            told,
+            [
+                "a reaches 10.0.0.0/8 metric 20 by dev eth2; it was dev eth1, dev eth2",
+                "a has no route to 10.1.0.0/16 table 7 metric 20 any more (it was dev eth1)",
+                "a has a new route to 10.3.0.0/16 metric 20: dev eth1",
+            ]
+        );
     }
 }

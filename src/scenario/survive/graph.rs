@@ -101,6 +101,13 @@ impl Graph {
         all.join(" + ")
     }
 
+    /// One end of each link that these nodes have.
+    pub fn ends_at<'g>(&'g self, nodes: &'g [usize]) -> impl Iterator<Item = &'g End> {
+        let links = self.links.iter();
+        let links = links.filter(|link| link.nodes.iter().any(|node| nodes.contains(node)));
+        links.map(|link| &link.ends[0])
+    }
+
     /// What failed, as `--only` takes it.
     pub fn only(&self, failed: &Failed) -> String {
         let links = failed.links.iter().map(|at| self.links[*at].ends[0].to_string());

@@ -25,6 +25,8 @@ pub struct Trial {
     pub healed: bool,
     /// The longest time in which such a pair could not.
     pub outage_ns: u64,
+    /// Whether a sender itself had gaps, so that an outage may have been longer or shorter.
+    pub unsure: bool,
     /// Packets that all pairs lost together.
     pub lost: u64,
     /// Pairs that are still connected.
@@ -134,9 +136,10 @@ impl Trial {
         [
             self.failure.clone(),
             if self.healed { "yes" } else { "NO" }.to_owned(),
-            match self.outage_ns {
-                0 => "-".to_owned(),
-                outage => milliseconds(outage),
+            match (self.outage_ns, self.unsure) {
+                (0, true) => "?".to_owned(),
+                (0, false) => "-".to_owned(),
+                (outage, _) => milliseconds(outage),
             },
             self.lost.to_string(),
             match self.cut_off {

@@ -237,6 +237,7 @@ impl Bench {
             size: failed.links.len() + failed.nodes.len(),
             healed: false,
             outage_ns: 0,
+            unsure: false,
             lost: 0,
             connected: connected.len(),
             cut_off: plan.pairs.len() - connected.len(),
@@ -263,6 +264,7 @@ impl Bench {
         };
         for flow in &seen {
             trial.lost += flow.lost;
+            trial.unsure |= flow.unsure;
             let after = flow.longest.filter(|outage| outage.end_ns() >= began);
             trial.outage_ns = trial.outage_ns.max(after.map_or(0, |outage| outage.length_ns));
         }
@@ -282,6 +284,10 @@ impl Bench {
         for link in &failed.links {
             instruments::link(&self.lab, &plan.graph.links[*link].ends[0], &LinkAction::Down)?;
         }
+        // A node that dies takes no leave: its neighbors lose their carrier first.
+        for end in plan.graph.ends_at(&failed.nodes) {
+            instruments::link(&self.lab, end, &LinkAction::Down)?;
+        }
         for node in &failed.nodes {
             let node = plan.graph.nodes[*node].clone();
             Client::connect(&self.lab)?.ask(&Request::Stop { node })?;
@@ -294,8 +300,9 @@ impl Bench {
             let node = plan.graph.nodes[*node].clone();
             Client::connect(&self.lab)?.ask(&Request::Start { node })?;
         }
-        for link in &failed.links {
-            instruments::link(&self.lab, &plan.graph.links[*link].ends[0], &LinkAction::Up)?;
+        let links = failed.links.iter().map(|link| &plan.graph.links[*link].ends[0]);
+        for end in plan.graph.ends_at(&failed.nodes).chain(links) {
+            instruments::link(&self.lab, end, &LinkAction::Up)?;
         }
         Ok(())
     }
