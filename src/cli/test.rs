@@ -23,6 +23,7 @@ use crate::lab::plan::Engine;
 use crate::run::directory::RunDirectory;
 use crate::run::preflight;
 use crate::run::user_files;
+use crate::scenario::html;
 use crate::trial::report::{LabReport, Life, summary};
 use crate::trial::{Trial, junit};
 
@@ -51,6 +52,9 @@ pub struct Args {
     /// Leave a lab alive in which a check failed; `nslab ps`, `exec`, `down` and the others find it
     #[arg(long)]
     keep: bool,
+    /// Write a report to look at for each lab, one HTML file, into this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    report: Option<PathBuf>,
     /// Save the logs of labs that failed below this directory
     #[arg(long, value_name = "DIRECTORY")]
     logs: Option<PathBuf>,
@@ -81,6 +85,9 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     if let Some(path) = &args.junit {
         user_files::may_write(path)?;
     }
+    if let Some(report) = &args.report {
+        user_files::make_directory(report)?;
+    }
     let files = load(&args)?;
     let directory = super::run_directory()?;
     let stop = Stop::on_signals()?;
@@ -92,6 +99,16 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     if let Some(path) = &args.junit {
         let text = junit::document(&labs, Duration::from_secs_f64(seconds)).map_err(Failure::host)?;
         user_files::write(path, text.as_bytes(), user_files::OPEN)?;
+    }
+    if let Some(directory) = &args.report {
+        for (at, report) in labs.iter().enumerate() {
+            let Some(tried) = files.iter().find(|tried| tried.paths[0] == report.file) else {
+                continue;
+            };
+            let page = html::page(&tried.file.lab, &report.scenarios);
+            let name = format!("{}.html", unique(&files, at));
+            user_files::write(&directory.join(name), page.as_bytes(), user_files::OPEN)?;
+        }
     }
     match args.format {
         Format::Text => progress.summary(&summary(&labs, seconds)),
