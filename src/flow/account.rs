@@ -206,7 +206,7 @@ impl Account {
         let mut longest = outages.longest;
         let mut void = outages.void;
         match ongoing {
-            Some(outage) if self.gaps.void(&outage) => void += 1,
+            Some(outage) if self.gaps.void(&outage) => void += u64::from(outage.packets > 0),
             Some(outage) if longest.is_none_or(|it| it.length_ns < outage.length_ns) => {
                 longest = Some(outage);
             }

@@ -97,7 +97,8 @@ impl Outages {
             return;
         }
         if gaps.void(&outage) {
-            self.void += 1;
+            // Where nothing is missing, the gap is all there was.
+            self.void += u64::from(outage.packets > 0);
             return;
         }
         if self

@@ -246,6 +246,25 @@ fn a_gap_of_the_senders_own_voids_the_outage_that_it_overlaps() {
 }
 
 #[test]
+fn a_gap_of_the_senders_own_is_no_outage() {
+    let mut account = Account::new(SETTINGS);
+    for number in 0..100 {
+        let now = number * INTERVAL + if number < 50 { 0 } else { 90 * MS };
+        if number == 50 {
+            account.gap(Gap {
+                began_ns: number * INTERVAL,
+                length_ns: 90 * MS,
+            });
+        }
+        account.send(now);
+        account.receive(number, now, now, 64);
+    }
+    let figures = account.figures(2 * SECOND, true, false);
+    assert_eq!((figures.outage, figures.void_outages), (OutageState::None, 0));
+    assert_eq!(figures.sender_gap_count, 1);
+}
+
+#[test]
 fn an_outage_that_lasts_is_told() {
     let figures = with_hole(70..100, None);
     let outage = figures.ongoing_outage.unwrap();

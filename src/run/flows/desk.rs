@@ -30,6 +30,8 @@ use crate::run::protocol::{FlowReport, FlowState};
 /// No order is longer, in bytes, nor has more descriptors.
 pub const LONGEST: usize = 16 << 20;
 const MOST_DESCRIPTORS: usize = 64;
+/// Where no more flows are stopped together, what was over time is told of them, too.
+const WITH_SERIES: usize = 64;
 
 /// An order of the supervisor's.
 #[derive(Debug, Serialize, Deserialize)]
@@ -172,7 +174,8 @@ impl Desk {
         for (id, flows) in over {
             let flows: Vec<Arc<Live>> = flows;
             flows.iter().for_each(|live| self.follow(live));
-            let reports = flows.iter().map(|live| live.report(true)).collect();
+            let series = flows.len() <= WITH_SERIES;
+            let reports = flows.iter().map(|live| live.report(series)).collect();
             self.answer(id, Ok(reports))?;
         }
         Ok(())
