@@ -24,7 +24,7 @@ use crate::kernel::clock::monotonic;
 use crate::kernel::error::Attempt as _;
 use crate::kernel::message::{self, Assembler, Frame, Received};
 use crate::kernel::namespace::Namespace;
-use crate::lab::flow::{Flow, MOST_FLOWS, MOST_PPS_OF_ALL};
+use crate::lab::flow::{self, Flow, MOST_FLOWS, MOST_PPS_OF_ALL};
 use crate::run::protocol::{FlowReport, FlowState};
 
 /// No order is longer, in bytes, nor has more descriptors.
@@ -249,6 +249,7 @@ impl Desk {
         self.bounds(&flows)?;
         let mut opened: Vec<(Arc<Live>, Wire)> = Vec::new();
         for flow in flows {
+            flow::name(&flow.name).map_err(|(message, help)| Failure::wrong(message).help(help))?;
             if let Some((key, message, help)) = flow.mistakes().into_iter().next() {
                 return Err(Failure::wrong(format!("flow {}: {key}: {message}", flow.name)).help(help));
             }
