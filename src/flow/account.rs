@@ -174,6 +174,7 @@ impl Account {
             began_ns: before,
             length_ns: now.saturating_sub(before),
             packets: missing.end - missing.start,
+            gap_ns: 0,
         };
         let threshold = self.settings.threshold();
         let is_long = outage.length_ns >= threshold;
@@ -206,7 +207,7 @@ impl Account {
         let mut longest = outages.longest;
         let mut void = outages.void;
         match ongoing {
-            Some(outage) if self.gaps.void(&outage) => void += 1,
+            Some(outage) if outage.is_void() => void += u64::from(outage.packets > 0),
             Some(outage) if longest.is_none_or(|it| it.length_ns < outage.length_ns) => {
                 longest = Some(outage);
             }
@@ -274,7 +275,9 @@ impl Account {
             began_ns,
             length_ns: end.saturating_sub(began_ns),
             packets,
+            gap_ns: 0,
         };
+        let outage = self.gaps.on(outage);
         let is_transfer = self.settings.interval_ns.is_none();
         let is_missed = packets > 0 && (lost > 0 || outage.length_ns >= threshold);
         (outage.length_ns >= threshold && (is_missed || is_transfer)).then_some(outage)

@@ -29,7 +29,7 @@ pub enum OutageState {
     None,
     /// There was one at least, and its figure is right.
     Valid,
-    /// The sender itself had a gap in every one, so that no figure can be given.
+    /// More than a tenth of every one was a gap of the sender's own, so that no figure can be given.
     NoneValid,
 }
 
@@ -74,7 +74,7 @@ pub struct Figures {
     pub latency: Option<Latency>,
     /// What the next figure is worth.
     pub outage: OutageState,
-    /// The longest outage in which the sender had no gap of its own.
+    /// The longest outage whose figure the sender's own gaps leave worth something.
     pub longest_outage: Option<Outage>,
     /// Those longer than `outage_threshold_ns`, in their order; the first of them where there are many.
     pub outages: Vec<Outage>,
@@ -84,7 +84,7 @@ pub struct Figures {
     pub outage_threshold_ns: u64,
     /// An outage that has not ended. It is the longest, too, if it is that.
     pub ongoing_outage: Option<Outage>,
-    /// Outages in which the sender had a gap of its own.
+    /// Outages of which more than a tenth was a gap of the sender's own.
     pub void_outages: u64,
     /// Gaps of the sender's own, the last of them where there are many.
     pub sender_gaps: Vec<Gap>,

@@ -24,14 +24,27 @@ pub struct Outage {
     pub began_ns: u64,
     /// From then until the next arrived.
     pub length_ns: u64,
-    /// How many packets were missing when it ended.
+    /// How many packets were missing when it ended, and have not come since.
     pub packets: u64,
+    /// For how much of it the sender itself sent nothing.
+    #[serde(default)]
+    pub gap_ns: u64,
 }
 
+/// A figure of which more than one part in so many is the sender's own gap is worth nothing.
+const WORTH: u64 = 10;
+
 impl Outage {
-    fn overlaps(&self, gap: &Gap) -> bool {
+    /// For how much of it a gap lasted.
+    fn shared(&self, gap: &Gap) -> u64 {
         let end = self.began_ns.saturating_add(self.length_ns);
-        gap.began_ns <= end && gap.began_ns.saturating_add(gap.length_ns) >= self.began_ns
+        let gap_end = gap.began_ns.saturating_add(gap.length_ns);
+        gap_end.min(end).saturating_sub(gap.began_ns.max(self.began_ns))
+    }
+
+    /// Whether the sender's own gaps leave nothing of its figure.
+    pub(crate) fn is_void(&self) -> bool {
+        self.gap_ns.saturating_mul(WORTH) > self.length_ns
     }
 }
 
@@ -52,8 +65,13 @@ impl Gaps {
         self.count += 1;
     }
 
-    pub(crate) fn void(&self, outage: &Outage) -> bool {
-        self.last.iter().any(|gap| outage.overlaps(gap))
+    /// The outage, with for how much of it these lasted.
+    pub(crate) fn on(&self, outage: Outage) -> Outage {
+        let shared = self.last.iter().map(|gap| outage.shared(gap));
+        Outage {
+            gap_ns: shared.fold(0, u64::saturating_add).min(outage.length_ns),
+            ..outage
+        }
     }
 }
 
@@ -96,8 +114,10 @@ impl Outages {
             // All of them came, in another order.
             return;
         }
-        if gaps.void(&outage) {
-            self.void += 1;
+        let outage = gaps.on(outage);
+        if outage.is_void() {
+            // Where nothing is missing, the gap is all there was.
+            self.void += u64::from(outage.packets > 0);
             return;
         }
         if self

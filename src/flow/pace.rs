@@ -94,7 +94,7 @@ mod tests {
                 sent.push(now / MS);
             }
         }
-        assert_eq!(sent, [1, 334, 667, 1001, 1334, 1667]);
+        assert_eq!(sent, [1, 335, 668, 1001, 1335, 1668]);
     }
 
     #[test]

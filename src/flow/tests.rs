@@ -79,6 +79,7 @@ fn naive_outages(all: &[(u64, u64, bool)]) -> Vec<Outage> {
             began_ns: before,
             length_ns: time - before,
             packets: missing.len() as u64,
+            gap_ns: 0,
         };
         if !missing.is_empty() || outage.length_ns >= threshold {
             candidates.push((place, outage, missing));
@@ -223,6 +224,7 @@ fn an_outage_is_as_long_as_nothing_arrived() {
         began_ns: SECOND + 39 * INTERVAL + MS,
         length_ns: 21 * INTERVAL,
         packets: 20,
+        gap_ns: 0,
     };
     assert_eq!(figures.longest_outage, Some(outage));
     assert_eq!(figures.outages, [outage]);
@@ -231,18 +233,44 @@ fn an_outage_is_as_long_as_nothing_arrived() {
 }
 
 #[test]
-fn a_gap_of_the_senders_own_voids_the_outage_that_it_overlaps() {
-    let gap = |at: u64| Gap {
+fn a_gap_of_the_senders_own_voids_the_outage_of_which_it_is_a_tenth() {
+    let gap = |at: u64, length: u64| Gap {
         began_ns: SECOND + at * INTERVAL,
-        length_ns: 6 * MS,
+        length_ns: length * MS,
     };
-    let figures = with_hole(40..60, Some(gap(50)));
+    // The outage takes 210 ms.
+    let figures = with_hole(40..60, Some(gap(50, 22)));
     assert_eq!(figures.outage, OutageState::NoneValid);
     assert_eq!((figures.longest_outage, figures.void_outages), (None, 1));
     assert_eq!((figures.lost, figures.sender_gap_count), (20, 1));
-    let figures = with_hole(40..60, Some(gap(80)));
-    assert_eq!(figures.outage, OutageState::Valid);
+    let figures = with_hole(40..60, Some(gap(50, 20)));
+    assert_eq!((figures.outage, figures.void_outages), (OutageState::Valid, 0));
+    assert_eq!(figures.longest_outage.unwrap().gap_ns, 20 * MS);
+    // Of a gap that began before it, that part counts which is in it.
+    let figures = with_hole(40..60, Some(gap(30, 100)));
+    assert_eq!(figures.longest_outage.unwrap().gap_ns, 9 * MS);
+    let figures = with_hole(40..60, Some(gap(80, 50)));
+    assert_eq!(figures.longest_outage.unwrap().gap_ns, 0);
     assert_eq!((figures.void_outages, figures.sender_gap_count), (0, 1));
+}
+
+#[test]
+fn a_gap_of_the_senders_own_is_no_outage() {
+    let mut account = Account::new(SETTINGS);
+    for number in 0..100 {
+        let now = number * INTERVAL + if number < 50 { 0 } else { 90 * MS };
+        if number == 50 {
+            account.gap(Gap {
+                began_ns: number * INTERVAL,
+                length_ns: 90 * MS,
+            });
+        }
+        account.send(now);
+        account.receive(number, now, now, 64);
+    }
+    let figures = account.figures(2 * SECOND, true, false);
+    assert_eq!((figures.outage, figures.void_outages), (OutageState::None, 0));
+    assert_eq!(figures.sender_gap_count, 1);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
 use libc::{sock_filter, sock_fprog};
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, TimestampingFlag, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -55,6 +55,37 @@ pub fn sender(at: SocketAddr, dscp: u8) -> io::Result<UdpSocket> {
     let socket = bound(at, Type::DGRAM, Protocol::UDP)?;
     mark(&socket, at.is_ipv4(), dscp)?;
     Ok(socket.into())
+}
+
+/// Has the kernel tell when packets leave (linux/Documentation/networking/timestamping.rst): each comes back to the socket's error
+/// queue with that time.
+///
+/// # Errors
+/// The kernel cannot.
+pub fn note_departures(sender: &UdpSocket) -> io::Result<()> {
+    let flags = TimestampingFlag::SOF_TIMESTAMPING_TX_SOFTWARE | TimestampingFlag::SOF_TIMESTAMPING_SOFTWARE;
+    Ok(setsockopt(sender, sockopt::Timestamping, &flags)?)
+}
+
+/// A packet that has left, as far as there is room for it, with the time in nanoseconds of CLOCK_REALTIME. Headers are in front of it.
+///
+/// # Errors
+/// There is none (`EAGAIN`).
+pub fn departed<'a>(sender: &UdpSocket, buffer: &'a mut [u8]) -> Result<(&'a [u8], Option<u64>), Errno> {
+    let mut control = nix::cmsg_space!([TimeSpec; 3], [u8; 64]);
+    let (length, at) = {
+        let mut slices = [IoSliceMut::new(buffer)];
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_ERRQUEUE;
+        let message = recvmsg::<()>(sender.as_raw_fd(), &mut slices, Some(&mut control), flags)?;
+        let mut at = None;
+        for part in message.cmsgs().into_iter().flatten() {
+            if let ControlMessageOwned::ScmTimestampsns(times) = part {
+                at = nanoseconds(times.system);
+            }
+        }
+        (message.bytes, at)
+    };
+    Ok((buffer.get(..length).unwrap_or_default(), at.filter(|at| *at > 0)))
 }
 
 /// A raw socket for echo requests, which receives the replies to those of one identifier alone.

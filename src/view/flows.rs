@@ -155,7 +155,7 @@ pub fn details(flow: &FlowReport) -> String {
             &mut text,
             "void",
             &format!(
-                "{} of its outages: the sender itself had a gap then",
+                "{} of its outages: more than a tenth was a gap of the sender's own",
                 figures.void_outages
             ),
         );

@@ -29,6 +29,7 @@ mod engines;
 mod exec;
 mod expressions;
 mod failures;
+mod flows;
 mod frr_script;
 mod github_action;
 mod growth;

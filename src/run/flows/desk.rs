@@ -24,12 +24,14 @@ use crate::kernel::clock::monotonic;
 use crate::kernel::error::Attempt as _;
 use crate::kernel::message::{self, Assembler, Frame, Received};
 use crate::kernel::namespace::Namespace;
-use crate::lab::flow::{Flow, MOST_FLOWS, MOST_PPS_OF_ALL};
+use crate::lab::flow::{self, Flow, MOST_FLOWS, MOST_PPS_OF_ALL};
 use crate::run::protocol::{FlowReport, FlowState};
 
 /// No order is longer, in bytes, nor has more descriptors.
 pub const LONGEST: usize = 16 << 20;
 const MOST_DESCRIPTORS: usize = 64;
+/// Where no more flows are stopped together, what was over time is told of them, too.
+const WITH_SERIES: usize = 64;
 
 /// An order of the supervisor's.
 #[derive(Debug, Serialize, Deserialize)]
@@ -172,7 +174,8 @@ impl Desk {
         for (id, flows) in over {
             let flows: Vec<Arc<Live>> = flows;
             flows.iter().for_each(|live| self.follow(live));
-            let reports = flows.iter().map(|live| live.report(true)).collect();
+            let series = flows.len() <= WITH_SERIES;
+            let reports = flows.iter().map(|live| live.report(series)).collect();
             self.answer(id, Ok(reports))?;
         }
         Ok(())
@@ -246,6 +249,7 @@ impl Desk {
         self.bounds(&flows)?;
         let mut opened: Vec<(Arc<Live>, Wire)> = Vec::new();
         for flow in flows {
+            flow::name(&flow.name).map_err(|(message, help)| Failure::wrong(message).help(help))?;
             if let Some((key, message, help)) = flow.mistakes().into_iter().next() {
                 return Err(Failure::wrong(format!("flow {}: {key}: {message}", flow.name)).help(help));
             }

@@ -58,6 +58,8 @@ struct Runner {
     pace: Option<Pace>,
     /// Until when what is on its way is waited for.
     until: Option<u64>,
+    /// Whether nothing arrives that should.
+    is_silent: bool,
     /// Which of its times counts.
     turn: u64,
 }
@@ -121,8 +123,8 @@ impl Engine {
                 Err(_) => return,
             };
             // What is due goes first: what has arrived has its time already.
-            self.send_due();
             let offset = offset();
+            self.send_due(offset);
             for event in &events[..count] {
                 match event.data() {
                     WAKE => {
@@ -180,6 +182,7 @@ impl Engine {
             wire,
             pace,
             until: None,
+            is_silent: false,
             turn: 0,
         };
         self.runners.insert(key, runner);
@@ -202,7 +205,7 @@ impl Engine {
     }
 
     /// Does what is to be done by now.
-    fn send_due(&mut self) {
+    fn send_due(&mut self, offset: u64) {
         while let Some(Reverse((at, key, turn))) = self.times.peek().copied() {
             let now = monotonic();
             if at > now {
@@ -212,8 +215,14 @@ impl Engine {
             let Some(runner) = self.runners.get_mut(&key).filter(|it| it.turn == turn) else {
                 continue;
             };
-            match runner.tick(key, now, &self.epoll, &mut self.out) {
-                Some(next) => self.times.push(Reverse((next, key, turn))),
+            match runner.tick(key, (now, offset), &self.epoll, &mut self.out) {
+                Some(next) => {
+                    let falls_silent = runner.falls_silent(now).then(|| Arc::clone(&runner.live));
+                    self.times.push(Reverse((next, key, turn)));
+                    if let Some(live) = falls_silent {
+                        self.tell_path(live);
+                    }
+                }
                 None => {
                     if let Some(runner) = self.runners.remove(&key) {
                         runner.live.reach(FlowState::Stopped);
@@ -240,7 +249,13 @@ impl Engine {
         };
         let seen = runner.look(key, kind, which as usize, offset, (&self.epoll, &mut self.room));
         let live = Arc::clone(&runner.live);
-        if (seen.outage_ended || seen.connected) && !live.wants_path.swap(true, Ordering::AcqRel) {
+        if seen.outage_ended || seen.connected {
+            self.tell_path(live);
+        }
+    }
+
+    fn tell_path(&self, live: Arc<Live>) {
+        if !live.wants_path.swap(true, Ordering::AcqRel) {
             self.tell(Told::Path(live));
         }
     }
@@ -257,8 +272,16 @@ fn watch(epoll: &Epoll, fd: BorrowedFd<'_>, number: u64, flags: EpollFlags, live
 }
 
 impl Runner {
+    /// Whether an outage begins now.
+    fn falls_silent(&mut self, now: u64) -> bool {
+        let is_silent = self.until.is_none() && self.live.account().silent_since(now).is_some();
+        let was_silent = std::mem::replace(&mut self.is_silent, is_silent);
+        is_silent && !was_silent
+    }
+
     /// What its time has come for. Returns the next; none when it is over.
-    fn tick(&mut self, key: u64, now: u64, epoll: &Epoll, room: &mut [u8]) -> Option<u64> {
+    fn tick(&mut self, key: u64, clock: (u64, u64), epoll: &Epoll, room: &mut [u8]) -> Option<u64> {
+        let (now, offset) = clock;
         if let Some(until) = self.until {
             let is_over = now >= until || self.live.account().is_complete();
             return (!is_over).then_some(now + LOOK);
@@ -286,7 +309,7 @@ impl Runner {
                     self.live.account().gap(gap);
                 }
                 let next = pace.next();
-                self.wire.send(&self.live, room);
+                self.wire.send(&self.live, offset, room);
                 Some(next)
             }
         }

@@ -1,5 +1,6 @@
 //! A flow that was started, as all threads of its process know it.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,7 +41,11 @@ pub struct Live {
 struct Paths {
     before: Option<FlowPath>,
     after: Option<FlowPath>,
+    all: VecDeque<FlowPath>,
 }
+
+/// No more ways of a flow are kept.
+const WAYS: usize = 16;
 
 /// What a thread holds that panicked is as good as before.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -137,6 +142,13 @@ impl Live {
     pub fn found(&self, path: FlowPath) {
         let mut paths = lock(&self.paths);
         paths.before.get_or_insert_with(|| path.clone());
+        let last = paths.all.back();
+        if !last.is_some_and(|last| last.interfaces == path.interfaces && last.ends == path.ends) {
+            if paths.all.len() >= WAYS {
+                paths.all.pop_front();
+            }
+            paths.all.push_back(path.clone());
+        }
         paths.after = Some(path);
     }
 
@@ -157,6 +169,7 @@ impl Live {
             port: (!is_icmp).then_some(self.port),
             path_before: paths.before.clone(),
             path_after: paths.after.clone(),
+            paths: paths.all.iter().cloned().collect(),
             reconnected: self.reconnected.load(Ordering::Relaxed),
             error: lock(&self.error).clone(),
             realtime_offset_ns: offset(),

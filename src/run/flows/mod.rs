@@ -1,6 +1,7 @@
 //! Flows of a living lab: what commands ask, the supervisor that passes it on, and the process that sends and receives.
 
 mod connection;
+mod departures;
 mod desk;
 mod engine;
 mod live;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::topology::Topology;
+use super::topology::{End, Topology};
 use crate::failure::Failure;
 use crate::kernel::namespace::Namespace;
 use crate::kernel::netlink::Netlink;
@@ -17,12 +17,15 @@ pub struct Networks {
     pub topology: Topology,
     namespaces: Vec<Arc<Namespace>>,
     sockets: HashMap<usize, Netlink>,
+    /// The other ends of links.
+    pub peers: Arc<HashMap<End, End>>,
 }
 
 impl Networks {
     /// Those of a lab whose namespaces are not known yet.
     pub fn new(topology: Topology) -> Networks {
         Networks {
+            peers: Arc::new(topology.links.iter().copied().collect()),
             topology,
             namespaces: Vec::new(),
             sockets: HashMap::new(),

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use netlink_packet_route::link::InfoKind;
 
@@ -23,7 +24,7 @@ const LOOKED_AT: usize = 4096;
 /// Follows packets.
 pub struct Walker<'a> {
     networks: &'a mut Networks,
-    peers: HashMap<End, End>,
+    peers: Arc<HashMap<End, End>>,
     /// What was learned on this walk.
     links: HashMap<usize, Vec<Interface>>,
     interfaces: Vec<String>,
@@ -39,7 +40,7 @@ enum Next {
 
 /// The way of a packet that begins in a namespace.
 pub fn walk(networks: &mut Networks, from: usize, packet: &Packet) -> FlowPath {
-    let peers = networks.topology.peers();
+    let peers = Arc::clone(&networks.peers);
     let mut walker = Walker {
         networks,
         peers,

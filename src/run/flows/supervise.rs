@@ -29,11 +29,14 @@ const AT_ONCE: usize = 8;
 /// No answer is longer, in bytes.
 const LONGEST_ANSWER: usize = 64 << 20;
 
+/// Whoever waits for an answer.
+type Waiting = oneshot::Sender<Result<Vec<FlowReport>, Failure>>;
+
 /// The process that runs the flows.
 pub struct Flows {
     stream: tokio::net::UnixStream,
     sending: Mutex<()>,
-    waiting: RefCell<HashMap<u64, oneshot::Sender<Result<Vec<FlowReport>, Failure>>>>,
+    waiting: RefCell<HashMap<u64, Waiting>>,
     next: Cell<u64>,
     is_gone: Cell<bool>,
 }

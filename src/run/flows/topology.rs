@@ -1,7 +1,5 @@
 //! What the process that runs flows knows of the lab: nodes, their networks, and the links between those.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::lab::model::Kind;
@@ -70,10 +68,5 @@ impl Topology {
             links,
             management,
         }
-    }
-
-    /// The ends of links by each other.
-    pub fn peers(&self) -> HashMap<End, End> {
-        self.links.iter().copied().collect()
     }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use nix::errno::Errno;
 
 use super::connection::Connection;
+use super::departures::Departures;
 use super::live::Live;
 use super::networks::Networks;
 use crate::failure::Failure;
@@ -36,6 +37,7 @@ pub enum Wire {
     Datagrams {
         sender: UdpSocket,
         receivers: Vec<UdpSocket>,
+        departures: Departures,
     },
     /// Of ICMP: the same socket receives the replies.
     Echo(UdpSocket),
@@ -104,7 +106,11 @@ pub fn open(networks: &Networks, live: &Plan<'_>) -> Result<Opened, Failure> {
             })
             .attempt(what)?;
             Ok(Opened {
-                wire: Wire::Datagrams { sender, receivers },
+                wire: Wire::Datagrams {
+                    departures: Departures::of(&sender, flow.pps),
+                    sender,
+                    receivers,
+                },
                 ports: (own, port),
             })
         }
@@ -170,7 +176,7 @@ impl Wire {
     }
 
     /// Sends the next packet. `room` is large enough for any.
-    pub fn send(&mut self, live: &Live, room: &mut [u8]) {
+    pub fn send(&mut self, live: &Live, offset: u64, room: &mut [u8]) {
         let mut account = live.account();
         let number = account.next();
         let now = monotonic();
@@ -181,9 +187,13 @@ impl Wire {
         };
         let size = (live.flow.size as usize).clamp(LEAST, room.len() - ECHO_HEADER);
         let sent = match self {
-            Wire::Datagrams { sender, .. } => {
+            Wire::Datagrams {
+                sender, departures, ..
+            } => {
                 header.write(room);
-                sender.send_to(&room[..size], live.target())
+                let sent = sender.send_to(&room[..size], live.target());
+                departures.hear(sender, live.id, size, offset, room);
+                sent
             }
             Wire::Echo(socket) => {
                 let message = &mut room[..ECHO_HEADER + size];
@@ -213,10 +223,14 @@ impl Wire {
 
     /// Reads what has come to one of the sockets. Returns whether an outage has ended with it.
     pub fn receive(&mut self, live: &Arc<Live>, which: usize, offset: u64, room: &mut [u8]) -> bool {
-        let (socket, is_echo) = match self {
-            Wire::Datagrams { receivers, .. } => (receivers.get(which), false),
-            Wire::Echo(socket) => (Some(&*socket), true),
-            Wire::Stream(_) => (None, false),
+        let (socket, departures) = match self {
+            Wire::Datagrams {
+                receivers,
+                departures,
+                ..
+            } => (receivers.get(which), Some(&*departures)),
+            Wire::Echo(socket) => (Some(&*socket), None),
+            Wire::Stream(_) => (None, None),
         };
         let Some(socket) = socket else { return false };
         let mut has_ended = false;
@@ -227,13 +241,13 @@ impl Wire {
                 Err(_) => break,
             };
             let bytes = &room[..received.length.min(room.len())];
-            let packet = match is_echo {
-                true => read_reply(
+            let packet = match departures {
+                None => read_reply(
                     bytes,
                     live.origin().is_ipv4(),
                     live.source_port.load(Ordering::Relaxed),
                 ),
-                false => Some(bytes),
+                Some(_) => Some(bytes),
             };
             let header = packet
                 .and_then(Header::read)
@@ -245,8 +259,10 @@ impl Wire {
             match header {
                 Some(header) => {
                     let size = packet.map_or(0, <[u8]>::len);
+                    let departed = departures.and_then(|it| it.at(header.sequence, header.sent_ns));
+                    let sent = departed.unwrap_or(header.sent_ns);
                     has_ended |= account
-                        .receive(header.sequence, header.sent_ns, arrived(&received, offset), size)
+                        .receive(header.sequence, sent, arrived(&received, offset), size)
                         .is_some();
                 }
                 None => account.stranger(),

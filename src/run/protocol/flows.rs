@@ -111,6 +111,10 @@ pub struct FlowReport {
     pub path_before: Option<FlowPath>,
     /// Their way when it was found out last: at the end of an outage, or when it was asked for.
     pub path_after: Option<FlowPath>,
+    /// Every way that differed from the one before, in their order: looked for at the start, at both ends of every outage, and
+    /// when it is asked for. Of many the last.
+    #[serde(default)]
+    pub paths: Vec<FlowPath>,
     /// How often the connection was made anew.
     pub reconnected: u64,
     /// What the sender's kernel said last, where it refused a packet or a connection.
@@ -142,6 +146,7 @@ impl FlowReport {
             },
             path_before: None,
             path_after: None,
+            paths: Vec::new(),
             reconnected: 0,
             error: None,
             realtime_offset_ns: crate::kernel::clock::offset(),
