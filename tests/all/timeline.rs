@@ -292,7 +292,8 @@ fn late_interfaces_and_restarted_nodes_are_seen() {
     lab.ok(["restart", "a"]);
     lab.sh("a", "ip link set late0 up");
     until("what it does then is told", || {
-        lab.ok(["timeline"]).contains("late0 is up")
+        lab.ok(["timeline", "--since", "restart a"])
+            .contains("late0 has no carrier")
     });
     let told = lab.ok(["timeline", "--since", "restart a"]);
     assert!(
