@@ -1,22 +1,23 @@
 //! What the kernel announces of the networks of many namespaces (rtnetlink(7)), as its own octets: read in batches, by a thread
-//! that stays in none of them. A socket for each namespace, so that what one announces never takes the room of another.
+//! that stays in none of them. One socket hears many namespaces; those that announce too much are heard by sockets of their own.
 #![allow(unsafe_code)]
 
 use std::cell::RefCell;
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 
 use netlink_packet_route::link::LinkMessage;
+use netlink_packet_route::nsid::{NsidAttribute, NsidMessage};
 use netlink_packet_route::route::{RouteHeader, RouteMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, setns};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::time::{ClockId, clock_gettime};
 
 use super::error::{Attempt, Result};
-use super::netlink::{Netlink, answers};
+use super::netlink::{Netlink, Request, answers};
 use super::socket_option;
 use super::watch::instruction;
 
@@ -24,6 +25,8 @@ use super::watch::instruction;
 const GROUPS: [u32; 6] = [1, 3, 5, 7, 9, 11];
 /// Room for what is announced while nobody reads.
 const BUFFER: libc::c_int = 1 << 20;
+/// The same of all namespaces together.
+const BUFFER_FOR_ALL: libc::c_int = 32 << 20;
 /// How many messages are read by one call.
 const BATCH: usize = 32;
 /// Announcements are smaller than this: a route with hundreds of next hops.
@@ -63,13 +66,21 @@ pub struct Announcements {
     socket: Socket,
 }
 
-impl AsRawFd for Announcements {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
+impl AsFd for Announcements {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 
-impl AsFd for Announcements {
+/// Hears what many namespaces announce, in the order of all of it, by one socket (netlink(7), NETLINK_LISTEN_ALL_NSID). A socket for
+/// each would make every announcement on the machine dearer: the kernel looks at all sockets of all namespaces each time.
+pub struct Everywhere {
+    socket: Socket,
+    /// A socket in the same namespace, in which others have ids.
+    ids: Netlink,
+}
+
+impl AsFd for Everywhere {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
@@ -80,7 +91,7 @@ impl AsFd for Announcements {
 pub struct Reading {
     /// How many messages.
     pub messages: usize,
-    /// Whether some were lost before them, because there was no room for them.
+    /// Whether some were lost after them, because there was no room.
     pub has_lost: bool,
     /// Whether there may be more.
     pub has_more: bool,
@@ -89,12 +100,15 @@ pub struct Reading {
 /// Where messages are read to. One serves all sockets of a thread.
 pub struct Room {
     bytes: Vec<[u8; ROOM]>,
+    /// Control messages: one of a number each.
+    control: [[u64; 4]; BATCH],
 }
 
 impl Default for Room {
     fn default() -> Self {
         Room {
             bytes: vec![[0; ROOM]; BATCH],
+            control: [[0; 4]; BATCH],
         }
     }
 }
@@ -108,6 +122,26 @@ pub struct There {
     pub is_partial: bool,
 }
 
+/// A socket in the calling thread's namespace that hears it.
+fn listen(buffer: libc::c_int, everywhere: bool) -> Result<Socket> {
+    let open = || -> io::Result<Socket> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.set_non_blocking(true)?;
+        socket_option::receive_buffer(&socket, buffer)?;
+        choose(&socket)?;
+        if everywhere {
+            let yes: libc::c_int = 1;
+            socket_option::set(&socket, libc::SOL_NETLINK, libc::NETLINK_LISTEN_ALL_NSID, &yes)?;
+        }
+        socket.bind(&SocketAddr::new(0, 0))?;
+        for group in GROUPS {
+            socket.add_membership(group)?;
+        }
+        Ok(socket)
+    };
+    open().attempt(|| "listen to the kernel's network events")
+}
+
 impl Announcements {
     /// Begins to hear a namespace. The calling thread is left in it: it is one that works for many.
     ///
@@ -115,88 +149,140 @@ impl Announcements {
     /// The namespace cannot be entered, or no descriptors are left.
     pub fn open(namespace: BorrowedFd<'_>) -> Result<Announcements> {
         setns(namespace, CloneFlags::CLONE_NEWNET).attempt(|| "enter a network namespace")?;
-        let open = || -> io::Result<Socket> {
-            let mut socket = Socket::new(NETLINK_ROUTE)?;
-            socket.set_non_blocking(true)?;
-            socket_option::receive_buffer(&socket, BUFFER)?;
-            choose(&socket)?;
-            socket.bind(&SocketAddr::new(0, 0))?;
-            for group in GROUPS {
-                socket.add_membership(group)?;
-            }
-            Ok(socket)
-        };
-        let socket = open().attempt(|| "listen to the kernel's network events")?;
+        let socket = listen(BUFFER, false)?;
         Ok(Announcements { socket })
     }
 
     /// Reads a batch, and hands over each message with its netlink header.
     pub fn read(&self, room: &mut Room, mut each: impl FnMut(&[u8])) -> Reading {
-        let mut reading = Reading::default();
-        let mut slices: [libc::iovec; BATCH] = std::array::from_fn(|at| libc::iovec {
-            iov_base: room.bytes[at].as_mut_ptr().cast(),
-            iov_len: ROOM,
-        });
-        // SAFETY: zero octets are such headers: no address, no control data.
-        let mut headers: [libc::mmsghdr; BATCH] = unsafe { mem::zeroed() };
-        for (header, slice) in headers.iter_mut().zip(&mut slices) {
-            header.msg_hdr.msg_iov = slice;
-            header.msg_hdr.msg_iovlen = 1;
-        }
-        loop {
-            // SAFETY: each header leads to one slice, and that to room of its length, all of which outlive the call.
-            let count = unsafe {
-                libc::recvmmsg(
-                    self.socket.as_raw_fd(),
-                    headers.as_mut_ptr(),
-                    BATCH as libc::c_uint,
-                    libc::MSG_DONTWAIT,
-                    std::ptr::null_mut(),
-                )
-            };
-            match Errno::result(count) {
-                Ok(count) => {
-                    let count = usize::try_from(count).unwrap_or_default();
-                    for (header, bytes) in headers.iter().zip(&room.bytes).take(count) {
-                        let length = (header.msg_len as usize).min(ROOM);
-                        answers(&bytes[..length]).iter().for_each(|it| each(it.bytes));
-                    }
-                    reading.messages = count;
-                    reading.has_more = count == BATCH;
-                    return reading;
-                }
-                Err(Errno::EINTR) => {}
-                Err(Errno::ENOBUFS) => reading.has_lost = true,
-                Err(_) => return reading,
-            }
-        }
+        read(&self.socket, room, |_, message| each(message))
     }
 
-    /// What there is in the namespace, as messages that would announce it. The calling thread is left in it.
+    /// How many messages were lost since it was opened.
+    pub fn lost(&self) -> u64 {
+        lost(&self.socket)
+    }
+}
+
+impl Everywhere {
+    /// Makes a namespace to listen from, and leaves the calling thread in it. It hears no other yet.
     ///
     /// # Errors
-    /// The namespace cannot be entered, or the kernel refuses.
-    pub fn there(&self) -> Result<There> {
-        /// linux/sockios.h.
-        const SIOCGSKNS: libc::Ioctl = 0x894c;
-        // SAFETY: the socket is open, and the call takes no argument.
-        let namespace = unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCGSKNS) };
-        let namespace = Errno::result(namespace).attempt(|| "open a socket's network namespace")?;
-        // SAFETY: a fresh descriptor, owned by nobody yet.
-        let namespace = unsafe { OwnedFd::from_raw_fd(namespace) };
-        setns(&namespace, CloneFlags::CLONE_NEWNET).attempt(|| "enter a network namespace")?;
-        there()
+    /// The kernel makes no namespace, or does not permit it.
+    pub fn open() -> Result<Everywhere> {
+        unshare(CloneFlags::CLONE_NEWNET).attempt(|| "create a network namespace to listen from")?;
+        let ids = Netlink::open()?;
+        let socket = listen(BUFFER_FOR_ALL, true)?;
+        Ok(Everywhere { socket, ids })
     }
 
-    /// How many messages were lost since it was opened (SO_MEMINFO, SK_MEMINFO_DROPS).
-    pub fn lost(&self) -> u64 {
-        const SO_MEMINFO: libc::c_int = 55;
-        const DROPS: usize = 8;
-        // SAFETY: numbers, as the kernel fills them.
-        let figures: io::Result<[u32; 9]> =
-            unsafe { socket_option::get(&self.socket, libc::SOL_SOCKET, SO_MEMINFO) };
-        figures.map_or(0, |figures| u64::from(figures[DROPS]))
+    /// Hears a namespace as well, under this number, which no other has had here.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn admit(&mut self, namespace: BorrowedFd<'_>, id: i32) -> Result<()> {
+        let mut message = NsidMessage::default();
+        message.attributes = vec![
+            NsidAttribute::Fd(namespace.as_raw_fd().cast_unsigned()),
+            NsidAttribute::Id(id),
+        ];
+        let request = RouteNetlinkMessage::NewNsId(message);
+        self.ids
+            .send_one(Request::change("number a network namespace", request))
     }
+
+    /// Reads a batch, and hands over each message with its netlink header, and the number of the namespace it is of.
+    pub fn read(&self, room: &mut Room, mut each: impl FnMut(i32, &[u8])) -> Reading {
+        read(&self.socket, room, |id, message| {
+            // Those of its own namespace have none.
+            if let Some(id) = id {
+                each(id, message);
+            }
+        })
+    }
+
+    /// How many messages were lost since it was opened.
+    pub fn lost(&self) -> u64 {
+        lost(&self.socket)
+    }
+}
+
+fn read(socket: &Socket, room: &mut Room, mut each: impl FnMut(Option<i32>, &[u8])) -> Reading {
+    let mut reading = Reading::default();
+    let mut slices: [libc::iovec; BATCH] = std::array::from_fn(|at| libc::iovec {
+        iov_base: room.bytes[at].as_mut_ptr().cast(),
+        iov_len: ROOM,
+    });
+    // SAFETY: zero octets are such headers: no address, no control data.
+    let mut headers: [libc::mmsghdr; BATCH] = unsafe { mem::zeroed() };
+    let control = room.control.iter_mut();
+    for ((header, slice), control) in headers.iter_mut().zip(&mut slices).zip(control) {
+        header.msg_hdr.msg_iov = slice;
+        header.msg_hdr.msg_iovlen = 1;
+        header.msg_hdr.msg_control = control.as_mut_ptr().cast();
+        header.msg_hdr.msg_controllen = mem::size_of_val(control);
+    }
+    loop {
+        // SAFETY: each header leads to one slice, and that to room of its length, and to room for control messages of the length
+        // it says, all of which outlive the call.
+        let count = unsafe {
+            libc::recvmmsg(
+                socket.as_raw_fd(),
+                headers.as_mut_ptr(),
+                BATCH as libc::c_uint,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+            )
+        };
+        match Errno::result(count) {
+            Ok(count) => {
+                let count = usize::try_from(count).unwrap_or_default();
+                let all = headers.iter().zip(&room.bytes).zip(&room.control);
+                for ((header, bytes), control) in all.take(count) {
+                    let length = (header.msg_len as usize).min(ROOM);
+                    let id = namespace_id(control, header.msg_hdr.msg_controllen);
+                    for answer in answers(&bytes[..length]) {
+                        each(id, answer.bytes);
+                    }
+                }
+                reading.messages = count;
+                reading.has_more = count == BATCH;
+                return reading;
+            }
+            Err(Errno::EINTR) => {}
+            Err(Errno::ENOBUFS) => reading.has_lost = true,
+            Err(_) => return reading,
+        }
+    }
+}
+
+/// The number of a message's namespace: struct cmsghdr (its length, SOL_NETLINK, NETLINK_LISTEN_ALL_NSID), then the number.
+fn namespace_id(control: &[u64; 4], length: usize) -> Option<i32> {
+    let [_, kind, number, _] = control.map(u64::to_ne_bytes);
+    let at = |bytes: [u8; 8], at: usize| {
+        i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+    };
+    let is_one =
+        length >= 20 && at(kind, 0) == libc::SOL_NETLINK && at(kind, 4) == libc::NETLINK_LISTEN_ALL_NSID;
+    is_one.then(|| at(number, 0))
+}
+
+/// How many messages were lost since a socket was opened (SO_MEMINFO, SK_MEMINFO_DROPS).
+fn lost(socket: &Socket) -> u64 {
+    const SO_MEMINFO: libc::c_int = 55;
+    const DROPS: usize = 8;
+    // SAFETY: numbers, as the kernel fills them.
+    let figures: io::Result<[u32; 9]> = unsafe { socket_option::get(socket, libc::SOL_SOCKET, SO_MEMINFO) };
+    figures.map_or(0, |figures| u64::from(figures[DROPS]))
+}
+
+/// What there is in a namespace, as messages that would announce it. The calling thread is left in it.
+///
+/// # Errors
+/// The namespace cannot be entered, or the kernel refuses.
+pub fn there_in(namespace: BorrowedFd<'_>) -> Result<There> {
+    setns(namespace, CloneFlags::CLONE_NEWNET).attempt(|| "enter a network namespace")?;
+    there()
 }
 
 /// The interfaces and routes of the calling thread's namespace.

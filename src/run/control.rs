@@ -186,6 +186,7 @@ async fn work(lab: &Rc<Living>, request: Request) -> Result<Answer, Failure> {
             Reply::Done
         }
         Request::Stop { node } => {
+            serve::begin_stop(lab, &node);
             stop(lab, &node).await?;
             Reply::Done
         }

@@ -96,6 +96,8 @@ pub struct Route {
     pub protocol: u8,
     /// rtm_type.
     pub kind: u8,
+    /// Whether its hops are nexthop objects of the kernel's (ip-nexthop(8)).
+    pub by_objects: bool,
     /// Where it leads.
     pub hops: Vec<Hop>,
 }
@@ -216,6 +218,7 @@ fn route(kind: u16, message: &[u8]) -> Option<Announced> {
     };
     let (mut table, mut metric, mut interface, mut gateway) = (u32::from(fixed[4]), 0, None, None);
     let mut hops = Vec::new();
+    let mut by_objects = false;
     for (kind, value, _) in Attributes(&message[12..]) {
         match kind {
             1 => to = ip(value)?,
@@ -226,6 +229,7 @@ fn route(kind: u16, message: &[u8]) -> Option<Announced> {
             15 => table = word(value, 0)?,
             // struct rtvia: the family, then the address.
             18 => gateway = ip(value.get(2..)?),
+            30 => by_objects = true,
             _ => {}
         }
     }
@@ -248,6 +252,7 @@ fn route(kind: u16, message: &[u8]) -> Option<Announced> {
             let route = Route {
                 protocol,
                 kind: of,
+                by_objects,
                 hops,
             };
             Announced::Route(key, route)

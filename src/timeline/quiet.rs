@@ -15,24 +15,26 @@ pub struct Quiet {
     pub again: Option<u64>,
 }
 
-/// Judges: the times of changes of routes, interfaces and sessions since a mark, in their order, and the time it is now.
+/// Judges: the times of changes of routes, interfaces and sessions since a mark, in their order, and the time it is now. That
+/// nothing changes at first is no rest: what was done may show late, as when a hold timer has to expire.
 pub fn judge(mark: u64, changes: &[u64], now: u64, span: u64) -> Quiet {
-    let mut last = mark;
-    for (at, &change) in changes.iter().enumerate() {
-        if change.saturating_sub(last) >= span {
+    let mut last = changes.first().copied();
+    for &change in changes {
+        let before = last.unwrap_or(change);
+        if change.saturating_sub(before) >= span {
             return Quiet {
                 span,
-                after: (at > 0).then(|| last - mark),
+                after: Some(before - mark),
                 is_quiet: true,
                 again: Some(change - mark),
             };
         }
-        last = change.max(last);
+        last = Some(change.max(before));
     }
     Quiet {
         span,
-        after: (!changes.is_empty()).then(|| last - mark),
-        is_quiet: now.saturating_sub(last) >= span,
+        after: last.map(|last| last - mark),
+        is_quiet: now.saturating_sub(last.unwrap_or(mark)) >= span,
         again: None,
     }
 }
@@ -77,6 +79,7 @@ mod tests {
         assert_eq!(judge(&[110, 130], 150), (Some(30), false, None));
         assert_eq!(judge(&[110, 130], 180), (Some(30), true, None));
         assert_eq!(judge(&[110, 130, 200], 210), (Some(30), true, Some(100)));
-        assert_eq!(judge(&[170], 180), (None, true, Some(70)));
+        assert_eq!(judge(&[170], 180), (Some(70), false, None));
+        assert_eq!(judge(&[170], 220), (Some(70), true, None));
     }
 }

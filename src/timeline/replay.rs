@@ -165,7 +165,10 @@ impl Node {
                     let text = format!("{name} is gone");
                     teller.tell_of(Kind::Link, "gone", text, Some(name), None);
                 }
-                network.fall(index).into_iter().for_each(|it| teller.route(it));
+                network
+                    .fall(index, true)
+                    .into_iter()
+                    .for_each(|it| teller.route(it));
                 network.links.remove(&index);
             }
             Announced::Address(index, net, change) => {
@@ -252,13 +255,17 @@ fn state(link: &Link) -> &'static str {
 fn told_link(network: &mut Network, link: Link, teller: &mut Teller<'_>) {
     let before = network.links.get(&link.index).cloned();
     tell_difference(before.as_ref(), &link, network, teller);
-    let (index, is_up) = (link.index, link.up);
+    let (index, is_up, runs) = (link.index, link.up, link.up && link.running);
     network.links.insert(index, link);
-    let was_up = before.is_some_and(|before| before.up);
-    let routes = match (was_up, is_up) {
-        (true, false) => network.fall(index),
-        (false, true) => network.rise(index),
-        _ => Vec::new(),
+    let (was_up, ran) = before.map_or((false, false), |before| (before.up, before.up && before.running));
+    let routes = if was_up && !is_up {
+        network.fall(index, true)
+    } else if ran && !runs {
+        network.fall(index, false)
+    } else if !was_up && is_up {
+        network.rise(index)
+    } else {
+        Vec::new()
     };
     routes.into_iter().for_each(|it| teller.route(it));
 }

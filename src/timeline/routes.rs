@@ -101,12 +101,19 @@ impl Network {
         change
     }
 
-    /// An interface goes down: the kernel takes IPv4 routes over it out, or passes over their hops, without a word.
-    pub fn fall(&mut self, index: u32) -> Vec<RouteChange> {
+    /// An interface goes down, or loses its carrier. Without a word the kernel takes IPv4 routes over one that goes down out, or
+    /// passes over their hops; and in either case it forgets nexthop objects over it, and so the hops of routes by them.
+    pub fn fall(&mut self, index: u32, is_down: bool) -> Vec<RouteChange> {
         self.over(index, |network, key, before| {
             let mut now = before.clone();
             let hops = now.hops.iter_mut().filter(|hop| hop.interface == index);
-            hops.for_each(|hop| hop.dead = true);
+            if before.by_objects {
+                now.hops.retain(|hop| hop.interface != index);
+            } else if is_down && key.to.addr().is_ipv4() {
+                hops.for_each(|hop| hop.dead = true);
+            } else {
+                return None;
+            }
             let change = network.differs(key, Some(before), Some(&now));
             match now.hops.iter().all(|hop| hop.dead) {
                 true => _ = network.routes.remove(key),
@@ -134,7 +141,8 @@ impl Network {
         mut change: impl FnMut(&mut Network, &RouteKey, &Route) -> Option<RouteChange>,
     ) -> Vec<RouteChange> {
         let is_over = |key: &RouteKey, route: &Route| {
-            key.to.addr().is_ipv4() && route.hops.iter().any(|hop| hop.interface == index)
+            (key.to.addr().is_ipv4() || route.by_objects)
+                && route.hops.iter().any(|hop| hop.interface == index)
         };
         let over = self.routes.iter().filter(|(key, route)| is_over(key, route));
         let mut over: Vec<(RouteKey, Route)> = over.map(|(key, route)| (*key, route.clone())).collect();

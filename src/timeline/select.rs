@@ -20,7 +20,7 @@ pub fn wrong_mark(name: &str) -> Option<String> {
             "{name:?} is no name of a mark: it begins with a letter, and has letters, digits, blanks and . : _ / + -"
         ));
     }
-    (name == START).then(|| format!("{START} is the beginning of every timeline"))
+    (name == START).then(|| format!("no mark is called {START}: that is the beginning of every timeline"))
 }
 
 /// The beginning of a timeline.

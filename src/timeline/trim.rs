@@ -41,8 +41,8 @@ fn kept(kind: u16) -> Option<(usize, &'static [u16])> {
         NEW_LINK | DEL_LINK => Some((16, &[3, 4, 10])),
         // struct ifaddrmsg; IFA_ADDRESS, _LOCAL.
         NEW_ADDRESS | DEL_ADDRESS => Some((8, &[1, 2])),
-        // struct rtmsg; RTA_DST, _OIF, _GATEWAY, _PRIORITY, _MULTIPATH, _TABLE, _VIA.
-        NEW_ROUTE | DEL_ROUTE => Some((12, &[1, 4, 5, 6, 9, 15, 18])),
+        // struct rtmsg; RTA_DST, _OIF, _GATEWAY, _PRIORITY, _MULTIPATH, _TABLE, _VIA, _NH_ID.
+        NEW_ROUTE | DEL_ROUTE => Some((12, &[1, 4, 5, 6, 9, 15, 18, 30])),
         // struct ndmsg; NDA_DST, _LLADDR.
         NEW_NEIGHBOR | DEL_NEIGHBOR => Some((12, &[1, 2])),
         _ => None,

@@ -117,8 +117,8 @@ fn a_link_goes_down(engine: &str) {
     let over = json(&lab, &["--since", "cut", "--prefix", "10.0.0.7"]);
     assert_eq!(changes(&over, "left", "route")[0]["prefix"], "10.0.0.0/24");
     let one = json(&lab, &["--since", "cut", "--node", "right", "--kind", "link"]);
-    let texts = texts(&changes(&one, "right", "link"));
-    assert_eq!(texts, ["up0 has no carrier"]);
+    let links = texts(&changes(&one, "right", "link"));
+    assert_eq!(links, ["up0 has no carrier"]);
     assert_eq!(one["changes"].as_array().unwrap().len(), 2, "{one:#}");
 
     // The lab comes to rest, and comes back.
@@ -138,14 +138,24 @@ fn a_link_goes_down(engine: &str) {
         quiet.contains("quiet again ") || quiet.contains("300 ms"),
         "{quiet}"
     );
+    lab.ok(["timeline", "mark", "mended"]);
     lab.sh("left", "ip link set up0 up");
-    until("both links are used again", || {
-        has_both("left", 2) && has_both("right", 1)
+    until("both ends have told that the session is up", || {
+        let timeline = json(&lab, &["--since", "mended"]);
+        let is_up = |node: &str| {
+            let sessions = texts(&changes(&timeline, node, "session"));
+            sessions.iter().any(|it| it.ends_with(" up"))
+        };
+        is_up("left") && is_up("right")
     });
-    let back = json(&lab, &["--node", "right"]);
-    let routes = changes(&back, "right", "route");
-    let gained = routes.iter().rfind(|it| it["prefix"] == "10.255.0.1/32").unwrap();
-    assert_eq!(gained["change"], "gained", "{gained}");
+    let back = json(&lab, &["--since", "mended"]);
+    let routes = changes(&back, "left", "route");
+    let own = routes.iter().find(|it| it["prefix"] == "10.0.0.0/24").unwrap();
+    assert_eq!(
+        (&own["gained"][0]["interface"], &own["protocol"]),
+        (&Value::from("up0"), &Value::from("kernel"))
+    );
+    assert!(!texts(&changes(&back, "right", "link")).is_empty(), "{back:#}");
 }
 
 #[test]
@@ -212,25 +222,27 @@ fn a_change_in_whatever_way_is_told() {
     lab.ok(["timeline", "mark", "begin"]);
     lab.sh(
         "a",
-        "ip link add br0 type bridge && ip link set br0 up && ip link set eth0 mtu 1400 && ip link add d0 type dummy && \
-         ip link set d0 master br0 && ip address add 10.7.0.1/24 dev br0 && ip link set d0 up && \
+        "ip link set eth0 mtu 1400 && ip link add v0 type veth peer name v1 && ip link set v1 up && ip link set v0 up && \
+         ip address add 10.7.0.1/24 dev v0 && \
          ip route add 198.51.100.0/24 nexthop via 10.0.0.2 nexthop via 10.7.0.2 && \
-         ip route add blackhole 203.0.113.0/24 table 77 && ip link set br0 down && ip link set br0 up && \
-         ip link del d0 && ip -6 route add 2001:db8::/32 dev eth0 && ip -6 route del 2001:db8::/32 && ping -c1 10.0.0.2 && ip neigh flush all",
+         ip route add blackhole 203.0.113.0/24 table 77 && ip link set v0 down && ip link set v0 up && \
+         ip route add 198.51.101.0/24 via 10.7.0.2 && ip link del v0 && \
+         ip -6 route add 2001:db8::/32 dev eth0 && ip -6 route del 2001:db8::/32 && ping -c1 10.0.0.2 && ip neigh flush all",
     );
     let wanted = [
-        "br0 is new",
         "eth0 has MTU 1400",
-        "d0 is new and is down",
-        "d0 is in br0",
-        "gained address 10.7.0.1/24 on br0",
-        "gained 10.7.0.0/24 via br0",
-        "gained 198.51.100.0/24 via br0 (10.7.0.2), eth0 (10.0.0.2)",
+        "v1 is new and is down",
+        "v0 is new and is down",
+        "gained address 10.7.0.1/24 on v0",
+        "gained 10.7.0.0/24 via v0",
+        "gained 198.51.100.0/24 via eth0 (10.0.0.2), v0 (10.7.0.2)",
         "gained 203.0.113.0/24 via blackhole in table 77",
         // The kernel says nothing of either.
-        "lost 198.51.100.0/24 via br0 (10.7.0.2); eth0 (10.0.0.2) stays",
-        "gained 198.51.100.0/24 via br0 (10.7.0.2); eth0 (10.0.0.2) stays",
-        "d0 is gone",
+        "lost 198.51.100.0/24 via v0 (10.7.0.2); eth0 (10.0.0.2) stays",
+        "gained 198.51.100.0/24 via v0 (10.7.0.2); eth0 (10.0.0.2) stays",
+        "gained 198.51.101.0/24 via v0",
+        "lost 198.51.101.0/24 via v0",
+        "v0 is gone",
         "gained 2001:db8::/32 via eth0",
         "lost 2001:db8::/32 via eth0",
         "found neighbor 10.0.0.2 on eth0",
@@ -251,24 +263,28 @@ fn a_change_in_whatever_way_is_told() {
 #[test]
 fn names_from_nodes_are_clean() {
     let lab = Lab::up(PAIR);
-    lab.sh("a", "ip link add name \"$(printf '\\033[31mx\\n')\" type dummy 2>/dev/null || ip link add name 'x;#<b>' type dummy");
-    until("it is told", || lab.ok(["timeline"]).contains("is new"));
-    let (table, diagram) = (lab.ok(["timeline"]), lab.ok(["timeline", "--format", "mermaid"]));
-    assert!(
-        !table.contains('\u{1b}') && !diagram.contains('\u{1b}'),
-        "{table}{diagram}"
+    lab.sh(
+        "a",
+        "ip link add name 'x;#<b>' type veth peer name \"$(printf 'y\\033[3m')\"",
     );
+    until("it is told", || lab.ok(["timeline"]).contains("x;#<b> is new"));
+    let (table, diagram) = (lab.ok(["timeline"]), lab.ok(["timeline", "--format", "mermaid"]));
+    assert!(table.contains("y\\x1b[3m is new"), "{table}");
     let body: Vec<&str> = diagram.lines().collect();
-    assert_eq!(body[0], "sequenceDiagram");
-    assert_eq!(body[1], "    participant n0 as a");
-    assert!(!diagram.contains('<') && !diagram.contains('['), "{diagram}");
+    assert_eq!(body[..2], ["sequenceDiagram", "    participant n0 as a"]);
+    assert!(!diagram.contains(['<', '[', '\u{1b}']), "{diagram}");
+    assert!(diagram.contains("ms x#59;#35;#60;b#62; is new"), "{diagram}");
+    assert!(
+        body.last().unwrap().starts_with("    Note over n0: "),
+        "{diagram}"
+    );
 }
 
 #[test]
 fn late_interfaces_and_restarted_nodes_are_seen() {
     let lab = Lab::up(
         "name = \"again\"\n[nodes.a]\nkind = \"host\"\nrun = [{ name = \"s\", command = \"sleep infinity\" }]\n\
-         exec = [\"ip link add late0 type dummy || true\"]\n[nodes.b]\nkind = \"host\"\n[[links]]\nendpoints = [\"a:eth0\", \"b:eth0\"]\n",
+         exec = [\"ip link add late0 type veth peer name late1\"]\n[nodes.b]\nkind = \"host\"\n[[links]]\nendpoints = [\"a:eth0\", \"b:eth0\"]\n",
     );
     until("the interface is told", || {
         lab.ok(["timeline", "--since", "start"]).contains("late0 is new")
@@ -276,7 +292,8 @@ fn late_interfaces_and_restarted_nodes_are_seen() {
     lab.ok(["restart", "a"]);
     lab.sh("a", "ip link set late0 up");
     until("what it does then is told", || {
-        lab.ok(["timeline"]).contains("late0 is up")
+        lab.ok(["timeline", "--since", "restart a"])
+            .contains("late0 has no carrier")
     });
     let told = lab.ok(["timeline", "--since", "restart a"]);
     assert!(

@@ -67,10 +67,7 @@ pub fn note(lab: &Living, what: &What) {
             mark(recorder, "restart", node);
             told(node, "restart", "is started again".to_owned());
         }
-        What::NodeStopped { node, .. } => {
-            mark(recorder, "stop", node);
-            told(node, "stop", "was stopped".to_owned());
-        }
+        What::NodeStopped { node, .. } => told(node, "stop", "was stopped".to_owned()),
         What::ProcessEnded {
             node,
             process,
@@ -90,6 +87,13 @@ pub fn note(lab: &Living, what: &What) {
         What::OutOfMemory { node, .. } => told(node, "out-of-memory", "reached its memory limit".to_owned()),
         What::Trouble { node, message } => told(node, "trouble", message.clone()),
         _ => {}
+    }
+}
+
+/// Marks that a node begins to be stopped: its links go down before it is told that it was.
+pub fn begin_stop(lab: &Living, node: &str) {
+    if let (Some(recorder), Some(_)) = (&lab.timeline, lab.find(node)) {
+        mark(recorder, "stop", node);
     }
 }
 
