@@ -13,6 +13,8 @@ use crate::trace::{Telling, Wanted};
 use crate::view::{self, terminal};
 
 mod apply;
+mod capture;
+mod capture_lines;
 mod check;
 mod cilium;
 mod complete;
@@ -116,6 +118,8 @@ enum Verb {
     Cilium(cilium::Args),
     /// Show what has happened in a running lab
     Events(events::Args),
+    /// Capture the packets of interfaces of a running lab
+    Capture(capture::Args),
     /// Draw the topology of a lab
     Graph(graph::Args),
     /// Bring container images for nodes into the store, and manage them
@@ -215,6 +219,7 @@ fn obey() -> i32 {
         Verb::Kubeconfig(args) => done(kubeconfig::run(args)),
         Verb::Cilium(args) => done(cilium::run(args)),
         Verb::Events(args) => done(events::run(args)),
+        Verb::Capture(args) => done(capture::run(args)),
         Verb::Graph(args) => done(graph::run(args)),
         Verb::Image(args) => done(image::run(args)),
         Verb::Import(args) => done(import::run(args)),

@@ -26,6 +26,7 @@ pub mod nftables;
 pub mod offload;
 pub mod output;
 pub mod overlay;
+pub mod packet_socket;
 pub mod process;
 pub mod process_root;
 pub mod rootless;

@@ -46,6 +46,23 @@ pub fn write(path: &Path, text: &[u8], mode: u32) -> Result<(), Failure> {
     }
 }
 
+/// Makes an empty file in place of the one that is there, for what comes bit by bit. A symbolic link is refused; a device or a FIFO
+/// is opened.
+///
+/// # Errors
+/// It cannot be made.
+pub fn begin(path: &Path, mode: u32) -> Result<File, Failure> {
+    let place = Place::of(path)?;
+    match place.kind()? {
+        None | Some(Kind::File) => place.begun(b"", mode),
+        Some(Kind::Directory) => Err(place.refused("a directory")),
+        Some(Kind::Link) if !leads_to_stream(path) => Err(place
+            .refused("a symbolic link")
+            .help("name the file it points to")),
+        Some(_) => open_stream(path).map_err(|error| place.failed(&error)),
+    }
+}
+
 /// Whether a file can be written: asked before the work whose result it is to hold.
 ///
 /// # Errors
@@ -129,11 +146,15 @@ fn leads_to_stream(path: &Path) -> bool {
 
 /// Writes to a device or a FIFO, and to no file, should there be one now.
 fn stream(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = File::options().write(true).open(path)?;
+    open_stream(path)?.write_all(text)
+}
+
+fn open_stream(path: &Path) -> io::Result<File> {
+    let file = File::options().write(true).open(path)?;
     let is_own = path.starts_with("/dev");
     match file.metadata()?.is_file() && !is_own {
         true => Err(io::Error::other("it was replaced meanwhile")),
-        false => file.write_all(text),
+        false => Ok(file),
     }
 }
 
@@ -185,6 +206,11 @@ impl<'p> Place<'p> {
     }
 
     fn fresh(&self, text: &[u8], mode: u32) -> Result<(), Failure> {
+        self.begun(text, mode).map(drop)
+    }
+
+    /// A file with this in it, to be written on.
+    fn begun(&self, text: &[u8], mode: u32) -> Result<File, Failure> {
         let (new, mut file) = self
             .directory
             .make_fresh(|directory, new| directory.create(new, mode))
@@ -193,10 +219,13 @@ impl<'p> Place<'p> {
             .write_all(text)
             .and_then(|()| give(&file))
             .and_then(|()| self.directory.rename(&new, &self.name));
-        written.map_err(|error| {
-            let _ = self.directory.remove(&new);
-            self.failed(&error)
-        })
+        match written {
+            Ok(()) => Ok(file),
+            Err(error) => {
+                let _ = self.directory.remove(&new);
+                Err(self.failed(&error))
+            }
+        }
     }
 }
 

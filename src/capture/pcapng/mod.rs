@@ -3,7 +3,7 @@
 mod read;
 mod write;
 
-pub use read::{Block, ReadError, read};
+pub use read::{Block, PacketRead, ReadError, read, whole};
 pub use write::{Interface, Packet, Statistics, interface, packet, section, statistics};
 
 /// Kinds of blocks.
@@ -139,8 +139,8 @@ mod tests {
         let bytes = file();
         for length in 0..bytes.len() {
             match read(&bytes[..length]) {
-                Ok(blocks) => assert!(blocks.len() < 4),
-                Err(error) => assert!(error.at <= length, "{error}"),
+                Ok(blocks) => assert!(blocks.len() < 4 && whole(&bytes[..length]) == length),
+                Err(error) => assert_eq!(error.at, whole(&bytes[..length]), "{error}"),
             }
         }
     }

@@ -109,6 +109,18 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Block>, ReadError> {
     Ok(blocks)
 }
 
+/// How many of these bytes are whole blocks, from the first on.
+pub fn whole(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(length) = bytes.get(at..).and_then(|rest| number(rest, 4)) {
+        match at.checked_add(length as usize) {
+            Some(end) if length >= 12 && end <= bytes.len() => at = end,
+            _ => break,
+        }
+    }
+    at
+}
+
 /// `Some(None)` where it is of a kind that is passed over.
 fn block(kind: u32, content: &[u8]) -> Option<Option<Block>> {
     Some(Some(match kind {
