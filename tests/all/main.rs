@@ -13,6 +13,7 @@ mod architecture;
 mod bare;
 mod beside;
 mod builtin;
+mod capture;
 mod chatty;
 mod checks;
 mod cilium;

@@ -1,0 +1,593 @@
+//! Captures of living labs: what is in them, what they cost, and what becomes of them when something goes wrong.
+
+use crate::common;
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use common::{Done, Lab, PAIR, Running, has, run, until};
+use nix::sys::signal::Signal;
+use nslab::capture::filter::Direction;
+use nslab::capture::pcapng::{self, Block, PacketRead};
+use serde_json::Value;
+
+/// A capture that has begun.
+fn begun(lab: &Lab, words: &[&str]) -> Running {
+    let mut capture = lab.start([&["capture"], words].concat());
+    capture.until_said("capturing on");
+    capture
+}
+
+/// Ends it as Ctrl-C does.
+#[track_caller]
+fn ended(mut capture: Running) -> Done {
+    capture.signal(Signal::SIGINT);
+    capture.wait()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// What nslab's own reader finds: names of interfaces, packets, packets lost, comments that stand at the end.
+struct Found {
+    interfaces: Vec<String>,
+    packets: Vec<PacketRead>,
+    lost: u64,
+    last: Vec<String>,
+    has_end: bool,
+}
+
+fn read(path: &Path) -> Found {
+    let bytes = fs::read(path).unwrap();
+    let mut found = Found {
+        interfaces: Vec::new(),
+        packets: Vec::new(),
+        lost: 0,
+        last: Vec::new(),
+        has_end: false,
+    };
+    for block in pcapng::read(&bytes).unwrap() {
+        match block {
+            Block::Section { .. } => {}
+            Block::Interface { name, .. } => found.interfaces.push(name),
+            Block::Packet(packet) => found.packets.push(packet),
+            Block::Statistics {
+                dropped, comments, ..
+            } => {
+                found.lost += dropped;
+                found.last.extend(comments);
+                found.has_end = true;
+            }
+        }
+    }
+    found
+}
+
+/// What tshark finds: the fields of each packet.
+fn tshark(path: &Path, fields: &[&str]) -> Vec<Vec<String>> {
+    let mut command = Command::new("tshark");
+    command
+        .arg("-r")
+        .arg(path)
+        .args(["-T", "fields", "-E", "separator=;"]);
+    for field in fields {
+        command.args(["-e", field]);
+    }
+    let lines = run(&mut command).expect(0);
+    lines
+        .lines()
+        .map(|line| line.split(';').map(str::to_owned).collect())
+        .collect()
+}
+
+#[test]
+fn one_file_has_all_ends_in_order_and_what_happened() {
+    let lab = Lab::up(PAIR);
+    let file = lab.path("x.pcapng");
+    let capture = begun(&lab, &["*", "--filter", "icmp", "-w", text(&file)]);
+    lab.sh("a", "ping -c1 -W5 10.0.0.2");
+    lab.sh("a", "ip link set eth0 down && ip link set eth0 up");
+    until("the events", || lab.ok(["events"]).contains("eth0 is up"));
+    lab.sh("a", "ping -c2 -i0.2 -W5 10.0.0.2");
+    let done = ended(capture);
+    assert_eq!((done.code, done.out.as_str()), (0, ""));
+    assert!(done.err.contains("12 packets, 0 lost"), "{}", done.err);
+
+    let found = read(&file);
+    assert_eq!(found.interfaces, ["a:eth0", "b:eth0"]);
+    let ways: Vec<_> = found
+        .packets
+        .iter()
+        .map(|it| (it.interface, it.direction.unwrap()))
+        .collect();
+    let there = [
+        (0, Direction::Out),
+        (1, Direction::In),
+        (1, Direction::Out),
+        (0, Direction::In),
+    ];
+    assert_eq!(ways, there.repeat(3));
+    assert!(found.packets.is_sorted_by_key(|it| it.time));
+    let comments: Vec<_> = found.packets.iter().map(|it| it.comments.join("\n")).collect();
+    assert!(comments[4].contains("a: eth0 is down"), "{comments:?}");
+    assert!(comments[4].contains("eth0 has no carrier"), "{comments:?}");
+    assert!(
+        comments
+            .iter()
+            .enumerate()
+            .all(|(at, it)| at == 4 || it.is_empty()),
+        "{comments:?}"
+    );
+
+    if !has("tshark") {
+        return;
+    }
+    let fields = [
+        "frame.interface_name",
+        "frame.packet_flags_direction",
+        "icmp.type",
+        "frame.comment",
+    ];
+    let seen = tshark(&file, &fields);
+    assert_eq!(seen.len(), 12);
+    assert_eq!(seen[0][..3], ["a:eth0", "0x00000002", "8"]);
+    assert_eq!(seen[1][..3], ["b:eth0", "0x00000001", "8"]);
+    assert!(seen[4][3].contains("a: eth0 is down"), "{seen:?}");
+    let facts = run(Command::new("capinfos").arg(&file)).expect(0);
+    for fact in [
+        "nanoseconds (9)",
+        "Strict time order:   True",
+        "Name = a:eth0",
+        "Filter string = icmp",
+        "Capture comment:     lab pair",
+    ] {
+        assert!(facts.contains(fact), "no {fact:?} in\n{facts}");
+    }
+}
+
+#[test]
+fn lines_tell_packets_and_events() {
+    let lab = Lab::up(PAIR);
+    let capture = begun(&lab, &["a:eth0", "--filter", "icmp and dst host 10.0.0.2"]);
+    lab.sh("a", "ping -c1 -W5 10.0.0.2; ip link set lo down");
+    until("the event", || lab.ok(["events"]).contains("lo is down"));
+    let out = ended(capture).expect(0);
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(
+        lines[0].contains("a:eth0 out 10.0.0.1 > 10.0.0.2 ICMP echo request 1 length 98"),
+        "{out}"
+    );
+    assert!(lines[1].contains("-- a: lo is down"), "{out}");
+    assert_eq!(lines.len(), 2);
+
+    // For programs.
+    let mut capture = begun(
+        &lab,
+        &[
+            "b:*",
+            "--count",
+            "2",
+            "--format",
+            "json",
+            "--no-events",
+            "--snaplen",
+            "60",
+        ],
+    );
+    lab.sh("a", "ip neigh flush all; ping -c1 -W5 10.0.0.2");
+    let out = capture.wait().expect(0);
+    let lines: Vec<Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 3, "{out}");
+    assert_eq!(lines[0]["protocol"], "ARP");
+    assert_eq!(lines[0]["direction"], "in");
+    assert_eq!(lines[0]["interface"], "b:eth0");
+    assert_eq!(lines[2]["packets"], 2);
+    assert_eq!(lines[2]["interfaces"][0]["lost"], 0);
+    // And without a packet, it ends in time.
+    let done = lab.run([
+        "capture",
+        "a:eth0",
+        "--filter",
+        "tcp port 1",
+        "--duration",
+        "100ms",
+    ]);
+    assert_eq!((done.code, done.out.as_str()), (0, ""));
+}
+
+#[test]
+fn a_short_snaplen_keeps_heads_and_tells_lengths() {
+    let lab = Lab::up(PAIR);
+    let file = lab.path("x");
+    let capture = begun(
+        &lab,
+        &["a:eth0", "--filter", "icmp", "--snaplen", "60", "-w", text(&file)],
+    );
+    lab.sh("a", "ping -c1 -W5 -s 1000 10.0.0.2");
+    ended(capture).expect(0);
+    let packets = read(&file).packets;
+    let sizes: Vec<_> = packets.iter().map(|it| (it.bytes.len(), it.length)).collect();
+    assert_eq!(sizes, [(60, 1042); 2]);
+}
+
+#[test]
+fn what_is_not_meant_or_wrong_is_refused_before_anything_is_made() {
+    let lab = Lab::up(PAIR);
+    let file = lab.path("none");
+    for (words, code, said) in [
+        (
+            &["a:eth9"][..],
+            2,
+            &["a has no interface \"eth9\"", "did you mean `eth0`?"][..],
+        ),
+        (&["c:eth0"], 2, &["no node \"c\""]),
+        (&["a"], 2, &["a:* means all of a node's"]),
+        (&["*:eth7"], 2, &["no node of lab pair has an interface \"eth7\""]),
+        (
+            &["a:eth0", "--filter", "host b"],
+            2,
+            &["names of hosts and networks are not looked up", "     ^"],
+        ),
+        (&["a:eth0", "--filter", "tcp prot 5"], 2, &["did you mean proto?"]),
+        (
+            &["a:eth0", "--filter", "port 80 or gateway 10.0.0.1"],
+            2,
+            &["\"gateway\" is not supported"],
+        ),
+        (&["a:eth0", "--filter", "ip and arp"], 2, &["matches no packet"]),
+        (&["a:eth0", "--snaplen", "0"], 2, &["14..=262144"]),
+        (&["a:eth0", "--count", "0"], 2, &["0 is not in"]),
+        (&[], 2, &["<NODE:INTERFACE>"]),
+    ] {
+        let mut all = vec!["capture"];
+        all.extend(words);
+        all.extend(["-w", text(&file)]);
+        lab.run(all).refused(code, said);
+    }
+    let deep = "(".repeat(10_000);
+    let long = "port 1 or ".repeat(10_000);
+    let escape = "host \u{1b}]0;x\u{7}";
+    for filter in [deep.as_str(), &long, escape, "\\", "ip[", "-", "tcp[0:", "😀"] {
+        let done = lab.run([
+            "capture",
+            "a:eth0",
+            &format!("--filter={filter}"),
+            "-w",
+            text(&file),
+        ]);
+        assert_eq!(done.code, 2, "{filter:.40}: {}", done.err);
+        assert!(
+            !done.err.contains('\u{1b}') && done.err.len() < 1000,
+            "{}",
+            done.err
+        );
+    }
+    assert!(!file.exists());
+    if has("script") {
+        let nslab = env!("CARGO_BIN_EXE_nslab");
+        let line = format!("{nslab} capture a:eth0 -w -");
+        let done = run(lab.command("script").args(["-qec", &line, "/dev/null"]));
+        assert_eq!(done.code, 2);
+        assert!(done.out.contains("nothing for a terminal"), "{}", done.out);
+    }
+}
+
+#[test]
+fn files_follow_the_rules_of_files() {
+    let lab = Lab::up(PAIR);
+    let (file, link) = (lab.path("x"), lab.path("link"));
+    fs::write(&file, "old").unwrap();
+    symlink(&file, &link).unwrap();
+    lab.run(["capture", "a:eth0", "-w", text(&link)])
+        .refused(2, &["symbolic link"]);
+    lab.run(["capture", "a:eth0", "-w", text(&lab.path(""))])
+        .refused(2, &["a directory"]);
+    lab.run(["capture", "a:eth0", "-w", "/nosuch/x"])
+        .refused(3, &["No such file"]);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "old");
+    let words = ["capture", "a:eth0", "--duration", "10ms", "-w", text(&file)];
+    let mut command = lab.nslab(words);
+    command.env("SUDO_UID", "1234").env("SUDO_GID", "1234");
+    run(&mut command).expect(0);
+    let facts = fs::metadata(&file).unwrap();
+    assert_eq!((facts.uid(), facts.gid()), (1234, 1234));
+    assert_eq!(read(&file).interfaces, ["a:eth0"]);
+    // It is there while the capture goes on, and whole.
+    let capture = begun(&lab, &["a:eth0", "-w", text(&file)]);
+    lab.sh("a", "ping -c1 -W5 10.0.0.2");
+    until("packets in the file", || {
+        pcapng::read(&fs::read(&file).unwrap()).is_ok_and(|blocks| blocks.len() > 3)
+    });
+    ended(capture).expect(0);
+    assert!(read(&file).has_end);
+}
+
+const LINKS: &str = r#"
+name = "capture-links"
+[nodes.a]
+kind = "host"
+addresses = { eth0 = ["10.0.0.1/24"], tun0 = ["10.1.0.1/24"], "eth0.5" = ["10.2.0.1/24"] }
+interfaces = { tun0 = { type = "ipip", local = "10.0.0.1", remote = "10.0.0.2" }, "eth0.5" = { type = "vlan", link = "eth0", id = 5 } }
+[nodes.b]
+kind = "host"
+addresses = { eth0 = ["10.0.0.2/24"], tun0 = ["10.1.0.2/24"], "eth0.5" = ["10.2.0.2/24"] }
+interfaces = { tun0 = { type = "ipip", local = "10.0.0.2", remote = "10.0.0.1" }, "eth0.5" = { type = "vlan", link = "eth0", id = 5 } }
+[[links]]
+endpoints = ["a:eth0", "b:eth0"]
+"#;
+
+#[test]
+fn tunnels_have_no_ethernet_and_tags_are_where_they_were() {
+    let lab = Lab::new(LINKS);
+    let done = lab.run(["up", "-d", lab.file()]);
+    if done.err.contains("does not know") {
+        eprintln!("skipped: {}", done.err);
+        return;
+    }
+    done.expect(0);
+    let file = lab.path("x");
+    let words = [
+        "a:tun0",
+        "a:eth0",
+        "--filter",
+        "ip proto 4 or icmp[icmptype] = icmp-echo",
+        "-w",
+        text(&file),
+    ];
+    let capture = begun(&lab, &words);
+    lab.sh("a", "ping -c1 -W5 10.1.0.2");
+    ended(capture).expect(0);
+    let packets = read(&file).packets;
+    let starts: Vec<_> = packets
+        .iter()
+        .map(|it| (it.interface, it.bytes[0], it.bytes.len()))
+        .collect();
+    assert_eq!(starts[0], (0, 0x45, 84), "{starts:?}");
+    assert!(
+        starts[1..].iter().all(|it| it.0 == 1 && it.2 == 118),
+        "{starts:?}"
+    );
+    if has("tshark") {
+        let seen = tshark(&file, &["frame.interface_name", "_ws.col.Protocol"]);
+        assert_eq!(seen[0], ["a:tun0", "ICMP"]);
+    }
+    // Of what has no Ethernet header nothing is asked that is in one.
+    let refused = lab.run([
+        "capture",
+        "a:eth0",
+        "a:tun0",
+        "--filter",
+        "ether host 02:00:00:00:00:01",
+    ]);
+    refused.refused(2, &["no Ethernet header", "of a:tun0"]);
+
+    // The kernel has the tag beside the packet; in the file it is in its place again.
+    for (filter, count) in [
+        ("vlan 5 and icmp", 2),
+        ("vlan 6", 0),
+        ("vlan and host 10.2.0.2 and icmp", 2),
+    ] {
+        let capture = begun(&lab, &["b:eth0", "--filter", filter, "-w", text(&file)]);
+        lab.sh("a", "ping -c1 -W5 10.2.0.2");
+        ended(capture).expect(0);
+        let packets = read(&file).packets;
+        assert_eq!(packets.len(), count, "{filter}");
+        for packet in packets {
+            assert_eq!(packet.bytes[12..18], [0x81, 0, 0, 5, 8, 0], "{filter}");
+            assert_eq!((packet.bytes.len(), packet.length), (102, 102));
+        }
+    }
+    let capture = begun(&lab, &["b:eth0", "--filter", "vlan 5 and icmp"]);
+    lab.sh("a", "ping -c1 -W5 10.2.0.2");
+    let out = ended(capture).expect(0);
+    assert!(
+        out.contains("10.2.0.1 > 10.2.0.2 vlan 5 ICMP echo request"),
+        "{out}"
+    );
+}
+
+/// Sends much more than a capture has room for.
+fn flood(lab: &Lab) {
+    lab.sh("a", "ping -q -f -s 60000 -c 1500 -w 50 10.0.0.2");
+}
+
+#[test]
+fn a_reader_that_stops_loses_packets_and_is_told() {
+    let lab = Lab::up(PAIR);
+    let mut command = lab.nslab(["capture", "*", "-w", "-"]);
+    let errors = lab.path("errors");
+    let mut capture = command
+        .stdout(Stdio::piped())
+        .stderr(fs::File::create(&errors).unwrap())
+        .spawn()
+        .unwrap();
+    let said = |words: &str| fs::read_to_string(&errors).unwrap().contains(words);
+    until("the capture", || said("capturing on"));
+    // Nobody reads, and the lab goes on.
+    flood(&lab);
+    flood(&lab);
+    until("that packets are lost", || {
+        said("what reads the capture does not keep up")
+    });
+    // Who reads again gets whole blocks, and how many are missing.
+    let mut bytes = Vec::new();
+    let mut out = capture.stdout.take().unwrap();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(capture.id().cast_signed()),
+        Signal::SIGINT,
+    )
+    .unwrap();
+    out.read_to_end(&mut bytes).unwrap();
+    assert_eq!(
+        capture.wait().unwrap().code(),
+        Some(0),
+        "{}",
+        fs::read_to_string(&errors).unwrap()
+    );
+    let blocks = pcapng::read(&bytes).unwrap();
+    let lost: u64 = blocks
+        .iter()
+        .filter_map(|it| match it {
+            Block::Statistics { dropped, .. } => Some(*dropped),
+            _ => None,
+        })
+        .sum();
+    assert!(lost > 1000 && said(&format!("{lost} lost")), "{lost}");
+}
+
+#[test]
+fn a_reader_that_never_comes_back_or_has_gone_holds_up_nothing() {
+    let lab = Lab::up(PAIR);
+    let errors = lab.path("errors");
+    let start = || {
+        let mut command = lab.nslab(["capture", "*", "-w", "-"]);
+        command
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(&errors).unwrap());
+        let capture = command.spawn().unwrap();
+        until("the capture", || {
+            fs::read_to_string(&errors).unwrap().contains("capturing on")
+        });
+        capture
+    };
+    let mut capture = start();
+    flood(&lab);
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(capture.id().cast_signed()),
+        Signal::SIGTERM,
+    )
+    .unwrap();
+    assert_eq!(capture.wait().unwrap().code(), Some(1));
+    let said = fs::read_to_string(&errors).unwrap();
+    assert!(said.contains("bytes did not arrive"), "{said}");
+
+    let mut capture = start();
+    let mut out = BufReader::new(capture.stdout.take().unwrap());
+    assert!(!out.fill_buf().unwrap().is_empty());
+    drop(out);
+    lab.sh("a", "ping -c3 -i0.2 -W5 10.0.0.2");
+    assert_eq!(capture.wait().unwrap().code(), Some(1));
+    let said = fs::read_to_string(&errors).unwrap();
+    assert_eq!(said, "capturing on 2 interfaces of lab pair\n");
+}
+
+#[test]
+fn a_full_disk_ends_it_with_a_file_that_can_be_read() {
+    let lab = Lab::up(PAIR);
+    let (small, copy) = (lab.path("small"), lab.path("copy"));
+    fs::create_dir(&small).unwrap();
+    let nslab = env!("CARGO_BIN_EXE_nslab");
+    let line = format!(
+        "mount -t tmpfs -o size=64k none {0} && {{ {nslab} capture '*' -w {0}/x; code=$?; cp {0}/x {1}; exit $code; }}",
+        small.display(),
+        copy.display()
+    );
+    let mut capture = Running::start(lab.command("unshare").args(["-m", "sh", "-c", &line]));
+    capture.until_said("capturing on");
+    lab.sh("a", "ping -q -f -s 1000 -c 200 -w 50 10.0.0.2");
+    let done = capture.wait();
+    assert!(
+        done.err.contains("what was written before that can be read"),
+        "{}",
+        done.err
+    );
+    done.refused(3, &["cannot write the capture", "No space left"]);
+    let found = read(&copy);
+    assert!(
+        found.packets.len() > 20 && !found.has_end,
+        "{}",
+        found.packets.len()
+    );
+
+    // A limit of size is no other.
+    let line = format!("ulimit -f 32; exec {nslab} capture '*' -w {}", copy.display());
+    let mut capture = Running::start(lab.command("bash").args(["-c", &line]));
+    capture.until_said("capturing on");
+    lab.sh("a", "ping -q -f -s 1000 -c 200 -w 50 10.0.0.2");
+    capture.wait().refused(3, &["File too large"]);
+    assert!(read(&copy).packets.len() > 10);
+}
+
+/// The packet sockets of a node.
+fn sockets(lab: &Lab, node: &str) -> usize {
+    lab.sh(node, "cat /proc/net/packet").lines().count() - 1
+}
+
+#[test]
+fn a_killed_capture_leaves_nothing_and_a_lab_that_goes_ends_it() {
+    let lab = Lab::up(PAIR);
+    let file: PathBuf = lab.path("x");
+    let before = sockets(&lab, "a");
+    let mut capture = begun(&lab, &["a:eth0", "b:eth0", "-w", text(&file)]);
+    assert_eq!(sockets(&lab, "a"), before + 1);
+    lab.sh("a", "ping -c1 -W5 10.0.0.2");
+    until("packets in the file", || {
+        fs::metadata(&file).unwrap().len() > 1000
+    });
+    capture.signal(Signal::SIGKILL);
+    assert_eq!(capture.wait().code, -9);
+    assert_eq!(sockets(&lab, "a"), before);
+    assert!(!read(&file).packets.is_empty());
+
+    let mut capture = begun(&lab, &["*", "-w", text(&file)]);
+    let traces = lab.traces("pair");
+    lab.ok(["down"]);
+    let done = capture.wait();
+    assert!(done.err.contains("the lab is over"), "{}", done.err);
+    done.expect(0);
+    let found = read(&file);
+    let all: Vec<&String> = found
+        .packets
+        .iter()
+        .flat_map(|it| &it.comments)
+        .chain(&found.last)
+        .collect();
+    assert!(
+        all.iter().any(|it| it.contains("the lab is taken down")),
+        "{all:?}"
+    );
+    lab.swept(&traces);
+}
+
+#[test]
+fn a_node_that_restarts_and_links_that_go_do_not_end_it() {
+    let lab = Lab::up(PAIR);
+    let capture = begun(
+        &lab,
+        &["a:eth0", "b:eth0", "--filter", "icmp[icmptype] = icmp-echo"],
+    );
+    lab.ok(["restart", "a"]);
+    lab.sh("a", "ping -c1 -W5 10.0.0.2");
+    lab.sh("b", "ip link add gone0 type dummy && ip link set gone0 up");
+    let mut gone = begun(&lab, &["b:gone0"]);
+    lab.sh("b", "ip link delete gone0");
+    lab.sh("a", "ping -c1 -W5 10.0.0.2");
+    assert!(!gone.is_over());
+    ended(gone).expect(0);
+    let out = ended(capture).expect(0);
+    assert_eq!(out.matches("ICMP echo request").count(), 4, "{out}");
+    assert!(out.contains("-- a restarts") || out.contains("restart"), "{out}");
+}
+
+#[test]
+fn interfaces_are_offered_to_shells() {
+    let lab = Lab::up(PAIR);
+    let offered = |word: &str| {
+        let mut command = lab.nslab(["--", "nslab", "capture", word]);
+        command
+            .env("NSLAB_COMPLETE", "bash")
+            .env("_CLAP_COMPLETE_INDEX", "2")
+            .env("_CLAP_COMPLETE_COMP_TYPE", "9")
+            .env("_CLAP_IFS", " ");
+        run(&mut command).expect(0).trim().to_owned()
+    };
+    assert_eq!(offered("a"), "a:");
+    assert_eq!(offered("b:e"), "b:eth0");
+}
