@@ -4,6 +4,7 @@ pub mod answer;
 pub mod ask;
 pub mod helper;
 pub mod junit;
+mod recording;
 pub mod report;
 pub mod route;
 pub mod runner;

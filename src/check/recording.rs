@@ -32,7 +32,15 @@ impl Recording {
         let file = lab.capture();
         let mut command = Command::new("/proc/self/exe");
         command
-            .args(["capture", "*", "--max-size", LARGEST, "--lab", &lab.lab, "--write"])
+            .args([
+                "capture",
+                "*",
+                "--max-size",
+                LARGEST,
+                "--lab",
+                &lab.lab,
+                "--write",
+            ])
             .arg(&file)
             .env("NSLAB_RUN_DIR", lab.path.parent().unwrap_or(&lab.path))
             // What is in the lab's directory is nslab's.
@@ -48,7 +56,8 @@ impl Recording {
         let mut first = String::new();
         if let Some(said) = said {
             let mut said = BufReader::new(said.take(MOST_SAID));
-            said.read_line(&mut first).attempt(|| "read what a capture says")?;
+            said.read_line(&mut first)
+                .attempt(|| "read what a capture says")?;
             if !first.starts_with(GOES_ON) {
                 let _ = said.read_to_string(&mut first);
                 recording.end();

@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::ask;
+use super::recording::Recording;
 use super::report::{CheckReport, LabReport, Life};
 use super::runner;
 use super::stop::Stop;
@@ -40,6 +41,8 @@ pub struct Trial<'a> {
     pub keep: bool,
     /// The directory for the logs of this lab, should it fail.
     pub logs: Option<&'a Path>,
+    /// Whether a capture is kept beside them.
+    pub capture: bool,
 }
 
 /// What a trial has to say while it goes on.
@@ -99,7 +102,11 @@ impl Trial<'_> {
         let head = LabReport::head(self.file(), self.lab, &report.life, report.ready_seconds);
         say(Word::Settled(head));
         let lab = place.lab(self.lab);
+        let mut recording = None;
         if report.life == Life::Ready {
+            if self.capture && self.logs.is_some() {
+                recording = Some(Recording::begin(&lab)?);
+            }
             if !check_phases(&lab, &mut report, stop, say)? {
                 up.take_down(&lab)?;
                 return Ok(None);
@@ -110,7 +117,11 @@ impl Trial<'_> {
             && let Some(logs) = self.logs
         {
             save_logs(&report, &lab, logs)?;
+            if let Some(recording) = &mut recording {
+                save_capture(&recording.end(), logs)?;
+            }
         }
+        drop(recording);
         if self.keep && report.has_failed() && report.life == Life::Ready {
             let text = kept(&place, self.lab, &report);
             say(Word::Settled(text.clone()));
@@ -306,6 +317,12 @@ impl Up {
         self.child.wait().attempt(|| "wait for nslab up")?;
         Ok(())
     }
+}
+
+/// Copies what was captured of a lab that failed.
+fn save_capture(captured: &Path, target: &Path) -> Result<(), Failure> {
+    let bytes = fs::read(captured).attempt(|| format!("read {}", captured.display()))?;
+    user_files::write(&target.join("capture.pcapng"), &bytes, user_files::SECRET)
 }
 
 /// Copies the logs of a lab that failed, with its events and the failure itself, for the user.

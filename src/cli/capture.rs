@@ -57,6 +57,9 @@ pub struct Args {
     /// End after such a time (500ms, 90s, 5m)
     #[arg(long, value_name = "TIME", value_parser = up::duration)]
     duration: Option<Duration>,
+    /// End before so much is written (500K, 100M, 2G)
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_size: Option<u64>,
     /// Say nothing of what happens in the lab
     #[arg(long)]
     no_events: bool,
@@ -83,10 +86,26 @@ pub fn run(args: Args) -> Result<(), Failure> {
         snaplen: args.snaplen,
         count: args.count,
         duration: args.duration,
+        max_size: args.max_size,
     };
-    let (mut form, output) = form(&args, &order)?;
-    let mut tell = |text: &str| view::tell(text);
-    let report = capture::run(&order, form.as_mut(), output, &mut tell)?;
+    // What is to be refused is refused before a file is made or replaced.
+    let begun = match &args.write {
+        Some(path) if !is_stdout(Some(path)) => Some(user_files::begin(path, user_files::OPEN)?),
+        _ => None,
+    };
+    let ready = capture::open(&order)?;
+    let file = match begun {
+        Some(begun) => begun.settle()?,
+        None => File::from(
+            stdout()
+                .as_fd()
+                .try_clone_to_owned()
+                .attempt(|| "use standard output")?,
+        ),
+    };
+    let output = Output::to(file, args.write.is_some())?;
+    let mut form = form(&args, &order);
+    let report = ready.run(form.as_mut(), output, &mut |text| view::tell(text))?;
     tell_end(&args, &order.ends, &report)
 }
 
@@ -97,6 +116,25 @@ fn lab(directory: &RunDirectory, args: &Args) -> Result<LabDirectory, Failure> {
         Some(node) => select::lab_of_node(directory, args.which.word(), node),
         None => select::lab(directory, args.which.word()),
     }
+}
+
+/// An amount of bytes such as 100M.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no amount of bytes; write 500K, 100M or 2G");
+    let split = text.find(|it: char| !it.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let shift = match unit {
+        "" => 0,
+        "K" | "k" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number
+        .checked_mul(1 << shift)
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(wrong)
 }
 
 fn is_stdout(path: Option<&Path>) -> bool {
@@ -114,24 +152,13 @@ fn refuse_terminal() -> Result<(), Failure> {
     }
 }
 
-fn form(args: &Args, order: &Order<'_>) -> Result<(Box<dyn Form>, Output), Failure> {
-    let own = || {
-        stdout()
-            .as_fd()
-            .try_clone_to_owned()
-            .attempt(|| "use standard output")
-    };
-    let Some(path) = &args.write else {
-        let lines = Lines::new(args.format, &order.ends, !args.no_events);
-        return Ok((Box::new(lines), Output::to(File::from(own()?), false)?));
-    };
-    let file = match is_stdout(Some(path)) {
-        true => File::from(own()?),
-        false => user_files::begin(path, user_files::OPEN)?,
-    };
+fn form(args: &Args, order: &Order<'_>) -> Box<dyn Form> {
+    if args.write.is_none() {
+        return Box::new(Lines::new(args.format, &order.ends, !args.no_events));
+    }
     let describe: fn(&Event) -> Option<String> = if args.no_events { |_| None } else { described };
-    let form = Pcapng::new(&order.lab.lab, args.filter.trim(), args.snaplen, describe);
-    Ok((Box::new(form), Output::to(file, true)?))
+    let filter = args.filter.trim();
+    Box::new(Pcapng::new(&order.lab.lab, filter, args.snaplen, describe))
 }
 
 /// An event as a comment, with its time: it may have come after the packets that it precedes.
@@ -147,10 +174,10 @@ fn tell_end(args: &Args, ends: &[End], report: &Report) -> Result<(), Failure> {
         let _ = terminal::note::<()>(Err(std::io::ErrorKind::BrokenPipe.into()));
         return Ok(());
     }
-    let over = if report.lab_is_over {
-        "; the lab is over"
-    } else {
-        ""
+    let over = match (report.lab_is_over, report.is_full) {
+        (true, _) => "; the lab is over",
+        (false, true) => "; the capture has the size it may have",
+        (false, false) => "",
     };
     let packets = units::count(usize::try_from(report.packets).unwrap_or(usize::MAX), "packet");
     view::tell(&format!("{packets}, {} lost{over}\n", report.lost));

@@ -255,6 +255,7 @@ fn try_all(
             options: &options,
             keep: args.keep,
             logs: logs.as_deref(),
+            capture: file.lab.capture,
         };
         // Of several at once each is told as a whole.
         let mut quiet = |_| {};

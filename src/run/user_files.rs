@@ -46,20 +46,58 @@ pub fn write(path: &Path, text: &[u8], mode: u32) -> Result<(), Failure> {
     }
 }
 
-/// Makes an empty file in place of the one that is there, for what comes bit by bit. A symbolic link is refused; a device or a FIFO
-/// is opened.
+/// A file for what comes bit by bit. Under its name there is what was there before, until it is settled.
+pub struct Begun<'p> {
+    file: Option<File>,
+    /// Where it is, under which name: none for a device or a FIFO.
+    place: Option<(Place<'p>, OsString)>,
+}
+
+/// Makes an empty file. A symbolic link is refused; a device or a FIFO is opened.
 ///
 /// # Errors
 /// It cannot be made.
-pub fn begin(path: &Path, mode: u32) -> Result<File, Failure> {
+pub fn begin(path: &Path, mode: u32) -> Result<Begun<'_>, Failure> {
     let place = Place::of(path)?;
     match place.kind()? {
-        None | Some(Kind::File) => place.begun(b"", mode),
+        None | Some(Kind::File) => {
+            let (new, file) = place.begun(b"", mode)?;
+            Ok(Begun {
+                file: Some(file),
+                place: Some((place, new)),
+            })
+        }
         Some(Kind::Directory) => Err(place.refused("a directory")),
         Some(Kind::Link) if !leads_to_stream(path) => Err(place
             .refused("a symbolic link")
             .help("name the file it points to")),
-        Some(_) => open_stream(path).map_err(|error| place.failed(&error)),
+        Some(_) => Ok(Begun {
+            file: Some(open_stream(path).map_err(|error| place.failed(&error))?),
+            place: None,
+        }),
+    }
+}
+
+impl Begun<'_> {
+    /// Gives it its name, in place of what is there.
+    ///
+    /// # Errors
+    /// It cannot be renamed.
+    pub fn settle(mut self) -> Result<File, Failure> {
+        if let Some((place, new)) = &self.place {
+            let renamed = place.directory.rename(new, &place.name);
+            renamed.map_err(|error| place.failed(&error))?;
+            self.place = None;
+        }
+        self.file.take().ok_or_else(|| Failure::host("the file has gone"))
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if let Some((place, new)) = &self.place {
+            let _ = place.directory.remove(new);
+        }
     }
 }
 
@@ -206,21 +244,22 @@ impl<'p> Place<'p> {
     }
 
     fn fresh(&self, text: &[u8], mode: u32) -> Result<(), Failure> {
-        self.begun(text, mode).map(drop)
+        let (new, _) = self.begun(text, mode)?;
+        self.directory.rename(&new, &self.name).map_err(|error| {
+            let _ = self.directory.remove(&new);
+            self.failed(&error)
+        })
     }
 
-    /// A file with this in it, to be written on.
-    fn begun(&self, text: &[u8], mode: u32) -> Result<File, Failure> {
+    /// A file with this in it, under a name of its own.
+    fn begun(&self, text: &[u8], mode: u32) -> Result<(OsString, File), Failure> {
         let (new, mut file) = self
             .directory
             .make_fresh(|directory, new| directory.create(new, mode))
             .map_err(|error| self.failed(&error))?;
-        let written = file
-            .write_all(text)
-            .and_then(|()| give(&file))
-            .and_then(|()| self.directory.rename(&new, &self.name));
+        let written = file.write_all(text).and_then(|()| give(&file));
         match written {
-            Ok(()) => Ok(file),
+            Ok(()) => Ok((new, file)),
             Err(error) => {
                 let _ = self.directory.remove(&new);
                 Err(self.failed(&error))

@@ -225,6 +225,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
         nodes,
         links: links.links,
         requires,
+        capture: scene.spec.capture,
         checks,
         manifests: manifests::resolve(scene, mistakes),
         cluster: kubernetes::settings(scene, mistakes),

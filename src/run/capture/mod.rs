@@ -36,6 +36,8 @@ pub struct Order<'o> {
     pub count: Option<u64>,
     /// After such a time it ends.
     pub duration: Option<Duration>,
+    /// It ends before more bytes than that are written.
+    pub max_size: Option<u64>,
 }
 
 /// A packet that passed an interface.
@@ -77,6 +79,8 @@ pub struct Report {
     pub lost: u64,
     /// The same of each interface, in the order of the ends.
     pub each: Vec<Counted>,
+    /// Whether no more may be written.
+    pub is_full: bool,
     /// Whether the lab is over.
     pub lab_is_over: bool,
     /// Whether nobody reads what is written any more.
@@ -92,19 +96,40 @@ pub struct Counted {
     pub lost: u64,
 }
 
-/// Captures until it is enough, somebody ends it, or the lab is over. `tell` is told what a user should know meanwhile.
+/// A capture that can begin: the sockets are open.
+pub struct Ready<'o> {
+    order: &'o Order<'o>,
+    sockets: Vec<open::Opened>,
+    happenings: happenings::Happenings,
+}
+
+/// Opens what is to be captured. Without root this process becomes part of the lab's user namespace, and must have a single thread.
 ///
 /// # Errors
-/// An interface cannot be opened, or the output cannot be written.
-pub fn run(
-    order: &Order<'_>,
-    form: &mut dyn Form,
-    output: Output,
-    tell: &mut dyn FnMut(&str),
-) -> Result<Report, Failure> {
+/// The lab has gone, an interface cannot be opened, or the filter does not fit it.
+pub fn open<'o>(order: &'o Order<'o>) -> Result<Ready<'o>, Failure> {
     let happenings = happenings::connect(order.lab)?;
     let sockets = open::all(order, &happenings)?;
-    watch::run(order, sockets, happenings, form, output, tell)
+    Ok(Ready {
+        order,
+        sockets,
+        happenings,
+    })
+}
+
+impl Ready<'_> {
+    /// Captures until it is enough, somebody ends it, or the lab is over. `tell` is told what a user should know meanwhile.
+    ///
+    /// # Errors
+    /// The output cannot be written, or the kernel refuses.
+    pub fn run(
+        self,
+        form: &mut dyn Form,
+        output: Output,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<Report, Failure> {
+        watch::run(self.order, self.sockets, self.happenings, form, output, tell)
+    }
 }
 
 /// Whether a filter can be compiled: asked before anything is opened.

@@ -22,11 +22,17 @@ use crate::run::events::Event;
 /// A packet that the kernel has given its time may be so late in its socket.
 const LATE: Duration = Duration::from_millis(5);
 /// Of one socket so many batches are taken before the others have their turn.
-const TURN: usize = 32;
+const TURN: usize = 16;
+/// So many bytes of packets are held back for their order, unless they come faster than that.
+const MOST_HELD: usize = 64 << 20;
+/// At the end what waits in the sockets is read for so long at most.
+const LAST: Duration = Duration::from_secs(2);
 /// How often lost packets are counted.
 const COUNT: Duration = Duration::from_secs(1);
 /// No longer packets are there (BIG TCP apart).
 const LONGEST: u32 = 128 << 10;
+/// At the end so many bytes are written for each interface, comments apart.
+const END: usize = 128;
 /// What is handed on at once.
 const CHUNK: usize = 256 << 10;
 
@@ -76,8 +82,19 @@ fn now() -> u64 {
     since.map_or(0, |it| u64::try_from(it.as_nanos()).unwrap_or(u64::MAX))
 }
 
+/// An interface, and how many packets of it there were.
+struct Source {
+    opened: Opened,
+    /// That passed the filter.
+    all: u64,
+    /// That were read.
+    taken: u64,
+}
+
 struct Capture<'c> {
-    opened: Vec<Opened>,
+    sources: Vec<Source>,
+    /// How many bytes of packets are held back.
+    held: usize,
     ready: Epoll,
     events: Vec<EpollEvent>,
     buffers: Buffers,
@@ -88,6 +105,8 @@ struct Capture<'c> {
     out: Vec<u8>,
     report: Report,
     most: u64,
+    /// So many bytes may still be written, the end included.
+    room: u64,
     counted: Instant,
     told: u64,
 }
@@ -107,19 +126,27 @@ impl<'c> Capture<'c> {
             let event = EpollEvent::new(EpollFlags::EPOLLIN, number as u64);
             ready.add(&opened.socket, event).attempt(what)?;
         }
+        let source = |opened| Source {
+            opened,
+            all: 0,
+            taken: 0,
+        };
         let ends: Vec<_> = opened.iter().map(|opened| opened.end.clone()).collect();
         let mut out = Vec::new();
         form.begin(&mut out, started, &ends);
+        let taken = (out.len() + END * opened.len()) as u64;
         output.write(out);
         Ok(Capture {
-            events: vec![EpollEvent::empty(); opened.len().clamp(1, 256)],
+            // All sockets at once: what is read of some is not to be handed on before others were looked at.
+            events: vec![EpollEvent::empty(); opened.len().max(1)],
             buffers: Buffers::new(order.snaplen.min(LONGEST) as usize),
             report: Report {
                 started,
                 each: vec![Counted::default(); opened.len()],
                 ..Report::default()
             },
-            opened,
+            sources: opened.into_iter().map(source).collect(),
+            held: 0,
             ready,
             coming,
             merger: Merger::default(),
@@ -127,13 +154,14 @@ impl<'c> Capture<'c> {
             output,
             out: Vec::new(),
             most: order.count.unwrap_or(u64::MAX),
+            room: order.max_size.unwrap_or(u64::MAX).saturating_sub(taken),
             counted: Instant::now(),
             told: 0,
         })
     }
 
     fn is_enough(&self) -> bool {
-        self.report.packets >= self.most
+        self.report.packets >= self.most || self.report.is_full
     }
 
     /// Waits for anything. Returns whether somebody wants it to end.
@@ -161,12 +189,15 @@ impl<'c> Capture<'c> {
         }
     }
 
-    /// Takes what has come, and hands on what nothing earlier can follow any more.
-    fn round(&mut self) -> Result<(), Failure> {
+    /// Takes what has come, and hands on what nothing earlier can follow any more. Returns whether nothing waits in the sockets.
+    fn round(&mut self) -> Result<bool, Failure> {
         // What passed before this is in the sockets, or will be soon.
         let mut until = now().saturating_sub(LATE.as_nanos() as u64);
+        let mut is_all = false;
         if self.output.has_room() {
-            until = until.min(self.read()?);
+            let more = self.read()?;
+            until = until.min(more.unwrap_or(u64::MAX));
+            is_all = more.is_none();
         }
         for news in self.coming.take() {
             match news {
@@ -174,39 +205,39 @@ impl<'c> Capture<'c> {
                 News::Over => self.report.lab_is_over = true,
             }
         }
+        // Somebody has set the clock back, perhaps.
+        if self.held > MOST_HELD && is_all {
+            until = u64::MAX;
+        }
         self.hand_on(until);
-        Ok(())
+        Ok(is_all)
     }
 
     /// Reads the sockets that have something. Returns the time up to which all is read of those whose turn was over.
-    fn read(&mut self) -> Result<u64, Failure> {
-        let mut until = u64::MAX;
-        loop {
-            let count = match self.ready.wait(&mut self.events, EpollTimeout::ZERO) {
-                Ok(count) => count,
-                Err(Errno::EINTR) => 0,
-                Err(errno) => return Err(Error::new("wait for packets", errno).into()),
-            };
-            for event in 0..count {
-                let number = self.events[event].data() as usize;
-                if let Some(last) = self.read_one(number)? {
-                    until = until.min(last);
-                }
-            }
-            // All that were ready are read, and are ready again only for what has come since.
-            if count < self.events.len() || !self.output.has_room() || until != u64::MAX {
-                return Ok(until);
+    fn read(&mut self) -> Result<Option<u64>, Failure> {
+        let count = match self.ready.wait(&mut self.events, EpollTimeout::ZERO) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(errno) => return Err(Error::new("wait for packets", errno).into()),
+        };
+        let mut until = None;
+        for event in 0..count {
+            let number = self.events[event].data() as usize;
+            if let Some(last) = self.read_one(number)? {
+                until = Some(until.map_or(last, |until: u64| until.min(last)));
             }
         }
+        Ok(until)
     }
 
-    /// Reads a socket. Returns the time of its last packet where there are more.
+    /// Reads a socket. Returns the time of its last packet where there may be more.
     fn read_one(&mut self, number: usize) -> Result<Option<u64>, Failure> {
         let mut last = None;
         for _ in 0..TURN {
-            let (merger, socket) = (&mut self.merger, &self.opened[number].socket);
-            let count = socket.receive(&mut self.buffers, |received| {
+            let (merger, held, source) = (&mut self.merger, &mut self.held, &mut self.sources[number]);
+            let count = source.opened.socket.receive(&mut self.buffers, |received| {
                 last = Some(received.time);
+                *held += received.bytes.len();
                 let packet = Packet {
                     end: number,
                     time: received.time,
@@ -216,6 +247,7 @@ impl<'c> Capture<'c> {
                 };
                 merger.push(received.time, Item::Packet(packet));
             })?;
+            source.taken += count as u64;
             if count == 0 {
                 return Ok(None);
             }
@@ -227,13 +259,22 @@ impl<'c> Capture<'c> {
         while !self.is_enough()
             && let Some((_, item)) = self.merger.pop(until)
         {
-            match item {
-                Item::Event(event) => self.form.event(&mut self.out, &event),
-                Item::Packet(packet) => {
-                    self.report.packets += 1;
-                    self.report.each[packet.end].packets += 1;
-                    self.form.packet(&mut self.out, &packet);
-                }
+            let before = self.out.len();
+            match &item {
+                Item::Event(event) => self.form.event(&mut self.out, event),
+                Item::Packet(packet) => self.form.packet(&mut self.out, packet),
+            }
+            let taken = (self.out.len() - before) as u64;
+            if taken > self.room {
+                self.out.truncate(before);
+                self.report.is_full = true;
+                break;
+            }
+            self.room -= taken;
+            if let Item::Packet(packet) = &item {
+                self.held = self.held.saturating_sub(packet.bytes.len());
+                self.report.packets += 1;
+                self.report.each[packet.end].packets += 1;
             }
             if self.out.len() >= CHUNK {
                 self.output.write(std::mem::take(&mut self.out));
@@ -263,10 +304,29 @@ impl<'c> Capture<'c> {
     }
 
     fn count_now(&mut self) -> Result<(), Failure> {
-        for (opened, counted) in self.opened.iter().zip(&mut self.report.each) {
-            let lost = opened.socket.counts()?.lost;
-            counted.lost += lost;
-            self.report.lost += lost;
+        for (source, counted) in self.sources.iter_mut().zip(&mut self.report.each) {
+            let counts = source.opened.socket.counts()?;
+            source.all += counts.all;
+            counted.lost += counts.lost;
+        }
+        self.report.lost = self.report.each.iter().map(|counted| counted.lost).sum();
+        Ok(())
+    }
+
+    /// Reads what is still in the sockets. What of that finds no room is lost.
+    fn read_rest(&mut self) -> Result<(), Failure> {
+        let began = Instant::now();
+        let mut is_all = false;
+        while !is_all && !self.is_enough() && self.output.has_room() && began.elapsed() < LAST {
+            is_all = self.round()?;
+        }
+        self.hand_on(u64::MAX);
+        self.count_now()?;
+        if !is_all && !self.is_enough() {
+            for (source, counted) in self.sources.iter().zip(&mut self.report.each) {
+                counted.lost = source.all.saturating_sub(source.taken);
+            }
+            self.report.lost = self.report.each.iter().map(|counted| counted.lost).sum();
         }
         Ok(())
     }
@@ -278,11 +338,9 @@ impl<'c> Capture<'c> {
         tell: &mut dyn FnMut(&str),
     ) -> Result<Report, Failure> {
         if error.is_none() {
-            self.round()?;
-            self.hand_on(u64::MAX);
+            self.read_rest()?;
         }
         self.report.ended = now();
-        self.count_now()?;
         let mut out = Vec::new();
         self.form.end(&mut out, &self.report);
         self.output.write(out);
