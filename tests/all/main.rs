@@ -14,6 +14,7 @@ mod bare;
 mod beside;
 mod builtin;
 mod capture;
+mod capture_trouble;
 mod chatty;
 mod checks;
 mod cilium;
