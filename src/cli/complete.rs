@@ -190,6 +190,25 @@ pub fn processes() -> ArgValueCompleter {
     })
 }
 
+/// Interfaces of nodes: the nodes, and (once a colon is typed) what they have.
+pub fn interfaces() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let typed_text = typed.to_string_lossy();
+        let Some((node, _)) = typed_text.rsplit_once(':') else {
+            return candidates(typed, node_names().map(|node| format!("{node}:")));
+        };
+        let labs = running().into_iter().take(ASKED);
+        let nodes = labs
+            .filter_map(|lab| select::status_and_interfaces(&lab).ok())
+            .flat_map(|it| it.nodes);
+        let interfaces = nodes.filter(|candidate| candidate.name == node).flat_map(|node| {
+            let interfaces = node.interfaces.into_iter();
+            interfaces.map(move |interface| format!("{}:{}", node.name, interface.name))
+        });
+        candidates(typed, interfaces)
+    })
+}
+
 /// A place to copy from or to: `NODE:`, or a path.
 pub fn places() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {

@@ -13,6 +13,8 @@ use crate::trace::{Telling, Wanted};
 use crate::view::{self, terminal};
 
 mod apply;
+mod capture;
+mod capture_lines;
 mod check;
 mod cilium;
 mod complete;
@@ -127,6 +129,8 @@ enum Verb {
     Flow(flow::Args),
     /// Show who lost and gained which way when, and how long a lab took to be quiet again
     Timeline(timeline::Args),
+    /// Capture the packets of interfaces of a running lab
+    Capture(capture::Args),
     /// Draw the topology of a lab
     Graph(graph::Args),
     /// Bring container images for nodes into the store, and manage them
@@ -233,6 +237,7 @@ fn obey() -> i32 {
         Verb::Events(args) => done(events::run(args)),
         Verb::Flow(args) => done(flow::run(args)),
         Verb::Timeline(args) => done(timeline::run(args)),
+        Verb::Capture(args) => done(capture::run(args)),
         Verb::Graph(args) => done(graph::run(args)),
         Verb::Image(args) => done(image::run(args)),
         Verb::Import(args) => done(import::run(args)),

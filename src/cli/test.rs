@@ -273,6 +273,7 @@ fn try_all(
             scenarios: &file.lab.scenarios,
             keep: args.keep,
             logs: logs.as_deref(),
+            capture: file.lab.capture,
         };
         // Of several at once each is told as a whole.
         let mut quiet = |_| {};

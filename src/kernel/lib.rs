@@ -30,6 +30,7 @@ pub mod offload;
 pub mod output;
 pub mod overlay;
 pub mod packet_sender;
+pub mod packet_socket;
 pub mod process;
 pub mod process_root;
 pub mod rootless;

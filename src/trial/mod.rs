@@ -1,6 +1,7 @@
 //! A lab as a test: brought up in a run directory of its own, checked, taken down.
 
 pub mod junit;
+mod recording;
 pub mod report;
 
 use std::ffi::OsStr;
@@ -26,6 +27,7 @@ use crate::run::user_files;
 use crate::scenario::act::Stage;
 use crate::scenario::play::play;
 use crate::scenario::report::ScenarioReport;
+use recording::Recording;
 use report::{LabReport, Life};
 
 /// How long a lab may take to be taken down.
@@ -47,6 +49,8 @@ pub struct Trial<'a> {
     pub keep: bool,
     /// The directory for the logs of this lab, should it fail.
     pub logs: Option<&'a Path>,
+    /// Whether a capture is kept beside them.
+    pub capture: bool,
 }
 
 impl Trial<'_> {
@@ -99,7 +103,11 @@ impl Trial<'_> {
         let head = LabReport::head(self.file(), self.lab, &report.life, report.ready_seconds);
         say(Word::Settled(head));
         let lab = place.lab(self.lab);
+        let mut recording = None;
         if report.life == Life::Ready {
+            if self.capture && self.logs.is_some() {
+                recording = Some(Recording::begin(&lab)?);
+            }
             if !check_phases(&lab, &mut report, stop, say)? {
                 up.take_down(&lab)?;
                 return Ok(None);
@@ -114,7 +122,11 @@ impl Trial<'_> {
             && let Some(logs) = self.logs
         {
             save_logs(&report, &lab, logs)?;
+            if let Some(recording) = &mut recording {
+                save_capture(&recording.end(), logs)?;
+            }
         }
+        drop(recording);
         if self.keep && report.has_failed() && report.life == Life::Ready {
             let text = kept(&place, self.lab, &report);
             say(Word::Settled(text.clone()));
@@ -245,6 +257,12 @@ fn kept(place: &TestDirectory, lab: &str, report: &LabReport) -> String {
         "  the lab lives on:\n    look:  {nslab} shell {node}\n    \
          again: {nslab} check\n    end:   {nslab} down {lab}\n"
     )
+}
+
+/// Copies what was captured of a lab that failed.
+fn save_capture(captured: &Path, target: &Path) -> Result<(), Failure> {
+    let bytes = fs::read(captured).attempt(|| format!("read {}", captured.display()))?;
+    user_files::write(&target.join("capture.pcapng"), &bytes, user_files::SECRET)
 }
 
 /// Copies the logs of a lab that failed, with its events and the failure itself, for the user.

@@ -13,6 +13,8 @@ mod architecture;
 mod bare;
 mod beside;
 mod builtin;
+mod capture;
+mod capture_trouble;
 mod chatty;
 mod checks;
 mod cilium;

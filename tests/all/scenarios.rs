@@ -229,9 +229,7 @@ fn each_step_does_what_it_says() {
     play(&lab, "init", 0);
     let events = || lab.ok(["events", "--format", "json"]);
     until("the node died", || events().contains("\"node-died\""));
-    until("it is there again", || {
-        lab.run(["exec", "a", "true"]).code == 0
-    });
+    until("it is there again", || lab.run(["exec", "a", "true"]).code == 0);
     play(&lab, "restart", 0);
     assert!(events().contains("\"node-restarting\""));
 
@@ -369,7 +367,9 @@ fn a_scenario_that_is_killed_leaves_a_lab_that_lives() {
     drop(running);
     lab.ok(["link", "reset"]);
     until("the link is up", || !down());
-    until("the lab works", || lab.run(["exec", "a", "ping", "-c1", "-w1", "10.0.0.2"]).code == 0);
+    until("the lab works", || {
+        lab.run(["exec", "a", "ping", "-c1", "-w1", "10.0.0.2"]).code == 0
+    });
 }
 
 #[test]

@@ -156,6 +156,9 @@ fn top(reader: &mut Reader, document: &DeTable) -> Spec {
         });
         spec.requires = requires.unwrap_or_default();
     }
+    let capture = table.get("capture");
+    let capture = capture.and_then(|value| reader.boolean(value, "capture"));
+    spec.capture = capture.is_some_and(|capture| capture.value);
     let mgmt_span = table.key_span("mgmt").unwrap_or_default();
     if let Some(value) = table.get("mgmt") {
         spec.mgmt = mgmt(reader, value, mgmt_span);

@@ -94,6 +94,8 @@ pub struct Spec {
     pub name: Option<Spanned<String>>,
     /// Programs the lab needs on the host's PATH.
     pub requires: Vec<Spanned<String>>,
+    /// Whether `nslab test` keeps a capture of it should a check fail.
+    pub capture: bool,
     /// `[mgmt]`.
     pub mgmt: Option<MgmtSpec>,
     /// `[defaults]`: for every node.

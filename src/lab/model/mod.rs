@@ -43,6 +43,9 @@ pub struct Lab {
     pub links: Vec<Link>,
     /// Programs that must be on the host's PATH.
     pub requires: Vec<String>,
+    /// Whether `nslab test` keeps a capture of it should a check fail.
+    #[serde(default)]
+    pub capture: bool,
     /// What must be true of it once it lives.
     pub checks: Vec<Check>,
     /// What happens to it, and what must be true meanwhile.

@@ -231,6 +231,7 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
         links: links.links,
         requires,
         scenarios,
+        capture: scene.spec.capture,
         checks,
         flows,
         manifests: manifests::resolve(scene, mistakes),

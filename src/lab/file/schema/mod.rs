@@ -44,6 +44,9 @@ struct LabFile {
     name: String,
     /// Programs that must be on the host's PATH.
     requires: Option<Vec<String>>,
+    /// Whether `nslab test --logs` keeps the packets of all interfaces should a check fail: capture.pcapng beside the logs (default
+    /// false).
+    capture: Option<bool>,
     /// The management network: eth0 on the nodes that say `mgmt = true`.
     mgmt: Option<MgmtTable>,
     /// What every node has unless it says otherwise.
