@@ -4,6 +4,7 @@ mod carry;
 mod delayer;
 mod ends;
 mod report;
+pub mod trial;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -24,7 +25,6 @@ use carry::{Carried, Programs, Sockets};
 use delayer::Delayer;
 use ends::Ends;
 
-pub use carry::trial as netem_trial;
 pub use ends::TAP;
 pub use report::of as reports;
 
