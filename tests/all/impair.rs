@@ -189,7 +189,8 @@ fn some_packets_overtake_others() {
 fn a_spoiled_packet_fails_its_checksum() {
     let lab = up("{ a_to_b = { corrupt = \"100%\", only = \"icmp\" } }");
     let before = counter(&lab, "b", "Icmp:", "InCsumErrors");
-    assert_eq!(ping(&lab, 100, "0.005").received, 0);
+    // A bit of the sender's MAC address is missed by nobody.
+    assert!(ping(&lab, 100, "0.005").received < 40);
     let after = counter(&lab, "b", "Icmp:", "InCsumErrors");
     // Some bits are of other headers.
     assert!(after - before > 30, "{before} {after}");

@@ -3,7 +3,8 @@
 
 mod attach;
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::failure::Failure;
 use crate::impair::program;
 use crate::impair::way::{ByNetem, ByNslab, Parts, Place, Queue, Way};
 use crate::kernel::netlink::Netlink;
-use crate::kernel::tc::{self, Action, Hook, Instruction, Netem, Requests, SHOT, STOLEN, Tbf};
+use crate::kernel::tc::{self, Action, Hook, Netem, Requests, SHOT, STOLEN, Tbf};
 use crate::kernel::{link, offload};
 use crate::lab::impair::Impairment;
 use crate::lab::plan::PortStep;
@@ -49,19 +50,72 @@ pub struct Carried {
 
 /// Sockets in namespaces, for as long as something is done.
 #[derive(Default)]
-pub struct Sockets(BTreeMap<usize, Netlink>);
+pub struct Sockets {
+    all: BTreeMap<usize, Netlink>,
+    /// Interfaces, by namespace and index, that have been told already to send no packets that are longer than the MTU.
+    told: BTreeSet<(usize, u32)>,
+    /// Whether nobody but nslab has been in the namespaces so far.
+    fresh: bool,
+}
 
 impl Sockets {
     /// One in a namespace of the lab's.
     pub fn of(&mut self, lab: &Living, at: usize) -> Result<&mut Netlink, Failure> {
-        if !self.0.contains_key(&at) {
-            let made = in_namespace(&lab.namespaces.borrow(), at, |it| Ok(it.netlink()?))?;
-            self.0.insert(at, made);
+        match self.all.entry(at) {
+            Entry::Occupied(there) => Ok(there.into_mut()),
+            Entry::Vacant(room) => {
+                let made = in_namespace(&lab.namespaces.borrow(), at, |it| Ok(it.netlink()?))?;
+                Ok(room.insert(made))
+            }
         }
-        self.0
-            .get_mut(&at)
-            .ok_or_else(|| Failure::host("its network is not there"))
     }
+}
+
+/// Sockets in all namespaces whose links are impaired from the beginning, and what else is cheaper there for all links at once: a
+/// thread that enters a namespace costs as much as the rest.
+///
+/// # Errors
+/// What the kernel refused.
+pub fn enter_all(lab: &Rc<Living>, links: &[(usize, Ends)]) -> Result<Sockets, Failure> {
+    let mut sockets = Sockets::default();
+    let mut wanted: BTreeMap<usize, Vec<PortStep>> = BTreeMap::new();
+    for (at, ends) in links {
+        for port in ends.ports.iter().flatten() {
+            wanted.entry(port.namespace).or_default();
+        }
+        let Some(step) = lab.plan.links.get(*at) else {
+            continue;
+        };
+        let both = [&step.impair.a_to_b, &step.impair.b_to_a];
+        for (direction, asked) in both.into_iter().enumerate() {
+            let (Some(asked), Some(port)) = (asked, &ends.ports[direction]) else {
+                continue;
+            };
+            let change = Change {
+                lab,
+                at: *at,
+                ends,
+                sockets: &mut sockets,
+            };
+            if change.prepare(direction, asked)?.1.by_packet {
+                wanted.entry(port.namespace).or_default().push(port.clone());
+            }
+        }
+    }
+    for (at, ports) in wanted {
+        let netlink = in_namespace(&lab.namespaces.borrow(), at, |namespace| {
+            Ok(namespace.run(|| {
+                for port in &ports {
+                    offload::segmentation(&port.name, false)?;
+                }
+                Netlink::open()
+            })?)
+        })?;
+        sockets.all.insert(at, netlink);
+        sockets.told.extend(ports.iter().map(|port| (at, port.index)));
+    }
+    sockets.fresh = true;
+    Ok(sockets)
 }
 
 /// One change to a link.
@@ -228,6 +282,7 @@ impl Change<'_> {
         if let Some(port) = &sender
             && new.by_packet
             && !old.by_packet
+            && !self.sockets.told.contains(&(port.namespace, port.index))
         {
             self.segmentation(port, false)?;
         }
@@ -331,7 +386,7 @@ impl Change<'_> {
             (Some((choose, asked)), None) => {
                 let delayer = Delayer::of(self.lab)?;
                 let id = (self.at as u64) << 1 | direction as u64;
-                let tap = delayer::lead(self.lab, port, self.ends.mtu, id, asked, &delayer).await?;
+                let tap = delayer::lead(self.lab, port, id, asked, &delayer).await?;
                 *queue = Some((id, tap));
                 self.attach(port, Hook::Egress, IMPAIR, choose, Action::Redirect(tap))?;
             }

@@ -31,12 +31,14 @@ impl Change<'_> {
         let key = (port.namespace, port.index);
         let mut requests = Requests::default();
         let is_first = !self.lab.links.programs.borrow().contains_key(&key);
-        let mut made = false;
-        if is_first {
+        let mut made = true;
+        if is_first && !self.sockets.fresh {
             let queues = tc::queues(self.sockets.of(self.lab, port.namespace)?)?;
             made = !queues
                 .iter()
                 .any(|it| it.interface == port.index && it.kind == "clsact");
+        }
+        if is_first {
             requests.clsact(port.index);
         }
         requests.program(port.index, hook, number, program, action);
