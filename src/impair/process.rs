@@ -33,6 +33,8 @@ const EVENTS: usize = 64;
 /// What is heard beside interfaces, whose numbers are smaller.
 const SUPERVISOR: u64 = u64::MAX;
 const TIME: u64 = u64::MAX - 1;
+/// Before most others, in steps of nice(2).
+const FIRST: i32 = -15;
 /// Descriptors of orders that are not complete.
 const MOST_DESCRIPTORS: usize = 8;
 
@@ -65,6 +67,8 @@ fn serve(supervisor: RawFd) -> Result<(), Failure> {
     let supervisor = UnixStream::from(inherited(supervisor)?);
     process::raise_open_files();
     timer::be_exact();
+    // Late packets are later still where others have the CPU.
+    process::stand_back(FIRST);
     // Whatever comes in a packet, there is nothing to be had here.
     Capabilities::default().keep()?;
     supervisor.set_nonblocking(true).attempt(|| "set up a socket")?;

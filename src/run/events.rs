@@ -155,7 +155,7 @@ pub enum What {
         silent: bool,
         /// What it does to packets now.
         #[serde(default, skip_serializing_if = "Impairments::is_empty")]
-        impair: Impairments,
+        impair: Box<Impairments>,
     },
     /// Something went wrong in a lab that goes on living.
     Trouble {

@@ -24,6 +24,7 @@ exec = [{ command = "true" }]
 run = [{ name = "x", command = "true", ready = { tcp = 80 } }]
 [[links]]
 endpoints = [{ node = "a", interface = "eth1" }]
+impair = { a_to_b = { loss = "1%" } }
 [[checks]]
 name = "x"
 node = "a"

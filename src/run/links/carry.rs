@@ -1,28 +1,32 @@
 //! Makes of a link what is asked of it: carrier, silence, and the parts of impairments, changed without losing a packet that the
 //! change does not ask for. What is new is there before what was there goes.
 
+mod attach;
+
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
 use netlink_packet_route::link::InfoKind;
-use nix::errno::Errno;
 use tokio::time::{Instant, sleep};
 
 use super::delayer::{self, Delayer};
 use super::ends::{Ends, in_namespace};
+use super::trial;
 use super::{LinkAsked, State};
 use crate::apply;
 use crate::failure::Failure;
 use crate::impair::program;
 use crate::impair::way::{ByNetem, ByNslab, Parts, Place, Queue, Way};
-use crate::kernel::error::Error;
 use crate::kernel::netlink::Netlink;
-use crate::kernel::tc::{self, Action, Hook, Instruction, Netem, Requests, SHOT, STOLEN, Tbf};
-use crate::kernel::{link, namespace, offload};
+use crate::kernel::tc::{self, Action, Hook, Netem, Requests, SHOT, STOLEN, Tbf};
+use crate::kernel::{link, offload};
 use crate::lab::impair::Impairment;
 use crate::lab::plan::PortStep;
 use crate::run::state::Living;
+
+pub use attach::Programs;
 
 /// The places of nslab's programs among others.
 const SILENCE: u16 = 1;
@@ -33,14 +37,6 @@ const LOOK: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_millis(500);
 /// So fast that nothing waits, in bytes a second.
 const OPEN: u64 = 12_500_000_000;
-
-/// What is at an interface of nslab's.
-#[derive(Default)]
-pub struct Programs {
-    own: BTreeSet<(Hook, u16)>,
-    /// Whether the room for programs is nslab's, too.
-    made: bool,
-}
 
 /// One direction of a link as it is carried out.
 pub struct Carried {
@@ -54,19 +50,72 @@ pub struct Carried {
 
 /// Sockets in namespaces, for as long as something is done.
 #[derive(Default)]
-pub struct Sockets(BTreeMap<usize, Netlink>);
+pub struct Sockets {
+    all: BTreeMap<usize, Netlink>,
+    /// Interfaces, by namespace and index, that have been told already to send no packets that are longer than the MTU.
+    told: BTreeSet<(usize, u32)>,
+    /// Whether nobody but nslab has been in the namespaces so far.
+    fresh: bool,
+}
 
 impl Sockets {
     /// One in a namespace of the lab's.
     pub fn of(&mut self, lab: &Living, at: usize) -> Result<&mut Netlink, Failure> {
-        if !self.0.contains_key(&at) {
-            let made = in_namespace(&lab.namespaces.borrow(), at, |it| Ok(it.netlink()?))?;
-            self.0.insert(at, made);
+        match self.all.entry(at) {
+            Entry::Occupied(there) => Ok(there.into_mut()),
+            Entry::Vacant(room) => {
+                let made = in_namespace(&lab.namespaces.borrow(), at, |it| Ok(it.netlink()?))?;
+                Ok(room.insert(made))
+            }
         }
-        self.0
-            .get_mut(&at)
-            .ok_or_else(|| Failure::host("its network is not there"))
     }
+}
+
+/// Sockets in all namespaces whose links are impaired from the beginning, and what else is cheaper there for all links at once: a
+/// thread that enters a namespace costs as much as the rest.
+///
+/// # Errors
+/// What the kernel refused.
+pub fn enter_all(lab: &Rc<Living>, links: &[(usize, Ends)]) -> Result<Sockets, Failure> {
+    let mut sockets = Sockets::default();
+    let mut wanted: BTreeMap<usize, Vec<PortStep>> = BTreeMap::new();
+    for (at, ends) in links {
+        for port in ends.ports.iter().flatten() {
+            wanted.entry(port.namespace).or_default();
+        }
+        let Some(step) = lab.plan.links.get(*at) else {
+            continue;
+        };
+        let both = [&step.impair.a_to_b, &step.impair.b_to_a];
+        for (direction, asked) in both.into_iter().enumerate() {
+            let (Some(asked), Some(port)) = (asked, &ends.ports[direction]) else {
+                continue;
+            };
+            let change = Change {
+                lab,
+                at: *at,
+                ends,
+                sockets: &mut sockets,
+            };
+            if change.prepare(direction, asked)?.1.by_packet {
+                wanted.entry(port.namespace).or_default().push(port.clone());
+            }
+        }
+    }
+    for (at, ports) in wanted {
+        let netlink = in_namespace(&lab.namespaces.borrow(), at, |namespace| {
+            Ok(namespace.run(|| {
+                for port in &ports {
+                    offload::segmentation(&port.name, false)?;
+                }
+                Netlink::open()
+            })?)
+        })?;
+        sockets.all.insert(at, netlink);
+        sockets.told.extend(ports.iter().map(|port| (at, port.index)));
+    }
+    sockets.fresh = true;
+    Ok(sockets)
 }
 
 /// One change to a link.
@@ -210,7 +259,7 @@ impl Change<'_> {
     fn has_netem(&self) -> bool {
         let known = &self.lab.links.has_netem;
         known.get().unwrap_or_else(|| {
-            let found = trial().is_ok();
+            let found = trial::netem().is_ok();
             known.set(Some(found));
             found
         })
@@ -233,6 +282,7 @@ impl Change<'_> {
         if let Some(port) = &sender
             && new.by_packet
             && !old.by_packet
+            && !self.sockets.told.contains(&(port.namespace, port.index))
         {
             self.segmentation(port, false)?;
         }
@@ -336,7 +386,7 @@ impl Change<'_> {
             (Some((choose, asked)), None) => {
                 let delayer = Delayer::of(self.lab)?;
                 let id = (self.at as u64) << 1 | direction as u64;
-                let tap = delayer::lead(self.lab, port, self.ends.mtu, id, asked, &delayer).await?;
+                let tap = delayer::lead(self.lab, port, id, asked, &delayer).await?;
                 *queue = Some((id, tap));
                 self.attach(port, Hook::Egress, IMPAIR, choose, Action::Redirect(tap))?;
             }
@@ -434,116 +484,4 @@ impl Change<'_> {
         }
         Ok(())
     }
-
-    fn attach(
-        &mut self,
-        port: &PortStep,
-        hook: Hook,
-        number: u16,
-        program: &[Instruction],
-        action: Action,
-    ) -> Result<(), Failure> {
-        let key = (port.namespace, port.index);
-        let mut requests = Requests::default();
-        let is_first = !self.lab.links.programs.borrow().contains_key(&key);
-        let mut made = false;
-        if is_first {
-            let queues = tc::queues(self.sockets.of(self.lab, port.namespace)?)?;
-            made = !queues
-                .iter()
-                .any(|it| it.interface == port.index && it.kind == "clsact");
-            requests.clsact(port.index);
-        }
-        requests.program(port.index, hook, number, program, action);
-        self.send(port, requests)?;
-        let mut all = self.lab.links.programs.borrow_mut();
-        let programs = all.entry(key).or_insert_with(|| Programs {
-            made,
-            ..Programs::default()
-        });
-        programs.own.insert((hook, number));
-        Ok(())
-    }
-
-    fn detach(&mut self, port: &PortStep, hook: Hook, number: u16) -> Result<(), Failure> {
-        let key = (port.namespace, port.index);
-        let mut requests = Requests::default();
-        {
-            let mut all = self.lab.links.programs.borrow_mut();
-            let Some(programs) = all.get_mut(&key) else {
-                return Ok(());
-            };
-            if !programs.own.remove(&(hook, number)) {
-                return Ok(());
-            }
-            requests.remove_program(port.index, hook, number);
-            if !programs.own.is_empty() {
-                drop(all);
-                return self.send(port, requests);
-            }
-            let made = programs.made;
-            all.remove(&key);
-            drop(all);
-            self.send(port, requests)?;
-            if !made {
-                return Ok(());
-            }
-        }
-        // Somebody in the node may have put programs of their own there meanwhile.
-        let netlink = self.sockets.of(self.lab, port.namespace)?;
-        for hook in [Hook::Egress, Hook::Ingress] {
-            if !tc::filters(netlink, port.index, hook)?.is_empty() {
-                return Ok(());
-            }
-        }
-        let mut requests = Requests::default();
-        requests.remove_clsact(port.index);
-        self.send(port, requests)
-    }
-
-    fn send(&mut self, port: &PortStep, requests: Requests) -> Result<(), Failure> {
-        let sent = requests.send(self.sockets.of(self.lab, port.namespace)?);
-        sent.map_err(|mut error| {
-            error.what = error
-                .what
-                .replace(&format!("interface {}", port.index), &port.name);
-            explain(error, &port.name)
-        })
-    }
-}
-
-/// What the kernel refused, with what to do.
-fn explain(error: Error, interface: &str) -> Failure {
-    let errno = error.errno;
-    let failure = Failure::from(error);
-    match errno {
-        Errno::ENODEV => failure.help(format!("somebody in the node has deleted {interface}")),
-        Errno::ENOENT | Errno::EOPNOTSUPP => failure.help(
-            "this kernel lacks a part of traffic control: `nslab doctor` says which (modules sch_netem, sch_tbf, sch_ingress, cls_bpf, act_mirred)",
-        ),
-        Errno::EEXIST | Errno::EINVAL | Errno::EBUSY => failure.help(format!(
-            "somebody in the node has traffic control of their own at {interface}: `tc qdisc show dev {interface}`, `tc filter show dev {interface} egress`"
-        )),
-        _ => failure,
-    }
-}
-
-/// Whether the kernel has netem: it is tried in a namespace of its own.
-///
-/// # Errors
-/// It has none, or gives no namespace.
-pub fn trial() -> Result<(), Failure> {
-    let wanted = namespace::Wanted {
-        name: "a trial",
-        sysctls: &[],
-        made: None,
-    };
-    let mut made = namespace::create(&[wanted])?;
-    let made = made
-        .first_mut()
-        .ok_or_else(|| Failure::host("the kernel made no namespace"))?;
-    let mut requests = Requests::default();
-    // The loopback interface.
-    requests.netem(1, &Netem::default());
-    Ok(requests.send(&mut made.netlink)?)
 }

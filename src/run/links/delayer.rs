@@ -20,7 +20,6 @@ use crate::kernel::error::{Attempt as _, Error};
 use crate::kernel::message::Assembler;
 use crate::kernel::netlink::Netlink;
 use crate::kernel::spawn::{self, Spawn};
-use crate::kernel::sysctl::Sysctls;
 use crate::kernel::{link, packet_sender, tun};
 use crate::lab::impair::Impairment;
 use crate::lab::plan::PortStep;
@@ -28,6 +27,9 @@ use crate::run::events::What;
 use crate::run::socket;
 use crate::run::state::Living;
 
+/// Nothing but what is led there leaves by such an interface: with this MTU the kernel gives it no IPv6 (RFC 8200). Packets that are
+/// led there may be longer.
+const SMALLEST_MTU: u32 = 68;
 /// Packets that may wait until the process takes them.
 const QUEUE: u32 = 10_000;
 
@@ -143,7 +145,6 @@ impl Delayer {
 pub async fn lead(
     lab: &Rc<Living>,
     port: &PortStep,
-    mtu: u32,
     id: u64,
     asked: &Impairment,
     delayer: &Delayer,
@@ -155,16 +156,10 @@ pub async fn lead(
             let out = packet_sender::open(port.index)?;
             let what = || format!("find {name}");
             let index = if_nametoindex(name.as_str()).attempt(what)?;
-            // Nothing but what is led there may leave by it.
-            let unheard = format!("net/ipv6/conf/{name}/disable_ipv6");
-            match Sysctls::usual()?.write(&unheard, "1") {
-                Err(error) if error.errno == Errno::ENOENT => {}
-                other => other?,
-            }
             let mut netlink = Netlink::open()?;
             let what = format!("set up {name}");
             let requests = vec![
-                link::mtu(&what, index, mtu),
+                link::mtu(&what, index, SMALLEST_MTU),
                 link::queue_length(&what, index, QUEUE),
                 link::up(&what, index),
             ];

@@ -4,6 +4,7 @@ mod carry;
 mod delayer;
 mod ends;
 mod report;
+pub mod trial;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -24,7 +25,6 @@ use carry::{Carried, Programs, Sockets};
 use delayer::Delayer;
 use ends::Ends;
 
-pub use carry::trial as netem_trial;
 pub use ends::TAP;
 pub use report::of as reports;
 
@@ -115,17 +115,17 @@ pub fn show(lab: &LabDirectory, endpoint: Option<&str>) -> Result<Vec<LinkReport
 /// # Errors
 /// What the kernel refused.
 pub async fn begin(lab: &Rc<Living>) -> Result<(), Failure> {
-    let mut sockets = Sockets::default();
-    for (at, step) in lab.plan.links.iter().enumerate() {
-        if step.impair.is_empty() {
-            continue;
-        }
-        let _turn = lab.links.turn.lock().await;
-        let asked = LinkAsked {
-            impair: step.impair.clone(),
-            ..LinkAsked::default()
-        };
-        let ends = Ends::of(&lab.plan, at);
+    let impaired = lab.plan.links.iter().enumerate();
+    let impaired = impaired.filter(|(_, step)| !step.impair.is_empty());
+    let impaired: Vec<(usize, Ends)> = impaired.map(|(at, _)| (at, Ends::of(&lab.plan, at))).collect();
+    if impaired.is_empty() {
+        return Ok(());
+    }
+    let _turn = lab.links.turn.lock().await;
+    // What cannot be is told below, with its link.
+    let mut sockets = carry::enter_all(lab, &impaired).unwrap_or_default();
+    for (at, ends) in impaired {
+        let asked = planned(lab, at);
         carry::settle(lab, at, &ends, &asked, &mut sockets)
             .await
             .map_err(|failure| about(&ends, failure))?;
@@ -253,7 +253,7 @@ async fn step(lab: &Rc<Living>, at: usize, is_second: bool, action: &LinkAction)
             action: action.word().to_owned(),
             down: wanted.down,
             silent: wanted.silent,
-            impair: wanted.impair,
+            impair: Box::new(wanted.impair),
         });
     }
     Ok(())
