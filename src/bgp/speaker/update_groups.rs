@@ -118,3 +118,141 @@ impl Speaker {
         maps.any(|map| self.policy.looks_at_peers(map))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::super::{Endpoints, Event, Interface, Speaker};
+    use crate::config::Config;
+    use crate::session::{ConnectionId, Time};
+    use crate::wire::{
+        AsPath, Attributes, Capability, Family, Message, NextHop, Nlri, Open, Options, announce, encode,
+    };
+
+    const OPTIONS: Options = Options {
+        four_octet: true,
+        heard_four_octet: true,
+        extended_messages: false,
+        add_path_receive: super::PerFamily {
+            ipv4: false,
+            ipv6: false,
+        },
+        add_path_send: super::PerFamily {
+            ipv4: false,
+            ipv6: false,
+        },
+        internal: false,
+    };
+    const NOW: Time = Time::from_secs(1);
+
+    fn say(speaker: &mut Speaker, number: u8, octets: Vec<u8>) {
+        speaker.handle_event(Event::Received(ConnectionId(number.into()), octets), NOW);
+    }
+
+    /// A router with neighbors 2 to 5 on one network, in ASs 65002 to 65005.
+    fn on_one_network(lines: &str) -> Speaker {
+        let mut text = "router bgp 65001\n bgp router-id 10.0.0.1\n no bgp ebgp-requires-policy\n".to_owned();
+        for number in 2..=5 {
+            text += &format!(" neighbor 10.0.0.{number} remote-as {}\n", 65000 + number);
+        }
+        text += lines;
+        let (config, mistakes) = Config::parse(&text);
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let mut speaker = Speaker::new("r", 1);
+        let interface = Interface {
+            index: 7,
+            name: "net0".to_owned(),
+            up: true,
+            addresses: vec!["10.0.0.1/24".parse().unwrap()],
+            ..Interface::default()
+        };
+        speaker.handle_event(Event::Interfaces(vec![interface]), NOW);
+        speaker.handle_event(Event::Configure(Box::new(config)), NOW);
+        for number in 2..=5u8 {
+            let remote = Ipv4Addr::new(10, 0, 0, number);
+            let ends = Endpoints {
+                local: Ipv4Addr::new(10, 0, 0, 1).into(),
+                remote: remote.into(),
+                interface: None,
+                ports: (179, 40000),
+            };
+            speaker.handle_event(Event::Accepted(ConnectionId(number.into()), ends), NOW);
+            let asn = 65000 + u32::from(number);
+            let open = Open {
+                asn,
+                hold_time: 180,
+                router_id: remote,
+                capabilities: vec![
+                    Capability::Multiprotocol(Family::Ipv4Unicast.into()),
+                    Capability::FourOctetAs(asn),
+                ],
+            };
+            let mut octets = Vec::new();
+            encode(&Message::Open(open), &OPTIONS, &mut octets);
+            encode(&Message::Keepalive, &OPTIONS, &mut octets);
+            say(&mut speaker, number, octets);
+        }
+        speaker
+    }
+
+    fn tell(speaker: &mut Speaker, number: u8, prefix: &str) {
+        let attributes = Attributes {
+            as_path: AsPath::sequence([65000 + u32::from(number)]),
+            ..Attributes::default()
+        };
+        let next_hop = NextHop::V4(Ipv4Addr::new(10, 0, 0, number));
+        let nlri = [Nlri::from(prefix.parse::<ipnet::IpNet>().unwrap())];
+        let mut octets = Vec::new();
+        announce(
+            Family::Ipv4Unicast,
+            next_hop,
+            &attributes,
+            nlri,
+            &OPTIONS,
+            &mut octets,
+        )
+        .unwrap();
+        say(speaker, number, octets);
+    }
+
+    /// The next hops that neighbors were told of a prefix.
+    fn told(speaker: &Speaker) -> Vec<String> {
+        let of = |peer| {
+            let mut all = speaker.advertised(peer, Family::Ipv4Unicast);
+            let next_hop = all.next().map(|(_, _, said)| said.next_hop.to_string());
+            next_hop.unwrap_or_default()
+        };
+        speaker.peers().map(of).collect()
+    }
+
+    fn groups(speaker: &mut Speaker) -> Vec<usize> {
+        speaker.find_update_groups();
+        let found = speaker.update_groups.as_ref().unwrap();
+        speaker.peers().map(|peer| found.ipv4[&peer.id]).collect()
+    }
+
+    #[test]
+    fn neighbors_that_are_told_the_same_are_asked_about_once() {
+        let mut speaker = on_one_network("");
+        assert_eq!(groups(&mut speaker), [0, 0, 0, 0]);
+        tell(&mut speaker, 3, "10.3.0.0/16");
+        // Of its own route a neighbor is not told that it is the way itself.
+        assert_eq!(told(&speaker), ["10.0.0.3", "10.0.0.1", "10.0.0.3", "10.0.0.3"]);
+        speaker.handle_event(Event::Closed(ConnectionId(3)), NOW);
+        assert_eq!(told(&speaker), ["", "", "", ""]);
+    }
+
+    #[test]
+    fn what_decides_for_some_alone_tells_them_apart() {
+        let maps = " neighbor 10.0.0.5 solo\n address-family ipv4 unicast\n  neighbor 10.0.0.2 route-map M out\n  \
+            neighbor 10.0.0.4 route-map M out\n exit-address-family\nexit\n\
+            route-map M permit 10\n match peer 10.0.0.4\n";
+        let mut speaker = on_one_network(maps);
+        assert_eq!(groups(&mut speaker), [0, 1, 2, 3]);
+        tell(&mut speaker, 3, "10.3.0.0/16");
+        tell(&mut speaker, 5, "10.0.0.0/8");
+        // As with FRR `match peer` knows nobody on the way out.
+        assert_eq!(told(&speaker), ["", "10.0.0.5", "", "10.0.0.3"]);
+    }
+}
