@@ -109,7 +109,7 @@ fn available(speaker: &Speaker, family: AddressFamily, now: Time) -> Vec<RouteSt
                     prefix,
                     &route.attributes,
                     route.next_hop.address(),
-                    now.saturating_sub(route.since),
+                    now.saturating_sub(route.since()),
                 )
             });
         }
@@ -120,9 +120,9 @@ fn available(speaker: &Speaker, family: AddressFamily, now: Time) -> Vec<RouteSt
 fn advertised(speaker: &Speaker, family: AddressFamily, now: Time) -> Vec<RouteState> {
     let mut routes = Vec::new();
     for peer in speaker.peers().filter(|peer| peer.exchanges(family.into())) {
-        for (prefix, sent) in peer.adj_rib_out.get(family.into()) {
-            let best = speaker.table(family.into()).get(prefix).and_then(|it| it.best());
-            let since = best.map_or(now, |route| route.since);
+        for (prefix, _, sent) in speaker.advertised(peer, family.into()) {
+            let best = speaker.table(family.into()).get(&prefix).and_then(|it| it.best());
+            let since = best.map_or(now, |route| route.since());
             routes.push(RouteState {
                 router_asn: asn(speaker),
                 neighbor: address(peer),
@@ -139,11 +139,11 @@ fn advertised(speaker: &Speaker, family: AddressFamily, now: Time) -> Vec<RouteS
     routes
 }
 
-fn told(prefix: &IpNet, attributes: &Attributes, next_hop: IpAddr, age: Duration) -> RouteState {
+fn told(prefix: IpNet, attributes: &Attributes, next_hop: IpAddr, age: Duration) -> RouteState {
     RouteState {
         router_asn: 0,
         neighbor: None,
-        prefix: *prefix,
+        prefix,
         next_hop,
         age_nanoseconds: nanoseconds(age),
         best: false,

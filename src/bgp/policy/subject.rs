@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::config::PeerName;
-use crate::table::Route;
+use crate::table::{Path, Source};
 use crate::wire::{Attributes, Family, NextHop};
 
 /// A route on its way through policy.
@@ -79,7 +79,7 @@ pub struct Context<'a> {
 
 impl Subject {
     /// A route that is to be judged.
-    pub fn of(prefix: IpNet, route: &Route) -> Subject {
+    pub fn of(prefix: IpNet, route: &Path) -> Subject {
         Subject {
             prefix,
             attributes: Arc::clone(&route.attributes),
@@ -90,6 +90,19 @@ impl Subject {
             distance: route.distance,
             table: route.table,
             source: None,
+        }
+    }
+
+    /// The route as a table has it.
+    pub fn into_path(self, source: Arc<Source>) -> Path {
+        Path {
+            source,
+            attributes: self.attributes,
+            next_hop: self.next_hop,
+            weight: self.weight,
+            tag: self.tag,
+            distance: self.distance,
+            table: self.table,
         }
     }
 

@@ -96,10 +96,10 @@ fn warning(words: &str, json: bool) -> String {
 fn advertised(view: &View, peer: &Peer, family: Family, arguments: &Arguments) -> String {
     let mut default = None;
     let mut rows = Vec::new();
-    for (prefix, id, _) in peer.advertised_routes(family) {
-        match view.speaker.route_told(peer, family, prefix, id) {
-            Some(route) => rows.extend(row(view, peer, family, *prefix, route)),
-            None => default = Some(*prefix),
+    for (prefix, id) in view.speaker.advertised_routes(peer, family) {
+        match view.speaker.route_told(peer, family, &prefix, id) {
+            Some(route) => rows.extend(row(view, peer, family, prefix, route)),
+            None => default = Some(prefix),
         }
     }
     let told = Shown {
@@ -287,7 +287,7 @@ fn prefix_counts(view: &View, peer: &Peer, family: Family, json: bool) -> String
         ("Damped", 0),
         ("Removed", 0),
         ("History", 0),
-        ("Stale", count(&|path| path.route.stale)),
+        ("Stale", count(&|path| path.route.is_stale())),
         ("Valid", valid),
         ("All RIB", all.len()),
         ("PfxCt counted", all.len()),

@@ -55,14 +55,14 @@ impl<'s> Path<'s> {
 
     /// When the route came, since 1970.
     pub(super) fn told_at(&self, view: &View) -> std::time::Duration {
-        let ago = view.now.saturating_sub(self.route.since);
+        let ago = view.now.saturating_sub(self.route.since());
         view.unix.saturating_sub(ago)
     }
 
     fn path_line(&self, view: &View<'s>) -> String {
         let attributes = &self.route.attributes;
         let mut line = self.as_path();
-        if self.route.stale {
+        if self.route.is_stale() {
             line += ", (stale)";
         }
         if let Some((asn, id)) = attributes.aggregator {
@@ -96,7 +96,7 @@ impl<'s> Path<'s> {
         if let Some(name) = self.hostname(view).filter(|_| shows) {
             let _ = write!(line, "({name})");
         }
-        match self.route.next_hop_state {
+        match self.route.next_hop_state() {
             NextHopState::Unreachable => line += " (inaccessible)",
             NextHopState::Reachable(0) => {}
             NextHopState::Reachable(cost) => {

@@ -23,7 +23,7 @@ pub(super) fn of_prefix(view: &View, prefix: IpNet, paths: &[Path]) -> Vec<Json>
 pub(super) fn head(view: &View, prefix: IpNet, path: &Path) -> Object {
     let mut object = Object::new()
         .with("prefix", text(prefix))
-        .with("version", path.destination.version());
+        .with("version", path.version(view));
     if !view.tells_several(path.family) {
         put_told(&mut object, &view.told(path.family, &prefix));
     }
@@ -48,7 +48,7 @@ impl<'s> Path<'s> {
         let attributes = &self.route.attributes;
         let mut object = Object::new();
         object.put("aspath", self.path_as_json());
-        object.put_if("stale", self.route.stale);
+        object.put_if("stale", self.route.is_stale());
         if let Some((asn, id)) = attributes.aggregator {
             object.put("aggregatorAs", asn);
             object.put("aggregatorId", text(id));
@@ -68,7 +68,7 @@ impl<'s> Path<'s> {
         object.put_some("weight", Some(self.route.weight).filter(|weight| *weight > 0));
         object.put_some("tag", Some(self.route.tag).filter(|tag| *tag > 0));
         object.put("valid", self.is_valid());
-        object.put("version", self.destination.version());
+        object.put("version", self.version(view));
         let origination = self.origination(view);
         object.put_if(
             "sourced",
@@ -169,7 +169,7 @@ impl<'s> Path<'s> {
     fn detailed_next_hops(&self, view: &View<'s>) -> Vec<Json> {
         let entry = |address, scope| self.next_hop_entry(view, address, scope);
         let with_metric = |mut object: Object| {
-            if let NextHopState::Reachable(cost) = self.route.next_hop_state {
+            if let NextHopState::Reachable(cost) = self.route.next_hop_state() {
                 object.put("metric", cost);
             }
             object.with("accessible", self.is_valid())

@@ -25,7 +25,7 @@ impl<'s> View<'s> {
     /// The neighbors that were told a prefix.
     pub(super) fn told(&self, family: Family, prefix: &IpNet) -> Vec<&'s Peer> {
         let mut peers = self.peers_in(family);
-        peers.retain(|peer| peer.was_told(family, prefix));
+        peers.retain(|peer| self.speaker.was_told(peer, family, prefix));
         peers
     }
 }
@@ -149,7 +149,7 @@ fn head(view: &View, first: &Path, paths: &[Path]) -> String {
     let mut out = format!(
         "BGP routing table entry for {}, version {}\nPaths: ({} available, ",
         first.prefix,
-        first.destination.version(),
+        first.version(view),
         paths.len()
     );
     match paths.iter().position(Path::is_best) {

@@ -157,7 +157,7 @@ pub(super) fn counts(table: &Table) -> HashMap<SourceId, usize> {
 
 /// How many nodes FRR's tree of these prefixes has: one for each, and one where two of them part.
 pub(super) fn nodes(table: &Table) -> usize {
-    let prefixes: Vec<IpNet> = table.iter().map(|(prefix, _)| *prefix).collect();
+    let prefixes: Vec<IpNet> = table.iter().map(|(prefix, _)| prefix).collect();
     let partings = prefixes.windows(2).map(|pair| common(pair[0], pair[1]));
     let nodes: BTreeSet<IpNet> = prefixes.iter().copied().chain(partings).collect();
     nodes.len()

@@ -59,7 +59,7 @@ pub(super) fn facts(view: &View, peer: &Peer, family: Family) -> Facts {
     }
     add_flags(&mut facts, settings);
     add_communities(&mut facts, settings);
-    add_default_route(&mut facts, peer, family, settings);
+    add_default_route(&mut facts, view, peer, family, settings);
     add_policies(&mut facts, view, family, settings);
     add_missing_policies(&mut facts, view.lacks_policy(peer, family));
     let received = counts(view.speaker.table(family)).remove(&peer.id).unwrap_or(0);
@@ -174,7 +174,13 @@ fn add_missing_policies(facts: &mut Facts, (inward, outward): (bool, bool)) {
     }
 }
 
-fn add_default_route(facts: &mut Facts, peer: &Peer, family: Family, settings: &EffectiveFamily) {
+fn add_default_route(
+    facts: &mut Facts,
+    view: &View,
+    peer: &Peer,
+    family: Family,
+    settings: &EffectiveFamily,
+) {
     let Some(default) = &settings.default_originate else {
         return;
     };
@@ -183,9 +189,7 @@ fn add_default_route(facts: &mut Facts, peer: &Peer, family: Family, settings: &
     if let Some(map) = &default.route_map {
         facts.json.put("defaultRouteMap", map.as_str());
     }
-    let sent = peer
-        .advertised_routes(family)
-        .any(|(prefix, ..)| prefix.prefix_len() == 0);
+    let sent = view.speaker.was_told(peer, family, &family.default_route());
     let (word, name) = if sent {
         ("sent", "defaultSent")
     } else {

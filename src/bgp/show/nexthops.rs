@@ -67,7 +67,7 @@ fn one(view: &View, address: IpAddr) -> String {
 /// bgpd's bits of a route: selected, valid, counted.
 fn flags(route: &Route, destination: &Destination) -> u16 {
     let is_best = destination.best().is_some_and(|best| std::ptr::eq(best, route));
-    let is_valid = matches!(route.next_hop_state, NextHopState::Reachable(_));
+    let is_valid = route.is_reachable();
     0x400 | if is_best { 0x8 } else { 0 } | if is_valid { 0x10 } else { 0 }
 }
 
@@ -174,10 +174,10 @@ fn entries(view: &View) -> BTreeMap<Key, Entry> {
                     interface: interface.map(|it| it.name.clone()),
                     over: over(view, route),
                     must_be_connected: view.speaker.must_be_near(route),
-                    since: route.since,
+                    since: route.since(),
                 });
             entry.paths += 1;
-            if let NextHopState::Reachable(cost) = route.next_hop_state {
+            if let NextHopState::Reachable(cost) = route.next_hop_state() {
                 entry.cost = Some(cost);
             }
         }

@@ -8,7 +8,7 @@ use super::View;
 use super::json::{Json, Object, text};
 use crate::config::PeerName;
 use crate::speaker::Peer;
-use crate::table::{Destination, NextHopState, Route, SourceKind};
+use crate::table::{Destination, Route, SourceKind};
 use crate::wire::{Attributes, Family, NextHop};
 
 /// A route where it stands.
@@ -96,7 +96,7 @@ impl<'s> Path<'s> {
     }
 
     pub(super) fn is_valid(&self) -> bool {
-        self.route.next_hop_state != NextHopState::Unreachable
+        self.route.is_reachable()
     }
 
     pub(super) fn is_own(&self) -> bool {
@@ -128,7 +128,7 @@ impl<'s> Path<'s> {
     /// The three letters a line begins with.
     pub(super) fn status(&self, view: &View) -> String {
         let first = match () {
-            () if self.route.stale => 'S',
+            () if self.route.is_stale() => 'S',
             () if self.is_suppressed(view) => 's',
             () if self.is_valid() => '*',
             () => ' ',
@@ -140,6 +140,11 @@ impl<'s> Path<'s> {
         };
         let third = if self.is_internal() { 'i' } else { ' ' };
         String::from_iter([first, second, third])
+    }
+
+    /// The version of its table when the best route changed last.
+    pub(super) fn version(&self, view: &View) -> u64 {
+        self.destination.version(view.speaker.table(self.family))
     }
 
     /// The line; only the first of a prefix shows that.
@@ -175,7 +180,7 @@ impl<'s> Path<'s> {
     pub(super) fn as_json(&self, view: &View<'s>) -> Json {
         let (route, attributes) = (self.route, &self.route.attributes);
         let mut object = Object::new();
-        object.put_if("stale", route.stale);
+        object.put_if("stale", route.is_stale());
         object.put_if("suppressed", self.is_suppressed(view));
         object.put_if("valid", self.is_valid());
         if self.is_best() {
@@ -192,7 +197,7 @@ impl<'s> Path<'s> {
         object.put("prefix", text(self.prefix.addr()));
         object.put("prefixLen", self.prefix.prefix_len());
         object.put("network", text(self.prefix));
-        object.put("version", self.destination.version());
+        object.put("version", self.version(view));
         object.put_some("metric", attributes.med);
         object.put_some("locPrf", attributes.local_pref);
         object.put("weight", route.weight);

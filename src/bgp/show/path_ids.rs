@@ -27,7 +27,7 @@ impl<'s> Path<'s> {
         };
         let mut peers = view.peers_in(family);
         peers.retain(|peer| match has_none(peer) {
-            true => peer.was_told(family, prefix),
+            true => speaker.was_told(peer, family, prefix),
             false => speaker.was_told_route(peer, family, prefix, self.route),
         });
         peers

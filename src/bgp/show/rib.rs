@@ -178,20 +178,20 @@ fn learned(view: &View, family: Family, put: &mut impl FnMut(IpNet, Entry)) {
             true => vec![Way::to(To::Blackhole)],
             false => destination
                 .multipath()
-                .map(|route| told(view, prefix, route))
+                .map(|route| told(view, &prefix, route))
                 .collect(),
         };
-        if !is_aggregate && view.speaker.is_kept_out(prefix, best) {
+        if !is_aggregate && view.speaker.is_kept_out(&prefix, best) {
             ways.iter_mut().for_each(|way| way.active = false);
         }
         let entry = Entry::new(protocol, view.speaker.distance(family, best), ways);
         let entry = Entry {
             metric: best.attributes.med.unwrap_or(0),
-            since: Some(best.since),
+            since: Some(best.since()),
             tag: best.tag,
             ..entry
         };
-        put(*prefix, entry);
+        put(prefix, entry);
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::local::WEIGHT;
-use super::{Speaker, aggregate_path};
+use super::{Peer, Speaker, aggregate_path};
 use crate::config::{Aggregate, Bgp};
 use crate::policy::{NextHopChange, Subject, Verdict};
 use crate::session::Time;
-use crate::table::{NextHopState, Route, Source, SourceId, SourceKind};
+use crate::table::{NextHopState, PrefixId, Route, Source, SourceId, SourceKind};
 use crate::wire::{Attributes, Community, Family, NextHop, Origin};
 
 /// The source of aggregates.
@@ -22,10 +22,10 @@ impl Speaker {
     pub(super) fn aggregate(
         &mut self,
         family: Family,
-        changed: &[IpNet],
+        changed: &[PrefixId],
         all: bool,
         now: Time,
-    ) -> Vec<IpNet> {
+    ) -> Vec<PrefixId> {
         let configured = self
             .config
             .bgp
@@ -36,6 +36,8 @@ impl Speaker {
         if configured.is_empty() && active.is_empty() {
             return Vec::new();
         }
+        self.keep_order(family);
+        let active = self.aggregates.get(family);
         let gone: Vec<IpNet> = active
             .iter()
             .filter(|it| !configured.contains_key(*it))
@@ -47,7 +49,8 @@ impl Speaker {
         }
         for (prefix, how) in &configured {
             let prefix = prefix.trunc();
-            if all || changed.iter().any(|it| covers(&prefix, it)) {
+            let table = self.tables.get(family);
+            if all || changed.iter().any(|it| covers(&prefix, &table.prefix(*it))) {
                 let route = self.make_aggregate(family, prefix, how, now);
                 self.put_aggregate(family, prefix, route, &mut again);
             }
@@ -55,23 +58,45 @@ impl Speaker {
         again
     }
 
+    /// With each change it is looked which prefixes lie in an aggregate, and which is the first that a default route needs.
+    pub(super) fn keep_order(&mut self, family: Family) {
+        let bgp = self.config.bgp.as_ref();
+        let has_aggregates = bgp.is_some_and(|bgp| !bgp.family(family).aggregates.is_empty());
+        let looks = |peer: &Peer| {
+            let originate = peer.family(family).default_originate.as_ref();
+            originate.is_some_and(|originate| originate.route_map.is_some())
+        };
+        let keeps = has_aggregates || self.peers.values().any(looks);
+        self.tables.get_mut(family).keep_order(keeps);
+    }
+
     /// Puts an aggregate into the table or takes it out; what it hides comes and goes with it.
-    fn put_aggregate(&mut self, family: Family, prefix: IpNet, route: Option<Route>, again: &mut Vec<IpNet>) {
+    fn put_aggregate(
+        &mut self,
+        family: Family,
+        prefix: IpNet,
+        route: Option<Route>,
+        again: &mut Vec<PrefixId>,
+    ) {
         let table = self.tables.get_mut(family);
         let active = self.aggregates.get_mut(family);
         let turned = match route {
             Some(route) => {
-                table.insert(prefix, route);
+                table.insert(&prefix, route);
                 active.insert(prefix)
             }
             None => {
-                table.remove(prefix, AGGREGATE, 0);
+                table.remove(&prefix, AGGREGATE, 0);
                 active.remove(&prefix)
             }
         };
         if turned {
-            let parts = table.within(prefix).map(|(part, _)| *part);
-            again.extend(parts.filter(|part| *part != prefix));
+            let parts = table.within(prefix).map(|(part, _)| part);
+            again.extend(
+                parts
+                    .filter(|part| *part != prefix)
+                    .filter_map(|part| table.id(&part)),
+            );
         }
     }
 
@@ -82,7 +107,7 @@ impl Speaker {
             .tables
             .get(family)
             .within(prefix)
-            .filter(|(part, _)| **part != prefix)
+            .filter(|(part, _)| *part != prefix)
             .flat_map(|(_, destination)| destination.routes())
             .filter(|route| is_part(route))
             .collect();
@@ -114,19 +139,8 @@ impl Speaker {
             }
         }
         super::local::lower_if_shutting_down(bgp, &mut subject.attributes);
-        Some(Route {
-            source: self.own_source(AGGREGATE),
-            path_id: 0,
-            attributes: subject.attributes,
-            next_hop: subject.next_hop,
-            next_hop_state: NextHopState::Reachable(0),
-            weight: subject.weight,
-            tag: subject.tag,
-            distance: subject.distance,
-            table: subject.table,
-            stale: false,
-            since: now,
-        })
+        let path = subject.into_path(self.own_source(AGGREGATE));
+        Some(Route::new(Arc::new(path), 0, NextHopState::Reachable(0), now))
     }
 
     /// What the parts' attributes amount to: the worst origin, and with `as-set` all their ASs and communities.
@@ -146,8 +160,8 @@ impl Speaker {
             joined
                 .communities
                 .retain(|it| *it != Community::GRACEFUL_SHUTDOWN);
-            joined.extended_communities = union(attributes().map(|it| &it.extended_communities[..]));
-            joined.large_communities = union(attributes().map(|it| &it.large_communities[..]));
+            joined.extended_communities = union(attributes().map(|it| &it.extended_communities[..])).into();
+            joined.large_communities = union(attributes().map(|it| &it.large_communities[..])).into();
         }
         joined
     }
@@ -189,7 +203,7 @@ fn covers(prefix: &IpNet, part: &IpNet) -> bool {
 
 /// Aggregates are no parts of others, nor are routes that cannot be used.
 fn is_part(route: &Route) -> bool {
-    route.source.id != AGGREGATE && route.next_hop_state != NextHopState::Unreachable
+    route.source.id != AGGREGATE && route.is_reachable()
 }
 
 fn union<'a, T: Ord + Clone + 'a>(all: impl Iterator<Item = &'a [T]>) -> Vec<T> {

@@ -1,6 +1,7 @@
 //! What happens to a speaker, and what it wants done: all that passes between it and whoever runs it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -108,7 +109,7 @@ pub struct Hop {
 }
 
 /// What becomes of packets to a prefix.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Way {
     /// They go one of these ways; at least one.
     Hops(Vec<Hop>),
@@ -119,7 +120,7 @@ pub enum Way {
 }
 
 /// A route into the kernel of which route-maps have said more.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Special {
     /// The ways; at least one.
     pub hops: Vec<Hop>,
@@ -199,7 +200,7 @@ pub struct Endpoints {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Open a connection to a neighbor.
-    Dial(SourceId, Dial),
+    Dial(SourceId, Box<Dial>),
     /// Give up the one that is being opened.
     HangUp(SourceId),
     /// Send octets.
@@ -209,7 +210,7 @@ pub enum Action {
     /// Close a connection once all is sent.
     Close(ConnectionId),
     /// Put a route into the kernel, in the place of the one there is; without a way, take it out.
-    Forward(IpNet, Option<Way>),
+    Forward(IpNet, Option<Arc<Way>>),
     /// Something a router's log tells.
     Log(String),
 }

@@ -1,25 +1,66 @@
 //! What neighbors are told.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use rustc_hash::FxHashMap;
-
-use super::shared::Shared;
+use super::interner::{Interner, ValueId};
+use super::update_groups::Wanted;
 use super::{Action, Advertised, Peer, Speaker};
 use crate::config::Bgp;
 use crate::session::Time;
-use crate::table::{Destination, Route, SourceId};
+use crate::table::{Destination, PrefixId, Route, SourceId};
 use crate::wire::{
-    Attributes, Family, Message, NextHop, Nlri, RefreshKind, TooLong, announce, encode, withdraw,
+    Family, Message, Nlri, Options, RefreshKind, TooLong, announce_encoded, encode, encode_path, withdraw,
 };
+
+/// What neighbors were told: all of UPDATEs but their prefixes.
+pub(super) type Announcements = Interner<Box<[u8]>>;
+
+/// The number of what is said about a route.
+pub(super) fn said(
+    announcements: &mut Announcements,
+    family: Family,
+    told: &Advertised,
+    options: &Options,
+) -> ValueId {
+    let mut octets = Vec::with_capacity(128);
+    encode_path(family, told.next_hop, &told.attributes, options, &mut octets);
+    announcements.id(&octets[..], || octets.as_slice().into())
+}
+
+/// Prefixes about which something has changed, and the best routes to them.
+struct Changes<'c, 's> {
+    family: Family,
+    routes: &'c [(PrefixId, Option<&'s Route>)],
+    /// Who has told those routes.
+    sources: &'c FxHashSet<SourceId>,
+    announcements: &'c mut Announcements,
+}
 
 /// What a neighbor is to be told. As with FRR that includes what it has told itself, if it is in another AS: there the path
 /// stops it.
+#[derive(Default)]
 struct News {
-    announced: Vec<(Arc<Advertised>, Vec<Nlri>)>,
-    withdrawn: Vec<IpNet>,
+    /// What is said of which prefixes.
+    announced: Vec<(ValueId, Vec<PrefixId>)>,
+    /// Where each of that is.
+    places: FxHashMap<ValueId, usize>,
+    /// The last of it, as most often the next is like it.
+    last: Option<(ValueId, usize)>,
+    withdrawn: Vec<PrefixId>,
+}
+
+impl News {
+    fn announce(&mut self, prefix: PrefixId, said: ValueId) {
+        let at = match self.last {
+            Some((last, at)) if last == said => at,
+            _ => *self.places.entry(said).or_insert(self.announced.len()),
+        };
+        self.last = Some((said, at));
+        match self.announced.get_mut(at) {
+            Some((_, prefixes)) => prefixes.push(prefix),
+            None => self.announced.push((said, vec![prefix])),
+        }
+    }
 }
 
 impl Speaker {
@@ -71,14 +112,12 @@ impl Speaker {
         }
     }
 
-    fn told_prefixes(&self, family: Family) -> Vec<IpNet> {
-        let known = self.tables.get(family).iter().map(|(prefix, _)| *prefix);
-        let default = default_of(family);
-        let mut all: Vec<IpNet> = std::iter::once(default)
-            .chain(known.filter(|it| *it != default))
-            .collect();
-        all.sort();
-        all
+    /// All prefixes of a family, and that of the default route.
+    fn told_prefixes(&mut self, family: Family) -> Vec<PrefixId> {
+        let table = self.tables.get_mut(family);
+        let default = table.number(&family.default_route());
+        let known = table.ids().filter(|it| Some(*it) != default);
+        default.into_iter().chain(known).collect()
     }
 
     /// Tells a neighbor everything again that it was told.
@@ -95,7 +134,7 @@ impl Speaker {
     pub(super) fn export(
         &mut self,
         family: Family,
-        changed: &[IpNet],
+        changed: &[PrefixId],
         configured: bool,
         now: Time,
         actions: &mut Vec<Action>,
@@ -103,16 +142,19 @@ impl Speaker {
         if changed.is_empty() && !configured {
             return;
         }
-        let default = default_of(family);
+        let default = family.default_route();
         let ids: Vec<SourceId> = self.peers.keys().copied().collect();
         let mut ready = Vec::new();
         for id in ids {
+            let known = self.tables.get(family).id(&default);
             let makes_default = self.peers.get(&id).is_some_and(|peer| {
-                let originates = peer.family(family).default_originate.is_some();
-                originates || peer.was_told(family, &default)
+                let was_told = known.is_some_and(|known| peer.adj_rib_out.get(family).has(known));
+                peer.family(family).default_originate.is_some() || was_told
             });
-            // It is the first of all that are in order.
-            if makes_default && changed.first() != Some(&default) {
+            if makes_default
+                && let Some(default) = self.tables.get_mut(family).number(&default)
+                && !changed.contains(&default)
+            {
                 self.tell_changes(id, family, &[default], now, actions);
             }
             let several = self.peers.get(&id).is_some_and(|peer| peer.takes_several(family));
@@ -130,20 +172,34 @@ impl Speaker {
         &mut self,
         ids: &[SourceId],
         family: Family,
-        changed: &[IpNet],
+        changed: &[PrefixId],
         now: Time,
         actions: &mut Vec<Action>,
     ) {
         if ids.is_empty() {
             return;
         }
-        let mut shared = std::mem::take(&mut self.shared);
+        self.find_update_groups();
+        let mut announcements = std::mem::take(&mut self.announcements);
         let routes = self.best_of(family, changed);
+        let sources: FxHashSet<SourceId> = routes
+            .iter()
+            .filter_map(|(_, it)| Some((*it)?.source.id))
+            .collect();
+        let mut wanted = Wanted::default();
         let news: Vec<(SourceId, News)> = ids
             .iter()
-            .filter_map(|id| Some((*id, self.news_for(*id, family, &routes, &mut shared)?)))
+            .filter_map(|id| {
+                let mut changes = Changes {
+                    family,
+                    routes: &routes,
+                    sources: &sources,
+                    announcements: &mut announcements,
+                };
+                Some((*id, self.news_for(*id, &mut changes, &mut wanted)?))
+            })
             .collect();
-        self.shared = shared;
+        self.announcements = announcements;
         for (id, news) in news {
             if self.tell_news(id, family, news, actions) {
                 self.note_told(id, now);
@@ -156,7 +212,7 @@ impl Speaker {
         &mut self,
         id: SourceId,
         family: Family,
-        changed: &[IpNet],
+        changed: &[PrefixId],
         now: Time,
         actions: &mut Vec<Action>,
     ) {
@@ -170,81 +226,131 @@ impl Speaker {
         }
     }
 
-    fn export_to(&mut self, id: SourceId, family: Family, prefixes: &[IpNet], actions: &mut Vec<Action>) {
+    fn export_to(&mut self, id: SourceId, family: Family, prefixes: &[PrefixId], actions: &mut Vec<Action>) {
         let several = self.peers.get(&id).is_some_and(|peer| peer.takes_several(family));
         if several {
             return self.export_paths(id, family, prefixes, actions);
         }
-        let mut shared = std::mem::take(&mut self.shared);
+        self.export_to_one(id, family, prefixes, actions);
+    }
+
+    /// Tells one neighbor of prefixes.
+    fn export_to_one(
+        &mut self,
+        id: SourceId,
+        family: Family,
+        prefixes: &[PrefixId],
+        actions: &mut Vec<Action>,
+    ) {
+        self.find_update_groups();
+        let mut announcements = std::mem::take(&mut self.announcements);
         let routes = self.best_of(family, prefixes);
-        let news = self.news_for(id, family, &routes, &mut shared);
-        self.shared = shared;
+        let mut changes = Changes {
+            family,
+            routes: &routes,
+            sources: &FxHashSet::default(),
+            announcements: &mut announcements,
+        };
+        let news = self.news_of_one(id, &mut changes);
+        self.announcements = announcements;
         if let Some(news) = news {
             self.tell_news(id, family, news, actions);
         }
     }
 
     /// The best routes to these.
-    fn best_of(&self, family: Family, prefixes: &[IpNet]) -> Vec<(IpNet, Option<&Route>)> {
+    fn best_of(&self, family: Family, prefixes: &[PrefixId]) -> Vec<(PrefixId, Option<&Route>)> {
         let table = self.tables.get(family);
-        let best = |prefix: &IpNet| (*prefix, table.get(prefix).and_then(Destination::best));
+        let best = |id: &PrefixId| (*id, table.at(*id).and_then(Destination::best));
         prefixes.iter().map(best).collect()
     }
 
-    /// What a neighbor does not know yet of these prefixes and the best routes to them; none if it is told nothing at all.
-    fn news_for(
-        &self,
-        id: SourceId,
-        family: Family,
-        routes: &[(IpNet, Option<&Route>)],
-        shared: &mut Shared,
-    ) -> Option<News> {
+    /// What a neighbor does not know yet of these prefixes and the best routes to them, found for its update group; none if
+    /// it is told nothing at all.
+    fn news_for(&self, id: SourceId, changes: &mut Changes, wanted: &mut Wanted) -> Option<News> {
         let (peer, bgp) = (self.peers.get(&id)?, self.config.bgp.as_ref()?);
+        let group = self.update_groups.as_ref()?.get(changes.family).get(&id)?;
+        let all = wanted.of(*group, || self.wanted(peer, bgp, changes, |_| true));
+        if !changes.sources.contains(&id) {
+            return self.differs(peer, bgp, changes, all);
+        }
+        // Of what it has told itself it may be told something else than others.
+        let own = self.wanted(peer, bgp, changes, |route| route.source.id == id);
+        let is_own = |route: &Option<&Route>| route.is_some_and(|route| route.source.id == id);
+        let all = all.iter().zip(own).zip(changes.routes);
+        let all: Vec<Option<ValueId>> = all
+            .map(|((all, own), (_, route))| if is_own(route) { own } else { *all })
+            .collect();
+        self.differs(peer, bgp, changes, &all)
+    }
+
+    /// The same for one neighbor alone.
+    fn news_of_one(&self, id: SourceId, changes: &mut Changes) -> Option<News> {
+        let (peer, bgp) = (self.peers.get(&id)?, self.config.bgp.as_ref()?);
+        let wanted = self.wanted(peer, bgp, changes, |_| true);
+        self.differs(peer, bgp, changes, &wanted)
+    }
+
+    /// What a neighbor is to be told of routes, in their order; none of those that it is not asked about.
+    fn wanted(
+        &self,
+        peer: &Peer,
+        bgp: &Bgp,
+        changes: &mut Changes,
+        asks: impl Fn(&Route) -> bool,
+    ) -> Vec<Option<ValueId>> {
+        let (family, options) = (changes.family, peer.options());
+        let table = self.tables.get(family);
+        let announcements = &mut *changes.announcements;
+        let mut export_cache = self.export_cache(peer, family);
+        let wanted = changes.routes.iter().map(|(id, route)| {
+            let route = (*route).filter(|route| asks(route))?;
+            export_cache.of(route, || {
+                let told = self.tell_about(peer, bgp, family, &table.prefix(*id), route)?;
+                Some(said(announcements, family, &told, &options))
+            })
+        });
+        wanted.collect()
+    }
+
+    /// How what a neighbor is to be told differs from what it was told.
+    fn differs(
+        &self,
+        peer: &Peer,
+        bgp: &Bgp,
+        changes: &mut Changes,
+        wanted: &[Option<ValueId>],
+    ) -> Option<News> {
+        let family = changes.family;
         if peer.session.established_on().is_none() || !peer.exchanges(family) {
             return None;
         }
         let told = peer.adj_rib_out.get(family);
-        let mut withdrawn = Vec::new();
-        let mut announced: Vec<(Arc<Advertised>, Vec<Nlri>)> = Vec::new();
-        // Attributes that are shared are told apart by where they are.
-        let mut places: FxHashMap<(*const Attributes, NextHop), usize> = FxHashMap::default();
-        let mut export_cache = self.export_cache(peer, family);
+        let default = self.tables.get(family).id(&family.default_route());
+        let mut news = News::default();
         // How many more prefixes it may be told (`maximum-prefix-out`).
         let limit = peer.family(family).maximum_prefix_out;
         let mut room = limit.map(|limit| (limit as usize).saturating_sub(told.len()));
-        for (prefix, route) in routes {
-            let mut share = |told: Advertised| {
-                Arc::new(Advertised {
-                    attributes: shared.of(told.attributes),
-                    next_hop: told.next_hop,
-                })
-            };
-            let wanted = self
-                .default_wanted(peer, bgp, family, prefix)
-                .map(&mut share)
-                .or_else(|| {
-                    let route = (*route)?;
-                    let tell = || self.tell_about(peer, bgp, family, prefix, route).map(&mut share);
-                    export_cache.of(route, tell)
-                });
-            match (wanted, told.get(prefix)) {
+        for ((prefix, _), wanted) in changes.routes.iter().zip(wanted) {
+            let mut wanted = *wanted;
+            if Some(*prefix) == default
+                && let Some(made) = self.default_for(peer, bgp, family, family.default_route())
+            {
+                wanted = Some(said(changes.announcements, family, &made, &peer.options()));
+            }
+            match (wanted, told.get(*prefix)) {
                 (Some(_), None) if room == Some(0) => {}
-                (Some(wanted), before) if before != Some(&wanted) => {
+                (Some(wanted), before) if before != Some(wanted) => {
                     if before.is_none() {
                         room = room.map(|room| room - 1);
                     }
-                    let key = (Arc::as_ptr(&wanted.attributes), wanted.next_hop);
-                    let at = *places.entry(key).or_insert(announced.len());
-                    match announced.get_mut(at) {
-                        Some((_, nlri)) => nlri.push(Nlri::from(*prefix)),
-                        None => announced.push((wanted, vec![Nlri::from(*prefix)])),
-                    }
+                    news.announce(*prefix, wanted);
                 }
-                (None, Some(_)) => withdrawn.push(*prefix),
+                (None, Some(_)) => news.withdrawn.push(*prefix),
                 _ => {}
             }
         }
-        (!announced.is_empty() || !withdrawn.is_empty()).then_some(News { announced, withdrawn })
+        (!news.announced.is_empty() || !news.withdrawn.is_empty()).then_some(news)
     }
 
     /// Tells a neighbor its news. Returns whether anything was said.
@@ -255,60 +361,30 @@ impl Speaker {
         let Some(connection) = peer.session.established_on() else {
             return false;
         };
-        let News {
-            announced,
-            mut withdrawn,
-        } = news;
+        let mut withdrawn = news.withdrawn;
+        let table = self.tables.get(family);
+        let nlri = |id: &PrefixId| Nlri::from(table.prefix(*id));
         let options = peer.options();
         let mut octets = Vec::new();
         let told = peer.adj_rib_out.get_mut(family);
-        for (wanted, nlri) in announced {
-            let written = announce(
-                family,
-                wanted.next_hop,
-                &wanted.attributes,
-                nlri.iter().copied(),
-                &options,
-                &mut octets,
-            );
-            match written {
-                Ok(()) => told.extend(nlri.into_iter().map(|it| (it.prefix, Arc::clone(&wanted)))),
+        for (said, prefixes) in news.announced {
+            let path = self.announcements.get(said).map_or(&[][..], |path| path);
+            match announce_encoded(family, path, prefixes.iter().map(nlri), &options, &mut octets) {
+                Ok(()) => prefixes.iter().for_each(|id| told.set(*id, Some(said))),
                 // What cannot be said is not left standing as it was.
-                Err(TooLong) => {
-                    withdrawn.extend(nlri.iter().map(|it| it.prefix).filter(|it| told.contains_key(it)))
-                }
+                Err(TooLong) => withdrawn.extend(prefixes.iter().filter(|id| told.get(**id).is_some())),
             }
         }
         if !withdrawn.is_empty() {
-            for prefix in &withdrawn {
-                told.remove(prefix);
+            for id in &withdrawn {
+                told.set(*id, None);
             }
-            withdraw(
-                family,
-                withdrawn.into_iter().map(Nlri::from),
-                &options,
-                &mut octets,
-            );
+            withdraw(family, withdrawn.iter().map(nlri), &options, &mut octets);
         }
         if octets.is_empty() {
             return false;
         }
         peer.say(connection, octets, actions);
         true
-    }
-
-    /// The default route that is made for a neighbor.
-    fn default_wanted(&self, peer: &Peer, bgp: &Bgp, family: Family, prefix: &IpNet) -> Option<Advertised> {
-        if *prefix != default_of(family) {
-            return None;
-        }
-        self.default_for(peer, bgp, family, *prefix)
-    }
-}
-
-pub(super) fn default_of(family: Family) -> IpNet {
-    match family {
-        Family::Ipv4Unicast => IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
-        Family::Ipv6Unicast => IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)),
     }
 }

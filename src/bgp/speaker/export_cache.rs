@@ -3,69 +3,39 @@
 //! A message brings many prefixes with one set of attributes. Unless policy looks at prefixes, it is asked once for all of
 //! them, and what it has made is shared.
 
-use std::num::{NonZeroU8, NonZeroU32};
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::{Advertised, Peer, Speaker};
-use crate::table::{Route, Source};
-use crate::wire::{Attributes, Family, NextHop};
+use super::interner::ValueId;
+use super::{Peer, Speaker};
+use crate::table::{Path, Route};
+use crate::wire::Family;
 
-/// All of a route that what is told about it hangs on. Addresses stand for what is shared: it lives, and stays as it is,
-/// while the table is only read.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct ExportKey {
-    source: *const Source,
-    attributes: *const Attributes,
-    next_hop: NextHop,
-    weight: u32,
-    tag: u32,
-    distance: Option<NonZeroU8>,
-    table: Option<NonZeroU32>,
-}
-
-impl ExportKey {
-    fn of(route: &Route) -> ExportKey {
-        ExportKey {
-            source: Arc::as_ptr(&route.source),
-            attributes: Arc::as_ptr(&route.attributes),
-            next_hop: route.next_hop,
-            weight: route.weight,
-            tag: route.tag,
-            distance: route.distance,
-            table: route.table,
-        }
-    }
-}
-
-/// What one neighbor is told of routes, for as long as nothing changes.
+/// What one neighbor is told of routes, for as long as nothing changes. Addresses stand for what routes share: it lives, and
+/// stays as it is, while the table is only read.
 pub(super) struct ExportCache {
     /// None where each prefix has to be asked about.
-    known: Option<FxHashMap<ExportKey, Option<Arc<Advertised>>>>,
+    known: Option<FxHashMap<*const Path, Option<ValueId>>>,
     /// The last one, as most often the next is like it.
-    last: Option<(ExportKey, Option<Arc<Advertised>>)>,
+    last: Option<(*const Path, Option<ValueId>)>,
 }
 
 impl ExportCache {
     /// What is told of a route: as of another that is alike, else as `tell` says.
-    pub(super) fn of(
-        &mut self,
-        route: &Route,
-        tell: impl FnOnce() -> Option<Arc<Advertised>>,
-    ) -> Option<Arc<Advertised>> {
+    pub(super) fn of(&mut self, route: &Route, tell: impl FnOnce() -> Option<ValueId>) -> Option<ValueId> {
         let Some(known) = &mut self.known else {
             return tell();
         };
-        let likeness = ExportKey::of(route);
-        if let Some((last, told)) = &self.last
-            && *last == likeness
-        {
-            return told.clone();
+        let path = Arc::as_ptr(route.path());
+        match self.last {
+            Some((last, told)) if last == path => told,
+            _ => {
+                let told = *known.entry(path).or_insert_with(tell);
+                self.last = Some((path, told));
+                told
+            }
         }
-        let told = known.entry(likeness.clone()).or_insert_with(tell).clone();
-        self.last = Some((likeness, told.clone()));
-        told
     }
 }
 

@@ -6,11 +6,9 @@
 
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 use super::{Action, Peer, Speaker};
 use crate::session::{self, ConnectionId, Time};
-use crate::table::SourceId;
+use crate::table::{PrefixId, SourceId};
 use crate::wire::{Family, PerFamily};
 
 /// With so many octets on their way a neighbor is told nothing more until they are sent. The answer to a refresh, or a whole
@@ -159,8 +157,9 @@ impl Speaker {
     }
 
     /// Whether a change of a prefix is news for a neighbor that hears of it later: what has come and gone in between is not.
-    pub(super) fn is_news(&self, id: SourceId, family: Family, prefix: &IpNet) -> bool {
-        let told = self.peers.get(&id).is_some_and(|it| it.was_told(family, prefix));
-        told || self.tables.get(family).get(prefix).is_some()
+    pub(super) fn is_news(&self, id: SourceId, family: Family, prefix: PrefixId) -> bool {
+        let peer = self.peers.get(&id);
+        let told = peer.is_some_and(|peer| peer.adj_rib_out.get(family).has(prefix));
+        told || self.tables.get(family).at(prefix).is_some()
     }
 }

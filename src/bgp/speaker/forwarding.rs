@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use ipnet::IpNet;
+use rustc_hash::FxHashMap;
 
+use super::interner::{Interner, ValueId};
 use super::next_hops::together;
 use super::{AGGREGATE, Action, Hop, Interface, Speaker, Special, Way, family_of};
 use crate::policy::{Subject, Verdict};
-use crate::table::{Route, SourceKind};
-use crate::wire::Family;
+use crate::table::{Path, PrefixId, Route, SourceKind};
+use crate::wire::{Family, PerFamily};
 
 /// FRR's distances: of what a neighbor in another AS told, of what one in the same AS did, and of aggregates.
 const DISTANCES: (u8, u8, u8) = (20, 200, 200);
@@ -17,51 +20,186 @@ const DISTANCES: (u8, u8, u8) = (20, 200, 200);
 /// The distance of a route that is not to be used by the kernel.
 const NEVER: u8 = 255;
 
+/// What of the routes is in the kernel, by the numbers of prefixes. Most lead one of few ways.
+#[derive(Debug, Default)]
+pub(super) struct Fib {
+    ways: Interner<Arc<Way>>,
+    entries: PerFamily<Vec<Option<ValueId>>>,
+}
+
+impl Fib {
+    fn id(&self, family: Family, id: PrefixId) -> Option<ValueId> {
+        self.entries.get(family).get(id.index()).copied().flatten()
+    }
+
+    fn get(&self, family: Family, id: PrefixId) -> Option<&Arc<Way>> {
+        self.ways.get(self.id(family, id)?)
+    }
+
+    fn set(&mut self, family: Family, id: PrefixId, way: Option<ValueId>) {
+        let entries = self.entries.get_mut(family);
+        if id.index() >= entries.len() {
+            if way.is_none() {
+                return;
+            }
+            entries.resize(id.index() + 1, None);
+        }
+        entries[id.index()] = way;
+    }
+
+    /// Whether there is a route to a prefix.
+    pub(super) fn has(&self, family: Family, id: PrefixId) -> bool {
+        self.id(family, id).is_some()
+    }
+
+    fn tidy(&mut self) {
+        if self.ways.is_full() {
+            let all = Family::ALL.map(|family| self.entries.get(family));
+            self.ways.keep(all.into_iter().flatten().filter_map(|it| *it));
+        }
+    }
+}
+
+/// What the speaker has in the kernel.
+#[derive(Clone, Copy)]
+pub struct Forwarded<'s> {
+    speaker: &'s Speaker,
+}
+
+impl<'s> Forwarded<'s> {
+    /// The way to a prefix.
+    pub fn get(&self, prefix: &IpNet) -> Option<&'s Way> {
+        let family = family_of(prefix);
+        let id = self.speaker.tables.get(family).id(prefix)?;
+        self.speaker.fib.get(family, id).map(|way| &**way)
+    }
+
+    /// Whether there is one.
+    pub fn contains_key(&self, prefix: &IpNet) -> bool {
+        self.get(prefix).is_some()
+    }
+
+    /// All of it, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (IpNet, &'s Way)> {
+        let speaker = self.speaker;
+        Family::ALL.into_iter().flat_map(move |family| {
+            let all = 0..speaker.fib.entries.get(family).len();
+            let table = speaker.tables.get(family);
+            all.filter_map(move |number| {
+                let id = PrefixId(number as u32);
+                let way = speaker.fib.get(family, id)?;
+                Some((table.prefix(id), &**way))
+            })
+        })
+    }
+}
+
+/// Ways of routes that differ in nothing but their prefix: what is found for one holds for all, until the way to a next hop
+/// may be another.
+#[derive(Default)]
+struct Ways {
+    known: FxHashMap<*const Path, Option<ValueId>>,
+    last: Option<(*const Path, Option<ValueId>)>,
+}
+
 impl Speaker {
+    /// What the speaker has in the kernel.
+    pub fn forwarded(&self) -> Forwarded<'_> {
+        Forwarded { speaker: self }
+    }
+
     /// Puts what was chosen into the kernel.
-    pub(super) fn forward(&mut self, changed: &[IpNet], actions: &mut Vec<Action>) {
-        for prefix in changed {
-            let way = self.way(prefix);
-            let before = self.forwarded.get(prefix);
+    pub(super) fn forward(&mut self, family: Family, changed: &[PrefixId], actions: &mut Vec<Action>) {
+        let mut ways = Ways::default();
+        let asks_each = self
+            .protocol_map(family)
+            .is_some_and(|map| self.policy.looks_at_prefixes(map));
+        for id in changed {
+            let way = match asks_each {
+                true => self.way_id(family, *id),
+                false => self.way_like(family, *id, &mut ways),
+            };
+            let before = self.fib.id(family, *id);
             if before.is_none() && way.is_none() {
                 continue;
             }
+            let prefix = self.tables.get(family).prefix(*id);
             // The ways may be the same, and cost something else.
-            self.next_hops.recheck(prefix);
-            if before == way.as_ref() {
+            if self.next_hops.recheck(&prefix) {
+                ways = Ways::default();
+            }
+            if before == way {
                 continue;
             }
-            match &way {
-                Some(way) => drop(self.forwarded.insert(*prefix, way.clone())),
-                None => drop(self.forwarded.remove(prefix)),
-            }
-            actions.push(Action::Forward(*prefix, way));
+            self.fib.set(family, *id, way);
+            let way = way.and_then(|way| self.fib.ways.get(way)).map(Arc::clone);
+            actions.push(Action::Forward(prefix, way));
         }
+        self.fib.tidy();
     }
 
     /// Chooses ways that others may hang on, and remembers what is in the kernel meanwhile.
-    pub(super) fn forward_for_now(&mut self, changed: &[IpNet], before: &mut BTreeMap<IpNet, Option<Way>>) {
-        for prefix in changed {
-            let known = || self.forwarded.get(prefix).cloned();
-            before.entry(*prefix).or_insert_with(known);
+    pub(super) fn forward_for_now(
+        &mut self,
+        family: Family,
+        changed: &[PrefixId],
+        before: &mut BTreeMap<(Family, PrefixId), Option<Arc<Way>>>,
+    ) {
+        for id in changed {
+            let known = || self.fib.get(family, *id).map(Arc::clone);
+            before.entry((family, *id)).or_insert_with(known);
         }
-        self.forward(changed, &mut Vec::new());
+        self.forward(family, changed, &mut Vec::new());
     }
 
     /// Puts into the kernel what came of that, once.
-    pub(super) fn forward_at_last(&self, before: BTreeMap<IpNet, Option<Way>>, actions: &mut Vec<Action>) {
-        for (prefix, before) in before {
-            let way = self.forwarded.get(&prefix);
+    pub(super) fn forward_at_last(
+        &self,
+        before: BTreeMap<(Family, PrefixId), Option<Arc<Way>>>,
+        actions: &mut Vec<Action>,
+    ) {
+        for ((family, id), before) in before {
+            let way = self.fib.get(family, id);
             if way != before.as_ref() {
-                actions.push(Action::Forward(prefix, way.cloned()));
+                let prefix = self.tables.get(family).prefix(id);
+                actions.push(Action::Forward(prefix, way.map(Arc::clone)));
             }
         }
     }
 
+    /// The way to a prefix as to another with the same path, where nothing hangs on the prefix.
+    fn way_like(&mut self, family: Family, id: PrefixId, ways: &mut Ways) -> Option<ValueId> {
+        let table = self.tables.get(family);
+        let only = table.at(id)?.only();
+        let Some(only) = only.filter(|it| it.source.kind != SourceKind::Local && it.is_reachable()) else {
+            return self.way_id(family, id);
+        };
+        let prefix = table.prefix(id);
+        if prefix.contains(&only.next_hop.address()) || self.nearer.contains_key(&prefix) {
+            return self.way_id(family, id);
+        }
+        let path = Arc::as_ptr(only.path());
+        match (ways.last, ways.known.get(&path)) {
+            (Some((last, way)), _) if last == path => return way,
+            (_, Some(way)) => return *way,
+            _ => {}
+        }
+        let way = self.way_id(family, id);
+        ways.known.insert(path, way);
+        ways.last = Some((path, way));
+        way
+    }
+
+    fn way_id(&mut self, family: Family, id: PrefixId) -> Option<ValueId> {
+        let way = self.way(family, id)?;
+        let ways = &mut self.fib.ways;
+        Some(ways.id(&way, || Arc::new(way.clone())))
+    }
+
     /// The way of packets to a prefix; none where a route that is not BGP's is nearer.
-    fn way(&self, prefix: &IpNet) -> Option<Way> {
-        let family = family_of(prefix);
-        let destination = self.tables.get(family).get(prefix)?;
+    fn way(&self, family: Family, id: PrefixId) -> Option<Way> {
+        let table = self.tables.get(family);
+        let (prefix, destination) = (&table.prefix(id), table.at(id)?);
         let best = destination.best()?;
         let distance = self.distance(family, best);
         let is_used = best.table.is_some() || !self.has_nearer(prefix, distance);
@@ -87,7 +225,7 @@ impl Speaker {
 
     /// A route into the kernel as route-maps have it; none if one keeps it out.
     fn placed(&self, prefix: &IpNet, best: &Route, hops: Vec<Hop>) -> Option<Way> {
-        let source = match self.protocol_map(prefix) {
+        let source = match self.protocol_map(family_of(prefix)) {
             Some(map) => self.seen_by_kernel(map, prefix, best)?.source,
             None => None,
         };
@@ -99,8 +237,8 @@ impl Speaker {
     }
 
     /// `ip protocol bgp route-map`.
-    fn protocol_map(&self, prefix: &IpNet) -> Option<&str> {
-        let map = match family_of(prefix) {
+    fn protocol_map(&self, family: Family) -> Option<&str> {
+        let map = match family {
             Family::Ipv4Unicast => &self.config.protocol_map,
             Family::Ipv6Unicast => &self.config.protocol_map6,
         };
@@ -122,18 +260,26 @@ impl Speaker {
 
     /// Whether a route is kept out of the kernel (`ip protocol bgp route-map`).
     pub fn is_kept_out(&self, prefix: &IpNet, best: &Route) -> bool {
-        let map = self.protocol_map(prefix);
+        let map = self.protocol_map(family_of(prefix));
         map.is_some_and(|map| self.seen_by_kernel(map, prefix, best).is_none())
     }
 
     /// Whether this router is in a network itself, or has a route of another kind that is at least as near.
     fn has_nearer(&self, prefix: &IpNet, distance: u8) -> bool {
+        let nearer = self.nearer.get(prefix);
+        nearer.is_some_and(|nearest| *nearest <= distance)
+    }
+
+    /// Finds the distances of what is not BGP's: of networks this router is in, and of the kernel's routes.
+    pub(super) fn find_nearer(&mut self) {
+        self.nearer.clear();
         let up = self.interfaces.iter().filter(|it| it.up);
-        up.flat_map(Interface::networks).any(|net| net == *prefix)
-            || self
-                .routes
-                .iter()
-                .any(|route| route.to == *prefix && route.distance <= distance)
+        let connected = up.flat_map(Interface::networks).map(|net| (net, 0));
+        let kernel = self.routes.iter().map(|route| (route.to, route.distance));
+        for (prefix, distance) in connected.chain(kernel) {
+            let known = self.nearer.entry(prefix).or_insert(distance);
+            *known = distance.min(*known);
+        }
     }
 
     /// The administrative distance of a route: what a route-map has set, else what holds for its kind (`distance bgp`).

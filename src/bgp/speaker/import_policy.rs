@@ -6,12 +6,13 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::limits::{Overflow, Warned};
+use super::next_hops::leads_to;
 use super::record::Loss;
-use super::{Action, Peer, Speaker, family_of};
+use super::{Action, Peer, Speaker};
 use crate::config::{AllowAsIn, Bgp, Effective, EffectiveFamily};
 use crate::policy::{Context, Direction, Subject, Verdict};
 use crate::session::Time;
-use crate::table::{NextHopState, Route, Source, SourceId, SourceKind};
+use crate::table::{NextHopState, Path, PrefixId, Route, Source, SourceId, SourceKind};
 use crate::wire::{
     AsPath, Attributes, Community, Family, Message, NextHop, Nlri, PerFamily, RefreshKind, Segment,
 };
@@ -28,15 +29,16 @@ pub struct Received {
     pub next_hop: NextHop,
 }
 
+/// What policy made of a route, and whether there is a way to its next hop; else why it is not to be used.
+type Judged = Result<(Arc<Path>, NextHopState), Loss>;
+
 /// What a neighbor has told, before any policy, and how much of it there may be.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     /// Routes as they came, by prefix and path identifier (`soft-reconfiguration inbound`).
-    kept: PerFamily<BTreeMap<(IpNet, u32), Received>>,
+    kept: PerFamily<BTreeMap<(PrefixId, u32), Arc<Received>>>,
     /// Whether those are all of them.
     is_whole: PerFamily<bool>,
-    /// What policy made of the last route: the next one often is alike, and shares it.
-    last: Option<Arc<Attributes>>,
     /// What was said already about limits.
     pub(super) warned: PerFamily<Warned>,
     /// Why the session does not begin again by itself.
@@ -50,6 +52,12 @@ impl Intake {
         self.is_whole.ipv6 = effective.ipv6.soft_reconfiguration;
     }
 
+    /// Whether something is kept of a prefix.
+    pub(super) fn has(&self, family: Family, id: PrefixId) -> bool {
+        let mut kept = self.kept.get(family).range((id, 0)..=(id, u32::MAX));
+        kept.next().is_some()
+    }
+
     /// A session is over.
     pub(super) fn end(&mut self) {
         *self = Intake {
@@ -60,12 +68,17 @@ impl Intake {
 }
 
 impl Speaker {
-    /// Routes of a family as a neighbor told them, before any policy: none unless they are kept
+    /// Routes of a family as a neighbor told them, before any policy, in order: none unless they are kept
     /// (`soft-reconfiguration inbound`).
     pub fn received(&self, peer: &Peer, family: Family) -> impl Iterator<Item = (IpNet, u32, &Received)> {
         let kept = self.peers.get(&peer.id).map(|peer| peer.intake.kept.get(family));
+        let table = self.tables.get(family);
         let all = kept.into_iter().flatten();
-        all.map(|((prefix, path_id), it)| (*prefix, *path_id, it))
+        let mut all: Vec<_> = all
+            .map(|((id, path_id), it)| (table.prefix(*id), *path_id, &**it))
+            .collect();
+        all.sort_unstable_by_key(|(prefix, path_id, _)| (*prefix, *path_id));
+        all.into_iter()
     }
 
     /// How many routes of a neighbor are in the table.
@@ -90,72 +103,111 @@ impl Speaker {
         Arc::new(attributes)
     }
 
-    /// A neighbor tells a route.
+    /// A neighbor tells routes that differ in nothing but their prefix. Unless policy looks at that, it is asked once.
     pub(super) fn learn(
         &mut self,
         source: SourceId,
         family: Family,
-        nlri: &Nlri,
-        told: &Received,
+        all: &[Nlri],
+        told: &Arc<Received>,
         now: Time,
     ) {
-        let path_id = nlri.path_id.unwrap_or(0);
-        let Some(peer) = self.peers.get_mut(&source) else {
+        let (Some(first), Some(peer)) = (all.first(), self.peers.get(&source)) else {
             return;
         };
-        if peer.family(family).soft_reconfiguration {
-            let key = (nlri.prefix, path_id);
-            peer.intake.kept.get_mut(family).insert(key, told.clone());
+        let keeps = peer.family(family).soft_reconfiguration;
+        let asks_each = self.looks_at_prefixes_in(peer, family);
+        let mut judged = self.judge(source, family, &first.prefix, told, now);
+        for nlri in all {
+            let key = (nlri.prefix, nlri.path_id.unwrap_or(0));
+            if keeps {
+                self.keep(source, family, key, told);
+            }
+            if asks_each && nlri.prefix != first.prefix {
+                judged = self.judge(source, family, &nlri.prefix, told, now);
+            }
+            self.put(source, family, key, &judged, now);
         }
-        self.judge(source, family, (nlri.prefix, path_id), told, now);
+    }
+
+    fn looks_at_prefixes_in(&self, peer: &Peer, family: Family) -> bool {
+        let settings = peer.family(family);
+        let map = settings.route_map_in.as_deref();
+        settings.distribute_list_in.is_some()
+            || settings.prefix_list_in.is_some()
+            || map.is_some_and(|map| self.policy.looks_at_prefixes(map))
+    }
+
+    /// Keeps a route as it came.
+    fn keep(
+        &mut self,
+        source: SourceId,
+        family: Family,
+        (prefix, path_id): (IpNet, u32),
+        told: &Arc<Received>,
+    ) {
+        let id = self.tables.get_mut(family).number(&prefix);
+        if let (Some(id), Some(peer)) = (id, self.peers.get_mut(&source)) {
+            let kept = peer.intake.kept.get_mut(family);
+            kept.insert((id, path_id), Arc::clone(told));
+        }
     }
 
     /// A neighbor takes a route back.
     pub(super) fn unlearn(&mut self, source: SourceId, family: Family, nlri: &Nlri) {
         let path_id = nlri.path_id.unwrap_or(0);
+        let table = self.tables.get_mut(family);
         if let Some(peer) = self.peers.get_mut(&source) {
-            peer.intake.kept.get_mut(family).remove(&(nlri.prefix, path_id));
+            let kept = peer.intake.kept.get_mut(family);
+            if !kept.is_empty()
+                && let Some(id) = table.id(&nlri.prefix)
+            {
+                kept.remove(&(id, path_id));
+            }
             peer.record.lost.withdrawn += 1;
         }
-        let table = self.tables.get_mut(family);
-        table.remove(nlri.prefix, source, path_id);
+        table.remove(&nlri.prefix, source, path_id);
     }
 
-    /// Puts a route into the table as policy lets it; one that may not be used takes away the one it replaces.
+    /// What policy makes of a route, and whether there is a way to its next hop.
     fn judge(
         &mut self,
         source: SourceId,
         family: Family,
-        (prefix, path_id): (IpNet, u32),
+        prefix: &IpNet,
         told: &Received,
         now: Time,
+    ) -> Judged {
+        let path = self.import(source, family, prefix, told, now)?;
+        let path = self.paths.of(path);
+        let state = self.resolve(&path);
+        Ok((path, state))
+    }
+
+    /// Puts a route into the table as policy lets it; one that may not be used takes away the one it replaces.
+    fn put(
+        &mut self,
+        source: SourceId,
+        family: Family,
+        (prefix, path_id): (IpNet, u32),
+        judged: &Judged,
+        now: Time,
     ) {
-        match self.import(source, family, (prefix, path_id), told, now) {
-            Ok(mut route) => {
-                route.next_hop_state = self.resolve(&prefix, &route);
-                self.share(source, told, &mut route);
-                self.tables.get_mut(family).insert(prefix, route);
+        let table = self.tables.get_mut(family);
+        match judged {
+            Ok((path, state)) => {
+                let state = match leads_to(&prefix, path) {
+                    true => NextHopState::Unreachable,
+                    false => *state,
+                };
+                table.insert(&prefix, Route::new(Arc::clone(path), path_id, state, now));
             }
             Err(loss) => {
                 if let Some(peer) = self.peers.get_mut(&source) {
-                    peer.record.lost.count(loss);
+                    peer.record.lost.count(*loss);
                 }
-                self.tables.get_mut(family).remove(prefix, source, path_id);
+                table.remove(&prefix, source, path_id);
             }
-        }
-    }
-
-    /// Routes that policy has changed alike have their attributes in common.
-    fn share(&mut self, source: SourceId, told: &Received, route: &mut Route) {
-        let Some(peer) = self.peers.get_mut(&source) else {
-            return;
-        };
-        if Arc::ptr_eq(&told.attributes, &route.attributes) {
-            return;
-        }
-        match &peer.intake.last {
-            Some(last) if *last == route.attributes => route.attributes = Arc::clone(last),
-            _ => peer.intake.last = Some(Arc::clone(&route.attributes)),
         }
     }
 
@@ -166,8 +218,10 @@ impl Speaker {
         };
         if peer.family(family).soft_reconfiguration && *peer.intake.is_whole.get(family) {
             let kept = std::mem::take(peer.intake.kept.get_mut(family));
-            for (key, told) in &kept {
-                self.judge(id, family, *key, told, now);
+            for ((number, path_id), told) in &kept {
+                let prefix = self.tables.get(family).prefix(*number);
+                let judged = self.judge(id, family, &prefix, told, now);
+                self.put(id, family, (prefix, *path_id), &judged, now);
             }
             if let Some(peer) = self.peers.get_mut(&id) {
                 *peer.intake.kept.get_mut(family) = kept;
@@ -197,28 +251,28 @@ impl Speaker {
         actions.push(Action::Send(connection, peer.write(&message, now)));
     }
 
-    /// A route as it is kept in the table, before its next hop is looked for; else why it is not to be used at all.
+    /// A route as it is kept in the table; else why it is not to be used at all.
     fn import(
         &self,
         source: SourceId,
         family: Family,
-        (prefix, path_id): (IpNet, u32),
+        prefix: &IpNet,
         told: &Received,
         now: Time,
-    ) -> Result<Route, Loss> {
+    ) -> Result<Path, Loss> {
         let bgp = self.config.bgp.as_ref().ok_or(Loss::Unwanted)?;
         let peer = self.peers.get(&source).ok_or(Loss::Unwanted)?;
         let told_by = peer.source.as_ref().ok_or(Loss::Unwanted)?;
         let settings = peer.family(family);
-        if !peer.exchanges(family) || family_of(&prefix) != family {
+        if !peer.exchanges(family) {
             return Err(Loss::Unwanted);
         }
         self.accept_told(peer, bgp, settings, told_by, &told.attributes)?;
-        if !self.passes_lists_in(family, settings, &prefix, &told.attributes.as_path) {
+        if !self.passes_lists_in(family, settings, prefix, &told.attributes.as_path) {
             return Err(Loss::Filtered);
         }
         let mut subject = Subject {
-            prefix,
+            prefix: *prefix,
             attributes: Arc::clone(&told.attributes),
             next_hop: told.next_hop,
             next_hop_change: Default::default(),
@@ -242,19 +296,7 @@ impl Speaker {
         if self.is_own_address(subject.next_hop.address()) {
             return Err(Loss::NextHop);
         }
-        Ok(Route {
-            source: Arc::clone(told_by),
-            path_id,
-            attributes: subject.attributes,
-            next_hop: subject.next_hop,
-            next_hop_state: NextHopState::Unreachable,
-            weight: subject.weight,
-            tag: subject.tag,
-            distance: subject.distance,
-            table: subject.table,
-            stale: false,
-            since: now,
-        })
+        Ok(subject.into_path(Arc::clone(told_by)))
     }
 
     /// Checks that no policy can change: loops, and whether anything is to come from another AS at all.

@@ -11,7 +11,7 @@ use super::{Interface, KernelRoute, OWN, REDISTRIBUTED, Speaker, family_of};
 use crate::config::{Bgp, Redistribute, Source as Redistributed};
 use crate::policy::{Context, Direction, NextHopChange, Subject, Verdict};
 use crate::session::Time;
-use crate::table::{NextHopState, Route, SourceId};
+use crate::table::{NextHopState, Path, Route, SourceId};
 use crate::wire::{Attributes, Community, Family, NextHop, Origin};
 
 /// What FRR gives to its own routes.
@@ -97,7 +97,7 @@ impl Speaker {
         let before = std::mem::take(&mut self.own);
         for (prefix, kind) in before.keys().filter(|key| !wanted.contains_key(*key)) {
             let table = self.tables.get_mut(family_of(prefix));
-            table.remove(*prefix, kind.source(), 0);
+            table.remove(prefix, kind.source(), 0);
         }
         let sources = [OWN, REDISTRIBUTED].map(|source| self.own_source(source));
         let (late, early): (Vec<_>, Vec<_>) = wanted
@@ -106,23 +106,21 @@ impl Speaker {
         let in_order = early.into_iter().map(|it| (it, Duration::ZERO));
         let in_order = in_order.chain(late.into_iter().map(|it| (it, Duration::from_nanos(1))));
         for (((prefix, kind), own), after) in in_order {
-            let route = Route {
+            let path = Path {
                 source: Arc::clone(&sources[usize::from(*kind == Kind::Redistributed)]),
-                path_id: 0,
                 attributes: Arc::clone(&own.attributes),
                 next_hop: own.next_hop,
-                next_hop_state: match own.is_known {
-                    true => NextHopState::Reachable(0),
-                    false => NextHopState::Unreachable,
-                },
                 weight: own.weight,
                 tag: own.tag,
                 distance: None,
                 table: None,
-                stale: false,
-                since: now + after,
             };
-            self.tables.get_mut(family_of(prefix)).insert(*prefix, route);
+            let state = match own.is_known {
+                true => NextHopState::Reachable(0),
+                false => NextHopState::Unreachable,
+            };
+            let route = Route::new(Arc::new(path), 0, state, now + after);
+            self.tables.get_mut(family_of(prefix)).insert(prefix, route);
         }
         self.own = wanted;
     }

@@ -15,7 +15,9 @@ mod export_cache;
 mod export_paths;
 mod flow;
 mod forwarding;
+mod id_set;
 mod import_policy;
+mod interner;
 mod limits;
 mod link;
 mod local;
@@ -31,14 +33,14 @@ mod resolve;
 mod restart;
 mod session_input;
 mod sessions;
-mod shared;
+mod update_groups;
 
 #[cfg(test)]
 pub(super) mod simulator;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
@@ -46,6 +48,7 @@ use ipnet::IpNet;
 pub use aggregate::AGGREGATE;
 pub use behavior::Behavior;
 pub use event::{Action, Dial, Drop, Endpoints, Event, Hop, Interface, KernelRoute, Special, Way};
+pub use forwarding::Forwarded;
 pub use import_policy::Received;
 pub use limits::Overflow;
 pub use link::{Link, LinkChanges, LinkKind};
@@ -61,7 +64,7 @@ pub use restart::Away;
 use super::config::{self, Config, Own};
 use super::policy::Policy;
 use super::session::{self, ConnectionId, Time};
-use super::table::{MultipathRule, Rules, SourceId, Table};
+use super::table::{MultipathRule, Path, PrefixId, Rules, SourceId, Table};
 use super::wire::{Family, PerFamily};
 
 /// A speaker.
@@ -95,13 +98,19 @@ pub struct Speaker {
     /// Aggregates that are in the tables.
     aggregates: PerFamily<BTreeSet<IpNet>>,
     /// What is in the kernel.
-    forwarded: BTreeMap<IpNet, Way>,
+    fib: forwarding::Fib,
+    /// The distances of what is not BGP's: of two routes to a place the nearer one is used.
+    nearer: HashMap<IpNet, u8>,
     /// Next hops of routes, and the ways to them.
     next_hops: NextHops,
     /// Identifiers of routes for those who are told several to one prefix.
     path_ids: PerFamily<PathIds>,
+    /// What routes share, each kept once.
+    paths: interner::Shared<Path>,
+    /// Neighbors that are told the same; none where it is to be found anew.
+    update_groups: Option<update_groups::UpdateGroups>,
     /// What neighbors were told, each kept once.
-    shared: shared::Shared,
+    announcements: export::Announcements,
 }
 
 /// Routes may lead over each other so deep within one event. Those that take each other's way away, and so would never
@@ -137,14 +146,20 @@ impl Speaker {
             peers: BTreeMap::new(),
             next_peer: 1,
             connections: BTreeMap::new(),
-            tables: PerFamily::default(),
+            tables: PerFamily {
+                ipv4: Table::new(Family::Ipv4Unicast),
+                ipv6: Table::new(Family::Ipv6Unicast),
+            },
             own: BTreeMap::new(),
             own_id: Ipv4Addr::UNSPECIFIED,
             aggregates: PerFamily::default(),
-            forwarded: BTreeMap::new(),
+            fib: forwarding::Fib::default(),
+            nearer: HashMap::new(),
             next_hops: NextHops::default(),
             path_ids: PerFamily::default(),
-            shared: shared::Shared::default(),
+            paths: interner::Shared::default(),
+            update_groups: None,
+            announcements: export::Announcements::default(),
         }
     }
 
@@ -161,11 +176,6 @@ impl Speaker {
     /// The neighbors, in the order in which they were configured.
     pub fn peers(&self) -> impl Iterator<Item = &Peer> {
         self.peers.values()
-    }
-
-    /// What the speaker has in the kernel.
-    pub fn forwarded(&self) -> &BTreeMap<IpNet, Way> {
-        &self.forwarded
     }
 
     /// The name neighbors are told.
@@ -236,6 +246,13 @@ impl Speaker {
     pub fn handle_event(&mut self, event: Event, now: Time) -> Vec<Action> {
         let mut actions = Vec::new();
         let mut resolve = false;
+        // Of a neighbor's messages those that end its session do this as well.
+        if !matches!(
+            event,
+            Event::Received(..) | Event::Sent(_) | Event::Stuck(..) | Event::Tick
+        ) {
+            self.forget_update_groups();
+        }
         match event {
             Event::Configure(config) => {
                 self.choose_id();
@@ -246,11 +263,13 @@ impl Speaker {
                 self.note_links(&interfaces, now);
                 self.interfaces = interfaces;
                 self.choose_id();
+                self.find_nearer();
                 self.configure_peers(now, &mut actions);
                 resolve = true;
             }
             Event::Routes(routes) => {
                 self.routes = routes;
+                self.find_nearer();
                 resolve = true;
             }
             Event::Discovered(interface, address) => self.discover(interface, address, now, &mut actions),
@@ -330,16 +349,16 @@ impl Speaker {
 
     /// Decides about whatever has changed, and tells it. What is put into the kernel may be the way to other next hops.
     fn settle(&mut self, configured: bool, now: Time, actions: &mut Vec<Action>) {
-        let mut changed: PerFamily<Vec<IpNet>> = PerFamily::default();
+        let mut changed: PerFamily<Vec<PrefixId>> = PerFamily::default();
         let mut before = BTreeMap::new();
         for round in 0..ROUNDS {
             for family in Family::ALL {
                 let more = self.decide(family, configured && round == 0, now);
                 match round {
-                    0 => self.forward(&more, actions),
-                    _ => self.forward_for_now(&more, &mut before),
+                    0 => self.forward(family, &more, actions),
+                    _ => self.forward_for_now(family, &more, &mut before),
                 }
-                changed.get_mut(family).extend(more);
+                join(changed.get_mut(family), more);
             }
             if !self.follow_next_hops() {
                 break;
@@ -347,23 +366,37 @@ impl Speaker {
         }
         self.forward_at_last(before, actions);
         for family in Family::ALL {
-            let changed = changed.get_mut(family);
-            changed.sort_unstable();
-            changed.dedup();
+            let changed = changed.get(family);
             self.identify(family, changed, configured);
             self.export(family, changed, configured, now, actions);
+        }
+        self.tidy();
+    }
+
+    /// Gives back what nobody needs any more, where that may be much.
+    fn tidy(&mut self) {
+        self.tidy_announcements();
+        for family in Family::ALL {
+            let (peers, fib, path_ids) = (&self.peers, &self.fib, self.path_ids.get(family));
+            let is_needed = |id: PrefixId| {
+                let needs = |peer: &Peer| {
+                    peer.adj_rib_out.get(family).has(id)
+                        || peer.mrai.has(family, id)
+                        || peer.intake.has(family, id)
+                };
+                fib.has(family, id) || path_ids.has(id) || peers.values().any(needs)
+            };
+            self.tables.get_mut(family).release_vacant(is_needed);
         }
     }
 
     /// Decides about what has changed in a family, aggregates included, and returns that.
-    fn decide(&mut self, family: Family, configured: bool, now: Time) -> Vec<IpNet> {
+    fn decide(&mut self, family: Family, configured: bool, now: Time) -> Vec<PrefixId> {
         let rules = self.rules(family);
         let mut changed = self.tables.get_mut(family).decide(&rules);
         let also = self.aggregate(family, &changed, configured, now);
-        changed.extend(also);
-        changed.extend(self.tables.get_mut(family).decide(&rules));
-        changed.sort_unstable();
-        changed.dedup();
+        join(&mut changed, also);
+        join(&mut changed, self.tables.get_mut(family).decide(&rules));
         changed
     }
 
@@ -386,6 +419,17 @@ impl Speaker {
             maximum_paths: paths(table.maximum_paths),
             maximum_paths_internal: paths(table.maximum_paths_ibgp),
         }
+    }
+}
+
+/// Puts more prefixes to others, each once.
+fn join(all: &mut Vec<PrefixId>, more: Vec<PrefixId>) {
+    if all.is_empty() {
+        *all = more;
+    } else if !more.is_empty() {
+        all.extend(more);
+        all.sort_unstable();
+        all.dedup();
     }
 }
 

@@ -1,14 +1,12 @@
 //! When neighbors are told: not more often than their `advertisement-interval` allows (RFC 4271 section 9.2.1.1), nor than a
 //! router with many neighbors can tell them all; and at first with a MED that keeps packets away (`bgp max-med on-startup`).
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
+use super::id_set::IdSet;
 use super::{Action, Peer, Speaker};
 use crate::session::Time;
-use crate::table::SourceId;
+use crate::table::{PrefixId, SourceId};
 use crate::wire::{Family, PerFamily};
 
 /// With so few neighbors every change is told at once.
@@ -27,7 +25,7 @@ pub(super) struct Mrai {
     /// Until when it is told nothing.
     until: Option<Time>,
     /// Prefixes of which it is told then.
-    waiting: PerFamily<BTreeSet<IpNet>>,
+    waiting: PerFamily<IdSet>,
 }
 
 impl Mrai {
@@ -38,13 +36,18 @@ impl Mrai {
 
     /// All of a family is told anyhow.
     pub(super) fn forget(&mut self, family: Family) {
-        self.waiting.get_mut(family).clear();
+        *self.waiting.get_mut(family) = IdSet::default();
     }
 
     /// How much waits.
     #[cfg(test)]
     pub(super) fn count(&self, family: Family) -> usize {
         self.waiting.get(family).len()
+    }
+
+    /// Whether a prefix waits.
+    pub(super) fn has(&self, family: Family, id: PrefixId) -> bool {
+        self.waiting.get(family).has(id)
     }
 
     fn is_due(&self) -> Option<Time> {
@@ -74,7 +77,7 @@ pub(super) enum Startup {
 
 impl Speaker {
     /// Whether a neighbor may be told of changed prefixes now; if not, it will be.
-    pub(super) fn may_tell(&mut self, id: SourceId, family: Family, changed: &[IpNet], now: Time) -> bool {
+    pub(super) fn may_tell(&mut self, id: SourceId, family: Family, changed: &[PrefixId], now: Time) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else {
             return false;
         };
@@ -98,8 +101,13 @@ impl Speaker {
         if peer.mrai.waiting.get(family).len() <= most {
             return;
         }
-        let mut waiting = std::mem::take(peer.mrai.waiting.get_mut(family));
-        waiting.retain(|prefix| self.is_news(id, family, prefix));
+        let before = std::mem::take(peer.mrai.waiting.get_mut(family));
+        let mut waiting = IdSet::default();
+        for prefix in before.ids() {
+            if self.is_news(id, family, *prefix) {
+                waiting.extend(&[*prefix]);
+            }
+        }
         if let Some(peer) = self.peers.get_mut(&id) {
             *peer.mrai.waiting.get_mut(family) = waiting;
         }
@@ -159,8 +167,7 @@ impl Speaker {
             };
             let waiting = std::mem::take(&mut peer.mrai).waiting;
             for family in Family::ALL {
-                let prefixes: Vec<IpNet> = waiting.get(family).iter().copied().collect();
-                self.tell_changes(id, family, &prefixes, now, actions);
+                self.tell_changes(id, family, waiting.get(family).ids(), now, actions);
             }
         }
     }

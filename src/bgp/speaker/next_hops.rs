@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::resolve::{connected, is_far};
 use super::{AGGREGATE, Hop, Interface, KernelRoute, Speaker, Way, family_of};
-use crate::table::{NextHopState, Route, SourceKind};
+use crate::table::{NextHopState, Path, Route, SourceKind};
 use crate::wire::Family;
 
 /// The cost of a next hop, and the ways to it; those are none where packets to it are dropped. Nothing if it is unknown.
@@ -43,12 +45,14 @@ pub(super) struct NextHops {
 }
 
 impl NextHops {
-    /// A route in the kernel has changed.
-    pub(super) fn recheck(&mut self, prefix: &IpNet) {
+    /// A route in the kernel has changed. Returns whether a next hop may be reached in another way now.
+    pub(super) fn recheck(&mut self, prefix: &IpNet) -> bool {
         let first = (prefix.network(), false);
         let last = (prefix.broadcast(), true);
         let covered = self.known.range(first..=last).map(|(key, _)| *key);
+        let before = self.unsure.len();
         self.unsure.extend(covered);
+        self.unsure.len() > before
     }
 }
 
@@ -74,20 +78,13 @@ impl Leading<'_> {
 }
 
 impl Speaker {
-    /// Whether there is a way to a route's next hop. Remembers the next hop, to look again when something changes.
-    pub(super) fn resolve(&mut self, prefix: &IpNet, route: &Route) -> NextHopState {
-        // Of its own a router knows whether they may be used.
-        if route.source.kind == SourceKind::Local {
-            return route.next_hop_state;
-        }
-        // A route to its own next hop says nothing (FRR: it "loops through itself").
-        if IpNet::from(route.next_hop.address()) == *prefix {
-            return NextHopState::Unreachable;
-        }
-        if self.on_the_link(route).is_some() {
+    /// Whether there is a way to the next hop of what a neighbor told. Remembers the next hop, to look again when something
+    /// changes.
+    pub(super) fn resolve(&mut self, path: &Path) -> NextHopState {
+        if self.on_the_link(path).is_some() {
             return NextHopState::Reachable(0);
         }
-        let key = self.key(route);
+        let key = self.key(path);
         if let Some(found) = self.next_hops.known.get(&key) {
             return found.state();
         }
@@ -107,7 +104,7 @@ impl Speaker {
     }
 
     /// The cost of a route's next hop, and the ways to it; no ways if packets to it are dropped (RFC 5635 section 3).
-    pub fn ways(&self, route: &Route) -> Option<(u32, Vec<Hop>)> {
+    pub fn ways(&self, route: &Path) -> Option<(u32, Vec<Hop>)> {
         let key = self.key(route);
         match self.next_hops.known.get(&key) {
             Some(found) if !self.next_hops.unsure.contains(&key) && self.on_the_link(route).is_none() => {
@@ -118,19 +115,19 @@ impl Speaker {
     }
 
     /// The same, but not over routes to these prefixes: they lead over the one in question.
-    fn ways_but(&self, route: &Route, passed: &mut Vec<IpNet>) -> Reach {
+    fn ways_but(&self, route: &Path, passed: &mut Vec<IpNet>) -> Reach {
         match self.on_the_link(route) {
             Some(hop) => Some((0, vec![hop])),
             None => self.reach(self.key(route), passed),
         }
     }
 
-    fn key(&self, route: &Route) -> Key {
+    fn key(&self, route: &Path) -> Key {
         (route.next_hop.address(), self.must_be_near(route))
     }
 
     /// What a neighbor in another AS tells leads over the link to it, unless it is said to be further away.
-    pub fn must_be_near(&self, route: &Route) -> bool {
+    pub fn must_be_near(&self, route: &Path) -> bool {
         let (Some(bgp), Some(peer)) = (&self.config.bgp, self.peers.get(&route.source.id)) else {
             return false;
         };
@@ -138,7 +135,7 @@ impl Speaker {
     }
 
     /// A link-local next hop is on the link to whoever told it.
-    fn on_the_link(&self, route: &Route) -> Option<Hop> {
+    fn on_the_link(&self, route: &Path) -> Option<Hop> {
         let address: Ipv6Addr = route.next_hop.link_local()?;
         let peer = self.peers.get(&route.source.id)?;
         let interface = self.interface_of(peer).filter(|it| it.up)?;
@@ -206,7 +203,8 @@ impl Speaker {
         let whole = IpNet::from(address);
         let wider = std::iter::successors(Some(whole), IpNet::supernet);
         let mut nets = wider.filter(|net| net.prefix_len() > 0 && !passed.contains(net));
-        nets.find(|net| self.forwarded.get(net).is_some_and(Way::is_in_main))
+        let forwarded = self.forwarded();
+        nets.find(|net| forwarded.get(net).is_some_and(Way::is_in_main))
     }
 
     /// The ways of a route of BGP's; its metric in the kernel's eyes is its MED.
@@ -245,32 +243,61 @@ impl Speaker {
     /// Looks anew at all next hops, and at all that is in the kernel.
     pub(super) fn resolve_all(&mut self) {
         self.next_hops = NextHops::default();
-        let mut keys = BTreeSet::new();
-        for family in Family::ALL {
-            let destinations = self.tables.get(family).iter();
-            let routes = destinations.flat_map(|(_, destination)| destination.routes());
-            keys.extend(
-                routes
-                    .filter(|it| it.source.kind != SourceKind::Local)
-                    .map(|it| self.key(it)),
-            );
-        }
+        let keys: BTreeSet<Key> = self.paths().into_iter().map(|path| self.key(path)).collect();
         for key in keys {
             let found = self.find(key);
             self.next_hops.known.insert(key, found);
         }
         self.resolve_where(|_, _| true);
+        for family in Family::ALL {
+            self.tables.get_mut(family).reconsider();
+        }
+    }
+
+    /// What neighbors have told, each once.
+    fn paths(&self) -> Vec<&Path> {
+        let mut known = FxHashSet::default();
+        let mut paths = Vec::new();
+        for family in Family::ALL {
+            let routes = self.tables.get(family).all().flat_map(|(_, it)| it.routes());
+            for path in routes.map(Route::path) {
+                if path.source.kind != SourceKind::Local && known.insert(Arc::as_ptr(path)) {
+                    paths.push(&**path);
+                }
+            }
+        }
+        paths
     }
 
     /// Gives some routes the state of their next hops, and lets their prefixes be decided about again.
-    fn resolve_where(&mut self, concerns: impl Fn(&Speaker, &Route) -> bool) {
-        let mut tables = std::mem::take(&mut self.tables);
+    fn resolve_where(&mut self, concerns: impl Fn(&Speaker, &Path) -> bool) {
+        let state = |path: &Path| {
+            let is_known = || self.next_hops.known.get(&self.key(path)).map(Found::state);
+            match self.on_the_link(path) {
+                Some(_) => NextHopState::Reachable(0),
+                None => is_known().unwrap_or_else(|| self.find(self.key(path)).state()),
+            }
+        };
+        let concerned = self.paths().into_iter().filter(|path| concerns(self, path));
+        let states: FxHashMap<*const Path, NextHopState> = concerned
+            .map(|path| (std::ptr::from_ref(path), state(path)))
+            .collect();
         for family in Family::ALL {
-            let table = tables.get_mut(family);
-            table.resolve(|prefix, route| concerns(self, route).then(|| self.resolve(prefix, route)));
+            let table = self.tables.get_mut(family);
+            table.resolve(|prefix, route| {
+                let state = states.get(&Arc::as_ptr(route.path()))?;
+                Some(match leads_to(prefix, route) {
+                    true => NextHopState::Unreachable,
+                    false => *state,
+                })
+            });
         }
-        self.tables = tables;
     }
+}
+
+/// Whether a route leads to its own next hop: it says nothing then (FRR: it "loops through itself").
+pub(super) fn leads_to(prefix: &IpNet, path: &Path) -> bool {
+    IpNet::from(path.next_hop.address()) == *prefix
 }
 
 /// All ways, each once.

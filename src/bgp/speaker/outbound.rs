@@ -384,7 +384,7 @@ impl Speaker {
         let table = self.tables.get(family);
         let all = table.iter().flat_map(|(prefix, destination)| {
             let routes = destination.routes().iter();
-            routes.map(|route| Subject::of(*prefix, route))
+            routes.map(move |route| Subject::of(prefix, route))
         });
         for seen in all {
             let mut made = default.clone();

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::Speaker;
 use crate::config::Addpath;
-use crate::table::{Destination, Route, SourceId};
+use crate::table::{Destination, PrefixId, Route, SourceId};
 use crate::wire::Family;
 
 /// The identifier of a default route that is made for a neighbor (FRR), and of nothing else.
@@ -23,7 +23,7 @@ pub(super) struct PathIds {
 /// A route keeps its identifier as long as it is there; one that is free is given again, the lowest first.
 #[derive(Debug)]
 struct Numbers {
-    given: BTreeMap<IpNet, BTreeMap<(SourceId, u32), u32>>,
+    given: BTreeMap<PrefixId, BTreeMap<(SourceId, u32), u32>>,
     free: BTreeSet<u32>,
     next: u32,
 }
@@ -39,12 +39,12 @@ impl Default for Numbers {
 }
 
 impl Numbers {
-    fn get(&self, prefix: &IpNet, route: &Route) -> Option<u32> {
-        self.given.get(prefix)?.get(&route.key()).copied()
+    fn get(&self, prefix: PrefixId, route: &Route) -> Option<u32> {
+        self.given.get(&prefix)?.get(&route.key()).copied()
     }
 
     /// Gives identifiers to these routes of a prefix, and takes those of all others of it back.
-    fn give<'r>(&mut self, prefix: IpNet, routes: impl Iterator<Item = &'r Route>) {
+    fn give<'r>(&mut self, prefix: PrefixId, routes: impl Iterator<Item = &'r Route>) {
         let mut before = self.given.remove(&prefix).unwrap_or_default();
         let mut now = BTreeMap::new();
         let mut new = Vec::new();
@@ -75,6 +75,11 @@ impl Numbers {
 }
 
 impl PathIds {
+    /// Whether a route to a prefix has an identifier.
+    pub(super) fn has(&self, prefix: PrefixId) -> bool {
+        self.all.given.contains_key(&prefix) || self.best_per_as.given.contains_key(&prefix)
+    }
+
     fn of(&self, kind: Addpath) -> &Numbers {
         match kind {
             Addpath::All => &self.all,
@@ -100,6 +105,18 @@ impl Speaker {
 
     /// The identifier of a route, if neighbors are told it as one of that kind.
     pub fn path_id(&self, family: Family, kind: Addpath, prefix: &IpNet, route: &Route) -> Option<u32> {
+        let id = self.tables.get(family).id(prefix)?;
+        self.path_id_of(family, kind, id, route)
+    }
+
+    /// The same of a prefix with a number.
+    pub(super) fn path_id_of(
+        &self,
+        family: Family,
+        kind: Addpath,
+        prefix: PrefixId,
+        route: &Route,
+    ) -> Option<u32> {
         self.path_ids.get(family).of(kind).get(prefix, route)
     }
 
@@ -109,7 +126,7 @@ impl Speaker {
     }
 
     /// Gives identifiers to routes to prefixes that have changed; to all after a change of the configuration.
-    pub(super) fn identify(&mut self, family: Family, changed: &[IpNet], configured: bool) {
+    pub(super) fn identify(&mut self, family: Family, changed: &[PrefixId], configured: bool) {
         for kind in [Addpath::All, Addpath::BestPerAs] {
             if !self.tells_several(family, kind) {
                 if configured {
@@ -117,24 +134,23 @@ impl Speaker {
                 }
                 continue;
             }
-            let all: Vec<IpNet> = match configured {
-                true => self
-                    .tables
-                    .get(family)
-                    .iter()
-                    .map(|(prefix, _)| *prefix)
-                    .collect(),
+            let table = self.tables.get(family);
+            let mut all = match configured {
+                true => table.ids().collect(),
                 false => Vec::new(),
             };
-            for prefix in all.iter().chain(changed) {
+            all.extend(changed);
+            // Of several that are new at once the lowest identifier goes to the first prefix.
+            table.sort(&mut all);
+            for prefix in all {
                 self.identify_routes(family, kind, prefix);
             }
         }
     }
 
-    fn identify_routes(&mut self, family: Family, kind: Addpath, prefix: &IpNet) {
+    fn identify_routes(&mut self, family: Family, kind: Addpath, prefix: PrefixId) {
         let rules = self.rules(family);
-        let destination = self.tables.get(family).get(prefix);
+        let destination = self.tables.get(family).at(prefix);
         let routes: Vec<&Route> = match (destination, kind) {
             (None, _) => Vec::new(),
             // In FRR's order: the newest first.
@@ -142,6 +158,6 @@ impl Speaker {
             (Some(destination), Addpath::BestPerAs) => destination.best_of_each_as(&rules),
         };
         let numbers = self.path_ids.get_mut(family).of_mut(kind);
-        numbers.give(*prefix, routes.into_iter());
+        numbers.give(prefix, routes.into_iter());
     }
 }

@@ -5,8 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
+use super::adj_rib_out::AdjRibOut;
 use super::flow::Flow;
 use super::import_policy::Intake;
 use super::mrai::Mrai;
@@ -47,9 +46,7 @@ pub struct Peer {
     /// The ends of the connection the session is up on.
     pub endpoints: Option<Endpoints>,
     /// What it was told.
-    pub adj_rib_out: PerFamily<BTreeMap<IpNet, Arc<Advertised>>>,
-    /// The same, by path identifiers, of families of which it takes several routes to one prefix.
-    pub(super) adj_rib_out_paths: PerFamily<BTreeMap<(IpNet, u32), Advertised>>,
+    pub(super) adj_rib_out: PerFamily<AdjRibOut>,
     /// What it has told, before any policy, and how much of it there may be.
     pub(super) intake: Intake,
     pub(super) source: Option<Arc<Source>>,
@@ -96,7 +93,6 @@ impl Peer {
             record: Record::default(),
             endpoints: None,
             adj_rib_out: PerFamily::default(),
-            adj_rib_out_paths: PerFamily::default(),
             intake: Intake::default(),
             source: None,
             incoming: BTreeMap::new(),

@@ -115,13 +115,11 @@ impl Speaker {
         }
         let attributes = self.taken(source, update.attributes);
         for reach in update.reachable {
-            let told = Received {
+            let told = Arc::new(Received {
                 attributes: Arc::clone(&attributes),
                 next_hop: reach.next_hop,
-            };
-            for it in &reach.nlri {
-                self.learn(source, reach.family, it, &told, now);
-            }
+            });
+            self.learn(source, reach.family, &reach.nlri, &told, now);
             self.check_limit(source, reach.family, now, actions);
         }
     }
@@ -157,6 +155,7 @@ impl Speaker {
         peer.mrai.clear();
         peer.flow = Default::default();
         actions.push(Action::Log(format!("%ADJCHANGE: neighbor {} Up", shown(peer))));
+        self.forget_update_groups();
         self.welcome_back(id, &agreement);
         self.begin_startup(now);
         for family in Family::ALL {
@@ -185,7 +184,9 @@ impl Speaker {
             peer.forget_told(family);
         }
         peer.intake.end();
+        self.forget_update_groups();
         self.keep_or_forget(id, reason, now);
+        self.paths.tidy();
     }
 }
 

@@ -316,7 +316,7 @@ impl Network {
         let told_by =
             |routes: &[crate::table::Route]| routes.iter().filter(|it| it.source.id == peer.id).count();
         let received = table.iter().map(|(_, it)| told_by(it.routes())).sum();
-        (received, peer.adj_rib_out.ipv4.len())
+        (received, peer.advertised_count(Family::Ipv4Unicast))
     }
 }
 

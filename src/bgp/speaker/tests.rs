@@ -52,7 +52,11 @@ fn the_published_lab_has_its_published_tables_within_a_second() {
     assert_eq!(agreement.remote_name.as_deref(), Some("router0"));
     assert!(network.peer(tor0, "10.0.1.2").session.state() <= State::Active);
     // The way to the other rack leads over the spine's link-local address.
-    let way = &network.nodes[tor0].speaker.forwarded()[&"10.0.3.0/24".parse::<IpNet>().unwrap()];
+    let way = network.nodes[tor0]
+        .speaker
+        .forwarded()
+        .get(&"10.0.3.0/24".parse().unwrap())
+        .unwrap();
     assert!(
         matches!(
             way.hops(),
@@ -63,7 +67,11 @@ fn the_published_lab_has_its_published_tables_within_a_second() {
         ),
         "{way:?}"
     );
-    let default = &network.nodes[tor0].speaker.forwarded()[&"0.0.0.0/0".parse::<IpNet>().unwrap()];
+    let default = network.nodes[tor0]
+        .speaker
+        .forwarded()
+        .get(&"0.0.0.0/0".parse().unwrap())
+        .unwrap();
     assert_eq!(default, way);
 }
 
@@ -143,11 +151,29 @@ fn a_clos_shares_its_load() {
     network.start();
     network.run(1);
     let far: IpNet = "10.1.3.0/24".parse().unwrap();
-    assert_eq!(network.nodes[leaves[0]].speaker.forwarded()[&far].hops().len(), 2);
+    assert_eq!(
+        network.nodes[leaves[0]]
+            .speaker
+            .forwarded()
+            .get(&far)
+            .unwrap()
+            .hops()
+            .len(),
+        2
+    );
     // One way less when a link breaks.
     network.set(7, false);
     network.run(1);
-    assert_eq!(network.nodes[leaves[0]].speaker.forwarded()[&far].hops().len(), 1);
+    assert_eq!(
+        network.nodes[leaves[0]]
+            .speaker
+            .forwarded()
+            .get(&far)
+            .unwrap()
+            .hops()
+            .len(),
+        1
+    );
 }
 
 /// Nothing passes between ASs without a policy (RFC 8212), which is FRR's default under `traditional`.

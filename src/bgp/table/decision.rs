@@ -3,7 +3,6 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 
-use super::Selection;
 use super::route::{NextHopState, Route, SourceId, SourceKind};
 
 /// What a route without LOCAL_PREF has (FRR's `bgp default local-preference` changes it).
@@ -55,12 +54,21 @@ impl Default for Rules {
     }
 }
 
+/// Which routes to a prefix are used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Selection {
+    /// The best one's source and path identifier.
+    pub(super) best: (SourceId, u32),
+    /// Those that packets are shared among beside it, the better first.
+    pub(super) beside: Vec<(SourceId, u32)>,
+}
+
 /// The best route and those used beside it. `current` is the best so far.
 pub(super) fn select(routes: &[Route], current: Option<(SourceId, u32)>, rules: &Rules) -> Option<Selection> {
     if let [only] = routes {
         return is_usable(only).then(|| Selection {
             best: only.key(),
-            beside: Box::default(),
+            beside: Vec::new(),
         });
     }
     // MED counts among routes from one AS only, which is no total order: the best of each AS is found first, so that the
@@ -113,7 +121,7 @@ pub(super) fn best_of_each<'r>(
 }
 
 pub(super) fn is_usable(route: &Route) -> bool {
-    route.next_hop_state != NextHopState::Unreachable
+    route.is_reachable()
 }
 
 /// `Less` where the first is better.
@@ -175,7 +183,7 @@ pub(super) fn in_use(a: &Route, b: &Route, current: Option<(SourceId, u32)>, rul
 /// decide. What came at once came in the order of their sources.
 fn newest_own(a: &Route, b: &Route) -> Ordering {
     match (a.source.kind, b.source.kind) {
-        (SourceKind::Local, SourceKind::Local) => (b.since, b.key()).cmp(&(a.since, a.key())),
+        (SourceKind::Local, SourceKind::Local) => (b.since(), b.key()).cmp(&(a.since(), a.key())),
         _ => Ordering::Equal,
     }
 }
@@ -216,7 +224,7 @@ pub(super) fn is_internal(route: &Route) -> bool {
 }
 
 pub(super) fn cost(route: &Route) -> u32 {
-    match route.next_hop_state {
+    match route.next_hop_state() {
         NextHopState::Reachable(cost) => cost,
         NextHopState::Unreachable => u32::MAX,
     }

@@ -1,159 +1,170 @@
 //! Routes by prefix: what each source says, and which of it is used (RFC 4271 section 9.1).
+//!
+//! A prefix has a number ([`PrefixId`]) from when it is told first until nobody needs it any more. What is known about it is
+//! found by that number, here and wherever else something is kept for each prefix. Order is made where it is shown.
 
 mod decision;
+mod destination;
+mod prefixes;
 mod reason;
 mod route;
-
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
+use rustc_hash::FxHashMap;
 
 pub use decision::{MultipathRule, Rules};
+pub use destination::Destination;
+pub use prefixes::PrefixId;
+use prefixes::Prefixes;
 pub use reason::Reason;
-pub use route::{NextHopState, Route, Source, SourceId, SourceKind};
+pub use route::{NextHopState, Path, Route, Source, SourceId, SourceKind};
 
-/// So many prefixes may wait twice.
+use crate::wire::Family;
+
+/// So many numbers that nobody may need are not worth a look.
 const FEW: usize = 1024;
 
 /// Everything known about the prefixes of one family.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Table {
-    destinations: BTreeMap<IpNet, Destination>,
-    /// Prefixes about which something has changed since the last decision; some may be in it several times.
-    pending: Vec<IpNet>,
+    prefixes: Prefixes,
+    /// By the numbers of prefixes.
+    destinations: Vec<Destination>,
+    /// Prefixes about which something has changed since the last decision, each once.
+    pending: Vec<PrefixId>,
+    /// Prefixes without routes, whose numbers somebody may still need; each once. Some may have routes again.
+    vacant: Vec<PrefixId>,
+    /// How many of those there may be before it is looked.
+    enough: usize,
+    /// How many prefixes have routes.
+    count: usize,
+    /// How many times numbers were taken back.
+    releases: u64,
     /// How many times a best route has changed.
     version: u64,
     /// How many routes each source has told.
-    counts: BTreeMap<SourceId, usize>,
-}
-
-/// What is known about a prefix.
-#[derive(Debug, Default)]
-pub struct Destination {
-    /// In the order in which they came; the selection, if there is one, refers to them.
-    routes: Vec<Route>,
-    selection: Option<Selection>,
-    /// What decided for the best route when it was chosen last.
-    reason: Option<Reason>,
-    /// The table's version when the best route changed last; 0 where there never was one.
-    version: u64,
-    /// Whether the best route says something else since the last decision.
-    renewed: bool,
-}
-
-/// Which routes to a prefix are used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selection {
-    /// The best one's source and path identifier.
-    pub best: (SourceId, u32),
-    /// Those that packets are shared among beside it, the better first: mostly none, which takes no memory.
-    pub beside: Box<[(SourceId, u32)]>,
-}
-
-impl Destination {
-    /// All routes, in the order in which they came.
-    pub fn routes(&self) -> &[Route] {
-        &self.routes
-    }
-
-    /// The best route.
-    pub fn best(&self) -> Option<&Route> {
-        let selection = self.selection.as_ref()?;
-        self.route(selection.best)
-    }
-
-    /// The routes packets are shared among, the best first.
-    pub fn multipath(&self) -> impl Iterator<Item = &Route> {
-        let selections = self.selection.iter();
-        let chosen = selections.flat_map(|it| std::iter::once(&it.best).chain(&it.beside));
-        chosen.filter_map(|key| self.route(*key))
-    }
-
-    /// What decided for the best route.
-    pub fn reason(&self) -> Option<Reason> {
-        self.reason
-    }
-
-    /// The table's version when the best route changed last; 0 where there never was one.
-    pub fn version(&self) -> u64 {
-        self.version
-    }
-
-    /// The best route of each neighboring AS, of those that can be used; the newest first.
-    pub fn best_of_each_as(&self, rules: &Rules) -> Vec<&Route> {
-        let best = decision::best_of_each(&self.routes, self.best_key(), rules, false);
-        let newest_first = self.routes.iter().rev();
-        newest_first
-            .filter(|route| best.iter().any(|it| it.key() == route.key()))
-            .collect()
-    }
-
-    fn best_key(&self) -> Option<(SourceId, u32)> {
-        self.selection.as_ref().map(|selection| selection.best)
-    }
-
-    fn route(&self, key: (SourceId, u32)) -> Option<&Route> {
-        self.routes.iter().find(|route| route.key() == key)
-    }
+    counts: FxHashMap<SourceId, usize>,
+    /// All prefixes that have routes, where somebody needs them in order again and again.
+    in_order: Option<BTreeMap<IpNet, PrefixId>>,
 }
 
 impl Table {
-    /// Puts a route in, in the place of the one its source had told before under the same path identifier.
-    pub fn insert(&mut self, prefix: IpNet, route: Route) {
-        let destination = self.destinations.entry(prefix).or_default();
-        let is_best = destination.best_key() == Some(route.key());
-        match destination
-            .routes
-            .iter_mut()
-            .find(|known| known.key() == route.key())
-        {
-            // A source that says the same again changes nothing.
-            Some(known) if known.says_the_same(&route) => {
-                known.stale = route.stale;
-                return;
-            }
-            Some(known) => {
-                *known = route;
-                destination.renewed |= is_best;
-            }
-            None => {
-                *self.counts.entry(route.source.id).or_default() += 1;
-                // Most prefixes have one route: room for more would be the greater part of a table's memory.
-                if destination.routes.is_empty() {
-                    destination.routes.reserve_exact(1);
-                }
-                destination.routes.push(route);
-            }
+    /// A table without routes.
+    pub fn new(family: Family) -> Table {
+        Table {
+            prefixes: Prefixes::new(family),
+            destinations: Vec::new(),
+            pending: Vec::new(),
+            vacant: Vec::new(),
+            enough: FEW,
+            count: 0,
+            releases: 0,
+            version: 0,
+            counts: FxHashMap::default(),
+            in_order: None,
         }
-        self.note(prefix);
     }
 
-    /// A prefix is to be decided about. A list that is sorted once costs less than a set; it is kept from growing without
-    /// end where nothing is decided for long.
-    fn note(&mut self, prefix: IpNet) {
-        self.pending.push(prefix);
-        if self.pending.len() > 2 * self.destinations.len() + FEW {
-            self.pending.sort_unstable();
-            self.pending.dedup();
+    /// The number of a prefix, which it is given if it has none; none for a prefix of another family.
+    pub fn number(&mut self, prefix: &IpNet) -> Option<PrefixId> {
+        let id = self.prefixes.number(prefix)?;
+        if id.index() == self.destinations.len() {
+            self.destinations.push(Destination::default());
         }
+        if self.destinations[id.index()].routes.is_empty() {
+            self.note_vacant(id);
+        }
+        Some(id)
+    }
+
+    /// The number of a prefix, if it has one.
+    pub fn id(&self, prefix: &IpNet) -> Option<PrefixId> {
+        self.prefixes.find(prefix)
+    }
+
+    /// The prefix that has a number.
+    pub fn prefix(&self, id: PrefixId) -> IpNet {
+        self.prefixes.prefix(id)
+    }
+
+    /// Puts numbers into the order of their prefixes.
+    pub fn sort(&self, ids: &mut [PrefixId]) {
+        self.prefixes.sort(ids);
+    }
+
+    /// So many numbers there are, given or not.
+    #[cfg(test)]
+    fn numbers(&self) -> usize {
+        self.destinations.len()
+    }
+
+    /// Puts a route in, in the place of the one its source had told before under the same path identifier. One of another
+    /// family is left out.
+    pub fn insert(&mut self, prefix: &IpNet, route: Route) {
+        let Some(id) = self.prefixes.number(prefix) else {
+            return;
+        };
+        if id.index() == self.destinations.len() {
+            self.destinations.push(Destination::default());
+        }
+        let destination = &mut self.destinations[id.index()];
+        let is_first = destination.routes.is_empty();
+        let source = route.source.id;
+        match destination.put(route) {
+            destination::Put::Same => return,
+            destination::Put::Replaced => {}
+            destination::Put::New => *self.counts.entry(source).or_default() += 1,
+        }
+        if is_first {
+            self.count += 1;
+            if let Some(all) = &mut self.in_order {
+                all.insert(*prefix, id);
+            }
+        }
+        self.note(id);
+    }
+
+    /// A prefix is to be decided about.
+    fn note(&mut self, id: PrefixId) {
+        if self.destinations[id.index()].begin_pending() {
+            self.pending.push(id);
+        }
+    }
+
+    /// Its number may be free.
+    fn note_vacant(&mut self, id: PrefixId) {
+        if self.destinations[id.index()].begin_vacant() {
+            self.vacant.push(id);
+        }
+    }
+
+    /// Routes of a prefix are gone.
+    fn note_removed(&mut self, id: PrefixId) {
+        if self.destinations[id.index()].routes.is_empty() {
+            self.count -= 1;
+            if let Some(all) = &mut self.in_order {
+                all.remove(&self.prefixes.prefix(id));
+            }
+        }
+        self.note(id);
     }
 
     /// Takes a route out. Returns whether there was one.
-    pub fn remove(&mut self, prefix: IpNet, source: SourceId, path_id: u32) -> bool {
-        let Some(destination) = self.destinations.get_mut(&prefix) else {
+    pub fn remove(&mut self, prefix: &IpNet, source: SourceId, path_id: u32) -> bool {
+        let Some(id) = self.prefixes.find(prefix) else {
             return false;
         };
-        let before = destination.routes.len();
-        destination
-            .routes
-            .retain(|route| route.key() != (source, path_id));
-        let removed = destination.routes.len() < before;
+        let routes = &mut self.destinations[id.index()].routes;
+        let before = routes.len();
+        routes.retain(|route| route.key() != (source, path_id));
+        let removed = routes.len() < before;
         if removed {
             uncount(&mut self.counts, source);
-            self.note(prefix);
+            self.note_removed(id);
         }
         removed
     }
@@ -161,7 +172,7 @@ impl Table {
     /// Takes everything out that a source has told.
     pub fn remove_source(&mut self, source: SourceId) {
         if self.count(source) > 0 {
-            self.retain(|_, route| route.source.id != source);
+            self.retain(|route| route.source.id != source);
         }
     }
 
@@ -170,99 +181,182 @@ impl Table {
         if self.count(source) == 0 {
             return;
         }
-        let routes = self.destinations.values_mut().flat_map(|it| &mut it.routes);
+        let routes = self.destinations.iter_mut().flat_map(|it| &mut it.routes);
         for route in routes.filter(|route| route.source.id == source) {
-            route.stale = true;
+            route.set_stale(true);
         }
     }
 
     /// Takes out what a source has not told again.
     pub fn remove_stale(&mut self, source: SourceId) {
         if self.count(source) > 0 {
-            self.retain(|_, route| route.source.id != source || !route.stale);
+            self.retain(|route| route.source.id != source || !route.is_stale());
         }
     }
 
     /// Keeps only routes that a condition holds for.
-    pub fn retain(&mut self, mut keeps: impl FnMut(&IpNet, &Route) -> bool) {
-        for (prefix, destination) in &mut self.destinations {
-            let before = destination.routes.len();
-            destination.routes.retain(|route| {
-                let stays = keeps(prefix, route);
+    fn retain(&mut self, keeps: impl Fn(&Route) -> bool) {
+        for number in 0..self.destinations.len() {
+            let routes = &mut self.destinations[number].routes;
+            if routes.iter().all(&keeps) {
+                continue;
+            }
+            let counts = &mut self.counts;
+            routes.retain(|route| {
+                let stays = keeps(route);
                 if !stays {
-                    uncount(&mut self.counts, route.source.id);
+                    uncount(counts, route.source.id);
                 }
                 stays
             });
-            if destination.routes.len() < before {
-                self.pending.push(*prefix);
-            }
+            self.note_removed(PrefixId(number as u32));
         }
     }
 
     /// Looks anew at the ways to next hops, where there is something to see. Those prefixes are decided about again: though
     /// there is a way as before, it may be another.
     pub fn resolve(&mut self, mut state: impl FnMut(&IpNet, &Route) -> Option<NextHopState>) {
-        for (prefix, destination) in &mut self.destinations {
+        for (number, destination) in self.destinations.iter_mut().enumerate() {
+            if destination.routes.is_empty() {
+                continue;
+            }
+            let id = PrefixId(number as u32);
+            let prefix = self.prefixes.prefix(id);
+            let mut looked = false;
             for route in &mut destination.routes {
-                if let Some(now) = state(prefix, route) {
-                    route.next_hop_state = now;
-                    self.pending.push(*prefix);
+                if let Some(now) = state(&prefix, route) {
+                    route.set_next_hop_state(now);
+                    looked = true;
                 }
+            }
+            if looked && destination.begin_pending() {
+                self.pending.push(id);
             }
         }
     }
 
     /// Decides about all prefixes that something has changed about. Returns those whose selection, or whose selected
     /// routes, are not what they were.
-    pub fn decide(&mut self, rules: &Rules) -> Vec<IpNet> {
-        let mut pending = std::mem::take(&mut self.pending);
-        pending.sort_unstable();
-        pending.dedup();
-        for prefix in &pending {
-            let Some(destination) = self.destinations.get_mut(prefix) else {
-                continue;
-            };
-            let current = destination.best_key();
-            destination.selection = decision::select(&destination.routes, current, rules);
-            destination.reason = destination
-                .best()
-                .map(|_| reason::of(&destination.routes, current, rules));
-            if std::mem::take(&mut destination.renewed) || destination.best_key() != current {
+    pub fn decide(&mut self, rules: &Rules) -> Vec<PrefixId> {
+        let pending = std::mem::take(&mut self.pending);
+        for id in &pending {
+            let destination = &mut self.destinations[id.index()];
+            if destination.decide(rules) {
                 self.version += 1;
-                destination.version = self.version;
+                destination.set_version(self.version);
             }
             if destination.routes.is_empty() {
-                self.destinations.remove(prefix);
+                destination.forget();
+                self.note_vacant(*id);
             }
         }
         pending
     }
 
+    /// Takes numbers back that no prefix with routes has, unless somebody needs one. It is looked only where there is enough
+    /// to be found.
+    pub(crate) fn release_vacant(&mut self, is_needed: impl Fn(PrefixId) -> bool) {
+        if self.vacant.len() <= self.enough {
+            return;
+        }
+        let mut vacant = std::mem::take(&mut self.vacant);
+        vacant.retain(|id| {
+            let destination = &mut self.destinations[id.index()];
+            if !destination.routes.is_empty() {
+                destination.end_vacant();
+                return false;
+            }
+            if destination.is_pending() || is_needed(*id) {
+                return true;
+            }
+            *destination = Destination::default();
+            self.prefixes.release(*id);
+            false
+        });
+        self.releases += 1;
+        self.enough = 2 * vacant.len() + FEW;
+        self.vacant = vacant;
+    }
+
+    /// How many times numbers were taken back: before, one meant what it means now.
+    pub(crate) fn releases(&self) -> u64 {
+        self.releases
+    }
+
     /// Lets all prefixes be decided about anew, because rules have changed.
     pub fn reconsider(&mut self) {
-        self.pending.extend(self.destinations.keys());
+        for (number, destination) in self.destinations.iter_mut().enumerate() {
+            if !destination.routes.is_empty() && destination.begin_pending() {
+                self.pending.push(PrefixId(number as u32));
+            }
+        }
     }
 
-    /// What is known about a prefix.
+    /// What is known about a prefix; none if there are no routes to it.
     pub fn get(&self, prefix: &IpNet) -> Option<&Destination> {
-        self.destinations.get(prefix)
+        self.at(self.prefixes.find(prefix)?)
     }
 
-    /// All prefixes in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&IpNet, &Destination)> {
-        self.destinations.iter()
+    /// The same of a prefix with a number.
+    pub fn at(&self, id: PrefixId) -> Option<&Destination> {
+        let destination = self.destinations.get(id.index())?;
+        (!destination.routes.is_empty()).then_some(destination)
+    }
+
+    /// All prefixes that have routes, in no order.
+    pub fn ids(&self) -> impl Iterator<Item = PrefixId> {
+        self.all().map(|(id, _)| id)
+    }
+
+    /// All prefixes that have routes and what is known about them, in no order.
+    pub fn all(&self) -> impl Iterator<Item = (PrefixId, &Destination)> {
+        let all = self.destinations.iter().enumerate();
+        let all = all.filter(|(_, destination)| !destination.routes.is_empty());
+        all.map(|(number, destination)| (PrefixId(number as u32), destination))
+    }
+
+    /// All prefixes in order. Unless order is kept, they are sorted for it.
+    pub fn iter(&self) -> impl Iterator<Item = (IpNet, &Destination)> {
+        let kept = self.in_order.iter().flatten().map(|(_, id)| *id);
+        let made = match self.in_order {
+            Some(_) => Vec::new(),
+            None => {
+                let mut ids: Vec<PrefixId> = self.ids().collect();
+                self.sort(&mut ids);
+                ids
+            }
+        };
+        let ids = kept.chain(made);
+        ids.map(|id| (self.prefix(id), &self.destinations[id.index()]))
+    }
+
+    /// The prefixes that lie in a network, itself included, in order.
+    pub fn within(&self, net: IpNet) -> impl Iterator<Item = (IpNet, &Destination)> {
+        let kept = self.in_order.iter().flat_map(move |all| all.range(net..));
+        let kept = kept.take_while(move |(prefix, _)| net.contains(*prefix));
+        let made = match self.in_order {
+            Some(_) => Vec::new(),
+            None => {
+                let mut ids: Vec<PrefixId> =
+                    self.ids().filter(|id| net.contains(&self.prefix(*id))).collect();
+                self.sort(&mut ids);
+                ids
+            }
+        };
+        let ids = kept.map(|(_, id)| *id).chain(made);
+        ids.map(|id| (self.prefix(id), &self.destinations[id.index()]))
+    }
+
+    /// Keeps prefixes in order, or does not, for somebody who asks again and again.
+    pub(crate) fn keep_order(&mut self, keeps: bool) {
+        if keeps != self.in_order.is_some() {
+            self.in_order = keeps.then(|| self.ids().map(|id| (self.prefix(id), id)).collect());
+        }
     }
 
     /// How many times a best route has changed, or come, or gone.
     pub fn version(&self) -> u64 {
         self.version
-    }
-
-    /// The prefixes that lie in a network, itself included, in order.
-    pub fn within(&self, net: IpNet) -> impl Iterator<Item = (&IpNet, &Destination)> {
-        let from = self.destinations.range(net..);
-        from.take_while(move |(prefix, _)| net.contains(*prefix))
     }
 
     /// How many routes a source has told.
@@ -272,16 +366,16 @@ impl Table {
 
     /// How many prefixes there are.
     pub fn len(&self) -> usize {
-        self.destinations.len()
+        self.count
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.destinations.is_empty()
+        self.count == 0
     }
 }
 
-fn uncount(counts: &mut BTreeMap<SourceId, usize>, source: SourceId) {
+fn uncount(counts: &mut FxHashMap<SourceId, usize>, source: SourceId) {
     if let Some(count) = counts.get_mut(&source) {
         *count = count.saturating_sub(1);
     }

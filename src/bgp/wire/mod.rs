@@ -39,4 +39,4 @@ pub use open::Open;
 pub use options::{Options, PerFamily};
 pub use types::{AS_TRANS, AfiSafi, Family, NextHop, NotThat, Origin};
 pub use update::{Reach, Update};
-pub use writer::{TooLong, announce, withdraw};
+pub use writer::{TooLong, announce, announce_encoded, decode_path, encode_path, withdraw};

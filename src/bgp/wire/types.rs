@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
 /// Stands for an AS number that two octets cannot hold (RFC 6793 section 2).
 pub const AS_TRANS: u16 = 23456;
 
@@ -66,6 +68,14 @@ impl Family {
     /// Subsequent Address Family Identifier.
     pub fn safi(self) -> u8 {
         1
+    }
+
+    /// The prefix that everything of the family is in.
+    pub fn default_route(self) -> IpNet {
+        match self {
+            Family::Ipv4Unicast => IpNet::V4(Ipv4Net::default()),
+            Family::Ipv6Unicast => IpNet::V6(Ipv6Net::default()),
+        }
     }
 
     /// `ipv4` or `ipv6`, as in FRR's `address-family`.

@@ -2,8 +2,9 @@
 
 use super::attributes::Attributes;
 use super::header::{self, HEADER, begin, finish, longest};
+use super::message::{Message, decode};
 use super::nlri::Nlri;
-use super::options::Options;
+use super::options::{Options, PerFamily};
 use super::path_attribute::{Flags, MP_REACH_NLRI, MP_UNREACH_NLRI};
 use super::reader::patch_length;
 use super::types::{AfiSafi, Family, NextHop};
@@ -27,23 +28,78 @@ pub fn announce(
     options: &Options,
     out: &mut Vec<u8>,
 ) -> Result<(), TooLong> {
-    let mut nlri = nlri.into_iter().peekable();
-    let traditional = match (family, next_hop) {
-        (Family::Ipv4Unicast, NextHop::V4(address)) => Some(address),
-        _ => None,
+    let mut path = Vec::new();
+    encode_path(family, next_hop, attributes, options, &mut path);
+    announce_encoded(family, &path, nlri, options, out)
+}
+
+/// Appends all that UPDATEs say about a route but its prefix: the next hop of MP_REACH_NLRI behind its length, which is 0 where
+/// NEXT_HOP has it, and the attributes. It holds for sessions of a family with the same options, and is the same octets where
+/// the same is said.
+pub fn encode_path(
+    family: Family,
+    next_hop: NextHop,
+    attributes: &Attributes,
+    options: &Options,
+    out: &mut Vec<u8>,
+) {
+    match (family, next_hop) {
+        (Family::Ipv4Unicast, NextHop::V4(address)) => {
+            out.push(0);
+            attributes.encode(Some(address), options, out);
+        }
+        (_, next_hop) => {
+            let octets = octets(next_hop);
+            out.push(octets.len() as u8);
+            out.extend(octets);
+            attributes.encode(None, options, out);
+        }
+    }
+}
+
+/// What [`encode_path`] has written.
+pub fn decode_path(family: Family, path: &[u8], options: &Options) -> Option<(Attributes, NextHop)> {
+    let options = Options {
+        add_path_receive: PerFamily::default(),
+        heard_four_octet: false,
+        ..*options
     };
-    let mut encoded = Vec::new();
-    attributes.encode(traditional, options, &mut encoded);
-    let next_hop = octets(next_hop);
+    let mut message = Vec::new();
+    announce_encoded(
+        family,
+        path,
+        [Nlri::from(family.default_route())],
+        &options,
+        &mut message,
+    )
+    .ok()?;
+    match decode(&message, &options) {
+        Ok(Message::Update(update)) => {
+            let next_hop = update.reachable.first()?.next_hop;
+            Some((update.attributes, next_hop))
+        }
+        _ => None,
+    }
+}
+
+/// Appends messages that announce prefixes with what [`encode_path`] has written.
+///
+/// # Errors
+/// It is longer than a message. Nothing was appended.
+pub fn announce_encoded(
+    family: Family,
+    path: &[u8],
+    nlri: impl IntoIterator<Item = Nlri>,
+    options: &Options,
+    out: &mut Vec<u8>,
+) -> Result<(), TooLong> {
+    let mut nlri = nlri.into_iter().peekable();
+    let (length, rest) = path.split_first().unwrap_or((&0, &[]));
+    let (next_hop, attributes) = rest.split_at_checked(usize::from(*length)).unwrap_or_default();
+    let is_traditional = next_hop.is_empty();
     // Withdrawn length, attributes' length, and in the other form the frame of MP_REACH_NLRI.
-    let frame = HEADER
-        + 4
-        + encoded.len()
-        + if traditional.is_some() {
-            0
-        } else {
-            9 + next_hop.len()
-        };
+    let multiprotocol_frame = if is_traditional { 0 } else { 9 + next_hop.len() };
+    let frame = HEADER + 4 + attributes.len() + multiprotocol_frame;
     let limit = longest(options);
     if frame + LONGEST_NLRI > limit {
         return Err(TooLong);
@@ -53,19 +109,19 @@ pub fn announce(
         out.extend([0, 0]);
         let length_at = out.len();
         out.extend([0, 0]);
-        if traditional.is_some() {
-            out.extend(&encoded);
+        if is_traditional {
+            out.extend(attributes);
             patch_length(out, length_at);
             fill(&mut nlri, start + limit, out);
         } else {
             // Before the others, so that whoever reads finds the prefixes first (RFC 7606 section 5.1).
             let value_at = multiprotocol(MP_REACH_NLRI, family, out);
             out.push(next_hop.len() as u8);
-            out.extend(&next_hop);
+            out.extend(next_hop);
             out.push(0);
-            fill(&mut nlri, start + limit - encoded.len(), out);
+            fill(&mut nlri, start + limit - attributes.len(), out);
             patch_length(out, value_at);
-            out.extend(&encoded);
+            out.extend(attributes);
             patch_length(out, length_at);
         }
         finish(start, out);

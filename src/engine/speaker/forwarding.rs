@@ -19,6 +19,8 @@ pub const STATIC: Owner = Owner {
     protocol: 196,
     metric: 20,
 };
+/// How many changes wait for each other at most: more would only take room.
+const TOGETHER: usize = 4096;
 /// Room for the kernel's answers, should every change of a batch fail.
 const ROOM: i32 = 1 << 20;
 
@@ -107,6 +109,11 @@ impl Forwarding {
         self.apply(BGP, &changes)
     }
 
+    /// Whether so many changes wait that they are to be made.
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() >= TOGETHER
+    }
+
     /// Whether changes wait.
     pub fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
@@ -145,11 +152,7 @@ impl Forwarding {
     }
 
     /// Puts back what somebody else took out.
-    pub fn restore(
-        &mut self,
-        removed: &[(IpNet, u8)],
-        learned: &BTreeMap<IpNet, speaker::Way>,
-    ) -> Vec<Error> {
+    pub fn restore(&mut self, removed: &[(IpNet, u8)], learned: speaker::Forwarded<'_>) -> Vec<Error> {
         let mut failures = Vec::new();
         for (to, protocol) in removed {
             if *protocol == BGP.protocol
@@ -167,11 +170,11 @@ impl Forwarding {
     }
 
     /// Puts IPv4 routes back that lead over an interface: with its last IPv4 address the kernel drops them without a word.
-    pub fn restore_over(&mut self, interface: u32, learned: &BTreeMap<IpNet, speaker::Way>) -> Vec<Error> {
+    pub fn restore_over(&mut self, interface: u32, learned: speaker::Forwarded<'_>) -> Vec<Error> {
         let over = |way: &speaker::Way| way.hops().iter().any(|hop| hop.interface == interface);
         for (to, way) in learned.iter().filter(|(to, _)| to.addr().is_ipv4()) {
             if over(way) {
-                self.forward(*to, Some(way));
+                self.forward(to, Some(way));
             }
         }
         self.flush()

@@ -30,7 +30,7 @@ pub struct Surroundings<'a> {
     /// The kernel's routes, which are nearer than any.
     pub kernel: &'a [KernelRoute],
     /// What the speaker has in the kernel.
-    pub learned: &'a BTreeMap<IpNet, speaker::Way>,
+    pub learned: &'a dyn Fn(&IpNet) -> Option<&'a speaker::Way>,
     /// The distance of what BGP has learned for a prefix.
     pub distance: &'a dyn Fn(&IpNet) -> Option<u8>,
 }
@@ -151,7 +151,7 @@ impl Surroundings<'_> {
         let kernel = self.kernel.iter().filter(|it| leads(&it.to));
         let kernel = kernel.map(|it| (it.to, plain(&it.hops)));
         let learned = longest(self.learned, address, prefix).map(|(to, way)| (to, plain(way.hops())));
-        let statics = longest(chosen, address, prefix).map(|(to, chosen)| match &chosen.way {
+        let statics = longest(|net| chosen.get(net), address, prefix).map(|(to, chosen)| match &chosen.way {
             Way::Hops(hops) => (to, hops.clone()),
             Way::Blackhole | Way::Unreachable => (to, Vec::new()),
         });
@@ -192,13 +192,13 @@ fn plain(hops: &[speaker::Hop]) -> Vec<Hop> {
 }
 
 /// The longest prefix of an address in a table, a default route and one other excepted.
-fn longest<T>(table: &BTreeMap<IpNet, T>, address: IpAddr, other: IpNet) -> Option<(IpNet, &T)> {
+fn longest<T>(table: impl Fn(&IpNet) -> Option<T>, address: IpAddr, other: IpNet) -> Option<(IpNet, T)> {
     let whole = IpNet::from(address).prefix_len();
     let prefixes = (1..=whole)
         .rev()
         .filter_map(|length| IpNet::new(address, length).ok());
     let mut prefixes = prefixes.map(|net| net.trunc()).filter(|net| *net != other);
-    prefixes.find_map(|net| Some((net, table.get(&net)?)))
+    prefixes.find_map(|net| Some((net, table(&net)?)))
 }
 
 /// A route that holds as the speaker knows the kernel's.
@@ -252,7 +252,7 @@ mod tests {
         let surroundings = Surroundings {
             interfaces: &interfaces,
             kernel: &[],
-            learned: &BTreeMap::new(),
+            learned: &|_| None,
             distance: &|_| bgp,
         };
         let found = choose(&config.static_routes, &surroundings);

@@ -221,7 +221,7 @@ impl World {
                     path.join(" ")
                 });
                 assert_eq!(path, wanted, "seed {seed}: from n{node} to n{to}");
-                let is_clean = found.is_none_or(|it| it.routes().iter().all(|route| !route.stale));
+                let is_clean = found.is_none_or(|it| it.routes().iter().all(|route| !route.is_stale()));
                 assert!(is_clean, "seed {seed}: n{node} has stale routes to n{to}");
                 let forwards = speaker.forwarded().contains_key(&prefix(to));
                 assert_eq!(forwards, wanted.is_some(), "seed {seed}: from n{node} to n{to}");

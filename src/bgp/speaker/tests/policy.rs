@@ -415,9 +415,15 @@ fn what_looks_at_prefixes_tells_routes_apart_that_are_alike() {
         ..family("  neighbor 10.0.23.3 route-map M out\n")
     };
     let network = line_with(a, words, "");
-    let told = &network.peer(B, "10.0.23.3").adj_rib_out.ipv4;
-    let [first, second] = ["10.3.0.0/16", "10.4.0.0/16"].map(|it| &told[&it.parse::<IpNet>().unwrap()]);
-    assert!(Arc::ptr_eq(first, second));
-    assert_eq!(first.attributes.med, Some(9));
+    let (speaker, peer) = (&network.nodes[B].speaker, network.peer(B, "10.0.23.3"));
+    let table = speaker.table(Family::Ipv4Unicast);
+    let said = ["10.3.0.0/16", "10.4.0.0/16"].map(|it| {
+        let id = table.id(&it.parse().unwrap()).unwrap();
+        peer.adj_rib_out.ipv4.get(id).unwrap()
+    });
+    assert_eq!(said[0], said[1]);
+    let mut told = speaker.advertised(peer, Family::Ipv4Unicast);
+    let first = told.find(|(prefix, ..)| prefix.to_string() == "10.3.0.0/16");
+    assert_eq!(first.unwrap().2.attributes.med, Some(9));
     assert_eq!(network.paths(C).len(), 7);
 }

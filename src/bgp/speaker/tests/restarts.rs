@@ -34,7 +34,7 @@ fn network(how: &str) -> Network {
 
 /// Whether a router has a route, and whether that is one which has to be told again.
 fn has(network: &Network, node: usize, prefix: &str) -> Option<bool> {
-    network.best(node, prefix).map(|route| route.stale)
+    network.best(node, prefix).map(|route| route.is_stale())
 }
 
 fn forwards(network: &Network, node: usize, prefix: &str) -> bool {
