@@ -16,6 +16,7 @@ use super::model::{
 };
 use super::rights::RightsStep;
 use nslab_image::config::Config;
+use nslab_image::config::Healthcheck;
 use nslab_image::source::Source;
 
 /// What only the host could tell, found out before planning.
@@ -61,6 +62,8 @@ pub struct ImageStep {
     pub init: Init,
     /// The signal that ends its program.
     pub stop_signal: Option<String>,
+    /// What asks its program whether it is well, again and again.
+    pub health: Option<Healthcheck>,
     /// The user of whatever runs in it; root where none is given.
     pub user: Option<String>,
     /// Where that starts; `/` where none is given.

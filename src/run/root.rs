@@ -22,7 +22,7 @@ use crate::kernel::error::{Attempt, Error};
 use crate::kernel::file;
 use crate::kernel::overlay::{Base, Confined, Confinement, make_like};
 use crate::kernel::tree::Kind;
-use crate::kernel::{in_root, mount, process, user_namespace, users};
+use crate::kernel::{cgroup, in_root, mount, process, user_namespace, users};
 use crate::lab::model::{self, Content};
 use crate::lab::own_directories::OWN;
 use crate::lab::plan::Plan;
@@ -216,6 +216,9 @@ pub fn build(
             users_and_first,
             disk,
         )?,
+    }
+    if setup.rules_cgroups {
+        mount::virtual_fs("cgroup2", Path::new(cgroup::MOUNT), mount::INERT, "")?;
     }
     attach(Path::new(engine::ITSELF), &program)?;
     match users {
