@@ -137,6 +137,9 @@ pub struct Plan {
     /// Files of the image store that are locked (shared) for as long as the lab lives: its images stay there.
     #[serde(default)]
     pub leases: Vec<PathBuf>,
+    /// Directories of nslab's own that nodes do not see.
+    #[serde(default)]
+    pub hidden: Vec<PathBuf>,
     /// What addresses of services are from, where no Kubernetes gives them.
     pub service_subnets: Vec<IpNet>,
 }

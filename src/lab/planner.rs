@@ -53,6 +53,7 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         checks: lab.checks.clone(),
         manifests: lab.manifests.clone(),
         leases: Vec::new(),
+        hidden: Vec::new(),
         service_subnets: lab.cluster.service_subnets(),
     };
     // What is on top of others comes when those are there, the management network's among them.

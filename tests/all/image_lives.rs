@@ -231,3 +231,12 @@ user_namespace = true
     lab.ok(["down", "systemd"]);
     lab.swept(&traces);
 }
+
+#[test]
+fn a_lab_that_runs_is_told_before_images_are_brought() {
+    let lab = Lab::up("name = \"twice\"\n[nodes.a]\nkind = \"host\"\n");
+    let text = "name = \"twice\"\n[nodes.a]\nkind = \"host\"\nimage = \"127.0.0.1:1/nowhere\"\n";
+    fs::write(lab.file(), text).unwrap();
+    lab.run(["up", "-d", lab.file()])
+        .refused(2, &["lab twice is running already"]);
+}

@@ -34,6 +34,8 @@ pub struct Common {
     pub kept: PathBuf,
     /// How many there are.
     pub volumes: usize,
+    /// Directories of nslab's own that no node sees, beside the run directory.
+    pub hidden: Vec<PathBuf>,
 }
 
 /// What a node's init has to know besides.
