@@ -50,7 +50,7 @@ impl Default for Limits {
 /// A path may not be longer (PATH_MAX).
 const LONGEST_PATH: usize = 4095;
 /// Names of directories that are kept in memory until the end may not take more bytes, all together.
-pub(crate) const MOST_NAMES: usize = 128 << 20;
+pub(crate) const MOST_NAMES: usize = 64 << 20;
 /// What each takes beside its letters.
 pub(crate) const ENTRY: usize = 64;
 /// A part of one may not be longer (NAME_MAX).
