@@ -13,6 +13,7 @@ use super::{
 };
 use crate::engine::kubelet;
 use crate::failure::Failure;
+use crate::image::store::Store;
 use crate::kernel::rootless::is_rootless;
 use crate::lab::links::hide;
 use crate::lab::model::{EngineChoice, Kind, Node};
@@ -143,6 +144,10 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     no_users_on_kubelets(&file.lab)?;
     kubelet::manage(&mut file.lab);
     image_lock::apply(&mut file.lab, &file.path)?;
+    if !args.dry_run && !args.reconfigure {
+        // Told before what costs time, and images that are brought for nothing.
+        not_twice(&super::run_directory()?, &file.lab.name)?;
+    }
     let mut facts = info_span!("ask the host").in_scope(|| preflight::facts(&file.lab))?;
     // Kept until the lab is ready, which has its own by then.
     let mut leases = Vec::new();
@@ -154,6 +159,9 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     let mut plan = info_span!("plan").in_scope(|| planner::plan(&file.lab, &facts));
     for lease in &leases {
         plan.leases.push(lease.path()?);
+    }
+    if !args.dry_run {
+        plan.hidden.push(Store::usual_place());
     }
     if !args.dry_run && is_rootless() {
         do_without_root(&args, &mut plan)?;
@@ -178,13 +186,6 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     let directory = super::run_directory()?;
     if args.reconfigure {
         super::down::take_down(&directory, &file.lab.name)?;
-    } else {
-        // Told before the checks below, which cost time.
-        match directory.lab(&file.lab.name).life() {
-            Life::Dead => {}
-            Life::Living => return Err(directory.running_already(&file.lab.name)),
-            Life::Unknown(failure) => return Err(failure),
-        }
     }
     info_span!("judge routers").in_scope(|| review_routers(&file, &args))?;
     let lost = info_span!("check the host").in_scope(|| preflight::check(&plan, args.lossy))?;
@@ -218,6 +219,15 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     })?;
     drop(making);
     stand_by(launched, &file.lab, &engines, &args, trace.as_ref())
+}
+
+/// Refuses to start a lab that lives.
+fn not_twice(directory: &RunDirectory, lab: &str) -> Result<(), Failure> {
+    match directory.lab(lab).life() {
+        Life::Dead => Ok(()),
+        Life::Living => Err(directory.running_already(lab)),
+        Life::Unknown(failure) => Err(failure),
+    }
 }
 
 /// Brings the images of nodes, and shows how they come.

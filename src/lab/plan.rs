@@ -18,6 +18,7 @@ use super::model::{
 };
 use super::rights::RightsStep;
 use nslab_image::config::Config;
+use nslab_image::config::Healthcheck;
 use nslab_image::source::Source;
 
 /// What only the host could tell, found out before planning.
@@ -63,6 +64,8 @@ pub struct ImageStep {
     pub init: Init,
     /// The signal that ends its program.
     pub stop_signal: Option<String>,
+    /// What asks its program whether it is well, again and again.
+    pub health: Option<Healthcheck>,
     /// The user of whatever runs in it; root where none is given.
     pub user: Option<String>,
     /// Where that starts; `/` where none is given.
@@ -139,6 +142,9 @@ pub struct Plan {
     /// Files of the image store that are locked (shared) for as long as the lab lives: its images stay there.
     #[serde(default)]
     pub leases: Vec<PathBuf>,
+    /// Directories of nslab's own that nodes do not see.
+    #[serde(default)]
+    pub hidden: Vec<PathBuf>,
     /// What addresses of services are from, where no Kubernetes gives them.
     pub service_subnets: Vec<IpNet>,
 }

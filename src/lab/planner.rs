@@ -54,6 +54,7 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         flows: lab.flows.clone(),
         manifests: lab.manifests.clone(),
         leases: Vec::new(),
+        hidden: Vec::new(),
         service_subnets: lab.cluster.service_subnets(),
     };
     // What is on top of others comes when those are there, the management network's among them.

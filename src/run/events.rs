@@ -99,6 +99,18 @@ pub enum What {
         /// How many were killed.
         killed: u64,
     },
+    /// The health check of an image's program has failed so often that it counts as unwell, or succeeds again.
+    Health {
+        /// The node.
+        node: String,
+        /// The process.
+        process: String,
+        /// Whether it is well.
+        well: bool,
+        /// What the check said, where it is not.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
     /// A node's init ended, and all its processes with it.
     NodeDied {
         /// The node.

@@ -103,6 +103,7 @@ fn word(lab: &Living, number: usize, step: &NodeStep) -> String {
         .iter()
         .find_map(|service| match &service.state {
             ServiceState::Exited(reason) => Some(format!("exited: {}: {reason}", service.name)),
+            ServiceState::Unhealthy(_) => Some(format!("unhealthy: {}", service.name)),
             _ => None,
         });
     match (state.is_ready(), broken) {

@@ -150,6 +150,18 @@ fn line(what: &What) -> Option<String> {
                 units::size(*limit)
             ))
         }
+        What::Health {
+            node,
+            process,
+            well: true,
+            ..
+        } => Some(format!("{node}: {process} is well again")),
+        What::Health {
+            node,
+            process,
+            reason,
+            ..
+        } => Some(format!("{node}: {process} is unhealthy: {reason}")),
         // One that was to run once and has done so is nobody's concern.
         What::ProcessEnded {
             status: 0,

@@ -43,6 +43,7 @@ mod hostile_nodes;
 mod hostile_peers;
 mod hostile_up;
 mod image_files;
+mod image_lives;
 mod image_nodes;
 mod image_systems;
 mod images;

@@ -221,6 +221,7 @@ pub fn volume(text: &str) -> Result<(String, Mounted), Wrong> {
     let what = Mounted::Volume(Volume {
         name: name.map(str::to_owned),
         read_only,
+        seeded: false,
     });
     Ok((place(path)?, what))
 }

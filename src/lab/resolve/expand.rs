@@ -101,6 +101,9 @@ pub(super) fn check_table(kinds: &Kinds, name: &Spanned<String>, mistakes: &mut 
     }
 }
 
+/// What people call nodes of a cluster.
+const OF_KUBERNETES: [&str; 6] = ["cluster", "k3s", "kubelet", "kubernetes", "k8s-kind", "k8s-node"];
+
 fn unknown(kinds: &Kinds, name: &Spanned<String>, message: String) -> Diagnostic {
     let shown = name.value.escape_debug();
     if let Some(broken) = kinds.broken.iter().find(|it| it.name == name.value) {
@@ -111,6 +114,9 @@ fn unknown(kinds: &Kinds, name: &Spanned<String>, message: String) -> Diagnostic
     let own = kind_file::OWN_KINDS.iter().copied();
     let known: Vec<&str> = own.chain(kinds.names()).collect();
     let help = match suggest::nearest(&name.value, known.iter().copied()) {
+        _ if OF_KUBERNETES.contains(&name.value.as_str()) => {
+            "write `kind = \"k8s\"` for a node of a Kubernetes cluster".to_owned()
+        }
         Some(near) => format!("did you mean `{near}`?"),
         None => {
             let own = suggest::list(kind_file::OWN_KINDS);
