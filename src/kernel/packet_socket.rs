@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn packets_are_read_with_their_time_and_length() {
-        crate::kernel::namespace::create(&[crate::kernel::namespace::Wanted {
+        crate::namespace::create(&[crate::namespace::Wanted {
             name: "x",
             sysctls: &[],
             made: None,
@@ -358,8 +358,8 @@ mod tests {
         .remove(0)
         .namespace
         .run(|| {
-            let mut netlink = crate::kernel::netlink::Netlink::open()?;
-            netlink.send_one(crate::kernel::link::up("raise the loopback", 1))?;
+            let mut netlink = crate::netlink::Netlink::open()?;
+            netlink.send_one(crate::link::up("raise the loopback", 1))?;
             let filter = everything(100);
             let filters = Filters {
                 ethernet: &filter,

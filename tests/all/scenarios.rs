@@ -11,6 +11,7 @@ use serde_json::Value;
 /// Two ways from a host to another, over routers that speak BGP; each router has a link to both hosts' routers.
 const SQUARE: &str = r#"
 name = "square"
+[defaults]
 engine = "builtin"
 [nodes.a]
 kind = "router"
@@ -190,8 +191,8 @@ fn each_step_does_what_it_says() {
     let lab = with(
         PAIR,
         &[
-            scenario("down", "flows = \"*\"\nsteps = [{ link_down = \"a:eth1\" }, { exec = \"b\", shell = \"test $(cat /sys/class/net/eth1/carrier) = 0\" }, { wait = \"200ms\" }]"),
-            scenario("silence", "flows = \"*\"\nsteps = [{ silence = \"a:eth1\" }, { exec = [\"a\", \"b\"], shell = \"test $(cat /sys/class/net/eth1/carrier) = 1\" }, { wait = \"300ms\" }]"),
+            scenario("down", "flows = \"*\"\nsteps = [{ link_down = \"a:eth1\" }, { exec = \"b\", shell = \"ip -o link show dev eth1 | grep -q NO-CARRIER\" }, { wait = \"200ms\" }]"),
+            scenario("silence", "flows = \"*\"\nsteps = [{ silence = \"a:eth1\" }, { exec = [\"a\", \"b\"], shell = \"! ip -o link show dev eth1 | grep -q NO-CARRIER\" }, { wait = \"300ms\" }]"),
             scenario("flap", "steps = [{ flap = \"b:eth1\", count = 3, down = \"20ms\", up = \"20ms\" }]"),
             scenario("impair", "flows = \"*\"\nsteps = [{ impair = \"a:eth1\", direction = \"out\", loss = \"100%\", only = \"udp\" }, { wait = \"300ms\" }, { wait = \"a reaches b\" }]"),
             scenario("kill", "steps = [{ kill = \"a\", process = \"sleep\", signal = \"TERM\" }]"),
@@ -266,6 +267,7 @@ fn objects_come_and_go_with_a_scenario() {
     let lab = Lab::new(
         r#"
 name = "cluster"
+[defaults]
 engine = "builtin"
 [nodes.k]
 kind = "k8s"
@@ -353,7 +355,7 @@ fn a_scenario_that_is_killed_leaves_a_lab_that_lives() {
             "flows = \"*\"\nsteps = [{ link_down = \"a:eth1\" }, { wait = \"60s\" }]",
         ),
     );
-    let down = || lab.sh("b", "cat /sys/class/net/eth1/carrier").trim() == "0";
+    let down = || lab.sh("b", "ip -o link show dev eth1").contains("NO-CARRIER");
     let mut running = lab.start(["scenario", "run"]);
     until("the link is down", down);
     // A person's wish to end takes back what was done.

@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 /// Three routers in a triangle; from `c` a host hangs on one link.
 const TRIANGLE: &str = r#"
 name = "triangle"
+[defaults]
 engine = "builtin"
 [nodes.a]
 kind = "router"
