@@ -119,7 +119,7 @@ fn play_them(args: RunArgs) -> Result<i32, Failure> {
         stop: &stop,
     };
     let mut progress = TestProgress::new(args.format == Format::Text);
-    let mut reports = Vec::new();
+    let (mut reports, mut spoiled) = (Vec::new(), None);
     for scenario in scenarios {
         let Some(played) = play(&stage, scenario, &mut |word| progress.say(word))? else {
             return Err(Failure::not_ready(
@@ -134,8 +134,10 @@ fn play_them(args: RunArgs) -> Result<i32, Failure> {
                 "after scenario {:?} the lab is not as it was: {why}",
                 scenario.name
             );
-            return Err(Failure::not_ready(message)
-                .help("bring it up anew, or play on all the same with `--go-on`; `nslab test` brings it up anew by itself"));
+            spoiled = Some(Failure::not_ready(message).help(
+                "bring it up anew, or play on all the same with `--go-on`; `nslab test` brings it up anew by itself",
+            ));
+            break;
         }
     }
     progress.say(Word::Settled(String::new()));
@@ -155,7 +157,10 @@ fn play_them(args: RunArgs) -> Result<i32, Failure> {
             scenarios: &reports,
         })?;
     }
-    Ok(if passed { 0 } else { Code::NotReady as i32 })
+    match spoiled {
+        Some(failure) => Err(failure),
+        None => Ok(if passed { 0 } else { Code::NotReady as i32 }),
+    }
 }
 
 /// The scenarios that are meant.

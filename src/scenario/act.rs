@@ -192,9 +192,16 @@ impl Stage<'_> {
     }
 
     fn wait(&self, time: Duration) -> Result<(), Halt> {
-        match self.stop.wait(&[], time) {
-            true => Err(Halt::Wish),
-            false => Ok(()),
+        let deadline = Instant::now() + time;
+        // A signal of any kind ends a wait early.
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if self.stop.wait(&[], left) || self.stop.wanted() {
+                return Err(Halt::Wish);
+            }
+            if left.is_zero() {
+                return Ok(());
+            }
         }
     }
 

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// How long a lab may take to be as before, once what steps did was taken back.
 const BACK: Duration = Duration::from_secs(60);
+/// When nothing has changed for so long, the routes stay as they are. Routers try to reach a neighbor again more often than that.
+const STUCK: Duration = Duration::from_secs(15);
 /// How long nothing may change until that is looked at.
 const QUIET: Duration = Duration::from_millis(300);
 /// Between two looks.
@@ -143,12 +145,17 @@ fn clean(stage: &Stage, places: &Places, before: &Routes, undo: Undo) -> Result<
         return Ok(Cleaned::Not(first));
     }
     let deadline = Instant::now() + BACK;
+    let (mut last, mut since) = (places.routes(stage.stop)?, Instant::now());
     loop {
-        let differences = before.differences(&places.routes(stage.stop)?);
+        let now = places.routes(stage.stop)?;
+        let differences = before.differences(&now);
         if differences.is_empty() {
             return Ok(Cleaned::Done);
         }
-        if Instant::now() >= deadline {
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        if Instant::now() >= deadline || since.elapsed() >= STUCK {
             return Ok(Cleaned::Not(differences[0].text()));
         }
         if stage.stop.wait(&[], LOOK) {
