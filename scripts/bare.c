@@ -6,6 +6,11 @@
  *       inside the two namespaces they join, everything raised and addressed. Prints one line of JSON (the times, and the
  *       descriptors of the namespaces), waits for a line (or the end) of its input or for a signal, and lets everything
  *       go at once by dying.
+ *   bare nodes N [--plain] [--no-ipc]
+ *       N nodes with a process each: a network namespace as in the ring, PID, mount, UTS, IPC and cgroup namespaces, a root
+ *       (an overlay on the host's, /proc, /sys, /dev) with what is the host's masked in it, an init, and `sleep infinity`
+ *       started by that. Without links and cgroups. With --plain nothing is masked, with --no-ipc the IPC namespace is the
+ *       host's. Prints the time until every process is executed, and ends as the ring does.
  *   bare watch NAME...
  *       Prints "watching", then, once all named interfaces have left this network namespace and the kernel has let go
  *       of the lock they were removed under, the time (CLOCK_MONOTONIC, nanoseconds).
@@ -32,9 +37,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -331,6 +340,159 @@ static int ring(void)
 	_exit(0);
 }
 
+/* ---- nodes with a process ---- */
+
+static char scratch[] = "/tmp/bare-XXXXXX";
+static int plain, no_ipc;
+
+static void must(int result, const char *what)
+{
+	if (result)
+		die(what);
+}
+
+static void device(const char *path, int major, int minor)
+{
+	must(mknod(path, S_IFCHR | 0666, makedev(major, minor)), path);
+}
+
+static void read_only(const char *path, unsigned long kept)
+{
+	must(mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | kept, NULL), path);
+}
+
+/* The entries of /proc that nslab masks, where this machine has them. */
+static void mask(void)
+{
+	const unsigned long inert = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	const char *directories[] = { "proc/bus", "proc/irq", "proc/pressure", "proc/sys" };
+	const char *files[] = { "proc/kmsg", "proc/kcore", "proc/mtrr", "proc/slabinfo", "proc/kpagecount", "proc/kpageflags",
+		"proc/timer_list", "proc/kpagecgroup", "proc/vmallocinfo", "proc/pagetypeinfo", "proc/sysrq-trigger" };
+
+	for (size_t i = 0; i < sizeof directories / sizeof *directories; i++) {
+		if (mount(directories[i], directories[i], NULL, MS_BIND, NULL)) {
+			if (errno == ENOENT)
+				continue;
+			die(directories[i]);
+		}
+		if (i == 3)
+			must(mount("proc/sys/net", "proc/sys/net", NULL, MS_BIND, NULL), "sys/net");
+		read_only(directories[i], inert);
+	}
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		if (mount("dev/null", files[i], NULL, MS_BIND, NULL) && errno != ENOENT)
+			die(files[i]);
+	must(mount("sys/devices/virtual/net", "sys/devices/virtual/net", NULL, MS_BIND, NULL), "virtual/net");
+	read_only("sys", inert);
+}
+
+static void make_root(int i)
+{
+	const unsigned long inert = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	char options[256], name[32];
+
+	must(mount("tmpfs", scratch, "tmpfs", 0, "mode=0755"), "tmpfs");
+	must(chdir(scratch), scratch);
+	must(mkdir("u", 0755) || mkdir("w", 0700) || mkdir("root", 0755) || mkdir("u/etc", 0755), "layers");
+	int fd = open("u/etc/hostname", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	int length = snprintf(name, sizeof name, "n%d\n", i);
+	if (fd < 0 || write(fd, name, length) != length || sethostname(name, length - 1))
+		die("hostname");
+	close(fd);
+	snprintf(options, sizeof options, "lowerdir=/,upperdir=%s/u,workdir=%s/w", scratch, scratch);
+	must(mount("overlay", "root", "overlay", MS_NODEV, options), "overlay");
+	must(chdir("root"), "root");
+	must(mount("proc", "proc", "proc", inert, NULL), "proc");
+	must(mount("sysfs", "sys", "sysfs", inert, NULL), "sysfs");
+	must(mount("tmpfs", "dev", "tmpfs", MS_NOSUID, "mode=0755"), "dev");
+	umask(0);
+	must(mkdir("dev/net", 0755) || mkdir("dev/pts", 0755) || mkdir("dev/mqueue", 01777) || mkdir("dev/shm", 01777), "dev");
+	device("dev/null", 1, 3);
+	device("dev/zero", 1, 5);
+	device("dev/full", 1, 7);
+	device("dev/random", 1, 8);
+	device("dev/urandom", 1, 9);
+	device("dev/tty", 5, 0);
+	device("dev/net/tun", 10, 200);
+	umask(022);
+	must(mount("devpts", "dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620"), "devpts");
+	must(mount("mqueue", "dev/mqueue", "mqueue", inert, NULL), "mqueue");
+	must(symlink("pts/ptmx", "dev/ptmx") || symlink("/proc/self/fd", "dev/fd") || symlink("/proc/self/fd/0", "dev/stdin") ||
+	     symlink("/proc/self/fd/1", "dev/stdout") || symlink("/proc/self/fd/2", "dev/stderr"), "links in dev");
+	if (!plain)
+		mask();
+	must(syscall(SYS_pivot_root, ".", "."), "pivot_root");
+	must(umount2(".", MNT_DETACH), "umount");
+}
+
+/* Says when the process is executed: posix_spawn returns then. */
+static void be_init(int i, int say)
+{
+	char *command[] = { "sleep", "infinity", NULL };
+	int namespaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWCGROUP | (no_ipc ? 0 : CLONE_NEWIPC);
+	pid_t pid;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	must(setns(nodes[i].space, CLONE_NEWNET), "setns");
+	must(unshare(namespaces), "unshare");
+	setsid();
+	syscall(SYS_close_range, 3, say - 1, 0);
+	syscall(SYS_close_range, say + 1, ~0U, 0);
+	make_root(i);
+	must(posix_spawn(&pid, "/usr/bin/sleep", NULL, NULL, command, environ), "sleep");
+	must(write(say, "", 1) != 1, "say");
+	close(say);
+	for (;;)
+		wait(NULL) < 0 ? pause() : 0;
+}
+
+static int with_processes(void)
+{
+	struct rlimit files;
+	char said[4096];
+	int told[2], ready = 0;
+	int64_t start = now_ns();
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	nodes = calloc(count, sizeof *nodes);
+	if (!mkdtemp(scratch))
+		die(scratch);
+	must(unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "private mounts");
+	int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	on_two_threads(make_namespaces);
+	must(setns(home, CLONE_NEWNET), "setns");
+	int64_t spaces = now_ns();
+
+	must(pipe2(told, O_CLOEXEC), "pipe");
+	for (int i = 0; i < count; i++) {
+		long pid = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL, NULL);
+		if (pid < 0)
+			die("clone");
+		if (!pid)
+			be_init(i, told[1]);
+	}
+	close(told[1]);
+	while (ready < count) {
+		ssize_t got = read(told[0], said, sizeof said);
+		if (got <= 0) {
+			fputs("an init has ended\n", stderr);
+			rmdir(scratch);
+			return 1;
+		}
+		ready += got;
+	}
+	int64_t end = now_ns();
+	rmdir(scratch);
+	printf("{\"nodes\": %d, \"up_ms\": %.2f, \"namespaces_ms\": %.2f, \"processes_ms\": %.2f}\n", count, (end - start) / 1e6,
+	       (spaces - start) / 1e6, (end - spaces) / 1e6);
+	fflush(stdout);
+	while (read(0, said, 1) == 1 && *said != '\n')
+		;
+	_exit(0);
+}
+
 /* ---- watch ---- */
 
 static int watch(char **names, int wanted)
@@ -420,11 +582,18 @@ int main(int argc, char **argv)
 			forward |= !strcmp(argv[i], "--forward");
 		return ring();
 	}
+	if (argc > 2 && !strcmp(argv[1], "nodes") && (count = atoi(argv[2])) >= 1) {
+		for (int i = 3; i < argc; i++) {
+			plain |= !strcmp(argv[i], "--plain");
+			no_ipc |= !strcmp(argv[i], "--no-ipc");
+		}
+		return with_processes();
+	}
 	if (argc > 2 && !strcmp(argv[1], "watch"))
 		return watch(argv + 2, argc - 2);
 	if (argc > 3 && !strcmp(argv[1], "spawn") && atoi(argv[2]) > 0)
 		return spawn(atoi(argv[2]), argv + 3);
-	fprintf(stderr, "usage: bare ring N [--forward] | bare watch NAME... | bare spawn RUNS COMMAND... "
+	fprintf(stderr, "usage: bare ring N [--forward] | bare nodes N [--plain] [--no-ipc] | bare watch NAME... | bare spawn RUNS COMMAND... "
 			"[::: COMMAND...]...\n");
 	return 2;
 }

@@ -5,7 +5,12 @@
 //! `view` and `cli`.
 
 pub use nslab_bgp as bgp;
+pub use nslab_capture as capture;
+pub use nslab_flow as flow;
 pub use nslab_image as image;
+pub use nslab_kernel as kernel;
+pub use nslab_lab as lab;
+pub use nslab_timeline as timeline;
 pub mod apply;
 pub mod check;
 pub mod cilium;
@@ -14,12 +19,13 @@ pub mod cli;
 pub mod dns;
 pub mod engine;
 pub mod failure;
+pub mod impair;
 pub mod import;
-pub mod kernel;
 pub mod kinds;
-pub mod lab;
 pub mod node_tools;
 pub mod run;
+pub mod scenario;
 pub mod trace;
+pub mod trial;
 pub mod view;
 pub mod yaml;

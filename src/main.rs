@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         .or_else(|| nslab::cli::frrinit::called(&words))
         .or_else(|| nslab::engine::cni::called(&words))
         .or_else(|| nslab::check::helper::called(&words))
+        .or_else(|| nslab::scenario::snapshot::called(&words))
         .or_else(|| nslab::node_tools::called(&words))
         .unwrap_or_else(nslab::cli::main);
     ExitCode::from(u8::try_from(status).unwrap_or(1))

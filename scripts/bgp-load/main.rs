@@ -9,8 +9,10 @@ mod table;
 use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
-use std::thread::{self, JoinHandle};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
@@ -47,28 +49,104 @@ fn main() -> Result<(), Failed> {
             asn: RECEIVER_AS,
         })
     })?;
-    let mut streams = Vec::new();
+    let mut all = Vec::new();
     for (number, share) in (0..senders).zip(shares) {
         let side = Side {
             local: Ipv4Addr::new(10, 250, 0, 2 + number),
             router: Ipv4Addr::new(10, 250, 0, 1),
             asn: FIRST_SENDER_AS + u32::from(number),
         };
-        let updates = share.encode(side.asn, side.local);
-        streams.push((inside(sender_net.clone(), move || session::open(&side))?, updates));
+        let withdrawals = share.encode_withdrawals();
+        all.push(Sender {
+            session: connect(sender_net, side)?,
+            side,
+            updates: Arc::new(share.encode(side.asn, side.local)),
+            withdrawals: Arc::new(withdrawals),
+        });
     }
     thread::sleep(REST);
 
-    let counting = receive(receiver, total)?;
+    let heard = Heard::of(receiver)?;
     let start = Instant::now();
-    for (stream, updates) in streams {
-        send(stream, updates)?;
+    all.iter().try_for_each(|it| it.session.send(&it.updates))?;
+    heard.wait(total, 0, start)?;
+    // The router is looked at while its sessions stand: one that loses them would go on working. Each further line of the
+    // input is something to be done with the table, and measured.
+    let (mut announced, mut withdrawn) = (total, 0);
+    for line in std::io::stdin().lines() {
+        let line = line?;
+        let start = Instant::now();
+        match line.as_str() {
+            "announce" => all.iter().try_for_each(|it| it.session.send(&it.updates))?,
+            "withdraw" => all.iter().try_for_each(|it| it.session.send(&it.withdrawals))?,
+            "down" => all
+                .iter()
+                .try_for_each(|it| it.session.stream.shutdown(Shutdown::Both))?,
+            "up" => {
+                for it in &mut all {
+                    it.session = connect(sender_net, it.side)?;
+                    it.session.send(&it.updates)?;
+                }
+            }
+            other => return Err(format!("`{other}` is nothing that can be done with a table").into()),
+        }
+        match line.as_str() {
+            "announce" | "up" => announced += total,
+            _ => withdrawn += total,
+        }
+        heard.wait(announced, withdrawn, start)?;
     }
-    let end = counting.join().map_err(|_| "the receiver has failed")??;
-    println!("{:.6}", (end - start).as_secs_f64());
-    // The router is looked at while its sessions stand: one that loses them would go on working.
-    std::io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
+}
+
+/// A session with the router, and what is said on it.
+struct Sender {
+    side: Side,
+    session: Session,
+    updates: Arc<Vec<u8>>,
+    withdrawals: Arc<Vec<u8>>,
+}
+
+/// A session, and what its thread is to write.
+struct Session {
+    stream: TcpStream,
+    octets: mpsc::Sender<Arc<Vec<u8>>>,
+}
+
+impl Session {
+    /// Whatever the router says there is read, so that it is never kept waiting.
+    fn of(stream: TcpStream) -> Result<Session, Failed> {
+        let mut reading = stream.try_clone()?;
+        thread::spawn(move || {
+            let mut buffer = vec![0; 1 << 16];
+            while matches!(reading.read(&mut buffer), Ok(1..)) {}
+        });
+        let writing = stream.try_clone()?;
+        let (octets, waiting) = mpsc::channel();
+        thread::spawn(move || write_all(writing, &waiting));
+        Ok(Session { stream, octets })
+    }
+
+    /// Has octets written as fast as TCP takes them.
+    fn send(&self, octets: &Arc<Vec<u8>>) -> Result<(), Failed> {
+        Ok(self.octets.send(Arc::clone(octets))?)
+    }
+}
+
+/// Writes what is to be written, and between that a sign of life.
+fn write_all(mut stream: TcpStream, waiting: &mpsc::Receiver<Arc<Vec<u8>>>) -> std::io::Result<()> {
+    loop {
+        match waiting.recv_timeout(KEEPALIVE) {
+            Ok(octets) => stream.write_all(&octets)?,
+            Err(RecvTimeoutError::Timeout) => stream.write_all(&session::keepalive())?,
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+    }
+}
+
+/// A session from the senders' network.
+fn connect(network: &str, side: Side) -> Result<Session, Failed> {
+    Session::of(inside(network.to_owned(), move || session::open(&side))?)
 }
 
 /// Does something in another network namespace. Sockets stay in the one they were made in.
@@ -83,44 +161,50 @@ fn inside<T: Send + 'static>(
     thread.join().map_err(|_| "a thread has failed")?
 }
 
-/// Writes as fast as TCP takes it, and reads whatever comes, so that the router is never kept waiting.
-fn send(mut stream: TcpStream, updates: Vec<u8>) -> Result<(), Failed> {
-    let mut reading = stream.try_clone()?;
-    thread::spawn(move || {
-        let mut buffer = vec![0; 1 << 16];
-        while matches!(reading.read(&mut buffer), Ok(1..)) {}
-    });
-    thread::spawn(move || -> std::io::Result<()> {
-        stream.write_all(&updates)?;
-        keep_alive(stream)
-    });
-    Ok(())
-}
+/// What the receiver is told: prefixes that were announced and withdrawn so far, and when that was.
+struct Heard(mpsc::Receiver<Result<(usize, usize, Instant), Failed>>);
 
-/// Counts prefixes until all are there; the thread's value is when that was.
-fn receive(stream: TcpStream, total: usize) -> Result<JoinHandle<Result<Instant, Failed>>, Failed> {
-    let writing = stream.try_clone()?;
-    thread::spawn(move || keep_alive(writing));
-    let mut reading = stream;
-    reading.set_read_timeout(Some(PATIENCE))?;
-    Ok(thread::spawn(move || {
-        let mut buffer = vec![0; 1 << 20];
-        let mut counter = Counter::default();
-        while counter.prefixes < total {
-            let length = reading
-                .read(&mut buffer)
-                .map_err(|why| format!("after {} of {total} prefixes: {why}", counter.prefixes))?;
-            if length == 0 {
-                return Err(format!(
-                    "the router hung up after {} of {total} prefixes",
-                    counter.prefixes
-                )
-                .into());
+impl Heard {
+    fn of(stream: TcpStream) -> Result<Heard, Failed> {
+        let writing = stream.try_clone()?;
+        thread::spawn(move || keep_alive(writing));
+        let (told, heard) = mpsc::channel();
+        thread::spawn(move || {
+            let mut counter = Counter::default();
+            let mut reading = stream;
+            let mut buffer = vec![0; 1 << 20];
+            loop {
+                let length = reading.read(&mut buffer).map_err(Failed::from);
+                let taken = length.and_then(|length| match length {
+                    0 => Err("the router hung up".into()),
+                    _ => counter.take(buffer.get(..length).unwrap_or_default()),
+                });
+                let is_over = taken.is_err();
+                let now = taken.map(|()| (counter.prefixes, counter.withdrawn, Instant::now()));
+                if told.send(now).is_err() || is_over {
+                    return;
+                }
             }
-            counter.take(buffer.get(..length).unwrap_or_default())?;
+        });
+        Ok(Heard(heard))
+    }
+
+    /// Waits until so much was announced and withdrawn, and says how long that took.
+    fn wait(&self, announced: usize, withdrawn: usize, start: Instant) -> Result<(), Failed> {
+        let mut last = (0, 0);
+        loop {
+            let next = self.0.recv_timeout(PATIENCE);
+            let (now, gone, at) = next.map_err(|_| {
+                let (now, gone) = last;
+                format!("{now} prefixes announced and {gone} withdrawn, not {announced} and {withdrawn}")
+            })??;
+            last = (now, gone);
+            if now >= announced && gone >= withdrawn {
+                println!("{:.6}", (at - start).as_secs_f64());
+                return Ok(());
+            }
         }
-        Ok(Instant::now())
-    }))
+    }
 }
 
 fn keep_alive(mut stream: TcpStream) -> std::io::Result<()> {

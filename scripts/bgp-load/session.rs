@@ -33,6 +33,7 @@ pub const OPTIONS: Options = Options {
 };
 
 /// Who talks to the router.
+#[derive(Clone, Copy)]
 pub struct Side {
     /// Its address and identifier.
     pub local: Ipv4Addr,
@@ -105,8 +106,10 @@ pub fn keepalive() -> Vec<u8> {
 /// Counts the prefixes in a stream of messages, however it is cut.
 #[derive(Default)]
 pub struct Counter {
-    /// How many there were.
+    /// How many are announced.
     pub prefixes: usize,
+    /// How many are withdrawn.
+    pub withdrawn: usize,
     /// The beginning of a message whose end is not there yet.
     rest: Vec<u8>,
 }
@@ -115,7 +118,7 @@ impl Counter {
     /// Takes note of octets that came.
     ///
     /// # Errors
-    /// The router ends the session, or withdraws what it was given.
+    /// The router ends the session.
     pub fn take(&mut self, octets: &[u8]) -> Result<(), Failed> {
         self.rest.extend_from_slice(octets);
         let rest = std::mem::take(&mut self.rest);
@@ -126,7 +129,11 @@ impl Counter {
             };
             at = after;
             match message.split_at_checked(HEADER) {
-                Some(([.., UPDATE], body)) => self.prefixes += count(body)?,
+                Some(([.., UPDATE], body)) => {
+                    let (withdrawn, announced) = parts(body);
+                    self.withdrawn += count(withdrawn)?;
+                    self.prefixes += count(announced)?;
+                }
                 Some(([.., 3], body)) => return Err(format!("the router ends the session: {body:?}").into()),
                 _ => {}
             }
@@ -148,13 +155,16 @@ fn number(octets: &[u8]) -> usize {
     }
 }
 
-/// How many prefixes an UPDATE announces (RFC 4271 section 4.3).
-fn count(body: &[u8]) -> Result<usize, Failed> {
-    if number(body) > 0 {
-        return Err("the router withdraws prefixes".into());
-    }
-    let attributes = number(body.get(2..).unwrap_or_default());
-    let mut nlri = body.get(4 + attributes..).unwrap_or_default();
+/// The prefixes that an UPDATE withdraws, and those that it announces (RFC 4271 section 4.3).
+fn parts(body: &[u8]) -> (&[u8], &[u8]) {
+    let rest = body.get(2..).unwrap_or_default();
+    let (withdrawn, rest) = rest.split_at_checked(number(body)).unwrap_or_default();
+    let announced = rest.get(2 + number(rest)..).unwrap_or_default();
+    (withdrawn, announced)
+}
+
+/// How many prefixes stand here.
+fn count(mut nlri: &[u8]) -> Result<usize, Failed> {
     let mut count = 0;
     while let [bits, ..] = nlri {
         nlri = nlri

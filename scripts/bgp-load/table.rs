@@ -89,6 +89,15 @@ impl Table {
         tables
     }
 
+    /// All of it in UPDATEs that take it back.
+    pub fn encode_withdrawals(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let all = self.0.iter().flat_map(|group| &group.prefixes);
+        let all = all.map(|prefix| Nlri::from(IpNet::V4(*prefix)));
+        wire::withdraw(Family::Ipv4Unicast, all, &OPTIONS, &mut out);
+        out
+    }
+
     /// All of it in UPDATEs from an AS.
     pub fn encode(mut self, asn: u32, next_hop: Ipv4Addr) -> Vec<u8> {
         let mut out = Vec::new();

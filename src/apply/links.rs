@@ -242,6 +242,10 @@ fn named(port: &PortStep, mtu: Option<u32>) -> Device<'_> {
     }
 }
 
+/// The index of an interface of the host's.
+///
+/// # Errors
+/// There is none of that name.
 pub fn index_of(host: &mut Netlink, name: &str) -> Result<u32, Failure> {
     let interfaces = link::list(host)?;
     let found = interfaces.iter().find(|interface| interface.name == name);

@@ -9,7 +9,7 @@ mod settings;
 use nix::errno::Errno;
 
 pub use inside::configure_all;
-pub use links::{Workshop, make_links, wire};
+pub use links::{Workshop, index_of, make_links, wire};
 pub use secure::introduce;
 pub use settings::{add_late_routes, lower, raise_again, set_up_late};
 

@@ -3,9 +3,8 @@
 pub mod answer;
 pub mod ask;
 pub mod helper;
-pub mod junit;
 pub mod report;
 pub mod route;
 pub mod runner;
 pub mod stop;
-pub mod trial;
+pub mod up;

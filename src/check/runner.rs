@@ -20,6 +20,31 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long a command may take at least, however short the check's time.
 const LEAST: Duration = Duration::from_secs(10);
 
+/// What there is to say while checks are made.
+pub enum Word {
+    /// What it does just now.
+    Now(String),
+    /// What is settled.
+    Settled(String),
+}
+
+/// Makes checks in order. Returns none when the user wants to end.
+pub fn check_all(
+    lab: &LabDirectory,
+    checks: &[Check],
+    stop: &Stop,
+    say: &mut dyn FnMut(Word),
+) -> Option<Vec<CheckReport>> {
+    let mut reports = Vec::with_capacity(checks.len());
+    for check in checks {
+        say(Word::Now(format!("  wait  {}: {}", check.node, check.name)));
+        let report = make(lab, check, stop)?;
+        say(Word::Settled(report.text()));
+        reports.push(report);
+    }
+    Some(reports)
+}
+
 /// Makes one check. Returns none when the user wants to end.
 pub fn make(lab: &LabDirectory, check: &Check, stop: &Stop) -> Option<CheckReport> {
     let began = Instant::now();

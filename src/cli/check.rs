@@ -9,14 +9,16 @@ use serde::Serialize;
 use super::select::{self, Which};
 use super::test_progress::TestProgress;
 use super::{Format, complete, print_json};
-use crate::check::report::{CheckReport, LabReport, Life, summary};
+use crate::check::report::CheckReport;
 use crate::check::stop::Stop;
-use crate::check::{ask, junit, trial};
+use crate::check::{ask, runner};
 use crate::failure::{Code, Failure};
 use crate::lab::check::Phase;
 use crate::run::client::Client;
 use crate::run::protocol::Request;
 use crate::run::user_files;
+use crate::trial::junit;
+use crate::trial::report::{LabReport, Life, summary};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -93,7 +95,7 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     let stop = Stop::on_signals()?;
     let began = Instant::now();
     let mut progress = TestProgress::new(args.format == Format::Text);
-    let Some(checks) = trial::check_all(&lab, &checks, &stop, &mut |word| progress.say(word)) else {
+    let Some(checks) = runner::check_all(&lab, &checks, &stop, &mut |word| progress.say(word)) else {
         return Err(Failure::not_ready(
             "interrupted; the checks that are not told above were not made",
         ));
@@ -107,6 +109,7 @@ pub fn run(args: Args) -> Result<i32, Failure> {
         checked_seconds: Some(seconds),
         seconds,
         checks,
+        scenarios: Vec::new(),
         kept: None,
     };
     let labs = [report];

@@ -15,8 +15,11 @@ use super::select;
 use crate::check::ask;
 use crate::kinds::OWN;
 use crate::run::directory::{LabDirectory, RunDirectory};
+use crate::run::flows;
+use crate::run::links;
 use crate::run::protocol::NodeStatus;
 use crate::run::rootless;
+use crate::scenario::topology;
 
 /// The variable by which a shell's script asks for candidates.
 pub const VARIABLE: &str = "NSLAB_COMPLETE";
@@ -154,6 +157,24 @@ pub fn nodes() -> ArgValueCompleter {
     })
 }
 
+/// Ends of links: a node, and (once a colon is typed) its interfaces.
+pub fn ends() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let typed_text = typed.to_string_lossy();
+        let Some((node, _)) = typed_text.split_once(':') else {
+            return candidates(typed, node_names().map(|node| format!("{node}:")));
+        };
+        let directory = RunDirectory::find();
+        let links = directory
+            .visible()
+            .into_iter()
+            .flat_map(|lab| links::show(&lab, None).unwrap_or_default());
+        let ends = links.flat_map(|link| [Some(link.a), link.b]).flatten();
+        let of_node = format!("{node}:");
+        candidates(typed, ends.filter(|end| end.starts_with(&of_node)))
+    })
+}
+
 /// Nodes, and (once a slash is typed) their processes.
 pub fn processes() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
@@ -166,6 +187,25 @@ pub fn processes() -> ArgValueCompleter {
             all.extend(processes);
         }
         candidates(typed, all)
+    })
+}
+
+/// Interfaces of nodes: the nodes, and (once a colon is typed) what they have.
+pub fn interfaces() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let typed_text = typed.to_string_lossy();
+        let Some((node, _)) = typed_text.rsplit_once(':') else {
+            return candidates(typed, node_names().map(|node| format!("{node}:")));
+        };
+        let labs = running().into_iter().take(ASKED);
+        let nodes = labs
+            .filter_map(|lab| select::status_and_interfaces(&lab).ok())
+            .flat_map(|it| it.nodes);
+        let interfaces = nodes.filter(|candidate| candidate.name == node).flat_map(|node| {
+            let interfaces = node.interfaces.into_iter();
+            interfaces.map(move |interface| format!("{}:{}", node.name, interface.name))
+        });
+        candidates(typed, interfaces)
     })
 }
 
@@ -217,6 +257,26 @@ pub fn kinds() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
         let of_files = statuses().filter_map(|node| node.of_kind);
         candidates(typed, OWN.iter().map(|kind| (*kind).to_owned()).chain(of_files))
+    })
+}
+
+/// Flows of labs that run.
+pub fn flows() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let labs = running().into_iter().take(ASKED);
+        let flows = labs.filter_map(|lab| flows::report(&lab, &[], false).ok());
+        candidates(typed, flows.flatten().map(|flow| flow.name))
+    })
+}
+
+/// Names of scenarios.
+pub fn scenarios() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let labs = running().into_iter().filter_map(|lab| topology::of(&lab).ok());
+        candidates(
+            typed,
+            labs.flat_map(|lab| lab.scenarios).map(|scenario| scenario.name),
+        )
     })
 }
 

@@ -15,8 +15,8 @@ use crate::failure::Failure;
 use crate::kernel::output;
 use crate::lab::Lab;
 use crate::lab::model::Kind;
-use crate::run::directory::{LONGEST, LabDirectory};
-use crate::run::trust;
+use crate::run::directory::LabDirectory;
+use crate::scenario::topology;
 use crate::view;
 use crate::view::graph::{self, Alive, Session};
 
@@ -80,8 +80,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
 fn running(lab: Option<&str>, bgp: bool) -> Result<(Lab, Alive), Failure> {
     let directory = super::run_directory()?;
     let directory = select::lab(&directory, lab)?;
-    let lab: Lab = trust::read_json(&directory.topology(), LONGEST)?
-        .ok_or_else(|| Failure::not_ready("the lab is only just starting: try again"))?;
+    let lab = topology::of(&directory)?;
     let mut alive = Alive::default();
     let status = match select::status_and_interfaces(&directory) {
         Ok(status) => status,

@@ -13,6 +13,8 @@ use crate::trace::{Telling, Wanted};
 use crate::view::{self, terminal};
 
 mod apply;
+mod capture;
+mod capture_lines;
 mod check;
 mod cilium;
 mod complete;
@@ -24,6 +26,7 @@ mod down;
 mod events;
 mod exec;
 mod file;
+mod flow;
 pub mod frrinit;
 mod gc;
 mod get;
@@ -36,17 +39,21 @@ mod imported;
 mod kinds;
 mod kubeconfig;
 mod labs;
+mod link;
 mod logs;
 mod man;
 mod manifests;
 mod ps;
 mod restart;
 mod save;
+mod scenario;
 mod schema;
 mod select;
 mod shell;
+mod survive;
 mod test;
 mod test_progress;
+mod timeline;
 mod up;
 mod validate;
 mod version;
@@ -102,6 +109,8 @@ enum Verb {
     Stop(restart::StopArgs),
     /// Start nodes that were stopped
     Start(restart::StartArgs),
+    /// Take links down and up, and say what they do to packets
+    Link(link::Args),
     /// Have nodes keep the configurations that run in them
     Save(save::Args),
     /// Apply Kubernetes objects to a running lab
@@ -116,6 +125,12 @@ enum Verb {
     Cilium(cilium::Args),
     /// Show what has happened in a running lab
     Events(events::Args),
+    /// Send numbered packets between nodes, and show what becomes of them
+    Flow(flow::Args),
+    /// Show who lost and gained which way when, and how long a lab took to be quiet again
+    Timeline(timeline::Args),
+    /// Capture the packets of interfaces of a running lab
+    Capture(capture::Args),
     /// Draw the topology of a lab
     Graph(graph::Args),
     /// Bring container images for nodes into the store, and manage them
@@ -130,6 +145,10 @@ enum Verb {
     Test(test::Args),
     /// Make the checks of a running lab
     Check(check::Args),
+    /// Play what a living lab's file says happens to it, and see that what must be true is
+    Scenario(scenario::Args),
+    /// Let every link and node fail in turn, and see that what is still connected heals
+    Survive(survive::Args),
     /// Print the JSON Schema of lab files, for editors
     Schema(schema::Args),
     /// Find out what this host can do, and what to do where it cannot
@@ -207,6 +226,7 @@ fn obey() -> i32 {
         Verb::Restart(args) => done(restart::run(args)),
         Verb::Stop(args) => done(restart::stop(args)),
         Verb::Start(args) => done(restart::start(args)),
+        Verb::Link(args) => done(link::run(args)),
         Verb::Save(args) => save::run(args).unwrap_or_else(failed_with),
         Verb::Version(args) => done(version::run(args)),
         Verb::Apply(args) => done(apply::run(args)),
@@ -215,6 +235,9 @@ fn obey() -> i32 {
         Verb::Kubeconfig(args) => done(kubeconfig::run(args)),
         Verb::Cilium(args) => done(cilium::run(args)),
         Verb::Events(args) => done(events::run(args)),
+        Verb::Flow(args) => done(flow::run(args)),
+        Verb::Timeline(args) => done(timeline::run(args)),
+        Verb::Capture(args) => done(capture::run(args)),
         Verb::Graph(args) => done(graph::run(args)),
         Verb::Image(args) => done(image::run(args)),
         Verb::Import(args) => done(import::run(args)),
@@ -222,6 +245,8 @@ fn obey() -> i32 {
         Verb::Validate(args) => done(validate::run(args)),
         Verb::Test(args) => test::run(args).unwrap_or_else(failed_with),
         Verb::Check(args) => check::run(args).unwrap_or_else(failed_with),
+        Verb::Scenario(args) => scenario::run(args).unwrap_or_else(failed_with),
+        Verb::Survive(args) => survive::run(args).unwrap_or_else(failed_with),
         Verb::Schema(args) => done(schema::run(args)),
         Verb::Doctor(args) => done(doctor::run(args)),
         Verb::Gc(args) => done(gc::run(args)),

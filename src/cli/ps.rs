@@ -323,6 +323,7 @@ fn wide_row(node: &NodeStatus) -> Vec<String> {
                 ServiceState::Starting => "starting".to_owned(),
                 ServiceState::Running => "running".to_owned(),
                 ServiceState::Ready => "ready".to_owned(),
+                ServiceState::Unhealthy(reason) => format!("unhealthy: {reason}"),
                 ServiceState::Ended(status) => format!("ended {status}"),
                 ServiceState::NotStarted(reason) => reason.clone(),
                 ServiceState::Exited(reason) => format!("exited: {reason}"),

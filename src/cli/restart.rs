@@ -25,7 +25,7 @@ pub struct Args {
 #[command(
     after_help = "Examples:\n  sudo nslab stop tor0\n  sudo nslab stop --label rack=rack0\n\n\
     The node's processes are killed, and nothing is started in it until `nslab start`. Its interfaces, addresses\n\
-    and routes stay: to cut it off as well, `nslab exec NEIGHBOR ip link set INTERFACE down`."
+    and routes stay: to cut off a link alone, `nslab link down NODE:INTERFACE`."
 )]
 pub struct StopArgs {
     #[command(flatten)]

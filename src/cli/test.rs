@@ -12,10 +12,8 @@ use super::file::LabFile;
 use super::import_args::ImportArgs;
 use super::test_progress::TestProgress;
 use super::{Format, color, complete, file, imported, print_json, report};
-use crate::check::junit;
-use crate::check::report::{LabReport, Life, summary};
+use crate::check::runner::Word;
 use crate::check::stop::Stop;
-use crate::check::trial::{Trial, Word};
 use crate::engine::kubelet::Programs;
 use crate::engine::speaker;
 use crate::failure::{Code, Failure};
@@ -25,6 +23,9 @@ use crate::lab::plan::Engine;
 use crate::run::directory::RunDirectory;
 use crate::run::preflight;
 use crate::run::user_files;
+use crate::scenario::html;
+use crate::trial::report::{LabReport, Life, summary};
+use crate::trial::{Trial, junit};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  sudo nslab test labs/cilium-bgp.toml\n  \
@@ -51,6 +52,9 @@ pub struct Args {
     /// Leave a lab alive in which a check failed; `nslab ps`, `exec`, `down` and the others find it
     #[arg(long)]
     keep: bool,
+    /// Write a report to look at for each lab, one HTML file, into this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    report: Option<PathBuf>,
     /// Save the logs of labs that failed below this directory
     #[arg(long, value_name = "DIRECTORY")]
     logs: Option<PathBuf>,
@@ -81,6 +85,9 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     if let Some(path) = &args.junit {
         user_files::may_write(path)?;
     }
+    if let Some(report) = &args.report {
+        user_files::make_directory(report)?;
+    }
     let files = load(&args)?;
     let directory = super::run_directory()?;
     let stop = Stop::on_signals()?;
@@ -92,6 +99,16 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     if let Some(path) = &args.junit {
         let text = junit::document(&labs, Duration::from_secs_f64(seconds)).map_err(Failure::host)?;
         user_files::write(path, text.as_bytes(), user_files::OPEN)?;
+    }
+    if let Some(directory) = &args.report {
+        for (at, report) in labs.iter().enumerate() {
+            let Some(tried) = files.iter().find(|tried| tried.paths[0] == report.file) else {
+                continue;
+            };
+            let page = html::page(&tried.file.lab, &report.scenarios);
+            let name = format!("{}.html", unique(&files, at));
+            user_files::write(&directory.join(name), page.as_bytes(), user_files::OPEN)?;
+        }
     }
     match args.format {
         Format::Text => progress.summary(&summary(&labs, seconds)),
@@ -253,8 +270,10 @@ fn try_all(
             lab: &file.lab.name,
             skip,
             options: &options,
+            scenarios: &file.lab.scenarios,
             keep: args.keep,
             logs: logs.as_deref(),
+            capture: file.lab.capture,
         };
         // Of several at once each is told as a whole.
         let mut quiet = |_| {};

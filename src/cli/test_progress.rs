@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::{color_out, print, written};
-use crate::check::trial::Word;
+use crate::check::runner::Word;
 use crate::clean;
 use crate::view::{self, terminal};
 

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::engine::kubelet;
 use crate::failure::Failure;
+use crate::image::store::Store;
 use crate::kernel::rootless::is_rootless;
 use crate::lab::links::hide;
 use crate::lab::model::{EngineChoice, Kind, Node};
@@ -69,6 +70,9 @@ pub struct Args {
     /// Write where the time until the lab is ready went, as a trace for Chrome (chrome://tracing) and Perfetto
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     trace: Option<PathBuf>,
+    /// How much memory the lab's timeline may have, such as 64M or 512K; 0 keeps none
+    #[arg(long, value_name = "SIZE", default_value = "32M", value_parser = size)]
+    timeline: u64,
     /// How progress (or the plan) is printed; json prints one event a line
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -140,6 +144,10 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     no_users_on_kubelets(&file.lab)?;
     kubelet::manage(&mut file.lab);
     image_lock::apply(&mut file.lab, &file.path)?;
+    if !args.dry_run && !args.reconfigure {
+        // Told before what costs time, and images that are brought for nothing.
+        not_twice(&super::run_directory()?, &file.lab.name)?;
+    }
     let mut facts = info_span!("ask the host").in_scope(|| preflight::facts(&file.lab))?;
     // Kept until the lab is ready, which has its own by then.
     let mut leases = Vec::new();
@@ -151,6 +159,9 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     let mut plan = info_span!("plan").in_scope(|| planner::plan(&file.lab, &facts));
     for lease in &leases {
         plan.leases.push(lease.path()?);
+    }
+    if !args.dry_run {
+        plan.hidden.push(Store::usual_place());
     }
     if !args.dry_run && is_rootless() {
         do_without_root(&args, &mut plan)?;
@@ -175,13 +186,6 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     let directory = super::run_directory()?;
     if args.reconfigure {
         super::down::take_down(&directory, &file.lab.name)?;
-    } else {
-        // Told before the checks below, which cost time.
-        match directory.lab(&file.lab.name).life() {
-            Life::Dead => {}
-            Life::Living => return Err(directory.running_already(&file.lab.name)),
-            Life::Unknown(failure) => return Err(failure),
-        }
     }
     info_span!("judge routers").in_scope(|| review_routers(&file, &args))?;
     let lost = info_span!("check the host").in_scope(|| preflight::check(&plan, args.lossy))?;
@@ -210,10 +214,20 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
         detached: args.detach,
         timeout: args.timeout.unwrap_or_else(|| usual_timeout(&file.lab)),
         hold_manifests: args.hold_manifests,
+        timeline: args.timeline,
         telling: telling.wanted,
     })?;
     drop(making);
     stand_by(launched, &file.lab, &engines, &args, trace.as_ref())
+}
+
+/// Refuses to start a lab that lives.
+fn not_twice(directory: &RunDirectory, lab: &str) -> Result<(), Failure> {
+    match directory.lab(lab).life() {
+        Life::Dead => Ok(()),
+        Life::Living => Err(directory.running_already(lab)),
+        Life::Unknown(failure) => Err(failure),
+    }
 }
 
 /// Brings the images of nodes, and shows how they come.
@@ -470,6 +484,26 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         Ok(duration) if duration <= LONGEST => Ok(duration),
         _ => Err(wrong()),
     }
+}
+
+/// Octets, as 64M, 512K or 1G.
+fn size(text: &str) -> Result<u64, String> {
+    /// The least a timeline can be of use with, and the most anybody has.
+    const BOUNDS: std::ops::RangeInclusive<u64> = (64 << 10)..=(64 << 30);
+    let wrong = || format!("{text:?} is not 0 or a size between 64K and 64G; write 512K, 64M or 1G");
+    let number = text.trim_end_matches(['K', 'M', 'G']);
+    let shift = match &text[number.len()..] {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let size = number.checked_mul(1 << shift).ok_or_else(wrong)?;
+    (size == 0 || BOUNDS.contains(&size))
+        .then_some(size)
+        .ok_or_else(wrong)
 }
 
 #[cfg(test)]

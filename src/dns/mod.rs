@@ -8,13 +8,12 @@ pub mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use crate::lab::DOMAIN;
 pub use names::{Contents, Endpoint, Port, Service, Zone};
 pub use reverse::address as address_of;
 
 use wire::{Message, Query, Rcode};
 
-/// The domain of the cluster.
-pub const DOMAIN: &str = "cluster.local";
 /// The port of DNS.
 pub const PORT: u16 = 53;
 

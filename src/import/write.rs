@@ -11,6 +11,7 @@ use crate::lab::file::{
     BindSpec, CiliumSpec, ConfigSpec, ContentSpec, Dns, EndpointSpec, FileSpec, KubernetesSpec, LimitsSpec,
     LinkSpec, MgmtPortSpec, MgmtSpec, NodeSpec, Spanned, WaitSpec, mounts,
 };
+use crate::lab::impair::{Impairment, Impairments};
 use crate::lab::links::{Device, macvlan, vxlan};
 use crate::lab::model::{Command, Exec, Kind, Limit, Probe, Process, PublishedPort, Restart, Stage};
 
@@ -441,6 +442,41 @@ fn link(out: &mut String, link: &LinkSpec) {
         _ => {}
     }
     put(out, "mtu", link.mtu.as_ref(), plain);
+    put(out, "impair", link.impair.as_ref(), |it| impairments(&it.value));
+}
+
+fn impairments(impairments: &Impairments) -> String {
+    if impairments.a_to_b == impairments.b_to_a {
+        return impairments.a_to_b.as_ref().map(impairment).unwrap_or_default();
+    }
+    let one =
+        |key: &str, it: &Option<Impairment>| it.as_ref().map(|it| format!("{key} = {}", impairment(it)));
+    let both = [
+        one("a_to_b", &impairments.a_to_b),
+        one("b_to_a", &impairments.b_to_a),
+    ];
+    let said: Vec<String> = both.into_iter().flatten().collect();
+    format!("{{ {} }}", said.join(", "))
+}
+
+fn impairment(it: &Impairment) -> String {
+    let times = [("delay", it.delay), ("jitter", it.jitter)];
+    let times = times.into_iter().filter(|(_, time)| !time.is_zero());
+    let shares = [
+        ("loss", it.loss),
+        ("reorder", it.reorder),
+        ("duplicate", it.duplicate),
+        ("corrupt", it.corrupt),
+    ];
+    let shares = shares.into_iter().filter(|(_, share)| !share.is_zero());
+    let mut said: Vec<String> = times
+        .map(|(key, time)| format!("{key} = \"{time}\""))
+        .chain(shares.map(|(key, share)| format!("{key} = \"{share}\"")))
+        .collect();
+    said.extend(it.rate.map(|rate| format!("rate = \"{rate}\"")));
+    said.extend(it.seed.map(|seed| format!("seed = {seed}")));
+    said.extend(it.only.as_ref().map(|only| format!("only = {}", quoted(only))));
+    format!("{{ {} }}", said.join(", "))
 }
 
 fn endpoint(end: &EndpointSpec) -> String {

@@ -13,7 +13,8 @@ use rustix::io::Errno;
 
 use super::error::{Attempt, Result};
 
-const MOUNT: &str = "/sys/fs/cgroup";
+/// Where programs look for the trees.
+pub const MOUNT: &str = "/sys/fs/cgroup";
 /// Controllers that limits need.
 const LEGACY: [&str; 3] = ["cpu", "memory", "pids"];
 /// Period of CPU bandwidth control in microseconds, the kernel's default.
@@ -135,17 +136,22 @@ fn make_leaf(root: &Path, lab: &str, node: &str) -> Result<OwnedFd> {
     empty(&own).attempt(what)?;
     // A node can give its own no more than it has been given.
     for parent in [root, &above] {
-        let known = fs::read_to_string(parent.join("cgroup.controllers")).attempt(what)?;
-        for controller in ["cpu", "memory", "pids", "io", "cpuset"] {
-            if known.split_whitespace().any(|it| it == controller) {
-                // One that is refused, as realtime processes do it for cpu, is one the node does without.
-                let _ = fs::write(parent.join("cgroup.subtree_control"), format!("+{controller}"));
-            }
-        }
+        pass_controllers_on(parent);
     }
     let leaf = own.join(LEAF);
     fs::create_dir(&leaf).attempt(what)?;
     Ok(File::open(&leaf).attempt(what)?.into())
+}
+
+/// Lets the cgroups below one have what controllers it has. One that is refused, as realtime processes do it for cpu, is one that they
+/// do without.
+fn pass_controllers_on(parent: &Path) {
+    let known = fs::read_to_string(parent.join("cgroup.controllers")).unwrap_or_default();
+    for controller in ["cpu", "memory", "pids", "io", "cpuset"] {
+        if known.split_whitespace().any(|it| it == controller) {
+            let _ = fs::write(parent.join("cgroup.subtree_control"), format!("+{controller}"));
+        }
+    }
 }
 
 /// Takes away what is below a cgroup in the version 2 tree, so that processes may be in it.
@@ -179,6 +185,36 @@ pub fn enter_all(trees: &Trees, lab: &str, node: &str) -> Result<()> {
         let door = root.join(lab).join(own(node)).join("cgroup.procs");
         fs::write(door, "0").attempt(what)?;
     }
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP).attempt(what)
+}
+
+/// Where a first process is that rules the cgroups of its node: below that node's own, whose limits are out of its reach.
+const MACHINE: &str = "machine";
+/// What it is given to write in there, besides the directory (cgroups(7), "cgroup delegation").
+const DELEGATED: [&str; 3] = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
+
+/// Puts the calling process into a cgroup of the version 2 tree that is its own, below that of its node, and lets it see nothing
+/// above. `owner` is who may make others there, where that is not this user.
+///
+/// # Errors
+/// There is no such tree, or the kernel refuses.
+pub fn enter_own(trees: &Trees, lab: &str, node: &str, owner: Option<u32>) -> Result<()> {
+    let what = || format!("give the first process of {node} a cgroup (version 2) of its own");
+    let Some(root) = &trees.unified else {
+        return Err(super::Error::new(what(), nix::errno::Errno::EOPNOTSUPP));
+    };
+    let path = root.join(lab).join(own(node)).join(MACHINE);
+    // What an earlier life left and cannot be removed by now is no harm.
+    let _ = remove_tree(&path, &mut { AT_ONCE });
+    fs::create_dir_all(&path).attempt(what)?;
+    pass_controllers_on(&root.join(lab).join(own(node)));
+    if owner.is_some() {
+        let files = DELEGATED.iter().map(|name| path.join(name));
+        for place in std::iter::once(path.clone()).chain(files) {
+            std::os::unix::fs::chown(&place, owner, owner).attempt(what)?;
+        }
+    }
+    fs::write(path.join("cgroup.procs"), "0").attempt(what)?;
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWCGROUP).attempt(what)
 }
 

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 
 use super::error::{Attempt, Result};
-use super::mount::make_read_only;
+use super::mount::{INERT, set_read_only};
 
 /// Below /proc and /sys: what belongs to the network namespace of whoever looks.
 const OWN_SYSCTLS: &str = "sys/net";
@@ -78,7 +78,7 @@ fn has_writable(directory: &Path, depth: u32) -> bool {
     })
 }
 
-/// Confines a freshly mounted /proc. `null` is a file that holds nothing. The sysctls of the network stay writable where that
+/// Confines a freshly mounted ([`INERT`]) /proc. `null` is a file that holds nothing. The sysctls of the network stay writable where that
 /// is the node's own. Paths are best relative: this is a dozen calls for each node.
 ///
 /// # Errors
@@ -92,14 +92,14 @@ pub fn proc(place: &Path, null: &Path, machine: &Machine, own_network: bool) -> 
             let sysctls = place.join(OWN_SYSCTLS);
             bind(&sysctls, &sysctls)?;
         }
-        make_read_only(&directory)?;
+        set_read_only(&directory, INERT)?;
     }
     let shared = machine.shared_sysctls.iter().filter(|_| own_network);
     for sysctl in shared.map(|path| place.join(path)) {
         // Another network may not show it.
         if sysctl.exists() {
             bind(&sysctl, &sysctl)?;
-            make_read_only(&sysctl)?;
+            set_read_only(&sysctl, INERT)?;
         }
     }
     for file in &machine.files {
@@ -119,7 +119,7 @@ pub fn sys(place: &Path, own_network: bool) -> Result<()> {
         Some(Err(error)) if error.errno != Errno::ENOENT => return Err(error),
         _ => {}
     }
-    make_read_only(place)
+    set_read_only(place, INERT)
 }
 
 /// In one call, where a detached copy takes three.

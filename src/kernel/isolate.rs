@@ -93,7 +93,7 @@ fn become_nobody() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::output::{self, Output};
+    use crate::output::{self, Output};
     use std::os::unix::fs::PermissionsExt as _;
     use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_route::link::{
     AfSpecBridge, BridgeFlag, BridgeVlanInfo, BridgeVlanInfoFlags, InfoBridge, InfoData, InfoKind, InfoVeth,
-    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkMode, State,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
@@ -141,6 +141,42 @@ fn set(what: &str, index: u32, flags: LinkFlags) -> Request {
     message.header.index = index;
     message.header.flags = flags;
     message.header.change_mask = LinkFlags::Up;
+    Request::change(what, RouteNetlinkMessage::SetLink(message))
+}
+
+/// Says whether an interface that has a carrier is to be used: one that is dormant has lost it for all who look at its operational
+/// state (RFC 2863), and stays raised.
+pub fn dormant(what: &str, index: u32, dormant: bool) -> Vec<Request> {
+    let set = |attributes: Vec<LinkAttribute>| {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        message.attributes = attributes;
+        Request::change(what, RouteNetlinkMessage::SetLink(message))
+    };
+    let (mode, state) = match dormant {
+        true => (LinkMode::Dormant, State::Dormant),
+        false => (LinkMode::Default, State::Up),
+    };
+    // The state is heeded only in the mode that allows it.
+    vec![
+        set(vec![LinkAttribute::Mode(mode)]),
+        set(vec![LinkAttribute::OperState(state)]),
+    ]
+}
+
+/// Takes the carrier of an interface whose driver has a switch for it.
+pub fn carrier(what: &str, index: u32, on: bool) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::Carrier(u8::from(on)));
+    Request::change(what, RouteNetlinkMessage::SetLink(message))
+}
+
+/// Says how many packets may wait for a program at the other end.
+pub fn queue_length(what: &str, index: u32, packets: u32) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::TxQueueLen(packets));
     Request::change(what, RouteNetlinkMessage::SetLink(message))
 }
 

@@ -188,8 +188,11 @@ impl Namespace {
         Ok(Namespace { fd: fd.into() })
     }
 
-    /// Puts the calling thread into it.
-    fn enter(&self) -> Result<()> {
+    /// Puts the calling thread into it: for threads that make sockets there, and that are of no use elsewhere.
+    ///
+    /// # Errors
+    /// It is no network namespace, or the caller may not.
+    pub fn enter(&self) -> Result<()> {
         setns(&self.fd, CloneFlags::CLONE_NEWNET).attempt(|| "enter a network namespace")
     }
 

@@ -285,6 +285,34 @@ impl Netlink {
         }
     }
 
+    /// Everything of a kind that is asked for with its own header: the octets of each answer behind the netlink header.
+    ///
+    /// # Errors
+    /// What the kernel refused.
+    pub(super) fn dump_raw(&mut self, what: &str, kind: u16, header: &[u8]) -> Result<Vec<Vec<u8>>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut batch = Batch::default();
+        batch.begin(kind, NLM_F_DUMP, header);
+        batch.end();
+        batch.bytes[8..12].copy_from_slice(&self.sequence.to_ne_bytes());
+        retry(|| self.socket.send(&batch.bytes, 0)).attempt(|| what)?;
+        let mut found = Vec::new();
+        loop {
+            self.receive()?;
+            for answer in answers(&self.buffer) {
+                if answer.sequence != self.sequence {
+                    continue;
+                }
+                let answer = answer.accepted(what)?;
+                if answer.kind == NLMSG_DONE {
+                    self.buffer = Vec::new();
+                    return Ok(found);
+                }
+                found.push(answer.bytes.get(HEADER..).unwrap_or_default().to_vec());
+            }
+        }
+    }
+
     /// As [`Netlink::dump`], of those whose octets behind the netlink header pass.
     ///
     /// # Errors

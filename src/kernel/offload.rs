@@ -10,6 +10,8 @@ use nix::errno::Errno;
 use super::error::{Attempt, Error, Result};
 
 const ETHTOOL_STXCSUM: u32 = 0x17;
+const ETHTOOL_STSO: u32 = 0x1f;
+const ETHTOOL_SGSO: u32 = 0x24;
 
 #[repr(C)]
 struct EthtoolValue {
@@ -22,15 +24,27 @@ struct EthtoolValue {
 /// # Errors
 /// There is no such interface, or its driver refuses.
 pub fn disable_transmit_checksum(interface: &str) -> Result<()> {
-    let what = || format!("turn off checksum offload of {interface}");
+    set(interface, &[(ETHTOOL_STXCSUM, 0)])
+}
+
+/// Says whether packets that are longer than the MTU may leave an interface of the calling thread's network namespace, to be cut
+/// by whoever takes them.
+///
+/// # Errors
+/// There is no such interface, or its driver refuses.
+pub fn segmentation(interface: &str, on: bool) -> Result<()> {
+    set(
+        interface,
+        &[(ETHTOOL_STSO, u32::from(on)), (ETHTOOL_SGSO, u32::from(on))],
+    )
+}
+
+fn set(interface: &str, values: &[(u32, u32)]) -> Result<()> {
+    let what = || format!("set an offload of {interface}");
     // Any socket will do: the ioctl goes by the interface's name.
     let socket = UdpSocket::bind("127.0.0.1:0")
         .or_else(|_| UdpSocket::bind("[::]:0"))
         .attempt(what)?;
-    let mut value = EthtoolValue {
-        command: ETHTOOL_STXCSUM,
-        data: 0,
-    };
     // SAFETY: ifreq is plain bytes, for which zero is a valid value.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     if interface.len() >= request.ifr_name.len() {
@@ -39,8 +53,12 @@ pub fn disable_transmit_checksum(interface: &str) -> Result<()> {
     for (slot, byte) in request.ifr_name.iter_mut().zip(interface.bytes()) {
         *slot = byte.cast_signed();
     }
-    request.ifr_ifru.ifru_data = (&raw mut value).cast();
-    // SAFETY: `request` and the value it points to are alive during the call.
-    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
-    Errno::result(done).map(drop).attempt(what)
+    for &(command, data) in values {
+        let mut value = EthtoolValue { command, data };
+        request.ifr_ifru.ifru_data = (&raw mut value).cast();
+        // SAFETY: `request` and the value it points to are alive during the call.
+        let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
+        Errno::result(done).map(drop).attempt(what)?;
+    }
+    Ok(())
 }

@@ -143,3 +143,13 @@ fn drain(stream: &mut impl Read, kept: &mut Vec<u8>) -> bool {
     }
     true
 }
+
+/// Has nobody wait who reads or writes by this descriptor, or by another that it shares with.
+///
+/// # Errors
+/// It cannot be set up so.
+pub fn never_wait(fd: impl AsFd + Copy) -> Result<()> {
+    rustix::fs::fcntl_getfl(fd)
+        .and_then(|flags| rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK))
+        .map_err(|errno| Error::new("set up a pipe or terminal", Errno::from_raw(errno.raw_os_error())))
+}

@@ -309,7 +309,7 @@ pub fn null() -> Result<File> {
         .attempt(|| "open /dev/null")
 }
 
-/// Lets others go first where the CPU is short, by so many steps of nice(2). Concerns the calling thread alone
+/// Lets others go first where the CPU is short, by so many steps of nice(2), or goes before them. Concerns the calling thread alone
 /// (setpriority(2), "C library/kernel differences").
 pub fn stand_back(steps: i32) {
     // SAFETY: a plain system call on numbers. Where it is refused, nothing but the order of things changes.

@@ -139,7 +139,7 @@ mod tests {
     /// A process that ends when its input does.
     fn process() -> (std::process::Child, OwnedFd) {
         let child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-        let pidfd = crate::kernel::process::pidfd(child.id().cast_signed()).unwrap();
+        let pidfd = crate::process::pidfd(child.id().cast_signed()).unwrap();
         (child, pidfd)
     }
 

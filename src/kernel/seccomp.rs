@@ -380,6 +380,9 @@ mod tests {
     const REFUSED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
     const MISSING: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 
+    /// What a node has unless its file says otherwise.
+    const USUAL: [&str; 4] = ["CHOWN", "NET_ADMIN", "NET_RAW", "SYS_CHROOT"];
+
     /// A privileged node, one without capabilities, one with the usual ones, one with all, and one for each.
     fn nodes() -> Vec<Option<Capabilities>> {
         let named = |names: &[&str]| {
@@ -388,7 +391,7 @@ mod tests {
         };
         let all: Vec<String> = caps::all().iter().map(|it| it.to_string()).collect();
         let all: Vec<&str> = all.iter().filter_map(|name| name.strip_prefix("CAP_")).collect();
-        [None, named(&[]), named(&crate::lab::rights::USUAL), named(&all)]
+        [None, named(&[]), named(&USUAL), named(&all)]
             .into_iter()
             .chain(all.iter().map(|one| named(&[one])))
             .collect()

@@ -31,6 +31,16 @@ pub fn outlive_interrupts() -> Result<()> {
     Ok(())
 }
 
+/// From now on a write beyond the limit of a file's size is an error (EFBIG), and not the end of this process.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn outlive_limits_of_size() -> Result<()> {
+    let seen = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(libc::SIGXFSZ, seen).attempt(|| "catch SIGXFSZ")?;
+    Ok(())
+}
+
 /// The number of a signal by its name, with or without `SIG`, or by its number: `TERM`, `SIGRTMIN+3`, `15`.
 pub fn number(name: &str) -> Option<i32> {
     let name = name.strip_prefix("SIG").unwrap_or(name);

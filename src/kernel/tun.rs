@@ -2,7 +2,8 @@
 #![allow(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -19,6 +20,12 @@ const IFF_TUN: u16 = 1;
 const IFF_TAP: u16 = 2;
 const IFF_MULTI_QUEUE: u16 = 0x100;
 const IFF_NO_PI: u16 = 0x1000;
+const IFF_VNET_HDR: u16 = 0x4000;
+const TUNSETOFFLOAD: libc::c_ulong = 0x4004_54d0;
+const TUN_F_CSUM: libc::c_ulong = 1;
+const TUN_F_TSO4: libc::c_ulong = 2;
+const TUN_F_TSO6: libc::c_ulong = 4;
+const TUN_F_TSO_ECN: libc::c_ulong = 8;
 /// `struct ifreq` of 64-bit machines: sixteen octets of name, and a union.
 const IFREQ: usize = 40;
 const NAME: usize = 16;
@@ -90,4 +97,56 @@ pub fn create(wanted: &Wanted<'_>) -> Result<()> {
         done(unsafe { libc::ioctl(device.as_raw_fd(), number as _, libc::c_ulong::from(value)) })?;
     }
     Ok(())
+}
+
+/// Makes an interface that carries frames in the calling thread's network namespace, which goes with the descriptor. Before each
+/// frame is a header, as [`super::packet_sender`] takes it. Returns the descriptor, which is read without waiting.
+///
+/// # Errors
+/// The kernel refuses, or has none.
+pub fn passing(name: &str) -> Result<File> {
+    let what = || format!("make {name}");
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).custom_flags(libc::O_NONBLOCK);
+    let device = options.open(DEVICE).attempt(|| format!("open {DEVICE}"))?;
+    let mut request = [0u8; IFREQ];
+    let name = name.as_bytes();
+    if name.len() >= NAME {
+        return Err(Error::new(what(), Errno::ENAMETOOLONG));
+    }
+    request[..name.len()].copy_from_slice(name);
+    let flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+    request[NAME..NAME + 2].copy_from_slice(&flags.to_ne_bytes());
+    // SAFETY: the kernel reads and writes a `struct ifreq`, which is as long as this buffer, which outlives the call.
+    let made = unsafe { libc::ioctl(device.as_raw_fd(), TUNSETIFF as _, request.as_mut_ptr()) };
+    Errno::result(made).map(drop).attempt(what)?;
+    Ok(device)
+}
+
+/// What a frame may lack that is read from such an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfinished {
+    /// Nothing: it is as it would be on a wire.
+    Nothing,
+    /// Its checksum.
+    Checksum,
+    /// That, and being cut into segments.
+    Segments,
+}
+
+/// Says what frames may lack.
+///
+/// # Errors
+/// The descriptor is of something else.
+pub fn take(device: &impl AsFd, unfinished: Unfinished) -> Result<()> {
+    let flags = match unfinished {
+        Unfinished::Nothing => 0,
+        Unfinished::Checksum => TUN_F_CSUM,
+        Unfinished::Segments => TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN,
+    };
+    // SAFETY: takes a number in place of a pointer.
+    let done = unsafe { libc::ioctl(device.as_fd().as_raw_fd(), TUNSETOFFLOAD as _, flags) };
+    Errno::result(done)
+        .map(drop)
+        .attempt(|| "say what frames may lack")
 }

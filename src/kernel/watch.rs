@@ -208,7 +208,7 @@ fn ignore(socket: &Socket, port: u32) -> io::Result<()> {
     socket_option::set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
 }
 
-fn instruction(code: u32, yes: u8, no: u8, value: u32) -> libc::sock_filter {
+pub(super) fn instruction(code: u32, yes: u8, no: u8, value: u32) -> libc::sock_filter {
     libc::sock_filter {
         code: code as u16,
         jt: yes,

@@ -9,14 +9,17 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use super::flow::Flow;
+use super::impair::Impairments;
 use super::links::{Setting, Shape, bridge::Bridge};
 use super::model::{
     Bind, Cluster, Command, ConfigPlace, EngineChoice, Exec, File, Init, Kind, KubernetesNode, Mac, Manifest,
     Masquerade, Mount, Mounted, Process, Wait,
 };
 use super::rights::RightsStep;
-use crate::image::config::Config;
-use crate::image::source::Source;
+use nslab_image::config::Config;
+use nslab_image::config::Healthcheck;
+use nslab_image::source::Source;
 
 /// What only the host could tell, found out before planning.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -61,6 +64,8 @@ pub struct ImageStep {
     pub init: Init,
     /// The signal that ends its program.
     pub stop_signal: Option<String>,
+    /// What asks its program whether it is well, again and again.
+    pub health: Option<Healthcheck>,
     /// The user of whatever runs in it; root where none is given.
     pub user: Option<String>,
     /// Where that starts; `/` where none is given.
@@ -129,11 +134,17 @@ pub struct Plan {
     pub host: Option<HostStep>,
     /// What must be true of the living lab.
     pub checks: Vec<Check>,
+    /// Flows that are started in it.
+    #[serde(default)]
+    pub flows: Vec<Flow>,
     /// Objects for the Kubernetes nodes, applied once the lab lives.
     pub manifests: Vec<Manifest>,
     /// Files of the image store that are locked (shared) for as long as the lab lives: its images stay there.
     #[serde(default)]
     pub leases: Vec<PathBuf>,
+    /// Directories of nslab's own that nodes do not see.
+    #[serde(default)]
+    pub hidden: Vec<PathBuf>,
     /// What addresses of services are from, where no Kubernetes gives them.
     pub service_subnets: Vec<IpNet>,
 }
@@ -405,6 +416,9 @@ pub struct LinkStep {
     pub mtu: Option<u32>,
     /// What to make.
     pub device: Device,
+    /// What it does to packets.
+    #[serde(default, skip_serializing_if = "Impairments::is_empty")]
+    pub impair: Impairments,
 }
 
 /// The devices a link is made of, by indexes.

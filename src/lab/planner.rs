@@ -1,6 +1,7 @@
 //! From the lab to the plan: every index, path and text decided.
 
 mod cluster_dns;
+pub use cluster_dns::DOMAIN;
 mod image;
 mod inside;
 mod limits;
@@ -50,8 +51,10 @@ pub fn plan(lab: &Lab, facts: &Facts) -> Plan {
         host: None,
         resolv_conf: resolv_conf(lab, facts),
         checks: lab.checks.clone(),
+        flows: lab.flows.clone(),
         manifests: lab.manifests.clone(),
         leases: Vec::new(),
+        hidden: Vec::new(),
         service_subnets: lab.cluster.service_subnets(),
     };
     // What is on top of others comes when those are there, the management network's among them.
@@ -273,6 +276,7 @@ impl<'a> Planner<'a> {
             label: self.label(&link.shape),
             mtu: link.mtu,
             device,
+            impair: link.impair.clone(),
         }
     }
 

@@ -15,7 +15,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use super::init::InitHandle;
 use super::protocol::{self, Reply, Request};
 use super::state::Living;
-use super::{cluster, interfaces, socket, status};
+use super::timeline::serve;
+use super::{cluster, flows, interfaces, links, node_signal, socket, status};
 use crate::cilium::Kind;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
@@ -79,6 +80,7 @@ async fn serve(lab: Rc<Living>, stream: UnixStream, guest: Rc<Guest>) {
     // A client that went away has no use for an answer.
     let _ = match protocol::request(&lab.plan.lab, &bytes) {
         Ok(Request::Events { follow }) => stream_events(&lab, &line, follow).await,
+        Ok(Request::Timeline { follow }) => stream_timeline(&lab, &line, follow).await,
         Ok(request) => answer(lab, &line, request).await,
         Err(failure) => line.reply(&Reply::Failed(failure), &NO_FDS).await,
     };
@@ -184,6 +186,7 @@ async fn work(lab: &Rc<Living>, request: Request) -> Result<Answer, Failure> {
             Reply::Done
         }
         Request::Stop { node } => {
+            serve::begin_stop(lab, &node);
             stop(lab, &node).await?;
             Reply::Done
         }
@@ -191,8 +194,21 @@ async fn work(lab: &Rc<Living>, request: Request) -> Result<Answer, Failure> {
             start(lab, &node).await?;
             Reply::Done
         }
-        // It is streamed.
-        Request::Events { .. } => Reply::Done,
+        Request::Signal { node, whom, signal } => {
+            let at = lab.find(&node).ok_or_else(|| unknown(lab, &node))?;
+            node_signal::send(lab, at, &whom, signal)?;
+            Reply::Done
+        }
+        // They are streamed.
+        Request::Events { .. } | Request::Timeline { .. } => Reply::Done,
+        Request::Mark { name } => Reply::Marked {
+            time: serve::mark_for(lab, &name)?,
+        },
+        Request::Rest {
+            since,
+            span_ms,
+            most_ms,
+        } => Reply::Rested(serve::rest(lab, since, span_ms, most_ms).await?),
         Request::Apply { manifests } if manifests.is_empty() => Reply::Changed(cluster::begin(lab).await?),
         Request::Apply { manifests } => Reply::Changed(cluster::apply(lab, &manifests).await?),
         Request::Delete { manifests } => Reply::Changed(cluster::delete(lab, &manifests).await?),
@@ -202,6 +218,12 @@ async fn work(lab: &Rc<Living>, request: Request) -> Result<Answer, Failure> {
             Reply::Objects(cluster::objects(lab, kind, name.as_deref())?)
         }
         Request::Cilium { node, query } => Reply::Cilium(cluster::query(lab, node.as_deref(), query).await?),
+        Request::Flow(request) => Reply::Flows(flows::supervise::answer(lab, request).await?),
+        Request::Link { endpoint, action } => {
+            links::obey(lab, &endpoint, &action).await?;
+            Reply::Done
+        }
+        Request::Links { endpoint } => Reply::Links(links::reports(lab, endpoint.as_deref()).await?),
         Request::Down => return Ok(Answer::Down(process::pidfd(std::process::id().cast_signed())?)),
     }))
 }
@@ -432,6 +454,40 @@ pub async fn stream_events(lab: &Living, line: &Line, follow: bool) -> Result<()
         }
         tokio::select! {
             event = events.recv() => is_over = matches!(event, Err(RecvError::Closed)),
+            _ = signs.tick(), if line.signs => line.reply(&Reply::Alive, &NO_FDS).await?,
+        }
+    }
+}
+
+/// Sends the timeline in pieces, and if asked what comes until the client or the lab goes.
+async fn stream_timeline(lab: &Living, line: &Line, follow: bool) -> Result<(), Failure> {
+    let recorder = match serve::recorder(lab) {
+        Ok(recorder) => recorder,
+        Err(failure) => return line.reply(&Reply::Failed(failure), &NO_FDS).await,
+    };
+    let mut signs = signs_of_life();
+    let mut stopping = lab.stopping.subscribe();
+    let (mut next, mut has_told_all) = (0, false);
+    loop {
+        // One at a time: a client that does not read costs one piece.
+        while next == 0 || serve::has_more(recorder, next) {
+            let (piece, file) = match serve::piece(recorder, next) {
+                Ok(piece) => piece,
+                Err(failure) => return line.reply(&Reply::Failed(failure), &NO_FDS).await,
+            };
+            next = piece.next.max(1);
+            let fds: Vec<OwnedFd> = file.into_iter().collect();
+            line.reply(&Reply::Timeline(piece), &fds).await?;
+        }
+        if !std::mem::replace(&mut has_told_all, true) {
+            line.reply(&Reply::Done, &NO_FDS).await?;
+        }
+        if !follow || *stopping.borrow_and_update() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(serve::LOOK) => {}
+            _ = stopping.changed() => {}
             _ = signs.tick(), if line.signs => line.reply(&Reply::Alive, &NO_FDS).await?,
         }
     }

@@ -8,13 +8,14 @@ use nix::sys::resource::{Resource, getrlimit};
 use serde::Serialize;
 
 use super::directory::RunDirectory;
+use super::links::trial;
 use super::rootless::explain;
 use super::{nat, neighbors, outside, preflight, versions};
 use crate::engine::{frr, kubelet};
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::rootless::{self, is_rootless};
-use crate::kernel::{mount, overlay, process, sysctl, user_namespace};
+use crate::kernel::{mount, overlay, process, sysctl, tun, user_namespace};
 use crate::lab::links::Need;
 use crate::lab::model::Cluster;
 use crate::lab::rights::first_id;
@@ -77,7 +78,7 @@ pub fn examine() -> Vec<Finding> {
     if !is_rootless() {
         findings.extend([user_namespaces(), cgroups()]);
         findings.extend(devices());
-        findings.extend([nat(), kubernetes(), neighbor_tables()]);
+        findings.extend([impairments(), nat(), kubernetes(), neighbor_tables()]);
     }
     findings.extend([routers(), programs(), open_files(), namespace_limit()]);
     findings
@@ -321,6 +322,41 @@ fn devices() -> Vec<Finding> {
         found.push(bad("more devices", State::Lacking, what, &cure));
     }
     found
+}
+
+/// By which way links delay and lose packets.
+fn impairments() -> Finding {
+    const WHAT: &str = "impairments";
+    let own = tried(|| trial::own().map_err(|failure| failure.to_string()));
+    let tap = tun::is_there();
+    match (
+        tried(|| trial::netem().map_err(|failure| failure.to_string())),
+        own,
+    ) {
+        (Ok(()), Ok(())) => good(
+            WHAT,
+            "carried out by netem, and by nslab itself where `only` is said",
+        ),
+        (Ok(()), Err(reason)) => bad(
+            WHAT,
+            State::Lacking,
+            format!("carried out by netem; silence and `only` are not possible: {reason}"),
+            "`modprobe -a sch_ingress cls_bpf act_mirred sch_tbf`",
+        ),
+        (Err(_), Ok(())) if tap => good(WHAT, "carried out by nslab itself: this kernel has no netem"),
+        (Err(_), Ok(())) => bad(
+            WHAT,
+            State::Lacking,
+            "loss and rate are carried out by nslab itself; for delays this kernel has neither netem nor tun",
+            "`modprobe -a sch_netem tun`",
+        ),
+        (Err(_), Err(reason)) => bad(
+            WHAT,
+            State::Lacking,
+            reason,
+            "`modprobe -a sch_netem sch_ingress cls_bpf act_mirred sch_tbf tun`",
+        ),
+    }
 }
 
 fn nat() -> Finding {

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::lab::impair::Impairments;
 use crate::lab::model::Stage;
 
 /// Something that happened in a lab.
@@ -98,12 +99,33 @@ pub enum What {
         /// How many were killed.
         killed: u64,
     },
+    /// The health check of an image's program has failed so often that it counts as unwell, or succeeds again.
+    Health {
+        /// The node.
+        node: String,
+        /// The process.
+        process: String,
+        /// Whether it is well.
+        well: bool,
+        /// What the check said, where it is not.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
     /// A node's init ended, and all its processes with it.
     NodeDied {
         /// The node.
         node: String,
         /// Exit status as a shell would give it.
         status: i32,
+    },
+    /// Processes of a node were sent a signal, because somebody asked for that.
+    Signaled {
+        /// The node.
+        node: String,
+        /// The processes' name, `init`, or `all`.
+        process: String,
+        /// The signal's number.
+        signal: i32,
     },
     /// A node is started again; its links have stayed.
     NodeRestarting {
@@ -129,6 +151,23 @@ pub enum What {
         /// What is at its other end, where the lab file says so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         peer: Option<String>,
+    },
+    /// Somebody has asked something of a link, and it is so.
+    Link {
+        /// Its first end.
+        a: String,
+        /// Its second, where it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        b: Option<String>,
+        /// `down`, `up`, `silence`, `set`, `clear` or `reset`.
+        action: String,
+        /// Whether it has no carrier now.
+        down: bool,
+        /// Whether it loses everything now.
+        silent: bool,
+        /// What it does to packets now.
+        #[serde(default, skip_serializing_if = "Impairments::is_empty")]
+        impair: Box<Impairments>,
     },
     /// Something went wrong in a lab that goes on living.
     Trouble {

@@ -281,7 +281,8 @@ fn put_back(sysctls: &Sysctls, over: &[Noted]) -> Result<(), Failure> {
     let ours: Vec<&Noted> = over.iter().filter(|noted| noted.is_ours()).collect();
     // Turned off for all, IPv6 is turned off for each: what others have set for one is set again.
     let all = ours.iter().any(|noted| noted.path == nat::ALL_V6);
-    let others: Vec<(String, String)> = each_v6()
+    let each = if all { each_v6() } else { Vec::new() };
+    let others: Vec<(String, String)> = each
         .into_iter()
         .chain(WITNESSES.map(str::to_owned))
         .filter(|_| all)
@@ -316,6 +317,7 @@ pub fn sweep() -> Result<(), Failure> {
     let Some(mut notes) = place.read()? else {
         return Ok(());
     };
+    let before = text(&notes)?;
     let users = std::mem::take(&mut notes.users);
     let (living, dead): (Vec<User>, Vec<User>) = users.into_iter().partition(|user| user.directory.alive());
     let interfaces: Vec<String> = dead.into_iter().filter_map(|user| user.interface).collect();
@@ -328,7 +330,8 @@ pub fn sweep() -> Result<(), Failure> {
     let sysctls = Sysctls::usual()?;
     put_back(&sysctls, &over)?;
     let limits = notes.limits();
-    if !notes.users.is_empty() {
+    // Every command sweeps, and mostly there is nothing new to be noted.
+    if !notes.users.is_empty() && text(&notes)? != before {
         // Before they are lowered: whoever is killed in between must leave a note of both.
         place.write(&notes)?;
     }
@@ -388,9 +391,13 @@ impl Place {
 
     /// In one step: a note that is half written would lose what the host was like.
     fn write(&self, notes: &Notes) -> Result<(), Failure> {
-        let text = serde_json::to_vec(notes).map_err(|error| Failure::host(error.to_string()))?;
-        trust::replace(&self.notes, &text)
+        trust::replace(&self.notes, &text(notes)?)
     }
+}
+
+/// Notes as they are written.
+fn text(notes: &Notes) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(notes).map_err(|error| Failure::host(error.to_string()))
 }
 
 #[cfg(test)]

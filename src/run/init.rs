@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use tokio::sync::{Mutex, oneshot};
 
+use super::events::What;
 use super::protocol::{Order, Report, Setup};
 use super::socket;
 use super::state::Living;
@@ -35,6 +36,10 @@ const MOST_DESCRIPTORS: usize = 2;
 
 /// How long the cgroups of an earlier life of a node may take to go.
 const CGROUPS_GO: Duration = Duration::from_secs(5);
+
+/// What an init system is told that will hardly run.
+const NO_CGROUPS: &str = "its first process has no cgroups, which systemd needs: this host has no cgroup tree of version 2 that \
+                          nslab may write in (`nslab doctor`)";
 
 /// A node's running init.
 pub struct InitHandle {
@@ -71,6 +76,8 @@ pub struct End {
 
 /// A program that was ordered.
 pub struct Started {
+    /// Its number, for [`InitHandle::end`].
+    pub id: u64,
     /// Fires when it runs; is dropped when it could not be started.
     pub running: oneshot::Receiver<()>,
     /// Its end. Dropped without one when the node's init ended.
@@ -115,6 +122,8 @@ pub struct Start {
     pub engine: bool,
     /// Whether it is what the node's image is for.
     pub main: bool,
+    /// Whether it has a terminal, which the init plays: that of a first process, which no other process of the node starts.
+    pub terminal: bool,
 }
 
 /// Starts a node's init and waits until its root stands.
@@ -130,6 +139,12 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
         processes: step.limits.processes,
         must_limit_processes: step.limits.must_limit_processes,
     };
+    if own_first(step) && !step.rights.privileged && lab.trees.unified.is_none() {
+        lab.tell(What::Trouble {
+            node: step.name.clone(),
+            message: NO_CGROUPS.to_owned(),
+        });
+    }
     let leaf = match step.engine {
         _ if own_first(step) => make_in_all(lab, &names::place(&step.name)).await?,
         Some(Engine::Kubelet) => make_in_all(lab, &names::place(&step.name)).await?,
@@ -247,6 +262,7 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
             .as_ref()
             .and_then(|image| signals::number(image.stop_signal.as_ref()?)),
         makes_cgroups: step.engine == Some(Engine::Kubelet) || own_first(step),
+        rules_cgroups: rules_cgroups(lab, step),
         rights: step.rights.clone(),
         own_network: step.namespace.is_some(),
         limits: step.limits,
@@ -258,6 +274,11 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
 pub fn own_first(step: &NodeStep) -> bool {
     let image = step.image.as_ref();
     image.is_some_and(|image| image.init == Init::Image && image.has_program)
+}
+
+/// Whether the first process of a node finds a cgroup of its own at the usual place. One with all rights mounts what it wants.
+fn rules_cgroups(lab: &Living, step: &NodeStep) -> bool {
+    own_first(step) && !step.rights.privileged && lab.trees.unified.is_some()
 }
 
 /// The directories of a node that are not of its root, and where its volumes are among the lab's.
@@ -371,6 +392,7 @@ impl InitHandle {
             workdir,
             engine,
             main,
+            terminal,
         } = start;
         self.order(
             &Order::Start {
@@ -381,11 +403,18 @@ impl InitHandle {
                 workdir,
                 engine,
                 main,
+                terminal,
             },
             &[output, errors],
         )
         .await?;
-        Ok(Started { running, end })
+        Ok(Started { id, running, end })
+    }
+
+    /// Kills a program that is still there.
+    pub async fn end(&self, id: u64) {
+        // Where the init is gone, so is the program.
+        let _ = self.order(&Order::Kill { id }, &[]).await;
     }
 
     /// Asks every process of the node to end; returns when none is left, or the init is gone.

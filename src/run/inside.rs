@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::events::What;
+use super::health;
 use super::init::{End, InitHandle, KILLED, Start, Started, own_first};
 use super::logs;
 use super::memory;
@@ -63,6 +64,9 @@ pub struct Inside {
     syslog: RefCell<Option<oneshot::Sender<()>>>,
 }
 
+/// The name of health checks in the log.
+const HEALTH: &str = "health";
+
 /// How long a program may take that is asked something.
 const ANSWER: Duration = Duration::from_secs(120);
 
@@ -74,6 +78,17 @@ impl Inside {
             lab,
             node,
             init,
+            services: RefCell::default(),
+            syslog: RefCell::default(),
+        }
+    }
+
+    /// The same inside, for what is done for as long as the node lives: it keeps nothing itself.
+    pub fn view(&self) -> Inside {
+        Inside {
+            lab: Rc::clone(&self.lab),
+            node: self.node,
+            init: Rc::clone(&self.init),
             services: RefCell::default(),
             syslog: RefCell::default(),
         }
@@ -105,6 +120,67 @@ impl Inside {
         }
     }
 
+    /// How often a process was started again.
+    pub fn restarts(&self, index: usize) -> u32 {
+        self.of_service(index, |status| status.restarts)
+    }
+
+    /// Whether a process runs.
+    pub fn runs(&self, index: usize) -> bool {
+        self.of_service(index, |status| health::is_running(&status.state))
+    }
+
+    /// The name of a process.
+    pub fn service_name(&self, index: usize) -> String {
+        self.of_service(index, |status| status.name.clone())
+    }
+
+    fn of_service<T: Default>(&self, index: usize, ask: impl FnOnce(&ServiceStatus) -> T) -> T {
+        let services = self.lab.nodes[self.node].services.borrow();
+        services.get(index).map(ask).unwrap_or_default()
+    }
+
+    /// Notes that a process is not well, and why, or that it is.
+    pub fn set_health(&self, index: usize, illness: Option<String>) {
+        if let Some(status) = self.lab.nodes[self.node].services.borrow_mut().get_mut(index) {
+            status.state = illness.map_or(ServiceState::Ready, ServiceState::Unhealthy);
+        }
+    }
+
+    /// Asks a program whether it is well. One that says nothing in time is ended.
+    ///
+    /// # Errors
+    /// What it said, if it is not.
+    pub async fn health(&self, argv: &[String], limit: Duration) -> Result<(), String> {
+        let (reader, started) = self
+            .begin(HEALTH, argv)
+            .await
+            .map_err(|failure| failure.message)?;
+        let kept = Kept::default();
+        let printed = self.lab.printed().map_err(|failure| failure.message)?;
+        let reading = printed.pipe(self.node, HEALTH, reader.into(), Some(Arc::clone(&kept)));
+        let end = timeout(limit, started.end).await;
+        if end.is_err() {
+            self.init.end(started.id).await;
+        }
+        let _ = reading.ended.send(());
+        let end = end.map_err(|_| format!("no answer within {} s", limit.as_secs_f64()))?;
+        let end = end.map_err(|_| "the node ended".to_owned())?;
+        if end.status == 0 {
+            return Ok(());
+        }
+        let _ = timeout(LAST_WORDS, reading.drained).await;
+        let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = String::from_utf8_lossy(&kept);
+        let said = end.reason.or_else(|| {
+            said.lines()
+                .rev()
+                .find(|line| !line.is_empty())
+                .map(str::to_owned)
+        });
+        Err(said.unwrap_or_else(|| format!("status {}", end.status)))
+    }
+
     /// Starts a command whose output somebody here reads.
     async fn begin(&self, name: &str, argv: &[String]) -> Result<(io::PipeReader, Started), Failure> {
         let (reader, writer) = io::pipe().attempt(|| format!("make a pipe for {name}"))?;
@@ -117,6 +193,7 @@ impl Inside {
             workdir: image.and_then(|image| image.workdir.clone()),
             engine: starts_frr(argv),
             main: false,
+            terminal: false,
         };
         let started = self.init.start(start, writer.into(), errors.into()).await?;
         Ok((reader, started))
@@ -401,6 +478,10 @@ impl Service {
             // That of the user, which whoever plays the terminal looks up.
             env.remove("HOME");
         }
+        if self.process.terminal && is_first {
+            env.entry("TERM".to_owned())
+                .or_insert_with(|| on_terminal::TERMINAL.to_owned());
+        }
         let start = match self.process.terminal && !is_first {
             // Whoever plays the terminal becomes the user only for the program on it.
             true => Start {
@@ -410,6 +491,7 @@ impl Service {
                 workdir: self.process.workdir.clone(),
                 engine,
                 main,
+                terminal: false,
             },
             false => Start {
                 argv,
@@ -418,6 +500,7 @@ impl Service {
                 workdir: self.process.workdir.clone(),
                 engine,
                 main,
+                terminal: self.process.terminal,
             },
         };
         let started = self.init.start(start, output, errors).await.ok()?;

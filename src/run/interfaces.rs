@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use netlink_packet_route::link::InfoKind;
 
+use super::links::TAP;
 use super::protocol::{InterfaceStatus, LinkState};
 use super::state::Living;
 use crate::kernel::link::{self, Interface};
@@ -81,7 +82,9 @@ fn look(namespace: &Namespace, at: usize, peers: &Peers) -> Result<Vec<Interface
         index: link.index,
         name: link.name,
     };
-    let mut found: Vec<InterfaceStatus> = links.into_iter().map(status).collect();
+    // What leads to nslab's own queues is no interface of the lab's.
+    let shown = links.into_iter().filter(|link| !link.name.starts_with(TAP));
+    let mut found: Vec<InterfaceStatus> = shown.map(status).collect();
     // What others reach it by comes first.
     found.sort_by_key(|interface| interface.name == "lo");
     Ok(found)

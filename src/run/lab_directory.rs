@@ -23,8 +23,9 @@ const SWEEP_DEADLINE: Duration = Duration::from_secs(5);
 const LOCK: &str = "lock";
 const MARK: &[u8] = b"nslab: a lab's directory\n";
 /// All that nslab puts into a lab's directory; the lock comes last, as it is removed last. (`new`: see `trust::replace`.)
-const CONTENTS: [&str; 16] = [
+const CONTENTS: [&str; 17] = [
     "base",
+    "capture.pcapng",
     "checks.json",
     "control.sock",
     "etcd",
@@ -290,6 +291,11 @@ impl LabDirectory {
     /// Where the lab is kept as it was meant.
     pub fn topology(&self) -> PathBuf {
         self.path.join("lab.json")
+    }
+
+    /// What `nslab test` captures of it.
+    pub fn capture(&self) -> PathBuf {
+        self.path.join("capture.pcapng")
     }
 
     /// The checks the lab was started with, as JSON.

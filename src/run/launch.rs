@@ -21,7 +21,7 @@ use super::host_state::{self, HostRequest};
 use super::init::memory_file;
 use super::protocol::{self, Reply};
 use super::supervisor::{self, Setup};
-use super::{mounts, nat, neighbors, outside, trust};
+use super::{links, mounts, nat, neighbors, outside, trust};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::message::{Assembler, Received};
@@ -56,6 +56,8 @@ pub struct Launch {
     pub timeout: Duration,
     /// Whether the manifests of the lab file are left to `nslab apply`.
     pub hold_manifests: bool,
+    /// Octets that the lab's timeline may have; 0 for none.
+    pub timeline: u64,
     /// What the supervisor says of its work.
     pub telling: trace::Wanted,
 }
@@ -156,7 +158,9 @@ fn start(mut launch: Launch, new_lab: &NewLab) -> Result<(String, Child, UnixStr
         detached: launch.detached,
         timeout: launch.timeout.as_secs_f64(),
         hold_manifests: launch.hold_manifests,
+        timeline: launch.timeline,
         telling: launch.telling,
+        impair: links::forced()?,
     };
     // Written once before the supervisor lives, so that a full disk is found out in time.
     directory.write_state(&state)?;

@@ -10,6 +10,7 @@ use tokio::task::spawn_local;
 
 use super::events::What;
 use super::interfaces::{peers, state};
+use super::links;
 use super::protocol::LinkState;
 use super::state::Living;
 use crate::kernel::Result;
@@ -89,6 +90,9 @@ async fn tell(
         let mut now: BTreeMap<u32, Change> = BTreeMap::new();
         for change in heard.changes {
             let (Change::Is(interface) | Change::Gone(interface)) = &change;
+            if interface.name.starts_with(links::TAP) {
+                continue;
+            }
             now.insert(interface.index, change);
         }
         if *lab.stopping.borrow() {

@@ -1,5 +1,6 @@
 //! A lab that is alive: its supervisor, its nodes' inits, and the commands that speak with them.
 
+pub mod capture;
 pub mod client;
 mod cluster_dns;
 pub mod cluster_nodes;
@@ -9,6 +10,7 @@ pub mod doctor;
 pub mod enter;
 pub mod evaluate;
 pub mod events;
+pub mod flows;
 pub mod holder;
 mod host_cleanup;
 mod late;
@@ -29,6 +31,7 @@ pub mod protocol;
 pub mod root;
 pub mod rootless;
 pub mod supervisor;
+pub mod timeline;
 pub mod trust;
 pub mod user_files;
 
@@ -36,6 +39,7 @@ mod api_server;
 mod cluster;
 mod control;
 mod first;
+mod health;
 mod host_state;
 pub mod images;
 mod init;
@@ -43,8 +47,10 @@ mod inside;
 mod interfaces;
 mod lab_directory;
 mod link_events;
+pub mod links;
 mod memory;
 mod neighbors;
+mod node_signal;
 mod on_terminal;
 mod ports;
 mod presence;
@@ -52,6 +58,7 @@ mod printed;
 mod proxy;
 mod reaper;
 mod sandbox;
+mod seed;
 mod services;
 mod socket;
 mod stages;
@@ -65,6 +72,7 @@ mod veil;
 mod versions;
 
 use crate::engine::{agent, dns, kubelet, operator, speaker};
+use crate::impair;
 
 /// Runs the supervisor's, a speaker's or an agent's own verb, if that is what the command line says: nslab executes
 /// itself under these, and they are not for hands.
@@ -72,6 +80,7 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
     let hidden = words.get(1).is_some_and(|word| {
         [
             supervisor::VERB,
+            impair::process::VERB,
             template::VERB,
             speaker::VERB,
             agent::VERB,
@@ -80,6 +89,7 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
             kubelet::wait::VERB,
             on_terminal::VERB,
             evaluate::VERB,
+            flows::process::VERB,
         ]
         .contains(&word.as_str())
     });
@@ -129,6 +139,10 @@ pub fn hidden_verb(words: &[String]) -> Option<i32> {
         (Some(template::VERB), &[control, common, program]) => {
             Some(template::main(control, common, Some(program)))
         }
+        (Some(flows::process::VERB), &[supervisor, topology]) => {
+            Some(flows::process::main(supervisor, topology))
+        }
+        (Some(impair::process::VERB), &[supervisor]) => Some(impair::process::main(supervisor)),
         (Some(speaker::VERB), &[]) => Some(speaker::main()),
         _ => None,
     }

@@ -8,6 +8,7 @@ use nix::mount::MsFlags;
 
 use super::protocol::Setup;
 use super::root::{as_root_of, place};
+use super::seed;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::mount;
@@ -23,7 +24,12 @@ pub struct Taken<'s> {
 
 enum What<'s> {
     Bind(&'s Bind, OwnedFd),
-    Volume { copy: OwnedFd, read_only: bool },
+    Volume {
+        copy: OwnedFd,
+        read_only: bool,
+        /// The same with the numbers of users that it has on the host, where it is filled first.
+        seeded: Option<OwnedFd>,
+    },
     Memory(&'s Memory),
 }
 
@@ -95,6 +101,7 @@ pub fn take<'s>(setup: &'s Setup, base: &Base, users: Option<&OwnedFd>) -> Resul
                         Some(users) => mapped_copy(&place, users)?,
                     },
                     read_only: volume.read_only,
+                    seeded: volume.seeded.then(|| mount::detached_copy(&place)).transpose()?,
                 }
             }
             (Mounted::Memory(memory), _) => What::Memory(memory),
@@ -128,9 +135,17 @@ pub fn attach(setup: &Setup, taken: Vec<Taken<'_>>, users: Option<&OwnedFd>) -> 
                 let place = find(is_directory(&copy, target)?)?;
                 mount::attach_at(&copy, &place, bind.read_only, target)?;
             }
-            What::Volume { copy, read_only } => {
+            What::Volume {
+                copy,
+                read_only,
+                seeded,
+            } => {
                 let place = find(true)?;
                 insist_on_directory(&place, target)?;
+                if let Some(plain) = seeded {
+                    let first = users.and(setup.rights.first_id).unwrap_or(0);
+                    seed::fill(&place, &plain, target, first)?;
+                }
                 mount::attach_at(&copy, &place, read_only, target)?;
             }
             What::Memory(memory) => {

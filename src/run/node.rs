@@ -15,17 +15,18 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use super::enter::relay::Channel;
 use super::first::First;
 use super::protocol::{Common, Order, Report, Setup};
 use super::root;
 use super::starter::{Program, Starter};
 use crate::failure::Failure;
 use crate::kernel::capability::Capabilities;
-use crate::kernel::error::Attempt;
+use crate::kernel::error::{Attempt, Error};
 use crate::kernel::message::{self, Assembler, Received};
 use crate::kernel::overlay::Confinement;
 use crate::kernel::seccomp::Filter;
-use crate::kernel::{cgroup, mount, process, spawn};
+use crate::kernel::{cgroup, mount, output, process, spawn, terminal};
 use crate::lab::model::Restart;
 use crate::lab::names;
 use crate::lab::rights::USUAL;
@@ -117,6 +118,8 @@ struct Init {
     starter: Starter,
     /// The image's first process, where that is its own.
     first: Option<First>,
+    /// The terminal of that process.
+    screen: Option<Screen>,
     /// What asks that process, or all of them, to end; SIGTERM where the image says nothing.
     stop_signal: Option<i32>,
     /// What becomes of the node when that process ends.
@@ -124,6 +127,27 @@ struct Init {
     /// Set when the node is to end, with this status.
     over: Option<i32>,
     waiting_for_quiet: bool,
+}
+
+/// A terminal at which nobody sits: what is written there is output like any other. Its line is kept open, so that a program may let
+/// go of it for a while.
+struct Screen {
+    channel: Channel,
+    line: OwnedFd,
+}
+
+impl Screen {
+    /// Opens one in the node, on file systems of which a program has no say.
+    fn open(starter: &Starter, program: &Program<'_>, output: OwnedFd) -> Result<Screen, (i32, String)> {
+        let refused = |error: Error| (126, error.to_string());
+        let (screen, line) = terminal::open_here().map_err(refused)?;
+        for end in [&screen, &output] {
+            output::never_wait(end).map_err(refused)?;
+        }
+        starter.give(&line, program);
+        let channel = Channel::new(screen, output, false);
+        Ok(Screen { channel, line })
+    }
 }
 
 fn prepare(ready: &Ready, given: Given) -> Result<Init, Failure> {
@@ -181,6 +205,7 @@ fn prepare(ready: &Ready, given: Given) -> Result<Init, Failure> {
         programs,
         starter,
         first,
+        screen: None,
         stop_signal: setup.stop_signal,
         restart: setup.restart,
         over: None,
@@ -216,6 +241,10 @@ fn stand_up(ready: &Ready, setup: &Setup, users: Option<&OwnedFd>) -> Result<Sta
     let build = || root::build(common, &ready.confinement, setup, users);
     let first = match setup.own_first {
         true => Some(First::start(|| {
+            if setup.rules_cgroups {
+                let owner = setup.rights.first_id;
+                cgroup::enter_own(&cgroup::Trees::find(), &common.cgroup, &place, owner)?;
+            }
             build()?;
             let users = users.map(|it| it.try_clone().attempt(|| "pass on a namespace"));
             let doors = legacy_cgroups
@@ -251,16 +280,23 @@ impl Init {
     /// Until the supervisor is gone; then the kernel takes the node down with this process.
     fn serve(&mut self) -> i32 {
         loop {
-            let mut fds = [
+            let mut fds = vec![
                 PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
                 PollFd::new(self.children.as_fd(), PollFlags::POLLIN),
             ];
+            fds.extend(self.screen.as_ref().map(|screen| screen.channel.poll()));
             match poll(&mut fds, PollTimeout::NONE) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(_) => return 1,
             }
             let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
             let (orders, ended) = (ready(&fds[0]), ready(&fds[1]));
+            let is_shown = fds.get(2).is_some_and(ready);
+            if let Some(screen) = self.screen.as_mut().filter(|_| is_shown) {
+                screen.channel.carry();
+            }
+            // Nobody reads any more.
+            self.screen.take_if(|screen| screen.channel.is_over());
             if ended && self.reap().is_err() {
                 return 1;
             }
@@ -290,6 +326,7 @@ impl Init {
                     workdir,
                     engine,
                     main,
+                    terminal,
                 } => {
                     let mut fds = frame.fds.into_iter();
                     let (Some(output), Some(errors)) = (fds.next(), fds.next()) else {
@@ -302,6 +339,7 @@ impl Init {
                         workdir: workdir.map(Cow::Owned),
                         engine,
                         main,
+                        terminal,
                     };
                     match self.start(&program, output, errors) {
                         Ok(pid) => {
@@ -313,6 +351,13 @@ impl Init {
                             reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
                             self.report(&Report::NotStarted { id, reason, status })?;
                         }
+                    }
+                }
+                Order::Kill { id } => {
+                    let program = self.programs.iter().find(|(_, other)| **other == id);
+                    if let Some((pid, _)) = program {
+                        // It leads a group of its own, and is not reaped yet.
+                        let _ = nix::sys::signal::killpg(*pid, Signal::SIGKILL);
                     }
                 }
                 Order::SignalAll { signal } => {
@@ -364,6 +409,10 @@ impl Init {
                 }
             };
             if status.pid().is_some_and(|pid| self.is_first(pid)) {
+                // Its last words go before the word of its end.
+                if let Some(mut screen) = self.screen.take() {
+                    screen.channel.drain();
+                }
                 self.first_ended(process::exit_code(status));
             }
             let program = status.pid().and_then(|pid| self.programs.remove(&pid));
@@ -391,7 +440,14 @@ impl Init {
         errors: OwnedFd,
     ) -> Result<Pid, (i32, String)> {
         if let Some(first) = self.first.as_mut().filter(|_| program.main) {
-            first.become_program(program, &output, &errors)?;
+            match program.terminal {
+                false => first.become_program(program, &output, &errors)?,
+                true => {
+                    let screen = Screen::open(&self.starter, program, output)?;
+                    first.become_program(program, &screen.line, &screen.line)?;
+                    self.screen = Some(screen);
+                }
+            }
             return Ok(Pid::from_raw(first.child.pid));
         }
         self.starter.spawn(program, output, errors)

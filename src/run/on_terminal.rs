@@ -11,7 +11,7 @@ use crate::kernel::{process, terminal, users};
 /// The hidden verb; a user follows, or nothing, and then the program and its arguments.
 pub const VERB: &str = "on-terminal";
 /// What every terminal can do.
-const TERMINAL: &str = "xterm";
+pub const TERMINAL: &str = "xterm";
 
 /// The words that run a program so, for a node's init to execute.
 pub fn words(argv: Vec<String>, user: Option<String>) -> Vec<String> {
@@ -48,6 +48,7 @@ fn run(user: &str, program: &str, arguments: &[String]) -> io::Result<ExitStatus
     if std::env::var_os("TERM").is_none() {
         command.env("TERM", TERMINAL);
     }
+    let owned = line.try_clone()?;
     command
         .stdin(line.try_clone()?)
         .stdout(line.try_clone()?)
@@ -63,11 +64,13 @@ fn run(user: &str, program: &str, arguments: &[String]) -> io::Result<ExitStatus
         if std::env::var_os("HOME").is_none() {
             command.env("HOME", &found.home);
         }
+        // What a terminal is called (/dev/stdout leads there) is opened by its owner.
+        let _ = nix::unistd::fchown(&owned, Some(found.uid.into()), None);
         process::run_as(&mut command, &found);
     }
     let mut child = command.spawn()?;
     // Its ends of the line are the child's alone from here on, so that the screen goes dark when nobody has one any more.
-    drop(command);
+    drop((command, owned));
     let mut buffer = [0u8; 4096];
     // A line without anybody on it is an error to read from (EIO).
     while let Ok(size @ 1..) = screen.read(&mut buffer) {

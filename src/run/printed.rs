@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use super::logs::{self, LogWriter};
+use super::timeline::recorder::Ear;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::{event_loop, process};
@@ -70,10 +71,11 @@ pub struct Reading {
 
 impl Printed {
     /// Starts the thread. The logs are those of the nodes, in their order: where they are, and how many bytes they may have.
+    /// Who listens hears every line of them.
     ///
     /// # Errors
     /// No thread can be started, or no descriptors are left.
-    pub fn start(logs: Vec<(PathBuf, Option<u64>)>) -> Result<Printed, Failure> {
+    pub fn start(logs: Vec<(PathBuf, Option<u64>)>, ear: Option<Ear>) -> Result<Printed, Failure> {
         let what = || "start the thread that writes the logs";
         let runtime = event_loop::start();
         let runtime = runtime.attempt(what)?;
@@ -81,8 +83,16 @@ impl Printed {
         let work = move || {
             process::stand_back(NICE);
             let writers = logs.into_iter().map(|(path, most)| LogWriter::new(path, most));
-            let writers = writers.map(|writer| Rc::new(RefCell::new(writer))).collect();
-            LocalSet::new().block_on(&runtime, take_all(streams, writers));
+            let writers = writers.map(|writer| Rc::new(RefCell::new(writer)));
+            let logs = writers
+                .enumerate()
+                .map(|(node, writer)| Log {
+                    node,
+                    writer,
+                    ear: ear.clone(),
+                })
+                .collect();
+            LocalSet::new().block_on(&runtime, take_all(streams, logs));
         };
         let thread = std::thread::Builder::new().name("nslab-logs".to_owned());
         // It ends with the process.
@@ -122,11 +132,28 @@ impl Printed {
 }
 
 /// The log of a node.
-type Log = Rc<RefCell<LogWriter>>;
+#[derive(Clone)]
+struct Log {
+    node: usize,
+    writer: Rc<RefCell<LogWriter>>,
+    ear: Option<Ear>,
+}
+
+impl Log {
+    /// Adds lines. A full disk loses log lines; the lab goes on.
+    fn lines<'a>(&self, process: &str, lines: impl IntoIterator<Item = &'a [u8]>) {
+        let lines = lines.into_iter().inspect(|line| {
+            if let Some(ear) = &self.ear {
+                ear.line(self.node, line);
+            }
+        });
+        let _ = self.writer.borrow_mut().lines(process, lines);
+    }
+}
 
 async fn take_all(mut streams: mpsc::UnboundedReceiver<Stream>, logs: Vec<Log>) {
     while let Some(stream) = streams.recv().await {
-        let log = |node: usize| logs.get(node).map(Rc::clone);
+        let log = |node: usize| logs.get(node).cloned();
         match stream {
             Stream::Pipe {
                 node,
@@ -164,10 +191,7 @@ async fn syslog(log: Log, socket: tokio::net::UnixDatagram) {
     let mut budget = Budget::new();
     while let Ok(size) = socket.recv(&mut buffer).await {
         let (process, text) = logs::parse_syslog(&buffer[..size]);
-        // A full disk loses log lines; the lab goes on.
-        let _ = log
-            .borrow_mut()
-            .lines(&process, text.split('\n').map(str::as_bytes));
+        log.lines(&process, text.split('\n').map(str::as_bytes));
         budget.spend(size, 1).await;
     }
 }
@@ -262,7 +286,7 @@ impl Pump {
             }
         }
         if !self.line.is_empty() {
-            let _ = log.borrow_mut().lines(&self.name, [self.line.as_slice()]);
+            log.lines(&self.name, [self.line.as_slice()]);
         }
         if let Some((_, drained)) = waiting.take() {
             let _ = drained.send(());
@@ -292,18 +316,16 @@ impl Pump {
         let rest = lines.pop().unwrap_or_default();
         let mut first = std::mem::take(&mut self.line);
         let mut count = 0;
-        let mut log = log.borrow_mut();
         if let Some((head, others)) = lines.split_first() {
             first.extend_from_slice(head);
             let all = pieces(&first).chain(others.iter().flat_map(|line| pieces(line)));
             let all = all.inspect(|_| count += 1);
-            // A full disk loses log lines; the lab goes on.
-            let _ = log.lines(&self.name, all);
+            log.lines(&self.name, all);
             first.clear();
         }
         first.extend_from_slice(rest);
         while first.len() > LINE {
-            let _ = log.lines(&self.name, [&first[..LINE]]);
+            log.lines(&self.name, [&first[..LINE]]);
             first.drain(..LINE);
             count += 1;
         }

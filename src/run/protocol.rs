@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use flows::*;
+pub use links::*;
 pub use orders::*;
 pub use status::*;
 
 use super::events::Event;
+use super::timeline::{Piece, Rest};
 use crate::cilium::state::{NodeAnswer, Query};
 use crate::failure::Failure;
 use crate::lab::model::Manifest;
 use crate::lab::rights::RightsStep;
 
+mod flows;
+mod links;
 mod orders;
 mod status;
 
@@ -102,6 +107,25 @@ pub enum Request {
         /// Whether the connection stays open.
         follow: bool,
     },
+    /// All of the timeline in pieces, and then what comes.
+    Timeline {
+        /// Whether the connection stays open.
+        follow: bool,
+    },
+    /// Mark this time in the timeline.
+    Mark {
+        /// What it is called.
+        name: String,
+    },
+    /// Wait until no route, interface or session changes any more.
+    Rest {
+        /// The earliest time from which it counts; none is now.
+        since: Option<u64>,
+        /// For how long nothing must change.
+        span_ms: u64,
+        /// How long is waited at most.
+        most_ms: u64,
+    },
     /// Kill a node's processes and start it again.
     Restart {
         /// The node.
@@ -116,6 +140,15 @@ pub enum Request {
     Start {
         /// The node.
         node: String,
+    },
+    /// Send a signal to processes of a node.
+    Signal {
+        /// The node.
+        node: String,
+        /// Which of its processes.
+        whom: Whom,
+        /// The signal's number.
+        signal: i32,
     },
     /// Apply objects to the cluster; without manifests those of the lab file that were held back.
     Apply {
@@ -141,8 +174,34 @@ pub enum Request {
         /// What is asked.
         query: Query,
     },
+    /// Start, stop and show flows.
+    Flow(FlowRequest),
+    /// Do something to a link.
+    Link {
+        /// One of its ends, `node:interface`.
+        endpoint: String,
+        /// What.
+        action: LinkAction,
+    },
+    /// What is asked of links, and what is there.
+    Links {
+        /// An end of the only one that is wanted.
+        endpoint: Option<String>,
+    },
     /// Take the lab down. Answered at once, with the supervisor's pidfd.
     Down,
+}
+
+/// Processes of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Whom {
+    /// Its init.
+    Init,
+    /// All but its init.
+    All,
+    /// Those whose program has this name (`comm` of proc(5)).
+    Named(String),
 }
 
 /// The supervisor's answer.
@@ -172,14 +231,27 @@ pub enum Reply {
     Status(Status),
     /// The interfaces of the nodes, in the same order.
     Interfaces(Vec<Vec<InterfaceStatus>>),
+    /// Links.
+    Links(Vec<LinkReport>),
     /// One event; many may follow.
     Event(Event),
+    /// Some of the timeline; more may follow, and [`Reply::Done`] where all is told that there was.
+    Timeline(Piece),
+    /// It is marked.
+    Marked {
+        /// The time, in nanoseconds of CLOCK_MONOTONIC.
+        time: u64,
+    },
+    /// What became of waiting for rest.
+    Rested(Rest),
     /// The answer is being made. Sent every second, so that silence means that nobody is there.
     Alive,
     /// Objects were applied or deleted.
     Changed(Changed),
     /// Objects.
     Objects(Vec<serde_json::Value>),
+    /// What has become of flows.
+    Flows(Vec<FlowReport>),
     /// What agents say.
     Cilium(Vec<NodeAnswer>),
     /// It is done. For [`Request::Down`], the supervisor's pidfd follows.

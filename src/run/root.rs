@@ -22,7 +22,7 @@ use crate::kernel::error::{Attempt, Error};
 use crate::kernel::file;
 use crate::kernel::overlay::{Base, Confined, Confinement, make_like};
 use crate::kernel::tree::Kind;
-use crate::kernel::{in_root, mount, process, user_namespace, users};
+use crate::kernel::{cgroup, in_root, mount, process, user_namespace, users};
 use crate::lab::model::{self, Content};
 use crate::lab::own_directories::OWN;
 use crate::lab::plan::Plan;
@@ -55,7 +55,7 @@ pub fn make_base(common: &Common, program: Option<&OwnedFd>) -> Result<Confineme
         base.write_for_images(Path::new("/etc/resolv.conf"), &common.resolv_conf)?;
         base.write_for_images(Path::new(engine::ITSELF), "")?;
     }
-    let hidden = veil::draw(&base, &run_directory(&common.base))?;
+    let hidden = veil::draw(&base, &own_directories(common))?;
     if user_namespace::is_partial() {
         base.take_over(&hidden)?;
         make_ways(&base, &common.given)?;
@@ -107,6 +107,16 @@ fn real(path: &Path) -> PathBuf {
         Some(real.join(path.strip_prefix(above).ok()?))
     });
     known.unwrap_or_else(|| path.to_owned())
+}
+
+/// What of the host's files is nslab's.
+fn own_directories(common: &Common) -> Vec<PathBuf> {
+    let hidden = common.hidden.iter();
+    let hidden = hidden.filter_map(|path| fs::canonicalize(path).ok());
+    let is_small = |path: &PathBuf| path.components().count() > 1;
+    std::iter::once(run_directory(&common.base))
+        .chain(hidden.filter(is_small))
+        .collect()
 }
 
 /// The run directory that the base of a lab's roots is in.
@@ -216,6 +226,9 @@ pub fn build(
             users_and_first,
             disk,
         )?,
+    }
+    if setup.rules_cgroups {
+        mount::virtual_fs("cgroup2", Path::new(cgroup::MOUNT), mount::INERT, "")?;
     }
     attach(Path::new(engine::ITSELF), &program)?;
     match users {

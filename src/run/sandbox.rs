@@ -150,6 +150,9 @@ fn enter(lab: &Living, at: usize, of: &SandboxStep, sandbox: &Sandbox) -> Result
         all.clone()
             .try_for_each(|(path, value)| sysctls.write(path, value))
     })?;
+    if let Some(recorder) = &lab.timeline {
+        recorder.hear(at, &namespace);
+    }
     lab.namespaces.borrow_mut()[at] = namespace;
     Ok(())
 }

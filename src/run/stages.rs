@@ -10,6 +10,7 @@ use super::api_server;
 use super::cluster;
 use super::cluster_dns;
 use super::events::What;
+use super::health;
 use super::init::{self, StartError};
 use super::inside::{Inside, rest};
 use super::late;
@@ -358,6 +359,7 @@ async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
             .instrument(span)
             .await?;
     }
+    watch_health(inside, own);
     // An engine's own services count as well.
     for index in 0..own {
         until_running(inside, index).await?;
@@ -381,6 +383,16 @@ async fn start_image(inside: &Inside) -> Result<usize, Failure> {
     engine::Inside::service(inside, main.clone());
     until_running(inside, index).await?;
     Ok(1)
+}
+
+/// Has the health of an image's program watched, which is the first of the node's own processes.
+fn watch_health(inside: &Inside, index: usize) {
+    let image = inside.lab.plan.nodes[inside.node].image.as_ref();
+    let Some(check) = image.and_then(|image| image.health.clone()) else {
+        return;
+    };
+    let view = inside.view();
+    inside.keep(async move { health::watch(&view, index, &check).await });
 }
 
 /// Runs commands one after the other.
@@ -482,6 +494,7 @@ async fn until_running(inside: &Inside, index: usize) -> Result<(), Failure> {
             ServiceState::Starting => {}
             ServiceState::Running
             | ServiceState::Ready
+            | ServiceState::Unhealthy(_)
             | ServiceState::Ended(0)
             | ServiceState::Exited(_) => return Ok(()),
             ServiceState::Ended(status) => {

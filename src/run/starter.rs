@@ -19,7 +19,7 @@ use super::protocol::Setup;
 use crate::failure::Failure;
 use crate::kernel::capability::Capabilities;
 use crate::kernel::seccomp::Filter;
-use crate::kernel::{process, users};
+use crate::kernel::{process, terminal, users};
 use crate::lab::rights::RightsStep;
 use crate::node_tools;
 
@@ -32,6 +32,8 @@ pub(super) struct Starter {
     users: Option<Users>,
     /// Whether the root is an image's.
     is_image: bool,
+    /// The id on the host of the node's root, where its users are its own.
+    first_id: Option<u32>,
     /// Whether programs are in a PID namespace below the init's, as /proc shows it.
     is_below: bool,
 }
@@ -89,6 +91,8 @@ pub(super) struct Program<'a> {
     pub engine: bool,
     /// Whether it is what the image is for.
     pub main: bool,
+    /// Whether its output is a terminal, which is its input as well and begins its session.
+    pub terminal: bool,
 }
 
 impl Starter {
@@ -118,6 +122,7 @@ impl Starter {
             limits,
             users,
             is_image: setup.image.is_some(),
+            first_id: setup.rights.first_id,
             is_below: setup.own_first,
         })
     }
@@ -165,11 +170,18 @@ impl Starter {
             .env_clear()
             .envs(program.env.as_ref())
             .current_dir(program.workdir.as_deref().unwrap_or("/"));
-        command
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            .process_group(0);
+        match program.terminal {
+            // Who begins a session must not lead a group before.
+            true => {
+                let input = output.try_clone().map_err(|error| (126, error.to_string()))?;
+                command.stdin(input);
+                terminal::take(&mut command);
+            }
+            false => {
+                command.stdin(Stdio::null()).process_group(0);
+            }
+        }
+        command.stdout(output).stderr(errors);
         process::unblock_signals(&mut command);
         process::enter_cgroups(&mut command, &self.legacy_cgroups);
         if let Some(Users { users, filter }) = &self.users {
@@ -190,6 +202,20 @@ impl Starter {
             become_user(&mut command, user, self.is_image.then_some(&program.env));
         }
         Ok(command)
+    }
+
+    /// Makes a terminal its program's user's, who opens it by the names that it has in the node.
+    pub(super) fn give(&self, line: &OwnedFd, program: &Program<'_>) {
+        let user = program
+            .user
+            .as_deref()
+            .and_then(|name| users::user(Path::new("/"), name));
+        let uid = self
+            .first_id
+            .unwrap_or(0)
+            .saturating_add(user.map_or(0, |user| user.uid));
+        // One that cannot be had is open to the program all the same.
+        let _ = nix::unistd::fchown(line, Some(uid.into()), None);
     }
 
     /// nslab's own program, where that stands for one that the node's image lacks.

@@ -12,13 +12,17 @@ use tokio::sync::{Notify, broadcast, watch};
 use super::cluster::Cluster;
 use super::directory::LabDirectory;
 use super::events::{Event, What};
+use super::flows::supervise::Flows;
 use super::init::InitHandle;
 use super::late::Late;
+use super::links::Links;
 use super::nat::Nat;
 use super::printed::Printed;
 use super::protocol::ServiceStatus;
 use super::reaper::Reaper;
 use super::template::Template;
+use super::timeline::recorder::Recorder;
+use super::timeline::serve;
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
 use crate::kernel::mount::Shown;
@@ -58,10 +62,14 @@ pub struct Living {
     pub host_proc: OwnedFd,
     /// Who waits for children.
     pub reaper: Rc<Reaper>,
+    /// The process that runs flows, from the first on.
+    pub flows: RefCell<Option<Rc<Flows>>>,
     /// Who writes the nodes' logs, from the first node on that runs something.
     pub printed: OnceCell<Printed>,
     /// What happened.
     pub events: Events,
+    /// What changed when; none where that is not wanted.
+    pub timeline: Option<Recorder>,
     /// The first failure of a node that was coming up.
     pub failure: RefCell<Option<Failure>>,
     /// Woken by each node's becoming ready, and by a failure.
@@ -74,6 +82,8 @@ pub struct Living {
     pub ready: Cell<bool>,
     /// What has come of the interfaces that nodes' own commands make, by namespace.
     pub late: RefCell<HashMap<usize, Late>>,
+    /// What has become of its links.
+    pub links: Links,
     /// Why the lab has to end, if nobody asked it to.
     pub lost: RefCell<Option<Failure>>,
 }
@@ -143,6 +153,7 @@ impl Node {
 impl Living {
     /// Tells an event.
     pub fn tell(&self, what: What) {
+        serve::note(self, &what);
         self.events.tell(what);
     }
 
@@ -204,7 +215,8 @@ impl Living {
         }
         let nodes = self.nodes.iter().zip(&self.plan.nodes);
         let logs = nodes.map(|(node, step)| (node.log.clone(), step.limits.log));
-        let printed = Printed::start(logs.collect())?;
+        let ear = self.timeline.as_ref().map(Recorder::ear);
+        let printed = Printed::start(logs.collect(), ear)?;
         Ok(self.printed.get_or_init(|| printed))
     }
 

@@ -103,6 +103,7 @@ fn word(lab: &Living, number: usize, step: &NodeStep) -> String {
         .iter()
         .find_map(|service| match &service.state {
             ServiceState::Exited(reason) => Some(format!("exited: {}: {reason}", service.name)),
+            ServiceState::Unhealthy(_) => Some(format!("unhealthy: {}", service.name)),
             _ => None,
         });
     match (state.is_ready(), broken) {
@@ -170,7 +171,6 @@ fn use_by_pid_namespace() -> HashMap<u64, Use> {
     found
 }
 
-/// The inode that names a process's PID namespace.
 /// What a node's processes use: those beside its init, and those below the image's own first process.
 fn used(init: &InitHandle, use_by_node: &HashMap<u64, Use>) -> Use {
     let below = init.first.get().and_then(pid_in_lab);
@@ -184,13 +184,14 @@ fn used(init: &InitHandle, use_by_node: &HashMap<u64, Use>) -> Use {
 }
 
 /// The PID of a process in the lab's namespace.
-fn pid_in_lab(pidfd: &OwnedFd) -> Option<i32> {
+pub(super) fn pid_in_lab(pidfd: &OwnedFd) -> Option<i32> {
     let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
     line.trim().parse().ok().filter(|&pid| pid > 0)
 }
 
-fn pid_namespace(pid: i32) -> Option<u64> {
+/// The inode that names a process's PID namespace.
+pub(super) fn pid_namespace(pid: i32) -> Option<u64> {
     let link = fs::read_link(format!("/proc/{pid}/ns/pid")).ok()?;
     link.to_str()?
         .strip_prefix("pid:[")?

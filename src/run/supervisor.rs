@@ -22,11 +22,13 @@ use tracing::{Instrument as _, info_span};
 use super::cluster::{self, Cluster};
 use super::directory::LabDirectory;
 use super::events::What;
+use super::links::Links;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
+use super::timeline::serve;
 use super::{
-    control, host_cleanup, images, late, link_events, logs, management, mounts, network, presence, socket,
-    stages, veil,
+    control, flows, host_cleanup, images, late, link_events, links, logs, management, mounts, network,
+    presence, socket, stages, veil,
 };
 use crate::failure::Failure;
 use crate::kernel::cgroup::Trees;
@@ -60,8 +62,13 @@ pub struct Setup {
     pub timeout: f64,
     /// Whether the manifests of the lab file are left to `nslab apply`.
     pub hold_manifests: bool,
+    /// Octets that its timeline may have; 0 for none.
+    pub timeline: u64,
     /// What it says of its work.
     pub telling: trace::Wanted,
+    /// The way that impairments of links are to be carried out by, where one is forced.
+    #[serde(default)]
+    pub impair: Option<String>,
 }
 
 /// Runs the supervisor. The numbers are those of inherited descriptors: the lab's lock, the socket to the
@@ -172,7 +179,9 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         detached,
         timeout: limit,
         hold_manifests,
+        timeline,
         telling,
+        impair,
     } = setup;
     let spans = telling.begin(trace::LONGEST_LOG);
     let directory = LabDirectory {
@@ -185,6 +194,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         .map(|node| Node::new(directory.log(&node.name)))
         .collect();
     let images = images::hold(&plan)?;
+    let timeline = serve::start(&plan, timeline)?;
     let lab = Rc::new(Living {
         _images: images,
         nodes,
@@ -200,14 +210,17 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         nat: Default::default(),
         trees: Trees::find(),
         reaper: Reaper::start()?,
+        flows: Default::default(),
         printed: Default::default(),
         events: Events::default(),
+        timeline,
         failure: Default::default(),
         progress: Notify::new(),
         stopping: watch::Sender::new(false),
         ready: Default::default(),
         late: Default::default(),
         lost: Default::default(),
+        links: Links::carried_by(impair),
     });
     stop_on_signals(&lab)?;
     let watched = lock.try_clone().attempt(|| "keep the lab's lock")?;
@@ -318,6 +331,14 @@ async fn live(lab: &Rc<Living>, began: Instant, options: &Options) -> Result<(),
         seconds: began.elapsed().as_secs_f64(),
     });
     link_events::follow(lab);
+    let starting = Rc::clone(lab);
+    spawn_local(async move {
+        if let Err(failure) = flows::supervise::start_own(&starting).await {
+            starting.tell(What::Notice {
+                message: failure.message,
+            });
+        }
+    });
     // The sender is the lab's own: this ends only with a wish.
     let _ = stopping.wait_for(|stop| *stop).await;
     lab.tell(What::Stopping);
@@ -337,6 +358,7 @@ async fn bring_up(lab: &Rc<Living>, options: &Options) -> Result<(), Failure> {
     lab.namespaces.replace(network.namespaces);
     // Set once, here.
     let _ = lab.users.set(network.users);
+    serve::hear_all(lab);
     late::follow(lab)?;
     let on_host: Vec<&str> = lab
         .plan
@@ -354,6 +376,7 @@ async fn bring_up(lab: &Rc<Living>, options: &Options) -> Result<(), Failure> {
         let joined = management::join(lab, step);
         joined.instrument(info_span!("management network")).await?;
     }
+    links::begin(lab).instrument(info_span!("impairments")).await?;
     let all: Vec<usize> = (0..lab.nodes.len()).collect();
     lab.reach(&all, Stage::Created);
     lab.reach(&all, Stage::Links);

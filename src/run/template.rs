@@ -109,6 +109,7 @@ impl Template {
             images: lab.plan.nodes.iter().any(|node| node.image.is_some()),
             kept: mounts::kept(&lab.directory.path),
             volumes: lab.plan.volumes().len(),
+            hidden: lab.plan.hidden.clone(),
         })?;
         let (ours, theirs) = UnixStream::pair().attempt(|| "make a socket pair")?;
         let child = execute(&theirs, &common.into(), lab.program.take().as_ref())?;

@@ -46,6 +46,61 @@ pub fn write(path: &Path, text: &[u8], mode: u32) -> Result<(), Failure> {
     }
 }
 
+/// A file for what comes bit by bit. Under its name there is what was there before, until it is settled.
+pub struct Begun<'p> {
+    file: Option<File>,
+    /// Where it is, under which name: none for a device or a FIFO.
+    place: Option<(Place<'p>, OsString)>,
+}
+
+/// Makes an empty file. A symbolic link is refused; a device or a FIFO is opened.
+///
+/// # Errors
+/// It cannot be made.
+pub fn begin(path: &Path, mode: u32) -> Result<Begun<'_>, Failure> {
+    let place = Place::of(path)?;
+    match place.kind()? {
+        None | Some(Kind::File) => {
+            let (new, file) = place.begun(b"", mode)?;
+            Ok(Begun {
+                file: Some(file),
+                place: Some((place, new)),
+            })
+        }
+        Some(Kind::Directory) => Err(place.refused("a directory")),
+        Some(Kind::Link) if !leads_to_stream(path) => Err(place
+            .refused("a symbolic link")
+            .help("name the file it points to")),
+        Some(_) => Ok(Begun {
+            file: Some(open_stream(path).map_err(|error| place.failed(&error))?),
+            place: None,
+        }),
+    }
+}
+
+impl Begun<'_> {
+    /// Gives it its name, in place of what is there.
+    ///
+    /// # Errors
+    /// It cannot be renamed.
+    pub fn settle(mut self) -> Result<File, Failure> {
+        if let Some((place, new)) = &self.place {
+            let renamed = place.directory.rename(new, &place.name);
+            renamed.map_err(|error| place.failed(&error))?;
+            self.place = None;
+        }
+        self.file.take().ok_or_else(|| Failure::host("the file has gone"))
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if let Some((place, new)) = &self.place {
+            let _ = place.directory.remove(new);
+        }
+    }
+}
+
 /// Whether a file can be written: asked before the work whose result it is to hold.
 ///
 /// # Errors
@@ -129,11 +184,15 @@ fn leads_to_stream(path: &Path) -> bool {
 
 /// Writes to a device or a FIFO, and to no file, should there be one now.
 fn stream(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = File::options().write(true).open(path)?;
+    open_stream(path)?.write_all(text)
+}
+
+fn open_stream(path: &Path) -> io::Result<File> {
+    let file = File::options().write(true).open(path)?;
     let is_own = path.starts_with("/dev");
     match file.metadata()?.is_file() && !is_own {
         true => Err(io::Error::other("it was replaced meanwhile")),
-        false => file.write_all(text),
+        false => Ok(file),
     }
 }
 
@@ -185,18 +244,27 @@ impl<'p> Place<'p> {
     }
 
     fn fresh(&self, text: &[u8], mode: u32) -> Result<(), Failure> {
+        let (new, _) = self.begun(text, mode)?;
+        self.directory.rename(&new, &self.name).map_err(|error| {
+            let _ = self.directory.remove(&new);
+            self.failed(&error)
+        })
+    }
+
+    /// A file with this in it, under a name of its own.
+    fn begun(&self, text: &[u8], mode: u32) -> Result<(OsString, File), Failure> {
         let (new, mut file) = self
             .directory
             .make_fresh(|directory, new| directory.create(new, mode))
             .map_err(|error| self.failed(&error))?;
-        let written = file
-            .write_all(text)
-            .and_then(|()| give(&file))
-            .and_then(|()| self.directory.rename(&new, &self.name));
-        written.map_err(|error| {
-            let _ = self.directory.remove(&new);
-            self.failed(&error)
-        })
+        let written = file.write_all(text).and_then(|()| give(&file));
+        match written {
+            Ok(()) => Ok((new, file)),
+            Err(error) => {
+                let _ = self.directory.remove(&new);
+                Err(self.failed(&error))
+            }
+        }
     }
 }
 

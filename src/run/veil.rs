@@ -65,18 +65,18 @@ const MOST_OF_STATES: usize = 100_000;
 
 const SHADOW: &str = "/etc/shadow";
 
-/// Hides from confined nodes what they are not to see, and nslab's `own` directory. Returns the directories that are hidden.
+/// Hides from confined nodes what they are not to see, and nslab's `own` directories. Returns the directories that are hidden.
 ///
 /// # Errors
 /// Memory is short.
-pub fn draw(base: &Base, own: &Path) -> Result<Vec<PathBuf>, Failure> {
+pub fn draw(base: &Base, own: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Found {
         directories: BTreeSet::new(),
         files: BTreeSet::new(),
         left: MOST,
     };
     let always = ALWAYS.map(PathBuf::from).into_iter().chain(homes());
-    for path in always.chain([own.to_owned()]) {
+    for path in always.chain(own.iter().cloned()) {
         if path.is_dir() && is_of_files(&path) {
             found.directories.insert(path);
         }

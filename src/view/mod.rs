@@ -9,14 +9,17 @@ pub mod cilium;
 pub mod diagnostics;
 mod excerpt;
 pub mod failure;
+pub mod flows;
 pub mod graph;
 pub mod image;
 pub mod interfaces;
+pub mod link;
 pub mod plan;
 pub mod progress;
 pub mod reference;
 pub mod table;
 pub mod terminal;
+pub mod timeline;
 pub mod units;
 
 /// Writes to standard error. A reader that has gone, or a full disk, must not end a lab. On a terminal what it would obey

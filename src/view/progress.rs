@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{tell, terminal, units};
 use crate::clean;
+use crate::lab::impair::Impairment;
 use crate::lab::model::Stage;
 use crate::run::events::{Event, What};
 
@@ -149,6 +150,18 @@ fn line(what: &What) -> Option<String> {
                 units::size(*limit)
             ))
         }
+        What::Health {
+            node,
+            process,
+            well: true,
+            ..
+        } => Some(format!("{node}: {process} is well again")),
+        What::Health {
+            node,
+            process,
+            reason,
+            ..
+        } => Some(format!("{node}: {process} is unhealthy: {reason}")),
         // One that was to run once and has done so is nobody's concern.
         What::ProcessEnded {
             status: 0,
@@ -191,10 +204,39 @@ fn line(what: &What) -> Option<String> {
                 .unwrap_or_default();
             Some(format!("{node}: {interface} {what}{to}"))
         }
+        What::Link {
+            a, b, action, impair, ..
+        } => {
+            let link = match b {
+                Some(b) => format!("{a} -- {b}"),
+                None => a.clone(),
+            };
+            Some(match action.as_str() {
+                "down" => format!("link {link}: is down"),
+                "up" => format!("link {link}: is up"),
+                "silence" => format!("link {link}: is silent"),
+                "set" => {
+                    let told =
+                        |way: &str, it: &Option<Impairment>| it.as_ref().map(|it| format!("{way} {it}"));
+                    let both: Vec<String> = [told("out", &impair.a_to_b), told("in", &impair.b_to_a)]
+                        .into_iter()
+                        .flatten()
+                        .collect();
+                    format!("link {link}: {}", both.join("; "))
+                }
+                "clear" => format!("link {link}: is clear"),
+                _ => format!("link {link}: is as the lab file says"),
+            })
+        }
         What::NodeStopped { node, links_down } => Some(match links_down {
             true => format!("{node}: is stopped; its links are down"),
             false => format!("{node}: is stopped; its links have stayed"),
         }),
+        What::Signaled {
+            node,
+            process,
+            signal,
+        } => Some(format!("{node}: signal {signal} was sent to {process}")),
         What::Trouble { node, message } => Some(format!("{node}: {message}")),
         _ => None,
     }

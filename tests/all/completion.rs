@@ -1,4 +1,4 @@
-//! What a shell offers: nslab is asked itself, so labs, nodes, processes and checks are those that run.
+//! What a shell offers: nslab is asked itself, so labs, nodes, processes, flows and checks are those that run.
 
 use crate::common;
 
@@ -17,6 +17,10 @@ kind = "router"
 name = "it's itself"
 node = "web-one"
 ping = "10.0.0.1"
+[[flows]]
+name = "one-one"
+from = "web-one"
+to = "web-one"
 "#;
 
 /// Bash's completion of the last of these words, by the script that `nslab completions` prints: a line each.
@@ -59,6 +63,8 @@ fn bash_offers_what_runs() {
         (vec!["nslab", "check", "--name", "it"], vec![r"it\'s\ itself"]),
         (vec!["nslab", "exec", "--label", ""], vec!["rack=one"]),
         (vec!["nslab", "exec", "--kind", "ro"], vec!["router"]),
+        (vec!["nslab", "flow", "start", "one"], vec!["one-one"]),
+        (vec!["nslab", "flow", "start", "--from", "web-o"], vec!["web-one"]),
         (vec!["nslab", "sta"], vec!["start"]),
         (vec!["nslab", "validate", &file[..file.len() - 2]], vec![file]),
         (vec!["nslab", "exec", "nosuch"], vec![]),

@@ -178,3 +178,12 @@ fn a_check_that_asks_by_an_unknown_key_is_one_mistake() {
     lab.run(["validate", lab.file()])
         .refused(2, &["the check asks nothing", "1 mistake in"]);
 }
+
+#[test]
+fn what_people_call_a_node_of_kubernetes_leads_to_k8s() {
+    let lab = Lab::new("name = \"x\"\n[nodes.a]\nkind = \"kubernetes\"\n");
+    lab.run(["validate", lab.file()]).refused(
+        2,
+        &["`kind` cannot be `kubernetes`", "kind = \"k8s\"", "lab.toml:3"],
+    );
+}

@@ -88,6 +88,20 @@ fn what_the_host_keeps_for_itself_is_hidden_wherever_it_is() {
 }
 
 #[test]
+fn a_store_of_images_is_hidden_wherever_it_is() {
+    let lab = Lab::new("name = \"store\"\n[nodes.a]\nkind = \"host\"\n");
+    let done = do_aside(
+        &lab,
+        "mount -t tmpfs -o mode=755 none /mnt && mkdir -p /mnt/a/b/c/d/images /mnt/a/b/c/d/other && \
+        echo mine > /mnt/a/b/c/d/images/file && echo open > /mnt/a/b/c/d/other/file && \
+        NSLAB_IMAGE_DIR=/mnt/a/b/c/d/images $NSLAB up -d $FILE >&2 && \
+        $NSLAB exec a -- sh -c 'cat /mnt/a/b/c/d/other/file /mnt/a/b/c/d/images/file'; $NSLAB down >&2",
+    );
+    assert!(done.err.contains("images/file"), "{}", done.err);
+    assert_eq!(done.out, "open\n");
+}
+
+#[test]
 fn homes_and_closed_files_are_hidden_wherever_they_are() {
     let lab = Lab::new("name = \"homes\"\n[nodes.a]\nkind = \"host\"\n");
     // A host with people outside of /home, and data of their own.

@@ -43,6 +43,40 @@ fn quickstart() {
 }
 
 #[test]
+fn impair() {
+    break_each(
+        "impair",
+        &[
+            (
+                "the satellite is far away",
+                ["client", "ip address del 10.0.1.1/24 dev sky"],
+                ["client", "ip address add 10.0.1.1/24 dev sky"],
+            ),
+            (
+                "TCP takes seconds until it fills the satellite's link",
+                ["client", "ip link set sky down"],
+                ["client", "ip link set sky up"],
+            ),
+            (
+                "TCP fills the slow line",
+                ["dsl", "ip link set eth0 down"],
+                ["dsl", "ip link set eth0 up"],
+            ),
+            (
+                "and everything else waits behind it in the large buffer",
+                ["dsl", "ip link set eth0 down"],
+                ["dsl", "ip link set eth0 up"],
+            ),
+            (
+                "losses keep TCP slow where the link itself is fast",
+                ["client", "ip link set wifi down"],
+                ["client", "ip link set wifi up"],
+            ),
+        ],
+    );
+}
+
+#[test]
 fn clos() {
     if !common::has_frr() {
         return;

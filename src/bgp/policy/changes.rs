@@ -6,6 +6,8 @@ use std::num::{NonZeroU8, NonZeroU32};
 use super::Policy;
 use super::communities::sorted;
 use super::subject::{Context, Direction, NextHopChange, Subject};
+use thin_vec::ThinVec;
+
 use crate::config::{Change, NextHop as NextHopValue, Set};
 use crate::wire::{AsPath, Attributes, Community, ExtendedCommunity, LargeCommunity, NextHop};
 
@@ -86,13 +88,16 @@ fn communities(policy: &Policy, set: &Set, attributes: &mut Attributes) {
 }
 
 /// FRR keeps communities in order, each once.
-fn put<T: Ord>(all: &mut Vec<T>, new: impl Iterator<Item = T>, additive: bool) {
-    let before = if additive { std::mem::take(all) } else { Vec::new() };
-    *all = sorted(before.into_iter().chain(new));
+fn put<T: Ord, L>(all: &mut L, new: impl Iterator<Item = T>, additive: bool)
+where
+    L: Default + IntoIterator<Item = T> + From<Vec<T>>,
+{
+    let before = std::mem::take(all).into_iter().filter(|_| additive);
+    *all = sorted(before.chain(new)).into();
 }
 
 /// Extended communities are added to those there are.
-fn extend(all: &mut Vec<ExtendedCommunity>, kind: &str, values: &[String]) {
+fn extend(all: &mut ThinVec<ExtendedCommunity>, kind: &str, values: &[String]) {
     let new = values
         .iter()
         .filter_map(|value| format!("{kind}:{value}").parse().ok());

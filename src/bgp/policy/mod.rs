@@ -100,6 +100,15 @@ impl Policy {
         asks_for_more.any(|more| more)
     }
 
+    /// Whether a route-map may do something else for another neighbor. To be on the safe side that is so of what calls others.
+    pub fn looks_at_peers(&self, name: &str) -> bool {
+        let mut entries = self.route_maps.get(name).into_iter().flat_map(|map| map.values());
+        entries.any(|entry| {
+            let asks = |it: &Match| matches!(it, Match::Peer(_) | Match::RouteSource(_));
+            entry.call.is_some() || entry.matches.iter().any(asks)
+        })
+    }
+
     /// Whether a prefix-list lets a prefix through. One that does not exist lets nothing through; one without rules
     /// everything.
     pub fn prefix_list_permits(&self, name: &str, family: Family, prefix: &IpNet) -> bool {

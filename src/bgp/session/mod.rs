@@ -107,7 +107,6 @@ pub enum Event {
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "they are few, and gone at once")]
 pub enum Action {
     /// Open a connection; answered by `Dialled` or `DialFailed`. One that is being opened already is given up for it.
     Dial,

@@ -23,7 +23,7 @@ pub(super) fn of_prefix(view: &View, prefix: IpNet, paths: &[Path]) -> Vec<Json>
 pub(super) fn head(view: &View, prefix: IpNet, path: &Path) -> Object {
     let mut object = Object::new()
         .with("prefix", text(prefix))
-        .with("version", path.destination.version());
+        .with("version", path.version(view));
     if !view.tells_several(path.family) {
         put_told(&mut object, &view.told(path.family, &prefix));
     }
@@ -68,7 +68,7 @@ impl<'s> Path<'s> {
         object.put_some("weight", Some(self.route.weight).filter(|weight| *weight > 0));
         object.put_some("tag", Some(self.route.tag).filter(|tag| *tag > 0));
         object.put("valid", self.is_valid());
-        object.put("version", self.destination.version());
+        object.put("version", self.version(view));
         let origination = self.origination(view);
         object.put_if(
             "sourced",

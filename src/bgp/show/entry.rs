@@ -149,7 +149,7 @@ fn head(view: &View, first: &Path, paths: &[Path]) -> String {
     let mut out = format!(
         "BGP routing table entry for {}, version {}\nPaths: ({} available, ",
         first.prefix,
-        first.destination.version(),
+        first.version(view),
         paths.len()
     );
     match paths.iter().position(Path::is_best) {

@@ -73,5 +73,5 @@ pub(super) fn cidr_only(view: &View, arguments: &Arguments) -> String {
 /// `show bgp … version NUMBER`: what has changed since.
 pub(super) fn since_version(view: &View, arguments: &Arguments) -> String {
     let version: u64 = arguments.value("version").unwrap_or(0);
-    filtered(view, arguments, |path| path.destination.version() >= version)
+    filtered(view, arguments, |path| path.version(view) >= version)
 }

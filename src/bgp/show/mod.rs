@@ -22,6 +22,7 @@ mod ip_route_json;
 mod json;
 mod listed;
 mod lists;
+mod long;
 mod matching;
 mod memory;
 mod neighbor;
@@ -53,6 +54,7 @@ use super::speaker::Speaker;
 pub(crate) use facts::remote_as;
 pub(crate) use general::GENERAL;
 pub(crate) use idle::answers as idle_answers;
+pub use long::{Begin, Beginning, Long};
 
 /// A speaker as it is shown at a moment.
 #[derive(Clone, Copy)]
@@ -218,6 +220,15 @@ pub const ROWS: &[(&str, Show)] = &[
     (
         bgp!("neighbors <peer> (flap-statistics|dampened-routes)"),
         instances::nothing,
+    ),
+];
+
+/// Those of the commands above that show a whole table, by their patterns.
+pub const LONG: &[(&str, Begin)] = &[
+    (bgp!("[wide|json [detail]]"), long::table),
+    (
+        "show [ip] bgp [(vrf|view) <instance>] [(ipv4|ipv6) [unicast]] detail",
+        long::table,
     ),
 ];
 

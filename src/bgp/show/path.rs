@@ -142,6 +142,11 @@ impl<'s> Path<'s> {
         String::from_iter([first, second, third])
     }
 
+    /// The version of its table when the best route changed last.
+    pub(super) fn version(&self, view: &View) -> u64 {
+        self.destination.version(view.speaker.table(self.family))
+    }
+
     /// The line; only the first of a prefix shows that.
     pub(super) fn line(&self, view: &View<'s>, columns: Columns, is_first: bool) -> String {
         let network = columns.network(is_first.then_some(self.prefix));
@@ -192,7 +197,7 @@ impl<'s> Path<'s> {
         object.put("prefix", text(self.prefix.addr()));
         object.put("prefixLen", self.prefix.prefix_len());
         object.put("network", text(self.prefix));
-        object.put("version", self.destination.version());
+        object.put("version", self.version(view));
         object.put_some("metric", attributes.med);
         object.put_some("locPrf", attributes.local_pref);
         object.put("weight", route.weight);

@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::View;
 use super::json::Json;
+use super::long::Beginning;
 use super::path::{Columns, NARROW, Path, WIDE};
 use super::scope::{Scope, several};
 use crate::config::Arguments;
@@ -47,7 +48,7 @@ pub(super) fn heading(view: &View, family: Family, columns: Columns) -> String {
 }
 
 /// How routes are shown.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Style {
     pub(super) json: bool,
     pub(super) wide: bool,
@@ -100,90 +101,97 @@ pub(super) fn show<'s>(
     style: Style,
     takes: impl Fn(&Path<'s>) -> bool,
 ) -> String {
-    let found = paths(view, family, takes);
-    match style.json {
-        true => as_json(view, family, style, &found),
-        false => as_text(view, family, style, &found),
+    let (found, shape) = (paths(view, family, takes), Shape { family, style });
+    if view.bgp().is_none() && style.json {
+        return String::new();
     }
+    if found.is_empty() && !style.json {
+        return shape.nothing();
+    }
+    let mut out = shape.head(view);
+    for (at, (prefix, paths)) in found.iter().enumerate() {
+        shape.entry(view, *prefix, paths, at == 0, &mut out);
+    }
+    let count = found.iter().map(|(_, paths)| paths.len()).sum();
+    out + &shape.tail(view, found.len(), count)
 }
 
-fn as_text(view: &View, family: Family, style: Style, found: &[(IpNet, Vec<Path>)]) -> String {
-    let table = view.speaker.table(family);
-    let total: usize = table
-        .iter()
-        .map(|(_, destination)| destination.routes().len())
-        .sum();
-    if found.is_empty() {
-        return match style.whole {
+/// What an answer that shows routes is like. FRR writes the outer object of the one in JSON by hand.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) family: Family,
+    pub(super) style: Style,
+}
+
+impl Shape {
+    /// What is said where there is nothing to show.
+    pub(super) fn nothing(self) -> String {
+        match self.style.whole {
             true => "No BGP prefixes displayed, 0 exist\n".to_owned(),
             false => String::new(),
-        };
-    }
-    let columns = style.columns();
-    let mut out = heading(view, family, columns);
-    for (_, paths) in found {
-        for (at, path) in paths.iter().enumerate() {
-            out += &match style.detail {
-                true => path.detail(view),
-                false => path.line(view, columns, at == 0),
-            };
         }
     }
-    let gap = if view.is_ten() { "" } else { " " };
-    let _ = write!(
-        out,
-        "\nDisplayed {gap}{} routes and {total} total paths\n",
-        found.len()
-    );
-    out
-}
 
-/// FRR writes the outer object of this answer by hand.
-fn as_json(view: &View, family: Family, style: Style, found: &[(IpNet, Vec<Path>)]) -> String {
-    let Some(bgp) = view.bgp() else {
-        return String::new();
-    };
-    let mut out = format!(
-        "{{\n \"vrfId\": 0,\n \"vrfName\": \"default\",\n \"tableVersion\": {},\n \"routerId\": \"{}\",\n \
-         \"defaultLocPrf\": {},\n \"localAS\": {},\n \"routes\": {{ ",
-        view.speaker.table(family).version(),
-        view.speaker.router_id(),
-        bgp.local_preference,
-        bgp.asn,
-    );
-    for (at, (prefix, paths)) in found.iter().enumerate() {
-        let values: Vec<Json> = match style.detail {
-            true => super::detail_json::of_prefix(view, *prefix, paths),
+    pub(super) fn head(self, view: &View) -> String {
+        if !self.style.json {
+            return heading(view, self.family, self.style.columns());
+        }
+        let Some(bgp) = view.bgp() else {
+            return String::new();
+        };
+        format!(
+            "{{\n \"vrfId\": 0,\n \"vrfName\": \"default\",\n \"tableVersion\": {},\n \"routerId\": \"{}\",\n \
+             \"defaultLocPrf\": {},\n \"localAS\": {},\n \"routes\": {{ ",
+            view.speaker.table(self.family).version(),
+            view.speaker.router_id(),
+            bgp.local_preference,
+            bgp.asn,
+        )
+    }
+
+    /// The routes of a prefix.
+    pub(super) fn entry(self, view: &View, prefix: IpNet, paths: &[Path], is_first: bool, out: &mut String) {
+        if !self.style.json {
+            let columns = self.style.columns();
+            for (at, path) in paths.iter().enumerate() {
+                *out += &match self.style.detail {
+                    true => path.detail(view),
+                    false => path.line(view, columns, at == 0),
+                };
+            }
+            return;
+        }
+        let values: Vec<Json> = match self.style.detail {
+            true => super::detail_json::of_prefix(view, prefix, paths),
             false => paths.iter().map(|path| path.as_json(view)).collect(),
         };
-        let comma = if at > 0 { "," } else { "" };
+        let comma = if is_first { "" } else { "," };
         let _ = writeln!(out, "{comma}\"{prefix}\": {}", Json::Array(values).plain());
     }
-    out += " }";
-    if view.is_ten() {
-        let total: usize = found.iter().map(|(_, paths)| paths.len()).sum();
-        let _ = write!(
-            out,
-            " , \"totalRoutes\": {}, \"totalPaths\": {total}",
-            found.len()
-        );
-        out += if style.among { " }" } else { " } \n" };
-        return out;
+
+    /// What stands behind so many prefixes with so many routes.
+    pub(super) fn tail(self, view: &View, shown: usize, paths: usize) -> String {
+        if !self.style.json {
+            let all = view.speaker.table(self.family).all();
+            let total: usize = all.map(|(_, destination)| destination.routes().len()).sum();
+            let gap = if view.is_ten() { "" } else { " " };
+            return format!("\nDisplayed {gap}{shown} routes and {total} total paths\n");
+        }
+        let mut out = " }".to_owned();
+        if view.is_ten() {
+            let _ = write!(out, " , \"totalRoutes\": {shown}, \"totalPaths\": {paths}");
+            return out + if self.style.among { " }" } else { " } \n" };
+        }
+        out + if self.style.among { " }" } else { "  } \n" }
     }
-    out += if style.among { " }" } else { "  } \n" };
-    out
 }
 
 /// `show bgp ipv4 unicast`.
 pub(super) fn table(view: &View, arguments: &Arguments) -> String {
-    let scope = Scope::of(arguments);
-    let style = Style {
-        whole: true,
-        ..Style::of(arguments)
-    };
-    scope
-        .refusal_of_routes(view)
-        .unwrap_or_else(|| show(view, scope.table(), style, |_| true))
+    match super::long::table(view, arguments) {
+        Beginning::Whole(answer) => answer,
+        Beginning::Long(long) => long.rest(view),
+    }
 }
 
 /// A part of the table a command is about.

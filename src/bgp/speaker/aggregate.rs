@@ -160,8 +160,8 @@ impl Speaker {
             joined
                 .communities
                 .retain(|it| *it != Community::GRACEFUL_SHUTDOWN);
-            joined.extended_communities = union(attributes().map(|it| &it.extended_communities[..]));
-            joined.large_communities = union(attributes().map(|it| &it.large_communities[..]));
+            joined.extended_communities = union(attributes().map(|it| &it.extended_communities[..])).into();
+            joined.large_communities = union(attributes().map(|it| &it.large_communities[..])).into();
         }
         joined
     }

@@ -203,7 +203,7 @@ pub struct Endpoints {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// Open a connection to a neighbor.
-    Dial(SourceId, Dial),
+    Dial(SourceId, Box<Dial>),
     /// Give up the one that is being opened.
     HangUp(SourceId),
     /// Send octets.

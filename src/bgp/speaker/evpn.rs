@@ -459,7 +459,7 @@ impl Speaker {
             }));
         }
         for (prefix, mut attributes, weight) in all {
-            attributes.extended_communities.extend(&beside);
+            attributes.extended_communities.extend(beside.iter().copied());
             let key = EvpnKey {
                 rd: facts.rd,
                 route: EvpnRoute::Prefix { tag: 0, prefix },

@@ -1,9 +1,11 @@
 //! What neighbors are told.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::interner::{Interner, ValueId};
-use super::{Action, Advertised, Speaker};
+use super::update_groups::Wanted;
+use super::{Action, Advertised, Peer, Speaker};
+use crate::config::Bgp;
 use crate::session::Time;
 use crate::table::{Destination, PrefixId, Route, SourceId};
 use crate::wire::{
@@ -23,6 +25,15 @@ pub(super) fn said(
     let mut octets = Vec::with_capacity(128);
     encode_path(family, told.next_hop, &told.attributes, options, &mut octets);
     announcements.id(&octets[..], || octets.as_slice().into())
+}
+
+/// Prefixes about which something has changed, and the best routes to them.
+struct Changes<'c, 's> {
+    family: Family,
+    routes: &'c [(PrefixId, Option<&'s Route>)],
+    /// Who has told those routes.
+    sources: &'c FxHashSet<SourceId>,
+    announcements: &'c mut Announcements,
 }
 
 /// What a neighbor is to be told. As with FRR that includes what it has told itself, if it is in another AS: there the path
@@ -177,11 +188,25 @@ impl Speaker {
         if ids.is_empty() {
             return;
         }
+        self.find_update_groups();
         let mut announcements = std::mem::take(&mut self.announcements);
         let routes = self.best_of(family, changed);
+        let sources: FxHashSet<SourceId> = routes
+            .iter()
+            .filter_map(|(_, it)| Some((*it)?.source.id))
+            .collect();
+        let mut wanted = Wanted::default();
         let news: Vec<(SourceId, News)> = ids
             .iter()
-            .filter_map(|id| Some((*id, self.news_for(*id, family, &routes, &mut announcements)?)))
+            .filter_map(|id| {
+                let mut changes = Changes {
+                    family,
+                    routes: &routes,
+                    sources: &sources,
+                    announcements: &mut announcements,
+                };
+                Some((*id, self.news_for(*id, &mut changes, &mut wanted)?))
+            })
             .collect();
         self.announcements = announcements;
         for (id, news) in news {
@@ -215,9 +240,27 @@ impl Speaker {
         if several {
             return self.export_paths(id, family, prefixes, actions);
         }
+        self.export_to_one(id, family, prefixes, actions);
+    }
+
+    /// Tells one neighbor of prefixes.
+    fn export_to_one(
+        &mut self,
+        id: SourceId,
+        family: Family,
+        prefixes: &[PrefixId],
+        actions: &mut Vec<Action>,
+    ) {
+        self.find_update_groups();
         let mut announcements = std::mem::take(&mut self.announcements);
         let routes = self.best_of(family, prefixes);
-        let news = self.news_for(id, family, &routes, &mut announcements);
+        let mut changes = Changes {
+            family,
+            routes: &routes,
+            sources: &FxHashSet::default(),
+            announcements: &mut announcements,
+        };
+        let news = self.news_of_one(id, &mut changes);
         self.announcements = announcements;
         if let Some(news) = news {
             self.tell_news(id, family, news, actions);
@@ -231,39 +274,79 @@ impl Speaker {
         prefixes.iter().map(best).collect()
     }
 
-    /// What a neighbor does not know yet of these prefixes and the best routes to them; none if it is told nothing at all.
-    fn news_for(
-        &self,
-        id: SourceId,
-        family: Family,
-        routes: &[(PrefixId, Option<&Route>)],
-        announcements: &mut Announcements,
-    ) -> Option<News> {
+    /// What a neighbor does not know yet of these prefixes and the best routes to them, found for its update group; none if
+    /// it is told nothing at all.
+    fn news_for(&self, id: SourceId, changes: &mut Changes, wanted: &mut Wanted) -> Option<News> {
         let (peer, bgp) = (self.peers.get(&id)?, self.config.bgp.as_ref()?);
+        let group = self.update_groups.as_ref()?.get(changes.family).get(&id)?;
+        let all = wanted.of(*group, || self.wanted(peer, bgp, changes, |_| true));
+        if !changes.sources.contains(&id) {
+            return self.differs(peer, bgp, changes, all);
+        }
+        // Of what it has told itself it may be told something else than others.
+        let own = self.wanted(peer, bgp, changes, |route| route.source.id == id);
+        let is_own = |route: &Option<&Route>| route.is_some_and(|route| route.source.id == id);
+        let all = all.iter().zip(own).zip(changes.routes);
+        let all: Vec<Option<ValueId>> = all
+            .map(|((all, own), (_, route))| if is_own(route) { own } else { *all })
+            .collect();
+        self.differs(peer, bgp, changes, &all)
+    }
+
+    /// The same for one neighbor alone.
+    fn news_of_one(&self, id: SourceId, changes: &mut Changes) -> Option<News> {
+        let (peer, bgp) = (self.peers.get(&id)?, self.config.bgp.as_ref()?);
+        let wanted = self.wanted(peer, bgp, changes, |_| true);
+        self.differs(peer, bgp, changes, &wanted)
+    }
+
+    /// What a neighbor is to be told of routes, in their order; none of those that it is not asked about.
+    fn wanted(
+        &self,
+        peer: &Peer,
+        bgp: &Bgp,
+        changes: &mut Changes,
+        asks: impl Fn(&Route) -> bool,
+    ) -> Vec<Option<ValueId>> {
+        let (family, options) = (changes.family, peer.options());
+        let table = self.tables.get(family);
+        let announcements = &mut *changes.announcements;
+        let mut export_cache = self.export_cache(peer, family);
+        let wanted = changes.routes.iter().map(|(id, route)| {
+            let route = (*route).filter(|route| asks(route))?;
+            export_cache.of(route, || {
+                let told = self.tell_about(peer, bgp, family, &table.prefix(*id), route)?;
+                Some(said(announcements, family, &told, &options))
+            })
+        });
+        wanted.collect()
+    }
+
+    /// How what a neighbor is to be told differs from what it was told.
+    fn differs(
+        &self,
+        peer: &Peer,
+        bgp: &Bgp,
+        changes: &mut Changes,
+        wanted: &[Option<ValueId>],
+    ) -> Option<News> {
+        let family = changes.family;
         if peer.session.established_on().is_none() || !peer.exchanges(family) {
             return None;
         }
-        let table = self.tables.get(family);
         let told = peer.adj_rib_out.get(family);
-        let options = peer.options();
-        let default = table.id(&family.default_route());
+        let default = self.tables.get(family).id(&family.default_route());
         let mut news = News::default();
-        let mut export_cache = self.export_cache(peer, family);
         // How many more prefixes it may be told (`maximum-prefix-out`).
         let limit = peer.family(family).maximum_prefix_out;
         let mut room = limit.map(|limit| (limit as usize).saturating_sub(told.len()));
-        for (prefix, route) in routes {
-            let made = (Some(*prefix) == default)
-                .then(|| self.default_for(peer, bgp, family, family.default_route()))
-                .flatten();
-            let wanted = match (made, route) {
-                (Some(made), _) => Some(said(announcements, family, &made, &options)),
-                (None, None) => None,
-                (None, Some(route)) => export_cache.of(route, || {
-                    let told = self.tell_about(peer, bgp, family, &table.prefix(*prefix), route)?;
-                    Some(said(announcements, family, &told, &options))
-                }),
-            };
+        for ((prefix, _), wanted) in changes.routes.iter().zip(wanted) {
+            let mut wanted = *wanted;
+            if Some(*prefix) == default
+                && let Some(made) = self.default_for(peer, bgp, family, family.default_route())
+            {
+                wanted = Some(said(changes.announcements, family, &made, &peer.options()));
+            }
             match (wanted, told.get(*prefix)) {
                 (Some(_), None) if room == Some(0) => {}
                 (Some(wanted), before) if before != Some(wanted) => {

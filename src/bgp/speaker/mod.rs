@@ -36,6 +36,7 @@ mod resolve;
 mod restart;
 mod session_input;
 mod sessions;
+mod update_groups;
 
 #[cfg(test)]
 pub(super) mod simulator;
@@ -109,6 +110,8 @@ pub struct Speaker {
     path_ids: PerFamily<PathIds>,
     /// What routes share, each kept once.
     paths: interner::Shared<Path>,
+    /// Neighbors that are told the same; none where it is to be found anew.
+    update_groups: Option<update_groups::UpdateGroups>,
     /// What neighbors were told, each kept once.
     announcements: export::Announcements,
     /// Routes of EVPN, and what hangs on them.
@@ -161,6 +164,7 @@ impl Speaker {
             next_hops: NextHops::default(),
             path_ids: PerFamily::default(),
             paths: interner::Shared::default(),
+            update_groups: None,
             announcements: export::Announcements::default(),
             evpn: evpn::Evpn::default(),
         }
@@ -249,6 +253,13 @@ impl Speaker {
     pub fn handle_event(&mut self, event: Event, now: Time) -> Vec<Action> {
         let mut actions = Vec::new();
         let mut resolve = false;
+        // Of a neighbor's messages those that end its session do this as well.
+        if !matches!(
+            event,
+            Event::Received(..) | Event::Sent(_) | Event::Stuck(..) | Event::Tick
+        ) {
+            self.forget_update_groups();
+        }
         match event {
             Event::Configure(config) => {
                 self.choose_id();
@@ -357,11 +368,7 @@ impl Speaker {
                     0 => self.forward(family, &more, actions),
                     _ => self.forward_for_now(family, &more, &mut before),
                 }
-                let all = changed.get_mut(family);
-                match all.is_empty() {
-                    true => *all = more,
-                    false => all.extend(more),
-                }
+                join(changed.get_mut(family), more);
             }
             if !self.follow_next_hops() {
                 break;
@@ -370,10 +377,10 @@ impl Speaker {
         self.forward_at_last(before, actions);
         let mut others = configured;
         for family in Family::UNICAST {
-            others |= !changed.get(family).is_empty();
-            let changed = self.once_each(family, std::mem::take(changed.get_mut(family)));
-            self.identify(family, &changed, configured);
-            self.export(family, &changed, configured, now, actions);
+            let changed = changed.get(family);
+            others |= !changed.is_empty();
+            self.identify(family, changed, configured);
+            self.export(family, changed, configured, now, actions);
         }
         self.tidy();
         others
@@ -396,25 +403,13 @@ impl Speaker {
         }
     }
 
-    /// The same prefixes, each once.
-    fn once_each(&self, family: Family, mut all: Vec<PrefixId>) -> Vec<PrefixId> {
-        let mut seen = vec![0u64; self.tables.get(family).numbers().div_ceil(64)];
-        all.retain(|id| {
-            let (word, bit) = (&mut seen[id.index() / 64], 1 << (id.index() % 64));
-            let is_new = *word & bit == 0;
-            *word |= bit;
-            is_new
-        });
-        all
-    }
-
     /// Decides about what has changed in a family, aggregates included, and returns that.
     fn decide(&mut self, family: Family, configured: bool, now: Time) -> Vec<PrefixId> {
         let rules = self.rules(family);
         let mut changed = self.tables.get_mut(family).decide(&rules);
         let also = self.aggregate(family, &changed, configured, now);
-        changed.extend(also);
-        changed.extend(self.tables.get_mut(family).decide(&rules));
+        join(&mut changed, also);
+        join(&mut changed, self.tables.get_mut(family).decide(&rules));
         changed
     }
 
@@ -437,6 +432,17 @@ impl Speaker {
             maximum_paths: paths(table.maximum_paths),
             maximum_paths_internal: paths(table.maximum_paths_ibgp),
         }
+    }
+}
+
+/// Puts more prefixes to others, each once.
+fn join(all: &mut Vec<PrefixId>, more: Vec<PrefixId>) {
+    if all.is_empty() {
+        *all = more;
+    } else if !more.is_empty() {
+        all.extend(more);
+        all.sort_unstable();
+        all.dedup();
     }
 }
 

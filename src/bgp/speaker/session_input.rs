@@ -159,6 +159,7 @@ impl Speaker {
         peer.mrai.clear();
         peer.flow = Default::default();
         actions.push(Action::Log(format!("%ADJCHANGE: neighbor {} Up", shown(peer))));
+        self.forget_update_groups();
         self.welcome_back(id, &agreement);
         self.begin_startup(now);
         for family in Family::ALL {
@@ -188,6 +189,7 @@ impl Speaker {
         }
         self.evpn.told.forget(id);
         peer.intake.end();
+        self.forget_update_groups();
         self.keep_or_forget(id, reason, now);
         self.paths.tidy();
     }

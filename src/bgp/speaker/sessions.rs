@@ -249,7 +249,7 @@ impl Speaker {
 
     pub(super) fn dial(&self, id: SourceId) -> Option<Action> {
         let way = self.way_to(self.peers.get(&id)?)?;
-        Some(Action::Dial(id, way))
+        Some(Action::Dial(id, Box::new(way)))
     }
 
     /// How a connection to a neighbor is opened. One that it opens is to be like it.

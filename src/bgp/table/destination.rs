@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::Table;
 use super::decision::{self, Rules};
 use super::reason::{self, Reason};
 use super::route::{Route, SourceId};
@@ -11,32 +12,44 @@ use super::route::{Route, SourceId};
 pub struct Destination {
     /// In the order in which they came; the selection, if there is one, refers to them.
     pub(super) routes: SmallVec<[Route; 1]>,
-    /// The best one's source and path identifier, if there is one.
-    best: Key,
+    /// The best one's source and path identifier, if a mark says that there is one.
+    best: (SourceId, u32),
     /// Those that packets are shared among beside it, the better first: mostly none.
     beside: Option<Box<Beside>>,
-    /// The table's version when the best route changed last; 0 where there never was one.
-    version: u64,
+    /// The lower half of the table's version when the best route changed last; 0 where there never was one.
+    version: u32,
     /// What decided for the best route when it was chosen last.
     reason: Option<Reason>,
     marks: Marks,
 }
-
-/// A route's source and path identifier.
-type Key = Option<(SourceId, u32)>;
 
 #[derive(Debug)]
 struct Beside(Vec<(SourceId, u32)>);
 
 /// What is to be remembered of a prefix meanwhile.
 #[derive(Debug, Clone, Copy, Default)]
-struct Marks {
-    /// The best route says something else since the last decision.
-    renewed: bool,
-    /// It is to be decided about.
-    pending: bool,
-    /// It may have no routes, and its number is to be looked at.
-    vacant: bool,
+struct Marks(u8);
+
+/// There is a best route.
+const CHOSEN: u8 = 1;
+/// The best route says something else since the last decision.
+const RENEWED: u8 = 2;
+/// It is to be decided about.
+const PENDING: u8 = 4;
+/// It may have no routes, and its number is to be looked at.
+const VACANT: u8 = 8;
+
+impl Marks {
+    fn has(self, mark: u8) -> bool {
+        self.0 & mark != 0
+    }
+
+    /// Returns whether it is another than before.
+    fn set(&mut self, mark: u8, is: bool) -> bool {
+        let before = self.0;
+        self.0 = before & !mark | if is { mark } else { 0 };
+        self.0 != before
+    }
 }
 
 /// What became of a route that was put in.
@@ -57,13 +70,17 @@ impl Destination {
 
     /// The best route.
     pub fn best(&self) -> Option<&Route> {
-        self.route(self.best?)
+        self.route(self.best_key()?)
+    }
+
+    fn best_key(&self) -> Option<(SourceId, u32)> {
+        self.marks.has(CHOSEN).then_some(self.best)
     }
 
     /// The routes packets are shared among, the best first.
     pub fn multipath(&self) -> impl Iterator<Item = &Route> {
         let beside = self.beside.iter().flat_map(|beside| beside.0.iter().copied());
-        let chosen = self.best.into_iter().chain(beside);
+        let chosen = self.best_key().into_iter().chain(beside);
         chosen.filter_map(|key| self.route(key))
     }
 
@@ -77,18 +94,23 @@ impl Destination {
         self.reason
     }
 
-    /// The table's version when the best route changed last; 0 where there never was one.
-    pub fn version(&self) -> u64 {
-        self.version
+    /// The version of its table when the best route changed last; 0 where there never was one.
+    pub fn version(&self, table: &Table) -> u64 {
+        let behind = (table.version as u32).wrapping_sub(self.version);
+        match self.version {
+            0 => 0,
+            _ => table.version - u64::from(behind),
+        }
     }
 
+    /// 0 is none: the one change in four thousand million that has it seems to be a later one.
     pub(super) fn set_version(&mut self, version: u64) {
-        self.version = version;
+        self.version = (version as u32).max(1);
     }
 
     /// The best route of each neighboring AS, of those that can be used; the newest first.
     pub fn best_of_each_as(&self, rules: &Rules) -> Vec<&Route> {
-        let best = decision::best_of_each(&self.routes, self.best, rules, false);
+        let best = decision::best_of_each(&self.routes, self.best_key(), rules, false);
         let newest_first = self.routes.iter().rev();
         newest_first
             .filter(|route| best.iter().any(|it| it.key() == route.key()))
@@ -109,7 +131,9 @@ impl Destination {
             }
             Some(known) => {
                 *known = route;
-                self.marks.renewed |= self.best == Some(key);
+                if self.best_key() == Some(key) {
+                    self.marks.set(RENEWED, true);
+                }
                 Put::Replaced
             }
             None => {
@@ -121,17 +145,20 @@ impl Destination {
 
     /// Chooses anew. Returns whether the best route is another, or says something else.
     pub(super) fn decide(&mut self, rules: &Rules) -> bool {
-        self.marks.pending = false;
-        let current = self.best;
+        self.marks.set(PENDING, false);
+        let current = self.best_key();
+        let mut best = None;
         match decision::select(&self.routes, current, rules) {
             Some(selection) => {
-                self.best = Some(selection.best);
+                best = Some(selection.best);
                 self.beside = (!selection.beside.is_empty()).then(|| Box::new(Beside(selection.beside)));
                 self.reason = Some(reason::of(&self.routes, current, rules));
             }
-            None => (self.best, self.beside, self.reason) = (None, None, None),
+            None => (self.beside, self.reason) = (None, None),
         }
-        std::mem::take(&mut self.marks.renewed) || self.best != current
+        self.marks.set(CHOSEN, best.is_some());
+        self.best = best.unwrap_or_default();
+        self.marks.set(RENEWED, false) || best != current
     }
 
     /// There are no routes any more.
@@ -144,20 +171,20 @@ impl Destination {
 
     /// Returns whether it was not to be decided about before.
     pub(super) fn begin_pending(&mut self) -> bool {
-        !std::mem::replace(&mut self.marks.pending, true)
+        self.marks.set(PENDING, true)
     }
 
     pub(super) fn is_pending(&self) -> bool {
-        self.marks.pending
+        self.marks.has(PENDING)
     }
 
     /// Returns whether it was not to be looked at before.
     pub(super) fn begin_vacant(&mut self) -> bool {
-        !std::mem::replace(&mut self.marks.vacant, true)
+        self.marks.set(VACANT, true)
     }
 
     pub(super) fn end_vacant(&mut self) {
-        self.marks.vacant = false;
+        self.marks.set(VACANT, false);
     }
 }
 
@@ -169,6 +196,6 @@ mod tests {
     #[test]
     fn they_are_small() {
         assert_eq!(size_of::<Route>(), 24);
-        assert!(size_of::<Destination>() <= 64, "{}", size_of::<Destination>());
+        assert!(size_of::<Destination>() <= 56, "{}", size_of::<Destination>());
     }
 }

@@ -14,6 +14,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use ipnet::IpNet;
+use rustc_hash::FxHashMap;
 
 pub(crate) use decision::compare;
 pub use decision::{MultipathRule, Rules};
@@ -43,10 +44,12 @@ pub struct Table {
     enough: usize,
     /// How many prefixes have routes.
     count: usize,
+    /// How many times numbers were taken back.
+    releases: u64,
     /// How many times a best route has changed.
     version: u64,
     /// How many routes each source has told.
-    counts: BTreeMap<SourceId, usize>,
+    counts: FxHashMap<SourceId, usize>,
     /// All prefixes that have routes, where somebody needs them in order again and again.
     in_order: Option<BTreeMap<IpNet, PrefixId>>,
 }
@@ -61,8 +64,9 @@ impl Table {
             vacant: Vec::new(),
             enough: FEW,
             count: 0,
+            releases: 0,
             version: 0,
-            counts: BTreeMap::new(),
+            counts: FxHashMap::default(),
             in_order: None,
         }
     }
@@ -95,7 +99,8 @@ impl Table {
     }
 
     /// So many numbers there are, given or not.
-    pub(crate) fn numbers(&self) -> usize {
+    #[cfg(test)]
+    fn numbers(&self) -> usize {
         self.destinations.len()
     }
 
@@ -270,8 +275,14 @@ impl Table {
             self.prefixes.release(*id);
             false
         });
+        self.releases += 1;
         self.enough = 2 * vacant.len() + FEW;
         self.vacant = vacant;
+    }
+
+    /// How many times numbers were taken back: before, one meant what it means now.
+    pub(crate) fn releases(&self) -> u64 {
+        self.releases
     }
 
     /// Lets all prefixes be decided about anew, because rules have changed.
@@ -366,7 +377,7 @@ impl Table {
     }
 }
 
-fn uncount(counts: &mut BTreeMap<SourceId, usize>, source: SourceId) {
+fn uncount(counts: &mut FxHashMap<SourceId, usize>, source: SourceId) {
     if let Some(count) = counts.get_mut(&source) {
         *count = count.saturating_sub(1);
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::wire::{Attributes, NextHop};
 
 /// Number of a source of routes within one speaker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(pub u32);
 
 /// Who says so.

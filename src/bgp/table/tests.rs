@@ -121,7 +121,7 @@ fn each_step_decides_before_those_after_it() {
     );
     second(
         route(1, SourceKind::Internal, |it| {
-            it.cluster_list = vec![Ipv4Addr::LOCALHOST]
+            it.cluster_list = [Ipv4Addr::LOCALHOST].into()
         }),
         route(2, SourceKind::Internal, |_| {}),
     );

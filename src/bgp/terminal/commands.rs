@@ -6,7 +6,7 @@ use super::outcome::Outcome;
 use super::{Terminal, clear, exec, running};
 use crate::config::Arguments;
 use crate::config::grammar::{Command, Table};
-use crate::show::{self, Show, View};
+use crate::show::{self, Begin, Show, View};
 
 /// How much a session may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(super) type Handler = fn(&mut Terminal, &View, &Arguments) -> Outcome;
 pub(super) enum Exec {
     /// It only shows.
     Show(Show),
+    /// It shows a whole table.
+    Long(Begin),
     /// It always says the same.
     Said(&'static str),
     /// It does something.
@@ -35,7 +37,11 @@ pub(super) enum Exec {
 pub(super) static TABLE: LazyLock<Table<Level, Exec>> = LazyLock::new(|| {
     let row = |modes: &'static [Level], pattern: &'static str, id: Exec| Command { modes, pattern, id };
     let shows = show::ROWS.iter().chain(show::GENERAL);
-    let shows = shows.map(|(pattern, show)| row(BOTH, pattern, Exec::Show(*show)));
+    let shows = shows.map(|(pattern, show)| {
+        let long = show::LONG.iter().find(|(long, _)| long == pattern);
+        let id = long.map_or(Exec::Show(*show), |(_, begin)| Exec::Long(*begin));
+        row(BOTH, pattern, id)
+    });
     let said = IDLE.iter();
     let said = said.map(|(pattern, answer)| row(BOTH, pattern, Exec::Said(answer)));
     let of_both = ALWAYS

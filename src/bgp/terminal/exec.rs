@@ -8,7 +8,7 @@ use super::message::{ClientAction, Status};
 use super::outcome::Outcome;
 use super::{Stage, Terminal, help};
 use crate::config::{self, Arguments, Diagnostic, Mode};
-use crate::show::View;
+use crate::show::{Beginning, View};
 
 impl Terminal {
     /// A command of the exec mode.
@@ -40,6 +40,11 @@ impl Terminal {
             Exec::Said(_) if view.speaker.uses_evpn() && is_about_evpn(filtered.command) => Outcome::printed(
                 "% nslab's speaker has EVPN and does not show this of it; the engine `frr` does\n",
             ),
+            Exec::Long(begin) => match begin(view, &found.arguments) {
+                Beginning::Whole(answer) => Outcome::printed(answer),
+                Beginning::Long(long) if filtered.is_whole() => Outcome::begun(view, long),
+                Beginning::Long(long) => Outcome::printed(long.rest(view)),
+            },
             Exec::Said(answer) => Outcome::printed((*answer).to_owned()),
             Exec::Do(handler) => handler(self, view, &found.arguments),
         };

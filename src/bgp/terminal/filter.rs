@@ -28,6 +28,11 @@ impl<'l> Filtered<'l> {
         Ok(Filtered { command, include })
     }
 
+    /// Whether nothing is taken from an answer.
+    pub fn is_whole(&self) -> bool {
+        self.include.is_none()
+    }
+
     /// What is left of an answer.
     pub fn take(&self, answer: String) -> String {
         let Some(include) = &self.include else {

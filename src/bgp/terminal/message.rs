@@ -27,6 +27,8 @@ pub enum Request {
 pub struct Answer {
     /// What is printed.
     pub output: String,
+    /// Whether more of what is printed follows, in another answer.
+    pub more: bool,
     /// What became of the command.
     pub status: Status,
     /// What stands before the next line.

@@ -25,7 +25,7 @@ mod running;
 mod tests;
 
 use super::config::{Mode, Reader};
-use super::show::View;
+use super::show::{Long, View};
 use super::speaker::Event;
 pub use configure::{complaint, refusal};
 pub use help::layout;
@@ -47,6 +47,30 @@ pub struct Reply {
     /// Whether the running configuration is to be written to the node's /etc/frr/frr.conf before vtysh is answered: what has come
     /// of that belongs to the answer, see [`Answer::is_saved`].
     pub writes: bool,
+    /// The rest of an answer of which more follows.
+    pub rest: Option<Rest>,
+}
+
+/// The rest of an answer: whoever runs the speaker asks for the next piece when vtysh has taken the one before.
+#[derive(Debug)]
+pub struct Rest {
+    long: Box<Long>,
+    /// What goes with each piece.
+    answer: Answer,
+}
+
+impl Rest {
+    /// The next piece, and what is left then.
+    pub fn next(mut self, view: &View) -> (Answer, Option<Rest>) {
+        let output = self.long.next(view);
+        let more = !self.long.is_over();
+        let answer = Answer {
+            output,
+            more,
+            ..self.answer.clone()
+        };
+        (answer, more.then_some(self))
+    }
 }
 
 /// A session.
@@ -96,7 +120,16 @@ impl Terminal {
         outcome.answer.prompt = self.prompt(hostname);
         let mut events = outcome.events;
         events.extend(outcome.config.map(|config| Event::Configure(Box::new(config))));
+        let rest = outcome.rest.map(|long| Rest {
+            long,
+            answer: Answer {
+                output: String::new(),
+                ..outcome.answer.clone()
+            },
+        });
+        outcome.answer.more = rest.is_some();
         Reply {
+            rest,
             answer: outcome.answer,
             events,
             writes: outcome.writes,

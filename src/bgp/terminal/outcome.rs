@@ -2,6 +2,7 @@
 
 use super::message::{Answer, ClientAction, Fault, Status};
 use crate::config::{Config, Diagnostic};
+use crate::show::{Long, View};
 use crate::speaker::Event;
 
 /// What a request brings about.
@@ -15,6 +16,8 @@ pub(super) struct Outcome {
     pub config: Option<Config>,
     /// Whether the configuration is to be written.
     pub writes: bool,
+    /// What is not printed yet.
+    pub rest: Option<Box<Long>>,
 }
 
 impl Outcome {
@@ -22,6 +25,13 @@ impl Outcome {
     pub fn printed(output: impl Into<String>) -> Outcome {
         let mut outcome = Outcome::default();
         outcome.answer.output = output.into();
+        outcome
+    }
+
+    /// The first piece of something is printed.
+    pub fn begun(view: &View, mut long: Box<Long>) -> Outcome {
+        let mut outcome = Outcome::printed(long.next(view));
+        outcome.rest = Some(long).filter(|long| !long.is_over());
         outcome
     }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::reader::Reader;
 use super::types::{AS_TRANS, NotThat};
 
@@ -12,8 +14,8 @@ const LONGEST_SEGMENT: usize = 255;
 /// The ASes a route went through, the nearest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct AsPath {
-    /// Its segments.
-    pub segments: Vec<Segment>,
+    /// Its segments: mostly one.
+    pub segments: SmallVec<[Segment; 1]>,
 }
 
 /// A part of the path.
@@ -80,9 +82,9 @@ impl AsPath {
         let asns = asns.into();
         AsPath {
             segments: if asns.is_empty() {
-                Vec::new()
+                SmallVec::new()
             } else {
-                vec![Segment::Sequence(asns)]
+                smallvec![Segment::Sequence(asns)]
             },
         }
     }
@@ -160,7 +162,7 @@ impl AsPath {
     /// The first part of the path, as long as said; sets and confederations in front of it stay whole.
     pub(super) fn leading(&self, length: usize) -> AsPath {
         let mut left = length;
-        let mut segments = Vec::new();
+        let mut segments = SmallVec::new();
         for segment in &self.segments {
             if left == 0 {
                 break;
@@ -178,7 +180,7 @@ impl AsPath {
     /// The attribute's value, or what is wrong with it (RFC 7606 section 7.2).
     pub(super) fn decode(value: &[u8], four_octet: bool) -> Result<Self, &'static str> {
         let mut reader = Reader::new(value);
-        let mut segments = Vec::new();
+        let mut segments = SmallVec::new();
         while !reader.is_empty() {
             segments.push(segment(&mut reader, four_octet)?);
         }
@@ -285,7 +287,7 @@ impl FromStr for AsPath {
     type Err = NotThat;
 
     fn from_str(text: &str) -> Result<Self, NotThat> {
-        let mut segments = Vec::new();
+        let mut segments = SmallVec::new();
         let mut rest = text.trim();
         while !rest.is_empty() {
             let (segment, behind) = parse(rest).ok_or_else(|| NotThat::new("an AS path", text))?;

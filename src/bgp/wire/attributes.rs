@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use thin_vec::ThinVec;
+
 use super::as_path::{AsPath, put_asn};
 use super::community::{Community, LargeCommunity};
 use super::extended_community::ExtendedCommunity;
@@ -9,7 +11,8 @@ use super::options::Options;
 use super::path_attribute::{self as code, Flags};
 use super::types::{AS_TRANS, Origin};
 
-/// What is said about a route beside its prefix and next hop.
+/// What is said about a route beside its prefix and next hop. A table has very many of these: lists that are mostly empty take
+/// the room of a pointer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Attributes {
     /// ORIGIN.
@@ -27,16 +30,16 @@ pub struct Attributes {
     /// COMMUNITIES (RFC 1997).
     pub communities: Vec<Community>,
     /// EXTENDED COMMUNITIES (RFC 4360).
-    pub extended_communities: Vec<ExtendedCommunity>,
+    pub extended_communities: ThinVec<ExtendedCommunity>,
     /// LARGE_COMMUNITY (RFC 8092).
-    pub large_communities: Vec<LargeCommunity>,
+    pub large_communities: ThinVec<LargeCommunity>,
     /// ORIGINATOR_ID (RFC 4456).
     pub originator_id: Option<Ipv4Addr>,
     /// CLUSTER_LIST (RFC 4456).
-    pub cluster_list: Vec<Ipv4Addr>,
+    pub cluster_list: ThinVec<Ipv4Addr>,
     /// Optional transitive attributes that mean nothing to unicast routes, most of them unknown to nslab, in the order of the
     /// message; passed on. PMSI_TUNNEL is here as well: see [`super::PmsiTunnel`].
-    pub unknown: Vec<RawAttribute>,
+    pub unknown: ThinVec<RawAttribute>,
 }
 
 /// An attribute as it came.

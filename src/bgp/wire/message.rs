@@ -11,10 +11,6 @@ use super::update::Update;
 
 /// A message that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one at a time, and most of them are the large one"
-)]
 pub enum Message {
     /// The first on a connection.
     Open(Open),

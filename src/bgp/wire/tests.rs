@@ -371,7 +371,7 @@ fn an_aggregator_of_two_octets_hides_nothing_by_itself() {
         }],
         attributes: Attributes {
             as_path: AsPath {
-                segments: vec![Segment::Sequence(vec![65010, 70000])],
+                segments: [Segment::Sequence(vec![65010, 70000])].into(),
             },
             aggregator: Some((65010, Ipv4Addr::new(10, 0, 0, 9))),
             ..Attributes::default()

@@ -391,7 +391,7 @@ fn family(reader: &mut Reader<'_>) -> Option<AfiSafi> {
 }
 
 /// Items of one size, at least one (RFC 7606 section 7.8).
-fn list<T, const N: usize>(value: &[u8], item: impl Fn([u8; N]) -> T) -> Option<Vec<T>> {
+fn list<T, L: FromIterator<T>, const N: usize>(value: &[u8], item: impl Fn([u8; N]) -> T) -> Option<L> {
     let (chunks, rest) = value.as_chunks::<N>();
     (rest.is_empty() && !chunks.is_empty()).then(|| chunks.iter().map(|chunk| item(*chunk)).collect())
 }

@@ -23,16 +23,27 @@ impl Connection {
         })
     }
 
-    /// Asks, and waits for the answer.
+    /// Asks, and waits for the answer. Of a long one all pieces but the last are printed as they come.
     ///
     /// # Errors
-    /// The speaker has gone.
+    /// The speaker has gone, or nobody reads.
     pub fn ask(&mut self, request: &Request) -> io::Result<Answer> {
         let gone = |_| io::Error::other("the speaker has ended");
         self.stream
             .get_mut()
             .write_all(request.encode().as_bytes())
             .map_err(gone)?;
+        loop {
+            let answer = self.answer()?;
+            if !answer.more {
+                return Ok(answer);
+            }
+            super::say(&answer.output)?;
+        }
+    }
+
+    fn answer(&mut self) -> io::Result<Answer> {
+        let gone = |_| io::Error::other("the speaker has ended");
         let mut line = String::new();
         if self.stream.read_line(&mut line).map_err(gone)? == 0 {
             return Err(io::Error::other("the speaker has ended"));

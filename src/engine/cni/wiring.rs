@@ -12,6 +12,7 @@ use crate::kernel::link;
 use crate::kernel::namespace::{Made, Namespace};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::sysctl::Sysctls;
+use crate::lab::impair::Impairments;
 use crate::lab::names::Macs;
 use crate::lab::plan::{Device, HopStep, LinkStep, NamespaceStep, PortStep, RouteStep, RouteStepAction};
 
@@ -72,6 +73,7 @@ pub fn attach(configuration: &Configuration, attachment: &Attachment, place: &Pl
         label: format!("{} -- {}", place.interface, attachment.interface),
         mtu: None,
         device: Device::Veth(a, b),
+        impair: Impairments::default(),
     };
     let mut made = [
         Made {

@@ -19,6 +19,8 @@ pub const STATIC: Owner = Owner {
     protocol: 196,
     metric: 20,
 };
+/// How many changes wait for each other at most: more would only take room.
+const TOGETHER: usize = 4096;
 /// Room for the kernel's answers, should every change of a batch fail.
 const ROOM: i32 = 1 << 20;
 
@@ -105,6 +107,11 @@ impl Forwarding {
         }
         let changes = std::mem::take(&mut self.waiting);
         self.apply(BGP, &changes)
+    }
+
+    /// Whether so many changes wait that they are to be made.
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() >= TOGETHER
     }
 
     /// Whether changes wait.

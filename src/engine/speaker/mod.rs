@@ -14,6 +14,7 @@ pub(super) mod connections;
 mod discovery;
 mod forwarding;
 mod interfaces;
+mod lines;
 pub(super) mod network;
 pub(super) mod process;
 mod router;

@@ -56,6 +56,8 @@ pub enum HostEvent {
     SessionBegan(UnixStream),
     /// A line of a session.
     SessionLine(u64, String),
+    /// vtysh has taken an answer of which more follows.
+    SessionTook(u64),
     /// A session is over.
     SessionEnded(u64),
 }

@@ -1,7 +1,6 @@
 //! A router at work: the core, and all that its events come from and its actions go to.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ipnet::IpNet;
@@ -14,12 +13,10 @@ use super::discovery::{self, Discovery};
 use super::forwarding::Forwarding;
 use super::network::{self, Network};
 use super::process::{HostEvent, log};
-use super::saving::save;
 use super::sessions::Sessions;
-use super::{CONFIGURATION, interfaces, statics};
+use super::{interfaces, statics};
 use crate::bgp::config::{Config, Own};
 use crate::bgp::session::{State, Time};
-use crate::bgp::show::View;
 use crate::bgp::speaker::{Action, Event, KernelRoute, Speaker};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::watch::Changes;
@@ -30,19 +27,19 @@ const IDLE: Duration = Duration::from_secs(3600);
 
 /// A router.
 pub struct Router {
-    began: Instant,
-    speaker: Speaker,
+    pub(super) began: Instant,
+    pub(super) speaker: Speaker,
     netlink: Netlink,
-    connections: Connections,
-    discovery: Option<Discovery>,
+    pub(super) connections: Connections,
+    pub(super) discovery: Option<Discovery>,
     forwarding: Forwarding,
-    sessions: Option<Sessions>,
+    pub(super) sessions: Option<Sessions>,
     network: Network,
     kernel_routes: Vec<KernelRoute>,
     /// What the core knows of the kernel's routes: those, and the static ones that hold.
     routes: Vec<KernelRoute>,
     /// What happens next.
-    events: VecDeque<Event>,
+    pub(super) events: VecDeque<Event>,
     /// Whether static routes are to be looked at again.
     statics_are_due: bool,
     bridging: Bridging,
@@ -167,6 +164,7 @@ impl Router {
                 }
             }
             HostEvent::SessionLine(id, line) => self.obey(id, &line),
+            HostEvent::SessionTook(id) => self.go_on(id),
             HostEvent::SessionEnded(id) => {
                 if let Some(sessions) = &mut self.sessions {
                     sessions.end(id);
@@ -189,38 +187,8 @@ impl Router {
         self.perform(actions);
     }
 
-    fn obey(&mut self, id: u64, line: &str) {
-        if let Some(discovery) = &self.discovery {
-            self.speaker.note_advertisements(discovery.counts());
-        }
-        // The kernel is asked about each connection.
-        if shows_neighbors(line) {
-            self.speaker.note_tcp(&self.connections.figures());
-        }
-        let view = View {
-            speaker: &self.speaker,
-            now: self.began.elapsed(),
-            unix: since_1970(),
-        };
-        let session = self.sessions.as_mut().and_then(|sessions| sessions.get(id));
-        let Some(session) = session else { return };
-        let mut reply = session.terminal.line(&view, line);
-        if reply.writes {
-            let text = self.speaker.config().print();
-            reply.answer.is_saved(save(&text, Path::new(CONFIGURATION)));
-        }
-        session.answer(reply.answer.encode());
-        self.events.extend(reply.events);
-        self.settle();
-        if reply.answer.ends
-            && let Some(sessions) = &mut self.sessions
-        {
-            sessions.end(id);
-        }
-    }
-
     /// Lets the core decide about all that happened.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         while let Some(event) = self.events.pop_front() {
             match event {
                 Event::Configure(config) => self.configure(*config),
@@ -245,7 +213,13 @@ impl Router {
                 Action::Send(id, octets) => self.connections.send(id, octets),
                 Action::Report(id) => self.connections.report(id),
                 Action::Close(id) => self.connections.close(id),
-                Action::Forward(to, way) => self.forwarding.forward(to, way.as_deref()),
+                Action::Forward(to, way) => {
+                    self.forwarding.forward(to, way.as_deref());
+                    if self.forwarding.is_full() {
+                        self.note_learned();
+                        tell_all(self.forwarding.flush());
+                    }
+                }
                 Action::Place(overlay) => self.bridging.place(overlay, true),
                 Action::TakeOut(overlay) => self.bridging.place(overlay, false),
                 Action::Log(text) => log(&text),
@@ -276,12 +250,16 @@ impl Router {
 
     /// Static routes may lead over what BGP learned, and yield to it.
     fn follow_learned(&mut self) {
-        if self.forwarding.has_waiting() && !self.speaker.config().static_routes.is_empty() {
-            self.statics_are_due = true;
-        }
+        self.note_learned();
         if self.statics_are_due {
             self.choose_statics();
             self.settle();
+        }
+    }
+
+    fn note_learned(&mut self) {
+        if self.forwarding.has_waiting() && !self.speaker.config().static_routes.is_empty() {
+            self.statics_are_due = true;
         }
     }
 
@@ -532,7 +510,7 @@ impl Router {
     }
 }
 
-fn since_1970() -> Duration {
+pub(super) fn since_1970() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
@@ -544,37 +522,5 @@ fn tell(done: Result<()>) {
 fn tell_all(failures: Vec<Error>) {
     for failure in failures {
         log(&failure.to_string());
-    }
-}
-
-/// Whether a line of a session may show what the kernel measures of connections.
-fn shows_neighbors(line: &str) -> bool {
-    let mut words = line.split_whitespace().skip_while(|word| *word == "do");
-    words.next().is_some_and(|word| "show".starts_with(word))
-        && words.any(|word| "neighbors".starts_with(word))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_kernel_is_asked_for_what_shows_neighbors_alone() {
-        for line in [
-            "show bgp neighbors",
-            "sh ip bgp nei 10.0.0.1 json",
-            "do show bgp ipv4 unicast neighbor",
-        ] {
-            assert!(shows_neighbors(line), "{line}");
-        }
-        for line in [
-            "",
-            "neighbor 10.0.0.1 remote-as 1",
-            "show bgp summary",
-            "do",
-            "router bgp 1",
-        ] {
-            assert!(!shows_neighbors(line), "{line}");
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! vtysh's sessions: a Unix socket, a session a connection, lines both ways.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -11,12 +11,14 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc::{Sender, UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::process::HostEvent;
-use crate::bgp::terminal::Terminal;
+use crate::bgp::terminal::{Answer, Rest, Terminal};
 use crate::engine::socket::listen;
 use crate::kernel::Result;
 
 /// Longest line that is taken.
 const LONGEST_LINE: u64 = 64 * 1024;
+/// So many lines may wait for the answer to another.
+const WAITING: usize = 16;
 /// What a line is read into at once.
 const ROOM: usize = 1024;
 
@@ -32,7 +34,11 @@ pub struct Sessions {
 pub struct Session {
     /// Where it is.
     pub terminal: Terminal,
-    answers: UnboundedSender<String>,
+    /// The rest of an answer that vtysh has not taken yet.
+    pub rest: Option<Rest>,
+    /// Lines that came meanwhile.
+    pub waiting: VecDeque<String>,
+    answers: UnboundedSender<Answer>,
 }
 
 impl Sessions {
@@ -56,13 +62,20 @@ impl Sessions {
         self.last += 1;
         let (reading, writing) = stream.into_split();
         let (answers, written) = unbounded_channel();
-        tokio::task::spawn_local(answer_all(writing, written));
+        let host_events = self.host_events.clone();
+        tokio::task::spawn_local(answer_all(self.last, writing, written, host_events));
         tokio::task::spawn_local(read_all(self.last, reading, self.host_events.clone()));
         let terminal = match self.plays_bgp {
             true => Terminal::default(),
             false => Terminal::without_bgp(),
         };
-        self.open.insert(self.last, Session { terminal, answers });
+        let session = Session {
+            terminal,
+            rest: None,
+            waiting: VecDeque::new(),
+            answers,
+        };
+        self.open.insert(self.last, session);
     }
 
     /// A session that is not over.
@@ -77,10 +90,19 @@ impl Sessions {
 }
 
 impl Session {
-    /// Answers.
-    pub fn answer(&self, text: String) {
+    /// Answers. It is told when vtysh has taken one of which more follows.
+    pub fn answer(&self, answer: Answer) {
         // Somebody who has hung up wants no answer.
-        let _ = self.answers.send(text);
+        let _ = self.answers.send(answer);
+    }
+
+    /// A line comes before the answer to another is whole. Returns whether there is room for it.
+    pub fn wait(&mut self, line: String) -> bool {
+        let has_room = self.waiting.len() < WAITING;
+        if has_room {
+            self.waiting.push_back(line);
+        }
+        has_room
     }
 }
 
@@ -112,9 +134,17 @@ async fn read_line(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<S
     Ok(Some(String::from_utf8_lossy(&octets).into_owned()))
 }
 
-async fn answer_all(mut stream: OwnedWriteHalf, mut answers: UnboundedReceiver<String>) {
+async fn answer_all(
+    id: u64,
+    mut stream: OwnedWriteHalf,
+    mut answers: UnboundedReceiver<Answer>,
+    host_events: Sender<HostEvent>,
+) {
     while let Some(answer) = answers.recv().await {
-        if stream.write_all(answer.as_bytes()).await.is_err() {
+        if stream.write_all(answer.encode().as_bytes()).await.is_err() {
+            return;
+        }
+        if answer.more && host_events.send(HostEvent::SessionTook(id)).await.is_err() {
             return;
         }
     }

@@ -49,8 +49,10 @@ impl Default for Limits {
 
 /// A path may not be longer (PATH_MAX).
 const LONGEST_PATH: usize = 4095;
-/// Names of directories that are kept in memory until the end may not be longer, all together.
+/// Names of directories that are kept in memory until the end may not take more bytes, all together.
 pub(crate) const MOST_NAMES: usize = 64 << 20;
+/// What each takes beside its letters.
+pub(crate) const ENTRY: usize = 64;
 /// A part of one may not be longer (NAME_MAX).
 const LONGEST_PART: usize = 255;
 
@@ -141,7 +143,7 @@ impl Unpacking {
         }
         match entry.kind {
             Kind::Directory => {
-                self.names += name.directory.len() + name.base.len();
+                self.names += name.directory.len() + name.base.len() + ENTRY;
                 if self.names > MOST_NAMES {
                     return Err(too_many_names());
                 }
@@ -247,7 +249,7 @@ impl Unpacking {
 
 pub(crate) fn too_many_names() -> Error {
     Error::wrong(format!(
-        "the names of its directories are longer than {MOST_NAMES} bytes"
+        "the names of its directories take more than {MOST_NAMES} bytes"
     ))
 }
 

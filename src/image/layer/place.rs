@@ -123,7 +123,7 @@ impl Place {
 
     /// Takes note of a directory that is there only because something is in it.
     fn imply(&mut self, path: &[u8]) -> Result<()> {
-        self.names += path.len();
+        self.names += path.len() + super::ENTRY;
         if self.names > super::MOST_NAMES {
             return Err(super::too_many_names());
         }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -337,8 +337,8 @@ impl<'a> Session<'a> {
     /// What a refusal means.
     async fn refusal(&self, host: &str, answer: Response<Incoming>) -> Trouble {
         let status = answer.status();
-        let pause = text_of(answer.headers(), &RETRY_AFTER).and_then(|it| it.trim().parse().ok());
-        let pause = pause.map(Duration::from_secs);
+        let pause =
+            text_of(answer.headers(), &RETRY_AFTER).and_then(|it| pause(it.trim(), SystemTime::now()));
         let said = match self.http.whole(host, answer.into_body(), LONGEST_ANSWER).await {
             Ok(text) => reason(&text),
             Err(_) => String::new(),
@@ -363,6 +363,15 @@ impl<'a> Session<'a> {
             _ => Trouble::Lasting(Error::host(message)),
         }
     }
+}
+
+/// How long a server asks to be left alone: so many seconds, or until a time (RFC 9110, 10.2.3).
+fn pause(text: &str, now: SystemTime) -> Option<Duration> {
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    seconds.or_else(|| {
+        let until = httpdate::parse_http_date(text).ok()?;
+        Some(until.duration_since(now).unwrap_or_default())
+    })
 }
 
 /// The text of a registry's error (distribution specification, "Error Codes").
@@ -418,4 +427,21 @@ fn text_of_all(headers: &HeaderMap) -> String {
         .iter()
         .filter_map(|it| it.to_str().ok());
     all.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_seconds_or_a_time() {
+        let now = httpdate::parse_http_date("Wed, 21 Oct 2015 07:28:00 GMT").unwrap();
+        assert_eq!(pause("17", now), Some(Duration::from_secs(17)));
+        let later = "Wed, 21 Oct 2015 07:28:05 GMT";
+        assert_eq!(pause(later, now), Some(Duration::from_secs(5)));
+        let before = "Wed, 21 Oct 2015 07:27:00 GMT";
+        assert_eq!(pause(before, now), Some(Duration::ZERO));
+        assert_eq!(pause("soon", now), None);
+        assert_eq!(pause("-5", now), None);
+    }
 }

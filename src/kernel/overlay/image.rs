@@ -8,8 +8,8 @@ use nix::mount::MsFlags;
 
 use super::layers::overlay;
 use super::{Base, Confined, Ground, make, make_like, tmpfs, views};
-use crate::kernel::error::{Attempt, Result};
-use crate::kernel::mount::{self, virtual_fs};
+use crate::error::{Attempt, Result};
+use crate::mount::{self, virtual_fs};
 
 /// What every root has for the kernel's views and for nslab, whatever its image is like.
 const DIRECTORIES: [(&str, u32); 6] = [

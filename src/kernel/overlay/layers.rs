@@ -7,8 +7,8 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 
 use super::{make, make_like};
-use crate::kernel::error::{Attempt, Error, Result};
-use crate::kernel::user_namespace;
+use crate::error::{Attempt, Error, Result};
+use crate::user_namespace;
 
 /// Mounts an overlay on `place`: a writable layer in `scratch`, and those below it.
 pub(super) fn overlay(scratch: &Path, number: usize, layers: &[PathBuf], place: &Path) -> Result<()> {

@@ -8,8 +8,8 @@ use toml::de::DeValue;
 use super::command::{argv, shell_line};
 use super::reader::{Reader, Table, Value, Wrong};
 use super::{CheckSpec, PingSpec, QuestionSpec, Spanned, TcpSpec, values};
-use crate::lab::check::{BgpWanted, Expect, Family, Phase, RouteWanted};
-use crate::lab::jq;
+use crate::check::{BgpWanted, Expect, Family, Phase, RouteWanted};
+use crate::jq;
 
 const PHASES: &[(&str, Phase)] = &[("before", Phase::Before), ("after", Phase::After)];
 const FAMILIES: &[(&str, Family)] = &[("ipv4", Family::Ipv4), ("ipv6", Family::Ipv6)];

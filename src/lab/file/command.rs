@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::reader::{Reader, Value, Wrong};
 use super::{Spanned, values};
-use crate::lab::model::{Command, Exec, Probe, Process, Restart};
+use crate::model::{Command, Exec, Probe, Process, Restart};
 
 const COMMAND: &str = "ip link set eth0 up";
-pub(crate) const RESTARTS: &[(&str, Restart)] = &[
+/// The words for when a process is started again.
+pub const RESTARTS: &[(&str, Restart)] = &[
     ("no", Restart::No),
     ("on-failure", Restart::OnFailure),
     ("always", Restart::Always),

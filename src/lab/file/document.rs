@@ -3,9 +3,11 @@
 use toml::de::DeTable;
 
 use super::reader::{Reader, Table, Value, Wrong};
-use super::{MgmtSpec, NodeSpec, Spanned, Spec, check, kubernetes, link, node, suggest, values};
-use crate::lab::Diagnostic;
-use crate::lab::model::Kind;
+use super::{
+    MgmtSpec, NodeSpec, Spanned, Spec, check, flow, kubernetes, link, node, scenario, suggest, values,
+};
+use crate::Diagnostic;
+use crate::model::Kind;
 
 /// Reads a lab file. What could not be read is left out of the [`Spec`] and told in the diagnostics; where the
 /// text is not even TOML, only that is told.
@@ -154,6 +156,9 @@ fn top(reader: &mut Reader, document: &DeTable) -> Spec {
         });
         spec.requires = requires.unwrap_or_default();
     }
+    let capture = table.get("capture");
+    let capture = capture.and_then(|value| reader.boolean(value, "capture"));
+    spec.capture = capture.is_some_and(|capture| capture.value);
     let mgmt_span = table.key_span("mgmt").unwrap_or_default();
     if let Some(value) = table.get("mgmt") {
         spec.mgmt = mgmt(reader, value, mgmt_span);
@@ -167,6 +172,8 @@ fn top(reader: &mut Reader, document: &DeTable) -> Spec {
     nodes(reader, &mut table, &mut spec);
     links(reader, &mut table, &mut spec);
     checks(reader, &mut table, &mut spec);
+    scenarios(reader, &mut table, &mut spec);
+    flows(reader, &mut table, &mut spec);
     let span = table.key_span("kubernetes").unwrap_or_default();
     if let Some(value) = table.get("kubernetes") {
         spec.kubernetes = kubernetes::kubernetes(reader, value, span);
@@ -312,6 +319,40 @@ fn checks(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
         None => {
             let example = "[[checks]]` with lines `name = …`, `node = …` and `ping = …";
             reader.mistyped(value, "checks", "a list of tables", example);
+        }
+    }
+}
+
+fn flows(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
+    let Some(value) = table.get("flows") else { return };
+    match value.get_ref().as_array() {
+        Some(flows) => {
+            spec.flows = flows
+                .iter()
+                .filter_map(|value| flow::flow(reader, value))
+                .collect();
+        }
+        None => {
+            let example = "[[flows]]` with lines `name = …`, `from = …` and `to = …";
+            reader.mistyped(value, "flows", "a list of tables", example);
+        }
+    }
+}
+
+fn scenarios(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
+    let Some(value) = table.get("scenarios") else {
+        return;
+    };
+    match value.get_ref().as_array() {
+        Some(scenarios) => {
+            spec.scenarios = scenarios
+                .iter()
+                .filter_map(|value| scenario::scenario(reader, value))
+                .collect();
+        }
+        None => {
+            let example = "[[scenarios]]` with lines `name = …` and `steps = [{ link_down = \"a:eth1\" }]";
+            reader.mistyped(value, "scenarios", "a list of tables", example);
         }
     }
 }

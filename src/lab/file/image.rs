@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::command::RESTARTS;
 use super::reader::{Reader, Table, Value, Wrong};
 use super::{ImagesSpec, Spanned, command, values};
-use crate::image::Reference;
-use crate::image::config::{Healthcheck, Test};
-use crate::image::source::{Pull, Source};
-use crate::lab::model::{Init, Restart};
+use crate::model::{Init, Restart};
+use nslab_image::Reference;
+use nslab_image::config::{Healthcheck, Test};
+use nslab_image::source::{Pull, Source};
 
-pub(crate) const PULLS: &[(&str, Pull)] = &[
+/// The words for when an image is pulled.
+pub const PULLS: &[(&str, Pull)] = &[
     ("missing", Pull::Missing),
     ("always", Pull::Always),
     ("never", Pull::Never),
@@ -131,7 +132,7 @@ pub(super) fn read(reader: &mut Reader, table: &mut Table) -> ImageSpec {
 }
 
 /// Where an image is.
-pub(crate) fn source(text: &str) -> Result<Source, Wrong> {
+pub fn source(text: &str) -> Result<Source, Wrong> {
     let help = format!(
         "name an image: `{EXAMPLE}`; or a place: `oci:DIR`, `oci-archive:FILE`, `docker-archive:FILE`, `dir:ROOT`, `docker-daemon:NAME`, `containers-storage:NAME`"
     );
@@ -252,7 +253,7 @@ fn in_dockers_words(words: Vec<String>) -> Option<Test> {
 }
 
 /// A signal by its name or number.
-pub(crate) fn stop_signal(text: &str) -> Result<String, Wrong> {
+pub fn stop_signal(text: &str) -> Result<String, Wrong> {
     let name = text.strip_prefix("SIG").unwrap_or(text);
     let real_time = name.strip_prefix("RTMIN").map(|rest| match rest {
         "" => true,

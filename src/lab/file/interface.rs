@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use super::link::MTU;
 use super::reader::{Reader, Table, Value, Wrong};
 use super::{Spanned, suggest, values};
-use crate::lab::links::{self, Below, Device, Keys, Sort};
-use crate::lab::model::Mac;
+use crate::links::{self, Below, Device, Keys, Sort};
+use crate::model::Mac;
 
 /// The bridge of a node of kind bridge, which needs no `type`.
 const SWITCH: &str = "br0";
@@ -225,7 +225,7 @@ fn foreign(reader: &mut Reader, table: &mut Table, spec: &InterfaceSpec, sort: O
 }
 
 /// The keys of a type alone.
-pub(in crate::lab) fn keys_of(sort: &'static Sort) -> Vec<links::Described> {
+pub(crate) fn keys_of(sort: &'static Sort) -> Vec<links::Described> {
     Keys::describe(|keys| {
         Device::read(sort, keys);
     })

@@ -2,27 +2,27 @@
 
 use super::reader::{Reader, Value};
 use super::{NodeSpec, Span, Spanned, command, node};
-use crate::lab::model::{Command, Probe};
+use crate::model::{Command, Probe};
 
 /// The kinds that nslab plays itself and a lab file can name.
-pub(crate) const OWN_KINDS: [&str; 4] = ["host", "router", "bridge", "k8s"];
+pub const OWN_KINDS: [&str; 4] = ["host", "router", "bridge", "k8s"];
 
 /// `[node]`: what nodes of the kind have.
-pub(crate) fn node(reader: &mut Reader, value: &Value, span: Span) -> NodeSpec {
+pub fn node(reader: &mut Reader, value: &Value, span: Span) -> NodeSpec {
     node::node(reader, value, "node", "`[node]`".into(), span)
 }
 
 /// A command: its words, or `{ shell = "line" }`.
-pub(crate) fn command(reader: &mut Reader, value: &Value) -> Option<Command> {
+pub fn command(reader: &mut Reader, value: &Value) -> Option<Command> {
     command::exec(reader, value).map(|exec| exec.command)
 }
 
 /// A string, or a number or truth value as it is written.
-pub(crate) fn scalar(reader: &mut Reader, value: &Value, key: &str) -> Option<Spanned<String>> {
+pub fn scalar(reader: &mut Reader, value: &Value, key: &str) -> Option<Spanned<String>> {
     command::scalar(reader, value, key)
 }
 
 /// What shows that a node is ready: `{ tcp = 80 }`, `{ file = "/run/x" }` or `{ exec = "true" }`.
-pub(crate) fn probe(reader: &mut Reader, value: &Value) -> Option<Probe> {
+pub fn probe(reader: &mut Reader, value: &Value) -> Option<Probe> {
     command::probe(reader, value)
 }

@@ -6,25 +6,25 @@ use super::reader::{Reader, Table, Value, Wrong};
 use super::{NodeSpec, Span, Spanned, values};
 
 /// What a node is in its cluster, by name.
-pub(crate) const ROLES: &[(&str, NodeRole)] = &[
+pub const ROLES: &[(&str, NodeRole)] = &[
     ("control-plane", NodeRole::ControlPlane),
     ("worker", NodeRole::Worker),
 ];
 /// How pods are routed, by name.
-pub(crate) const ROUTINGS: &[(&str, Routing)] = &[("native", Routing::Native), ("tunnel", Routing::Tunnel)];
+pub const ROUTINGS: &[(&str, Routing)] = &[("native", Routing::Native), ("tunnel", Routing::Tunnel)];
 /// Who gives addresses, by name.
-pub(crate) const IPAMS: &[(&str, Ipam)] = &[
+pub const IPAMS: &[(&str, Ipam)] = &[
     ("kubernetes", Ipam::Kubernetes),
     ("cluster-pool", Ipam::ClusterPool),
     ("multi-pool", Ipam::MultiPool),
 ];
 
 /// Who joins pods to the network, by name.
-pub(crate) const CNIS: &[(&str, Cni)] = &[("nslab", Cni::Nslab), ("none", Cni::None)];
+pub const CNIS: &[(&str, Cni)] = &[("nslab", Cni::Nslab), ("none", Cni::None)];
 /// Who answers for the cluster's names, by name; `true` and `false` say it as well.
-pub(crate) const DNS: &[(&str, Dns)] = &[("external", Dns::External)];
+pub const DNS: &[(&str, Dns)] = &[("external", Dns::External)];
 /// Whose agent speaks BGP, by name.
-pub(crate) const AGENTS: &[(&str, Agent)] = &[("builtin", Agent::Builtin), ("external", Agent::External)];
+pub const AGENTS: &[(&str, Agent)] = &[("builtin", Agent::Builtin), ("external", Agent::External)];
 
 /// `[kubernetes]`: the cluster.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -2,7 +2,7 @@
 
 use super::reader::{Reader, Value, Wrong};
 use super::{LimitsSpec, Spanned, values};
-use crate::lab::model::Limit;
+use crate::model::Limit;
 
 /// Fewest processes with which a node does anything.
 const LEAST_PROCESSES: u64 = 8;

@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 
 use super::reader::{Reader, Value, Wrong};
-use super::{EndpointSpec, LinkSpec, LinkType, Spanned, interface, values};
-use crate::lab::links::{Device, Keys, sort};
-use crate::lab::model::Underlay;
+use super::{EndpointSpec, LinkSpec, LinkType, Spanned, impair, interface, values};
+use crate::links::{Device, Keys, sort};
+use crate::model::Underlay;
 
 const TYPES: &[(&str, LinkType)] = &[
     ("veth", LinkType::Veth),
@@ -55,6 +55,10 @@ pub(super) fn link(reader: &mut Reader, value: &Value) -> Option<LinkSpec> {
     link.underlay = table
         .get("underlay")
         .and_then(|value| reader.word(value, "underlay", UNDERLAYS));
+    if let Some(value) = table.get("impair") {
+        link.impair = impair::impairments(reader, value);
+        readable &= link.impair.is_some();
+    }
     // What was given and could not be read has been told; without it the link would seem to lack it.
     readable &= table.get("host_interface").is_some() == link.host_interface.is_some();
     if let Some(LinkType::Device(name)) = link.kind.as_ref().map(|kind| kind.value) {
@@ -84,13 +88,13 @@ static KEYS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
 
 impl LinkSpec {
     /// Notes a key that not every type of link has, for readers of other files.
-    pub(crate) fn note(&mut self, key: &'static str, span: super::Span) {
+    pub fn note(&mut self, key: &'static str, span: super::Span) {
         self.given.push((key, span));
     }
 }
 
 /// The keys that a type of link has beside those that all have.
-pub(crate) fn keys_of(kind: LinkType) -> Vec<&'static str> {
+pub fn keys_of(kind: LinkType) -> Vec<&'static str> {
     match kind {
         LinkType::Veth | LinkType::Mgmt => Vec::new(),
         LinkType::Host => vec!["host_interface"],

@@ -6,26 +6,31 @@
 
 mod check;
 mod check_schema;
-pub(crate) mod command;
+pub mod command;
 mod document;
-pub(crate) mod image;
+mod flow;
+mod flow_schema;
+pub mod image;
+mod impair;
 mod interface;
-pub(crate) mod kind_file;
-pub(crate) mod kubernetes;
+pub mod kind_file;
+pub mod kubernetes;
 mod kubernetes_schema;
 mod limits;
 mod link;
-pub(crate) mod mounts;
+pub mod mounts;
 mod node;
 mod pods;
-pub(crate) mod reader;
-pub(crate) mod rights;
+pub mod reader;
+pub mod rights;
 mod route;
+mod scenario;
+mod scenario_schema;
 pub mod schema;
-pub(crate) mod suggest;
+pub mod suggest;
 #[cfg(test)]
 mod tests;
-pub(crate) mod values;
+pub mod values;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -35,16 +40,19 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::check::{BgpWanted, Expect, Phase, RouteWanted};
+use super::flow::Flow;
+use super::impair::Impairments;
 use super::links::Device;
 use super::model::{
     Command, EngineChoice, Exec, Kind, Limit, Mac, Mounted, OfKind, Process, PublishedPort, Stage, Underlay,
 };
+use super::scenario::{Expectations, Step};
 
 pub use document::read;
 pub use image::ImageSpec;
 pub use interface::InterfaceSpec;
 pub use kubernetes::{Agent, CiliumSpec, Cni, Dns, Ipam, KubernetesSpec, NodeRole, Routing};
-pub(crate) use link::keys_of as keys_of_link;
+pub use link::keys_of as keys_of_link;
 pub use schema::schema;
 
 /// A place in the lab file, in bytes.
@@ -86,6 +94,8 @@ pub struct Spec {
     pub name: Option<Spanned<String>>,
     /// Programs the lab needs on the host's PATH.
     pub requires: Vec<Spanned<String>>,
+    /// Whether `nslab test` keeps a capture of it should a check fail.
+    pub capture: bool,
     /// `[mgmt]`.
     pub mgmt: Option<MgmtSpec>,
     /// `[defaults]`: for every node.
@@ -108,6 +118,10 @@ pub struct Spec {
     pub images: Option<Spanned<ImagesSpec>>,
     /// `[[checks]]`, in the order of the file.
     pub checks: Vec<CheckSpec>,
+    /// `[[scenarios]]`, in the order of the file.
+    pub scenarios: Vec<ScenarioSpec>,
+    /// `[[flows]]`, in the order of the file.
+    pub flows: Vec<FlowSpec>,
     /// Whether a link was left out because it could not be read, so that a missing interface proves nothing.
     pub partial_links: bool,
     /// Whether an address was left out because it could not be read, so that an unreachable gateway proves
@@ -405,6 +419,8 @@ pub struct LinkSpec {
     pub host_interface: Option<Spanned<String>>,
     /// Whose network carries it.
     pub underlay: Option<Spanned<Underlay>>,
+    /// What it does to packets, and where that is said.
+    pub impair: Option<Spanned<Impairments>>,
     /// What it is, where its type is that of a device.
     pub device: Option<Device>,
     /// The keys given that not every type of link has, and where.
@@ -422,10 +438,24 @@ impl LinkSpec {
             offload: None,
             host_interface: None,
             underlay: None,
+            impair: None,
             device: None,
             given: Vec::new(),
         }
     }
+}
+
+/// A flow, and where what it says stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FlowSpec {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// Who sends.
+    pub from: Span,
+    /// Who receives.
+    pub to: Span,
+    /// What is said of it.
+    pub flow: Flow,
 }
 
 /// A check.
@@ -445,6 +475,23 @@ pub struct CheckSpec {
     pub not: bool,
     /// When it is made.
     pub phase: Phase,
+    /// The line it stands in.
+    pub line: usize,
+}
+
+/// A scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScenarioSpec {
+    /// Its name.
+    pub name: Spanned<String>,
+    /// The flows that run while it is played; `*` is all of them.
+    pub flows: Vec<Spanned<String>>,
+    /// What happens.
+    pub steps: Vec<Spanned<Step>>,
+    /// What must be true.
+    pub expect: Expectations,
+    /// Whether packets are kept for one that fails.
+    pub capture: bool,
     /// The line it stands in.
     pub line: usize,
 }

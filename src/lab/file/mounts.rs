@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::reader::{Reader, Table, Wrong};
 use super::{MountSpec, Span, Spanned, suggest, values};
-use crate::lab::Diagnostic;
-use crate::lab::model::{Memory, Mounted, Volume};
+use crate::Diagnostic;
+use crate::model::{Memory, Mounted, Volume};
 
 /// A node has no more of them.
 const MOST: usize = 64;
@@ -50,10 +50,10 @@ pub(super) fn read(reader: &mut Reader, table: &mut Table) -> Vec<MountSpec> {
 }
 
 /// How an entry is read: the path, and what is there.
-pub(crate) type Form = fn(&str) -> Result<(String, Mounted), Wrong>;
+pub type Form = fn(&str) -> Result<(String, Mounted), Wrong>;
 
 /// A mount as it is kept.
-pub(crate) fn spec(read: Spanned<(String, Mounted)>) -> MountSpec {
+pub fn spec(read: Spanned<(String, Mounted)>) -> MountSpec {
     let (target, what) = read.value;
     MountSpec {
         target: Spanned::new(target, read.span),
@@ -62,7 +62,7 @@ pub(crate) fn spec(read: Spanned<(String, Mounted)>) -> MountSpec {
 }
 
 /// What is wrong with all of them together.
-pub(crate) fn mistakes(mounts: &[MountSpec]) -> Vec<Diagnostic> {
+pub fn mistakes(mounts: &[MountSpec]) -> Vec<Diagnostic> {
     let mut mistakes = Vec::new();
     let mut seen: BTreeMap<&str, &Span> = BTreeMap::new();
     for MountSpec { target, .. } in mounts {
@@ -84,7 +84,7 @@ pub(crate) fn mistakes(mounts: &[MountSpec]) -> Vec<Diagnostic> {
 }
 
 /// `PATH[:OPTION,…]`.
-pub(crate) fn tmpfs(text: &str) -> Result<(String, Mounted), Wrong> {
+pub fn tmpfs(text: &str) -> Result<(String, Mounted), Wrong> {
     let (path, options) = text.split_once(':').unwrap_or((text, ""));
     let mut memory = Memory::default();
     for option in options
@@ -169,7 +169,7 @@ fn bytes(text: &str) -> Result<u64, Wrong> {
 }
 
 /// `[NAME:]PATH[:OPTION,…]`.
-pub(crate) fn volume(text: &str) -> Result<(String, Mounted), Wrong> {
+pub fn volume(text: &str) -> Result<(String, Mounted), Wrong> {
     let wrong = |message: String| {
         Wrong::new(
             message,
@@ -221,12 +221,13 @@ pub(crate) fn volume(text: &str) -> Result<(String, Mounted), Wrong> {
     let what = Mounted::Volume(Volume {
         name: name.map(str::to_owned),
         read_only,
+        seeded: false,
     });
     Ok((place(path)?, what))
 }
 
 /// An entry as it is written, and its key.
-pub(crate) fn written(target: &str, what: &Mounted) -> (&'static str, String) {
+pub fn written(target: &str, what: &Mounted) -> (&'static str, String) {
     match what {
         Mounted::Volume(volume) => {
             let name = volume

@@ -7,7 +7,7 @@ use super::{
     AddressesSpec, BindSpec, ConfigSpec, ContentSpec, FileSpec, MgmtPortSpec, NodeSpec, Span, Spanned,
     WaitSpec, command, image, interface, kubernetes, limits, mounts, pods, rights, route, suggest, values,
 };
-use crate::lab::model::{EngineChoice, Kind, Stage};
+use crate::model::{EngineChoice, Kind, Stage};
 
 const ENGINES: &[(&str, EngineChoice)] = &[
     ("auto", EngineChoice::Auto),
@@ -312,7 +312,7 @@ fn sysctls(reader: &mut Reader, value: &Value) -> BTreeMap<String, Spanned<Strin
             let message = format!("the sysctl `{}` is set twice", name.value);
             let help = "the forms with dots and with slashes mean the same; keep one";
             reader.report(
-                crate::lab::Diagnostic::new(message, name.span, "again here")
+                crate::Diagnostic::new(message, name.span, "again here")
                     .and(first.span, "first here")
                     .help(help),
             );
@@ -459,7 +459,7 @@ fn twice(reader: &mut Reader, binds: &[BindSpec]) {
     for bind in binds {
         if let Some(first) = seen.insert(&bind.target, &bind.source.span) {
             reader.report(
-                crate::lab::Diagnostic::new(
+                crate::Diagnostic::new(
                     format!("two binds have the destination `{}`", bind.target),
                     bind.source.span.clone(),
                     "again here",

@@ -6,19 +6,22 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::{Span, Spanned, suggest, values};
-use crate::lab::Diagnostic;
+use crate::Diagnostic;
 
 /// A value in the file, with its place.
-pub(crate) type Value<'a> = toml::Spanned<DeValue<'a>>;
+pub type Value<'a> = toml::Spanned<DeValue<'a>>;
 
 /// What is wrong with a value, and the cure.
 #[derive(Debug)]
-pub(crate) struct Wrong {
+pub struct Wrong {
+    /// What is wrong.
     pub message: String,
+    /// What to do about it.
     pub help: String,
 }
 
 impl Wrong {
+    /// A mistake and its cure.
     pub fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
         Wrong {
             message: message.into(),
@@ -28,9 +31,10 @@ impl Wrong {
 }
 
 /// The text being read, and the mistakes found so far.
-pub(crate) struct Reader<'t> {
+pub struct Reader<'t> {
     text: &'t str,
     newlines: Vec<usize>,
+    /// The mistakes found so far.
     pub diagnostics: Vec<Diagnostic>,
     /// Which keys each sort of table was asked for, for the test that holds the schema to the reader.
     #[cfg(test)]
@@ -38,6 +42,7 @@ pub(crate) struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
+    /// A reader of this text, without mistakes so far.
     pub fn new(text: &'t str) -> Self {
         Reader {
             text,
@@ -61,6 +66,7 @@ impl<'t> Reader<'t> {
         self.line(span.start) + usize::from(skipped)
     }
 
+    /// Adds a mistake.
     pub fn report(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
     }
@@ -266,7 +272,7 @@ impl<'t> Reader<'t> {
 }
 
 /// A table of the file whose keys are known: those it is asked for. What it was not asked for is a mistake.
-pub(crate) struct Table<'a> {
+pub struct Table<'a> {
     table: &'a DeTable<'a>,
     #[cfg_attr(not(test), expect(dead_code, reason = "read by the test of the schema"))]
     name: &'static str,
@@ -276,6 +282,7 @@ pub(crate) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
+    /// Reads this table, which is called `name` in schemas and `what` in messages.
     pub fn new(table: &'a DeTable<'a>, name: &'static str, what: impl Into<String>, span: Span) -> Self {
         Table {
             table,
@@ -394,7 +401,7 @@ fn foreign(key: &str) -> Option<&'static str> {
 }
 
 /// A table's entries in the order of the file.
-pub(crate) fn ordered<'a>(table: &'a DeTable<'a>) -> Vec<(Spanned<&'a str>, &'a Value<'a>)> {
+pub fn ordered<'a>(table: &'a DeTable<'a>) -> Vec<(Spanned<&'a str>, &'a Value<'a>)> {
     let mut entries: Vec<_> = table
         .iter()
         .map(|(key, value)| (Spanned::new(key.get_ref().as_ref(), key.span()), value))

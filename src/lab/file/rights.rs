@@ -2,7 +2,7 @@
 
 use super::reader::{Reader, Table, Wrong};
 use super::{NodeSpec, suggest, values};
-use crate::lab::rights;
+use crate::rights;
 
 pub(super) fn rights(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
     node.privileged = table
@@ -24,7 +24,7 @@ pub(super) fn rights(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec
 }
 
 /// `SYS_TIME`, with `CAP_` in front of it or without.
-pub(crate) fn capability(text: &str) -> Result<String, Wrong> {
+pub fn capability(text: &str) -> Result<String, Wrong> {
     rights::canonical(text).map(str::to_owned).ok_or_else(|| {
         let help = suggest::cure(
             text,

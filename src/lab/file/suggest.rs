@@ -17,12 +17,12 @@ thread_local! {
 }
 
 /// Begins with another file.
-pub(crate) fn begin() {
+pub fn begin() {
     LEFT.set(LOOKED_AT);
 }
 
 /// The candidate a mistyped word probably stands for.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = word.chars().count();
     let allowed = (length / 3).max(1);
     if length > LONGEST {
@@ -63,7 +63,7 @@ fn distance(word: &str, candidate: &str, allowed: usize) -> usize {
 }
 
 /// A cure for a word that is not among the candidates: the nearest, or all of them.
-pub(crate) fn cure<'a>(
+pub fn cure<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str> + Clone,
     all: &str,
@@ -81,7 +81,7 @@ pub(crate) fn cure<'a>(
 }
 
 /// Names in backquotes, separated by commas; long lists are cut.
-pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+pub fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let mut text = String::new();
     for (at, name) in names.into_iter().enumerate() {
         if at == LISTED {

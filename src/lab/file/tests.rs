@@ -24,6 +24,7 @@ exec = [{ command = "true" }]
 run = [{ name = "x", command = "true", ready = { tcp = 80 } }]
 [[links]]
 endpoints = [{ node = "a", interface = "eth1" }]
+impair = { a_to_b = { loss = "1%" } }
 [[checks]]
 name = "x"
 node = "a"
@@ -41,6 +42,19 @@ route = { to = "10.0.0.0/8" }
 name = "w"
 node = "a"
 bgp = { neighbor = "x" }
+[[scenarios]]
+name = "v"
+flows = "f"
+steps = [
+  { link_down = "a:eth1" }, { link_up = "a:eth1" }, { silence = "a:eth1" }, { clear = "a:eth1" }, { flap = "a:eth1" }, { impair = "a:eth1", delay = "1ms" },
+  { kill = "a" }, { restart = "a" }, { stop = "a" }, { continue = "a" }, { exec = "a", run = "true" },
+  { apply = "x.yaml" }, { delete = "x.yaml" }, { wait = "quiet" },
+]
+expect = { outage = { below = "1s" }, lost = { below = 1 } }
+[[flows]]
+name = "a-b"
+from = "a"
+to = "b"
 "#;
 
 const TABLES: &[(&str, &str)] = &[
@@ -59,12 +73,19 @@ const TABLES: &[(&str, &str)] = &[
     ("route", "RouteTable"),
     ("nexthop", "NextHopTable"),
     ("link", "LinkTable"),
+    ("impair", "ImpairTable"),
+    ("direction", "DirectionTable"),
     ("endpoint", "EndpointTable"),
     ("check", "CheckTable"),
     ("expect", "ExpectTable"),
     ("ping", "PingTable"),
     ("checked route", "CheckedRouteTable"),
     ("bgp", "BgpTable"),
+    ("scenario", "ScenarioTable"),
+    ("step", "StepTable"),
+    ("expectations", "ExpectationsTable"),
+    ("bound", "TimeBoundTable"),
+    ("flow", "FlowTable"),
 ];
 
 #[test]

@@ -8,8 +8,8 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::reader::Wrong;
-use crate::lab::model::{Mac, PublishedPort};
-use crate::lab::rights::SHARED_SYSCTLS;
+use crate::model::{Mac, PublishedPort};
+use crate::rights::SHARED_SYSCTLS;
 
 /// The longest delay a file may ask for; longer is surely a slip of the unit.
 const LONGEST_DELAY: Duration = Duration::from_secs(24 * 3600);
@@ -17,7 +17,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(24 * 3600);
 const SMALLEST_MEMORY: u64 = 1 << 20;
 
 /// `2s`, `500ms`, `1.5m`, `1h`, as the value of a key.
-pub(crate) fn duration(text: &str, key: &str) -> Result<Duration, Wrong> {
+pub fn duration(text: &str, key: &str) -> Result<Duration, Wrong> {
     let wrong =
         |message: String| Wrong::new(message, "a duration is a number and a unit: `500ms`, `2s`, `1m`");
     let split = text
@@ -47,7 +47,7 @@ pub(crate) fn duration(text: &str, key: &str) -> Result<Duration, Wrong> {
 }
 
 /// `8080:80`, `127.0.0.1:8080:80`, `[::1]:8080:80`. Without an address it is the host's loopback.
-pub(crate) fn published_port(text: &str) -> Result<PublishedPort, Wrong> {
+pub fn published_port(text: &str) -> Result<PublishedPort, Wrong> {
     let help =
         "write [ADDRESS:]HOSTPORT:PORT[/udp]: `8080:80`, `127.0.0.1:8080:80`, `[::1]:8080:80`, `5353:53/udp`";
     let wrong = |message: String| Wrong::new(message, help);
@@ -83,7 +83,7 @@ pub(crate) fn published_port(text: &str) -> Result<PublishedPort, Wrong> {
 }
 
 /// `256M`, `1G`; units of 1024.
-pub(crate) fn memory(text: &str) -> Result<u64, Wrong> {
+pub fn memory(text: &str) -> Result<u64, Wrong> {
     memory_bytes(amount(text, "memory")?)
 }
 
@@ -114,7 +114,7 @@ fn amount(text: &str, of: &str) -> Result<u64, Wrong> {
 }
 
 /// A limit that lets something start.
-pub(crate) fn memory_bytes(bytes: u64) -> Result<u64, Wrong> {
+pub fn memory_bytes(bytes: u64) -> Result<u64, Wrong> {
     if bytes < SMALLEST_MEMORY {
         return Err(Wrong::new(
             format!("{bytes} bytes of memory are too few to start anything"),
@@ -131,7 +131,7 @@ pub(crate) fn memory_bytes(bytes: u64) -> Result<u64, Wrong> {
 }
 
 /// `02:00:00:00:00:01`.
-pub(crate) fn mac(text: &str) -> Result<Mac, Wrong> {
+pub fn mac(text: &str) -> Result<Mac, Wrong> {
     let wrong = || {
         Wrong::new(
             format!("`{text}` is not a MAC address"),
@@ -174,7 +174,7 @@ pub(crate) fn mac(text: &str) -> Result<Mac, Wrong> {
 }
 
 /// Octal permission bits.
-pub(crate) fn mode(text: &str) -> Result<u32, Wrong> {
+pub fn mode(text: &str) -> Result<u32, Wrong> {
     u32::from_str_radix(text, 8)
         .ok()
         .filter(|mode| *mode <= 0o7777 && !text.starts_with('+'))
@@ -187,7 +187,7 @@ pub(crate) fn mode(text: &str) -> Result<u32, Wrong> {
 }
 
 /// `user` or `user:group`.
-pub(crate) fn owner(text: &str) -> Result<String, Wrong> {
+pub fn owner(text: &str) -> Result<String, Wrong> {
     let mut parts = text.split(':');
     let good = |part: Option<&str>| part.is_none_or(is_account);
     if good(parts.next()) && good(parts.next()) && parts.next().is_none() {
@@ -200,7 +200,7 @@ pub(crate) fn owner(text: &str) -> Result<String, Wrong> {
 }
 
 /// A user, by name or number.
-pub(crate) fn user(text: &str) -> Result<String, Wrong> {
+pub fn user(text: &str) -> Result<String, Wrong> {
     if is_account(text) {
         return Ok(text.into());
     }
@@ -211,7 +211,7 @@ pub(crate) fn user(text: &str) -> Result<String, Wrong> {
 }
 
 /// A user, or a user and a group: `1000:1000`.
-pub(crate) fn user_and_group(text: &str) -> Result<String, Wrong> {
+pub fn user_and_group(text: &str) -> Result<String, Wrong> {
     match text.split_once(':') {
         Some((name, group)) if is_account(name) && is_account(group) => Ok(text.into()),
         Some(_) => Err(Wrong::new(
@@ -231,7 +231,7 @@ fn is_account(name: &str) -> bool {
 }
 
 /// An address of either family.
-pub(crate) fn ip(text: &str) -> Result<IpAddr, Wrong> {
+pub fn ip(text: &str) -> Result<IpAddr, Wrong> {
     text.parse().map_err(|_| {
         let help = match text.split_once('/') {
             Some((address, _)) if address.parse::<IpAddr>().is_ok() => {
@@ -244,7 +244,7 @@ pub(crate) fn ip(text: &str) -> Result<IpAddr, Wrong> {
 }
 
 /// An IPv4 address.
-pub(crate) fn ipv4(text: &str) -> Result<Ipv4Addr, Wrong> {
+pub fn ipv4(text: &str) -> Result<Ipv4Addr, Wrong> {
     match ip(text)? {
         IpAddr::V4(address) => Ok(address),
         IpAddr::V6(_) => Err(Wrong::new(
@@ -255,7 +255,7 @@ pub(crate) fn ipv4(text: &str) -> Result<Ipv4Addr, Wrong> {
 }
 
 /// An IPv6 address.
-pub(crate) fn ipv6(text: &str) -> Result<Ipv6Addr, Wrong> {
+pub fn ipv6(text: &str) -> Result<Ipv6Addr, Wrong> {
     match ip(text)? {
         IpAddr::V6(address) => Ok(address),
         IpAddr::V4(_) => Err(Wrong::new(
@@ -266,7 +266,7 @@ pub(crate) fn ipv6(text: &str) -> Result<Ipv6Addr, Wrong> {
 }
 
 /// An address with its prefix length.
-pub(crate) fn net(text: &str) -> Result<IpNet, Wrong> {
+pub fn net(text: &str) -> Result<IpNet, Wrong> {
     text.parse().map_err(|_| {
         if let Ok(address) = text.parse::<IpAddr>() {
             let length = if address.is_ipv4() { 24 } else { 64 };
@@ -295,7 +295,7 @@ pub(crate) fn net(text: &str) -> Result<IpNet, Wrong> {
 }
 
 /// An IPv4 address with its prefix length.
-pub(crate) fn ipv4_net(text: &str) -> Result<Ipv4Net, Wrong> {
+pub fn ipv4_net(text: &str) -> Result<Ipv4Net, Wrong> {
     match net(text)? {
         IpNet::V4(net) => Ok(net),
         IpNet::V6(_) => Err(Wrong::new(
@@ -306,7 +306,7 @@ pub(crate) fn ipv4_net(text: &str) -> Result<Ipv4Net, Wrong> {
 }
 
 /// An IPv6 address with its prefix length.
-pub(crate) fn ipv6_net(text: &str) -> Result<Ipv6Net, Wrong> {
+pub fn ipv6_net(text: &str) -> Result<Ipv6Net, Wrong> {
     match net(text)? {
         IpNet::V6(net) => Ok(net),
         IpNet::V4(_) => Err(Wrong::new(
@@ -317,7 +317,7 @@ pub(crate) fn ipv6_net(text: &str) -> Result<Ipv6Net, Wrong> {
 }
 
 /// A subnet: a prefix without host bits, or `none`.
-pub(crate) fn subnet<T: FromStr + Copy + std::fmt::Display + PartialEq>(
+pub fn subnet<T: FromStr + Copy + std::fmt::Display + PartialEq>(
     text: &str,
     parse: impl FnOnce(&str) -> Result<T, Wrong>,
     trunc: impl FnOnce(&T) -> T,
@@ -334,7 +334,7 @@ pub(crate) fn subnet<T: FromStr + Copy + std::fmt::Display + PartialEq>(
 }
 
 /// The destination of a route: a prefix, a single address, or `default`.
-pub(crate) fn destination(text: &str) -> Result<Option<IpNet>, Wrong> {
+pub fn destination(text: &str) -> Result<Option<IpNet>, Wrong> {
     if text == "default" {
         return Ok(None);
     }
@@ -362,7 +362,7 @@ fn host_bits(text: &str, right: &str) -> Wrong {
 }
 
 /// The canonical name of a sysctl, dotted, with a slash for a dot inside a name; see [`super::sysctl_path`].
-pub(crate) fn sysctl(text: &str) -> Result<String, Wrong> {
+pub fn sysctl(text: &str) -> Result<String, Wrong> {
     // As sysctl(8) does: the first separator says which form it is.
     let slashed = text
         .find(['.', '/'])
@@ -408,7 +408,7 @@ pub(crate) fn sysctl(text: &str) -> Result<String, Wrong> {
 }
 
 /// The name of an environment variable.
-pub(crate) fn env_name(text: &str) -> Result<(), Wrong> {
+pub fn env_name(text: &str) -> Result<(), Wrong> {
     let good = !text.is_empty()
         && !text.starts_with(|c: char| c.is_ascii_digit())
         && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');
@@ -422,7 +422,7 @@ pub(crate) fn env_name(text: &str) -> Result<(), Wrong> {
 }
 
 /// The name of a label.
-pub(crate) fn hostname(text: &str) -> Result<String, Wrong> {
+pub fn hostname(text: &str) -> Result<String, Wrong> {
     let legal = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
     let good = (1..=64).contains(&text.len())
         && text.bytes().all(legal)
@@ -438,7 +438,7 @@ pub(crate) fn hostname(text: &str) -> Result<String, Wrong> {
 }
 
 /// The name of a label.
-pub(crate) fn label_name(text: &str) -> Result<(), Wrong> {
+pub fn label_name(text: &str) -> Result<(), Wrong> {
     let good = !text.is_empty()
         && text.len() <= 128
         && text
@@ -454,7 +454,7 @@ pub(crate) fn label_name(text: &str) -> Result<(), Wrong> {
 }
 
 /// The name of a program on the PATH.
-pub(crate) fn program(text: &str) -> Result<String, Wrong> {
+pub fn program(text: &str) -> Result<String, Wrong> {
     let good = !text.is_empty()
         && text
             .bytes()
@@ -470,7 +470,7 @@ pub(crate) fn program(text: &str) -> Result<String, Wrong> {
 }
 
 /// An absolute path inside a node.
-pub(crate) fn node_path(text: &str) -> Result<String, Wrong> {
+pub fn node_path(text: &str) -> Result<String, Wrong> {
     if !text.starts_with('/') {
         return Err(Wrong::new(
             format!("`{text}` is not an absolute path in the node"),
@@ -497,7 +497,7 @@ const LONGEST_PORT: usize = 48;
 
 /// An interface's name as people write it: the kernel's, or one that the file of the node's kind gives another name there, such as
 /// `ethernet-1/1`.
-pub(crate) fn written_interface(text: &str) -> Result<String, Wrong> {
+pub fn written_interface(text: &str) -> Result<String, Wrong> {
     let is_legal = |c: u8| c.is_ascii_alphanumeric() || b"._-/:".contains(&c);
     let is_port = text.len() <= LONGEST_PORT
         && text.contains('/')
@@ -511,7 +511,7 @@ pub(crate) fn written_interface(text: &str) -> Result<String, Wrong> {
 }
 
 /// The name of an interface, as far as it can be judged alone.
-pub(crate) fn interface(text: &str) -> Result<String, Wrong> {
+pub fn interface(text: &str) -> Result<String, Wrong> {
     let form = "use letters, digits, `.`, `_` and `-`: `eth0`";
     if text.is_empty() {
         return Err(Wrong::new("an interface has no name", form));
@@ -555,7 +555,7 @@ pub(crate) fn interface(text: &str) -> Result<String, Wrong> {
 }
 
 /// The name of a network, for listings.
-pub(crate) fn network_name(text: &str) -> Result<String, Wrong> {
+pub fn network_name(text: &str) -> Result<String, Wrong> {
     let good = (1..=48).contains(&text.len())
         && text
             .bytes()

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Attribute, Keys, Making, PLAIN, Sort, Type};
-use crate::lab::file::values;
+use crate::file::values;
 
 /// Several links as one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use ipnet::IpNet;
 
 use super::End;
-use crate::lab::file::reader::{Reader, Table, Wrong};
-use crate::lab::file::{Span, Spanned, values};
+use crate::file::reader::{Reader, Table, Wrong};
+use crate::file::{Span, Spanned, values};
 
 /// A key as it is described.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +52,7 @@ enum Way<'k, 't, 'a> {
 
 impl<'k, 't, 'a> Keys<'k, 't, 'a> {
     /// Reads from a table.
-    pub(in crate::lab) fn read(reader: &'k mut Reader<'t>, table: &'k mut Table<'a>) -> Self {
+    pub(crate) fn read(reader: &'k mut Reader<'t>, table: &'k mut Table<'a>) -> Self {
         Keys {
             way: Way::Read(reader, table),
             required: false,
@@ -60,7 +60,7 @@ impl<'k, 't, 'a> Keys<'k, 't, 'a> {
     }
 
     /// Describes what is asked for.
-    pub(in crate::lab) fn describe(ask: impl FnOnce(&mut Keys)) -> Vec<Described> {
+    pub(crate) fn describe(ask: impl FnOnce(&mut Keys)) -> Vec<Described> {
         let mut keys = Keys {
             way: Way::Describe(Vec::new()),
             required: false,
@@ -115,7 +115,7 @@ impl<'k, 't, 'a> Keys<'k, 't, 'a> {
     }
 
     /// Text in a form of its own.
-    pub(in crate::lab) fn text<T>(
+    pub(crate) fn text<T>(
         &mut self,
         key: &'static str,
         example: &'static str,
@@ -230,7 +230,7 @@ impl<'k, 't, 'a> Keys<'k, 't, 'a> {
         form: Form,
         about: &'static str,
         example: &str,
-        read: impl FnOnce(&mut Reader<'t>, &'a crate::lab::file::reader::Value<'a>) -> Option<T>,
+        read: impl FnOnce(&mut Reader<'t>, &'a crate::file::reader::Value<'a>) -> Option<T>,
     ) -> Option<T> {
         let required = std::mem::take(&mut self.required);
         match &mut self.way {

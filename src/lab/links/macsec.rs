@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::secret::hexadecimal;
 use super::{Attribute, Below, End, Keys, MacRule, Making, PLAIN, Secret, Sort, Type};
-use crate::lab::file::reader::Wrong;
+use crate::file::reader::Wrong;
 
 /// What leaves is signed, and encrypted if asked for; what arrives must be a peer's.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,5 @@
-//! What a link joins, in one form for the lab and for the plan: an end is a [`Port`](crate::lab::model::Port) by name there, a
-//! [`PortStep`](crate::lab::plan::PortStep) by index here, and another interface of the same node a name or an index.
+//! What a link joins, in one form for the lab and for the plan: an end is a [`Port`](crate::model::Port) by name there, a
+//! [`PortStep`](crate::plan::PortStep) by index here, and another interface of the same node a name or an index.
 
 use serde::{Deserialize, Serialize};
 

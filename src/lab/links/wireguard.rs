@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::secret::base64;
 use super::{Attribute, End, Keys, MacRule, Making, PLAIN, Secret, Sort, Type};
-use crate::lab::file::Span;
-use crate::lab::file::reader::Wrong;
+use crate::file::Span;
+use crate::file::reader::Wrong;
 
 /// A tunnel to some peers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Restart;
-use crate::image::config::Healthcheck;
-use crate::image::source::{Pull, Source};
+use nslab_image::config::Healthcheck;
+use nslab_image::source::{Pull, Source};
 
 /// Who is the first process of a node that is an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::lab::links::Shape;
+use crate::impair::Impairments;
+use crate::links::Shape;
 
 /// One end of a link, in a node's network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +49,8 @@ pub struct Link {
     pub mtu: Option<u32>,
     /// Whether checksums may be left to the (virtual) hardware; turned off for tools that check them.
     pub offload: bool,
+    /// What it does to packets.
+    pub impair: Impairments,
 }
 
 /// What a link joins, by names.

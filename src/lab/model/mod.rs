@@ -15,8 +15,9 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use super::flow::Flow;
 use super::pod_cidr::machine;
-use crate::image::source::{Registries, Source};
+use super::scenario::Scenario;
 pub use command::{Command, Exec, Probe, Process, Restart, Stage, Wait};
 pub use image::{Image, Init};
 pub use link::{Link, LinkShape, Mac, Port, Underlay};
@@ -25,6 +26,7 @@ pub use node::{
     Address, Bind, ConfigPlace, Content, EngineChoice, File, Kind, KubernetesNode, LateInterface, Limit,
     Limits, Masquerade, Network, Node,
 };
+use nslab_image::source::{Registries, Source};
 pub use of_kind::{HostNeeds, OfKind};
 pub use route::{NextHop, Route, RouteAction};
 
@@ -41,8 +43,17 @@ pub struct Lab {
     pub links: Vec<Link>,
     /// Programs that must be on the host's PATH.
     pub requires: Vec<String>,
+    /// Whether `nslab test` keeps a capture of it should a check fail.
+    #[serde(default)]
+    pub capture: bool,
     /// What must be true of it once it lives.
     pub checks: Vec<Check>,
+    /// What happens to it, and what must be true meanwhile.
+    #[serde(default)]
+    pub scenarios: Vec<Scenario>,
+    /// Flows that are started in it.
+    #[serde(default)]
+    pub flows: Vec<Flow>,
     /// Objects for its Kubernetes nodes, applied once it lives.
     pub manifests: Vec<Manifest>,
     /// What a real Kubernetes is like, where its nodes run one.

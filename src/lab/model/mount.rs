@@ -65,4 +65,7 @@ pub struct Volume {
     pub name: Option<String>,
     /// Whether the node may not write.
     pub read_only: bool,
+    /// Whether it begins with what the node's root has in its place: one that an image asks for.
+    #[serde(default)]
+    pub seeded: bool,
 }

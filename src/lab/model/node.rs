@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::command::FRR_SCRIPT;
 use super::{Command, Exec, Image, MgmtPort, Mount, OfKind, Process, PublishedPort, Route, Wait};
-use crate::lab::links::{Setting, bridge::Bridge};
-use crate::lab::rights::Rights;
+use crate::links::{Setting, bridge::Bridge};
+use crate::rights::Rights;
 
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -6,10 +6,11 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use crate::dns::DOMAIN;
-use crate::lab::model::{Content, Dns, File, Kind, Lab, Network};
-use crate::lab::plan::{Engine, NodeStep, Plan, RouteStep, RouteStepAction};
+use crate::model::{Content, Dns, File, Kind, Lab, Network};
+use crate::plan::{Engine, NodeStep, Plan, RouteStep, RouteStepAction};
 
+/// The domain of a cluster.
+pub const DOMAIN: &str = "cluster.local";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// The namespace of the lab's pods.
 const NAMESPACE: &str = "default";

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::image::config::{Config, Healthcheck, Test};
-use crate::lab::daemons;
-use crate::lab::model::{
-    Bind, Command, Content, File, Image, Init, Memory, Mount, Mounted, Node, Probe, Process,
+use crate::daemons;
+use crate::model::{
+    Bind, Command, Content, File, Image, Init, Memory, Mount, Mounted, Node, Probe, Process, Volume,
 };
-use crate::lab::plan::{Facts, ImageFacts, ImageStep};
+use crate::plan::{Facts, ImageFacts, ImageStep};
+use nslab_image::config::{Config, Healthcheck, Test};
 
 /// The name of an image's program in listings and logs.
 pub const IMAGES_PROGRAM: &str = "main";
@@ -78,17 +78,62 @@ pub(super) fn plan(node: &Node, facts: &Facts) -> Option<Planned> {
             .or_else(|| is_system.then(|| SYSTEMS_STOP.to_owned())),
         user,
         workdir,
+        health: image
+            .healthcheck
+            .as_ref()
+            .or(config.healthcheck.as_ref())
+            .filter(|check| check.test.is_some())
+            .cloned(),
     };
-    let mounts = match is_system {
+    let mut mounts = match is_system {
         true => of_system(&node.mounts, &node.binds),
         false => node.mounts.clone(),
     };
+    mounts.extend(volumes(&config.volumes, &mounts, &node.binds));
     Some(Planned {
         step,
         env,
         main,
         mounts,
     })
+}
+
+/// An image may ask for so many volumes; of more the rest stays in the node's own layer.
+const MOST_VOLUMES: usize = 64;
+/// What of a node is not an image's to have as a volume.
+const NOT_OF_IMAGES: [&str; 3] = ["/dev", "/proc", "/sys"];
+
+/// The directories that an image wants to outlive restarts, where the file says nothing of the place. They begin with what the image has
+/// there.
+fn volumes(wanted: &[String], mounts: &[Mount], binds: &[Bind]) -> Vec<Mount> {
+    let mut targets: Vec<&str> = Vec::new();
+    for path in wanted {
+        let path = path.trim_end_matches('/');
+        let is_free =
+            mounts.iter().all(|mount| mount.target != path) && binds.iter().all(|bind| bind.target != path);
+        let is_plain = path.starts_with('/')
+            && !path.contains('\0')
+            && path
+                .split('/')
+                .skip(1)
+                .all(|part| !["", ".", ".."].contains(&part));
+        let is_of_node = NOT_OF_IMAGES.iter().any(|own| {
+            path.strip_prefix(own)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        if is_free && is_plain && !is_of_node && !targets.contains(&path) && targets.len() < MOST_VOLUMES {
+            targets.push(path);
+        }
+    }
+    let volume = |target: &str| Mount {
+        target: target.to_owned(),
+        what: Mounted::Volume(Volume {
+            name: None,
+            read_only: false,
+            seeded: true,
+        }),
+    };
+    targets.into_iter().map(volume).collect()
 }
 
 /// The file systems in memory that an init system has on a machine, where the file says nothing of the place.
@@ -104,7 +149,12 @@ fn of_system(own: &[Mount], binds: &[Bind]) -> Vec<Mount> {
             ..Memory::default()
         }),
     };
-    let usual = [("/run", 0o755), ("/tmp", 0o1777)];
+    let usual = [
+        ("/dev/shm", 0o1777),
+        ("/run", 0o755),
+        ("/run/lock", 0o1777),
+        ("/tmp", 0o1777),
+    ];
     let usual = usual
         .into_iter()
         .filter(|(place, _)| is_free(place))

@@ -1,11 +1,11 @@
 //! What is set inside a namespace, and what waits for interfaces that come late.
 
 use super::{Planner, route_step};
-use crate::lab::file::sysctl_path;
-use crate::lab::links::Setting;
-use crate::lab::model::Node;
-use crate::lab::plan::{LateInterfaceStep, NamespaceStep};
-use crate::lab::resolve::sysctl_interface;
+use crate::file::sysctl_path;
+use crate::links::Setting;
+use crate::model::Node;
+use crate::plan::{LateInterfaceStep, NamespaceStep};
+use crate::resolve::sysctl_interface;
 
 impl<'a> Planner<'a> {
     /// What is set inside a namespace once its links are there.

@@ -1,7 +1,7 @@
 //! The limits of a node: what the lab file says, or else defaults that keep a node from taking the host down.
 
-use crate::lab::model::{Limit, Node};
-use crate::lab::plan::Limits;
+use crate::model::{Limit, Node};
+use crate::plan::Limits;
 
 /// Processes and threads. A router on FRR has two dozen; a host has 32,768 PIDs in all, unless told otherwise.
 const PROCESSES: u64 = 1024;

@@ -7,14 +7,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::IpNet;
 
 use super::{LOOPBACK, Planner, base_sysctls};
-use crate::lab::links::{Shape, bridge::Bridge};
-use crate::lab::model::{Lab, Mgmt, MgmtPort, Network, Node};
-use crate::lab::names::HUB_PORT;
-use crate::lab::plan::{
+use crate::impair::Impairments;
+use crate::links::{Shape, bridge::Bridge};
+use crate::model::{Lab, Mgmt, MgmtPort, Network, Node};
+use crate::names::HUB_PORT;
+use crate::plan::{
     BridgeStep, HopStep, HostStep, LinkStep, NamespaceStep, NatStep, Plan, PortStep, RouteStep,
     RouteStepAction, Uplink,
 };
-use crate::lab::resolve::ipv6_off;
+use crate::resolve::ipv6_off;
 
 /// The nodes' interface.
 const PORT: &str = "eth0";
@@ -26,7 +27,7 @@ const LONGER: u8 = 96;
 
 /// The management addresses of each node's namespace owner, in the order of the nodes: those that the file fixes, and
 /// for the others the lowest that are free.
-pub(in crate::lab) fn addresses(mgmt: Option<&Mgmt>, nodes: &[Node]) -> Vec<Vec<IpNet>> {
+pub(crate) fn addresses(mgmt: Option<&Mgmt>, nodes: &[Node]) -> Vec<Vec<IpNet>> {
     let Some(mgmt) = mgmt else {
         return vec![Vec::new(); nodes.len()];
     };
@@ -159,6 +160,7 @@ impl<'a> Planner<'a> {
                         index: outer,
                     },
                 ),
+                impair: Impairments::default(),
             });
             let there = &mut plan.namespaces[namespace];
             there.addresses.extend(given[at].iter().map(|net| (inner, *net)));
@@ -196,6 +198,7 @@ impl<'a> Planner<'a> {
                 },
                 host_interface: uplink.interface.clone(),
             },
+            impair: Impairments::default(),
         });
         step.up.push(index);
         let mut host = HostStep {

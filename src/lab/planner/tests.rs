@@ -4,17 +4,14 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::lab::plan::{Device, Uplink};
-use crate::lab::resolve::load;
-use crate::lab::sources::Memory;
+use crate::plan::{Device, Uplink};
+use crate::resolve::load;
+use crate::sources::Memory;
 
 fn planned(text: &str) -> Plan {
     let lab = match load(text, &Memory::default()) {
         Ok(lab) => lab,
-        Err(mistakes) => panic!(
-            "{}",
-            crate::view::diagnostics::render("lab", text, &mistakes, false)
-        ),
+        Err(mistakes) => panic!("{mistakes:#?}"),
     };
     let facts = Facts {
         auto_engine: Engine::Frr,

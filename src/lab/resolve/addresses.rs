@@ -8,10 +8,10 @@ use ipnet::IpNet;
 use super::diagnostics::Mistakes;
 use super::links::Links;
 use super::{Scene, pods};
-use crate::lab::Diagnostic;
-use crate::lab::file::{Span, Spanned, suggest};
-use crate::lab::links::Shape;
-use crate::lab::model::{Address, Mgmt, Port};
+use crate::Diagnostic;
+use crate::file::{Span, Spanned, suggest};
+use crate::links::Shape;
+use crate::model::{Address, Mgmt, Port};
 
 /// An address in the namespace it ends up in.
 pub(super) struct Placed {

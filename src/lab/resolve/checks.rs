@@ -6,11 +6,11 @@ use ipnet::IpNet;
 
 use super::Scene;
 use super::diagnostics::Mistakes;
-use crate::lab::check::{Check, Question};
-use crate::lab::file::{CheckSpec, QuestionSpec, Spanned, suggest};
-use crate::lab::model::{Kind, Mgmt, Node};
-use crate::lab::planner::management;
-use crate::lab::{Diagnostic, names};
+use crate::check::{Check, Question};
+use crate::file::{CheckSpec, QuestionSpec, Spanned, suggest};
+use crate::model::{Kind, Mgmt, Node};
+use crate::planner::management;
+use crate::{Diagnostic, names};
 
 /// All checks, in the order of the file but those of the phase "before" first.
 pub(super) fn resolve(

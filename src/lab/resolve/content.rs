@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::Scene;
 use super::diagnostics::Mistakes;
-use crate::lab::Diagnostic;
-use crate::lab::file::{ConfigSpec, ContentSpec, FileSpec, MountSpec, NodeSpec, Span, Spanned};
-use crate::lab::model::{Bind, ConfigPlace, Content, File, Mount, Node};
-use crate::lab::sources::Entry;
+use crate::Diagnostic;
+use crate::file::{ConfigSpec, ContentSpec, FileSpec, MountSpec, NodeSpec, Span, Spanned};
+use crate::model::{Bind, ConfigPlace, Content, File, Mount, Node};
+use crate::sources::Entry;
 
 pub(super) fn fill(node: &mut Node, scene: &Scene, at: usize, mistakes: &mut Mistakes) {
     let spec = &scene.nodes[at];

@@ -3,11 +3,11 @@
 use super::Scene;
 use super::diagnostics::Mistakes;
 use super::links::Links;
-use crate::lab::Diagnostic;
-use crate::lab::file::{EndpointSpec, LinkSpec, Span, Spanned};
-use crate::lab::links::vxlan::Vxlan;
-use crate::lab::links::{Carrier, Device};
-use crate::lab::model::{Port, Underlay};
+use crate::Diagnostic;
+use crate::file::{EndpointSpec, LinkSpec, Span, Spanned};
+use crate::links::vxlan::Vxlan;
+use crate::links::{Carrier, Device};
+use crate::model::{Port, Underlay};
 
 /// The name of the host's end of a link to the host.
 pub(super) fn host_end(

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::lab::Diagnostic;
+use crate::Diagnostic;
 
 /// Collects mistakes. What many nodes inherit is told once.
 #[derive(Default)]

@@ -10,14 +10,16 @@ use std::path::Path;
 
 use super::diagnostics::Mistakes;
 use super::inherit::overlay;
-use crate::lab::Diagnostic;
-use crate::lab::definition::{Definition, Kinds};
-use crate::lab::file::{
-    ConfigSpec, ContentSpec, FileSpec, NodeSpec, QuestionSpec, RouteActionSpec, Span, Spanned, Spec,
-    kind_file, suggest,
+use super::scenarios;
+use crate::Diagnostic;
+use crate::definition::{Definition, Kinds};
+use crate::file::{
+    ConfigSpec, ContentSpec, FileSpec, FlowSpec, NodeSpec, QuestionSpec, RouteActionSpec, Span, Spanned,
+    Spec, kind_file, suggest,
 };
-use crate::lab::model::{Exec, OfKind};
-use crate::lab::sources::Sources;
+use crate::flow::Target;
+use crate::model::{Exec, OfKind};
+use crate::sources::Sources;
 pub(super) use values::Managed;
 use values::Values;
 
@@ -99,6 +101,9 @@ pub(super) fn check_table(kinds: &Kinds, name: &Spanned<String>, mistakes: &mut 
     }
 }
 
+/// What people call nodes of a cluster.
+const OF_KUBERNETES: [&str; 6] = ["cluster", "k3s", "kubelet", "kubernetes", "k8s-kind", "k8s-node"];
+
 fn unknown(kinds: &Kinds, name: &Spanned<String>, message: String) -> Diagnostic {
     let shown = name.value.escape_debug();
     if let Some(broken) = kinds.broken.iter().find(|it| it.name == name.value) {
@@ -109,6 +114,9 @@ fn unknown(kinds: &Kinds, name: &Spanned<String>, message: String) -> Diagnostic
     let own = kind_file::OWN_KINDS.iter().copied();
     let known: Vec<&str> = own.chain(kinds.names()).collect();
     let help = match suggest::nearest(&name.value, known.iter().copied()) {
+        _ if OF_KUBERNETES.contains(&name.value.as_str()) => {
+            "write `kind = \"k8s\"` for a node of a Kubernetes cluster".to_owned()
+        }
         Some(near) => format!("did you mean `{near}`?"),
         None => {
             let own = suggest::list(kind_file::OWN_KINDS);
@@ -154,7 +162,7 @@ pub(super) fn apply(
         expansion.sources.entry(&source).is_ok()
     });
     let mut after_ready: Vec<Exec> = Vec::new();
-    let mut run_after = |commands: &[crate::lab::model::Command]| {
+    let mut run_after = |commands: &[crate::model::Command]| {
         after_ready.extend(commands.iter().map(|command| Exec {
             command: place::command(command, &values),
             may_fail: false,
@@ -343,12 +351,30 @@ pub(super) fn renamed(spec: &Spec, kinds: &[Option<&Definition>]) -> Spec {
             end.interface.value = kernel(definition, &end.interface.value);
         }
     }
+    for step in spec.scenarios.iter_mut().flat_map(|scenario| &mut scenario.steps) {
+        for end in scenarios::ends_mut(&mut step.value) {
+            if let Some(definition) = names.get(&end.node) {
+                end.interface = kernel(definition, &end.interface);
+            }
+        }
+    }
     for check in &mut spec.checks {
         let of_first = check.nodes.first().and_then(|node| names.get(&node.value));
         if let (Some(definition), QuestionSpec::Route(wanted)) = (of_first, &mut check.question)
             && let Some(dev) = &mut wanted.dev
         {
             *dev = kernel(definition, dev);
+        }
+    }
+    for FlowSpec { flow, .. } in &mut spec.flows {
+        let to = match &mut flow.to {
+            Target::Node(place) => Some(place),
+            Target::Address(_) => None,
+        };
+        for place in [&mut flow.from].into_iter().chain(to) {
+            if let (Some(definition), Some(interface)) = (names.get(&place.node), &mut place.interface) {
+                *interface = kernel(definition, interface);
+            }
         }
     }
     spec

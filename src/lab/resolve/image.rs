@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::Scene;
 use super::diagnostics::Mistakes;
-use crate::image::source::{Registries, Source};
-use crate::lab::Diagnostic;
-use crate::lab::file::Spanned;
-use crate::lab::model::{EngineChoice, Image, Kind, Restart};
+use crate::Diagnostic;
+use crate::file::Spanned;
+use crate::model::{EngineChoice, Image, Kind, Restart};
+use nslab_image::source::{Registries, Source};
 
 /// The image that a node is, where it is one.
 pub(super) fn resolve(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> Option<Image> {

@@ -6,10 +6,10 @@ use std::hash::Hash;
 
 use super::diagnostics::Mistakes;
 use super::expand::{self, Expansion};
-use crate::lab::Diagnostic;
-use crate::lab::definition::Definition;
-use crate::lab::file::{NodeSpec, Spanned, Spec, suggest};
-use crate::lab::model::{EngineChoice, Kind};
+use crate::Diagnostic;
+use crate::definition::Definition;
+use crate::file::{NodeSpec, Spanned, Spec, suggest};
+use crate::model::{EngineChoice, Kind};
 
 /// Every node with what it inherits.
 pub(super) fn apply<'a>(

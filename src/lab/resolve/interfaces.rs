@@ -8,10 +8,11 @@ use std::collections::{HashMap, HashSet};
 use super::diagnostics::Mistakes;
 use super::links::Links;
 use super::{Scene, addresses, devices};
-use crate::lab::Diagnostic;
-use crate::lab::file::{InterfaceSpec, Span};
-use crate::lab::links::{self, Below, Carrier, Device, MacRule, Shape, Sort};
-use crate::lab::model::{Kind, LateInterface, Link, Port};
+use crate::Diagnostic;
+use crate::file::{InterfaceSpec, Span};
+use crate::impair::Impairments;
+use crate::links::{self, Below, Carrier, Device, MacRule, Shape, Sort};
+use crate::model::{Kind, LateInterface, Link, Port};
 
 /// The bridge of a node of kind bridge.
 const SWITCH: &str = "br0";
@@ -268,7 +269,7 @@ fn other_end(scene: &Scene, entry: Entry, end: &links::End, entries: &Entries, m
         mistakes.add_for(entry.node, Diagnostic::new(message, span.clone(), "").help(help));
     };
     let Some(&node) = scene.index.get(end.node.as_str()) else {
-        let help = crate::lab::file::suggest::cure(&end.node, scene.names(), "the nodes are", "add the node");
+        let help = crate::file::suggest::cure(&end.node, scene.names(), "the nodes are", "add the node");
         return wrong(format!("there is no node `{}`", end.node.escape_debug()), help);
     };
     let owner = scene.owners[node];
@@ -421,5 +422,6 @@ fn device(scene: &Scene, entry: Entry, links: &mut Links) -> Option<Link> {
         },
         mtu: spec.mtu.as_ref().map(|mtu| mtu.value),
         offload: true,
+        impair: Impairments::default(),
     })
 }

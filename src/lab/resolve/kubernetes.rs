@@ -8,12 +8,12 @@ use ipnet::IpNet;
 
 use super::diagnostics::Mistakes;
 use super::{Scene, pods};
-use crate::image::source::Source;
-use crate::lab::Diagnostic;
-use crate::lab::file::{self, Agent, Cni, KubernetesSpec, NodeRole, Spanned, Spec};
-use crate::lab::model::{Address, Cluster, Dns, Kind, KubernetesNode, Masquerade, Node};
-use crate::lab::pod_cidr::{self, Uncut};
-use crate::lab::sources::Entry;
+use crate::Diagnostic;
+use crate::file::{self, Agent, Cni, KubernetesSpec, NodeRole, Spanned, Spec};
+use crate::model::{Address, Cluster, Dns, Kind, KubernetesNode, Masquerade, Node};
+use crate::pod_cidr::{self, Uncut};
+use crate::sources::Entry;
+use nslab_image::source::Source;
 
 /// The pods' subnet of a cluster that says none, as kind has it.
 const POD_SUBNET: &str = "10.244.0.0/16";
@@ -84,7 +84,7 @@ pub(super) fn networks(spec: &Spec, nodes: usize, mistakes: &mut Mistakes) -> Ve
     let subnets = subnets(spec);
     let spec = spec.kubernetes.as_ref();
     let said = spec.map_or(&[][..], |spec| &spec.pod_subnet);
-    let mask = |mask: Option<&crate::lab::file::Spanned<u8>>| mask.map(|mask| mask.value);
+    let mask = |mask: Option<&crate::file::Spanned<u8>>| mask.map(|mask| mask.value);
     let (v4, v6) = (
         mask(spec.and_then(|spec| spec.node_mask_v4.as_ref())),
         mask(spec.and_then(|spec| spec.node_mask_v6.as_ref())),

@@ -5,13 +5,13 @@ use std::collections::{HashMap, HashSet};
 use ipnet::IpNet;
 
 use super::diagnostics::Mistakes;
-use super::{Scene, devices, interfaces};
-use crate::lab::Diagnostic;
-use crate::lab::file::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, keys_of_link, suggest};
-use crate::lab::links::bridge::Bridge;
-use crate::lab::links::{Setting, Shape};
-use crate::lab::model::{Kind, LateInterface, Link, LinkShape, Mac, Port};
-use crate::lab::names::Macs;
+use super::{Scene, devices, impair, interfaces};
+use crate::Diagnostic;
+use crate::file::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, keys_of_link, suggest};
+use crate::links::bridge::Bridge;
+use crate::links::{Setting, Shape};
+use crate::model::{Kind, LateInterface, Link, LinkShape, Mac, Port};
+use crate::names::Macs;
 
 /// More the kernel's bridge does not take.
 const BRIDGE_PORTS: usize = 1023;
@@ -151,6 +151,7 @@ fn one(scene: &Scene, spec: &LinkSpec, links: &mut Links, mistakes: &mut Mistake
         shape: shape?,
         mtu: spec.mtu.as_ref().map(|mtu| mtu.value),
         offload: spec.offload.as_ref().is_none_or(|offload| offload.value),
+        impair: impair::resolve(spec, kind, mistakes)?,
     })
 }
 

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::Scene;
 use super::diagnostics::Mistakes;
-use crate::lab::Diagnostic;
-use crate::lab::model::{Kind, Manifest};
+use crate::Diagnostic;
+use crate::model::{Kind, Manifest};
 
 /// Reads `manifests` of `[cilium]`. What is in them is looked at by whoever knows the objects.
 pub(super) fn resolve(scene: &Scene, mistakes: &mut Mistakes) -> Vec<Manifest> {

@@ -7,10 +7,10 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::Scene;
 use super::diagnostics::Mistakes;
-use crate::lab::Diagnostic;
-use crate::lab::file::{MgmtSpec, Span, Spanned};
-use crate::lab::model::{Mgmt, MgmtPort, PublishedPort};
-use crate::lab::names::HUB_PORT;
+use crate::Diagnostic;
+use crate::file::{MgmtSpec, Span, Spanned};
+use crate::model::{Mgmt, MgmtPort, PublishedPort};
+use crate::names::HUB_PORT;
 
 const IPV4_SUBNET: &str = "172.20.20.0/24";
 const IPV6_SUBNET: &str = "2001:172:20:20::/64";

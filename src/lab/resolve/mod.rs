@@ -7,7 +7,9 @@ mod content;
 mod devices;
 mod diagnostics;
 mod expand;
+mod flows;
 mod image;
+mod impair;
 mod inherit;
 mod interfaces;
 mod kubernetes;
@@ -20,6 +22,7 @@ mod pods;
 mod reach;
 mod rights;
 mod routes;
+mod scenarios;
 mod sysctls;
 #[cfg(test)]
 mod tests;
@@ -39,7 +42,7 @@ use super::sources::Sources;
 use diagnostics::Mistakes;
 use expand::{Expansion, Managed};
 
-pub(crate) use sysctls::{interface as sysctl_interface, ipv6_off};
+pub use sysctls::{interface as sysctl_interface, ipv6_off};
 
 /// What every check looks at.
 struct Scene<'a> {
@@ -214,6 +217,8 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
         }
     }
     let checks = checks::resolve(scene, &nodes, mgmt.as_ref(), mistakes);
+    let scenarios = scenarios::resolve(scene, &links, &checks, mistakes);
+    let flows = flows::resolve(scene, &links, &nodes, mistakes);
     Lab {
         name: scene
             .spec
@@ -225,7 +230,10 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
         nodes,
         links: links.links,
         requires,
+        scenarios,
+        capture: scene.spec.capture,
         checks,
+        flows,
         manifests: manifests::resolve(scene, mistakes),
         cluster: kubernetes::settings(scene, mistakes),
         registries: image::registries(scene, mistakes),

@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use super::diagnostics::Mistakes;
-use crate::lab::Diagnostic;
-use crate::lab::definition::Definition;
-use crate::lab::file::{NodeSpec, QuestionSpec, RouteActionSpec, Span, Spanned, Spec, suggest, values};
+use crate::Diagnostic;
+use crate::definition::Definition;
+use crate::file::{NodeSpec, QuestionSpec, RouteActionSpec, Span, Spanned, Spec, suggest, values};
 
 const LONGEST_LAB: usize = 48;
 const LONGEST_NODE: usize = 63;

@@ -2,9 +2,9 @@
 
 use super::Scene;
 use super::diagnostics::Mistakes;
-use crate::lab::Diagnostic;
-use crate::lab::file::suggest;
-use crate::lab::model::Kind;
+use crate::Diagnostic;
+use crate::file::suggest;
+use crate::model::Kind;
 
 /// What `network` says of a node that lives in the host's; no node has this name.
 pub(super) const HOST: &str = "host";

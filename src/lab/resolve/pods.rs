@@ -9,13 +9,13 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::diagnostics::Mistakes;
 use super::kubernetes;
-use crate::lab::Diagnostic;
-use crate::lab::file::{
+use crate::Diagnostic;
+use crate::file::{
     AddressesSpec, EndpointSpec, LinkSpec, NextHopSpec, NodeSpec, PodSpec, RouteActionSpec, RouteSpec,
     Routing, Span, Spanned, Spec,
 };
-use crate::lab::model::Kind;
-use crate::lab::pod_cidr::machine;
+use crate::model::Kind;
+use crate::pod_cidr::machine;
 
 const HOST_SIDE: &str = "cilium_host";
 /// Its other end, which leads nowhere: there Cilium's programs take packets up, which nobody here does.

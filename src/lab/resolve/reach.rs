@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::addresses::Placed;
-use crate::lab::model::Mgmt;
+use crate::model::Mgmt;
 
 /// The networks on the wires of a node.
 pub(super) struct Reach<'a> {

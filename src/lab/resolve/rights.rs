@@ -2,10 +2,10 @@
 
 use super::Scene;
 use super::diagnostics::Mistakes;
-use crate::lab::Diagnostic;
-use crate::lab::file::{NodeSpec, Spanned};
-use crate::lab::model::{EngineChoice, Kind};
-use crate::lab::rights::Rights;
+use crate::Diagnostic;
+use crate::file::{NodeSpec, Spanned};
+use crate::model::{EngineChoice, Kind};
+use crate::rights::Rights;
 
 /// The rights a node asks for.
 pub(super) fn resolve(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> Rights {

@@ -10,10 +10,10 @@ use super::addresses::{Placed, interface_is_there};
 use super::diagnostics::Mistakes;
 use super::links::Links;
 use super::reach::Reach;
-use crate::lab::Diagnostic;
-use crate::lab::file::{NextHopSpec, RouteActionSpec, RouteSpec, Span, Spanned, suggest};
-use crate::lab::links::{Device, Shape};
-use crate::lab::model::{Mgmt, NextHop, Route, RouteAction};
+use crate::Diagnostic;
+use crate::file::{NextHopSpec, RouteActionSpec, RouteSpec, Span, Spanned, suggest};
+use crate::links::{Device, Shape};
+use crate::model::{Mgmt, NextHop, Route, RouteAction};
 
 /// The kernel's main table, and its priority of an IPv6 route for which none is given.
 const MAIN: u32 = 254;

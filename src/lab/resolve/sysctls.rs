@@ -6,8 +6,8 @@ use super::Scene;
 use super::addresses::{Placed, interface_is_there};
 use super::diagnostics::Mistakes;
 use super::links::Links;
-use crate::lab::Diagnostic;
-use crate::lab::file::{Span, Spanned, sysctl_path};
+use crate::Diagnostic;
+use crate::file::{Span, Spanned, sysctl_path};
 
 /// For each node that owns a namespace, the sysctls set in it.
 pub(super) fn resolve(
@@ -61,7 +61,7 @@ fn check(scene: &Scene, links: &Links, node: usize, name: &str, span: &Span, mis
 }
 
 /// The sysctl of a namespace's that turns IPv6 off on one of its interfaces, if one does.
-pub(crate) fn ipv6_off(sysctls: &BTreeMap<String, String>, interface: &str) -> Option<String> {
+pub fn ipv6_off(sysctls: &BTreeMap<String, String>, interface: &str) -> Option<String> {
     let value = |of: &str| {
         let path = format!("net/ipv6/conf/{of}/disable_ipv6");
         sysctls.iter().find(|(name, _)| sysctl_path(name) == path)
@@ -107,7 +107,7 @@ pub(super) fn fit(
 }
 
 /// The interface that a path below /proc/sys is about, if it is about one.
-pub(crate) fn interface(path: &str) -> Option<&str> {
+pub fn interface(path: &str) -> Option<&str> {
     let mut parts = path.split('/');
     let (net, family, group, interface) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let per_interface =

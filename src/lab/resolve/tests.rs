@@ -1,22 +1,19 @@
 use super::*;
-use crate::lab::plan::Facts;
-use crate::lab::sources::Memory;
+use crate::plan::Facts;
+use crate::sources::Memory;
 
 #[test]
 fn labs_that_ship_are_right() {
     for file in ["quickstart", "cilium-bgp"] {
-        let path = format!("{}/labs/{file}.toml", env!("CARGO_MANIFEST_DIR"));
+        let path = format!("{}/../../labs/{file}.toml", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
         let sources = Memory::default().with("cilium-bgp-policy.yaml", "");
         match load(&text, &sources) {
             Ok(lab) => {
-                let plan = crate::lab::planner::plan(&lab, &Facts::default());
+                let plan = crate::planner::plan(&lab, &Facts::default());
                 assert_eq!(plan.nodes.len(), lab.nodes.len());
             }
-            Err(mistakes) => panic!(
-                "{}",
-                crate::view::diagnostics::render(file, &text, &mistakes, false)
-            ),
+            Err(mistakes) => panic!("{file}: {mistakes:#?}"),
         }
     }
 }
@@ -27,10 +24,7 @@ fn lab(text: &str) -> Lab {
         .with("router.conf", "router bgp 1\n");
     match load(text, &sources) {
         Ok(lab) => lab,
-        Err(mistakes) => panic!(
-            "{}",
-            crate::view::diagnostics::render("lab", text, &mistakes, false)
-        ),
+        Err(mistakes) => panic!("{mistakes:#?}"),
     }
 }
 
@@ -59,9 +53,8 @@ endpoints = ["b:eth0", "c:eth0"]
     let (a, c) = (of(0).unwrap(), of(2).unwrap());
     assert_eq!(of(1), None);
     let texts = |list: Vec<String>| list.join(" ");
-    let cidrs = |it: &crate::lab::model::KubernetesNode| {
-        texts(it.pod_cidrs.iter().map(ToString::to_string).collect())
-    };
+    let cidrs =
+        |it: &crate::model::KubernetesNode| texts(it.pod_cidrs.iter().map(ToString::to_string).collect());
     assert_eq!(cidrs(&a), "10.1.0.0/24 fd00:10::/64");
     assert_eq!(cidrs(&c), "10.1.1.0/24 fd00:10:0:1::/64");
     let addresses = c.addresses.iter().map(ToString::to_string);
@@ -370,7 +363,6 @@ proptest::proptest! {
                     assert!(text.get(label.span.clone()).is_some(), "{mistake:?}");
                 }
             }
-            crate::view::diagnostics::render("lab", &text, &mistakes, true);
         }
     }
 }
@@ -399,4 +391,82 @@ fn ipv6_addresses_need_ipv6() {
     lab(&text(&but_one, v6));
     lab(&text(default, "lo = [\"fd00::1/128\"]"));
     assert_eq!(mistakes_of(&text(all, "lo = [\"fd00::1/128\"]")).len(), 1);
+}
+
+/// What a scenario speaks of must be there; each mistake is told with its cure.
+#[test]
+fn scenarios_speak_of_what_is_there() {
+    let with = |scenario: &str| {
+        format!(
+            "name = \"x\"\n[defaults]\nkind = \"host\"\n[nodes.a]\n[nodes.b]\n[[links]]\nendpoints = [\"a:eth1\", \"b:eth1\"]\n\
+             [[checks]]\nname = \"a reaches b\"\nnode = \"a\"\nrun = \"true\"\n[[scenarios]]\nname = \"s\"\n{scenario}"
+        )
+    };
+    let right = lab(&with(
+        r#"steps = [{ link_down = ["a:eth1"] }, { wait = "a reaches b", within = "3s" }, { kill = "b", process = "bgpd", signal = "TERM" },
+                 { wait = "200ms" }, { wait = "quiet", quiet = "1s" }, { exec = ["a", "b"], shell = "true; true" }]
+expect = { healed_within = "1s", checks = "*" }"#,
+    ));
+    assert_eq!(right.scenarios.len(), 1);
+    let scenario = &right.scenarios[0];
+    let steps: Vec<String> = scenario.steps.iter().map(ToString::to_string).collect();
+    assert_eq!(steps[0], "link a:eth1 down");
+    assert_eq!(steps[2], "signal 15 to bgpd of b");
+    for (wrong, told) in [
+        (r#"steps = []"#, "the scenario has no steps"),
+        (r#"steps = [{}]"#, "the step does nothing"),
+        (r#"steps = [{ link_dwn = "a:eth1" }]"#, "link_dwn"),
+        (
+            r#"steps = [{ link_down = "a" }]"#,
+            "`a` is not a node and an interface",
+        ),
+        (r#"steps = [{ link_down = "a:eth9" }]"#, "has no interface `eth9`"),
+        (r#"steps = [{ link_down = "c:eth1" }]"#, "`c` is not in the lab"),
+        (
+            r#"steps = [{ link_down = "a:eth1", link_up = "a:eth1" }]"#,
+            "both",
+        ),
+        (r#"steps = [{ link_down = "a:eth1", count = 3 }]"#, "count"),
+        (
+            r#"steps = [{ kill = "a", signal = "BOO" }]"#,
+            "there is no signal `BOO`",
+        ),
+        (
+            r#"steps = [{ kill = "a", process = "a/b" }]"#,
+            "not the name of a process",
+        ),
+        (r#"steps = [{ flap = "a:eth1", count = 0 }]"#, "out of range"),
+        (r#"steps = [{ exec = "a" }]"#, "has no `run`"),
+        (r#"steps = [{ wait = "b reaches a" }]"#, "there is no check"),
+        (r#"steps = [{ wait = "2 hours" }]"#, "2 hours"),
+        (
+            r#"steps = [{ wait = "2s", quiet = "1s" }]"#,
+            "`quiet` has no meaning here",
+        ),
+        (r#"steps = [{ apply = "x.yaml" }]"#, "no Kubernetes node"),
+        (
+            "steps = [{ wait = \"1s\" }]\nexpect = { outage = \"1s\" }",
+            "expects something of flows",
+        ),
+        (
+            "steps = [{ wait = \"1s\" }]\nexpect = { checks = \"c\" }",
+            "there is no check",
+        ),
+        (
+            "steps = [{ wait = \"1s\" }]\nexpect = { healed_within = 3 }",
+            "no unit",
+        ),
+        (
+            "steps = [{ wait = \"1s\" }]\n[[scenarios]]\nname = \"s\"\nsteps = [{ wait = \"1s\" }]",
+            "two scenarios",
+        ),
+    ] {
+        let mistakes = load(&with(wrong), &Memory::default()).expect_err(wrong);
+        let text = format!("{mistakes:?}");
+        assert!(text.contains(told), "{wrong}: {mistakes:#?}");
+        assert!(
+            mistakes.iter().all(|mistake| mistake.help.is_some()),
+            "{mistakes:#?}"
+        );
+    }
 }

@@ -2,9 +2,9 @@
 
 use super::Scene;
 use super::diagnostics::Mistakes;
-use crate::lab::Diagnostic;
-use crate::lab::file::{Span, suggest};
-use crate::lab::model::{Stage, Wait};
+use crate::Diagnostic;
+use crate::file::{Span, suggest};
+use crate::model::{Stage, Wait};
 
 /// An entry, and where it stands.
 struct Edge {

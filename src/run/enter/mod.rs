@@ -7,7 +7,7 @@
 
 mod command;
 mod direct;
-mod relay;
+pub(super) mod relay;
 mod session;
 mod streams;
 

@@ -12,7 +12,7 @@ const BLOCK: usize = 16 * 1024;
 const END_OF_INPUT: u8 = 4;
 
 /// One direction.
-pub(super) struct Channel {
+pub struct Channel {
     from: File,
     to: File,
     waiting: Vec<u8>,

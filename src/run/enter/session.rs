@@ -30,7 +30,7 @@ use crate::failure::Failure;
 use crate::kernel::error::Attempt as _;
 use crate::kernel::message::{self, Assembler, Received};
 use crate::kernel::terminal::{self, Modes};
-use crate::kernel::{Error, process};
+use crate::kernel::{Error, output, process};
 
 /// Milliseconds between two looks at whether a job in the background has come to the foreground.
 const LOOK: u16 = 200;
@@ -101,7 +101,7 @@ pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &Signal
         suspended: None,
         words,
     };
-    nonblocking(&client.screen)?;
+    output::never_wait(&client.screen)?;
     client.resume();
     let status = client.accompany(signals);
     client.give_back();
@@ -112,12 +112,6 @@ pub(super) fn run(door: &Door, visit: &Visit, streams: Streams, signals: &Signal
 }
 
 /// A terminal whose program does not read takes no more keys after a while; nobody is to wait for it.
-fn nonblocking(fd: &OwnedFd) -> Result<(), Error> {
-    rustix::fs::fcntl_getfl(fd)
-        .and_then(|flags| rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK))
-        .map_err(|errno| Error::new("set up the terminal", Errno::from_raw(errno.raw_os_error())))
-}
-
 /// The stream between the two.
 struct Words {
     stream: UnixStream,

@@ -34,6 +34,8 @@ pub struct Common {
     pub kept: PathBuf,
     /// How many there are.
     pub volumes: usize,
+    /// Directories of nslab's own that no node sees, beside the run directory.
+    pub hidden: Vec<PathBuf>,
 }
 
 /// What a node's init has to know besides.
@@ -61,6 +63,8 @@ pub struct Setup {
     pub mounts: Vec<(Mount, Option<usize>)>,
     /// Whether the node makes cgroups of its own.
     pub makes_cgroups: bool,
+    /// Whether its first process finds a cgroup of its own to rule.
+    pub rules_cgroups: bool,
     /// What its processes may do.
     pub rights: RightsStep,
     /// Whether the network it is in is its own.
@@ -91,6 +95,14 @@ pub enum Order {
         /// Whether it is what the node's image is for.
         #[serde(default)]
         main: bool,
+        /// Whether it has a terminal, which the init plays.
+        #[serde(default)]
+        terminal: bool,
+    },
+    /// Kill a program, and what it has started in its group.
+    Kill {
+        /// Which.
+        id: u64,
     },
     /// Send a signal to every process of the node.
     SignalAll {

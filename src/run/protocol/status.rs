@@ -202,6 +202,8 @@ pub enum ServiceState {
     Running,
     /// It runs, and what shows that it is ready is true.
     Ready,
+    /// It runs, and its health check fails: what that said.
+    Unhealthy(String),
     /// It ended with this status, as a shell gives it.
     Ended(i32),
     /// It could not be executed, and why.

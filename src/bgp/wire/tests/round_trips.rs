@@ -157,7 +157,7 @@ proptest! {
         hop in any::<u128>(),
     ) {
         let mut attributes = complete(attributes, &options, inner);
-        attributes.unknown = unknown;
+        attributes.unknown = unknown.into();
         if small {
             // An aggregator with two octets, and a path with four.
             attributes.aggregator = attributes.aggregator.map(|(_, id)| (65000, id));

@@ -3,8 +3,8 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::lab::file::interface::{has_link, keys_of};
-use crate::lab::links::{self, Described, Form};
+use crate::file::interface::{has_link, keys_of};
+use crate::links::{self, Described, Form};
 
 /// An interface of a node.
 pub(super) struct InterfaceTable;

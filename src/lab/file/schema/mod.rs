@@ -14,12 +14,14 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 
 use super::check_schema::CheckTable;
+use super::flow_schema::FlowTable;
 use super::kubernetes_schema::{CiliumTable, KubernetesTable};
+use super::scenario_schema::ScenarioTable;
 use image::ImagesTable;
 use network::LinkTable;
 use node::NodeTable;
 pub(super) use node::Scalar;
-pub(super) use patterns::{AddressWithPrefix, Duration, Interface};
+pub(super) use patterns::{AddressWithPrefix, DelayText, Duration, Interface, RateText, ShareText};
 
 /// What the schema is known by. It is a name; nothing is fetched from it.
 const ID: &str = "urn:nslab:lab-file";
@@ -42,6 +44,9 @@ struct LabFile {
     name: String,
     /// Programs that must be on the host's PATH.
     requires: Option<Vec<String>>,
+    /// Whether `nslab test --logs` keeps the packets of all interfaces should a check fail: capture.pcapng beside the logs (default
+    /// false).
+    capture: Option<bool>,
     /// The management network: eth0 on the nodes that say `mgmt = true`.
     mgmt: Option<MgmtTable>,
     /// What every node has unless it says otherwise.
@@ -62,6 +67,10 @@ struct LabFile {
     images: Option<ImagesTable>,
     /// What must be true of the lab once it lives: `nslab test` and `nslab check` see to it.
     checks: Option<Vec<CheckTable>>,
+    /// What happens to the living lab, and what must be true meanwhile: `nslab scenario` and `nslab test` play it.
+    scenarios: Option<Vec<ScenarioTable>>,
+    /// Numbered packets between nodes, of which it is known what becomes of them.
+    flows: Option<Vec<FlowTable>>,
 }
 
 /// The management network.

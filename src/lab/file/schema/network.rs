@@ -2,7 +2,9 @@
 
 use schemars::JsonSchema;
 
-use super::patterns::{AddressWithPrefix, EndpointText, Interface, MacAddress};
+use super::patterns::{
+    AddressWithPrefix, DelayText, EndpointText, Interface, MacAddress, RateText, ShareText,
+};
 
 /// A static route.
 #[derive(JsonSchema)]
@@ -93,6 +95,64 @@ pub(super) struct LinkTable {
     learning: Option<bool>,
     /// vxlan: whose network carries the packets (default host).
     underlay: Option<UnderlayWord>,
+    /// What it does to packets: in both directions, or in each.
+    impair: Option<ImpairTable>,
+}
+
+/// What is done to the packets of both directions, or of each.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct ImpairTable {
+    /// To what the first end sends, in place of the keys beside it.
+    a_to_b: Option<DirectionTable>,
+    /// To what the second end sends.
+    b_to_a: Option<DirectionTable>,
+    /// How much later each packet comes.
+    delay: Option<DelayText>,
+    /// How much the delay differs at most, up and down.
+    jitter: Option<DelayText>,
+    /// How many packets are lost.
+    loss: Option<ShareText>,
+    /// How many bits pass in a second.
+    rate: Option<RateText>,
+    /// How many packets overtake those that are delayed.
+    reorder: Option<ShareText>,
+    /// How many packets come twice.
+    duplicate: Option<ShareText>,
+    /// How many packets have one bit changed.
+    corrupt: Option<ShareText>,
+    /// Where the random numbers begin, so that they are the same again.
+    #[schemars(range(min = 0, max = 9223372036854775807u64))]
+    seed: Option<u64>,
+    /// The only packets that it is done to, in pcap's language.
+    only: Option<String>,
+}
+
+/// What is done to the packets of one direction.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+pub(super) struct DirectionTable {
+    /// How much later each packet comes.
+    delay: Option<DelayText>,
+    /// How much the delay differs at most, up and down.
+    jitter: Option<DelayText>,
+    /// How many packets are lost.
+    loss: Option<ShareText>,
+    /// How many bits pass in a second.
+    rate: Option<RateText>,
+    /// How many packets overtake those that are delayed.
+    reorder: Option<ShareText>,
+    /// How many packets come twice.
+    duplicate: Option<ShareText>,
+    /// How many packets have one bit changed.
+    corrupt: Option<ShareText>,
+    /// Where the random numbers begin, so that they are the same again.
+    #[schemars(range(min = 0, max = 9223372036854775807u64))]
+    seed: Option<u64>,
+    /// The only packets that it is done to, in pcap's language.
+    only: Option<String>,
 }
 
 /// The types of links.

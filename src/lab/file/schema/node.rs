@@ -12,7 +12,7 @@ use super::patterns::{
     AddressWithPrefix, BindText, Duration, MachineName, Mode, PublishedPortText, SharedNetwork, TmpfsText,
     VolumeText, WaitText,
 };
-use crate::lab::file::kubernetes_schema::RoleWord;
+use crate::file::kubernetes_schema::RoleWord;
 
 /// A node, or what nodes inherit.
 #[derive(JsonSchema)]
@@ -179,7 +179,7 @@ pub(super) enum EngineWord {
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "only its schema is used")]
-pub(in crate::lab::file) enum Scalar {
+pub(in crate::file) enum Scalar {
     Text(String),
     Number(f64),
     Truth(bool),

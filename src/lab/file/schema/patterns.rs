@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 /// Makes a string schema with a pattern.
 macro_rules! pattern {
     ($name:ident, $pattern:literal, $description:literal) => {
-        pub(in crate::lab::file) struct $name;
+        pub(in crate::file) struct $name;
 
         impl JsonSchema for $name {
             fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -27,6 +27,21 @@ pattern!(
     Duration,
     "^[0-9]+(\\.[0-9]+)?(ms|s|m|min|h)$",
     "A number and a unit: 500ms, 2s, 1m."
+);
+pattern!(
+    DelayText,
+    "^[0-9]+(\\.[0-9]+)?(ns|us|µs|ms|s)$",
+    "A number and a unit: 10ms, 300us."
+);
+pattern!(
+    ShareText,
+    "^[0-9]+(\\.[0-9]+)?%$",
+    "A share of the packets: 1%, 0.1%."
+);
+pattern!(
+    RateText,
+    "^[0-9]+(\\.[0-9]+)?(bit|kbit|mbit|gbit)$",
+    "Bits a second: 10mbit, 500kbit."
 );
 pattern!(
     MacAddress,

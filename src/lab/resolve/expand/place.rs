@@ -2,9 +2,9 @@
 //! with that place.
 
 use super::Values;
-use crate::image::config::Test;
-use crate::lab::file::{ContentSpec, ImageSpec, NodeSpec, Span, Spanned};
-use crate::lab::model::{Command, Probe};
+use crate::file::{ContentSpec, ImageSpec, NodeSpec, Span, Spanned};
+use crate::model::{Command, Probe};
+use nslab_image::config::Test;
 
 /// Fills in the variables, and gives everything its place.
 pub(super) fn place(node: &mut NodeSpec, span: &Span, values: &Values) {

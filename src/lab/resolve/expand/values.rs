@@ -6,17 +6,17 @@ use std::collections::BTreeMap;
 use ipnet::IpNet;
 
 use super::Expansion;
-use crate::lab::definition::{Definition, List, template};
-use crate::lab::file::Spec;
-use crate::lab::model::{Lab, Mgmt};
-use crate::lab::names::hash;
-use crate::lab::planner;
+use crate::definition::{Definition, List, template};
+use crate::file::Spec;
+use crate::model::{Lab, Mgmt};
+use crate::names::hash;
+use crate::planner;
 
 /// A text with its values is no longer, in bytes.
 const LONGEST: usize = 1 << 20;
 
 /// The nodes' addresses on the management network.
-pub(in crate::lab::resolve) struct Managed {
+pub(in crate::resolve) struct Managed {
     mgmt: Option<Mgmt>,
     addresses: Vec<Vec<IpNet>>,
 }
@@ -32,7 +32,7 @@ impl Managed {
 }
 
 /// What variables stand for in one node.
-pub(in crate::lab::resolve) struct Values<'a> {
+pub(in crate::resolve) struct Values<'a> {
     definition: &'a Definition,
     lab: &'a str,
     node: &'a str,

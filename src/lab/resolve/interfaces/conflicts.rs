@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::{Entries, Entry, link_span};
-use crate::lab::Diagnostic;
-use crate::lab::file::Span;
-use crate::lab::links::wireguard::{Peer, Who};
-use crate::lab::links::{Device, ipvlan::Ipvlan, macvlan::Macvlan, tunnel::Tunnel};
-use crate::lab::resolve::Scene;
-use crate::lab::resolve::diagnostics::Mistakes;
-use crate::lab::resolve::links::Links;
+use crate::Diagnostic;
+use crate::file::Span;
+use crate::links::wireguard::{Peer, Who};
+use crate::links::{Device, ipvlan::Ipvlan, macvlan::Macvlan, tunnel::Tunnel};
+use crate::resolve::Scene;
+use crate::resolve::diagnostics::Mistakes;
+use crate::resolve::links::Links;
 
 /// No more interfaces are looked through to find the lowest one.
 const MOST_BELOW: usize = 16;

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Entries, Entry, SWITCH};
-use crate::lab::Diagnostic;
-use crate::lab::file::{Span, Spanned, suggest};
-use crate::lab::links::{Device, MacRule, Setting, Shape, Vlans, bridge::Bridge, sort};
-use crate::lab::model::Kind;
-use crate::lab::resolve::diagnostics::Mistakes;
-use crate::lab::resolve::links::Links;
-use crate::lab::resolve::{Scene, addresses};
+use crate::Diagnostic;
+use crate::file::{Span, Spanned, suggest};
+use crate::links::{Device, MacRule, Setting, Shape, Vlans, bridge::Bridge, sort};
+use crate::model::Kind;
+use crate::resolve::diagnostics::Mistakes;
+use crate::resolve::links::Links;
+use crate::resolve::{Scene, addresses};
 
 /// What an interface is in, and who says so.
 struct Membership<'a> {

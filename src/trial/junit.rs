@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::report::{CheckReport, LabReport, Life, Outcome};
+use super::report::{LabReport, Life};
+use crate::check::report::{CheckReport, Outcome};
+use crate::scenario::report::ScenarioReport;
 
 /// The document. Characters that XML cannot carry are left out.
 ///
@@ -21,6 +23,7 @@ pub fn document(labs: &[LabReport], took: Duration) -> Result<String, String> {
             .insert("file".into(), lab.file.display().to_string().into());
         suite.add_test_case(life(lab));
         suite.add_test_cases(lab.checks.iter().map(|check| case(lab, check)));
+        suite.add_test_cases(lab.scenarios.iter().map(|it| scenario(lab, it)));
         report.add_test_suite(suite);
     }
     report.to_string().map_err(|error| error.to_string())
@@ -52,6 +55,18 @@ fn case(lab: &LabReport, check: &CheckReport) -> TestCase {
     let name = format!("{}: {}", check.node, check.name);
     let mut case = placed(lab, &name, status, seconds(check.seconds));
     case.extra.insert("line".into(), check.line.to_string().into());
+    case
+}
+
+fn scenario(lab: &LabReport, scenario: &ScenarioReport) -> TestCase {
+    let status = match (&scenario.skipped, scenario.faults.as_slice()) {
+        (Some(reason), _) => skipped(reason),
+        (None, []) => TestCaseStatus::success(),
+        (None, [first, ..]) => failed(first, &scenario.text()),
+    };
+    let name = format!("scenario: {}", scenario.name);
+    let mut case = placed(lab, &name, status, seconds(scenario.seconds));
+    case.extra.insert("line".into(), scenario.line.to_string().into());
     case
 }
 
@@ -104,6 +119,7 @@ mod tests {
             checked_seconds: Some(1.5),
             seconds: 2.0,
             checks: vec![check],
+            scenarios: Vec::new(),
             kept: None,
         };
         let text = document(&[lab], Duration::from_secs(2)).unwrap();

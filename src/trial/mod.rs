@@ -1,27 +1,34 @@
 //! A lab as a test: brought up in a run directory of its own, checked, taken down.
 
+pub mod junit;
+mod recording;
+pub mod report;
+
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Read;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::ask;
-use super::report::{CheckReport, LabReport, Life};
-use super::runner;
-use super::stop::Stop;
+use crate::check::ask;
+use crate::check::runner::{Word, check_all};
+use crate::check::stop::Stop;
+use crate::check::up::Up;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
+use crate::kernel::output;
 use crate::kernel::rootless::is_rootless;
-use crate::kernel::{output, process};
-use crate::lab::check::{Check, Phase};
+use crate::lab::check::Phase;
+use crate::lab::scenario::Scenario;
 use crate::run::client::Client;
 use crate::run::directory::{LabDirectory, RunDirectory, TestDirectory};
-use crate::run::events::{Event, What};
 use crate::run::protocol::{Reply, Request};
 use crate::run::user_files;
+use crate::scenario::act::Stage;
+use crate::scenario::play::play;
+use crate::scenario::report::ScenarioReport;
+use recording::Recording;
+use report::{LabReport, Life};
 
 /// How long a lab may take to be taken down.
 const DOWN: Duration = Duration::from_secs(30);
@@ -36,18 +43,14 @@ pub struct Trial<'a> {
     pub skip: Option<String>,
     /// Options for `nslab up`.
     pub options: &'a [String],
+    /// The scenarios that are played after the checks.
+    pub scenarios: &'a [Scenario],
     /// Whether a lab that failed stays alive.
     pub keep: bool,
     /// The directory for the logs of this lab, should it fail.
     pub logs: Option<&'a Path>,
-}
-
-/// What a trial has to say while it goes on.
-pub enum Word {
-    /// What it does just now.
-    Now(String),
-    /// What is settled.
-    Settled(String),
+    /// Whether a capture is kept beside them.
+    pub capture: bool,
 }
 
 impl Trial<'_> {
@@ -75,6 +78,7 @@ impl Trial<'_> {
             checked_seconds: None,
             seconds: 0.0,
             checks: Vec::new(),
+            scenarios: Vec::new(),
             kept: None,
         };
         if let Some(reason) = &self.skip {
@@ -86,7 +90,7 @@ impl Trial<'_> {
         }
         let place = directory.for_test(self.lab)?;
         say(Word::Now(format!("{}: coming up", self.lab)));
-        let mut up = Up::start(self, &place)?;
+        let mut up = Up::start(self.files, self.options, self.keep, &place)?;
         let life = up.until_ready(stop)?;
         if stop.wanted() {
             up.take_down(&place.lab(self.lab))?;
@@ -99,18 +103,30 @@ impl Trial<'_> {
         let head = LabReport::head(self.file(), self.lab, &report.life, report.ready_seconds);
         say(Word::Settled(head));
         let lab = place.lab(self.lab);
+        let mut recording = None;
         if report.life == Life::Ready {
+            if self.capture && self.logs.is_some() {
+                recording = Some(Recording::begin(&lab)?);
+            }
             if !check_phases(&lab, &mut report, stop, say)? {
                 up.take_down(&lab)?;
                 return Ok(None);
             }
             report.checked_seconds = Some(began.elapsed().as_secs_f64());
+            match self.play_all(up, &place, &mut report, stop, say)? {
+                Some(alive) => up = alive,
+                None => return Ok(None),
+            }
         }
         if report.has_failed()
             && let Some(logs) = self.logs
         {
             save_logs(&report, &lab, logs)?;
+            if let Some(recording) = &mut recording {
+                save_capture(&recording.end(), logs)?;
+            }
         }
+        drop(recording);
         if self.keep && report.has_failed() && report.life == Life::Ready {
             let text = kept(&place, self.lab, &report);
             say(Word::Settled(text.clone()));
@@ -121,6 +137,60 @@ impl Trial<'_> {
         }
         report.seconds = began.elapsed().as_secs_f64();
         Ok(Some(report))
+    }
+}
+
+impl Trial<'_> {
+    /// Plays the scenarios, each on a lab that is as it was when it had come up: one that is not so any more is brought up anew.
+    /// Returns the living lab, or none when the user wants to end; nothing is left then.
+    fn play_all(
+        &self,
+        mut up: Up,
+        place: &TestDirectory,
+        report: &mut LabReport,
+        stop: &Stop,
+        say: &mut dyn FnMut(Word),
+    ) -> Result<Option<Up>, Failure> {
+        let lab = place.lab(self.lab);
+        for (at, scenario) in self.scenarios.iter().enumerate() {
+            if report.has_failed() && report.scenarios.iter().all(|it| !it.has_failed()) {
+                let skipped = ScenarioReport::skipped(scenario, "the lab is not as it must be before it");
+                say(Word::Settled(skipped.text()));
+                report.scenarios.push(skipped);
+                continue;
+            }
+            let checks = ask::checks_of(&lab)?;
+            let stage = Stage {
+                lab: &lab,
+                checks: &checks,
+                stop,
+            };
+            let Some(played) = play(&stage, scenario, say)? else {
+                up.take_down(&lab)?;
+                return Ok(None);
+            };
+            let keeps = self.keep && played.report.has_failed();
+            report.scenarios.push(played.report);
+            let is_last = at + 1 == self.scenarios.len();
+            if keeps {
+                break;
+            }
+            if played.dirty.is_some() && !is_last {
+                say(Word::Now(format!("{}: coming up again", self.lab)));
+                up.take_down(&lab)?;
+                up = Up::start(self.files, self.options, self.keep, place)?;
+                report.life = up.until_ready(stop)?;
+                if stop.wanted() {
+                    up.take_down(&lab)?;
+                    return Ok(None);
+                }
+                if report.life != Life::Ready {
+                    break;
+                }
+                apply_held(&lab, report, say)?;
+            }
+        }
+        Ok(Some(up))
     }
 }
 
@@ -138,6 +208,22 @@ fn check_phases(
         return Ok(false);
     };
     report.checks = reports;
+    if !apply_held(lab, report, say)? {
+        return Ok(true);
+    }
+    let Some(reports) = check_all(lab, after, stop, say) else {
+        return Ok(false);
+    };
+    report.checks.extend(reports);
+    Ok(true)
+}
+
+/// Applies the manifests of the lab file that were held back. Returns whether they could be.
+fn apply_held(
+    lab: &LabDirectory,
+    report: &mut LabReport,
+    say: &mut dyn FnMut(Word),
+) -> Result<bool, Failure> {
     let held = Request::Apply {
         manifests: Vec::new(),
     };
@@ -154,31 +240,10 @@ fn check_phases(
                 detail: failure.detail.unwrap_or_default(),
                 code: failure.code as i32,
             };
-            return Ok(true);
+            return Ok(false);
         }
     }
-    let Some(reports) = check_all(lab, after, stop, say) else {
-        return Ok(false);
-    };
-    report.checks.extend(reports);
     Ok(true)
-}
-
-/// Makes checks in order. Returns none when the user wants to end.
-pub fn check_all(
-    lab: &LabDirectory,
-    checks: &[Check],
-    stop: &Stop,
-    say: &mut dyn FnMut(Word),
-) -> Option<Vec<CheckReport>> {
-    let mut reports = Vec::with_capacity(checks.len());
-    for check in checks {
-        say(Word::Now(format!("  wait  {}: {}", check.node, check.name)));
-        let report = runner::make(lab, check, stop)?;
-        say(Word::Settled(report.text()));
-        reports.push(report);
-    }
-    Some(reports)
 }
 
 fn kept(place: &TestDirectory, lab: &str, report: &LabReport) -> String {
@@ -194,118 +259,10 @@ fn kept(place: &TestDirectory, lab: &str, report: &LabReport) -> String {
     )
 }
 
-/// `nslab up` as a child. In the foreground its lab dies with it, and it dies with the calling thread.
-struct Up {
-    child: Child,
-    events: ChildStdout,
-    detached: bool,
-}
-
-impl Up {
-    fn start(trial: &Trial<'_>, place: &TestDirectory) -> Result<Up, Failure> {
-        let mut command = place.command();
-        command
-            .args(["up", "--hold-manifests", "--format", "json"])
-            .args(trial.options);
-        if trial.keep {
-            command.arg("-d");
-        }
-        command.arg("--").args(trial.files);
-        process::die_with_caller(&mut command);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().attempt(|| "start nslab up")?;
-        let events = child
-            .stdout
-            .take()
-            .ok_or_else(|| Failure::host("no pipe to nslab up"))?;
-        Ok(Up {
-            child,
-            events,
-            detached: trial.keep,
-        })
-    }
-
-    /// Reads events until the lab is ready or has failed, or the user wants to end.
-    fn until_ready(&mut self, stop: &Stop) -> Result<Life, Failure> {
-        let mut failure = None;
-        let mut line = Vec::new();
-        let mut buffer = [0u8; 16 * 1024];
-        loop {
-            if stop.wait(&[self.events.as_fd()], Duration::from_secs(3600)) {
-                // Not what came of it; the caller looks at the wish first.
-                return Ok(Life::Ready);
-            }
-            let size = self
-                .events
-                .read(&mut buffer)
-                .attempt(|| "read what nslab up says")?;
-            if size == 0 {
-                return self.ended(failure);
-            }
-            for &byte in &buffer[..size] {
-                if byte != b'\n' {
-                    line.push(byte);
-                    continue;
-                }
-                match serde_json::from_slice::<Event>(&line).map(|event| event.what) {
-                    Ok(What::Ready { .. }) if !self.detached => return Ok(Life::Ready),
-                    Ok(What::Failed { failure: why }) => failure = Some(why),
-                    _ => {}
-                }
-                line.clear();
-            }
-        }
-    }
-
-    /// What came of it: detached and well, or not ready.
-    fn ended(&mut self, failure: Option<Failure>) -> Result<Life, Failure> {
-        let mut said = String::new();
-        if let Some(errors) = &mut self.child.stderr {
-            // What is not text tells nothing.
-            let _ = errors.read_to_string(&mut said);
-        }
-        let status = self.child.wait().attempt(|| "wait for nslab up")?;
-        if status.success() && failure.is_none() {
-            return Ok(Life::Ready);
-        }
-        let code = status.code().unwrap_or(1);
-        Ok(match failure {
-            Some(failure) => Life::Failed {
-                reason: failure.message,
-                detail: failure.detail.unwrap_or_default(),
-                code,
-            },
-            None => {
-                let mut lines = said.lines();
-                let first = lines.next().unwrap_or("it was killed");
-                Life::Failed {
-                    reason: first.trim_start_matches("nslab: ").to_owned(),
-                    detail: lines.map(str::trim).collect::<Vec<_>>().join("\n"),
-                    code,
-                }
-            }
-        })
-    }
-
-    /// Takes the lab down, if it lives, and waits for the end of all.
-    fn take_down(mut self, lab: &LabDirectory) -> Result<(), Failure> {
-        if self.detached && lab.alive() {
-            let mut down = Command::new("/proc/self/exe");
-            down.args(["down", &lab.lab]);
-            down.env("NSLAB_RUN_DIR", lab.path.parent().unwrap_or(&lab.path));
-            output::run(&mut down, Instant::now() + DOWN, None::<&File>)?;
-        } else if let Ok(pidfd) = process::pidfd(self.child.id().cast_signed()) {
-            let _ = process::signal(&pidfd, libc::SIGTERM);
-        }
-        // Its last words must not keep it from ending.
-        drop(self.events);
-        drop(self.child.stderr.take());
-        self.child.wait().attempt(|| "wait for nslab up")?;
-        Ok(())
-    }
+/// Copies what was captured of a lab that failed.
+fn save_capture(captured: &Path, target: &Path) -> Result<(), Failure> {
+    let bytes = fs::read(captured).attempt(|| format!("read {}", captured.display()))?;
+    user_files::write(&target.join("capture.pcapng"), &bytes, user_files::SECRET)
 }
 
 /// Copies the logs of a lab that failed, with its events and the failure itself, for the user.

@@ -1,0 +1,197 @@
+//! Scenarios: the nodes, interfaces, checks and files they speak of.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::diagnostics::Mistakes;
+use super::{Scene, addresses, links};
+use crate::Diagnostic;
+use crate::check::Check;
+use crate::file::{ScenarioSpec, Span, Spanned, suggest};
+use crate::model::{Kind, Manifest};
+use crate::scenario::{End, Names, Scenario, Step};
+
+/// All scenarios, in the order of the file.
+pub(super) fn resolve(
+    scene: &Scene,
+    links: &links::Links,
+    checks: &[Check],
+    mistakes: &mut Mistakes,
+) -> Vec<Scenario> {
+    let mut names: BTreeSet<&str> = BTreeSet::new();
+    let mut scenarios = Vec::new();
+    for spec in &scene.spec.scenarios {
+        if !names.insert(&spec.name.value) {
+            let message = format!("there are two scenarios {:?}", spec.name.value);
+            let help = "give each a name of its own";
+            mistakes.add(Diagnostic::new(message, spec.name.span.clone(), "").help(help));
+        }
+        let mut steps: Vec<Step> = spec.steps.iter().map(|step| step.value.clone()).collect();
+        for (step, at) in steps.iter_mut().zip(&spec.steps) {
+            look_at(scene, links, checks, step, &at.span, mistakes);
+        }
+        if let Names::These(wanted) = &spec.expect.checks {
+            for name in wanted {
+                has_check(checks, name, &spec.name.span, mistakes);
+            }
+        }
+        needs_flows(spec, mistakes);
+        has_flows(scene, spec, mistakes);
+        scenarios.push(Scenario {
+            name: spec.name.value.clone(),
+            flows: spec.flows.iter().map(|flow| flow.value.clone()).collect(),
+            steps,
+            expect: spec.expect.clone(),
+            capture: spec.capture,
+            line: spec.line,
+        });
+    }
+    scenarios
+}
+
+/// What is expected of flows needs flows.
+fn needs_flows(spec: &ScenarioSpec, mistakes: &mut Mistakes) {
+    let of_flows = spec.expect.outage.is_some() || spec.expect.lost.is_some();
+    if of_flows && spec.flows.is_empty() {
+        let message = format!(
+            "the scenario {:?} expects something of flows, and has none",
+            spec.name.value
+        );
+        let help = "name the flows that run while it is played: `flows = \"*\"`";
+        mistakes.add(Diagnostic::new(message, spec.name.span.clone(), "").help(help));
+    }
+    let named = |names: &Names| match names {
+        Names::These(names) => names.clone(),
+        Names::All | Names::Nothing => Vec::new(),
+    };
+    let outage = spec.expect.outage.iter().flat_map(|bound| named(&bound.flows));
+    let lost = spec.expect.lost.iter().flat_map(|bound| named(&bound.flows));
+    let plays = |name: &str| {
+        spec.flows
+            .iter()
+            .any(|flow| flow.value == "*" || flow.value == name)
+    };
+    for name in outage.chain(lost).filter(|name| !plays(name)) {
+        let message = format!("flow `{}` does not run in this scenario", name.escape_debug());
+        let help = format!("add it to the scenario's `flows`: `flows = [{name:?}]`");
+        mistakes.add(Diagnostic::new(message, spec.name.span.clone(), "").help(help));
+    }
+}
+
+/// The flows must be in the file.
+fn has_flows(scene: &Scene, spec: &ScenarioSpec, mistakes: &mut Mistakes) {
+    let names = || scene.spec.flows.iter().map(|flow| flow.name.value.as_str());
+    for flow in &spec.flows {
+        let is_there = match flow.value.as_str() {
+            "*" => names().next().is_some(),
+            name => names().any(|it| it == name),
+        };
+        if is_there {
+            continue;
+        }
+        let message = match flow.value.as_str() {
+            "*" => "the lab has no flows".to_owned(),
+            name => format!("there is no flow `{}`", name.escape_debug()),
+        };
+        let example = "add one: `[[flows]]` with lines `name = …`, `from = …` and `to = …`";
+        let names: Vec<&str> = names().collect();
+        let help = match names.is_empty() {
+            true => example.to_owned(),
+            false => suggest::cure(&flow.value, names.iter().copied(), "the flows are", ""),
+        };
+        mistakes.add(Diagnostic::new(message, flow.span.clone(), "").help(help));
+    }
+}
+
+/// Looks whether what a step speaks of is there, and reads the file it names.
+fn look_at(
+    scene: &Scene,
+    links: &links::Links,
+    checks: &[Check],
+    step: &mut Step,
+    span: &Span,
+    mistakes: &mut Mistakes,
+) {
+    for end in ends_mut(step) {
+        has_end(scene, links, end, span, mistakes);
+    }
+    match step {
+        Step::Kill { nodes, .. }
+        | Step::Restart(nodes)
+        | Step::Stop(nodes)
+        | Step::Continue(nodes)
+        | Step::Exec { nodes, .. } => {
+            for node in nodes {
+                has_node(scene, node, span, mistakes);
+            }
+        }
+        Step::Apply(manifest) | Step::Delete(manifest) => read(scene, manifest, span, mistakes),
+        Step::Check { name, .. } => has_check(checks, name, span, mistakes),
+        _ => {}
+    }
+}
+
+/// The ends of links that a step speaks of.
+pub(super) fn ends_mut(step: &mut Step) -> &mut [End] {
+    match step {
+        Step::LinkDown(links)
+        | Step::LinkUp(links)
+        | Step::Silence(links)
+        | Step::Clear(links)
+        | Step::Impair { links, .. }
+        | Step::Flap { links, .. } => links,
+        _ => &mut [],
+    }
+}
+
+fn has_node(scene: &Scene, node: &str, span: &Span, mistakes: &mut Mistakes) -> bool {
+    if scene.index.contains_key(node) {
+        return true;
+    }
+    let message = format!("the step's node `{}` is not in the lab", node.escape_debug());
+    let help = suggest::cure(node, scene.names(), "the nodes are", "add a node");
+    mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
+    false
+}
+
+fn has_end(scene: &Scene, links: &links::Links, end: &End, span: &Span, mistakes: &mut Mistakes) {
+    if !has_node(scene, &end.node, span, mistakes) {
+        return;
+    }
+    let node = scene.index[end.node.as_str()];
+    let interface = Spanned::new(end.interface.clone(), span.clone());
+    addresses::interface_is_there(scene, links, node, &interface, mistakes);
+}
+
+fn has_check(checks: &[Check], name: &str, span: &Span, mistakes: &mut Mistakes) {
+    if checks.iter().any(|check| check.name == name) {
+        return;
+    }
+    let message = format!("there is no check {name:?}");
+    let names: BTreeSet<&str> = checks.iter().map(|check| check.name.as_str()).collect();
+    let help = match names.is_empty() {
+        true => {
+            "the lab has no `[[checks]]`; `wait` takes a time, `quiet`, or the name of a check".to_owned()
+        }
+        false => suggest::cure(name, names.iter().copied(), "the checks are", ""),
+    };
+    mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
+}
+
+fn read(scene: &Scene, manifest: &mut Manifest, span: &Span, mistakes: &mut Mistakes) {
+    if !(0..scene.nodes.len()).any(|at| scene.kind(at) == Kind::K8s) {
+        let message = "there is no Kubernetes node that could obey this manifest";
+        let help = "give the nodes it is for `kind = \"k8s\"`, or remove the step";
+        mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
+        return;
+    }
+    let path = scene.sources.locate(Path::new(&manifest.name));
+    match scene.sources.text(&path) {
+        Ok(text) => manifest.text = text,
+        Err(reason) => {
+            let message = format!("cannot use `{}`: {reason}", manifest.name.escape_debug());
+            let help = "paths are relative to the directory of the lab file";
+            mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The flows that run while a scenario is played, and those between pairs of nodes.
+
+use std::time::{Duration, Instant};
+
+use crate::check::stop::Stop;
+use crate::failure::Failure;
+use crate::flow::{OutageState, Trouble};
+use crate::lab::flow::{Flow, Place, Proto, SIZE, Target};
+use crate::lab::scenario::Scenario;
+use crate::run::directory::LabDirectory;
+use crate::run::flows;
+use crate::run::protocol::{FlowReport, FlowState};
+use crate::scenario::observed::{FlowSeen, OutageSeen, Point};
+use crate::scenario::topology;
+
+/// How long the first packets of flows may take.
+const FIRST: Duration = Duration::from_secs(5);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(10);
+/// A packet between a pair that takes longer is lost: it is waited for at the end.
+const LATE: Duration = Duration::from_millis(100);
+
+/// Flows of the lab file that run.
+pub struct Flows {
+    names: Vec<String>,
+}
+
+impl Flows {
+    /// Starts the flows of a scenario, and waits until packets of each arrive. None where it has no flows.
+    ///
+    /// # Errors
+    /// One cannot be started.
+    pub fn start(lab: &LabDirectory, scenario: &Scenario, stop: &Stop) -> Result<Option<Flows>, Failure> {
+        if scenario.flows.is_empty() {
+            return Ok(None);
+        }
+        let all = topology::of(lab)?.flows.into_iter().map(|flow| flow.name);
+        let names: Vec<String> = all.filter(|name| scenario.has_flow(name)).collect();
+        // One that runs already has a past of its own.
+        let reports = flows::report(lab, &names, false)?;
+        let run = reports.into_iter().filter(|it| it.state == FlowState::Running);
+        let run: Vec<String> = run.map(|report| report.name).collect();
+        if !run.is_empty() {
+            flows::stop(lab, &run)?;
+        }
+        flows::start(lab, &names)?;
+        let deadline = Instant::now() + FIRST;
+        while Instant::now() < deadline {
+            let reports = flows::report(lab, &names, false)?;
+            // Those of which nothing arrives are told in the end.
+            if reports.iter().all(|report| report.figures.received > 0) || stop.wait(&[], LOOK) {
+                break;
+            }
+        }
+        Ok(Some(Flows { names }))
+    }
+
+    /// Stops them, and tells what became of them.
+    ///
+    /// # Errors
+    /// The lab does not answer.
+    pub fn finish(self, lab: &LabDirectory) -> Result<Vec<FlowSeen>, Failure> {
+        // The ways as they are now, before the flows end.
+        flows::report(lab, &self.names, true)?;
+        flows::stop(lab, &self.names)?;
+        Ok(flows::series(lab, &self.names)?.iter().map(seen).collect())
+    }
+}
+
+fn seen(report: &FlowReport) -> FlowSeen {
+    let figures = &report.figures;
+    let path = |path: &Option<crate::run::protocol::FlowPath>| {
+        let interfaces = path.as_ref().map(|path| path.interfaces.clone());
+        interfaces.unwrap_or_default()
+    };
+    let outages = figures.outages.iter().chain(&figures.ongoing_outage);
+    let series = figures.series.iter().flat_map(|series| {
+        series.points.iter().enumerate().map(|(at, point)| Point {
+            at_ns: series.began_ns + series.interval_ns * at as u64,
+            sent: point.sent,
+            received: point.received,
+        })
+    });
+    FlowSeen {
+        name: report.name.clone(),
+        from: report.from.clone(),
+        to: report.to.clone(),
+        sent: figures.sent,
+        received: figures.received,
+        lost: figures.lost,
+        outages: outages.map(outage).collect(),
+        longest: figures.longest_outage.as_ref().map(outage),
+        void: void(report),
+        // A gap of the sender's is no outage where nothing was lost.
+        unsure: figures.outage == OutageState::NoneValid && figures.lost > 0,
+        path_before: path(&report.path_before),
+        path_after: path(&report.path_after),
+        series: series.collect(),
+    }
+}
+
+/// Why the figures of a flow are worth nothing, if they are not.
+fn void(report: &FlowReport) -> Option<String> {
+    let error = report
+        .error
+        .as_ref()
+        .map(|error| format!(": {error}"))
+        .unwrap_or_default();
+    match report.figures.trouble {
+        Some(Trouble::NeverRan) => Some(format!("it never ran{error}")),
+        Some(Trouble::NeverReceived) => Some(format!("nothing of it has ever arrived{error}")),
+        None => None,
+    }
+}
+
+fn outage(outage: &crate::flow::Outage) -> OutageSeen {
+    OutageSeen {
+        began_ns: outage.began_ns,
+        length_ns: outage.length_ns,
+        packets: outage.packets,
+    }
+}
+
+/// Two nodes of which one sends to the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    /// Who sends.
+    pub from: String,
+    /// Who receives.
+    pub to: String,
+}
+
+/// What a flow has sent, and what has arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// The flow.
+    pub name: String,
+    /// Packets sent.
+    pub sent: u64,
+    /// Packets that arrived.
+    pub received: u64,
+}
+
+/// Flows between pairs of nodes.
+pub struct PairFlows {
+    names: Vec<String>,
+}
+
+impl PairFlows {
+    /// Starts one for each pair, with so many packets a second.
+    ///
+    /// # Errors
+    /// One cannot be started.
+    pub fn start(lab: &LabDirectory, pairs: &[Pair], pps: u32) -> Result<PairFlows, Failure> {
+        let place = |node: &str| Place {
+            node: node.to_owned(),
+            interface: None,
+        };
+        let wanted: Vec<Flow> = pairs
+            .iter()
+            .map(|pair| Flow {
+                name: format!("{}:{}", pair.from, pair.to),
+                from: place(&pair.from),
+                to: Target::Node(place(&pair.to)),
+                proto: Proto::Udp,
+                pps: Some(pps),
+                size: SIZE,
+                dscp: 0,
+                family: None,
+                port: None,
+                late_after: LATE,
+                start: false,
+            })
+            .collect();
+        let names = wanted.iter().map(|flow| flow.name.clone()).collect();
+        if !wanted.is_empty() {
+            flows::run(lab, wanted)?;
+        }
+        Ok(PairFlows { names })
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// What they have sent so far, and what has arrived.
+    ///
+    /// # Errors
+    /// The lab does not answer.
+    pub fn counts(&self, lab: &LabDirectory) -> Result<Vec<Count>, Failure> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        let reports = flows::report(lab, &self.names, false)?;
+        Ok(reports
+            .into_iter()
+            .map(|report| Count {
+                name: report.name,
+                sent: report.figures.sent,
+                received: report.figures.received,
+            })
+            .collect())
+    }
+
+    /// Stops them, and tells what became of them.
+    ///
+    /// # Errors
+    /// The lab does not answer.
+    pub fn finish(self, lab: &LabDirectory) -> Result<Vec<FlowSeen>, Failure> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(flows::stop(lab, &self.names)?.iter().map(seen).collect())
+    }
+}
