@@ -43,6 +43,25 @@ fn quickstart() {
 }
 
 #[test]
+fn failover() {
+    break_each(
+        "failover",
+        &[
+            (
+                "hosta reaches hostb by both of its routers",
+                ["hosta", "ip link set eth0 down"],
+                ["hosta", "ip link set eth0 up"],
+            ),
+            (
+                "hosta reaches hostb",
+                ["hostb", "ip address del 10.1.0.2/32 dev lo"],
+                ["hostb", "ip address add 10.1.0.2/32 dev lo"],
+            ),
+        ],
+    );
+}
+
+#[test]
 fn impair() {
     break_each(
         "impair",
