@@ -16,6 +16,7 @@ use nix::sys::eventfd::EventFd;
 use super::recorder::{Book, Shared};
 use crate::kernel;
 use crate::kernel::announcements::{Announcements, Everywhere, Room, monotonic, there_in};
+use crate::kernel::error::Attempt as _;
 use crate::kernel::namespace::Namespace;
 use crate::timeline::entry::{FOUND, Said};
 use crate::timeline::trim::{self, Subject};
