@@ -134,7 +134,7 @@ pub struct Expectations {
     pub lost: Option<Bound<u64>>,
     /// After each step, how long routes may change and flows be cut.
     pub healed_within: Option<Duration>,
-    /// Whether the routes are the same afterwards as before.
+    /// Whether the routes are the same afterwards as before; they may take as long for that as for healing.
     pub routes_as_before: bool,
     /// Checks of the lab file that hold afterwards, by their names.
     pub checks: Names,

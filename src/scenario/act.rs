@@ -10,10 +10,10 @@ use crate::check::{ask, runner};
 use crate::failure::Failure;
 use crate::lab::check::{Check, Expect, Question};
 use crate::lab::model::Command;
-use crate::lab::scenario::{End, Step, Way};
+use crate::lab::scenario::{End, Step};
 use crate::run::client::Client;
 use crate::run::directory::LabDirectory;
-use crate::run::protocol::{Direction, LinkAction, Request, Whom};
+use crate::run::protocol::{LinkAction, Request, Whom};
 
 /// How long a command of a step may take.
 const COMMAND: Duration = Duration::from_secs(60);
@@ -69,11 +69,7 @@ impl Stage<'_> {
                 impairment,
                 direction,
             } => {
-                let direction = match direction {
-                    Way::Both => Direction::Both,
-                    Way::Out => Direction::Out,
-                    Way::In => Direction::In,
-                };
+                let direction = *direction;
                 let impairment = impairment.clone();
                 self.links(
                     links,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::observed::{Change, FlowSeen, Observed, OutageSeen, Taken};
-use crate::lab::scenario::{Expectations, Scenario};
+use crate::lab::scenario::{Bound, Expectations, Scenario};
 
 /// How many differences of routes are told.
 const TOLD: usize = 10;
@@ -36,7 +36,11 @@ fn judge_flow(expect: &Expectations, flow: &FlowSeen, seen: &Observed) -> Option
         return Some(format!("flow {}: {why}", flow.name));
     }
     let outage = expect.outage.as_ref().filter(|bound| bound.flows.has(&flow.name));
-    if outage.is_some() && flow.unsure {
+    let is_short_enough = |bound: &Bound<Duration>| {
+        let most = flow.at_most_ns.map(Duration::from_nanos);
+        most.is_some_and(|most| most <= bound.below)
+    };
+    if flow.unsure && outage.is_some_and(|bound| !is_short_enough(bound)) {
         return Some(format!(
             "flow {} lost {} packets, and the sender itself had gaps then, so nobody knows for how long: this machine is too busy",
             flow.name, flow.lost
@@ -215,7 +219,7 @@ pub fn after(since: u64, at: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::scenario::{Bound, Names, Step};
+    use crate::lab::scenario::{Names, Step};
 
     const MS: u64 = 1_000_000;
 
@@ -326,10 +330,13 @@ mod tests {
         let mut flow = cut(102, 1, 5);
         flow.longest = None;
         flow.unsure = true;
+        flow.at_most_ns = Some(60 * MS);
         let seen = seen(flow);
         assert_eq!(judge(&scenario(Expectations::default()), &seen), [] as [&str; 0]);
         let faults = judge(&scenario(outage_below(50)), &seen);
         assert!(faults[0].contains("nobody knows for how long"), "{faults:?}");
+        // Whatever it was, it was no longer than that.
+        assert_eq!(judge(&scenario(outage_below(60)), &seen), [] as [&str; 0]);
     }
 
     #[test]

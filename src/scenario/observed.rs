@@ -64,6 +64,8 @@ pub struct FlowSeen {
     pub void: Option<String>,
     /// Whether the sender itself had gaps in every outage, so that nobody knows how long those were.
     pub unsure: bool,
+    /// What no outage was longer than all the same, where that is known.
+    pub at_most_ns: Option<u64>,
     /// The interfaces on its way before.
     pub path_before: Vec<String>,
     /// Those on its way afterwards.

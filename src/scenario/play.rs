@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// How long a lab may take to be as before, once what steps did was taken back.
 const BACK: Duration = Duration::from_secs(60);
+/// How long the routes may take to be as before where the scenario does not say how long healing may take.
+const HEALED: Duration = Duration::from_secs(30);
 /// When nothing has changed for so long, the routes stay as they are. Routers try to reach a neighbor again more often than that.
 const STUCK: Duration = Duration::from_secs(15);
 /// How long nothing may change until that is looked at.
@@ -56,7 +58,8 @@ pub fn play(
         ..Observed::default()
     };
     let flows = Flows::start(stage.lab, scenario, stage.stop)?;
-    let ended = steps(stage, scenario, &mut undo, &mut seen, say);
+    let ended = steps(stage, scenario, &mut undo, &mut seen, say)
+        && as_before(stage, scenario, &places, &before, &mut seen, say)?;
     seen.ended_ns = instruments::now();
     if let Some(flows) = flows {
         seen.flows = flows.finish(stage.lab)?;
@@ -66,9 +69,6 @@ pub fn play(
         return Ok(None);
     }
     (seen.changes, seen.changes_lost) = instruments::changes(stage.lab, seen.began_ns, seen.ended_ns)?;
-    if scenario.expect.routes_as_before {
-        seen.routes = Some(before.differences(&places.routes(stage.stop)?));
-    }
     if !afterwards(stage, scenario, &mut seen, say) {
         stage.take_back(undo);
         return Ok(None);
@@ -114,6 +114,37 @@ fn steps(
         }
     }
     true
+}
+
+/// Waits until the routes are as before, where they must be, for as long as healing may take: a session may be tried again late.
+/// Returns whether the user let it go on.
+fn as_before(
+    stage: &Stage,
+    scenario: &Scenario,
+    places: &Places,
+    before: &Routes,
+    seen: &mut Observed,
+    say: &mut dyn FnMut(Word),
+) -> Result<bool, Failure> {
+    if !scenario.expect.routes_as_before || seen.steps.iter().any(|step| step.failure.is_some()) {
+        return Ok(true);
+    }
+    say(Word::Now(format!(
+        "  scenario {}: waiting for the routes to be as before",
+        scenario.name
+    )));
+    let deadline = Instant::now() + scenario.expect.healed_within.unwrap_or(HEALED);
+    loop {
+        let differences = before.differences(&places.routes(stage.stop)?);
+        let is_over = differences.is_empty() || Instant::now() >= deadline;
+        seen.routes = Some(differences);
+        if is_over {
+            return Ok(true);
+        }
+        if stage.stop.wait(&[], LOOK) {
+            return Ok(false);
+        }
+    }
 }
 
 /// Makes the checks that must hold afterwards. Returns whether the user let it go on.

@@ -6,9 +6,10 @@ use crate::common::breaking;
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use breaking::break_each;
-use common::{Host, Lab, in_package, run};
+use common::{Host, Lab, Running, in_package};
 
 #[test]
 fn quickstart() {
@@ -37,6 +38,31 @@ fn quickstart() {
                 "the default route is the router's",
                 ["a", "ip route replace default via 10.0.1.12"],
                 ["a", "ip route replace default via 10.0.1.1"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn failover() {
+    break_each(
+        "failover",
+        &[
+            (
+                "hosta reaches hostb by both of its routers",
+                [
+                    "hosta",
+                    "vtysh -c 'configure terminal' -c 'router bgp 65201' -c 'neighbor eth0 shutdown'",
+                ],
+                [
+                    "hosta",
+                    "vtysh -c 'configure terminal' -c 'router bgp 65201' -c 'no neighbor eth0 shutdown'",
+                ],
+            ),
+            (
+                "hosta reaches hostb",
+                ["hostb", "ip address del 10.1.0.2/32 dev lo"],
+                ["hostb", "ip address add 10.1.0.2/32 dev lo"],
             ),
         ],
     );
@@ -217,7 +243,9 @@ fn all_labs_pass_side_by_side() {
     let lab = Lab::new("name = \"unused\"\n").on(Host::new());
     let files = labs();
     let mut command = lab.nslab(["test", "-j", "3"]);
-    run(command.args(files)).expect(0);
+    // Their scenarios wait for hold times.
+    let done = Running::start(command.args(files)).wait_within(Duration::from_secs(170));
+    done.expect(0);
 }
 
 /// A lab that ships is broken by a test above, or one of its neighbor's.

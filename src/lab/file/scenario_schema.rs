@@ -112,7 +112,7 @@ struct ExpectationsTable {
     lost: Option<CountBound>,
     /// How long routes may change and flows be cut after each step that disturbs the lab.
     healed_within: Option<Duration>,
-    /// Whether all routes are the same afterwards as before (default false).
+    /// Whether all routes are the same afterwards as before, within `healed_within` or 30s (default false).
     routes_as_before: Option<bool>,
     /// Checks that hold afterwards: a name, several, or `*` for all.
     checks: Option<OneOrMore>,

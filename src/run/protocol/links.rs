@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::impair::packets::Counts;
 use crate::lab::impair::{Impairment, Impairments};
+pub use crate::lab::scenario::Way as Direction;
 
 /// What is done to a link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,19 +51,6 @@ impl LinkAction {
             LinkAction::Reset => "reset",
         }
     }
-}
-
-/// Packets of a link, seen from the end that was named.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Direction {
-    /// All.
-    #[default]
-    Both,
-    /// Those that it sends.
-    Out,
-    /// Those that arrive at it.
-    In,
 }
 
 /// A link of a living lab: what is asked of it, and what the kernel has.

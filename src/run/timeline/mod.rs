@@ -20,6 +20,7 @@ use crate::timeline::replay::Replay;
 use crate::timeline::row::Row;
 use crate::timeline::select::When;
 
+mod listener;
 pub mod recorder;
 pub mod serve;
 

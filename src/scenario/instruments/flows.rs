@@ -93,10 +93,22 @@ fn seen(report: &FlowReport) -> FlowSeen {
         void: void(report),
         // A gap of the sender's is no outage where nothing was lost.
         unsure: figures.outage == OutageState::NoneValid && figures.lost > 0,
+        at_most_ns: at_most(report),
         path_before: path(&report.path_before),
         path_after: path(&report.path_after),
         series: series.collect(),
     }
+}
+
+/// What no outage was longer than, though the sender had gaps: as if all that was lost were lost at once, with all gaps in between.
+/// None where more gaps were counted than are kept, and of transfers.
+fn at_most(report: &FlowReport) -> Option<u64> {
+    let figures = &report.figures;
+    let are_all_kept = figures.sender_gaps.len() as u64 == figures.sender_gap_count;
+    let interval = 1_000_000_000 / u64::from(report.pps?).max(1);
+    let gaps: u64 = figures.sender_gaps.iter().map(|gap| gap.length_ns).sum();
+    let lost = figures.lost.saturating_add(1).saturating_mul(interval);
+    are_all_kept.then(|| lost.saturating_add(gaps))
 }
 
 /// Why the figures of a flow are worth nothing, if they are not.
