@@ -368,7 +368,7 @@ mod tests {
         for text in ["0%", "0.1%", "1%", "33.3%", "100%"] {
             assert_eq!(text.parse::<Share>().unwrap().to_string(), text);
         }
-        for text in ["1kbit", "10mbit", "2.5gbit", "1.5kbit", "1234bit"] {
+        for text in ["1kbit", "10mbit", "2.5gbit", "1.5kbit", "1.234kbit"] {
             assert_eq!(text.parse::<Rate>().unwrap().to_string(), text);
         }
     }
