@@ -24,10 +24,12 @@ pub const OPTIONS: Options = Options {
     add_path_receive: wire::PerFamily {
         ipv4: false,
         ipv6: false,
+        evpn: false,
     },
     add_path_send: wire::PerFamily {
         ipv4: false,
         ipv6: false,
+        evpn: false,
     },
     internal: false,
 };

@@ -69,6 +69,45 @@ fn failover() {
 }
 
 #[test]
+fn evpn() {
+    break_each(
+        "evpn",
+        &[
+            (
+                "blue0 reaches blue1 over the fabric",
+                ["blue0", "ip address del 192.168.10.1/24 dev eth0"],
+                ["blue0", "ip address add 192.168.10.1/24 dev eth0"],
+            ),
+            (
+                "blue1 reaches blue2 over the fabric",
+                ["blue1", "ip address del 192.168.10.2/24 dev eth0"],
+                ["blue1", "ip address add 192.168.10.2/24 dev eth0"],
+            ),
+            (
+                "blue2 reaches blue0 over the fabric",
+                ["blue2", "ip address del 192.168.10.3/24 dev eth0"],
+                ["blue2", "ip address add 192.168.10.3/24 dev eth0"],
+            ),
+            (
+                "red0 reaches red1 over the fabric",
+                ["red0", "ip address del 192.168.10.1/24 dev eth0"],
+                ["red0", "ip address add 192.168.10.1/24 dev eth0"],
+            ),
+            (
+                "red1 reaches red2 over the fabric",
+                ["red1", "ip address del 192.168.10.2/24 dev eth0"],
+                ["red1", "ip address add 192.168.10.2/24 dev eth0"],
+            ),
+            (
+                "red2 reaches red0 over the fabric",
+                ["red2", "ip address del 192.168.10.3/24 dev eth0"],
+                ["red2", "ip address add 192.168.10.3/24 dev eth0"],
+            ),
+        ],
+    );
+}
+
+#[test]
 fn impair() {
     break_each(
         "impair",

@@ -107,6 +107,10 @@ pub enum Event {
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are updates, and few are on their way at a time"
+)]
 pub enum Action {
     /// Open a connection; answered by `Dialled` or `DialFailed`. One that is being opened already is given up for it.
     Dial,

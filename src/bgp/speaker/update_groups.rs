@@ -62,7 +62,7 @@ impl Speaker {
             return;
         }
         let mut found = UpdateGroups::default();
-        for family in Family::ALL {
+        for family in Family::UNICAST {
             *found.get_mut(family) = self.groups_of(family);
         }
         self.update_groups = Some(found);

@@ -11,6 +11,10 @@ use super::update::Update;
 
 /// A message that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are updates, and few are on their way at a time"
+)]
 pub enum Message {
     /// The first on a connection.
     Open(Open),
