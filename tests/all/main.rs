@@ -69,6 +69,7 @@ mod odd_usage;
 mod pods;
 mod published;
 mod quickstart;
+mod reach;
 mod restarts;
 mod rootless;
 mod rootless_outside;
