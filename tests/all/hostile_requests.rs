@@ -144,7 +144,7 @@ fn names_that_nodes_give_are_text_wherever_they_are_shown() {
         "add",
         "y\u{202e}\u{1b}[2J",
         "type",
-        "dummy",
+        "bridge",
     ]);
     until("it is told", || {
         lab.ok(["timeline", "--format", "json"]).contains("]0;T")
@@ -190,8 +190,8 @@ fn lists_that_name_each_other_are_judged_in_little_time() {
         names("f"),
         names("g")
     );
-    let step = "[[scenarios]]\nname = \"s\"\nsteps = [{ wait = \"nothing\" }]\n";
-    let many = format!("{LAB}{}", step.repeat(50_000));
+    let scenario = |at| format!("[[scenarios]]\nname = \"s{at}\"\nsteps = [{{ wait = \"1s\" }}]\n");
+    let many = format!("{LAB}{}", (0..50_000).map(scenario).collect::<String>());
     let long = format!(
         "{LAB}[[scenarios]]\nname = \"s\"\nflows = [{}, \"more\"]\nsteps = [{{ link_down = [{}] }}]\n",
         names("g"),
