@@ -59,6 +59,12 @@ pub(super) fn configures(place: Place, line: &str) -> Result<Opens, FaultKind> {
     found.map(|found| *found.id).map_err(|fault| fault.kind)
 }
 
+/// Whether a line is short for several of FRR's commands in a place of the configuration.
+pub(super) fn is_ambiguous(place: Place, line: &str) -> bool {
+    let found = TABLE.find(Mode::In(place), line);
+    found.is_err_and(|fault| fault.kind == FaultKind::Ambiguous)
+}
+
 /// Whether FRR has a command that a line is, in the exec mode.
 pub fn executes(line: &str) -> bool {
     TABLE.find(Mode::Enable, line).is_ok()

@@ -14,9 +14,6 @@ impl Bgp {
     pub(super) fn bind(&mut self, name: PeerName, group: &str, arguments: &Arguments) -> Result<(), Refusal> {
         let wrong =
             |message: &str, word: &str| Err(Refusal::Invalid(message.to_owned(), arguments.span(word)));
-        if self.group_named(&name).is_some() {
-            return wrong(&format!("Malformed address or name: {name}"), "peer");
-        }
         let Some(upper) = self.groups.get(group) else {
             return wrong("Configure the peer-group first", "group");
         };

@@ -62,16 +62,18 @@ pub(super) const NEIGHBORS: Rows = &[
     ("[no] neighbor <peer:address> interface <interface>", |e, a| {
         let name = a.text("peer")?;
         let Ok(settings) = e.settings(a) else {
-            let message =
-                format!("% Specify remote-as or peer-group commands first\n% BGP invalid peer {name}");
-            return Err(Refusal::Bare(message));
+            return Err(Refusal::Bare(format!("% {NO_PEER}\n% BGP invalid peer {name}")));
         };
         option(&mut settings.interface, a, "interface")
     }),
     ("neighbor <peer> peer-group <group:word>", |e, a| {
         let name = peer_name(a)?;
         e.must_be_foreign(&name)?;
-        e.bgp()?.bind(name, &a.text("group")?, a)
+        let bgp = e.bgp()?;
+        if matches!(name, PeerName::Interface(_)) && bgp.neighbor(&name).is_none() {
+            return Err(malformed(&name, a));
+        }
+        bgp.bind(name, &a.text("group")?, a)
     }),
     ("no neighbor <peer> peer-group <group:word>", leave),
     (
@@ -108,8 +110,12 @@ pub(super) const NEIGHBORS: Rows = &[
         Ok(())
     }),
     ("neighbor <peer> tcp-mss ~ <size:1-65535>", |e, a| {
-        option(&mut e.settings(a)?.tcp_mss, a, "size")?;
-        e.say(" Warning: Reset BGP session for tcp-mss value to take effect");
+        const WARNING: &str = " Warning: Reset BGP session for tcp-mss value to take effect";
+        let Ok(settings) = e.settings(a) else {
+            return Err(Refusal::Bare(format!("{WARNING}\n% {NO_PEER}")));
+        };
+        option(&mut settings.tcp_mss, a, "size")?;
+        e.say(WARNING);
         Ok(())
     }),
     ("[no] neighbor <peer> passive", |e, a| {
@@ -123,7 +129,7 @@ pub(super) const NEIGHBORS: Rows = &[
     }),
     (
         "[no] neighbor <peer> (disable-connected-check|enforce-multihop)",
-        |e, a| flag(&mut e.settings(a)?.disable_connected_check, a),
+        disable_connected_check,
     ),
     ("[no] neighbor <peer> enforce-first-as", |e, a| {
         flag(&mut e.settings(a)?.enforce_first_as, a)
@@ -197,9 +203,18 @@ pub(super) fn peer_name(arguments: &Arguments) -> Result<PeerName, Refusal> {
     Ok(text.parse().map_or(PeerName::Interface(text), PeerName::Address))
 }
 
+const NO_PEER: &str = "Specify remote-as or peer-group commands first";
+
 fn no_peer(arguments: &Arguments) -> Refusal {
-    let message = "Specify remote-as or peer-group commands first".to_owned();
-    Refusal::Invalid(message, arguments.span("peer"))
+    Refusal::Invalid(NO_PEER.to_owned(), arguments.span("peer"))
+}
+
+/// A name that is no neighbor's.
+pub(super) fn malformed(name: &PeerName, arguments: &Arguments) -> Refusal {
+    Refusal::Invalid(
+        format!("Malformed address or name: {name}"),
+        arguments.span("peer"),
+    )
 }
 
 fn exclusive(arguments: &Arguments, other: Option<bool>) -> Result<(), Refusal> {
@@ -335,6 +350,9 @@ fn no_remote_as(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     match &name {
         PeerName::Address(_) => return remove(edit, arguments),
         PeerName::Interface(group) if bgp.groups.contains_key(group) => {
+            if bgp.remote_of(&name).is_none() {
+                return Ok(());
+            }
             bgp.neighbors
                 .retain(|neighbor| neighbor.group.as_ref() != Some(group));
         }
@@ -407,7 +425,11 @@ fn interface(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     }
     match (remote, arguments.get("group")) {
         (Some(_), _) => set_remote_as(bgp, name.clone(), remote, arguments)?,
-        (None, Some(group)) => bgp.bind(name.clone(), group, arguments)?,
+        (None, Some(group)) => {
+            // The neighbor is there whether it comes into the group or not.
+            bgp.make(name.clone()).v6only = arguments.has("v6only");
+            bgp.bind(name.clone(), group, arguments)?;
+        }
         (None, None) => {}
     }
     bgp.make(name).v6only = arguments.has("v6only");
@@ -418,8 +440,13 @@ fn interface(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
 fn leave(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let name = peer_name(arguments)?;
     let group = arguments.text("group")?;
-    edit.settings(arguments)?;
     let bgp = edit.bgp()?;
+    if bgp.neighbor(&name).is_none() {
+        return Err(match name {
+            PeerName::Address(_) => no_peer(arguments),
+            PeerName::Interface(_) => malformed(&name, arguments),
+        });
+    }
     if !bgp.groups.contains_key(&group) {
         let message = "Configure the peer-group first".to_owned();
         return Err(Refusal::Invalid(message, arguments.span("group")));
@@ -450,6 +477,23 @@ fn extended_nexthop(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusa
             Err(Refusal::Invalid(message, arguments.span("peer")))
         }
         (true, false) => Ok(()),
-        (false, _) => flag(&mut edit.settings(arguments)?.extended_nexthop, arguments),
+        (false, _) => {
+            let Ok(settings) = edit.settings(arguments) else {
+                // bgpd looks for it twice.
+                return Err(Refusal::Bare(format!("% {NO_PEER}\n% {NO_PEER}")));
+            };
+            flag(&mut settings.extended_nexthop, arguments)
+        }
+    }
+}
+
+fn disable_connected_check(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
+    let name = peer_name(arguments)?;
+    let by_interface = matches!(name, PeerName::Interface(_)) && edit.bgp()?.neighbor(&name).is_some();
+    match by_interface {
+        true => Err(Refusal::Bare(format!(
+            "{name} is directly connected peer, cannot accept disable-connected-check"
+        ))),
+        false => flag(&mut edit.settings(arguments)?.disable_connected_check, arguments),
     }
 }
