@@ -12,7 +12,7 @@ const LONGEST_PASSWORD: usize = 80;
 
 impl Bgp {
     /// Whether an AS is the own; none where the AS is not known.
-    fn is_own(&self, remote: RemoteAs) -> bool {
+    pub(super) fn is_own(&self, remote: RemoteAs) -> bool {
         match remote {
             RemoteAs::Internal => true,
             RemoteAs::External => false,

@@ -109,8 +109,8 @@ pub(super) const LISTS: Rows = &[
         "[no] bgp large-community-list (<name:1-99>|standard <name:word>) [seq <seq:0-4294967295>] (permit|deny) <value:word>...",
         |e, a| {
             must_be_known(&e.config.large_community_lists, a)?;
-            let communities = large_communities(a).ok_or_else(|| malformed(a))?;
             all_digits(a)?;
+            let communities = large_communities(a).ok_or_else(|| malformed(a))?;
             community_rule(
                 &mut e.config.large_community_lists,
                 a,

@@ -2,15 +2,14 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
 use super::argument::Arguments;
+use super::by_interface::{disable_connected_check, extended_nexthop, interface, update_source};
 use super::checks;
 use super::diagnostic::Refusal;
 use super::edit::{Edit, Rows, flag, option, said};
 use super::router::{Bgp, Group, PeerName};
 use super::routers::timers;
-use super::settings::{FamilySettings, GracefulRestart, LocalAs, RemoteAs, Settings, Shutdown, UpdateSource};
+use super::settings::{FamilySettings, GracefulRestart, LocalAs, RemoteAs, Settings, Shutdown};
 
 /// Commands in `router bgp`.
 pub(super) const NEIGHBORS: Rows = &[
@@ -136,19 +135,7 @@ pub(super) const NEIGHBORS: Rows = &[
     }),
     (
         "neighbor <peer> update-source ~ (<source:address>|<interface>)",
-        |e, a| {
-            said(&mut e.settings(a)?.update_source, a, || {
-                let interface = a.get("interface").unwrap_or_default();
-                match a.optional("source")? {
-                    Some(address) => Ok(UpdateSource::Address(address)),
-                    None if interface.parse::<IpNet>().is_ok() => Err(Refusal::Invalid(
-                        "Invalid update-source, remove prefix length ".to_owned(),
-                        a.span("interface"),
-                    )),
-                    None => Ok(UpdateSource::Interface(interface.to_owned())),
-                }
-            })
-        },
+        update_source,
     ),
     (
         "neighbor <peer> advertisement-interval ~ <seconds:0-600>",
@@ -203,7 +190,7 @@ pub(super) fn peer_name(arguments: &Arguments) -> Result<PeerName, Refusal> {
     Ok(text.parse().map_or(PeerName::Interface(text), PeerName::Address))
 }
 
-const NO_PEER: &str = "Specify remote-as or peer-group commands first";
+pub(super) const NO_PEER: &str = "Specify remote-as or peer-group commands first";
 
 fn no_peer(arguments: &Arguments) -> Refusal {
     Refusal::Invalid(NO_PEER.to_owned(), arguments.span("peer"))
@@ -282,7 +269,7 @@ impl Edit<'_> {
     }
 }
 
-fn remote(arguments: &Arguments) -> Result<Option<RemoteAs>, Refusal> {
+pub(super) fn remote(arguments: &Arguments) -> Result<Option<RemoteAs>, Refusal> {
     if !arguments.has("remote-as") {
         return Ok(None);
     }
@@ -309,7 +296,10 @@ fn remote_as(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
                 .neighbors
                 .iter_mut()
                 .filter(|neighbor| neighbor.group.as_ref() == Some(group));
-            members.for_each(|member| member.own.settings.remote_as = None);
+            members.for_each(|member| {
+                member.own.settings.remote_as = None;
+                member.own.become_kind(is_internal);
+            });
             return Ok(());
         }
         if bgp.neighbor(&name).is_none() {
@@ -320,7 +310,7 @@ fn remote_as(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     set_remote_as(bgp, name, remote, arguments)
 }
 
-fn set_remote_as(
+pub(super) fn set_remote_as(
     bgp: &mut Bgp,
     name: PeerName,
     remote: Option<RemoteAs>,
@@ -411,31 +401,6 @@ pub(super) fn not_at_this_moment(note: &str) -> Refusal {
     ))
 }
 
-fn interface(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    let name = peer_name(arguments)?;
-    let remote = remote(arguments)?;
-    let bgp = edit.bgp()?;
-    let message = match &name {
-        PeerName::Address(_) => "this is no interface's name",
-        PeerName::Interface(name) if bgp.groups.contains_key(name) => "Name conflict with peer-group ",
-        PeerName::Interface(_) => "",
-    };
-    if !message.is_empty() {
-        return Err(Refusal::Invalid(message.to_owned(), arguments.span("peer")));
-    }
-    match (remote, arguments.get("group")) {
-        (Some(_), _) => set_remote_as(bgp, name.clone(), remote, arguments)?,
-        (None, Some(group)) => {
-            // The neighbor is there whether it comes into the group or not.
-            bgp.make(name.clone()).v6only = arguments.has("v6only");
-            bgp.bind(name.clone(), group, arguments)?;
-        }
-        (None, None) => {}
-    }
-    bgp.make(name).v6only = arguments.has("v6only");
-    Ok(())
-}
-
 /// Takes a neighbor out of a group: as with bgpd it is gone altogether.
 fn leave(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let name = peer_name(arguments)?;
@@ -468,32 +433,3 @@ fn local_as(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     })
 }
 
-fn extended_nexthop(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    let name = peer_name(arguments)?;
-    let by_interface = matches!(name, PeerName::Interface(_)) && edit.bgp()?.neighbor(&name).is_some();
-    match (by_interface, arguments.no()) {
-        (true, true) => {
-            let message = format!("Peer {name} cannot have capability extended-nexthop turned off");
-            Err(Refusal::Invalid(message, arguments.span("peer")))
-        }
-        (true, false) => Ok(()),
-        (false, _) => {
-            let Ok(settings) = edit.settings(arguments) else {
-                // bgpd looks for it twice.
-                return Err(Refusal::Bare(format!("% {NO_PEER}\n% {NO_PEER}")));
-            };
-            flag(&mut settings.extended_nexthop, arguments)
-        }
-    }
-}
-
-fn disable_connected_check(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    let name = peer_name(arguments)?;
-    let by_interface = matches!(name, PeerName::Interface(_)) && edit.bgp()?.neighbor(&name).is_some();
-    match by_interface {
-        true => Err(Refusal::Bare(format!(
-            "{name} is directly connected peer, cannot accept disable-connected-check"
-        ))),
-        false => flag(&mut edit.settings(arguments)?.disable_connected_check, arguments),
-    }
-}

@@ -324,6 +324,10 @@ pub struct Neighbor {
     pub v6only: bool,
     /// Its peer-group.
     pub group: Option<String>,
+    /// Whether it was made as that group's member.
+    pub is_by_group: bool,
+    /// When it came into its group: the greater, the later.
+    pub joined: u32,
     /// What is said of itself.
     pub own: Group,
 }
