@@ -157,8 +157,8 @@ impl ConfigReview {
     /// their refusals is told.
     fn refused_by_daemons(&mut self, node: &Node, given: &Given) {
         let refused = given.lost_on_builtin().into_iter().filter_map(|lost| {
-            let is_refusal =
-                matches!(lost.mistake.kind, DiagnosticKind::Invalid(_)) && lost.mistake.fault_kind().is_none();
+            let is_refusal = matches!(lost.mistake.kind, DiagnosticKind::Invalid(_))
+                && lost.mistake.fault_kind().is_none();
             // Commands tell it themselves when they run.
             let place = lost.place.filter(|_| is_refusal)?;
             Some(format!(

@@ -76,7 +76,9 @@ pub(super) fn of(error: &Error, privileged: bool) -> Option<&'static str> {
             "raise it: `sysctl fs.inotify.max_user_instances=1024`, or `ulimit -n 100000` before nslab"
         }
         (Errno::EMFILE, _) => "raise it: `ulimit -n 100000` before nslab, or LimitNOFILE= in a systemd unit",
-        (Errno::ENOSPC, _) if error.what.contains("watch") => "raise it: `sysctl fs.inotify.max_user_watches=524288`",
+        (Errno::ENOSPC, _) if error.what.contains("watch") => {
+            "raise it: `sysctl fs.inotify.max_user_watches=524288`"
+        }
         (Errno::ENFILE, _) => "raise it: `sysctl fs.file-max=1000000`",
         (Errno::EAGAIN, Process | Namespace) => PROCESSES,
         (Errno::ENOENT, Sysctl) => {

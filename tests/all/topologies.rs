@@ -159,7 +159,9 @@ fn lines_that_the_installed_frr_does_not_know_are_told() {
         done.expect(0);
     }
     until("no neighbor of that address", || {
-        let shown = lab.run(["exec", "r", "vtysh", "-c", "show running-config bgpd"]).out;
+        let shown = lab
+            .run(["exec", "r", "vtysh", "-c", "show running-config bgpd"])
+            .out;
         shown.contains("neighbor e1") && !shown.contains("10.0.0.9")
     });
     lab.ok(["down", "x"]);

@@ -432,4 +432,3 @@ fn local_as(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
         })
     })
 }
-

@@ -205,9 +205,7 @@ fn family_lines(bgp: &Bgp, family: Family) -> Vec<String> {
     } else {
         ""
     };
-    let paths = table
-        .maximum_paths_ibgp
-        .filter(|paths| *paths != MAXIMUM_PATHS);
+    let paths = table.maximum_paths_ibgp.filter(|paths| *paths != MAXIMUM_PATHS);
     lines.extend(paths.map(|paths| format!("maximum-paths ibgp {paths}{equal}")));
     if family == Family::L2vpnEvpn {
         lines.extend(bgp.evpn.lines());

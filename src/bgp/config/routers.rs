@@ -11,7 +11,9 @@ use super::model::Profile;
 use super::neighbors::not_at_this_moment;
 use super::policy::{Family, PROTOCOLS};
 use super::route_maps::origin;
-use super::router::{Aggregate, Bgp, Earlier, Flags, Group, MAX_MED, MAXIMUM_PATHS, Network, Redistribute, Source};
+use super::router::{
+    Aggregate, Bgp, Earlier, Flags, Group, MAX_MED, MAXIMUM_PATHS, Network, Redistribute, Source,
+};
 use super::settings::{Addpath, Timers};
 
 /// Commands at the top.

@@ -65,7 +65,9 @@ pub(super) fn graceful_restart(view: &View, arguments: &Arguments) -> String {
     if arguments.has("json") {
         let objects = peers.into_iter().map(|peer| {
             let it = Neighbor::new(view, peer);
-            let address = peer.remote.map_or_else(|| peer.name.to_string(), |it| it.to_string());
+            let address = peer
+                .remote
+                .map_or_else(|| peer.name.to_string(), |it| it.to_string());
             let roles = Object::new().with("neighborAddr", address);
             (peer.name.to_string(), neighbor_json::with_roles(&it, roles))
         });

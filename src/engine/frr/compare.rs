@@ -26,7 +26,9 @@ pub struct Line {
 impl Line {
     /// Whether it stands in a BGP router's block.
     pub fn is_bgp(&self) -> bool {
-        self.context.first().is_some_and(|first| first.starts_with("router bgp"))
+        self.context
+            .first()
+            .is_some_and(|first| first.starts_with("router bgp"))
     }
 }
 
@@ -168,7 +170,9 @@ pub fn told(said: &str, before: usize) -> BTreeMap<usize, String> {
 /// The number in `line 5: Failure to communicate[13] to bgpd, line: …`.
 fn refused_line(line: &str) -> Option<usize> {
     let (number, rest) = line.strip_prefix("line ")?.split_once(':')?;
-    rest.trim_start().starts_with("Failure to communicate").then_some(())?;
+    rest.trim_start()
+        .starts_with("Failure to communicate")
+        .then_some(())?;
     number.parse().ok()
 }
 
@@ -500,6 +504,12 @@ no ip prefix-list X
             (7, "it was refused without a word".to_owned()),
         ];
         assert_eq!(told(said, 2), BTreeMap::from(wanted));
-        assert!(told("line x: Failure to communicate\nline 1: Failure to communicate[1]", 1).is_empty());
+        assert!(
+            told(
+                "line x: Failure to communicate\nline 1: Failure to communicate[1]",
+                1
+            )
+            .is_empty()
+        );
     }
 }
