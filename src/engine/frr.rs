@@ -24,6 +24,7 @@ use crate::lab::plan::NodeStep;
 
 pub mod compare;
 pub mod front;
+mod told;
 
 /// How long vtysh may take to look at a configuration.
 const DRY_RUN: Duration = Duration::from_secs(60);
@@ -314,7 +315,7 @@ async fn load(node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
     let sent = vtysh_says(inside, &["-b"]).await?;
     let running = vtysh_says(inside, &["-c", "show running-config"]).await?;
     let asked = node.config.as_deref().unwrap_or_default();
-    let told = compare::told(&sent.output, preamble(node).lines().count());
+    let told = told::told(&sent.output, preamble(node).lines().count());
     let missing = compare::missing(asked, &running.output);
     let mut refused = refused(inside, node.config_place.as_ref(), asked, &told, missing).await?;
     if refused.is_empty() && sent.status == 0 {
