@@ -1,7 +1,6 @@
 //! `show bgp nexthop`: the next hops of routes and the addresses of neighbors, and the ways to them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
