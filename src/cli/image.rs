@@ -1,6 +1,6 @@
 //! `nslab image`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::image::source::Source;
 use crate::image::store::{Collected, Image, Listed, Pull, Store};
