@@ -443,7 +443,7 @@ fn a_file_that_cannot_be_read_is_told_as_that() {
 
 #[test]
 fn interfaces_of_odd_names_are_told() {
-    let text = "name = \"l\"\n[defaults]\nimage = \"x:1\"\n[nodes.a]\nkind = \"srl\"\n[nodes.b]\nkind = \"ceos\"\n[nodes.c]\n\
+    let text = "name = \"l\"\n[defaults]\nimage = \"x:1\"\n[nodes.a]\nkind = \"srl\"\n[nodes.b]\nkind = \"ceos\"\n[nodes.c]\nkind = \"linux\"\n\
                 [[links]]\nendpoints = [\"a:eth1\", \"b:Ethernet1\"]\n[[links]]\nendpoints = [\"a:e1-1\", \"c:any\"]\n";
     let lab = load(text, Vec::new()).unwrap();
     let told = lab.odd_interfaces();

@@ -441,7 +441,7 @@ fn an_image_has_as_many_layers_as_the_kernel_takes() {
     if !has("busybox") || !has("python3") {
         return;
     }
-    let lab = lab("name = \"many\"\n[nodes.a]\nimage = \"oci:many\"\n");
+    let lab = lab("name = \"many\"\n[nodes.a]\nkind = \"host\"\nimage = \"oci:many\"\n");
     let make = |place: &str, count: &str| {
         let mut python = Command::new("python3");
         python
@@ -463,7 +463,7 @@ fn an_image_has_as_many_layers_as_the_kernel_takes() {
     lab.ok(["restart", "a"]);
     assert_eq!(lab.sh("a", "cat /n/1 /last"), "1\n497\n");
     make("more", "499");
-    let text = "name = \"more\"\n[nodes.a]\nimage = \"oci:more\"\n";
+    let text = "name = \"more\"\n[nodes.a]\nkind = \"host\"\nimage = \"oci:more\"\n";
     fs::write(lab.path("more.toml"), text).unwrap();
     let more = lab.path("more.toml");
     lab.run(["up", "-d", more.to_str().unwrap()])
@@ -475,10 +475,11 @@ fn a_lab_that_runs_is_told_before_images_are_brought() {
     if !has("busybox") {
         return;
     }
-    let lab = lab("name = \"once\"\n[nodes.a]\nimage = \"dir:root\"\ncmd = \"sleep 1000000\"\n");
+    let lab =
+        lab("name = \"once\"\n[nodes.a]\nkind = \"host\"\nimage = \"dir:root\"\ncmd = \"sleep 1000000\"\n");
     lab.ok(["up", "-d", lab.file()]);
     // An image that cannot be had is not looked for.
-    let other = "name = \"once\"\n[nodes.a]\nimage = \"oci:nowhere\"\n";
+    let other = "name = \"once\"\n[nodes.a]\nkind = \"host\"\nimage = \"oci:nowhere\"\n";
     fs::write(lab.file(), other).unwrap();
     let run = lab.run(["up", "-d", lab.file()]);
     assert!(!run.err.contains("nowhere"), "{}", run.err);

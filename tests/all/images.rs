@@ -406,8 +406,9 @@ fn a_registry_has_certificates_of_its_own() {
     pull().refused(2, &["client.cert is there, but not"]);
     // In a lab file.
     let locked = |keys: &str| {
-        let text =
-            format!("name = \"l\"\n[images.registry.\"{place}\"]\n{keys}\n[nodes.a]\nimage = \"{name}\"\n");
+        let text = format!(
+            "name = \"l\"\n[images.registry.\"{place}\"]\n{keys}\n[nodes.a]\nkind = \"host\"\nimage = \"{name}\"\n"
+        );
         fs::write(lab.path("own.toml"), text).unwrap();
         let path = lab.path("own.toml");
         lab.run(["image", "lock", path.to_str().unwrap()])

@@ -332,7 +332,7 @@ fn a_file_beside_a_topology_replaces_a_kind_that_is_known() {
 
 #[test]
 fn a_lab_file_is_told_of_interfaces_that_its_kinds_do_not_know() {
-    let text = "name = \"l\"\n[nodes.a]\nkind = \"acme\"\n[nodes.b]\n[[links]]\nendpoints = [\"a:eth1\", \"b:eth1\"]\n";
+    let text = "name = \"l\"\n[nodes.a]\nkind = \"acme\"\n[nodes.b]\nkind = \"host\"\n[[links]]\nendpoints = [\"a:eth1\", \"b:eth1\"]\n";
     let lab = Lab::new(text);
     fs::create_dir(lab.path("kinds")).unwrap();
     let kind = "name = \"acme\"\ninterfaces = [{ name = \"Port{port}\", kernel = \"p{port}\" }]\n";
