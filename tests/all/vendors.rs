@@ -335,7 +335,7 @@ fn a_lab_file_is_told_of_interfaces_that_its_kinds_do_not_know() {
     let text = "name = \"l\"\n[nodes.a]\nkind = \"acme\"\n[nodes.b]\nkind = \"host\"\n[[links]]\nendpoints = [\"a:eth1\", \"b:eth1\"]\n";
     let lab = Lab::new(text);
     fs::create_dir(lab.path("kinds")).unwrap();
-    let kind = "name = \"acme\"\ninterfaces = [{ name = \"Port{port}\", kernel = \"p{port}\" }]\n";
+    let kind = "name = \"acme\"\nneeds_image = false\ninterfaces = [{ name = \"Port{port}\", kernel = \"p{port}\" }]\n";
     fs::write(lab.path("kinds/acme.toml"), kind).unwrap();
     let said = "the kind `acme` knows no interfaces of these names, which its system may not use: a:eth1";
     for words in [vec!["validate", lab.file()], vec!["up", "-d", lab.file()]] {
