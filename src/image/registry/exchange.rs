@@ -181,8 +181,9 @@ impl<'a> Session<'a> {
         let (mut uri, mut redirects, mut was_asked) = (first.clone(), 0, false);
         loop {
             let mut request = Request::get(uri.clone()).header(USER_AGENT, NAME);
-            for kind in accept {
-                request = request.header(ACCEPT, *kind);
+            if !accept.is_empty() {
+                // In one line: there are proxies that pass only one of several on.
+                request = request.header(ACCEPT, accept.join(", "));
             }
             if let Some(from) = from {
                 request = request.header(RANGE, format!("bytes={from}-"));

@@ -90,6 +90,11 @@ impl Proxies {
             .http(http)
             .https(https)
             .no(names.join(","));
+        // The matcher takes `*` for all names, but for no address.
+        let builder = match names.contains(&"*") {
+            true => Matcher::builder(),
+            false => builder,
+        };
         let with_port = without.iter().filter(|it| it.contains(':'));
         Ok(Proxies {
             matcher: Arc::new(builder.build()),
@@ -287,10 +292,13 @@ mod tests {
         ] {
             assert!(by(&set, &format!("https://{other}/")).is_some(), "{other}");
         }
-        assert_eq!(
-            by(&[("ALL_PROXY", "a:1"), ("no_proxy", "*")], "https://q.io/"),
-            None
-        );
+        for to in ["https://q.io/", "https://10.0.0.1:5000/", "http://[fd00::1]/"] {
+            assert_eq!(
+                by(&[("ALL_PROXY", "a:1"), ("no_proxy", "x.io, *")], to),
+                None,
+                "{to}"
+            );
+        }
     }
 
     #[test]
