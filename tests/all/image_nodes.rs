@@ -479,11 +479,11 @@ fn a_lab_that_runs_is_told_before_images_are_brought() {
         lab("name = \"once\"\n[nodes.a]\nkind = \"host\"\nimage = \"dir:root\"\ncmd = \"sleep 1000000\"\n");
     lab.ok(["up", "-d", lab.file()]);
     // An image that cannot be had is not looked for.
-    let other = "name = \"once\"\n[nodes.a]\nkind = \"host\"\nimage = \"oci:nowhere\"\n";
+    let other = "name = \"once\"\n[nodes.a]\nkind = \"host\"\nimage = \"127.0.0.1:9/nowhere:1\"\n";
     fs::write(lab.file(), other).unwrap();
     let run = lab.run(["up", "-d", lab.file()]);
     assert!(!run.err.contains("nowhere"), "{}", run.err);
     run.refused(2, &["once", "running already"]);
     lab.ok(["down", "once"]);
-    lab.run(["up", "-d", lab.file()]).refused(2, &["nowhere"]);
+    lab.run(["up", "-d", lab.file()]).refused(3, &["127.0.0.1:9"]);
 }

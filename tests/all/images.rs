@@ -314,11 +314,12 @@ fn registries_are_reached_by_the_proxy_of_the_environment() {
             .count()
     };
     let with_password = format!("http://tester:secret@{at}");
-    pull(&[("HTTPS_PROXY", &with_password)]).expect(0);
+    pull(&[("HTTPS_PROXY", with_password.as_str())]).expect(0);
     assert!(logged() > 0);
     lab.ok(["image", "rm", &name]);
     // Without the password, with a proxy that is not there, and with what is none.
-    pull(&[("https_proxy", &at)]).refused(3, &["the proxy 127.0.0.1:8888 wants a password", "NO_PROXY"]);
+    pull(&[("https_proxy", at.as_str())])
+        .refused(3, &["the proxy 127.0.0.1:8888 wants a password", "NO_PROXY"]);
     pull(&[("HTTPS_PROXY", "http://127.0.0.1:9")])
         .refused(3, &["by the proxy 127.0.0.1:9 cannot be reached"]);
     let wrong = pull(&[("HTTPS_PROXY", "socks5://tester:secret@127.0.0.1:9")]);
@@ -382,7 +383,11 @@ fn a_registry_has_certificates_of_its_own() {
     let name = format!("{}/library/many:1", registry.place);
     let place = &registry.place;
     let (shown_ca, shown_key) = (ca.display(), key.display());
-    let pull = |words: &[&str]| lab.run([&["image", "pull", &name], words].concat());
+    let pull = |words: &[&str]| {
+        let mut all = vec!["image", "pull", name.as_str()];
+        all.extend(words);
+        lab.run(all)
+    };
     let for_it = format!("{place}={shown_ca}");
     let for_another = format!("registry.example={shown_ca}");
     let client = format!("{place}={shown_ca},{shown_key}");

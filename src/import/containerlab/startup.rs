@@ -51,7 +51,7 @@ pub(super) fn render(context: &mut Context, topology: &mut Topology) {
             }
             Err(fault) => {
                 // The template is one, however many nodes have it.
-                if told.insert(file.clone().unwrap_or(text.clone())) {
+                if told.insert(file.clone().unwrap_or_else(|| text.clone())) {
                     let place = match file {
                         Some(file) => context.files.add(file, text) + fault.place,
                         None => span.start,
@@ -99,7 +99,7 @@ fn known(kind: &str, name: &str, prefix: &str, node: &NodeSpec, mgmt: Option<&Mg
         "MgmtIPv4Gateway": text(gateway4.or_else(|| subnet4?.hosts().next()).map(|it| it.to_string())),
         "MgmtIPv6Address": text(ipv6.map(|it| it.to_string())),
         "MgmtIPv6PrefixLength": length(ipv6.is_some(), 64, subnet6.map(|it| it.prefix_len())),
-        "MgmtIPv6Gateway": text(gateway6.or_else(|| subnet6?.hosts().next()).map(|it| it.to_string())),
+        "MgmtIPv6Gateway": text(gateway6.or_else(|| subnet6?.hosts().nth(1)).map(|it| it.to_string())),
         "Env": values(&node.env),
         "Labels": values(&node.labels),
     })
