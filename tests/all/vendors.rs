@@ -321,13 +321,12 @@ fn a_file_beside_a_topology_replaces_a_kind_that_is_known() {
     assert!(!plan.contains("own a"), "{plan}");
     fs::write(&file, "name = \"linux\"\nnode = 1\n").unwrap();
     lab.run(["validate", path])
-        .refused(2, &["kinds/linux.toml, line 2"]);
+        .refused(2, &["linux.toml, line", "cannot be used"]);
     // One that nobody can read is told as that.
     fs::write(&file, [0xff, 0xfe, b'\n']).unwrap();
-    lab.run(["validate", path])
-        .refused(2, &["linux.toml is not UTF-8 text"]);
+    lab.run(["validate", path]).refused(2, &["linux.toml", "UTF-8"]);
     let mut show = lab.nslab(["kinds", "show", "linux"]);
-    common::run(show.current_dir(lab.path("."))).refused(2, &["linux.toml is not UTF-8 text"]);
+    common::run(show.current_dir(lab.path("."))).refused(2, &["linux.toml", "UTF-8"]);
 }
 
 #[test]
