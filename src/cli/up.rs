@@ -183,6 +183,9 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
             }
         };
     }
+    for odd in file.lab.odd_interfaces() {
+        view::tell(&format!("note: {odd}\n"));
+    }
     let directory = super::run_directory()?;
     if args.reconfigure {
         super::down::take_down(&directory, &file.lab.name)?;

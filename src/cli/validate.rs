@@ -65,7 +65,7 @@ fn report_routers(path: &Path, lab: &Lab) -> bool {
 /// anything is.
 fn is_wrong(path: &Path, lab: &Lab) -> bool {
     // The file is right; another host may have it.
-    for lack in needs::lacks(lab) {
+    for lack in needs::lacks(lab).into_iter().chain(lab.odd_interfaces()) {
         view::tell(&format!("note: {lack}\n"));
     }
     let manifests = manifests::judge(&lab.manifests);

@@ -23,7 +23,7 @@ use crate::digest::Digest;
 use crate::error::{Attempt as _, Error, Kind, Result};
 use crate::layer::Limits;
 use crate::reference::Reference;
-use crate::registry::{Registries, Timing, credentials::Files};
+use crate::registry::{Network, Registries};
 use crate::source::Source;
 
 mod archives;
@@ -128,8 +128,7 @@ pub struct Store {
     root: PathBuf,
     in_user_namespace: bool,
     limits: Limits,
-    timing: Timing,
-    credentials: Files,
+    network: Network,
 }
 
 impl Store {
@@ -182,8 +181,7 @@ impl Store {
             root,
             in_user_namespace: in_user_namespace(),
             limits: Limits::default(),
-            timing: Timing::default(),
-            credentials: Files::of_environment(),
+            network: Network::of_environment(),
         };
         store.write_layout()?;
         Ok(store)

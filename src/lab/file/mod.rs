@@ -138,6 +138,19 @@ pub struct ImagesSpec {
     pub insecure: Vec<String>,
     /// A file of certificates, as written.
     pub ca: Option<Spanned<String>>,
+    /// What holds for one registry alone.
+    pub registry: BTreeMap<String, RegistrySpec>,
+}
+
+/// `[images.registry."HOST:PORT"]`: files as written.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RegistrySpec {
+    /// Whether it may be spoken to without TLS.
+    pub insecure: bool,
+    /// Certificates that its own may be signed by.
+    pub ca: Option<Spanned<String>>,
+    /// The certificate that it is shown, and the key of that.
+    pub own: Option<(Spanned<String>, Spanned<String>)>,
 }
 
 /// `[mgmt]`.
