@@ -1,7 +1,7 @@
 //! A lab as a test: brought up in a run directory of its own, checked, taken down.
 
 pub mod junit;
-mod recording;
+pub mod recording;
 pub mod report;
 
 use std::ffi::OsStr;
@@ -112,6 +112,11 @@ impl Trial<'_> {
                 up.take_down(&lab)?;
                 return Ok(None);
             }
+            if let Some(recording) = recording
+                && let Some(logs) = self.logs
+            {
+                recording.keep(&logs.join("capture.pcapng"), report.has_failed())?;
+            }
             report.checked_seconds = Some(began.elapsed().as_secs_f64());
             match self.play_all(up, &place, &mut report, stop, say)? {
                 Some(alive) => up = alive,
@@ -122,11 +127,7 @@ impl Trial<'_> {
             && let Some(logs) = self.logs
         {
             save_logs(&report, &lab, logs)?;
-            if let Some(recording) = &mut recording {
-                save_capture(&recording.end(), logs)?;
-            }
         }
-        drop(recording);
         if self.keep && report.has_failed() && report.life == Life::Ready {
             let text = kept(&place, self.lab, &report);
             say(Word::Settled(text.clone()));
@@ -165,10 +166,16 @@ impl Trial<'_> {
                 checks: &checks,
                 stop,
             };
+            let logs = self.logs.filter(|_| self.capture || scenario.capture);
+            let recording = logs.map(|_| Recording::begin(&lab)).transpose()?;
             let Some(played) = play(&stage, scenario, say)? else {
                 up.take_down(&lab)?;
                 return Ok(None);
             };
+            if let (Some(recording), Some(logs)) = (recording, logs) {
+                let file = logs.join(recording::file_of(at, &scenario.name));
+                recording.keep(&file, played.report.has_failed())?;
+            }
             let keeps = self.keep && played.report.has_failed();
             report.scenarios.push(played.report);
             let is_last = at + 1 == self.scenarios.len();
@@ -257,12 +264,6 @@ fn kept(place: &TestDirectory, lab: &str, report: &LabReport) -> String {
         "  the lab lives on:\n    look:  {nslab} shell {node}\n    \
          again: {nslab} check\n    end:   {nslab} down {lab}\n"
     )
-}
-
-/// Copies what was captured of a lab that failed.
-fn save_capture(captured: &Path, target: &Path) -> Result<(), Failure> {
-    let bytes = fs::read(captured).attempt(|| format!("read {}", captured.display()))?;
-    user_files::write(&target.join("capture.pcapng"), &bytes, user_files::SECRET)
 }
 
 /// Copies the logs of a lab that failed, with its events and the failure itself, for the user.
