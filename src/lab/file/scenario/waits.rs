@@ -26,7 +26,7 @@ pub(super) fn wait(reader: &mut Reader, value: &Value, table: &mut Table) -> Opt
             quiet,
             within: within.unwrap_or(WITHIN),
         },
-        other if other.starts_with(|c: char| c.is_ascii_digit()) => match values::duration(other, "wait") {
+        other if looks_like_a_time(other) => match values::duration(other, "wait") {
             Ok(time) => Step::Wait(time),
             Err(wrong) => {
                 reader.wrong(text.span, wrong);
@@ -51,4 +51,25 @@ pub(super) fn wait(reader: &mut Reader, value: &Value, table: &mut Table) -> Opt
         reader.wrong(span, Wrong::new(message, "it belongs to `wait = \"quiet\"`"));
     }
     Some(step)
+}
+
+/// A number and perhaps a unit, right or wrong. A check may be called by an address.
+fn looks_like_a_time(text: &str) -> bool {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    unit.len() < text.len() && unit.trim_start().chars().all(char::is_alphabetic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::looks_like_a_time;
+
+    #[test]
+    fn times_are_told_from_names_of_checks() {
+        for time in ["2s", "500ms", "1.5 s", "7", "3 parsecs"] {
+            assert!(looks_like_a_time(time), "{time}");
+        }
+        for name in ["quiet", "10.0.1.2 announces it", "ready 2s"] {
+            assert!(!looks_like_a_time(name), "{name}");
+        }
+    }
 }
