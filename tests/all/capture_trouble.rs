@@ -264,11 +264,16 @@ fn scenarios_that_fail_keep_a_capture() {
     };
     let lab = Lab::new(&text);
     let logs = lab.path("logs");
-    lab.run(["test", "--logs", text_path(&logs), lab.file()]).expect(1);
+    lab.run(["test", "--logs", text_path(&logs), lab.file()])
+        .expect(1);
     assert_eq!(kept(&logs.join("pair")), ["scenario-1-it-s-lost.pcapng"]);
     let found = read(&logs.join("pair/scenario-1-it-s-lost.pcapng"));
     assert_eq!(found.interfaces, ["a:eth0", "b:eth0"]);
-    assert!(found.has_end && found.packets.len() > 10, "{}", found.packets.len());
+    assert!(
+        found.has_end && found.packets.len() > 10,
+        "{}",
+        found.packets.len()
+    );
     // Of a living lab it is beside the report.
     lab.ok(["up", "-d", lab.file()]);
     let pages = lab.path("pages");

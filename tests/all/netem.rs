@@ -130,10 +130,10 @@ fn netem_is_changed_without_a_loss_and_refuses_what_it_cannot_do() {
     for delay in ["1ms", "20ms", "0.5ms", "10ms"] {
         lab.ok(["link", "set", "a:eth1", "--delay", delay]);
     }
-    lab.ok(["link", "clear", "a:eth1"]);
-    lab.ok(["link", "reset", "a:eth1"]);
     let out = running.wait().out;
     assert!(out.contains(" 200 received"), "{out}");
+    lab.ok(["link", "clear", "a:eth1"]);
+    lab.ok(["link", "reset", "a:eth1"]);
     lab.run(["link", "set", "a:eth1", "--delay", "1ms", "--only", "icmp"])
         .refused(2, &["netem", "only"]);
     // Netem with every key it has.

@@ -337,6 +337,19 @@ impl Change<'_> {
         self.send(port, requests)
     }
 
+    /// Waits until what was led to nslab's own queue has reached it.
+    async fn led(&mut self, port: &PortStep, tap: u32) -> Result<(), Failure> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            sleep(LOOK).await;
+            let queues = tc::queues(self.sockets.of(self.lab, port.namespace)?)?;
+            let is_empty = queues.iter().all(|it| it.interface != tap || it.waiting == 0);
+            if is_empty || Instant::now() >= until {
+                return Ok(());
+            }
+        }
+    }
+
     /// Begins, changes or ends nslab's own queue for what an interface sends.
     async fn own(
         &mut self,
@@ -362,11 +375,12 @@ impl Change<'_> {
                     self.attach(port, Hook::Egress, IMPAIR, choose, Action::Redirect(tap))?;
                 }
             }
-            (None, Some((id, _))) => {
+            (None, Some((id, tap))) => {
                 // In its place may be the program that loses packets.
                 if !(new.loss.is_some() && self.ends.ports[1 - direction].is_none()) {
                     self.detach(port, Hook::Egress, IMPAIR)?;
                 }
+                self.led(port, tap).await?;
                 Delayer::of(self.lab)?.remove(id).await?;
                 *queue = None;
             }

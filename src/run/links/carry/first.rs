@@ -38,7 +38,7 @@ struct Direction {
 struct Work {
     /// Interfaces that send no packets longer than their MTU.
     whole: Vec<String>,
-    requests: Requests,
+    requests: Vec<Requests>,
     /// The interfaces whose packets go through queues of nslab's: their indices, the queues' numbers, what is done, and to which.
     queues: Vec<(u32, u64, Impairment, Vec<Instruction>)>,
     /// What is at each interface then.
@@ -128,8 +128,8 @@ impl Direction {
                 work.whole.push(port.name.clone());
             }
             match self.parts.queue {
-                Some(Queue::Tbf(tbf)) => work.requests.tbf(port.index, &tbf),
-                Some(Queue::Netem(netem)) => work.requests.netem(port.index, &netem),
+                Some(Queue::Tbf(tbf)) => work.room().tbf(port.index, &tbf),
+                Some(Queue::Netem(netem)) => work.room().netem(port.index, &netem),
                 None => {}
             }
             if let Some((choose, asked)) = &self.parts.own {
@@ -145,7 +145,7 @@ impl Direction {
         if let (Some((port, hook)), Some(program)) = (loser, &self.parts.loss) {
             let work = works.entry(port.namespace).or_default();
             work.attached(port.index, hook);
-            work.requests
+            work.room()
                 .program(port.index, hook, IMPAIR, program, Action::Direct);
         }
     }
@@ -154,11 +154,15 @@ impl Direction {
 impl Work {
     /// A program will be at an interface, and room for it.
     fn attached(&mut self, index: u32, hook: Hook) {
-        let programs = self.programs.entry(index).or_insert_with(|| {
-            self.requests.clsact(index);
-            BTreeSet::new()
-        });
-        programs.insert((hook, IMPAIR));
+        if !self.programs.contains_key(&index) {
+            self.room().clsact(index);
+        }
+        self.programs.entry(index).or_default().insert((hook, IMPAIR));
+    }
+
+    /// Where more can be asked for.
+    fn room(&mut self) -> &mut Requests {
+        room(&mut self.requests)
     }
 
     /// Does it, in the calling thread's network.
@@ -179,7 +183,7 @@ impl Work {
                 is_queue: true,
             })?;
             raise.extend(lead.raise());
-            requests.program(index, Hook::Egress, IMPAIR, &choose, Action::Redirect(lead.index));
+            room(&mut requests).program(index, Hook::Egress, IMPAIR, &choose, Action::Redirect(lead.index));
             leads.push((id, asked, lead));
         }
         // What is led there finds an interface that is up.
@@ -189,9 +193,20 @@ impl Work {
                 false => errors.remove(0),
             })
         })?;
-        requests.send(&mut netlink).map_err(plain)?;
+        for requests in requests {
+            requests.send(&mut netlink).map_err(plain)?;
+        }
         Ok(leads)
     }
+}
+
+/// The last of some requests, or new ones where that has enough.
+fn room(all: &mut Vec<Requests>) -> &mut Requests {
+    if all.last().is_none_or(Requests::is_full) {
+        all.push(Requests::default());
+    }
+    let last = all.len() - 1;
+    &mut all[last]
 }
 
 /// Does the work in some networks, on a thread that enters each.
