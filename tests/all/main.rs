@@ -88,6 +88,7 @@ mod supply;
 mod survive;
 mod testing;
 mod timeline;
+mod timeline_large;
 mod topologies;
 mod traces;
 mod trust_requests;
