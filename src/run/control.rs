@@ -15,7 +15,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use super::init::InitHandle;
 use super::protocol::{self, Reply, Request};
 use super::state::Living;
-use super::timeline::serve;
+use super::timeline::{self, serve};
 use super::{cluster, flows, interfaces, links, node_signal, socket, status};
 use crate::cilium::Kind;
 use crate::failure::Failure;
@@ -202,7 +202,7 @@ async fn work(lab: &Rc<Living>, request: Request) -> Result<Answer, Failure> {
         // They are streamed.
         Request::Events { .. } | Request::Timeline { .. } => Reply::Done,
         Request::Mark { name } => Reply::Marked {
-            time: serve::mark_for(lab, &name)?,
+            time: serve::mark_for(lab, &name).await?,
         },
         Request::Rest {
             since,
@@ -470,6 +470,7 @@ async fn stream_timeline(lab: &Living, line: &Line, follow: bool) -> Result<(), 
         Ok(recorder) => recorder,
         Err(failure) => return line.reply(&Reply::Failed(failure), &NO_FDS).await,
     };
+    timeline::all_heard(lab).await;
     let mut signs = signs_of_life();
     let mut stopping = lab.stopping.subscribe();
     let (mut next, mut has_told_all) = (0, false);

@@ -25,7 +25,7 @@ use super::events::What;
 use super::links::Links;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
-use super::timeline::serve;
+use super::timeline::{self, serve};
 use super::{
     control, flows, host_cleanup, images, late, link_events, links, logs, management, mounts, network,
     presence, socket, stages, veil,
@@ -358,7 +358,7 @@ async fn bring_up(lab: &Rc<Living>, options: &Options) -> Result<(), Failure> {
     lab.namespaces.replace(network.namespaces);
     // Set once, here.
     let _ = lab.users.set(network.users);
-    serve::hear_all(lab);
+    timeline::hear_all(lab);
     late::follow(lab)?;
     let on_host: Vec<&str> = lab
         .plan

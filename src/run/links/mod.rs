@@ -20,7 +20,7 @@ use super::events::What;
 use super::protocol::{Direction, LinkAction, LinkAsked, LinkReport, Reply, Request};
 use super::state::Living;
 use crate::failure::Failure;
-use crate::lab::impair::Impairments;
+use crate::lab::impair::{Impairment, Impairments};
 use carry::{Carried, Programs, Sockets};
 use delayer::Delayer;
 use ends::Ends;
@@ -124,15 +124,7 @@ pub async fn begin(lab: &Rc<Living>) -> Result<(), Failure> {
         return Ok(());
     }
     let _turn = lab.links.turn.lock().await;
-    // What cannot be is told below, with its link.
-    let mut sockets = carry::enter_all(lab, &impaired).unwrap_or_default();
-    for (at, ends) in impaired {
-        let asked = planned(lab, at);
-        carry::settle(lab, at, &ends, &asked, &mut sockets)
-            .await
-            .map_err(|failure| about(&ends, failure))?;
-    }
-    Ok(())
+    carry::carry_all(lab, &impaired).await
 }
 
 /// Does something to the link with an end of this name.
@@ -322,7 +314,8 @@ fn after(
             impairment,
             direction,
         } => {
-            if let Some((_, message, help)) = impairment.mistake() {
+            let wanted = (!impairment.is_nothing()).then(|| impairment.clone());
+            if let Some((_, message, help)) = wanted.as_ref().and_then(Impairment::mistake) {
                 return Err(Failure::wrong(message).help(help));
             }
             let Impairments { a_to_b, b_to_a } = &mut asked.impair;
@@ -332,10 +325,10 @@ fn after(
                 (a_to_b, b_to_a)
             };
             if matches!(direction, Direction::Both | Direction::Out) {
-                *out = Some(impairment.clone());
+                (*out).clone_from(&wanted);
             }
             if matches!(direction, Direction::Both | Direction::In) {
-                *back = Some(impairment.clone());
+                *back = wanted;
             }
         }
     }

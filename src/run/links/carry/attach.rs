@@ -13,9 +13,9 @@ use crate::lab::plan::PortStep;
 /// What is at an interface of nslab's.
 #[derive(Default)]
 pub struct Programs {
-    own: BTreeSet<(Hook, u16)>,
+    pub(super) own: BTreeSet<(Hook, u16)>,
     /// Whether the room for programs is nslab's, too.
-    made: bool,
+    pub(super) made: bool,
 }
 
 impl Change<'_> {
@@ -32,7 +32,7 @@ impl Change<'_> {
         let mut requests = Requests::default();
         let is_first = !self.lab.links.programs.borrow().contains_key(&key);
         let mut made = true;
-        if is_first && !self.sockets.fresh {
+        if is_first {
             let queues = tc::queues(self.sockets.of(self.lab, port.namespace)?)?;
             made = !queues
                 .iter()
@@ -102,7 +102,7 @@ impl Change<'_> {
 }
 
 /// What the kernel refused, with what to do.
-fn explain(error: Error, interface: &str) -> Failure {
+pub(super) fn explain(error: Error, interface: &str) -> Failure {
     let errno = error.errno;
     let failure = Failure::from(error);
     match errno {
