@@ -23,6 +23,7 @@ mod config_review;
 mod cp;
 mod doctor;
 mod down;
+mod engine;
 mod events;
 mod exec;
 mod file;
@@ -56,6 +57,7 @@ mod test_progress;
 mod timeline;
 mod up;
 mod validate;
+mod values;
 mod version;
 pub mod vtysh;
 
