@@ -164,6 +164,14 @@ pub fn dormant(what: &str, index: u32, dormant: bool) -> Vec<Request> {
     ]
 }
 
+/// Takes the carrier of an interface whose driver has a switch for it.
+pub fn carrier(what: &str, index: u32, on: bool) -> Request {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.attributes.push(LinkAttribute::Carrier(u8::from(on)));
+    Request::change(what, RouteNetlinkMessage::SetLink(message))
+}
+
 /// Says how many packets may wait for a program at the other end.
 pub fn queue_length(what: &str, index: u32, packets: u32) -> Request {
     let mut message = LinkMessage::default();

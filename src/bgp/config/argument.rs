@@ -18,6 +18,16 @@ impl<'l> Arguments<'l> {
         Arguments { line, words }
     }
 
+    /// The line's words after `no`, one blank between them.
+    pub fn plain(&self) -> String {
+        let words: Vec<&str> = self
+            .line
+            .split_whitespace()
+            .skip(usize::from(self.no()))
+            .collect();
+        words.join(" ")
+    }
+
     /// Whether the line has this keyword or argument.
     pub fn has(&self, name: &str) -> bool {
         self.words.iter().any(|(known, _)| *known == name)

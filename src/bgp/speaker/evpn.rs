@@ -66,6 +66,11 @@ impl Speaker {
         tells || self.peers.values().any(|peer| peer.effective.evpn.activate)
     }
 
+    /// VXLAN devices, by their networks.
+    pub fn local_vnis(&self) -> &BTreeMap<u32, LocalVni> {
+        &self.evpn.local
+    }
+
     /// How often a host at this router has moved; none for one that is not here.
     pub fn host_sequence(&self, vni: u32, mac: Mac) -> Option<u32> {
         self.evpn.hosts.get(&(vni, mac)).copied()

@@ -39,6 +39,10 @@ impl ToldAll {
     pub(super) fn forget(&mut self, id: SourceId) {
         self.0.remove(&id);
     }
+
+    fn has(&self, id: SourceId, key: &EvpnKey) -> bool {
+        self.0.get(&id).is_some_and(|told| told.routes.contains_key(key))
+    }
 }
 
 /// What is said about routes beside what they are about.
@@ -64,6 +68,11 @@ impl News {
 }
 
 impl Speaker {
+    /// Whether a neighbor was told a route of EVPN.
+    pub fn was_told_evpn(&self, peer: &Peer, key: &EvpnKey) -> bool {
+        self.evpn.told.has(peer.id, key)
+    }
+
     /// What a neighbor is to be told about a route; none if nothing. The next hop is the tunnel's end, which nobody on the way
     /// changes (FRR).
     fn tell_about_evpn(&self, peer: &Peer, bgp: &Bgp, key: &EvpnKey, path: &EvpnPath) -> Option<Told> {

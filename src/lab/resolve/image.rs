@@ -6,7 +6,7 @@ use super::Scene;
 use super::diagnostics::Mistakes;
 use crate::Diagnostic;
 use crate::file::Spanned;
-use crate::model::{Image, Kind, Restart};
+use crate::model::{EngineChoice, Image, Kind, Restart};
 use nslab_image::source::{Registries, Source};
 
 /// The image that a node is, where it is one.
@@ -54,7 +54,7 @@ fn obstacles(scene: &Scene, at: usize) -> Vec<(&'static str, &'static str)> {
             "make it a host or a router, or remove `image`",
         ));
     }
-    let engine = node.engine.as_ref().and_then(|it| it.value.traits());
+    let engine = node.engine.as_ref().map(|it| it.value).and_then(EngineChoice::traits);
     if scene.kind(at) == Kind::Router && engine.is_some_and(|engine| !engine.is_in_images) {
         obstacles.push((
             "the built-in speaker is no part of an image",

@@ -18,6 +18,8 @@ use crate::timeline::entry::Said;
 use crate::timeline::session;
 use crate::timeline::store::Store;
 
+/// What is kept where nothing is said, in octets.
+pub const USUAL: u64 = 32 << 20;
 /// What is kept, and of whom nothing is.
 pub struct Book {
     /// The entries.
