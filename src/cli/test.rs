@@ -184,8 +184,8 @@ fn load(args: &Args) -> Result<Vec<Tried>, Failure> {
 
 /// The last engine that was asked for which plays nodes of this kind.
 fn asked(args: &Args, kind: Kind) -> Option<EngineChoice> {
-    let choices = args.engine.iter().rev().filter_map(|word| EngineChoice::of(word));
-    choices.into_iter().find(|choice| choice.plays(kind))
+    let mut choices = args.engine.iter().rev().filter_map(|word| EngineChoice::of(word));
+    choices.find(|choice| choice.plays(kind))
 }
 
 /// Why a lab cannot be tried here, though nothing is wrong with it.
