@@ -211,6 +211,11 @@ impl Requests {
         self.batch.end();
     }
 
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.whats.is_empty()
+    }
+
     /// Sends them all.
     ///
     /// # Errors
