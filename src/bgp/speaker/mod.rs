@@ -130,11 +130,11 @@ pub const REDISTRIBUTED: SourceId = SourceId(u32::MAX - 1);
 impl Speaker {
     /// A speaker that knows nothing yet. The seed decides its jitter.
     pub fn new(hostname: &str, seed: u64) -> Speaker {
-        Speaker::with_behavior(hostname, seed, Behavior::default())
+        Speaker::with_manner(hostname, seed, Behavior::default())
     }
 
     /// The same with the habits of another implementation.
-    pub fn with_behavior(hostname: &str, seed: u64, behavior: Behavior) -> Speaker {
+    pub fn with_manner(hostname: &str, seed: u64, behavior: Behavior) -> Speaker {
         Speaker {
             hostname: hostname.to_owned(),
             behavior,

@@ -76,7 +76,7 @@ impl VirtualRouter {
         let seed = since.as_nanos() as u64 ^ u64::from(std::process::id());
         let mut router = VirtualRouter {
             began: Instant::now(),
-            speaker: Speaker::with_behavior(node, seed, Behavior::GoBgp),
+            speaker: Speaker::with_manner(node, seed, Behavior::GoBgp),
             netlink: Netlink::open()?,
             connections: Connections::new(host_events.clone()),
             instance: None,
