@@ -394,7 +394,7 @@ fn what_is_no_scenario_is_told() {
 fn a_scenario_that_cannot_be_ended_leaves_nothing_broken() {
     let text = scenario(
         "long",
-        "flows = \"*\"\nsteps = [{ silence = \"a:eth1\" }, { stop = \"b\" }, { wait = \"2s\" }]",
+        "flows = \"*\"\nsteps = [{ silence = \"a:eth1\" }, { stop = \"b\" }, { wait = \"10s\" }]",
     );
     let lab = with(PAIR, &text);
     let mut played = lab.start(["scenario", "run", "long"]);

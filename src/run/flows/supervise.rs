@@ -192,7 +192,7 @@ async fn begin(lab: &Rc<Living>) -> Result<Rc<Flows>, Failure> {
         is_gone: Cell::default(),
     });
     // Whoever asks meanwhile is heard once it knows all namespaces.
-    let turn = flows.sending.lock().await;
+    let turn = flows.sending.try_lock().ok();
     lab.flows.replace(Some(Rc::clone(&flows)));
     tokio::task::spawn_local(listen(Rc::clone(&flows), child.pidfd, end));
     let handed = flows.hand_over(lab).await;
