@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use super::file;
+use crate::bgp::config::DiagnosticKind;
 use crate::engine::own_start::{self, Given, Idle, Lost, Place};
 use crate::engine::{self, frr, speaker};
 use crate::failure::Failure;
@@ -151,7 +152,24 @@ impl ConfigReview {
         }
     }
 
+    /// What vtysh takes and FRR's daemons refuse: nobody hears them where FRR's own script starts them, so what the speaker knows of
+    /// their refusals is told.
+    fn refused_by_daemons(&mut self, node: &Node, given: &Given) {
+        let refused = given.lost_on_builtin().into_iter().filter_map(|lost| {
+            let is_refusal = matches!(lost.mistake.kind, DiagnosticKind::Invalid(_))
+                && lost.mistake.fault_kind().is_none();
+            // Commands tell it themselves when they run.
+            let place = lost.place.filter(|_| is_refusal)?;
+            Some(format!(
+                "{}: {place}:{}: FRR refuses this line: {}",
+                node.name, lost.line, lost.mistake.message
+            ))
+        });
+        self.notes.extend(refused.take(MOST));
+    }
+
     fn frr(&mut self, node: &Node, given: &Given, file: &Path) {
+        self.refused_by_daemons(node, given);
         let mut note = |place: String, said: String| {
             let note = format!("{}: {place}: FRR leaves this line out: {said}", node.name);
             self.notes.push(note);

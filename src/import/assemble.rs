@@ -133,7 +133,8 @@ fn join(topology: &Topology, members: &[String], spec: &mut Spec, context: &mut 
             }
         }
     }
-    if let Some((container, others)) = lost.split_first() {
+    // Where a cluster's file is missing, that is told, and nothing that follows from it.
+    if let Some((container, others)) = lost.split_first().filter(|_| !topology.lacks_cluster) {
         let full = format!("{prefix}{}", container.value);
         let mut mistake = nowhere(container, &full, spec, members);
         for other in others {

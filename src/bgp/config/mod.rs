@@ -5,6 +5,7 @@
 //! Pure: nothing is read from or written to the system.
 
 mod argument;
+mod by_interface;
 mod checks;
 mod commands;
 pub mod community;

@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::reference::Reference;
 
 mod blob;
-mod challenge;
+pub(crate) mod challenge;
 pub(crate) mod credentials;
 mod exchange;
 mod http_client;

@@ -34,6 +34,8 @@ pub(super) struct Topology {
     pub links: Vec<LinkSpec>,
     /// kind's clusters that the topology starts itself.
     pub clusters: Vec<Cluster>,
+    /// Whether a cluster's own file is missing: what its nodes are called is not known then.
+    pub lacks_cluster: bool,
     /// What a container is called before the node's own name.
     pub container_prefix: String,
     /// For nodes that live in another's network: what `container:` names, by the place of the node.
@@ -263,12 +265,14 @@ fn cluster(context: &mut Context, topology: &mut Topology, name: &Spanned<String
         topology.clusters.push(one);
         return;
     };
-    if let Some(documents) = context.open(file) {
-        for yaml in &documents {
-            let mut cluster = kind::read(yaml, context);
-            cluster.name = name.clone();
-            topology.clusters.push(cluster);
-        }
+    let Some(documents) = context.open(file) else {
+        topology.lacks_cluster = true;
+        return;
+    };
+    for yaml in &documents {
+        let mut cluster = kind::read(yaml, context);
+        cluster.name = name.clone();
+        topology.clusters.push(cluster);
     }
 }
 
