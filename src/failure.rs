@@ -108,7 +108,7 @@ impl From<nslab_image::Error> for Failure {
         let code = match error.kind {
             Kind::Wrong | Kind::Missing => Code::Wrong,
             Kind::Busy => Code::NotReady,
-            Kind::Denied | Kind::Host => Code::Host,
+            Kind::Denied | Kind::Host | Kind::Disk => Code::Host,
         };
         let failure = Failure::new(code, error.message);
         match error.help {

@@ -15,7 +15,7 @@ use crate::image::store::{self, Lease, Progress, Store};
 use crate::kernel::error::Attempt;
 use crate::kernel::rootless::is_rootless;
 use crate::lab::Lab;
-use crate::lab::model::{EngineChoice, Image};
+use crate::lab::model::Image;
 use crate::lab::plan::{ImageFacts, Plan};
 
 /// Images that are ready to be nodes.
@@ -87,7 +87,7 @@ pub fn ready(lab: &Lab, progress: &dyn Fn(Progress)) -> Result<Ready, Failure> {
 /// # Errors
 /// As [`ready`].
 pub fn for_cluster(lab: &mut Lab, progress: &dyn Fn(Progress)) -> Result<Vec<Lease>, Failure> {
-    let runs_kubelets = lab.nodes.iter().any(|node| node.engine == EngineChoice::Kubelet);
+    let runs_kubelets = lab.nodes.iter().any(|node| node.engine.is_kubernetes());
     let sources = std::mem::take(&mut lab.cluster.pulled);
     let mut leases = Vec::new();
     if sources.is_empty() || !runs_kubelets {

@@ -24,8 +24,9 @@ use crate::engine::frr::front;
 use crate::engine::{self, Engine, speaker};
 use crate::failure::Failure;
 use crate::kernel::route;
+use crate::lab::engines::GRACE;
 use crate::lab::model::{Exec, Process, Stage, Wait};
-use crate::lab::plan::{self, ImageStep, NodeStep};
+use crate::lab::plan::{ImageStep, NodeStep};
 use crate::lab::rights::missing;
 
 /// Pause before a node whose init keeps dying is started again: doubled each time, up to the longest.
@@ -34,15 +35,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// A node that lived this long starts again without a pause.
 const STEADY: Duration = Duration::from_secs(10);
 
-/// How long the program of an image may take to end that says by which signal it is asked; and others.
+/// How long the program of an image may take to end that says by which signal it is asked.
 const IMAGES_GRACE: Duration = Duration::from_secs(10);
-const USUAL_GRACE: Duration = Duration::from_secs(2);
 
 /// How long the program of an image may take to end when its node is stopped or started again, and at the end of the lab.
 pub fn grace(image: &ImageStep) -> Duration {
     match image.stop_signal {
         Some(_) => IMAGES_GRACE,
-        None => USUAL_GRACE,
+        None => GRACE,
     }
 }
 
@@ -217,11 +217,8 @@ async fn wait_first(lab: &Rc<Living>, node: usize) {
 
 /// What an engine starts.
 fn what_starts(step: &NodeStep) -> String {
-    let what = match step.engine {
-        Some(plan::Engine::Kubelet) => "containerd",
-        _ => "its routing daemons",
-    };
-    what.to_owned()
+    let what = step.engine.map(|engine| engine.traits().starts);
+    what.unwrap_or("its routing daemons").to_owned()
 }
 
 /// Notes and tells what a node waits for.
@@ -321,7 +318,7 @@ async fn failing_life(inside: &Inside, first: bool, life: Span) -> Failure {
 async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure> {
     let (lab, node) = (&inside.lab, inside.node);
     let (step, state) = (&lab.plan.nodes[node], &lab.nodes[node]);
-    let engine = engine::of(step);
+    let engine = step.engine;
     if step.cluster.as_ref().is_some_and(|it| it.controls) {
         api_server::start(inside);
     }

@@ -47,7 +47,7 @@ impl Speaker {
 
     /// Whether a neighbor that came by itself may stay: a range lets it in as it did when it came. One for which
     /// something else holds now comes again.
-    pub(super) fn is_welcome(&self, peer: &Peer, bgp: Option<&Bgp>) -> bool {
+    pub(super) fn is_accepted(&self, peer: &Peer, bgp: Option<&Bgp>) -> bool {
         let (Some(bgp), Some(group), Some(address)) = (bgp, &peer.let_in_by, peer.remote) else {
             return false;
         };

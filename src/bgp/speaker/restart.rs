@@ -92,7 +92,7 @@ impl Speaker {
     }
 
     /// A neighbor is there again: what it has not gone on forwarding by goes.
-    pub(super) fn welcome_back(&mut self, id: SourceId, agreement: &Agreement) {
+    pub(super) fn end_restart(&mut self, id: SourceId, agreement: &Agreement) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };

@@ -160,7 +160,7 @@ impl Speaker {
         peer.flow = Default::default();
         actions.push(Action::Log(format!("%ADJCHANGE: neighbor {} Up", shown(peer))));
         self.forget_update_groups();
-        self.welcome_back(id, &agreement);
+        self.end_restart(id, &agreement);
         self.begin_startup(now);
         for family in Family::ALL {
             self.begin_family(id, family, actions);

@@ -20,7 +20,7 @@ impl Speaker {
         let gone: Vec<SourceId> = self
             .peers
             .values()
-            .filter(|peer| !names.contains(&peer.name) && !self.is_welcome(peer, bgp.as_ref()))
+            .filter(|peer| !names.contains(&peer.name) && !self.is_accepted(peer, bgp.as_ref()))
             .map(|peer| peer.id)
             .collect();
         for id in gone {
@@ -77,7 +77,7 @@ impl Speaker {
                 peer.remote = None;
             }
         }
-        // Whoever is shut down is forgiven, as with FRR.
+        // What counts against a neighbor ends with a shutdown, as with FRR.
         if peer.effective.shutdown.is_some() {
             peer.intake.overflow = None;
         }

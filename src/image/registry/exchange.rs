@@ -135,7 +135,7 @@ impl<'a> Session<'a> {
         loop {
             match attempt().await {
                 Ok(done) => return Ok(done),
-                Err(Trouble::Lasting(error)) => return Err(error),
+                Err(Trouble::Lasting(error) | Trouble::NoBeginning(error)) => return Err(error),
                 Err(Trouble::Passing(error, asked)) => {
                     failures += 1;
                     self.pause(error, asked, failures).await?;
@@ -368,6 +368,7 @@ impl<'a> Session<'a> {
                 pause,
             ),
             408 | 500.. => Trouble::Passing(Error::host(message), pause),
+            416 => Trouble::NoBeginning(Error::host(message)),
             _ => Trouble::Lasting(Error::host(message)),
         }
     }

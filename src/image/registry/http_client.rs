@@ -63,12 +63,14 @@ pub(crate) enum Trouble {
     Passing(Error, Option<Duration>),
     /// It will not.
     Lasting(Error),
+    /// What is there already is not a beginning of it (416).
+    NoBeginning(Error),
 }
 
 impl Trouble {
     pub(crate) fn error(self) -> Error {
         match self {
-            Trouble::Passing(error, _) | Trouble::Lasting(error) => error,
+            Trouble::Passing(error, _) | Trouble::Lasting(error) | Trouble::NoBeginning(error) => error,
         }
     }
 }

@@ -15,7 +15,7 @@
 //!
 //! Nothing is held by a daemon. Whoever dies leaves locks that are free, files below `partial` and directories below `tmp`.
 
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
@@ -102,11 +102,6 @@ pub struct Image {
 pub struct Lease(OwnedFd);
 
 impl Lease {
-    /// The descriptor.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-
     /// The file that is locked, for somebody else who locks it as well while this one does.
     ///
     /// # Errors

@@ -55,8 +55,12 @@ fn obstacles(scene: &Scene, at: usize) -> Vec<(&'static str, &'static str)> {
             "make it a host or a router, or remove `image`",
         ));
     }
-    let engine = node.engine.as_ref().map(|it| it.value);
-    if scene.kind(at) == Kind::Router && engine == Some(EngineChoice::Builtin) {
+    let engine = node
+        .engine
+        .as_ref()
+        .map(|it| it.value)
+        .and_then(EngineChoice::traits);
+    if scene.kind(at) == Kind::Router && engine.is_some_and(|engine| !engine.is_in_images) {
         obstacles.push((
             "the built-in speaker is no part of an image",
             "remove `engine` or `image`",
