@@ -122,14 +122,15 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     };
     let trials = run::all(&plan, usize::from(args.jobs), &directory, &stop, &tell);
     say(Word::Settled(String::new()));
-    let trials = trials?;
+    // What fails while the user ends it is of no interest.
     if stop.wanted() {
         return Err(Failure::not_ready(format!(
             "interrupted after {} of {} sets; nothing is left of the labs",
-            trials.len(),
+            trials.map_or(0, |trials| trials.len()),
             sets.count()
         )));
     }
+    let trials = trials?;
     let survey = survey(
         &args,
         &file.lab,
@@ -252,7 +253,7 @@ fn survey(
 ) -> Survey {
     let smallest = trials
         .iter()
-        .filter(|trial| !trial.healed)
+        .filter(|trial| trial.has_failed())
         .min_by_key(|trial| (trial.size, trial.number));
     let again = smallest.map(|trial| again(args, &trial.only));
     let hosts: Vec<&str> = (0..graph.nodes.len())
@@ -269,7 +270,7 @@ fn survey(
     };
     Survey {
         lab: lab.name.clone(),
-        healed: trials.iter().all(|trial| trial.healed),
+        healed: !trials.iter().any(Trial::has_failed),
         sets,
         tried: trials.len(),
         left_out: sets.saturating_sub(trials.len() as u64),

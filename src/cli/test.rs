@@ -101,11 +101,12 @@ pub fn run(args: Args) -> Result<i32, Failure> {
         user_files::write(path, text.as_bytes(), user_files::OPEN)?;
     }
     if let Some(directory) = &args.report {
-        for (at, report) in labs.iter().enumerate() {
-            let Some(tried) = files.iter().find(|tried| tried.paths[0] == report.file) else {
+        // A lab without scenarios, or one that they were not played on, has nothing to show.
+        for report in labs.iter().filter(|report| !report.scenarios.is_empty()) {
+            let Some(at) = files.iter().position(|tried| tried.paths[0] == report.file) else {
                 continue;
             };
-            let page = html::page(&tried.file.lab, &report.scenarios);
+            let page = html::page(&files[at].file.lab, &report.scenarios);
             let name = format!("{}.html", unique(&files, at));
             user_files::write(&directory.join(name), page.as_bytes(), user_files::OPEN)?;
         }

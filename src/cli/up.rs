@@ -223,7 +223,7 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
 
 /// Refuses to start a lab that lives.
 fn not_twice(directory: &RunDirectory, lab: &str) -> Result<(), Failure> {
-    match directory.lab(lab).life() {
+    match directory.lab(lab).settled_life() {
         Life::Dead => Ok(()),
         Life::Living => Err(directory.running_already(lab)),
         Life::Unknown(failure) => Err(failure),

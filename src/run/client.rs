@@ -2,6 +2,7 @@
 //! command says that the lab does not answer.
 
 use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -50,6 +51,37 @@ pub fn listener(lab: &LabDirectory) -> Result<i32, Failure> {
     Ok(Client::connect(lab)?.supervisor)
 }
 
+/// A socket that is connected to a lab's supervisor.
+fn connected(lab: &LabDirectory) -> io::Result<Socket> {
+    let directory = File::open(&lab.path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Also for connecting: the queue of a supervisor that takes no connections fills up.
+    socket.set_write_timeout(Some(SILENCE))?;
+    socket.connect(&SockAddr::unix(through(&directory, "control.sock"))?)?;
+    Ok(socket)
+}
+
+/// Whether a lab's supervisor is ending: nobody listens on its control socket any more, or who does closes a connection without
+/// an answer. A lab that begins has no socket yet. Waits for an answer for as long as `patience`.
+pub(super) fn is_ending(lab: &LabDirectory, patience: Duration) -> bool {
+    let ends = [
+        ErrorKind::ConnectionRefused,
+        ErrorKind::ConnectionReset,
+        ErrorKind::BrokenPipe,
+    ];
+    let asked = || {
+        let mut stream = UnixStream::from(OwnedFd::from(connected(lab)?));
+        stream.set_read_timeout(Some(patience))?;
+        let request = serde_json::to_vec(&Envelope::of(&Request::Status))?;
+        message::send(&stream, &request, &[] as &[OwnedFd]).map_err(|error| io::Error::from(error.errno))?;
+        stream.read(&mut [0])
+    };
+    match asked() {
+        Ok(taken) => taken == 0,
+        Err(error) => ends.contains(&error.kind()),
+    }
+}
+
 impl Client {
     /// Connects to a living lab.
     ///
@@ -57,15 +89,10 @@ impl Client {
     /// The lab has just gone, this user may not, or nobody takes connections.
     pub fn connect(lab: &LabDirectory) -> Result<Client, Failure> {
         let what = || format!("reach lab {}", lab.lab);
-        let directory = File::open(&lab.path).attempt(what)?;
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).attempt(what)?;
-        // Also for connecting: the queue of a supervisor that takes no connections fills up.
-        socket.set_write_timeout(Some(SILENCE)).attempt(what)?;
-        let address = SockAddr::unix(through(&directory, "control.sock")).attempt(what)?;
-        match socket.connect(&address) {
+        let socket = match connected(lab) {
             Err(error) if error.raw_os_error() == Some(Errno::EAGAIN as i32) => return Err(silent(lab)),
             other => other.attempt(what)?,
-        }
+        };
         let stream = UnixStream::from(OwnedFd::from(socket));
         let supervisor = getsockopt(&stream, PeerCredentials).attempt(what)?.pid();
         Ok(Client {

@@ -83,8 +83,13 @@ impl RunDirectory {
         let what = || format!("make {}", directory.path.display());
         match trust::make_directory(&directory.path, 0o700) {
             Ok(()) => {}
+            // One that has died since the sweep makes room.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                return Err(self.running_already(lab));
+                match directory.settled_life() {
+                    Life::Dead => directory.remove()?,
+                    _ => return Err(self.running_already(lab)),
+                }
+                trust::make_directory(&directory.path, 0o700).attempt(what)?;
             }
             Err(error) => return Err(Error::io(what(), &error).into()),
         }

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use super::{netns_names, trust};
+use super::{client, netns_names, trust};
 use crate::failure::Failure;
 use crate::kernel::cgroup;
 use crate::kernel::error::{Attempt, Error};
@@ -19,6 +19,8 @@ use crate::lab::names;
 
 /// How long dying processes may hold on to their cgroups before a sweep gives up.
 const SWEEP_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a process that was killed may take to be gone.
+const SETTLING: Duration = Duration::from_secs(2);
 /// The file that the lab's supervisor locks, and what is in it.
 const LOCK: &str = "lock";
 const MARK: &[u8] = b"nslab: a lab's directory\n";
@@ -140,6 +142,21 @@ impl LabDirectory {
                 let errno = Errno::from_raw(errno.raw_os_error());
                 Life::Unknown(self.unknown(Error::new("look at its lock", errno).into()))
             }
+        }
+    }
+
+    /// As [`life`](Self::life), but gives a supervisor that was killed the moment the kernel needs to end it: it holds its lock
+    /// until then.
+    pub fn settled_life(&self) -> Life {
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            let life = self.life();
+            let left = deadline.saturating_duration_since(Instant::now());
+            let is_over = left.is_zero() || !matches!(life, Life::Living);
+            if is_over || !client::is_ending(self, left) {
+                return life;
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -90,10 +90,11 @@ impl Trial<'_> {
         }
         let place = directory.for_test(self.lab)?;
         say(Word::Now(format!("{}: coming up", self.lab)));
-        let mut up = Up::start(self.files, self.options, self.keep, &place)?;
+        let lab = place.lab(self.lab);
+        let mut up = Up::start(self.files, self.options, self.keep, (&place, &lab))?;
         let life = up.until_ready(stop)?;
         if stop.wanted() {
-            up.take_down(&place.lab(self.lab))?;
+            up.take_down()?;
             return Ok(None);
         }
         report.life = life;
@@ -102,18 +103,15 @@ impl Trial<'_> {
         }
         let head = LabReport::head(self.file(), self.lab, &report.life, report.ready_seconds);
         say(Word::Settled(head));
-        let lab = place.lab(self.lab);
         let mut recording = None;
         if report.life == Life::Ready {
-            if self.capture && self.logs.is_some() {
-                recording = Some(Recording::begin(&lab)?);
-            }
+            recording = self.record(&lab, 1)?;
             if !check_phases(&lab, &mut report, stop, say)? {
-                up.take_down(&lab)?;
+                up.take_down()?;
                 return Ok(None);
             }
             report.checked_seconds = Some(began.elapsed().as_secs_f64());
-            match self.play_all(up, &place, &mut report, stop, say)? {
+            match self.play_all((up, &mut recording), &place, &mut report, stop, say)? {
                 Some(alive) => up = alive,
                 None => return Ok(None),
             }
@@ -122,18 +120,16 @@ impl Trial<'_> {
             && let Some(logs) = self.logs
         {
             save_logs(&report, &lab, logs)?;
-            if let Some(recording) = &mut recording {
-                save_capture(&recording.end(), logs)?;
-            }
         }
-        drop(recording);
+        self.keep_recording(recording, &report)?;
         if self.keep && report.has_failed() && report.life == Life::Ready {
             let text = kept(&place, self.lab, &report);
             say(Word::Settled(text.clone()));
             report.kept = Some(text);
+            up.leave();
         } else {
             say(Word::Now(format!("{}: going down", self.lab)));
-            up.take_down(&lab)?;
+            up.take_down()?;
         }
         report.seconds = began.elapsed().as_secs_f64();
         Ok(Some(report))
@@ -141,17 +137,36 @@ impl Trial<'_> {
 }
 
 impl Trial<'_> {
+    /// Begins a capture, where one is wanted.
+    fn record(&self, lab: &LabDirectory, number: usize) -> Result<Option<Recording>, Failure> {
+        match self.capture && self.logs.is_some() {
+            true => Recording::begin(lab, number).map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Ends a capture, and keeps it where the lab has failed. To be called while the lab's directory is there.
+    fn keep_recording(&self, recording: Option<Recording>, report: &LabReport) -> Result<(), Failure> {
+        match (recording, self.logs) {
+            (Some(mut recording), Some(logs)) if report.has_failed() => {
+                save_capture(&recording.end(), recording.number, logs)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Plays the scenarios, each on a lab that is as it was when it had come up: one that is not so any more is brought up anew.
     /// Returns the living lab, or none when the user wants to end; nothing is left then.
     fn play_all(
         &self,
-        mut up: Up,
+        (mut up, recording): (Up, &mut Option<Recording>),
         place: &TestDirectory,
         report: &mut LabReport,
         stop: &Stop,
         say: &mut dyn FnMut(Word),
     ) -> Result<Option<Up>, Failure> {
         let lab = place.lab(self.lab);
+        let mut lives = 1;
         for (at, scenario) in self.scenarios.iter().enumerate() {
             if report.has_failed() && report.scenarios.iter().all(|it| !it.has_failed()) {
                 let skipped = ScenarioReport::skipped(scenario, "the lab is not as it must be before it");
@@ -166,7 +181,7 @@ impl Trial<'_> {
                 stop,
             };
             let Some(played) = play(&stage, scenario, say)? else {
-                up.take_down(&lab)?;
+                up.take_down()?;
                 return Ok(None);
             };
             let keeps = self.keep && played.report.has_failed();
@@ -177,17 +192,20 @@ impl Trial<'_> {
             }
             if played.dirty.is_some() && !is_last {
                 say(Word::Now(format!("{}: coming up again", self.lab)));
-                up.take_down(&lab)?;
-                up = Up::start(self.files, self.options, self.keep, place)?;
+                self.keep_recording(recording.take(), report)?;
+                up.take_down()?;
+                up = Up::start(self.files, self.options, self.keep, (place, &lab))?;
                 report.life = up.until_ready(stop)?;
                 if stop.wanted() {
-                    up.take_down(&lab)?;
+                    up.take_down()?;
                     return Ok(None);
                 }
                 if report.life != Life::Ready {
                     break;
                 }
                 apply_held(&lab, report, say)?;
+                lives += 1;
+                *recording = self.record(&lab, lives)?;
             }
         }
         Ok(Some(up))
@@ -259,10 +277,15 @@ fn kept(place: &TestDirectory, lab: &str, report: &LabReport) -> String {
     )
 }
 
-/// Copies what was captured of a lab that failed.
-fn save_capture(captured: &Path, target: &Path) -> Result<(), Failure> {
+/// Copies what was captured of a lab that failed, in its `number`th life: it may have been brought up anew.
+fn save_capture(captured: &Path, number: usize, target: &Path) -> Result<(), Failure> {
     let bytes = fs::read(captured).attempt(|| format!("read {}", captured.display()))?;
-    user_files::write(&target.join("capture.pcapng"), &bytes, user_files::SECRET)
+    user_files::make_directory(target)?;
+    let name = match number {
+        1 => "capture.pcapng".to_owned(),
+        number => format!("capture-{number}.pcapng"),
+    };
+    user_files::write(&target.join(name), &bytes, user_files::SECRET)
 }
 
 /// Copies the logs of a lab that failed, with its events and the failure itself, for the user.

@@ -19,6 +19,8 @@ const MOST_SAID: u64 = 1 << 16;
 
 /// A capture that goes on: `nslab capture` as a child, of every interface, into the lab's own directory. It ends with the lab.
 pub struct Recording {
+    /// Which life of its lab it is of, from 1.
+    pub number: usize,
     child: Child,
     file: PathBuf,
 }
@@ -28,7 +30,7 @@ impl Recording {
     ///
     /// # Errors
     /// It cannot be started, or what it says of why it does not go on.
-    pub fn begin(lab: &LabDirectory) -> Result<Recording, Failure> {
+    pub fn begin(lab: &LabDirectory, number: usize) -> Result<Recording, Failure> {
         let file = lab.capture();
         let mut command = Command::new("/proc/self/exe");
         command
@@ -52,7 +54,7 @@ impl Recording {
             .process_group(0);
         let mut child = command.spawn().attempt(|| "start nslab capture")?;
         let said = child.stderr.take();
-        let mut recording = Recording { child, file };
+        let mut recording = Recording { number, child, file };
         let mut first = String::new();
         if let Some(said) = said {
             let mut said = BufReader::new(said.take(MOST_SAID));

@@ -518,3 +518,15 @@ fn a_configuration_with_thousands_of_unknown_lines_is_refused() {
         lab.run(words).refused(2, &["Unknown command"]);
     }
 }
+
+/// A supervisor that was killed holds its lock for as long as the kernel takes to close its files.
+#[test]
+fn a_lab_comes_up_again_at_once_after_its_supervisor_was_killed() {
+    let lab = Lab::new(&common::PAIR.replace("\"pair\"", "\"again\""));
+    for _ in 0..10 {
+        lab.ok(["up", "-d", lab.file()]);
+        kill(lab.supervisor("again"), Signal::SIGKILL).unwrap();
+    }
+    lab.ok(["up", "-d", lab.file()]);
+    lab.ok(["down"]);
+}

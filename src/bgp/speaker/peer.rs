@@ -167,7 +167,6 @@ impl Peer {
     }
 }
 
-/// Seconds a neighbor waits for this router after a restart (FRR's default).
 /// Several paths to a prefix are understood, and sent (RFC 7911 section 4).
 const RECEIVE: u8 = 1;
 const SEND: u8 = 2;

@@ -53,7 +53,7 @@ pub enum What {
     Stop(Vec<String>),
     /// Tell what has become of flows.
     Report {
-        /// Their names; all where none is given.
+        /// Their names; all where none is given. Those that were not started are left out.
         names: Vec<String>,
         /// Whether what was over time is told, too.
         series: bool,
@@ -203,12 +203,15 @@ impl Desk {
                 }
                 Err(failure) => Err(failure),
             },
-            What::Report { names, series, path } => self.named(&names).map(|flows| {
+            What::Report { names, series, path } => {
+                let asked = |name: &str| names.is_empty() || names.iter().any(|it| it == name);
+                let flows = self.flows.iter().filter(|(name, _)| asked(name));
+                let flows: Vec<Arc<Live>> = flows.map(|(_, live)| Arc::clone(live)).collect();
                 if path {
                     flows.iter().for_each(|live| self.follow(live));
                 }
-                flows.iter().map(|live| live.report(series)).collect()
-            }),
+                Ok(flows.iter().map(|live| live.report(series)).collect())
+            }
         };
         self.answer(order.id, result)
     }

@@ -68,6 +68,8 @@ struct State {
     lowered: [bool; 2],
     /// Counts what people ask, so that who flaps a link hears that somebody else wants something.
     wishes: u64,
+    /// Whether the last of them leaves the link down, or takes it up by itself.
+    stays_down: bool,
 }
 
 /// The way that NSLAB_IMPAIR forces, if it does.
@@ -145,7 +147,7 @@ pub async fn obey(lab: &Rc<Living>, endpoint: &str, action: &LinkAction) -> Resu
         );
     }
     let (at, is_second) = ends::find(&lab.plan, endpoint)?;
-    let mine = wish(lab, at);
+    let mine = wish(lab, at, action);
     let LinkAction::Flap {
         count,
         down_ms,
@@ -164,9 +166,7 @@ pub async fn obey(lab: &Rc<Living>, endpoint: &str, action: &LinkAction) -> Resu
     for round in 0..*count {
         for (action, pause) in [(LinkAction::Down, down), (LinkAction::Up, up)] {
             if wishes(lab, at) != mine {
-                return Err(Failure::not_ready(format!(
-                    "{endpoint} flapped {round} times; then somebody asked something else of it"
-                )));
+                return flap_ends(lab, (at, is_second), endpoint, round).await;
             }
             let is_last = action == LinkAction::Up && round + 1 == *count;
             step(lab, at, is_second, &action).await?;
@@ -176,6 +176,27 @@ pub async fn obey(lab: &Rc<Living>, endpoint: &str, action: &LinkAction) -> Resu
         }
     }
     Ok(())
+}
+
+/// A flap that somebody else's wish ends does not leave the link down; unless that was the wish.
+async fn flap_ends(
+    lab: &Rc<Living>,
+    (at, is_second): (usize, bool),
+    endpoint: &str,
+    rounds: u32,
+) -> Result<(), Failure> {
+    let is_wished = lab
+        .links
+        .states
+        .borrow()
+        .get(&at)
+        .is_some_and(|state| state.stays_down);
+    if !is_wished {
+        step(lab, at, is_second, &LinkAction::Up).await?;
+    }
+    Err(Failure::not_ready(format!(
+        "{endpoint} flapped {rounds} times; then somebody asked something else of it"
+    )))
 }
 
 /// The process that delays packets has ended: what it held is gone, and is made again.
@@ -206,13 +227,15 @@ async fn restored(lab: &Rc<Living>) {
 }
 
 /// Says that somebody wants something of a link.
-fn wish(lab: &Living, at: usize) -> u64 {
+fn wish(lab: &Living, at: usize, action: &LinkAction) -> u64 {
     let mut states = lab.links.states.borrow_mut();
     let state = states.entry(at).or_insert_with(|| State {
         asked: planned(lab, at),
         ..State::default()
     });
     state.wishes += 1;
+    // Another flap takes the link down and up itself.
+    state.stays_down = matches!(action, LinkAction::Down | LinkAction::Flap { .. });
     state.wishes
 }
 
