@@ -452,7 +452,7 @@ pub async fn ask<A: DeserializeOwned>(
 
 /// A socket in a node, found by the node's own root: no link in it leads out of there.
 pub async fn connect(init: &InitHandle, path: &str) -> Result<UnixStream, Failure> {
-    let socket = super::inside::open(init, path).attempt(|| format!("find {path}"))?;
+    let socket = super::probe::open(init, path).attempt(|| format!("find {path}"))?;
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&socket));
     Ok(UnixStream::connect(path)
         .await

@@ -41,7 +41,7 @@ impl Speaker {
         let mut peer = Peer::new(id, name, effective, settings, self.seed);
         peer.let_in_by = Some(group.clone());
         self.peers.insert(id, peer);
-        self.allow(id, &bgp, now, actions);
+        self.allow(id, now, actions);
         Some(id)
     }
 

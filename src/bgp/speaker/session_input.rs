@@ -109,9 +109,7 @@ impl Speaker {
             self.told_all(source, family);
         }
         for (family, nlri) in &update.unreachable {
-            for it in nlri {
-                self.unlearn(source, *family, it);
-            }
+            self.unlearn(source, *family, nlri);
         }
         if update.evpn_reachable.is_some() || !update.evpn_unreachable.is_empty() {
             self.update_evpn(source, &mut update, now);
