@@ -2,10 +2,6 @@
 //! Ubuntu has it). Finding and mapping shared libraries is a fifth of the time `nslab exec` takes, and a binary
 //! that needs none runs in any node's root.
 //!
-//! It has a fixed address: the 0.75 MB of pointers in a binary that may be loaded anywhere have to be set at each start, which
-//! is half of the time of `nslab exec`, and are then memory of each process's own, of each router of a thousand. What is lost is
-//! that the place of the code is not known beforehand; those of stack, heap and kernel's pages are random as before.
-//!
 //! `-C target-feature=+crt-static` would be the usual way, but without an explicit `--target` it concerns
 //! procedural macros too, which cannot be static; so the flag goes to the linker of the binary alone.
 
@@ -36,8 +32,7 @@ fn main() {
         .all(|done| done.is_ok());
     if written {
         println!("cargo:rustc-link-arg-bins=-L{}", out.display());
-        println!("cargo:rustc-link-arg-bins=-static");
-        println!("cargo:rustc-link-arg-bins=-no-pie");
+        println!("cargo:rustc-link-arg-bins=-static-pie");
     }
 }
 

@@ -1,7 +1,6 @@
 //! What the speaker has in the kernel's routing table.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
@@ -22,28 +21,16 @@ pub const STATIC: Owner = Owner {
 };
 /// How many changes wait for each other at most: more would only take room.
 const TOGETHER: usize = 4096;
-/// So few changes are made at once, whenever that was done last.
-const FEW: usize = 32;
-/// What each change of a larger batch adds to the time until the next one: of a table that comes in over many ways at once each
-/// route would be put into the kernel anew for every way.
-const REST: Duration = Duration::from_micros(500);
-/// No change waits for longer than this.
-const LONGEST: Duration = Duration::from_millis(250);
 /// Room for the kernel's answers, should every change of a batch fail.
 const ROOM: i32 = 1 << 20;
 
 /// The routes.
 pub struct Forwarding {
-    began: Instant,
     netlink: Netlink,
     /// Those of the configuration that are in the kernel.
     statics: BTreeMap<IpNet, Way>,
     /// Changes of BGP's that wait to be made together.
     waiting: Vec<Change>,
-    /// Where among them that of a destination in a table is: only the last one counts.
-    places: HashMap<(IpNet, Option<u32>), usize>,
-    /// Until when more of them are waited for.
-    rests_until: Option<Instant>,
     /// Routes of BGP's in other tables than the main one.
     elsewhere: BTreeMap<IpNet, u32>,
     /// BGP's routes of a life before this one and their tables, none for the main one, until they are told anew or taken out.
@@ -59,12 +46,9 @@ impl Forwarding {
         let mut netlink = Netlink::open()?;
         netlink.make_room(ROOM)?;
         let mut forwarding = Forwarding {
-            began: Instant::now(),
             netlink,
             statics: BTreeMap::new(),
             waiting: Vec::new(),
-            places: HashMap::new(),
-            rests_until: None,
             elsewhere: BTreeMap::new(),
             stale: BTreeSet::new(),
         };
@@ -104,23 +88,13 @@ impl Forwarding {
             self.elsewhere.insert(to, table);
         }
         self.stale.remove(&(to, change.table));
-        self.wait(change);
-    }
-
-    fn wait(&mut self, change: Change) {
-        match self.places.get(&(change.to, change.table)) {
-            Some(place) => self.waiting[*place] = change,
-            None => {
-                self.places.insert((change.to, change.table), self.waiting.len());
-                self.waiting.push(change);
-            }
-        }
+        self.waiting.push(change);
     }
 
     /// A route that moves to another table leaves the one it was in; in the main one there may be none.
     fn take_out(&mut self, to: IpNet, table: Option<u32>) {
         self.stale.remove(&(to, table));
-        self.wait(Change {
+        self.waiting.push(Change {
             table,
             ..Change::of(to, None)
         });
@@ -132,26 +106,7 @@ impl Forwarding {
             return Vec::new();
         }
         let changes = std::mem::take(&mut self.waiting);
-        self.places.clear();
-        let failures = self.apply(BGP, &changes);
-        let count = u32::try_from(changes.len()).unwrap_or(u32::MAX);
-        let rests = changes.len() > FEW;
-        self.rests_until = rests.then(|| Instant::now() + (REST * count).min(LONGEST));
-        failures
-    }
-
-    /// The same, unless more of them are waited for.
-    pub fn flush_if_due(&mut self, now: Instant) -> Vec<Error> {
-        match self.deadline() {
-            Some(due) if due <= now => self.flush(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// When what waits is to be made; none if nothing does.
-    pub fn deadline(&self) -> Option<Instant> {
-        let waits = self.has_waiting();
-        waits.then(|| self.rests_until.unwrap_or(self.began))
+        self.apply(BGP, &changes)
     }
 
     /// Whether so many changes wait that they are to be made.

@@ -117,7 +117,7 @@ impl Router {
     pub fn deadline(&self) -> Instant {
         let speaker = self.speaker.deadline().map(|time| self.began + time);
         let discovery = self.discovery.as_ref().and_then(Discovery::deadline);
-        let all = [speaker, discovery, self.forwarding.deadline()];
+        let all = [speaker, discovery];
         let first = all.into_iter().flatten().min();
         first.unwrap_or_else(|| Instant::now() + IDLE)
     }
@@ -220,7 +220,7 @@ impl Router {
         }
         self.look_at_bridges();
         self.follow_learned();
-        tell_all(self.forwarding.flush_if_due(Instant::now()));
+        tell_all(self.forwarding.flush());
         tell_all(self.bridging.flush(&mut self.netlink));
         // What an earlier life has left leads where it did until it is learned again, if that was agreed on.
         if !self.speaker.is_returning() && self.forwarding.has_stale() {
