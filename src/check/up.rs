@@ -44,14 +44,27 @@ pub enum Life {
 /// `nslab up` as a child. In the foreground its lab dies with it, and it dies with the calling thread.
 pub struct Up {
     child: Child,
-    events: ChildStdout,
+    events: Option<ChildStdout>,
     detached: bool,
+    lab: LabDirectory,
+    /// Whether nothing more is to be done when this goes: the lab is down, or is left alive.
+    is_settled: bool,
     /// What must stay until the lab is down.
     place: Option<TestDirectory>,
 }
 
+/// Whatever ends its caller's work, the lab does not stay.
+impl Drop for Up {
+    fn drop(&mut self) {
+        if !self.is_settled {
+            // Why it could not go is of less interest than what ended the work.
+            let _ = self.end();
+        }
+    }
+}
+
 impl Up {
-    /// Starts a lab of these files, with these options for `nslab up`. One that is detached outlives the caller.
+    /// Starts a lab of these files in this run directory, with these options for `nslab up`.
     ///
     /// # Errors
     /// It cannot be started.
@@ -59,7 +72,7 @@ impl Up {
         files: &[PathBuf],
         options: &[String],
         detached: bool,
-        place: &TestDirectory,
+        (place, lab): (&TestDirectory, &LabDirectory),
     ) -> Result<Up, Failure> {
         let mut command = place.command();
         command
@@ -75,14 +88,12 @@ impl Up {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().attempt(|| "start nslab up")?;
-        let events = child
-            .stdout
-            .take()
-            .ok_or_else(|| Failure::host("no pipe to nslab up"))?;
         Ok(Up {
+            events: child.stdout.take(),
             child,
-            events,
             detached,
+            lab: lab.clone(),
+            is_settled: false,
             place: None,
         })
     }
@@ -101,14 +112,13 @@ impl Up {
         let mut line = Vec::new();
         let mut buffer = [0u8; 16 * 1024];
         loop {
-            if stop.wait(&[self.events.as_fd()], Duration::from_secs(3600)) {
+            let events = self.events.as_mut();
+            let events = events.ok_or_else(|| Failure::host("no pipe to nslab up"))?;
+            if stop.wait(&[events.as_fd()], Duration::from_secs(3600)) {
                 // Not what came of it; the caller looks at the wish first.
                 return Ok(Life::Ready);
             }
-            let size = self
-                .events
-                .read(&mut buffer)
-                .attempt(|| "read what nslab up says")?;
+            let size = events.read(&mut buffer).attempt(|| "read what nslab up says")?;
             if size == 0 {
                 return self.ended(failure);
             }
@@ -161,7 +171,18 @@ impl Up {
     ///
     /// # Errors
     /// It cannot be waited for.
-    pub fn take_down(mut self, lab: &LabDirectory) -> Result<(), Failure> {
+    pub fn take_down(mut self) -> Result<(), Failure> {
+        self.is_settled = true;
+        self.end()
+    }
+
+    /// Leaves the lab alive; it is detached.
+    pub fn leave(mut self) {
+        self.is_settled = true;
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        let lab = &self.lab;
         if self.detached && lab.alive() {
             let mut down = Command::new("/proc/self/exe");
             down.args(["down", &lab.lab]);
@@ -171,10 +192,10 @@ impl Up {
             let _ = process::signal(&pidfd, libc::SIGTERM);
         }
         // Its last words must not keep it from ending.
-        drop(self.events);
+        drop(self.events.take());
         drop(self.child.stderr.take());
         self.child.wait().attempt(|| "wait for nslab up")?;
-        drop(self.place);
+        drop(self.place.take());
         Ok(())
     }
 }

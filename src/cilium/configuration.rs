@@ -44,6 +44,8 @@ pub fn config(instance: &Instance, gateway: impl Fn(AddressFamily) -> Option<IpA
             name,
             v6only: false,
             group: None,
+            is_by_group: false,
+            joined: 0,
             own,
         });
     }

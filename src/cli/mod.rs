@@ -23,6 +23,7 @@ mod config_review;
 mod cp;
 mod doctor;
 mod down;
+mod engine;
 mod events;
 mod exec;
 mod file;
@@ -57,6 +58,7 @@ mod timeline;
 mod tools;
 mod up;
 mod validate;
+mod values;
 mod version;
 pub mod vtysh;
 

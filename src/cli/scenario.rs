@@ -55,7 +55,7 @@ struct RunArgs {
     /// Write a report to look at, one HTML file, into this directory
     #[arg(long, value_name = "DIRECTORY")]
     report: Option<PathBuf>,
-    /// Do not wait until the lab is quiet again between scenarios that left it otherwise than it was
+    /// Play on after a scenario that left the lab otherwise than it was
     #[arg(long)]
     go_on: bool,
 }

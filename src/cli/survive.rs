@@ -46,19 +46,19 @@ pub struct Args {
     #[arg(long, value_name = "PAIRS", value_delimiter = ',')]
     pairs: Vec<String>,
     /// How long the lab may take to heal
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = super::up::duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = super::values::duration)]
     within: Duration,
     /// How many labs live at the same time
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
     /// Begin no more sets after this time; the order is random then
-    #[arg(long, value_name = "TIME", value_parser = super::up::duration)]
+    #[arg(long, value_name = "TIME", value_parser = super::values::duration)]
     limit: Option<Duration>,
     /// The seed of a random order
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
     /// Which program plays routers and Kubernetes nodes, whatever the file says: auto, frr, builtin or kubelet
-    #[arg(long, value_name = "ENGINE", value_parser = ["auto", "frr", "builtin", "kubelet"])]
+    #[arg(long, value_name = "ENGINE", value_parser = super::engine::words())]
     engine: Vec<String>,
     /// How results are printed
     #[arg(long, value_enum, default_value = "text")]
@@ -122,14 +122,15 @@ pub fn run(args: Args) -> Result<i32, Failure> {
     };
     let trials = run::all(&plan, usize::from(args.jobs), &directory, &stop, &tell);
     say(Word::Settled(String::new()));
-    let trials = trials?;
+    // What fails while the user ends it is of no interest.
     if stop.wanted() {
         return Err(Failure::not_ready(format!(
             "interrupted after {} of {} sets; nothing is left of the labs",
-            trials.len(),
+            trials.map_or(0, |trials| trials.len()),
             sets.count()
         )));
     }
+    let trials = trials?;
     let survey = survey(
         &args,
         &file.lab,
@@ -252,7 +253,7 @@ fn survey(
 ) -> Survey {
     let smallest = trials
         .iter()
-        .filter(|trial| !trial.healed)
+        .filter(|trial| trial.has_failed())
         .min_by_key(|trial| (trial.size, trial.number));
     let again = smallest.map(|trial| again(args, &trial.only));
     let hosts: Vec<&str> = (0..graph.nodes.len())
@@ -269,7 +270,7 @@ fn survey(
     };
     Survey {
         lab: lab.name.clone(),
-        healed: trials.iter().all(|trial| trial.healed),
+        healed: !trials.iter().any(Trial::has_failed),
         sets,
         tried: trials.len(),
         left_out: sets.saturating_sub(trials.len() as u64),

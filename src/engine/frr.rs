@@ -1,5 +1,6 @@
 //! FRR's daemons in a node, as a stock package runs them: integrated configuration, watchfrr supervising.
 
+use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use compare::{Line, Missing};
 
-use super::configuration::{self, integrated, line_name, preamble_of};
+use super::configuration::{self, integrated, line_name, preamble, preamble_of};
 use super::{Engine, Finished, Inside};
 use crate::bgp::config::{Diagnostic, Own, cut};
 use crate::failure::Failure;
@@ -18,11 +19,12 @@ use crate::kernel::output;
 use crate::kernel::overlay::Base;
 use crate::kernel::users;
 use crate::lab::daemons::{self, Daemon, TABLE};
-use crate::lab::model::{ConfigPlace, Content, File, Process};
+use crate::lab::model::{Cluster, ConfigPlace, Content, File, Node, Process};
 use crate::lab::plan::NodeStep;
 
 pub mod compare;
 pub mod front;
+mod told;
 
 /// How long vtysh may take to look at a configuration.
 const DRY_RUN: Duration = Duration::from_secs(60);
@@ -131,6 +133,17 @@ fn owned(path: &str, text: String) -> File {
 }
 
 impl Engine for Frr {
+    fn lacks(&self, _cluster: &Cluster) -> Option<Failure> {
+        (!installed()).then(|| Failure::host("FRR is not installed"))
+    }
+
+    fn judge(&self, node: &Node, config: &str) -> Result<bool, Failure> {
+        match vtysh().filter(|_| installed()) {
+            Some(vtysh) => dry_run(vtysh, &node.name, config, node.config_place.as_ref()).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
     fn preflight(&self, node: &NodeStep, _own: &Own) -> Result<(), Failure> {
         let Some(vtysh) = vtysh().filter(|_| installed()) else {
             return Err(
@@ -205,17 +218,6 @@ impl Engine for Frr {
         .chain(daemons.map(str::to_owned));
         inside.service(Process::service("watchfrr", argv.collect()));
         Ok(())
-    }
-}
-
-/// Asks vtysh, where FRR is here, whether it knows every line of a router's configuration. Returns false where it is not.
-///
-/// # Errors
-/// The lines that it does not know.
-pub fn knows(router: &str, config: &str, place: Option<&ConfigPlace>) -> Result<bool, Failure> {
-    match vtysh().filter(|_| installed()) {
-        Some(vtysh) => dry_run(vtysh, router, config, place).map(|()| true),
-        None => Ok(false),
     }
 }
 
@@ -313,8 +315,9 @@ async fn load(node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
     let sent = vtysh_says(inside, &["-b"]).await?;
     let running = vtysh_says(inside, &["-c", "show running-config"]).await?;
     let asked = node.config.as_deref().unwrap_or_default();
-    let Missing { lost, doubtful } = compare::missing(asked, &running.output);
-    let mut refused = refused(inside, node.config_place.as_ref(), lost, doubtful).await?;
+    let told = told::told(&sent.output, preamble(node).lines().count());
+    let missing = compare::missing(asked, &running.output);
+    let mut refused = refused(inside, node.config_place.as_ref(), asked, &told, missing).await?;
     if refused.is_empty() && sent.status == 0 {
         return Ok(());
     }
@@ -329,13 +332,19 @@ async fn load(node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
     .help(configuration::LINES))
 }
 
-/// The lines that FRR does not take, each with what FRR says about it.
+/// The lines that FRR does not take, each with what FRR says about it: those of which it told so when it read them, and those that
+/// are not in force.
 async fn refused(
     inside: &impl Inside,
     place: Option<&ConfigPlace>,
-    lost: Vec<Line>,
-    doubtful: Vec<Line>,
+    asked: &str,
+    said: &BTreeMap<usize, String>,
+    Missing { mut lost, doubtful }: Missing,
 ) -> Result<String, Failure> {
+    lost.retain(|line| !said.contains_key(&line.number));
+    // Nothing of bgpd's is entered again: it tells of each line that it refuses, and a line that a later one has replaced would
+    // be in force again.
+    let doubtful: Vec<Line> = doubtful.into_iter().filter(|line| !line.is_bgp()).collect();
     // All at once first: most are defaults, which FRR takes and does not show.
     let mut certain = Vec::new();
     for doubtful in doubtful.chunks(AT_ONCE) {
@@ -344,7 +353,10 @@ async fn refused(
         }
     }
     certain.truncate(MOST_DOUBTS);
-    let mut told: Vec<(usize, String)> = Vec::new();
+    let words = |number: usize| asked.lines().nth(number - 1).unwrap_or_default().trim();
+    let told = said.iter().map(|(number, why)| (*number, words(*number), why));
+    let told = told.map(|(number, text, why)| (number, told_line(place, number, text, why)));
+    let mut told: Vec<(usize, String)> = told.collect();
     let lines = lost.into_iter().map(|line| (line, true));
     for (line, is_lost) in lines.chain(certain.into_iter().map(|line| (line, false))) {
         let said = entered_again(inside, std::slice::from_ref(&line)).await?;
@@ -353,21 +365,19 @@ async fn refused(
             None if is_lost => "FRR does not say why".to_owned(),
             None => continue,
         };
-        let hint = match line.text.contains('|') {
-            true => " (vtysh takes what is behind `|` for a filter)",
-            false => "",
-        };
-        told.push((
-            line.number,
-            format!(
-                "{}: {}\n  {why}{hint}\n",
-                configuration::line_name(place, line.number),
-                line.text
-            ),
-        ));
+        told.push((line.number, told_line(place, line.number, &line.text, &why)));
     }
     told.sort();
     Ok(told.into_iter().map(|(_, text)| text).collect())
+}
+
+/// What is told of a line.
+fn told_line(place: Option<&ConfigPlace>, number: usize, text: &str, why: &str) -> String {
+    let hint = match text.contains('|') {
+        true => " (vtysh takes what is behind `|` for a filter)",
+        false => "",
+    };
+    format!("{}: {text}\n  {why}{hint}\n", line_name(place, number))
 }
 
 /// Enters lines once more, and returns what FRR says.

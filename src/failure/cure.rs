@@ -21,6 +21,8 @@ enum Attempted {
     Cgroup,
     /// An IPv6 address on an interface.
     Address6,
+    /// An IPv6 route.
+    Route6,
     /// Something else of a network.
     Network,
     /// A file or directory.
@@ -40,7 +42,7 @@ const NAMESPACES: &str = "the limit of namespaces is reached: raise sysctl user.
 
 /// The cure, where there is one. `privileged` is whether this process has root's capabilities.
 pub(super) fn of(error: &Error, privileged: bool) -> Option<&'static str> {
-    use Attempted::{Address6, Cgroup, File, Mount, Namespace, Network, Other, Process, Sysctl};
+    use Attempted::{Address6, Cgroup, File, Mount, Namespace, Network, Process, Route6, Sysctl};
     let attempted = attempted(&error.what);
     Some(match (error.errno, attempted) {
         // The kernel says so in these ways, whoever asks.
@@ -48,9 +50,18 @@ pub(super) fn of(error: &Error, privileged: bool) -> Option<&'static str> {
             "IPv6 is off on this interface: take the address away, or set sysctl net.ipv6.conf.all.disable_ipv6 (or the \
              interface's own) to 0"
         }
+        (Errno::EPERM | Errno::EACCES, Route6) if privileged => {
+            "IPv6 is off on the interface that the route leaves by: take the route away, or set sysctl \
+             net.ipv6.conf.all.disable_ipv6 (or the interface's own) to 0"
+        }
+        (Errno::EAFNOSUPPORT | Errno::EOPNOTSUPP, Route6) => {
+            "this kernel runs without IPv6: take the route away, or start the kernel without `ipv6.disable=1`"
+        }
         (Errno::EAFNOSUPPORT | Errno::EOPNOTSUPP, Address6) => {
             "this kernel runs without IPv6: take the address away, or start the kernel without `ipv6.disable=1`"
         }
+        // Whose file it is says who may read it, and root is not asked for on account of that.
+        (Errno::EPERM | Errno::EACCES, File) if !privileged && !of_host(&error.what) => return None,
         (Errno::EPERM | Errno::EACCES, _) if !privileged => PRIVILEGES,
         (Errno::EPERM | Errno::EACCES, Sysctl) => "this one can only be read here: take it out of `sysctls`",
         (Errno::EPERM | Errno::EACCES, Namespace | Mount | Network) => FORBIDDEN,
@@ -61,11 +72,12 @@ pub(super) fn of(error: &Error, privileged: bool) -> Option<&'static str> {
         (Errno::ENOSPC, File) => "free some space there",
         (Errno::EROFS, File) if in_run_directory(&error.what) => "choose another place with NSLAB_RUN_DIR",
         (Errno::EROFS, Sysctl | Cgroup) => "in a container, run it privileged",
-        (Errno::EMFILE, File | Mount | Namespace | Network | Other) if !error.what.contains("watch") => {
-            "raise it: `ulimit -n 100000` before nslab, or LimitNOFILE= in a systemd unit"
-        }
         (Errno::EMFILE, _) if error.what.contains("watch") => {
             "raise it: `sysctl fs.inotify.max_user_instances=1024`, or `ulimit -n 100000` before nslab"
+        }
+        (Errno::EMFILE, _) => "raise it: `ulimit -n 100000` before nslab, or LimitNOFILE= in a systemd unit",
+        (Errno::ENOSPC, _) if error.what.contains("watch") => {
+            "raise it: `sysctl fs.inotify.max_user_watches=524288`"
         }
         (Errno::ENFILE, _) => "raise it: `sysctl fs.file-max=1000000`",
         (Errno::EAGAIN, Process | Namespace) => PROCESSES,
@@ -88,11 +100,16 @@ fn attempted(what: &str) -> Attempted {
         Attempted::Process
     } else if what.contains("namespace") {
         Attempted::Namespace
-    } else if begins(&["mount ", "bind on ", "lay an overlay", "take "]) || what.contains("mounts") {
+    } else if begins(&["mount ", "bind on ", "lay an overlay"]) || what.contains("mounts") {
         Attempted::Mount
     } else if begins(&["put address "]) {
         match what.split(' ').nth(2).is_some_and(|net| net.contains(':')) {
             true => Attempted::Address6,
+            false => Attempted::Network,
+        }
+    } else if let Some(route) = what.strip_prefix("add route ") {
+        match route.split(' ').next().is_some_and(|net| net.contains(':')) {
+            true => Attempted::Route6,
             false => Attempted::Network,
         }
     } else if begins(&[
@@ -121,6 +138,13 @@ fn attempted(what: &str) -> Attempted {
     } else {
         Attempted::Other
     }
+}
+
+/// Whether the words name a path that is the kernel's or nslab's own.
+fn of_host(what: &str) -> bool {
+    let own = ["/proc", "/sys", "/dev", "/run"];
+    let mut words = what.split(' ');
+    words.any(|word| own.iter().any(|place| Path::new(word).starts_with(place))) || in_run_directory(what)
 }
 
 /// Whether the words name a path in the run directory.
@@ -153,7 +177,8 @@ mod tests {
             "put address fd00::1/64 on a",
             "put address 10.0.0.1/24 on a",
             "set sysctl net.ipv4.x to \"1\"",
-            "open /srv/x",
+            "open /dev/net/tun",
+            "make /run/nslab/x",
             "create the network namespace of a",
             "mount tmpfs on /x",
             "send signal SIGTERM",
@@ -171,7 +196,19 @@ mod tests {
                 .unwrap()
                 .contains("IPv6 is off")
         );
-        assert_eq!(cure("open /srv/x", Errno::EACCES, true), None);
+        for privileged in [false, true] {
+            assert_eq!(cure("open /srv/x", Errno::EACCES, privileged), None);
+        }
+    }
+
+    #[test]
+    fn ipv6_that_is_off_is_told_of_routes_as_of_addresses() {
+        let told = |what: &str, errno| cure(what, errno, true).unwrap_or_default();
+        for errno in [Errno::EACCES, Errno::EPERM] {
+            assert!(told("add route 2001:db8::/64 to a", errno).starts_with("IPv6 is off on the interface"));
+            assert_eq!(cure("add route 10.0.0.0/8 to a", errno, true), Some(FORBIDDEN));
+        }
+        assert!(told("add route ::/0 to a", Errno::EAFNOSUPPORT).contains("without IPv6"));
     }
 
     #[test]
@@ -199,6 +236,17 @@ mod tests {
                 .unwrap()
                 .contains("inotify")
         );
+        assert!(
+            cure("watch a node's memory", Errno::ENOSPC, true)
+                .unwrap()
+                .contains("max_user_watches")
+        );
+        assert!(
+            cure("start a thread", Errno::EMFILE, true)
+                .unwrap()
+                .contains("ulimit -n")
+        );
+        assert_eq!(cure("take 10.0.0.1/24 from a", Errno::EPERM, true), None);
         assert!(
             cure("make the cgroup of a in /sys/fs/cgroup", Errno::EROFS, true)
                 .unwrap()

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::figures::{Figures, Latency, OutageState, Trouble};
 use crate::histogram::Histogram;
-use crate::outage::{Gap, Gaps, Outage, Outages};
+use crate::outage::{Gap, Gaps, KEPT, Outage, Outages, longer};
 use crate::series::Series;
 use crate::window::{Arrival, Window};
 use crate::{MS, SECOND};
@@ -206,12 +206,15 @@ impl Account {
         let ongoing = self.ongoing(now, is_over, threshold, lost);
         let mut longest = outages.longest;
         let mut void = outages.void;
+        let mut longest_void = outages.longest_void;
         match ongoing {
-            Some(outage) if outage.is_void() => void += u64::from(outage.packets > 0),
-            Some(outage) if longest.is_none_or(|it| it.length_ns < outage.length_ns) => {
-                longest = Some(outage);
+            Some(outage) if outage.is_void() && outage.packets == 0 => {}
+            Some(outage) if outage.is_void() => {
+                void += 1;
+                longest_void = longer(longest_void, outage);
             }
-            _ => {}
+            Some(outage) => longest = longer(longest, outage),
+            None => {}
         }
         Figures {
             began_ns: self.began,
@@ -238,7 +241,11 @@ impl Account {
             outage_threshold_ns: threshold,
             ongoing_outage: ongoing,
             void_outages: void,
-            sender_gaps: self.gaps.last.iter().copied().collect(),
+            longest_void_outage: longest_void,
+            sender_gaps: {
+                let known = &self.gaps.last;
+                known.range(known.len().saturating_sub(KEPT)..).copied().collect()
+            },
             sender_gap_count: self.gaps.count,
             bytes: self.bytes,
             bits_per_second: self.throughput(),

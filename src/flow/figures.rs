@@ -86,6 +86,9 @@ pub struct Figures {
     pub ongoing_outage: Option<Outage>,
     /// Outages of which more than a tenth was a gap of the sender's own.
     pub void_outages: u64,
+    /// The longest of those: how long it was at most.
+    #[serde(default)]
+    pub longest_void_outage: Option<Outage>,
     /// Gaps of the sender's own, the last of them where there are many.
     pub sender_gaps: Vec<Gap>,
     /// How many there were.

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// No more outages and gaps are kept; the others are counted.
 pub(crate) const KEPT: usize = 64;
+/// So many gaps are known, to be compared with an outage: on a busy machine one outage may have many.
+const KNOWN: usize = 4096;
 
 /// A time in which the sender itself sent nothing though it should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +60,7 @@ pub(crate) struct Gaps {
 
 impl Gaps {
     pub(crate) fn add(&mut self, gap: Gap) {
-        if self.last.len() >= KEPT {
+        if self.last.len() >= KNOWN {
             self.last.pop_front();
         }
         self.last.push_back(gap);
@@ -86,6 +88,7 @@ pub(crate) struct Outages {
     pub(crate) left_off: u64,
     /// Those that a gap of the sender's makes worthless.
     pub(crate) void: u64,
+    pub(crate) longest_void: Option<Outage>,
 }
 
 impl Outages {
@@ -117,19 +120,26 @@ impl Outages {
         let outage = gaps.on(outage);
         if outage.is_void() {
             // Where nothing is missing, the gap is all there was.
-            self.void += u64::from(outage.packets > 0);
+            if outage.packets > 0 {
+                self.void += 1;
+                self.longest_void = longer(self.longest_void, outage);
+            }
             return;
         }
-        if self
-            .longest
-            .is_none_or(|longest| longest.length_ns < outage.length_ns)
-        {
-            self.longest = Some(outage);
-        }
+        self.longest = longer(self.longest, outage);
         match is_long {
             true if self.long.len() < KEPT => self.long.push(outage),
             true => self.left_off += 1,
             false => {}
         }
     }
+}
+
+/// The longer of two.
+pub(crate) fn longer(longest: Option<Outage>, other: Outage) -> Option<Outage> {
+    Some(
+        longest
+            .filter(|it| it.length_ns >= other.length_ns)
+            .unwrap_or(other),
+    )
 }

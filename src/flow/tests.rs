@@ -242,6 +242,7 @@ fn a_gap_of_the_senders_own_voids_the_outage_of_which_it_is_a_tenth() {
     let figures = with_hole(40..60, Some(gap(50, 22)));
     assert_eq!(figures.outage, OutageState::NoneValid);
     assert_eq!((figures.longest_outage, figures.void_outages), (None, 1));
+    assert_eq!(figures.longest_void_outage.unwrap().length_ns, 210 * MS);
     assert_eq!((figures.lost, figures.sender_gap_count), (20, 1));
     let figures = with_hole(40..60, Some(gap(50, 20)));
     assert_eq!((figures.outage, figures.void_outages), (OutageState::Valid, 0));

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use super::packets::Packets;
+use super::packets::{Packets, Room};
 use super::protocol::{Answer, LONGEST, Order};
 use crate::failure::Failure;
 use crate::kernel::capability::Capabilities;
@@ -61,6 +61,7 @@ struct Ways {
     all: BTreeMap<u64, Way>,
     epoll: Epoll,
     frame: Vec<u8>,
+    room: Room,
 }
 
 fn serve(supervisor: RawFd) -> Result<(), Failure> {
@@ -83,6 +84,7 @@ fn serve(supervisor: RawFd) -> Result<(), Failure> {
         all: BTreeMap::new(),
         epoll,
         frame: vec![0; LONGEST_FRAME],
+        room: Room::default(),
     };
     let mut events = [EpollEvent::empty(); EVENTS];
     let mut set = None;
@@ -174,7 +176,7 @@ impl Ways {
         tun::take(&tap, unfinished(&asked))?;
         let event = EpollEvent::new(EpollFlags::EPOLLIN, id);
         self.epoll.add(&tap, event).attempt(|| "wait for packets")?;
-        let packets = Packets::new(asked, id & 1);
+        let packets = Packets::new(asked, id & 1, self.room.clone());
         self.all.insert(id, Way { tap, out, packets });
         Ok(())
     }

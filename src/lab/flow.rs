@@ -145,14 +145,6 @@ impl Target {
             Err(_) => Target::Node(Place::parse(text)),
         }
     }
-
-    /// The node, where one is named.
-    pub fn place(&self) -> Option<&Place> {
-        match self {
-            Target::Node(place) => Some(place),
-            Target::Address(_) => None,
-        }
-    }
 }
 
 impl fmt::Display for Place {
@@ -222,13 +214,8 @@ impl Flow {
             let message = format!("a flow has 1 to {MOST_PPS} packets a second");
             tell("pps", message, "give another number: `pps = 100`");
         }
-        let most = match self.proto {
-            // An ICMP message has its header in front, as a datagram of UDP has.
-            Proto::Udp | Proto::Icmp => MOST,
-            Proto::Tcp => MOST,
-        };
-        if !(LEAST..=most).contains(&(self.size as usize)) {
-            let message = format!("a packet of a flow has {LEAST} to {most} bytes");
+        if !(LEAST..=MOST).contains(&(self.size as usize)) {
+            let message = format!("a packet of a flow has {LEAST} to {MOST} bytes");
             tell("size", message, "give another number: `size = 64`");
         }
         if let (Target::Address(address), Some(family)) = (&self.to, self.family)

@@ -114,7 +114,7 @@ enum Answer {
 
 impl From<Result<Answer, Failure>> for Answer {
     fn from(outcome: Result<Answer, Failure>) -> Self {
-        outcome.unwrap_or_else(|failure| Answer::Plain(Reply::Failed(failure)))
+        outcome.unwrap_or_else(|failure| Answer::Plain(Reply::Failed(failure.in_few_words())))
     }
 }
 
@@ -302,9 +302,14 @@ impl Guests {
     }
 }
 
+/// No name of a node is longer (DNS labels).
+const LONGEST_NAME: usize = 63;
+
 fn unknown(lab: &Living, name: &str) -> Failure {
-    let names = lab.plan.nodes.iter().map(|node| node.name.as_str());
     let failure = Failure::wrong(format!("lab {} has no node {name:?}", lab.plan.lab));
+    // What is longer than all names is a slip of none of them.
+    let names = lab.plan.nodes.iter().map(|node| node.name.as_str());
+    let names = names.filter(|_| name.len() <= LONGEST_NAME);
     match names.max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name))) {
         Some(nearest) if strsim::jaro(nearest, name) > 0.7 => {
             failure.help(format!("did you mean {nearest}?"))

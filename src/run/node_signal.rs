@@ -42,7 +42,10 @@ pub fn send(lab: &Living, node: usize, whom: &Whom, signal: i32) -> Result<(), F
         ),
     };
     if sent == 0 {
-        let message = format!("no process of {name} is called {told:?}");
+        let message = match whom {
+            Whom::Named(_) => format!("no process of {name} is called {told:?}"),
+            Whom::All | Whom::Init => format!("no process runs in {name} but nslab's own"),
+        };
         let help = format!("`nslab exec {name} ps -A -o comm` lists them");
         return Err(Failure::not_ready(message).help(help));
     }

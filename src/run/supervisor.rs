@@ -35,17 +35,13 @@ use crate::kernel::cgroup::Trees;
 use crate::kernel::error::Attempt;
 use crate::kernel::spawn::inherited;
 use crate::kernel::{apart, event_loop, mount, process, user_namespace};
+use crate::lab::engines::GRACE;
 use crate::lab::model::{Content, Stage};
-use crate::lab::plan::{Device, Engine, NodeStep, Plan};
+use crate::lab::plan::{Device, NodeStep, Plan};
 use crate::trace::{self, Spans};
 
 /// The hidden verb of the supervisor.
 pub const VERB: &str = "supervise";
-/// How long processes may take to end after they were asked to.
-const GRACE: Duration = Duration::from_secs(2);
-/// The same where containers are: the first process of each ignores the signal unless it says otherwise (pid_namespaces(7)), so
-/// that most never end by themselves, and nothing on such a node outlives the lab.
-const KUBELETS_GRACE: Duration = Duration::from_millis(500);
 /// How long the launcher, and who follows the events, may take to hear the last of them.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -420,13 +416,9 @@ fn too_late(lab: &Living, limit: Duration) -> Failure {
             "" => step.name.clone(),
             what => format!("{} waits for {what}", step.name),
         };
-        // A kubelet's own reason, and what its node says of itself.
-        if step.engine == Some(Engine::Kubelet) {
-            let words = ["ready", "kubelet"]
-                .into_iter()
-                .flat_map(|process| logs::last_words(&node.log, process, 2));
-            words.for_each(|words| line += &format!("\n    {words}"));
-        }
+        let telling = step.engine.iter().flat_map(|engine| engine.traits().telling);
+        let words = telling.flat_map(|process| logs::last_words(&node.log, process, 2));
+        words.for_each(|words| line += &format!("\n    {words}"));
         line
     };
     let mut lines: Vec<String> = late.map(line).take(20).collect();
@@ -445,11 +437,8 @@ async fn quiet(lab: &Rc<Living>) {
         let Some(init) = node.init.borrow().clone() else {
             continue;
         };
-        let grace = match (step.engine, &step.image) {
-            (_, Some(image)) => stages::grace(image),
-            (Some(Engine::Kubelet), None) => KUBELETS_GRACE,
-            _ => GRACE,
-        };
+        let of_engine = || step.engine.map_or(GRACE, |engine| engine.traits().grace);
+        let grace = step.image.as_ref().map_or_else(of_engine, stages::grace);
         ending.spawn_local(async move { timeout(grace, init.quiet()).await });
     }
     ending.join_all().await;

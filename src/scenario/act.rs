@@ -92,6 +92,10 @@ impl Stage<'_> {
                 signal,
             } => {
                 let whom = process.clone().map_or(Whom::Init, Whom::Named);
+                // A process that is stopped by a signal goes on with all others.
+                if *signal == SIGSTOP {
+                    undo.frozen.extend(nodes.iter().cloned());
+                }
                 self.signal(nodes, &whom, *signal)
             }
             Step::Restart(nodes) => self.of_each(nodes, |node| Request::Restart { node }),

@@ -38,11 +38,12 @@ fn judge_flow(expect: &Expectations, flow: &FlowSeen, seen: &Observed) -> Option
         return Some(format!("flow {}: {why}", flow.name));
     }
     let outage = expect.outage.as_ref().filter(|bound| bound.flows.has(&flow.name));
-    let is_short_enough = |bound: &Bound<Duration>| {
-        let most = flow.at_most_ns.map(Duration::from_nanos);
-        most.is_some_and(|most| most <= bound.below)
-    };
-    if flow.unsure && outage.is_some_and(|bound| !is_short_enough(bound)) {
+    let most = flow
+        .unsure
+        .map(|it| it.length_ns.min(flow.at_most_ns.unwrap_or(u64::MAX)));
+    let may_be_longer =
+        |bound: &Bound<Duration>| most.is_some_and(|most| Duration::from_nanos(most) > bound.below);
+    if outage.is_some_and(may_be_longer) {
         return Some(format!(
             "flow {} lost {} packets, and the sender itself had gaps then, so nobody knows for how long: this machine is too busy",
             flow.name, flow.lost
@@ -153,18 +154,10 @@ pub fn healings(seen: &Observed) -> Vec<Healing<'_>> {
             let changes = seen.changes.iter().filter(|change| change.of_routes);
             let changes = changes.filter(|change| within.contains(&change.at_ns));
             let changes = changes.map(|change| (change.at_ns, format!("{} {}", change.node, change.what)));
-            let outages = seen
-                .flows
-                .iter()
-                .flat_map(|flow| flow.outages.iter().map(move |it| (flow, it)));
+            let outages = seen.flows.iter().flat_map(cuts);
             let outages = outages
-                .filter(|(_, outage)| within.contains(&outage.began_ns) || is_astride(outage, step))
-                .map(|(flow, outage)| {
-                    (
-                        outage.end_ns().min(end),
-                        format!("flow {} was cut until then", flow.name),
-                    )
-                });
+                .filter(|(outage, _)| within.contains(&outage.began_ns) || is_astride(outage, step))
+                .map(|(outage, what)| (outage.end_ns().min(end), what));
             let last = changes.chain(outages).max();
             let (at, last) = last.unwrap_or((step.done_ns, "nothing changed".to_owned()));
             Healing {
@@ -174,6 +167,22 @@ pub fn healings(seen: &Observed) -> Vec<Healing<'_>> {
             }
         })
         .collect()
+}
+
+/// The outages of a flow, and what is said of each.
+fn cuts(flow: &FlowSeen) -> impl Iterator<Item = (&OutageSeen, String)> {
+    let sure = flow
+        .outages
+        .iter()
+        .map(|it| (it, format!("flow {} was cut until then", flow.name)));
+    let unsure = flow.unsure.iter();
+    sure.chain(unsure.map(|it| {
+        let what = format!(
+            "flow {} was cut, until then at most: its sender had gaps",
+            flow.name
+        );
+        (it, what)
+    }))
 }
 
 /// The packet before an outage may have arrived just before the step.
@@ -359,15 +368,29 @@ mod tests {
     #[test]
     fn gaps_of_the_sender_void_the_outage_and_nothing_else() {
         let mut flow = cut(102, 1, 5);
-        flow.longest = None;
-        flow.unsure = true;
+        flow.unsure = flow.longest.take();
         flow.at_most_ns = Some(60 * MS);
-        let seen = seen(flow);
+        let mut seen = seen(flow);
         assert_eq!(judge(&scenario(Expectations::default()), &seen), [] as [&str; 0]);
         let faults = judge(&scenario(outage_below(50)), &seen);
         assert!(faults[0].contains("nobody knows for how long"), "{faults:?}");
         // Whatever it was, it was no longer than that.
         assert_eq!(judge(&scenario(outage_below(60)), &seen), [] as [&str; 0]);
+        // A short one beside it of which all is known does not hide it.
+        seen.flows[0].longest = Some(OutageSeen {
+            length_ns: 10 * MS,
+            ..seen.flows[0].unsure.unwrap()
+        });
+        let faults = judge(&scenario(outage_below(50)), &seen);
+        assert!(faults[0].contains("nobody knows for how long"), "{faults:?}");
+        // Nor does the lab count as healed before its end.
+        let limit = Expectations {
+            healed_within: Some(Duration::from_millis(50)),
+            ..Expectations::default()
+        };
+        seen.flows[0].outages.clear();
+        let faults = judge(&scenario(limit), &seen);
+        assert!(faults[0].contains("its sender had gaps"), "{faults:?}");
     }
 
     #[test]

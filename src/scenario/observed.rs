@@ -62,9 +62,9 @@ pub struct FlowSeen {
     pub longest: Option<OutageSeen>,
     /// Why its figures are worth nothing, if they are not.
     pub void: Option<String>,
-    /// Whether the sender itself had gaps in every outage, so that nobody knows how long those were.
-    pub unsure: bool,
-    /// What no outage was longer than all the same, where that is known.
+    /// The longest of the outages in which the sender itself had gaps: it may have been shorter.
+    pub unsure: Option<OutageSeen>,
+    /// What no such outage was longer than all the same, where that is known.
     pub at_most_ns: Option<u64>,
     /// The interfaces on its way before.
     pub path_before: Vec<String>,

@@ -53,26 +53,18 @@ pub fn play(
     }
     let before = places.routes(stage.stop)?;
     let mut undo = Undo::default();
-    let mut seen = Observed {
-        began_ns: instruments::now(),
-        ..Observed::default()
+    let seen = match perform(stage, scenario, (&places, &before), &mut undo, say) {
+        Ok(Some(seen)) => seen,
+        // Whatever ended it, what steps did is taken back.
+        Ok(None) => {
+            stage.take_back(undo);
+            return Ok(None);
+        }
+        Err(failure) => {
+            stage.take_back(undo);
+            return Err(failure);
+        }
     };
-    let flows = Flows::start(stage.lab, scenario, stage.stop)?;
-    let ended = steps(stage, scenario, &mut undo, &mut seen, say)
-        && as_before(stage, scenario, &places, &before, &mut seen, say)?;
-    seen.ended_ns = instruments::now();
-    if let Some(flows) = flows {
-        seen.flows = flows.finish(stage.lab)?;
-    }
-    if !ended {
-        stage.take_back(undo);
-        return Ok(None);
-    }
-    (seen.changes, seen.changes_lost) = instruments::changes(stage.lab, seen.began_ns, seen.ended_ns)?;
-    if !afterwards(stage, scenario, &mut seen, say) {
-        stage.take_back(undo);
-        return Ok(None);
-    }
     say(Word::Now(format!("  scenario {}: cleaning up", scenario.name)));
     let dirty = match clean(stage, &places, &before, undo)? {
         Cleaned::Wish => return Ok(None),
@@ -82,6 +74,34 @@ pub fn play(
     let report = ScenarioReport::new(scenario, judge(scenario, &seen), seen);
     say(Word::Settled(report.text()));
     Ok(Some(Played { report, dirty }))
+}
+
+/// Takes the steps while flows run, and looks at what came of it. Returns none when the user wants to end.
+fn perform(
+    stage: &Stage,
+    scenario: &Scenario,
+    (places, before): (&Places, &Routes),
+    undo: &mut Undo,
+    say: &mut dyn FnMut(Word),
+) -> Result<Option<Observed>, Failure> {
+    let mut seen = Observed {
+        began_ns: instruments::now(),
+        ..Observed::default()
+    };
+    let flows = Flows::start(stage.lab, scenario, stage.stop)?;
+    let ended = match steps(stage, scenario, undo, &mut seen, say) {
+        true => as_before(stage, scenario, places, before, &mut seen, say),
+        false => Ok(false),
+    };
+    seen.ended_ns = instruments::now();
+    // Flows end, whatever came of the steps.
+    let flows = flows.map(|flows| flows.finish(stage.lab));
+    if !ended? {
+        return Ok(None);
+    }
+    seen.flows = flows.transpose()?.unwrap_or_default();
+    (seen.changes, seen.changes_lost) = instruments::changes(stage.lab, seen.began_ns, seen.ended_ns)?;
+    Ok(afterwards(stage, scenario, &mut seen, say).then_some(seen))
 }
 
 /// Takes the steps until one fails. Returns whether the user let it go on.

@@ -122,10 +122,7 @@ impl Replay {
                 let (change, text) = body.split_once('\n').unwrap_or(("told", &body));
                 teller.tell(Kind::Node, change, text.to_owned());
             }
-            Said::Mark => {
-                teller.row.neighbor = None;
-                teller.tell(Kind::Mark, &body, format!("mark {body}"));
-            }
+            Said::Mark => teller.tell(Kind::Mark, &body, format!("mark {body}")),
         }
     }
 }

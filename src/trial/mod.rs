@@ -90,10 +90,11 @@ impl Trial<'_> {
         }
         let place = directory.for_test(self.lab)?;
         say(Word::Now(format!("{}: coming up", self.lab)));
-        let mut up = Up::start(self.files, self.options, self.keep, &place)?;
+        let lab = place.lab(self.lab);
+        let mut up = Up::start(self.files, self.options, self.keep, (&place, &lab))?;
         let life = up.until_ready(stop)?;
         if stop.wanted() {
-            up.take_down(&place.lab(self.lab))?;
+            up.take_down()?;
             return Ok(None);
         }
         report.life = life;
@@ -102,14 +103,13 @@ impl Trial<'_> {
         }
         let head = LabReport::head(self.file(), self.lab, &report.life, report.ready_seconds);
         say(Word::Settled(head));
-        let lab = place.lab(self.lab);
-        let mut recording = None;
         if report.life == Life::Ready {
-            if self.capture && self.logs.is_some() {
-                recording = Some(Recording::begin(&lab)?);
-            }
+            let recording = match self.capture && self.logs.is_some() {
+                true => Some(Recording::begin(&lab)?),
+                false => None,
+            };
             if !check_phases(&lab, &mut report, stop, say)? {
-                up.take_down(&lab)?;
+                up.take_down()?;
                 return Ok(None);
             }
             if let Some(recording) = recording
@@ -132,9 +132,10 @@ impl Trial<'_> {
             let text = kept(&place, self.lab, &report);
             say(Word::Settled(text.clone()));
             report.kept = Some(text);
+            up.leave();
         } else {
             say(Word::Now(format!("{}: going down", self.lab)));
-            up.take_down(&lab)?;
+            up.take_down()?;
         }
         report.seconds = began.elapsed().as_secs_f64();
         Ok(Some(report))
@@ -169,7 +170,7 @@ impl Trial<'_> {
             let logs = self.logs.filter(|_| self.capture || scenario.capture);
             let recording = logs.map(|_| Recording::begin(&lab)).transpose()?;
             let Some(played) = play(&stage, scenario, say)? else {
-                up.take_down(&lab)?;
+                up.take_down()?;
                 return Ok(None);
             };
             if let (Some(recording), Some(logs)) = (recording, logs) {
@@ -184,11 +185,11 @@ impl Trial<'_> {
             }
             if played.dirty.is_some() && !is_last {
                 say(Word::Now(format!("{}: coming up again", self.lab)));
-                up.take_down(&lab)?;
-                up = Up::start(self.files, self.options, self.keep, place)?;
+                up.take_down()?;
+                up = Up::start(self.files, self.options, self.keep, (place, &lab))?;
                 report.life = up.until_ready(stop)?;
                 if stop.wanted() {
-                    up.take_down(&lab)?;
+                    up.take_down()?;
                     return Ok(None);
                 }
                 if report.life != Life::Ready {

@@ -86,7 +86,10 @@ impl Recording {
     }
 
     fn end(&mut self) {
-        if let Ok(pidfd) = process::pidfd(self.child.id().cast_signed()) {
+        // Once it has been waited for, its number may be another's.
+        if let Ok(None) = self.child.try_wait()
+            && let Ok(pidfd) = process::pidfd(self.child.id().cast_signed())
+        {
             let _ = process::signal(&pidfd, libc::SIGTERM);
         }
         let _ = self.child.wait();

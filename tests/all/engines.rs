@@ -98,6 +98,23 @@ fn features_look_the_same_on_both_engines_4() {
     compare_part(3);
 }
 
+/// Lines by chance, in range and out of it, where they belong and where not: both engines take and refuse the same with the same
+/// words, and have the same configuration then.
+#[test]
+fn lines_by_chance_are_taken_and_refused_alike() {
+    if !has_frr() {
+        return;
+    }
+    let done = Command::new(in_package("scripts/compare-lines"))
+        .args(["-n", "150", "--binary", env!("CARGO_BIN_EXE_nslab")])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let out = String::from_utf8_lossy(&done.stdout);
+    let err = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{out}{err}");
+}
+
 /// Two settings that exclude each other, of a neighbor and of its group, in every order of three commands: what is refused, and what
 /// stands in the configuration then, is the same.
 #[test]

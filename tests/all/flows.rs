@@ -562,3 +562,21 @@ fn strangers_do_not_count() {
     assert_eq!(number(&done, "lost"), 0, "{done}");
     assert_eq!(number(&done, "duplicated"), 0, "{done}");
 }
+
+/// Flows that are more than the machine can send: what is asked of them is answered all the same.
+#[test]
+fn a_flow_that_cannot_keep_up_can_be_stopped() {
+    let lab = Lab::up(LAB);
+    for number in 0..3 {
+        let name = format!("fast{number}");
+        start(
+            &lab,
+            &["--from", "a", "--to", "far", "--pps", "50000", "--name", &name],
+        );
+    }
+    until_more(&lab, "fast2", 100);
+    let done = stopped(&lab, "fast2");
+    assert!(number(&done, "received") > 0, "{done}");
+    lab.ok(["flow", "stop"]);
+    assert_eq!(flow(&lab, "fast0")["state"], "stopped");
+}

@@ -20,7 +20,7 @@ endpoints = ["a:eth1", "b:eth1"]
 
 /// How many of so many packets come back.
 fn pings(lab: &Lab, count: u32) -> u32 {
-    let line = format!("ping -q -c {count} -i 0.02 -W 0.3 10.0.0.2 || true");
+    let line = format!("ping -q -c {count} -i 0.02 -W 2 10.0.0.2 || true");
     let out = lab.sh("a", &line);
     let received = out.split(", ").find_map(|part| part.strip_suffix(" received"));
     received.unwrap_or_else(|| panic!("{out}")).parse().unwrap()
@@ -110,8 +110,8 @@ fn a_silent_link_loses_everything_and_keeps_its_carrier() {
 #[test]
 fn packets_that_are_on_their_way_are_lost_with_the_link() {
     let lab = Lab::up(PAIR);
-    lab.ok(["link", "set", "a:eth1", "--delay", "500ms", "--out"]);
-    let mut ping = lab.start(["exec", "a", "ping", "-c", "1", "-W", "2", "10.0.0.2"]);
+    lab.ok(["link", "set", "a:eth1", "--delay", "5s", "--out"]);
+    let mut ping = lab.start(["exec", "a", "ping", "-c", "1", "-W", "10", "10.0.0.2"]);
     until("a packet that is on its way", || {
         link(&lab, "a:eth1")["there"]["a_to_b"]["counts"]["taken"].as_u64() > Some(0)
     });
@@ -134,6 +134,29 @@ fn a_link_flaps_as_often_as_asked() {
     lab.ok(["link", "up", "a:eth1"]);
     long.wait().refused(1, &["something else"]);
     assert_eq!(pings(&lab, 2), 2);
+    // What else it is does not leave the link down, if it is not that.
+    let before = events(&lab, "down");
+    let mut long = lab.start(["link", "flap", "a:eth1", "--count", "1000", "--down", "200ms"]);
+    until("a flap", || events(&lab, "down") > before + 1);
+    lab.ok(["link", "set", "a:eth1", "--delay", "1ms"]);
+    long.wait().refused(1, &["something else"]);
+    assert_eq!(pings(&lab, 2), 2);
+    let before = events(&lab, "down");
+    let mut long = lab.start(["link", "flap", "a:eth1", "--count", "1000", "--down", "200ms"]);
+    until("a flap", || events(&lab, "down") > before + 1);
+    lab.ok(["link", "down", "a:eth1"]);
+    lab.ok(["link", "set", "a:eth1", "--delay", "2ms"]);
+    long.wait().refused(1, &["something else"]);
+    assert_eq!(pings(&lab, 2), 0);
+    lab.ok(["link", "reset", "a:eth1"]);
+    let before = events(&lab, "down");
+    let mut long = lab.start(["link", "flap", "a:eth1", "--count", "1000", "--down", "200ms"]);
+    until("a flap", || events(&lab, "down") > before + 1);
+    lab.ok(["link", "silence", "a:eth1"]);
+    long.wait().refused(1, &["something else"]);
+    let asked = link(&lab, "a:eth1")["asked"].clone();
+    assert_eq!((&asked["silent"], &asked["down"]), (&true.into(), &false.into()));
+    lab.ok(["link", "reset", "a:eth1"]);
     lab.run(["link", "flap", "a:eth1", "--count", "0"])
         .refused(2, &["from once"]);
 }

@@ -337,6 +337,43 @@ fn lines_that_frr_refuses_are_told_by_number() {
     said.refused(1, &["line 8: neighbor 192.0.2.3 local-as 5", "Specify remote-as"]);
 }
 
+/// A group that is joined replaces a neighbor's own setting, which is no reason to enter it again.
+#[test]
+fn lines_that_later_ones_replace_stay_replaced() {
+    if !has_frr() {
+        return;
+    }
+    let lab = router(
+        "router bgp 65000\n neighbor G peer-group\n neighbor 192.0.2.2 remote-as 65001\n \
+         neighbor 192.0.2.2 ebgp-multihop 9\n neighbor G ebgp-multihop 5\n neighbor 192.0.2.2 peer-group G\n",
+    );
+    lab.ok(["up", "-d", lab.file()]);
+    let running = lab.ok(["exec", "r", "vtysh", "-c", "show running-config"]);
+    assert!(running.contains(" neighbor G ebgp-multihop 5"), "{running}");
+    assert!(!running.contains("192.0.2.2 ebgp-multihop"), "{running}");
+}
+
+/// What is refused where it stands is told with the daemon's words, also where it would be taken later.
+#[test]
+fn lines_that_frr_would_take_later_are_told() {
+    if !has_frr() {
+        return;
+    }
+    let lab = router(
+        "router bgp 65000\n neighbor 192.0.2.3 timers 1 3\n neighbor 192.0.2.3 remote-as 1\n no neighbor G peer-group\n",
+    );
+    let said = lab.run(["up", "-d", lab.file()]);
+    said.refused(
+        1,
+        &[
+            "line 7: neighbor 192.0.2.3 timers 1 3",
+            "Specify remote-as",
+            "line 9: no neighbor G peer-group",
+            "Create the peer-group first",
+        ],
+    );
+}
+
 /// Forms that FRR shows otherwise than they were written, or not at all because they are defaults.
 #[test]
 fn what_frr_shows_in_forms_of_its_own_is_not_missing() {

@@ -388,3 +388,16 @@ fn a_node_may_do_without_ipv6() {
         ],
     );
 }
+
+/// A route over an interface without IPv6 is no matter of rights.
+#[test]
+fn a_route_that_ipv6_is_off_for_says_so() {
+    let lab = Lab::new(
+        "name = \"v4\"\n[nodes.a]\nkind = \"host\"\nsysctls = { \"net.ipv6.conf.all.disable_ipv6\" = \"1\" }\n\
+         routes = [{ to = \"2001:db8::/64\", dev = \"eth1\" }]\n[nodes.b]\nkind = \"host\"\n\
+         [[links]]\nendpoints = [\"a:eth1\", \"b:eth1\"]\n",
+    );
+    let done = lab.run(["up", "-d", lab.file()]);
+    assert!(!done.err.contains("privileged"), "{done:?}");
+    done.refused(1, &["route 2001:db8::/64", "IPv6 is off on the interface"]);
+}

@@ -196,10 +196,10 @@ fn each_step_does_what_it_says() {
     let lab = with(
         PAIR,
         &[
-            scenario("down", "flows = \"*\"\nsteps = [{ link_down = \"a:eth1\" }, { exec = \"b\", shell = \"ip -o link show dev eth1 | grep -q NO-CARRIER\" }, { wait = \"200ms\" }]"),
-            scenario("silence", "flows = \"*\"\nsteps = [{ silence = \"a:eth1\" }, { exec = [\"a\", \"b\"], shell = \"! ip -o link show dev eth1 | grep -q NO-CARRIER\" }, { wait = \"300ms\" }]"),
+            scenario("down", "flows = \"*\"\nsteps = [{ link_down = \"a:eth1\" }, { exec = \"b\", shell = \"ip -o link show dev eth1 | grep -q NO-CARRIER\" }, { wait = \"1s\" }]"),
+            scenario("silence", "flows = \"*\"\nsteps = [{ silence = \"a:eth1\" }, { exec = [\"a\", \"b\"], shell = \"! ip -o link show dev eth1 | grep -q NO-CARRIER\" }, { wait = \"1s\" }]"),
             scenario("flap", "steps = [{ flap = \"b:eth1\", count = 3, down = \"20ms\", up = \"20ms\" }]"),
-            scenario("impair", "flows = \"*\"\nsteps = [{ impair = \"a:eth1\", direction = \"out\", loss = \"100%\", only = \"udp\" }, { wait = \"300ms\" }, { wait = \"a reaches b\" }]"),
+            scenario("impair", "flows = \"*\"\nsteps = [{ impair = \"a:eth1\", direction = \"out\", loss = \"100%\", only = \"udp\" }, { wait = \"1s\" }, { wait = \"a reaches b\" }]"),
             scenario("kill", "steps = [{ kill = \"a\", process = \"sleep\", signal = \"TERM\" }]"),
             scenario("nobody", "steps = [{ kill = \"a\", process = \"nobody\" }]"),
             scenario("init", "steps = [{ kill = \"a\" }]"),
@@ -387,4 +387,32 @@ fn what_is_no_scenario_is_told() {
     let lab = with(PAIR, &scenario("one", "steps = [{ wait = \"10ms\" }]"));
     lab.run(["scenario", "run", "two"])
         .refused(2, &["no scenario has \"two\"", "\"one\""]);
+}
+
+/// Whatever ends a scenario, what its steps did is taken back.
+#[test]
+fn a_scenario_that_cannot_be_ended_leaves_nothing_broken() {
+    let text = scenario(
+        "long",
+        "flows = \"*\"\nsteps = [{ silence = \"a:eth1\" }, { stop = \"b\" }, { wait = \"10s\" }]",
+    );
+    let lab = with(PAIR, &text);
+    let mut played = lab.start(["scenario", "run", "long"]);
+    let link = || lab.json(["link", "show", "a:eth1", "--format", "json"])[0]["asked"]["silent"].clone();
+    until("the first step", || link() == true);
+    // Without the process that runs flows nobody can say what became of them.
+    let children =
+        fs::read_to_string(format!("/proc/{0}/task/{0}/children", lab.supervisor("pair"))).unwrap();
+    let flows = children.split_whitespace().find(|pid| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.starts_with(b"nslab: flows")
+    });
+    let flows = nix::unistd::Pid::from_raw(flows.unwrap().parse().unwrap());
+    nix::sys::signal::kill(flows, Signal::SIGKILL).unwrap();
+    let done = played.wait();
+    assert_ne!(done.code, 0, "{}{}", done.out, done.err);
+    assert_eq!(link(), false);
+    until("b answers again", || lab.run(["exec", "b", "true"]).code == 0);
+    let state = lab.ok(["ps", "--format", "json"]);
+    assert!(!state.contains("stopped"), "{state}");
 }

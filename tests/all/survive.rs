@@ -118,7 +118,7 @@ fn what_does_not_heal_is_found_and_can_be_tried_again() {
     // Without its session to b, a has no other way.
     let text = TRIANGLE.replacen(" neighbor b interface remote-as external\n", "", 1);
     let lab = Lab::new(&text);
-    let done = lab.run(["survive", lab.file(), "--within", "1s"]);
+    let done = lab.run(["survive", lab.file(), "--within", "5s"]);
     assert_eq!(done.code, 1, "{}{}", done.out, done.err);
     for words in [
         "smallest that does not heal: link a:c – c:a",

@@ -393,7 +393,7 @@ fn a_node_that_flaps_without_end_hides_no_other() {
         });
         slowest = slowest.max(began.elapsed());
     }
-    assert!(slowest < Duration::from_secs(3), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(20), "{slowest:?}");
     flood.wait_within(Duration::from_secs(120));
     let after = memory(&lab);
     assert!(after < before + (12 << 20), "{before} {after}");

@@ -5,7 +5,7 @@ use crate::common;
 
 use std::fs;
 
-use common::{Lab, has_frr};
+use common::{Lab, has_frr, until};
 use nslab::import::{Imported, Input, Options, read};
 use nslab::lab::sources::Memory;
 
@@ -138,7 +138,7 @@ fn lines_that_the_installed_frr_does_not_know_are_told() {
         topology,
         &[(
             "r.conf",
-            "router bgp 65001\n neighbor e1 interface remote-as external\n no neighbor e1 capability link-local\n",
+            "router bgp 65001\n neighbor e1 interface remote-as external\n no neighbor e1 capability link-local\n neighbor 10.0.0.9 timers 1 3\n",
         )],
     );
     for verb in [&["validate"][..], &["up", "-d", "--engine", "frr"]] {
@@ -149,9 +149,33 @@ fn lines_that_the_installed_frr_does_not_know_are_told() {
             "{}",
             done.err
         );
+        // What vtysh knows and bgpd refuses, which nobody hears where FRR's own script starts it.
+        assert!(
+            done.err
+                .contains("r.conf:4: FRR refuses this line: Specify remote-as"),
+            "{}",
+            done.err
+        );
         done.expect(0);
     }
+    until("no neighbor of that address", || {
+        let shown = lab
+            .run(["exec", "r", "vtysh", "-c", "show running-config bgpd"])
+            .out;
+        shown.contains("neighbor e1") && !shown.contains("10.0.0.9")
+    });
     lab.ok(["down", "x"]);
+}
+
+/// A cluster's file that is missing is one mistake: who lives in the network of its nodes is none.
+#[test]
+fn what_follows_from_a_missing_file_is_not_told() {
+    let topology = "name: x\ntopology:\n  nodes:\n    k1: { kind: k8s-kind, startup-config: missing.yaml }\n    \
+                    w: { kind: linux, image: alpine, network-mode: \"container:k1-worker\" }\n";
+    let (lab, path) = lab(topology, &[]);
+    let done = lab.run(["validate", path.as_str()]);
+    assert!(done.err.contains("1 mistake in"), "{}", done.err);
+    done.refused(2, &["cannot use `missing.yaml`"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ const LONGEST_PASSWORD: usize = 80;
 
 impl Bgp {
     /// Whether an AS is the own; none where the AS is not known.
-    fn is_own(&self, remote: RemoteAs) -> bool {
+    pub(super) fn is_own(&self, remote: RemoteAs) -> bool {
         match remote {
             RemoteAs::Internal => true,
             RemoteAs::External => false,
@@ -145,8 +145,15 @@ impl Edit<'_> {
         let asn: u32 = arguments.value("asn")?;
         let name = peer_name(arguments)?;
         let bgp = self.bgp()?;
+        let is_group = bgp.group_named(&name).is_some();
+        let is_member_unknown = |group: &PeerName| {
+            let group = group.to_string();
+            let first = bgp.members(&group).next();
+            first.is_some_and(|first| bgp.remote_of(&first.name).is_none_or(|remote| bgp.is_own(remote)))
+        };
         let message = match bgp.remote_of(&name) {
             Some(remote) if bgp.is_own(remote) => "Local-AS allowed only for EBGP peers",
+            None if !is_group || is_member_unknown(&name) => "Local-AS allowed only for EBGP peers",
             _ if asn == bgp.asn => "Cannot have local-as same as BGP AS number",
             Some(RemoteAs::Number(remote)) if remote == asn => {
                 "AS specified for local as is the same as the remote as and this is not allowed."

@@ -59,6 +59,44 @@ pub(super) fn configures(place: Place, line: &str) -> Result<Opens, FaultKind> {
     found.map(|found| *found.id).map_err(|fault| fault.kind)
 }
 
+/// The commands of the configuration that FRR or this speaker has.
+static ALL: LazyLock<Table<Place, ()>> = LazyLock::new(|| {
+    let theirs = TABLE.commands().iter();
+    let theirs = theirs.filter_map(|command| match command.modes {
+        [Mode::In(place)] => Some((alone(*place), command.pattern)),
+        _ => None,
+    });
+    let own = super::commands::TABLE.commands().iter();
+    let own = own.map(|command| (command.modes, command.pattern));
+    let commands = theirs.chain(own).map(|(modes, pattern)| Command {
+        modes,
+        pattern,
+        id: (),
+    });
+    Table::new(commands, &[])
+});
+
+/// A place as the modes of a command.
+fn alone(place: Place) -> &'static [Place] {
+    match place {
+        Place::Configure => &[Place::Configure],
+        Place::Interface => &[Place::Interface],
+        Place::RouteMap => &[Place::RouteMap],
+        Place::Bgp => &[Place::Bgp],
+        Place::Ipv4 => &[Place::Ipv4],
+        Place::Ipv6 => &[Place::Ipv6],
+        Place::Evpn => &[Place::Evpn],
+        Place::Vni => &[Place::Vni],
+        Place::Line => &[Place::Line],
+    }
+}
+
+/// Whether a line is short for several commands of FRR's in a place of the configuration, whoever has them here.
+pub(super) fn is_ambiguous(place: Place, line: &str) -> bool {
+    let found = ALL.find(place, line);
+    found.is_err_and(|fault| fault.kind == FaultKind::Ambiguous)
+}
+
 /// Whether FRR has a command that a line is, in the exec mode.
 pub fn executes(line: &str) -> bool {
     TABLE.find(Mode::Enable, line).is_ok()

@@ -36,6 +36,8 @@ pub struct Found<'t, 'l, I> {
     pub id: &'t I,
     /// Its words.
     pub arguments: Arguments<'l>,
+    /// Whether a keyword is not written out.
+    pub is_shortened: bool,
 }
 
 /// Why a line is no command.
@@ -256,6 +258,7 @@ impl<M: Copy + PartialEq, I> Table<M, I> {
         Ok(Found {
             id: &self.commands[best.command].id,
             arguments: Arguments::new(line, named.collect()),
+            is_shortened: best.fits().any(|fit| fit == Fit::Shortened),
         })
     }
 

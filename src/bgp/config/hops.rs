@@ -125,12 +125,18 @@ impl Bgp {
 
     /// What a neighbor has that becomes a member of a group.
     pub(super) fn bind_hops(&mut self, name: &PeerName, group: &str) {
-        let Some(upper) = self.groups.get(group).map(|it| Hops::of_group(&it.settings)) else {
+        let Some(found) = self.groups.get(group) else {
             return;
         };
-        let is_internal = self.is_internal(name) == Some(true);
+        let upper = Hops::of_group(&found.settings);
+        let was_internal = self.is_internal(name) == Some(true);
+        let said = found.settings.remote_as;
+        let is_internal = said.map_or(was_internal, |said| self.is_own(said));
         let own = &mut self.make(name.clone()).own.settings;
         let mut hops = Hops::of_neighbor(own, PLAIN);
+        if was_internal {
+            hops.ttl = FARTHEST;
+        }
         // Whether it is at the wire or not, bgpd keeps what the neighbor had where the group says nothing.
         if upper.ttl != PLAIN.ttl {
             hops.ttl = upper.ttl;
@@ -189,6 +195,11 @@ impl Edit<'_> {
         let within: u8 = arguments.optional("hops")?.unwrap_or(0);
         let (name, group) = (peer_name(arguments)?, arguments.text("peer")?);
         let (is_group, no) = (self.is_group(arguments)?, arguments.no());
+        if !no && within > 1 && self.is_by_interface(&name)? {
+            return Err(Refusal::Bare(format!(
+                "{name} is directly connected peer, hops cannot exceed 1"
+            )));
+        }
         let bgp = self.bgp()?;
         let is_external = bgp.is_internal(&name) != Some(true);
         // Of whose AS nothing is known bgpd does not take back what went with it.

@@ -80,6 +80,7 @@ pub(super) const LISTS: Rows = &[
     (
         "[no] bgp community-list (<name:1-99>|standard <name:word>) [seq <seq:0-4294967295>] (permit|deny) <value:word>...",
         |e, a| {
+            must_be_known(&e.config.community_lists, a)?;
             let communities = communities(a).ok_or_else(|| malformed(a))?;
             community_rule(
                 &mut e.config.community_lists,
@@ -91,6 +92,7 @@ pub(super) const LISTS: Rows = &[
     (
         "[no] bgp community-list (<name:100-500>|expanded <name:word>) [seq <seq:0-4294967295>] (permit|deny) <line>",
         |e, a| {
+            must_be_known(&e.config.community_lists, a)?;
             let expression = expression(a).ok_or_else(|| malformed(a))?;
             community_rule(
                 &mut e.config.community_lists,
@@ -106,8 +108,9 @@ pub(super) const LISTS: Rows = &[
     (
         "[no] bgp large-community-list (<name:1-99>|standard <name:word>) [seq <seq:0-4294967295>] (permit|deny) <value:word>...",
         |e, a| {
-            let communities = large_communities(a).ok_or_else(|| malformed(a))?;
+            must_be_known(&e.config.large_community_lists, a)?;
             all_digits(a)?;
+            let communities = large_communities(a).ok_or_else(|| malformed(a))?;
             community_rule(
                 &mut e.config.large_community_lists,
                 a,
@@ -118,6 +121,7 @@ pub(super) const LISTS: Rows = &[
     (
         "[no] bgp large-community-list (<name:100-500>|expanded <name:word>) [seq <seq:0-4294967295>] (permit|deny) <line>",
         |e, a| {
+            must_be_known(&e.config.large_community_lists, a)?;
             all_digits(a)?;
             let expression = expression(a).ok_or_else(|| malformed(a))?;
             community_rule(
@@ -134,6 +138,7 @@ pub(super) const LISTS: Rows = &[
     (
         "[no] bgp extcommunity-list (<name:1-99>|standard <name:word>) [seq <seq:0-4294967295>] (permit|deny) <value:word>...",
         |e, a| {
+            must_be_known(&e.config.extcommunity_lists, a)?;
             let communities = extended_pairs(a).ok_or_else(|| malformed(a))?;
             community_rule(
                 &mut e.config.extcommunity_lists,
@@ -145,6 +150,7 @@ pub(super) const LISTS: Rows = &[
     (
         "[no] bgp extcommunity-list (<name:100-500>|expanded <name:word>) [seq <seq:0-4294967295>] (permit|deny) <line>",
         |e, a| {
+            must_be_known(&e.config.extcommunity_lists, a)?;
             let expression = expression(a).ok_or_else(|| malformed(a))?;
             community_rule(
                 &mut e.config.extcommunity_lists,
@@ -229,6 +235,10 @@ fn prefix_rule(arguments: &Arguments) -> Result<PrefixRule, Refusal> {
     let (ge, le) = (arguments.optional::<u8>("ge")?, arguments.optional::<u8>("le")?);
     let length = prefix.map_or(0, |prefix| prefix.prefix_len());
     let low = ge.unwrap_or(length);
+    // What cannot be there is looked for without a word.
+    if arguments.no() {
+        return Ok(PrefixRule { prefix, ge, le });
+    }
     if low < length || le.is_some_and(|le| le < low) {
         let prefix = prefix.map_or_else(|| "any".to_owned(), |prefix| prefix.to_string());
         return Err(Refusal::Bare(format!(
@@ -337,6 +347,15 @@ fn community_rule<T: PartialEq>(
 
 fn no_community_list() -> Refusal {
     Refusal::invalid("Can't find community-list")
+}
+
+/// # Errors
+/// A rule is to be taken out of a list that is not there: bgpd looks for the list before it reads the rule.
+fn must_be_known<T>(lists: &Lists<T>, arguments: &Arguments) -> Result<(), Refusal> {
+    match arguments.no() && lists.get(&arguments.text("name")?).is_none() {
+        true => Err(no_community_list()),
+        false => Ok(()),
+    }
 }
 
 /// Takes a whole list of communities back.

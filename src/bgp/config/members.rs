@@ -14,9 +14,6 @@ impl Bgp {
     pub(super) fn bind(&mut self, name: PeerName, group: &str, arguments: &Arguments) -> Result<(), Refusal> {
         let wrong =
             |message: &str, word: &str| Err(Refusal::Invalid(message.to_owned(), arguments.span(word)));
-        if self.group_named(&name).is_some() {
-            return wrong(&format!("Malformed address or name: {name}"), "peer");
-        }
         let Some(upper) = self.groups.get(group) else {
             return wrong("Configure the peer-group first", "group");
         };
@@ -30,6 +27,7 @@ impl Bgp {
         if known.is_some_and(|known| known.group.as_ref().is_some_and(|of| of != group)) {
             return wrong("Cannot change the peer-group. Deconfigure first", "group");
         }
+        let is_by_group = known.is_none();
         let remote = known.and_then(|known| known.own.settings.remote_as);
         if let Some(remote) = remote {
             self.must_suit(group, remote)?;
@@ -37,8 +35,21 @@ impl Bgp {
         if self.neighbor(&name).is_none_or(|it| it.group.is_none()) {
             self.bind_hops(&name, group);
         }
+        let is_first = !has_remote_as && self.members(group).next().is_none();
+        let is_internal = self.is_internal(&name);
+        if let Some(upper) = self.groups.get_mut(group).filter(|_| is_first) {
+            // A group that does not say its AS becomes what its first member is.
+            match is_internal {
+                Some(true) => upper.become_kind(true),
+                Some(false) => {}
+                None => upper.settings.local_as = None,
+            }
+        }
+        let last = self.neighbors.iter().map(|it| it.joined).max().unwrap_or(0);
         let neighbor = self.make(name);
+        neighbor.is_by_group |= is_by_group;
         if neighbor.group.is_none() {
+            neighbor.joined = last.saturating_add(1);
             neighbor.own.ipv4.activate = None;
             neighbor.own.ipv6.activate = None;
             neighbor.own.evpn.activate = None;
@@ -66,6 +77,8 @@ impl Bgp {
                 name: name.clone(),
                 v6only: false,
                 group: None,
+                is_by_group: false,
+                joined: 0,
                 own: Group::default(),
             });
         }

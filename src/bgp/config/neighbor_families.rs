@@ -80,12 +80,7 @@ pub(super) const FAMILY: Rows = &[
     ("[no] neighbor <peer> route-server-client", route_server_client),
     (
         "[no] neighbor <peer> allowas-in [(<times:1-10>|origin)]",
-        |e, a| {
-            said(&mut e.peer_family(a)?.allowas_in, a, || match a.has("origin") {
-                true => Ok(AllowAsIn::Origin),
-                false => Ok(AllowAsIn::Times(a.optional("times")?.unwrap_or(3))),
-            })
-        },
+        allowas_in,
     ),
     ("neighbor <peer> weight ~ <weight:0-65535>", |e, a| {
         option(&mut e.peer_family(a)?.weight, a, "weight")
@@ -150,12 +145,7 @@ pub(super) const EVPN: Rows = &[
     }),
     (
         "[no] neighbor <peer> allowas-in [(<times:1-10>|origin)]",
-        |e, a| {
-            said(&mut e.peer_family(a)?.allowas_in, a, || match a.has("origin") {
-                true => Ok(AllowAsIn::Origin),
-                false => Ok(AllowAsIn::Times(a.optional("times")?.unwrap_or(3))),
-            })
-        },
+        allowas_in,
     ),
     (
         "[no] neighbor <peer> attribute-unchanged [{as-path|next-hop|med}]",
@@ -241,6 +231,17 @@ fn attribute_unchanged(edit: &mut Edit, arguments: &Arguments) -> Result<(), Ref
 
 fn some(unchanged: AttributeUnchanged) -> Option<AttributeUnchanged> {
     Some(unchanged).filter(|it| *it != AttributeUnchanged::default())
+}
+
+fn allowas_in(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
+    let group = edit.group_family(arguments)?.and_then(|group| group.allowas_in);
+    said(&mut edit.peer_family(arguments)?.allowas_in, arguments, || {
+        // A member cannot take back what its group says of origins.
+        match arguments.has("origin") || group == Some(AllowAsIn::Origin) {
+            true => Ok(AllowAsIn::Origin),
+            false => Ok(AllowAsIn::Times(arguments.optional("times")?.unwrap_or(3))),
+        }
+    })
 }
 
 fn addpath(edit: &mut Edit, arguments: &Arguments, which: Addpath) -> Result<(), Refusal> {

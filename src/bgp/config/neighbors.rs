@@ -2,15 +2,14 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
 use super::argument::Arguments;
+use super::by_interface::{disable_connected_check, extended_nexthop, interface, update_source};
 use super::checks;
 use super::diagnostic::Refusal;
 use super::edit::{Edit, Rows, flag, option, said};
 use super::router::{Bgp, Group, PeerName};
 use super::routers::timers;
-use super::settings::{FamilySettings, GracefulRestart, LocalAs, RemoteAs, Settings, Shutdown, UpdateSource};
+use super::settings::{FamilySettings, GracefulRestart, LocalAs, RemoteAs, Settings, Shutdown};
 
 /// Commands in `router bgp`.
 pub(super) const NEIGHBORS: Rows = &[
@@ -62,16 +61,18 @@ pub(super) const NEIGHBORS: Rows = &[
     ("[no] neighbor <peer:address> interface <interface>", |e, a| {
         let name = a.text("peer")?;
         let Ok(settings) = e.settings(a) else {
-            let message =
-                format!("% Specify remote-as or peer-group commands first\n% BGP invalid peer {name}");
-            return Err(Refusal::Bare(message));
+            return Err(Refusal::Bare(format!("% {NO_PEER}\n% BGP invalid peer {name}")));
         };
         option(&mut settings.interface, a, "interface")
     }),
     ("neighbor <peer> peer-group <group:word>", |e, a| {
         let name = peer_name(a)?;
         e.must_be_foreign(&name)?;
-        e.bgp()?.bind(name, &a.text("group")?, a)
+        let bgp = e.bgp()?;
+        if matches!(name, PeerName::Interface(_)) && bgp.neighbor(&name).is_none() {
+            return Err(malformed(&name, a));
+        }
+        bgp.bind(name, &a.text("group")?, a)
     }),
     ("no neighbor <peer> peer-group <group:word>", leave),
     (
@@ -108,8 +109,12 @@ pub(super) const NEIGHBORS: Rows = &[
         Ok(())
     }),
     ("neighbor <peer> tcp-mss ~ <size:1-65535>", |e, a| {
-        option(&mut e.settings(a)?.tcp_mss, a, "size")?;
-        e.say(" Warning: Reset BGP session for tcp-mss value to take effect");
+        const WARNING: &str = " Warning: Reset BGP session for tcp-mss value to take effect";
+        let Ok(settings) = e.settings(a) else {
+            return Err(Refusal::Bare(format!("{WARNING}\n% {NO_PEER}")));
+        };
+        option(&mut settings.tcp_mss, a, "size")?;
+        e.say(WARNING);
         Ok(())
     }),
     ("[no] neighbor <peer> passive", |e, a| {
@@ -123,26 +128,14 @@ pub(super) const NEIGHBORS: Rows = &[
     }),
     (
         "[no] neighbor <peer> (disable-connected-check|enforce-multihop)",
-        |e, a| flag(&mut e.settings(a)?.disable_connected_check, a),
+        disable_connected_check,
     ),
     ("[no] neighbor <peer> enforce-first-as", |e, a| {
         flag(&mut e.settings(a)?.enforce_first_as, a)
     }),
     (
         "neighbor <peer> update-source ~ (<source:address>|<interface>)",
-        |e, a| {
-            said(&mut e.settings(a)?.update_source, a, || {
-                let interface = a.get("interface").unwrap_or_default();
-                match a.optional("source")? {
-                    Some(address) => Ok(UpdateSource::Address(address)),
-                    None if interface.parse::<IpNet>().is_ok() => Err(Refusal::Invalid(
-                        "Invalid update-source, remove prefix length ".to_owned(),
-                        a.span("interface"),
-                    )),
-                    None => Ok(UpdateSource::Interface(interface.to_owned())),
-                }
-            })
-        },
+        update_source,
     ),
     (
         "neighbor <peer> advertisement-interval ~ <seconds:0-600>",
@@ -197,9 +190,18 @@ pub(super) fn peer_name(arguments: &Arguments) -> Result<PeerName, Refusal> {
     Ok(text.parse().map_or(PeerName::Interface(text), PeerName::Address))
 }
 
+pub(super) const NO_PEER: &str = "Specify remote-as or peer-group commands first";
+
 fn no_peer(arguments: &Arguments) -> Refusal {
-    let message = "Specify remote-as or peer-group commands first".to_owned();
-    Refusal::Invalid(message, arguments.span("peer"))
+    Refusal::Invalid(NO_PEER.to_owned(), arguments.span("peer"))
+}
+
+/// A name that is no neighbor's.
+pub(super) fn malformed(name: &PeerName, arguments: &Arguments) -> Refusal {
+    Refusal::Invalid(
+        format!("Malformed address or name: {name}"),
+        arguments.span("peer"),
+    )
 }
 
 fn exclusive(arguments: &Arguments, other: Option<bool>) -> Result<(), Refusal> {
@@ -267,7 +269,7 @@ impl Edit<'_> {
     }
 }
 
-fn remote(arguments: &Arguments) -> Result<Option<RemoteAs>, Refusal> {
+pub(super) fn remote(arguments: &Arguments) -> Result<Option<RemoteAs>, Refusal> {
     if !arguments.has("remote-as") {
         return Ok(None);
     }
@@ -294,7 +296,10 @@ fn remote_as(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
                 .neighbors
                 .iter_mut()
                 .filter(|neighbor| neighbor.group.as_ref() == Some(group));
-            members.for_each(|member| member.own.settings.remote_as = None);
+            members.for_each(|member| {
+                member.own.settings.remote_as = None;
+                member.own.become_kind(is_internal);
+            });
             return Ok(());
         }
         if bgp.neighbor(&name).is_none() {
@@ -305,7 +310,7 @@ fn remote_as(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     set_remote_as(bgp, name, remote, arguments)
 }
 
-fn set_remote_as(
+pub(super) fn set_remote_as(
     bgp: &mut Bgp,
     name: PeerName,
     remote: Option<RemoteAs>,
@@ -335,6 +340,9 @@ fn no_remote_as(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     match &name {
         PeerName::Address(_) => return remove(edit, arguments),
         PeerName::Interface(group) if bgp.groups.contains_key(group) => {
+            if bgp.remote_of(&name).is_none() {
+                return Ok(());
+            }
             bgp.neighbors
                 .retain(|neighbor| neighbor.group.as_ref() != Some(group));
         }
@@ -393,33 +401,17 @@ pub(super) fn not_at_this_moment(note: &str) -> Refusal {
     ))
 }
 
-fn interface(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    let name = peer_name(arguments)?;
-    let remote = remote(arguments)?;
-    let bgp = edit.bgp()?;
-    let message = match &name {
-        PeerName::Address(_) => "this is no interface's name",
-        PeerName::Interface(name) if bgp.groups.contains_key(name) => "Name conflict with peer-group ",
-        PeerName::Interface(_) => "",
-    };
-    if !message.is_empty() {
-        return Err(Refusal::Invalid(message.to_owned(), arguments.span("peer")));
-    }
-    match (remote, arguments.get("group")) {
-        (Some(_), _) => set_remote_as(bgp, name.clone(), remote, arguments)?,
-        (None, Some(group)) => bgp.bind(name.clone(), group, arguments)?,
-        (None, None) => {}
-    }
-    bgp.make(name).v6only = arguments.has("v6only");
-    Ok(())
-}
-
 /// Takes a neighbor out of a group: as with bgpd it is gone altogether.
 fn leave(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let name = peer_name(arguments)?;
     let group = arguments.text("group")?;
-    edit.settings(arguments)?;
     let bgp = edit.bgp()?;
+    if bgp.neighbor(&name).is_none() {
+        return Err(match name {
+            PeerName::Address(_) => no_peer(arguments),
+            PeerName::Interface(_) => malformed(&name, arguments),
+        });
+    }
     if !bgp.groups.contains_key(&group) {
         let message = "Configure the peer-group first".to_owned();
         return Err(Refusal::Invalid(message, arguments.span("group")));
@@ -439,17 +431,4 @@ fn local_as(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
             replace_as: arguments.has("replace-as"),
         })
     })
-}
-
-fn extended_nexthop(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    let name = peer_name(arguments)?;
-    let by_interface = matches!(name, PeerName::Interface(_)) && edit.bgp()?.neighbor(&name).is_some();
-    match (by_interface, arguments.no()) {
-        (true, true) => {
-            let message = format!("Peer {name} cannot have capability extended-nexthop turned off");
-            Err(Refusal::Invalid(message, arguments.span("peer")))
-        }
-        (true, false) => Ok(()),
-        (false, _) => flag(&mut edit.settings(arguments)?.extended_nexthop, arguments),
-    }
 }

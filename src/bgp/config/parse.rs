@@ -56,13 +56,6 @@ pub fn apply(
     take(config, mode, own, line).map_err(|stop| stop.diagnostic(line))
 }
 
-/// The words that could stand at a line's end.
-pub fn complete(mode: &Mode, line: &str) -> Vec<Candidate> {
-    let mut candidates = TABLE.complete(mode.place(), line);
-    candidates.retain(|candidate| candidate.is_keyword);
-    candidates
-}
-
 /// What `?` tells at a line's end.
 pub fn help(mode: &Mode, line: &str) -> Vec<Candidate> {
     TABLE.complete(mode.place(), line)
@@ -105,7 +98,7 @@ pub(super) fn take(
         return Ok((Applied::Nothing, String::new()));
     }
     let (place, found) = find(mode, line)?;
-    let mut there = place;
+    let mut there = place.clone();
     let (mut applied, mut said) = (Applied::Done, String::new());
     let outcome = (found.id)(
         &mut Edit {
@@ -122,7 +115,11 @@ pub(super) fn take(
     config
         .interfaces
         .retain(|_, interface| *interface != Interface::default());
-    outcome.map_err(Stop::Refusal)?;
+    if let Err(refusal) = outcome {
+        // As in vtysh what is refused was understood, further out if need be.
+        *mode = place;
+        return Err(Stop::Refusal(refusal));
+    }
     *mode = there;
     if let Some(bgp) = &mut config.bgp {
         bgp.settle();
@@ -136,7 +133,10 @@ pub(super) fn find<'l>(mode: &Mode, line: &'l str) -> Result<(Mode, Found<'stati
     let mut first: Option<Fault> = None;
     while let Some(here) = place {
         match TABLE.find(here.place(), line) {
-            Ok(found) => return Ok((here, found)),
+            Ok(found) => match found.is_shortened && foreign::is_ambiguous(here.place(), line) {
+                true => return Err(Stop::Fault(ambiguous(line))),
+                false => return Ok((here, found)),
+            },
             Err(mut fault) => {
                 match foreign::configures(here.place(), line) {
                     Ok(opens) => return Err(Stop::Foreign(here, opens)),
@@ -162,6 +162,15 @@ pub(super) fn find<'l>(mode: &Mode, line: &'l str) -> Result<(Mode, Found<'stati
         span: 0..line.len(),
         expected: Vec::new(),
     })))
+}
+
+/// What is short for a command here and for another of FRR's.
+fn ambiguous(line: &str) -> Fault {
+    Fault {
+        kind: FaultKind::Ambiguous,
+        span: line.len() - line.trim_start().len()..line.trim_end().len(),
+        expected: Vec::new(),
+    }
 }
 
 /// Whether another mode understood more of the line.

@@ -21,23 +21,22 @@ pub(super) fn sessions(bgp: &Bgp) -> Vec<String> {
         );
         settings(&mut lines, name, &group.settings);
     }
-    let members = bgp.groups.keys().map(Some).chain([None]);
-    for group in members {
-        for neighbor in bgp
-            .neighbors
-            .iter()
-            .filter(|neighbor| neighbor.group.as_ref() == group)
-        {
-            neighbor_head(&mut lines, neighbor);
-            // bgpd does not show it of members.
-            let shown = Settings {
-                solo: neighbor.own.settings.solo.filter(|_| group.is_none()),
-                ..neighbor.own.settings.clone()
-            };
-            settings(&mut lines, &neighbor.name.to_string(), &shown);
-        }
+    for neighbor in in_order(bgp) {
+        neighbor_head(&mut lines, neighbor);
+        // bgpd does not show it of members.
+        let shown = Settings {
+            solo: neighbor.own.settings.solo.filter(|_| neighbor.group.is_none()),
+            ..neighbor.own.settings.clone()
+        };
+        settings(&mut lines, &neighbor.name.to_string(), &shown);
     }
     lines
+}
+
+/// Neighbors as bgpd has them: members of groups by these, then the others.
+pub(super) fn in_order(bgp: &Bgp) -> impl Iterator<Item = &Neighbor> {
+    let groups = bgp.groups.keys().map(Some).chain([None]);
+    groups.flat_map(|group| bgp.neighbors.iter().filter(move |it| it.group.as_ref() == group))
 }
 
 fn neighbor_head(lines: &mut Vec<String>, neighbor: &Neighbor) {

@@ -3,8 +3,8 @@
 use super::model::Profile;
 use super::policy::Family;
 use super::print::{switch, with};
-use super::print_neighbors::{beside, family_settings, sessions};
-use super::router::{Aggregate, Bgp, FamilyTable, Flags, MAXIMUM_PATHS, Network};
+use super::print_neighbors::{beside, family_settings, in_order, sessions};
+use super::router::{Aggregate, Bgp, FamilyTable, Flags, MAX_MED, MAXIMUM_PATHS, Network};
 
 /// The whole block.
 pub(super) fn router(bgp: &Bgp, profile: Profile) -> Vec<String> {
@@ -68,7 +68,7 @@ fn globals(bgp: &Bgp, profile: Profile) -> Vec<String> {
     });
     flag(out, "bgp deterministic-med", |flags| flags.deterministic_med);
     let metric = |metric: u32| {
-        if metric == u32::MAX {
+        if metric == MAX_MED {
             String::new()
         } else {
             format!(" {metric}")
@@ -190,7 +190,7 @@ fn family_lines(bgp: &Bgp, family: Family) -> Vec<String> {
     for (name, group) in &bgp.groups {
         family_settings(&mut lines, name, group, family);
     }
-    for neighbor in &bgp.neighbors {
+    for neighbor in in_order(bgp) {
         let group = neighbor.group.as_ref().and_then(|group| bgp.groups.get(group));
         let own = beside(&neighbor.own, group, family);
         family_settings(&mut lines, &neighbor.name.to_string(), &own, family);
@@ -205,9 +205,7 @@ fn family_lines(bgp: &Bgp, family: Family) -> Vec<String> {
     } else {
         ""
     };
-    let paths = table
-        .maximum_paths_ibgp
-        .filter(|paths| *paths != MAXIMUM_PATHS || table.equal_cluster_length);
+    let paths = table.maximum_paths_ibgp.filter(|paths| *paths != MAXIMUM_PATHS);
     lines.extend(paths.map(|paths| format!("maximum-paths ibgp {paths}{equal}")));
     if family == Family::L2vpnEvpn {
         lines.extend(bgp.evpn.lines());

@@ -108,7 +108,10 @@ pub(super) const ENTRY: Rows = &[
         })
     }),
     ("match metric ~ <value:0-4294967295>", |e, a| {
-        condition(e, a, "metric", || Ok(Match::Metric(a.value("value")?)))
+        condition(e, a, "metric", || match a.value("value")? {
+            0 => Err(Refusal::Bare([NO_METRIC; 2].join("\n"))),
+            metric => Ok(Match::Metric(metric)),
+        })
     }),
     ("match origin ~ (egp|igp|incomplete)", |e, a| {
         condition(e, a, "origin", || Ok(Match::Origin(origin(a))))
@@ -347,6 +350,11 @@ fn condition(
     replace(&mut edit.entry()?.matches, stem, Match::stem, new);
     Ok(())
 }
+
+/// What each of two daemons says of `match metric 0`.
+const NO_METRIC: &str = "% Failed to edit configuration.\n\nYANG error(s):\n Unsatisfied range - value \"0\" is out of the \
+    allowed range.\n YANG path: Schema location \"/frr-route-map:lib/route-map/entry/match-condition/rmap-match-condition/\
+    match-condition/match-metric/metric\".";
 
 /// Puts in a change, or takes out the one of this stem.
 fn change(

@@ -1,5 +1,6 @@
 //! `router bgp` as plain data.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,6 +14,8 @@ use super::settings::{FamilySettings, Settings, Timers};
 
 /// How many paths FRR uses where `maximum-paths` says nothing.
 pub const MAXIMUM_PATHS: u16 = 256;
+/// The MED of `bgp max-med` where none is given, as bgpd has it.
+pub const MAX_MED: u32 = u32::MAX - 1;
 
 /// `router bgp`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,12 +159,25 @@ impl Bgp {
         let at = self
             .neighbors
             .partition_point(|known| match (&known.name, &neighbor.name) {
+                (PeerName::Interface(known), PeerName::Interface(new)) => {
+                    by_number(known, new) != Ordering::Greater
+                }
                 (PeerName::Interface(_), _) => true,
                 (_, PeerName::Interface(_)) => false,
                 (PeerName::Address(known), PeerName::Address(new)) => known < new,
             });
         self.neighbors.insert(at, neighbor);
     }
+}
+
+/// The order of interfaces by their names, in which 2 comes before 10.
+fn by_number(one: &str, other: &str) -> Ordering {
+    let head = |name: &str| name.trim_end_matches(|digit: char| digit.is_ascii_digit()).len();
+    let (one, other) = (one.split_at(head(one)), other.split_at(head(other)));
+    let number = |text: &str| text.parse::<u64>().ok();
+    (one.0.cmp(other.0))
+        .then_with(|| number(one.1).cmp(&number(other.1)))
+        .then_with(|| one.1.cmp(other.1))
 }
 
 /// What is on or off in `router bgp`.
@@ -308,6 +324,10 @@ pub struct Neighbor {
     pub v6only: bool,
     /// Its peer-group.
     pub group: Option<String>,
+    /// Whether it was made as that group's member.
+    pub is_by_group: bool,
+    /// When it came into its group: the greater, the later.
+    pub joined: u32,
     /// What is said of itself.
     pub own: Group,
 }

@@ -11,7 +11,9 @@ use super::model::Profile;
 use super::neighbors::not_at_this_moment;
 use super::policy::{Family, PROTOCOLS};
 use super::route_maps::origin;
-use super::router::{Aggregate, Bgp, Earlier, Flags, Group, MAXIMUM_PATHS, Network, Redistribute, Source};
+use super::router::{
+    Aggregate, Bgp, Earlier, Flags, Group, MAX_MED, MAXIMUM_PATHS, Network, Redistribute, Source,
+};
 use super::settings::{Addpath, Timers};
 
 /// Commands at the top.
@@ -154,7 +156,7 @@ pub(super) const BGP: Rows = &[
         "[no] bgp max-med administrative [<metric:0-4294967295>]",
         |e, a| {
             said(&mut e.bgp()?.max_med, a, || {
-                Ok(a.optional("metric")?.unwrap_or(u32::MAX))
+                Ok(a.optional("metric")?.unwrap_or(MAX_MED))
             })
         },
     ),
@@ -162,7 +164,7 @@ pub(super) const BGP: Rows = &[
         "bgp max-med on-startup ~ <seconds:5-86400> [<metric:0-4294967295>]",
         |e, a| {
             said(&mut e.bgp()?.max_med_on_startup, a, || {
-                Ok((a.value("seconds")?, a.optional("metric")?.unwrap_or(u32::MAX)))
+                Ok((a.value("seconds")?, a.optional("metric")?.unwrap_or(MAX_MED)))
             })
         },
     ),

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::View;
+use super::ip_route;
 use super::memory::rows;
 use crate::config::{Arguments, PROTOCOLS};
 
@@ -11,6 +12,9 @@ const DAEMONS: [&str; 4] = ["zebra", "bgpd", "watchfrr", "staticd"];
 
 /// `show ip protocol`.
 pub(super) fn protocols(view: &View, arguments: &Arguments) -> String {
+    if let Some(refusal) = ip_route::refusal(arguments) {
+        return refusal;
+    }
     let config = view.speaker.config();
     let map = match arguments.has("ipv6") {
         true => &config.protocol_map6,

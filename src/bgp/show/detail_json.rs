@@ -226,6 +226,10 @@ fn community(community: Community) -> String {
     if community == Community::LOCAL_AS {
         return "localAs".to_owned();
     }
+    // bgpd writes these in one word.
+    if printed.starts_with("accept-own") {
+        return printed.replace('-', "");
+    }
     let mut after_dash = false;
     for letter in printed.chars() {
         match letter {

@@ -33,9 +33,8 @@ impl<'s> View<'s> {
         peers.sort_by_key(|peer| {
             let configured = bgp.neighbors.iter().position(|it| it.name == peer.name);
             let neighbor = configured.map(|at| &bgp.neighbors[at]);
-            let made_by = neighbor
-                .filter(|it| it.own.settings.remote_as.is_none())
-                .and_then(|it| it.group.as_deref());
+            let made_by = neighbor.filter(|it| it.is_by_group);
+            let made_by = made_by.and_then(|it| it.group.as_deref());
             match &peer.name {
                 PeerName::Interface(_) => (false, false, None, configured),
                 PeerName::Address(_) => (true, made_by.is_none(), made_by, configured),

@@ -59,6 +59,10 @@ pub(crate) const GENERAL: &[(&str, Show)] = &[
         "show (ip|ipv6) nht route-map [vrf <vrf_name>]",
         daemons::protocols,
     ),
+    (
+        "show ipv6 nd ra-interfaces [vrf <vrf_name>]",
+        interfaces::advertising,
+    ),
     ("show [(ip|ipv6)] router-id [vrf <vrf_name>]", daemons::router_id),
     ("show zebra", daemons::zebra),
     ("show modules", daemons::modules),

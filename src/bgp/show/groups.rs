@@ -47,6 +47,11 @@ pub(super) fn groups(view: &View, arguments: &Arguments) -> String {
 fn members<'s>(view: &View<'s>, name: &str) -> Vec<&'s Peer> {
     let mut peers = view.peers();
     peers.retain(|peer| group_of(view, peer) == Some(name));
+    // In the order in which they came; those that dialed in are the last.
+    peers.sort_by_key(|peer| {
+        let neighbor = view.bgp().and_then(|bgp| bgp.neighbor(&peer.name));
+        neighbor.map_or(u32::MAX, |neighbor| neighbor.joined)
+    });
     peers
 }
 

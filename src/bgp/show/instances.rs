@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::View;
+use super::buckets;
 use super::facts::is_up;
 use super::json::{Object, text};
 use super::rib;
@@ -27,6 +28,46 @@ pub(super) fn listeners(view: &View, _: &Arguments) -> String {
         }
     }
     out
+}
+
+/// `show bgp mac hash`: the addresses of the interfaces' own.
+pub(super) fn macs(view: &View, _: &Arguments) -> String {
+    let mut out = String::new();
+    for interface in view.speaker.interfaces() {
+        let octets: Vec<String> = match interface.link.address.as_slice() {
+            [] => vec!["00".to_owned(); 6],
+            address => address.iter().map(|octet| format!("{octet:02x}")).collect(),
+        };
+        let _ = writeln!(out, "Mac Address: {} {} ", octets.join(":"), interface.name);
+    }
+    out
+}
+
+/// `show bgp peerhash`: neighbors by their addresses. bgpd's instance has no name here.
+pub(super) fn peer_hash(view: &View, _: &Arguments) -> String {
+    if view.bgp().is_none() {
+        return String::new();
+    }
+    let mut out = "BGP: (null)\n".to_owned();
+    for peer in view.peers() {
+        if let Some(address) = peer.remote {
+            let _ = writeln!(out, "\tPeer: {} {address}", peer.name);
+        }
+    }
+    out
+}
+
+/// `show bgp vrf INSTANCE vni`: what the default one has of EVPN's VRFs.
+pub(super) fn vni(view: &View, arguments: &Arguments) -> String {
+    let instance = arguments.get("instance").unwrap_or_default();
+    if view.bgp().is_none() || instance != "default" {
+        return format!("BGP instance for VRF {instance} not found\n");
+    }
+    let vni = view.speaker.config().l3vni.unwrap_or(0);
+    format!(
+        "BGP VRF: default\n  Local-Ip: 0.0.0.0\n  L3-VNI: {vni}\n  Rmac: 00:00:00:00:00:00\n  VNI Filter: none\n  \
+         L2-VNI List:\n    \n  Export-RTs:\n    \n  Import-RTs:\n    \n  RD: 0:0\n"
+    )
 }
 
 /// `show bgp vrfs`.
@@ -184,10 +225,14 @@ pub(super) fn own_addresses(view: &View, arguments: &Arguments) -> String {
         let addresses = interface.addresses.iter().map(ipnet::IpNet::addr);
         let shown = addresses.filter(|it| !it.is_loopback());
         let shown = shown.filter(|it| !matches!(it, IpAddr::V6(it) if it.is_unicast_link_local()));
-        lines.extend(shown.map(|address| format!("addr: {address}, count: 1 :  {},\n", interface.name)));
+        lines.extend(shown.map(|address| {
+            let line = format!("addr: {address}, count: 1 :  {},\n", interface.name);
+            (buckets::of_address(address), line)
+        }));
     }
     lines.sort();
-    format!("self nexthop database:\n{}Tunnel-ip database:\n", lines.concat())
+    let lines: String = lines.into_iter().map(|(_, line)| line).collect();
+    format!("self nexthop database:\n{lines}Tunnel-ip database:\n")
 }
 
 /// `show bgp neighbors NEIGHBOR received prefix-filter`: none is spoken of in OPENs.

@@ -117,3 +117,24 @@ fn description<'s>(view: &View<'s>, interface: &Interface) -> Option<&'s str> {
     let configured = view.speaker.config().interfaces.get(&interface.name)?;
     configured.description.as_deref()
 }
+
+/// `show ipv6 nd ra-interfaces`: those on which router advertisements are sent, and those of them on which often.
+pub(super) fn advertising(view: &View, arguments: &Arguments) -> String {
+    if arguments.has("vrf_name") {
+        return "% VRF subcommand only applicable for netns-based vrfs.\n".to_owned();
+    }
+    let configured = &view.speaker.config().interfaces;
+    let (mut slow, mut fast) = (String::new(), String::new());
+    for interface in view.speaker.interfaces() {
+        if view.speaker.advertisements(interface.index).is_none() {
+            continue;
+        }
+        let interval = configured.get(&interface.name).and_then(|it| it.ra_interval);
+        let lines = match interval {
+            Some(interval) if interval % 1000 != 0 => &mut fast,
+            _ => &mut slow,
+        };
+        let _ = writeln!(lines, "    {}", interface.name);
+    }
+    format!("VRF: default\n  Interfaces:\n{slow}\n  Interfaces(msec):\n{fast}\n")
+}

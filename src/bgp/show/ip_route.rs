@@ -319,7 +319,7 @@ pub(super) fn summary(view: &View, arguments: &Arguments) -> String {
     };
     let counts = counts(&rib::of(view, family(arguments)));
     if arguments.has("json") {
-        return ip_route_json::summary(&counts).pretty() + "\n";
+        return ip_route_json::summary(&counts, arguments.has("prefix")).pretty() + "\n";
     }
     let mut out = format!("{:<20} {head:<20} FIB  (vrf default)\n", "Route Source");
     let (mut routes, mut installed) = (0, 0);

@@ -177,21 +177,24 @@ fn put_interface(view: &View, object: &mut Object, index: u32) {
     object.put("interfaceName", interface(view, index));
 }
 
-/// `show ip route summary json`.
-pub(super) fn summary(counts: &[(&'static str, usize, usize)]) -> Json {
+/// `show ip route summary [prefix] json`.
+pub(super) fn summary(counts: &[(&'static str, usize, usize)], of_prefixes: bool) -> Json {
     let routes = counts.iter().map(|(name, all, used)| {
-        let object = Object::new()
-            .with("fib", *used)
-            .with("rib", *all)
-            .with("fibOffLoaded", 0)
-            .with("fibTrapped", 0)
-            .with("type", *name);
-        Json::from(object)
+        let mut object = Object::new().with("fib", *used).with("rib", *all);
+        if !of_prefixes {
+            object.put("fibOffLoaded", 0);
+            object.put("fibTrapped", 0);
+        }
+        Json::from(object.with("type", *name))
     });
     let total = |count: fn(&(&'static str, usize, usize)) -> usize| counts.iter().map(count).sum::<usize>();
+    let [list, sum, installed] = match of_prefixes {
+        true => ["prefixRoutes", "prefixRoutesTotal", "prefixRoutesTotalFib"],
+        false => ["routes", "routesTotal", "routesTotalFib"],
+    };
     Object::new()
-        .with("routes", routes.collect::<Vec<Json>>())
-        .with("routesTotal", total(|(_, all, _)| *all))
-        .with("routesTotalFib", total(|(_, _, used)| *used))
+        .with(list, routes.collect::<Vec<Json>>())
+        .with(sum, total(|(_, all, _)| *all))
+        .with(installed, total(|(_, _, used)| *used))
         .into()
 }

@@ -47,7 +47,10 @@ pub(super) fn prefixes(view: &View, arguments: &Arguments) -> String {
     if arguments.has("json") {
         return match (name, lists.as_slice()) {
             (Some(_), []) => String::new(),
-            (_, lists) => of_daemons(|_| prefixes_json(ip, lists)),
+            (_, lists) => {
+                let style = arguments.one_of(&["summary", "detail"]);
+                of_daemons(|_| prefixes_json(ip, lists, style))
+            }
         };
     }
     if name.is_some() && lists.is_empty() {
@@ -160,7 +163,7 @@ fn prefix_list(daemon: &str, ip: &str, name: &str, list: &List<PrefixRule>, styl
     }
 }
 
-fn prefixes_json(ip: &str, lists: &[(&str, &List<PrefixRule>)]) -> Object {
+fn prefixes_json(ip: &str, lists: &[(&str, &List<PrefixRule>)], style: Option<&str>) -> Object {
     let (family, everything, longest) = match ip {
         "ip" => ("IPv4", "0.0.0.0/0", 32),
         _ => ("IPv6", "::/0", 128),
@@ -178,11 +181,22 @@ fn prefixes_json(ip: &str, lists: &[(&str, &List<PrefixRule>)]) -> Object {
             entry.put_some("minimumPrefixLength", rule.ge);
             let le = rule.le.or((rule.prefix.is_none()).then_some(longest));
             entry.put_some("maximumPrefixLength", le);
+            if style.is_some() {
+                entry.put("hitCount", 0);
+                entry.put("referenceCount", 0);
+            }
             Json::from(entry)
         });
-        let mut known = Object::new()
-            .with("addressFamily", family)
-            .with("entries", entries.collect::<Vec<Json>>());
+        let mut known = Object::new().with("addressFamily", family);
+        if style.is_some() {
+            known.put("count", list.rules.len());
+            known.put("rangeEntries", 0);
+            known.put("sequenceStart", list.rules.keys().next().copied().unwrap_or(0));
+            known.put("sequenceEnd", list.rules.keys().last().copied().unwrap_or(0));
+        }
+        if style != Some("summary") {
+            known.put("entries", entries.collect::<Vec<Json>>());
+        }
         known.put_some("description", list.description.as_deref());
         object.put(*name, known);
     }

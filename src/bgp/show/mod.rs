@@ -2,6 +2,7 @@
 
 mod advertised;
 mod attribute_info;
+mod buckets;
 mod capabilities;
 mod clock;
 mod daemons;
@@ -104,7 +105,7 @@ pub const ROWS: &[(&str, Show)] = &[
         neighbors::neighbors,
     ),
     (
-        "show bgp [(vrf|view) <instance>] [(ipv4|ipv6)] neighbors [<peer>] graceful-restart",
+        "show bgp [(vrf|view) <instance>] [(ipv4|ipv6)] neighbors [<peer>] graceful-restart [json]",
         neighbors::graceful_restart,
     ),
     (
@@ -161,6 +162,9 @@ pub const ROWS: &[(&str, Show)] = &[
     ("show [ip] bgp attribute-info", attribute_info::attributes),
     ("show [ip] bgp memory", memory::usage),
     ("show bgp listeners", instances::listeners),
+    ("show bgp mac hash", instances::macs),
+    ("show bgp peerhash", instances::peer_hash),
+    ("show bgp vrf <instance> vni", instances::vni),
     ("show [ip] bgp vrfs [json]", instances::vrfs),
     ("show [ip] bgp views", instances::views),
     (

@@ -120,8 +120,6 @@ pub(super) fn restart(it: &Neighbor) -> Object {
         families.fold(Object::new(), |object, family| object.with(key(family), true))
     };
     let received = |family| *it.peer.record.told_all.get(family);
-    let (restarting, notification) = it.restart_bits();
-    let configured = it.view.bgp().map(|bgp| bgp.graceful_restart).unwrap_or_default();
     let mut object = Object::new()
         .with("endOfRibSend", ends(&|_| it.is_told_ends()))
         .with("endOfRibRecv", ends(&|family| it.restarts() && received(family)));
@@ -129,6 +127,14 @@ pub(super) fn restart(it: &Neighbor) -> Object {
     let millis = |left: Duration| left.as_secs() * 1000;
     object.put_some("gracefulRestartTimerMsecs", back.map(millis));
     object.put_some("gracefulStalepathTimerMsecs", stale.map(millis));
+    with_roles(it, object)
+}
+
+/// The roles of both sides in restarts, and their timers, put to what an object has.
+pub(super) fn with_roles(it: &Neighbor, object: Object) -> Object {
+    let received = |family| *it.peer.record.told_all.get(family);
+    let (restarting, notification) = it.restart_bits();
+    let configured = it.view.bgp().map(|bgp| bgp.graceful_restart).unwrap_or_default();
     let mut object = object
         .with("localGrMode", it.local_mode())
         .with("remoteGrMode", it.remote_mode())

@@ -62,6 +62,18 @@ pub(super) fn graceful_restart(view: &View, arguments: &Arguments) -> String {
         (None, Some(_)) => view.peers_in(scope.table()),
         (None, None) => view.peers(),
     };
+    if arguments.has("json") {
+        let objects = peers.into_iter().map(|peer| {
+            let it = Neighbor::new(view, peer);
+            let address = peer
+                .remote
+                .map_or_else(|| peer.name.to_string(), |it| it.to_string());
+            let roles = Object::new().with("neighborAddr", address);
+            (peer.name.to_string(), neighbor_json::with_roles(&it, roles))
+        });
+        let object = objects.fold(Object::new(), |all, (name, object)| all.with(name, object));
+        return object.pretty() + "\n";
+    }
     let enabled = view.bgp().and_then(|bgp| bgp.graceful_restart.enabled);
     let mode = match enabled {
         Some(true) => "Restart",

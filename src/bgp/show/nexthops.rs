@@ -1,7 +1,6 @@
 //! `show bgp nexthop`: the next hops of routes and the addresses of neighbors, and the ways to them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -49,6 +48,8 @@ fn one(view: &View, address: IpAddr) -> String {
         return "specified nexthop does not have entry\n".to_owned();
     }
     out += "  Paths:\n";
+    // bgpd puts each before those it knows.
+    let mut paths = Vec::new();
     for family in Family::UNICAST {
         let number = if family == Family::Ipv4Unicast { 1 } else { 2 };
         for (prefix, destination) in view.speaker.table(family).iter() {
@@ -57,10 +58,11 @@ fn one(view: &View, address: IpAddr) -> String {
             };
             for route in destination.routes().iter().filter(over) {
                 let flags = flags(route, destination);
-                let _ = writeln!(out, "    {number}/1 {prefix} VRF default flags {flags:#x}");
+                paths.push(format!("    {number}/1 {prefix} VRF default flags {flags:#x}\n"));
             }
         }
     }
+    out.extend(paths.into_iter().rev());
     out
 }
 

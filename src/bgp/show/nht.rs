@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 use super::View;
 use super::ip_route::{self, interface};
 use super::nexthops;
@@ -21,6 +23,8 @@ struct Wanted {
     near: bool,
     /// The link it is on, where that is known.
     interface: Option<u32>,
+    /// The network whose way is looked for.
+    network: Option<IpNet>,
     by_bgp: bool,
     by_statics: bool,
 }
@@ -38,7 +42,10 @@ pub(super) fn tracked(view: &View, arguments: &Arguments) -> String {
     let only: Option<IpAddr> = arguments.get("address").and_then(|it| it.parse().ok());
     let rib = rib::of(view, family);
     let wanted = wanted(view, family).into_iter();
-    let shown = wanted.filter(|(address, _)| only.is_none_or(|only| only == *address));
+    let shown = wanted.filter(|(address, wanted)| {
+        let net = wanted.network.unwrap_or_else(|| IpNet::from(*address));
+        only.is_none_or(|only| net.contains(&only))
+    });
     let answers = shown.map(|(address, wanted)| answer(view, &rib, address, &wanted));
     head.to_owned() + &answers.collect::<String>()
 }
@@ -61,7 +68,9 @@ fn wanted(view: &View, family: Family) -> BTreeMap<IpAddr, Wanted> {
     // Networks that are told only if there is a route to them.
     let imports = view.bgp().filter(|bgp| bgp.flags.import_check);
     for prefix in imports.iter().flat_map(|bgp| bgp.family(family).networks.keys()) {
-        all.entry(prefix.network()).or_default().by_bgp = true;
+        let it = all.entry(prefix.network()).or_default();
+        it.by_bgp = true;
+        it.network = Some(*prefix);
     }
     for route in &view.speaker.config().static_routes {
         if let Via::Address(address, _) = &route.via {
@@ -116,7 +125,7 @@ fn is_link_local(address: IpAddr) -> bool {
 
 /// The route that leads to an address, a default route excepted.
 fn resolving(rib: &Rib, address: IpAddr, near: bool) -> Option<&Entry> {
-    let wider = std::iter::successors(Some(ipnet::IpNet::from(address)), ipnet::IpNet::supernet);
+    let wider = std::iter::successors(Some(IpNet::from(address)), IpNet::supernet);
     let mut candidates = wider.filter(|net| net.prefix_len() > 0);
     let leads = |entry: &&Entry| entry.selected && (!near || entry.protocol.is_near());
     candidates.find_map(|net| rib.get(&net)?.iter().find(leads))

@@ -56,7 +56,10 @@ pub(super) fn unused(view: &View, _: &Arguments) -> String {
         let used = if *daemon == "ZEBRA" { &of_zebra } else { &of_bgp };
         let unused = maps.iter().filter(|(name, _)| !used.contains(name));
         let unused: String = unused.map(|(name, map)| map_text(daemon, name, map)).collect();
-        format!("\n{daemon}:\n{unused}")
+        match unused.is_empty() {
+            true => format!("\n{daemon}: None\n"),
+            false => format!("\n{daemon}:\n{unused}"),
+        }
     });
     answers.collect()
 }

@@ -103,7 +103,7 @@ pub(super) fn statistics(view: &View, arguments: &Arguments) -> String {
     if arguments.has("instance") {
         return String::new();
     }
-    let groups = Family::UNICAST.map(|family| members(view, family));
+    let groups = Family::ALL.map(|family| members(view, family));
     let count: usize = groups.iter().map(BTreeMap::len).sum();
     let joined: usize = groups.iter().flat_map(BTreeMap::values).map(Vec::len).sum();
     let rows = [

@@ -167,7 +167,6 @@ impl Peer {
     }
 }
 
-/// Seconds a neighbor waits for this router after a restart (FRR's default).
 /// Several paths to a prefix are understood, and sent (RFC 7911 section 4).
 const RECEIVE: u8 = 1;
 const SEND: u8 = 2;
@@ -294,9 +293,8 @@ impl Speaker {
 
     /// The interface a neighbor is reached by.
     pub(super) fn interface_of(&self, peer: &Peer) -> Option<&Interface> {
-        let by_index = |index: u32| self.interfaces.iter().find(|it| it.index == index);
         if let Some(index) = peer.interface {
-            return by_index(index);
+            return self.interfaces.get(*self.interface_places.get(&index)?);
         }
         let remote = peer.remote?;
         self.interfaces

@@ -36,7 +36,10 @@ impl Terminal {
         };
         let (applied, said) = match apply(&mut config, &mut mode, &own, line) {
             Ok(done) => done,
-            Err(diagnostic) => return Outcome::refused(&diagnostic, line),
+            Err(diagnostic) => {
+                self.stage = Stage::Configure(mode);
+                return Outcome::refused(&diagnostic, line);
+            }
         };
         self.stage = match applied {
             Applied::End => Stage::Enable,

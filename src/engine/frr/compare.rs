@@ -23,6 +23,15 @@ pub struct Line {
     pub text: String,
 }
 
+impl Line {
+    /// Whether it stands in a BGP router's block.
+    pub fn is_bgp(&self) -> bool {
+        self.context
+            .first()
+            .is_some_and(|first| first.starts_with("router bgp"))
+    }
+}
+
 /// What is not in force as far as can be seen.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Missing {

@@ -11,6 +11,7 @@ mod links;
 mod magic;
 mod mgmt;
 mod node;
+mod startup;
 
 use std::collections::HashMap;
 
@@ -34,6 +35,8 @@ pub(super) struct Topology {
     pub links: Vec<LinkSpec>,
     /// kind's clusters that the topology starts itself.
     pub clusters: Vec<Cluster>,
+    /// Whether a cluster's own file is missing: what its nodes are called is not known then.
+    pub lacks_cluster: bool,
     /// What a container is called before the node's own name.
     pub container_prefix: String,
     /// For nodes that live in another's network: what `container:` names, by the place of the node.
@@ -81,6 +84,8 @@ pub(super) fn read(yaml: &Yaml, context: &mut Context) -> Topology {
     }
     table.finish(&mut context.reader);
     mgmt::settle(&mut topology, range.as_ref());
+    // Before addresses of a range are given: containerlab's templates know those only that the file says.
+    startup::render(context, &mut topology);
     if let Some(range) = range {
         range.give(&mut topology, &mut context.reader);
     }
@@ -150,7 +155,6 @@ fn inner(yaml: &Yaml, context: &mut Context, topology: &mut Topology) {
         links::read(&mut context.reader, yaml, &sorts, topology);
     }
     image::count_links(topology);
-    image::note_names(context, topology);
     table.finish(&mut context.reader);
 }
 
@@ -263,12 +267,14 @@ fn cluster(context: &mut Context, topology: &mut Topology, name: &Spanned<String
         topology.clusters.push(one);
         return;
     };
-    if let Some(documents) = context.open(file) {
-        for yaml in &documents {
-            let mut cluster = kind::read(yaml, context);
-            cluster.name = name.clone();
-            topology.clusters.push(cluster);
-        }
+    let Some(documents) = context.open(file) else {
+        topology.lacks_cluster = true;
+        return;
+    };
+    for yaml in &documents {
+        let mut cluster = kind::read(yaml, context);
+        cluster.name = name.clone();
+        topology.clusters.push(cluster);
     }
 }
 

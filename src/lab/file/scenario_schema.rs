@@ -23,7 +23,7 @@ pub(super) struct ScenarioTable {
     capture: Option<bool>,
 }
 
-/// A step: one of link_down, link_up, silence, clear, flap, kill, restart, stop, continue, exec, apply, delete and wait.
+/// A step: one of link_down, link_up, silence, clear, impair, flap, kill, restart, stop, continue, exec, apply, delete and wait.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 #[expect(dead_code, reason = "only its schema is used")]

@@ -1,7 +1,7 @@
 //! Takes the supervisor's orders, opens the sockets of flows, follows their ways, and tells what has become of them. What is in
 //! time is the loops' affair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub enum What {
     Stop(Vec<String>),
     /// Tell what has become of flows.
     Report {
-        /// Their names; all where none is given.
+        /// Their names; all where none is given. Those that were not started are left out.
         names: Vec<String>,
         /// Whether what was over time is told, too.
         series: bool,
@@ -203,12 +203,15 @@ impl Desk {
                 }
                 Err(failure) => Err(failure),
             },
-            What::Report { names, series, path } => self.named(&names).map(|flows| {
+            What::Report { names, series, path } => {
+                let asked = |name: &str| names.is_empty() || names.iter().any(|it| it == name);
+                let flows = self.flows.iter().filter(|(name, _)| asked(name));
+                let flows: Vec<Arc<Live>> = flows.map(|(_, live)| Arc::clone(live)).collect();
                 if path {
                     flows.iter().for_each(|live| self.follow(live));
                 }
-                flows.iter().map(|live| live.report(series)).collect()
-            }),
+                Ok(flows.iter().map(|live| live.report(series)).collect())
+            }
         };
         self.answer(order.id, result)
     }
@@ -274,12 +277,25 @@ impl Desk {
     }
 
     fn bounds(&self, flows: &[Flow]) -> Result<(), Failure> {
-        for (at, flow) in flows.iter().enumerate() {
+        let anew: BTreeSet<&str> = flows.iter().map(|flow| flow.name.as_str()).collect();
+        let others = || {
+            self.flows
+                .values()
+                .filter(|live| !anew.contains(live.flow.name.as_str()))
+        };
+        let count = others().count() + flows.len();
+        if count > MOST_FLOWS {
+            return Err(Failure::wrong(format!(
+                "the lab would have {count} flows; {MOST_FLOWS} are allowed"
+            )));
+        }
+        let mut names = BTreeSet::new();
+        for flow in flows {
             let runs = self
                 .flows
                 .get(&flow.name)
                 .is_some_and(|live| live.state() != FlowState::Stopped);
-            if runs || flows[..at].iter().any(|it| it.name == flow.name) {
+            if runs || !names.insert(&flow.name) {
                 return Err(
                     Failure::wrong(format!("flow {} is running", flow.name)).help(format!(
                         "`nslab flow stop {}` stops it; or give the other another name",
@@ -287,17 +303,6 @@ impl Desk {
                     )),
                 );
             }
-        }
-        let others = || {
-            self.flows
-                .values()
-                .filter(|live| flows.iter().all(|it| it.name != live.flow.name))
-        };
-        let count = others().count() + flows.len();
-        if count > MOST_FLOWS {
-            return Err(Failure::wrong(format!(
-                "the lab would have {count} flows; {MOST_FLOWS} are allowed"
-            )));
         }
         let running = others()
             .filter(|live| live.state() == FlowState::Running)

@@ -23,6 +23,8 @@ use crate::run::protocol::FlowState;
 const LOOK: u64 = 5 * MS;
 /// Events that are taken at a time.
 const EVENTS: usize = 256;
+/// How many packets are sent until what has arrived is looked at.
+const AT_ONCE: usize = 256;
 /// Room for what is sent and received; packets need less.
 const ROOM: usize = 256 << 10;
 /// The kinds of what is watched, in the low bits of its number; above it the number of a socket, then that of the flow.
@@ -204,9 +206,12 @@ impl Engine {
         self.times.push(Reverse((now, key, runner.turn)));
     }
 
-    /// Does what is to be done by now.
+    /// Does what is to be done by now. What cannot keep up waits for the next turn, so that it does not keep the loop from hearing.
     fn send_due(&mut self, offset: u64) {
-        while let Some(Reverse((at, key, turn))) = self.times.peek().copied() {
+        for _ in 0..AT_ONCE {
+            let Some(Reverse((at, key, turn))) = self.times.peek().copied() else {
+                return;
+            };
             let now = monotonic();
             if at > now {
                 return;

@@ -3,11 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
 use nix::sched::CloneFlags;
+use nix::sys::socket::{Shutdown, shutdown};
 use tokio::sync::{Mutex, oneshot};
 
 use super::desk::{Answer, LONGEST, Order, What};
@@ -18,7 +19,7 @@ use crate::kernel::error::Attempt as _;
 use crate::kernel::message::Assembler;
 use crate::kernel::process::signal;
 use crate::kernel::spawn::{self, Spawn};
-use crate::lab::flow::Flow;
+use crate::lab::flow::{Flow, MOST_FLOWS};
 use crate::run::init::memory_file;
 use crate::run::protocol::{FlowReport, FlowRequest};
 use crate::run::socket;
@@ -46,6 +47,15 @@ pub struct Flows {
 /// # Errors
 /// There is no such flow, or it cannot be started.
 pub async fn answer(lab: &Rc<Living>, request: FlowRequest) -> Result<Vec<FlowReport>, Failure> {
+    match &request {
+        FlowRequest::Start { names } | FlowRequest::Stop { names } | FlowRequest::Report { names, .. }
+            if names.len() > MOST_FLOWS =>
+        {
+            let message = format!("{} flows are named; a lab has {MOST_FLOWS} at most", names.len());
+            return Err(Failure::wrong(message).help("name each once, or none for all"));
+        }
+        _ => {}
+    }
     match request {
         FlowRequest::Start { names } => {
             let flows = of_file(lab, &names)?;
@@ -67,17 +77,15 @@ async fn report(
     series: bool,
     path: bool,
 ) -> Result<Vec<FlowReport>, Failure> {
-    let wanted = names.clone();
     let mut found = match running(lab) {
         Some(flows) => {
-            let all = What::Report {
-                names: Vec::new(),
-                series,
-                path,
-            };
-            let mut found = flows.ask(all).await?;
-            found.retain(|it| wanted.is_empty() || wanted.contains(&it.name));
-            found
+            let names = names.clone();
+            let told = flows.ask(What::Report { names, series, path }).await;
+            match told {
+                // With its process a flow is gone.
+                Err(_) if flows.is_gone.get() => Vec::new(),
+                told => told?,
+            }
         }
         None => Vec::new(),
     };
@@ -192,30 +200,43 @@ async fn begin(lab: &Rc<Living>) -> Result<Rc<Flows>, Failure> {
         next: Cell::new(1),
         is_gone: Cell::default(),
     });
+    // Whoever asks meanwhile is heard once it knows all namespaces.
+    let turn = flows.sending.try_lock().ok();
     lab.flows.replace(Some(Rc::clone(&flows)));
     tokio::task::spawn_local(listen(Rc::clone(&flows), child.pidfd, end));
-    let namespaces = {
-        let namespaces = lab.namespaces.borrow();
-        let copies = namespaces.iter().map(|it| it.as_fd().try_clone_to_owned());
-        copies
-            .collect::<std::io::Result<Vec<OwnedFd>>>()
-            .attempt(|| "hand over network namespaces")?
-    };
-    for some in namespaces.chunks(AT_ONCE) {
-        let fds: Vec<BorrowedFd<'_>> = some.iter().map(|fd| fd.as_fd()).collect();
-        flows.send(0, What::Namespaces, &fds).await?;
+    let handed = flows.hand_over(lab).await;
+    drop(turn);
+    if handed.is_err() {
+        // Without them it is good for nothing: it ends, and so does who listens to it.
+        flows.is_gone.set(true);
+        let _ = shutdown(flows.stream.as_raw_fd(), Shutdown::Both);
     }
-    Ok(flows)
+    handed.map(|()| flows)
 }
 
 impl Flows {
-    async fn send(&self, id: u64, what: What, fds: &[BorrowedFd<'_>]) -> Result<(), Failure> {
+    /// Sends the descriptors of all network namespaces. To be called by who holds `sending`.
+    async fn hand_over(&self, lab: &Living) -> Result<(), Failure> {
+        let namespaces = {
+            let namespaces = lab.namespaces.borrow();
+            let copies = namespaces.iter().map(|it| it.as_fd().try_clone_to_owned());
+            copies
+                .collect::<std::io::Result<Vec<OwnedFd>>>()
+                .attempt(|| "hand over network namespaces")?
+        };
+        for some in namespaces.chunks(AT_ONCE) {
+            let fds: Vec<BorrowedFd<'_>> = some.iter().map(|fd| fd.as_fd()).collect();
+            self.put(0, What::Namespaces, &fds).await?;
+        }
+        Ok(())
+    }
+
+    async fn put(&self, id: u64, what: What, fds: &[BorrowedFd<'_>]) -> Result<(), Failure> {
         let order = serde_json::to_vec(&Order { id, what });
         let order = order.map_err(|error| Failure::host(error.to_string()))?;
         if order.len() > LONGEST {
             return Err(Failure::wrong("those are too many flows at a time"));
         }
-        let _turn = self.sending.lock().await;
         socket::send(&self.stream, &order, fds).await
     }
 
@@ -227,7 +248,10 @@ impl Flows {
         if self.is_gone.get() {
             return Err(gone());
         }
-        self.send(id, what, &[]).await?;
+        {
+            let _turn = self.sending.lock().await;
+            self.put(id, what, &[]).await?;
+        }
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 }

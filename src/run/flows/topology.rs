@@ -28,8 +28,6 @@ pub struct Network {
     pub node: String,
     /// Whether its loopback's addresses are those by which it is known.
     pub is_router: bool,
-    /// Whether it is a bridge and nothing else.
-    pub is_bridge: bool,
     /// Whether somebody else makes it.
     pub is_sandbox: bool,
 }
@@ -44,7 +42,6 @@ impl Topology {
             .map(|step| Network {
                 node: step.node.clone(),
                 is_router: false,
-                is_bridge: step.bridge.is_some(),
                 is_sandbox: step.sandbox.is_some(),
             })
             .collect();

@@ -68,6 +68,8 @@ struct State {
     lowered: [bool; 2],
     /// Counts what people ask, so that who flaps a link hears that somebody else wants something.
     wishes: u64,
+    /// The number of the flap that decided last whether the link is down, if it was one.
+    flap: Option<u64>,
 }
 
 /// The way that NSLAB_IMPAIR forces, if it does.
@@ -137,7 +139,7 @@ pub async fn obey(lab: &Rc<Living>, endpoint: &str, action: &LinkAction) -> Resu
         );
     }
     let (at, is_second) = ends::find(&lab.plan, endpoint)?;
-    let mine = wish(lab, at);
+    let mine = wish(lab, at, action);
     let LinkAction::Flap {
         count,
         down_ms,
@@ -156,6 +158,7 @@ pub async fn obey(lab: &Rc<Living>, endpoint: &str, action: &LinkAction) -> Resu
     for round in 0..*count {
         for (action, pause) in [(LinkAction::Down, down), (LinkAction::Up, up)] {
             if wishes(lab, at) != mine {
+                flap_ends(lab, at, mine).await?;
                 return Err(Failure::not_ready(format!(
                     "{endpoint} flapped {round} times; then somebody asked something else of it"
                 )));
@@ -168,6 +171,21 @@ pub async fn obey(lab: &Rc<Living>, endpoint: &str, action: &LinkAction) -> Resu
         }
     }
     Ok(())
+}
+
+/// A flap that somebody else's wish ends does not leave the link down, unless something else has decided that since.
+async fn flap_ends(lab: &Rc<Living>, at: usize, flap: u64) -> Result<(), Failure> {
+    let decided = lab.links.states.borrow().get(&at).and_then(|state| state.flap);
+    if decided != Some(flap) {
+        return Ok(());
+    }
+    let lift = |before: &LinkAsked| {
+        Ok(LinkAsked {
+            down: false,
+            ..before.clone()
+        })
+    };
+    change(lab, at, LinkAction::Up.word(), lift).await
 }
 
 /// The process that delays packets has ended: what it held is gone, and is made again.
@@ -198,13 +216,18 @@ async fn restored(lab: &Rc<Living>) {
 }
 
 /// Says that somebody wants something of a link.
-fn wish(lab: &Living, at: usize) -> u64 {
+fn wish(lab: &Living, at: usize, action: &LinkAction) -> u64 {
     let mut states = lab.links.states.borrow_mut();
     let state = states.entry(at).or_insert_with(|| State {
         asked: planned(lab, at),
         ..State::default()
     });
     state.wishes += 1;
+    match action {
+        LinkAction::Flap { .. } => state.flap = Some(state.wishes),
+        LinkAction::Down | LinkAction::Up | LinkAction::Clear | LinkAction::Reset => state.flap = None,
+        LinkAction::Set { .. } | LinkAction::Silence => {}
+    }
     state.wishes
 }
 
@@ -227,9 +250,22 @@ fn planned(lab: &Living, at: usize) -> LinkAsked {
 
 /// Does one thing to a link, or leaves it as it was.
 async fn step(lab: &Rc<Living>, at: usize, is_second: bool, action: &LinkAction) -> Result<(), Failure> {
+    change(lab, at, action.word(), |before| {
+        after(before, action, is_second, || planned(lab, at))
+    })
+    .await
+}
+
+/// Changes what is asked of a link, and carries it out or leaves it as it was; `word` says what was done.
+async fn change(
+    lab: &Rc<Living>,
+    at: usize,
+    word: &str,
+    change: impl FnOnce(&LinkAsked) -> Result<LinkAsked, Failure>,
+) -> Result<(), Failure> {
     let _turn = lab.links.turn.lock().await;
     let before = asked(lab, at);
-    let wanted = after(&before, action, is_second, || planned(lab, at))?;
+    let wanted = change(&before)?;
     let ends = Ends::of(&lab.plan, at);
     let mut sockets = Sockets::default();
     if let Err(failure) = carry::settle(lab, at, &ends, &wanted, &mut sockets).await {
@@ -242,7 +278,7 @@ async fn step(lab: &Rc<Living>, at: usize, is_second: bool, action: &LinkAction)
         lab.tell(What::Link {
             a: a.unwrap_or_default(),
             b,
-            action: action.word().to_owned(),
+            action: word.to_owned(),
             down: wanted.down,
             silent: wanted.silent,
             impair: Box::new(wanted.impair),

@@ -169,6 +169,9 @@ pub fn has_more(recorder: &Recorder, from: u64) -> bool {
     recorder.book.open().store.next() > from
 }
 
+/// No wait for rest is longer, in milliseconds: it outlives who asked for it.
+const LONGEST_REST: u64 = 24 * 3600 * 1000;
+
 /// Waits for rest, see [`super::wait_quiet`].
 ///
 /// # Errors
@@ -178,7 +181,10 @@ pub async fn rest(lab: &Rc<Living>, since: Option<u64>, span_ms: u64, most_ms: u
     all_heard(lab).await;
     let nanos = |ms: u64| ms.saturating_mul(1_000_000);
     let began = monotonic();
-    let (since, end) = (since.unwrap_or(began), began.saturating_add(nanos(most_ms)));
+    let (since, end) = (
+        since.unwrap_or(began),
+        began.saturating_add(nanos(most_ms.min(LONGEST_REST))),
+    );
     loop {
         let last_change = recorder.book.open().store.last_change();
         let now = monotonic();

@@ -50,6 +50,7 @@ pub fn page(lab: &Lab, reports: &[ScenarioReport]) -> String {
     let mut page = String::new();
     let name = Text(&lab.name);
     let failed = reports.iter().filter(|report| report.has_failed()).count();
+    let skipped = reports.iter().filter(|report| report.skipped.is_some()).count();
     let _ = write!(
         page,
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
@@ -57,9 +58,11 @@ pub fn page(lab: &Lab, reports: &[ScenarioReport]) -> String {
          <title>{name}: scenarios</title>\n<style>\n{STYLE}</style></head><body>\n\
          <header><h1>{name}</h1><p>{} scenarios, {}</p></header>\n",
         reports.len(),
-        match failed {
-            0 => "all passed".to_owned(),
-            failed => format!("<strong class=\"bad\">{failed} failed</strong>"),
+        match (failed, skipped) {
+            (0, 0) => "all passed".to_owned(),
+            (0, skipped) => format!("{skipped} skipped"),
+            (failed, 0) => format!("<strong class=\"bad\">{failed} failed</strong>"),
+            (failed, skipped) => format!("<strong class=\"bad\">{failed} failed</strong>, {skipped} skipped"),
         }
     );
     contents(&mut page, reports);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::check::stop::Stop;
 use crate::failure::Failure;
-use crate::flow::{OutageState, Trouble};
+use crate::flow::Trouble;
 use crate::lab::flow::{self, Flow, Place, Proto, SIZE, Target};
 use crate::lab::scenario::Scenario;
 use crate::run::directory::LabDirectory;
@@ -44,15 +44,26 @@ impl Flows {
             flows::stop(lab, &run)?;
         }
         flows::start(lab, &names)?;
+        let flows = Flows { names };
+        match flows.until_first(lab, stop) {
+            Ok(()) => Ok(Some(flows)),
+            Err(failure) => {
+                let _ = flows::stop(lab, &flows.names);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Waits for the first packets of each. Those of which nothing arrives are told in the end.
+    fn until_first(&self, lab: &LabDirectory, stop: &Stop) -> Result<(), Failure> {
         let deadline = Instant::now() + FIRST;
         while Instant::now() < deadline {
-            let reports = flows::report(lab, &names, false)?;
-            // Those of which nothing arrives are told in the end.
+            let reports = flows::report(lab, &self.names, false)?;
             if reports.iter().all(|report| report.figures.received > 0) || stop.wait(&[], LOOK) {
                 break;
             }
         }
-        Ok(Some(Flows { names }))
+        Ok(())
     }
 
     /// Stops them, and tells what became of them.
@@ -61,8 +72,9 @@ impl Flows {
     /// The lab does not answer.
     pub fn finish(self, lab: &LabDirectory) -> Result<Vec<FlowSeen>, Failure> {
         // The ways as they are now, before the flows end.
-        flows::report(lab, &self.names, true)?;
+        let told = flows::report(lab, &self.names, true);
         flows::stop(lab, &self.names)?;
+        told?;
         Ok(flows::series(lab, &self.names)?.iter().map(seen).collect())
     }
 }
@@ -92,7 +104,7 @@ fn seen(report: &FlowReport) -> FlowSeen {
         longest: figures.longest_outage.as_ref().map(outage),
         void: void(report),
         // A gap of the sender's is no outage where nothing was lost.
-        unsure: figures.outage == OutageState::NoneValid && figures.lost > 0,
+        unsure: figures.longest_void_outage.as_ref().map(outage),
         at_most_ns: at_most(report),
         path_before: path(&report.path_before),
         path_after: path(&report.path_after),

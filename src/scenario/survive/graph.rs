@@ -12,6 +12,8 @@ pub struct Graph {
     pub nodes: Vec<String>,
     /// Whether each passes on what is not for it.
     pub forwards: Vec<bool>,
+    /// The node whose network each is in: another's, where it shares that.
+    pub owners: Vec<usize>,
     /// Its links: the nodes at both ends, by number, and the interfaces.
     pub links: Vec<Link>,
 }
@@ -54,6 +56,7 @@ impl Graph {
         Graph {
             nodes: lab.nodes.iter().map(|node| node.name.clone()).collect(),
             forwards: lab.nodes.iter().map(forwards).collect(),
+            owners: (0..lab.nodes.len()).map(owner).collect(),
             links: links.filter(|link| link.nodes[0] != link.nodes[1]).collect(),
         }
     }

@@ -73,7 +73,7 @@ impl Survey {
     pub fn text(&self) -> String {
         let mut text = String::new();
         let (failed, healed): (Vec<&Trial>, Vec<&Trial>) =
-            self.trials.iter().partition(|trial| !trial.healed);
+            self.trials.iter().partition(|trial| trial.has_failed());
         let mut listed: Vec<&Trial> = healed.clone();
         if listed.len() > LISTED {
             listed.sort_by_key(|trial| std::cmp::Reverse(trial.outage_ns));
@@ -132,14 +132,25 @@ impl Survey {
 }
 
 impl Trial {
+    /// Whether the lab did not heal, or was not as before once all was mended.
+    pub fn has_failed(&self) -> bool {
+        !self.healed || self.trouble.is_some()
+    }
+
     fn row(&self) -> [String; 6] {
         [
             self.failure.clone(),
-            if self.healed { "yes" } else { "NO" }.to_owned(),
+            match (self.healed, &self.trouble) {
+                (true, None) => "yes",
+                (true, Some(_)) => "not back",
+                (false, _) => "NO",
+            }
+            .to_owned(),
             match (self.outage_ns, self.unsure) {
                 (0, true) => "?".to_owned(),
                 (0, false) => "-".to_owned(),
-                (outage, _) => milliseconds(outage),
+                (outage, true) => format!("{}?", milliseconds(outage)),
+                (outage, false) => milliseconds(outage),
             },
             self.lost.to_string(),
             match self.cut_off {

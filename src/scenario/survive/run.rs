@@ -148,13 +148,13 @@ impl Bench {
     /// Brings the lab up and waits until its routes stay as they are.
     fn raise(plan: &Plan, directory: &RunDirectory, stop: &Stop) -> Result<Bench, Failure> {
         let place = directory.for_test(plan.name)?;
-        let mut up = Up::start(plan.files, plan.options, false, &place)?;
-        let life = up.until_ready(stop)?;
         let lab = place.lab(plan.name);
+        let mut up = Up::start(plan.files, plan.options, false, (&place, &lab))?;
+        let life = up.until_ready(stop)?;
         // It keeps the directory until the lab is down.
         up.keeps(place);
         if let Life::Failed { reason, detail, .. } = life {
-            up.take_down(&lab)?;
+            up.take_down()?;
             return Err(
                 Failure::not_ready(format!("lab {} did not come up: {reason}", plan.name)).detail(detail),
             );
@@ -168,7 +168,7 @@ impl Bench {
                 baseline,
             }),
             Err(failure) => {
-                up.take_down(&lab)?;
+                up.take_down()?;
                 Err(failure)
             }
         }
@@ -221,7 +221,7 @@ impl Bench {
     }
 
     fn lower(self) -> Result<(), Failure> {
-        self.up.take_down(&self.lab)
+        self.up.take_down()
     }
 
     /// Tries one set of failures, and mends all. Returns none when the user wants to end.
@@ -264,10 +264,12 @@ impl Bench {
         };
         for flow in &seen {
             trial.lost += flow.lost;
-            trial.unsure |= flow.unsure;
             let after = flow.longest.filter(|outage| outage.end_ns() >= began);
             trial.outage_ns = trial.outage_ns.max(after.map_or(0, |outage| outage.length_ns));
         }
+        let unsure = seen.iter().filter_map(|flow| flow.unsure);
+        let mut unsure = unsure.filter(|outage| outage.end_ns() >= began);
+        trial.unsure = unsure.any(|outage| outage.length_ns > trial.outage_ns);
         let mended = instruments::now();
         self.mend(plan, &failed)?;
         match self.until_back(stop)? {
@@ -357,11 +359,13 @@ fn pairs(plan: &Plan, of: &[(usize, usize)]) -> Vec<Pair> {
 fn connected(plan: &Plan, failed: &Failed) -> Vec<(usize, usize)> {
     let mut reached = BTreeMap::new();
     let mut connected = Vec::new();
+    let owners = &plan.graph.owners;
     for (from, to) in plan.pairs {
+        let (a, b) = (owners[*from], owners[*to]);
         let reached = reached
-            .entry(*from)
-            .or_insert_with(|| plan.graph.reached_from(*from, failed));
-        if reached.contains(to) {
+            .entry(a)
+            .or_insert_with(|| plan.graph.reached_from(a, failed));
+        if reached.contains(&b) {
             connected.push((*from, *to));
         }
     }

@@ -12,6 +12,12 @@ const QUIET: Duration = Duration::from_millis(500);
 /// How long a lab may take to be so.
 const WITHIN: Duration = Duration::from_secs(60);
 
+/// Whether a text is meant as a time: a number, and letters of a unit. `3 nodes` is a check's name.
+fn is_time(text: &str) -> bool {
+    let is_of_time = |c: char| c.is_ascii_alphanumeric() || c == '.';
+    text.starts_with(|c: char| c.is_ascii_digit()) && text.chars().all(is_of_time)
+}
+
 /// `"2s"`, `"quiet"`, or a check's name.
 pub(super) fn wait(reader: &mut Reader, value: &Value, table: &mut Table) -> Option<Step> {
     let text = reader.string(value, "wait", "quiet");
@@ -26,7 +32,7 @@ pub(super) fn wait(reader: &mut Reader, value: &Value, table: &mut Table) -> Opt
             quiet,
             within: within.unwrap_or(WITHIN),
         },
-        other if looks_like_a_time(other) => match values::duration(other, "wait") {
+        other if is_time(other) => match values::duration(other, "wait") {
             Ok(time) => Step::Wait(time),
             Err(wrong) => {
                 reader.wrong(text.span, wrong);
@@ -48,28 +54,26 @@ pub(super) fn wait(reader: &mut Reader, value: &Value, table: &mut Table) -> Opt
         .flatten();
     for (span, key) in unused.into_iter().chain(quiet_unused.map(|span| (span, "quiet"))) {
         let message = format!("`{key}` has no meaning here");
-        reader.wrong(span, Wrong::new(message, "it belongs to `wait = \"quiet\"`"));
+        let help = match key {
+            "within" => "it belongs to `wait = \"quiet\"` and to the wait for a check",
+            _ => "it belongs to `wait = \"quiet\"`",
+        };
+        reader.wrong(span, Wrong::new(message, help));
     }
     Some(step)
 }
 
-/// A number and perhaps a unit, right or wrong. A check may be called by an address.
-fn looks_like_a_time(text: &str) -> bool {
-    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    unit.len() < text.len() && unit.trim_start().chars().all(char::is_alphabetic)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::looks_like_a_time;
+    use super::is_time;
 
     #[test]
     fn times_are_told_from_names_of_checks() {
-        for time in ["2s", "500ms", "1.5 s", "7", "3 parsecs"] {
-            assert!(looks_like_a_time(time), "{time}");
+        for time in ["2s", "500ms", "7", "3parsecs"] {
+            assert!(is_time(time), "{time}");
         }
-        for name in ["quiet", "10.0.1.2 announces it", "ready 2s"] {
-            assert!(!looks_like_a_time(name), "{name}");
+        for name in ["quiet", "10.0.1.2 announces it", "ready 2s", "3 nodes"] {
+            assert!(!is_time(name), "{name}");
         }
     }
 }
