@@ -417,8 +417,7 @@ def small(number):
         archive.addfile(directory)
         for name in (f"n/{number}", "last"):
             entry = tarfile.TarInfo(name)
-            text = f"{number}
-".encode()
+            text = f"{number}\n".encode()
             entry.size, entry.mode = len(text), 0o644
             archive.addfile(entry, io.BytesIO(text))
     return fill
