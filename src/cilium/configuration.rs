@@ -7,8 +7,8 @@ use ipnet::IpNet;
 
 use super::instance::{AddressFamily, Announced, Instance, Peer, PeerAddress, Source};
 use crate::bgp::config::{
-    Action, AddressMatch, Bgp, Change, Config, Group, List, Match, Neighbor, Network, PeerName, PrefixRule,
-    Profile, RemoteAs, RouteMapEntry, Set, Settings, Timers, UpdateSource,
+    Action, AddressMatch, Bgp, Change, Config, Group, List, Made, Match, Neighbor, Network, PeerName,
+    PrefixRule, Profile, RemoteAs, RouteMapEntry, Set, Settings, Timers, UpdateSource,
 };
 use crate::bgp::config::{GracefulRestart, Restart};
 use crate::bgp::wire::Family;
@@ -44,8 +44,7 @@ pub fn config(instance: &Instance, gateway: impl Fn(AddressFamily) -> Option<IpA
             name,
             v6only: false,
             group: None,
-            is_by_group: false,
-            joined: 0,
+            made: Made::default(),
             own,
         });
     }

@@ -14,6 +14,9 @@ const ETHTOOL_GTSO: u32 = 0x1e;
 const ETHTOOL_STSO: u32 = 0x1f;
 const ETHTOOL_SGSO: u32 = 0x24;
 
+/// How what fails here begins.
+pub const SETTING: &str = "set an offload of";
+
 #[repr(C)]
 struct EthtoolValue {
     command: u32,
@@ -45,7 +48,7 @@ pub fn segmentation(interface: &str, on: bool) -> Result<()> {
 
 /// Sets or asks for a value. Returns what it is then.
 fn ask(interface: &str, command: u32, data: u32) -> Result<u32> {
-    let what = || format!("set an offload of {interface}");
+    let what = || format!("{SETTING} {interface}");
     // Any socket will do: the ioctl goes by the interface's name.
     let socket = UdpSocket::bind("127.0.0.1:0")
         .or_else(|_| UdpSocket::bind("[::]:0"))

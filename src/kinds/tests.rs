@@ -412,7 +412,6 @@ fn what_a_kind_says_of_a_node_is_told_where_the_kind_is_named() {
             "interfaces = { v = { type = \"vlan\", link = \"eth7\", id = 5 } }",
             "eth7",
         ),
-        ("taints = [\"a=b:NoSchedule\"]", "taints"),
         ("mgmt = { ipv4 = \"10.255.0.1\" }", "10.255.0.1"),
     ] {
         let kind = file(

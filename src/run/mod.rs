@@ -87,10 +87,13 @@ const VERBS: &[(&str, fn(&[String]) -> Option<i32>)] = &[
     (impair::process::VERB, |rest| {
         descriptors(rest).map(|[supervisor]| impair::process::main(supervisor))
     }),
-    (template::VERB, |rest| match rest.len() {
-        2 => descriptors(rest).map(|[control, common]| template::main(control, common, None)),
-        _ => {
-            descriptors(rest).map(|[control, common, program]| template::main(control, common, Some(program)))
+    (template::VERB, |rest| {
+        // Behind the numbers is room for the names of its copies.
+        let numbers = rest.strip_suffix(&[template::room()]).unwrap_or(rest);
+        match numbers.len() {
+            2 => descriptors(numbers).map(|[control, common]| template::main(control, common, None)),
+            _ => descriptors(numbers)
+                .map(|[control, common, program]| template::main(control, common, Some(program))),
         }
     }),
     (flows::process::VERB, |rest| {

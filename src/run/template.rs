@@ -234,6 +234,11 @@ impl Template {
     }
 }
 
+/// A last argument: in its place the names of copies are written, which may be longer than the template's own.
+pub fn room() -> String {
+    " ".repeat(ROOM)
+}
+
 fn execute(supervisor: &UnixStream, common: &OwnedFd, program: Option<&OwnedFd>) -> Result<Child, Failure> {
     let keep: Vec<_> = [supervisor.as_fd(), common.as_fd()]
         .into_iter()
@@ -243,7 +248,7 @@ fn execute(supervisor: &UnixStream, common: &OwnedFd, program: Option<&OwnedFd>)
     let arguments: Vec<CString> = words
         .into_iter()
         .chain(spawn::slots(keep.len()))
-        .chain([" ".repeat(ROOM)])
+        .chain([room()])
         .filter_map(|word| CString::new(word).ok())
         .collect();
     Ok(spawn::spawn(

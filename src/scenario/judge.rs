@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn gaps_of_the_sender_void_the_outage_and_nothing_else() {
-        let mut flow = cut(102, 1, 5);
+        let mut flow = cut(102, 100, 5);
         flow.unsure = flow.longest.take();
         flow.at_most_ns = Some(60 * MS);
         let mut seen = seen(flow);

@@ -13,7 +13,12 @@ fn a_large_lab_is_heard_when_somebody_looks() {
         writeln!(text, "[nodes.n{n}]\naddresses = {{ eth0 = [\"10.0.{n}.1/24\"] }}").unwrap();
     }
     for n in (0..70).step_by(2) {
-        writeln!(text, "[[links]]\nendpoints = [\"n{n}:eth0\", \"n{}:eth0\"]", n + 1).unwrap();
+        writeln!(
+            text,
+            "[[links]]\nendpoints = [\"n{n}:eth0\", \"n{}:eth0\"]",
+            n + 1
+        )
+        .unwrap();
     }
     let lab = Lab::up(&text);
     lab.sh("n33", "ip route add 192.0.2.0/24 dev eth0");

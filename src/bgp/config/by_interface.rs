@@ -30,11 +30,7 @@ pub(super) fn interface(edit: &mut Edit, arguments: &Arguments) -> Result<(), Re
     }
     match (remote, arguments.get("group")) {
         (Some(_), _) => set_remote_as(bgp, name.clone(), remote, arguments)?,
-        (None, Some(group)) => {
-            // The neighbor is there whether it comes into the group or not.
-            bgp.make(name.clone()).v6only = arguments.has("v6only");
-            bgp.bind(name.clone(), group, arguments)?;
-        }
+        (None, Some(group)) => bgp.bind(name.clone(), group, arguments)?,
         (None, None) => {}
     }
     bgp.make(name).v6only = arguments.has("v6only");

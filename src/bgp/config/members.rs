@@ -6,7 +6,7 @@ use super::argument::Arguments;
 use super::diagnostic::Refusal;
 use super::edit::Edit;
 use super::policy::Family;
-use super::router::{Bgp, Group, Neighbor, PeerName};
+use super::router::{Bgp, Group, Made, Neighbor, PeerName};
 use super::settings::FamilySettings;
 
 impl Bgp {
@@ -36,20 +36,16 @@ impl Bgp {
             self.bind_hops(&name, group);
         }
         let is_first = !has_remote_as && self.members(group).next().is_none();
-        let is_internal = self.is_internal(&name);
-        if let Some(upper) = self.groups.get_mut(group).filter(|_| is_first) {
-            // A group that does not say its AS becomes what its first member is.
-            match is_internal {
-                Some(true) => upper.become_kind(true),
-                Some(false) => {}
-                None => upper.settings.local_as = None,
-            }
+        let is_internal = self.is_internal(&name) == Some(true);
+        // A group that does not say its AS becomes what its first member is.
+        if let Some(upper) = self.groups.get_mut(group).filter(|_| is_first && is_internal) {
+            upper.become_kind(true);
         }
-        let last = self.neighbors.iter().map(|it| it.joined).max().unwrap_or(0);
+        let last = self.neighbors.iter().map(|it| it.made.joined).max().unwrap_or(0);
         let neighbor = self.make(name);
-        neighbor.is_by_group |= is_by_group;
+        neighbor.made.by_group |= is_by_group;
         if neighbor.group.is_none() {
-            neighbor.joined = last.saturating_add(1);
+            neighbor.made.joined = last.saturating_add(1);
             neighbor.own.ipv4.activate = None;
             neighbor.own.ipv6.activate = None;
             neighbor.own.evpn.activate = None;
@@ -77,8 +73,7 @@ impl Bgp {
                 name: name.clone(),
                 v6only: false,
                 group: None,
-                is_by_group: false,
-                joined: 0,
+                made: Made::default(),
                 own: Group::default(),
             });
         }

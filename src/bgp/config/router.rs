@@ -324,13 +324,29 @@ pub struct Neighbor {
     pub v6only: bool,
     /// Its peer-group.
     pub group: Option<String>,
-    /// Whether it was made as that group's member.
-    pub is_by_group: bool,
-    /// When it came into its group: the greater, the later.
-    pub joined: u32,
+    /// How it came into its group.
+    pub made: Made,
     /// What is said of itself.
     pub own: Group,
 }
+
+/// How a neighbor came into its group: what follows from the order of commands alone, and only answers show. It makes no
+/// configuration another one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Made {
+    /// Whether it was made as the group's member.
+    pub by_group: bool,
+    /// When it came: the greater, the later.
+    pub joined: u32,
+}
+
+impl PartialEq for Made {
+    fn eq(&self, _: &Made) -> bool {
+        true
+    }
+}
+
+impl Eq for Made {}
 
 /// How a neighbor is named.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

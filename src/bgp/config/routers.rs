@@ -253,8 +253,9 @@ pub(super) const FAMILY: Rows = &[
             let table = e.table()?;
             option(&mut table.maximum_paths_ibgp, a, "paths")?;
             table.equal_cluster_length = !a.no() && a.has("equal-cluster-length");
-            let says = |paths: &u16| *paths != MAXIMUM_PATHS || table.equal_cluster_length;
-            table.maximum_paths_ibgp = table.maximum_paths_ibgp.filter(says);
+            // As many as there may be is what is not said, whatever stands behind it.
+            table.maximum_paths_ibgp = table.maximum_paths_ibgp.filter(|paths| *paths != MAXIMUM_PATHS);
+            table.equal_cluster_length &= table.maximum_paths_ibgp.is_some();
             Ok(())
         },
     ),

@@ -33,7 +33,7 @@ impl<'s> View<'s> {
         peers.sort_by_key(|peer| {
             let configured = bgp.neighbors.iter().position(|it| it.name == peer.name);
             let neighbor = configured.map(|at| &bgp.neighbors[at]);
-            let made_by = neighbor.filter(|it| it.is_by_group);
+            let made_by = neighbor.filter(|it| it.made.by_group);
             let made_by = made_by.and_then(|it| it.group.as_deref());
             match &peer.name {
                 PeerName::Interface(_) => (false, false, None, configured),

@@ -50,7 +50,7 @@ fn members<'s>(view: &View<'s>, name: &str) -> Vec<&'s Peer> {
     // In the order in which they came; those that dialed in are the last.
     peers.sort_by_key(|peer| {
         let neighbor = view.bgp().and_then(|bgp| bgp.neighbor(&peer.name));
-        neighbor.map_or(u32::MAX, |neighbor| neighbor.joined)
+        neighbor.map_or(u32::MAX, |neighbor| neighbor.made.joined)
     });
     peers
 }

@@ -39,6 +39,9 @@ pub(super) struct Wanted {
     by_group: FxHashMap<usize, Vec<Option<ValueId>>>,
 }
 
+/// By which next hops a neighbor is told routes, and the link it is on, where it is on one alone.
+type Place = ([NextHop; 2], Option<u32>);
+
 impl Wanted {
     /// What a neighbor in a group is to be told.
     pub(super) fn of(
@@ -71,7 +74,7 @@ impl Speaker {
     fn groups_of(&self, family: Family) -> FxHashMap<SourceId, usize> {
         // Those that differ in this are in different groups: of a thousand neighbors each on a link of its own none is compared with
         // all others.
-        let mut known: FxHashMap<([NextHop; 2], Option<u32>), Vec<(usize, Likeness)>> = FxHashMap::default();
+        let mut known: FxHashMap<Place, Vec<(usize, Likeness)>> = FxHashMap::default();
         let (mut groups, mut count) = (FxHashMap::default(), 0);
         for peer in self.peers.values().filter(|peer| peer.exchanges(family)) {
             let Some(likeness) = self.likeness(peer, family) else {

@@ -287,7 +287,8 @@ impl Change<'_> {
     fn segmentation(&self, port: &PortStep, on: bool) -> Result<(), Failure> {
         let namespaces = self.lab.namespaces.borrow();
         in_namespace(&namespaces, port.namespace, |it| {
-            Ok(it.run(|| offload::segmentation(&port.name, on))?)
+            let done = it.run(|| offload::segmentation(&port.name, on));
+            done.map_err(|error| attach::explain(error, &port.name))
         })
     }
 

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use super::Change;
 use crate::failure::Failure;
 use crate::kernel::error::Error;
+use crate::kernel::offload;
 use crate::kernel::tc::{self, Action, Hook, Instruction, Requests};
 use crate::lab::plan::PortStep;
 
@@ -104,6 +105,14 @@ impl Change<'_> {
 /// What the kernel refused, with what to do.
 pub(super) fn explain(error: Error, interface: &str) -> Failure {
     let errno = error.errno;
+    if errno == Errno::EOPNOTSUPP && error.what.starts_with(offload::SETTING) {
+        // A macvlan, for one: it passes long packets on to the interface below.
+        let message = format!(
+            "packets that are longer than the MTU leave {interface} whatever is asked: several would be lost, or counted, as one"
+        );
+        let help = "it can be delayed; for the rest impair the link that it is on";
+        return Failure::wrong(message).help(help);
+    }
     let failure = Failure::from(error);
     match errno {
         Errno::ENODEV => failure.help(format!("somebody in the node has deleted {interface}")),
