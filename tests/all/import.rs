@@ -175,8 +175,6 @@ fn what_is_empty_is_nothing_and_a_license_has_variables() {
         assert!(!file.contains(absent), "{absent}: {file}");
     }
     assert!(file.contains("clab-x/n/license"), "{file}");
-    let notes = imported.notes.join("\n");
-    assert!(notes.contains("n:eth1") && !notes.contains("m:eth1"), "{notes}");
     let text = "  nodes: { n: { kind: srl, components: [{ slot: A, sfm: x }], sfm: x, config-mode: y, gen-component-config: true } }\n";
     let imported = topology(text);
     assert_eq!(told(&imported), Vec::new());
