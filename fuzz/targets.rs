@@ -1,17 +1,26 @@
 //! What comes from outside, each kind read by the function that reads it in nslab. A target panics where it finds a fault.
 //! `scripts/fuzz` looks for inputs that do; `tests/all/corpora.rs` tries those that are kept here, and variations of them.
 
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nslab::bgp::config::Config;
 use nslab::bgp::session::ConnectionId;
 use nslab::bgp::speaker::{Action, Endpoints, Event, Interface, Speaker};
 use nslab::bgp::wire::{Message, Options, PerFamily, decode, encode, frame};
+use nslab::capture::filter::{self, Direction, LinkType, Packet};
+use nslab::capture::{decode as packets, pcapng};
+use nslab::image::{Reference, foreign};
 use nslab::import::{Input, Options as ImportOptions};
 use nslab::lab::resolve;
 use nslab::lab::sources::Memory;
 use nslab::run::copy::stream::{self, Listener, Piece, Word};
-use nslab::run::protocol::{Reply, Request};
+use nslab::run::protocol::{self, Reply, Request};
+use nslab::timeline::entry::{Entry, Said};
+use nslab::timeline::row::Row;
+use nslab::timeline::{mermaid, replay, trim};
 
 /// A kind of input: its name, which is that of its corpus, and what reads it.
 pub type Target = (&'static str, fn(&[u8]));
@@ -25,6 +34,12 @@ pub const ALL: &[Target] = &[
     ("toml", toml),
     ("control", control),
     ("copy", copy),
+    ("filter", filter),
+    ("packet", packet),
+    ("pcapng", capture),
+    ("image", image),
+    ("layer", layer),
+    ("timeline", timeline),
 ];
 
 /// Messages of BGP, as they stand in a stream. The first octet says what the session has agreed on.
@@ -165,10 +180,160 @@ pub fn toml(data: &[u8]) {
     }
 }
 
-/// What is in a frame of the control socket, either way.
+/// What is in a frame of the control socket, either way. What was understood can be said again, and is understood alike.
 pub fn control(data: &[u8]) {
-    let _ = serde_json::from_slice::<Request>(data);
+    let _ = protocol::request("lab", data);
+    if let Ok(request) = serde_json::from_slice::<Request>(data) {
+        let said = serde_json::to_vec(&protocol::Envelope::of(&request)).expect("a request that can be said");
+        assert_eq!(protocol::request("lab", &said).as_ref(), Ok(&request));
+    }
     let _ = serde_json::from_slice::<Reply>(data);
+}
+
+/// An expression of pcap's filter language, and after a line end the packet that its program is tried on.
+pub fn filter(data: &[u8]) {
+    let end = data
+        .iter()
+        .position(|octet| *octet == b'\n')
+        .unwrap_or(data.len());
+    let (text, bytes) = (&data[..end], data.get(end + 1..).unwrap_or_default());
+    let Ok(text) = std::str::from_utf8(text) else {
+        return;
+    };
+    for link in [LinkType::Ethernet, LinkType::RawIp] {
+        let programs = [
+            filter::compile(text, link),
+            filter::compile_for_kernel(text, link, 96),
+        ];
+        for program in programs {
+            match program {
+                Ok(program) => try_program(&program, bytes),
+                Err(error) => drop(error.excerpt(text)),
+            }
+        }
+    }
+}
+
+/// The kernel takes no program whose jumps lead out of it, and none that does not end in a return.
+fn try_program(program: &[filter::Instruction], bytes: &[u8]) {
+    const JUMP: u16 = 5;
+    const RETURN: u16 = 6;
+    assert!((1..=filter::LONGEST_PROGRAM).contains(&program.len()));
+    assert_eq!(program.last().map(|it| it.code & 7), Some(RETURN));
+    for (at, step) in program.iter().enumerate().filter(|(_, it)| it.code & 7 == JUMP) {
+        let farthest = match step.code >> 4 {
+            0 => step.k as usize,
+            _ => usize::from(step.jt.max(step.jf)),
+        };
+        assert!(
+            at + 1 + farthest < program.len(),
+            "a jump leads out of the program"
+        );
+    }
+    let packet = Packet {
+        bytes,
+        length: bytes.len() as u32,
+        direction: Direction::In,
+        tag: None,
+    };
+    filter::matches(program, &packet);
+}
+
+/// A packet of a node's, as `nslab capture` tells of it: in characters of its own.
+pub fn packet(data: &[u8]) {
+    for link in [LinkType::Ethernet, LinkType::RawIp] {
+        let told = packets::summary(link, data);
+        for text in [&told.source, &told.destination, &told.protocol, &told.info] {
+            assert!(!text.chars().any(char::is_control), "{text:?}");
+        }
+    }
+}
+
+/// A file of packets.
+pub fn capture(data: &[u8]) {
+    let whole = pcapng::whole(data);
+    assert!(whole <= data.len());
+    let _ = pcapng::read(data);
+}
+
+/// What a registry or a directory says of an image.
+pub fn image(data: &[u8]) {
+    let _ = foreign::manifest(data);
+    if let Ok(config) = foreign::configuration(data) {
+        let check = config.healthcheck.unwrap_or_default();
+        assert!(check.interval.is_zero() || check.interval >= Duration::from_millis(100));
+    }
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = foreign::challenge(text);
+        if let Ok(reference) = text.parse::<Reference>() {
+            let said = reference.to_string();
+            assert_eq!(
+                said.parse::<Reference>().as_ref().map(ToString::to_string),
+                Ok(said)
+            );
+        }
+    }
+}
+
+/// A layer of an image, unpacked into a directory of its own beside which nothing changes.
+pub fn layer(data: &[u8]) {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let place = Place(std::env::temp_dir().join(format!("nslab-layer-{}-{number}", std::process::id())));
+    let root = place.0.join("root");
+    std::fs::create_dir_all(&root).expect("a directory");
+    let opened = std::fs::File::open(&root).expect("a directory");
+    let _ = foreign::unpack(data, OwnedFd::from(opened));
+    let beside = std::fs::read_dir(&place.0).expect("a directory").count();
+    assert_eq!(beside, 1, "the layer has left its directory");
+}
+
+/// A directory that goes when it is let go.
+struct Place(PathBuf);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Announcements of a kernel in which a node names and routes as it likes: the first octet of each says how long it is and what
+/// it tells.
+pub fn timeline(mut data: &[u8]) {
+    let mut entries = Vec::new();
+    let mut number = 0;
+    while let Some((&first, rest)) = data.split_first() {
+        let (piece, rest) = rest.split_at(usize::from(first).min(rest.len()));
+        data = rest;
+        number += 1;
+        let mut kept = Vec::new();
+        let said = match first % 4 {
+            0 => Said::Mark,
+            _ => Said::Announced,
+        };
+        let body = match said {
+            Said::Announced if trim::announcement(piece, &mut kept).is_some() => &kept[..],
+            _ => piece,
+        };
+        let entry = Entry {
+            node: u32::from(first % 3),
+            said,
+            flags: 0,
+            time: number * 1000,
+            number,
+            body,
+        };
+        entry.write(&mut entries);
+    }
+    let mut rows: Vec<Row> = Vec::new();
+    let names = ["", "a", "b"].map(str::to_owned).to_vec();
+    replay::Replay::new(names, 0).take(&entries, &mut |row| rows.push(row));
+    let drawn = mermaid::draw(0, &rows.iter().collect::<Vec<_>>(), "over");
+    assert!(
+        drawn.lines().count() <= rows.len().min(200) + 40,
+        "a row is one line"
+    );
+    assert!(!drawn.contains(['<', '>', '\u{1b}']));
 }
 
 /// What a node sends to `nslab cp`. What was understood can be said again, and is understood alike.

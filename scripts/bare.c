@@ -11,6 +11,9 @@
  *       (an overlay on the host's, /proc, /sys, /dev) with what is the host's masked in it, an init, and `sleep infinity`
  *       started by that. Without links and cgroups. With --plain nothing is masked, with --no-ipc the IPC namespace is the
  *       host's. Prints the time until every process is executed, and ends as the ring does.
+ *   bare routes PID...
+ *       Takes all IPv4 routes of BGP's out of the network namespaces of these processes and puts the same in again, in batches,
+ *       on two threads. Prints how many there are, and the time of the latter.
  *   bare watch NAME...
  *       Prints "watching", then, once all named interfaces have left this network namespace and the kernel has let go
  *       of the lock they were removed under, the time (CLOCK_MONOTONIC, nanoseconds).
@@ -493,6 +496,102 @@ static int with_processes(void)
 	_exit(0);
 }
 
+/* ---- routes ---- */
+
+#define BGP 186
+
+/* What the kernel says of the routes in a namespace. */
+struct saved {
+	int sock;
+	char *data;
+	size_t used, room;
+	int count;
+};
+
+static struct saved *saved;
+
+static void keep(struct saved *s, const struct nlmsghdr *h)
+{
+	size_t size = NLMSG_ALIGN(h->nlmsg_len);
+
+	if (s->used + size > s->room) {
+		s->room = 2 * s->room + size + 65536;
+		s->data = realloc(s->data, s->room);
+	}
+	memcpy(s->data + s->used, h, h->nlmsg_len);
+	s->used += size;
+	s->count++;
+}
+
+static void save_routes(struct saved *s)
+{
+	struct { struct nlmsghdr h; struct rtmsg r; } ask = { .h = { .nlmsg_len = sizeof ask, .nlmsg_type = RTM_GETROUTE,
+		.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP }, .r = { .rtm_family = AF_INET } };
+	char answer[65536];
+
+	must(send(s->sock, &ask, sizeof ask, 0) != sizeof ask, "ask for routes");
+	for (int done = 0; !done;) {
+		ssize_t got = recv(s->sock, answer, sizeof answer, 0);
+		if (got < 0)
+			die("hear of routes");
+		for (struct nlmsghdr *h = (void *)answer; NLMSG_OK(h, (size_t)got); h = NLMSG_NEXT(h, got)) {
+			struct rtmsg *route = NLMSG_DATA(h);
+			done |= h->nlmsg_type == NLMSG_DONE;
+			if (h->nlmsg_type == RTM_NEWROUTE && route->rtm_protocol == BGP && !(route->rtm_flags & RTM_F_CLONED))
+				keep(s, h);
+		}
+	}
+}
+
+/* Says all of it to the kernel, as a wish to put it in or to take it out. */
+static void say_routes(struct saved *s, int type, int flags)
+{
+	struct batch b = { .used = 0 };
+
+	for (size_t at = 0; at < s->used;) {
+		struct nlmsghdr *h = (struct nlmsghdr *)(s->data + at);
+		if (b.used + h->nlmsg_len + 64 > sizeof b.data)
+			commit(&b, s->sock);
+		message(&b, type, flags, NLMSG_DATA(h), h->nlmsg_len - NLMSG_HDRLEN);
+		at += NLMSG_ALIGN(h->nlmsg_len);
+	}
+	commit(&b, s->sock);
+}
+
+static void *install(void *first)
+{
+	for (int i = (intptr_t)first; i < count; i += 2)
+		say_routes(&saved[i], RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL);
+	return NULL;
+}
+
+static int routes(char **pids)
+{
+	struct rlimit files;
+	char path[64];
+	int all = 0;
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	saved = calloc(count, sizeof *saved);
+	for (int i = 0; i < count; i++) {
+		snprintf(path, sizeof path, "/proc/%s/ns/net", pids[i]);
+		int space = open(path, O_RDONLY | O_CLOEXEC);
+		if (space < 0 || setns(space, CLONE_NEWNET))
+			die(path);
+		close(space);
+		saved[i].sock = netlink_socket(0);
+		save_routes(&saved[i]);
+		say_routes(&saved[i], RTM_DELROUTE, 0);
+		all += saved[i].count;
+	}
+	int64_t start = now_ns();
+	on_two_threads(install);
+	printf("{\"routes\": %d, \"install_ms\": %.2f}\n", all, (now_ns() - start) / 1e6);
+	return 0;
+}
+
 /* ---- watch ---- */
 
 static int watch(char **names, int wanted)
@@ -589,11 +688,15 @@ int main(int argc, char **argv)
 		}
 		return with_processes();
 	}
+	if (argc > 2 && !strcmp(argv[1], "routes")) {
+		count = argc - 2;
+		return routes(argv + 2);
+	}
 	if (argc > 2 && !strcmp(argv[1], "watch"))
 		return watch(argv + 2, argc - 2);
 	if (argc > 3 && !strcmp(argv[1], "spawn") && atoi(argv[2]) > 0)
 		return spawn(atoi(argv[2]), argv + 3);
-	fprintf(stderr, "usage: bare ring N [--forward] | bare nodes N [--plain] [--no-ipc] | bare watch NAME... | bare spawn RUNS COMMAND... "
+	fprintf(stderr, "usage: bare ring N [--forward] | bare nodes N [--plain] [--no-ipc] | bare routes PID... | bare watch NAME... | bare spawn RUNS COMMAND... "
 			"[::: COMMAND...]...\n");
 	return 2;
 }

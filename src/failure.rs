@@ -69,6 +69,28 @@ impl Failure {
         self.detail = Some(detail.into());
         self
     }
+
+    /// The same with no more of each text than anybody reads: who asked may have said something without measure, which is said back.
+    #[must_use]
+    pub fn in_few_words(mut self) -> Self {
+        shorten(&mut self.message, LONGEST);
+        self.help.iter_mut().for_each(|help| shorten(help, LONGEST));
+        self.detail
+            .iter_mut()
+            .for_each(|detail| shorten(detail, LONGEST_DETAIL));
+        self
+    }
+}
+
+/// What is left of a sentence, and of what was seen, in bytes.
+const LONGEST: usize = 16 << 10;
+const LONGEST_DETAIL: usize = 256 << 10;
+
+fn shorten(text: &mut String, most: usize) {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push_str(" …");
+    }
 }
 
 impl fmt::Display for Failure {
@@ -86,7 +108,7 @@ impl From<nslab_image::Error> for Failure {
         let code = match error.kind {
             Kind::Wrong | Kind::Missing => Code::Wrong,
             Kind::Busy => Code::NotReady,
-            Kind::Denied | Kind::Host => Code::Host,
+            Kind::Denied | Kind::Host | Kind::Disk => Code::Host,
         };
         let failure = Failure::new(code, error.message);
         match error.help {

@@ -6,6 +6,7 @@
 mod session;
 mod table;
 
+use std::cell::Cell;
 use std::error::Error;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -76,6 +77,13 @@ fn main() -> Result<(), Failed> {
     for line in std::io::stdin().lines() {
         let line = line?;
         let start = Instant::now();
+        if let Some(count) = line.strip_prefix("resets ") {
+            (0..count.parse()?).try_for_each(|_| reset(sender_net, &mut all, &heard, total))?;
+            let (now, gone) = heard.until(|now, gone| now - gone == total)?;
+            (announced, withdrawn) = (now, gone);
+            println!("{:.6}", start.elapsed().as_secs_f64());
+            continue;
+        }
         match line.as_str() {
             "announce" => all.iter().try_for_each(|it| it.session.send(&it.updates))?,
             "withdraw" => all.iter().try_for_each(|it| it.session.send(&it.withdrawals))?,
@@ -96,6 +104,19 @@ fn main() -> Result<(), Failed> {
         }
         heard.wait(announced, withdrawn, start)?;
     }
+    Ok(())
+}
+
+/// All senders reset their sessions, and tell everything again; returns in the middle of that.
+fn reset(network: &str, all: &mut [Sender], heard: &Heard, total: usize) -> Result<(), Failed> {
+    all.iter()
+        .try_for_each(|it| it.session.stream.shutdown(Shutdown::Both))?;
+    heard.until(|now, gone| now == gone)?;
+    for it in all {
+        it.session = connect(network, it.side)?;
+        it.session.send(&it.updates)?;
+    }
+    heard.until(|now, gone| now - gone >= total / 2)?;
     Ok(())
 }
 
@@ -162,7 +183,10 @@ fn inside<T: Send + 'static>(
 }
 
 /// What the receiver is told: prefixes that were announced and withdrawn so far, and when that was.
-struct Heard(mpsc::Receiver<Result<(usize, usize, Instant), Failed>>);
+struct Heard {
+    told: mpsc::Receiver<Result<(usize, usize, Instant), Failed>>,
+    last: Cell<(usize, usize, Instant)>,
+}
 
 impl Heard {
     fn of(stream: TcpStream) -> Result<Heard, Failed> {
@@ -186,23 +210,31 @@ impl Heard {
                 }
             }
         });
-        Ok(Heard(heard))
+        Ok(Heard {
+            told: heard,
+            last: Cell::new((0, 0, Instant::now())),
+        })
     }
 
     /// Waits until so much was announced and withdrawn, and says how long that took.
     fn wait(&self, announced: usize, withdrawn: usize, start: Instant) -> Result<(), Failed> {
-        let mut last = (0, 0);
+        let is_all = |now, gone| now >= announced && gone >= withdrawn;
+        self.until(is_all)
+            .map_err(|why| format!("{why}, not {announced} and {withdrawn}"))?;
+        println!("{:.6}", (self.last.get().2 - start).as_secs_f64());
+        Ok(())
+    }
+
+    /// Waits until a condition holds for what was announced and withdrawn, and returns that.
+    fn until(&self, holds: impl Fn(usize, usize) -> bool) -> Result<(usize, usize), Failed> {
         loop {
-            let next = self.0.recv_timeout(PATIENCE);
-            let (now, gone, at) = next.map_err(|_| {
-                let (now, gone) = last;
-                format!("{now} prefixes announced and {gone} withdrawn, not {announced} and {withdrawn}")
-            })??;
-            last = (now, gone);
-            if now >= announced && gone >= withdrawn {
-                println!("{:.6}", (at - start).as_secs_f64());
-                return Ok(());
+            let (now, gone, _) = self.last.get();
+            if holds(now, gone) {
+                return Ok((now, gone));
             }
+            let next = self.told.recv_timeout(PATIENCE);
+            let stuck = |_| format!("{now} prefixes announced and {gone} withdrawn");
+            self.last.set(next.map_err(stuck)??);
         }
     }
 }

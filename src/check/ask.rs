@@ -21,6 +21,7 @@ use crate::run::client::Client;
 use crate::run::directory::{LONGEST, LabDirectory};
 use crate::run::protocol::{Reply, Request};
 use crate::run::{holder, trust};
+use crate::timeline::row::protocol;
 
 /// How long a single packet or connection is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -154,13 +155,13 @@ fn routes(wanted: &RouteWanted) -> crate::kernel::Result<Answer> {
     let found = found.into_iter().filter(|route| route.to.contains(&wanted.to));
     let routes = found.map(|route| Route {
         to: route.to,
-        kind: format!("{:?}", route.kind).to_lowercase(),
+        kind: route::kind_name(route.kind),
         hops: route
             .hops
             .iter()
             .map(|hop| (hop.via, hop.dev.map(name)))
             .collect(),
-        proto: route::protocol_name(route.protocol),
+        proto: protocol(route.protocol),
         metric: route.metric,
         table: route.table,
     });

@@ -40,11 +40,6 @@ pub enum Outcome {
         /// The last answer, as far as it helps.
         detail: String,
     },
-    /// It was not asked.
-    Skipped {
-        /// Why.
-        reason: String,
-    },
 }
 
 impl CheckReport {
@@ -61,12 +56,6 @@ impl CheckReport {
         }
     }
 
-    /// A check that was not asked.
-    pub fn skipped(check: &Check, reason: &str) -> Self {
-        let reason = reason.to_owned();
-        CheckReport::new(check, Outcome::Skipped { reason }, Duration::ZERO, 0)
-    }
-
     /// Whether it failed.
     pub fn has_failed(&self) -> bool {
         matches!(self.outcome, Outcome::Failed { .. })
@@ -77,7 +66,6 @@ impl CheckReport {
         let Self { name, node, .. } = self;
         match &self.outcome {
             Outcome::Passed => format!("  ok    {node}: {name} ({:.2} s)\n", self.seconds),
-            Outcome::Skipped { reason } => format!("  skip  {node}: {name} ({reason})\n"),
             Outcome::Failed { message, detail } => {
                 let mut text = format!("  FAIL  {node}: {name} ({:.2} s)\n", self.seconds);
                 let _ = writeln!(text, "        {}: {message}", self.question);

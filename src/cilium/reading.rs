@@ -50,7 +50,7 @@ pub(super) fn json(yaml: &Yaml) -> Json {
 
 /// A text.
 pub(super) fn text(reader: &mut Reader, yaml: &Yaml, key: &str, example: &str) -> Option<String> {
-    if reader.sketches(yaml, || Shape::Text) {
+    if reader.is_probe(yaml, || Shape::Text) {
         return Some(example.to_owned());
     }
     match json(yaml) {
@@ -154,7 +154,7 @@ pub(super) fn items<'y>(
         }
         return &[];
     };
-    if let Some(item) = reader.sketched_item(yaml, *range.start()) {
+    if let Some(item) = reader.probed_item(yaml, *range.start()) {
         // As with the values of tables: a probe has no file that would keep it.
         return std::slice::from_ref(Box::leak(Box::new(item)));
     }

@@ -128,11 +128,6 @@ impl Store {
         &self.service_subnets
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
-    }
-
     /// The objects of a kind, by namespace and name.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Object> {
         let all = self.objects.values();

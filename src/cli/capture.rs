@@ -11,7 +11,7 @@ use serde_json::json;
 use super::capture_lines::Lines;
 use super::events::clock;
 use super::select::{self, Which};
-use super::{Format, complete, print_json, up};
+use super::{Format, complete, print_json, values};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt as _;
 use crate::run::capture::{self, End, Form, Order, Output, Pcapng, Report};
@@ -55,10 +55,10 @@ pub struct Args {
     #[arg(short, long, value_name = "PACKETS", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// End after such a time (500ms, 90s, 5m)
-    #[arg(long, value_name = "TIME", value_parser = up::duration)]
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
     duration: Option<Duration>,
     /// End before so much is written (500K, 100M, 2G)
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     max_size: Option<u64>,
     /// Say nothing of what happens in the lab
     #[arg(long)]
@@ -116,25 +116,6 @@ fn lab(directory: &RunDirectory, args: &Args) -> Result<LabDirectory, Failure> {
         Some(node) => select::lab_of_node(directory, args.which.word(), node),
         None => select::lab(directory, args.which.word()),
     }
-}
-
-/// An amount of bytes such as 100M.
-fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is no amount of bytes; write 500K, 100M or 2G");
-    let split = text.find(|it: char| !it.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let shift = match unit {
-        "" => 0,
-        "K" | "k" => 10,
-        "M" => 20,
-        "G" => 30,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    number
-        .checked_mul(1 << shift)
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(wrong)
 }
 
 fn is_stdout(path: Option<&Path>) -> bool {

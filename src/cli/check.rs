@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "after")]
     phase: When,
     /// Give up after this time, whatever the file allows
-    #[arg(long, value_name = "TIME", value_parser = super::up::duration)]
+    #[arg(long, value_name = "TIME", value_parser = super::values::duration)]
     within: Option<Duration>,
     /// How results are printed
     #[arg(long, value_enum, default_value = "text")]

@@ -9,12 +9,11 @@ use std::path::Path;
 use super::file;
 use crate::bgp::config::DiagnosticKind;
 use crate::engine::own_start::{self, Given, Idle, Lost, Place};
-use crate::engine::{frr, speaker};
+use crate::engine::{self, frr, speaker};
 use crate::failure::Failure;
 use crate::lab::Lab;
+use crate::lab::engines::Engine;
 use crate::lab::model::{Command, Kind, Node};
-use crate::lab::plan::Engine;
-use crate::run::preflight;
 use crate::view;
 
 /// The most lines that are told of a router.
@@ -34,7 +33,7 @@ pub struct ConfigReview {
 
 /// Judges a lab's routers that start FRR themselves; `file` is what their commands stand in.
 pub fn review(lab: &Lab, file: &Path) -> ConfigReview {
-    let auto = preflight::auto_engine();
+    let auto = engine::auto();
     let mut review = ConfigReview {
         notes: lab
             .nodes
@@ -57,9 +56,9 @@ pub fn review(lab: &Lab, file: &Path) -> ConfigReview {
             .extend(unread.map(|why| format!("{}: what is in it is not looked at: {why}", node.name)));
         let notes = given.idle().into_iter().map(|it| idle(node, it, file));
         review.notes.extend(notes);
-        match Engine::chosen(node.engine, auto) {
-            Engine::Builtin => review.builtin(node, given.lost_on_builtin(), file),
-            _ => review.frr(node, &given, file),
+        match Engine::chosen(node.engine, auto).traits().stands_in {
+            true => review.builtin(node, given.lost_on_builtin(), file),
+            false => review.frr(node, &given, file),
         }
     }
     review

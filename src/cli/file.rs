@@ -230,8 +230,7 @@ impl Sources for Disk {
 /// The directory of kinds' files beside a lab file, and in the configuration's directories.
 const KINDS: &str = "kinds";
 
-/// The files of kinds that labs in a directory can use, nearest first. One that cannot be read is as good as one with a mistake, and
-/// is told like one.
+/// The files of kinds that labs in a directory can use, nearest first, also those that cannot be read.
 pub fn kind_files(base: &Path) -> Vec<kinds::File> {
     let variable = |name: &str| {
         std::env::var_os(name)
@@ -256,8 +255,7 @@ fn toml_files(directory: &Path) -> Vec<kinds::File> {
     paths.sort();
     let read = paths.iter().map(|path| kinds::File {
         place: path.display().to_string(),
-        // The reason is no TOML, and so stands in the message.
-        text: read_regular(path).unwrap_or_else(|reason| reason),
+        text: read_regular(path),
     });
     read.collect()
 }

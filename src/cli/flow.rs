@@ -81,7 +81,7 @@ struct StartArgs {
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..), requires = "from")]
     port: Option<u16>,
     /// What takes longer is late, and what has not arrived by then is lost [default: 1s]
-    #[arg(long, value_name = "TIME", value_parser = super::up::duration, requires = "from")]
+    #[arg(long, value_name = "TIME", value_parser = super::values::duration, requires = "from")]
     late_after: Option<Duration>,
     /// How the flows are printed
     #[arg(long, value_enum, default_value = "text")]

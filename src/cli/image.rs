@@ -1,6 +1,6 @@
 //! `nslab image`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::image::source::Source;
 use crate::image::store::{Collected, Image, Listed, Pull, Store};
@@ -54,9 +54,12 @@ struct Reach {
     /// A registry that may be spoken to without TLS; those of this host may always
     #[arg(long, value_name = "HOST[:PORT]")]
     insecure: Vec<String>,
-    /// Certificates (PEM) that are trusted beside the host's
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
+    /// Certificates (PEM) that are trusted beside the host's, for all registries or for one
+    #[arg(long, value_name = "[HOST[:PORT]=]FILE")]
+    ca: Vec<String>,
+    /// The certificate that a registry is shown, and its key (PEM)
+    #[arg(long, value_name = "HOST[:PORT]=CERT,KEY")]
+    client: Vec<String>,
     /// Another place that is asked first for images of a registry: docker.io=mirror.example.net
     #[arg(long, value_name = "REGISTRY=PLACE")]
     mirror: Vec<String>,
@@ -185,9 +188,28 @@ impl Reach {
     fn registries(self) -> Result<Registries, Failure> {
         let mut registries = Registries {
             insecure: self.insecure,
-            ca: self.ca,
             ..Registries::default()
         };
+        for text in self.ca {
+            // A path with `=` in it begins with `./` or `/`.
+            match text.split_once('=').filter(|(host, _)| !host.contains('/')) {
+                Some((host, file)) => {
+                    let one = registries.registry.entry(host.to_ascii_lowercase()).or_default();
+                    one.ca = Some(file.into());
+                }
+                None => registries.ca = Some(text.into()),
+            }
+        }
+        for text in self.client {
+            let parts = text
+                .split_once('=')
+                .and_then(|(host, files)| Some((host, files.split_once(',')?)));
+            let Some((host, (cert, key))) = parts else {
+                return Err(Failure::wrong(format!("`{text}` is not HOST[:PORT]=CERT,KEY")));
+            };
+            let one = registries.registry.entry(host.to_ascii_lowercase()).or_default();
+            (one.cert, one.key) = (Some(cert.into()), Some(key.into()));
+        }
         for text in self.mirror {
             let Some((registry, place)) = text.split_once('=') else {
                 return Err(Failure::wrong(format!("`{text}` is not REGISTRY=PLACE")));

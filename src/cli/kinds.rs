@@ -99,20 +99,19 @@ fn list(files: &[File], format: Format) -> Result<(), Failure> {
 }
 
 fn show(files: &[File], name: &str) -> Result<(), Failure> {
-    let is_named = |place: &str| Path::new(place).file_stem().is_some_and(|stem| stem == name);
     for file in files {
-        match kinds::read(&file.text, Some(&file.place)) {
+        let text = match &file.text {
+            Ok(text) => text,
+            Err(reason) if file.stem() == name => return Err(Failure::wrong(reason)),
+            Err(_) => continue,
+        };
+        match kinds::read(text, Some(&file.place)) {
             Ok(kind) if kind.is_called(name) => {
-                print(&file.text);
+                print(text);
                 return Ok(());
             }
-            Err(mistakes) if is_named(&file.place) => {
-                view::tell_styled(&view::diagnostics::render(
-                    &file.place,
-                    &file.text,
-                    &mistakes,
-                    color(),
-                ));
+            Err(mistakes) if file.stem() == name => {
+                view::tell_styled(&view::diagnostics::render(&file.place, text, &mistakes, color()));
                 return Err(Failure::wrong(format!("{} cannot be used as it is", file.place)));
             }
             _ => {}

@@ -7,7 +7,7 @@ use super::{complete, print, select};
 use crate::engine::kubelet;
 use crate::engine::kubelet::kubeconfig::Access;
 use crate::failure::Failure;
-use crate::lab::plan::Engine;
+use crate::lab::model::EngineChoice;
 use crate::run::client::Client;
 use crate::run::directory::LabDirectory;
 use crate::run::enter;
@@ -40,7 +40,8 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let Reply::Status(status) = reply else {
         return Err(Failure::host("the lab does not tell its nodes"));
     };
-    let is_member = |node: &&NodeStatus| node.engine == Engine::Kubelet.name();
+    let is_member =
+        |node: &&NodeStatus| EngineChoice::of(&node.engine).is_some_and(EngineChoice::is_kubernetes);
     let members = status.nodes.iter().filter(is_member);
     let found = members
         .filter_map(|node| Some((node, read(&lab, &node.name)?)))

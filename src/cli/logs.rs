@@ -142,7 +142,7 @@ fn since(text: &str) -> Result<u64, String> {
         .map_or(0, |time| time.as_millis());
     let now = u64::try_from(now).unwrap_or(u64::MAX);
     let Some(clock) = clock_millis(text) else {
-        let ago = super::up::duration(text).map_err(|_| {
+        let ago = super::values::duration(text).map_err(|_| {
             format!("{text:?} is no time: write how long ago (90s, 5m) or when (13:45, 13:45:30)")
         })?;
         return Ok(now.saturating_sub(u64::try_from(ago.as_millis()).unwrap_or(u64::MAX)));

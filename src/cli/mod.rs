@@ -23,6 +23,7 @@ mod config_review;
 mod cp;
 mod doctor;
 mod down;
+mod engine;
 mod events;
 mod exec;
 mod file;
@@ -54,8 +55,10 @@ mod survive;
 mod test;
 mod test_progress;
 mod timeline;
+mod tools;
 mod up;
 mod validate;
+mod values;
 mod version;
 pub mod vtysh;
 
@@ -111,6 +114,9 @@ enum Verb {
     Start(restart::StartArgs),
     /// Take links down and up, and say what they do to packets
     Link(link::Args),
+    /// What containerlab calls tools: `tools netem`, as its users type it
+    #[command(hide = true)]
+    Tools(tools::Args),
     /// Have nodes keep the configurations that run in them
     Save(save::Args),
     /// Apply Kubernetes objects to a running lab
@@ -227,6 +233,7 @@ fn obey() -> i32 {
         Verb::Stop(args) => done(restart::stop(args)),
         Verb::Start(args) => done(restart::start(args)),
         Verb::Link(args) => done(link::run(args)),
+        Verb::Tools(args) => done(tools::run(&args)),
         Verb::Save(args) => save::run(args).unwrap_or_else(failed_with),
         Verb::Version(args) => done(version::run(args)),
         Verb::Apply(args) => done(apply::run(args)),

@@ -19,6 +19,7 @@ use crate::scenario::act::Stage;
 use crate::scenario::play::play;
 use crate::scenario::report::ScenarioReport;
 use crate::scenario::{html, topology};
+use crate::trial::recording::{self, Recording};
 use crate::view::table;
 
 #[derive(Debug, clap::Args)]
@@ -121,11 +122,18 @@ fn play_them(args: RunArgs) -> Result<i32, Failure> {
     let mut progress = TestProgress::new(args.format == Format::Text);
     let (mut reports, mut spoiled) = (Vec::new(), None);
     for scenario in scenarios {
+        let kept = args.report.as_deref().filter(|_| scenario.capture);
+        let recording = kept.map(|_| Recording::begin(&lab)).transpose()?;
         let Some(played) = play(&stage, scenario, &mut |word| progress.say(word))? else {
             return Err(Failure::not_ready(
                 "interrupted; what the scenario did was taken back",
             ));
         };
+        if let (Some(recording), Some(directory)) = (recording, kept) {
+            let place = topology.scenarios.iter().position(|it| it.name == scenario.name);
+            let file = recording::file_of(place.unwrap_or_default(), &scenario.name);
+            recording.keep(&directory.join(file), played.report.has_failed())?;
+        }
         progress.say(Word::Settled(played.report.details()));
         let dirty = played.dirty;
         reports.push(played.report);

@@ -46,19 +46,19 @@ pub struct Args {
     #[arg(long, value_name = "PAIRS", value_delimiter = ',')]
     pairs: Vec<String>,
     /// How long the lab may take to heal
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = super::up::duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = super::values::duration)]
     within: Duration,
     /// How many labs live at the same time
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
     /// Begin no more sets after this time; the order is random then
-    #[arg(long, value_name = "TIME", value_parser = super::up::duration)]
+    #[arg(long, value_name = "TIME", value_parser = super::values::duration)]
     limit: Option<Duration>,
     /// The seed of a random order
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
     /// Which program plays routers and Kubernetes nodes, whatever the file says: auto, frr, builtin or kubelet
-    #[arg(long, value_name = "ENGINE", value_parser = ["auto", "frr", "builtin", "kubelet"])]
+    #[arg(long, value_name = "ENGINE", value_parser = super::engine::words())]
     engine: Vec<String>,
     /// How results are printed
     #[arg(long, value_enum, default_value = "text")]

@@ -14,12 +14,11 @@ use super::test_progress::TestProgress;
 use super::{Format, color, complete, file, imported, print_json, report};
 use crate::check::runner::Word;
 use crate::check::stop::Stop;
-use crate::engine::kubelet::Programs;
-use crate::engine::speaker;
+use crate::engine::{self, Engine as _};
 use crate::failure::{Code, Failure};
 use crate::kernel::error::Attempt;
-use crate::lab::model::{EngineChoice, Kind, Lab, Node};
-use crate::lab::plan::Engine;
+use crate::lab::engines::Engine;
+use crate::lab::model::{EngineChoice, Kind, Lab};
 use crate::run::directory::RunDirectory;
 use crate::run::preflight;
 use crate::run::user_files;
@@ -59,7 +58,7 @@ pub struct Args {
     #[arg(long, value_name = "DIRECTORY")]
     logs: Option<PathBuf>,
     /// Which program plays routers and Kubernetes nodes, whatever the files say: auto, frr, builtin or kubelet
-    #[arg(long, value_name = "ENGINE", value_parser = ["auto", "frr", "builtin", "kubelet"])]
+    #[arg(long, value_name = "ENGINE", value_parser = super::engine::words())]
     engine: Vec<String>,
     /// How long a lab may take to be ready, such as 90s or 5m; 2m, or as long as kinds of its nodes may take, where nothing is said
     #[arg(long, value_name = "TIME")]
@@ -79,7 +78,7 @@ struct Results<'a> {
 /// Returns the exit code.
 pub fn run(args: Args) -> Result<i32, Failure> {
     if let Some(timeout) = &args.timeout {
-        super::up::duration(timeout).map_err(Failure::wrong)?;
+        super::values::duration(timeout).map_err(Failure::wrong)?;
     }
     // Before the labs, which take their time.
     if let Some(path) = &args.junit {
@@ -184,56 +183,45 @@ fn load(args: &Args) -> Result<Vec<Tried>, Failure> {
     }
 }
 
-/// The routers that the built-in speaker is to play.
-fn plays_builtin<'l>(args: &Args, lab: &'l Lab) -> Vec<&'l Node> {
-    let is_builtin = |choice| Engine::chosen(choice, preflight::auto_engine()) == Engine::Builtin;
-    // Kubelets play no routers.
-    let asked = args.engine.iter().rev().find_map(|engine| match engine.as_str() {
-        "frr" => Some(EngineChoice::Frr),
-        "builtin" => Some(EngineChoice::Builtin),
-        "auto" => Some(EngineChoice::Auto),
-        _ => None,
-    });
-    let nodes = lab.nodes.iter();
-    nodes
-        .filter(|node| is_builtin(asked.unwrap_or(node.engine)))
-        .collect()
+/// The last engine that was asked for which plays nodes of this kind.
+fn asked(args: &Args, kind: Kind) -> Option<EngineChoice> {
+    let mut choices = args.engine.iter().rev().filter_map(|word| EngineChoice::of(word));
+    choices.find(|choice| choice.plays(kind))
 }
 
 /// Why a lab cannot be tried here, though nothing is wrong with it.
-fn reason_to_skip(lab: &Lab, builtin: &[&Node], asked: &[String]) -> Option<String> {
+fn reason_to_skip(args: &Args, lab: &Lab) -> Option<String> {
     let missing = preflight::missing_programs(lab);
     if !missing.is_empty() {
         return Some(format!("requires {}, not found here", missing.join(", ")));
     }
-    if let Some(reason) = reason_to_skip_cluster(lab, asked) {
-        return Some(reason);
-    }
-    let wants_more = |node: &&&Node| node.config.as_deref().is_some_and(speaker::needs_frr);
-    let names: Vec<&str> = builtin
-        .iter()
-        .filter(wants_more)
-        .map(|node| node.name.as_str())
-        .collect();
-    (!names.is_empty()).then(|| format!("{} needs the frr engine", names.join(", ")))
+    reason_to_skip_cluster(args, lab).or_else(|| reason_to_skip_routers(args, lab))
+}
+
+/// Why its routers cannot be tried: their configurations are for another engine.
+fn reason_to_skip_routers(args: &Args, lab: &Lab) -> Option<String> {
+    let (asked, auto) = (asked(args, Kind::Router), engine::auto());
+    let better = lab.nodes.iter().filter_map(|node| {
+        let chosen = Engine::chosen(asked.unwrap_or(node.engine), auto);
+        Some((chosen.better(node.config.as_deref()?)?, node.name.as_str()))
+    });
+    let better: Vec<(Engine, &str)> = better.collect();
+    let (first, _) = better.first()?;
+    let names: Vec<&str> = better.iter().map(|(_, name)| *name).collect();
+    Some(format!("{} needs the {} engine", names.join(", "), first.name()))
 }
 
 /// Why its Kubernetes nodes cannot be tried: the file wants the real thing, and that is not here or not asked for.
-fn reason_to_skip_cluster(lab: &Lab, asked: &[String]) -> Option<String> {
-    let is_real = |node: &&Node| node.kind == Kind::K8s && node.engine == EngineChoice::Kubelet;
-    let first = lab.nodes.iter().find(is_real);
-    let asked = asked
-        .iter()
-        .rev()
-        .find(|engine| *engine != "frr")
-        .map(String::as_str);
-    match (first, asked) {
-        (Some(node), Some("builtin" | "auto")) => Some(format!("{} needs the kubelet engine", node.name)),
-        (Some(_), _) => Programs::of(&lab.cluster)
-            .all()
-            .err()
-            .map(|failure| failure.message),
-        (None, _) => None,
+fn reason_to_skip_cluster(args: &Args, lab: &Lab) -> Option<String> {
+    let (node, engine) = lab.nodes.iter().find_map(|node| match node.engine {
+        EngineChoice::Engine(it) if node.kind == Kind::K8s && it.traits().is_kubernetes => Some((node, it)),
+        _ => None,
+    })?;
+    match asked(args, Kind::K8s) {
+        Some(other) if !other.is_kubernetes() => {
+            Some(format!("{} needs the {} engine", node.name, engine.name()))
+        }
+        _ => engine.lacks(&lab.cluster).map(|failure| failure.message),
     }
 }
 
@@ -263,8 +251,7 @@ fn try_all(
     };
     let one = |at: usize| {
         let Tried { paths, file } = &files[at];
-        let builtin = plays_builtin(args, &file.lab);
-        let skip = reason_to_skip(&file.lab, &builtin, &args.engine);
+        let skip = reason_to_skip(args, &file.lab);
         let logs = args.logs.as_ref().map(|logs| logs.join(unique(files, at)));
         let trial = Trial {
             files: paths,

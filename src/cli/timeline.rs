@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::select::{self, Which};
-use super::{complete, print, print_json, up};
+use super::{complete, print, print_json, values};
 use crate::failure::Failure;
 use crate::run::directory::LabDirectory;
 use crate::run::timeline::{self, History, Unrest};
@@ -56,7 +56,7 @@ pub struct Args {
     #[arg(short, long)]
     follow: bool,
     /// How long nothing must change for the lab to be quiet
-    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = up::duration)]
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = values::duration)]
     quiet: Duration,
     /// How it is printed; json with --follow prints one change a line
     #[arg(long, value_enum, default_value = "table")]

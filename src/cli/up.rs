@@ -3,21 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::ValueEnum;
 use tracing::info_span;
 
 use super::file::LabFile;
 use super::import_args::ImportArgs;
 use super::{
-    Format, color, complete, config_review, image_lock, imported, manifests, print, print_json, report,
+    Format, color, complete, config_review, engine, image_lock, imported, manifests, print, print_json,
+    report,
 };
-use crate::engine::kubelet;
+use crate::engine::Engine as _;
 use crate::failure::Failure;
 use crate::image::store::Store;
 use crate::kernel::rootless::is_rootless;
+use crate::lab::engines::Engine;
 use crate::lab::links::hide;
-use crate::lab::model::{EngineChoice, Kind, Node};
-use crate::lab::plan::{Engine as EngineTaken, NodeStep, Plan};
+use crate::lab::model::{Kind, Node};
+use crate::lab::plan::{NodeStep, Plan};
 use crate::lab::{Lab, planner};
 use crate::run::directory::{self, LabDirectory, Life, RunDirectory};
 use crate::run::events::{Event, What};
@@ -47,8 +48,8 @@ pub struct Args {
     #[arg(short, long)]
     detach: bool,
     /// Which program plays routers and Kubernetes nodes, whatever the file says; may be repeated, each for what it can play
-    #[arg(long, value_enum, value_name = "ENGINE")]
-    engine: Vec<Engine>,
+    #[arg(long, value_parser = engine::described(), value_name = "ENGINE")]
+    engine: Vec<String>,
     /// Replace a running lab of the same name
     #[arg(long)]
     reconfigure: bool,
@@ -62,7 +63,7 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
     /// How long the lab may take to be ready, such as 90s or 5m; 2m, or as long as kinds of its nodes may take, where nothing is said
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = super::values::duration)]
     timeout: Option<Duration>,
     /// Put symbolic links to the nodes' network namespaces at /run/netns/LAB-NODE, for `ip netns`
     #[arg(long)]
@@ -71,7 +72,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     trace: Option<PathBuf>,
     /// How much memory the lab's timeline may have, such as 64M or 512K; 0 keeps none
-    #[arg(long, value_name = "SIZE", default_value = "32M", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "32M", value_parser = super::values::timeline)]
     timeline: u64,
     /// How progress (or the plan) is printed; json prints one event a line
     #[arg(long, value_enum, default_value = "text")]
@@ -86,21 +87,6 @@ fn usual_timeout(lab: &Lab) -> Duration {
     let kinds = lab.nodes.iter().filter_map(|node| node.of_kind.as_ref());
     let slowest = kinds.filter_map(|kind| kind.ready_within).max();
     slowest.map_or(USUAL, |slowest| slowest.max(USUAL))
-}
-
-/// The longest time that can be asked for, as in lab files; longer is surely a slip of the unit.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Engine {
-    /// FRR where it is installed, else nslab's own speaker
-    Auto,
-    /// FRR's daemons
-    Frr,
-    /// nslab's own speaker, and Kubernetes nodes without a Kubernetes
-    Builtin,
-    /// Kubelets and a control plane in Kubernetes nodes
-    Kubelet,
 }
 
 impl Args {
@@ -140,9 +126,9 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
         mistaken.into_failure(files.first().map_or(Path::new(""), |(path, _)| path))
     })?;
     manifests::check(&file.lab.manifests)?;
-    choose_engines(&mut file.lab, &args.engine);
+    engine::choose(&mut file.lab, &args.engine);
     no_users_on_kubelets(&file.lab)?;
-    kubelet::manage(&mut file.lab);
+    Engine::ALL.iter().for_each(|engine| engine.manage(&mut file.lab));
     image_lock::apply(&mut file.lab, &file.path)?;
     if !args.dry_run && !args.reconfigure {
         // Told before what costs time, and images that are brought for nothing.
@@ -166,6 +152,18 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     if !args.dry_run && is_rootless() {
         do_without_root(&args, &mut plan)?;
     }
+    let etcd = super::find_run_directory()?.lab(&file.lab.name).etcd();
+    for engine in Engine::ALL {
+        match engine.plan(&mut plan, &file.lab.cluster, &etcd) {
+            Ok(remarks) => remarks
+                .iter()
+                .for_each(|remark| view::tell(&format!("note: {remark}\n"))),
+            Err(failure) if args.dry_run => {
+                view::tell(&format!("note: the plan is not complete: {}\n", failure.message));
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
     if args.dry_run {
         return match args.format {
             Format::Json => {
@@ -183,6 +181,9 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
             }
         };
     }
+    for odd in file.lab.odd_interfaces() {
+        view::tell(&format!("note: {odd}\n"));
+    }
     let directory = super::run_directory()?;
     if args.reconfigure {
         super::down::take_down(&directory, &file.lab.name)?;
@@ -192,11 +193,6 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     lost.iter().for_each(|lost| {
         view::tell(&format!("warning: lost: {lost}\n"));
     });
-    for remark in
-        kubelet::bootstrap_nodes(&mut plan, &file.lab.cluster, directory.lab(&file.lab.name).etcd())?
-    {
-        view::tell(&format!("note: {remark}\n"));
-    }
     rights(&plan)
         .iter()
         .for_each(|note| view::tell(&format!("note: {note}\n")));
@@ -318,30 +314,10 @@ fn name_namespaces(directory: &RunDirectory, lab: &str) {
     }
 }
 
-fn choose_engines(lab: &mut Lab, engines: &[Engine]) {
-    // Each concerns the kind of nodes that it can play; the last one holds.
-    for engine in engines {
-        let (choice, kinds): (_, &[Kind]) = match engine {
-            Engine::Auto => (EngineChoice::Auto, &[Kind::Router, Kind::K8s]),
-            Engine::Frr => (EngineChoice::Frr, &[Kind::Router]),
-            Engine::Builtin => (EngineChoice::Builtin, &[Kind::Router, Kind::K8s]),
-            Engine::Kubelet => (EngineChoice::Kubelet, &[Kind::K8s]),
-        };
-        let plays = |node: &&mut Node| {
-            let is_played = node.kind == Kind::K8s || node.config.is_some() || node.starts_frr();
-            kinds.contains(&node.kind) && is_played
-        };
-        for node in lab.nodes.iter_mut().filter(plays) {
-            node.engine = choice;
-        }
-    }
-}
-
 /// A lab file is read without the engines of the command line.
 fn no_users_on_kubelets(lab: &Lab) -> Result<(), Failure> {
-    let is_both = |node: &&Node| {
-        node.kind == Kind::K8s && node.engine == EngineChoice::Kubelet && node.rights.user_namespace
-    };
+    let is_both =
+        |node: &&Node| node.kind == Kind::K8s && node.engine.is_kubernetes() && node.rights.user_namespace;
     match lab.nodes.iter().find(is_both) {
         None => Ok(()),
         Some(node) => Err(Failure::wrong(format!(
@@ -409,8 +385,8 @@ fn engines(plan: &Plan) -> String {
     let mut taken: Vec<_> = plan.nodes.iter().filter_map(NodeStep::player).collect();
     taken.sort_unstable();
     taken.dedup();
-    let (kubelets, routers): (Vec<_>, Vec<_>) = taken.into_iter().partition(|it| *it == EngineTaken::Kubelet);
-    let names: Vec<&str> = routers.into_iter().map(EngineTaken::name).collect();
+    let (kubelets, routers): (Vec<_>, Vec<_>) = taken.into_iter().partition(|it| it.traits().is_kubernetes);
+    let names: Vec<&str> = routers.into_iter().map(Engine::name).collect();
     let mut text = match names.as_slice() {
         [] => String::new(),
         names => format!(", its routers on {}", names.join(" and ")),
@@ -465,78 +441,4 @@ fn first_command(lab: &Lab) -> Option<(&str, &'static str)> {
         false => "nslab net addr",
     };
     Some((&first.name, shown))
-}
-
-/// A time such as 90s.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is not a time up to a day; write 500ms, 90s or 5m (90 is 90s)");
-    let split = text.find(|character: char| !(character.is_ascii_digit() || character == '.'));
-    let (number, unit) = text.split_at(split.unwrap_or(text.len()));
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let seconds = match unit {
-        "ms" => number / 1000.0,
-        "" | "s" => number,
-        "m" => number * 60.0,
-        "h" => number * 3600.0,
-        _ => return Err(wrong()),
-    };
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(duration) if duration <= LONGEST => Ok(duration),
-        _ => Err(wrong()),
-    }
-}
-
-/// Octets, as 64M, 512K or 1G.
-fn size(text: &str) -> Result<u64, String> {
-    /// The least a timeline can be of use with, and the most anybody has.
-    const BOUNDS: std::ops::RangeInclusive<u64> = (64 << 10)..=(64 << 30);
-    let wrong = || format!("{text:?} is not 0 or a size between 64K and 64G; write 512K, 64M or 1G");
-    let number = text.trim_end_matches(['K', 'M', 'G']);
-    let shift = match &text[number.len()..] {
-        "" => 0,
-        "K" => 10,
-        "M" => 20,
-        "G" => 30,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let size = number.checked_mul(1 << shift).ok_or_else(wrong)?;
-    (size == 0 || BOUNDS.contains(&size))
-        .then_some(size)
-        .ok_or_else(wrong)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_have_a_unit_and_a_bound() {
-        for (text, millis) in [
-            ("500ms", 500),
-            ("90s", 90_000),
-            ("2", 2000),
-            ("1.5m", 90_000),
-            ("24h", 86_400_000),
-        ] {
-            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
-        }
-        let huge = "9".repeat(400);
-        for text in [
-            "",
-            "s",
-            "-1s",
-            "25h",
-            "1e9h",
-            "18446744073709551615s",
-            "99999999999999999999999h",
-            "nan",
-            "inf",
-            "1.2.3s",
-            "1d",
-            &huge,
-        ] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
 }

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::import_args::ImportArgs;
 use super::{color, complete, config_review, file, imported, manifests, print};
-use crate::engine::{frr, speaker};
+use crate::engine::{self, Engine as _};
 use crate::failure::Failure;
 use crate::lab::Lab;
+use crate::lab::engines::Engine;
 use crate::lab::model::{Kind, Link, LinkShape};
-use crate::lab::plan::Engine;
-use crate::run::{needs, preflight};
+use crate::run::needs;
 use crate::view::{self, units};
 
 #[derive(Debug, clap::Args)]
@@ -27,29 +27,18 @@ pub struct Args {
 
 /// Tells which routers have a configuration that their engine does not take. Returns whether there are any.
 fn report_routers(path: &Path, lab: &Lab) -> bool {
-    let auto = preflight::auto_engine();
+    let auto = engine::auto();
     let (mut wrong, mut unasked) = (false, Vec::new());
     for node in &lab.nodes {
         let Some(config) = &node.config else { continue };
-        let place = node.config_place.as_ref();
-        let own = node.addresses.iter().map(|it| it.net.addr()).collect();
-        let refused = match Engine::chosen(node.engine, auto) {
-            Engine::Builtin => speaker::complaints(config, place, &own)
-                .map(|complaints| speaker::refusal(&node.name, complaints)),
-            Engine::Frr => match frr::knows(&node.name, config, place) {
-                Ok(true) => None,
-                Ok(false) => {
-                    unasked.push(node.name.as_str());
-                    None
-                }
-                Err(failure) => Some(failure),
-            },
-            Engine::Kubelet => None,
-        };
-        if let Some(mut failure) = refused {
-            failure.message = format!("{}: {}", path.display(), failure.message);
-            super::report(&failure);
-            wrong = true;
+        match Engine::chosen(node.engine, auto).judge(node, config) {
+            Ok(true) => {}
+            Ok(false) => unasked.push(node.name.as_str()),
+            Err(mut failure) => {
+                failure.message = format!("{}: {}", path.display(), failure.message);
+                super::report(&failure);
+                wrong = true;
+            }
         }
     }
     if !unasked.is_empty() {
@@ -65,7 +54,7 @@ fn report_routers(path: &Path, lab: &Lab) -> bool {
 /// anything is.
 fn is_wrong(path: &Path, lab: &Lab) -> bool {
     // The file is right; another host may have it.
-    for lack in needs::lacks(lab) {
+    for lack in needs::lacks(lab).into_iter().chain(lab.odd_interfaces()) {
         view::tell(&format!("note: {lack}\n"));
     }
     let manifests = manifests::judge(&lab.manifests);

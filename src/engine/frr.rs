@@ -19,7 +19,7 @@ use crate::kernel::output;
 use crate::kernel::overlay::Base;
 use crate::kernel::users;
 use crate::lab::daemons::{self, Daemon, TABLE};
-use crate::lab::model::{ConfigPlace, Content, File, Process};
+use crate::lab::model::{Cluster, ConfigPlace, Content, File, Node, Process};
 use crate::lab::plan::NodeStep;
 
 pub mod compare;
@@ -133,6 +133,17 @@ fn owned(path: &str, text: String) -> File {
 }
 
 impl Engine for Frr {
+    fn lacks(&self, _cluster: &Cluster) -> Option<Failure> {
+        (!installed()).then(|| Failure::host("FRR is not installed"))
+    }
+
+    fn judge(&self, node: &Node, config: &str) -> Result<bool, Failure> {
+        match vtysh().filter(|_| installed()) {
+            Some(vtysh) => dry_run(vtysh, &node.name, config, node.config_place.as_ref()).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
     fn preflight(&self, node: &NodeStep, _own: &Own) -> Result<(), Failure> {
         let Some(vtysh) = vtysh().filter(|_| installed()) else {
             return Err(
@@ -207,17 +218,6 @@ impl Engine for Frr {
         .chain(daemons.map(str::to_owned));
         inside.service(Process::service("watchfrr", argv.collect()));
         Ok(())
-    }
-}
-
-/// Asks vtysh, where FRR is here, whether it knows every line of a router's configuration. Returns false where it is not.
-///
-/// # Errors
-/// The lines that it does not know.
-pub fn knows(router: &str, config: &str, place: Option<&ConfigPlace>) -> Result<bool, Failure> {
-    match vtysh().filter(|_| installed()) {
-        Some(vtysh) => dry_run(vtysh, router, config, place).map(|()| true),
-        None => Ok(false),
     }
 }
 

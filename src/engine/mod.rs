@@ -1,12 +1,15 @@
-//! What brings a node to life beyond its network: one file an engine, behind one small trait.
+//! What brings a node to life beyond its network: a folder an engine, behind one trait, with a line in the registry.
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::Path;
 
 use crate::bgp::config::Own;
 use crate::failure::Failure;
-use crate::lab::model::{File, Probe, Process};
-use crate::lab::plan::{self, NodeStep};
+use crate::lab::Lab;
+use crate::lab::engines::Engine as Chosen;
+use crate::lab::model::{Cluster, File, Kind, Node, Probe, Process};
+use crate::lab::plan::{NodeStep, Plan};
 
 pub mod agent;
 pub mod cni;
@@ -57,15 +60,43 @@ pub trait Inside {
     fn node(&self) -> &str;
 }
 
-/// A program that plays a node.
+/// What plays a node: all that others may ask of it, beside what [`lab::engines`](crate::lab::engines) says.
 pub trait Engine {
+    /// What of it this host lacks, for a cluster with these settings where it concerns one.
+    fn lacks(&self, _cluster: &Cluster) -> Option<Failure> {
+        None
+    }
+    /// Asks about a router's configuration, before there is a plan. False where there is nobody to ask.
+    ///
+    /// # Errors
+    /// What it does not take.
+    fn judge(&self, _node: &Node, _config: &str) -> Result<bool, Failure> {
+        Ok(true)
+    }
+    /// The engine that a configuration is for which this one does not take, where another does.
+    fn better(&self, _config: &str) -> Option<Chosen> {
+        None
+    }
+    /// Says in a lab what its nodes are to have on it, before there is a plan.
+    fn manage(&self, _lab: &mut Lab) {}
+    /// Adds to a plan what its nodes need of each other; `etcd` is where etcd keeps what it knows, where the lab file does not say. Returns what is not done as the lab file has it, a sentence each.
+    ///
+    /// # Errors
+    /// What is missing on this host, or wrong in the lab.
+    fn plan(&self, _plan: &mut Plan, _cluster: &Cluster, _etcd: &Path) -> Result<Vec<String>, Failure> {
+        Ok(Vec::new())
+    }
     /// Whether this host and this program take the node, which has these addresses, as it is; asked before anything is made.
     ///
     /// # Errors
     /// What is missing, or what is wrong with the configuration.
-    fn preflight(&self, node: &NodeStep, own: &Own) -> Result<(), Failure>;
+    fn preflight(&self, _node: &NodeStep, _own: &Own) -> Result<(), Failure> {
+        Ok(())
+    }
     /// Files it wants in the node's root, before the lab file's own.
-    fn files(&self, node: &NodeStep) -> Vec<File>;
+    fn files(&self, _node: &NodeStep) -> Vec<File> {
+        Vec::new()
+    }
     /// Symbolic links it wants there: path, and where it leads.
     fn links(&self, _node: &NodeStep) -> Vec<(&'static str, &'static str)> {
         Vec::new()
@@ -78,57 +109,69 @@ pub trait Engine {
     fn start(&self, node: &NodeStep, inside: &impl Inside) -> impl Future<Output = Result<(), Failure>>;
 }
 
-/// An engine of those there are.
-pub enum Router {
-    /// FRR's daemons.
-    Frr(frr::Frr),
-    /// nslab's own speaker.
-    Builtin(speaker::Builtin),
-    /// A kubelet.
-    Kubelet(kubelet::Kubelet),
-}
-
-/// The engine of a node; none for nodes the kernel plays alone.
-pub fn of(node: &NodeStep) -> Option<Router> {
-    node.engine.map(|engine| match engine {
-        plan::Engine::Frr => Router::Frr(frr::Frr),
-        plan::Engine::Builtin => Router::Builtin(speaker::Builtin),
-        plan::Engine::Kubelet => Router::Kubelet(kubelet::Kubelet),
-    })
-}
-
-impl Engine for Router {
-    fn preflight(&self, node: &NodeStep, own: &Own) -> Result<(), Failure> {
-        match self {
-            Router::Frr(engine) => engine.preflight(node, own),
-            Router::Builtin(engine) => engine.preflight(node, own),
-            Router::Kubelet(engine) => engine.preflight(node, own),
+/// The registry: calls the engine that was chosen.
+macro_rules! ask {
+    ($chosen:expr, $engine:ident => $call:expr) => {
+        match $chosen {
+            Chosen::Frr => {
+                let $engine = frr::Frr;
+                $call
+            }
+            Chosen::Builtin => {
+                let $engine = speaker::Builtin;
+                $call
+            }
+            Chosen::Kubelet => {
+                let $engine = kubelet::Kubelet;
+                $call
+            }
         }
+    };
+}
+
+impl Engine for Chosen {
+    fn lacks(&self, cluster: &Cluster) -> Option<Failure> {
+        ask!(self, it => it.lacks(cluster))
+    }
+
+    fn judge(&self, node: &Node, config: &str) -> Result<bool, Failure> {
+        ask!(self, it => it.judge(node, config))
+    }
+
+    fn better(&self, config: &str) -> Option<Chosen> {
+        ask!(self, it => it.better(config))
+    }
+
+    fn manage(&self, lab: &mut Lab) {
+        ask!(self, it => it.manage(lab));
+    }
+
+    fn plan(&self, plan: &mut Plan, cluster: &Cluster, etcd: &Path) -> Result<Vec<String>, Failure> {
+        ask!(self, it => it.plan(plan, cluster, etcd))
+    }
+
+    fn preflight(&self, node: &NodeStep, own: &Own) -> Result<(), Failure> {
+        ask!(self, it => it.preflight(node, own))
     }
 
     fn files(&self, node: &NodeStep) -> Vec<File> {
-        match self {
-            Router::Frr(engine) => engine.files(node),
-            Router::Builtin(engine) => engine.files(node),
-            Router::Kubelet(engine) => engine.files(node),
-        }
+        ask!(self, it => it.files(node))
     }
 
     fn links(&self, node: &NodeStep) -> Vec<(&'static str, &'static str)> {
-        match self {
-            Router::Frr(engine) => engine.links(node),
-            Router::Builtin(engine) => engine.links(node),
-            Router::Kubelet(engine) => engine.links(node),
-        }
+        ask!(self, it => it.links(node))
     }
 
     async fn start(&self, node: &NodeStep, inside: &impl Inside) -> Result<(), Failure> {
-        match self {
-            Router::Frr(engine) => engine.start(node, inside).await,
-            Router::Builtin(engine) => engine.start(node, inside).await,
-            Router::Kubelet(engine) => engine.start(node, inside).await,
-        }
+        ask!(self, it => it.start(node, inside).await)
     }
+}
+
+/// The engine of routers that leave it open: the first that this host has.
+pub fn auto() -> Chosen {
+    let cluster = Cluster::default();
+    let plays = |it: &Chosen| it.traits().plays.contains(&Kind::Router) && it.lacks(&cluster).is_none();
+    Chosen::ALL.into_iter().find(plays).unwrap_or_default()
 }
 
 /// The environment every program in a node starts with, before the lab file's own.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::figures::{Figures, Latency, OutageState, Trouble};
 use crate::histogram::Histogram;
-use crate::outage::{Gap, Gaps, Outage, Outages, longer};
+use crate::outage::{Gap, Gaps, KEPT, Outage, Outages, longer};
 use crate::series::Series;
 use crate::window::{Arrival, Window};
 use crate::{MS, SECOND};
@@ -242,7 +242,10 @@ impl Account {
             ongoing_outage: ongoing,
             void_outages: void,
             longest_void_outage: longest_void,
-            sender_gaps: self.gaps.last.iter().copied().collect(),
+            sender_gaps: {
+                let known = &self.gaps.last;
+                known.range(known.len().saturating_sub(KEPT)..).copied().collect()
+            },
             sender_gap_count: self.gaps.count,
             bytes: self.bytes,
             bits_per_second: self.throughput(),

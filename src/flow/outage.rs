@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// No more outages and gaps are kept; the others are counted.
 pub(crate) const KEPT: usize = 64;
+/// So many gaps are known, to be compared with an outage: on a busy machine one outage may have many.
+const KNOWN: usize = 4096;
 
 /// A time in which the sender itself sent nothing though it should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +60,7 @@ pub(crate) struct Gaps {
 
 impl Gaps {
     pub(crate) fn add(&mut self, gap: Gap) {
-        if self.last.len() >= KEPT {
+        if self.last.len() >= KNOWN {
             self.last.pop_front();
         }
         self.last.push_back(gap);

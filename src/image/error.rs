@@ -17,6 +17,8 @@ pub enum Kind {
     Busy,
     /// The host, the network or the registry does not do its part.
     Host,
+    /// This host's disk does not take what is written.
+    Disk,
 }
 
 /// A failure: one sentence, and possibly a cure.

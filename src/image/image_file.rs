@@ -103,6 +103,11 @@ fn config(raw: RawConfig) -> Config {
     }
 }
 
+/// An image's program is not asked more often than this, whatever the image says: each time nslab starts a process for it.
+const SOONEST: Duration = Duration::from_millis(500);
+/// Nor more seldom than once a day, and no check takes longer.
+const LATEST: Duration = Duration::from_secs(24 * 3600);
+
 /// No test at all, in Docker's words, is that of an image below; builders have put that one here already.
 fn healthcheck(raw: RawHealthcheck) -> Option<Healthcheck> {
     let mut words = raw.test?.into_iter();
@@ -114,7 +119,11 @@ fn healthcheck(raw: RawHealthcheck) -> Option<Healthcheck> {
         // Podman writes images whose word for it is left out.
         _ => Some(Test::Argv(std::iter::once(kind).chain(words).collect())),
     };
-    let time = |nanoseconds: i64| Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
+    // Zero stands for Docker's own.
+    let time = |nanoseconds: i64| match u64::try_from(nanoseconds).unwrap_or(0) {
+        0 => Duration::ZERO,
+        some => Duration::from_nanos(some).clamp(SOONEST, LATEST),
+    };
     Some(Healthcheck {
         test,
         interval: time(raw.interval),
@@ -144,6 +153,33 @@ mod tests {
         let check = config.healthcheck.unwrap();
         assert_eq!(check.test, Some(Test::Shell("true".to_owned())));
         assert_eq!((check.interval, check.retries), (Duration::from_secs(1), 3));
+    }
+
+    #[test]
+    fn an_image_does_not_say_how_much_work_its_check_is() {
+        let read = |interval: i64, timeout: i64, retries: i64| {
+            let text = format!(
+                r#"{{"config":{{"Healthcheck":{{"Test":["CMD","true"],"Interval":{interval},"Timeout":{timeout},
+                "StartPeriod":{timeout},"Retries":{retries}}}}},"rootfs":{{}}}}"#
+            );
+            read(text.as_bytes()).unwrap().config.healthcheck.unwrap()
+        };
+        for (interval, wanted) in [
+            (1, SOONEST),
+            (1_000_000, SOONEST),
+            (2_000_000_000, Duration::from_secs(2)),
+            (i64::MAX, LATEST),
+            (0, Duration::ZERO),
+            (-1, Duration::ZERO),
+            (i64::MIN, Duration::ZERO),
+        ] {
+            assert_eq!(read(interval, 0, 1).interval, wanted, "{interval}");
+        }
+        let check = read(1, i64::MAX, i64::MAX);
+        assert_eq!(
+            (check.timeout, check.start_period, check.retries),
+            (LATEST, LATEST, 0)
+        );
     }
 
     #[test]

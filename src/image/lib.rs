@@ -4,6 +4,7 @@
 pub mod config;
 pub mod digest;
 pub mod error;
+pub mod foreign;
 mod image_file;
 mod layer;
 pub mod lock;

@@ -66,11 +66,6 @@ impl Lock {
         self.images.insert(reference.to_string(), digest);
     }
 
-    /// How many images there are.
-    pub fn len(&self) -> usize {
-        self.images.len()
-    }
-
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.images.is_empty()

@@ -51,6 +51,20 @@ pub struct Registries {
     pub insecure: Vec<String>,
     /// A file of certificates (PEM) that are trusted beside the usual ones.
     pub ca: Option<PathBuf>,
+    /// For one registry, such as `10.0.0.1:5000`, what holds for it alone.
+    pub registry: BTreeMap<String, Registry>,
+}
+
+/// Certificates of one registry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Registry {
+    /// A file of certificates (PEM) that its own may be signed by.
+    pub ca: Option<PathBuf>,
+    /// The certificate that it is shown ...
+    pub cert: Option<PathBuf>,
+    /// ... and the key of that.
+    pub key: Option<PathBuf>,
 }
 
 impl FromStr for Source {

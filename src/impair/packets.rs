@@ -1,7 +1,9 @@
 //! Packets that are on their way: a function of what is asked, the time, and a sequence of random numbers.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,11 @@ use crate::lab::impair::{Impairment, Share};
 const MOST_BYTES: usize = 64 << 20;
 /// Packets.
 const MOST_PACKETS: usize = 200_000;
+/// Bytes that all packets of a lab may take that are on their way, with what it costs to keep them: whoever sends decides how many
+/// they are, and no node's limits count them.
+const MOST_OF_ALL: usize = 512 << 20;
+/// What a packet costs besides its bytes: its place among the others, and what the allocator keeps beside it.
+const COST: usize = 128;
 /// What is before each frame, and not on the wire.
 const BEFORE: usize = crate::kernel::packet_sender::HEADER;
 
@@ -30,6 +37,33 @@ pub struct Counts {
     pub refused: u64,
 }
 
+/// The room that all directions of a lab's links share.
+#[derive(Debug, Clone)]
+pub struct Room(Rc<Cell<usize>>);
+
+impl Default for Room {
+    fn default() -> Room {
+        Room::of(MOST_OF_ALL)
+    }
+}
+
+impl Room {
+    /// One of so many bytes.
+    fn of(bytes: usize) -> Room {
+        Room(Rc::new(Cell::new(bytes)))
+    }
+
+    /// Takes what a packet of so many bytes needs; false where that is not there.
+    fn take(&self, bytes: usize) -> bool {
+        let left = self.0.get().checked_sub(bytes + COST);
+        left.inspect(|left| self.0.set(*left)).is_some()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.set(self.0.get() + bytes + COST);
+    }
+}
+
 /// A packet that is on its way: when it arrives, its number among all, and itself.
 type OnItsWay = Reverse<(u64, u64, Vec<u8>)>;
 
@@ -39,6 +73,7 @@ pub struct Packets {
     random: Random,
     on_their_way: BinaryHeap<OnItsWay>,
     bytes: usize,
+    room: Room,
     number: u64,
     /// When those that wait for their turn have left, in order.
     leaving: VecDeque<u64>,
@@ -47,13 +82,14 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// One that does this. The salt tells directions with the same seed apart.
-    pub fn new(asked: Impairment, salt: u64) -> Packets {
+    /// One that does this. The salt tells directions with the same seed apart; the room is what all of a lab share.
+    pub fn new(asked: Impairment, salt: u64, room: Room) -> Packets {
         Packets {
             random: Random::new(asked.seed, salt),
             asked,
             on_their_way: BinaryHeap::new(),
             bytes: 0,
+            room,
             number: 0,
             leaving: VecDeque::new(),
             counts: Counts::default(),
@@ -98,7 +134,12 @@ impl Packets {
             self.counts.no_room += 1;
             return;
         }
+        if !self.room.take(frame.len()) {
+            self.counts.no_room += 1;
+            return;
+        }
         let Some(left) = self.leaves(now, frame.len().saturating_sub(BEFORE)) else {
+            self.room.give_back(frame.len());
             self.counts.no_room += 1;
             return;
         };
@@ -142,12 +183,21 @@ impl Packets {
         self.next().filter(|at| *at <= now)?;
         let Reverse((_, _, frame)) = self.on_their_way.pop()?;
         self.bytes -= frame.len();
+        self.room.give_back(frame.len());
         Some(frame)
     }
 
     /// When the next arrives.
     pub fn next(&self) -> Option<u64> {
         self.on_their_way.peek().map(|Reverse((at, _, _))| *at)
+    }
+}
+
+impl Drop for Packets {
+    fn drop(&mut self) {
+        for Reverse((_, _, frame)) in &self.on_their_way {
+            self.room.give_back(frame.len());
+        }
     }
 }
 
@@ -185,7 +235,7 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn packets(text: &str) -> Packets {
-        Packets::new(serde_json::from_str(text).unwrap(), 0)
+        Packets::new(serde_json::from_str(text).unwrap(), 0, Room::default())
     }
 
     fn frame(number: u8) -> Vec<u8> {
@@ -236,7 +286,7 @@ mod tests {
     fn the_same_seed_does_the_same_again() {
         let lost = |salt| {
             let asked = serde_json::from_str(r#"{"loss": "50%", "seed": 7}"#).unwrap();
-            let mut packets = Packets::new(asked, salt);
+            let mut packets = Packets::new(asked, salt, Room::default());
             (0..64).for_each(|number| packets.take(0, frame(number)));
             numbers(&mut packets, 0)
         };
@@ -268,6 +318,34 @@ mod tests {
         (0..2000).for_each(|_| packets.take(0, vec![0; 65_000]));
         assert!(packets.bytes <= MOST_BYTES);
         assert!(packets.counts.no_room > 0);
+    }
+
+    #[test]
+    fn all_links_of_a_lab_share_a_bound() {
+        const ROOM: usize = 4 << 20;
+        let room = Room::of(ROOM);
+        let one = || {
+            Packets::new(
+                serde_json::from_str(r#"{"delay": "60s"}"#).unwrap(),
+                0,
+                room.clone(),
+            )
+        };
+        let mut all: Vec<Packets> = (0..12).map(|_| one()).collect();
+        for packets in &mut all {
+            // Small ones: what they cost beside their bytes counts most.
+            (0..2000).for_each(|_| packets.take(0, vec![0; 20]));
+            (0..10).for_each(|_| packets.take(0, vec![0; 65_000]));
+        }
+        let kept = |packets: &Packets| packets.bytes + COST * packets.on_their_way.len();
+        assert_eq!(all.iter().map(kept).sum::<usize>() + room.0.get(), ROOM);
+        assert!(room.0.get() < 65_000 + COST, "{}", room.0.get());
+        assert!(all[11].counts.no_room > 0);
+        // Room comes back with what arrives, and with the directions that end.
+        while all[0].arrived(u64::MAX).is_some() {}
+        assert!(room.0.get() > 500_000, "{}", room.0.get());
+        drop(all);
+        assert_eq!(room.0.get(), ROOM);
     }
 
     proptest::proptest! {

@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use super::packets::Packets;
+use super::packets::{Packets, Room};
 use super::protocol::{Answer, LONGEST, Order};
 use crate::failure::Failure;
 use crate::kernel::capability::Capabilities;
@@ -61,6 +61,7 @@ struct Ways {
     all: BTreeMap<u64, Way>,
     epoll: Epoll,
     frame: Vec<u8>,
+    room: Room,
 }
 
 fn serve(supervisor: RawFd) -> Result<(), Failure> {
@@ -83,6 +84,7 @@ fn serve(supervisor: RawFd) -> Result<(), Failure> {
         all: BTreeMap::new(),
         epoll,
         frame: vec![0; LONGEST_FRAME],
+        room: Room::default(),
     };
     let mut events = [EpollEvent::empty(); EVENTS];
     let mut set = None;
@@ -138,17 +140,14 @@ impl Ways {
 
     fn obey(&mut self, order: Order, fds: Vec<OwnedFd>) -> Result<Answer, Failure> {
         match order {
-            Order::Add { id, asked } => {
+            Order::Add { all } => {
                 let mut fds = fds.into_iter();
-                let (Some(tap), Some(out)) = (fds.next(), fds.next()) else {
-                    return Err(Failure::host("an order came without its descriptors"));
-                };
-                let tap = File::from(tap);
-                tun::take(&tap, unfinished(&asked))?;
-                let event = EpollEvent::new(EpollFlags::EPOLLIN, id);
-                self.epoll.add(&tap, event).attempt(|| "wait for packets")?;
-                let packets = Packets::new(asked, id & 1);
-                self.all.insert(id, Way { tap, out, packets });
+                for (id, asked) in all {
+                    let (Some(tap), Some(out)) = (fds.next(), fds.next()) else {
+                        return Err(Failure::host("an order came without its descriptors"));
+                    };
+                    self.add(id, asked, File::from(tap), out)?;
+                }
             }
             Order::Change { id, asked } => {
                 let way = self.all.get_mut(&id).ok_or_else(unknown)?;
@@ -163,6 +162,7 @@ impl Ways {
                 }
                 // Closed with the value; until then it would be heard.
                 let _ = self.epoll.delete(&way.tap);
+                tun::forget(&way.tap)?;
             }
             Order::Count => {
                 let counts = self.all.iter().map(|(id, way)| (*id, way.packets.counts));
@@ -170,6 +170,15 @@ impl Ways {
             }
         }
         Ok(Answer::Done)
+    }
+
+    fn add(&mut self, id: u64, asked: Impairment, tap: File, out: OwnedFd) -> Result<(), Failure> {
+        tun::take(&tap, unfinished(&asked))?;
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, id);
+        self.epoll.add(&tap, event).attempt(|| "wait for packets")?;
+        let packets = Packets::new(asked, id & 1, self.room.clone());
+        self.all.insert(id, Way { tap, out, packets });
+        Ok(())
     }
 
     /// Takes what waits at an interface, up to a turn's worth. Returns whether there may be more.

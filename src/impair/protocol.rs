@@ -8,16 +8,17 @@ use crate::lab::impair::Impairment;
 /// No order and no answer is longer, in bytes.
 pub const LONGEST: usize = 1 << 20;
 
+/// How many queues one order begins at most: a message carries no more descriptors.
+pub const MOST_ADDED: usize = 4;
+
 /// What the supervisor wants. Each is answered once, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// Take packets from one descriptor, and send them on by another. Both follow.
+    /// For each, take packets from one descriptor, and send them on by another. Both follow, in this order; no more than [`MOST_ADDED`].
     Add {
-        /// A number for it.
-        id: u64,
-        /// What is done to them.
-        asked: Impairment,
+        /// Numbers for them, and what is done to their packets.
+        all: Vec<(u64, Impairment)>,
     },
     /// Do something else to them.
     Change {

@@ -23,8 +23,9 @@ pub(super) fn spec(parts: Parts, context: &mut Context) -> Spec {
     }
     // Those that the topology starts itself go first: their names are the topology's.
     let mut clusters = std::mem::take(&mut topology.clusters);
+    let named = clusters.len();
     clusters.extend(parts.clusters);
-    once(&mut clusters, context);
+    once(&mut clusters, named, context);
     let mut spec = Spec {
         name: topology
             .name
@@ -51,16 +52,19 @@ pub(super) fn spec(parts: Parts, context: &mut Context) -> Spec {
     spec
 }
 
-/// Leaves out clusters that are the same in the same words as one before: kind's file was named twice.
-fn once(clusters: &mut Vec<Cluster>, context: &Context) {
+/// Leaves out clusters that are the same in the same words as one before: kind's file was named twice. The first ones stay: the
+/// topology gives each its name.
+fn once(clusters: &mut Vec<Cluster>, named: usize, context: &Context) {
     let mut seen = Vec::new();
+    let mut at = 0;
     clusters.retain(|cluster| {
+        at += 1;
         let span = &cluster.kubernetes.span;
         // One that nobody has written down has no place.
         let file = context.files.at(span.start).filter(|_| !span.is_empty());
         let Some(file) = file else { return true };
         let place = (&file.text, span.start - file.begin);
-        let is_new = !seen.contains(&place);
+        let is_new = at <= named || !seen.contains(&place);
         seen.push(place);
         is_new
     });

@@ -120,8 +120,6 @@ struct Remarks {
     bare: BTreeMap<String, BTreeSet<String>>,
     /// Names below `kinds` that are no kinds, and what to do about each.
     no_kinds: BTreeMap<String, String>,
-    /// Ends of links whose interfaces have names that their kind has not, by kind.
-    odd_names: BTreeMap<String, BTreeSet<String>>,
     /// Nodes whose license is not there.
     unlicensed: BTreeMap<String, BTreeSet<String>>,
     /// Nodes that stand for containers made elsewhere.
@@ -161,12 +159,6 @@ impl Remarks {
             told.push(format!(
                 "`{}` below `kinds` is no kind that is known, and means nothing: {help}",
                 name.escape_debug()
-            ));
-        }
-        for (kind, ends) in &self.odd_names {
-            told.push(format!(
-                "the kind `{kind}` knows no interfaces of these names, which its system may not use: {}",
-                list(ends)
             ));
         }
         for (file, nodes) in &self.unlicensed {

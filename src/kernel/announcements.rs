@@ -361,9 +361,5 @@ fn choose(socket: &Socket) -> io::Result<()> {
         end(u32::MAX),
         end(0),
     ];
-    let filter = libc::sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_ptr().cast_mut(),
-    };
-    socket_option::set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
+    socket_option::attach(socket, &program)
 }

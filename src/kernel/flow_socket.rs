@@ -5,7 +5,7 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
-use libc::{sock_filter, sock_fprog};
+use libc::sock_filter;
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, TimestampingFlag, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
@@ -229,9 +229,5 @@ fn only_identifier(socket: &Socket, v4: bool, identifier: u16) -> io::Result<()>
         step(RETURN, 0, 0, u32::MAX),
         step(RETURN, 0, 0, 0),
     ]);
-    let filter = sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_mut_ptr(),
-    };
-    socket_option::set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
+    socket_option::attach(socket, &program)
 }

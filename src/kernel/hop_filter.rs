@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use ipnet::IpNet;
-use libc::{sock_filter, sock_fprog};
+use libc::sock_filter;
 use nix::errno::Errno;
 
 use super::error::{Attempt, Error, Result};
@@ -57,15 +57,11 @@ pub fn require_hops(
         return detach(socket).attempt(what);
     }
     networks.sort_by_key(|(network, _)| std::cmp::Reverse(network.prefix_len()));
-    let mut program = program(&networks);
+    let program = program(&networks);
     if program.len() > LONGEST {
         return Err(Error::new(what(), Errno::E2BIG));
     }
-    let filter = sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_mut_ptr(),
-    };
-    socket_option::set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter).attempt(what)
+    socket_option::attach(socket, &program).attempt(what)
 }
 
 fn detach(socket: &impl AsFd) -> io::Result<()> {

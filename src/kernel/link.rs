@@ -172,10 +172,11 @@ pub fn carrier(what: &str, index: u32, on: bool) -> Request {
     Request::change(what, RouteNetlinkMessage::SetLink(message))
 }
 
-/// Says how many packets may wait for a program at the other end.
-pub fn queue_length(what: &str, index: u32, packets: u32) -> Request {
+/// Sets the largest packet of an interface that is down, in bytes, and how many packets may wait for a program at its other end.
+pub fn room(what: &str, index: u32, mtu: u32, packets: u32) -> Request {
     let mut message = LinkMessage::default();
     message.header.index = index;
+    message.attributes.push(LinkAttribute::Mtu(mtu));
     message.attributes.push(LinkAttribute::TxQueueLen(packets));
     Request::change(what, RouteNetlinkMessage::SetLink(message))
 }

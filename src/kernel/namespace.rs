@@ -178,6 +178,24 @@ fn on(node: &str, mut error: Error) -> Error {
     error
 }
 
+/// Runs `work` with each value inside of its namespace, one after the other, on a thread that ends before this returns: to start one
+/// for each would cost as much as the work.
+///
+/// # Errors
+/// No thread can be started, or a namespace cannot be entered.
+pub fn in_each<W: Send, T: Send>(jobs: Vec<(&Namespace, W)>, work: impl Fn(W) -> T + Send) -> Result<Vec<T>> {
+    thread::scope(|scope| {
+        let all = move || -> Result<Vec<T>> {
+            let each = |(namespace, value): (&Namespace, W)| {
+                namespace.enter()?;
+                Ok(work(value))
+            };
+            jobs.into_iter().map(each).collect()
+        };
+        join(start(scope, all)?)
+    })
+}
+
 impl Namespace {
     /// The namespace the calling thread is in.
     ///

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
 
 use super::Result;
 use super::netlink::Netlink;
@@ -51,12 +53,11 @@ fn found(message: &NeighbourMessage) -> Option<Neighbor> {
             _ => {}
         }
     }
-    let state = format!("{:?}", message.header.state).to_uppercase();
     // What needs no neighbor (multicast, the loopback) is nobody's.
-    (state != "NOARP").then_some(Neighbor {
+    (message.header.state != NeighbourState::Noarp).then_some(Neighbor {
         address: address?,
         interface: message.header.ifindex,
         mac,
-        state,
+        state: message.header.state.to_string().to_uppercase(),
     })
 }

@@ -295,8 +295,16 @@ impl Netlink {
         batch.begin(kind, NLM_F_DUMP, header);
         batch.end();
         batch.bytes[8..12].copy_from_slice(&self.sequence.to_ne_bytes());
-        retry(|| self.socket.send(&batch.bytes, 0)).attempt(|| what)?;
         let mut found = Vec::new();
+        self.each(what, &batch.bytes, |answer| {
+            found.push(answer.get(HEADER..).unwrap_or_default().to_vec());
+        })?;
+        Ok(found)
+    }
+
+    /// Sends a request for all there is of a kind, and gives each answer to `take`.
+    fn each(&mut self, what: &str, request: &[u8], mut take: impl FnMut(&[u8])) -> Result<()> {
+        retry(|| self.socket.send(request, 0)).attempt(|| what)?;
         loop {
             self.receive()?;
             for answer in answers(&self.buffer) {
@@ -306,9 +314,9 @@ impl Netlink {
                 let answer = answer.accepted(what)?;
                 if answer.kind == NLMSG_DONE {
                     self.buffer = Vec::new();
-                    return Ok(found);
+                    return Ok(());
                 }
-                found.push(answer.bytes.get(HEADER..).unwrap_or_default().to_vec());
+                take(answer.bytes);
             }
         }
     }
@@ -326,25 +334,13 @@ impl Netlink {
         self.sequence = self.sequence.wrapping_add(1);
         let mut bytes = Vec::new();
         append(&mut bytes, self.sequence, NLM_F_REQUEST | NLM_F_DUMP, message);
-        retry(|| self.socket.send(&bytes, 0)).attempt(|| what)?;
         let mut found = Vec::new();
-        loop {
-            self.receive()?;
-            for answer in answers(&self.buffer) {
-                if answer.sequence != self.sequence {
-                    continue;
-                }
-                let answer = answer.accepted(what)?;
-                if answer.kind == NLMSG_DONE {
-                    self.buffer = Vec::new();
-                    return Ok(found);
-                }
-                if !passes(answer.bytes.get(HEADER..).unwrap_or_default()) {
-                    continue;
-                }
-                found.extend(read(answer.bytes));
+        self.each(what, &bytes, |answer| {
+            if passes(answer.get(HEADER..).unwrap_or_default()) {
+                found.extend(read(answer));
             }
-        }
+        })?;
+        Ok(found)
     }
 }
 

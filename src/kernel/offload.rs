@@ -10,8 +10,12 @@ use nix::errno::Errno;
 use super::error::{Attempt, Error, Result};
 
 const ETHTOOL_STXCSUM: u32 = 0x17;
+const ETHTOOL_GTSO: u32 = 0x1e;
 const ETHTOOL_STSO: u32 = 0x1f;
 const ETHTOOL_SGSO: u32 = 0x24;
+
+/// How what fails here begins.
+pub const SETTING: &str = "set an offload of";
 
 #[repr(C)]
 struct EthtoolValue {
@@ -24,7 +28,7 @@ struct EthtoolValue {
 /// # Errors
 /// There is no such interface, or its driver refuses.
 pub fn disable_transmit_checksum(interface: &str) -> Result<()> {
-    set(interface, &[(ETHTOOL_STXCSUM, 0)])
+    ask(interface, ETHTOOL_STXCSUM, 0).map(drop)
 }
 
 /// Says whether packets that are longer than the MTU may leave an interface of the calling thread's network namespace, to be cut
@@ -33,14 +37,18 @@ pub fn disable_transmit_checksum(interface: &str) -> Result<()> {
 /// # Errors
 /// There is no such interface, or its driver refuses.
 pub fn segmentation(interface: &str, on: bool) -> Result<()> {
-    set(
-        interface,
-        &[(ETHTOOL_STSO, u32::from(on)), (ETHTOOL_SGSO, u32::from(on))],
-    )
+    let value = u32::from(on);
+    match ask(interface, ETHTOOL_STSO, value) {
+        // A driver without it has nothing to turn off, unless it does it all the time.
+        Err(error) if error.errno == Errno::EOPNOTSUPP && (on || ask(interface, ETHTOOL_GTSO, 0)? == 0) => {}
+        other => _ = other?,
+    }
+    ask(interface, ETHTOOL_SGSO, value).map(drop)
 }
 
-fn set(interface: &str, values: &[(u32, u32)]) -> Result<()> {
-    let what = || format!("set an offload of {interface}");
+/// Sets or asks for a value. Returns what it is then.
+fn ask(interface: &str, command: u32, data: u32) -> Result<u32> {
+    let what = || format!("{SETTING} {interface}");
     // Any socket will do: the ioctl goes by the interface's name.
     let socket = UdpSocket::bind("127.0.0.1:0")
         .or_else(|_| UdpSocket::bind("[::]:0"))
@@ -53,12 +61,10 @@ fn set(interface: &str, values: &[(u32, u32)]) -> Result<()> {
     for (slot, byte) in request.ifr_name.iter_mut().zip(interface.bytes()) {
         *slot = byte.cast_signed();
     }
-    for &(command, data) in values {
-        let mut value = EthtoolValue { command, data };
-        request.ifr_ifru.ifru_data = (&raw mut value).cast();
-        // SAFETY: `request` and the value it points to are alive during the call.
-        let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
-        Errno::result(done).map(drop).attempt(what)?;
-    }
-    Ok(())
+    let mut value = EthtoolValue { command, data };
+    request.ifr_ifru.ifru_data = (&raw mut value).cast();
+    // SAFETY: `request` and the value it points to are alive during the call.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL, &raw mut request) };
+    Errno::result(done).attempt(what)?;
+    Ok(value.data)
 }

@@ -5,8 +5,7 @@ use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use libc::{
-    c_int, cmsghdr, iovec, mmsghdr, sock_filter, sock_fprog, sockaddr_ll, timespec, tpacket_auxdata,
-    tpacket_stats,
+    c_int, cmsghdr, iovec, mmsghdr, sock_filter, sockaddr_ll, timespec, tpacket_auxdata, tpacket_stats,
 };
 use nix::errno::Errno;
 
@@ -184,14 +183,7 @@ fn hardware(fd: &OwnedFd) -> nix::Result<u16> {
 }
 
 fn attach(fd: &OwnedFd, program: &[sock_filter]) -> Result<()> {
-    let what = || "attach the filter";
-    let length = u16::try_from(program.len()).map_err(|_| Error::new(what(), Errno::E2BIG))?;
-    let program = sock_fprog {
-        len: length,
-        // The kernel only reads it.
-        filter: program.as_ptr().cast_mut(),
-    };
-    socket_option::set(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program).attempt(what)
+    socket_option::attach(fd, program).attempt(|| "attach the filter")
 }
 
 /// What comes beside a packet, as the kernel wants it placed.

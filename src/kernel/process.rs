@@ -83,6 +83,9 @@ pub(super) fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
 
 /// Marks all descriptors of a range to be closed at exec: those that our own caller left open are not marked, and
 /// whoever waits for their end must not wait for a lab. Kernels older than 5.11 leave them open.
+///
+/// # Safety
+/// Nothing in this process uses a descriptor of the range after an exec.
 pub(super) unsafe fn close_on_exec(first: u32, last: u32) {
     // SAFETY: plain numbers.
     unsafe {
@@ -109,6 +112,9 @@ pub fn keep_only(descriptor: &OwnedFd) {
 
 /// Rust ignores SIGPIPE and runtimes block signals; a new program starts with a clean slate. No signal is let through before its
 /// handler is gone: in a child that shares its parent's memory that would act on the parent.
+///
+/// # Safety
+/// The caller is a process of its own that executes another program next.
 pub(super) unsafe fn reset_signals() {
     // SAFETY: plain system calls; `set` is initialized by sigemptyset.
     unsafe {

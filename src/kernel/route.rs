@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+pub use netlink_packet_route::route::RouteType;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteNextHop, RouteProtocol, RouteScope,
-    RouteType, RouteVia,
+    RouteVia,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -225,34 +226,21 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-/// The name of a route's protocol, as iproute2 and FRR have it (rtnetlink.h, RTPROT_*).
-pub fn protocol_name(number: u8) -> String {
-    let name = match number {
-        0 => "unspec",
-        1 => "redirect",
-        2 => "kernel",
-        3 => "boot",
-        4 => "static",
-        9 => "ra",
-        11 => "zebra",
-        12 => "bird",
-        16 => "dhcp",
-        18 => "keepalived",
-        42 => "babel",
-        186 => "bgp",
-        187 => "isis",
-        188 => "ospf",
-        189 => "rip",
-        190 => "ripng",
-        191 => "nhrp",
-        192 => "eigrp",
-        193 => "ldp",
-        194 => "sharp",
-        195 => "pbr",
-        196 => "zstatic",
-        197 => "openfabric",
-        198 => "srte",
-        other => return other.to_string(),
+/// The name of a type of routes, as iproute2 has it (rtnetlink.h, RTN_*).
+pub fn kind_name(kind: RouteType) -> String {
+    let name = match kind {
+        RouteType::Unspec => "unspec",
+        RouteType::Unicast => "unicast",
+        RouteType::Local => "local",
+        RouteType::Broadcast => "broadcast",
+        RouteType::Anycast => "anycast",
+        RouteType::Multicast => "multicast",
+        RouteType::BlackHole => "blackhole",
+        RouteType::Unreachable => "unreachable",
+        RouteType::Prohibit => "prohibit",
+        RouteType::Throw => "throw",
+        RouteType::Nat => "nat",
+        other => return u8::from(other).to_string(),
     };
     name.to_owned()
 }

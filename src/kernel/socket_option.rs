@@ -41,6 +41,16 @@ pub(super) unsafe fn get<T: Copy>(
     }
 }
 
+/// Lets through what a program of classic BPF keeps (Documentation/networking/filter.rst), instead of what an earlier one kept.
+pub(super) fn attach(socket: &impl AsFd, program: &[libc::sock_filter]) -> io::Result<()> {
+    let filter = libc::sock_fprog {
+        len: u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))?,
+        // The kernel only reads it.
+        filter: program.as_ptr().cast_mut(),
+    };
+    set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
+}
+
 /// Sets an option whose value the kernel knows as `T`: a number, an array of numbers, or a C structure of such.
 pub(super) fn set<T: Copy>(
     socket: &impl AsFd,

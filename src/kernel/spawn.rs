@@ -204,7 +204,7 @@ unsafe fn arrange(spawn: &Spawn<'_>) {
 /// # Errors
 /// There is no such descriptor: the verb was called by hand.
 pub fn inherited(number: RawFd) -> Result<OwnedFd> {
-    let what = || format!("take over descriptor {number} (this verb is nslab's own, not for hands)");
+    let what = || format!("take over descriptor {number} (this verb is one that nslab runs itself under)");
     if number <= 2 {
         return Err(Error::new(what(), Errno::EBADF));
     }

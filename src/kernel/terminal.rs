@@ -73,11 +73,6 @@ impl Modes {
         (saved.local_flags.contains(LocalFlags::ISIG) && key != 0).then_some(key)
     }
 
-    /// Whether standard input is a terminal.
-    pub fn are_known(&self) -> bool {
-        self.saved.is_some()
-    }
-
     /// Sets them again.
     pub fn restore(&self) {
         if let Some(saved) = &self.saved {
@@ -85,16 +80,6 @@ impl Modes {
             let _ = tcsetattr(stdin().as_fd(), SetArg::TCSANOW, saved);
         }
     }
-}
-
-/// The width of the terminal in columns, if it is one.
-pub fn width(fd: impl AsFd) -> Option<u16> {
-    fn size(fd: BorrowedFd<'_>) -> Option<rustix::termios::Winsize> {
-        rustix::termios::tcgetwinsize(fd).ok()
-    }
-    size(fd.as_fd())
-        .map(|size| size.ws_col)
-        .filter(|&columns| columns > 0)
 }
 
 /// Opens a terminal of 80 columns and 24 lines: the screen, and the line that programs are on.

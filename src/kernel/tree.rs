@@ -269,15 +269,6 @@ impl Directory {
         self.beneath(name, flags, mode).map(File::from)
     }
 
-    /// Opens for writing what is neither data nor a directory: a device, or a FIFO somebody reads.
-    ///
-    /// # Errors
-    /// It cannot be opened.
-    pub fn write(&self, name: &OsStr) -> io::Result<File> {
-        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        self.beneath(name, flags, 0).map(File::from)
-    }
-
     /// Makes a directory where there is nothing, and opens it.
     ///
     /// # Errors

@@ -99,8 +99,10 @@ pub fn create(wanted: &Wanted<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Makes an interface that carries frames in the calling thread's network namespace, which goes with the descriptor. Before each
-/// frame is a header, as [`super::packet_sender`] takes it. Returns the descriptor, which is read without waiting.
+/// Makes an interface that carries frames in the calling thread's network namespace, or takes the one of this name that nobody has.
+/// It goes with the namespace, or by [`forget`]: the kernel takes hundreds away at once with their namespaces, and takes long for
+/// each that goes with a descriptor. Before each frame is a header, as [`super::packet_sender`] takes it. Returns the descriptor,
+/// which is read without waiting.
 ///
 /// # Errors
 /// The kernel refuses, or has none.
@@ -120,7 +122,28 @@ pub fn passing(name: &str) -> Result<File> {
     // SAFETY: the kernel reads and writes a `struct ifreq`, which is as long as this buffer, which outlives the call.
     let made = unsafe { libc::ioctl(device.as_raw_fd(), TUNSETIFF as _, request.as_mut_ptr()) };
     Errno::result(made).map(drop).attempt(what)?;
+    keep(&device, true).attempt(what)?;
     Ok(device)
+}
+
+/// Has an interface go with this descriptor.
+///
+/// # Errors
+/// The descriptor is of something else.
+pub fn forget(device: &impl AsFd) -> Result<()> {
+    keep(device, false).attempt(|| "have an interface go with its program")
+}
+
+fn keep(device: &impl AsFd, keep: bool) -> std::result::Result<(), Errno> {
+    // SAFETY: takes a number in place of a pointer.
+    let done = unsafe {
+        libc::ioctl(
+            device.as_fd().as_raw_fd(),
+            TUNSETPERSIST as _,
+            libc::c_ulong::from(keep),
+        )
+    };
+    Errno::result(done).map(drop)
 }
 
 /// What a frame may lack that is read from such an interface.

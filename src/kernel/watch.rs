@@ -201,11 +201,7 @@ fn ignore(socket: &Socket, port: u32) -> io::Result<()> {
         end(u32::MAX),
         end(0),
     ];
-    let filter = libc::sock_fprog {
-        len: program.len() as u16,
-        filter: program.as_ptr().cast_mut(),
-    };
-    socket_option::set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)
+    socket_option::attach(socket, &program)
 }
 
 pub(super) fn instruction(code: u32, yes: u8, no: u8, value: u32) -> libc::sock_filter {

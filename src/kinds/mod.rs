@@ -43,8 +43,8 @@ const SHIPPED: &[(&str, &str)] = &[
 pub struct File {
     /// Where it is.
     pub place: String,
-    /// What is in it.
-    pub text: String,
+    /// What is in it, or why it cannot be read.
+    pub text: Result<String, String>,
 }
 
 /// The text of the file of a kind that nslab brings along, by any of its names.
@@ -61,13 +61,18 @@ pub fn shipped(name: &str) -> Option<&'static str> {
 pub fn catalog(files: &[File]) -> Kinds {
     let mut kinds = Kinds::default();
     for file in files {
-        match read(&file.text, Some(&file.place)) {
-            Ok(kind) => add(&mut kinds, kind),
-            Err(mistakes) => {
-                let behind = kinds.known.len();
-                kinds.broken.push(broken(file, &mistakes, behind));
-            }
-        }
+        let reason = match &file.text {
+            Ok(text) => match read(text, Some(&file.place)) {
+                Ok(kind) => {
+                    add(&mut kinds, kind);
+                    continue;
+                }
+                Err(mistakes) => first(file, text, &mistakes),
+            },
+            Err(reason) => reason.clone(),
+        };
+        let behind = kinds.known.len();
+        kinds.broken.push(broken(file, reason, behind));
     }
     for (_, text) in SHIPPED {
         // A test sees to it that they can be read.
@@ -88,19 +93,29 @@ fn add(kinds: &mut Kinds, mut kind: Definition) {
     kinds.known.push(kind);
 }
 
-fn broken(file: &File, mistakes: &[Diagnostic], behind: usize) -> Broken {
-    let stem = std::path::Path::new(&file.place).file_stem();
-    let name = stem.map_or_else(|| file.place.clone(), |stem| stem.to_string_lossy().into_owned());
-    let reason = mistakes.first().map_or_else(String::new, |first| {
+/// The first mistake in a file, with its line.
+fn first(file: &File, text: &str, mistakes: &[Diagnostic]) -> String {
+    mistakes.first().map_or_else(String::new, |first| {
         let begin = first.labels.first().map_or(0, |label| label.span.start);
-        let before = file.text.get(..begin).unwrap_or(&file.text);
+        let before = text.get(..begin).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
         format!("{}, line {line}: {}", file.place, first.message)
-    });
+    })
+}
+
+fn broken(file: &File, reason: String, behind: usize) -> Broken {
     Broken {
         place: file.place.clone(),
-        name,
+        name: file.stem(),
         reason,
         behind,
+    }
+}
+
+impl File {
+    /// What the kind is called where the file does not say it.
+    pub fn stem(&self) -> String {
+        let stem = std::path::Path::new(&self.place).file_stem();
+        stem.map_or_else(|| self.place.clone(), |stem| stem.to_string_lossy().into_owned())
     }
 }

@@ -6,7 +6,7 @@ use crate::lab::{Diagnostic, resolve};
 fn file(place: &str, text: &str) -> File {
     File {
         place: place.to_owned(),
-        text: text.to_owned(),
+        text: Ok(text.to_owned()),
     }
 }
 
@@ -394,4 +394,62 @@ fn mistakes_about_kinds_are_told_once_with_a_cure() {
         assert!(told.contains(said), "{rest}: {told}");
         assert_eq!(told.lines().count(), 1, "{rest}: {told}");
     }
+}
+
+#[test]
+fn what_a_kind_says_of_a_node_is_told_where_the_kind_is_named() {
+    let before = "# A long file, so that places in it are no places of the lab's.\n".repeat(20);
+    for (said, message) in [
+        (
+            "routes = [{ to = \"10.9.0.0/16\", via = \"10.0.0.77\" }]",
+            "10.0.0.77",
+        ),
+        ("addresses = { eth9 = [\"10.0.0.1/24\"] }", "eth9"),
+        ("wait_for = [\"nobody\"]", "nobody"),
+        ("masquerade = [\"eth8\"]", "eth8"),
+        ("network = \"node:nobody\"", "nobody"),
+        (
+            "interfaces = { v = { type = \"vlan\", link = \"eth7\", id = 5 } }",
+            "eth7",
+        ),
+        ("taints = [\"a=b:NoSchedule\"]", "taints"),
+        ("mgmt = { ipv4 = \"10.255.0.1\" }", "10.255.0.1"),
+    ] {
+        let kind = file(
+            "kinds/acme.toml",
+            &format!("name = \"acme\"\n{before}[node]\n{said}\n"),
+        );
+        let text = "name = \"l\"\n[nodes.a]\nkind = \"acme\"\n";
+        let mistakes = load(text, vec![kind]).unwrap_err();
+        let mistake = mistakes.iter().find(|it| it.message.contains(message));
+        let mistake = mistake.unwrap_or_else(|| panic!("{said}: {mistakes:?}"));
+        let named = text.find("\"acme\"").unwrap();
+        assert_eq!(mistake.labels[0].span, named..named + 6, "{said}: {mistake:?}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_as_that() {
+    let broken = File {
+        place: "kinds/acme.toml".to_owned(),
+        text: Err("kinds/acme.toml is not UTF-8 text".to_owned()),
+    };
+    let told = told("name = \"l\"\n[nodes.a]\nkind = \"acme\"\n", vec![broken]);
+    assert!(
+        told.contains("the kind `acme` cannot be used: kinds/acme.toml is not UTF-8 text"),
+        "{told}"
+    );
+}
+
+#[test]
+fn interfaces_of_odd_names_are_told() {
+    let text = "name = \"l\"\n[defaults]\nimage = \"x:1\"\n[nodes.a]\nkind = \"srl\"\n[nodes.b]\nkind = \"ceos\"\n[nodes.c]\nkind = \"linux\"\n\
+                [[links]]\nendpoints = [\"a:eth1\", \"b:Ethernet1\"]\n[[links]]\nendpoints = [\"a:e1-1\", \"c:any\"]\n";
+    let lab = load(text, Vec::new()).unwrap();
+    let told = lab.odd_interfaces();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].contains("`nokia_srlinux`") && told[0].ends_with(": a:eth1"),
+        "{told:?}"
+    );
 }

@@ -145,14 +145,6 @@ impl Target {
             Err(_) => Target::Node(Place::parse(text)),
         }
     }
-
-    /// The node, where one is named.
-    pub fn place(&self) -> Option<&Place> {
-        match self {
-            Target::Node(place) => Some(place),
-            Target::Address(_) => None,
-        }
-    }
 }
 
 impl fmt::Display for Place {

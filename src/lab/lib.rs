@@ -4,6 +4,7 @@ pub mod check;
 pub mod daemons;
 pub mod definition;
 pub mod diagnostic;
+pub mod engines;
 pub mod file;
 pub mod flow;
 pub mod impair;

@@ -9,12 +9,13 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::{Deserialize, Serialize};
 
 use super::check::Check;
+use super::engines::Engine;
 use super::flow::Flow;
 use super::impair::Impairments;
 use super::links::{Setting, Shape, bridge::Bridge};
 use super::model::{
-    Bind, Cluster, Command, ConfigPlace, EngineChoice, Exec, File, Init, Kind, KubernetesNode, Mac, Manifest,
-    Masquerade, Mount, Mounted, Process, Wait,
+    Bind, Cluster, Command, ConfigPlace, Exec, File, Init, Kind, KubernetesNode, Mac, Manifest, Masquerade,
+    Mount, Mounted, Process, Wait,
 };
 use super::rights::RightsStep;
 use nslab_image::config::Config;
@@ -79,40 +80,6 @@ pub struct Uplink {
     pub interface: String,
     /// The network on it: four addresses, the first the host's, the second the hub's.
     pub net: Ipv4Net,
-}
-
-/// A routing engine that was taken.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Engine {
-    /// FRR's daemons.
-    Frr,
-    /// nslab's own speaker.
-    #[default]
-    Builtin,
-    /// A kubelet: only for a Kubernetes node.
-    Kubelet,
-}
-
-impl Engine {
-    /// The engine a node gets: its own choice, or the host's for `auto`.
-    pub fn chosen(choice: EngineChoice, auto: Engine) -> Engine {
-        match choice {
-            EngineChoice::Frr => Engine::Frr,
-            EngineChoice::Builtin => Engine::Builtin,
-            EngineChoice::Kubelet => Engine::Kubelet,
-            EngineChoice::Auto => auto,
-        }
-    }
-
-    /// Its name in lab files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Engine::Frr => "frr",
-            Engine::Builtin => "builtin",
-            Engine::Kubelet => "kubelet",
-        }
-    }
 }
 
 /// Everything to be done, in order: namespaces, then links, then each namespace's configuration, then nodes.
@@ -530,6 +497,16 @@ impl NodeStep {
             }
             Mounted::Memory(_) => None,
         })
+    }
+
+    /// Whether it is a machine of its own, which runs containers.
+    pub fn is_machine(&self) -> bool {
+        self.engine.is_some_and(|engine| engine.traits().is_machine)
+    }
+
+    /// Whether it is of a Kubernetes, which has an API server, names and a proxy of its own.
+    pub fn is_kubernetes(&self) -> bool {
+        self.engine.is_some_and(|engine| engine.traits().is_kubernetes)
     }
 
     /// What plays it: its engine, or FRR that its own commands start.

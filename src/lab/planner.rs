@@ -15,15 +15,16 @@ use ipnet::IpNet;
 
 pub use image::IMAGES_PROGRAM;
 
+use super::engines::Engine;
 use super::links::{Carrier, Shape};
 use super::model::{
-    EngineChoice, Exec, Kind, KubernetesNode, Lab, Link, LinkShape, Network, NextHop, Node, Port, Process,
-    Route, RouteAction,
+    Exec, Kind, KubernetesNode, Lab, Link, LinkShape, Network, NextHop, Node, Port, Process, Route,
+    RouteAction,
 };
 use super::names::{self, HUB_PORT, Macs};
 use super::plan::{
-    BridgeStep, Engine, Facts, HopStep, LateStep, LinkStep, NamespaceStep, NodeStep, Plan, PortStep,
-    RouteStep, RouteStepAction,
+    BridgeStep, Facts, HopStep, LateStep, LinkStep, NamespaceStep, NodeStep, Plan, PortStep, RouteStep,
+    RouteStepAction,
 };
 use super::rights::{Rights, RightsStep, SYS_ADMIN, first_id};
 
@@ -174,7 +175,7 @@ impl<'a> Planner<'a> {
         });
         self.indexes.push(indexes);
         // Where there are no pods and will be none, nothing needs nf_tables.
-        let has_pods = || node.engine == EngineChoice::Kubelet || self.lab.pods_of(node).next().is_some();
+        let has_pods = || node.engine.is_kubernetes() || self.lab.pods_of(node).next().is_some();
         let kubernetes = node.kubernetes.iter().filter(|_| has_pods());
         NamespaceStep {
             node: node.name.clone(),
@@ -396,10 +397,11 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         // What runs in an image is the image's.
         _ if node.image.is_some() => None,
         (Kind::Router, Some(_)) => Some(Engine::chosen(node.engine, facts.auto_engine)),
-        (Kind::K8s, _) if node.engine == EngineChoice::Kubelet => Some(Engine::Kubelet),
+        // Without a Kubernetes nslab itself keeps the cluster's objects.
+        (Kind::K8s, _) if node.engine.is_kubernetes() => Some(Engine::chosen(node.engine, facts.auto_engine)),
         // One that starts FRR itself, by its own script, does so on FRR; else the speaker is there in its place.
         (Kind::Router, None) if node.starts_frr() => {
-            Some(Engine::chosen(node.engine, facts.auto_engine)).filter(|it| *it == Engine::Builtin)
+            Some(Engine::chosen(node.engine, facts.auto_engine)).filter(|it| it.traits().stands_in)
         }
         _ => None,
     };
@@ -424,7 +426,11 @@ fn node_step(node: &Node, namespace: Option<usize>, facts: &Facts) -> NodeStep {
         && node.waits_for_late.is_empty()
         && node.cpu.is_none()
         && node.memory.is_none();
-    let limits = limits::of(node, engine == Some(Engine::Kubelet), facts.memory);
+    let limits = limits::of(
+        node,
+        engine.is_some_and(|it| it.traits().is_machine),
+        facts.memory,
+    );
     NodeStep {
         name: node.name.clone(),
         hostname: node
@@ -474,17 +480,16 @@ fn known_by(node: &mut KubernetesNode, managed: &[IpNet]) {
     }
 }
 
-/// What a node's programs may do. A kubelet and its containers are a machine of their own.
+/// What a node's programs may do.
 fn rights(node: &Node, engine: Option<Engine>, run: &[Process]) -> RightsStep {
     let privileged = Rights {
         privileged: true,
         ..Rights::default()
     };
     let of = |needs: &[&str]| RightsStep::of(&node.rights, needs, node.network == Network::Host);
-    match engine {
-        Some(Engine::Kubelet) => RightsStep::of(&privileged, &[], false),
-        // FRR's daemons end at once without it.
-        Some(Engine::Frr) => of(&[SYS_ADMIN]),
+    match engine.map(Engine::traits) {
+        Some(engine) if engine.is_machine => RightsStep::of(&privileged, &[], false),
+        Some(engine) if !engine.needs.is_empty() => of(engine.needs),
         _ if node.runs_frr() || run.iter().any(|process| process.command.starts_frr()) => of(&[SYS_ADMIN]),
         // An image that is a router with a configuration for FRR runs it, whatever its program is called.
         _ if node.image.is_some() && node.config.is_some() => of(&[SYS_ADMIN]),

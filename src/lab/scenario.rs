@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::impair::Impairment;
 use super::model::{Command, Manifest};
 
+/// No lab has more scenarios.
+pub const MOST_SCENARIOS: usize = 1000;
+/// The manifests that all steps of a lab apply and delete are no longer together, in bytes.
+pub const MOST_MANIFESTS: usize = 64 << 20;
+
 /// One entry of `[[scenarios]]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scenario {

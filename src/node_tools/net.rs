@@ -8,9 +8,9 @@ use ipnet::IpNet;
 
 use super::{WRONG, say};
 use crate::kernel::netlink::Netlink;
-use crate::kernel::route::protocol_name;
-use crate::kernel::route::{Found, Hop};
+use crate::kernel::route::{Found, Hop, RouteType, kind_name};
 use crate::kernel::{Result, address, link, neighbor, route};
+use crate::timeline::row::protocol;
 
 const USAGE: &str = "usage: nslab net addr | link | neigh | route [-4|-6] [all] [proto NAME] [get ADDRESS]";
 /// The main routing table (RT_TABLE_MAIN).
@@ -143,7 +143,7 @@ fn routes(wanted: &Wanted<'_>) -> Result<String> {
     found.retain(|route| {
         wanted
             .proto
-            .is_none_or(|wanted| wanted == protocol_name(route.protocol))
+            .is_none_or(|wanted| wanted == protocol(route.protocol))
     });
     if let Some(to) = wanted.to {
         found = best(found, to).into_iter().collect();
@@ -159,10 +159,9 @@ fn best(routes: Vec<Found>, to: IpAddr) -> Option<Found> {
 }
 
 fn line(route: &Found, name: &dyn Fn(u32) -> String) -> String {
-    let kind = format!("{:?}", route.kind).to_lowercase();
-    let mut text = match kind.as_str() {
-        "unicast" => String::new(),
-        kind => format!("{kind} "),
+    let mut text = match route.kind {
+        RouteType::Unicast => String::new(),
+        kind => format!("{} ", kind_name(kind)),
     };
     text += &match route.to.prefix_len() {
         0 => "default".to_owned(),
@@ -179,7 +178,7 @@ fn line(route: &Found, name: &dyn Fn(u32) -> String) -> String {
     if let [only] = route.hops.as_slice() {
         text += &hop(only);
     }
-    let _ = write!(text, " proto {}", protocol_name(route.protocol));
+    let _ = write!(text, " proto {}", protocol(route.protocol));
     if route.metric > 0 {
         let _ = write!(text, " metric {}", route.metric);
     }

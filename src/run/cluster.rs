@@ -34,7 +34,7 @@ use crate::engine::agent::{self, Reply, Request};
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::lab::model::Manifest;
-use crate::lab::plan::{self, NodeStep, Plan};
+use crate::lab::plan::{NodeStep, Plan};
 
 /// How long an agent may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -82,11 +82,7 @@ impl Cluster {
                 telling: Mutex::default(),
             })
         });
-        let mut on_kubelets = plan
-            .nodes
-            .iter()
-            .filter(|step| step.engine == Some(plan::Engine::Kubelet));
-        let is_real = on_kubelets.next().is_some();
+        let is_real = plan.nodes.iter().any(NodeStep::is_kubernetes);
         let subnets = match is_real {
             true => Vec::new(),
             false => plan.service_subnets.clone(),
@@ -337,9 +333,14 @@ async fn tell_all(lab: &Rc<Living>, members: Vec<usize>) -> Result<(), Failure> 
         let lab = Rc::clone(lab);
         telling.spawn_local(async move { tell(&lab, number).await });
     }
+    all(telling).await
+}
+
+/// Waits for all of them; the first failure is that of all.
+pub(super) async fn all(mut tasks: JoinSet<Result<(), Failure>>) -> Result<(), Failure> {
     let mut outcome = Ok(());
-    while let Some(told) = telling.join_next().await {
-        outcome = outcome.and(told.unwrap_or(Ok(())));
+    while let Some(done) = tasks.join_next().await {
+        outcome = outcome.and(done.unwrap_or(Ok(())));
     }
     outcome
 }
@@ -381,10 +382,9 @@ pub async fn start_agent(inside: &Inside) -> Result<(), Failure> {
 /// A node as Cilium knows it, where its agent speaks BGP. Of its labels a real API server knows.
 fn facts(step: &NodeStep) -> Option<Facts> {
     let node = step.kubernetes.as_ref().filter(|node| node.bgp)?;
-    let is_real = step.engine == Some(plan::Engine::Kubelet);
     Some(Facts {
         name: step.name.clone(),
-        labels: if is_real {
+        labels: if step.is_kubernetes() {
             BTreeMap::new()
         } else {
             node.labels.clone()
@@ -452,7 +452,7 @@ pub async fn ask<A: DeserializeOwned>(
 
 /// A socket in a node, found by the node's own root: no link in it leads out of there.
 pub async fn connect(init: &InitHandle, path: &str) -> Result<UnixStream, Failure> {
-    let socket = super::inside::open(init, path).attempt(|| format!("find {path}"))?;
+    let socket = super::probe::open(init, path).attempt(|| format!("find {path}"))?;
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&socket));
     Ok(UnixStream::connect(path)
         .await

@@ -16,7 +16,7 @@ use crate::dns::Contents;
 use crate::engine::dns::{Reply, Request};
 use crate::engine::{self, dns};
 use crate::failure::Failure;
-use crate::lab::plan::{Engine, Plan};
+use crate::lab::plan::Plan;
 
 /// The servers.
 #[derive(Default)]
@@ -37,7 +37,7 @@ impl Servers {
     /// Those of a plan; none where each asks an API server by itself.
     pub fn new(plan: &Plan, store: &Store, pods: &[Pod]) -> Servers {
         let nodes = plan.nodes.iter().enumerate();
-        let told = nodes.filter(|(_, step)| step.engine != Some(Engine::Kubelet));
+        let told = nodes.filter(|(_, step)| !step.is_kubernetes());
         let all = told.filter_map(|(node, step)| {
             Some(Server {
                 node,
@@ -82,11 +82,7 @@ pub async fn obey(lab: &Rc<Living>, pods: &[Pod]) -> Result<(), Failure> {
         let lab = Rc::clone(lab);
         telling.spawn_local(async move { tell(&lab, number).await });
     }
-    let mut outcome = Ok(());
-    while let Some(told) = telling.join_next().await {
-        outcome = outcome.and(told.unwrap_or(Ok(())));
-    }
-    outcome
+    cluster::all(telling).await
 }
 
 /// Tells a server what there is. One that does not run is told when it does.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use super::init::InitHandle;
 use super::protocol::{self, Reply, Request};
 use super::state::Living;
-use super::timeline::serve;
+use super::timeline::{self, serve};
 use super::{cluster, flows, interfaces, links, node_signal, socket, status};
 use crate::cilium::Kind;
 use crate::failure::Failure;
@@ -114,7 +114,7 @@ enum Answer {
 
 impl From<Result<Answer, Failure>> for Answer {
     fn from(outcome: Result<Answer, Failure>) -> Self {
-        outcome.unwrap_or_else(|failure| Answer::Plain(Reply::Failed(failure)))
+        outcome.unwrap_or_else(|failure| Answer::Plain(Reply::Failed(failure.in_few_words())))
     }
 }
 
@@ -202,7 +202,7 @@ async fn work(lab: &Rc<Living>, request: Request) -> Result<Answer, Failure> {
         // They are streamed.
         Request::Events { .. } | Request::Timeline { .. } => Reply::Done,
         Request::Mark { name } => Reply::Marked {
-            time: serve::mark_for(lab, &name)?,
+            time: serve::mark_for(lab, &name).await?,
         },
         Request::Rest {
             since,
@@ -302,9 +302,14 @@ impl Guests {
     }
 }
 
+/// No name of a node is longer (DNS labels).
+const LONGEST_NAME: usize = 63;
+
 fn unknown(lab: &Living, name: &str) -> Failure {
-    let names = lab.plan.nodes.iter().map(|node| node.name.as_str());
     let failure = Failure::wrong(format!("lab {} has no node {name:?}", lab.plan.lab));
+    // What is longer than all names is a slip of none of them.
+    let names = lab.plan.nodes.iter().map(|node| node.name.as_str());
+    let names = names.filter(|_| name.len() <= LONGEST_NAME);
     match names.max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name))) {
         Some(nearest) if strsim::jaro(nearest, name) > 0.7 => {
             failure.help(format!("did you mean {nearest}?"))
@@ -465,6 +470,7 @@ async fn stream_timeline(lab: &Living, line: &Line, follow: bool) -> Result<(), 
         Ok(recorder) => recorder,
         Err(failure) => return line.reply(&Reply::Failed(failure), &NO_FDS).await,
     };
+    timeline::all_heard(lab).await;
     let mut signs = signs_of_life();
     let mut stopping = lab.stopping.subscribe();
     let (mut next, mut has_told_all) = (0, false);

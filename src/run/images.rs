@@ -1,20 +1,21 @@
 //! The images that a lab's nodes are: made ready before the lab is planned, and kept for as long as it lives.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::Failure;
-use crate::image::source::{Pull, Registries, Source};
+use crate::image::source::{Pull, Registries, Registry, Source};
 use crate::image::store::{self, Lease, Progress, Store};
 use crate::kernel::error::Attempt;
 use crate::kernel::rootless::is_rootless;
 use crate::lab::Lab;
-use crate::lab::model::{EngineChoice, Image};
+use crate::lab::model::Image;
 use crate::lab::plan::{ImageFacts, Plan};
 
 /// Images that are ready to be nodes.
@@ -86,7 +87,7 @@ pub fn ready(lab: &Lab, progress: &dyn Fn(Progress)) -> Result<Ready, Failure> {
 /// # Errors
 /// As [`ready`].
 pub fn for_cluster(lab: &mut Lab, progress: &dyn Fn(Progress)) -> Result<Vec<Lease>, Failure> {
-    let runs_kubelets = lab.nodes.iter().any(|node| node.engine == EngineChoice::Kubelet);
+    let runs_kubelets = lab.nodes.iter().any(|node| node.engine.is_kubernetes());
     let sources = std::mem::take(&mut lab.cluster.pulled);
     let mut leases = Vec::new();
     if sources.is_empty() || !runs_kubelets {
@@ -144,6 +145,24 @@ fn pull_as_root(image: &Image, registries: &Registries) -> Result<(), Failure> {
     }
     if let Some(ca) = &registries.ca {
         command.arg("--ca").arg(ca);
+    }
+    for (host, Registry { ca, cert, key }) in &registries.registry {
+        let of_host = |paths: &[&PathBuf]| {
+            let mut word = OsString::from(format!("{host}="));
+            for (at, path) in paths.iter().enumerate() {
+                if at > 0 {
+                    word.push(",");
+                }
+                word.push(path);
+            }
+            word
+        };
+        if let Some(ca) = ca {
+            command.arg("--ca").arg(of_host(&[ca]));
+        }
+        if let (Some(cert), Some(key)) = (cert, key) {
+            command.arg("--client").arg(of_host(&[cert, key]));
+        }
     }
     for (registry, places) in &registries.mirrors {
         for place in places {

@@ -27,7 +27,7 @@ use crate::kernel::process::{self, Child};
 use crate::kernel::signals;
 use crate::lab::model::{Init, Mount, Restart};
 use crate::lab::names;
-use crate::lab::plan::{Engine, NodeStep};
+use crate::lab::plan::NodeStep;
 
 /// No report of an init's is longer, in bytes.
 const LONGEST: usize = 64 << 10;
@@ -145,10 +145,9 @@ pub async fn start(lab: &Rc<Living>, node: usize) -> Result<Fresh, StartError> {
             message: NO_CGROUPS.to_owned(),
         });
     }
-    let leaf = match step.engine {
-        _ if own_first(step) => make_in_all(lab, &names::place(&step.name)).await?,
-        Some(Engine::Kubelet) => make_in_all(lab, &names::place(&step.name)).await?,
-        _ => None,
+    let leaf = match makes_cgroups(step) {
+        true => make_in_all(lab, &names::place(&step.name)).await?,
+        false => None,
     };
     cgroup::limit(
         &lab.trees,
@@ -241,7 +240,7 @@ async fn make(
 
 fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
     let step = &lab.plan.nodes[node];
-    let engine = crate::engine::of(step);
+    let engine = step.engine;
     let files = engine.iter().flat_map(|engine| engine.files(step));
     let files = files.chain(front::files(step));
     let files = files.chain(step.files.iter().cloned()).collect();
@@ -261,7 +260,7 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
             .image
             .as_ref()
             .and_then(|image| signals::number(image.stop_signal.as_ref()?)),
-        makes_cgroups: step.engine == Some(Engine::Kubelet) || own_first(step),
+        makes_cgroups: makes_cgroups(step),
         rules_cgroups: rules_cgroups(lab, step),
         rights: step.rights.clone(),
         own_network: step.namespace.is_some(),
@@ -274,6 +273,11 @@ fn setup_file(lab: &Living, node: usize) -> Result<File, Failure> {
 pub fn own_first(step: &NodeStep) -> bool {
     let image = step.image.as_ref();
     image.is_some_and(|image| image.init == Init::Image && image.has_program)
+}
+
+/// Whether what runs in a node makes cgroups below the node's own.
+fn makes_cgroups(step: &NodeStep) -> bool {
+    step.is_machine() || own_first(step)
 }
 
 /// Whether the first process of a node finds a cgroup of its own at the usual place. One with all rights mounts what it wants.

@@ -330,11 +330,6 @@ impl LabDirectory {
         self.path.join("trace.json")
     }
 
-    /// The control socket.
-    pub fn socket(&self) -> PathBuf {
-        self.path.join("control.sock")
-    }
-
     /// The directory of the nodes' logs.
     pub fn logs(&self) -> PathBuf {
         self.path.join("logs")

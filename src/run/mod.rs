@@ -36,6 +36,7 @@ pub mod trust;
 pub mod user_files;
 
 mod api_server;
+mod bring_up;
 mod cluster;
 mod control;
 mod first;
@@ -48,6 +49,7 @@ mod interfaces;
 mod lab_directory;
 mod link_events;
 pub mod links;
+mod long_running;
 mod memory;
 mod neighbors;
 mod node_signal;
@@ -55,6 +57,7 @@ mod on_terminal;
 mod ports;
 mod presence;
 mod printed;
+mod probe;
 mod proxy;
 mod reaper;
 mod sandbox;
@@ -71,79 +74,55 @@ mod udp_ports;
 mod veil;
 mod versions;
 
+use std::os::fd::RawFd;
+
 use crate::engine::{agent, dns, kubelet, operator, speaker};
 use crate::impair;
 
-/// Runs the supervisor's, a speaker's or an agent's own verb, if that is what the command line says: nslab executes
-/// itself under these, and they are not for hands.
-pub fn hidden_verb(words: &[String]) -> Option<i32> {
-    let hidden = words.get(1).is_some_and(|word| {
-        [
-            supervisor::VERB,
-            impair::process::VERB,
-            template::VERB,
-            speaker::VERB,
-            agent::VERB,
-            operator::VERB,
-            dns::VERB,
-            kubelet::wait::VERB,
-            on_terminal::VERB,
-            evaluate::VERB,
-            flows::process::VERB,
-        ]
-        .contains(&word.as_str())
-    });
-    if hidden {
-        // Executed through /proc/self/exe it would be called "exe".
-        let _ = nix::sys::prctl::set_name(c"nslab");
-    }
-    if let [_, verb, path] = words
-        && verb == kubelet::image::VERB
-    {
-        return Some(kubelet::image::main(path));
-    }
-    if let [_, verb, rest @ ..] = words
-        && verb == evaluate::VERB
-    {
-        return Some(evaluate::main(rest));
-    }
-    if let [_, verb, rest @ ..] = words
-        && verb == on_terminal::VERB
-    {
-        return Some(on_terminal::main(rest));
-    }
-    if let [_, verb, rest @ ..] = words
-        && verb == kubelet::wait::VERB
-    {
-        return Some(kubelet::wait::main(rest));
-    }
-    if let [_, verb, rest @ ..] = words
-        && verb == operator::VERB
-    {
-        return Some(operator::main(!rest.is_empty()));
-    }
-    if let [_, verb, rest @ ..] = words
-        && verb == dns::VERB
-    {
-        return Some(dns::main(rest));
-    }
-    if let [_, verb, node] = words
-        && verb == agent::VERB
-    {
-        return Some(agent::main(node));
-    }
-    let numbers: Vec<i32> = words.iter().skip(2).map_while(|word| word.parse().ok()).collect();
-    match (words.get(1).map(String::as_str), numbers.as_slice()) {
-        (Some(supervisor::VERB), &[lock, launcher, setup]) => Some(supervisor::main(lock, launcher, setup)),
-        (Some(template::VERB), &[control, common]) => Some(template::main(control, common, None)),
-        (Some(template::VERB), &[control, common, program]) => {
-            Some(template::main(control, common, Some(program)))
+/// The verbs under which nslab executes itself, each with what runs then; nothing where what follows is not what it takes.
+const VERBS: &[(&str, fn(&[String]) -> Option<i32>)] = &[
+    (supervisor::VERB, |rest| {
+        descriptors(rest).map(|[lock, launcher, setup]| supervisor::main(lock, launcher, setup))
+    }),
+    (impair::process::VERB, |rest| {
+        descriptors(rest).map(|[supervisor]| impair::process::main(supervisor))
+    }),
+    (template::VERB, |rest| match rest.len() {
+        2 => descriptors(rest).map(|[control, common]| template::main(control, common, None)),
+        _ => {
+            descriptors(rest).map(|[control, common, program]| template::main(control, common, Some(program)))
         }
-        (Some(flows::process::VERB), &[supervisor, topology]) => {
-            Some(flows::process::main(supervisor, topology))
-        }
-        (Some(impair::process::VERB), &[supervisor]) => Some(impair::process::main(supervisor)),
-        (Some(speaker::VERB), &[]) => Some(speaker::main()),
+    }),
+    (flows::process::VERB, |rest| {
+        descriptors(rest).map(|[supervisor, topology]| flows::process::main(supervisor, topology))
+    }),
+    (speaker::VERB, |_| Some(speaker::main())),
+    (agent::VERB, |rest| match rest {
+        [node] => Some(agent::main(node)),
         _ => None,
-    }
+    }),
+    (operator::VERB, |rest| Some(operator::main(!rest.is_empty()))),
+    (dns::VERB, |rest| Some(dns::main(rest))),
+    (kubelet::wait::VERB, |rest| Some(kubelet::wait::main(rest))),
+    (kubelet::image::VERB, |rest| match rest {
+        [path] => Some(kubelet::image::main(path)),
+        _ => None,
+    }),
+    (on_terminal::VERB, |rest| Some(on_terminal::main(rest))),
+    (evaluate::VERB, |rest| Some(evaluate::main(rest))),
+];
+
+/// Runs one of the verbs under which nslab executes itself, if that is what the command line says.
+pub fn hidden_verb(words: &[String]) -> Option<i32> {
+    let [_, verb, rest @ ..] = words else { return None };
+    let (_, main) = VERBS.iter().find(|(name, _)| name == verb)?;
+    // Executed through /proc/self/exe it would be called "exe".
+    let _ = nix::sys::prctl::set_name(c"nslab");
+    main(rest)
+}
+
+/// So many descriptors, which are all that follows.
+fn descriptors<const N: usize>(words: &[String]) -> Option<[RawFd; N]> {
+    let numbers: Option<Vec<RawFd>> = words.iter().map(|word| word.parse().ok()).collect();
+    numbers?.try_into().ok()
 }

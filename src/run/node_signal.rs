@@ -14,6 +14,8 @@ use crate::kernel::process;
 
 /// Signals of the kernel have numbers up to this one (signal(7)).
 const LAST: i32 = 64;
+/// What processes are called that are nslab.
+const OWN: &str = "nslab";
 
 /// Sends a signal to those of a node's processes that are meant.
 ///
@@ -34,7 +36,10 @@ pub fn send(lab: &Living, node: usize, whom: &Whom, signal: i32) -> Result<(), F
             ("init".to_owned(), 1)
         }
         Whom::All => ("all".to_owned(), to_each(&init, signal, |_| true)?),
-        Whom::Named(program) => (program.clone(), to_each(&init, signal, |comm| comm == program)?),
+        Whom::Named(program) => (
+            program.clone(),
+            to_each(&init, signal, |pid| is_called(pid, program))?,
+        ),
     };
     if sent == 0 {
         let message = match whom {
@@ -52,17 +57,25 @@ pub fn send(lab: &Living, node: usize, whom: &Whom, signal: i32) -> Result<(), F
     Ok(())
 }
 
-/// Sends it to those of the node's processes, its init apart, whose names pass. Returns how many there were.
-fn to_each(init: &InitHandle, signal: i32, passes: impl Fn(&str) -> bool) -> Result<usize, Failure> {
+/// Whether a process is one of this program. Those that are nslab itself are called by what they do: `cilium-agent`.
+fn is_called(pid: i32, program: &str) -> bool {
+    let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let comm = comm.trim_end_matches('\n');
+    if comm != OWN {
+        return comm == program;
+    }
+    let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    program == OWN || words.split(|octet| *octet == 0).nth(1) == Some(program.as_bytes())
+}
+
+/// Sends it to those of the node's processes, its init apart, that pass. Returns how many there were.
+fn to_each(init: &InitHandle, signal: i32, passes: impl Fn(i32) -> bool) -> Result<usize, Failure> {
     let below = init.first.get().and_then(pid_in_lab);
     let namespaces: Vec<u64> = std::iter::once(init.pid)
         .chain(below)
         .filter_map(pid_namespace)
         .collect();
-    let is_meant = |pid: i32| {
-        let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        pid_namespace(pid).is_some_and(|it| namespaces.contains(&it)) && passes(comm.trim_end_matches('\n'))
-    };
+    let is_meant = |pid: i32| pid_namespace(pid).is_some_and(|it| namespaces.contains(&it)) && passes(pid);
     let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let mut sent = 0;

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use nix::errno::Errno;
 
 use super::{management, nat, needs};
-use crate::engine::{self, Engine as _, frr};
+use crate::engine::{self, Engine as _};
 use crate::failure::{Code, Failure};
 use crate::kernel::error::Attempt;
 use crate::kernel::namespace::{self, Wanted};
@@ -17,7 +17,7 @@ use crate::kernel::rootless::{self, is_rootless};
 use crate::kernel::{Error, link, memory, process, tun};
 use crate::lab::Lab;
 use crate::lab::links::{self, Need};
-use crate::lab::plan::{self, Engine, Facts, Plan};
+use crate::lab::plan::{self, Facts, Plan};
 
 /// The programs a lab requires that are not on the host's PATH.
 pub fn missing_programs(lab: &Lab) -> Vec<&str> {
@@ -50,20 +50,11 @@ pub fn facts(lab: &Lab) -> Result<Facts, Failure> {
     };
     Ok(Facts {
         uplink,
-        auto_engine: auto_engine(),
+        auto_engine: engine::auto(),
         dns_servers: dns_servers(),
         memory: memory::of_host(),
         images: BTreeMap::new(),
     })
-}
-
-/// The engine of routers that leave it open: FRR where it is installed.
-pub fn auto_engine() -> Engine {
-    if frr::installed() {
-        Engine::Frr
-    } else {
-        Engine::Builtin
-    }
 }
 
 /// Checks what the plan needs of the kernel and of the engines. Where it may be `lossy`, routers go on without the lines that the
@@ -133,12 +124,12 @@ fn check_engines(plan: &Plan, lossy: bool) -> Result<Vec<String>, Failure> {
     let mut refused: Vec<Failure> = Vec::new();
     let mut lost = Vec::new();
     for node in &plan.nodes {
-        let Some(engine) = engine::of(node) else { continue };
+        let Some(engine) = node.engine else { continue };
         let namespace = node.namespace.and_then(|at| plan.namespaces.get(at));
         let addresses = namespace.iter().flat_map(|it| &it.addresses);
         let own = addresses.map(|(_, net)| net.addr()).collect();
         match engine.preflight(node, &own) {
-            Err(failure) if lossy && failure.code == Code::Wrong && node.engine == Some(Engine::Builtin) => {
+            Err(failure) if lossy && failure.code == Code::Wrong && may_lose(node) => {
                 lost.push(format!("{}: {}", node.name, failure.detail.unwrap_or_default()));
             }
             Err(failure) if failure.code == Code::Wrong => refused.push(failure),
@@ -160,6 +151,10 @@ fn check_engines(plan: &Plan, lossy: bool) -> Result<Vec<String>, Failure> {
         Some(help) => failure.help(help),
         None => failure,
     })
+}
+
+fn may_lose(node: &plan::NodeStep) -> bool {
+    node.engine.is_some_and(|engine| engine.traits().may_lose_lines)
 }
 
 /// Whether a program is on the PATH of this process.

@@ -15,7 +15,7 @@ use crate::cilium::Store;
 use crate::cilium::endpoints::{self, Destination, Pod, Way};
 use crate::kernel::namespace::Namespace;
 use crate::lab::model::Kind;
-use crate::lab::plan::{Engine, NodeStep, Plan};
+use crate::lab::plan::{NodeStep, Plan};
 
 /// The nodes, and the pods that answer.
 #[derive(Default)]
@@ -42,7 +42,7 @@ impl Proxy {
     /// That of a plan; without nodes where a Kubernetes has a proxy of its own.
     pub fn new(plan: &Plan) -> Proxy {
         let mut proxy = Proxy::default();
-        if plan.nodes.iter().any(|step| step.engine == Some(Engine::Kubelet)) {
+        if plan.nodes.iter().any(NodeStep::is_kubernetes) {
             return proxy;
         }
         for step in &plan.nodes {

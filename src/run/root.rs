@@ -89,7 +89,7 @@ pub fn given(plan: &Plan) -> Vec<PathBuf> {
     let links = plan
         .nodes
         .iter()
-        .filter_map(|node| Some(engine::of(node)?.links(node)));
+        .filter_map(|node| Some(node.engine?.links(node)));
     let links = links.flatten().map(|(path, _)| path);
     let fronts = plan.nodes.iter().flat_map(front::paths);
     paths

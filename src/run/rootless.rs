@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{node, outside, template};
 use crate::failure::Failure;
 use crate::kernel::rootless;
-use crate::lab::plan::{Device, Engine, Plan};
+use crate::lab::plan::{Device, Plan};
 
 /// Where root's labs usually say that they live.
 pub const ROOTS: &str = "/run/nslab";
@@ -129,8 +129,8 @@ fn needs(plan: &Plan) -> Vec<String> {
     let nodes = plan.nodes.iter().filter_map(|node| {
         let why = if node.namespace.is_none() {
             "is in the host's network"
-        } else if node.engine == Some(Engine::Kubelet) {
-            "runs a kubelet"
+        } else if let Some(why) = node.engine.and_then(|engine| engine.traits().needs_root) {
+            why
         } else if node.rights.first_id.is_some() {
             "has `user_namespace`; without root every node's root is nobody of the host's already"
         } else {

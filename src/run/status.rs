@@ -9,7 +9,8 @@ use super::init::InitHandle;
 use super::logs::set_aside;
 use super::protocol::{NodeStatus, ServiceState, Status};
 use super::state::Living;
-use crate::lab::plan::{Engine, NodeStep};
+use crate::lab::engines::Engine;
+use crate::lab::plan::NodeStep;
 
 /// Asks the kernel and the supervisor's own memory.
 pub fn of(lab: &Living) -> Status {
@@ -37,7 +38,7 @@ fn node(lab: &Living, number: usize, step: &NodeStep, use_by_node: &HashMap<u64,
     let namespaces = lab.namespaces.borrow();
     NodeStatus {
         name: step.name.clone(),
-        kind: format!("{:?}", step.kind).to_lowercase(),
+        kind: step.kind.to_string(),
         engine: step.player().map_or("kernel", Engine::name).to_owned(),
         of_kind: step.of_kind.clone(),
         image: step.image.as_ref().map(|image| image.name.clone()),

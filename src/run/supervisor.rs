@@ -25,7 +25,7 @@ use super::events::What;
 use super::links::Links;
 use super::reaper::Reaper;
 use super::state::{Events, Living, Node};
-use super::timeline::serve;
+use super::timeline::{self, serve};
 use super::{
     control, flows, host_cleanup, images, late, link_events, links, logs, management, mounts, network,
     presence, socket, stages, veil,
@@ -35,17 +35,13 @@ use crate::kernel::cgroup::Trees;
 use crate::kernel::error::Attempt;
 use crate::kernel::spawn::inherited;
 use crate::kernel::{apart, event_loop, mount, process, user_namespace};
+use crate::lab::engines::GRACE;
 use crate::lab::model::{Content, Stage};
-use crate::lab::plan::{Device, Engine, NodeStep, Plan};
+use crate::lab::plan::{Device, NodeStep, Plan};
 use crate::trace::{self, Spans};
 
 /// The hidden verb of the supervisor.
 pub const VERB: &str = "supervise";
-/// How long processes may take to end after they were asked to.
-const GRACE: Duration = Duration::from_secs(2);
-/// The same where containers are: the first process of each ignores the signal unless it says otherwise (pid_namespaces(7)), so
-/// that most never end by themselves, and nothing on such a node outlives the lab.
-const KUBELETS_GRACE: Duration = Duration::from_millis(500);
 /// How long the launcher, and who follows the events, may take to hear the last of them.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -358,7 +354,7 @@ async fn bring_up(lab: &Rc<Living>, options: &Options) -> Result<(), Failure> {
     lab.namespaces.replace(network.namespaces);
     // Set once, here.
     let _ = lab.users.set(network.users);
-    serve::hear_all(lab);
+    timeline::hear_all(lab);
     late::follow(lab)?;
     let on_host: Vec<&str> = lab
         .plan
@@ -420,13 +416,9 @@ fn too_late(lab: &Living, limit: Duration) -> Failure {
             "" => step.name.clone(),
             what => format!("{} waits for {what}", step.name),
         };
-        // A kubelet's own reason, and what its node says of itself.
-        if step.engine == Some(Engine::Kubelet) {
-            let words = ["ready", "kubelet"]
-                .into_iter()
-                .flat_map(|process| logs::last_words(&node.log, process, 2));
-            words.for_each(|words| line += &format!("\n    {words}"));
-        }
+        let telling = step.engine.iter().flat_map(|engine| engine.traits().telling);
+        let words = telling.flat_map(|process| logs::last_words(&node.log, process, 2));
+        words.for_each(|words| line += &format!("\n    {words}"));
         line
     };
     let mut lines: Vec<String> = late.map(line).take(20).collect();
@@ -445,11 +437,8 @@ async fn quiet(lab: &Rc<Living>) {
         let Some(init) = node.init.borrow().clone() else {
             continue;
         };
-        let grace = match (step.engine, &step.image) {
-            (_, Some(image)) => stages::grace(image),
-            (Some(Engine::Kubelet), None) => KUBELETS_GRACE,
-            _ => GRACE,
-        };
+        let of_engine = || step.engine.map_or(GRACE, |engine| engine.traits().grace);
+        let grace = step.image.as_ref().map_or_else(of_engine, stages::grace);
         ending.spawn_local(async move { timeout(grace, init.quiet()).await });
     }
     ending.join_all().await;

@@ -7,6 +7,8 @@ use crate::lab::scenario::{Bound, Expectations, Scenario};
 
 /// How many differences of routes are told.
 const TOLD: usize = 10;
+/// No flow is taken to send more slowly, in nanoseconds between packets.
+const LONGEST_PACE: u64 = 250_000_000;
 
 /// What was not as it must be, a line each; none where all was.
 pub fn judge(scenario: &Scenario, seen: &Observed) -> Vec<String> {
@@ -71,7 +73,7 @@ fn judge_flow(expect: &Expectations, flow: &FlowSeen, seen: &Observed) -> Option
 pub fn story(flow: &FlowSeen, seen: &Observed) -> String {
     let mut text = format!("flow {}→{} lost {} packets", flow.from, flow.to, flow.lost);
     let Some(longest) = flow.longest else { return text };
-    let cause = cause(seen, longest.began_ns.saturating_add(longest.length_ns));
+    let cause = cause(seen, &longest);
     let since = cause.map_or(seen.began_ns, |step| step.began_ns);
     text.push_str(&format!(
         ", outage {} from {}",
@@ -99,18 +101,28 @@ fn ways(flow: &FlowSeen) -> Option<String> {
     }
     let same = before.iter().zip(after).take_while(|(a, b)| a == b).count();
     match (before.get(same), after.get(same)) {
-        (Some(before), Some(after)) => Some(format!("{before} → {after}")),
+        (Some(before), Some(after)) => Some(parting(before, after)),
         _ if after.is_empty() => Some(format!("{} → none", before.join(" "))),
         _ => Some(format!("{} → {}", before.join(" "), after.join(" "))),
     }
 }
 
-/// The last step before a time that changed the lab.
-fn cause(seen: &Observed, at_ns: u64) -> Option<&Taken> {
-    let steps = seen.steps.iter().rev();
-    steps
-        .filter(|step| step.disturbs)
-        .find(|step| step.began_ns <= at_ns)
+/// Two interfaces, without the node where they are of the same.
+fn parting(before: &str, after: &str) -> String {
+    match (before.split_once(':'), after.split_once(':')) {
+        (Some((node, before)), Some((other, after))) if node == other => format!("{before} → {after}"),
+        _ => format!("{before} → {after}"),
+    }
+}
+
+/// The step that an outage comes from: the last one before it began that changed the lab. What ends an outage is no cause of it.
+fn cause<'a>(seen: &'a Observed, outage: &OutageSeen) -> Option<&'a Taken> {
+    // The last packet that arrived may have done so just before the step.
+    let a_packet = (outage.length_ns / (outage.packets + 1)).min(LONGEST_PACE);
+    let began = outage.began_ns.saturating_add(a_packet);
+    let steps = seen.steps.iter().rev().filter(|step| step.disturbs);
+    let before = steps.clone().find(|step| step.began_ns <= began);
+    before.or(steps.rev().find(|step| step.began_ns <= outage.end_ns()))
 }
 
 fn first_change(seen: &Observed, since: u64) -> Option<&Change> {
@@ -208,10 +220,16 @@ fn routes(seen: &Observed) -> Vec<String> {
     }
 }
 
-/// `128 ms`, `0.7 ms`, `12.5 s`.
+/// `128 ms`, `2 ms`, `0.7 ms`, `12.5 s`.
 pub fn milliseconds(ns: u64) -> String {
     match ns {
-        0..10_000_000 => format!("{:.1} ms", ns as f64 / 1e6),
+        0..10_000_000 => {
+            let tenths = (ns + 50_000) / 100_000;
+            match tenths % 10 {
+                0 => format!("{} ms", tenths / 10),
+                rest => format!("{}.{rest} ms", tenths / 10),
+            }
+        }
         10_000_000..10_000_000_000 => format!("{} ms", ns / 1_000_000),
         _ => format!("{:.1} s", ns as f64 / 1e9),
     }
@@ -319,10 +337,23 @@ mod tests {
         assert_eq!(
             faults,
             [
-                "flow h0→h3 lost 125 packets, outage 128 ms from +2.0 ms; path leaf0:up0 → leaf0:up1; first route change \
-              leaf3 +3.0 ms (allowed: an outage of 50ms)"
+                "flow h0→h3 lost 125 packets, outage 128 ms from +2 ms; path up0 → up1; first route change \
+              leaf3 +3 ms (allowed: an outage of 50ms)"
             ]
         );
+    }
+
+    #[test]
+    fn what_ends_an_outage_is_not_its_cause() {
+        // From just before the first step until just after the second.
+        let seen = seen(cut(98, 2904, 725));
+        let faults = judge(&scenario(outage_below(50)), &seen);
+        assert!(faults[0].contains("outage 2904 ms from -2 ms;"), "{faults:?}");
+        // What begins long after a step is still its doing: a timer has run out.
+        let mut late = seen;
+        late.flows = vec![cut(2000, 1002, 250)];
+        let faults = judge(&scenario(outage_below(50)), &late);
+        assert!(faults[0].contains("outage 1002 ms from +1900 ms;"), "{faults:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::kernel::route::Found;
+use crate::kernel::route::{self, Found};
 
 /// The routes of nodes: for each node, destinations and how they are reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +51,7 @@ impl Routes {
             let hops: Vec<String> = hops.collect();
             let ways = of_node.entry(to).or_default();
             match hops.is_empty() {
-                true => ways.push(format!("{:?}", route.kind).to_lowercase()),
+                true => ways.push(route::kind_name(route.kind)),
                 false => ways.extend(hops),
             }
             // The kernel lists them in the order they came.

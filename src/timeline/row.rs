@@ -119,7 +119,7 @@ pub struct Row {
     pub text: String,
 }
 
-/// The name that iproute2 has for a protocol (rt_protos).
+/// The name of a route's protocol, as iproute2 and FRR have it (rtnetlink.h, RTPROT_*).
 pub fn protocol(number: u8) -> String {
     let name = match number {
         0 => "unspec",
@@ -137,8 +137,16 @@ pub fn protocol(number: u8) -> String {
         187 => "isis",
         188 => "ospf",
         189 => "rip",
+        190 => "ripng",
+        191 => "nhrp",
         192 => "eigrp",
-        number => return number.to_string(),
+        193 => "ldp",
+        194 => "sharp",
+        195 => "pbr",
+        196 => "zstatic",
+        197 => "openfabric",
+        198 => "srte",
+        other => return other.to_string(),
     };
     name.to_owned()
 }

@@ -47,7 +47,6 @@ fn life(lab: &LabReport) -> TestCase {
 fn case(lab: &LabReport, check: &CheckReport) -> TestCase {
     let status = match &check.outcome {
         Outcome::Passed => TestCaseStatus::success(),
-        Outcome::Skipped { reason } => skipped(reason),
         Outcome::Failed { message, detail } => {
             failed(message, &format!("{}: {}\n{detail}", check.node, check.question))
         }

@@ -1,7 +1,7 @@
 //! A lab as a test: brought up in a run directory of its own, checked, taken down.
 
 pub mod junit;
-mod recording;
+pub mod recording;
 pub mod report;
 
 use std::ffi::OsStr;
@@ -103,15 +103,22 @@ impl Trial<'_> {
         }
         let head = LabReport::head(self.file(), self.lab, &report.life, report.ready_seconds);
         say(Word::Settled(head));
-        let mut recording = None;
         if report.life == Life::Ready {
-            recording = self.record(&lab, 1)?;
+            let recording = match self.capture && self.logs.is_some() {
+                true => Some(Recording::begin(&lab)?),
+                false => None,
+            };
             if !check_phases(&lab, &mut report, stop, say)? {
                 up.take_down()?;
                 return Ok(None);
             }
+            if let Some(recording) = recording
+                && let Some(logs) = self.logs
+            {
+                recording.keep(&logs.join("capture.pcapng"), report.has_failed())?;
+            }
             report.checked_seconds = Some(began.elapsed().as_secs_f64());
-            match self.play_all((up, &mut recording), &place, &mut report, stop, say)? {
+            match self.play_all(up, &place, &mut report, stop, say)? {
                 Some(alive) => up = alive,
                 None => return Ok(None),
             }
@@ -121,7 +128,6 @@ impl Trial<'_> {
         {
             save_logs(&report, &lab, logs)?;
         }
-        self.keep_recording(recording, &report)?;
         if self.keep && report.has_failed() && report.life == Life::Ready {
             let text = kept(&place, self.lab, &report);
             say(Word::Settled(text.clone()));
@@ -137,36 +143,17 @@ impl Trial<'_> {
 }
 
 impl Trial<'_> {
-    /// Begins a capture, where one is wanted.
-    fn record(&self, lab: &LabDirectory, number: usize) -> Result<Option<Recording>, Failure> {
-        match self.capture && self.logs.is_some() {
-            true => Recording::begin(lab, number).map(Some),
-            false => Ok(None),
-        }
-    }
-
-    /// Ends a capture, and keeps it where the lab has failed. To be called while the lab's directory is there.
-    fn keep_recording(&self, recording: Option<Recording>, report: &LabReport) -> Result<(), Failure> {
-        match (recording, self.logs) {
-            (Some(mut recording), Some(logs)) if report.has_failed() => {
-                save_capture(&recording.end(), recording.number, logs)
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Plays the scenarios, each on a lab that is as it was when it had come up: one that is not so any more is brought up anew.
     /// Returns the living lab, or none when the user wants to end; nothing is left then.
     fn play_all(
         &self,
-        (mut up, recording): (Up, &mut Option<Recording>),
+        mut up: Up,
         place: &TestDirectory,
         report: &mut LabReport,
         stop: &Stop,
         say: &mut dyn FnMut(Word),
     ) -> Result<Option<Up>, Failure> {
         let lab = place.lab(self.lab);
-        let mut lives = 1;
         for (at, scenario) in self.scenarios.iter().enumerate() {
             if report.has_failed() && report.scenarios.iter().all(|it| !it.has_failed()) {
                 let skipped = ScenarioReport::skipped(scenario, "the lab is not as it must be before it");
@@ -180,10 +167,16 @@ impl Trial<'_> {
                 checks: &checks,
                 stop,
             };
+            let logs = self.logs.filter(|_| self.capture || scenario.capture);
+            let recording = logs.map(|_| Recording::begin(&lab)).transpose()?;
             let Some(played) = play(&stage, scenario, say)? else {
                 up.take_down()?;
                 return Ok(None);
             };
+            if let (Some(recording), Some(logs)) = (recording, logs) {
+                let file = logs.join(recording::file_of(at, &scenario.name));
+                recording.keep(&file, played.report.has_failed())?;
+            }
             let keeps = self.keep && played.report.has_failed();
             report.scenarios.push(played.report);
             let is_last = at + 1 == self.scenarios.len();
@@ -192,7 +185,6 @@ impl Trial<'_> {
             }
             if played.dirty.is_some() && !is_last {
                 say(Word::Now(format!("{}: coming up again", self.lab)));
-                self.keep_recording(recording.take(), report)?;
                 up.take_down()?;
                 up = Up::start(self.files, self.options, self.keep, (place, &lab))?;
                 report.life = up.until_ready(stop)?;
@@ -204,8 +196,6 @@ impl Trial<'_> {
                     break;
                 }
                 apply_held(&lab, report, say)?;
-                lives += 1;
-                *recording = self.record(&lab, lives)?;
             }
         }
         Ok(Some(up))
@@ -275,17 +265,6 @@ fn kept(place: &TestDirectory, lab: &str, report: &LabReport) -> String {
         "  the lab lives on:\n    look:  {nslab} shell {node}\n    \
          again: {nslab} check\n    end:   {nslab} down {lab}\n"
     )
-}
-
-/// Copies what was captured of a lab that failed, in its `number`th life: it may have been brought up anew.
-fn save_capture(captured: &Path, number: usize, target: &Path) -> Result<(), Failure> {
-    let bytes = fs::read(captured).attempt(|| format!("read {}", captured.display()))?;
-    user_files::make_directory(target)?;
-    let name = match number {
-        1 => "capture.pcapng".to_owned(),
-        number => format!("capture-{number}.pcapng"),
-    };
-    user_files::write(&target.join(name), &bytes, user_files::SECRET)
 }
 
 /// Copies the logs of a lab that failed, with its events and the failure itself, for the user.

@@ -1,14 +1,16 @@
-//! A capture of a lab that is being tried, kept should it fail (`capture = true` in its file).
+//! A capture of a lab that is being tried, kept should it fail (`capture = true` in its file, or of a scenario).
 
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use crate::failure::Failure;
 use crate::kernel::error::Attempt as _;
 use crate::kernel::process;
 use crate::run::directory::LabDirectory;
+use crate::run::user_files;
 
 /// It ends when it has that much: it is in the run directory, which is in memory mostly.
 const LARGEST: &str = "64M";
@@ -19,8 +21,6 @@ const MOST_SAID: u64 = 1 << 16;
 
 /// A capture that goes on: `nslab capture` as a child, of every interface, into the lab's own directory. It ends with the lab.
 pub struct Recording {
-    /// Which life of its lab it is of, from 1.
-    pub number: usize,
     child: Child,
     file: PathBuf,
 }
@@ -30,7 +30,7 @@ impl Recording {
     ///
     /// # Errors
     /// It cannot be started, or what it says of why it does not go on.
-    pub fn begin(lab: &LabDirectory, number: usize) -> Result<Recording, Failure> {
+    pub fn begin(lab: &LabDirectory) -> Result<Recording, Failure> {
         let file = lab.capture();
         let mut command = Command::new("/proc/self/exe");
         command
@@ -54,7 +54,7 @@ impl Recording {
             .process_group(0);
         let mut child = command.spawn().attempt(|| "start nslab capture")?;
         let said = child.stderr.take();
-        let mut recording = Recording { number, child, file };
+        let mut recording = Recording { child, file };
         let mut first = String::new();
         if let Some(said) = said {
             let mut said = BufReader::new(said.take(MOST_SAID));
@@ -69,14 +69,38 @@ impl Recording {
         Ok(recording)
     }
 
-    /// Ends it. Returns where it is, until the lab's directory goes.
-    pub fn end(&mut self) -> PathBuf {
-        if let Ok(pidfd) = process::pidfd(self.child.id().cast_signed()) {
+    /// Ends it, and keeps it as this file of the user's where it is wanted.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    pub fn keep(mut self, target: &Path, is_wanted: bool) -> Result<(), Failure> {
+        self.end();
+        if !is_wanted {
+            return Ok(());
+        }
+        if let Some(directory) = target.parent() {
+            user_files::make_directory(directory)?;
+        }
+        let bytes = fs::read(&self.file).attempt(|| format!("read {}", self.file.display()))?;
+        user_files::write(target, &bytes, user_files::SECRET)
+    }
+
+    fn end(&mut self) {
+        // Once it has been waited for, its number may be another's.
+        if let Ok(None) = self.child.try_wait()
+            && let Ok(pidfd) = process::pidfd(self.child.id().cast_signed())
+        {
             let _ = process::signal(&pidfd, libc::SIGTERM);
         }
         let _ = self.child.wait();
-        self.file.clone()
     }
+}
+
+/// What the capture of a scenario is called that has this place among those of its file.
+pub fn file_of(place: usize, scenario: &str) -> String {
+    let plain = |it: char| if it.is_ascii_alphanumeric() { it } else { '-' };
+    let name: String = scenario.chars().take(60).map(plain).collect();
+    format!("scenario-{}-{name}.pcapng", place + 1)
 }
 
 impl Drop for Recording {

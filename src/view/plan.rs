@@ -201,8 +201,11 @@ pub fn interface(plan: &Plan, namespace: usize, index: u32) -> String {
 fn node_steps(text: &mut String, plan: &Plan, node: &NodeStep) {
     let _ = writeln!(text, "  {}", node.name);
     for wait in &node.wait_for {
-        let stage = format!("{:?}", wait.stage).to_lowercase();
-        let _ = writeln!(text, "    wait for {} to be {stage}", plan.nodes[wait.node].name);
+        let _ = writeln!(
+            text,
+            "    wait for {} to be {}",
+            plan.nodes[wait.node].name, wait.stage
+        );
     }
     if node.startup_delay_ms > 0 {
         let _ = writeln!(text, "    wait {} ms", node.startup_delay_ms);
@@ -228,11 +231,11 @@ fn node_steps(text: &mut String, plan: &Plan, node: &NodeStep) {
         let _ = writeln!(text, "    run {}{may_fail}", exec.command);
     }
     if let Some(engine) = node.engine {
-        let engine = format!("{engine:?}").to_lowercase();
         let lines = node.config.as_deref().map_or(0, |config| config.lines().count());
         let _ = writeln!(
             text,
-            "    start {engine} with {} of configuration",
+            "    start {} with {} of configuration",
+            engine.name(),
             units::count(lines, "line")
         );
     }

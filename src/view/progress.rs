@@ -260,7 +260,7 @@ pub fn text(event: &Event) -> String {
             format!("lab {lab} starts: {nodes}, {links}")
         }
         What::Network { part, done, total } => format!("{part}: {done} of {total}"),
-        What::Stage { nodes, stage } => format!("{}: {}", names(nodes), format!("{stage:?}").to_lowercase()),
+        What::Stage { nodes, stage } => format!("{}: {stage}", names(nodes)),
         What::Waiting { node, what } => format!("{node} waits for {what}"),
         What::Exec {
             node,

@@ -22,14 +22,14 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// Notes what a value has to be, where that is wanted.
-    pub fn sketches(&self, yaml: &Yaml, shape: impl FnOnce() -> Shape) -> bool {
+    pub fn is_probe(&self, yaml: &Yaml, shape: impl FnOnce() -> Shape) -> bool {
         let Some(probe) = &self.probe else { return false };
         probe.borrow_mut().note(yaml, shape());
         true
     }
 
     /// The one item of a list in a probe, of so many at least.
-    pub fn sketched_item(&self, list: &Yaml, least: usize) -> Option<Yaml> {
+    pub fn probed_item(&self, list: &Yaml, least: usize) -> Option<Yaml> {
         Some(self.probe.as_ref()?.borrow_mut().item(list, least))
     }
 
@@ -49,7 +49,7 @@ impl Reader {
 
     /// A scalar as text; containerlab and its like take numbers for text as they are written.
     pub fn string(&mut self, yaml: &Yaml, key: &str, example: &str) -> Option<Spanned<String>> {
-        if self.sketches(yaml, || Shape::Text) {
+        if self.is_probe(yaml, || Shape::Text) {
             return Some(Spanned::new(example.to_owned(), yaml.span.clone()));
         }
         let Some(text) = yaml.scalar() else {
@@ -87,7 +87,7 @@ impl Reader {
 
     /// One of a few words.
     pub fn word<T: Copy>(&mut self, yaml: &Yaml, key: &str, words: &[(&str, T)]) -> Option<Spanned<T>> {
-        if self.sketches(yaml, || {
+        if self.is_probe(yaml, || {
             Shape::Word(words.iter().map(|(word, _)| (*word).to_owned()).collect())
         }) {
             let first = words.first().map(|(_, meaning)| *meaning);
@@ -107,7 +107,7 @@ impl Reader {
 
     /// True or false, in YAML's spellings old and new.
     pub fn boolean(&mut self, yaml: &Yaml, key: &str) -> Option<Spanned<bool>> {
-        if self.sketches(yaml, || Shape::Truth) {
+        if self.is_probe(yaml, || Shape::Truth) {
             return Some(Spanned::new(true, yaml.span.clone()));
         }
         let truth = match &yaml.value {
@@ -131,7 +131,7 @@ impl Reader {
         key: &str,
         range: RangeInclusive<i64>,
     ) -> Option<Spanned<T>> {
-        if self.sketches(yaml, || Shape::Number(*range.start(), *range.end())) {
+        if self.is_probe(yaml, || Shape::Number(*range.start(), *range.end())) {
             let least = T::try_from(*range.start()).ok();
             return least.map(|least| Spanned::new(least, yaml.span.clone()));
         }
@@ -163,7 +163,7 @@ impl Reader {
         example: &str,
         mut item: impl FnMut(&mut Self, &Yaml) -> Option<T>,
     ) -> Option<Vec<T>> {
-        if let Some(only) = self.sketched_item(yaml, 0) {
+        if let Some(only) = self.probed_item(yaml, 0) {
             return Some(item(self, &only).into_iter().collect());
         }
         match &yaml.value {
@@ -185,7 +185,7 @@ impl Reader {
 
     /// The entries of a mapping whose keys are free.
     pub fn map<'y>(&mut self, yaml: &'y Yaml, key: &str, example: &str) -> &'y [(Key, Yaml)] {
-        if self.sketches(yaml, || Shape::Texts) {
+        if self.is_probe(yaml, || Shape::Texts) {
             return &[];
         }
         match &yaml.value {
@@ -200,7 +200,7 @@ impl Reader {
 
     /// A mapping whose keys are known; `what` names it in messages.
     pub fn table<'y>(&mut self, yaml: &'y Yaml, key: &str, what: impl Into<String>) -> Option<Table<'y>> {
-        self.sketches(yaml, || Shape::Table(Vec::new()));
+        self.is_probe(yaml, || Shape::Table(Vec::new()));
         let entries = match &yaml.value {
             Value::Map(entries) => entries,
             Value::Null => &[][..],
@@ -274,11 +274,11 @@ impl<'y> Table<'y> {
             }
         }
         self.silent.extend(keys);
-        self.sketch_silent(keys.iter().copied());
+        self.probe_silent(keys.iter().copied());
     }
 
     /// Keys that may stand there, whatever their values are.
-    fn sketch_silent(&self, keys: impl Iterator<Item = &'static str>) {
+    fn probe_silent(&self, keys: impl Iterator<Item = &'static str>) {
         if let Some(probe) = &self.probe {
             for key in keys {
                 let _ = probe.borrow_mut().property(self.span.start, key);
@@ -295,7 +295,7 @@ impl<'y> Table<'y> {
             }
             self.silent.push(key);
         }
-        self.sketch_silent(keys.iter().map(|(key, _)| *key));
+        self.probe_silent(keys.iter().map(|(key, _)| *key));
     }
 
     /// Tells every key that nothing asked for.

@@ -5,7 +5,7 @@ use crate::common;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use common::{Lab, PAIR, Running, until};
@@ -240,4 +240,44 @@ fn labs_whose_checks_fail_keep_a_capture() {
     wrong
         .run(["validate", wrong.file()])
         .refused(2, &["capture", "true or false"]);
+}
+
+#[test]
+fn scenarios_that_fail_keep_a_capture() {
+    let scenario = |name: &str, capture: bool, lost: u32| {
+        format!(
+            "[[scenarios]]\nname = \"{name}\"\nflows = \"f\"\ncapture = {capture}\n\
+             steps = [{{ silence = \"a:eth0\" }}, {{ wait = \"300ms\" }}, {{ clear = \"a:eth0\" }}, {{ wait = \"200ms\" }}]\n\
+             expect = {{ lost = {lost} }}\n"
+        )
+    };
+    let text = format!(
+        "{PAIR}[[flows]]\nname = \"f\"\nfrom = \"a\"\nto = \"b\"\npps = 100\n{}{}{}",
+        scenario("it's lost", true, 0),
+        scenario("enough", true, 1_000_000),
+        scenario("lost and gone", false, 0)
+    );
+    let kept = |directory: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".pcapng")).collect()
+    };
+    let lab = Lab::new(&text);
+    let logs = lab.path("logs");
+    lab.run(["test", "--logs", text_path(&logs), lab.file()])
+        .expect(1);
+    assert_eq!(kept(&logs.join("pair")), ["scenario-1-it-s-lost.pcapng"]);
+    let found = read(&logs.join("pair/scenario-1-it-s-lost.pcapng"));
+    assert_eq!(found.interfaces, ["a:eth0", "b:eth0"]);
+    assert!(
+        found.has_end && found.packets.len() > 10,
+        "{}",
+        found.packets.len()
+    );
+    // Of a living lab it is beside the report.
+    lab.ok(["up", "-d", lab.file()]);
+    let pages = lab.path("pages");
+    lab.run(["scenario", "run", "--go-on", "--report", text_path(&pages)])
+        .expect(1);
+    assert_eq!(kept(&pages), ["scenario-1-it-s-lost.pcapng"]);
 }

@@ -262,3 +262,58 @@ fn whoever_connects_and_hangs_up_for_ever_holds_nobody_up() {
     assert_eq!(peer.answer(Duration::from_secs(10)), Answer::Keepalive);
     check_honest(&lab);
 }
+
+/// A neighbor resets again and again, each time in the middle of telling its table, while another's comes and goes: nothing of that
+/// stays. `scripts/bench bgp --resets 100` does the same with a million routes.
+#[test]
+fn a_neighbor_that_resets_a_hundred_times_leaves_memory_as_it_was() {
+    const ROUNDS: u8 = 100;
+    // By then everything has been as large as it gets, and the allocator keeps that.
+    const WARM: u8 = 20;
+    let other = " neighbor 10.0.0.9 remote-as 65002\n neighbor 10.0.0.9 passive\n";
+    let lab = lab("builtin", &format!("{PASSIVE}{other}"));
+    let p = Node::of(&lab, "p");
+    until_up(&lab, "10.0.1.2");
+    let mut steady = Peer::connect_from(&p, "10.0.0.9", "10.0.0.1:179");
+    steady.establish();
+    let nlri =
+        |first: u8, high: u8| -> Vec<u8> { (0..=255).flat_map(|low| [24, first, high, low]).collect() };
+    let withdrawal = |nlri: &[u8]| {
+        let mut body = (nlri.len() as u16).to_be_bytes().to_vec();
+        body.extend(nlri);
+        body.extend([0, 0]);
+        message(2, &body)
+    };
+    let mut warm = 0;
+    for round in 0..ROUNDS {
+        let mut peer = Peer::welcome(&p, "10.0.0.1:179");
+        peer.establish();
+        for high in 0..20 {
+            // Other prefixes each time, so that numbers and attributes are given back.
+            peer.say(&update(&nlri(20 + round, high)));
+            let steadily = nlri(11, high);
+            steady.say(&match round % 2 {
+                0 => update(&steadily),
+                _ => withdrawal(&steadily),
+            });
+        }
+        let last = update(&nlri(19, 0));
+        peer.say(&last[..last.len() / 2]);
+        until("the neighbor's table", || {
+            neighbor(&lab, "10.0.0.2")["addressFamilyInfo"]["ipv4Unicast"]["acceptedPrefixCounter"]
+                .as_u64()
+                .is_some_and(|count| count == 20 * 256)
+        });
+        drop(peer);
+        until("the end of its session", || {
+            neighbor(&lab, "10.0.0.2")["connectionsDropped"] == u64::from(round) + 1
+        });
+        if round + 1 == WARM {
+            warm = memory(&lab);
+        }
+    }
+    let grown = memory(&lab).saturating_sub(warm);
+    // Four octets of each route that was told since would be this much.
+    assert!(grown < 3 << 19, "{grown} octets more than {warm}");
+    check_honest(&lab);
+}

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use crate::common::{Lab, has, image_root, until};
+use crate::common::{Lab, has, image_root, run, until};
 
 /// Two nodes of one image; `a` serves a page.
 const WEB: &str = r#"
@@ -392,4 +393,97 @@ fn a_first_process_that_is_not_to_be_started_again_leaves_a_node_that_says_so() 
         .refused(125, &["the first process of w has ended", "nslab restart w"]);
     lab.ok(["restart", "w"]);
     lab.ok(["exec", "w", "true"]);
+}
+
+/// Makes an image of so many layers in the image layout: a root, and layers with a file of their own that replace another.
+const MANY: &str = r#"
+import hashlib, io, json, pathlib, sys, tarfile
+root, place, count = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
+blobs = place / "blobs/sha256"
+blobs.mkdir(parents=True)
+def blob(content):
+    digest = hashlib.sha256(content).hexdigest()
+    (blobs / digest).write_bytes(content)
+    return {"digest": "sha256:" + digest, "size": len(content)}
+def layer(fill):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        fill(archive)
+    return out.getvalue()
+def small(number):
+    def fill(archive):
+        directory = tarfile.TarInfo("n")
+        directory.type, directory.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(directory)
+        for name in (f"n/{number}", "last"):
+            entry = tarfile.TarInfo(name)
+            text = f"{number}
+".encode()
+            entry.size, entry.mode = len(text), 0o644
+            archive.addfile(entry, io.BytesIO(text))
+    return fill
+layers = [layer(lambda archive: archive.add(root, "."))] + [layer(small(number)) for number in range(1, count)]
+kind = "application/vnd.oci.image."
+described = [{"mediaType": kind + "layer.v1.tar", **blob(it)} for it in layers]
+machine = {"x86_64": "amd64", "aarch64": "arm64"}
+import platform
+config = {"os": "linux", "architecture": machine.get(platform.machine(), platform.machine()), "config": {"Cmd": ["sleep", "1000000"]},
+          "rootfs": {"type": "layers", "diff_ids": [it["digest"] for it in described]}}
+manifest = {"schemaVersion": 2, "mediaType": kind + "manifest.v1+json", "layers": described,
+            "config": {"mediaType": kind + "config.v1+json", **blob(json.dumps(config).encode())}}
+index = {"schemaVersion": 2, "manifests": [{"mediaType": kind + "manifest.v1+json", **blob(json.dumps(manifest).encode())}]}
+(place / "index.json").write_text(json.dumps(index))
+(place / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+"#;
+
+#[test]
+fn an_image_has_as_many_layers_as_the_kernel_takes() {
+    if !has("busybox") || !has("python3") {
+        return;
+    }
+    let lab = lab("name = \"many\"\n[nodes.a]\nkind = \"host\"\nimage = \"oci:many\"\n");
+    let make = |place: &str, count: &str| {
+        let mut python = Command::new("python3");
+        python
+            .args(["-c", MANY])
+            .arg(lab.path("root"))
+            .arg(lab.path(place))
+            .arg(count);
+        run(&mut python).expect(0);
+    };
+    make("many", "498");
+    lab.ok(["up", "-d", lab.file()]);
+    assert_eq!(
+        lab.sh("a", "ls /n | wc -l; cat /last; cat /n/1 /n/497"),
+        "497\n497\n1\n497\n"
+    );
+    // It is a root like others: written to, and empty again after a restart.
+    lab.sh("a", "echo x > /n/1; rm /last");
+    assert_eq!(lab.sh("a", "cat /n/1; ls /last 2>&1 | wc -l"), "x\n1\n");
+    lab.ok(["restart", "a"]);
+    assert_eq!(lab.sh("a", "cat /n/1 /last"), "1\n497\n");
+    make("more", "499");
+    let text = "name = \"more\"\n[nodes.a]\nkind = \"host\"\nimage = \"oci:more\"\n";
+    fs::write(lab.path("more.toml"), text).unwrap();
+    let more = lab.path("more.toml");
+    lab.run(["up", "-d", more.to_str().unwrap()])
+        .refused(2, &["it has 499 layers; an image may have 498"]);
+}
+
+#[test]
+fn a_lab_that_runs_is_told_before_images_are_brought() {
+    if !has("busybox") {
+        return;
+    }
+    let lab =
+        lab("name = \"once\"\n[nodes.a]\nkind = \"host\"\nimage = \"dir:root\"\ncmd = \"sleep 1000000\"\n");
+    lab.ok(["up", "-d", lab.file()]);
+    // An image that cannot be had is not looked for.
+    let other = "name = \"once\"\n[nodes.a]\nkind = \"host\"\nimage = \"127.0.0.1:9/nowhere:1\"\n";
+    fs::write(lab.file(), other).unwrap();
+    let run = lab.run(["up", "-d", lab.file()]);
+    assert!(!run.err.contains("nowhere"), "{}", run.err);
+    run.refused(2, &["once", "running already"]);
+    lab.ok(["down", "once"]);
+    lab.run(["up", "-d", lab.file()]).refused(3, &["127.0.0.1:9"]);
 }

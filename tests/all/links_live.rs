@@ -145,8 +145,17 @@ fn a_link_flaps_as_often_as_asked() {
     let mut long = lab.start(["link", "flap", "a:eth1", "--count", "1000", "--down", "200ms"]);
     until("a flap", || events(&lab, "down") > before + 1);
     lab.ok(["link", "down", "a:eth1"]);
+    lab.ok(["link", "set", "a:eth1", "--delay", "2ms"]);
     long.wait().refused(1, &["something else"]);
     assert_eq!(pings(&lab, 2), 0);
+    lab.ok(["link", "reset", "a:eth1"]);
+    let before = events(&lab, "down");
+    let mut long = lab.start(["link", "flap", "a:eth1", "--count", "1000", "--down", "200ms"]);
+    until("a flap", || events(&lab, "down") > before + 1);
+    lab.ok(["link", "silence", "a:eth1"]);
+    long.wait().refused(1, &["something else"]);
+    let asked = link(&lab, "a:eth1")["asked"].clone();
+    assert_eq!((&asked["silent"], &asked["down"]), (&true.into(), &false.into()));
     lab.ok(["link", "reset", "a:eth1"]);
     lab.run(["link", "flap", "a:eth1", "--count", "0"])
         .refused(2, &["from once"]);

@@ -2,7 +2,7 @@
 
 use crate::common;
 
-use common::{Lab, until};
+use common::{Host, Lab, until};
 use nix::sys::signal::Signal;
 
 /// Three routers in a triangle; from `c` a host hangs on one link.
@@ -207,4 +207,33 @@ fn a_survey_that_is_ended_leaves_nothing() {
             std::fs::read_dir(&tests).map_or(true, |mut entries| entries.next().is_none())
         });
     }
+}
+
+#[test]
+fn pods_of_a_cluster_are_pairs_too() {
+    let lab = Lab::of_file(&common::in_package("labs/cilium-bgp.toml")).on(Host::new());
+    let survey = |link: &str| {
+        let words = [
+            "survive",
+            lab.file(),
+            "--engine",
+            "builtin",
+            "--only",
+            link,
+            "--within",
+            "30s",
+            "--format",
+            "json",
+        ];
+        let done = lab.run(words);
+        let survey: serde_json::Value = serde_json::from_str(&done.expect(0)).unwrap();
+        survey["trials"][0].clone()
+    };
+    // The racks are cut off from each other; all that is on one side still speaks.
+    let trial = survey("router0:net0");
+    assert_eq!(trial["healed"], true, "{trial}");
+    for key in ["connected", "cut_off"] {
+        assert!(trial[key].as_u64() > Some(0), "{key}: {trial}");
+    }
+    assert!(trial["back_ns"].as_u64() > Some(0), "{trial}");
 }

@@ -37,6 +37,14 @@ fn verbs(lab: &Lab) -> Vec<Vec<String>> {
         "kubeconfig",
         "get ciliumbgppeeringpolicies",
         "cilium bgp peers",
+        "link show",
+        "link down a:eth0",
+        "flow show",
+        "flow start --from a --to b",
+        "timeline",
+        "capture a:eth0 --duration 1s",
+        "stop a",
+        "start a",
     ]
     .map(words)
     .into();

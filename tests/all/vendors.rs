@@ -11,8 +11,17 @@ use common::{Lab, in_package};
 /// The topologies of tests/topologies in a directory of the lab's, with what stands beside them.
 fn topologies(lab: &Lab) -> Vec<PathBuf> {
     copy(&in_package("tests/topologies"), &lab.path("topologies"));
-    let entries = fs::read_dir(lab.path("topologies")).unwrap();
-    let paths = entries.map(|entry| entry.unwrap().path());
+    let all = lab.path("topologies");
+    let inside = |directory: &Path| {
+        fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect::<Vec<_>>()
+    };
+    let below: Vec<PathBuf> = inside(&all).into_iter().filter(|path| path.is_dir()).collect();
+    let paths = inside(&all)
+        .into_iter()
+        .chain(below.iter().flat_map(|path| inside(path)));
     let mut paths: Vec<PathBuf> = paths
         .filter(|path| {
             let name = path.to_str().unwrap();
@@ -39,7 +48,7 @@ fn copy(from: &Path, to: &Path) {
 fn topologies_of_every_shape_are_taken_and_mean_the_same_as_lab_files() {
     let lab = Lab::new("");
     let paths = topologies(&lab);
-    assert!(paths.len() >= 20, "{}", paths.len());
+    assert!(paths.len() >= 35, "{}", paths.len());
     for path in paths {
         let path = path.to_str().unwrap();
         let said = lab.run(["validate", path]).expect(0);
@@ -112,6 +121,21 @@ fn what_cannot_be_is_refused_in_one_line_with_its_reason() {
         assert_eq!(mistakes, 1, "{told}");
         assert!(lab.left().is_empty());
     }
+}
+
+#[test]
+fn a_second_cluster_is_refused_as_that() {
+    let lab = Lab::new("");
+    let path = lab.path("t.clab.yml");
+    let text = "name: x\ntopology:\n  nodes:\n    k01: { kind: k8s-kind, startup-config: kind.yaml }\n    k02: { kind: k8s-kind, startup-config: kind.yaml }\n";
+    fs::write(&path, text).unwrap();
+    fs::write(
+        lab.path("kind.yaml"),
+        "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\n",
+    )
+    .unwrap();
+    lab.run(["validate", path.to_str().unwrap()])
+        .refused(2, &["`k02` is a second cluster, and a lab has one: `k01`"]);
 }
 
 #[test]
@@ -238,4 +262,98 @@ fn what_this_host_lacks_for_a_kind_is_a_note_of_validate_and_keeps_up_from_anyth
     }
     write("cpus = 1");
     lab.ok(["up", "-d", lab.file()]);
+}
+
+#[test]
+fn a_first_configuration_that_is_a_template_knows_its_node() {
+    let lab = Lab::new("");
+    let path = lab.path("t.clab.yml");
+    let text = "name: x\nmgmt: { ipv4-subnet: 172.30.0.0/22 }\ntopology:\n  kinds:\n    ceos: { image: 'ceos:1', startup-config: eos.cfg, env: { SITE: north } }\n  \
+                nodes:\n    r1: { kind: ceos, mgmt-ipv4: 172.30.1.7 }\n    r2: { kind: ceos }\n    \
+                p: { kind: linux, image: 'example.org/tool:1' }\n";
+    fs::write(&path, text).unwrap();
+    let config = "hostname {{ .ShortName }}-{{ .Env.SITE }}\n{{ if .MgmtIPv4Address }}ip address {{ .MgmtIPv4Address }}/{{ .MgmtIPv4PrefixLength }}\n\
+                  ip route 0.0.0.0/0 {{ .MgmtIPv4Gateway }}{{ end }}\n";
+    fs::write(lab.path("eos.cfg"), config).unwrap();
+    let path = path.to_str().unwrap();
+    let imported = lab.run(["import", path]).expect(0);
+    for line in [
+        "hostname r1-north",
+        "ip address 172.30.1.7/22",
+        "ip route 0.0.0.0/0 172.30.0.1",
+        "hostname r2-north",
+    ] {
+        assert!(imported.contains(line), "no {line:?} in {imported}");
+    }
+    assert_eq!(imported.matches("ip address 172").count(), 1, "{imported}");
+    // What is wrong with one is told once, in its own file.
+    fs::write(lab.path("eos.cfg"), "hostname x\n{{ .NoSuchField }}\n").unwrap();
+    let run = lab.run(["validate", path]);
+    assert_eq!(run.err.matches('×').count(), 1, "{}", run.err);
+    run.refused(2, &["eos.cfg:2", "docs/import.md"]);
+}
+
+#[test]
+fn a_file_beside_a_topology_replaces_a_kind_that_is_known() {
+    let lab = Lab::new("");
+    let path = lab.path("t.clab.yml");
+    let text =
+        "name: x\ntopology:\n  nodes:\n    a: { kind: linux, image: 'alpine:3' }\n    b: { kind: frr }\n";
+    fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    let plain = lab.run(["import", path]).expect(0);
+    assert!(!plain.contains("kind = \"linux\""), "{plain}");
+    fs::create_dir(lab.path("kinds")).unwrap();
+    let file = lab.path("kinds/linux.toml");
+    fs::write(
+        &file,
+        "name = \"linux\"\n[node]\nenv = { FROM = \"own {name}\" }\n",
+    )
+    .unwrap();
+    let own = lab.run(["import", path]).expect(0);
+    assert!(
+        own.contains("kind = \"linux\"") && own.contains("image = \"alpine:3\""),
+        "{own}"
+    );
+    let plan = lab
+        .run(["up", "--dry-run", "--format", "json", "--images", "map", path])
+        .expect(0);
+    assert!(!plan.contains("own a"), "{plan}");
+    fs::write(&file, "name = \"linux\"\nnode = 1\n").unwrap();
+    lab.run(["validate", path])
+        .refused(2, &["linux.toml, line", "cannot be used"]);
+    // One that nobody can read is told as that.
+    fs::write(&file, [0xff, 0xfe, b'\n']).unwrap();
+    lab.run(["validate", path]).refused(2, &["linux.toml", "UTF-8"]);
+    let mut show = lab.nslab(["kinds", "show", "linux"]);
+    common::run(show.current_dir(lab.path("."))).refused(2, &["linux.toml", "UTF-8"]);
+}
+
+#[test]
+fn a_lab_file_is_told_of_interfaces_that_its_kinds_do_not_know() {
+    let text = "name = \"l\"\n[nodes.a]\nkind = \"acme\"\n[nodes.b]\nkind = \"host\"\n[[links]]\nendpoints = [\"a:eth1\", \"b:eth1\"]\n";
+    let lab = Lab::new(text);
+    fs::create_dir(lab.path("kinds")).unwrap();
+    let kind = "name = \"acme\"\nneeds_image = false\ninterfaces = [{ name = \"Port{port}\", kernel = \"p{port}\" }]\n";
+    fs::write(lab.path("kinds/acme.toml"), kind).unwrap();
+    let said = "the kind `acme` knows no interfaces of these names, which its system may not use: a:eth1";
+    for words in [vec!["validate", lab.file()], vec!["up", "-d", lab.file()]] {
+        let run = lab.run(words);
+        assert!(run.err.contains(said), "{}", run.err);
+        run.expect(0);
+    }
+    fs::write(lab.file(), text.replace("a:eth1", "a:Port1")).unwrap();
+    let run = lab.run(["validate", lab.file()]);
+    assert!(!run.err.contains("knows no interfaces"), "{}", run.err);
+}
+
+#[test]
+fn names_that_people_have_for_nodes_of_clusters_lead_to_the_kind() {
+    for kind in ["kubernetes", "cluster", "k8s-node"] {
+        let lab = Lab::new(&format!("name = \"l\"\n[nodes.a]\nkind = \"{kind}\"\n"));
+        lab.run(["validate", lab.file()]).refused(
+            2,
+            &[&format!("`kind` cannot be `{kind}`"), "write `kind = \"k8s\"`"],
+        );
+    }
 }

@@ -50,7 +50,7 @@ pub use foreign::executes;
 pub use mark::mark;
 pub use model::*;
 pub use neighbor_discovery::{AdvertisedPrefix, NeighborDiscovery, RouterPreference};
-pub use parse::{Applied, Own, Reader, apply, complete, help, patterns};
+pub use parse::{Applied, Own, Reader, apply, help, patterns};
 pub use pattern::Kind;
 pub use pipe::{Pipe, cut, pipe};
 pub use policy::*;

@@ -273,11 +273,6 @@ impl<T> Ordered<T> {
         self.0.iter().map(|(name, thing)| (name.as_str(), thing))
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Takes one out.
     pub fn remove(&mut self, name: &str) -> Option<T> {
         let at = self.0.iter().position(|(known, _)| known == name)?;

@@ -56,13 +56,6 @@ pub fn apply(
     take(config, mode, own, line).map_err(|stop| stop.diagnostic(line))
 }
 
-/// The words that could stand at a line's end.
-pub fn complete(mode: &Mode, line: &str) -> Vec<Candidate> {
-    let mut candidates = TABLE.complete(mode.place(), line);
-    candidates.retain(|candidate| candidate.is_keyword);
-    candidates
-}
-
 /// What `?` tells at a line's end.
 pub fn help(mode: &Mode, line: &str) -> Vec<Candidate> {
     TABLE.complete(mode.place(), line)

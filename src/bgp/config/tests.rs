@@ -360,6 +360,11 @@ fn a_line_can_be_completed_and_explained() {
     let texts = |candidates: Vec<grammar::Candidate>| -> Vec<String> {
         candidates.into_iter().map(|candidate| candidate.text).collect()
     };
+    // As the terminal completes a word: to those that are keywords.
+    let complete = |mode: &Mode, line: &str| -> Vec<grammar::Candidate> {
+        let all = help(mode, line).into_iter();
+        all.filter(|candidate| candidate.is_keyword).collect()
+    };
     assert_eq!(
         texts(complete(&Mode::Configure, "rou")),
         ["route-map", "router", "router-id"]

@@ -41,13 +41,13 @@ impl Speaker {
         let mut peer = Peer::new(id, name, effective, settings, self.seed);
         peer.let_in_by = Some(group.clone());
         self.peers.insert(id, peer);
-        self.allow(id, &bgp, now, actions);
+        self.allow(id, now, actions);
         Some(id)
     }
 
     /// Whether a neighbor that came by itself may stay: a range lets it in as it did when it came. One for which
     /// something else holds now comes again.
-    pub(super) fn is_welcome(&self, peer: &Peer, bgp: Option<&Bgp>) -> bool {
+    pub(super) fn is_accepted(&self, peer: &Peer, bgp: Option<&Bgp>) -> bool {
         let (Some(bgp), Some(group), Some(address)) = (bgp, &peer.let_in_by, peer.remote) else {
             return false;
         };

@@ -15,6 +15,9 @@ use crate::wire::{
 /// What neighbors were told: all of UPDATEs but their prefixes.
 pub(super) type Announcements = Interner<Box<[u8]>>;
 
+/// A change of more prefixes is told in parts, so that what is known of each meanwhile takes little memory.
+const AT_ONCE: usize = 1 << 15;
+
 /// The number of what is said about a route.
 pub(super) fn said(
     announcements: &mut Announcements,
@@ -189,6 +192,26 @@ impl Speaker {
             return;
         }
         self.find_update_groups();
+        let mut told = FxHashSet::default();
+        for changed in changed.chunks(AT_ONCE) {
+            for (id, news) in self.news_for_all(ids, family, changed) {
+                if self.tell_news(id, family, news, actions) {
+                    told.insert(id);
+                }
+            }
+        }
+        for id in told {
+            self.note_told(id, now);
+        }
+    }
+
+    /// What neighbors do not know yet of some changed prefixes.
+    fn news_for_all(
+        &mut self,
+        ids: &[SourceId],
+        family: Family,
+        changed: &[PrefixId],
+    ) -> Vec<(SourceId, News)> {
         let mut announcements = std::mem::take(&mut self.announcements);
         let routes = self.best_of(family, changed);
         let sources: FxHashSet<SourceId> = routes
@@ -196,7 +219,7 @@ impl Speaker {
             .filter_map(|(_, it)| Some((*it)?.source.id))
             .collect();
         let mut wanted = Wanted::default();
-        let news: Vec<(SourceId, News)> = ids
+        let news = ids
             .iter()
             .filter_map(|id| {
                 let mut changes = Changes {
@@ -209,11 +232,7 @@ impl Speaker {
             })
             .collect();
         self.announcements = announcements;
-        for (id, news) in news {
-            if self.tell_news(id, family, news, actions) {
-                self.note_told(id, now);
-            }
-        }
+        news
     }
 
     /// Tells a neighbor what has changed, now or when it may be told again.
@@ -251,7 +270,6 @@ impl Speaker {
         prefixes: &[PrefixId],
         actions: &mut Vec<Action>,
     ) {
-        self.find_update_groups();
         let mut announcements = std::mem::take(&mut self.announcements);
         let routes = self.best_of(family, prefixes);
         let mut changes = Changes {

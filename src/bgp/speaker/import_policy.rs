@@ -158,20 +158,25 @@ impl Speaker {
         }
     }
 
-    /// A neighbor takes a route back.
-    pub(super) fn unlearn(&mut self, source: SourceId, family: Family, nlri: &Nlri) {
-        let path_id = nlri.path_id.unwrap_or(0);
+    /// A neighbor takes routes back.
+    pub(super) fn unlearn(&mut self, source: SourceId, family: Family, all: &[Nlri]) {
         let table = self.tables.get_mut(family);
+        // Before anything else: the processor then waits for the memory of several at once.
+        let ids: Vec<Option<PrefixId>> = all.iter().map(|it| table.id(&it.prefix)).collect();
+        let routes = all.iter().zip(ids);
+        let routes = routes.filter_map(|(it, id)| Some((id?, it.path_id.unwrap_or(0))));
         if let Some(peer) = self.peers.get_mut(&source) {
+            peer.record.lost.withdrawn += all.len() as u64;
             let kept = peer.intake.kept.get_mut(family);
-            if !kept.is_empty()
-                && let Some(id) = table.id(&nlri.prefix)
-            {
-                kept.remove(&(id, path_id));
+            if !kept.is_empty() {
+                for route in routes.clone() {
+                    kept.remove(&route);
+                }
             }
-            peer.record.lost.withdrawn += 1;
         }
-        table.remove(&nlri.prefix, source, path_id);
+        for (id, path_id) in routes {
+            table.remove_at(id, source, path_id);
+        }
     }
 
     /// What policy makes of a route, and whether there is a way to its next hop.

@@ -114,21 +114,14 @@ impl Speaker {
         self.tell(id, session::Event::Stop(why), now, actions);
     }
 
-    /// When the first session that is down for some minutes begins again.
-    pub(super) fn end_of_overflow(&self) -> Option<Time> {
-        let all = self.peers.values();
-        all.filter_map(|peer| peer.intake.overflow?.until).min()
-    }
-
-    /// Lets sessions begin again whose minutes are over.
-    pub(super) fn end_overflows(&mut self, now: Time, actions: &mut Vec<Action>) {
-        let over = self.peers.values().filter(|peer| {
-            let until = peer.intake.overflow.and_then(|overflow| overflow.until);
-            until.is_some_and(|until| until <= now)
-        });
-        let ids: Vec<SourceId> = over.map(|peer| peer.id).collect();
-        for id in ids {
-            self.clear_limit(id, now, actions);
+    /// Lets sessions begin again whose minutes are over, of neighbors that are due.
+    pub(super) fn end_overflows(&mut self, due: &[SourceId], now: Time, actions: &mut Vec<Action>) {
+        for id in due {
+            let overflow = self.peers.get(id).and_then(|peer| peer.intake.overflow);
+            let until = overflow.and_then(|overflow| overflow.until);
+            if until.is_some_and(|until| until <= now) {
+                self.clear_limit(*id, now, actions);
+            }
         }
     }
 
@@ -138,9 +131,7 @@ impl Speaker {
         if peer.is_none_or(|peer| peer.intake.overflow.take().is_none()) {
             return;
         }
-        if let Some(bgp) = self.config.bgp.clone() {
-            self.allow(id, &bgp, now, actions);
-        }
+        self.allow(id, now, actions);
     }
 }
 

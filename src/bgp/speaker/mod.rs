@@ -30,6 +30,7 @@ mod outbound;
 mod own_next_hop;
 mod path_ids;
 mod peer;
+mod peers;
 mod policy_query;
 mod record;
 mod resolve;
@@ -47,6 +48,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
+use rustc_hash::FxHashMap;
 
 pub use aggregate::AGGREGATE;
 pub use behavior::Behavior;
@@ -80,6 +82,8 @@ pub struct Speaker {
     policy: Policy,
     seed: u64,
     interfaces: Vec<Interface>,
+    /// Their places by their indexes.
+    interface_places: FxHashMap<u32, usize>,
     link_changes: BTreeMap<u32, LinkChanges>,
     /// Router advertisements that were sent and heard, by interface.
     advertisements: BTreeMap<u32, (u64, u64)>,
@@ -90,7 +94,7 @@ pub struct Speaker {
     startup: mrai::Startup,
     /// What is waited for after a restart of this router's.
     returning: Option<restart::Return>,
-    peers: BTreeMap<SourceId, Peer>,
+    peers: peers::Peers,
     next_peer: u32,
     connections: BTreeMap<ConnectionId, SourceId>,
     tables: PerFamily<Table>,
@@ -142,13 +146,14 @@ impl Speaker {
             policy: Policy::default(),
             seed,
             interfaces: Vec::new(),
+            interface_places: FxHashMap::default(),
             link_changes: BTreeMap::new(),
             advertisements: BTreeMap::new(),
             routes: Vec::new(),
             begun: None,
             startup: Default::default(),
             returning: None,
-            peers: BTreeMap::new(),
+            peers: peers::Peers::default(),
             next_peer: 1,
             connections: BTreeMap::new(),
             tables: PerFamily {
@@ -240,13 +245,10 @@ impl Speaker {
 
     /// When something is to be done though nothing happens.
     pub fn deadline(&self) -> Option<Time> {
-        self.peers
-            .values()
-            .filter_map(|peer| peer.session.deadline())
-            .chain(self.end_of_overflow())
-            .chain(self.end_of_patience())
-            .chain(self.end_of_pause())
-            .min()
+        #[cfg(test)]
+        self.peers.check();
+        let own = self.end_of_patience().into_iter().chain(self.end_of_startup());
+        own.chain(self.peers.deadline()).min()
     }
 
     /// Takes note of an event.
@@ -269,6 +271,8 @@ impl Speaker {
             Event::Interfaces(interfaces) => {
                 self.note_links(&interfaces, now);
                 self.interfaces = interfaces;
+                let places = self.interfaces.iter().map(|it| it.index).zip(0..);
+                self.interface_places = places.collect();
                 self.choose_id();
                 self.find_nearer();
                 self.configure_peers(now, &mut actions);
@@ -316,12 +320,12 @@ impl Speaker {
             }
             Event::Returned => self.come_back(now),
             Event::Tick => {
-                let ids: Vec<SourceId> = self.peers.keys().copied().collect();
-                for id in ids {
-                    self.tell(id, session::Event::Tick, now, &mut actions);
+                let ids = self.peers.due(now);
+                for id in &ids {
+                    self.tell(*id, session::Event::Tick, now, &mut actions);
                 }
-                self.end_overflows(now, &mut actions);
-                self.end_patience(now);
+                self.end_overflows(&ids, now, &mut actions);
+                self.end_patience(&ids, now);
                 if self.end_pauses(now, &mut actions) {
                     for table in [&mut self.tables.ipv4, &mut self.tables.ipv6] {
                         table.reconsider();
@@ -342,6 +346,7 @@ impl Speaker {
             self.begin_all(&mut actions);
         }
         self.note_sent(&actions, now);
+        self.peers.note_due();
         actions
     }
 

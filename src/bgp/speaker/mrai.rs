@@ -59,6 +59,19 @@ impl Mrai {
 }
 
 impl Peer {
+    /// When something is to be done for it.
+    pub(super) fn due(&self) -> Option<Time> {
+        let overflow = self.intake.overflow.and_then(|overflow| overflow.until);
+        let all = [
+            self.session.deadline(),
+            overflow,
+            self.end_of_patience(),
+            self.end_of_pause(),
+            self.end_of_rest(),
+        ];
+        all.into_iter().flatten().min()
+    }
+
     /// When it is to be told what has waited; none if nothing has, or if that does not hang on time.
     fn end_of_pause(&self) -> Option<Time> {
         self.mrai.is_due().filter(|_| !self.flow.holds)
@@ -133,15 +146,12 @@ impl Speaker {
         }
     }
 
-    /// When the next neighbor is to be told.
-    pub(super) fn end_of_pause(&self) -> Option<Time> {
-        let startup = match self.startup {
+    /// When the first time is over.
+    pub(super) fn end_of_startup(&self) -> Option<Time> {
+        match self.startup {
             Startup::Now(until) => Some(until),
             Startup::Before | Startup::Over => None,
-        };
-        let peers = self.peers.values();
-        let peers = peers.flat_map(|peer| peer.end_of_pause().into_iter().chain(peer.end_of_rest()));
-        peers.chain(startup).min()
+        }
     }
 
     /// Tells neighbors what has waited long enough. Returns whether everything is to be told anew.
@@ -156,15 +166,15 @@ impl Speaker {
 
     /// Tells neighbors what has waited long enough.
     pub(super) fn tell_waiting(&mut self, now: Time, actions: &mut Vec<Action>) {
-        let rested = |peer: &&Peer| peer.end_of_rest().is_some_and(|due| due <= now);
-        let again: Vec<SourceId> = self.peers.values().filter(rested).map(|peer| peer.id).collect();
-        for id in again {
-            self.tell_again(id, now, actions);
+        for id in self.peers.due(now) {
+            let rests = self.peers.get(&id).and_then(Peer::end_of_rest);
+            if rests.is_some_and(|due| due <= now) {
+                self.tell_again(id, now, actions);
+            }
         }
-        let is_due = |peer: &&Peer| peer.end_of_pause().is_some_and(|due| due <= now);
-        let due: Vec<SourceId> = self.peers.values().filter(is_due).map(|peer| peer.id).collect();
-        for id in due {
-            let Some(peer) = self.peers.get_mut(&id) else {
+        for id in self.peers.due(now) {
+            let is_due = |peer: &&mut Peer| peer.end_of_pause().is_some_and(|due| due <= now);
+            let Some(peer) = self.peers.get_mut(&id).filter(is_due) else {
                 continue;
             };
             let waiting = std::mem::take(&mut peer.mrai).waiting;

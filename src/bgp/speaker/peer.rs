@@ -293,9 +293,8 @@ impl Speaker {
 
     /// The interface a neighbor is reached by.
     pub(super) fn interface_of(&self, peer: &Peer) -> Option<&Interface> {
-        let by_index = |index: u32| self.interfaces.iter().find(|it| it.index == index);
         if let Some(index) = peer.interface {
-            return by_index(index);
+            return self.interfaces.get(*self.interface_places.get(&index)?);
         }
         let remote = peer.remote?;
         self.interfaces

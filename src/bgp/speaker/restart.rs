@@ -92,7 +92,7 @@ impl Speaker {
     }
 
     /// A neighbor is there again: what it has not gone on forwarding by goes.
-    pub(super) fn welcome_back(&mut self, id: SourceId, agreement: &Agreement) {
+    pub(super) fn end_restart(&mut self, id: SourceId, agreement: &Agreement) {
         let Some(peer) = self.peers.get_mut(&id) else {
             return;
         };
@@ -168,25 +168,22 @@ impl Speaker {
         }
     }
 
-    /// When the next patience ends.
+    /// When this router's own patience ends, after a restart.
     pub(super) fn end_of_patience(&self) -> Option<Time> {
-        let peers = self.peers.values().flat_map(|peer| {
-            let away = peer.away.iter();
-            let away = away.flat_map(|it| it.back_until.into_iter().chain([it.stale_until]));
-            let refreshing = Family::ALL.into_iter();
-            away.chain(refreshing.filter_map(|family| *peer.refreshing.get(family)))
-        });
         let own = self
             .returning
             .iter()
             .flat_map(|it| [it.connected_until, it.until]);
-        peers.chain(own).min()
+        own.min()
     }
 
-    /// Takes away what has not been said again in time.
-    pub(super) fn end_patience(&mut self, now: Time) {
+    /// Takes away what neighbors that are due have not said again in time.
+    pub(super) fn end_patience(&mut self, due: &[SourceId], now: Time) {
         let mut over = Vec::new();
-        for peer in self.peers.values_mut() {
+        for id in due {
+            let Some(peer) = self.peers.get_mut(id) else {
+                continue;
+            };
             let is_late = |away: Away| away.back_until.is_some_and(|it| it <= now) || away.stale_until <= now;
             if peer.away.is_some_and(is_late) {
                 peer.away = None;
@@ -251,6 +248,17 @@ impl Speaker {
                 self.begin_family(id, family, actions);
             }
         }
+    }
+}
+
+impl Peer {
+    /// When patience with it ends: until it is back, or has said everything again.
+    pub(super) fn end_of_patience(&self) -> Option<Time> {
+        let away = self.away.iter();
+        let away = away.flat_map(|it| it.back_until.into_iter().chain([it.stale_until]));
+        let refreshing = Family::ALL.into_iter();
+        let refreshing = refreshing.filter_map(|family| *self.refreshing.get(family));
+        away.chain(refreshing).min()
     }
 }
 

@@ -109,9 +109,7 @@ impl Speaker {
             self.told_all(source, family);
         }
         for (family, nlri) in &update.unreachable {
-            for it in nlri {
-                self.unlearn(source, *family, it);
-            }
+            self.unlearn(source, *family, nlri);
         }
         if update.evpn_reachable.is_some() || !update.evpn_unreachable.is_empty() {
             self.update_evpn(source, &mut update, now);
@@ -160,7 +158,7 @@ impl Speaker {
         peer.flow = Default::default();
         actions.push(Action::Log(format!("%ADJCHANGE: neighbor {} Up", shown(peer))));
         self.forget_update_groups();
-        self.welcome_back(id, &agreement);
+        self.end_restart(id, &agreement);
         self.begin_startup(now);
         for family in Family::ALL {
             self.begin_family(id, family, actions);

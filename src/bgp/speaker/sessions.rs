@@ -1,12 +1,12 @@
 //! Sessions with neighbors: made as configured, begun and ended as interfaces allow, and the connections they are on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
 use super::{Action, Dial, Endpoints, Peer, Speaker, change, resolve};
-use crate::config::{self, Bgp, PeerName};
+use crate::config::{self, PeerName};
 use crate::session::{self, ConnectionId, Time};
 use crate::table::SourceId;
 use crate::wire::{Notification, error_code::cease};
@@ -20,7 +20,7 @@ impl Speaker {
         let gone: Vec<SourceId> = self
             .peers
             .values()
-            .filter(|peer| !names.contains(&peer.name) && !self.is_welcome(peer, bgp.as_ref()))
+            .filter(|peer| !names.contains(&peer.name) && !self.is_accepted(peer, bgp.as_ref()))
             .map(|peer| peer.id)
             .collect();
         for id in gone {
@@ -30,13 +30,11 @@ impl Speaker {
             self.peers.remove(&id);
         }
         let Some(bgp) = bgp else { return };
+        let known = self.peers.values();
+        let numbers: BTreeMap<PeerName, SourceId> = known.map(|peer| (peer.name.clone(), peer.id)).collect();
         for neighbor in &wanted {
             let effective = self.config.effective(&bgp, neighbor);
-            let known = self
-                .peers
-                .values()
-                .find(|peer| peer.name == neighbor.name)
-                .map(|peer| peer.id);
+            let known = numbers.get(&neighbor.name).copied();
             let id = known.unwrap_or(SourceId(self.next_peer));
             let settings = self.session_settings(&bgp, &neighbor.name, &effective);
             match self.peers.get_mut(&id) {
@@ -61,13 +59,13 @@ impl Speaker {
         }
         let ids: Vec<SourceId> = self.peers.keys().copied().collect();
         for id in ids {
-            self.allow(id, &bgp, now, actions);
+            self.allow(id, now, actions);
         }
     }
 
     /// Starts a session that can be, and stops one that cannot.
-    pub(super) fn allow(&mut self, id: SourceId, bgp: &Bgp, now: Time, actions: &mut Vec<Action>) {
-        let Some(peer) = self.peers.get_mut(&id) else {
+    pub(super) fn allow(&mut self, id: SourceId, now: Time, actions: &mut Vec<Action>) {
+        let (Some(bgp), Some(peer)) = (&self.config.bgp, self.peers.get_mut(&id)) else {
             return;
         };
         if let PeerName::Interface(name) = &peer.name {
@@ -77,7 +75,7 @@ impl Speaker {
                 peer.remote = None;
             }
         }
-        // Whoever is shut down is forgiven, as with FRR.
+        // What counts against a neighbor ends with a shutdown, as with FRR.
         if peer.effective.shutdown.is_some() {
             peer.intake.overflow = None;
         }
@@ -116,20 +114,21 @@ impl Speaker {
     ) {
         let found = self
             .peers
-            .values_mut()
+            .values()
             .find(|peer| matches!(peer.name, PeerName::Interface(_)) && peer.interface == Some(interface));
-        let Some(peer) = found.filter(|peer| peer.remote != Some(address.into())) else {
+        let found = found.filter(|peer| peer.remote != Some(address.into()));
+        let Some(id) = found.map(|peer| peer.id) else {
             return;
         };
-        let id = peer.id;
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
         let moved = peer.remote.replace(address.into()).is_some();
         if moved {
             let why = Notification::cease(cease::OTHER_CONFIGURATION_CHANGE);
             self.tell(id, session::Event::Stop(why), now, actions);
         }
-        if let Some(bgp) = self.config.bgp.clone() {
-            self.allow(id, &bgp, now, actions);
-        }
+        self.allow(id, now, actions);
     }
 
     /// A neighbor is known by its address, whatever address of this router's it dials.

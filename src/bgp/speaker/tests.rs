@@ -152,29 +152,15 @@ fn a_clos_shares_its_load() {
     network.start();
     network.run(1);
     let far: IpNet = "10.1.3.0/24".parse().unwrap();
-    assert_eq!(
-        network.nodes[leaves[0]]
-            .speaker
-            .forwarded()
-            .get(&far)
-            .unwrap()
-            .hops()
-            .len(),
-        2
-    );
+    let hops = |network: &Network| {
+        let speaker = &network.nodes[leaves[0]].speaker;
+        speaker.forwarded().get(&far).unwrap().hops().len()
+    };
+    assert_eq!(hops(&network), 2);
     // One way less when a link breaks.
     network.set(7, false);
     network.run(1);
-    assert_eq!(
-        network.nodes[leaves[0]]
-            .speaker
-            .forwarded()
-            .get(&far)
-            .unwrap()
-            .hops()
-            .len(),
-        1
-    );
+    assert_eq!(hops(&network), 1);
 }
 
 /// Nothing passes between ASs without a policy (RFC 8212), which is FRR's default under `traditional`.

@@ -69,16 +69,21 @@ impl Speaker {
     }
 
     fn groups_of(&self, family: Family) -> FxHashMap<SourceId, usize> {
-        let mut known: Vec<Likeness> = Vec::new();
-        let mut groups = FxHashMap::default();
+        // Those that differ in this are in different groups: of a thousand neighbors each on a link of its own none is compared with
+        // all others.
+        let mut known: FxHashMap<([NextHop; 2], Option<u32>), Vec<(usize, Likeness)>> = FxHashMap::default();
+        let (mut groups, mut count) = (FxHashMap::default(), 0);
         for peer in self.peers.values().filter(|peer| peer.exchanges(family)) {
             let Some(likeness) = self.likeness(peer, family) else {
                 continue;
             };
-            let at = known.iter().position(|it| *it == likeness);
-            groups.insert(peer.id, at.unwrap_or(known.len()));
+            let link = likeness.link.as_ref().map(|(index, _)| *index);
+            let alike = known.entry((likeness.next_hops, link)).or_default();
+            let at = alike.iter().find(|(_, it)| *it == likeness).map(|(at, _)| *at);
+            groups.insert(peer.id, at.unwrap_or(count));
             if at.is_none() {
-                known.push(likeness);
+                alike.push((count, likeness));
+                count += 1;
             }
         }
         groups

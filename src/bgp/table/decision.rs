@@ -65,11 +65,15 @@ pub(super) struct Selection {
 
 /// The best route and those used beside it. `current` is the best so far.
 pub(super) fn select(routes: &[Route], current: Option<(SourceId, u32)>, rules: &Rules) -> Option<Selection> {
-    if let [only] = routes {
-        return is_usable(only).then(|| Selection {
-            best: only.key(),
-            beside: Vec::new(),
-        });
+    match routes {
+        [] => return None,
+        [only] => {
+            return is_usable(only).then(|| Selection {
+                best: only.key(),
+                beside: Vec::new(),
+            });
+        }
+        _ => {}
     }
     // MED counts among routes from one AS only, which is no total order: the best of each AS is found first, so that the
     // outcome does not hang on the order in which routes came (RFC 4271 section 9.1.2.2 c; `bgp deterministic-med`).

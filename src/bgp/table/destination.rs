@@ -1,7 +1,5 @@
 //! What is known about a prefix.
 
-use smallvec::SmallVec;
-
 use super::Table;
 use super::decision::{self, Rules};
 use super::reason::{self, Reason};
@@ -10,12 +8,10 @@ use super::route::{Route, SourceId};
 /// What is known about a prefix. Most have one route: it stands here itself.
 #[derive(Debug, Default)]
 pub struct Destination {
-    /// In the order in which they came; the selection, if there is one, refers to them.
-    pub(super) routes: SmallVec<[Route; 1]>,
-    /// The best one's source and path identifier, if a mark says that there is one.
-    best: (SourceId, u32),
-    /// Those that packets are shared among beside it, the better first: mostly none.
-    beside: Option<Box<Beside>>,
+    /// The only route.
+    only: Option<Route>,
+    /// All routes where there are, or were at the last decision, more than one.
+    several: Option<Box<Several>>,
     /// The lower half of the table's version when the best route changed last; 0 where there never was one.
     version: u32,
     /// What decided for the best route when it was chosen last.
@@ -23,8 +19,16 @@ pub struct Destination {
     marks: Marks,
 }
 
+/// Routes of which one had to be chosen.
 #[derive(Debug)]
-struct Beside(Vec<(SourceId, u32)>);
+struct Several {
+    /// In the order in which they came; the selection, if there is one, refers to them.
+    routes: Vec<Route>,
+    /// The best one's source and path identifier, if a mark says that there is one.
+    best: (SourceId, u32),
+    /// Those that packets are shared among beside it, the better first.
+    beside: Vec<(SourceId, u32)>,
+}
 
 /// What is to be remembered of a prefix meanwhile.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,7 +69,22 @@ pub(super) enum Put {
 impl Destination {
     /// All routes, in the order in which they came.
     pub fn routes(&self) -> &[Route] {
-        &self.routes
+        match &self.several {
+            Some(several) => &several.routes,
+            None => self.only.as_slice(),
+        }
+    }
+
+    pub(super) fn routes_mut(&mut self) -> &mut [Route] {
+        match &mut self.several {
+            Some(several) => &mut several.routes,
+            None => self.only.as_mut_slice(),
+        }
+    }
+
+    /// Whether there are no routes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.routes().is_empty()
     }
 
     /// The best route.
@@ -74,19 +93,29 @@ impl Destination {
     }
 
     fn best_key(&self) -> Option<(SourceId, u32)> {
-        self.marks.has(CHOSEN).then_some(self.best)
+        if !self.marks.has(CHOSEN) {
+            return None;
+        }
+        match &self.several {
+            Some(several) => Some(several.best),
+            None => self.only.as_ref().map(Route::key),
+        }
+    }
+
+    fn beside(&self) -> &[(SourceId, u32)] {
+        self.several.as_ref().map_or(&[], |several| &several.beside)
     }
 
     /// The routes packets are shared among, the best first.
     pub fn multipath(&self) -> impl Iterator<Item = &Route> {
-        let beside = self.beside.iter().flat_map(|beside| beside.0.iter().copied());
+        let beside = self.beside().iter().copied();
         let chosen = self.best_key().into_iter().chain(beside);
         chosen.filter_map(|key| self.route(key))
     }
 
     /// The best route, if it is the only one packets go by.
     pub(crate) fn only(&self) -> Option<&Route> {
-        self.best().filter(|_| self.beside.is_none())
+        self.best().filter(|_| self.beside().is_empty())
     }
 
     /// What decided for the best route.
@@ -110,21 +139,21 @@ impl Destination {
 
     /// The best route of each neighboring AS, of those that can be used; the newest first.
     pub fn best_of_each_as(&self, rules: &Rules) -> Vec<&Route> {
-        let best = decision::best_of_each(&self.routes, self.best_key(), rules, false);
-        let newest_first = self.routes.iter().rev();
+        let best = decision::best_of_each(self.routes(), self.best_key(), rules, false);
+        let newest_first = self.routes().iter().rev();
         newest_first
             .filter(|route| best.iter().any(|it| it.key() == route.key()))
             .collect()
     }
 
     fn route(&self, key: (SourceId, u32)) -> Option<&Route> {
-        self.routes.iter().find(|route| route.key() == key)
+        self.routes().iter().find(|route| route.key() == key)
     }
 
     /// Puts a route in the place of the one with its key. A source that says the same again changes nothing.
     pub(super) fn put(&mut self, route: Route) -> Put {
         let key = route.key();
-        match self.routes.iter_mut().find(|known| known.key() == key) {
+        match self.routes_mut().iter_mut().find(|known| known.key() == key) {
             Some(known) if known.says_the_same(&route) => {
                 known.set_stale(route.is_stale());
                 Put::Same
@@ -137,9 +166,36 @@ impl Destination {
                 Put::Replaced
             }
             None => {
-                self.routes.push(route);
+                self.push(route);
                 Put::New
             }
+        }
+    }
+
+    fn push(&mut self, route: Route) {
+        if let Some(several) = &mut self.several {
+            several.routes.push(route);
+        } else if let Some(first) = self.only.take() {
+            self.several = Some(Box::new(Several {
+                best: first.key(),
+                routes: vec![first, route],
+                beside: Vec::new(),
+            }));
+        } else {
+            self.only = Some(route);
+        }
+    }
+
+    /// Keeps only routes that a condition holds for. If the best is not among them, there is none until the next decision.
+    pub(super) fn retain(&mut self, keeps: impl FnMut(&Route) -> bool) {
+        let best = self.best_key();
+        match &mut self.several {
+            Some(several) => several.routes.retain(keeps),
+            None => self.only = self.only.take().filter(keeps),
+        }
+        if best.is_some_and(|best| self.route(best).is_none()) {
+            self.marks.set(CHOSEN, false);
+            self.marks.set(RENEWED, true);
         }
     }
 
@@ -147,17 +203,18 @@ impl Destination {
     pub(super) fn decide(&mut self, rules: &Rules) -> bool {
         self.marks.set(PENDING, false);
         let current = self.best_key();
-        let mut best = None;
-        match decision::select(&self.routes, current, rules) {
-            Some(selection) => {
-                best = Some(selection.best);
-                self.beside = (!selection.beside.is_empty()).then(|| Box::new(Beside(selection.beside)));
-                self.reason = Some(reason::of(&self.routes, current, rules));
-            }
-            None => (self.beside, self.reason) = (None, None),
-        }
+        let selection = decision::select(self.routes(), current, rules);
+        let best = selection.as_ref().map(|selection| selection.best);
+        self.reason = best.map(|_| reason::of(self.routes(), current, rules));
         self.marks.set(CHOSEN, best.is_some());
-        self.best = best.unwrap_or_default();
+        if let Some(several) = &mut self.several {
+            let selection = selection.map(|selection| (selection.best, selection.beside));
+            (several.best, several.beside) = selection.unwrap_or_default();
+            if several.routes.len() < 2 {
+                self.only = several.routes.pop();
+                self.several = None;
+            }
+        }
         self.marks.set(RENEWED, false) || best != current
     }
 
@@ -196,6 +253,6 @@ mod tests {
     #[test]
     fn they_are_small() {
         assert_eq!(size_of::<Route>(), 24);
-        assert!(size_of::<Destination>() <= 56, "{}", size_of::<Destination>());
+        assert!(size_of::<Destination>() <= 40, "{}", size_of::<Destination>());
     }
 }

@@ -42,6 +42,8 @@ pub struct Table {
     vacant: Vec<PrefixId>,
     /// How many of those there may be before it is looked.
     enough: usize,
+    /// Whether there are more numbers than when it was last thought of looking.
+    has_grown: bool,
     /// How many prefixes have routes.
     count: usize,
     /// How many times numbers were taken back.
@@ -63,6 +65,7 @@ impl Table {
             pending: Vec::new(),
             vacant: Vec::new(),
             enough: FEW,
+            has_grown: false,
             count: 0,
             releases: 0,
             version: 0,
@@ -76,8 +79,9 @@ impl Table {
         let id = self.prefixes.number(prefix)?;
         if id.index() == self.destinations.len() {
             self.destinations.push(Destination::default());
+            self.has_grown = true;
         }
-        if self.destinations[id.index()].routes.is_empty() {
+        if self.destinations[id.index()].is_empty() {
             self.note_vacant(id);
         }
         Some(id)
@@ -112,9 +116,10 @@ impl Table {
         };
         if id.index() == self.destinations.len() {
             self.destinations.push(Destination::default());
+            self.has_grown = true;
         }
         let destination = &mut self.destinations[id.index()];
-        let is_first = destination.routes.is_empty();
+        let is_first = destination.is_empty();
         let source = route.source.id;
         match destination.put(route) {
             destination::Put::Same => return,
@@ -146,7 +151,7 @@ impl Table {
 
     /// Routes of a prefix are gone.
     fn note_removed(&mut self, id: PrefixId) {
-        if self.destinations[id.index()].routes.is_empty() {
+        if self.destinations[id.index()].is_empty() {
             self.count -= 1;
             if let Some(all) = &mut self.in_order {
                 all.remove(&self.prefixes.prefix(id));
@@ -157,13 +162,16 @@ impl Table {
 
     /// Takes a route out. Returns whether there was one.
     pub fn remove(&mut self, prefix: &IpNet, source: SourceId, path_id: u32) -> bool {
-        let Some(id) = self.prefixes.find(prefix) else {
-            return false;
-        };
-        let routes = &mut self.destinations[id.index()].routes;
-        let before = routes.len();
-        routes.retain(|route| route.key() != (source, path_id));
-        let removed = routes.len() < before;
+        let id = self.prefixes.find(prefix);
+        id.is_some_and(|id| self.remove_at(id, source, path_id))
+    }
+
+    /// The same of a prefix with a number.
+    pub(crate) fn remove_at(&mut self, id: PrefixId, source: SourceId, path_id: u32) -> bool {
+        let destination = &mut self.destinations[id.index()];
+        let before = destination.routes().len();
+        destination.retain(|route| route.key() != (source, path_id));
+        let removed = destination.routes().len() < before;
         if removed {
             uncount(&mut self.counts, source);
             self.note_removed(id);
@@ -183,7 +191,7 @@ impl Table {
         if self.count(source) == 0 {
             return;
         }
-        let routes = self.destinations.iter_mut().flat_map(|it| &mut it.routes);
+        let routes = self.destinations.iter_mut().flat_map(Destination::routes_mut);
         for route in routes.filter(|route| route.source.id == source) {
             route.set_stale(true);
         }
@@ -199,12 +207,12 @@ impl Table {
     /// Keeps only routes that a condition holds for.
     fn retain(&mut self, keeps: impl Fn(&Route) -> bool) {
         for number in 0..self.destinations.len() {
-            let routes = &mut self.destinations[number].routes;
-            if routes.iter().all(&keeps) {
+            let destination = &mut self.destinations[number];
+            if destination.routes().iter().all(&keeps) {
                 continue;
             }
             let counts = &mut self.counts;
-            routes.retain(|route| {
+            destination.retain(|route| {
                 let stays = keeps(route);
                 if !stays {
                     uncount(counts, route.source.id);
@@ -219,13 +227,13 @@ impl Table {
     /// there is a way as before, it may be another.
     pub fn resolve(&mut self, mut state: impl FnMut(&IpNet, &Route) -> Option<NextHopState>) {
         for (number, destination) in self.destinations.iter_mut().enumerate() {
-            if destination.routes.is_empty() {
+            if destination.is_empty() {
                 continue;
             }
             let id = PrefixId(number as u32);
             let prefix = self.prefixes.prefix(id);
             let mut looked = false;
-            for route in &mut destination.routes {
+            for route in destination.routes_mut() {
                 if let Some(now) = state(&prefix, route) {
                     route.set_next_hop_state(now);
                     looked = true;
@@ -247,7 +255,7 @@ impl Table {
                 self.version += 1;
                 destination.set_version(self.version);
             }
-            if destination.routes.is_empty() {
+            if destination.is_empty() {
                 destination.forget();
                 self.note_vacant(*id);
             }
@@ -255,16 +263,17 @@ impl Table {
         pending
     }
 
-    /// Takes numbers back that no prefix with routes has, unless somebody needs one. It is looked only where there is enough
-    /// to be found.
+    /// Takes numbers back that no prefix with routes has, unless somebody needs one. It is looked only where others were wanted
+    /// since: a table that is withdrawn is mostly told again. And only where there is enough to be found.
     pub(crate) fn release_vacant(&mut self, is_needed: impl Fn(PrefixId) -> bool) {
-        if self.vacant.len() <= self.enough {
+        let has_grown = std::mem::take(&mut self.has_grown);
+        if !has_grown || self.vacant.len() <= self.enough {
             return;
         }
         let mut vacant = std::mem::take(&mut self.vacant);
         vacant.retain(|id| {
             let destination = &mut self.destinations[id.index()];
-            if !destination.routes.is_empty() {
+            if !destination.is_empty() {
                 destination.end_vacant();
                 return false;
             }
@@ -288,7 +297,7 @@ impl Table {
     /// Lets all prefixes be decided about anew, because rules have changed.
     pub fn reconsider(&mut self) {
         for (number, destination) in self.destinations.iter_mut().enumerate() {
-            if !destination.routes.is_empty() && destination.begin_pending() {
+            if !destination.is_empty() && destination.begin_pending() {
                 self.pending.push(PrefixId(number as u32));
             }
         }
@@ -302,7 +311,7 @@ impl Table {
     /// The same of a prefix with a number.
     pub fn at(&self, id: PrefixId) -> Option<&Destination> {
         let destination = self.destinations.get(id.index())?;
-        (!destination.routes.is_empty()).then_some(destination)
+        (!destination.is_empty()).then_some(destination)
     }
 
     /// All prefixes that have routes, in no order.
@@ -313,7 +322,7 @@ impl Table {
     /// All prefixes that have routes and what is known about them, in no order.
     pub fn all(&self) -> impl Iterator<Item = (PrefixId, &Destination)> {
         let all = self.destinations.iter().enumerate();
-        let all = all.filter(|(_, destination)| !destination.routes.is_empty());
+        let all = all.filter(|(_, destination)| !destination.is_empty());
         all.map(|(number, destination)| (PrefixId(number as u32), destination))
     }
 

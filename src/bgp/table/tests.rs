@@ -376,14 +376,19 @@ fn numbers_of_prefixes_without_routes_are_given_again() {
     table.release_vacant(|_| false);
     assert!(table.id(&kept).is_some(), "it is still to be decided about");
     table.decide(&Rules::default());
+    table.release_vacant(|_| false);
+    assert!(table.id(&kept).is_some(), "nobody wants another number");
+    let other = "192.0.2.0/24".parse().unwrap();
+    table.insert(&other, external(1, |_| {}));
+    table.decide(&Rules::default());
     table.release_vacant(|id| id == kept_id);
     assert_eq!((table.id(&kept), table.vacant.len()), (Some(kept_id), 1));
     assert_eq!(nets().filter(|net| table.id(net).is_some()).count(), 1);
     let before = table.numbers();
     nets().for_each(|net| table.insert(&net, external(1, |_| {})));
-    assert_eq!((table.numbers(), table.len()), (before, 4 * FEW));
+    assert_eq!((table.numbers(), table.len()), (before, 4 * FEW + 1));
     table.decide(&Rules::default());
-    assert!(table.iter().map(|(net, _)| net).eq(nets()));
+    assert!(table.iter().map(|(net, _)| net).eq(nets().chain([other])));
 }
 
 #[test]

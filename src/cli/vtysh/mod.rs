@@ -1,4 +1,4 @@
-//! `vtysh` in a router that runs nslab's own speaker, where it is a name of nslab's: FRR's options, exit codes and manners.
+//! `vtysh` in a router that runs nslab's own speaker, where it is a name of nslab's: FRR's options, exit codes and behavior.
 
 mod arguments;
 mod connection;

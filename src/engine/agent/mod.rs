@@ -7,8 +7,6 @@
 mod process;
 mod router;
 
-use std::path::Path;
-
 use serde::{Deserialize, Serialize};
 
 pub use process::main;
@@ -55,9 +53,4 @@ pub fn process(node: &str) -> Process {
 /// What is true once it answers.
 pub fn ready() -> Probe {
     Probe::File(SOCKET.to_owned())
-}
-
-/// Its socket, by the path that leads into a node's root.
-pub fn socket(root: &Path) -> std::path::PathBuf {
-    root.join(SOCKET.trim_start_matches('/'))
 }

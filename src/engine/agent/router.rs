@@ -132,24 +132,8 @@ impl VirtualRouter {
 
     fn take(&mut self, host_event: HostEvent) {
         match host_event {
-            HostEvent::Dialled(peer, id, outcome) if self.connections.has_dialled(peer, id) => {
-                let ends = outcome.and_then(|stream| Ok((endpoints(&stream)?, stream)));
-                let event = ends.map_or(Event::DialFailed(peer), |(ends, stream)| {
-                    self.connections.take(id, stream);
-                    Event::Dialled(peer, id, ends)
-                });
-                self.events.push_back(event);
-            }
+            HostEvent::Connection(event) => self.events.extend(self.connections.event(event)),
             HostEvent::Accepted(stream) => self.accept(stream),
-            HostEvent::Received(id, octets) if self.connections.is_open(id) => {
-                self.events.push_back(Event::Received(id, octets));
-            }
-            HostEvent::Closed(id) if self.connections.is_open(id) => {
-                self.connections.close(id);
-                self.events.push_back(Event::Closed(id));
-            }
-            HostEvent::Sent(id) => self.events.push_back(Event::Sent(id)),
-            HostEvent::Stuck(id, stuck) => self.events.push_back(Event::Stuck(id, stuck)),
             HostEvent::Network(_) => self.look(),
             // It has neither sessions of vtysh nor neighbors by interface.
             _ => {}

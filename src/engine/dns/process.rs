@@ -53,7 +53,8 @@ pub fn main(words: &[String]) -> i32 {
 
 async fn run(words: &[String]) -> Result<(), Failure> {
     let address = words.first().and_then(|word| word.parse::<IpAddr>().ok());
-    let address = address.ok_or_else(|| Failure::wrong("not for hands"))?;
+    let address = address
+        .ok_or_else(|| Failure::wrong("this verb is nslab's own: it is given an address to listen at"))?;
     let signals = signals::watch()?;
     let signals = UnixStream::from_std(signals).attempt(|| "watch for signals")?;
     let server = Rc::new(Server {

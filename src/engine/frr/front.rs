@@ -7,8 +7,9 @@ use std::fs;
 use super::START;
 use crate::engine::Inside;
 use crate::failure::Failure;
+use crate::lab::engines::Engine;
 use crate::lab::model::{Content, File};
-use crate::lab::plan::{Engine, NodeStep};
+use crate::lab::plan::NodeStep;
 
 /// Where the package's script is found in a node, for what needs no rights.
 const REAL: &str = "/usr/lib/frr/frrinit-of-frr.sh";

@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
@@ -17,11 +19,9 @@ use super::programs::Programs;
 use crate::dns::DOMAIN;
 use crate::engine::{cni, dns};
 use crate::failure::Failure;
-use crate::lab::model::{
-    Bind, Cluster as Settings, Content, EngineChoice, File, KubernetesNode, Lab, Network, Node,
-};
+use crate::lab::model::{Bind, Cluster as Settings, Content, File, KubernetesNode, Lab, Network, Node};
 use crate::lab::own_directories;
-use crate::lab::plan::{ClusterStep, Engine, NodeStep, Plan};
+use crate::lab::plan::{ClusterStep, NodeStep, Plan};
 use crate::lab::pod_cidr::machine;
 
 /// Where Kubernetes' own things are, as kubeadm has them.
@@ -42,9 +42,9 @@ pub const RUNTIME: &str = "unix:///run/containerd/containerd.sock";
 ///
 /// # Errors
 /// A program is missing or of another version than the others, the control plane has no address, or pods have no network.
-pub fn bootstrap_nodes(plan: &mut Plan, lab: &Settings, etcd: PathBuf) -> Result<Vec<String>, Failure> {
+pub fn bootstrap_nodes(plan: &mut Plan, lab: &Settings, etcd: &Path) -> Result<Vec<String>, Failure> {
     let members: Vec<usize> = (0..plan.nodes.len())
-        .filter(|at| plan.nodes[*at].engine == Some(Engine::Kubelet))
+        .filter(|at| plan.nodes[*at].is_kubernetes())
         .collect();
     let Some(first) = members.first().copied() else {
         return Ok(Vec::new());
@@ -94,7 +94,7 @@ pub fn bootstrap_nodes(plan: &mut Plan, lab: &Settings, etcd: PathBuf) -> Result
             // What the API server knows outlives the node's processes, as on a disk; and it is in memory, as the lab's directory is,
             // unless a place on a disk was asked for.
             step.binds.push(Bind {
-                source: lab.etcd_dir.clone().unwrap_or_else(|| etcd.clone()),
+                source: lab.etcd_dir.clone().unwrap_or_else(|| etcd.to_owned()),
                 target: "/var/lib/etcd".to_owned(),
                 read_only: false,
             });
@@ -128,7 +128,7 @@ pub fn bootstrap_nodes(plan: &mut Plan, lab: &Settings, etcd: PathBuf) -> Result
 
 /// Puts the control plane on the lab's management network, by which kubectl on this machine reaches it.
 pub fn manage(lab: &mut Lab) {
-    let is_real = |node: &&mut Node| node.engine == EngineChoice::Kubelet && node.kubernetes.is_some();
+    let is_real = |node: &&mut Node| node.engine.is_kubernetes() && node.kubernetes.is_some();
     let says_so = |node: &Node| {
         let facts = node.kubernetes.iter();
         facts
@@ -329,7 +329,7 @@ impl Cluster {
 
     /// A way to the API server for somebody. JSON is YAML.
     fn kubeconfig(&self, identity: &Identity) -> String {
-        let text = |text: &str| base64(text.as_bytes());
+        let text = |text: &str| STANDARD.encode(text);
         let access = Access {
             authority: text(&self.authority.identity.certificate),
             certificate: text(&identity.certificate),
@@ -408,43 +408,5 @@ fn public(path: &str, text: String) -> File {
     File {
         mode: Some(0o644),
         ..file(path, text)
-    }
-}
-
-/// Base 64 (RFC 4648 section 4).
-fn base64(octets: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(octets.len().div_ceil(3) * 4);
-    for three in octets.chunks(3) {
-        let number =
-            three.iter().fold(0u32, |sum, octet| sum << 8 | u32::from(*octet)) << (8 * (3 - three.len()));
-        for digit in 0..4 {
-            let place = (number >> (18 - 6 * digit)) & 63;
-            let is_there = digit <= three.len();
-            text.push(if is_there {
-                char::from(DIGITS[place as usize])
-            } else {
-                '='
-            });
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base_64_is_that_of_its_rfc() {
-        for (plain, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-        ] {
-            assert_eq!(base64(plain.as_bytes()), text);
-        }
     }
 }

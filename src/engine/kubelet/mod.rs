@@ -1,6 +1,8 @@
 //! A real Kubernetes: a kubelet with containerd in each node, and in one of them etcd, the API server, the controller manager
 //! and the scheduler.
 
+use std::path::Path;
+
 mod bootstrap;
 pub mod client;
 pub mod image;
@@ -11,16 +13,16 @@ mod pods;
 mod programs;
 pub mod wait;
 
-pub use bootstrap::{PORT, bootstrap_nodes, manage};
+pub use bootstrap::PORT;
 pub use programs::Programs;
 
 use programs::PROXY;
 
 use super::{Engine, Finished, ITSELF, Inside, dns};
-use crate::bgp::config::Own;
 use crate::failure::Failure;
-use crate::lab::model::{File, Probe, Process};
-use crate::lab::plan::{ClusterStep, NodeStep};
+use crate::lab::Lab;
+use crate::lab::model::{Cluster, Probe, Process};
+use crate::lab::plan::{ClusterStep, NodeStep, Plan};
 
 /// The administrator's way to the API server, in the node that has one.
 pub const ADMIN: &str = "/etc/kubernetes/admin.conf";
@@ -66,13 +68,16 @@ mount -t cgroup2 cgroup /run/cilium/cgroupv2
 pub struct Kubelet;
 
 impl Engine for Kubelet {
-    fn preflight(&self, _node: &NodeStep, _own: &Own) -> Result<(), Failure> {
-        // Found out for the whole cluster when it is furnished.
-        Ok(())
+    fn lacks(&self, cluster: &Cluster) -> Option<Failure> {
+        Programs::of(cluster).all().err()
     }
 
-    fn files(&self, _node: &NodeStep) -> Vec<File> {
-        Vec::new()
+    fn manage(&self, lab: &mut Lab) {
+        bootstrap::manage(lab);
+    }
+
+    fn plan(&self, plan: &mut Plan, cluster: &Cluster, etcd: &Path) -> Result<Vec<String>, Failure> {
+        bootstrap::bootstrap_nodes(plan, cluster, etcd)
     }
 
     fn links(&self, _node: &NodeStep) -> Vec<(&'static str, &'static str)> {

@@ -57,7 +57,9 @@ async fn wait(words: &[String]) -> Result<(), Failure> {
             let before = before.first().copied().unwrap_or_default();
             seen(node, |state| state.ready && state.heartbeat != before).await
         }
-        _ => Err(Failure::wrong(format!("{VERB}: not for hands"))),
+        _ => Err(Failure::wrong(format!(
+            "{VERB} is a verb that nslab runs itself under"
+        ))),
     }
 }
 

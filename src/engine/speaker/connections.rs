@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::process::HostEvent;
 use crate::bgp::session::ConnectionId;
-use crate::bgp::speaker::{Dial, Endpoints, TcpFigures};
+use crate::bgp::speaker::{Dial, Endpoints, Event, TcpFigures};
 use crate::bgp::table::SourceId;
 use crate::kernel::error::Attempt;
 use crate::kernel::{Result, hop_filter, tcp};
@@ -36,6 +36,26 @@ const CLOSING_OF_ONE: usize = 8;
 const CLOSING: usize = 256;
 /// A connection that takes no octet for so long is stuck.
 const STALL: Duration = Duration::from_secs(10);
+
+/// What happens to a connection.
+pub enum ConnectionEvent {
+    /// Dialling has ended.
+    Dialled(SourceId, ConnectionId, io::Result<TcpStream>),
+    /// Octets came.
+    Received(ConnectionId, Vec<u8>),
+    /// It is over.
+    Closed(ConnectionId),
+    /// All that was to be sent before a report was asked for is sent.
+    Sent(ConnectionId),
+    /// Whether what is to be sent has been stuck for a while.
+    Stuck(ConnectionId, bool),
+}
+
+impl From<ConnectionEvent> for HostEvent {
+    fn from(event: ConnectionEvent) -> HostEvent {
+        HostEvent::Connection(event)
+    }
+}
 
 /// All connections of a speaker.
 pub struct Connections {
@@ -205,7 +225,9 @@ impl Connections {
         let (socket, host_events) = (TcpSocket::from_std_stream(socket), self.host_events.clone());
         let connecting = self.tasks.spawn_local(async move {
             let outcome = socket.connect(remote).await;
-            let _ = host_events.send(HostEvent::Dialled(peer, id, outcome)).await;
+            let _ = host_events
+                .send(ConnectionEvent::Dialled(peer, id, outcome).into())
+                .await;
         });
         self.dialling.insert(peer, (id, connecting));
         Ok(())
@@ -219,7 +241,7 @@ impl Connections {
     }
 
     /// Whether dialling had this outcome to be waited for.
-    pub fn has_dialled(&mut self, peer: SourceId, id: ConnectionId) -> bool {
+    fn has_dialled(&mut self, peer: SourceId, id: ConnectionId) -> bool {
         let awaited = matches!(self.dialling.get(&peer), Some((known, _)) if *known == id);
         if awaited {
             self.dialling.remove(&peer);
@@ -231,6 +253,32 @@ impl Connections {
     pub fn next(&mut self) -> ConnectionId {
         self.last += 1;
         ConnectionId(self.last)
+    }
+
+    /// What the core is to hear of an event, if it concerns a connection that there still is.
+    pub fn event(&mut self, event: ConnectionEvent) -> Option<Event> {
+        Some(match event {
+            ConnectionEvent::Dialled(peer, id, outcome) => {
+                if !self.has_dialled(peer, id) {
+                    return None;
+                }
+                match outcome.and_then(|stream| Ok((endpoints(&stream)?, stream))) {
+                    Ok((ends, stream)) => {
+                        self.take(id, stream);
+                        Event::Dialled(peer, id, ends)
+                    }
+                    Err(_) => Event::DialFailed(peer),
+                }
+            }
+            ConnectionEvent::Received(id, octets) if self.is_open(id) => Event::Received(id, octets),
+            ConnectionEvent::Closed(id) if self.is_open(id) => {
+                self.close(id);
+                Event::Closed(id)
+            }
+            ConnectionEvent::Received(..) | ConnectionEvent::Closed(_) => return None,
+            ConnectionEvent::Sent(id) => Event::Sent(id),
+            ConnectionEvent::Stuck(id, stuck) => Event::Stuck(id, stuck),
+        })
     }
 
     /// Takes an open connection.
@@ -285,7 +333,7 @@ impl Connections {
     }
 
     /// Whether a connection is open, so that it is to be heard of.
-    pub fn is_open(&self, id: ConnectionId) -> bool {
+    fn is_open(&self, id: ConnectionId) -> bool {
         self.open.contains_key(&id)
     }
 
@@ -409,7 +457,7 @@ async fn serve(
         () = receive_all(id, &stream, &host_events) => true,
     };
     if has_ended {
-        let _ = host_events.send(HostEvent::Closed(id)).await;
+        let _ = host_events.send(ConnectionEvent::Closed(id).into()).await;
         return;
     }
     // Were the socket closed with something unread in it, the kernel would take back what the other has not read yet.
@@ -438,7 +486,7 @@ async fn send_all(
                 Outgoing::Send(octets) => together.extend(octets),
                 Outgoing::Report => {
                     write(id, stream, &std::mem::take(&mut together), host_events).await?;
-                    let _ = host_events.send(HostEvent::Sent(id)).await;
+                    let _ = host_events.send(ConnectionEvent::Sent(id).into()).await;
                 }
             }
         }
@@ -464,7 +512,9 @@ async fn write(
         octets = octets.get(taken.unwrap_or(0)..).unwrap_or_default();
         if is_stuck != taken.is_none() {
             is_stuck = taken.is_none();
-            let _ = host_events.send(HostEvent::Stuck(id, is_stuck)).await;
+            let _ = host_events
+                .send(ConnectionEvent::Stuck(id, is_stuck).into())
+                .await;
         }
     }
     Ok(())
@@ -490,7 +540,11 @@ async fn receive_all(id: ConnectionId, stream: &TcpStream, host_events: &Sender<
         match read(stream) {
             Ok(octets) if octets.is_empty() => return,
             Ok(octets) => {
-                if host_events.send(HostEvent::Received(id, octets)).await.is_err() {
+                if host_events
+                    .send(ConnectionEvent::Received(id, octets).into())
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }

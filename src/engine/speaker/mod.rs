@@ -5,7 +5,8 @@ use super::{Engine, ITSELF, Inside, frr, own_start};
 use crate::bgp::config::{Config, Diagnostic, DiagnosticKind, Own};
 use crate::failure::Failure;
 use crate::lab::daemons;
-use crate::lab::model::{ConfigPlace, Content, File, Probe, Process};
+use crate::lab::engines::Engine as Chosen;
+use crate::lab::model::{ConfigPlace, Content, File, Node, Probe, Process};
 use crate::lab::plan::NodeStep;
 
 mod advertisement;
@@ -61,20 +62,13 @@ fn file(path: &str, text: String) -> File {
 }
 
 /// What is wrong with the configuration of a node that has these addresses, as text; none if nothing is.
-pub fn complaints(text: &str, place: Option<&ConfigPlace>, own: &Own) -> Option<String> {
+fn complaints(text: &str, place: Option<&ConfigPlace>, own: &Own) -> Option<String> {
     let (_, mistakes) = Config::parse_at(text, own);
     let complaints: Vec<String> = mistakes
         .iter()
         .map(|mistake| complaint(text, place, mistake))
         .collect();
     (!complaints.is_empty()).then(|| complaints.join("\n"))
-}
-
-/// Whether a configuration has nothing wrong with it but that it wants more than BGP.
-pub fn needs_frr(text: &str) -> bool {
-    let (_, mistakes) = Config::parse(text);
-    let wants_more = |mistake: &Diagnostic| matches!(mistake.kind, DiagnosticKind::NeedsFrr);
-    !mistakes.is_empty() && mistakes.iter().all(wants_more)
 }
 
 /// A mistake with its line, the words at fault underlined.
@@ -103,6 +97,19 @@ pub fn underlined(number: &str, line: &str, mistake: &Diagnostic) -> String {
 }
 
 impl Engine for Builtin {
+    fn judge(&self, node: &Node, config: &str) -> Result<bool, Failure> {
+        let own = node.addresses.iter().map(|it| it.net.addr()).collect();
+        match complaints(config, node.config_place.as_ref(), &own) {
+            None => Ok(true),
+            Some(complaints) => Err(refusal(&node.name, complaints)),
+        }
+    }
+
+    fn better(&self, config: &str) -> Option<Chosen> {
+        let (_, mistakes) = Config::parse(config);
+        Config::needs_frr(&mistakes).then_some(Chosen::Frr)
+    }
+
     fn preflight(&self, node: &NodeStep, own: &Own) -> Result<(), Failure> {
         match complaints(
             node.config.as_deref().unwrap_or_default(),
@@ -143,7 +150,7 @@ impl Engine for Builtin {
 }
 
 /// Why a node is not brought up.
-pub fn refusal(node: &str, complaints: String) -> Failure {
+fn refusal(node: &str, complaints: String) -> Failure {
     Failure::wrong(format!(
         "the builtin engine does not take the configuration of {node}"
     ))

@@ -10,13 +10,12 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::LocalSet;
 
+use super::connections::ConnectionEvent;
 use super::network;
 use super::router::Router;
 use super::sessions::Sessions;
 use super::{AS_DAEMONS, BGP_COMES, BGP_PID_FILE, CONFIGURATION, DAEMONS, PID_FILE, SOCKET, STARTED};
 use crate::bgp::config::{Config, Own};
-use crate::bgp::session::ConnectionId;
-use crate::bgp::table::SourceId;
 use crate::failure::Failure;
 use crate::kernel::error::Attempt;
 use crate::kernel::router_discovery::Heard;
@@ -34,18 +33,10 @@ const FAREWELL: Duration = Duration::from_millis(200);
 
 /// What happens.
 pub enum HostEvent {
-    /// Dialling has ended.
-    Dialled(SourceId, ConnectionId, io::Result<TcpStream>),
+    /// Something of a connection of the speaker's.
+    Connection(ConnectionEvent),
     /// Somebody has opened a connection.
     Accepted(TcpStream),
-    /// Octets came.
-    Received(ConnectionId, Vec<u8>),
-    /// A connection is over.
-    Closed(ConnectionId),
-    /// All that was to be sent before a report was asked for is sent.
-    Sent(ConnectionId),
-    /// Whether what is to be sent has been stuck for a while.
-    Stuck(ConnectionId, bool),
     /// Interfaces, addresses or routes have changed.
     Network(Changes),
     /// Neighbors or forwarding databases have changed.

@@ -13,7 +13,7 @@ use super::Endpoint;
 use super::exchange::Session;
 use super::http_client::Trouble;
 use crate::digest::{Digest, Hasher};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// Attempts that bring at least so much do not count.
 const WORTHWHILE: u64 = 256 << 10;
@@ -103,7 +103,7 @@ impl Session<'_> {
             result = self.fetch_from(endpoint, blob, sink, progress).await;
             match &result {
                 // A disk does not get better by another registry.
-                Err(error) if error.message.starts_with("cannot write") => break,
+                Err(error) if error.kind == Kind::Disk => break,
                 Err(_) => {}
                 Ok(()) => break,
             }
@@ -136,7 +136,7 @@ impl Session<'_> {
                         )));
                     }
                 }
-                Err(Trouble::Lasting(error)) => return Err(error),
+                Err(Trouble::Lasting(error) | Trouble::NoBeginning(error)) => return Err(error),
                 Err(Trouble::Passing(error, asked)) => {
                     failures = match sink.length >= before + WORTHWHILE {
                         true => 1,
@@ -165,11 +165,7 @@ impl Session<'_> {
         let path = format!("blobs/{}", blob.digest);
         let from = (sink.length > 0).then_some(sink.length);
         let answer = match self.get(endpoint, &path, &[], from).await {
-            // 416: what is there is not a beginning of it.
-            Err(trouble)
-                if from.is_some()
-                    && matches!(&trouble, Trouble::Lasting(error) if error.message.contains("answers 416")) =>
-            {
+            Err(trouble) if from.is_some() && matches!(trouble, Trouble::NoBeginning(_)) => {
                 restart(sink)?;
                 return Err(Trouble::Passing(trouble.error(), None));
             }
@@ -232,8 +228,7 @@ impl Session<'_> {
                 restart(sink)?;
                 return Err(Trouble::Lasting(Error::host(message)));
             }
-            sink.write(&data)
-                .map_err(|error| Error::io("write the layer", &error))?;
+            sink.write(&data).map_err(|error| unwritten(&error))?;
             progress(sink.length);
             in_window += data.len() as u64;
             if window.elapsed() > timing.window {
@@ -254,8 +249,14 @@ impl Session<'_> {
 }
 
 fn restart(sink: &mut Sink) -> Result<()> {
-    sink.restart()
-        .map_err(|error| Error::io("write the layer", &error))
+    sink.restart().map_err(|error| unwritten(&error))
+}
+
+fn unwritten(error: &io::Error) -> Error {
+    Error {
+        kind: Kind::Disk,
+        ..Error::io("write the layer", error)
+    }
 }
 
 /// A piece has to be the one that was asked for.

@@ -18,9 +18,11 @@ use serde::Deserialize;
 
 use super::challenge::{self, Challenge};
 use super::credentials::{Files, Secret};
-use super::http_client::{Http, Timing, Trouble};
+use super::http_client::{Http, Trouble};
 use super::place::{authority, encoded, is_same_server, may_have_secrets, redirected};
-use super::{Endpoint, Registries};
+use super::proxy::Proxies;
+use super::tls::Trust;
+use super::{Endpoint, Network, Registries};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
 use crate::manifest::{ACCEPTED, LONGEST, shown};
@@ -52,12 +54,17 @@ pub(crate) struct Found {
 
 impl<'a> Session<'a> {
     /// # Errors
-    /// A file with certificates cannot be read.
-    pub(crate) fn new(registries: &'a Registries, credentials: Files, timing: Timing) -> Result<Self> {
+    /// A file with certificates cannot be read, or a variable names no proxy.
+    pub(crate) fn new(registries: &'a Registries, network: &Network) -> Result<Self> {
+        let trust = Trust::new(registries, network.certificates.clone())?;
+        let proxies = match &network.proxies {
+            Some(proxies) => proxies.clone(),
+            None => Proxies::of_environment()?,
+        };
         Ok(Session {
-            http: Http::new(registries.ca.as_deref(), timing)?,
+            http: Http::new(trust, proxies, network.timing)?,
             registries,
-            credentials,
+            credentials: network.credentials.clone(),
             shown: RefCell::default(),
             schemes: RefCell::default(),
         })
@@ -128,7 +135,7 @@ impl<'a> Session<'a> {
         loop {
             match attempt().await {
                 Ok(done) => return Ok(done),
-                Err(Trouble::Lasting(error)) => return Err(error),
+                Err(Trouble::Lasting(error) | Trouble::NoBeginning(error)) => return Err(error),
                 Err(Trouble::Passing(error, asked)) => {
                     failures += 1;
                     self.pause(error, asked, failures).await?;
@@ -174,8 +181,9 @@ impl<'a> Session<'a> {
         let (mut uri, mut redirects, mut was_asked) = (first.clone(), 0, false);
         loop {
             let mut request = Request::get(uri.clone()).header(USER_AGENT, NAME);
-            for kind in accept {
-                request = request.header(ACCEPT, *kind);
+            if !accept.is_empty() {
+                // In one line: there are proxies that pass only one of several on.
+                request = request.header(ACCEPT, accept.join(", "));
             }
             if let Some(from) = from {
                 request = request.header(RANGE, format!("bytes={from}-"));
@@ -360,6 +368,7 @@ impl<'a> Session<'a> {
                 pause,
             ),
             408 | 500.. => Trouble::Passing(Error::host(message), pause),
+            416 => Trouble::NoBeginning(Error::host(message)),
             _ => Trouble::Lasting(Error::host(message)),
         }
     }

@@ -1,21 +1,23 @@
 //! One request, one answer: HTTP/1.1 with or without TLS, and how long everything may take.
 
-use std::path::Path;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::header::PROXY_AUTHORIZATION;
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 
-use crate::error::{Error, Result};
+use super::place::authority;
+use super::proxy::{Proxies, Way, place_of};
+use super::tls::Trust;
+use crate::error::{Error, Kind, Result};
 use crate::manifest::shown;
 
 /// How long things may take, and how often they are tried.
@@ -61,12 +63,14 @@ pub(crate) enum Trouble {
     Passing(Error, Option<Duration>),
     /// It will not.
     Lasting(Error),
+    /// What is there already is not a beginning of it (416).
+    NoBeginning(Error),
 }
 
 impl Trouble {
     pub(crate) fn error(self) -> Error {
         match self {
-            Trouble::Passing(error, _) | Trouble::Lasting(error) => error,
+            Trouble::Passing(error, _) | Trouble::Lasting(error) | Trouble::NoBeginning(error) => error,
         }
     }
 }
@@ -77,44 +81,82 @@ impl From<Error> for Trouble {
     }
 }
 
-/// A client of HTTP.
+type Connections = Client<HttpsConnector<Way>, Full<Bytes>>;
+
+/// A client of HTTP. Each server has connections of its own, for certificates may be meant for it alone.
 pub(crate) struct Http {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    clients: RefCell<HashMap<String, Connections>>,
+    trust: Trust,
+    way: Way,
     pub(crate) timing: Timing,
 }
 
 impl Http {
     /// # Errors
     /// A file with certificates cannot be read.
-    pub(crate) fn new(ca: Option<&Path>, timing: Timing) -> Result<Self> {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_connect_timeout(Some(timing.connect));
-        connector.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls(ca)?)
+    pub(crate) fn new(trust: Trust, proxies: Proxies, timing: Timing) -> Result<Self> {
+        let mut straight = HttpConnector::new();
+        straight.enforce_http(false);
+        straight.set_connect_timeout(Some(timing.connect));
+        straight.set_nodelay(true);
+        let to_proxy = HttpsConnectorBuilder::new()
+            .with_tls_config(trust.usual()?)
             .https_or_http()
             .enable_http1()
-            .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
+            .wrap_connector(straight.clone());
+        Ok(Http {
+            clients: RefCell::default(),
+            trust,
+            way: Way {
+                proxies,
+                straight,
+                to_proxy,
+            },
+            timing,
+        })
+    }
+
+    /// The connections to a server.
+    fn client(&self, server: &str) -> Result<Connections> {
+        if let Some(known) = self.clients.borrow().get(server) {
+            return Ok(known.clone());
+        }
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(self.trust.of(server)?)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(self.way.clone());
+        let client: Connections = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(20))
             .build(connector);
-        Ok(Http { client, timing })
+        self.clients
+            .borrow_mut()
+            .insert(server.to_owned(), client.clone());
+        Ok(client)
     }
 
     /// Sends a request, and waits for the head of the answer.
     pub(crate) async fn send(
         &self,
-        request: Request<Full<Bytes>>,
+        mut request: Request<Full<Bytes>>,
     ) -> std::result::Result<Response<Incoming>, Trouble> {
-        let host = super::place::authority(request.uri()).to_owned();
+        let uri = request.uri().clone();
+        let host = authority(&uri).to_owned();
+        let proxy = self.way.proxies.find(&uri).as_ref().map(place_of);
+        if let Some(secret) = self.way.proxies.header(&uri) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, secret);
+        }
         let patience = self.timing.connect + self.timing.stall;
-        match tokio::time::timeout(patience, self.client.request(request)).await {
+        let client = self.client(&host)?;
+        match tokio::time::timeout(patience, client.request(request)).await {
+            Ok(Ok(answer)) if answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                Err(Trouble::Lasting(wants_password(&host, proxy.as_deref())))
+            }
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(trouble(&host, &error)),
+            Ok(Err(error)) => Err(trouble(&host, proxy.as_deref(), &error)),
             Err(_) => {
-                let error = Error::host(format!("{host} does not answer"));
+                let error = Error::host(format!("{} does not answer", by(&host, proxy.as_deref())));
                 Err(Trouble::Passing(error, None))
             }
         }
@@ -162,56 +204,59 @@ impl Http {
             return true;
         };
         let patience = self.timing.connect + self.timing.stall;
-        match tokio::time::timeout(patience, self.client.request(request)).await {
+        let Ok(client) = self.client(host) else {
+            return true;
+        };
+        match tokio::time::timeout(patience, client.request(request)).await {
             Ok(Err(error)) => !is_not_tls(&error),
             _ => true,
         }
     }
 }
 
-fn tls(ca: Option<&Path>) -> Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    // A host without certificates of its own reaches those of `ca`, and those without TLS.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = ca {
-        let wrong =
-            |why: String| Error::wrong(format!("{} has no certificates in PEM: {why}", path.display()));
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| wrong(error.to_string()))?;
-        let mut count = 0;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
-            roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
-            count += 1;
-        }
-        if count == 0 {
-            return Err(wrong("there is none".to_owned()));
-        }
+/// A server, and the proxy that it is reached by.
+fn by(host: &str, proxy: Option<&str>) -> String {
+    match proxy {
+        Some(proxy) => format!("{host} by the proxy {proxy}"),
+        None => host.to_owned(),
     }
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::host(format!("cannot prepare TLS: {error}")))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
 }
 
-fn trouble(host: &str, error: &hyper_util::client::legacy::Error) -> Trouble {
+fn wants_password(host: &str, proxy: Option<&str>) -> Error {
+    let proxy = proxy.unwrap_or("a proxy");
+    Error::new(Kind::Denied, format!("{host} cannot be reached: the proxy {proxy} wants a password")).help(
+        "write http://NAME:PASSWORD@HOST:PORT into HTTPS_PROXY or HTTP_PROXY; NO_PROXY names what is reached without it",
+    )
+}
+
+fn trouble(host: &str, proxy: Option<&str>, error: &hyper_util::client::legacy::Error) -> Trouble {
     let what = if error.is_connect() {
         "cannot be reached"
     } else {
         "breaks off"
     };
-    let failure = Error::host(format!("{host} {what}: {}", chain(error)));
+    let why = chain(error);
+    // The library has no name for its tunnel's errors.
+    if proxy.is_some() && why.ends_with("proxy authorization required") {
+        return Trouble::Lasting(wants_password(host, proxy));
+    }
+    let failure = Error::host(format!("{} {what}: {why}", by(host, proxy)));
     match tls_error(error) {
-        Some(rustls::Error::InvalidCertificate(_)) => {
-            Trouble::Lasting(failure.help(
-                "give the certificate of who signed it as `ca` in the lab file's [images], or with --ca",
-            ))
-        }
+        Some(rustls::Error::InvalidCertificate(_)) => Trouble::Lasting(failure.help(format!(
+            "give the certificate of who signed it as `ca` in the lab file's [images], with --ca, or as a .crt file in \
+             /etc/containers/certs.d/{host}"
+        ))),
         Some(rustls::Error::InvalidMessage(_)) => Trouble::Lasting(failure.help(
             "it does not speak TLS: name it under `insecure` in the lab file's [images], or with --insecure",
         )),
+        Some(rustls::Error::AlertReceived(_)) => Trouble::Lasting(failure.help(format!(
+            "it may want a certificate of yours: `cert` and `key` in [images.registry.\"{host}\"], --client, or .cert and .key files \
+             in /etc/containers/certs.d/{host}"
+        ))),
+        _ if proxy.is_some() => Trouble::Passing(
+            failure.help("HTTPS_PROXY or HTTP_PROXY names the proxy; NO_PROXY names what is reached without it"),
+            None,
+        ),
         _ => Trouble::Passing(failure, None),
     }
 }

@@ -1,22 +1,49 @@
 //! Registries: the distribution API v2 (OCI distribution specification), the part that pulls.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use crate::error::{Error, Kind, Result};
 use crate::reference::Reference;
 
 mod blob;
-mod challenge;
+pub(crate) mod challenge;
 pub(crate) mod credentials;
 mod exchange;
 mod http_client;
 mod place;
+mod proxy;
+mod tls;
 
 pub(crate) use blob::{Blob, Sink};
 pub(crate) use exchange::Session;
 pub(crate) use http_client::Timing;
+pub(crate) use proxy::Proxies;
 
 pub use crate::source::Registries;
+
+/// How servers are reached, apart from what a lab says.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    pub(crate) timing: Timing,
+    pub(crate) credentials: credentials::Files,
+    /// None: those of the environment, which is read when something is asked.
+    pub(crate) proxies: Option<Proxies>,
+    /// Where registries' certificates are.
+    pub(crate) certificates: Vec<PathBuf>,
+}
+
+impl Network {
+    /// What the environment leads to.
+    pub(crate) fn of_environment() -> Self {
+        Network {
+            timing: Timing::default(),
+            credentials: credentials::Files::of_environment(),
+            proxies: None,
+            certificates: tls::usual_directories(),
+        }
+    }
+}
 
 /// Where a repository of a registry can be had.
 #[derive(Debug, Clone, PartialEq, Eq)]

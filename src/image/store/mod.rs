@@ -15,7 +15,7 @@
 //!
 //! Nothing is held by a daemon. Whoever dies leaves locks that are free, files below `partial` and directories below `tmp`.
 
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
@@ -23,7 +23,7 @@ use crate::digest::Digest;
 use crate::error::{Attempt as _, Error, Kind, Result};
 use crate::layer::Limits;
 use crate::reference::Reference;
-use crate::registry::{Registries, Timing, credentials::Files};
+use crate::registry::{Network, Registries};
 use crate::source::Source;
 
 mod archives;
@@ -102,11 +102,6 @@ pub struct Image {
 pub struct Lease(OwnedFd);
 
 impl Lease {
-    /// The descriptor.
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-
     /// The file that is locked, for somebody else who locks it as well while this one does.
     ///
     /// # Errors
@@ -128,8 +123,7 @@ pub struct Store {
     root: PathBuf,
     in_user_namespace: bool,
     limits: Limits,
-    timing: Timing,
-    credentials: Files,
+    network: Network,
 }
 
 impl Store {
@@ -182,8 +176,7 @@ impl Store {
             root,
             in_user_namespace: in_user_namespace(),
             limits: Limits::default(),
-            timing: Timing::default(),
-            credentials: Files::of_environment(),
+            network: Network::of_environment(),
         };
         store.write_layout()?;
         Ok(store)

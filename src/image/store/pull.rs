@@ -83,7 +83,7 @@ impl Store {
 
     pub(super) fn ask(&self, reference: &Reference, registries: &Registries) -> Result<Digest> {
         runtime()?.block_on(async {
-            let session = Session::new(registries, self.credentials.clone(), self.timing)?;
+            let session = Session::new(registries, &self.network)?;
             Ok(session.manifest(reference).await?.digest)
         })
     }
@@ -94,7 +94,7 @@ impl Store {
         registries: &Registries,
         progress: &dyn Fn(Progress),
     ) -> Result<Image> {
-        let session = Session::new(registries, self.credentials.clone(), self.timing)?;
+        let session = Session::new(registries, &self.network)?;
         let name = reference.to_string();
         let remote = remote(&session, reference).await?;
         let label = Label {

@@ -207,25 +207,6 @@ fn variable(label: &str) -> String {
     LABELS.chars().chain(upper).collect()
 }
 
-/// Notes interfaces at the ends of links whose names are of no form that their nodes' kinds have.
-pub(super) fn note_names(context: &mut Context, topology: &Topology) {
-    let nodes = topology.nodes.iter();
-    let kinds: BTreeMap<&str, &str> = nodes
-        .filter_map(|(name, node)| Some((name.value.as_str(), node.vendor.as_ref()?.value.as_str())))
-        .collect();
-    for end in topology.links.iter().flat_map(|link| &link.endpoints) {
-        let kind = kinds.get(end.node.value.as_str());
-        let Some(kind) = kind.and_then(|kind| context.kinds().find(kind)) else {
-            continue;
-        };
-        if kind.is_odd_name(&end.interface.value) {
-            let name = kind.name.clone();
-            let ends = context.remarks.odd_names.entry(name).or_default();
-            ends.insert(format!("{}:{}", end.node.value, end.interface.value));
-        }
-    }
-}
-
 /// Tells the nodes that are images how many links they have.
 pub(super) fn count_links(topology: &mut Topology) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();

@@ -111,7 +111,8 @@ pub(super) fn sort(context: &mut Context, name: &Spanned<String>, merged: &Defin
         context.reader.wrong(name.span.clone(), message, help);
         return None;
     };
-    if let Some((_, sort)) = KINDS.iter().find(|(known, _)| *known == kind.value) {
+    let own = KINDS.iter().find(|(known, _)| *known == kind.value);
+    if let Some((_, sort)) = own.filter(|_| !is_replaced(context, &kind.value)) {
         return Some(*sort);
     }
     let found = match context.kinds().find(&kind.value) {
@@ -144,6 +145,15 @@ pub(super) fn sort(context: &mut Context, name: &Spanned<String>, merged: &Defin
     let place = if own { kind.span.clone() } else { name.span.clone() };
     context.reader.wrong(place, message, help);
     None
+}
+
+/// Whether a file of the user's stands in the place of a kind that is known. With `--images map` none does: what such a file says is
+/// for the image.
+fn is_replaced(context: &Context, kind: &str) -> bool {
+    let kinds = context.kinds();
+    let is_own = |kind: &crate::lab::definition::Definition| kind.place.is_some();
+    let is_broken = || kinds.broken.iter().any(|broken| broken.name == kind);
+    context.options.mode != Mode::Map && kinds.find(kind).map_or_else(is_broken, is_own)
 }
 
 /// Notes a name below `kinds` that is no kind: a node that is of it is told at the node.

@@ -11,6 +11,7 @@ mod links;
 mod magic;
 mod mgmt;
 mod node;
+mod startup;
 
 use std::collections::HashMap;
 
@@ -83,6 +84,8 @@ pub(super) fn read(yaml: &Yaml, context: &mut Context) -> Topology {
     }
     table.finish(&mut context.reader);
     mgmt::settle(&mut topology, range.as_ref());
+    // Before addresses of a range are given: containerlab's templates know those only that the file says.
+    startup::render(context, &mut topology);
     if let Some(range) = range {
         range.give(&mut topology, &mut context.reader);
     }
@@ -152,7 +155,6 @@ fn inner(yaml: &Yaml, context: &mut Context, topology: &mut Topology) {
         links::read(&mut context.reader, yaml, &sorts, topology);
     }
     image::count_links(topology);
-    image::note_names(context, topology);
     table.finish(&mut context.reader);
 }
 

@@ -7,7 +7,7 @@ mod read;
 use nix::errno::Errno;
 
 use super::error::{Error, Result};
-use super::netlink::Netlink;
+use super::netlink::{BATCH, Netlink};
 use super::netlink_batch::Batch;
 pub use queues::{Netem, Tbf};
 pub use read::{Queue, filters, queues};
@@ -209,6 +209,11 @@ impl Requests {
         let what = format!("remove the queueing discipline of interface {interface}");
         self.begin(what, RTM_DELQDISC, 0, Place::root(interface), Some(Errno::ENOENT));
         self.batch.end();
+    }
+
+    /// Whether they should be sent before others are added: the kernel takes no more at once than a socket's buffer holds.
+    pub fn is_full(&self) -> bool {
+        self.batch.bytes.len() > BATCH
     }
 
     /// Whether there is nothing to send.

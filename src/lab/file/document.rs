@@ -7,7 +7,9 @@ use super::{
     MgmtSpec, NodeSpec, Spanned, Spec, check, flow, kubernetes, link, node, scenario, suggest, values,
 };
 use crate::Diagnostic;
+use crate::flow::MOST_FLOWS;
 use crate::model::Kind;
+use crate::scenario::MOST_SCENARIOS;
 
 /// Reads a lab file. What could not be read is left out of the [`Spec`] and told in the diagnostics; where the
 /// text is not even TOML, only that is told.
@@ -327,6 +329,7 @@ fn flows(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
     let Some(value) = table.get("flows") else { return };
     match value.get_ref().as_array() {
         Some(flows) => {
+            let flows = bounded(reader, flows, "flows", MOST_FLOWS, "make fewer");
             spec.flows = flows
                 .iter()
                 .filter_map(|value| flow::flow(reader, value))
@@ -339,12 +342,30 @@ fn flows(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
     }
 }
 
+/// The first entries of a list, as many as a lab may have; that there are more is told.
+fn bounded<'v>(
+    reader: &mut Reader,
+    entries: &'v [Value<'v>],
+    what: &str,
+    most: usize,
+    help: &str,
+) -> &'v [Value<'v>] {
+    let Some(beyond) = entries.get(most) else {
+        return entries;
+    };
+    let message = format!("the lab has {} {what}; {most} are allowed", entries.len());
+    reader.wrong(beyond.span(), Wrong::new(message, help));
+    &entries[..most]
+}
+
 fn scenarios(reader: &mut Reader, table: &mut Table, spec: &mut Spec) {
     let Some(value) = table.get("scenarios") else {
         return;
     };
     match value.get_ref().as_array() {
         Some(scenarios) => {
+            let help = "make several files of it";
+            let scenarios = bounded(reader, scenarios, "scenarios", MOST_SCENARIOS, help);
             spec.scenarios = scenarios
                 .iter()
                 .filter_map(|value| scenario::scenario(reader, value))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::command::RESTARTS;
 use super::reader::{Reader, Table, Value, Wrong};
-use super::{ImagesSpec, Spanned, command, values};
+use super::{ImagesSpec, RegistrySpec, Spanned, command, values};
 use crate::model::{Init, Restart};
 use nslab_image::Reference;
 use nslab_image::config::{Healthcheck, Test};
@@ -300,8 +300,54 @@ pub(super) fn images(reader: &mut Reader, value: &Value) -> Option<Spanned<Image
     images.ca = table
         .get("ca")
         .and_then(|value| reader.string(value, "ca", "registry-ca.pem"));
+    if let Some(value) = table.get("registry") {
+        let example = "registry = { \"registry.example:5000\" = { ca = \"registry-ca.pem\" } }";
+        for (host, value) in reader.map(value, "registry", example) {
+            if let Err(wrong) = registry(host.value) {
+                reader.wrong(host.span, wrong);
+            } else if let Some(one) = one_registry(reader, value) {
+                images.registry.insert(host.value.to_ascii_lowercase(), one);
+            }
+        }
+    }
     table.finish(reader);
     Some(Spanned::new(images, value.span()))
+}
+
+/// What holds for one registry.
+fn one_registry(reader: &mut Reader, value: &Value) -> Option<RegistrySpec> {
+    let mut table = reader.table(
+        value,
+        "images.registry",
+        "registry",
+        "`[images.registry.HOST]`",
+        value.span(),
+    )?;
+    let mut file = |reader: &mut Reader, key: &'static str, example: &str| {
+        let value = table.get(key)?;
+        reader.string(value, key, example)
+    };
+    let ca = file(reader, "ca", "registry-ca.pem");
+    let cert = file(reader, "cert", "client.cert");
+    let key = file(reader, "key", "client.key");
+    let insecure = table
+        .get("insecure")
+        .and_then(|value| reader.boolean(value, "insecure"));
+    let own = match (cert, key) {
+        (Some(cert), Some(key)) => Some((cert, key)),
+        (None, None) => None,
+        (Some(one), None) | (None, Some(one)) => {
+            let message = "a certificate of one's own is two files, and only one is named";
+            reader.wrong(one.span, Wrong::new(message, "write both `cert` and `key`"));
+            None
+        }
+    };
+    table.finish(reader);
+    Some(RegistrySpec {
+        insecure: insecure.is_some_and(|it| it.value),
+        ca,
+        own,
+    })
 }
 
 /// Where a registry's images can be had as well: perhaps a scheme, a host, and perhaps a path there.

@@ -2,10 +2,101 @@
 
 use std::sync::LazyLock;
 
+use ipnet::{Ipv4Net, Ipv6Net};
+
 use super::reader::{Reader, Value, Wrong};
-use super::{EndpointSpec, LinkSpec, LinkType, Spanned, impair, interface, values};
+use super::{Span, Spanned, impair, interface, values};
+use crate::impair::Impairments;
 use crate::links::{Device, Keys, sort};
-use crate::model::Underlay;
+use crate::model::{Mac, Underlay};
+
+/// A link.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LinkSpec {
+    /// Where it stands.
+    pub span: Span,
+    /// Its type; `None` where nothing is said (a veth pair, or a link to the host by an endpoint `host:…`).
+    pub kind: Option<Spanned<LinkType>>,
+    /// Its ends.
+    pub endpoints: Vec<EndpointSpec>,
+    /// Bytes.
+    pub mtu: Option<Spanned<u32>>,
+    /// Checksum offload.
+    pub offload: Option<Spanned<bool>>,
+    /// An interface of the host.
+    pub host_interface: Option<Spanned<String>>,
+    /// Whose network carries it.
+    pub underlay: Option<Spanned<Underlay>>,
+    /// What it does to packets, and where that is said.
+    pub impair: Option<Spanned<Impairments>>,
+    /// What it is, where its type is that of a device.
+    pub device: Option<Device>,
+    /// The keys given that not every type of link has, and where.
+    pub given: Vec<(&'static str, Span)>,
+}
+
+impl LinkSpec {
+    /// A link of which nothing is said but where it stands.
+    pub fn new(span: Span) -> Self {
+        LinkSpec {
+            span,
+            kind: None,
+            endpoints: Vec::new(),
+            mtu: None,
+            offload: None,
+            host_interface: None,
+            underlay: None,
+            impair: None,
+            device: None,
+            given: Vec::new(),
+        }
+    }
+}
+
+/// The types of links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkType {
+    /// A pair between two nodes.
+    Veth,
+    /// A pair between a node and the host.
+    Host,
+    /// A port on the management network.
+    Mgmt,
+    /// A device of a type, by its name.
+    Device(&'static str),
+}
+
+impl LinkType {
+    /// The types of devices that links are made of.
+    pub const DEVICES: [&'static str; 3] = ["macvlan", "vxlan", "dummy"];
+
+    /// Its name in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            LinkType::Veth => "veth",
+            LinkType::Host => "host",
+            LinkType::Mgmt => "mgmt",
+            LinkType::Device(name) => name,
+        }
+    }
+}
+
+/// One end of a link.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EndpointSpec {
+    /// Where it stands.
+    pub span: Span,
+    /// The node (or `host`).
+    pub node: Spanned<String>,
+    /// The interface.
+    pub interface: Spanned<String>,
+    /// A fixed MAC address.
+    pub mac: Option<Spanned<Mac>>,
+    /// An address.
+    pub ipv4: Option<Spanned<Ipv4Net>>,
+    /// An address.
+    pub ipv6: Option<Spanned<Ipv6Net>>,
+}
 
 const TYPES: &[(&str, LinkType)] = &[
     ("veth", LinkType::Veth),

@@ -19,6 +19,7 @@ mod kubernetes_schema;
 mod limits;
 mod link;
 pub mod mounts;
+mod networks;
 mod node;
 mod pods;
 pub mod reader;
@@ -41,10 +42,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::check::{BgpWanted, Expect, Phase, RouteWanted};
 use super::flow::Flow;
-use super::impair::Impairments;
-use super::links::Device;
 use super::model::{
-    Command, EngineChoice, Exec, Kind, Limit, Mac, Mounted, OfKind, Process, PublishedPort, Stage, Underlay,
+    Command, EngineChoice, Exec, Kind, Limit, Mounted, OfKind, Process, PublishedPort, Stage,
 };
 use super::scenario::{Expectations, Step};
 
@@ -52,8 +51,11 @@ pub use document::read;
 pub use image::ImageSpec;
 pub use interface::InterfaceSpec;
 pub use kubernetes::{Agent, CiliumSpec, Cni, Dns, Ipam, KubernetesSpec, NodeRole, Routing};
-pub use link::keys_of as keys_of_link;
+pub use link::{EndpointSpec, LinkSpec, LinkType, keys_of as keys_of_link};
+pub use pods::PodSpec;
+pub use route::{NextHopSpec, RouteActionSpec, RouteSpec};
 pub use schema::schema;
+pub use values::sysctl_path;
 
 /// A place in the lab file, in bytes.
 pub type Span = Range<usize>;
@@ -138,6 +140,19 @@ pub struct ImagesSpec {
     pub insecure: Vec<String>,
     /// A file of certificates, as written.
     pub ca: Option<Spanned<String>>,
+    /// What holds for one registry alone.
+    pub registry: BTreeMap<String, RegistrySpec>,
+}
+
+/// `[images.registry."HOST:PORT"]`: files as written.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RegistrySpec {
+    /// Whether it may be spoken to without TLS.
+    pub insecure: bool,
+    /// Certificates that its own may be signed by.
+    pub ca: Option<Spanned<String>>,
+    /// The certificate that it is shown, and the key of that.
+    pub own: Option<(Spanned<String>, Spanned<String>)>,
 }
 
 /// `[mgmt]`.
@@ -269,15 +284,6 @@ pub struct LimitsSpec {
     pub open_files: Option<Spanned<Limit>>,
 }
 
-/// A pod on a Kubernetes node.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PodSpec {
-    /// Its name, without the node's.
-    pub name: Spanned<String>,
-    /// What is put into it and runs in it.
-    pub node: NodeSpec,
-}
-
 /// `mgmt = true`, `mgmt = false` or `mgmt = { ipv4 = …, ipv6 = … }`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MgmtPortSpec {
@@ -296,45 +302,6 @@ pub struct AddressesSpec {
     pub interface: Spanned<String>,
     /// Its addresses.
     pub nets: Vec<Spanned<IpNet>>,
-}
-
-/// A static route.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RouteSpec {
-    /// The destination, `None` for `default`.
-    pub to: Spanned<Option<IpNet>>,
-    /// What it does.
-    pub action: RouteActionSpec,
-    /// Priority.
-    pub metric: Option<u32>,
-    /// Table.
-    pub table: Option<u32>,
-    /// The VRF of the node whose table it is in.
-    pub vrf: Option<Spanned<String>>,
-}
-
-/// What a route does.
-#[derive(Debug, Clone, PartialEq)]
-pub enum RouteActionSpec {
-    /// Forward to these (never empty).
-    Forward(Vec<NextHopSpec>),
-    /// Drop silently.
-    Blackhole,
-    /// Drop with ICMP unreachable.
-    Unreachable,
-    /// Drop with ICMP prohibited.
-    Prohibit,
-}
-
-/// A next hop.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NextHopSpec {
-    /// The gateway.
-    pub via: Option<Spanned<IpAddr>>,
-    /// The interface.
-    pub dev: Option<Spanned<String>>,
-    /// ECMP weight, 1 to 256.
-    pub weight: u16,
 }
 
 /// A router's configuration.
@@ -400,49 +367,6 @@ pub struct WaitSpec {
     pub node: String,
     /// The stage.
     pub stage: Stage,
-}
-
-/// A link.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LinkSpec {
-    /// Where it stands.
-    pub span: Span,
-    /// Its type; `None` where nothing is said (a veth pair, or a link to the host by an endpoint `host:…`).
-    pub kind: Option<Spanned<LinkType>>,
-    /// Its ends.
-    pub endpoints: Vec<EndpointSpec>,
-    /// Bytes.
-    pub mtu: Option<Spanned<u32>>,
-    /// Checksum offload.
-    pub offload: Option<Spanned<bool>>,
-    /// An interface of the host.
-    pub host_interface: Option<Spanned<String>>,
-    /// Whose network carries it.
-    pub underlay: Option<Spanned<Underlay>>,
-    /// What it does to packets, and where that is said.
-    pub impair: Option<Spanned<Impairments>>,
-    /// What it is, where its type is that of a device.
-    pub device: Option<Device>,
-    /// The keys given that not every type of link has, and where.
-    pub given: Vec<(&'static str, Span)>,
-}
-
-impl LinkSpec {
-    /// A link of which nothing is said but where it stands.
-    pub fn new(span: Span) -> Self {
-        LinkSpec {
-            span,
-            kind: None,
-            endpoints: Vec::new(),
-            mtu: None,
-            offload: None,
-            host_interface: None,
-            underlay: None,
-            impair: None,
-            device: None,
-            given: Vec::new(),
-        }
-    }
 }
 
 /// A flow, and where what it says stands.
@@ -532,65 +456,4 @@ pub struct TcpSpec {
     pub to: Spanned<String>,
     /// The port.
     pub port: u16,
-}
-
-/// The types of links.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinkType {
-    /// A pair between two nodes.
-    Veth,
-    /// A pair between a node and the host.
-    Host,
-    /// A port on the management network.
-    Mgmt,
-    /// A device of a type, by its name.
-    Device(&'static str),
-}
-
-impl LinkType {
-    /// The types of devices that links are made of.
-    pub const DEVICES: [&'static str; 3] = ["macvlan", "vxlan", "dummy"];
-
-    /// Its name in the file.
-    pub fn name(self) -> &'static str {
-        match self {
-            LinkType::Veth => "veth",
-            LinkType::Host => "host",
-            LinkType::Mgmt => "mgmt",
-            LinkType::Device(name) => name,
-        }
-    }
-}
-
-/// One end of a link.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EndpointSpec {
-    /// Where it stands.
-    pub span: Span,
-    /// The node (or `host`).
-    pub node: Spanned<String>,
-    /// The interface.
-    pub interface: Spanned<String>,
-    /// A fixed MAC address.
-    pub mac: Option<Spanned<Mac>>,
-    /// An address.
-    pub ipv4: Option<Spanned<Ipv4Net>>,
-    /// An address.
-    pub ipv6: Option<Spanned<Ipv6Net>>,
-}
-
-/// The path below /proc/sys of a sysctl in its canonical dotted form, where a slash stands for a dot that
-/// belongs to a name: `net.ipv4.conf.eth0/100.forwarding` is `net/ipv4/conf/eth0.100/forwarding`.
-pub fn sysctl_path(canonical: &str) -> String {
-    swap_separators(canonical)
-}
-
-/// Dots become slashes and slashes dots; its own inverse.
-fn swap_separators(name: &str) -> String {
-    let swap = |c| match c {
-        '.' => '/',
-        '/' => '.',
-        c => c,
-    };
-    name.chars().map(swap).collect()
 }

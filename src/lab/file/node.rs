@@ -9,12 +9,6 @@ use super::{
 };
 use crate::model::{EngineChoice, Kind, Stage};
 
-const ENGINES: &[(&str, EngineChoice)] = &[
-    ("auto", EngineChoice::Auto),
-    ("frr", EngineChoice::Frr),
-    ("builtin", EngineChoice::Builtin),
-    ("kubelet", EngineChoice::Kubelet),
-];
 pub(super) const KINDS: &[(&str, Kind)] = &[
     ("host", Kind::Host),
     ("router", Kind::Router),
@@ -97,7 +91,9 @@ fn identity(reader: &mut Reader, table: &mut Table, node: &mut NodeSpec) {
     node.engine = table.get("engine").map(|value| {
         // An engine that could not be read is told once; any stands in for it.
         let any = Spanned::new(EngineChoice::Auto, value.span());
-        reader.word(value, "engine", ENGINES).unwrap_or(any)
+        reader
+            .word(value, "engine", &EngineChoice::words())
+            .unwrap_or(any)
     });
     node.hostname = table
         .get("hostname")

@@ -1,7 +1,16 @@
 //! `pods`: how many there are on a Kubernetes node, or which.
 
 use super::reader::{Reader, Value, Wrong};
-use super::{NodeSpec, PodSpec, Spanned, node};
+use super::{NodeSpec, Spanned, node};
+
+/// A pod on a Kubernetes node.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PodSpec {
+    /// Its name, without the node's.
+    pub name: Spanned<String>,
+    /// What is put into it and runs in it.
+    pub node: NodeSpec,
+}
 
 /// A kubelet runs so many pods unless it is told otherwise (`maxPods`).
 const MOST: i64 = 110;

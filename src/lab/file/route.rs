@@ -1,7 +1,50 @@
 //! Static routes.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 use super::reader::{Reader, Table, Value, Wrong};
-use super::{NextHopSpec, RouteActionSpec, RouteSpec, Spanned, values};
+use super::{Spanned, values};
+
+/// A static route.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RouteSpec {
+    /// The destination, `None` for `default`.
+    pub to: Spanned<Option<IpNet>>,
+    /// What it does.
+    pub action: RouteActionSpec,
+    /// Priority.
+    pub metric: Option<u32>,
+    /// Table.
+    pub table: Option<u32>,
+    /// The VRF of the node whose table it is in.
+    pub vrf: Option<Spanned<String>>,
+}
+
+/// What a route does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RouteActionSpec {
+    /// Forward to these (never empty).
+    Forward(Vec<NextHopSpec>),
+    /// Drop silently.
+    Blackhole,
+    /// Drop with ICMP unreachable.
+    Unreachable,
+    /// Drop with ICMP prohibited.
+    Prohibit,
+}
+
+/// A next hop.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NextHopSpec {
+    /// The gateway.
+    pub via: Option<Spanned<IpAddr>>,
+    /// The interface.
+    pub dev: Option<Spanned<String>>,
+    /// ECMP weight, 1 to 256.
+    pub weight: u16,
+}
 
 /// The types of routes; `None` is forwarding.
 const TYPES: &[(&str, Option<Drop>)] = &[

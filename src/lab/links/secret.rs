@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -50,23 +52,7 @@ impl fmt::Debug for Secret {
 
 /// So many octets in base64 (RFC 4648 section 4), as WireGuard writes keys.
 pub fn base64(text: &str, octets: usize) -> Option<Vec<u8>> {
-    const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let digits = text.trim_end_matches('=');
-    if !text.len().is_multiple_of(4) || text.len() - digits.len() > 2 {
-        return None;
-    }
-    let (mut found, mut bits, mut held) = (Vec::with_capacity(octets), 0u32, 0u32);
-    for digit in digits.bytes() {
-        let value = LETTERS.iter().position(|letter| *letter == digit)?;
-        held = (held << 6) | u32::try_from(value).ok()?;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            found.push((held >> bits) as u8);
-            held &= (1 << bits) - 1;
-        }
-    }
-    (found.len() == octets && held == 0).then_some(found)
+    STANDARD.decode(text).ok().filter(|found| found.len() == octets)
 }
 
 /// So many octets in hexadecimal digits.

@@ -154,6 +154,17 @@ pub enum Stage {
     Ready,
 }
 
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Created => "created",
+            Stage::Links => "links",
+            Stage::Configured => "configured",
+            Stage::Ready => "ready",
+        })
+    }
+}
+
 /// One entry of `wait_for`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {

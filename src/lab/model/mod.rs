@@ -8,6 +8,7 @@ mod node;
 mod of_kind;
 mod route;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -189,6 +190,25 @@ pub struct PublishedPort {
 }
 
 impl Lab {
+    /// What is odd of the names that links give interfaces of nodes whose kinds know others, a sentence for each kind.
+    pub fn odd_interfaces(&self) -> Vec<String> {
+        let mut ends: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for node in &self.nodes {
+            let Some(kind) = &node.of_kind else { continue };
+            for interface in &kind.odd_interfaces {
+                let end = format!("{}:{interface}", node.name);
+                ends.entry(&kind.kind).or_default().push(end);
+            }
+        }
+        let sentence = |(kind, ends): (&str, Vec<String>)| {
+            format!(
+                "the kind `{kind}` knows no interfaces of these names, which its system may not use: {}",
+                ends.join(", ")
+            )
+        };
+        ends.into_iter().map(sentence).collect()
+    }
+
     /// The index of the node whose network namespace the given node lives in.
     pub fn owner(&self, node: usize) -> usize {
         match self.nodes[node].network {

@@ -1,6 +1,7 @@
 //! A node: what it is, and what it has.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::FRR_SCRIPT;
 use super::{Command, Exec, Image, MgmtPort, Mount, OfKind, Process, PublishedPort, Route, Wait};
+use crate::engines::Engine;
 use crate::links::{Setting, bridge::Bridge};
 use crate::rights::Rights;
 
@@ -29,18 +31,27 @@ pub enum Kind {
     Pod,
 }
 
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Host => "host",
+            Kind::Router => "router",
+            Kind::Bridge => "bridge",
+            Kind::K8s => "k8s",
+            Kind::Pod => "pod",
+        })
+    }
+}
+
 /// Which program plays a router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineChoice {
     /// FRR where it is installed, else the built-in speaker.
     Auto,
-    /// FRR's daemons.
-    Frr,
-    /// nslab's own speaker.
-    Builtin,
-    /// A kubelet, and on the first node what a cluster is made of.
-    Kubelet,
+    /// This one.
+    #[serde(untagged)]
+    Engine(Engine),
 }
 
 /// Where a node's network is.

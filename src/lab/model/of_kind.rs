@@ -26,6 +26,9 @@ pub struct OfKind {
     pub save: Option<Command>,
     /// The names by which users know its interfaces, where the kernel has others.
     pub interfaces: BTreeMap<String, String>,
+    /// Interfaces of links whose names are of no form that the kind has.
+    #[serde(default)]
+    pub odd_interfaces: Vec<String>,
 }
 
 /// What a host must have to run a node.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::model::{Content, Dns, File, Kind, Lab, Network};
-use crate::plan::{Engine, NodeStep, Plan, RouteStep, RouteStepAction};
+use crate::plan::{NodeStep, Plan, RouteStep, RouteStepAction};
 
 /// The domain of a cluster.
 pub const DOMAIN: &str = "cluster.local";
@@ -28,7 +28,7 @@ pub(super) fn plan(lab: &Lab, plan: &mut Plan) {
         if step.kind == Kind::Pod && !has_its_own(step) {
             step.files.insert(0, resolv_conf(address));
         }
-        let has_pods = step.engine == Some(Engine::Kubelet) || with_pods.contains(&step.name);
+        let has_pods = step.is_kubernetes() || with_pods.contains(&step.name);
         let answers = step.kind == Kind::K8s && node.network == Network::Own && has_pods;
         if let Some(namespace) = step.namespace.filter(|_| answers && lab.cluster.dns == Dns::Own) {
             step.dns = Some(address);

@@ -2,6 +2,7 @@
 //! names that the kernel has for them.
 
 mod place;
+mod spans;
 mod values;
 
 use std::cell::Cell;
@@ -219,6 +220,10 @@ pub(super) fn apply(
         after_ready,
         save: definition.save.as_ref().map(|save| place::command(save, &values)),
         interfaces: shown.collect(),
+        odd_interfaces: interfaces(spec, &name.value)
+            .filter(|written| definition.is_odd_name(written))
+            .map(str::to_owned)
+            .collect(),
     };
     if expansion.is_overlong() {
         let message = format!(

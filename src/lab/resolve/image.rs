@@ -1,5 +1,6 @@
 //! The images that nodes are, and how registries are reached.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Scene;
@@ -7,7 +8,7 @@ use super::diagnostics::Mistakes;
 use crate::Diagnostic;
 use crate::file::Spanned;
 use crate::model::{EngineChoice, Image, Kind, Restart};
-use nslab_image::source::{Registries, Source};
+use nslab_image::source::{Registries, Registry, Source};
 
 /// The image that a node is, where it is one.
 pub(super) fn resolve(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> Option<Image> {
@@ -54,8 +55,12 @@ fn obstacles(scene: &Scene, at: usize) -> Vec<(&'static str, &'static str)> {
             "make it a host or a router, or remove `image`",
         ));
     }
-    let engine = node.engine.as_ref().map(|it| it.value);
-    if scene.kind(at) == Kind::Router && engine == Some(EngineChoice::Builtin) {
+    let engine = node
+        .engine
+        .as_ref()
+        .map(|it| it.value)
+        .and_then(EngineChoice::traits);
+    if scene.kind(at) == Kind::Router && engine.is_some_and(|engine| !engine.is_in_images) {
         obstacles.push((
             "the built-in speaker is no part of an image",
             "remove `engine` or `image`",
@@ -91,7 +96,7 @@ pub(super) fn registries(scene: &Scene, mistakes: &mut Mistakes) -> Registries {
     let Some(spec) = &scene.spec.images else {
         return Registries::default();
     };
-    let ca = spec.ca.as_ref().map(|written| {
+    let mut file = |written: &Spanned<String>| {
         let place = scene.sources.locate(Path::new(&written.value));
         if let Err(reason) = scene.sources.entry(&place) {
             let message = format!("cannot read the certificates in {}: {reason}", written.value);
@@ -99,10 +104,22 @@ pub(super) fn registries(scene: &Scene, mistakes: &mut Mistakes) -> Registries {
             mistakes.add(Diagnostic::new(message, written.span.clone(), "").help(help));
         }
         place
-    });
+    };
+    let mut insecure = spec.insecure.clone();
+    let mut registry = BTreeMap::new();
+    for (host, one) in &spec.registry {
+        if one.insecure && !insecure.contains(host) {
+            insecure.push(host.clone());
+        }
+        let own = one.own.as_ref().map(|(cert, key)| (file(cert), file(key)));
+        let (cert, key) = own.unzip();
+        let ca = one.ca.as_ref().map(&mut file);
+        registry.insert(host.clone(), Registry { ca, cert, key });
+    }
     Registries {
         mirrors: spec.mirrors.clone(),
-        insecure: spec.insecure.clone(),
-        ca,
+        insecure,
+        ca: spec.ca.as_ref().map(file),
+        registry,
     }
 }

@@ -9,7 +9,7 @@ use super::expand::{self, Expansion};
 use crate::Diagnostic;
 use crate::definition::Definition;
 use crate::file::{NodeSpec, Spanned, Spec, suggest};
-use crate::model::{EngineChoice, Kind};
+use crate::model::Kind;
 
 /// Every node with what it inherits.
 pub(super) fn apply<'a>(
@@ -179,7 +179,7 @@ fn routers_only(
 /// A Kubernetes node is played by nslab itself or by a kubelet; engines of routers that it inherits are not meant for it.
 fn kubernetes_engine(at: usize, merged: &mut NodeSpec, mistakes: &mut Mistakes) {
     let Some(engine) = &merged.engine else { return };
-    if engine.value == EngineChoice::Frr {
+    if !engine.value.plays(Kind::K8s) {
         let message = "a Kubernetes node is no router: FRR does not play it";
         let help = "`engine = \"builtin\"` or `engine = \"kubelet\"`, or none";
         mistakes.add_for(at, Diagnostic::new(message, engine.span.clone(), "").help(help));

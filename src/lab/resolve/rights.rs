@@ -4,7 +4,7 @@ use super::Scene;
 use super::diagnostics::Mistakes;
 use crate::Diagnostic;
 use crate::file::{NodeSpec, Spanned};
-use crate::model::{EngineChoice, Kind};
+use crate::model::Kind;
 use crate::rights::Rights;
 
 /// The rights a node asks for.
@@ -40,10 +40,7 @@ fn user_namespace(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> bool {
 
 fn obstacle(scene: &Scene, at: usize, spec: &NodeSpec) -> Option<(&'static str, &'static str)> {
     let kind = scene.kind(at);
-    let is_kubelet = spec
-        .engine
-        .as_ref()
-        .is_some_and(|it| it.value == EngineChoice::Kubelet);
+    let is_kubernetes = spec.engine.as_ref().is_some_and(|it| it.value.is_kubernetes());
     if spec.privileged.as_ref().is_some_and(|it| it.value) {
         return Some(("it is privileged", "keep one of the two"));
     }
@@ -53,7 +50,7 @@ fn obstacle(scene: &Scene, at: usize, spec: &NodeSpec) -> Option<(&'static str, 
             "leave `network` out, or give the namespace to the node whose network it is",
         ));
     }
-    if kind == Kind::Pod || (kind == Kind::K8s && is_kubelet) {
+    if kind == Kind::Pod || (kind == Kind::K8s && is_kubernetes) {
         return Some(("Kubernetes makes the namespaces of its pods", "leave it out"));
     }
     None

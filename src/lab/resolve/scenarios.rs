@@ -1,6 +1,6 @@
 //! Scenarios: the nodes, interfaces, checks and files they speak of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use super::diagnostics::Mistakes;
@@ -9,7 +9,17 @@ use crate::Diagnostic;
 use crate::check::Check;
 use crate::file::{ScenarioSpec, Span, Spanned, suggest};
 use crate::model::{Kind, Manifest};
-use crate::scenario::{End, Names, Scenario, Step};
+use crate::scenario::{End, MOST_MANIFESTS, Names, Scenario, Step};
+
+/// What the steps of all scenarios are looked at with.
+struct Known<'s> {
+    scene: &'s Scene<'s>,
+    links: &'s links::Links,
+    checks: BTreeSet<&'s str>,
+    flows: HashSet<&'s str>,
+    /// How many bytes the manifests of steps may have, from here on.
+    room: usize,
+}
 
 /// All scenarios, in the order of the file.
 pub(super) fn resolve(
@@ -18,6 +28,18 @@ pub(super) fn resolve(
     checks: &[Check],
     mistakes: &mut Mistakes,
 ) -> Vec<Scenario> {
+    let mut known = Known {
+        scene,
+        links,
+        checks: checks.iter().map(|check| check.name.as_str()).collect(),
+        flows: scene
+            .spec
+            .flows
+            .iter()
+            .map(|flow| flow.name.value.as_str())
+            .collect(),
+        room: MOST_MANIFESTS,
+    };
     let mut names: BTreeSet<&str> = BTreeSet::new();
     let mut scenarios = Vec::new();
     for spec in &scene.spec.scenarios {
@@ -28,15 +50,15 @@ pub(super) fn resolve(
         }
         let mut steps: Vec<Step> = spec.steps.iter().map(|step| step.value.clone()).collect();
         for (step, at) in steps.iter_mut().zip(&spec.steps) {
-            look_at(scene, links, checks, step, &at.span, mistakes);
+            look_at(&mut known, step, &at.span, mistakes);
         }
         if let Names::These(wanted) = &spec.expect.checks {
             for name in wanted {
-                has_check(checks, name, &spec.name.span, mistakes);
+                has_check(&known.checks, name, &spec.name.span, mistakes);
             }
         }
         needs_flows(spec, mistakes);
-        has_flows(scene, spec, mistakes);
+        has_flows(&known, spec, mistakes);
         scenarios.push(Scenario {
             name: spec.name.value.clone(),
             flows: spec.flows.iter().map(|flow| flow.value.clone()).collect(),
@@ -66,11 +88,8 @@ fn needs_flows(spec: &ScenarioSpec, mistakes: &mut Mistakes) {
     };
     let outage = spec.expect.outage.iter().flat_map(|bound| named(&bound.flows));
     let lost = spec.expect.lost.iter().flat_map(|bound| named(&bound.flows));
-    let plays = |name: &str| {
-        spec.flows
-            .iter()
-            .any(|flow| flow.value == "*" || flow.value == name)
-    };
+    let played: HashSet<&str> = spec.flows.iter().map(|flow| flow.value.as_str()).collect();
+    let plays = |name: &str| played.contains("*") || played.contains(name);
     for name in outage.chain(lost).filter(|name| !plays(name)) {
         let message = format!("flow `{}` does not run in this scenario", name.escape_debug());
         let help = format!("add it to the scenario's `flows`: `flows = [{name:?}]`");
@@ -79,12 +98,12 @@ fn needs_flows(spec: &ScenarioSpec, mistakes: &mut Mistakes) {
 }
 
 /// The flows must be in the file.
-fn has_flows(scene: &Scene, spec: &ScenarioSpec, mistakes: &mut Mistakes) {
-    let names = || scene.spec.flows.iter().map(|flow| flow.name.value.as_str());
+fn has_flows(known: &Known<'_>, spec: &ScenarioSpec, mistakes: &mut Mistakes) {
+    let names = || known.scene.spec.flows.iter().map(|flow| flow.name.value.as_str());
     for flow in &spec.flows {
         let is_there = match flow.value.as_str() {
-            "*" => names().next().is_some(),
-            name => names().any(|it| it == name),
+            "*" => !known.flows.is_empty(),
+            name => known.flows.contains(name),
         };
         if is_there {
             continue;
@@ -94,26 +113,19 @@ fn has_flows(scene: &Scene, spec: &ScenarioSpec, mistakes: &mut Mistakes) {
             name => format!("there is no flow `{}`", name.escape_debug()),
         };
         let example = "add one: `[[flows]]` with lines `name = …`, `from = …` and `to = …`";
-        let names: Vec<&str> = names().collect();
-        let help = match names.is_empty() {
+        let help = match known.flows.is_empty() {
             true => example.to_owned(),
-            false => suggest::cure(&flow.value, names.iter().copied(), "the flows are", ""),
+            false => suggest::cure(&flow.value, names(), "the flows are", ""),
         };
         mistakes.add(Diagnostic::new(message, flow.span.clone(), "").help(help));
     }
 }
 
 /// Looks whether what a step speaks of is there, and reads the file it names.
-fn look_at(
-    scene: &Scene,
-    links: &links::Links,
-    checks: &[Check],
-    step: &mut Step,
-    span: &Span,
-    mistakes: &mut Mistakes,
-) {
+fn look_at(known: &mut Known<'_>, step: &mut Step, span: &Span, mistakes: &mut Mistakes) {
+    let scene = known.scene;
     for end in ends_mut(step) {
-        has_end(scene, links, end, span, mistakes);
+        has_end(scene, known.links, end, span, mistakes);
     }
     match step {
         Step::Kill { nodes, .. }
@@ -125,8 +137,10 @@ fn look_at(
                 has_node(scene, node, span, mistakes);
             }
         }
-        Step::Apply(manifest) | Step::Delete(manifest) => read(scene, manifest, span, mistakes),
-        Step::Check { name, .. } => has_check(checks, name, span, mistakes),
+        Step::Apply(manifest) | Step::Delete(manifest) => {
+            read(scene, manifest, &mut known.room, span, mistakes)
+        }
+        Step::Check { name, .. } => has_check(&known.checks, name, span, mistakes),
         _ => {}
     }
 }
@@ -163,22 +177,21 @@ fn has_end(scene: &Scene, links: &links::Links, end: &End, span: &Span, mistakes
     addresses::interface_is_there(scene, links, node, &interface, mistakes);
 }
 
-fn has_check(checks: &[Check], name: &str, span: &Span, mistakes: &mut Mistakes) {
-    if checks.iter().any(|check| check.name == name) {
+fn has_check(checks: &BTreeSet<&str>, name: &str, span: &Span, mistakes: &mut Mistakes) {
+    if checks.contains(name) {
         return;
     }
     let message = format!("there is no check {name:?}");
-    let names: BTreeSet<&str> = checks.iter().map(|check| check.name.as_str()).collect();
-    let help = match names.is_empty() {
+    let help = match checks.is_empty() {
         true => {
             "the lab has no `[[checks]]`; `wait` takes a time, `quiet`, or the name of a check".to_owned()
         }
-        false => suggest::cure(name, names.iter().copied(), "the checks are", ""),
+        false => suggest::cure(name, checks.iter().copied(), "the checks are", ""),
     };
     mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
 }
 
-fn read(scene: &Scene, manifest: &mut Manifest, span: &Span, mistakes: &mut Mistakes) {
+fn read(scene: &Scene, manifest: &mut Manifest, room: &mut usize, span: &Span, mistakes: &mut Mistakes) {
     if !(0..scene.nodes.len()).any(|at| scene.kind(at) == Kind::K8s) {
         let message = "there is no Kubernetes node that could obey this manifest";
         let help = "give the nodes it is for `kind = \"k8s\"`, or remove the step";
@@ -186,8 +199,24 @@ fn read(scene: &Scene, manifest: &mut Manifest, span: &Span, mistakes: &mut Mist
         return;
     }
     let path = scene.sources.locate(Path::new(&manifest.name));
+    if *room == 0 {
+        // That they are too long is told already.
+        return;
+    }
     match scene.sources.text(&path) {
-        Ok(text) => manifest.text = text,
+        Ok(text) => match room.checked_sub(text.len().max(1)) {
+            Some(left) => {
+                *room = left;
+                manifest.text = text;
+            }
+            None => {
+                *room = 0;
+                let most = MOST_MANIFESTS >> 20;
+                let message = format!("the manifests of all steps are longer than {most} MiB together");
+                let help = "make several lab files of it, or name smaller manifests";
+                mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
+            }
+        },
         Err(reason) => {
             let message = format!("cannot use `{}`: {reason}", manifest.name.escape_debug());
             let help = "paths are relative to the directory of the lab file";

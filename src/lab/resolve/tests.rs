@@ -1,4 +1,5 @@
 use super::*;
+use crate::engines::Engine;
 use crate::plan::Facts;
 use crate::sources::Memory;
 
@@ -119,7 +120,7 @@ fn an_engine_for_all_concerns_the_routers() {
         "name = \"x\"\n[defaults]\nengine = \"frr\"\n[nodes.a]\nkind = \"host\"\n[nodes.r]\nkind = \"router\"\nconfig = { file = \"router.conf\" }\n",
     );
     assert_eq!(lab.nodes[0].engine, EngineChoice::Auto);
-    assert_eq!(lab.nodes[1].engine, EngineChoice::Frr);
+    assert_eq!(lab.nodes[1].engine, EngineChoice::Engine(Engine::Frr));
     assert_eq!(lab.nodes[1].config.as_deref(), Some("router bgp 1\n"));
 }
 

@@ -3,6 +3,7 @@
 use super::{End, Form, Packet, Report};
 use crate::capture::filter::{Direction, LinkType};
 use crate::capture::pcapng::{self, Interface, Statistics};
+use crate::clean;
 use crate::run::events::Event;
 
 /// No more comments stand at a packet; more events are counted.
@@ -46,10 +47,13 @@ impl Form for Pcapng {
         let application = concat!("nslab ", env!("CARGO_PKG_VERSION"));
         pcapng::section(out, application, &[&format!("lab {}", self.lab)]);
         for end in ends {
+            // A node names its interfaces as it likes, and some reader prints that.
+            let name = end.name();
             let description = end.peer.as_ref().map(|peer| format!("linked with {peer}"));
+            let description = description.unwrap_or_default();
             let interface = Interface {
-                name: &end.name(),
-                description: description.as_deref().unwrap_or_default(),
+                name: &clean::line(&name),
+                description: &clean::line(&description),
                 mac: end.mac,
                 link: if end.has_ethernet {
                     LinkType::Ethernet
@@ -87,7 +91,7 @@ impl Form for Pcapng {
             return;
         };
         match self.comments.len() < MOST_COMMENTS {
-            true => self.comments.push(text),
+            true => self.comments.push(clean::message(&text).into_owned()),
             false => self.passed_over += 1,
         }
     }

@@ -1,7 +1,7 @@
 //! Takes the supervisor's orders, opens the sockets of flows, follows their ways, and tells what has become of them. What is in
 //! time is the loops' affair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -277,12 +277,25 @@ impl Desk {
     }
 
     fn bounds(&self, flows: &[Flow]) -> Result<(), Failure> {
-        for (at, flow) in flows.iter().enumerate() {
+        let anew: BTreeSet<&str> = flows.iter().map(|flow| flow.name.as_str()).collect();
+        let others = || {
+            self.flows
+                .values()
+                .filter(|live| !anew.contains(live.flow.name.as_str()))
+        };
+        let count = others().count() + flows.len();
+        if count > MOST_FLOWS {
+            return Err(Failure::wrong(format!(
+                "the lab would have {count} flows; {MOST_FLOWS} are allowed"
+            )));
+        }
+        let mut names = BTreeSet::new();
+        for flow in flows {
             let runs = self
                 .flows
                 .get(&flow.name)
                 .is_some_and(|live| live.state() != FlowState::Stopped);
-            if runs || flows[..at].iter().any(|it| it.name == flow.name) {
+            if runs || !names.insert(&flow.name) {
                 return Err(
                     Failure::wrong(format!("flow {} is running", flow.name)).help(format!(
                         "`nslab flow stop {}` stops it; or give the other another name",
@@ -290,17 +303,6 @@ impl Desk {
                     )),
                 );
             }
-        }
-        let others = || {
-            self.flows
-                .values()
-                .filter(|live| flows.iter().all(|it| it.name != live.flow.name))
-        };
-        let count = others().count() + flows.len();
-        if count > MOST_FLOWS {
-            return Err(Failure::wrong(format!(
-                "the lab would have {count} flows; {MOST_FLOWS} are allowed"
-            )));
         }
         let running = others()
             .filter(|live| live.state() == FlowState::Running)

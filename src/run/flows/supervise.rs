@@ -19,7 +19,7 @@ use crate::kernel::error::Attempt as _;
 use crate::kernel::message::Assembler;
 use crate::kernel::process::signal;
 use crate::kernel::spawn::{self, Spawn};
-use crate::lab::flow::Flow;
+use crate::lab::flow::{Flow, MOST_FLOWS};
 use crate::run::init::memory_file;
 use crate::run::protocol::{FlowReport, FlowRequest};
 use crate::run::socket;
@@ -47,6 +47,15 @@ pub struct Flows {
 /// # Errors
 /// There is no such flow, or it cannot be started.
 pub async fn answer(lab: &Rc<Living>, request: FlowRequest) -> Result<Vec<FlowReport>, Failure> {
+    match &request {
+        FlowRequest::Start { names } | FlowRequest::Stop { names } | FlowRequest::Report { names, .. }
+            if names.len() > MOST_FLOWS =>
+        {
+            let message = format!("{} flows are named; a lab has {MOST_FLOWS} at most", names.len());
+            return Err(Failure::wrong(message).help("name each once, or none for all"));
+        }
+        _ => {}
+    }
     match request {
         FlowRequest::Start { names } => {
             let flows = of_file(lab, &names)?;
@@ -192,7 +201,7 @@ async fn begin(lab: &Rc<Living>) -> Result<Rc<Flows>, Failure> {
         is_gone: Cell::default(),
     });
     // Whoever asks meanwhile is heard once it knows all namespaces.
-    let turn = flows.sending.lock().await;
+    let turn = flows.sending.try_lock().ok();
     lab.flows.replace(Some(Rc::clone(&flows)));
     tokio::task::spawn_local(listen(Rc::clone(&flows), child.pidfd, end));
     let handed = flows.hand_over(lab).await;

@@ -2,9 +2,10 @@
 //! change does not ask for. What is new is there before what was there goes.
 
 mod attach;
+mod first;
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use crate::lab::plan::PortStep;
 use crate::run::state::Living;
 
 pub use attach::Programs;
+pub use first::carry_all;
 
 /// The places of nslab's programs among others.
 const SILENCE: u16 = 1;
@@ -52,10 +54,6 @@ pub struct Carried {
 #[derive(Default)]
 pub struct Sockets {
     all: BTreeMap<usize, Netlink>,
-    /// Interfaces, by namespace and index, that have been told already to send no packets that are longer than the MTU.
-    told: BTreeSet<(usize, u32)>,
-    /// Whether nobody but nslab has been in the namespaces so far.
-    fresh: bool,
 }
 
 impl Sockets {
@@ -69,53 +67,6 @@ impl Sockets {
             }
         }
     }
-}
-
-/// Sockets in all namespaces whose links are impaired from the beginning, and what else is cheaper there for all links at once: a
-/// thread that enters a namespace costs as much as the rest.
-///
-/// # Errors
-/// What the kernel refused.
-pub fn enter_all(lab: &Rc<Living>, links: &[(usize, Ends)]) -> Result<Sockets, Failure> {
-    let mut sockets = Sockets::default();
-    let mut wanted: BTreeMap<usize, Vec<PortStep>> = BTreeMap::new();
-    for (at, ends) in links {
-        for port in ends.ports.iter().flatten() {
-            wanted.entry(port.namespace).or_default();
-        }
-        let Some(step) = lab.plan.links.get(*at) else {
-            continue;
-        };
-        let both = [&step.impair.a_to_b, &step.impair.b_to_a];
-        for (direction, asked) in both.into_iter().enumerate() {
-            let (Some(asked), Some(port)) = (asked, &ends.ports[direction]) else {
-                continue;
-            };
-            let change = Change {
-                lab,
-                at: *at,
-                ends,
-                sockets: &mut sockets,
-            };
-            if change.prepare(direction, asked)?.1.by_packet {
-                wanted.entry(port.namespace).or_default().push(port.clone());
-            }
-        }
-    }
-    for (at, ports) in wanted {
-        let netlink = in_namespace(&lab.namespaces.borrow(), at, |namespace| {
-            Ok(namespace.run(|| {
-                for port in &ports {
-                    offload::segmentation(&port.name, false)?;
-                }
-                Netlink::open()
-            })?)
-        })?;
-        sockets.all.insert(at, netlink);
-        sockets.told.extend(ports.iter().map(|port| (at, port.index)));
-    }
-    sockets.fresh = true;
-    Ok(sockets)
 }
 
 /// One change to a link.
@@ -176,6 +127,54 @@ pub async fn again(lab: &Rc<Living>, at: usize, ends: &Ends, asked: &LinkAsked) 
     settle(lab, at, ends, asked, &mut Sockets::default()).await
 }
 
+/// The parts that an impairment becomes at a link, and the way by which.
+fn prepare(
+    lab: &Living,
+    ends: &Ends,
+    direction: usize,
+    wanted: &Impairment,
+) -> Result<(&'static str, Parts), Failure> {
+    let (sender, receiver) = (&ends.ports[direction], &ends.ports[1 - direction]);
+    if sender.is_none()
+        && let Some(key) = wanted.beyond_loss()
+    {
+        let message =
+            format!("what arrives from outside of the lab can only be lost: `{key}` is of what is sent");
+        return Err(Failure::wrong(message).help("say it of what the node sends: `--out`, or `a_to_b`"));
+    }
+    let place = Place {
+        mtu: ends.mtu,
+        at_receiver: receiver.is_some(),
+        has_frames: ends.has_frames,
+    };
+    let by_netem = sender.is_some()
+        && match lab.links.forced.as_deref() {
+            Some("netem") => true,
+            Some("own") => false,
+            _ => {
+                let is_able = wanted.seed.is_none() || trial::netem_takes_seeds();
+                wanted.only.is_none() && is_able && has_netem(lab)
+            }
+        };
+    if by_netem && wanted.seed.is_some() && !trial::netem_takes_seeds() {
+        let message = "the netem of this kernel cannot do `seed`: that takes Linux 6.6";
+        return Err(Failure::wrong(message).help("leave NSLAB_IMPAIR away, or set it to own"));
+    }
+    let way: &dyn Way = if by_netem { &ByNetem } else { &ByNslab };
+    let parts = way.parts(wanted, place);
+    let parts = parts.map_err(|(message, help)| Failure::wrong(message).help(help))?;
+    Ok((way.name(), parts))
+}
+
+fn has_netem(lab: &Living) -> bool {
+    let known = &lab.links.has_netem;
+    known.get().unwrap_or_else(|| {
+        let found = trial::netem().is_ok();
+        known.set(Some(found));
+        found
+    })
+}
+
 impl Change<'_> {
     fn note<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         let mut states = self.lab.links.states.borrow_mut();
@@ -189,7 +188,9 @@ impl Change<'_> {
             self.note(|state| state.carried[direction] = before);
             return Ok(());
         }
-        let prepared = wanted.map(|it| self.prepare(direction, it)).transpose();
+        let prepared = wanted
+            .map(|it| prepare(self.lab, self.ends, direction, it))
+            .transpose();
         let (way, parts) = match prepared {
             Ok(Some((way, parts))) => (way, parts),
             Ok(None) => ("", Parts::default()),
@@ -229,42 +230,6 @@ impl Change<'_> {
         done
     }
 
-    /// The parts that an impairment becomes here.
-    fn prepare(&self, direction: usize, wanted: &Impairment) -> Result<(&'static str, Parts), Failure> {
-        let (sender, receiver) = (&self.ends.ports[direction], &self.ends.ports[1 - direction]);
-        if sender.is_none()
-            && let Some(key) = wanted.beyond_loss()
-        {
-            let message =
-                format!("what arrives from outside of the lab can only be lost: `{key}` is of what is sent");
-            return Err(Failure::wrong(message).help("say it of what the node sends: `--out`, or `a_to_b`"));
-        }
-        let place = Place {
-            mtu: self.ends.mtu,
-            at_receiver: receiver.is_some(),
-            has_frames: self.ends.has_frames,
-        };
-        let by_netem = sender.is_some()
-            && match self.lab.links.forced.as_deref() {
-                Some("netem") => true,
-                Some("own") => false,
-                _ => wanted.only.is_none() && self.has_netem(),
-            };
-        let way: &dyn Way = if by_netem { &ByNetem } else { &ByNslab };
-        let parts = way.parts(wanted, place);
-        let parts = parts.map_err(|(message, help)| Failure::wrong(message).help(help))?;
-        Ok((way.name(), parts))
-    }
-
-    fn has_netem(&self) -> bool {
-        let known = &self.lab.links.has_netem;
-        known.get().unwrap_or_else(|| {
-            let found = trial::netem().is_ok();
-            known.set(Some(found));
-            found
-        })
-    }
-
     /// Puts new parts into the place of old ones.
     async fn replace(
         &mut self,
@@ -282,7 +247,6 @@ impl Change<'_> {
         if let Some(port) = &sender
             && new.by_packet
             && !old.by_packet
-            && !self.sockets.told.contains(&(port.namespace, port.index))
         {
             self.segmentation(port, false)?;
         }
@@ -323,7 +287,8 @@ impl Change<'_> {
     fn segmentation(&self, port: &PortStep, on: bool) -> Result<(), Failure> {
         let namespaces = self.lab.namespaces.borrow();
         in_namespace(&namespaces, port.namespace, |it| {
-            Ok(it.run(|| offload::segmentation(&port.name, on))?)
+            let done = it.run(|| offload::segmentation(&port.name, on));
+            done.map_err(|error| attach::explain(error, &port.name))
         })
     }
 
@@ -373,6 +338,19 @@ impl Change<'_> {
         self.send(port, requests)
     }
 
+    /// Waits until what was led to nslab's own queue has reached it.
+    async fn led(&mut self, port: &PortStep, tap: u32) -> Result<(), Failure> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            sleep(LOOK).await;
+            let queues = tc::queues(self.sockets.of(self.lab, port.namespace)?)?;
+            let is_empty = queues.iter().all(|it| it.interface != tap || it.waiting == 0);
+            if is_empty || Instant::now() >= until {
+                return Ok(());
+            }
+        }
+    }
+
     /// Begins, changes or ends nslab's own queue for what an interface sends.
     async fn own(
         &mut self,
@@ -398,16 +376,20 @@ impl Change<'_> {
                     self.attach(port, Hook::Egress, IMPAIR, choose, Action::Redirect(tap))?;
                 }
             }
-            (None, Some((id, _))) => {
+            (None, Some((id, tap))) => {
                 // In its place may be the program that loses packets.
                 if !(new.loss.is_some() && self.ends.ports[1 - direction].is_none()) {
                     self.detach(port, Hook::Egress, IMPAIR)?;
                 }
+                self.led(port, tap).await?;
                 Delayer::of(self.lab)?.remove(id).await?;
                 *queue = None;
             }
             // The process has ended meanwhile, and its end with it.
-            (None, None) if old.own.is_some() => self.detach(port, Hook::Egress, IMPAIR)?,
+            (None, None) if old.own.is_some() => {
+                self.detach(port, Hook::Egress, IMPAIR)?;
+                delayer::forget(self.sockets.of(self.lab, port.namespace)?, port.index)?;
+            }
             (None, None) => {}
         }
         Ok(())

@@ -15,12 +15,12 @@ use super::ends::{TAP, in_namespace};
 use crate::failure::Failure;
 use crate::impair::packets::Counts;
 use crate::impair::process::VERB;
-use crate::impair::protocol::{Answer, LONGEST, Order};
+use crate::impair::protocol::{Answer, LONGEST, MOST_ADDED, Order};
 use crate::kernel::error::{Attempt as _, Error};
 use crate::kernel::message::Assembler;
-use crate::kernel::netlink::Netlink;
+use crate::kernel::netlink::{Netlink, Request};
 use crate::kernel::spawn::{self, Spawn};
-use crate::kernel::{link, packet_sender, tun};
+use crate::kernel::{self, link, packet_sender, tun};
 use crate::lab::impair::Impairment;
 use crate::lab::plan::PortStep;
 use crate::run::events::What;
@@ -109,6 +109,23 @@ impl Delayer {
         }
     }
 
+    /// Begins queues: their numbers, what is done to their packets, and where these come from.
+    ///
+    /// # Errors
+    /// The process has ended, or no more can be.
+    pub async fn add(&self, queues: Vec<(u64, Impairment, Lead)>) -> Result<(), Failure> {
+        let mut queues = queues.into_iter().peekable();
+        while queues.peek().is_some() {
+            let (mut all, mut fds) = (Vec::new(), Vec::new());
+            for (id, asked, lead) in queues.by_ref().take(MOST_ADDED) {
+                all.push((id, asked));
+                fds.extend([lead.tap, lead.out]);
+            }
+            self.order(&Order::Add { all }, &fds).await?;
+        }
+        Ok(())
+    }
+
     /// Treats packets of a queue like this from now on.
     ///
     /// # Errors
@@ -138,6 +155,57 @@ impl Delayer {
     }
 }
 
+/// An interface beside another, that leads to a queue of the process, and the way out of the other.
+pub struct Lead {
+    tap: OwnedFd,
+    out: OwnedFd,
+    /// Its index.
+    pub index: u32,
+}
+
+/// What an interface is called that leads past another.
+fn name_beside(index: u32) -> String {
+    format!("{TAP}{index:x}")
+}
+
+impl Lead {
+    /// Makes one beside an interface in the calling thread's network namespace. It is not up yet.
+    ///
+    /// # Errors
+    /// The kernel refuses, or has no such interfaces.
+    pub fn open(beside: u32) -> kernel::Result<Lead> {
+        let name = name_beside(beside);
+        let tap = tun::passing(&name)?;
+        let index = if_nametoindex(name.as_str()).attempt(|| format!("find {name}"))?;
+        Ok(Lead {
+            tap: tap.into(),
+            out: packet_sender::open(beside)?,
+            index,
+        })
+    }
+
+    /// What the kernel is asked for to raise it.
+    pub fn raise(&self) -> [Request; 2] {
+        let what = format!("set up interface {}", self.index);
+        [
+            link::room(&what, self.index, SMALLEST_MTU, QUEUE),
+            link::up(&what, self.index),
+        ]
+    }
+}
+
+/// What to do where no such interface can be made.
+pub fn explain(error: Error) -> Failure {
+    let errno = error.errno;
+    let failure = Failure::from(error);
+    match errno {
+        Errno::ENOENT | Errno::EACCES | Errno::EPERM => failure.help(
+            "delay, jitter, reorder, duplicate, corrupt and seed need /dev/net/tun where the kernel has no netem",
+        ),
+        _ => failure,
+    }
+}
+
 /// Makes an interface beside another, that leads to a queue of the process, and from there out of the other. Returns its index.
 ///
 /// # Errors
@@ -149,41 +217,35 @@ pub async fn lead(
     asked: &Impairment,
     delayer: &Delayer,
 ) -> Result<u32, Failure> {
-    let name = format!("{TAP}{:x}", port.index);
-    let (tap, out, index) = in_namespace(&lab.namespaces.borrow(), port.namespace, |namespace| {
+    let beside = port.index;
+    let lead = in_namespace(&lab.namespaces.borrow(), port.namespace, |namespace| {
         let made = namespace.run(|| {
-            let tap = tun::passing(&name)?;
-            let out = packet_sender::open(port.index)?;
-            let what = || format!("find {name}");
-            let index = if_nametoindex(name.as_str()).attempt(what)?;
-            let mut netlink = Netlink::open()?;
-            let what = format!("set up {name}");
-            let requests = vec![
-                link::mtu(&what, index, SMALLEST_MTU),
-                link::queue_length(&what, index, QUEUE),
-                link::up(&what, index),
-            ];
-            netlink
-                .send(requests)
-                .map_err(|mut errors| match errors.is_empty() {
-                    true => Error::new(what, Errno::EIO),
-                    false => errors.remove(0),
-                })?;
-            Ok((OwnedFd::from(tap), out, index))
+            let lead = Lead::open(beside)?;
+            let sent = Netlink::open()?.send(lead.raise().into());
+            sent.map_err(|mut errors| match errors.is_empty() {
+                true => Error::new("set up an interface", Errno::EIO),
+                false => errors.remove(0),
+            })?;
+            Ok(lead)
         });
-        made.map_err(|error| {
-            let failure = Failure::from(error.clone());
-            match error.errno {
-                Errno::ENOENT | Errno::EACCES | Errno::EPERM => failure.help(
-                    "delay, jitter, reorder, duplicate, corrupt and seed need /dev/net/tun where the kernel has no netem",
-                ),
-                _ => failure,
-            }
-        })
+        made.map_err(explain)
     })?;
-    let asked = asked.clone();
-    delayer.order(&Order::Add { id, asked }, &[tap, out]).await?;
+    let index = lead.index;
+    delayer.add(vec![(id, asked.clone(), lead)]).await?;
     Ok(index)
+}
+
+/// Takes away what led to a queue of a process that has ended.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn forget(netlink: &mut Netlink, beside: u32) -> Result<(), Failure> {
+    let name = name_beside(beside);
+    let all = link::list(netlink)?;
+    if let Some(left) = all.iter().find(|it| it.name == name) {
+        netlink.send_one(link::delete(&format!("remove {name}"), left.index))?;
+    }
+    Ok(())
 }
 
 /// Says that the process has ended and was replaced, or why that did not work.

@@ -20,7 +20,7 @@ use super::events::What;
 use super::protocol::{Direction, LinkAction, LinkAsked, LinkReport, Reply, Request};
 use super::state::Living;
 use crate::failure::Failure;
-use crate::lab::impair::Impairments;
+use crate::lab::impair::{Impairment, Impairments};
 use carry::{Carried, Programs, Sockets};
 use delayer::Delayer;
 use ends::Ends;
@@ -68,8 +68,8 @@ struct State {
     lowered: [bool; 2],
     /// Counts what people ask, so that who flaps a link hears that somebody else wants something.
     wishes: u64,
-    /// Whether the last of them leaves the link down, or takes it up by itself.
-    stays_down: bool,
+    /// The number of the flap that decided last whether the link is down, if it was one.
+    flap: Option<u64>,
 }
 
 /// The way that NSLAB_IMPAIR forces, if it does.
@@ -124,15 +124,7 @@ pub async fn begin(lab: &Rc<Living>) -> Result<(), Failure> {
         return Ok(());
     }
     let _turn = lab.links.turn.lock().await;
-    // What cannot be is told below, with its link.
-    let mut sockets = carry::enter_all(lab, &impaired).unwrap_or_default();
-    for (at, ends) in impaired {
-        let asked = planned(lab, at);
-        carry::settle(lab, at, &ends, &asked, &mut sockets)
-            .await
-            .map_err(|failure| about(&ends, failure))?;
-    }
-    Ok(())
+    carry::carry_all(lab, &impaired).await
 }
 
 /// Does something to the link with an end of this name.
@@ -166,7 +158,10 @@ pub async fn obey(lab: &Rc<Living>, endpoint: &str, action: &LinkAction) -> Resu
     for round in 0..*count {
         for (action, pause) in [(LinkAction::Down, down), (LinkAction::Up, up)] {
             if wishes(lab, at) != mine {
-                return flap_ends(lab, (at, is_second), endpoint, round).await;
+                flap_ends(lab, at, mine).await?;
+                return Err(Failure::not_ready(format!(
+                    "{endpoint} flapped {round} times; then somebody asked something else of it"
+                )));
             }
             let is_last = action == LinkAction::Up && round + 1 == *count;
             step(lab, at, is_second, &action).await?;
@@ -178,25 +173,19 @@ pub async fn obey(lab: &Rc<Living>, endpoint: &str, action: &LinkAction) -> Resu
     Ok(())
 }
 
-/// A flap that somebody else's wish ends does not leave the link down; unless that was the wish.
-async fn flap_ends(
-    lab: &Rc<Living>,
-    (at, is_second): (usize, bool),
-    endpoint: &str,
-    rounds: u32,
-) -> Result<(), Failure> {
-    let is_wished = lab
-        .links
-        .states
-        .borrow()
-        .get(&at)
-        .is_some_and(|state| state.stays_down);
-    if !is_wished {
-        step(lab, at, is_second, &LinkAction::Up).await?;
+/// A flap that somebody else's wish ends does not leave the link down, unless something else has decided that since.
+async fn flap_ends(lab: &Rc<Living>, at: usize, flap: u64) -> Result<(), Failure> {
+    let decided = lab.links.states.borrow().get(&at).and_then(|state| state.flap);
+    if decided != Some(flap) {
+        return Ok(());
     }
-    Err(Failure::not_ready(format!(
-        "{endpoint} flapped {rounds} times; then somebody asked something else of it"
-    )))
+    let lift = |before: &LinkAsked| {
+        Ok(LinkAsked {
+            down: false,
+            ..before.clone()
+        })
+    };
+    change(lab, at, LinkAction::Up.word(), lift).await
 }
 
 /// The process that delays packets has ended: what it held is gone, and is made again.
@@ -234,8 +223,11 @@ fn wish(lab: &Living, at: usize, action: &LinkAction) -> u64 {
         ..State::default()
     });
     state.wishes += 1;
-    // Another flap takes the link down and up itself.
-    state.stays_down = matches!(action, LinkAction::Down | LinkAction::Flap { .. });
+    match action {
+        LinkAction::Flap { .. } => state.flap = Some(state.wishes),
+        LinkAction::Down | LinkAction::Up | LinkAction::Clear | LinkAction::Reset => state.flap = None,
+        LinkAction::Set { .. } | LinkAction::Silence => {}
+    }
     state.wishes
 }
 
@@ -258,9 +250,22 @@ fn planned(lab: &Living, at: usize) -> LinkAsked {
 
 /// Does one thing to a link, or leaves it as it was.
 async fn step(lab: &Rc<Living>, at: usize, is_second: bool, action: &LinkAction) -> Result<(), Failure> {
+    change(lab, at, action.word(), |before| {
+        after(before, action, is_second, || planned(lab, at))
+    })
+    .await
+}
+
+/// Changes what is asked of a link, and carries it out or leaves it as it was; `word` says what was done.
+async fn change(
+    lab: &Rc<Living>,
+    at: usize,
+    word: &str,
+    change: impl FnOnce(&LinkAsked) -> Result<LinkAsked, Failure>,
+) -> Result<(), Failure> {
     let _turn = lab.links.turn.lock().await;
     let before = asked(lab, at);
-    let wanted = after(&before, action, is_second, || planned(lab, at))?;
+    let wanted = change(&before)?;
     let ends = Ends::of(&lab.plan, at);
     let mut sockets = Sockets::default();
     if let Err(failure) = carry::settle(lab, at, &ends, &wanted, &mut sockets).await {
@@ -273,7 +278,7 @@ async fn step(lab: &Rc<Living>, at: usize, is_second: bool, action: &LinkAction)
         lab.tell(What::Link {
             a: a.unwrap_or_default(),
             b,
-            action: action.word().to_owned(),
+            action: word.to_owned(),
             down: wanted.down,
             silent: wanted.silent,
             impair: Box::new(wanted.impair),
@@ -309,7 +314,8 @@ fn after(
             impairment,
             direction,
         } => {
-            if let Some((_, message, help)) = impairment.mistake() {
+            let wanted = (!impairment.is_nothing()).then(|| impairment.clone());
+            if let Some((_, message, help)) = wanted.as_ref().and_then(Impairment::mistake) {
                 return Err(Failure::wrong(message).help(help));
             }
             let Impairments { a_to_b, b_to_a } = &mut asked.impair;
@@ -319,10 +325,10 @@ fn after(
                 (a_to_b, b_to_a)
             };
             if matches!(direction, Direction::Both | Direction::Out) {
-                *out = Some(impairment.clone());
+                (*out).clone_from(&wanted);
             }
             if matches!(direction, Direction::Both | Direction::In) {
-                *back = Some(impairment.clone());
+                *back = wanted;
             }
         }
     }

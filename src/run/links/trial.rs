@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::impair::program;
 use crate::kernel::namespace::{self, Wanted};
+use crate::kernel::sysctl;
 use crate::kernel::tc::{Action, Hook, Netem, Requests, STOLEN, Tbf};
 
 /// The loopback interface, which every namespace has.
@@ -14,6 +15,15 @@ const LOOPBACK: u32 = 1;
 /// The kernel has none.
 pub fn netem() -> Result<(), Failure> {
     tried(|requests| requests.netem(LOOPBACK, &Netem::default()))
+}
+
+/// Whether netem begins its random numbers where it is told to (Linux 6.6). An older one says nothing and draws others.
+pub fn netem_takes_seeds() -> bool {
+    let release = sysctl::read("kernel/osrelease").unwrap_or_default();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse::<u32>().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) >= (6, 6)
 }
 
 /// What nslab does by itself, but for the queue that takes a tap.

@@ -3,7 +3,6 @@
 //! no more often than it may announce.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hasher as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, MutexGuard};
@@ -13,6 +12,7 @@ use std::time::{Duration, Instant};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::EventFd;
 
+use super::heard::{BURST, Network, RATE, hash, is_again, is_said};
 use super::recorder::{Book, Shared};
 use crate::kernel;
 use crate::kernel::announcements::{Announcements, Everywhere, Room, monotonic, there_in};
@@ -21,9 +21,6 @@ use crate::kernel::namespace::Namespace;
 use crate::timeline::entry::{FOUND, Said};
 use crate::timeline::trim::{self, Subject};
 
-/// How many announcements a node may make at once, and a second after that. Of one that makes more, some are not heard.
-const BURST: f64 = 100_000.0;
-const RATE: f64 = 10_000.0;
 /// How many batches of a node are read before others have their turn.
 const TURN: usize = 16;
 /// After as many messages there is a pause, so that one waking serves many.
@@ -32,31 +29,11 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// After announcements were lost, a network is looked at so much later, and no more often than that.
 const LOOK: Duration = Duration::from_millis(100);
 const LOOKS: Duration = Duration::from_secs(5);
-/// Of so many interfaces it is remembered what was said last.
-const REMEMBERED: usize = 100_000;
 /// The epoll data of what wakes the thread, and of what hears many networks.
 const WAKER: u64 = u64::MAX;
 const EVERYWHERE: u64 = u64::MAX - 1;
 /// No more messages of a socket that another takes the place of are waited for.
 const REST: usize = 100_000;
-
-/// A network that is heard.
-struct Network {
-    namespace: OwnedFd,
-    /// Its own socket, where it is heard apart.
-    apart: Option<Announcements>,
-    /// Announcements it may still make.
-    left: f64,
-    counted: Instant,
-    /// Its own socket is not read before this time.
-    rests: Option<Instant>,
-    /// How many that had lost when it was told last.
-    lost: u64,
-    has_lost: bool,
-    /// When it is to be looked at.
-    look: Option<Instant>,
-    looked: Instant,
-}
 
 /// What hears all networks that are not heard apart.
 #[derive(Default)]
@@ -485,47 +462,4 @@ impl Thread {
         let mut all = self.heard.values();
         self.has_dues = all.any(|it| it.rests.is_some() || it.look.is_some());
     }
-}
-
-impl Network {
-    fn gain(&mut self, now: Instant) {
-        let gained = (now - self.counted).as_secs_f64() * RATE;
-        self.counted = now;
-        self.left = (self.left + gained).min(BURST);
-    }
-
-    /// Takes one announcement off. Returns whether it may make that.
-    fn may_say(&mut self) -> bool {
-        self.left -= 1.0;
-        if self.left < 0.0 {
-            self.gain(Instant::now());
-        }
-        self.left >= 0.0
-    }
-}
-
-fn hash(what: &impl std::hash::Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    what.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// Whether this was heard before by another socket; it counts once.
-fn is_again(before: &mut HashMap<u64, u32>, hash: u64) -> bool {
-    match before.get_mut(&hash) {
-        Some(count) if *count > 0 => {
-            *count -= 1;
-            true
-        }
-        _ => false,
-    }
-}
-
-/// Whether this was said of an interface last, and remembers it.
-fn is_said(said: &mut HashMap<(u32, u32), u64>, key: (u32, u32), what: &[u8]) -> bool {
-    if said.len() >= REMEMBERED {
-        said.clear();
-    }
-    let hash = hash(&what);
-    said.insert(key, hash) == Some(hash)
 }

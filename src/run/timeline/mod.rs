@@ -20,9 +20,13 @@ use crate::timeline::replay::Replay;
 use crate::timeline::row::Row;
 use crate::timeline::select::When;
 
+mod heard;
 mod listener;
+mod patience;
 pub mod recorder;
 pub mod serve;
+
+pub use patience::{all_heard, hear_all};
 
 /// No piece is longer, in octets, by much.
 pub const PIECE: usize = 1 << 20;

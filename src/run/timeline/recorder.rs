@@ -1,6 +1,7 @@
 //! What records a timeline: the book of a lab's changes, and who writes into it. The thread that hears the kernel is
 //! [`super::listener`]'s.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::mpsc::{Sender, channel};
@@ -20,6 +21,9 @@ use crate::timeline::store::Store;
 
 /// What is kept where nothing is said, in octets.
 pub const USUAL: u64 = 32 << 20;
+/// Why a network is not heard that will be.
+const LATER: &str = "it is heard once the lab has come to rest";
+
 /// What is kept, and of whom nothing is.
 pub struct Book {
     /// The entries.
@@ -48,6 +52,8 @@ pub struct Recorder {
     networks: usize,
     networks_to_hear: Sender<(u32, OwnedFd)>,
     waker: Arc<EventFd>,
+    /// Networks that are to be heard later.
+    later: RefCell<Vec<usize>>,
 }
 
 /// Hears lines of logs.
@@ -94,6 +100,7 @@ impl Recorder {
             networks: count,
             networks_to_hear: sender,
             waker,
+            later: RefCell::default(),
         })
     }
 
@@ -107,6 +114,27 @@ impl Recorder {
         // The thread lives as long as this value.
         let _ = self.networks_to_hear.send((1 + network as u32, namespace));
         let _ = self.waker.write(1);
+    }
+
+    /// Has networks heard later.
+    pub fn hear_later(&self, networks: Vec<usize>) {
+        let mut book = self.book.open();
+        let numbers = networks.iter().map(|at| 1 + *at as u32);
+        book.unheard
+            .extend(numbers.map(|number| (number, LATER.to_owned())));
+        self.later.replace(networks);
+    }
+
+    /// So many of the networks at most that are to be heard later, which somebody has heard now.
+    pub fn take_later(&self, most: usize) -> Vec<usize> {
+        let mut later = self.later.borrow_mut();
+        let rest = later.len().saturating_sub(most);
+        later.split_off(rest)
+    }
+
+    /// Whether some network is not heard that will be.
+    pub fn waits(&self) -> bool {
+        self.book.open().unheard.values().any(|reason| reason == LATER)
     }
 
     /// What hears the lines of nodes' logs.

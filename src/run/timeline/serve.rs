@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::patience::all_heard;
 use super::recorder::{Book, Recorder};
 use super::{DroppedOf, PIECE, Piece, Rest};
 use crate::failure::Failure;
@@ -31,22 +32,6 @@ pub fn start(plan: &Plan, most: u64) -> Result<Option<Recorder>, Failure> {
     let networks = plan.namespaces.iter().map(|step| step.node.clone());
     let nodes = plan.nodes.iter().map(|step| step.name.clone());
     Recorder::start(networks.collect(), nodes.collect(), most).map(Some)
-}
-
-/// Hears all networks of a lab from now on, but those that others make in place of nslab.
-pub fn hear_all(lab: &Living) {
-    let Some(recorder) = &lab.timeline else { return };
-    let namespaces = lab.namespaces.borrow();
-    for (at, namespace) in namespaces.iter().enumerate() {
-        let is_own = lab
-            .plan
-            .namespaces
-            .get(at)
-            .is_some_and(|step| step.sandbox.is_none());
-        if is_own {
-            recorder.hear(at, namespace);
-        }
-    }
 }
 
 /// Takes an event of the lab into its timeline.
@@ -123,10 +108,14 @@ pub fn recorder(lab: &Living) -> Result<&Recorder, Failure> {
 ///
 /// # Errors
 /// That is no name of a mark, or the lab keeps no timeline.
-pub fn mark_for(lab: &Living, name: &str) -> Result<u64, Failure> {
+pub async fn mark_for(lab: &Living, name: &str) -> Result<u64, Failure> {
     match wrong_mark(name) {
         Some(wrong) => Err(Failure::wrong(wrong)),
-        None => Ok(recorder(lab)?.mark(name)),
+        None => {
+            let recorder = recorder(lab)?;
+            all_heard(lab).await;
+            Ok(recorder.mark(name))
+        }
     }
 }
 
@@ -189,6 +178,7 @@ const LONGEST_REST: u64 = 24 * 3600 * 1000;
 /// The lab keeps no timeline.
 pub async fn rest(lab: &Rc<Living>, since: Option<u64>, span_ms: u64, most_ms: u64) -> Result<Rest, Failure> {
     let recorder = recorder(lab)?;
+    all_heard(lab).await;
     let nanos = |ms: u64| ms.saturating_mul(1_000_000);
     let began = monotonic();
     let (since, end) = (

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::check::stop::Stop;
 use crate::failure::Failure;
 use crate::flow::Trouble;
-use crate::lab::flow::{Flow, Place, Proto, SIZE, Target};
+use crate::lab::flow::{self, Flow, Place, Proto, SIZE, Target};
 use crate::lab::scenario::Scenario;
 use crate::run::directory::LabDirectory;
 use crate::run::flows;
@@ -154,6 +154,17 @@ pub struct Pair {
     pub to: String,
 }
 
+impl Pair {
+    /// What the flow of a pair is called that has this place among all. Names of pods and long ones are none of flows.
+    fn name(&self, at: usize) -> String {
+        let name = format!("{}:{}", self.from, self.to).replace('/', ".");
+        match flow::name(&name) {
+            Ok(()) => name,
+            Err(_) => format!("pair-{at}"),
+        }
+    }
+}
+
 /// What a flow has sent, and what has arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Count {
@@ -182,8 +193,9 @@ impl PairFlows {
         };
         let wanted: Vec<Flow> = pairs
             .iter()
-            .map(|pair| Flow {
-                name: format!("{}:{}", pair.from, pair.to),
+            .enumerate()
+            .map(|(at, pair)| Flow {
+                name: pair.name(at),
                 from: place(&pair.from),
                 to: Target::Node(place(&pair.to)),
                 proto: Proto::Udp,

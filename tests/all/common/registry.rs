@@ -21,7 +21,12 @@ pub enum Wants {
     Password,
     /// TLS, with a certificate that only the test knows: `ca.pem` of the lab.
     Tls,
+    /// TLS, and from clients that certificate as well (with its key, `key.pem`).
+    Certificate,
 }
+
+/// Where registries are as well, as if they were on another host (see [`Registry::elsewhere`]).
+const ELSEWHERE: &str = "10.99.0.1";
 
 /// A registry that runs as long as this does.
 pub struct Registry {
@@ -38,7 +43,7 @@ impl Registry {
             "version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n",
             lab.path("registry").display()
         );
-        let mut http = format!("addr: '127.0.0.1:{port}'");
+        let mut http = format!("addr: '0.0.0.0:{port}'");
         match wants {
             Wants::Nothing => {}
             Wants::Password => {
@@ -50,12 +55,18 @@ impl Registry {
                 .unwrap();
                 text += &format!("auth: {{htpasswd: {{realm: test, path: {}}}}}\n", path.display());
             }
-            Wants::Tls => {
-                let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+            Wants::Tls | Wants::Certificate => {
+                let names = ["127.0.0.1", ELSEWHERE].map(str::to_owned);
+                let made = rcgen::generate_simple_self_signed(names).unwrap();
                 let (ca, key) = (lab.path("ca.pem"), lab.path("key.pem"));
                 fs::write(&ca, made.cert.pem()).unwrap();
                 fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-                http += &format!(", tls: {{certificate: {}, key: {}}}", ca.display(), key.display());
+                let clients = match wants {
+                    Wants::Certificate => format!(", clientcas: [{}]", ca.display()),
+                    _ => String::new(),
+                };
+                let (ca, key) = (ca.display(), key.display());
+                http += &format!(", tls: {{certificate: {ca}, key: {key}{clients}}}");
             }
         }
         text += &format!("http: {{{http}, secret: test}}\n");
@@ -78,6 +89,13 @@ impl Registry {
             _server: server,
             place: format!("127.0.0.1:{port}"),
         }
+    }
+
+    /// The host and port of the registry by an address that is not of the loopback's, on the same host.
+    pub fn elsewhere(&self, lab: &Lab) -> String {
+        let mut add = lab.command("ip");
+        run(add.args(["addr", "add", &format!("{ELSEWHERE}/32"), "dev", "lo"])).expect(0);
+        self.place.replace("127.0.0.1", ELSEWHERE)
     }
 
     /// Pushes an image of a layout (`DIR:TAG`).

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::manifest::{CONFIG, LAYER, MANIFEST, MOST_LAYERS};
+use crate::registry::credentials::Files;
+use crate::registry::{Proxies, Timing};
 
 mod files;
 mod pulls;
@@ -21,15 +23,19 @@ struct Scene {
 
 fn store(directory: &Path) -> Store {
     let mut store = Store::open(&directory.join("store")).unwrap();
-    store.timing = Timing {
-        connect: Duration::from_secs(5),
-        stall: Duration::from_millis(500),
-        window: Duration::from_secs(1),
-        pause: Duration::from_millis(10),
-        longest_pause: Duration::from_secs(2),
-        ..Timing::default()
+    store.network = Network {
+        timing: Timing {
+            connect: Duration::from_secs(5),
+            stall: Duration::from_millis(500),
+            window: Duration::from_secs(1),
+            pause: Duration::from_millis(10),
+            longest_pause: Duration::from_secs(2),
+            ..Timing::default()
+        },
+        credentials: Files::default(),
+        proxies: Some(Proxies::default()),
+        certificates: Vec::new(),
     };
-    store.credentials = Files::default();
     store
 }
 

@@ -387,7 +387,7 @@ fn passwords_are_shown_to_those_they_are_for() {
         .unwrap()
     };
     write(&auth, "bmFtZTp3cm9uZw==");
-    scene.store.credentials.named = Some(auth.clone());
+    scene.store.network.credentials.named = Some(auth.clone());
     assert_eq!(scene.pull(&name).unwrap_err().kind, Kind::Denied);
     assert!(server.asked().len() < 20);
     write(&auth, "bmFtZTpwYXNz");
@@ -431,7 +431,7 @@ fn basic_passwords_stay_at_home() {
         server.host, other.host
     );
     fs::write(&auth, text).unwrap();
-    scene.store.credentials.named = Some(auth);
+    scene.store.network.credentials.named = Some(auth);
     assert_eq!(scene.pull(&server.name("a:1")).unwrap_err().kind, Kind::Denied);
     assert!(other.asked_for("elsewhere") > 0);
     assert!(
@@ -450,7 +450,7 @@ fn mirrors_are_asked_first() {
     mirror.image("copy/a", "1", &[layer("x", b"mirrored")]);
     let places = vec!["127.0.0.1:1".to_owned(), format!("http://{}/copy", mirror.host)];
     scene.registries.mirrors = BTreeMap::from([(server.host.clone(), places)]);
-    scene.store.timing.attempts = 1;
+    scene.store.network.timing.attempts = 1;
     assert_eq!(
         file(&scene.pull(&server.name("a:1")).unwrap(), 0, "x"),
         b"mirrored"
@@ -562,5 +562,64 @@ fn pulls_and_collections_do_not_harm_each_other() {
             scene.count("blobs/sha256")
         ),
         (0, 0, 0)
+    );
+}
+
+#[test]
+fn a_proxy_passes_requests_on() {
+    let (mut scene, server) = (Scene::new(), Server::new());
+    server.image("a", "1", &[layer("x", b"one")]);
+    // A name that is nowhere: only the proxy knows it.
+    let registry = "registry.invalid:5000";
+    let other = format!("http://{registry}");
+    scene
+        .registries
+        .mirrors
+        .insert("q.invalid".to_owned(), vec![other]);
+    let by = |place: &str| {
+        let find = |name: &str| (name == "HTTP_PROXY").then(|| place.to_owned());
+        Some(Proxies::of(find).unwrap())
+    };
+    scene.store.network.proxies = by(&format!("http://tester:secret@{}", server.host));
+    server.fault(|asked| {
+        let is_known = asked
+            .headers
+            .get("proxy-authorization")
+            .is_some_and(|it| it == "Basic dGVzdGVyOnNlY3JldA==");
+        (!is_known).then(|| Reply::status(407))
+    });
+    let name = format!(
+        "q.invalid/a@{}",
+        Digest::of(&server.image("a", "1", &[layer("x", b"one")]).manifest)
+    );
+    scene.pull(&name).unwrap();
+    assert!(
+        server
+            .asked()
+            .iter()
+            .all(|it| it.headers["proxy-for"] == registry && it.headers["host"] == registry)
+    );
+    // Without the password, and by one that is not there.
+    let (mut other, closed) = (Scene::new(), std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    other.registries = scene.registries.clone();
+    other.store.network.proxies = by(&server.host);
+    // The registry itself cannot be reached here; what is said of the mirror stands beside that.
+    let error = other.refusal(&name);
+    assert!(
+        error
+            .message
+            .contains(&format!("the proxy {} wants a password", server.host)),
+        "{error}"
+    );
+    let place = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    other.store.network.timing.attempts = 1;
+    other.store.network.proxies = by(&place);
+    let error = other.refusal(&name);
+    assert!(
+        error
+            .message
+            .contains(&format!("by the proxy {place} cannot be reached")),
+        "{error}"
     );
 }

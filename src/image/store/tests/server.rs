@@ -190,8 +190,17 @@ fn serve(stream: &TcpStream, state: &State) -> std::io::Result<()> {
             let mut stream = stream;
             return stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
         }
-        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        let asked = line.split(' ').nth(1).unwrap_or_default();
         let mut headers = BTreeMap::new();
+        // Who is asked as a proxy is told the whole address.
+        let whole = asked.strip_prefix("http://").and_then(|it| it.split_once('/'));
+        let path = match whole {
+            Some((host, path)) => {
+                headers.insert("proxy-for".to_owned(), host.to_owned());
+                format!("/{path}")
+            }
+            None => asked.to_owned(),
+        };
         loop {
             let mut line = String::new();
             reader.read_line(&mut line)?;

@@ -16,6 +16,9 @@ use crate::scenario::Step;
 /// Steps that a scenario may have.
 const MOST_STEPS: usize = 1000;
 
+/// Names in a list of a scenario's.
+const MOST_NAMES: usize = 16_384;
+
 /// Reads what stands beside a step's own key.
 type Read = fn(&mut Reader, &Value, &mut Table) -> Option<Step>;
 
@@ -227,6 +230,15 @@ fn names(
 ) -> Option<Vec<Spanned<String>>> {
     if !value.get_ref().is_array() {
         return Some(vec![reader.string(value, key, example)?]);
+    }
+    let written = value.get_ref().as_array().map_or(0, |names| names.len());
+    if written > MOST_NAMES {
+        let message = format!("`{key}` names {written}; {MOST_NAMES} are allowed");
+        reader.wrong(
+            value.span(),
+            Wrong::new(message, "name each once, or all of them: `\"*\"`"),
+        );
+        return None;
     }
     let names = reader.list(value, key, &format!("\"{example}\""), |reader, value| {
         reader.string(value, key, example)

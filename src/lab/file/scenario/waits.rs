@@ -62,3 +62,18 @@ pub(super) fn wait(reader: &mut Reader, value: &Value, table: &mut Table) -> Opt
     }
     Some(step)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_time;
+
+    #[test]
+    fn times_are_told_from_names_of_checks() {
+        for time in ["2s", "500ms", "7", "3parsecs"] {
+            assert!(is_time(time), "{time}");
+        }
+        for name in ["quiet", "10.0.1.2 announces it", "ready 2s", "3 nodes"] {
+            assert!(!is_time(name), "{name}");
+        }
+    }
+}

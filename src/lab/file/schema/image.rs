@@ -76,4 +76,21 @@ pub(super) struct ImagesTable {
     insecure: Option<Vec<String>>,
     /// A file of certificates (PEM) that are trusted beside the usual ones.
     ca: Option<String>,
+    /// What holds for one registry alone, by its host and port: "registry.example:5000" = { ca = "registry-ca.pem" }.
+    registry: Option<BTreeMap<String, RegistryTable>>,
+}
+
+/// How one registry of images is reached.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct RegistryTable {
+    /// Whether it may be spoken to without TLS where it has none (default false).
+    insecure: Option<bool>,
+    /// A file of certificates (PEM) that its own may be signed by.
+    ca: Option<String>,
+    /// A file with the certificate (PEM) that it is shown; wants `key`.
+    cert: Option<String>,
+    /// A file with the key (PEM) of `cert`.
+    key: Option<String>,
 }

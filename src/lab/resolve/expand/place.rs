@@ -1,17 +1,14 @@
 //! What a kind's file says, as if it stood in the lab file where the node's kind is named: with values in the place of variables, and
 //! with that place.
 
-use super::Values;
+use super::{Values, spans};
 use crate::file::{ContentSpec, ImageSpec, NodeSpec, Span, Spanned};
 use crate::model::{Command, Probe};
 use nslab_image::config::Test;
 
 /// Fills in the variables, and gives everything its place.
 pub(super) fn place(node: &mut NodeSpec, span: &Span, values: &Values) {
-    let text = |text: &mut Spanned<String>| {
-        text.value = values.fill(&text.value);
-        text.span = span.clone();
-    };
+    let text = |text: &mut Spanned<String>| text.value = values.fill(&text.value);
     let had_value: Vec<String> = node
         .env
         .iter()
@@ -32,7 +29,7 @@ pub(super) fn place(node: &mut NodeSpec, span: &Span, values: &Values) {
             ContentSpec::From(path) => text(path),
         }
     }
-    image(&mut node.image, span, values);
+    image(&mut node.image, values);
     for bind in &mut node.binds {
         text(&mut bind.source);
         bind.target = values.fill(&bind.target);
@@ -46,62 +43,32 @@ pub(super) fn place(node: &mut NodeSpec, span: &Span, values: &Values) {
         exec.line = 0;
     }
     for process in node.run.iter_mut().flatten() {
-        process.span = span.clone();
         process.value.command = command(&process.value.command, values);
         for value in process.value.env.values_mut() {
             *value = values.fill(value);
         }
     }
-    for capability in node.capabilities.iter_mut().flatten() {
-        capability.span = span.clone();
-    }
-    let limits = &mut node.limits;
-    let limits = [
-        &mut limits.processes,
-        &mut limits.disk,
-        &mut limits.log,
-        &mut limits.open_files,
-    ];
-    for limit in limits.into_iter().flatten() {
-        limit.span = span.clone();
-    }
-    for truth in [&mut node.privileged, &mut node.dad, &mut node.user_namespace]
-        .into_iter()
-        .flatten()
-    {
-        truth.span = span.clone();
-    }
+    spans::set(node, span);
 }
 
 /// What is said of the image.
-fn image(image: &mut ImageSpec, span: &Span, values: &Values) {
+fn image(image: &mut ImageSpec, values: &Values) {
     for words in [&mut image.entrypoint, &mut image.cmd].into_iter().flatten() {
-        words.span = span.clone();
         words.value.iter_mut().for_each(|word| *word = values.fill(word));
     }
     for text in [&mut image.user, &mut image.workdir, &mut image.stop_signal]
         .into_iter()
         .flatten()
     {
-        text.span = span.clone();
         text.value = values.fill(&text.value);
     }
     if let Some(check) = &mut image.healthcheck {
-        check.span = span.clone();
         match &mut check.value.test {
             Some(Test::Argv(argv)) => argv.iter_mut().for_each(|word| *word = values.fill(word)),
             Some(Test::Shell(line)) => *line = values.fill(line),
             None => {}
         }
     }
-    image
-        .source
-        .iter_mut()
-        .for_each(|source| source.span = span.clone());
-    image.pull.iter_mut().for_each(|it| it.span = span.clone());
-    image.init.iter_mut().for_each(|it| it.span = span.clone());
-    image.restart.iter_mut().for_each(|it| it.span = span.clone());
-    image.terminal.iter_mut().for_each(|it| it.span = span.clone());
 }
 
 /// A probe with its values.

@@ -7,15 +7,16 @@ use nix::errno::Errno;
 use super::Change;
 use crate::failure::Failure;
 use crate::kernel::error::Error;
+use crate::kernel::offload;
 use crate::kernel::tc::{self, Action, Hook, Instruction, Requests};
 use crate::lab::plan::PortStep;
 
 /// What is at an interface of nslab's.
 #[derive(Default)]
 pub struct Programs {
-    own: BTreeSet<(Hook, u16)>,
+    pub(super) own: BTreeSet<(Hook, u16)>,
     /// Whether the room for programs is nslab's, too.
-    made: bool,
+    pub(super) made: bool,
 }
 
 impl Change<'_> {
@@ -32,7 +33,7 @@ impl Change<'_> {
         let mut requests = Requests::default();
         let is_first = !self.lab.links.programs.borrow().contains_key(&key);
         let mut made = true;
-        if is_first && !self.sockets.fresh {
+        if is_first {
             let queues = tc::queues(self.sockets.of(self.lab, port.namespace)?)?;
             made = !queues
                 .iter()
@@ -102,8 +103,16 @@ impl Change<'_> {
 }
 
 /// What the kernel refused, with what to do.
-fn explain(error: Error, interface: &str) -> Failure {
+pub(super) fn explain(error: Error, interface: &str) -> Failure {
     let errno = error.errno;
+    if errno == Errno::EOPNOTSUPP && error.what.starts_with(offload::SETTING) {
+        // A macvlan, for one: it passes long packets on to the interface below.
+        let message = format!(
+            "packets that are longer than the MTU leave {interface} whatever is asked: several would be lost, or counted, as one"
+        );
+        let help = "it can be delayed; for the rest impair the link that it is on";
+        return Failure::wrong(message).help(help);
+    }
     let failure = Failure::from(error);
     match errno {
         Errno::ENODEV => failure.help(format!("somebody in the node has deleted {interface}")),
