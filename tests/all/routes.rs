@@ -399,5 +399,5 @@ fn a_route_that_ipv6_is_off_for_says_so() {
     );
     let done = lab.run(["up", "-d", lab.file()]);
     assert!(!done.err.contains("privileged"), "{done:?}");
-    done.refused(1, &["route 2001:db8::/64", "IPv6 is off on the interface"]);
+    done.refused(3, &["route 2001:db8::/64", "IPv6 is off on the interface"]);
 }
