@@ -287,7 +287,9 @@ fn a_neighbor_that_resets_a_hundred_times_leaves_memory_as_it_was() {
     let mut warm = 0;
     for round in 0..ROUNDS {
         let mut peer = Peer::welcome(&p, "10.0.0.1:179");
-        peer.establish();
+        peer.say(&open());
+        assert_eq!(peer.answer(Duration::from_secs(30)), Answer::Keepalive);
+        peer.say(&keepalive());
         for high in 0..20 {
             // Other prefixes each time, so that numbers and attributes are given back.
             peer.say(&update(&nlri(20 + round, high)));
