@@ -79,8 +79,11 @@ use std::os::fd::RawFd;
 use crate::engine::{agent, dns, kubelet, operator, speaker};
 use crate::impair;
 
+/// What a hidden verb does with its words; its exit code, where the words are for it.
+type Verb = fn(&[String]) -> Option<i32>;
+
 /// The verbs under which nslab executes itself, each with what runs then; nothing where what follows is not what it takes.
-const VERBS: &[(&str, fn(&[String]) -> Option<i32>)] = &[
+const VERBS: &[(&str, Verb)] = &[
     (supervisor::VERB, |rest| {
         descriptors(rest).map(|[lock, launcher, setup]| supervisor::main(lock, launcher, setup))
     }),
