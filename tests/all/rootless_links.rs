@@ -40,7 +40,9 @@ fn users_break_their_own_labs_and_measure() {
     assert_ne!(user.sh("nslab exec a ping -c2 -i 0.1 -W1 10.0.0.2").code, 0);
     user.ok("nslab link set a:eth0 --rate 10mbit");
     // The neighbor's address could not be found out either, and the kernel tries that again each second.
-    until("an answer", || user.sh("nslab exec a ping -c1 -W1 10.0.0.2").code == 0);
+    until("an answer", || {
+        user.sh("nslab exec a ping -c1 -W1 10.0.0.2").code == 0
+    });
     user.ok("nslab link down a:eth0");
     assert!(user.ok("nslab exec b ip link show eth0").contains("NO-CARRIER"));
     user.ok("nslab link up a:eth0 && nslab link reset a:eth0");
