@@ -8,7 +8,9 @@ fn labs_that_ship_are_right() {
     for file in ["quickstart", "cilium-bgp"] {
         let path = format!("{}/../../labs/{file}.toml", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
-        let sources = Memory::default().with("cilium-bgp-policy.yaml", "");
+        let sources = Memory::default()
+            .with("cilium-bgp-policy.yaml", "")
+            .with("cilium-bgp-graceful-policy.yaml", "");
         match load(&text, &sources) {
             Ok(lab) => {
                 let plan = crate::planner::plan(&lab, &Facts::default());
