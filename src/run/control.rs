@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
@@ -71,6 +72,10 @@ async fn serve(lab: Rc<Living>, stream: UnixStream, guest: Rc<Guest>) {
     let Ok(Some(bytes)) = read_request(&stream).await else {
         return;
     };
+    // Who has given up on a lab that did not answer was told so: what was asked is not done afterwards.
+    if bytes != protocol::DOWN && has_gone(&stream) {
+        return;
+    }
     guest.waits_for_us();
     let line = Line {
         stream,
@@ -84,6 +89,12 @@ async fn serve(lab: Rc<Living>, stream: UnixStream, guest: Rc<Guest>) {
         Ok(request) => answer(lab, &line, request).await,
         Err(failure) => line.reply(&Reply::Failed(failure), &NO_FDS).await,
     };
+}
+
+/// Whether the client has closed its end.
+fn has_gone(stream: &UnixStream) -> bool {
+    let mut fds = [PollFd::new(stream.as_fd(), PollFlags::empty())];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|count| count > 0)
 }
 
 /// The bytes of a request; none where the client goes without one. Who has begun has to come to an end.
