@@ -11,7 +11,7 @@ const REACHING: &[(&str, &[&str])] = &[
     ("CiliumTable", &["manifests"]),
     ("ConfigTable", &["file"]),
     ("FileTable", &["from"]),
-    ("ImagesTable", &["ca", "insecure", "mirrors"]),
+    ("ImagesTable", &["ca", "insecure", "mirrors", "registry"]),
     ("InterfaceTable", &["link", "type"]),
     (
         "KubernetesTable",
@@ -60,6 +60,7 @@ const REACHING: &[(&str, &[&str])] = &[
             "show_host",
         ],
     ),
+    ("RegistryTable", &["ca", "cert", "insecure", "key"]),
     ("StepTable", &["apply", "delete"]),
     ("top", &["cilium", "images", "kinds", "kubernetes", "mgmt"]),
 ];
