@@ -48,6 +48,7 @@ mod hostile_up;
 mod image_files;
 mod image_lives;
 mod image_nodes;
+mod image_registries;
 mod image_systems;
 mod images;
 mod impair;

@@ -10,6 +10,7 @@ use crate::registry::{Proxies, Timing};
 
 mod files;
 mod pulls;
+mod reached;
 mod server;
 
 use server::{Reply, Server, config, manifest};
