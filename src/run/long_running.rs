@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use super::backoff::{Backoff, STEADY};
 use super::events::What;
 use super::init::{End, InitHandle, KILLED, Start, own_first};
 use super::inside::{LAST_WORDS, starts_frr};
@@ -20,11 +21,8 @@ use crate::lab::model::{Kind, Process, Restart};
 use crate::lab::plan::NodeStep;
 use crate::lab::planner;
 
-/// Pause before a process is started again: doubled each time it ends soon, up to the longest.
+/// Pause before a process is started again, doubled each time it ends soon.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A process that ran this long starts again without a pause.
-const STEADY: Duration = Duration::from_secs(10);
 
 /// A long-running process, started again as its policy says.
 pub(super) struct Service {
@@ -39,7 +37,7 @@ pub(super) struct Service {
 impl Service {
     /// Until it has ended for good, or the node has.
     pub(super) async fn live(self) {
-        let mut pause = SHORTEST_PAUSE;
+        let mut backoff = Backoff::new(SHORTEST_PAUSE);
         loop {
             let began = Instant::now();
             let Some((end, teller)) = self.run_once().await else {
@@ -90,13 +88,7 @@ impl Service {
             if !restarting {
                 return;
             }
-            pause = if began.elapsed() >= STEADY {
-                SHORTEST_PAUSE
-            } else {
-                pause
-            };
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            tokio::time::sleep(backoff.after(began.elapsed())).await;
             self.set(|status| status.restarts += 1);
         }
     }

@@ -1,5 +1,6 @@
 //! A lab that is alive: its supervisor, its nodes' inits, and the commands that speak with them.
 
+mod backoff;
 pub mod capture;
 pub mod client;
 mod cluster_dns;

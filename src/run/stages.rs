@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{Instrument as _, Span, info_span};
 
+use super::backoff::Backoff;
 use super::bring_up::bring_up;
 use super::events::What;
 use super::init::{self, StartError};
@@ -18,11 +19,8 @@ use crate::lab::engines::GRACE;
 use crate::lab::model::{Stage, Wait};
 use crate::lab::plan::ImageStep;
 
-/// Pause before a node whose init keeps dying is started again: doubled each time, up to the longest.
+/// Pause before a node whose init keeps dying is started again, doubled each time.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// A node that lived this long starts again without a pause.
-const STEADY: Duration = Duration::from_secs(10);
 
 /// How long the program of an image may take to end that says by which signal it is asked.
 const IMAGES_GRACE: Duration = Duration::from_secs(10);
@@ -49,7 +47,7 @@ pub async fn live(lab: Rc<Living>, node: usize) {
     if lab.plan.nodes[node].idle {
         idle(&lab, node).await;
     }
-    let mut pause = SHORTEST_PAUSE;
+    let mut backoff = Backoff::new(SHORTEST_PAUSE);
     let mut first = true;
     loop {
         let began = Instant::now();
@@ -62,13 +60,7 @@ pub async fn live(lab: Rc<Living>, node: usize) {
                 if *lab.stopping.borrow() {
                     return;
                 }
-                pause = if began.elapsed() >= STEADY {
-                    SHORTEST_PAUSE
-                } else {
-                    pause
-                };
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                tokio::time::sleep(backoff.after(began.elapsed())).await;
             }
             Ok(Over::Restart) => {}
             Err(failure) => {
