@@ -6,9 +6,10 @@ use crate::common;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use common::both::Both;
-use common::{Host, Lab, PAIR, has, has_frr, in_package};
+use common::{Host, Lab, PAIR, Running, has, has_frr, in_package};
 
 /// How many parts the feature labs are compared in, so that each has an end in sight.
 const PARTS: usize = 4;
@@ -56,15 +57,15 @@ fn compare(files: &[PathBuf]) {
     if !common::has_frr() {
         return;
     }
-    let done = Command::new(in_package("scripts/compare-engines"))
-        .args(["-j", "2", "--binary", env!("CARGO_BIN_EXE_nslab")])
-        .args(files)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let out = String::from_utf8_lossy(&done.stdout);
-    let err = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{out}{err}");
+    let mut command = Command::new(in_package("scripts/compare-engines"));
+    succeeds(command.args(["-j", "2"]).args(files));
+}
+
+/// Runs a script that compares engines. The test runner bounds how long it takes.
+fn succeeds(script: &mut Command) {
+    let script = script.args(["--binary", env!("CARGO_BIN_EXE_nslab")]);
+    let mut running = Running::start(script.stdin(Stdio::null()));
+    running.wait_within(Duration::from_secs(3600)).expect(0);
 }
 
 fn compare_part(part: usize) {
@@ -105,14 +106,7 @@ fn lines_by_chance_are_taken_and_refused_alike() {
     if !has_frr() {
         return;
     }
-    let done = Command::new(in_package("scripts/compare-lines"))
-        .args(["-n", "150", "--binary", env!("CARGO_BIN_EXE_nslab")])
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
-    let out = String::from_utf8_lossy(&done.stdout);
-    let err = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{out}{err}");
+    succeeds(Command::new(in_package("scripts/compare-lines")).args(["-n", "150"]));
 }
 
 /// Two settings that exclude each other, of a neighbor and of its group, in every order of three commands: what is refused, and what

@@ -8,23 +8,11 @@ use std::time::{Duration, Instant};
 use nslab::kernel::message::{self, Assembler, Received};
 use serde_json::{Value, json};
 
-use crate::common::{Lab, has, run, until};
-
-const LAB: &str = r#"
-name = "asked"
-[nodes.a]
-kind = "host"
-addresses = { eth0 = ["10.0.0.1/24"] }
-[nodes.b]
-kind = "host"
-addresses = { eth0 = ["10.0.0.2/24"] }
-[[links]]
-endpoints = ["a:eth0", "b:eth0"]
-"#;
+use crate::common::{Lab, PAIR, has, run, until};
 
 /// Asks for something, and returns the answer that is more than a sign of life.
 fn ask(lab: &Lab, request: &Value) -> Value {
-    let socket = lab.run_directory().join("asked/control.sock");
+    let socket = lab.run_directory().join("pair/control.sock");
     let stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     let said = serde_json::to_vec(&json!({"protocol": 1, "request": request})).unwrap();
@@ -53,7 +41,7 @@ fn failed(answer: &Value) -> &str {
 
 #[test]
 fn requests_without_measure_are_refused_and_hold_up_nobody() {
-    let lab = Lab::up(LAB);
+    let lab = Lab::up(PAIR);
     lab.ok(["flow", "start", "--from", "a", "--to", "b", "--name", "it"]);
     let names: Vec<String> = (0..1_000_000).map(|at| format!("f{at}")).collect();
     let flow = |at: usize| {
@@ -131,7 +119,7 @@ fn names_that_nodes_give_are_text_wherever_they_are_shown() {
     if !has("script") {
         return;
     }
-    let lab = Lab::up(LAB);
+    let lab = Lab::up(PAIR);
     let name = "x\u{1b}]0;T\u{7}";
     lab.ok(["exec", "a", "ip", "link", "set", "eth0", "down"]);
     lab.ok(["exec", "a", "ip", "link", "set", "eth0", "name", name]);
@@ -178,7 +166,7 @@ fn names_that_nodes_give_are_text_wherever_they_are_shown() {
 
 #[test]
 fn lists_that_name_each_other_are_judged_in_little_time() {
-    let lab = Lab::new(LAB);
+    let lab = Lab::new(PAIR);
     let flows: String = (0..30_000)
         .map(|at| format!("[[flows]]\nname = \"f{at}\"\nfrom = \"a\"\nto = \"b\"\npps = 1\n"))
         .collect();
@@ -187,15 +175,15 @@ fn lists_that_name_each_other_are_judged_in_little_time() {
         names.join(", ")
     };
     let played = format!(
-        "{LAB}{flows}[[scenarios]]\nname = \"s\"\nflows = [{}]\nsteps = [{{ link_down = \"a:eth0\" }}]\n\
+        "{PAIR}{flows}[[scenarios]]\nname = \"s\"\nflows = [{}]\nsteps = [{{ link_down = \"a:eth0\" }}]\n\
          expect = {{ outage = {{ below = \"5ms\", flows = [{}] }} }}\n",
         names("f"),
         names("g")
     );
     let scenario = |at| format!("[[scenarios]]\nname = \"s{at}\"\nsteps = [{{ wait = \"1s\" }}]\n");
-    let many = format!("{LAB}{}", (0..50_000).map(scenario).collect::<String>());
+    let many = format!("{PAIR}{}", (0..50_000).map(scenario).collect::<String>());
     let long = format!(
-        "{LAB}[[scenarios]]\nname = \"t\"\nflows = [{0}, {0}]\nsteps = [{{ wait = \"1s\" }}]\n",
+        "{PAIR}[[scenarios]]\nname = \"t\"\nflows = [{0}, {0}]\nsteps = [{{ wait = \"1s\" }}]\n",
         names("f")
     );
     for (name, text, wanted) in [
