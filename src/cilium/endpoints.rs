@@ -336,7 +336,7 @@ mod tests {
             "fd00:96::/112".parse().unwrap(),
         ]);
         let read = manifest::read([("test.yaml".to_owned(), format!("{SERVICE}{more}"))]);
-        assert!(read.mistakes.is_empty(), "{:?}", read.mistakes);
+        assert!(read.diagnostics.is_empty(), "{:?}", read.diagnostics);
         store.apply(read.objects);
         store
     }
@@ -480,7 +480,7 @@ mod tests {
             ports: [{ name: sql, port: 25432 }]\nendpoints:\n- addresses: [192.0.2.6]\n  nodeName: b\n- addresses: [192.0.2.7]\n  conditions: { ready: false }\n---\n\
             apiVersion: v1\nkind: Service\nmetadata: { name: nobody }\nspec: { ports: [{ port: 80 }] }\n";
         let read = manifest::read([("test.yaml".to_owned(), objects.to_owned())]);
-        assert!(read.mistakes.is_empty(), "{:?}", read.mistakes);
+        assert!(read.diagnostics.is_empty(), "{:?}", read.diagnostics);
         let mut store = Store::new(vec!["10.96.0.0/16".parse().unwrap()]);
         store.apply(read.objects);
         let ways = ways(&store, &pods(), "a");
@@ -509,7 +509,7 @@ mod tests {
                 addresses(count)
             );
             let read = manifest::read([("test.yaml".to_owned(), objects)]);
-            assert!(read.mistakes.is_empty(), "{:?}", read.mistakes);
+            assert!(read.diagnostics.is_empty(), "{:?}", read.diagnostics);
             let mut store = Store::new(vec!["10.96.0.0/16".parse().unwrap()]);
             store.apply(read.objects);
             let began = std::time::Instant::now();

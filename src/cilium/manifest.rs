@@ -31,8 +31,8 @@ pub struct Manifests {
     /// Objects without a meaning for BGP, in order.
     pub foreign: Vec<Foreign>,
     /// What is wrong, in places of all files together; see [`Files::sorted`].
-    pub mistakes: Vec<Diagnostic>,
-    /// What can be used as it is, but has not the effect that its writer may expect; in places as `mistakes`.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What can be used as it is, but has not the effect that its writer may expect; in places as `diagnostics`.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -75,10 +75,10 @@ pub fn read(files: impl IntoIterator<Item = (String, String)>) -> Manifests {
                     whole(&mut reader, yaml, &mut manifests);
                 }
             }
-            Err(mistakes) => reader.mistakes.extend(mistakes),
+            Err(diagnostics) => reader.diagnostics.extend(diagnostics),
         }
     }
-    manifests.mistakes = reader.mistakes;
+    manifests.diagnostics = reader.diagnostics;
     manifests.warnings = reader.warnings;
     manifests
 }
@@ -91,9 +91,9 @@ pub fn object_of(json: &Value) -> Result<Object, Vec<String>> {
     let mut reader = Reader::default();
     let yaml = Yaml::of_json(json).ok_or_else(|| vec!["it is nested too deep".to_owned()])?;
     let object = object(&mut reader, &yaml);
-    match object.filter(|_| reader.mistakes.is_empty()) {
+    match object.filter(|_| reader.diagnostics.is_empty()) {
         Some(object) => Ok(object),
-        None => Err(reader.mistakes.into_iter().map(|it| it.message).collect()),
+        None => Err(reader.diagnostics.into_iter().map(|it| it.message).collect()),
     }
 }
 

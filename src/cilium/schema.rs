@@ -54,12 +54,12 @@ fn anything(of: &str) -> Value {
 
 /// The schema of what stands below `spec`.
 fn spec(kind: Kind) -> Value {
-    let (probe, mistakes) = probe(kind, None);
+    let (probe, diagnostics) = probe(kind, None);
     let is_missing = |path: &str| {
         let key = path.rsplit('.').next().unwrap_or_default();
         let complaint = format!("`{key}` is missing");
         let (_, without) = self::probe(kind, Some(path.to_owned()));
-        without.contains(&complaint) && !mistakes.contains(&complaint)
+        without.contains(&complaint) && !diagnostics.contains(&complaint)
     };
     let required: Vec<&str> = probe.paths().filter(|path| is_missing(path)).collect();
     schema(&probe, 0, &required)
@@ -74,8 +74,8 @@ fn probe(kind: Kind, omitted: Option<String>) -> (SchemaProbe, Vec<String>) {
         ..Reader::default()
     };
     resources::spec(&mut reader, kind, &BTreeMap::new(), &whole);
-    let mistakes = reader.mistakes.into_iter().map(|it| it.message).collect();
-    (probe.take(), mistakes)
+    let diagnostics = reader.diagnostics.into_iter().map(|it| it.message).collect();
+    (probe.take(), diagnostics)
 }
 
 fn schema(probe: &SchemaProbe, number: usize, required: &[&str]) -> Value {

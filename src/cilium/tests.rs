@@ -1,15 +1,15 @@
 mod generations;
-mod mistakes;
+mod diagnostics;
 
 use super::*;
 use crate::cilium::manifest::Manifests;
 
-/// The objects of a text without mistakes.
+/// The objects of a text without errors.
 fn objects(text: &str) -> Vec<Object> {
     let Manifests {
-        objects, mistakes, ..
+        objects, diagnostics, ..
     } = manifest::read([("test.yaml".to_owned(), text.to_owned())]);
-    assert_eq!(mistakes, [], "{text}");
+    assert_eq!(diagnostics, [], "{text}");
     objects
 }
 

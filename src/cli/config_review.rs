@@ -143,7 +143,7 @@ impl ConfigReview {
                 1 => ", and so does the line below it".to_owned(),
                 below => format!(", and so do the {below} lines below it"),
             };
-            let text = speaker::underlined(&number, &lost.text, &lost.mistake);
+            let text = speaker::underlined(&number, &lost.text, &lost.diagnostic);
             self.lost.push(format!("{text}{below}"));
         }
         if left_out > 0 {
@@ -156,13 +156,13 @@ impl ConfigReview {
     /// their refusals is told.
     fn refused_by_daemons(&mut self, node: &Node, given: &Given) {
         let refused = given.lost_on_builtin().into_iter().filter_map(|lost| {
-            let is_refusal = matches!(lost.mistake.kind, DiagnosticKind::Invalid(_))
-                && lost.mistake.fault_kind().is_none();
+            let is_refusal = matches!(lost.diagnostic.kind, DiagnosticKind::Invalid(_))
+                && lost.diagnostic.fault_kind().is_none();
             // Commands tell it themselves when they run.
             let place = lost.place.filter(|_| is_refusal)?;
             Some(format!(
                 "{}: {place}:{}: FRR refuses this line: {}",
-                node.name, lost.line, lost.mistake.message
+                node.name, lost.line, lost.diagnostic.message
             ))
         });
         self.notes.extend(refused.take(MOST));

@@ -35,19 +35,19 @@ pub struct LabFile {
 }
 
 /// Why a lab file is no good.
-pub enum Mistaken {
+pub enum LoadError {
     /// It could not be read.
     Unreadable(Failure),
     /// What is wrong with it, rendered for the terminal.
     Wrong(String),
 }
 
-impl Mistaken {
+impl LoadError {
     /// Prints what is wrong; what is left to say is the failure.
     pub fn into_failure(self, path: &Path) -> Failure {
         match self {
-            Mistaken::Unreadable(failure) => failure,
-            Mistaken::Wrong(text) => {
+            LoadError::Unreadable(failure) => failure,
+            LoadError::Wrong(text) => {
                 view::tell_styled(&text);
                 Failure::wrong(format!(
                     "{} cannot be used as it is; nothing was made",
@@ -61,15 +61,15 @@ impl Mistaken {
 /// Reads and resolves a lab file.
 ///
 /// # Errors
-/// It cannot be read, or has mistakes.
-pub fn load(path: &Path, color: bool) -> Result<LabFile, Mistaken> {
-    let text = read(path).map_err(|message| Mistaken::Unreadable(Failure::wrong(message)))?;
+/// It cannot be read, or has errors.
+pub fn load(path: &Path, color: bool) -> Result<LabFile, LoadError> {
+    let text = read(path).map_err(|message| LoadError::Unreadable(Failure::wrong(message)))?;
     let absolute = absolute(path);
-    let render = |mistakes: Vec<Diagnostic>| {
-        Mistaken::Wrong(view::diagnostics::render(
+    let render = |diagnostics: Vec<Diagnostic>| {
+        LoadError::Wrong(view::diagnostics::render(
             &path.display().to_string(),
             &text,
-            &mistakes,
+            &diagnostics,
             color,
         ))
     };
@@ -77,7 +77,7 @@ pub fn load(path: &Path, color: bool) -> Result<LabFile, Mistaken> {
     Ok(LabFile { path: absolute, lab })
 }
 
-/// What of a lab file with mistakes can be looked at for more of them.
+/// What of a lab file with errors can be looked at for more of them.
 pub fn load_partly(path: &Path) -> Option<Lab> {
     let text = read(path).ok().filter(|text| text.len() < ORDINARY)?;
     Some(resolve::load_partly(&text, &Disk::beside(path)))

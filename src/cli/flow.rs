@@ -182,7 +182,7 @@ fn wanted(args: &StartArgs, from: &str, to: &str) -> Result<Flow, Failure> {
         late_after: args.late_after.unwrap_or(LATE_AFTER),
         start: false,
     };
-    match flow.mistakes().into_iter().next() {
+    match flow.diagnostics().into_iter().next() {
         Some((_, message, help)) => {
             Err(Failure::wrong(message).help(help.replace("pps = ", "--pps ").replace("size = ", "--size ")))
         }

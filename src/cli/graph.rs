@@ -63,7 +63,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
         None => running(args.lab.as_deref(), args.bgp)?,
         Some((first, _)) => {
             let loaded = imported::load(&args.files, &args.import, color());
-            let loaded = loaded.map_err(|mistaken| mistaken.into_failure(&first))?;
+            let loaded = loaded.map_err(|refusal| refusal.into_failure(&first))?;
             (loaded.lab, Alive::default())
         }
     };

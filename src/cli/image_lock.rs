@@ -28,7 +28,7 @@ pub struct Args {
 pub fn run(store: &Store, args: &Args) -> Result<(), Failure> {
     let loaded = imported::load(&args.files, &args.import, color());
     let first = args.files.first().map_or(Path::new(""), PathBuf::as_path);
-    let file = loaded.map_err(|mistaken| mistaken.into_failure(first))?;
+    let file = loaded.map_err(|refusal| refusal.into_failure(first))?;
     let mut lock = Lock::default();
     for image in file.lab.nodes.iter().filter_map(|node| node.image.as_ref()) {
         if let Some(reference) = Lock::concerns(&image.source)?

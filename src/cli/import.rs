@@ -43,21 +43,21 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let files = args.import.files(&args.files);
     let path = files.first().map_or_else(PathBuf::new, |(path, _)| path.clone());
     let (mut imported, disk) =
-        imported::read(&files, &args.import).map_err(|mistaken| mistaken.into_failure(&path))?;
+        imported::read(&files, &args.import).map_err(|refusal| refusal.into_failure(&path))?;
     for note in &imported.notes {
         view::tell(&format!("{note}\n"));
     }
-    let mut mistakes = imported.mistakes.clone();
+    let mut diagnostics = imported.diagnostics.clone();
     match resolve::resolve(&imported.spec, &disk) {
         Ok(lab) => {
             let review = config_review::review(&lab, &path);
             review.tell();
             review.tell_lost();
         }
-        Err(more) => mistakes.extend(more),
+        Err(more) => diagnostics.extend(more),
     }
-    if !mistakes.is_empty() {
-        return Err(imported::wrong(&imported, mistakes, color()).into_failure(&path));
+    if !diagnostics.is_empty() {
+        return Err(imported::wrong(&imported, diagnostics, color()).into_failure(&path));
     }
     move_paths(&mut imported, disk.base(), args.output.as_deref());
     let text = write::lab_file(&imported);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::file::{self, Disk, LabFile, Mistaken};
+use super::file::{self, Disk, LabFile, LoadError};
 use super::import_args::ImportArgs;
 use crate::failure::Failure;
 use crate::import::{self, Environment, Form, Imported, Input, Options};
@@ -34,13 +34,13 @@ pub fn are_labs_of_their_own(files: &[PathBuf]) -> bool {
 /// Reads a lab from its own file, or from other tools'; `notes` says what each was taken for.
 ///
 /// # Errors
-/// A file cannot be read, or has mistakes.
-pub fn load(plain: &[PathBuf], args: &ImportArgs, color: bool) -> Result<LabFile, Mistaken> {
+/// A file cannot be read, or has errors.
+pub fn load(plain: &[PathBuf], args: &ImportArgs, color: bool) -> Result<LabFile, LoadError> {
     let files = args.files(plain);
     match files.as_slice() {
-        [] => Err(Mistaken::Unreadable(Failure::wrong("no file is named"))),
+        [] => Err(LoadError::Unreadable(Failure::wrong("no file is named"))),
         [(path, None)] if !is_foreign(&files) => file::load(path, color),
-        [(first, _), ..] if !is_foreign(&files) => Err(Mistaken::Unreadable(Failure::wrong(format!(
+        [(first, _), ..] if !is_foreign(&files) => Err(LoadError::Unreadable(Failure::wrong(format!(
             "{} is a lab of its own: name one lab file, or files of other tools that are one lab together",
             first.display()
         )))),
@@ -51,7 +51,7 @@ pub fn load(plain: &[PathBuf], args: &ImportArgs, color: bool) -> Result<LabFile
             }
             let lab = imported
                 .lab(&disk)
-                .map_err(|mistakes| wrong(&imported, mistakes, color))?;
+                .map_err(|diagnostics| wrong(&imported, diagnostics, color))?;
             let path = file::absolute(&files[0].0);
             Ok(LabFile { path, lab })
         }
@@ -62,10 +62,10 @@ pub fn load(plain: &[PathBuf], args: &ImportArgs, color: bool) -> Result<LabFile
 ///
 /// # Errors
 /// One of them cannot be read.
-pub fn read(files: &[(PathBuf, Option<Form>)], args: &ImportArgs) -> Result<(Imported, Disk), Mistaken> {
+pub fn read(files: &[(PathBuf, Option<Form>)], args: &ImportArgs) -> Result<(Imported, Disk), LoadError> {
     let mut inputs = Vec::new();
     for (path, form) in files {
-        inputs.push(input(path, *form, args.vars.as_deref()).map_err(Mistaken::Unreadable)?);
+        inputs.push(input(path, *form, args.vars.as_deref()).map_err(LoadError::Unreadable)?);
     }
     let options = Options {
         images: args.image_map(),
@@ -128,11 +128,11 @@ fn environment() -> Environment {
     std::env::vars_os().filter_map(text).collect()
 }
 
-/// The mistakes of all files, each under the name of its file.
-pub fn wrong(imported: &Imported, mistakes: Vec<Diagnostic>, color: bool) -> Mistaken {
-    let sorted = imported.files.sorted(mistakes);
+/// The errors of all files, each under the name of its file.
+pub fn wrong(imported: &Imported, diagnostics: Vec<Diagnostic>, color: bool) -> LoadError {
+    let sorted = imported.files.sorted(diagnostics);
     let rendered = sorted
         .iter()
-        .map(|(file, mistakes)| view::diagnostics::render(&file.name, &file.text, mistakes, color));
-    Mistaken::Wrong(rendered.collect())
+        .map(|(file, diagnostics)| view::diagnostics::render(&file.name, &file.text, diagnostics, color));
+    LoadError::Wrong(rendered.collect())
 }

@@ -46,7 +46,7 @@ struct Listed<'a> {
     /// The file that says it; none of those that nslab brings along.
     file: Option<&'a str>,
     /// What is wrong with it.
-    mistake: Option<&'a str>,
+    diagnostic: Option<&'a str>,
 }
 
 pub fn run(args: Args) -> Result<(), Failure> {
@@ -64,14 +64,14 @@ fn list(files: &[File], format: Format) -> Result<(), Failure> {
         aliases: &kind.aliases,
         summary: &kind.summary,
         file: kind.place.as_deref(),
-        mistake: None,
+        diagnostic: None,
     });
     let broken = kinds.broken.iter().map(|broken| Listed {
         name: &broken.name,
         aliases: &[],
         summary: "",
         file: Some(&broken.place),
-        mistake: Some(&broken.reason),
+        diagnostic: Some(&broken.reason),
     });
     let mut all: Vec<Listed> = known.chain(broken).collect();
     all.sort_by_key(|kind| kind.name);
@@ -80,7 +80,7 @@ fn list(files: &[File], format: Format) -> Result<(), Failure> {
     }
     let mut rows = table::table(&["KIND", "ALSO", "WHAT IT IS", "FILE"]);
     for kind in &all {
-        let what = match kind.mistake {
+        let what = match kind.diagnostic {
             Some(reason) => format!("cannot be used: {reason}"),
             None => kind.summary.to_owned(),
         };
@@ -110,8 +110,8 @@ fn show(files: &[File], name: &str) -> Result<(), Failure> {
                 print(text);
                 return Ok(());
             }
-            Err(mistakes) if file.stem() == name => {
-                view::tell_styled(&view::diagnostics::render(&file.place, text, &mistakes, color()));
+            Err(diagnostics) if file.stem() == name => {
+                view::tell_styled(&view::diagnostics::render(&file.place, text, &diagnostics, color()));
                 return Err(Failure::wrong(format!("{} cannot be used as it is", file.place)));
             }
             _ => {}

@@ -247,7 +247,7 @@ fn set(args: SetArgs) -> Result<(), Failure> {
         seed: args.seed,
         only: args.only,
     };
-    if let Some((_, message, help)) = impairment.mistake() {
+    if let Some((_, message, help)) = impairment.diagnostic() {
         return Err(Failure::wrong(message).help(help));
     }
     let direction = match (args.out, args.inward) {

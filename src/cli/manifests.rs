@@ -54,15 +54,15 @@ pub fn judge(manifests: &[Manifest]) -> Result<(), Failure> {
 
 fn sound(manifests: &[Manifest]) -> Result<Manifests, Failure> {
     let read = manifest::read(manifests.iter().map(|it| (it.name.clone(), it.text.clone())));
-    if read.mistakes.is_empty() {
+    if read.diagnostics.is_empty() {
         return Ok(read);
     }
     let mut names = Vec::new();
-    for (file, mistakes) in read.files.sorted(read.mistakes) {
+    for (file, diagnostics) in read.files.sorted(read.diagnostics) {
         view::tell_styled(&view::diagnostics::render(
             &file.name,
             &file.text,
-            &mistakes,
+            &diagnostics,
             color(),
         ));
         names.push(file.name.clone());

@@ -145,7 +145,7 @@ enum Verb {
     Import(import::Args),
     /// List the kinds of nodes that are data, and show their files
     Kinds(kinds::Args),
-    /// Look for mistakes in lab files without making anything
+    /// Look for errors in lab files without making anything
     Validate(validate::Args),
     /// Bring labs up, make their checks, take them down
     Test(test::Args),
@@ -197,7 +197,7 @@ fn obey() -> i32 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help asked for goes to standard output with status 0, mistakes to standard error with 2.
+            // Help asked for goes to standard output with status 0, errors to standard error with 2.
             match error.use_stderr() {
                 true if color() => view::tell_styled(&error.render().ansi().to_string()),
                 true => view::tell(&error.render().to_string()),

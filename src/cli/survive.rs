@@ -155,7 +155,7 @@ fn load(args: &Args) -> Result<LabFile, Failure> {
     }
     let first = args.files.first().map_or(Path::new(""), PathBuf::as_path);
     imported::load(&args.files, &ImportArgs::default(), color())
-        .map_err(|mistaken| mistaken.into_failure(first))
+        .map_err(|refusal| refusal.into_failure(first))
 }
 
 /// A seed that nobody chose; it is told, so that the order can be had again.

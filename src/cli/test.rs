@@ -152,7 +152,7 @@ struct Tried {
     file: LabFile,
 }
 
-/// All labs, or every mistake of every one.
+/// All labs, or every error of every one.
 fn load(args: &Args) -> Result<Vec<Tried>, Failure> {
     let paths: Vec<PathBuf> = args.files.iter().chain(&args.topo).cloned().collect();
     if paths.iter().any(|path| file::is_standard_input(path)) {
@@ -170,7 +170,7 @@ fn load(args: &Args) -> Result<Vec<Tried>, Failure> {
     for paths in groups {
         match imported::load(&paths, &ImportArgs::default(), color()) {
             Ok(file) => tried.push(Tried { paths, file }),
-            Err(mistaken) => failures.push(mistaken.into_failure(&paths[0])),
+            Err(refusal) => failures.push(refusal.into_failure(&paths[0])),
         }
     }
     let last = failures.pop();

@@ -150,8 +150,8 @@ fn set(args: &SetArgs) -> Result<(), Failure> {
         rate: rate.transpose().map_err(wrong)?,
         ..Impairment::default()
     };
-    let mistake = impairment.mistake().filter(|_| !impairment.is_nothing());
-    if let Some((_, message, help)) = mistake {
+    let diagnostic = impairment.diagnostic().filter(|_| !impairment.is_nothing());
+    if let Some((_, message, help)) = diagnostic {
         return Err(Failure::wrong(message).help(help));
     }
     let (lab, end) = args.at.find()?;

@@ -121,9 +121,9 @@ pub fn run(args: Args, telling: Telling) -> Result<(), Failure> {
     }
     let making = info_span!("up").entered();
     let loaded = info_span!("read the files").in_scope(|| imported::load(&args.files, &args.import, color()));
-    let mut file = loaded.map_err(|mistaken| {
+    let mut file = loaded.map_err(|refusal| {
         let files = args.import.files(&args.files);
-        mistaken.into_failure(files.first().map_or(Path::new(""), |(path, _)| path))
+        refusal.into_failure(files.first().map_or(Path::new(""), |(path, _)| path))
     })?;
     manifests::check(&file.lab.manifests)?;
     engine::choose(&mut file.lab, &args.engine);

@@ -88,13 +88,13 @@ pub fn run(args: Args) -> Result<(), Failure> {
             Ok(file) => {
                 print(&summary(path, &file.lab));
             }
-            Err(file::Mistaken::Unreadable(failure)) => {
+            Err(file::LoadError::Unreadable(failure)) => {
                 super::report(&failure);
                 wrong += 1;
             }
-            Err(file::Mistaken::Wrong(text)) => {
+            Err(file::LoadError::Wrong(text)) => {
                 view::tell_styled(&text);
-                // What its engines say of its routers is another kind of mistake, and is told as well.
+                // What its engines say of its routers is another kind of error, and is told as well.
                 if !imported::is_foreign(&[(path.clone(), None)])
                     && let Some(lab) = file::load_partly(path)
                 {
@@ -124,8 +124,8 @@ fn one_lab(args: &Args) -> Result<(), Failure> {
             print(&summary(path, &file.lab));
             Ok(())
         }
-        Err(file::Mistaken::Unreadable(failure)) => Err(failure),
-        Err(file::Mistaken::Wrong(text)) => {
+        Err(file::LoadError::Unreadable(failure)) => Err(failure),
+        Err(file::LoadError::Wrong(text)) => {
             view::tell_styled(&text);
             Err(Failure::wrong("the files are not a lab as they stand"))
         }

@@ -85,7 +85,7 @@ pub fn unknown_lines(config: &str) -> Vec<(usize, String)> {
         Some((number.parse().ok()?, rest.trim().to_owned()))
     });
     let cut =
-        cut_lines(config).map(|(number, line, mistake)| (number, format!("{line}: {}", mistake.message)));
+        cut_lines(config).map(|(number, line, diagnostic)| (number, format!("{line}: {}", diagnostic.message)));
     lines.chain(cut).collect()
 }
 
@@ -226,9 +226,9 @@ fn dry_run(vtysh: &str, router: &str, config: &str, place: Option<&ConfigPlace>)
     let preamble = preamble_of(router, config);
     let said = ask(vtysh, &format!("{preamble}{config}"))?;
     let said = said.map(|said| renumbered(&said, preamble.lines().count(), place));
-    let cut = cut_lines(config).map(|(number, line, mistake)| {
+    let cut = cut_lines(config).map(|(number, line, diagnostic)| {
         let name = line_name(place, number);
-        format!("{name}: {line}: {} ({})", mistake.message, mistake.help)
+        format!("{name}: {line}: {} ({})", diagnostic.message, diagnostic.help)
     });
     let said: Vec<String> = said.into_iter().chain(cut).collect();
     if said.is_empty() {

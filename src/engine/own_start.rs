@@ -40,7 +40,7 @@ pub struct Typed {
     pub line: usize,
     /// What is typed.
     pub text: String,
-    /// Whether vtysh says nothing of a mistake in it by its status: it reads it from its input.
+    /// Whether vtysh says nothing of an error in it by its status: it reads it from its input.
     pub is_silent: bool,
 }
 
@@ -64,8 +64,8 @@ pub struct Lost {
     pub line: usize,
     /// The line.
     pub text: String,
-    /// The mistake in it.
-    pub mistake: Diagnostic,
+    /// The error in it.
+    pub diagnostic: Diagnostic,
     /// How many lines of its block are missing with it.
     pub below: usize,
 }
@@ -211,11 +211,11 @@ impl Given {
             }
             let passed_over = reader.passes_over();
             match reader.take(&mut config, line.text) {
-                Err(mistake) => lost.push(Lost {
+                Err(diagnostic) => lost.push(Lost {
                     place: line.place.map(str::to_owned),
                     line: line.number,
                     text: line.text.to_owned(),
-                    mistake,
+                    diagnostic,
                     below: 0,
                 }),
                 Ok(_) if passed_over && reader.passes_over() && says_something(line.text) => {

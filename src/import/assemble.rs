@@ -132,26 +132,26 @@ fn join(topology: &Topology, members: &[String], spec: &mut Spec, context: &mut 
             // All of them want for the same.
             None if members.is_empty() => lost.push(container),
             None => {
-                let mistake = nowhere(container, &full, spec, members);
-                context.reader.mistakes.push(mistake);
+                let diagnostic = nowhere(container, &full, spec, members);
+                context.reader.diagnostics.push(diagnostic);
             }
         }
     }
     // Where a cluster's file is missing, that is told, and nothing that follows from it.
     if let Some((container, others)) = lost.split_first().filter(|_| !topology.lacks_cluster) {
         let full = format!("{prefix}{}", container.value);
-        let mut mistake = nowhere(container, &full, spec, members);
+        let mut diagnostic = nowhere(container, &full, spec, members);
         for other in others {
-            mistake = mistake.and(other.span.clone(), "nor this one");
+            diagnostic = diagnostic.and(other.span.clone(), "nor this one");
         }
         let candidates = beside::names(context);
         if !candidates.is_empty() && suggest::nearest(&container.value, node_names(spec)).is_none() {
-            mistake = mistake.help(format!(
+            diagnostic = diagnostic.help(format!(
                 "if kind makes it, name the cluster's file too: beside the topology there is `{}`",
                 candidates.join("`, `")
             ));
         }
-        context.reader.mistakes.push(mistake);
+        context.reader.diagnostics.push(diagnostic);
     }
     for (name, at) in &topology.external {
         match members.iter().find(|member| **member == name.value) {
@@ -160,7 +160,7 @@ fn join(topology: &Topology, members: &[String], spec: &mut Spec, context: &mut 
             None if members.is_empty() => drop(context.remarks.external.insert(name.value.clone())),
             None => context
                 .reader
-                .mistakes
+                .diagnostics
                 .push(nowhere(name, &name.value, spec, members)),
         }
     }

@@ -1,4 +1,4 @@
-//! Mistakes that come from what was to be filled in and was not: variables that are not set, and Go templates.
+//! Errors that come from what was to be filled in and was not: variables that are not set, and Go templates.
 
 use std::collections::HashSet;
 
@@ -16,23 +16,23 @@ pub(super) struct Unset {
 /// What a Go template begins an action with.
 const ACTION: &str = "{{";
 
-/// The mistakes with their cause: those on a line with a variable that is not set, or with a template, are told as that, once.
-pub(super) fn blame(mistakes: Vec<Diagnostic>, unset: &[Unset], files: &Files) -> Vec<Diagnostic> {
+/// The errors with their cause: those on a line with a variable that is not set, or with a template, are told as that, once.
+pub(super) fn blame(diagnostics: Vec<Diagnostic>, unset: &[Unset], files: &Files) -> Vec<Diagnostic> {
     let mut unset: Vec<&Unset> = unset.iter().collect();
     unset.sort_by_key(|unset| unset.span.start);
     let mut told: Vec<Diagnostic> = Vec::new();
     let mut causes = HashSet::new();
-    for mistake in mistakes {
-        let place = mistake.labels.first().map_or(0, |label| label.span.start);
+    for diagnostic in diagnostics {
+        let place = diagnostic.labels.first().map_or(0, |label| label.span.start);
         match cause(place, &unset, files) {
             Some((at, cause)) => told.extend(causes.insert(at).then_some(cause)),
-            None => told.push(mistake),
+            None => told.push(diagnostic),
         }
     }
     told
 }
 
-/// The cause of a mistake at a place, and where that is. `unset` is in the order of the places.
+/// The cause of an error at a place, and where that is. `unset` is in the order of the places.
 fn cause(place: usize, unset: &[&Unset], files: &Files) -> Option<(usize, Diagnostic)> {
     let file = files.at(place)?;
     let text = &file.text;
@@ -60,8 +60,8 @@ pub(super) fn of_whole(text: &str, begin: usize, unset: &[Unset]) -> Option<Vec<
     let here = unset
         .iter()
         .filter(|unset| (begin..=begin + text.len()).contains(&unset.span.start));
-    let mistakes: Vec<Diagnostic> = here.map(not_set).collect();
-    (!mistakes.is_empty()).then_some(mistakes)
+    let diagnostics: Vec<Diagnostic> = here.map(not_set).collect();
+    (!diagnostics.is_empty()).then_some(diagnostics)
 }
 
 fn not_set(unset: &Unset) -> Diagnostic {

@@ -245,7 +245,7 @@ fn kubeadm(reader: &mut Reader, yaml: &Yaml, node: &mut NodeSpec) {
                     patch_of(reader, document, node);
                 }
             }
-            Err(mistakes) => reader.mistakes.extend(mistakes),
+            Err(diagnostics) => reader.diagnostics.extend(diagnostics),
         }
     }
 }

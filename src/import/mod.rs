@@ -73,7 +73,7 @@ pub struct Imported {
     /// What every file was taken for, and what has no effect, a line each.
     pub notes: Vec<String>,
     /// What is wrong.
-    pub mistakes: Vec<Diagnostic>,
+    pub diagnostics: Vec<Diagnostic>,
     unset: Vec<Unset>,
 }
 
@@ -246,7 +246,7 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
     exports::put(&mut spec, &about, sources);
     notes.extend(remarks(&context));
     // Where something is wrong, those are told that it comes from.
-    let is_right = context.reader.mistakes.is_empty() && context.faults.is_empty();
+    let is_right = context.reader.diagnostics.is_empty() && context.faults.is_empty();
     let mut told = BTreeSet::new();
     for unset in context.unset.iter().filter(|_| is_right).take(MOST_UNSET) {
         let (file, line) = context.files.line(unset.span.start);
@@ -258,12 +258,12 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
             notes.push(note);
         }
     }
-    let mut mistakes = blame::blame(context.reader.mistakes, &context.unset, &context.files);
-    mistakes.extend(context.faults);
+    let mut diagnostics = blame::blame(context.reader.diagnostics, &context.unset, &context.files);
+    diagnostics.extend(context.faults);
     Imported {
         spec,
         notes,
-        mistakes,
+        diagnostics,
         files: context.files,
         unset: context.unset,
     }
@@ -284,8 +284,8 @@ fn rendered(context: &mut Context, input: Input, notes: &mut Vec<String>) -> Opt
             let place = begin + fault.place;
             let help = "Go's own template language is taken but for `define`, `template` and `block`, and the common functions of others; \
                         `--vars FILE` names the variables";
-            let mistake = Diagnostic::new(fault.message, place..place + 1, "here").help(help);
-            context.faults.push(mistake);
+            let diagnostic = Diagnostic::new(fault.message, place..place + 1, "here").help(help);
+            context.faults.push(diagnostic);
             None
         }
     }
@@ -371,9 +371,9 @@ impl Context<'_> {
         self.unset.extend(unset);
         match read {
             Ok(documents) => Some(documents),
-            Err(mistakes) => {
+            Err(diagnostics) => {
                 let causes = whole.filter(|_| with_variables);
-                self.reader.mistakes.extend(causes.unwrap_or(mistakes));
+                self.reader.diagnostics.extend(causes.unwrap_or(diagnostics));
                 None
             }
         }
@@ -442,24 +442,24 @@ impl Imported {
     /// The lab that the files mean.
     ///
     /// # Errors
-    /// Every mistake, in places of all files together; see [`Files::sorted`].
+    /// Every error, in places of all files together; see [`Files::sorted`].
     pub fn lab(&self, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
-        let mut mistakes = self.mistakes.clone();
+        let mut diagnostics = self.diagnostics.clone();
         // Where a file is no YAML, what it would have said is missing everywhere.
-        let blind = !mistakes.is_empty() && self.spec.nodes.is_empty();
+        let blind = !diagnostics.is_empty() && self.spec.nodes.is_empty();
         // Manifests were named on the command line, by paths that are relative to somewhere else.
         let sources = Beside {
             files: &self.files,
             sources,
         };
         match resolve::resolve(&self.spec, &sources) {
-            Ok(lab) if mistakes.is_empty() => Ok(lab),
+            Ok(lab) if diagnostics.is_empty() => Ok(lab),
             Err(more) if !blind => {
-                mistakes.extend(blame::blame(more, &self.unset, &self.files));
-                mistakes.dedup();
-                Err(mistakes)
+                diagnostics.extend(blame::blame(more, &self.unset, &self.files));
+                diagnostics.dedup();
+                Err(diagnostics)
             }
-            _ => Err(mistakes),
+            _ => Err(diagnostics),
         }
     }
 }

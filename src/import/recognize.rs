@@ -44,7 +44,7 @@ impl Form {
     }
 }
 
-/// What a text is. Its lines are looked at, not its meaning: text with mistakes in it is still to be told them as what
+/// What a text is. Its lines are looked at, not its meaning: text with errors in it is still to be told them as what
 /// it is.
 pub fn recognize(text: &str) -> Option<Form> {
     let top = || text.lines().filter_map(top_key);

@@ -27,7 +27,7 @@ pub(super) fn replace(
 ) -> Result<(String, Vec<Replaced>), Vec<Diagnostic>> {
     let mut made = String::with_capacity(text.len());
     let mut replaced = Vec::new();
-    let mut mistakes = Vec::new();
+    let mut diagnostics = Vec::new();
     let mut rest = 0;
     while let Some(at) = text[rest..].find('$').map(|at| rest + at) {
         made.push_str(&text[rest..at]);
@@ -58,7 +58,7 @@ pub(super) fn replace(
             Err(problem) => {
                 let help = "a variable is written `${NAME}` or `${NAME:=default}`; a dollar itself `$$`";
                 let end = text[at..].find('\n').map_or(text.len(), |length| at + length);
-                mistakes.push(Diagnostic::new(problem, begin + at..begin + end, "").help(help));
+                diagnostics.push(Diagnostic::new(problem, begin + at..begin + end, "").help(help));
                 rest = at + 1;
             }
         }
@@ -67,15 +67,15 @@ pub(super) fn replace(
                 "with its variables replaced, the file is longer than {} MiB",
                 LONGEST >> 20
             );
-            mistakes
+            diagnostics
                 .push(Diagnostic::new(message, begin + at..begin + at + 1, "").help("shorten the variables"));
             break;
         }
     }
     made.push_str(text.get(rest..).unwrap_or_default());
-    match mistakes.is_empty() {
+    match diagnostics.is_empty() {
         true => Ok((made, replaced)),
-        false => Err(mistakes),
+        false => Err(diagnostics),
     }
 }
 
@@ -204,8 +204,8 @@ mod tests {
             "a: 1\nb: ${}\n",
             "a: 1\nb: ${A?x}\n",
         ] {
-            let mistakes = replace(text, 0, &Environment::new(), &mut Vec::new()).unwrap_err();
-            assert_eq!(mistakes[0].labels[0].span.start, 8, "{text}");
+            let diagnostics = replace(text, 0, &Environment::new(), &mut Vec::new()).unwrap_err();
+            assert_eq!(diagnostics[0].labels[0].span.start, 8, "{text}");
         }
     }
 

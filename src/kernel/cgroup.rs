@@ -456,7 +456,7 @@ mod tests {
         }
         remove_tree(&top, &mut 100_000).unwrap();
         assert!(!top.exists());
-        // One that is not there is no mistake.
+        // One that is not there is no error.
         remove_tree(&top, &mut 0).unwrap();
     }
 

@@ -16,7 +16,7 @@ use super::error::{Attempt, Error, Result};
 
 /// Calls that reach past every namespace, and the capabilities of which one must be given to a node for it to make them.
 /// The kernel asks for most of these capabilities itself. The filter keeps the calls from an engine that has SYS_ADMIN
-/// beyond its node's rights, and from whatever finds a mistake in the kernel.
+/// beyond its node's rights, and from whatever finds an error in the kernel.
 const GUARDED: [(&[Capability], &[c_long]); 11] = [
     (
         &[],

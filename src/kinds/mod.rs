@@ -67,7 +67,7 @@ pub fn catalog(files: &[File]) -> Kinds {
                     add(&mut kinds, kind);
                     continue;
                 }
-                Err(mistakes) => first(file, text, &mistakes),
+                Err(diagnostics) => first(file, text, &diagnostics),
             },
             Err(reason) => reason.clone(),
         };
@@ -93,9 +93,9 @@ fn add(kinds: &mut Kinds, mut kind: Definition) {
     kinds.known.push(kind);
 }
 
-/// The first mistake in a file, with its line.
-fn first(file: &File, text: &str, mistakes: &[Diagnostic]) -> String {
-    mistakes.first().map_or_else(String::new, |first| {
+/// The first error in a file, with its line.
+fn first(file: &File, text: &str, diagnostics: &[Diagnostic]) -> String {
+    diagnostics.first().map_or_else(String::new, |first| {
         let begin = first.labels.first().map_or(0, |label| label.span.start);
         let before = text.get(..begin).unwrap_or(text);
         let line = before.matches('\n').count() + 1;

@@ -21,7 +21,7 @@ const OF_LINK: [&str; 2] = ["interface", "kernel"];
 /// Reads a kind's file; `place` is where it stands.
 ///
 /// # Errors
-/// Every mistake in it, in the order of the file.
+/// Every error in it, in the order of the file.
 pub fn read(text: &str, place: Option<&str>) -> Result<Definition, Vec<Diagnostic>> {
     suggest::begin();
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -30,11 +30,11 @@ pub fn read(text: &str, place: Option<&str>) -> Result<Definition, Vec<Diagnosti
     }
     let mut reader = Reader::new(text);
     let definition = top(&mut reader, document.get_ref(), place);
-    let mut mistakes = reader.diagnostics;
-    mistakes.sort_by_key(|mistake| mistake.labels.first().map_or(0, |label| label.span.start));
+    let mut diagnostics = reader.diagnostics;
+    diagnostics.sort_by_key(|diagnostic| diagnostic.labels.first().map_or(0, |label| label.span.start));
     match definition {
-        Some(definition) if mistakes.is_empty() => Ok(definition),
-        _ => Err(mistakes),
+        Some(definition) if diagnostics.is_empty() => Ok(definition),
+        _ => Err(diagnostics),
     }
 }
 

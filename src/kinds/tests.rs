@@ -20,10 +20,10 @@ fn load(text: &str, kinds: Vec<File>) -> Result<Lab, Vec<Diagnostic>> {
 }
 
 fn told(text: &str, kinds: Vec<File>) -> String {
-    let mistakes = load(text, kinds).unwrap_err();
-    let told = mistakes.iter().map(|mistake| {
-        let help = mistake.help.as_deref().unwrap_or_default();
-        format!("{}: {help}\n", mistake.message)
+    let diagnostics = load(text, kinds).unwrap_err();
+    let told = diagnostics.iter().map(|diagnostic| {
+        let help = diagnostic.help.as_deref().unwrap_or_default();
+        format!("{}: {help}\n", diagnostic.message)
     });
     told.collect()
 }
@@ -32,7 +32,7 @@ fn told(text: &str, kinds: Vec<File>) -> String {
 fn what_nslab_brings_along_can_be_read() {
     for (name, text) in SHIPPED {
         let read = read(text, None);
-        let kind = read.unwrap_or_else(|mistakes| panic!("{name}: {mistakes:#?}"));
+        let kind = read.unwrap_or_else(|diagnostics| panic!("{name}: {diagnostics:#?}"));
         assert_eq!(kind.name, *name);
         assert!(!kind.summary.is_empty());
         let again = shipped(name).unwrap();
@@ -67,7 +67,7 @@ fn the_nearest_of_a_name_is_meant() {
 }
 
 #[test]
-fn a_nearer_file_with_a_mistake_is_not_passed_over() {
+fn a_nearer_file_with_an_error_is_not_passed_over() {
     let broken = |place: &str| file(place, "name = 1");
     let kinds = catalog(&[
         broken("kinds/nokia_srlinux.toml"),
@@ -127,9 +127,9 @@ fn what_is_wrong_with_a_file_is_said() {
         ("name = \"x\"\nname = \"y\"", "duplicate key"),
         ("no TOML", ""),
     ] {
-        let mistakes = read(text, None).unwrap_err();
-        let all = format!("{mistakes:?}");
-        assert!(all.contains(said) && !mistakes.is_empty(), "{text}: {all}");
+        let diagnostics = read(text, None).unwrap_err();
+        let all = format!("{diagnostics:?}");
+        assert!(all.contains(said) && !diagnostics.is_empty(), "{text}: {all}");
     }
 }
 
@@ -366,7 +366,7 @@ group = "g"
 }
 
 #[test]
-fn mistakes_about_kinds_are_told_once_with_a_cure() {
+fn errors_about_kinds_are_told_once_with_a_cure() {
     let node = |rest: &str| format!("name = \"l\"\n[nodes.a]\n{rest}\n");
     for (rest, said) in [
         ("kind = \"acem\"", "`kind` cannot be `acem`: did you mean `acme`?"),
@@ -419,11 +419,11 @@ fn what_a_kind_says_of_a_node_is_told_where_the_kind_is_named() {
             &format!("name = \"acme\"\n{before}[node]\n{said}\n"),
         );
         let text = "name = \"l\"\n[nodes.a]\nkind = \"acme\"\n";
-        let mistakes = load(text, vec![kind]).unwrap_err();
-        let mistake = mistakes.iter().find(|it| it.message.contains(message));
-        let mistake = mistake.unwrap_or_else(|| panic!("{said}: {mistakes:?}"));
+        let diagnostics = load(text, vec![kind]).unwrap_err();
+        let diagnostic = diagnostics.iter().find(|it| it.message.contains(message));
+        let diagnostic = diagnostic.unwrap_or_else(|| panic!("{said}: {diagnostics:?}"));
         let named = text.find("\"acme\"").unwrap();
-        assert_eq!(mistake.labels[0].span, named..named + 6, "{said}: {mistake:?}");
+        assert_eq!(diagnostic.labels[0].span, named..named + 6, "{said}: {diagnostic:?}");
     }
 }
 

@@ -1,13 +1,13 @@
-//! A mistake in a lab file: what is wrong, where, and what would be right.
+//! An error in a lab file: what is wrong, where, and what would be right.
 
 use std::ops::Range;
 
-/// One mistake in a lab file. Rendering it (with the file's text and the place underlined) is `view`'s work.
+/// One error in a lab file. Rendering it (with the file's text and the place underlined) is `view`'s work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// What is wrong, in one sentence without a full stop.
     pub message: String,
-    /// The places it concerns; the first is where the mistake is, others give context.
+    /// The places it concerns; the first is where the error is, others give context.
     pub labels: Vec<Label>,
     /// What to write instead.
     pub help: Option<String>,
@@ -23,7 +23,7 @@ pub struct Label {
 }
 
 impl Diagnostic {
-    /// A mistake at one place.
+    /// An error at one place.
     pub fn new(message: impl Into<String>, span: Range<usize>, text: impl Into<String>) -> Self {
         Diagnostic {
             message: message.into(),

@@ -191,12 +191,12 @@ pub fn code_point(text: &str) -> Option<u8> {
     named.map(|(_, number)| *number).or_else(number)
 }
 
-/// A mistake in what is said of a flow: the key that is wrong, the mistake, and its cure.
+/// An error in what is said of a flow: the key that is wrong, the error, and its cure.
 pub type Wrong = (&'static str, String, String);
 
 impl Flow {
     /// What cannot be, of what is said.
-    pub fn mistakes(&self) -> Vec<Wrong> {
+    pub fn diagnostics(&self) -> Vec<Wrong> {
         let mut wrong = Vec::new();
         let mut tell = |key, message: String, help: &str| wrong.push((key, message, help.to_owned()));
         if self.proto == Proto::Icmp && self.port.is_some() {
@@ -278,8 +278,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_told() {
-        assert_eq!(flow().mistakes(), []);
-        let keys = |flow: Flow| flow.mistakes().into_iter().map(|it| it.0).collect::<Vec<_>>();
+        assert_eq!(flow().diagnostics(), []);
+        let keys = |flow: Flow| flow.diagnostics().into_iter().map(|it| it.0).collect::<Vec<_>>();
         assert_eq!(keys(Flow { pps: None, ..flow() }), ["pps"]);
         assert_eq!(
             keys(Flow {

@@ -116,7 +116,7 @@ impl Impairment {
     }
 
     /// What in it cannot be: the key, what is wrong, and what to do.
-    pub fn mistake(&self) -> Option<(&'static str, String, String)> {
+    pub fn diagnostic(&self) -> Option<(&'static str, String, String)> {
         if self.jitter > self.delay {
             return Some((
                 "jitter",
@@ -398,12 +398,12 @@ mod tests {
             jitter: "1ms".parse().unwrap(),
             ..Impairment::default()
         };
-        assert_eq!(jittery.mistake().unwrap().0, "jitter");
+        assert_eq!(jittery.diagnostic().unwrap().0, "jitter");
         let overtaking = Impairment {
             reorder: "1%".parse().unwrap(),
             ..Impairment::default()
         };
-        assert_eq!(overtaking.mistake().unwrap().0, "reorder");
-        assert!(Impairment::default().mistake().is_some());
+        assert_eq!(overtaking.diagnostic().unwrap().0, "reorder");
+        assert!(Impairment::default().diagnostic().is_some());
     }
 }

@@ -172,13 +172,13 @@ pub fn objects(lab: &Living, kind: Kind, name: Option<&str>) -> Result<Vec<Value
     }
 }
 
-/// What manifests say; those who send them have looked for mistakes already, to show them better.
+/// What manifests say; those who send them have looked for errors already, to show them better.
 fn read(manifests: &[Manifest]) -> Result<Manifests, Failure> {
     let read = manifest::read(manifests.iter().map(|it| (it.name.clone(), it.text.clone())));
-    match read.mistakes.is_empty() {
+    match read.diagnostics.is_empty() {
         true => Ok(read),
         false => {
-            let lines = read.lines(&read.mistakes).join("\n");
+            let lines = read.lines(&read.diagnostics).join("\n");
             Err(Failure::wrong("these objects cannot be used as they are").detail(lines))
         }
     }
@@ -280,10 +280,10 @@ pub async fn take(lab: &Rc<Living>, objects: &[Value]) -> (Vec<(Reference, Value
     for object in objects.iter().take(MOST_OBJECTS) {
         match manifest::object_of(object) {
             Ok(object) => objects_read.push(object),
-            Err(mistakes) => {
+            Err(diagnostics) => {
                 let name = object["metadata"]["name"].as_str().unwrap_or_default();
                 let kind = object["kind"].as_str().unwrap_or_default();
-                troubles.extend(mistakes.iter().map(|it| format!("{kind} {name}: {it}")));
+                troubles.extend(diagnostics.iter().map(|it| format!("{kind} {name}: {it}")));
             }
         }
     }

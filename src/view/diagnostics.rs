@@ -1,4 +1,4 @@
-//! Mistakes in a lab file, as a person reads them: the file, the line, the text underlined, and the cure.
+//! Errors in a lab file, as a person reads them: the file, the line, the text underlined, and the cure.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,14 +13,14 @@ use crate::lab::Diagnostic;
 
 /// Columns a message is wrapped at.
 const WIDTH: usize = 110;
-/// How many mistakes of a file are shown.
+/// How many errors of a file are shown.
 const MOST: usize = 50;
-/// How many places of a mistake are shown.
+/// How many places of an error are shown.
 const MOST_LABELS: usize = 8;
-/// The longest sentence about a mistake, in bytes: what is wrong may be as long as the file.
+/// The longest sentence about an error, in bytes: what is wrong may be as long as the file.
 const LONGEST: usize = 600;
 
-/// The mistakes of a file, one after the other, and how many they are. What a terminal would obey is shown as escapes.
+/// The errors of a file, one after the other, and how many they are. What a terminal would obey is shown as escapes.
 pub fn render(file_name: &str, text: &str, diagnostics: &[Diagnostic], color: bool) -> String {
     let theme = GraphicalTheme {
         characters: match super::terminal::is_ascii() {
@@ -59,8 +59,8 @@ pub fn render(file_name: &str, text: &str, diagnostics: &[Diagnostic], color: bo
         rendered.push_str(&format!("and {} more\n", diagnostics.len() - MOST));
     }
     let count = match diagnostics.len() {
-        1 => "1 mistake".to_owned(),
-        count => format!("{count} mistakes"),
+        1 => "1 error".to_owned(),
+        count => format!("{count} errors"),
     };
     rendered.push_str(&format!("{count} in {file_name}\n"));
     rendered
@@ -76,7 +76,7 @@ fn short(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean::message(&format!("{head} … {tail}")).into_owned())
 }
 
-/// A mistake in the form that miette renders.
+/// An error in the form that miette renders.
 struct Shown<'d> {
     message: Cow<'d, str>,
     help: Option<Cow<'d, str>>,
@@ -136,7 +136,7 @@ mod tests {
         assert!(rendered.contains("labs/x.toml:2:1"), "{rendered}");
         assert!(rendered.contains("nmae = 1"), "{rendered}");
         assert!(rendered.contains("did you mean `name`?"), "{rendered}");
-        assert!(rendered.ends_with("1 mistake in labs/x.toml\n"), "{rendered}");
+        assert!(rendered.ends_with("1 error in labs/x.toml\n"), "{rendered}");
         assert!(!rendered.contains('\u{1b}'), "{rendered}");
     }
 
@@ -145,7 +145,7 @@ mod tests {
         let diagnostic = Diagnostic::new("odd", 40..50, "").and(3..2000, "");
         let rendered = render("x", "name", &[diagnostic.clone(), diagnostic], true);
         assert!(rendered.contains("odd"));
-        assert!(rendered.ends_with("2 mistakes in x\n"));
+        assert!(rendered.ends_with("2 errors in x\n"));
         render("x", "", &[Diagnostic::new("odd", 0..0, "")], true);
     }
 
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_shown_around_the_mistake() {
+    fn a_long_line_is_shown_around_the_error() {
         let text = format!("first\n{}HERE{}\nlast\n", "é".repeat(40_000), "y".repeat(40_000));
         let start = text.find("HERE").unwrap();
         let rendered = render(
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn few_of_many_mistakes_are_shown() {
+    fn few_of_many_errors_are_shown() {
         let text = "x = 1\n".repeat(100_000);
         let all: Vec<Diagnostic> = (0..100_000)
             .map(|line| Diagnostic::new("odd", line * 6..line * 6 + 1, "here").and(0..1, "there"))
@@ -199,7 +199,7 @@ mod tests {
         let began = std::time::Instant::now();
         let rendered = render("x", &text, &all, false);
         assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
-        assert!(rendered.ends_with("and 99950 more\n100000 mistakes in x\n"));
+        assert!(rendered.ends_with("and 99950 more\n100000 errors in x\n"));
         assert_eq!(rendered.matches("odd").count(), 50);
         // A label over all lines is one of the first.
         let whole = Diagnostic::new("all", 0..text.len(), "");
@@ -210,9 +210,9 @@ mod tests {
     fn places_far_from_each_other_are_shown_apart() {
         let text: String = (1..=90).map(|line| format!("line{line} = 1\n")).collect();
         let at = |what: &str| text.find(what).unwrap();
-        let mistake = Diagnostic::new("twice", at("line80")..at("line80") + 6, "again")
+        let diagnostic = Diagnostic::new("twice", at("line80")..at("line80") + 6, "again")
             .and(at("line50")..at("line50") + 6, "first");
-        let rendered = render("x", &text, &[mistake], false);
+        let rendered = render("x", &text, &[diagnostic], false);
         for line in [
             "x:80:1", "line49", "line50", "line51", "line79", "line80", "line81", "again", "first",
         ] {
@@ -224,8 +224,8 @@ mod tests {
     #[test]
     fn a_sentence_as_long_as_a_file_is_cut() {
         let long = "é".repeat(1_000_000);
-        let mistake = Diagnostic::new(format!("`{long}` is odd"), 0..1, long.clone()).help(long);
-        let rendered = render("x", "name", &[mistake], false);
+        let diagnostic = Diagnostic::new(format!("`{long}` is odd"), 0..1, long.clone()).help(long);
+        let rendered = render("x", "name", &[diagnostic], false);
         assert!(
             rendered.len() < 4_000 && rendered.contains("is odd"),
             "{}",

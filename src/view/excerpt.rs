@@ -1,4 +1,4 @@
-//! The lines of a file that a mistake is shown with: few of them, none long, and nothing in them that a terminal would obey.
+//! The lines of a file that an error is shown with: few of them, none long, and nothing in them that a terminal would obey.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -79,7 +79,7 @@ struct Shown {
     window: Range<usize>,
 }
 
-/// What is shown of a file for one mistake.
+/// What is shown of a file for one error.
 pub struct Excerpt {
     name: String,
     text: String,

@@ -1,4 +1,4 @@
-//! What a person sees: mistakes, progress, tables, the topology.
+//! What a person sees: errors, progress, tables, the topology.
 
 use std::borrow::Cow;
 use std::io;

@@ -24,13 +24,13 @@ pub(crate) fn documents(text: &str, places: &Places) -> Result<Vec<Yaml>, Vec<Di
         open: Vec::new(),
         anchors: HashMap::new(),
         documents: Vec::new(),
-        mistakes: Vec::new(),
+        diagnostics: Vec::new(),
     };
     for event in Parser::new_from_str(text) {
         let (event, span) = match event {
             Ok(event) => event,
             Err(error) => {
-                builder.mistakes.push(syntax(&error, places));
+                builder.diagnostics.push(syntax(&error, places));
                 break;
             }
         };
@@ -41,14 +41,14 @@ pub(crate) fn documents(text: &str, places: &Places) -> Result<Vec<Yaml>, Vec<Di
             end = end.min(start + quoted_length(quoted));
         }
         let span = places.span(start, end);
-        if let Err(mistake) = builder.take(event, span) {
-            builder.mistakes.push(mistake);
+        if let Err(diagnostic) = builder.take(event, span) {
+            builder.diagnostics.push(diagnostic);
             break;
         }
     }
-    match builder.mistakes.is_empty() {
+    match builder.diagnostics.is_empty() {
         true => Ok(builder.documents),
-        false => Err(builder.mistakes),
+        false => Err(builder.diagnostics),
     }
 }
 
@@ -85,7 +85,7 @@ struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, Yaml>,
     documents: Vec<Yaml>,
-    mistakes: Vec<Diagnostic>,
+    diagnostics: Vec<Diagnostic>,
 }
 
 impl Builder {
@@ -133,7 +133,7 @@ impl Builder {
                 (Value::List(Rc::from(items)), last)
             }
             Content::Map(entries, _) => {
-                let entries = merge::merged(entries, &mut self.mistakes);
+                let entries = merge::merged(entries, &mut self.diagnostics);
                 let last = entries
                     .last()
                     .map(|(key, value)| value.span.end.max(key.span.end));

@@ -1,4 +1,4 @@
-//! Several files that are one lab together. A place is a byte of all of them laid end to end, so that a mistake in one
+//! Several files that are one lab together. A place is a byte of all of them laid end to end, so that an error in one
 //! may point to another.
 
 use std::ops::Range;
@@ -67,31 +67,31 @@ impl Files {
         )
     }
 
-    /// The mistakes of each file, in places of its own; what another file has to do with one becomes words.
-    pub fn sorted(&self, mistakes: Vec<Diagnostic>) -> Vec<(&File, Vec<Diagnostic>)> {
+    /// The errors of each file, in places of its own; what another file has to do with one becomes words.
+    pub fn sorted(&self, diagnostics: Vec<Diagnostic>) -> Vec<(&File, Vec<Diagnostic>)> {
         let mut all: Vec<(&File, Vec<Diagnostic>)> =
             self.files.iter().map(|file| (file, Vec::new())).collect();
-        for mistake in mistakes {
-            let place = mistake.labels.first().map_or(0, |label| label.span.start);
+        for diagnostic in diagnostics {
+            let place = diagnostic.labels.first().map_or(0, |label| label.span.start);
             let Some(file) = self.at(place) else { continue };
             if let Some((_, list)) = all.iter_mut().find(|(known, _)| known.begin == file.begin) {
-                list.push(self.local(file, mistake));
+                list.push(self.local(file, diagnostic));
             }
         }
         all.retain(|(_, list)| !list.is_empty());
         for (_, list) in &mut all {
-            list.sort_by_key(|mistake| mistake.labels.first().map_or(0, |label| label.span.start));
+            list.sort_by_key(|diagnostic| diagnostic.labels.first().map_or(0, |label| label.span.start));
         }
         all
     }
 
-    fn local(&self, file: &File, mistake: Diagnostic) -> Diagnostic {
+    fn local(&self, file: &File, diagnostic: Diagnostic) -> Diagnostic {
         let end = file.begin + file.text.len();
-        let (near, far): (Vec<Label>, Vec<Label>) = mistake
+        let (near, far): (Vec<Label>, Vec<Label>) = diagnostic
             .labels
             .into_iter()
             .partition(|label| (file.begin..=end).contains(&label.span.start));
-        let mut message = mistake.message;
+        let mut message = diagnostic.message;
         for label in far {
             let (name, line) = self.line(label.span.start);
             message.push_str(&format!(" ({}, line {line} of {name})", label.text));
@@ -103,7 +103,7 @@ impl Files {
         Diagnostic {
             message,
             labels: labels.collect(),
-            help: mistake.help,
+            help: diagnostic.help,
         }
     }
 }
@@ -193,13 +193,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mistake_goes_to_its_file_and_names_the_other() {
+    fn an_error_goes_to_its_file_and_names_the_other() {
         let mut files = Files::default();
         let first = files.add("a.yaml".into(), "x\ny\n".into());
         let second = files.add("b.yaml".into(), "1\n2\n3\n".into());
-        let mistake =
+        let diagnostic =
             Diagnostic::new("odd", second + 2..second + 3, "here").and(first + 2..first + 3, "its kind");
-        let sorted = files.sorted(vec![mistake]);
+        let sorted = files.sorted(vec![diagnostic]);
         assert_eq!(sorted.len(), 1);
         assert_eq!(sorted[0].0.name, "b.yaml");
         assert_eq!(sorted[0].1[0].labels[0].span, 2..3);

@@ -9,7 +9,7 @@ use crate::lab::file::Span;
 
 /// The entries of a mapping with what its merge keys bring in: what stands in the mapping itself holds, and of what
 /// is merged the first.
-pub(super) fn merged(entries: Vec<(Key, Yaml)>, mistakes: &mut Vec<Diagnostic>) -> Vec<(Key, Yaml)> {
+pub(super) fn merged(entries: Vec<(Key, Yaml)>, diagnostics: &mut Vec<Diagnostic>) -> Vec<(Key, Yaml)> {
     let mut seen: HashMap<Rc<str>, Span> = HashMap::with_capacity(entries.len());
     let mut own = Vec::with_capacity(entries.len());
     let mut brought = Vec::new();
@@ -18,7 +18,7 @@ pub(super) fn merged(entries: Vec<(Key, Yaml)>, mistakes: &mut Vec<Diagnostic>) 
             brought.push(value);
         } else if let Some(first) = seen.insert(key.name.clone(), key.span.clone()) {
             let message = format!("`{}` stands twice", key.name.escape_debug());
-            mistakes.push(
+            diagnostics.push(
                 Diagnostic::new(message, key.span, "again here")
                     .and(first, "first here")
                     .help("a key stands once in its mapping: rename one, or join the two"),
@@ -28,7 +28,7 @@ pub(super) fn merged(entries: Vec<(Key, Yaml)>, mistakes: &mut Vec<Diagnostic>) 
         }
     }
     for value in brought {
-        bring(&value, &mut own, &mut seen, mistakes);
+        bring(&value, &mut own, &mut seen, diagnostics);
     }
     own
 }
@@ -37,7 +37,7 @@ fn bring(
     value: &Yaml,
     own: &mut Vec<(Key, Yaml)>,
     seen: &mut HashMap<Rc<str>, Span>,
-    mistakes: &mut Vec<Diagnostic>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) {
     match &value.value {
         Value::Map(entries) => {
@@ -50,10 +50,10 @@ fn bring(
         }
         Value::List(items) if items.iter().all(|item| item.entries().is_some()) => {
             for item in items.iter() {
-                bring(item, own, seen, mistakes);
+                bring(item, own, seen, diagnostics);
             }
         }
-        _ => mistakes.push(
+        _ => diagnostics.push(
             Diagnostic::new("`<<` merges mappings only", value.span.clone(), "")
                 .help("name the anchor of a mapping, `<<: *defaults`, or a list of such anchors"),
         ),

@@ -1,4 +1,4 @@
-//! Reading YAML by hand, as lab files are read: each mistake is noted with its place, and reading goes on.
+//! Reading YAML by hand, as lab files are read: each error is noted with its place, and reading goes on.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -9,10 +9,10 @@ use crate::lab::Diagnostic;
 use crate::lab::file::reader::Wrong;
 use crate::lab::file::{Span, Spanned, suggest};
 
-/// The mistakes found so far, and what was left out because it has no effect here.
+/// The errors found so far, and what was left out because it has no effect here.
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
-    pub mistakes: Vec<Diagnostic>,
+    pub diagnostics: Vec<Diagnostic>,
     /// What can be used as it is, but has not the effect that its writer may expect.
     pub warnings: Vec<Diagnostic>,
     pub ignored: BTreeSet<String>,
@@ -34,7 +34,7 @@ impl Reader {
     }
 
     pub fn wrong(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
-        self.mistakes.push(Diagnostic::new(message, span, "").help(help));
+        self.diagnostics.push(Diagnostic::new(message, span, "").help(help));
     }
 
     pub fn warn(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
@@ -220,7 +220,7 @@ impl Reader {
     }
 }
 
-/// A mapping whose keys are known: those it is asked for. What it was not asked for is a mistake.
+/// A mapping whose keys are known: those it is asked for. What it was not asked for is an error.
 pub(crate) struct Table<'y> {
     entries: &'y [(Key, Yaml)],
     what: String,

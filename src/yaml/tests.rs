@@ -66,10 +66,10 @@ fn what_is_no_yaml_is_told_once_where_it_is() {
         ("? [a]\n: b\n", 1),
         ("a: &a [*a]\n", 1),
     ] {
-        let mistakes = read(text).unwrap_err();
-        assert_eq!(mistakes.len(), 1, "{text:?}: {mistakes:?}");
-        assert!(mistakes[0].help.is_some());
-        let at = mistakes[0].labels[0].span.start.min(text.len());
+        let diagnostics = read(text).unwrap_err();
+        assert_eq!(diagnostics.len(), 1, "{text:?}: {diagnostics:?}");
+        assert!(diagnostics[0].help.is_some());
+        let at = diagnostics[0].labels[0].span.start.min(text.len());
         let found = text[..at].matches('\n').count() + 1;
         assert!(found.abs_diff(line) <= 1, "{text:?}: line {found}");
     }
@@ -83,8 +83,8 @@ fn bombs_are_refused_in_bounded_time() {
         let items = vec![item; 10].join(", ");
         text.push_str(&format!("a{level}: &a{level} [{items}]\n"));
     }
-    let mistakes = read(&text).unwrap_err();
-    assert!(mistakes[0].message.contains("aliases written out"));
+    let diagnostics = read(&text).unwrap_err();
+    assert!(diagnostics[0].message.contains("aliases written out"));
     let deep = "[".repeat(100);
     assert!(read(&deep).unwrap_err()[0].message.contains("nested"));
     // The parser has a limit of its own.
@@ -96,9 +96,9 @@ fn bombs_are_refused_in_bounded_time() {
 proptest::proptest! {
     #[test]
     fn any_text_is_read_or_refused(text in "[-a-c:\\[\\]{}&*!|>'\"%@`<#, \\n\\t?~é]{0,80}") {
-        if let Err(mistakes) = read(&text) {
-            for mistake in mistakes {
-                proptest::prop_assert!(mistake.help.is_some());
+        if let Err(diagnostics) = read(&text) {
+            for diagnostic in diagnostics {
+                proptest::prop_assert!(diagnostic.help.is_some());
             }
         }
     }

@@ -200,7 +200,7 @@ fn pods_ask_whom_the_lab_file_says() {
 }
 
 #[test]
-fn mistakes_with_dns_are_told() {
+fn errors_with_dns_are_told() {
     for (value, told) in [
         ("\"coredns\"", "`dns` cannot be `coredns`"),
         ("7", "`dns` must be true, false or"),

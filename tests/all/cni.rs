@@ -102,7 +102,7 @@ fn a_namespace_is_joined_to_its_node_and_leaves_nothing() {
     lab.sh("a", "ip -n c2 address del 10.1.0.4/32 dev eth0");
     let (code, message) = refused(&lab, "CHECK", "c2", &none);
     assert!(code == 3 && message.contains("10.1.0.4/32"), "{code} {message}");
-    // Once more is a mistake, and changes nothing.
+    // Once more is an error, and changes nothing.
     assert_eq!(refused(&lab, "ADD", "c1", &none).0, 7);
     lab.sh("a", "ip netns exec c1 ping -c 1 -W 2 10.1.0.1");
     for _ in 0..2 {
@@ -155,7 +155,7 @@ fn a_pod_of_a_name_has_the_address_that_is_kept_for_it() {
 }
 
 #[test]
-fn mistakes_have_the_numbers_of_the_specification() {
+fn errors_have_the_numbers_of_the_specification() {
     let lab = Lab::up(LAB);
     let versions = ok(&lab, "VERSION", "x", &json!({}));
     assert!(

@@ -6,7 +6,7 @@ use std::fs;
 
 use common::{Lab, has_frr};
 
-/// A lab with one mistake, and what is said of it: how often something is wrong, and the cure.
+/// A lab with one error, and what is said of it: how often something is wrong, and the cure.
 const CASES: [(&str, &str); 14] = [
     (
         "[nodes.a]\nkind = \"host\"\nbind = [\"/tmp:/x\"]\n",
@@ -61,7 +61,7 @@ const CASES: [(&str, &str); 14] = [
 ];
 
 #[test]
-fn one_cause_is_one_mistake_with_its_cure() {
+fn one_cause_is_one_error_with_its_cure() {
     let lab = Lab::new("");
     for (text, cure) in CASES {
         // Keys of the top stand before the first table.
@@ -71,7 +71,7 @@ fn one_cause_is_one_mistake_with_its_cure() {
         let said = done.err.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(said.contains(cure), "{text}\nwants {cure}\n{}", done.err);
         assert!(
-            done.err.contains("1 mistake in") || text.contains("exec:"),
+            done.err.contains("1 error in") || text.contains("exec:"),
             "{text}\n{}",
             done.err
         );
@@ -84,7 +84,7 @@ fn what_is_no_lab_file_is_told_once() {
     let lab = Lab::new("");
     for verb in ["up", "validate"] {
         lab.run([verb, "/etc/passwd"])
-            .refused(2, &["this is no lab file", "1 mistake in /etc/passwd"]);
+            .refused(2, &["this is no lab file", "1 error in /etc/passwd"]);
     }
 }
 
@@ -115,7 +115,7 @@ config = { file = "c.conf" }
         &["builtin"]
     };
     for engine in engines {
-        // With another mistake in the file, too.
+        // With another error in the file, too.
         for kind in ["router", "rooter"] {
             let mut text = text.replace("\"builtin\"", &format!("{engine:?}"));
             if kind != "router" {
@@ -163,20 +163,20 @@ fn several_topologies_are_several_labs() {
     assert!(!done.err.contains("of 2 files"), "{}", done.err);
 }
 
-/// An unknown key is one mistake: that nothing is asked follows from it.
+/// An unknown key is one error: that nothing is asked follows from it.
 #[test]
-fn a_check_that_asks_by_an_unknown_key_is_one_mistake() {
+fn a_check_that_asks_by_an_unknown_key_is_one_error() {
     let check = |line: &str| {
         format!("name = \"x\"\n[nodes.a]\nkind = \"host\"\n[[checks]]\nname = \"c\"\nnode = \"a\"\n{line}\n")
     };
     for key in ["http", "comand", "pings", "exec"] {
         let lab = Lab::new(&check(&format!("{key} = \"true\"")));
         let done = lab.run(["validate", lab.file()]);
-        done.refused(2, &[&format!("a check has no key `{key}`"), "1 mistake in"]);
+        done.refused(2, &[&format!("a check has no key `{key}`"), "1 error in"]);
     }
     let lab = Lab::new(&check("within = \"5s\""));
     lab.run(["validate", lab.file()])
-        .refused(2, &["the check asks nothing", "1 mistake in"]);
+        .refused(2, &["the check asks nothing", "1 error in"]);
 }
 
 #[test]

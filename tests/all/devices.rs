@@ -164,9 +164,9 @@ fn keys_are_in_no_output() {
     }
 }
 
-/// All mistakes of a file with one of each kind, each with its cure.
+/// All errors of a file with one of each kind, each with its cure.
 #[test]
-fn mistakes_in_interfaces_are_told_all_at_once() {
+fn errors_in_interfaces_are_told_all_at_once() {
     let text = r#"
 name = "bad"
 [nodes.a]
@@ -234,7 +234,7 @@ endpoints = ["a:eth0", "b:eth0"]
             "node `a` has no interface `x1`",
             "there is no interface `a:zz` of type macsec",
             "`eth0` is in `b0`, which takes all that comes to it: `m0` of type macsec cannot be on it",
-            "26 mistakes",
+            "26 errors",
         ],
     );
 }
@@ -298,7 +298,7 @@ endpoints = ["a:eth4", "b:eth4"]
             "two interfaces of type wireguard have `listen_port = 51820`",
             "the endpoint has no port, and `b:w` has no `listen_port`",
             "are in each other",
-            "10 mistakes",
+            "10 errors",
         ],
     );
 }
@@ -343,7 +343,7 @@ endpoints = ["a:eth2", "b:eth2"]
             "`eth1`, the primary of `b0`, is no port of it",
             "`primary` is of bonds that prefer one of their links",
             "`eth9`, the primary of `b2`, is no port of it",
-            "7 mistakes",
+            "7 errors",
         ],
     );
 }

@@ -282,7 +282,7 @@ fn without_root_the_line_to_type_is_told() {
     ] {
         let done = run_as_nobody(words);
         if words[0] == "up" {
-            // Its file is looked at first: a mistake there is worth telling to anybody.
+            // Its file is looked at first: an error there is worth telling to anybody.
             done.refused(2, &["/etc/hostname"]);
             continue;
         }

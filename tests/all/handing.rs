@@ -395,7 +395,7 @@ fn files_that_are_too_much_are_refused_in_little_time_and_few_words() {
         assert!(done.err.len() < 100_000, "{name}: {} bytes", done.err.len());
         if name.starts_with("many") {
             assert!(
-                done.err.contains("and 999") && done.err.contains("mistakes in"),
+                done.err.contains("and 999") && done.err.contains("errors in"),
                 "{name}: {}",
                 done.err
             );
@@ -419,7 +419,7 @@ fn the_manifests_that_a_lab_names_are_judged_as_well() {
     ] {
         fs::write(lab.path("policy.yaml"), wrong).unwrap();
         lab.run(["validate", lab.file()])
-            .refused(2, &["policy.yaml", "mistake"]);
+            .refused(2, &["policy.yaml", "error"]);
     }
     fs::write(lab.path("policy.yaml"), "").unwrap();
     lab.ok(["validate", lab.file()]);
@@ -450,7 +450,7 @@ fn times_beyond_all_measure_are_refused() {
             let text = format!("name = \"x\"\n[nodes.a]\nkind = \"host\"\n{key}\"{time}\"\n");
             fs::write(lab.path("time.toml"), text).unwrap();
             lab.run(["validate", lab.path("time.toml").to_str().unwrap()])
-                .refused(2, &["time.toml", "mistake"]);
+                .refused(2, &["time.toml", "error"]);
         }
     }
 }

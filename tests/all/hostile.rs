@@ -158,8 +158,8 @@ fn judge(rendered: &str, began: Instant) {
 
 fn judge_lab(text: &str) {
     let began = Instant::now();
-    let mistakes = load(text, &Memory::default()).err().unwrap_or_default();
-    judge(&render("odd\u{1b}[2J.toml", text, &mistakes, false), began);
+    let diagnostics = load(text, &Memory::default()).err().unwrap_or_default();
+    judge(&render("odd\u{1b}[2J.toml", text, &diagnostics, false), began);
 }
 
 fn judge_foreign(text: &str) {
@@ -172,13 +172,13 @@ fn judge_foreign(text: &str) {
     };
     let sources = Memory::default();
     let imported = import::read(vec![input], &sources, &Options::default());
-    let mistakes = imported.lab(&sources).err().unwrap_or_default();
-    for (file, mistakes) in imported.files.sorted(mistakes) {
-        judge(&render(&file.name, &file.text, &mistakes, false), began);
+    let diagnostics = imported.lab(&sources).err().unwrap_or_default();
+    for (file, diagnostics) in imported.files.sorted(diagnostics) {
+        judge(&render(&file.name, &file.text, &diagnostics, false), began);
     }
     let read = manifest::read([("odd.yaml".to_owned(), text.to_owned())]);
-    for (file, mistakes) in read.files.sorted(read.mistakes) {
-        judge(&render(&file.name, &file.text, &mistakes, false), began);
+    for (file, diagnostics) in read.files.sorted(read.diagnostics) {
+        judge(&render(&file.name, &file.text, &diagnostics, false), began);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Files of containerlab, kind and Cilium: what is taken from them, and how broken ones are refused.
 //!
-//! A file in tests/import/broken begins with what is expected of it, a line for each mistake: `# line 7: part of the
+//! A file in tests/import/broken begins with what is expected of it, a line for each error: `# line 7: part of the
 //! message`. A file in tests/import/taken becomes the lab file beside it.
 
 use crate::common;
@@ -48,22 +48,22 @@ fn import(path: &Path) -> Imported {
     read(vec![input], &sources(), &options)
 }
 
-/// The mistakes as a broken file announces them.
+/// The errors as a broken file announces them.
 fn told(imported: &Imported) -> Vec<(usize, String)> {
-    let mistakes = imported.lab(&sources()).err().unwrap_or_default();
-    let sorted = imported.files.sorted(mistakes);
-    let mistakes = sorted.into_iter().flat_map(|(file, mistakes)| {
+    let diagnostics = imported.lab(&sources()).err().unwrap_or_default();
+    let sorted = imported.files.sorted(diagnostics);
+    let diagnostics = sorted.into_iter().flat_map(|(file, diagnostics)| {
         let line = move |at: usize| file.text[..at].matches('\n').count() + 1;
-        mistakes.into_iter().map(move |mistake| {
+        diagnostics.into_iter().map(move |diagnostic| {
             assert!(
-                mistake.help.is_some_and(|help| !help.is_empty()),
+                diagnostic.help.is_some_and(|help| !help.is_empty()),
                 "no cure: {}",
-                mistake.message
+                diagnostic.message
             );
-            (line(mistake.labels[0].span.start), mistake.message)
+            (line(diagnostic.labels[0].span.start), diagnostic.message)
         })
     });
-    mistakes.collect()
+    diagnostics.collect()
 }
 
 fn expected(text: &str) -> Vec<(usize, String)> {
@@ -77,7 +77,7 @@ fn expected(text: &str) -> Vec<(usize, String)> {
 }
 
 #[test]
-fn every_mistake_is_told_on_its_line_with_a_cure() {
+fn every_error_is_told_on_its_line_with_a_cure() {
     let files = files("broken");
     assert!(files.len() >= 100, "{}", files.len());
     for path in files {
@@ -349,7 +349,7 @@ fn the_published_lab_is_read_from_its_own_files() {
         variables: None,
     });
     let imported = read(inputs.to_vec(), &sources(), &Options::default());
-    assert!(imported.mistakes.is_empty(), "{:?}", imported.mistakes);
+    assert!(imported.diagnostics.is_empty(), "{:?}", imported.diagnostics);
     let forms = [
         "a containerlab topology",
         "a kind cluster",
@@ -410,7 +410,7 @@ proptest::proptest! {
         let text = format!("{}{put}{}", &text[..from], &text[end..]);
         let input = Input { name: "damaged.yaml".into(), text, form: Some(nslab::import::Form::Containerlab), variables: None };
         let imported = read(vec![input], &sources(), &Options::default());
-        let before: usize = imported.lab(&sources()).err().map_or(0, |mistakes| mistakes.len());
+        let before: usize = imported.lab(&sources()).err().map_or(0, |diagnostics| diagnostics.len());
         let told = told(&imported);
         proptest::prop_assert_eq!(told.len(), before);
     }

@@ -540,7 +540,7 @@ run = [
             "the command is empty",
             "a quote is opened and not closed",
             "a process must be a table, not a whole number",
-            "3 mistakes",
+            "3 errors",
         ],
     );
 }

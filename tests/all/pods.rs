@@ -167,7 +167,7 @@ fn a_pod_is_known_wherever_nodes_are() {
 }
 
 #[test]
-fn mistakes_with_pods_are_told() {
+fn errors_with_pods_are_told() {
     let node = "name = \"x\"\n[nodes.a]\nkind = \"k8s\"\n";
     for (text, told) in [
         (format!("{node}pods = 111\n"), "from 0 to 110"),

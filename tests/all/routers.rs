@@ -217,7 +217,7 @@ fn a_daemon_that_dies_is_started_again_with_its_configuration() {
 }
 
 #[test]
-fn a_mistake_in_a_configuration_is_told_before_anything_is_made() {
+fn an_error_in_a_configuration_is_told_before_anything_is_made() {
     if !has_frr() {
         return;
     }

@@ -362,7 +362,7 @@ fn a_node_is_ready_when_it_has_the_routes_it_says() {
     );
 }
 
-/// The management network's own IPv6 address is left out where a node does without IPv6; one of the file's is a mistake.
+/// The management network's own IPv6 address is left out where a node does without IPv6; one of the file's is an error.
 #[test]
 fn a_node_may_do_without_ipv6() {
     let text = |more: &str| {

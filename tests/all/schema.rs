@@ -69,8 +69,8 @@ fn the_schema_takes_what_the_program_takes() {
     for path in labs {
         let lab: toml::Value = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         let lab = serde_json::to_value(lab).unwrap();
-        let mistakes: Vec<_> = validator.iter_errors(&lab).map(|it| it.to_string()).collect();
-        assert!(mistakes.is_empty(), "{}: {mistakes:#?}", path.display());
+        let diagnostics: Vec<_> = validator.iter_errors(&lab).map(|it| it.to_string()).collect();
+        assert!(diagnostics.is_empty(), "{}: {diagnostics:#?}", path.display());
     }
     let unknown = serde_json::json!({ "name": "x", "nodes": { "a": { "color": "red" } } });
     assert!(!validator.is_valid(&unknown));

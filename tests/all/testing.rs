@@ -186,7 +186,7 @@ fn a_lab_that_needs_frr_is_skipped_where_the_built_in_speaker_plays() {
     let lab = Lab::new(text);
     let said = lab.ok(["test", "--engine", "builtin", lab.file()]);
     assert!(said.contains("skipped: r needs the frr engine"), "{said}");
-    // What is wrong for either is a mistake.
+    // What is wrong for either is an error.
     let lab = Lab::new(&text.replace("router ospf", "router osfp"));
     let done = lab.run(["test", "--engine", "builtin", lab.file()]);
     assert_eq!(done.code, 2, "{}{}", done.out, done.err);

@@ -167,14 +167,14 @@ fn lines_that_the_installed_frr_does_not_know_are_told() {
     lab.ok(["down", "x"]);
 }
 
-/// A cluster's file that is missing is one mistake: who lives in the network of its nodes is none.
+/// A cluster's file that is missing is one error: who lives in the network of its nodes is none.
 #[test]
 fn what_follows_from_a_missing_file_is_not_told() {
     let topology = "name: x\ntopology:\n  nodes:\n    k1: { kind: k8s-kind, startup-config: missing.yaml }\n    \
                     w: { kind: linux, image: alpine, network-mode: \"container:k1-worker\" }\n";
     let (lab, path) = lab(topology, &[]);
     let done = lab.run(["validate", path.as_str()]);
-    assert!(done.err.contains("1 mistake in"), "{}", done.err);
+    assert!(done.err.contains("1 error in"), "{}", done.err);
     done.refused(2, &["cannot use `missing.yaml`"]);
 }
 
@@ -477,11 +477,11 @@ fn kinds_file_is_found_beside_the_topology_or_asked_for() {
     // Another cluster's file is named, and not taken.
     let other = CLUSTER.replace("demo", "elsewhere");
     let (wanting, sources) = imported(&[("t.yml", IN_CLUSTER)], &[("c.yaml", &other)]);
-    let mistakes = wanting.lab(&sources).unwrap_err();
-    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    let diagnostics = wanting.lab(&sources).unwrap_err();
+    assert_eq!(diagnostics.len(), 1, "{diagnostics:?}");
     assert!(
-        mistakes[0].help.as_ref().unwrap().contains("`c.yaml`"),
-        "{mistakes:?}"
+        diagnostics[0].help.as_ref().unwrap().contains("`c.yaml`"),
+        "{diagnostics:?}"
     );
 }
 
@@ -522,10 +522,10 @@ fn the_same_kind_file_twice_is_one_cluster_and_another_is_a_second() {
         &[("t.yml", IN_CLUSTER), ("c.yaml", CLUSTER), ("d.yaml", &other)],
         &[],
     );
-    let mistakes = two.lab(&sources).unwrap_err();
-    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    let diagnostics = two.lab(&sources).unwrap_err();
+    assert_eq!(diagnostics.len(), 1, "{diagnostics:?}");
     assert_eq!(
-        mistakes[0].message,
+        diagnostics[0].message,
         "`elsewhere` is a second cluster, and a lab has one: `demo`"
     );
     let started = "name: x\ntopology:\n  nodes:\n    demo: { kind: k8s-kind, startup-config: c.yaml }\n    s0: { kind: ext-container }\n";

@@ -1,6 +1,6 @@
-//! Broken lab files are refused: each mistake on its line, in words that say what is wrong, with a cure.
+//! Broken lab files are refused: each error on its line, in words that say what is wrong, with a cure.
 //!
-//! A file in tests/broken begins with what is expected of it, a line for each mistake: `# line 7: part of the
+//! A file in tests/broken begins with what is expected of it, a line for each error: `# line 7: part of the
 //! message`.
 
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use nslab::lab::resolve::load;
 use nslab::lab::sources::Memory;
 use nslab::view::diagnostics::render;
 
-/// A mistake that a file must be refused for.
+/// An error that a file must be refused for.
 #[derive(Debug)]
 struct Expected {
     line: usize,
@@ -53,34 +53,34 @@ fn line_of(text: &str, offset: usize) -> usize {
 fn judge(file: &Path) -> Result<(), String> {
     let text = std::fs::read_to_string(file).unwrap();
     let sources = Memory::default().with("/tmp/there", "");
-    let mut mistakes = match load(&text, &sources) {
+    let mut diagnostics = match load(&text, &sources) {
         Ok(_) => return Err("it was accepted".into()),
-        Err(mistakes) => mistakes,
+        Err(diagnostics) => diagnostics,
     };
-    let rendered = render(&file.display().to_string(), &text, &mistakes, false);
-    for mistake in &mistakes {
-        if mistake.help.as_ref().is_none_or(String::is_empty) {
-            return Err(format!("no cure for {:?}", mistake.message));
+    let rendered = render(&file.display().to_string(), &text, &diagnostics, false);
+    for diagnostic in &diagnostics {
+        if diagnostic.help.as_ref().is_none_or(String::is_empty) {
+            return Err(format!("no cure for {:?}", diagnostic.message));
         }
     }
     for expected in expected(&text) {
-        let found = mistakes.iter().position(|mistake| {
-            line_of(&text, mistake.labels[0].span.start) == expected.line
-                && mistake.message.contains(&expected.message)
+        let found = diagnostics.iter().position(|diagnostic| {
+            line_of(&text, diagnostic.labels[0].span.start) == expected.line
+                && diagnostic.message.contains(&expected.message)
         });
         match found {
-            Some(at) => drop(mistakes.remove(at)),
+            Some(at) => drop(diagnostics.remove(at)),
             None => return Err(format!("not told: {expected:?}\n{rendered}")),
         }
     }
-    match mistakes.is_empty() {
+    match diagnostics.is_empty() {
         true => Ok(()),
-        false => Err(format!("told without being expected: {mistakes:#?}\n{rendered}")),
+        false => Err(format!("told without being expected: {diagnostics:#?}\n{rendered}")),
     }
 }
 
 #[test]
-fn every_mistake_is_told_on_its_line_with_a_cure() {
+fn every_error_is_told_on_its_line_with_a_cure() {
     let failures: Vec<_> = broken()
         .iter()
         .filter_map(|file| Some(format!("{}: {}", file.display(), judge(file).err()?)))

@@ -117,8 +117,8 @@ fn what_cannot_be_is_refused_in_one_line_with_its_reason() {
         assert_eq!(run.code, 2, "{run:?}");
         let told = run.err;
         assert!(told.contains(said), "no {said:?} in {told}");
-        let mistakes = told.matches('×').count();
-        assert_eq!(mistakes, 1, "{told}");
+        let diagnostics = told.matches('×').count();
+        assert_eq!(diagnostics, 1, "{told}");
         assert!(lab.left().is_empty());
     }
 }

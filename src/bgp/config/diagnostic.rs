@@ -12,7 +12,7 @@ pub struct Diagnostic {
     pub line: usize,
     /// The words at fault, in bytes of the line.
     pub span: Range<usize>,
-    /// The sort of mistake.
+    /// The sort of error.
     pub kind: DiagnosticKind,
     /// What is wrong, in a sentence.
     pub message: String,
@@ -20,7 +20,7 @@ pub struct Diagnostic {
     pub help: String,
 }
 
-/// Sorts of mistakes.
+/// Sorts of errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DiagnosticKind {
     /// No such command.

@@ -1,6 +1,6 @@
 //! FRR's configuration language: reading it, what it says, and writing it as FRR 8.4 does.
 //!
-//! [`Config::parse`] reads a whole text and tells every mistake at once; [`apply`] changes a living
+//! [`Config::parse`] reads a whole text and tells every error at once; [`apply`] changes a living
 //! configuration by one line, as `configure terminal` does; [`Config::print`] gives the running configuration.
 //! Pure: nothing is read from or written to the system.
 

@@ -330,8 +330,8 @@ exit
 
     #[test]
     fn every_line_is_read_and_printed() {
-        let (config, mistakes) = Config::parse(BLOCK);
-        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let (config, diagnostics) = Config::parse(BLOCK);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
         let printed = config.print();
         assert!(printed.contains(BLOCK), "{printed}");
         // Each is gone with `no`, with its value or, where it has one alone, without.
@@ -343,13 +343,13 @@ exit
                 None => format!(" no {line}\n"),
             };
         }
-        let (config, mistakes) = Config::parse(&text);
-        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let (config, diagnostics) = Config::parse(&text);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
         assert!(config.interfaces.is_empty(), "{:?}", config.interfaces);
         let short = "interface e0\n ipv6 nd mtu 1400\n ipv6 nd router-preference low\n no ipv6 nd mtu\n no ipv6 nd \
                      router-preference\n";
-        let (config, mistakes) = Config::parse(short);
-        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let (config, diagnostics) = Config::parse(short);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
         assert!(config.interfaces.is_empty(), "{:?}", config.interfaces);
     }
 
@@ -362,8 +362,8 @@ exit
             "ipv6 nd router-preference best",
             "ipv6 nd mtu 0",
         ] {
-            let (_, mistakes) = Config::parse(&format!("interface e0\n {line}\n"));
-            assert_eq!(mistakes.len(), 1, "{line}");
+            let (_, diagnostics) = Config::parse(&format!("interface e0\n {line}\n"));
+            assert_eq!(diagnostics.len(), 1, "{line}");
         }
     }
 }

@@ -275,7 +275,7 @@ impl Reader {
 }
 
 impl Config {
-    /// Reads a configuration, and tells every mistake at once.
+    /// Reads a configuration, and tells every error at once.
     pub fn parse(text: &str) -> (Config, Vec<Diagnostic>) {
         Config::parse_at(text, &Own::default())
     }
@@ -288,20 +288,20 @@ impl Config {
             ..Reader::default()
         };
         let lines = text.lines().enumerate();
-        let mistakes = lines.filter_map(|(at, line)| {
+        let diagnostics = lines.filter_map(|(at, line)| {
             let diagnostic = reader.take(&mut config, line).err()?;
             Some(Diagnostic {
                 line: at + 1,
                 ..diagnostic
             })
         });
-        let mistakes = mistakes.collect();
-        (config, mistakes)
+        let diagnostics = diagnostics.collect();
+        (config, diagnostics)
     }
 
     /// Whether some of what a text says only FRR can do.
-    pub fn needs_frr(mistakes: &[Diagnostic]) -> bool {
-        mistakes
+    pub fn needs_frr(diagnostics: &[Diagnostic]) -> bool {
+        diagnostics
             .iter()
             .any(|diagnostic| diagnostic.kind == DiagnosticKind::NeedsFrr)
     }

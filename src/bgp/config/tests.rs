@@ -10,19 +10,19 @@ mod every_command;
 const RUNNING: &str = include_str!("running.conf");
 
 fn parsed(text: &str) -> Config {
-    let (config, mistakes) = Config::parse(text);
-    assert!(mistakes.is_empty(), "{mistakes:#?}");
+    let (config, diagnostics) = Config::parse(text);
+    assert!(diagnostics.is_empty(), "{diagnostics:#?}");
     config
 }
 
-fn mistakes(text: &str) -> Vec<(usize, String, DiagnosticKind)> {
+fn diagnostics(text: &str) -> Vec<(usize, String, DiagnosticKind)> {
     let lines: Vec<&str> = text.lines().collect();
-    let (_, mistakes) = Config::parse(text);
+    let (_, diagnostics) = Config::parse(text);
     let told = |diagnostic: Diagnostic| {
         let word = lines[diagnostic.line - 1][diagnostic.span.clone()].to_owned();
         (diagnostic.line, word, diagnostic.kind)
     };
-    mistakes.into_iter().map(told).collect()
+    diagnostics.into_iter().map(told).collect()
 }
 
 /// The lines of `router bgp` that a text prints.
@@ -227,13 +227,13 @@ fn things_can_be_removed() {
 #[test]
 fn routes_may_follow_an_interface_that_nobody_closed() {
     let text = "interface net0\n ip address 192.0.2.1/24\n!\nip route 10.0.0.0/8 192.0.2.2\nipv6 route ::/0 fe80::1 net0\n";
-    let (config, mistakes) = Config::parse(text);
-    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let (config, diagnostics) = Config::parse(text);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
     assert_eq!(config.static_routes.len(), 2);
-    let (_, mistakes) = Config::parse("interface net0\n ip router isis core\n ipv6 router isis core\n");
+    let (_, diagnostics) = Config::parse("interface net0\n ip router isis core\n ipv6 router isis core\n");
     assert!(
-        mistakes.len() == 2 && Config::needs_frr(&mistakes),
-        "{mistakes:?}"
+        diagnostics.len() == 2 && Config::needs_frr(&diagnostics),
+        "{diagnostics:?}"
     );
 }
 
@@ -246,7 +246,7 @@ fn what_frr_alone_has_is_told_once_for_a_block() {
                 exit-address-family\nexit\nrouter bgp 3 vrf x\n neighbor 2.2.2.2 remote-as 3\n \
                 address-family ipv4 unicast\n  network 1.0.0.0/8\n exit-address-family\nexit\nvrf x\n \
                 ip route 1.0.0.0/8 2.2.2.2\nexit-vrf\ninterface eth0\n ip ospf area 0\n";
-    let told = mistakes(text);
+    let told = diagnostics(text);
     let lines: Vec<(usize, &str)> = told
         .iter()
         .map(|(line, word, _)| (*line, word.as_str()))
@@ -273,8 +273,8 @@ fn what_frr_alone_has_is_told_once_for_a_block() {
 }
 
 #[test]
-fn all_mistakes_are_told_with_their_places() {
-    let told = mistakes(
+fn all_errors_are_told_with_their_places() {
+    let told = diagnostics(
         "hostname r\nrouter bgp 65000\n neighbr 1.1.1.1 remote-as 2\n neighbor 1.1.1.1 remote-as 0\n \
          neighbor 1.1.1.1 passive\n neighbor 1.1.1.2 remote-as 3\n neighbor 1.1.1.2 timers 3\n \
          neighbor 1.1.1.2 ad 3\n neighbor 1.1.1.2 timers 1 2\n address-family ipv4\n  network 10.0.0.0/33\n",
@@ -296,8 +296,8 @@ fn all_mistakes_are_told_with_their_places() {
     );
     assert_eq!(told[0].2, DiagnosticKind::Unknown);
     assert!(matches!(told[2].2, DiagnosticKind::Invalid(_)));
-    let (_, mistakes) = Config::parse("router bgp 1\n neighbr 1.1.1.1 remote-as 2\n");
-    assert_eq!(mistakes[0].help, "did you mean `neighbor`?");
+    let (_, diagnostics) = Config::parse("router bgp 1\n neighbr 1.1.1.1 remote-as 2\n");
+    assert_eq!(diagnostics[0].help, "did you mean `neighbor`?");
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn frr_refuses_these_too() {
 
 #[test]
 fn a_denying_entry_goes_nowhere() {
-    let told = mistakes(
+    let told = diagnostics(
         "route-map a deny 5\n on-match goto 7\nroute-map a permit 6\n continue 8\nroute-map a deny 6\n",
     );
     let lines: Vec<usize> = told.iter().map(|(line, ..)| *line).collect();
@@ -504,8 +504,8 @@ proptest! {
             }
         }
         let printed = config.print();
-        let (read, mistakes) = Config::parse(&printed);
-        prop_assert!(mistakes.is_empty(), "{:?}\n{}", mistakes, printed);
+        let (read, diagnostics) = Config::parse(&printed);
+        prop_assert!(diagnostics.is_empty(), "{:?}\n{}", diagnostics, printed);
         prop_assert_eq!(&read, &config, "{}", printed);
         prop_assert_eq!(read.print(), printed);
     }
@@ -521,16 +521,16 @@ proptest! {
 #[test]
 fn a_route_map_ends_an_address_family() {
     let text = "router bgp 1\n address-family ipv4 unicast\nroute-map M permit 10\n set metric 5\n";
-    let (config, mistakes) = Config::parse(text);
-    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let (config, diagnostics) = Config::parse(text);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
     assert!(config.route_maps.get("M").is_some());
 }
 
 #[test]
 fn configurations_of_earlier_versions_have_their_defaults() {
     let flags = |head: &str| {
-        let (config, mistakes) = Config::parse(&format!("{head}\nrouter bgp 65001\n"));
-        assert_eq!(mistakes, []);
+        let (config, diagnostics) = Config::parse(&format!("{head}\nrouter bgp 65001\n"));
+        assert_eq!(diagnostics, []);
         let bgp = config.bgp.unwrap();
         let flags = bgp.flags;
         [
@@ -555,8 +555,8 @@ fn configurations_of_earlier_versions_have_their_defaults() {
 fn one_blank_is_left_between_words_of_descriptions() {
     let text = "interface e\n description  a   b \nrouter bgp 1\n neighbor 192.0.2.1 remote-as 2\n neighbor 192.0.2.1 \
         description   c\t d\n neighbor 192.0.2.1 shutdown message e   f\n";
-    let (config, mistakes) = Config::parse(text);
-    assert_eq!(mistakes, []);
+    let (config, diagnostics) = Config::parse(text);
+    assert_eq!(diagnostics, []);
     let printed = config.print();
     for line in ["description a b\n", "description c d\n", "shutdown message e f\n"] {
         assert!(printed.contains(line), "{printed}");

@@ -11,8 +11,8 @@ use crate::config::{List, PeerName, PrefixRule};
 use crate::wire::{Attributes, NextHop};
 
 fn policy(text: &str) -> Policy {
-    let (config, mistakes) = Config::parse(text);
-    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let (config, diagnostics) = Config::parse(text);
+    assert!(diagnostics.is_empty(), "{diagnostics:?}");
     Policy::compile(&config)
 }
 
@@ -317,8 +317,8 @@ fn dependence_is_found_through_maps_and_lists() {
              route-map M permit 10\n call S\nrouter bgp 1\n neighbor 192.0.2.1 remote-as 2\n \
              address-family ipv4 unicast\n  neighbor 192.0.2.1 route-map M in\n{extra}"
         );
-        let (config, mistakes) = Config::parse(&text);
-        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let (config, diagnostics) = Config::parse(&text);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
         config
     };
     let before = config("");

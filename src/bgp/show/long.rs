@@ -180,8 +180,8 @@ mod tests {
             &format!(" no bgp network import-check\n address-family ipv4 unicast\n{lines}"),
             1,
         );
-        let (config, mistakes) = Config::parse(&text);
-        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let (config, diagnostics) = Config::parse(&text);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
         network.handle_event(0, Event::Configure(Box::new(config)));
         for json in [true, false] {
             let style = Style {

@@ -45,8 +45,8 @@ impl Network {
     }
 
     pub(crate) fn node(&mut self, name: &str, text: &str, loopback: &[&str]) -> usize {
-        let (config, mistakes) = Config::parse(text);
-        assert!(mistakes.is_empty(), "{name}: {mistakes:?}");
+        let (config, diagnostics) = Config::parse(text);
+        assert!(diagnostics.is_empty(), "{name}: {diagnostics:?}");
         let mut speaker = Speaker::new(name, self.nodes.len() as u64 + 1);
         speaker.config = config;
         let lo = Interface {
@@ -137,8 +137,8 @@ impl Network {
 
     /// It begins anew, with routes of its earlier life in the kernel or without.
     pub(crate) fn begin_anew(&mut self, node: usize, text: &str, has_stale: bool) {
-        let (config, mistakes) = Config::parse(text);
-        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let (config, diagnostics) = Config::parse(text);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
         let name = self.nodes[node].speaker.hostname().to_owned();
         self.count += 1;
         self.nodes[node].speaker = Speaker::new(&name, self.count);

@@ -284,8 +284,8 @@ fn distances(network: &Network, up: &[bool], from: usize) -> Vec<Option<usize>> 
 #[test]
 fn each_family_shares_packets_among_as_many_paths_as_it_says() {
     let text = "router bgp 65000\n address-family ipv6 unicast\n  maximum-paths 3\n exit-address-family\n";
-    let (config, mistakes) = Config::parse(text);
-    assert_eq!(mistakes, []);
+    let (config, diagnostics) = Config::parse(text);
+    assert_eq!(diagnostics, []);
     let mut speaker = Speaker::new("r", 1);
     speaker.handle_event(Event::Configure(Box::new(config)), Time::ZERO);
     assert_eq!(speaker.rules(Family::Ipv6Unicast).maximum_paths, 3);

@@ -167,8 +167,8 @@ mod tests {
             text += &format!(" neighbor 10.0.0.{number} remote-as {}\n", 65000 + number);
         }
         text += lines;
-        let (config, mistakes) = Config::parse(&text);
-        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let (config, diagnostics) = Config::parse(&text);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
         let mut speaker = Speaker::new("r", 1);
         let interface = Interface {
             index: 7,

@@ -9,7 +9,7 @@ fn error(text: &str) -> FilterError {
 }
 
 #[test]
-fn mistakes_are_told_with_their_place() {
+fn errors_are_told_with_their_place() {
     for (text, place, message) in [
         ("host example.org", 5, "not looked up"),
         ("tcp prot 5", 4, "the end of the filter"),

@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_as_getopt_does() {
+    fn errors_are_told_as_getopt_does() {
         assert_eq!(read(&["-v"]), Err("invalid option -- 'v'".to_owned()));
         assert_eq!(read(&["-S"]), Err("invalid option -- 'S'".to_owned()));
         assert_eq!(

@@ -53,12 +53,12 @@ pub fn check(path: Option<&Path>) -> i32 {
     let (mut config, mut reader) = (Config::default(), Reader::default());
     let mut worst = Status::Success;
     for (at, line) in text.lines().enumerate() {
-        if let Err(mistake) = reader.take(&mut config, line) {
+        if let Err(diagnostic) = reader.take(&mut config, line) {
             // Whether what it speaks of is there, only the running configuration knows.
-            if mistake.fault_kind().is_none() && mistake.kind != DiagnosticKind::NeedsFrr {
+            if diagnostic.fault_kind().is_none() && diagnostic.kind != DiagnosticKind::NeedsFrr {
                 continue;
             }
-            let (status, message) = complaint(&mistake, line, reader.mode());
+            let (status, message) = complaint(&diagnostic, line, reader.mode());
             crate::view::tell(&format!("line {}: {message}", at + 1));
             worst = worst.max(status);
         }
@@ -74,15 +74,15 @@ pub fn mark(path: &Path) -> io::Result<i32> {
     let Some(text) = read(path) else {
         return Ok(UNREADABLE);
     };
-    let (marked, mistake) = config::mark(&text);
+    let (marked, diagnostic) = config::mark(&text);
     // As FRR's vtysh writes to what it takes for a terminal.
     super::say(&marked.replace('\n', "\r\n"))?;
-    let Some(mistake) = mistake else {
+    let Some(diagnostic) = diagnostic else {
         return Ok(0);
     };
-    let line = text.lines().nth(mistake.line - 1).unwrap_or_default();
-    let (status, message) = refusal(&mistake, line);
-    eprintln!("line {}: {message}", mistake.line);
+    let line = text.lines().nth(diagnostic.line - 1).unwrap_or_default();
+    let (status, message) = refusal(&diagnostic, line);
+    eprintln!("line {}: {message}", diagnostic.line);
     Ok(status.number())
 }
 

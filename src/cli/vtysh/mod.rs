@@ -29,8 +29,8 @@ pub fn called(words: &[String]) -> Option<i32> {
 fn run(words: &[String]) -> i32 {
     let arguments = match Arguments::read(words) {
         Ok(arguments) => arguments,
-        Err(mistake) => {
-            eprintln!("vtysh: {mistake}\nTry `vtysh --help' for more information.");
+        Err(diagnostic) => {
+            eprintln!("vtysh: {diagnostic}\nTry `vtysh --help' for more information.");
             return 1;
         }
     };

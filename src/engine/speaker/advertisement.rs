@@ -263,8 +263,8 @@ mod tests {
     #[test]
     fn advertisements_are_frrs() {
         for (lines, head, options) in RECORDED {
-            let (config, mistakes) = Config::parse(&format!("interface e0\n{lines}"));
-            assert!(mistakes.is_empty(), "{mistakes:?}");
+            let (config, diagnostics) = Config::parse(&format!("interface e0\n{lines}"));
+            assert!(diagnostics.is_empty(), "{diagnostics:?}");
             let settings = config.interfaces.get("e0");
             let lifetime = settings.and_then(|it| it.ra_lifetime).unwrap_or(12);
             let said = Advertisement::new(&interface(), settings, (4000, lifetime), Vec::new());

@@ -123,8 +123,8 @@ mod tests {
     use crate::bgp::speaker::Interface;
 
     fn config(text: &str) -> Config {
-        let (config, mistakes) = Config::parse(text);
-        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let (config, diagnostics) = Config::parse(text);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
         config
     }
 

@@ -63,31 +63,31 @@ fn file(path: &str, text: String) -> File {
 
 /// What is wrong with the configuration of a node that has these addresses, as text; none if nothing is.
 fn complaints(text: &str, place: Option<&ConfigPlace>, own: &Own) -> Option<String> {
-    let (_, mistakes) = Config::parse_at(text, own);
-    let complaints: Vec<String> = mistakes
+    let (_, diagnostics) = Config::parse_at(text, own);
+    let complaints: Vec<String> = diagnostics
         .iter()
-        .map(|mistake| complaint(text, place, mistake))
+        .map(|diagnostic| complaint(text, place, diagnostic))
         .collect();
     (!complaints.is_empty()).then(|| complaints.join("\n"))
 }
 
-/// A mistake with its line, the words at fault underlined.
-fn complaint(text: &str, place: Option<&ConfigPlace>, mistake: &Diagnostic) -> String {
-    let line = text.lines().nth(mistake.line - 1).unwrap_or_default();
-    underlined(&format!("{}: ", line_name(place, mistake.line)), line, mistake)
+/// An error with its line, the words at fault underlined.
+fn complaint(text: &str, place: Option<&ConfigPlace>, diagnostic: &Diagnostic) -> String {
+    let line = text.lines().nth(diagnostic.line - 1).unwrap_or_default();
+    underlined(&format!("{}: ", line_name(place, diagnostic.line)), line, diagnostic)
 }
 
 /// A line behind its number, with the words at fault underlined.
-pub fn underlined(number: &str, line: &str, mistake: &Diagnostic) -> String {
-    let before = line.get(..mistake.span.start).unwrap_or_default().chars().count();
-    let words = line.get(mistake.span.clone()).unwrap_or_default().chars().count();
+pub fn underlined(number: &str, line: &str, diagnostic: &Diagnostic) -> String {
+    let before = line.get(..diagnostic.span.start).unwrap_or_default().chars().count();
+    let words = line.get(diagnostic.span.clone()).unwrap_or_default().chars().count();
     let mark = format!("{}{}", " ".repeat(before), "^".repeat(words.max(1)));
-    let kind = match &mistake.kind {
+    let kind = match &diagnostic.kind {
         DiagnosticKind::Unknown => "unknown",
         DiagnosticKind::NeedsFrr => "needs the frr engine",
-        DiagnosticKind::Invalid(_) => mistake.message.as_str(),
+        DiagnosticKind::Invalid(_) => diagnostic.message.as_str(),
     };
-    let help = match (&mistake.kind, mistake.help.as_str()) {
+    let help = match (&diagnostic.kind, diagnostic.help.as_str()) {
         // Told once for the whole node.
         (DiagnosticKind::NeedsFrr, _) | (_, "") => String::new(),
         (_, help) => format!(" ({help})"),
@@ -106,8 +106,8 @@ impl Engine for Builtin {
     }
 
     fn better(&self, config: &str) -> Option<Chosen> {
-        let (_, mistakes) = Config::parse(config);
-        Config::needs_frr(&mistakes).then_some(Chosen::Frr)
+        let (_, diagnostics) = Config::parse(config);
+        Config::needs_frr(&diagnostics).then_some(Chosen::Frr)
     }
 
     fn preflight(&self, node: &NodeStep, own: &Own) -> Result<(), Failure> {
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mistakes_are_underlined_all_at_once() {
+    fn errors_are_underlined_all_at_once() {
         let text = "router bgp 65000\n neighbr 192.0.2.1 remote-as 1\n neighbor 192.0.2.2 remote-as 2\n neighbor 192.0.2.2 bfd\n";
         let complaints = complaints(text, None, &Own::default()).unwrap();
         let lines: Vec<&str> = complaints.lines().collect();

@@ -140,9 +140,9 @@ async fn live(router: &mut Router, host_events: &mut Receiver<HostEvent>) {
 /// The configuration as it stands in the node. What cannot be taken of it is told and left out, as vtysh does.
 fn load(plays_bgp: bool, own: &Own) -> Config {
     let text = fs::read_to_string(CONFIGURATION).unwrap_or_default();
-    let (mut config, mistakes) = Config::parse_at(&text, own);
-    for mistake in mistakes {
-        log(&format!("{CONFIGURATION}: {mistake}"));
+    let (mut config, diagnostics) = Config::parse_at(&text, own);
+    for diagnostic in diagnostics {
+        log(&format!("{CONFIGURATION}: {diagnostic}"));
     }
     if !plays_bgp && config.bgp.take().is_some() {
         log(&format!(

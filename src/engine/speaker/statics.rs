@@ -242,8 +242,8 @@ mod tests {
 
     /// What holds of a configuration, as text.
     fn chosen(text: &str, up: bool, bgp: Option<u8>) -> Vec<String> {
-        let (config, mistakes) = Config::parse(text);
-        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let (config, diagnostics) = Config::parse(text);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
         let interfaces = [
             interface(1, "lo", true, &["10.255.0.1/32"]),
             interface(2, "net0", true, &["192.0.2.1/24", "2001:db8::1/64"]),

@@ -273,7 +273,7 @@ fn content(reader: &mut Reader, table: &mut Table, definition: &mut Definition) 
         let mounts = table.get(key).map(|yaml| extras::mounts(reader, yaml, key, form));
         definition.mounts.extend(mounts.into_iter().flatten());
     }
-    reader.mistakes.extend(mounts::mistakes(&definition.mounts));
+    reader.diagnostics.extend(mounts::diagnostics(&definition.mounts));
     definition.startup_config = table
         .get("startup-config")
         .filter(said)
@@ -505,7 +505,7 @@ fn bound_twice(reader: &mut Reader, binds: &[BindSpec]) {
     for bind in binds {
         if let Some(first) = seen.insert(&bind.target, &bind.source.span) {
             let message = format!("two binds have the destination `{}`", bind.target);
-            reader.mistakes.push(
+            reader.diagnostics.push(
                 crate::lab::Diagnostic::new(message, bind.source.span.clone(), "again here")
                     .and(first.clone(), "first here")
                     .help("remove one, or give it another destination"),

@@ -69,7 +69,7 @@ pub(in crate::import) fn put(spec: &mut Spec, about: &About, sources: &dyn Sourc
     if wanted.is_empty() {
         return;
     }
-    // Where the lab has mistakes, they are told, and nothing is made of it.
+    // Where the lab has errors, they are told, and nothing is made of it.
     let lab = resolve::resolve(spec, sources).ok();
     for (at, target, export, source) in wanted {
         let text = lab.as_ref().map(|lab| match export {

@@ -102,7 +102,7 @@ const CONTAINERS: &[&str] = &[
     "veesix_osvbng",
 ];
 
-/// What a node is; nothing where that has been told as a mistake.
+/// What a node is; nothing where that has been told as an error.
 pub(super) fn sort(context: &mut Context, name: &Spanned<String>, merged: &Definition) -> Option<Sort> {
     let shown = name.value.escape_debug();
     let Some(kind) = &merged.kind else {

@@ -145,7 +145,7 @@ fn inner(yaml: &Yaml, context: &mut Context, topology: &mut Topology) {
                 let merged = Definition { own_exec, ..merged };
                 add(context, topology, name, sort, merged);
             } else {
-                // A node of a kind that cannot be has been told; it stays, so that its links are no mistakes too.
+                // A node of a kind that cannot be has been told; it stays, so that its links are no errors too.
                 let stand_in = node::stand_in(&name);
                 topology.nodes.push((name, stand_in));
             }

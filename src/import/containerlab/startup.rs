@@ -58,8 +58,8 @@ pub(super) fn render(context: &mut Context, topology: &mut Topology) {
                     };
                     let help = "what a first configuration can name is told in docs/import.md: `{{ .ShortName }}`, `{{ .MgmtIPv4Address }}`, \
                                 `{{ .Env.NAME }}`";
-                    let mistake = Diagnostic::new(fault.message, place..place + 1, "here").help(help);
-                    context.faults.push(mistake);
+                    let diagnostic = Diagnostic::new(fault.message, place..place + 1, "here").help(help);
+                    context.faults.push(diagnostic);
                 }
                 node.config = None;
             }

@@ -132,7 +132,7 @@ impl Definition {
 pub struct Kinds {
     /// Those that can be used.
     pub known: Vec<Definition>,
-    /// Files with mistakes in them.
+    /// Files with errors in them.
     pub broken: Vec<Broken>,
 }
 
@@ -143,7 +143,7 @@ pub struct Broken {
     pub place: String,
     /// The name that it gives, or that of the file.
     pub name: String,
-    /// The first mistake, with its line.
+    /// The first error, with its line.
     pub reason: String,
     /// How many of those that can be used are nearer.
     pub behind: usize,

@@ -46,7 +46,7 @@ pub(super) fn check(reader: &mut Reader, value: &Value) -> Option<CheckSpec> {
             None
         }
     };
-    // The first keys of those that a mistake lists.
+    // The first keys of those that an error lists.
     for kind in KINDS {
         let _ = table.get(kind);
     }

@@ -65,7 +65,7 @@ fn syntax(text: &str, errors: &[toml::de::Error]) -> Vec<Diagnostic> {
             true => format!("`{}` stands twice", text.get(span.clone()).unwrap_or_default()),
             false => error.message().lines().collect::<Vec<_>>().join(", "),
         };
-        // Lines before it are looked at; of many mistakes only the first few are shown anyway.
+        // Lines before it are looked at; of many errors only the first few are shown anyway.
         let of_line = match told.len() < LOOKED_AT {
             true => line_help(before, text.get(before.len()..).unwrap_or_default()),
             false => None,

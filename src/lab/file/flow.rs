@@ -72,7 +72,7 @@ pub(super) fn flow(reader: &mut Reader, value: &Value) -> Option<FlowSpec> {
         late_after: late_after.map_or(LATE_AFTER, |it| it.value),
         start: start.is_some_and(|start| start.value),
     };
-    for (key, message, help) in flow.mistakes() {
+    for (key, message, help) in flow.diagnostics() {
         let at = spans.get(key).unwrap_or(&span);
         reader.wrong(at.clone(), Wrong::new(message, help));
     }

@@ -112,7 +112,7 @@ fn judge(reader: &mut Reader, before: usize, table: &Table, impairment: &Impairm
     if reader.diagnostics.len() > before || table.has_unknown() {
         return;
     }
-    if let Some((key, message, help)) = impairment.mistake() {
+    if let Some((key, message, help)) = impairment.diagnostic() {
         let value = table.key_span(key);
         reader.wrong(value.unwrap_or(table.span()), Wrong::new(message, help));
     }

@@ -198,7 +198,7 @@ fn vlans(reader: &mut Reader, value: &Value, key: &str) -> Option<(u16, u16)> {
 
 /// Tells keys that belong to other types.
 fn foreign(reader: &mut Reader, table: &mut Table, spec: &InterfaceSpec, sort: Option<&'static Sort>) {
-    // What the type could have been is not known: none of the keys is a mistake on its own.
+    // What the type could have been is not known: none of the keys is an error on its own.
     let untyped = sort.is_none() && table.get("type").is_some();
     let own: Vec<&str> = sort
         .map(|sort| keys_of(sort).iter().map(|key| key.name).collect())

@@ -43,7 +43,7 @@ pub(super) fn read(reader: &mut Reader, table: &mut Table) -> Vec<MountSpec> {
         });
         mounts.extend(read.unwrap_or_default());
     }
-    for diagnostic in mistakes(&mounts) {
+    for diagnostic in diagnostics(&mounts) {
         reader.report(diagnostic);
     }
     mounts
@@ -62,8 +62,8 @@ pub fn spec(read: Spanned<(String, Mounted)>) -> MountSpec {
 }
 
 /// What is wrong with all of them together.
-pub fn mistakes(mounts: &[MountSpec]) -> Vec<Diagnostic> {
-    let mut mistakes = Vec::new();
+pub fn diagnostics(mounts: &[MountSpec]) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
     let mut seen: BTreeMap<&str, &Span> = BTreeMap::new();
     for MountSpec { target, .. } in mounts {
         if let Some(first) = seen.insert(&target.value, &target.span) {
@@ -71,16 +71,16 @@ pub fn mistakes(mounts: &[MountSpec]) -> Vec<Diagnostic> {
             let diagnostic = Diagnostic::new(message, target.span.clone(), "again here")
                 .and(first.clone(), "first here")
                 .help("remove one, or give it another path");
-            mistakes.push(diagnostic);
+            diagnostics.push(diagnostic);
         }
     }
     if let Some(more) = mounts.get(MOST) {
         let message = format!("a node has no more than {MOST} volumes and file systems in memory");
         let diagnostic = Diagnostic::new(message, more.target.span.clone(), "one too many")
             .help("put what belongs together below one directory");
-        mistakes.push(diagnostic);
+        diagnostics.push(diagnostic);
     }
-    mistakes
+    diagnostics
 }
 
 /// `PATH[:OPTION,…]`.

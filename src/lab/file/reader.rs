@@ -1,4 +1,4 @@
-//! Reading TOML by hand: each mistake is noted with its place, and reading goes on.
+//! Reading TOML by hand: each error is noted with its place, and reading goes on.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub struct Wrong {
 }
 
 impl Wrong {
-    /// A mistake and its cure.
+    /// An error and its cure.
     pub fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
         Wrong {
             message: message.into(),
@@ -30,11 +30,11 @@ impl Wrong {
     }
 }
 
-/// The text being read, and the mistakes found so far.
+/// The text being read, and the errors found so far.
 pub struct Reader<'t> {
     text: &'t str,
     newlines: Vec<usize>,
-    /// The mistakes found so far.
+    /// The errors found so far.
     pub diagnostics: Vec<Diagnostic>,
     /// Which keys each sort of table was asked for, for the test that holds the schema to the reader.
     #[cfg(test)]
@@ -42,7 +42,7 @@ pub struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    /// A reader of this text, without mistakes so far.
+    /// A reader of this text, without errors so far.
     pub fn new(text: &'t str) -> Self {
         Reader {
             text,
@@ -66,7 +66,7 @@ impl<'t> Reader<'t> {
         self.line(span.start) + usize::from(skipped)
     }
 
-    /// Adds a mistake.
+    /// Adds an error.
     pub fn report(&mut self, diagnostic: Diagnostic) {
         self.diagnostics.push(diagnostic);
     }
@@ -271,7 +271,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// A table of the file whose keys are known: those it is asked for. What it was not asked for is a mistake.
+/// A table of the file whose keys are known: those it is asked for. What it was not asked for is an error.
 pub struct Table<'a> {
     table: &'a DeTable<'a>,
     #[cfg_attr(not(test), expect(dead_code, reason = "read by the test of the schema"))]
@@ -357,7 +357,7 @@ impl<'a> Table<'a> {
                 None if self.known.is_empty() => "remove it".to_owned(),
                 None => format!("the keys here are: {}", suggest::list(self.known.iter().copied())),
             };
-            // What the table lacks is then no second mistake.
+            // What the table lacks is then no second error.
             if let Some(meant) = meant.filter(|meant| !all_meant.contains(meant)) {
                 all_meant.push(meant);
                 let lack = lack(&self.what, meant);

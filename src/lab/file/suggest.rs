@@ -8,7 +8,7 @@ const LISTED: usize = 12;
 
 /// No longer word is a slip of a shorter one.
 const LONGEST: usize = 64;
-/// How many candidates are looked at for all words of a file. Of many mistakes only the first few are shown.
+/// How many candidates are looked at for all words of a file. Of many errors only the first few are shown.
 const LOOKED_AT: usize = 30_000;
 
 thread_local! {

@@ -127,8 +127,8 @@ fn is_of_the_draft_that_editors_know() {
 fn values_know_their_place() {
     let text =
         "name = \"lab\"\n[nodes.web]\nkind = \"host\"\n[[links]]\nendpoints = [\"web:eth0\", \"web:eth1\"]\n";
-    let (spec, mistakes) = read(text);
-    assert_eq!(mistakes, Vec::new());
+    let (spec, diagnostics) = read(text);
+    assert_eq!(diagnostics, Vec::new());
     let name = spec.name.unwrap();
     assert_eq!(&text[name.span.clone()], "\"lab\"");
     assert_eq!(&text[spec.nodes[0].0.span.clone()], "web");
@@ -149,8 +149,8 @@ fn nodes_keep_the_order_of_the_file() {
 fn exec_knows_its_line() {
     let text =
         "name = \"lab\"\n[nodes.a]\nexec = [\n  \"true\",\n  { shell = \"a | b\", may_fail = true },\n]\n";
-    let (spec, mistakes) = read(text);
-    assert_eq!(mistakes, Vec::new());
+    let (spec, diagnostics) = read(text);
+    assert_eq!(diagnostics, Vec::new());
     let exec = spec.nodes[0].1.exec.as_ref().unwrap();
     assert_eq!((exec[0].line, exec[0].may_fail), (4, false));
     assert_eq!((exec[1].line, exec[1].may_fail), (5, true));

@@ -11,7 +11,7 @@ use crate::sources::Memory;
 fn planned(text: &str) -> Plan {
     let lab = match load(text, &Memory::default()) {
         Ok(lab) => lab,
-        Err(mistakes) => panic!("{mistakes:#?}"),
+        Err(diagnostics) => panic!("{diagnostics:#?}"),
     };
     let facts = Facts {
         auto_engine: Engine::Frr,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use super::links::Links;
 use super::{Scene, pods};
 use crate::Diagnostic;
@@ -24,16 +24,16 @@ pub(super) fn resolve(
     scene: &Scene,
     links: &Links,
     mgmt: Option<&Mgmt>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Vec<Vec<Placed>> {
     let mut placed: Vec<Vec<Placed>> = scene.nodes.iter().map(|_| Vec::new()).collect();
     for (at, node) in scene.nodes.iter().enumerate() {
         for addresses in &node.addresses {
-            if !interface_is_there(scene, links, at, &addresses.interface, mistakes) {
+            if !interface_is_there(scene, links, at, &addresses.interface, diagnostics) {
                 continue;
             }
             for net in &addresses.nets {
-                place(scene, links, at, &addresses.interface, net, &mut placed, mistakes);
+                place(scene, links, at, &addresses.interface, net, &mut placed, diagnostics);
             }
         }
     }
@@ -41,19 +41,19 @@ pub(super) fn resolve(
         for interface in node.interfaces.iter().filter(|_| !scene.is_on_host(at)) {
             if links.has(scene, at, &interface.name.value) {
                 for net in &interface.addresses {
-                    place(scene, links, at, &interface.name, net, &mut placed, mistakes);
+                    place(scene, links, at, &interface.name, net, &mut placed, diagnostics);
                 }
             }
         }
     }
     for (at, interface, net) in &links.addresses {
-        place(scene, links, *at, interface, net, &mut placed, mistakes);
+        place(scene, links, *at, interface, net, &mut placed, diagnostics);
     }
     for (at, placed) in placed.iter().enumerate() {
-        once(scene, links, at, placed, mgmt, mistakes);
+        once(scene, links, at, placed, mgmt, diagnostics);
     }
-    wide_enough(links, &placed, mistakes);
-    on_links(scene, links, &placed, mistakes);
+    wide_enough(links, &placed, diagnostics);
+    on_links(scene, links, &placed, diagnostics);
     placed
 }
 
@@ -63,7 +63,7 @@ pub(super) fn interface_is_there(
     links: &Links,
     node: usize,
     interface: &Spanned<String>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> bool {
     if links.has(scene, node, &interface.value) {
         return true;
@@ -82,7 +82,7 @@ pub(super) fn interface_is_there(
         Some(near) => format!("it has {names}; did you mean `{near}`?"),
         None => format!("it has {names}; links make interfaces"),
     };
-    mistakes.add_for(
+    diagnostics.add_for(
         node,
         Diagnostic::new(message, interface.span.clone(), "unknown interface").help(help),
     );
@@ -96,11 +96,11 @@ fn place(
     interface: &Spanned<String>,
     net: &Spanned<IpNet>,
     placed: &mut [Vec<Placed>],
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) {
     let owner = scene.owners[node];
     if let Some((message, help)) = unfit(&net.value, &interface.value) {
-        mistakes.add_for(node, Diagnostic::new(message, net.span.clone(), "").help(help));
+        diagnostics.add_for(node, Diagnostic::new(message, net.span.clone(), "").help(help));
     } else if let Some(master) = links.bridge_ports.get(&(owner, interface.value.clone())) {
         let (message, help) = match master.as_str() {
             "br0" => (
@@ -124,7 +124,7 @@ fn place(
                 ),
             ),
         };
-        mistakes.add_for(node, Diagnostic::new(message, net.span.clone(), "").help(help));
+        diagnostics.add_for(node, Diagnostic::new(message, net.span.clone(), "").help(help));
     } else {
         placed[owner].push(Placed {
             address: Address {
@@ -192,7 +192,7 @@ fn once(
     owner: usize,
     placed: &[Placed],
     mgmt: Option<&Mgmt>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) {
     let mut seen: HashMap<(IpAddr, Option<&str>), &Span> = HashMap::with_capacity(placed.len());
     for one in placed {
@@ -208,7 +208,7 @@ fn once(
                 one.address.net,
                 scene.name(owner)
             );
-            mistakes.add_for(
+            diagnostics.add_for(
                 owner,
                 Diagnostic::new(message, one.span.clone(), "again here")
                     .and(first.clone(), "first here")
@@ -235,7 +235,7 @@ fn once(
         if taken.contains(&Some(address)) {
             let message = format!("address {address} is taken in the management network of this node");
             let diagnostic = Diagnostic::new(message, one.span.clone(), "").help("choose another address");
-            mistakes.add_for(owner, diagnostic);
+            diagnostics.add_for(owner, diagnostic);
         }
     }
 }
@@ -248,7 +248,7 @@ fn is_link_local(address: &IpAddr) -> bool {
 }
 
 /// The kernel takes IPv6 off an interface whose packets are too small for it.
-fn wide_enough(links: &Links, placed: &[Vec<Placed>], mistakes: &mut Mistakes) {
+fn wide_enough(links: &Links, placed: &[Vec<Placed>], diagnostics: &mut DiagnosticList) {
     if links.narrow.is_empty() {
         return;
     }
@@ -264,13 +264,13 @@ fn wide_enough(links: &Links, placed: &[Vec<Placed>], mistakes: &mut Mistakes) {
             let diagnostic = Diagnostic::new(message, one.span.clone(), "an IPv6 address")
                 .and(mtu.span.clone(), "its mtu")
                 .help("IPv6 needs an `mtu` of at least 1280, or remove the address");
-            mistakes.add_for(owner, diagnostic);
+            diagnostics.add_for(owner, diagnostic);
         }
     }
 }
 
 /// The two ends of a link do not have the same address.
-fn on_links(scene: &Scene, links: &Links, placed: &[Vec<Placed>], mistakes: &mut Mistakes) {
+fn on_links(scene: &Scene, links: &Links, placed: &[Vec<Placed>], diagnostics: &mut DiagnosticList) {
     let mut by_interface: HashMap<(usize, &str), Vec<&Placed>> = HashMap::new();
     for (owner, placed) in placed.iter().enumerate() {
         for one in placed {
@@ -301,7 +301,7 @@ fn on_links(scene: &Scene, links: &Links, placed: &[Vec<Placed>], mistakes: &mut
                 scene.name(b.node),
                 b.interface
             );
-            mistakes.add(
+            diagnostics.add(
                 Diagnostic::new(message, there.span.clone(), "again here")
                     .and(here.span.clone(), "first here")
                     .help("change one of them"),

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use super::Scene;
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use crate::check::{Check, Question};
 use crate::file::{CheckSpec, QuestionSpec, Spanned, suggest};
 use crate::model::{Kind, Mgmt, Node};
@@ -17,7 +17,7 @@ pub(super) fn resolve(
     scene: &Scene,
     nodes: &[Node],
     mgmt: Option<&Mgmt>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Vec<Check> {
     let mut checks = Vec::new();
     let managed = management::addresses(mgmt, nodes);
@@ -26,16 +26,16 @@ pub(super) fn resolve(
         managed: &managed,
     };
     for spec in &scene.spec.checks {
-        let question = question(scene, &nodes, spec, mistakes);
+        let question = question(scene, &nodes, spec, diagnostics);
         for node in &spec.nodes {
             let Some(&at) = scene.index.get(node.value.as_str()) else {
-                unknown(scene, node, "the check's node", mistakes);
+                unknown(scene, node, "the check's node", diagnostics);
                 continue;
             };
             if matches!(spec.question, QuestionSpec::Bgp(_)) && scene.kind(at) != Kind::Router {
                 let message = format!("`{}` is no router, and `bgp` asks a router", node.value);
                 let help = "name a router; or ask a program in the node with `run`";
-                mistakes.add(Diagnostic::new(message, node.span.clone(), "").help(help));
+                diagnostics.add(Diagnostic::new(message, node.span.clone(), "").help(help));
             }
             if let Some(question) = &question {
                 checks.push(Check {
@@ -65,7 +65,7 @@ fn question(
     scene: &Scene,
     nodes: &Addressed<'_>,
     spec: &CheckSpec,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Option<Question> {
     Some(match &spec.question {
         QuestionSpec::Run { command, expect } => Question::Run {
@@ -73,12 +73,12 @@ fn question(
             expect: expect.clone(),
         },
         QuestionSpec::Ping(ping) => {
-            let to = address(scene, nodes, &ping.to, mistakes)?;
+            let to = address(scene, nodes, &ping.to, diagnostics)?;
             let from = ping.from.as_ref();
             if let Some(from) = from.filter(|from| from.value.is_ipv4() != to.is_ipv4()) {
                 let message = format!("{} and {to} are not of one family", from.value);
                 let help = "give a source of the destination's family";
-                mistakes.add(Diagnostic::new(message, from.span.clone(), "").help(help));
+                diagnostics.add(Diagnostic::new(message, from.span.clone(), "").help(help));
             }
             Question::Ping {
                 to,
@@ -86,7 +86,7 @@ fn question(
             }
         }
         QuestionSpec::Tcp(tcp) => Question::Tcp(SocketAddr::new(
-            address(scene, nodes, &tcp.to, mistakes)?,
+            address(scene, nodes, &tcp.to, diagnostics)?,
             tcp.port,
         )),
         QuestionSpec::Route(wanted) => Question::Route(wanted.clone()),
@@ -99,26 +99,26 @@ fn address(
     scene: &Scene,
     nodes: &Addressed<'_>,
     to: &Spanned<String>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Option<IpAddr> {
     if let Ok(address) = to.value.parse() {
         return Some(address);
     }
     let Some(&at) = scene.index.get(to.value.as_str()) else {
-        unknown(scene, to, "the destination", mistakes);
+        unknown(scene, to, "the destination", diagnostics);
         return None;
     };
     let owner = scene.owners[at];
     let found = names::addresses(&nodes.nodes[owner].addresses, &nodes.managed[owner]).next();
     if found.is_none() {
         let message = format!("node `{}` has no address", to.value);
-        mistakes.add(Diagnostic::new(message, to.span.clone(), "").help("write the address you mean"));
+        diagnostics.add(Diagnostic::new(message, to.span.clone(), "").help("write the address you mean"));
     }
     found
 }
 
-fn unknown(scene: &Scene, name: &Spanned<String>, what: &str, mistakes: &mut Mistakes) {
+fn unknown(scene: &Scene, name: &Spanned<String>, what: &str, diagnostics: &mut DiagnosticList) {
     let message = format!("{what} `{}` is not in the lab", name.value.escape_debug());
     let help = suggest::cure(&name.value, scene.names(), "the nodes are", "add a node");
-    mistakes.add(Diagnostic::new(message, name.span.clone(), "").help(help));
+    diagnostics.add(Diagnostic::new(message, name.span.clone(), "").help(help));
 }

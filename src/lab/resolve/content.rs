@@ -4,22 +4,22 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::Scene;
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use crate::Diagnostic;
 use crate::file::{ConfigSpec, ContentSpec, FileSpec, MountSpec, NodeSpec, Span, Spanned};
 use crate::model::{Bind, ConfigPlace, Content, File, Mount, Node};
 use crate::sources::Entry;
 
-pub(super) fn fill(node: &mut Node, scene: &Scene, at: usize, mistakes: &mut Mistakes) {
+pub(super) fn fill(node: &mut Node, scene: &Scene, at: usize, diagnostics: &mut DiagnosticList) {
     let spec = &scene.nodes[at];
     let config = spec.config.as_ref();
     (node.config, node.config_place) = config
-        .and_then(|config| self::config(scene, at, config, mistakes))
+        .and_then(|config| self::config(scene, at, config, diagnostics))
         .unzip();
     node.files = spec
         .files
         .iter()
-        .filter_map(|spec| file(scene, at, spec, mistakes))
+        .filter_map(|spec| file(scene, at, spec, diagnostics))
         .collect();
     for bind in &spec.binds {
         let source = scene.sources.locate(Path::new(&bind.source.value));
@@ -29,10 +29,10 @@ pub(super) fn fill(node: &mut Node, scene: &Scene, at: usize, mistakes: &mut Mis
                 target: bind.target.clone(),
                 read_only: bind.read_only,
             }),
-            Err(reason) => missing(at, &bind.source.value, reason, &bind.source.span, mistakes),
+            Err(reason) => missing(at, &bind.source.value, reason, &bind.source.span, diagnostics),
         }
     }
-    node.mounts = mounts(node, spec, at, mistakes);
+    node.mounts = mounts(node, spec, at, diagnostics);
     let mut names: HashMap<&str, &Span> = HashMap::new();
     for process in spec.run.iter().flatten() {
         if let Some(first) = names.insert(&process.value.name, &process.span) {
@@ -43,20 +43,20 @@ pub(super) fn fill(node: &mut Node, scene: &Scene, at: usize, mistakes: &mut Mis
             let diagnostic = Diagnostic::new(message, process.span.clone(), "again here")
                 .and(first.clone(), "first here")
                 .help("give one of them another name: it names the log");
-            mistakes.add_for(at, diagnostic);
+            diagnostics.add_for(at, diagnostic);
         }
         node.run.push(process.value.clone());
     }
 }
 
 /// Volumes and file systems in memory; a bind at the same path is a slip.
-fn mounts(node: &Node, spec: &NodeSpec, at: usize, mistakes: &mut Mistakes) -> Vec<Mount> {
+fn mounts(node: &Node, spec: &NodeSpec, at: usize, diagnostics: &mut DiagnosticList) -> Vec<Mount> {
     let mounts = spec.mounts.iter().map(|MountSpec { target, what }| {
         if node.binds.iter().any(|bind| bind.target == target.value) {
             let message = format!("node `{}` has a bind at `{}` as well", node.name, target.value);
             let diagnostic = Diagnostic::new(message, target.span.clone(), "again here")
                 .help("remove one, or give it another path");
-            mistakes.add_for(at, diagnostic);
+            diagnostics.add_for(at, diagnostic);
         }
         Mount {
             target: target.value.clone(),
@@ -74,7 +74,7 @@ fn config(
     scene: &Scene,
     at: usize,
     config: &Spanned<ConfigSpec>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Option<(String, ConfigPlace)> {
     let (text, place) = match &config.value {
         ConfigSpec::Text { text, line } => (
@@ -95,7 +95,7 @@ fn config(
                     },
                 ),
                 Err(reason) => {
-                    missing(at, &file.value, reason, &file.span, mistakes);
+                    missing(at, &file.value, reason, &file.span, diagnostics);
                     return None;
                 }
             }
@@ -104,7 +104,7 @@ fn config(
     (!text.trim().is_empty()).then_some((text, place))
 }
 
-fn file(scene: &Scene, at: usize, spec: &FileSpec, mistakes: &mut Mistakes) -> Option<File> {
+fn file(scene: &Scene, at: usize, spec: &FileSpec, diagnostics: &mut DiagnosticList) -> Option<File> {
     let content = match &spec.content {
         ContentSpec::Text(text) => Content::Text(text.clone()),
         ContentSpec::From(from) => {
@@ -114,11 +114,11 @@ fn file(scene: &Scene, at: usize, spec: &FileSpec, mistakes: &mut Mistakes) -> O
                 Ok(Entry::Special(what)) => {
                     let message = format!("cannot copy `{}`: it is {what}", from.value.escape_debug());
                     let help = "`files` takes regular files and directories; `binds` shows the node anything of the host's";
-                    mistakes.add_for(at, Diagnostic::new(message, from.span.clone(), "").help(help));
+                    diagnostics.add_for(at, Diagnostic::new(message, from.span.clone(), "").help(help));
                     return None;
                 }
                 Err(reason) => {
-                    missing(at, &from.value, reason, &from.span, mistakes);
+                    missing(at, &from.value, reason, &from.span, diagnostics);
                     return None;
                 }
             }
@@ -132,8 +132,8 @@ fn file(scene: &Scene, at: usize, spec: &FileSpec, mistakes: &mut Mistakes) -> O
     })
 }
 
-fn missing(at: usize, written: &str, reason: String, span: &Span, mistakes: &mut Mistakes) {
+fn missing(at: usize, written: &str, reason: String, span: &Span, diagnostics: &mut DiagnosticList) {
     let message = format!("cannot use `{}`: {reason}", written.escape_debug());
     let help = "paths are relative to the directory of the lab file";
-    mistakes.add_for(at, Diagnostic::new(message, span.clone(), "").help(help));
+    diagnostics.add_for(at, Diagnostic::new(message, span.clone(), "").help(help));
 }

@@ -1,7 +1,7 @@
 //! The ends of links that are not in a node: interfaces of the host, and tunnels.
 
 use super::Scene;
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use super::links::Links;
 use crate::Diagnostic;
 use crate::file::{EndpointSpec, LinkSpec, Span, Spanned};
@@ -14,7 +14,7 @@ pub(super) fn host_end(
     spec: &LinkSpec,
     outside: &[&EndpointSpec],
     links: &mut Links,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Option<String> {
     let name = match (outside.first(), &spec.host_interface) {
         (Some(end), Some(named)) => {
@@ -22,14 +22,14 @@ pub(super) fn host_end(
             let diagnostic = Diagnostic::new(message, named.span.clone(), "again here")
                 .and(end.span.clone(), "first here")
                 .help("remove `host_interface`, or the endpoint that begins with `host:`");
-            mistakes.add(diagnostic);
+            diagnostics.add(diagnostic);
             return None;
         }
         (Some(end), None) => {
             if let Some(span) = configured(end) {
                 let message = "nslab leaves addresses of the host alone";
                 let help = "remove it here; set it on the host once the lab is up";
-                mistakes.add(Diagnostic::new(message, span, "").help(help));
+                diagnostics.add(Diagnostic::new(message, span, "").help(help));
             }
             end.interface.clone()
         }
@@ -37,17 +37,17 @@ pub(super) fn host_end(
         (None, None) => {
             let message = "a link to the host does not say what its end on the host is called";
             let help = "add `host_interface = \"lab0\"`, or an endpoint `\"host:lab0\"`";
-            mistakes.add(Diagnostic::new(message, spec.span.clone(), "").help(help));
+            diagnostics.add(Diagnostic::new(message, spec.span.clone(), "").help(help));
             return None;
         }
     };
-    if not_loopback(&name, mistakes) {
+    if not_loopback(&name, diagnostics) {
         if let Some(first) = links.on_host.get(&name.value) {
             let message = format!("interface `{}` of the host is made twice", name.value);
             let diagnostic = Diagnostic::new(message, name.span, "again here")
                 .and(first.clone(), "first here")
                 .help("give one of them another name");
-            mistakes.add(diagnostic);
+            diagnostics.add(diagnostic);
             return None;
         }
         links.on_host.insert(name.value.clone(), name.span);
@@ -64,22 +64,22 @@ fn configured(end: &EndpointSpec) -> Option<Span> {
 }
 
 /// The host's interface below a macvlan.
-fn parent(spec: &LinkSpec, mistakes: &mut Mistakes) -> Option<String> {
+fn parent(spec: &LinkSpec, diagnostics: &mut DiagnosticList) -> Option<String> {
     let Some(name) = &spec.host_interface else {
         let message = "a link of type macvlan does not say which interface of the host it sits on";
         let help = "add `host_interface = \"eth0\"`, with the name of an interface of the host";
-        mistakes.add(Diagnostic::new(message, spec.span.clone(), "").help(help));
+        diagnostics.add(Diagnostic::new(message, spec.span.clone(), "").help(help));
         return None;
     };
-    not_loopback(name, mistakes).then(|| name.value.clone())
+    not_loopback(name, diagnostics).then(|| name.value.clone())
 }
 
-fn not_loopback(name: &Spanned<String>, mistakes: &mut Mistakes) -> bool {
+fn not_loopback(name: &Spanned<String>, diagnostics: &mut DiagnosticList) -> bool {
     if name.value != "lo" {
         return true;
     }
     let message = "`lo` is the host's loopback interface, which cannot be linked";
-    mistakes.add(Diagnostic::new(message, name.span.clone(), "").help("name another interface"));
+    diagnostics.add(Diagnostic::new(message, name.span.clone(), "").help("name another interface"));
     false
 }
 
@@ -89,22 +89,22 @@ pub(super) fn carrier(
     spec: &LinkSpec,
     port: Option<&Port>,
     links: &mut Links,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Option<Carrier<String>> {
     match spec.device.as_ref()? {
-        Device::Macvlan(_) => parent(spec, mistakes).map(|below| Carrier::Host(Some(below))),
+        Device::Macvlan(_) => parent(spec, diagnostics).map(|below| Carrier::Host(Some(below))),
         Device::Vxlan(vxlan) => {
             if vxlan.remote.is_none() {
                 let message = "a link of type vxlan has no `remote`";
                 let help = "add `remote = \"192.0.2.1\"`";
-                mistakes.add(Diagnostic::new(message, spec.span.clone(), "").help(help));
+                diagnostics.add(Diagnostic::new(message, spec.span.clone(), "").help(help));
             }
             let underlay = spec.underlay.as_ref().map_or(Underlay::Host, |it| it.value);
             let own = (underlay == Underlay::Node).then(|| port.map(|port| scene.owners[port.node]));
             let span = spec.given.iter().find(|(key, _)| *key == "vni");
             let span = span.map_or(spec.span.clone(), |(_, span)| span.clone());
             port?;
-            tunnel(links, own.flatten(), vxlan, span, mistakes);
+            tunnel(links, own.flatten(), vxlan, span, diagnostics);
             Some(match underlay {
                 Underlay::Host => Carrier::Host(None),
                 Underlay::Node => Carrier::Node(None),
@@ -120,7 +120,7 @@ pub(super) fn tunnel(
     network: Option<usize>,
     vxlan: &Vxlan,
     span: Span,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) {
     let (vni, udp_port) = (vxlan.vni, vxlan.udp_port);
     let Some(first) = links.tunnels.insert((network, vni, udp_port), span.clone()) else {
@@ -129,5 +129,5 @@ pub(super) fn tunnel(
     let message = format!("two tunnels have the vni {vni} and the UDP port {udp_port} in one network");
     let help = "give one of them another `vni` or `udp_port`: the kernel could not tell their packets apart";
     let diagnostic = Diagnostic::new(message, span, "again here").and(first, "first here");
-    mistakes.add(diagnostic.help(help));
+    diagnostics.add(diagnostic.help(help));
 }

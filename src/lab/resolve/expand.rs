@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use super::inherit::overlay;
 use super::scenarios;
 use crate::Diagnostic;
@@ -84,21 +84,21 @@ pub(super) fn find<'a>(
     kinds: &'a Kinds,
     name: &Spanned<String>,
     at: usize,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Option<&'a Definition> {
     if let Some(found) = kinds.find(&name.value) {
         return Some(found);
     }
     let message = format!("`kind` cannot be `{}`", name.value.escape_debug());
-    mistakes.add_for(at, unknown(kinds, name, message));
+    diagnostics.add_for(at, unknown(kinds, name, message));
     None
 }
 
 /// Tells a table `[kinds.…]` that is for no kind.
-pub(super) fn check_table(kinds: &Kinds, name: &Spanned<String>, mistakes: &mut Mistakes) {
+pub(super) fn check_table(kinds: &Kinds, name: &Spanned<String>, diagnostics: &mut DiagnosticList) {
     if kinds.find(&name.value).is_none() {
         let message = format!("there is no kind `{}`", name.value.escape_debug());
-        mistakes.add(unknown(kinds, name, message));
+        diagnostics.add(unknown(kinds, name, message));
     }
 }
 
@@ -143,12 +143,12 @@ pub(super) fn apply(
     at: usize,
     kind: (&Definition, &Span),
     own: NodeSpec,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> NodeSpec {
     let (definition, span) = kind;
     let name = &spec.nodes[at].0;
     let mut own = own;
-    let model = model(definition, own.model.as_ref(), at, mistakes);
+    let model = model(definition, own.model.as_ref(), at, diagnostics);
     let mut seen = HashSet::new();
     let links: Vec<String> = interfaces(spec, &name.value)
         .map(|written| kernel(definition, written))
@@ -182,7 +182,7 @@ pub(super) fn apply(
                     ContentSpec::From(license.clone()),
                 );
             }
-            None => useless(at, "license", &license.span, definition, mistakes),
+            None => useless(at, "license", &license.span, definition, diagnostics),
         }
     }
     if let Some(config) = own.config.take_if(|_| !definition.startup_config.is_empty()) {
@@ -200,7 +200,7 @@ pub(super) fn apply(
                 run_after(&startup.apply);
                 put(&mut layer, &startup.path, &config.span, content);
             }
-            None => useless(at, "config", &config.span, definition, mistakes),
+            None => useless(at, "config", &config.span, definition, diagnostics),
         }
     }
     let shown = links.iter().filter_map(|kernel| {
@@ -233,7 +233,7 @@ pub(super) fn apply(
         );
         let help =
             "in the file of the kind, let fewer or shorter variables stand in one text: it may come to 1 MiB";
-        mistakes.add_for(at, Diagnostic::new(message, span.clone(), "").help(help));
+        diagnostics.add_for(at, Diagnostic::new(message, span.clone(), "").help(help));
     }
     translate(definition, &mut own);
     overlay(&mut layer, &own);
@@ -246,7 +246,7 @@ pub(super) fn apply(
             definition.name
         );
         let help = "add `image`: where the image is, such as `registry.example/router:1.0` or `oci-archive:router.tar`";
-        mistakes.add_for(at, Diagnostic::new(message, span.clone(), "").help(help));
+        diagnostics.add_for(at, Diagnostic::new(message, span.clone(), "").help(help));
     }
     layer
 }
@@ -276,7 +276,7 @@ fn model(
     definition: &Definition,
     said: Option<&Spanned<String>>,
     at: usize,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Option<String> {
     let Some(said) = said else {
         return definition.default_type.clone();
@@ -289,7 +289,7 @@ fn model(
             definition.name,
             said.value.escape_debug()
         );
-        mistakes.add_for(at, Diagnostic::new(message, said.span.clone(), "").help(help));
+        diagnostics.add_for(at, Diagnostic::new(message, said.span.clone(), "").help(help));
         return definition.default_type.clone();
     }
     Some(said.value.clone())
@@ -306,10 +306,10 @@ fn put(layer: &mut NodeSpec, path: &str, span: &Span, content: ContentSpec) {
     });
 }
 
-fn useless(at: usize, key: &str, span: &Span, definition: &Definition, mistakes: &mut Mistakes) {
+fn useless(at: usize, key: &str, span: &Span, definition: &Definition, diagnostics: &mut DiagnosticList) {
     let message = format!("nodes of kind `{}` have no use for `{key}`", definition.name);
     let help = "remove it, or put the file where the node's programs read it by `files`";
-    mistakes.add_for(at, Diagnostic::new(message, span.clone(), "").help(help));
+    diagnostics.add_for(at, Diagnostic::new(message, span.clone(), "").help(help));
 }
 
 /// The kernel's name of an interface.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Scene;
 use super::addresses::interface_is_there;
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use super::links::Links;
 use crate::Diagnostic;
 use crate::check::Family;
@@ -13,21 +13,21 @@ use crate::flow::{Flow, MOST_PPS_OF_ALL, Place, Target};
 use crate::model::{Kind, Node};
 
 /// All flows, in the order of the file.
-pub(super) fn resolve(scene: &Scene, links: &Links, nodes: &[Node], mistakes: &mut Mistakes) -> Vec<Flow> {
+pub(super) fn resolve(scene: &Scene, links: &Links, nodes: &[Node], diagnostics: &mut DiagnosticList) -> Vec<Flow> {
     let mut named: HashMap<&str, &FlowSpec> = HashMap::new();
     for spec in &scene.spec.flows {
         if named.insert(&spec.flow.name, spec).is_some() {
             let message = format!("two flows are called `{}`", spec.flow.name);
             let diagnostic = Diagnostic::new(message, spec.name.span.clone(), "");
-            mistakes.add(diagnostic.help("give each a name of its own"));
+            diagnostics.add(diagnostic.help("give each a name of its own"));
         }
-        check(scene, links, nodes, spec, mistakes);
+        check(scene, links, nodes, spec, diagnostics);
     }
-    too_fast(scene, mistakes);
+    too_fast(scene, diagnostics);
     scene.spec.flows.iter().map(|spec| spec.flow.clone()).collect()
 }
 
-fn too_fast(scene: &Scene, mistakes: &mut Mistakes) {
+fn too_fast(scene: &Scene, diagnostics: &mut DiagnosticList) {
     let flows = &scene.spec.flows;
     let Some(last) = flows.last() else { return };
     let all: u64 = flows.iter().filter_map(|spec| spec.flow.pps).map(u64::from).sum();
@@ -35,10 +35,10 @@ fn too_fast(scene: &Scene, mistakes: &mut Mistakes) {
         return;
     }
     let message = format!("the flows have {all} packets a second together; {MOST_PPS_OF_ALL} are allowed");
-    mistakes.add(Diagnostic::new(message, last.name.span.clone(), "").help("make fewer, or slower ones"));
+    diagnostics.add(Diagnostic::new(message, last.name.span.clone(), "").help("make fewer, or slower ones"));
 }
 
-fn check(scene: &Scene, links: &Links, nodes: &[Node], spec: &FlowSpec, mistakes: &mut Mistakes) {
+fn check(scene: &Scene, links: &Links, nodes: &[Node], spec: &FlowSpec, diagnostics: &mut DiagnosticList) {
     let to = match &spec.flow.to {
         Target::Node(place) => Some((place, &spec.to, "the receiver")),
         Target::Address(_) => None,
@@ -50,7 +50,7 @@ fn check(scene: &Scene, links: &Links, nodes: &[Node], spec: &FlowSpec, mistakes
     };
     let from = (&spec.flow.from, &spec.from, "the sender");
     for (place, span, what) in [from].into_iter().chain(to) {
-        end(scene, links, nodes, place, span, what, family, mistakes);
+        end(scene, links, nodes, place, span, what, family, diagnostics);
     }
 }
 
@@ -63,23 +63,23 @@ fn end(
     span: &Span,
     what: &str,
     family: Option<Family>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) {
     let Some(&at) = scene.index.get(place.node.as_str()) else {
         let message = format!("{what} `{}` is not in the lab", place.node.escape_debug());
         let help = suggest::cure(&place.node, scene.names(), "the nodes are", "add a node");
-        mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
+        diagnostics.add(Diagnostic::new(message, span.clone(), "").help(help));
         return;
     };
     if scene.is_on_host(scene.owners[at]) {
         let message = format!("{what} `{}` is in the host's network", place.node);
         let help = "flows are between networks of the lab: name a node that has its own";
-        mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
+        diagnostics.add(Diagnostic::new(message, span.clone(), "").help(help));
         return;
     }
     if let Some(interface) = &place.interface {
         let interface = Spanned::new(interface.clone(), span.clone());
-        if !interface_is_there(scene, links, at, &interface, mistakes) {
+        if !interface_is_there(scene, links, at, &interface, diagnostics) {
             return;
         }
     }
@@ -92,7 +92,7 @@ fn end(
         None => format!("{what} `{place}` has no address"),
     };
     let help = "give it one: `addresses = { eth0 = [\"10.0.0.1/24\"] }`";
-    mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
+    diagnostics.add(Diagnostic::new(message, span.clone(), "").help(help));
 }
 
 /// Whether a node may have an address when it lives: of the file, or of what runs in it.

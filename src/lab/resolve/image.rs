@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Scene;
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use crate::Diagnostic;
 use crate::file::Spanned;
 use crate::model::{EngineChoice, Image, Kind, Restart};
 use nslab_image::source::{Registries, Registry, Source};
 
 /// The image that a node is, where it is one.
-pub(super) fn resolve(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> Option<Image> {
+pub(super) fn resolve(scene: &Scene, at: usize, diagnostics: &mut DiagnosticList) -> Option<Image> {
     let node = &scene.nodes[at];
     let spec = &node.image;
     let Some(written) = &spec.source else {
@@ -21,17 +21,17 @@ pub(super) fn resolve(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> Opti
             let message = format!("`{key}` is for nodes that are images, and this one has no `image`");
             let help =
                 format!("add `image = \"…\"`, or remove `{key}`; what a plain node runs stands in `run`");
-            mistakes.add_for(at, Diagnostic::new(message, span, "").help(help));
+            diagnostics.add_for(at, Diagnostic::new(message, span, "").help(help));
         }
         return None;
     };
     for (obstacle, help) in obstacles(scene, at) {
         let message = format!("{} cannot be an image: {obstacle}", scene.name(at));
-        mistakes.add_for(at, Diagnostic::new(message, written.span.clone(), "").help(help));
+        diagnostics.add_for(at, Diagnostic::new(message, written.span.clone(), "").help(help));
     }
     let value = |it: &Option<Spanned<String>>| it.as_ref().map(|it| it.value.clone());
     Some(Image {
-        source: source(scene, at, written, mistakes),
+        source: source(scene, at, written, diagnostics),
         pull: spec.pull.as_ref().map(|it| it.value).unwrap_or_default(),
         entrypoint: spec.entrypoint.as_ref().map(|it| it.value.clone()),
         cmd: spec.cmd.as_ref().map(|it| it.value.clone()),
@@ -76,7 +76,7 @@ fn obstacles(scene: &Scene, at: usize) -> Vec<(&'static str, &'static str)> {
 }
 
 /// Where the image is, seen from the lab file.
-fn source(scene: &Scene, at: usize, written: &Spanned<Source>, mistakes: &mut Mistakes) -> Source {
+fn source(scene: &Scene, at: usize, written: &Spanned<Source>, diagnostics: &mut DiagnosticList) -> Source {
     let mut source = written.value.clone();
     let Some(path) = source.path_mut() else {
         return source;
@@ -85,14 +85,14 @@ fn source(scene: &Scene, at: usize, written: &Spanned<Source>, mistakes: &mut Mi
     if let Err(reason) = scene.sources.entry(&place) {
         let message = format!("cannot read the image at {}: {reason}", path.display());
         let help = "paths are relative to the lab file";
-        mistakes.add_for(at, Diagnostic::new(message, written.span.clone(), "").help(help));
+        diagnostics.add_for(at, Diagnostic::new(message, written.span.clone(), "").help(help));
     }
     *path = place;
     source
 }
 
 /// How registries are reached.
-pub(super) fn registries(scene: &Scene, mistakes: &mut Mistakes) -> Registries {
+pub(super) fn registries(scene: &Scene, diagnostics: &mut DiagnosticList) -> Registries {
     let Some(spec) = &scene.spec.images else {
         return Registries::default();
     };
@@ -101,7 +101,7 @@ pub(super) fn registries(scene: &Scene, mistakes: &mut Mistakes) -> Registries {
         if let Err(reason) = scene.sources.entry(&place) {
             let message = format!("cannot read the certificates in {}: {reason}", written.value);
             let help = "paths are relative to the lab file";
-            mistakes.add(Diagnostic::new(message, written.span.clone(), "").help(help));
+            diagnostics.add(Diagnostic::new(message, written.span.clone(), "").help(help));
         }
         place
     };

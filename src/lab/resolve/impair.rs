@@ -1,6 +1,6 @@
 //! What links do to packets: which links can.
 
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use crate::Diagnostic;
 use crate::file::{LinkSpec, LinkType};
 use crate::impair::{Impairment, Impairments};
@@ -8,7 +8,7 @@ use crate::impair::{Impairment, Impairments};
 const HOST: &str = "host";
 
 /// What is said of a link, seen from its end in a node where the other is in none; `None` where it cannot be.
-pub(super) fn resolve(spec: &LinkSpec, kind: LinkType, mistakes: &mut Mistakes) -> Option<Impairments> {
+pub(super) fn resolve(spec: &LinkSpec, kind: LinkType, diagnostics: &mut DiagnosticList) -> Option<Impairments> {
     let Some(said) = &spec.impair else {
         return Some(Impairments::default());
     };
@@ -18,7 +18,7 @@ pub(super) fn resolve(spec: &LinkSpec, kind: LinkType, mistakes: &mut Mistakes) 
         std::mem::swap(&mut impair.a_to_b, &mut impair.b_to_a);
     }
     let mut wrong = |message: String, help: &str| {
-        mistakes.add(Diagnostic::new(message, said.span.clone(), "").help(help));
+        diagnostics.add(Diagnostic::new(message, said.span.clone(), "").help(help));
         None
     };
     match kind {

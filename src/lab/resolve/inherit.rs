@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use super::expand::{self, Expansion};
 use crate::Diagnostic;
 use crate::definition::Definition;
@@ -15,18 +15,18 @@ use crate::model::Kind;
 pub(super) fn apply<'a>(
     spec: &Spec,
     expansion: &Expansion<'a>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Vec<(NodeSpec, Option<&'a Definition>)> {
     for name in spec
         .vendor_kinds
         .values()
         .filter_map(|table| table.vendor.as_ref())
     {
-        expand::check_table(expansion.kinds, name, mistakes);
+        expand::check_table(expansion.kinds, name, diagnostics);
     }
     let nodes = spec.nodes.iter().enumerate();
     nodes
-        .map(|(at, (name, node))| one(spec, at, name, node, expansion, mistakes))
+        .map(|(at, (name, node))| one(spec, at, name, node, expansion, diagnostics))
         .collect()
 }
 
@@ -36,9 +36,9 @@ fn one<'a>(
     name: &Spanned<String>,
     node: &NodeSpec,
     expansion: &Expansion<'a>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> (NodeSpec, Option<&'a Definition>) {
-    let group = group(spec, at, node, mistakes);
+    let group = group(spec, at, node, diagnostics);
     let says = [Some(node), group, Some(&spec.defaults)]
         .into_iter()
         .flatten()
@@ -46,7 +46,7 @@ fn one<'a>(
     let vendor = says.and_then(|layer| layer.vendor.clone());
     let definition = vendor
         .as_ref()
-        .and_then(|vendor| expand::find(expansion.kinds, vendor, at, mistakes));
+        .and_then(|vendor| expand::find(expansion.kinds, vendor, at, diagnostics));
     // One that nobody knows has been told; the kind with the fewest limits stands in for it.
     let base = definition.map_or(Kind::Router, |definition| definition.base);
     let kind = match &vendor {
@@ -54,11 +54,11 @@ fn one<'a>(
         None => says.and_then(|layer| layer.kind.clone()),
     };
     if kind.is_none() {
-        mistakes.add_for(at, without_kind(name, node));
+        diagnostics.add_for(at, without_kind(name, node));
     }
     if kind.as_ref().is_some_and(|kind| kind.value == Kind::Pod) {
         let mut pod = node.clone();
-        routers_only(at, kind.as_ref(), None, node, &mut pod, mistakes);
+        routers_only(at, kind.as_ref(), None, node, &mut pod, diagnostics);
         return (pod, None);
     }
     let by_kind = match (&vendor, definition) {
@@ -76,23 +76,23 @@ fn one<'a>(
         overlay(&mut merged, layer);
     }
     if let (Some(definition), Some(vendor)) = (definition, &vendor) {
-        merged = expand::apply(expansion, spec, at, (definition, &vendor.span), merged, mistakes);
+        merged = expand::apply(expansion, spec, at, (definition, &vendor.span), merged, diagnostics);
     } else if vendor.is_none() && kind.is_some() {
-        without_file(at, &mut merged, mistakes);
+        without_file(at, &mut merged, diagnostics);
     }
-    routers_only(at, kind.as_ref(), by_kind, node, &mut merged, mistakes);
+    routers_only(at, kind.as_ref(), by_kind, node, &mut merged, diagnostics);
     merged.kind = kind;
     merged.vendor = vendor;
     (merged, definition)
 }
 
 /// What has a meaning only where the file of a kind gives it one.
-fn without_file(at: usize, merged: &mut NodeSpec, mistakes: &mut Mistakes) {
+fn without_file(at: usize, merged: &mut NodeSpec, diagnostics: &mut DiagnosticList) {
     for (key, said) in [("type", merged.model.take()), ("license", merged.license.take())] {
         if let Some(said) = said {
             let message = format!("`{key}` means nothing to a node of nslab's own kinds");
             let help = "it is for kinds that are data (`nslab kinds`); remove it";
-            mistakes.add_for(at, Diagnostic::new(message, said.span, "").help(help));
+            diagnostics.add_for(at, Diagnostic::new(message, said.span, "").help(help));
         }
     }
 }
@@ -111,7 +111,7 @@ fn without_kind(name: &Spanned<String>, node: &NodeSpec) -> Diagnostic {
 }
 
 /// The table of the node's group.
-fn group<'a>(spec: &'a Spec, at: usize, node: &NodeSpec, mistakes: &mut Mistakes) -> Option<&'a NodeSpec> {
+fn group<'a>(spec: &'a Spec, at: usize, node: &NodeSpec, diagnostics: &mut DiagnosticList) -> Option<&'a NodeSpec> {
     let name = node.group.as_ref().or(spec.defaults.group.as_ref())?;
     let group = spec.groups.get(&name.value);
     if group.is_none() {
@@ -119,7 +119,7 @@ fn group<'a>(spec: &'a Spec, at: usize, node: &NodeSpec, mistakes: &mut Mistakes
         let none = format!("write a table `[groups.{}]`, which may be empty", name.value);
         let help = suggest::cure(&name.value, known, "the groups are", &none);
         let message = format!("there is no group `{}`", name.value.escape_debug());
-        mistakes.add_for(
+        diagnostics.add_for(
             at,
             Diagnostic::new(message, name.span.clone(), "unknown group").help(help),
         );
@@ -127,7 +127,7 @@ fn group<'a>(spec: &'a Spec, at: usize, node: &NodeSpec, mistakes: &mut Mistakes
     group
 }
 
-/// A configuration or an engine on a node that is no router: a mistake where it was written for this node or
+/// A configuration or an engine on a node that is no router: an error where it was written for this node or
 /// its kind. Engines that all nodes inherit concern the routers among them.
 fn routers_only(
     at: usize,
@@ -135,7 +135,7 @@ fn routers_only(
     by_kind: Option<&NodeSpec>,
     node: &NodeSpec,
     merged: &mut NodeSpec,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) {
     let Some(kind) = kind.filter(|kind| kind.value != Kind::Router) else {
         return;
@@ -149,7 +149,7 @@ fn routers_only(
     if let Some(config) = merged.config.take() {
         let message = format!("a {word} runs no routing engine, so it has no use for `config`");
         let help = "make it a router (`kind = \"router\"`), or remove `config`";
-        mistakes.add_for(
+        diagnostics.add_for(
             at,
             Diagnostic::new(message, config.span, "")
                 .and(kind.span.clone(), "its kind")
@@ -157,7 +157,7 @@ fn routers_only(
         );
     }
     if kind.value == Kind::K8s {
-        return kubernetes_engine(at, merged, mistakes);
+        return kubernetes_engine(at, merged, diagnostics);
     }
     let written = node
         .engine
@@ -167,7 +167,7 @@ fn routers_only(
     if let Some(engine) = written {
         let message = format!("a {word} runs no routing engine, so it has no use for `engine`");
         let help = "make it a router (`kind = \"router\"`), or remove `engine`";
-        mistakes.add_for(
+        diagnostics.add_for(
             at,
             Diagnostic::new(message, engine.span.clone(), "")
                 .and(kind.span.clone(), "its kind")
@@ -177,12 +177,12 @@ fn routers_only(
 }
 
 /// A Kubernetes node is played by nslab itself or by a kubelet; engines of routers that it inherits are not meant for it.
-fn kubernetes_engine(at: usize, merged: &mut NodeSpec, mistakes: &mut Mistakes) {
+fn kubernetes_engine(at: usize, merged: &mut NodeSpec, diagnostics: &mut DiagnosticList) {
     let Some(engine) = &merged.engine else { return };
     if !engine.value.plays(Kind::K8s) {
         let message = "a Kubernetes node is no router: FRR does not play it";
         let help = "`engine = \"builtin\"` or `engine = \"kubelet\"`, or none";
-        mistakes.add_for(at, Diagnostic::new(message, engine.span.clone(), "").help(help));
+        diagnostics.add_for(at, Diagnostic::new(message, engine.span.clone(), "").help(help));
     }
 }
 

@@ -5,7 +5,7 @@ mod members;
 
 use std::collections::{HashMap, HashSet};
 
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use super::links::Links;
 use super::{Scene, addresses, devices};
 use crate::Diagnostic;
@@ -52,7 +52,7 @@ impl Entry<'_> {
 /// All entries, to be looked up by the owner of their namespace and their name.
 type Entries<'a> = HashMap<(usize, &'a str), Entry<'a>>;
 
-pub(super) fn resolve(scene: &Scene, links: &mut Links, mistakes: &mut Mistakes) {
+pub(super) fn resolve(scene: &Scene, links: &mut Links, diagnostics: &mut DiagnosticList) {
     let mut all = Vec::new();
     for (node, spec) in scene.nodes.iter().enumerate() {
         let owner = scene.owners[node];
@@ -67,7 +67,7 @@ pub(super) fn resolve(scene: &Scene, links: &mut Links, mistakes: &mut Mistakes)
             );
             let help = format!("a node has up to {MOST_INTERFACES}: spread them over several nodes");
             let span = beyond.name.span.clone();
-            mistakes.add_for(node, Diagnostic::new(message, span, "one too many").help(help));
+            diagnostics.add_for(node, Diagnostic::new(message, span, "one too many").help(help));
         }
         let some = spec.interfaces.iter().take(MOST_INTERFACES);
         all.extend(some.map(|spec| Entry { node, owner, spec }));
@@ -76,23 +76,23 @@ pub(super) fn resolve(scene: &Scene, links: &mut Links, mistakes: &mut Mistakes)
         return;
     }
     for entry in &all {
-        begin(scene, *entry, links, mistakes);
+        begin(scene, *entry, links, diagnostics);
     }
     let entries: Entries = all.iter().map(|it| ((it.owner, it.name()), *it)).collect();
     for entry in &all {
         if entry.sort().is_none() && !entry.is_late() && !entry.spec.partial {
-            addresses::interface_is_there(scene, links, entry.node, &entry.spec.name, mistakes);
+            addresses::interface_is_there(scene, links, entry.node, &entry.spec.name, diagnostics);
         }
-        judge(scene, *entry, &entries, links, mistakes);
+        judge(scene, *entry, &entries, links, diagnostics);
     }
-    members::resolve(scene, &all, &entries, links, mistakes);
-    twice(&all, links, mistakes);
-    conflicts::resolve(scene, &all, &entries, links, mistakes);
-    make(scene, &all, &entries, links, mistakes);
+    members::resolve(scene, &all, &entries, links, diagnostics);
+    twice(&all, links, diagnostics);
+    conflicts::resolve(scene, &all, &entries, links, diagnostics);
+    make(scene, &all, &entries, links, diagnostics);
 }
 
 /// Takes the name of an entry, and notes what comes late.
-fn begin(scene: &Scene, entry: Entry, links: &mut Links, mistakes: &mut Mistakes) {
+fn begin(scene: &Scene, entry: Entry, links: &mut Links, diagnostics: &mut DiagnosticList) {
     let Entry { node, owner, spec } = entry;
     if let (Some(kind), Some(late)) = (&spec.kind, spec.late.as_ref().filter(|late| late.value)) {
         let message = format!(
@@ -101,7 +101,7 @@ fn begin(scene: &Scene, entry: Entry, links: &mut Links, mistakes: &mut Mistakes
         );
         let diagnostic = Diagnostic::new(message, late.span.clone(), "").and(kind.span.clone(), "");
         let help = "remove `late`, or leave out `type`: the node's own commands say what it is";
-        return mistakes.add_for(node, diagnostic.help(help));
+        return diagnostics.add_for(node, diagnostic.help(help));
     }
     if entry.is_switch(scene) {
         if let Some(Device::Bridge(bridge)) = &spec.device {
@@ -109,7 +109,7 @@ fn begin(scene: &Scene, entry: Entry, links: &mut Links, mistakes: &mut Mistakes
         }
         return;
     }
-    if entry.is_late() && links.claim(scene, node, &spec.name, mistakes) {
+    if entry.is_late() && links.claim(scene, node, &spec.name, diagnostics) {
         links.late[owner].push(LateInterface {
             interface: spec.name.value.clone(),
             mtu: spec.mtu.as_ref().map(|mtu| mtu.value),
@@ -119,7 +119,7 @@ fn begin(scene: &Scene, entry: Entry, links: &mut Links, mistakes: &mut Mistakes
     let Some(sort) = entry.sort() else {
         // A type that could not be read would have made it.
         if spec.partial && !entry.is_late() && !links.has(scene, node, entry.name()) {
-            links.claim(scene, node, &spec.name, mistakes);
+            links.claim(scene, node, &spec.name, diagnostics);
         }
         return;
     };
@@ -130,29 +130,29 @@ fn begin(scene: &Scene, entry: Entry, links: &mut Links, mistakes: &mut Mistakes
             sort.name
         );
         let help = format!("choose another name, for example `{}1`", sort.name);
-        mistakes.add_for(
+        diagnostics.add_for(
             node,
             Diagnostic::new(message, spec.name.span.clone(), "").help(help),
         );
     }
-    links.claim(scene, node, &spec.name, mistakes);
+    links.claim(scene, node, &spec.name, diagnostics);
 }
 
 /// What an entry says of itself, and of the interface below it.
-fn judge(scene: &Scene, entry: Entry, entries: &Entries, links: &mut Links, mistakes: &mut Mistakes) {
-    below(scene, entry, entries, links, mistakes);
-    mac(entry, mistakes);
-    mtu(scene, entry, links, mistakes);
+fn judge(scene: &Scene, entry: Entry, entries: &Entries, links: &mut Links, diagnostics: &mut DiagnosticList) {
+    below(scene, entry, entries, links, diagnostics);
+    mac(entry, diagnostics);
+    mtu(scene, entry, links, diagnostics);
     let mut device = entry.spec.device.clone();
     for end in device.iter_mut().flat_map(Device::ends) {
-        other_end(scene, entry, end, entries, mistakes);
+        other_end(scene, entry, end, entries, diagnostics);
     }
 }
 
-fn below(scene: &Scene, entry: Entry, entries: &Entries, links: &Links, mistakes: &mut Mistakes) {
+fn below(scene: &Scene, entry: Entry, entries: &Entries, links: &Links, diagnostics: &mut DiagnosticList) {
     let Entry { node, spec, .. } = entry;
     let mut wrong = |span: &Span, message: String, help: &str| {
-        mistakes.add_for(node, Diagnostic::new(message, span.clone(), "").help(help));
+        diagnostics.add_for(node, Diagnostic::new(message, span.clone(), "").help(help));
     };
     let rule = entry.sort().map_or(Below::Nothing, |sort| sort.below);
     let Some(link) = &spec.link else {
@@ -200,10 +200,10 @@ fn below(scene: &Scene, entry: Entry, entries: &Entries, links: &Links, mistakes
         let help = "let the node's own commands make this interface as well, and say `late = true` of it";
         return wrong(&link.span, message, help);
     }
-    addresses::interface_is_there(scene, links, node, link, mistakes);
+    addresses::interface_is_there(scene, links, node, link, diagnostics);
 }
 
-fn mac(entry: Entry, mistakes: &mut Mistakes) {
+fn mac(entry: Entry, diagnostics: &mut DiagnosticList) {
     let Some(mac) = &entry.spec.mac else { return };
     let (message, help) = match entry.sort() {
         Some(sort) if sort.mac == MacRule::None => (
@@ -216,14 +216,14 @@ fn mac(entry: Entry, mistakes: &mut Mistakes) {
             "write `mac` at the end of its link: `endpoints = [{ node = …, interface = …, mac = … }, …]`",
         ),
     };
-    mistakes.add_for(
+    diagnostics.add_for(
         entry.node,
         Diagnostic::new(message, mac.span.clone(), "").help(help),
     );
 }
 
 /// An MTU: of what is made here, of a link's end, or of what comes late.
-fn mtu(scene: &Scene, entry: Entry, links: &mut Links, mistakes: &mut Mistakes) {
+fn mtu(scene: &Scene, entry: Entry, links: &mut Links, diagnostics: &mut DiagnosticList) {
     let Some(mtu) = &entry.spec.mtu else { return };
     if mtu.value < IPV6_MTU {
         let key = (entry.owner, entry.spec.name.value.clone());
@@ -252,7 +252,7 @@ fn mtu(scene: &Scene, entry: Entry, links: &mut Links, mistakes: &mut Mistakes) 
             "br0" => "a bridge has the least MTU of its ports: write `mtu` at their links",
             _ => "remove `mtu`",
         };
-        mistakes.add_for(
+        diagnostics.add_for(
             entry.node,
             Diagnostic::new(message, mtu.span.clone(), "").help(help),
         );
@@ -260,13 +260,13 @@ fn mtu(scene: &Scene, entry: Entry, links: &mut Links, mistakes: &mut Mistakes) 
 }
 
 /// The other end of a pair: it is there, of the same type, and names this one.
-fn other_end(scene: &Scene, entry: Entry, end: &links::End, entries: &Entries, mistakes: &mut Mistakes) {
+fn other_end(scene: &Scene, entry: Entry, end: &links::End, entries: &Entries, diagnostics: &mut DiagnosticList) {
     let (Some(kind), span) = (&entry.spec.kind, end.span.clone()) else {
         return;
     };
     let named = format!("{}:{}", end.node, end.interface);
     let mut wrong = |message: String, help: String| {
-        mistakes.add_for(entry.node, Diagnostic::new(message, span.clone(), "").help(help));
+        diagnostics.add_for(entry.node, Diagnostic::new(message, span.clone(), "").help(help));
     };
     let Some(&node) = scene.index.get(end.node.as_str()) else {
         let help = crate::file::suggest::cure(&end.node, scene.names(), "the nodes are", "add the node");
@@ -306,7 +306,7 @@ fn other_end(scene: &Scene, entry: Entry, end: &links::End, entries: &Entries, m
 }
 
 /// Numbers that the kernel takes once: VLANs of an interface, tables of VRFs, tunnels.
-fn twice(all: &[Entry], links: &mut Links, mistakes: &mut Mistakes) {
+fn twice(all: &[Entry], links: &mut Links, diagnostics: &mut DiagnosticList) {
     let mut vlans: HashMap<(usize, &str, u16, u16), &Span> = HashMap::new();
     let mut tables: HashMap<(usize, u32), &Span> = HashMap::new();
     for entry in all {
@@ -333,7 +333,7 @@ fn twice(all: &[Entry], links: &mut Links, mistakes: &mut Mistakes) {
                 first.map(|first| (first, format!("two VRFs have table {}", vrf.table), "table"))
             }
             (Some(Device::Vxlan(vxlan)), _) => {
-                devices::tunnel(links, Some(entry.owner), vxlan, name.span.clone(), mistakes);
+                devices::tunnel(links, Some(entry.owner), vxlan, name.span.clone(), diagnostics);
                 None
             }
             _ => None,
@@ -342,13 +342,13 @@ fn twice(all: &[Entry], links: &mut Links, mistakes: &mut Mistakes) {
             let diagnostic = Diagnostic::new(message, name.span.clone(), "again here")
                 .and(first.clone(), "first here")
                 .help(format!("give one of them another `{key}`"));
-            mistakes.add_for(entry.node, diagnostic);
+            diagnostics.add_for(entry.node, diagnostic);
         }
     }
 }
 
 /// Appends the devices to the links, each after the one that it is on.
-fn make(scene: &Scene, all: &[Entry], entries: &Entries, links: &mut Links, mistakes: &mut Mistakes) {
+fn make(scene: &Scene, all: &[Entry], entries: &Entries, links: &mut Links, diagnostics: &mut DiagnosticList) {
     let mut done: HashSet<(usize, &str)> = HashSet::new();
     for entry in all {
         let mut way: Vec<Entry> = Vec::new();
@@ -356,7 +356,7 @@ fn make(scene: &Scene, all: &[Entry], entries: &Entries, links: &mut Links, mist
         let mut at = Some(*entry);
         while let Some(here) = at.filter(|it| !done.contains(&(it.owner, it.name()))) {
             if let Some(&begin) = places.get(here.spec.name.value.as_str()) {
-                cycle(&way[begin..], mistakes);
+                cycle(&way[begin..], diagnostics);
                 // Told once, and none of them can be made.
                 done.extend(way.drain(..).map(|it| (it.owner, it.spec.name.value.as_str())));
                 break;
@@ -374,7 +374,7 @@ fn make(scene: &Scene, all: &[Entry], entries: &Entries, links: &mut Links, mist
     }
 }
 
-fn cycle(way: &[Entry], mistakes: &mut Mistakes) {
+fn cycle(way: &[Entry], diagnostics: &mut DiagnosticList) {
     let Some(first) = way.first() else { return };
     let names: Vec<&str> = way.iter().chain([first]).map(Entry::name).collect();
     let message = format!("these interfaces are on top of each other: {}", names.join(" → "));
@@ -382,7 +382,7 @@ fn cycle(way: &[Entry], mistakes: &mut Mistakes) {
     for entry in &way[1..] {
         diagnostic = diagnostic.and(link_span(entry), "");
     }
-    mistakes.add_for(
+    diagnostics.add_for(
         first.node,
         diagnostic.help("name an interface that is there without them as the lowest one's `link`"),
     );

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use super::{Scene, pods};
 use crate::Diagnostic;
 use crate::file::{self, Agent, Cni, KubernetesSpec, NodeRole, Spanned, Spec};
@@ -80,7 +80,7 @@ fn masquerade(spec: &Spec, pod_cidrs: &[IpNet]) -> Vec<Masquerade> {
 }
 
 /// The pod networks of so many nodes; none where they cannot be cut, which is told.
-pub(super) fn networks(spec: &Spec, nodes: usize, mistakes: &mut Mistakes) -> Vec<Vec<IpNet>> {
+pub(super) fn networks(spec: &Spec, nodes: usize, diagnostics: &mut DiagnosticList) -> Vec<Vec<IpNet>> {
     let subnets = subnets(spec);
     let spec = spec.kubernetes.as_ref();
     let said = spec.map_or(&[][..], |spec| &spec.pod_subnet);
@@ -100,7 +100,7 @@ pub(super) fn networks(spec: &Spec, nodes: usize, mistakes: &mut Mistakes) -> Ve
         };
         let span = said.get(subnet).map_or(0..0, |net| net.span.clone());
         let help = "choose another `pod_subnet`, or say the length by `node_mask_v4` and `node_mask_v6`";
-        mistakes.add(Diagnostic::new(message, span, "").help(help));
+        diagnostics.add(Diagnostic::new(message, span, "").help(help));
         Vec::new()
     })
 }
@@ -147,7 +147,7 @@ fn has_external_agent(scene: &Scene) -> bool {
 }
 
 /// What a real cluster is like.
-pub(super) fn settings(scene: &Scene, mistakes: &mut Mistakes) -> Cluster {
+pub(super) fn settings(scene: &Scene, diagnostics: &mut DiagnosticList) -> Cluster {
     let none = KubernetesSpec::default();
     let spec = scene.spec.kubernetes.as_ref().unwrap_or(&none);
     let mut there = |written: &Spanned<String>, wanted: Entry| {
@@ -160,7 +160,7 @@ pub(super) fn settings(scene: &Scene, mistakes: &mut Mistakes) -> Cluster {
         };
         let message = format!("cannot use `{}`: {reason}", written.value.escape_debug());
         let help = "paths are relative to the directory of the lab file";
-        mistakes.add(Diagnostic::new(message, written.span.clone(), "").help(help));
+        diagnostics.add(Diagnostic::new(message, written.span.clone(), "").help(help));
         None
     };
     let external_agent = has_external_agent(scene);
@@ -187,13 +187,13 @@ pub(super) fn settings(scene: &Scene, mistakes: &mut Mistakes) -> Cluster {
     };
     cluster.pulled = named
         .into_iter()
-        .filter_map(|it| pulled(scene, it, mistakes))
+        .filter_map(|it| pulled(scene, it, diagnostics))
         .collect();
     if cluster.dns != Dns::None && cluster.dns_address().is_none() {
         if let Some(said) = &spec.dns {
             let message = "`service_subnet` has no tenth address, at which the cluster's DNS would be";
             let help = "choose a larger `service_subnet`, or say `dns = false`";
-            mistakes.add(Diagnostic::new(message, said.span.clone(), "").help(help));
+            diagnostics.add(Diagnostic::new(message, said.span.clone(), "").help(help));
         }
         cluster.dns = Dns::None;
     }
@@ -219,7 +219,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Where a named image comes from, seen from the lab file.
-fn pulled(scene: &Scene, written: &Spanned<String>, mistakes: &mut Mistakes) -> Option<Source> {
+fn pulled(scene: &Scene, written: &Spanned<String>, diagnostics: &mut DiagnosticList) -> Option<Source> {
     let source = file::image::source(&written.value);
     let refuse =
         |message: String, help: String| Diagnostic::new(message, written.span.clone(), "").help(help);
@@ -231,7 +231,7 @@ fn pulled(scene: &Scene, written: &Spanned<String>, mistakes: &mut Mistakes) -> 
             Some(source)
         }
         Err(wrong) => {
-            mistakes.add(refuse(wrong.message, wrong.help));
+            diagnostics.add(refuse(wrong.message, wrong.help));
             None
         }
     }

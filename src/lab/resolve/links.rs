@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use ipnet::IpNet;
 
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use super::{Scene, devices, impair, interfaces};
 use crate::Diagnostic;
 use crate::file::{EndpointSpec, LinkSpec, LinkType, Span, Spanned, keys_of_link, suggest};
@@ -73,9 +73,9 @@ impl Links {
         scene: &Scene,
         node: usize,
         name: &Spanned<String>,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut DiagnosticList,
     ) -> bool {
-        claim(scene, node, name, self, mistakes)
+        claim(scene, node, name, self, diagnostics)
     }
 
     /// The interfaces of a node's namespace, in alphabetical order after those that every such node has.
@@ -97,7 +97,7 @@ impl Links {
     }
 }
 
-pub(super) fn resolve(scene: &Scene, mistakes: &mut Mistakes) -> Links {
+pub(super) fn resolve(scene: &Scene, diagnostics: &mut DiagnosticList) -> Links {
     let mut links = Links {
         interfaces: vec![HashMap::new(); scene.nodes.len()],
         ports: vec![0; scene.nodes.len()],
@@ -115,29 +115,29 @@ pub(super) fn resolve(scene: &Scene, mistakes: &mut Mistakes) -> Links {
         links.macs.take(mac.value);
     }
     for link in &scene.spec.links {
-        if let Some(link) = one(scene, link, &mut links, mistakes) {
+        if let Some(link) = one(scene, link, &mut links, diagnostics) {
             links.links.push(link);
         }
     }
-    interfaces::resolve(scene, &mut links, mistakes);
+    interfaces::resolve(scene, &mut links, diagnostics);
     links
 }
 
 /// One link, `None` when something is wrong with it.
-fn one(scene: &Scene, spec: &LinkSpec, links: &mut Links, mistakes: &mut Mistakes) -> Option<Link> {
+fn one(scene: &Scene, spec: &LinkSpec, links: &mut Links, diagnostics: &mut DiagnosticList) -> Option<Link> {
     let kind = kind(spec);
-    let fitting = keys_fit(spec, kind, mistakes);
+    let fitting = keys_fit(spec, kind, diagnostics);
     let (inside, outside): (Vec<_>, Vec<_>) = spec.endpoints.iter().partition(|end| end.node.value != HOST);
-    let counted = count(spec, kind, &inside, &outside, mistakes);
-    let looped = same_ends(&inside, mistakes);
-    if !looped && again(&inside, &spec.span, links, mistakes) {
+    let counted = count(spec, kind, &inside, &outside, diagnostics);
+    let looped = same_ends(&inside, diagnostics);
+    if !looped && again(&inside, &spec.span, links, diagnostics) {
         return None;
     }
     // Every end is looked at, even when another is wrong; the same end twice has been told.
     let looked_at = if looped { 1 } else { inside.len() };
     let ports: Vec<_> = inside[..looked_at]
         .iter()
-        .map(|end| port(scene, end, links, mistakes))
+        .map(|end| port(scene, end, links, diagnostics))
         .collect();
     if let Some(mtu) = spec.mtu.as_ref().filter(|mtu| mtu.value < IPV6_MTU) {
         for port in ports.iter().flatten() {
@@ -145,13 +145,13 @@ fn one(scene: &Scene, spec: &LinkSpec, links: &mut Links, mistakes: &mut Mistake
             links.narrow.insert(key, mtu.clone());
         }
     }
-    let shape = shape(scene, spec, kind, ports, &outside, links, mistakes);
+    let shape = shape(scene, spec, kind, ports, &outside, links, diagnostics);
     (fitting && counted).then_some(())?;
     Some(Link {
         shape: shape?,
         mtu: spec.mtu.as_ref().map(|mtu| mtu.value),
         offload: spec.offload.as_ref().is_none_or(|offload| offload.value),
-        impair: impair::resolve(spec, kind, mistakes)?,
+        impair: impair::resolve(spec, kind, diagnostics)?,
     })
 }
 
@@ -166,7 +166,7 @@ fn kind(spec: &LinkSpec) -> LinkType {
 }
 
 /// Whether every key given belongs to a link of this type.
-fn keys_fit(spec: &LinkSpec, kind: LinkType, mistakes: &mut Mistakes) -> bool {
+fn keys_fit(spec: &LinkSpec, kind: LinkType, diagnostics: &mut DiagnosticList) -> bool {
     if spec.given.is_empty() {
         return true;
     }
@@ -183,7 +183,7 @@ fn keys_fit(spec: &LinkSpec, kind: LinkType, mistakes: &mut Mistakes) -> bool {
             .collect();
         let message = format!("a link of type {} has no `{key}`", kind.name());
         let help = format!("remove it, or write {}", wanted.join(" or "));
-        mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
+        diagnostics.add(Diagnostic::new(message, span.clone(), "").help(help));
     }
     fit
 }
@@ -194,7 +194,7 @@ fn count(
     kind: LinkType,
     inside: &[&EndpointSpec],
     outside: &[&EndpointSpec],
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> bool {
     let wanted = if kind == LinkType::Veth { 2 } else { 1 };
     let hosts = if kind == LinkType::Host { 1 } else { 0 };
@@ -218,12 +218,12 @@ fn count(
             spec.endpoints.len()
         ),
     };
-    mistakes.add(Diagnostic::new(message, spec.span.clone(), "").help(help));
+    diagnostics.add(Diagnostic::new(message, spec.span.clone(), "").help(help));
     false
 }
 
 /// Whether an interface is linked to itself; and the ends' MAC addresses differ.
-fn same_ends(inside: &[&EndpointSpec], mistakes: &mut Mistakes) -> bool {
+fn same_ends(inside: &[&EndpointSpec], diagnostics: &mut DiagnosticList) -> bool {
     let [first, second] = inside else { return false };
     if first.node.value == second.node.value && first.interface.value == second.interface.value {
         let message = format!(
@@ -231,7 +231,7 @@ fn same_ends(inside: &[&EndpointSpec], mistakes: &mut Mistakes) -> bool {
             first.node.value, first.interface.value
         );
         let help = "an interface is linked to another one: change one of the ends";
-        mistakes.add(
+        diagnostics.add(
             Diagnostic::new(message, second.span.clone(), "the same again")
                 .and(first.span.clone(), "")
                 .help(help),
@@ -243,7 +243,7 @@ fn same_ends(inside: &[&EndpointSpec], mistakes: &mut Mistakes) -> bool {
     {
         let message = format!("both ends of this link have the MAC address {}", one.value);
         let help = format!("change one, for example to `{}`", next(one.value));
-        mistakes.add(
+        diagnostics.add(
             Diagnostic::new(message, two.span.clone(), "again here")
                 .and(one.span.clone(), "first here")
                 .help(help),
@@ -253,7 +253,7 @@ fn same_ends(inside: &[&EndpointSpec], mistakes: &mut Mistakes) -> bool {
 }
 
 /// Whether the two ends were linked to each other before: the link is written twice.
-fn again(inside: &[&EndpointSpec], span: &Span, links: &mut Links, mistakes: &mut Mistakes) -> bool {
+fn again(inside: &[&EndpointSpec], span: &Span, links: &mut Links, diagnostics: &mut DiagnosticList) -> bool {
     let [first, second] = inside else { return false };
     let mut ends = [first, second].map(|end| (end.node.value.clone(), end.interface.value.clone()));
     ends.sort();
@@ -263,7 +263,7 @@ fn again(inside: &[&EndpointSpec], span: &Span, links: &mut Links, mistakes: &mu
     };
     let message = format!("the link between `{a}:{eth_a}` and `{b}:{eth_b}` is written twice");
     let help = "remove one of the two, or give its ends interfaces of their own";
-    mistakes.add(
+    diagnostics.add(
         Diagnostic::new(message, span.clone(), "again here")
             .and(before, "first here")
             .help(help),
@@ -278,22 +278,22 @@ fn next(mac: Mac) -> Mac {
 }
 
 /// One end: the node is there, the name is free, its addresses are noted.
-fn port(scene: &Scene, end: &EndpointSpec, links: &mut Links, mistakes: &mut Mistakes) -> Option<Port> {
+fn port(scene: &Scene, end: &EndpointSpec, links: &mut Links, diagnostics: &mut DiagnosticList) -> Option<Port> {
     let Some(&node) = scene.index.get(end.node.value.as_str()) else {
         let help = suggest::cure(&end.node.value, scene.names(), "the nodes are", "add the node");
         let message = format!("there is no node `{}`", end.node.value.escape_debug());
-        mistakes.add(Diagnostic::new(message, end.node.span.clone(), "unknown node").help(help));
+        diagnostics.add(Diagnostic::new(message, end.node.span.clone(), "unknown node").help(help));
         links.doubtful.insert(end.interface.value.clone());
         return None;
     };
     if scene.is_on_host(scene.owners[node]) {
         let message = format!("node `{}` lives in the host's network", end.node.value);
         let help = format!("name the host's end: `host:{}`", end.interface.value);
-        mistakes.add(Diagnostic::new(message, end.span.clone(), "").help(help));
+        diagnostics.add(Diagnostic::new(message, end.span.clone(), "").help(help));
         return None;
     }
-    let free = claim(scene, node, &end.interface, links, mistakes);
-    bridge_port(scene, node, end, links, mistakes);
+    let free = claim(scene, node, &end.interface, links, diagnostics);
+    bridge_port(scene, node, end, links, diagnostics);
     let nets = [
         end.ipv4.clone().map(|net| net.map(IpNet::V4)),
         end.ipv6.clone().map(|net| net.map(IpNet::V6)),
@@ -314,7 +314,7 @@ fn port(scene: &Scene, end: &EndpointSpec, links: &mut Links, mistakes: &mut Mis
 }
 
 /// Counts the ports of bridges.
-fn bridge_port(scene: &Scene, node: usize, end: &EndpointSpec, links: &mut Links, mistakes: &mut Mistakes) {
+fn bridge_port(scene: &Scene, node: usize, end: &EndpointSpec, links: &mut Links, diagnostics: &mut DiagnosticList) {
     if scene.kind(node) != Kind::Bridge {
         return;
     }
@@ -326,7 +326,7 @@ fn bridge_port(scene: &Scene, node: usize, end: &EndpointSpec, links: &mut Links
     if links.ports[node] == BRIDGE_PORTS + 1 {
         let message = format!("bridge `{}` has more than {BRIDGE_PORTS} ports", end.node.value);
         let help = "the kernel's bridge takes no more: join a second bridge to it and spread the ports";
-        mistakes.add(Diagnostic::new(message, end.span.clone(), "one too many").help(help));
+        diagnostics.add(Diagnostic::new(message, end.span.clone(), "one too many").help(help));
     }
 }
 
@@ -336,7 +336,7 @@ fn claim(
     node: usize,
     interface: &Spanned<String>,
     links: &mut Links,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> bool {
     let owner = scene.owners[node];
     let name = &interface.value;
@@ -350,7 +350,7 @@ fn claim(
         let message = format!("`{name}` of node `{}` is {what}", scene.name(owner));
         let free = free_name(scene, owner, links);
         let help = format!("give this end another name, for example `{free}`");
-        mistakes.add(Diagnostic::new(message, interface.span.clone(), "taken").help(help));
+        diagnostics.add(Diagnostic::new(message, interface.span.clone(), "taken").help(help));
         return false;
     }
     if let Some(first) = links.interfaces[owner].get(name) {
@@ -366,7 +366,7 @@ fn claim(
             "give one of them another name, for example `{}`",
             free_name(scene, owner, links)
         );
-        mistakes.add(
+        diagnostics.add(
             Diagnostic::new(message, interface.span.clone(), "again here")
                 .and(first.clone(), "first here")
                 .help(help),
@@ -393,7 +393,7 @@ fn shape(
     ports: Vec<Option<Port>>,
     outside: &[&EndpointSpec],
     links: &mut Links,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Option<LinkShape> {
     let mut ports = ports.into_iter();
     let first = ports.next();
@@ -403,19 +403,19 @@ fn shape(
             if scene.spec.mgmt.is_none() && !(0..scene.nodes.len()).any(|at| scene.has_mgmt(at)) {
                 let message = "this link leads to the management network, and the lab has none";
                 let help = "add a table `[mgmt]`, or `mgmt = true` to a node";
-                mistakes.add(Diagnostic::new(message, spec.span.clone(), "").help(help));
+                diagnostics.add(Diagnostic::new(message, spec.span.clone(), "").help(help));
             }
             first?.map(Shape::Mgmt)
         }
         LinkType::Host => {
-            let host_interface = devices::host_end(spec, outside, links, mistakes);
+            let host_interface = devices::host_end(spec, outside, links, diagnostics);
             Some(Shape::Host {
                 port: first??,
                 host_interface: host_interface?,
             })
         }
         LinkType::Device(_) => {
-            let carrier = devices::carrier(scene, spec, first.as_ref()?.as_ref(), links, mistakes);
+            let carrier = devices::carrier(scene, spec, first.as_ref()?.as_ref(), links, diagnostics);
             Some(Shape::Device {
                 port: first??,
                 carrier: carrier?,

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::Scene;
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use crate::Diagnostic;
 use crate::file::{MgmtSpec, Span, Spanned};
 use crate::model::{Mgmt, MgmtPort, PublishedPort};
@@ -16,7 +16,7 @@ const IPV4_SUBNET: &str = "172.20.20.0/24";
 const IPV6_SUBNET: &str = "2001:172:20:20::/64";
 
 /// The management network: where the file has one, or a node asks for a port on it.
-pub(super) fn resolve(scene: &Scene, mistakes: &mut Mistakes) -> Option<Mgmt> {
+pub(super) fn resolve(scene: &Scene, diagnostics: &mut DiagnosticList) -> Option<Mgmt> {
     let wanted = (0..scene.nodes.len()).any(|at| port(scene, at).is_some());
     let default = MgmtSpec::default();
     let spec = match &scene.spec.mgmt {
@@ -27,13 +27,13 @@ pub(super) fn resolve(scene: &Scene, mistakes: &mut Mistakes) -> Option<Mgmt> {
     let mgmt = filled(spec);
     if mgmt.ipv4_subnet.is_none() && mgmt.ipv6_subnet.is_none() {
         let help = "remove one of the two lines that say `none`";
-        mistakes
+        diagnostics
             .add(Diagnostic::new("the management network has no subnet", spec.span.clone(), "").help(help));
     }
-    bridge(spec, mistakes);
-    subnets(spec, &mgmt, mistakes);
-    gateways(spec, &mgmt, mistakes);
-    ports(scene, spec, &mgmt, mistakes);
+    bridge(spec, diagnostics);
+    subnets(spec, &mgmt, diagnostics);
+    gateways(spec, &mgmt, diagnostics);
+    ports(scene, spec, &mgmt, diagnostics);
     Some(mgmt)
 }
 
@@ -47,7 +47,7 @@ pub(super) fn port(scene: &Scene, at: usize) -> Option<MgmtPort> {
 }
 
 /// The published ports of a node, which leads to them over its management port.
-pub(super) fn published(scene: &Scene, mistakes: &mut Mistakes) -> Vec<Vec<PublishedPort>> {
+pub(super) fn published(scene: &Scene, diagnostics: &mut DiagnosticList) -> Vec<Vec<PublishedPort>> {
     let mut seen: HashMap<(SocketAddr, bool), Span> = HashMap::new();
     let mut all = Vec::with_capacity(scene.nodes.len());
     for (at, node) in scene.nodes.iter().enumerate() {
@@ -56,7 +56,7 @@ pub(super) fn published(scene: &Scene, mistakes: &mut Mistakes) -> Vec<Vec<Publi
             let message = format!("{} has no management port to publish others by", scene.name(at));
             let diagnostic =
                 Diagnostic::new(message, first.span.clone(), "").help("give it one: `mgmt = true`");
-            mistakes.add_for(at, diagnostic);
+            diagnostics.add_for(at, diagnostic);
         }
         for published in ports {
             let listen = published.value.listen;
@@ -65,7 +65,7 @@ pub(super) fn published(scene: &Scene, mistakes: &mut Mistakes) -> Vec<Vec<Publi
                 let diagnostic = Diagnostic::new(message, published.span.clone(), "again here")
                     .and(first, "first here")
                     .help("choose another port of the host for one of them");
-                mistakes.add_for(at, diagnostic);
+                diagnostics.add_for(at, diagnostic);
             }
         }
         all.push(ports.iter().map(|published| published.value).collect());
@@ -111,17 +111,17 @@ fn filled(spec: &MgmtSpec) -> Mgmt {
 }
 
 /// The bridge shares its namespace with the loopback, the way to the host and the nodes' ports.
-fn bridge(spec: &MgmtSpec, mistakes: &mut Mistakes) {
+fn bridge(spec: &MgmtSpec, diagnostics: &mut DiagnosticList) {
     let Some(name) = &spec.bridge else { return };
     if name.value == "lo" || name.value.starts_with(HUB_PORT) {
         let message = format!("the bridge cannot be called `{}`", name.value);
         let help = format!("choose a name that is not `lo` and does not begin with `{HUB_PORT}`: `br-mgmt`");
-        mistakes.add(Diagnostic::new(message, name.span.clone(), "").help(help));
+        diagnostics.add(Diagnostic::new(message, name.span.clone(), "").help(help));
     }
 }
 
 /// A subnet is a place for at least a gateway and a node.
-fn subnets(spec: &MgmtSpec, mgmt: &Mgmt, mistakes: &mut Mistakes) {
+fn subnets(spec: &MgmtSpec, mgmt: &Mgmt, diagnostics: &mut DiagnosticList) {
     let spans = [
         spec.ipv4_subnet.as_ref().map(|subnet| subnet.span.clone()),
         spec.ipv6_subnet.as_ref().map(|subnet| subnet.span.clone()),
@@ -140,11 +140,11 @@ fn subnets(spec: &MgmtSpec, mgmt: &Mgmt, mistakes: &mut Mistakes) {
             continue;
         };
         let help = format!("take a private one, like `{IPV4_SUBNET}` or `{IPV6_SUBNET}`");
-        mistakes.add(Diagnostic::new(format!("the subnet {net} {problem}"), span, "").help(help));
+        diagnostics.add(Diagnostic::new(format!("the subnet {net} {problem}"), span, "").help(help));
     }
 }
 
-fn gateways(spec: &MgmtSpec, mgmt: &Mgmt, mistakes: &mut Mistakes) {
+fn gateways(spec: &MgmtSpec, mgmt: &Mgmt, diagnostics: &mut DiagnosticList) {
     let given = [
         spec.ipv4_gw
             .as_ref()
@@ -156,7 +156,7 @@ fn gateways(spec: &MgmtSpec, mgmt: &Mgmt, mistakes: &mut Mistakes) {
     let nets = [mgmt.ipv4_subnet.map(IpNet::V4), mgmt.ipv6_subnet.map(IpNet::V6)];
     for (given, net) in given.into_iter().zip(nets) {
         if let Some((address, span)) = given {
-            inside("the gateway", address, net, span, None, mistakes);
+            inside("the gateway", address, net, span, None, diagnostics);
         }
     }
 }
@@ -168,7 +168,7 @@ fn inside(
     net: Option<IpNet>,
     span: Span,
     node: Option<usize>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) {
     let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
     let (message, help) = match net {
@@ -188,13 +188,13 @@ fn inside(
     };
     let diagnostic = Diagnostic::new(message, span, "").help(help);
     match node {
-        Some(node) => mistakes.add_for(node, diagnostic),
-        None => mistakes.add(diagnostic),
+        Some(node) => diagnostics.add_for(node, diagnostic),
+        None => diagnostics.add(diagnostic),
     }
 }
 
 /// The fixed addresses of nodes, and whether there is room for all of them.
-fn ports(scene: &Scene, spec: &MgmtSpec, mgmt: &Mgmt, mistakes: &mut Mistakes) {
+fn ports(scene: &Scene, spec: &MgmtSpec, mgmt: &Mgmt, diagnostics: &mut DiagnosticList) {
     let mut seen = HashMap::new();
     let mut count: u64 = 0;
     for (at, node) in scene.nodes.iter().enumerate() {
@@ -210,9 +210,9 @@ fn ports(scene: &Scene, spec: &MgmtSpec, mgmt: &Mgmt, mistakes: &mut Mistakes) {
                 IpAddr::V6(_) => (mgmt.ipv6_subnet.map(IpNet::V6), mgmt.ipv6_gw.map(IpAddr::V6)),
             };
             let span = address.span.clone();
-            inside("the address", address.value, net, span, Some(at), mistakes);
+            inside("the address", address.value, net, span, Some(at), diagnostics);
             let is_gateway = gateway == Some(address.value);
-            once(scene, at, &mut seen, &address, is_gateway, mistakes);
+            once(scene, at, &mut seen, &address, is_gateway, diagnostics);
         }
     }
     let room = mgmt
@@ -225,7 +225,7 @@ fn ports(scene: &Scene, spec: &MgmtSpec, mgmt: &Mgmt, mistakes: &mut Mistakes) {
         };
         let message =
             format!("{count} nodes and a gateway do not fit into a management network of {room} addresses");
-        mistakes
+        diagnostics
             .add(Diagnostic::new(message, span, "").help("make `ipv4_subnet` larger, like `172.20.0.0/16`"));
     }
 }
@@ -237,12 +237,12 @@ fn once(
     seen: &mut HashMap<IpAddr, (usize, Span)>,
     address: &Spanned<IpAddr>,
     gateway: bool,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) {
     if gateway {
         let message = format!("{} is the gateway of the management network", address.value);
         let diagnostic = Diagnostic::new(message, address.span.clone(), "").help("choose another address");
-        mistakes.add_for(at, diagnostic);
+        diagnostics.add_for(at, diagnostic);
     }
     if let Some((other, first)) = seen.insert(address.value, (at, address.span.clone())) {
         let message = format!(
@@ -254,6 +254,6 @@ fn once(
         let diagnostic = Diagnostic::new(message, address.span.clone(), "again here")
             .and(first, "first here")
             .help("choose another address for one of them, or let nslab choose: `mgmt = true`");
-        mistakes.add(diagnostic);
+        diagnostics.add(diagnostic);
     }
 }

@@ -1,5 +1,5 @@
 //! From the file as written to the lab as meant: inheritance, defaults, and every check that needs more than one
-//! value. Nothing stops at the first mistake.
+//! value. Nothing stops at the first error.
 
 mod addresses;
 mod checks;
@@ -39,7 +39,7 @@ use super::file::{self, NodeSpec, Spec};
 use super::model::{EngineChoice, Kind, Lab, Limits, Network, Node};
 use super::rights::Rights;
 use super::sources::Sources;
-use diagnostics::Mistakes;
+use diagnostics::DiagnosticList;
 use expand::{Expansion, Managed};
 
 pub use sysctls::{interface as sysctl_interface, ipv6_off};
@@ -92,7 +92,7 @@ impl Scene<'_> {
 /// Reads and resolves a lab file.
 ///
 /// # Errors
-/// Every mistake in it, in the order of the file.
+/// Every error in it, in the order of the file.
 pub fn load(text: &str, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
     let (spec, mut diagnostics) = file::read(text);
     // Text that is not TOML at all left nothing to resolve.
@@ -113,7 +113,7 @@ pub fn load(text: &str, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
 /// Makes the lab that a file means.
 ///
 /// # Errors
-/// Every mistake in it, in the order of the file.
+/// Every error in it, in the order of the file.
 pub fn resolve(spec: &Spec, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic>> {
     match as_far_as_possible(spec, sources) {
         (lab, diagnostics) if diagnostics.is_empty() => Ok(lab),
@@ -121,7 +121,7 @@ pub fn resolve(spec: &Spec, sources: &dyn Sources) -> Result<Lab, Vec<Diagnostic
     }
 }
 
-/// The lab that a file with mistakes would mean without them, to look for more of another kind. Not to be brought up.
+/// The lab that a file with errors would mean without them, to look for more of another kind. Not to be brought up.
 pub fn load_partly(text: &str, sources: &dyn Sources) -> Lab {
     as_far_as_possible(&file::read(text).0, sources).0
 }
@@ -144,14 +144,14 @@ fn as_far_as_possible(spec: &Spec, sources: &dyn Sources) -> (Lab, Vec<Diagnosti
 
 fn with(spec: &Spec, expansion: &Expansion) -> (Lab, Vec<Diagnostic>) {
     let sources = expansion.sources;
-    let mut mistakes = Mistakes::default();
-    names::check(spec, &mut mistakes);
+    let mut diagnostics = DiagnosticList::default();
+    names::check(spec, &mut diagnostics);
     let (mut nodes, kinds): (Vec<_>, Vec<_>) =
-        inherit::apply(spec, expansion, &mut mistakes).into_iter().unzip();
+        inherit::apply(spec, expansion, &mut diagnostics).into_iter().unzip();
     let renamed = expand::is_wanted(spec).then(|| expand::renamed(spec, &kinds));
     let spec = renamed.as_ref().unwrap_or(spec);
-    names::interfaces(spec, &mut nodes, &kinds, &mut mistakes);
-    let (whole, pod_cidrs) = pods::expand(spec, &mut nodes, &mut mistakes);
+    names::interfaces(spec, &mut nodes, &kinds, &mut diagnostics);
+    let (whole, pod_cidrs) = pods::expand(spec, &mut nodes, &mut diagnostics);
     let spec = &whole;
     let index = spec
         .nodes
@@ -168,30 +168,30 @@ fn with(spec: &Spec, expansion: &Expansion) -> (Lab, Vec<Diagnostic>) {
         owners: (0..spec.nodes.len()).collect(),
         members: vec![Vec::new(); spec.nodes.len()],
     };
-    scene.owners = network::owners(&scene, &mut mistakes);
+    scene.owners = network::owners(&scene, &mut diagnostics);
     for (at, owner) in scene.owners.iter().enumerate() {
         scene.members[*owner].push(at);
     }
-    network::check(&mut scene, &mut mistakes);
-    let lab = build(&scene, &mut mistakes);
-    (lab, mistakes.sorted())
+    network::check(&mut scene, &mut diagnostics);
+    let lab = build(&scene, &mut diagnostics);
+    (lab, diagnostics.sorted())
 }
 
 /// The lab, as far as it can be made.
-fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
-    let links = links::resolve(scene, mistakes);
-    let mgmt = mgmt::resolve(scene, mistakes);
-    let mut ports = mgmt::published(scene, mistakes);
-    let mut addresses = addresses::resolve(scene, &links, mgmt.as_ref(), mistakes);
-    let mut routes = routes::resolve(scene, &links, &addresses, mgmt.as_ref(), mistakes);
-    let mut sysctls = sysctls::resolve(scene, &links, mistakes);
-    sysctls::fit(scene, &sysctls, &addresses, mistakes);
-    let mut waits = waits::resolve(scene, mistakes);
+fn build(scene: &Scene, diagnostics: &mut DiagnosticList) -> Lab {
+    let links = links::resolve(scene, diagnostics);
+    let mgmt = mgmt::resolve(scene, diagnostics);
+    let mut ports = mgmt::published(scene, diagnostics);
+    let mut addresses = addresses::resolve(scene, &links, mgmt.as_ref(), diagnostics);
+    let mut routes = routes::resolve(scene, &links, &addresses, mgmt.as_ref(), diagnostics);
+    let mut sysctls = sysctls::resolve(scene, &links, diagnostics);
+    sysctls::fit(scene, &sysctls, &addresses, diagnostics);
+    let mut waits = waits::resolve(scene, diagnostics);
     let mut nodes: Vec<Node> = (0..scene.nodes.len())
         .map(|at| {
             let mut node = bare(scene, at);
-            node.image = image::resolve(scene, at, mistakes);
-            node.rights = rights::resolve(scene, at, mistakes);
+            node.image = image::resolve(scene, at, diagnostics);
+            node.rights = rights::resolve(scene, at, diagnostics);
             node.addresses = std::mem::take(&mut addresses[at])
                 .into_iter()
                 .map(|placed| placed.address)
@@ -202,10 +202,10 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
             node.late = links.late[at].clone();
             node.waits_for_late = links.waits_for_late[at].clone();
             node.bridge = links.bridges.get(&at).cloned();
-            node.masquerade = masquerade(scene, &links, at, mistakes);
+            node.masquerade = masquerade(scene, &links, at, diagnostics);
             node.sysctls = std::mem::take(&mut sysctls[at]);
             node.wait_for = std::mem::take(&mut waits[at]);
-            content::fill(&mut node, scene, at, mistakes);
+            content::fill(&mut node, scene, at, diagnostics);
             node
         })
         .collect();
@@ -216,9 +216,9 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
             requires.push(program.value.clone());
         }
     }
-    let checks = checks::resolve(scene, &nodes, mgmt.as_ref(), mistakes);
-    let scenarios = scenarios::resolve(scene, &links, &checks, mistakes);
-    let flows = flows::resolve(scene, &links, &nodes, mistakes);
+    let checks = checks::resolve(scene, &nodes, mgmt.as_ref(), diagnostics);
+    let scenarios = scenarios::resolve(scene, &links, &checks, diagnostics);
+    let flows = flows::resolve(scene, &links, &nodes, diagnostics);
     Lab {
         name: scene
             .spec
@@ -234,17 +234,17 @@ fn build(scene: &Scene, mistakes: &mut Mistakes) -> Lab {
         capture: scene.spec.capture,
         checks,
         flows,
-        manifests: manifests::resolve(scene, mistakes),
-        cluster: kubernetes::settings(scene, mistakes),
-        registries: image::registries(scene, mistakes),
+        manifests: manifests::resolve(scene, diagnostics),
+        cluster: kubernetes::settings(scene, diagnostics),
+        registries: image::registries(scene, diagnostics),
     }
 }
 
 /// The interfaces by which everything leaves with their address.
-fn masquerade(scene: &Scene, links: &links::Links, at: usize, mistakes: &mut Mistakes) -> Vec<String> {
+fn masquerade(scene: &Scene, links: &links::Links, at: usize, diagnostics: &mut DiagnosticList) -> Vec<String> {
     let interfaces = scene.nodes[at].masquerade.iter().flatten();
     let is_there = |interface: &&file::Spanned<String>| {
-        addresses::interface_is_there(scene, links, at, interface, mistakes)
+        addresses::interface_is_there(scene, links, at, interface, diagnostics)
     };
     interfaces
         .filter(is_there)

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use crate::Diagnostic;
 use crate::definition::Definition;
 use crate::file::{NodeSpec, QuestionSpec, RouteActionSpec, Span, Spanned, Spec, suggest, values};
@@ -10,12 +10,12 @@ use crate::file::{NodeSpec, QuestionSpec, RouteActionSpec, Span, Spanned, Spec, 
 const LONGEST_LAB: usize = 48;
 const LONGEST_NODE: usize = 63;
 
-pub(super) fn check(spec: &Spec, mistakes: &mut Mistakes) {
+pub(super) fn check(spec: &Spec, diagnostics: &mut DiagnosticList) {
     if let Some(name) = &spec.name {
-        lab(name, mistakes);
+        lab(name, diagnostics);
     }
     for (at, (name, _)) in spec.nodes.iter().enumerate() {
-        node(at, name, mistakes);
+        node(at, name, diagnostics);
     }
 }
 
@@ -25,14 +25,14 @@ pub(super) fn interfaces(
     spec: &Spec,
     nodes: &mut [NodeSpec],
     kinds: &[Option<&Definition>],
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) {
     let mut is_right = |name: &str, span: &Span, kind: Option<&Definition>| {
         let wrong = values::interface(name).err();
         let is_right = wrong.is_none();
         if let Some(wrong) = wrong {
             let help = kind.and_then(forms).unwrap_or(wrong.help);
-            mistakes.add(Diagnostic::new(wrong.message, span.clone(), "").help(help));
+            diagnostics.add(Diagnostic::new(wrong.message, span.clone(), "").help(help));
         }
         is_right
     };
@@ -88,7 +88,7 @@ fn forms(kind: &Definition) -> Option<String> {
     (!kind.interfaces.is_empty()).then(|| format!("interfaces of kind `{}` are called {forms}", kind.name))
 }
 
-fn lab(name: &Spanned<String>, mistakes: &mut Mistakes) {
+fn lab(name: &Spanned<String>, diagnostics: &mut DiagnosticList) {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let problem = if name.is_empty() {
         "the lab's name is empty".into()
@@ -106,10 +106,10 @@ fn lab(name: &Spanned<String>, mistakes: &mut Mistakes) {
     };
     let better = cleaned(&name.to_lowercase(), legal, LONGEST_LAB, "my-lab");
     let help = format!("use lower-case letters, digits and `-`: `name = \"{better}\"`");
-    mistakes.add(Diagnostic::new(problem, name.span.clone(), "").help(help));
+    diagnostics.add(Diagnostic::new(problem, name.span.clone(), "").help(help));
 }
 
-fn node(at: usize, name: &Spanned<String>, mistakes: &mut Mistakes) {
+fn node(at: usize, name: &Spanned<String>, diagnostics: &mut DiagnosticList) {
     let legal = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let shown = name.escape_debug();
     let problem = if name.is_empty() {
@@ -141,7 +141,7 @@ fn node(at: usize, name: &Spanned<String>, mistakes: &mut Mistakes) {
         "use letters, digits, `-`, `_` and `.`: `[nodes.{}]`",
         toml_key(&better)
     );
-    mistakes.add_for(at, Diagnostic::new(problem, name.span.clone(), "").help(help));
+    diagnostics.add_for(at, Diagnostic::new(problem, name.span.clone(), "").help(help));
 }
 
 /// A name as a TOML key: names with dots need quotes.

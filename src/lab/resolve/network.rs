@@ -1,7 +1,7 @@
 //! Nodes that live in another's network namespace.
 
 use super::Scene;
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use crate::Diagnostic;
 use crate::file::suggest;
 use crate::model::Kind;
@@ -10,9 +10,9 @@ use crate::model::Kind;
 pub(super) const HOST: &str = "host";
 
 /// For each node, the node in whose namespace it lives; chains lead to their end.
-pub(super) fn owners(scene: &Scene, mistakes: &mut Mistakes) -> Vec<usize> {
+pub(super) fn owners(scene: &Scene, diagnostics: &mut DiagnosticList) -> Vec<usize> {
     let next: Vec<Option<usize>> = (0..scene.nodes.len())
-        .map(|at| target(scene, at, mistakes))
+        .map(|at| target(scene, at, diagnostics))
         .collect();
     let mut owners: Vec<usize> = (0..next.len()).collect();
     // 0: not seen, 1: on the way, 2: its owner is known.
@@ -28,7 +28,7 @@ pub(super) fn owners(scene: &Scene, mistakes: &mut Mistakes) -> Vec<usize> {
         }
         let loops = state[at] == 1 && next[at].is_some();
         if loops {
-            cycle(scene, &way, at, mistakes);
+            cycle(scene, &way, at, diagnostics);
         }
         // In a cycle nobody owns the namespace; each keeps its own, so that other checks can go on.
         let owner = if state[at] == 2 { owners[at] } else { at };
@@ -41,13 +41,13 @@ pub(super) fn owners(scene: &Scene, mistakes: &mut Mistakes) -> Vec<usize> {
 }
 
 /// The node that `network` names.
-fn target(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> Option<usize> {
+fn target(scene: &Scene, at: usize, diagnostics: &mut DiagnosticList) -> Option<usize> {
     let network = scene.nodes[at].network.as_ref().filter(|it| it.value != HOST)?;
     let found = scene.index.get(network.value.as_str()).copied();
     if found.is_none() {
         let help = suggest::cure(&network.value, scene.names(), "the nodes are", "add the node");
         let message = format!("there is no node `{}`", network.value.escape_debug());
-        mistakes.add_for(
+        diagnostics.add_for(
             at,
             Diagnostic::new(message, network.span.clone(), "unknown node").help(help),
         );
@@ -56,7 +56,7 @@ fn target(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> Option<usize> {
 }
 
 /// The nodes of a cycle, as a path.
-fn cycle(scene: &Scene, way: &[usize], back: usize, mistakes: &mut Mistakes) {
+fn cycle(scene: &Scene, way: &[usize], back: usize, diagnostics: &mut DiagnosticList) {
     let begin = way.iter().position(|at| *at == back).unwrap_or_default();
     let members = &way[begin..];
     let mut path: Vec<&str> = members.iter().map(|at| scene.name(*at)).collect();
@@ -74,11 +74,11 @@ fn cycle(scene: &Scene, way: &[usize], back: usize, mistakes: &mut Mistakes) {
     for span in spans {
         diagnostic = diagnostic.and(span.span.clone(), "");
     }
-    mistakes.add(diagnostic.help("remove `network` from the node that is to have a network of its own"));
+    diagnostics.add(diagnostic.help("remove `network` from the node that is to have a network of its own"));
 }
 
 /// What a node in the host's network cannot have: that stays as it is.
-fn check_on_host(scene: &mut Scene, at: usize, mistakes: &mut Mistakes) {
+fn check_on_host(scene: &mut Scene, at: usize, diagnostics: &mut DiagnosticList) {
     let Some(network) = scene.nodes[at].network.clone() else {
         return;
     };
@@ -86,7 +86,7 @@ fn check_on_host(scene: &mut Scene, at: usize, mistakes: &mut Mistakes) {
     if kind != Kind::Host {
         let message = "only a node of kind `host` can live in the host's network";
         let diagnostic = Diagnostic::new(message, network.span.clone(), "");
-        mistakes.add_for(at, diagnostic.help("make it a host, or remove `network`"));
+        diagnostics.add_for(at, diagnostic.help("make it a host, or remove `network`"));
     }
     let node = &scene.nodes[at];
     let given = [
@@ -112,17 +112,17 @@ fn check_on_host(scene: &mut Scene, at: usize, mistakes: &mut Mistakes) {
             scene.name(at)
         );
         let help = format!("remove `{key}`, or `network`");
-        mistakes.add_for(at, Diagnostic::new(message, network.span.clone(), "").help(help));
+        diagnostics.add_for(at, Diagnostic::new(message, network.span.clone(), "").help(help));
     }
     // Inherited, it concerns the nodes that have a network.
     scene.nodes[at].mgmt = None;
 }
 
 /// What a node in another's namespace cannot have.
-pub(super) fn check(scene: &mut Scene, mistakes: &mut Mistakes) {
+pub(super) fn check(scene: &mut Scene, diagnostics: &mut DiagnosticList) {
     for at in 0..scene.nodes.len() {
         if scene.is_on_host(at) {
-            check_on_host(scene, at, mistakes);
+            check_on_host(scene, at, diagnostics);
             continue;
         }
         let owner = scene.owners[at];
@@ -138,7 +138,7 @@ pub(super) fn check(scene: &mut Scene, mistakes: &mut Mistakes) {
             let diagnostic = Diagnostic::new(message, network.span.clone(), "")
                 .and(kind.span.clone(), "its kind")
                 .help("remove `network`, or make it a host");
-            mistakes.add_for(at, diagnostic);
+            diagnostics.add_for(at, diagnostic);
         }
         let own = scene.spec.nodes[at].1.mgmt.as_ref();
         if let Some(mgmt) = own.filter(|mgmt| mgmt.wanted) {
@@ -153,7 +153,7 @@ pub(super) fn check(scene: &mut Scene, mistakes: &mut Mistakes) {
             let diagnostic = Diagnostic::new(message, mgmt.span.clone(), "")
                 .and(network.span.clone(), "shared here")
                 .help(help);
-            mistakes.add_for(at, diagnostic);
+            diagnostics.add_for(at, diagnostic);
         }
         // Inherited, it concerns the nodes that have a network.
         scene.nodes[at].mgmt = None;

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use super::kubernetes;
 use crate::Diagnostic;
 use crate::file::{
@@ -35,7 +35,7 @@ pub(super) fn is_inward(interface: &str) -> bool {
 pub(super) fn expand(
     spec: &Spec,
     nodes: &mut Vec<NodeSpec>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> (Spec, Vec<Vec<IpNet>>) {
     let mut whole = spec.clone();
     let is_member = |node: &NodeSpec| node.kind.as_ref().is_some_and(|it| it.value == Kind::K8s);
@@ -51,24 +51,24 @@ pub(super) fn expand(
                 spec.nodes[at].0.value
             );
             let help = "make it one (`kind = \"k8s\"`), or remove `pods`";
-            mistakes.add_for(at, Diagnostic::new(message, pods.span.clone(), "").help(help));
+            diagnostics.add_for(at, Diagnostic::new(message, pods.span.clone(), "").help(help));
         }
     }
     let networks = match members.is_empty() {
         true => Vec::new(),
-        false => kubernetes::networks(spec, members.len(), mistakes),
+        false => kubernetes::networks(spec, members.len(), diagnostics),
     };
     for (at, networks) in members.into_iter().zip(&networks) {
         // One that lives in another's network is not joined to pods.
         if nodes[at].network.is_none() {
-            node(at, networks, &mut whole, nodes, mistakes);
+            node(at, networks, &mut whole, nodes, diagnostics);
         }
     }
     (whole, networks)
 }
 
 /// What a Kubernetes node has for its pods.
-fn node(at: usize, networks: &[IpNet], whole: &mut Spec, nodes: &mut Vec<NodeSpec>, mistakes: &mut Mistakes) {
+fn node(at: usize, networks: &[IpNet], whole: &mut Spec, nodes: &mut Vec<NodeSpec>, diagnostics: &mut DiagnosticList) {
     let name = whole.nodes[at].0.clone();
     let span = nodes[at]
         .pods
@@ -104,7 +104,7 @@ fn node(at: usize, networks: &[IpNet], whole: &mut Spec, nodes: &mut Vec<NodeSpe
     if let Some(routing) = tunnel.filter(|routing| routing.value == Routing::Tunnel && !pods.is_empty()) {
         let message = "pods are not reached through tunnels between nodes here";
         let help = "say `routing = \"native\"`, and let BGP or static routes lead to the pods' networks";
-        mistakes.add(Diagnostic::new(message, routing.span.clone(), "").help(help));
+        diagnostics.add(Diagnostic::new(message, routing.span.clone(), "").help(help));
     }
     for (number, pod) in pods.into_iter().enumerate() {
         let places: Vec<IpNet> = networks
@@ -118,7 +118,7 @@ fn node(at: usize, networks: &[IpNet], whole: &mut Spec, nodes: &mut Vec<NodeSpe
             );
             let help =
                 "cut larger networks (`node_mask_v4`, `node_mask_v6` in `[kubernetes]`), or have fewer pods";
-            return mistakes.add_for(at, Diagnostic::new(message, pod.name.span.clone(), "").help(help));
+            return diagnostics.add_for(at, Diagnostic::new(message, pod.name.span.clone(), "").help(help));
         }
         let interface = format!("{POD_SIDE}{number}");
         let routes = nodes[at].routes.get_or_insert_default();
@@ -136,7 +136,7 @@ fn node(at: usize, networks: &[IpNet], whole: &mut Spec, nodes: &mut Vec<NodeSpe
                 "two pods of node `{}` are called `{}`",
                 name.value, pod.name.value
             );
-            mistakes.add_for(
+            diagnostics.add_for(
                 at,
                 Diagnostic::new(message, full.span.clone(), "").help("give one of them another name"),
             );

@@ -1,14 +1,14 @@
 //! What nodes' processes may do.
 
 use super::Scene;
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use crate::Diagnostic;
 use crate::file::{NodeSpec, Spanned};
 use crate::model::Kind;
 use crate::rights::Rights;
 
 /// The rights a node asks for.
-pub(super) fn resolve(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> Rights {
+pub(super) fn resolve(scene: &Scene, at: usize, diagnostics: &mut DiagnosticList) -> Rights {
     let spec = &scene.nodes[at];
     let values = |list: &Option<Vec<Spanned<String>>>| -> Vec<String> {
         list.iter().flatten().map(|it| it.value.clone()).collect()
@@ -17,12 +17,12 @@ pub(super) fn resolve(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> Righ
         privileged: spec.privileged.as_ref().is_some_and(|it| it.value),
         capabilities: values(&spec.capabilities),
         show_host: values(&spec.show_host).into_iter().map(Into::into).collect(),
-        user_namespace: user_namespace(scene, at, mistakes),
+        user_namespace: user_namespace(scene, at, diagnostics),
     }
 }
 
 /// Whether the node's users are its own. What such a node cannot be as well is told.
-fn user_namespace(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> bool {
+fn user_namespace(scene: &Scene, at: usize, diagnostics: &mut DiagnosticList) -> bool {
     let spec = &scene.nodes[at];
     let Some(wish) = spec.user_namespace.as_ref().filter(|it| it.value) else {
         return false;
@@ -32,7 +32,7 @@ fn user_namespace(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> bool {
             "{} cannot have a user namespace of its own: {reason}",
             scene.name(at)
         );
-        mistakes.add_for(at, Diagnostic::new(message, wish.span.clone(), "").help(help));
+        diagnostics.add_for(at, Diagnostic::new(message, wish.span.clone(), "").help(help));
         return false;
     }
     true

@@ -7,7 +7,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::Scene;
 use super::addresses::{Placed, interface_is_there};
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use super::links::Links;
 use super::reach::Reach;
 use crate::Diagnostic;
@@ -25,13 +25,13 @@ pub(super) fn resolve(
     links: &Links,
     placed: &[Vec<Placed>],
     mgmt: Option<&Mgmt>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Vec<Vec<Route>> {
     let owners = 0..scene.nodes.len();
     owners
         .map(|owner| {
             let mgmt = mgmt.filter(|_| scene.has_mgmt(owner));
-            of_namespace(scene, links, owner, Reach::new(&placed[owner], mgmt), mistakes)
+            of_namespace(scene, links, owner, Reach::new(&placed[owner], mgmt), diagnostics)
         })
         .collect()
 }
@@ -41,16 +41,16 @@ fn of_namespace<'a>(
     links: &Links,
     owner: usize,
     mut reach: Reach<'a>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Vec<Route> {
     let mut routes = Vec::new();
     let mut seen: HashMap<(IpNet, u32, u32), &Span> = HashMap::new();
     for &node in &scene.members[owner] {
         for route in scene.nodes[node].routes.iter().flatten() {
             let to = destination(&route.value);
-            let table = table(scene, links, node, &route.value, mistakes);
-            once(node, route, to, table, &mut seen, mistakes);
-            let action = action(scene, links, node, &route.value, to, &reach, mistakes);
+            let table = table(scene, links, node, &route.value, diagnostics);
+            once(node, route, to, table, &mut seen, diagnostics);
+            let action = action(scene, links, node, &route.value, to, &reach, diagnostics);
             if let RouteActionSpec::Forward(hops) = &route.value.action
                 && let [
                     NextHopSpec {
@@ -97,7 +97,7 @@ fn table(
     links: &Links,
     node: usize,
     route: &RouteSpec,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Option<u32> {
     let Some(vrf) = &route.vrf else {
         return route.table;
@@ -122,7 +122,7 @@ fn table(
         let none = "describe it in `interfaces`: `red = { type = \"vrf\", table = 10, ports = [\"eth0\"] }`; of one that commands make, \
             write `table`";
         let help = suggest::cure(&vrf.value, tables.keys().copied(), "it has", none);
-        mistakes.add_for(node, Diagnostic::new(message, vrf.span.clone(), "").help(help));
+        diagnostics.add_for(node, Diagnostic::new(message, vrf.span.clone(), "").help(help));
     }
     found
 }
@@ -134,7 +134,7 @@ fn once<'a>(
     to: IpNet,
     table: Option<u32>,
     seen: &mut HashMap<(IpNet, u32, u32), &'a Span>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) {
     let metric = match (route.value.metric, to) {
         (None | Some(0), IpNet::V6(_)) => IPV6_METRIC,
@@ -144,7 +144,7 @@ fn once<'a>(
     if let Some(first) = seen.insert(key, &route.span) {
         let message = format!("there are two routes to {to} with the same metric");
         let help = "put both gateways into one route's `nexthops`, or give one a higher `metric`";
-        mistakes.add_for(
+        diagnostics.add_for(
             node,
             Diagnostic::new(message, route.span.clone(), "again here")
                 .and(first.clone(), "first here")
@@ -160,7 +160,7 @@ fn action(
     route: &RouteSpec,
     to: IpNet,
     reach: &Reach,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> RouteAction {
     let hops = match &route.action {
         RouteActionSpec::Blackhole => return RouteAction::Blackhole,
@@ -172,9 +172,9 @@ fn action(
         let there = hop
             .dev
             .as_ref()
-            .is_none_or(|dev| interface_is_there(scene, links, node, dev, mistakes));
+            .is_none_or(|dev| interface_is_there(scene, links, node, dev, diagnostics));
         if let Some(via) = hop.via.as_ref().filter(|_| there) {
-            gateway(scene, node, route, to, hop, via, reach, mistakes);
+            gateway(scene, node, route, to, hop, via, reach, diagnostics);
         }
         NextHop {
             via: hop.via.as_ref().map(|via| via.value),
@@ -197,7 +197,7 @@ fn gateway(
     hop: &NextHopSpec,
     via: &Spanned<IpAddr>,
     reach: &Reach,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) {
     let dev = hop.dev.as_ref().map(|dev| dev.value.as_str());
     let mut diagnostic = match refusal(scene, node, to, via.value, dev, reach) {
@@ -207,7 +207,7 @@ fn gateway(
     if to.addr().is_ipv6() && via.value.is_ipv4() {
         diagnostic = diagnostic.and(route.to.span.clone(), "an IPv6 destination");
     }
-    mistakes.add_for(node, diagnostic);
+    diagnostics.add_for(node, diagnostic);
 }
 
 /// Why the kernel would refuse a gateway, and the cure.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use super::{Scene, addresses, links};
 use crate::Diagnostic;
 use crate::check::Check;
@@ -26,7 +26,7 @@ pub(super) fn resolve(
     scene: &Scene,
     links: &links::Links,
     checks: &[Check],
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Vec<Scenario> {
     let mut known = Known {
         scene,
@@ -46,19 +46,19 @@ pub(super) fn resolve(
         if !names.insert(&spec.name.value) {
             let message = format!("there are two scenarios {:?}", spec.name.value);
             let help = "give each a name of its own";
-            mistakes.add(Diagnostic::new(message, spec.name.span.clone(), "").help(help));
+            diagnostics.add(Diagnostic::new(message, spec.name.span.clone(), "").help(help));
         }
         let mut steps: Vec<Step> = spec.steps.iter().map(|step| step.value.clone()).collect();
         for (step, at) in steps.iter_mut().zip(&spec.steps) {
-            look_at(&mut known, step, &at.span, mistakes);
+            look_at(&mut known, step, &at.span, diagnostics);
         }
         if let Names::These(wanted) = &spec.expect.checks {
             for name in wanted {
-                has_check(&known.checks, name, &spec.name.span, mistakes);
+                has_check(&known.checks, name, &spec.name.span, diagnostics);
             }
         }
-        needs_flows(spec, mistakes);
-        has_flows(&known, spec, mistakes);
+        needs_flows(spec, diagnostics);
+        has_flows(&known, spec, diagnostics);
         scenarios.push(Scenario {
             name: spec.name.value.clone(),
             flows: spec.flows.iter().map(|flow| flow.value.clone()).collect(),
@@ -72,7 +72,7 @@ pub(super) fn resolve(
 }
 
 /// What is expected of flows needs flows.
-fn needs_flows(spec: &ScenarioSpec, mistakes: &mut Mistakes) {
+fn needs_flows(spec: &ScenarioSpec, diagnostics: &mut DiagnosticList) {
     let of_flows = spec.expect.outage.is_some() || spec.expect.lost.is_some();
     if of_flows && spec.flows.is_empty() {
         let message = format!(
@@ -80,7 +80,7 @@ fn needs_flows(spec: &ScenarioSpec, mistakes: &mut Mistakes) {
             spec.name.value
         );
         let help = "name the flows that run while it is played: `flows = \"*\"`";
-        mistakes.add(Diagnostic::new(message, spec.name.span.clone(), "").help(help));
+        diagnostics.add(Diagnostic::new(message, spec.name.span.clone(), "").help(help));
     }
     let named = |names: &Names| match names {
         Names::These(names) => names.clone(),
@@ -93,12 +93,12 @@ fn needs_flows(spec: &ScenarioSpec, mistakes: &mut Mistakes) {
     for name in outage.chain(lost).filter(|name| !plays(name)) {
         let message = format!("flow `{}` does not run in this scenario", name.escape_debug());
         let help = format!("add it to the scenario's `flows`: `flows = [{name:?}]`");
-        mistakes.add(Diagnostic::new(message, spec.name.span.clone(), "").help(help));
+        diagnostics.add(Diagnostic::new(message, spec.name.span.clone(), "").help(help));
     }
 }
 
 /// The flows must be in the file.
-fn has_flows(known: &Known<'_>, spec: &ScenarioSpec, mistakes: &mut Mistakes) {
+fn has_flows(known: &Known<'_>, spec: &ScenarioSpec, diagnostics: &mut DiagnosticList) {
     let names = || known.scene.spec.flows.iter().map(|flow| flow.name.value.as_str());
     for flow in &spec.flows {
         let is_there = match flow.value.as_str() {
@@ -117,15 +117,15 @@ fn has_flows(known: &Known<'_>, spec: &ScenarioSpec, mistakes: &mut Mistakes) {
             true => example.to_owned(),
             false => suggest::cure(&flow.value, names(), "the flows are", ""),
         };
-        mistakes.add(Diagnostic::new(message, flow.span.clone(), "").help(help));
+        diagnostics.add(Diagnostic::new(message, flow.span.clone(), "").help(help));
     }
 }
 
 /// Looks whether what a step speaks of is there, and reads the file it names.
-fn look_at(known: &mut Known<'_>, step: &mut Step, span: &Span, mistakes: &mut Mistakes) {
+fn look_at(known: &mut Known<'_>, step: &mut Step, span: &Span, diagnostics: &mut DiagnosticList) {
     let scene = known.scene;
     for end in ends_mut(step) {
-        has_end(scene, known.links, end, span, mistakes);
+        has_end(scene, known.links, end, span, diagnostics);
     }
     match step {
         Step::Kill { nodes, .. }
@@ -134,13 +134,13 @@ fn look_at(known: &mut Known<'_>, step: &mut Step, span: &Span, mistakes: &mut M
         | Step::Continue(nodes)
         | Step::Exec { nodes, .. } => {
             for node in nodes {
-                has_node(scene, node, span, mistakes);
+                has_node(scene, node, span, diagnostics);
             }
         }
         Step::Apply(manifest) | Step::Delete(manifest) => {
-            read(scene, manifest, &mut known.room, span, mistakes)
+            read(scene, manifest, &mut known.room, span, diagnostics)
         }
-        Step::Check { name, .. } => has_check(&known.checks, name, span, mistakes),
+        Step::Check { name, .. } => has_check(&known.checks, name, span, diagnostics),
         _ => {}
     }
 }
@@ -158,26 +158,26 @@ pub(super) fn ends_mut(step: &mut Step) -> &mut [End] {
     }
 }
 
-fn has_node(scene: &Scene, node: &str, span: &Span, mistakes: &mut Mistakes) -> bool {
+fn has_node(scene: &Scene, node: &str, span: &Span, diagnostics: &mut DiagnosticList) -> bool {
     if scene.index.contains_key(node) {
         return true;
     }
     let message = format!("the step's node `{}` is not in the lab", node.escape_debug());
     let help = suggest::cure(node, scene.names(), "the nodes are", "add a node");
-    mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
+    diagnostics.add(Diagnostic::new(message, span.clone(), "").help(help));
     false
 }
 
-fn has_end(scene: &Scene, links: &links::Links, end: &End, span: &Span, mistakes: &mut Mistakes) {
-    if !has_node(scene, &end.node, span, mistakes) {
+fn has_end(scene: &Scene, links: &links::Links, end: &End, span: &Span, diagnostics: &mut DiagnosticList) {
+    if !has_node(scene, &end.node, span, diagnostics) {
         return;
     }
     let node = scene.index[end.node.as_str()];
     let interface = Spanned::new(end.interface.clone(), span.clone());
-    addresses::interface_is_there(scene, links, node, &interface, mistakes);
+    addresses::interface_is_there(scene, links, node, &interface, diagnostics);
 }
 
-fn has_check(checks: &BTreeSet<&str>, name: &str, span: &Span, mistakes: &mut Mistakes) {
+fn has_check(checks: &BTreeSet<&str>, name: &str, span: &Span, diagnostics: &mut DiagnosticList) {
     if checks.contains(name) {
         return;
     }
@@ -188,14 +188,14 @@ fn has_check(checks: &BTreeSet<&str>, name: &str, span: &Span, mistakes: &mut Mi
         }
         false => suggest::cure(name, checks.iter().copied(), "the checks are", ""),
     };
-    mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
+    diagnostics.add(Diagnostic::new(message, span.clone(), "").help(help));
 }
 
-fn read(scene: &Scene, manifest: &mut Manifest, room: &mut usize, span: &Span, mistakes: &mut Mistakes) {
+fn read(scene: &Scene, manifest: &mut Manifest, room: &mut usize, span: &Span, diagnostics: &mut DiagnosticList) {
     if !(0..scene.nodes.len()).any(|at| scene.kind(at) == Kind::K8s) {
         let message = "there is no Kubernetes node that could obey this manifest";
         let help = "give the nodes it is for `kind = \"k8s\"`, or remove the step";
-        mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
+        diagnostics.add(Diagnostic::new(message, span.clone(), "").help(help));
         return;
     }
     let path = scene.sources.locate(Path::new(&manifest.name));
@@ -214,13 +214,13 @@ fn read(scene: &Scene, manifest: &mut Manifest, room: &mut usize, span: &Span, m
                 let most = MOST_MANIFESTS >> 20;
                 let message = format!("the manifests of all steps are longer than {most} MiB together");
                 let help = "make several lab files of it, or name smaller manifests";
-                mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
+                diagnostics.add(Diagnostic::new(message, span.clone(), "").help(help));
             }
         },
         Err(reason) => {
             let message = format!("cannot use `{}`: {reason}", manifest.name.escape_debug());
             let help = "paths are relative to the directory of the lab file";
-            mistakes.add(Diagnostic::new(message, span.clone(), "").help(help));
+            diagnostics.add(Diagnostic::new(message, span.clone(), "").help(help));
         }
     }
 }

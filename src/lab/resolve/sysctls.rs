@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Scene;
 use super::addresses::{Placed, interface_is_there};
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use super::links::Links;
 use crate::Diagnostic;
 use crate::file::{Span, Spanned, sysctl_path};
@@ -13,11 +13,11 @@ use crate::file::{Span, Spanned, sysctl_path};
 pub(super) fn resolve(
     scene: &Scene,
     links: &Links,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Vec<BTreeMap<String, String>> {
     let owners = 0..scene.nodes.len();
     owners
-        .map(|owner| of_namespace(scene, links, owner, mistakes))
+        .map(|owner| of_namespace(scene, links, owner, diagnostics))
         .collect()
 }
 
@@ -25,13 +25,13 @@ fn of_namespace(
     scene: &Scene,
     links: &Links,
     owner: usize,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> BTreeMap<String, String> {
     let mut sysctls: BTreeMap<String, String> = BTreeMap::new();
     let mut places: BTreeMap<&str, &Span> = BTreeMap::new();
     for &node in &scene.members[owner] {
         for (name, value) in &scene.nodes[node].sysctls {
-            check(scene, links, node, name, &value.span, mistakes);
+            check(scene, links, node, name, &value.span, diagnostics);
             let first = places.insert(name, &value.span);
             let before = sysctls.insert(name.clone(), value.value.clone());
             if let (Some(first), true) = (first, before.is_some_and(|before| before != value.value)) {
@@ -39,7 +39,7 @@ fn of_namespace(
                     "`{name}` is set to different values in nodes that share the network of `{}`",
                     scene.name(owner)
                 );
-                mistakes.add_for(
+                diagnostics.add_for(
                     node,
                     Diagnostic::new(message, value.span.clone(), "again here")
                         .and(first.clone(), "first here")
@@ -52,11 +52,11 @@ fn of_namespace(
 }
 
 /// A sysctl that names an interface names one that is there.
-fn check(scene: &Scene, links: &Links, node: usize, name: &str, span: &Span, mistakes: &mut Mistakes) {
+fn check(scene: &Scene, links: &Links, node: usize, name: &str, span: &Span, diagnostics: &mut DiagnosticList) {
     let path = sysctl_path(name);
     if let Some(interface) = interface(&path) {
         let interface = Spanned::new(interface.to_owned(), span.clone());
-        interface_is_there(scene, links, node, &interface, mistakes);
+        interface_is_there(scene, links, node, &interface, diagnostics);
     }
 }
 
@@ -77,7 +77,7 @@ pub(super) fn fit(
     scene: &Scene,
     sysctls: &[BTreeMap<String, String>],
     addresses: &[Vec<Placed>],
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) {
     for (owner, placed) in addresses.iter().enumerate() {
         let placed = placed.iter().filter(|it| it.address.net.addr().is_ipv6());
@@ -101,7 +101,7 @@ pub(super) fn fit(
             for value in set.take(1) {
                 diagnostic = diagnostic.and(value.span.clone(), "turned off here");
             }
-            mistakes.add_for(owner, diagnostic);
+            diagnostics.add_for(owner, diagnostic);
         }
     }
 }

@@ -16,7 +16,7 @@ fn labs_that_ship_are_right() {
                 let plan = crate::planner::plan(&lab, &Facts::default());
                 assert_eq!(plan.nodes.len(), lab.nodes.len());
             }
-            Err(mistakes) => panic!("{file}: {mistakes:#?}"),
+            Err(diagnostics) => panic!("{file}: {diagnostics:#?}"),
         }
     }
 }
@@ -27,7 +27,7 @@ fn lab(text: &str) -> Lab {
         .with("router.conf", "router bgp 1\n");
     match load(text, &sources) {
         Ok(lab) => lab,
-        Err(mistakes) => panic!("{mistakes:#?}"),
+        Err(diagnostics) => panic!("{diagnostics:#?}"),
     }
 }
 
@@ -243,9 +243,9 @@ fn a_bridge_takes_1023_ports() {
         text
     };
     assert!(load(&text(1023), &Memory::default()).is_ok());
-    let mistakes = load(&text(1025), &Memory::default()).unwrap_err();
-    assert_eq!(mistakes.len(), 1);
-    assert!(mistakes[0].message.contains("more than 1023 ports"));
+    let diagnostics = load(&text(1025), &Memory::default()).unwrap_err();
+    assert_eq!(diagnostics.len(), 1);
+    assert!(diagnostics[0].message.contains("more than 1023 ports"));
 }
 
 #[test]
@@ -358,12 +358,12 @@ proptest::proptest! {
             text.replace_range(start..end, &put);
         }
         let sources = Memory::default().with("site/index.html", "");
-        if let Err(mistakes) = load(&text, &sources) {
-            assert!(!mistakes.is_empty());
-            for mistake in &mistakes {
-                assert!(mistake.help.as_ref().is_some_and(|help| !help.is_empty()), "{mistake:?}");
-                for label in &mistake.labels {
-                    assert!(text.get(label.span.clone()).is_some(), "{mistake:?}");
+        if let Err(diagnostics) = load(&text, &sources) {
+            assert!(!diagnostics.is_empty());
+            for diagnostic in &diagnostics {
+                assert!(diagnostic.help.as_ref().is_some_and(|help| !help.is_empty()), "{diagnostic:?}");
+                for label in &diagnostic.labels {
+                    assert!(text.get(label.span.clone()).is_some(), "{diagnostic:?}");
                 }
             }
         }
@@ -384,19 +384,19 @@ fn ipv6_addresses_need_ipv6() {
     let one = "\"net.ipv6.conf.eth1.disable_ipv6\" = 1";
     let but_one = format!("{all}, \"net.ipv6.conf.eth1.disable_ipv6\" = 0");
     let (v6, v4) = ("eth1 = [\"fd00::1/64\"]", "eth1 = [\"10.0.0.1/24\"]");
-    let mistakes_of = |text: &str| load(text, &Memory::default()).unwrap_err();
+    let errors_of = |text: &str| load(text, &Memory::default()).unwrap_err();
     for sysctls in [all, default, one] {
-        let mistakes = mistakes_of(&text(sysctls, v6));
-        assert_eq!(mistakes.len(), 1, "{sysctls}");
-        assert!(mistakes[0].message.contains("IPv6 is off on `eth1` of `a`"));
+        let diagnostics = errors_of(&text(sysctls, v6));
+        assert_eq!(diagnostics.len(), 1, "{sysctls}");
+        assert!(diagnostics[0].message.contains("IPv6 is off on `eth1` of `a`"));
         lab(&text(sysctls, v4));
     }
     lab(&text(&but_one, v6));
     lab(&text(default, "lo = [\"fd00::1/128\"]"));
-    assert_eq!(mistakes_of(&text(all, "lo = [\"fd00::1/128\"]")).len(), 1);
+    assert_eq!(errors_of(&text(all, "lo = [\"fd00::1/128\"]")).len(), 1);
 }
 
-/// What a scenario speaks of must be there; each mistake is told with its cure.
+/// What a scenario speaks of must be there; each error is told with its cure.
 #[test]
 fn scenarios_speak_of_what_is_there() {
     let with = |scenario: &str| {
@@ -464,12 +464,12 @@ expect = { healed_within = "1s", checks = "*" }"#,
             "two scenarios",
         ),
     ] {
-        let mistakes = load(&with(wrong), &Memory::default()).expect_err(wrong);
-        let text = format!("{mistakes:?}");
-        assert!(text.contains(told), "{wrong}: {mistakes:#?}");
+        let diagnostics = load(&with(wrong), &Memory::default()).expect_err(wrong);
+        let text = format!("{diagnostics:?}");
+        assert!(text.contains(told), "{wrong}: {diagnostics:#?}");
         assert!(
-            mistakes.iter().all(|mistake| mistake.help.is_some()),
-            "{mistakes:#?}"
+            diagnostics.iter().all(|diagnostic| diagnostic.help.is_some()),
+            "{diagnostics:#?}"
         );
     }
 }

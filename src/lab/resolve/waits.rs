@@ -1,7 +1,7 @@
 //! What nodes wait for, and that no node waits for itself in the end.
 
 use super::Scene;
-use super::diagnostics::Mistakes;
+use super::diagnostics::DiagnosticList;
 use crate::Diagnostic;
 use crate::file::{Span, suggest};
 use crate::model::{Stage, Wait};
@@ -13,23 +13,23 @@ struct Edge {
 }
 
 /// For each node, what it waits for.
-pub(super) fn resolve(scene: &Scene, mistakes: &mut Mistakes) -> Vec<Vec<Wait>> {
+pub(super) fn resolve(scene: &Scene, diagnostics: &mut DiagnosticList) -> Vec<Vec<Wait>> {
     let edges: Vec<Vec<Edge>> = (0..scene.nodes.len())
-        .map(|at| edges(scene, at, mistakes))
+        .map(|at| edges(scene, at, diagnostics))
         .collect();
-    cycles(scene, &edges, mistakes);
+    cycles(scene, &edges, diagnostics);
     let waits = |edges: Vec<Edge>| edges.into_iter().map(|edge| edge.wait).collect();
     edges.into_iter().map(waits).collect()
 }
 
-fn edges(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> Vec<Edge> {
+fn edges(scene: &Scene, at: usize, diagnostics: &mut DiagnosticList) -> Vec<Edge> {
     let own = scene.spec.nodes[at].1.wait_for.is_some();
     let mut edges: Vec<Edge> = Vec::new();
     for wait in scene.nodes[at].wait_for.iter().flatten() {
         let Some(&node) = scene.index.get(wait.value.node.as_str()) else {
             let help = suggest::cure(&wait.value.node, scene.names(), "the nodes are", "add the node");
             let message = format!("there is no node `{}`", wait.value.node.escape_debug());
-            mistakes.add_for(
+            diagnostics.add_for(
                 at,
                 Diagnostic::new(message, wait.span.clone(), "unknown node").help(help),
             );
@@ -40,7 +40,7 @@ fn edges(scene: &Scene, at: usize, mistakes: &mut Mistakes) -> Vec<Edge> {
             if own {
                 let message = format!("node `{}` waits for itself", scene.name(at));
                 let diagnostic = Diagnostic::new(message, wait.span.clone(), "").help("remove this entry");
-                mistakes.add_for(at, diagnostic);
+                diagnostics.add_for(at, diagnostic);
             }
             continue;
         }
@@ -67,7 +67,7 @@ enum State {
 }
 
 /// Finds cycles without recursion: a chain may be as long as the lab.
-fn cycles(scene: &Scene, edges: &[Vec<Edge>], mistakes: &mut Mistakes) {
+fn cycles(scene: &Scene, edges: &[Vec<Edge>], diagnostics: &mut DiagnosticList) {
     let mut state = vec![State::New; edges.len()];
     for start in 0..edges.len() {
         if state[start] != State::New {
@@ -89,7 +89,7 @@ fn cycles(scene: &Scene, edges: &[Vec<Edge>], mistakes: &mut Mistakes) {
             }
             match state[edge.wait.node] {
                 State::Done => {}
-                State::Open => tell(scene, edges, &way, edge.wait.node, mistakes),
+                State::Open => tell(scene, edges, &way, edge.wait.node, diagnostics),
                 State::New => {
                     state[edge.wait.node] = State::Open;
                     way.push((edge.wait.node, 0));
@@ -100,7 +100,7 @@ fn cycles(scene: &Scene, edges: &[Vec<Edge>], mistakes: &mut Mistakes) {
 }
 
 /// Tells a cycle as a path, each step where it is written.
-fn tell(scene: &Scene, edges: &[Vec<Edge>], way: &[(usize, usize)], back: usize, mistakes: &mut Mistakes) {
+fn tell(scene: &Scene, edges: &[Vec<Edge>], way: &[(usize, usize)], back: usize, diagnostics: &mut DiagnosticList) {
     let begin = way.iter().position(|(at, _)| *at == back).unwrap_or_default();
     let steps = way[begin..]
         .iter()
@@ -118,7 +118,7 @@ fn tell(scene: &Scene, edges: &[Vec<Edge>], way: &[(usize, usize)], back: usize,
     for span in spans {
         diagnostic = diagnostic.and(span, "");
     }
-    mistakes.add(
+    diagnostics.add(
         diagnostic.help("remove one of these entries, or wait for an earlier stage (`created`, `links`)"),
     );
 }

@@ -253,7 +253,7 @@ impl Desk {
         let mut opened: Vec<(Arc<Live>, Wire)> = Vec::new();
         for flow in flows {
             flow::name(&flow.name).map_err(|(message, help)| Failure::wrong(message).help(help))?;
-            if let Some((key, message, help)) = flow.mistakes().into_iter().next() {
+            if let Some((key, message, help)) = flow.diagnostics().into_iter().next() {
                 return Err(Failure::wrong(format!("flow {}: {key}: {message}", flow.name)).help(help));
             }
             opened.push(self.open(flow)?);

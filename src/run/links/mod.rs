@@ -315,7 +315,7 @@ fn after(
             direction,
         } => {
             let wanted = (!impairment.is_nothing()).then(|| impairment.clone());
-            if let Some((_, message, help)) = wanted.as_ref().and_then(Impairment::mistake) {
+            if let Some((_, message, help)) = wanted.as_ref().and_then(Impairment::diagnostic) {
                 return Err(Failure::wrong(message).help(help));
             }
             let Impairments { a_to_b, b_to_a } = &mut asked.impair;

@@ -153,14 +153,14 @@ fn whatever_can_be_configured_is_printed_and_read_back() {
             }
         }
         let printed = config.print();
-        let (read, mistakes) = Config::parse(&printed);
+        let (read, diagnostics) = Config::parse(&printed);
         let how = || {
             format!(
                 "round {round}\n--- typed\n{}\n--- printed\n{printed}",
                 lines.join("\n")
             )
         };
-        assert!(mistakes.is_empty(), "{mistakes:?}\n{}", how());
+        assert!(diagnostics.is_empty(), "{diagnostics:?}\n{}", how());
         assert!(sorted(read.clone()) == sorted(config), "{}", how());
         assert_eq!(read.print(), printed, "{}", how());
     }

@@ -167,8 +167,8 @@ fn targets_that_are_said_decide_who_takes_what() {
     bridging(&mut network, 1, &[1]);
     bridging(&mut network, 2, &[2]);
     let configure = |network: &mut Network, more: &str| {
-        let (config, mistakes) = Config::parse(&leaf(2, more));
-        assert_eq!(mistakes, []);
+        let (config, diagnostics) = Config::parse(&leaf(2, more));
+        assert_eq!(diagnostics, []);
         network.handle_event(2, Event::Configure(Box::new(config)));
         network.run(1);
     };
@@ -198,8 +198,8 @@ fn targets_that_are_said_decide_who_takes_what() {
 #[test]
 fn prefixes_are_told_in_the_vni_of_the_default_vrf() {
     let mut network = fabric();
-    let (mut config, mistakes) = Config::parse(&leaf(1, "  advertise ipv4 unicast\n"));
-    assert_eq!(mistakes, []);
+    let (mut config, diagnostics) = Config::parse(&leaf(1, "  advertise ipv4 unicast\n"));
+    assert_eq!(diagnostics, []);
     config.l3vni = Some(10);
     network.handle_event(1, Event::Configure(Box::new(config)));
     bridging(&mut network, 1, &[1]);

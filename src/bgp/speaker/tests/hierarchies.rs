@@ -157,8 +157,8 @@ impl World {
             }
             _ => {
                 self.tells[node] = !self.tells[node];
-                let (config, mistakes) = Config::parse(&self.text(node));
-                assert!(mistakes.is_empty(), "{mistakes:?}");
+                let (config, diagnostics) = Config::parse(&self.text(node));
+                assert!(diagnostics.is_empty(), "{diagnostics:?}");
                 self.network
                     .handle_event(node, Event::Configure(Box::new(config)));
             }

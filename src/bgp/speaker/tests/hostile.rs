@@ -120,8 +120,8 @@ fn seeds() -> Vec<Vec<u8>> {
 
 impl Pair {
     pub(super) fn new() -> Pair {
-        let (config, mistakes) = Config::parse(CONFIG);
-        assert_eq!(mistakes, []);
+        let (config, diagnostics) = Config::parse(CONFIG);
+        assert_eq!(diagnostics, []);
         let mut speaker = Speaker::new("r", 1);
         let interface = Interface {
             index: 2,

@@ -69,8 +69,8 @@ pub(super) fn line(words: Words) -> Network {
 impl Network {
     /// Gives a node another configuration.
     pub(super) fn reconfigure(&mut self, node: usize, text: &str) {
-        let (config, mistakes) = Config::parse(text);
-        assert!(mistakes.is_empty(), "{mistakes:?}");
+        let (config, diagnostics) = Config::parse(text);
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
         self.handle_event(node, Event::Configure(Box::new(config)));
         self.run(2);
     }

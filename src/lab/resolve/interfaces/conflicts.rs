@@ -10,7 +10,7 @@ use crate::file::Span;
 use crate::links::wireguard::{Peer, Who};
 use crate::links::{Device, ipvlan::Ipvlan, macvlan::Macvlan, tunnel::Tunnel};
 use crate::resolve::Scene;
-use crate::resolve::diagnostics::Mistakes;
+use crate::resolve::diagnostics::DiagnosticList;
 use crate::resolve::links::Links;
 
 /// No more interfaces are looked through to find the lowest one.
@@ -21,15 +21,15 @@ pub(super) fn resolve(
     all: &[Entry],
     entries: &Entries,
     links: &Links,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) {
-    takers(all, entries, links, mistakes);
-    tunnels(all, mistakes);
-    ports(all, mistakes);
+    takers(all, entries, links, diagnostics);
+    tunnels(all, diagnostics);
+    ports(all, diagnostics);
     for entry in all {
         if let Some(Device::Wireguard(wireguard)) = &entry.spec.device {
             for peer in &wireguard.peers {
-                endpoint(scene, *entry, peer, entries, mistakes);
+                endpoint(scene, *entry, peer, entries, diagnostics);
             }
         }
     }
@@ -61,7 +61,7 @@ fn lowest<'a>(entry: Entry<'a>, entries: &Entries<'a>) -> Option<&'a str> {
 }
 
 /// Bridges, bonds, macvlans, ipvlans and MACsec each take all packets of the interface below them.
-fn takers(all: &[Entry], entries: &Entries, links: &Links, mistakes: &mut Mistakes) {
+fn takers(all: &[Entry], entries: &Entries, links: &Links, diagnostics: &mut DiagnosticList) {
     let mut first: HashMap<(usize, &str), Entry> = HashMap::new();
     for entry in all {
         let Some(device) = entry.spec.device.as_ref().filter(|it| takes(it)) else {
@@ -77,7 +77,7 @@ fn takers(all: &[Entry], entries: &Entries, links: &Links, mistakes: &mut Mistak
                 device.name()
             );
             let help = format!("write `link = \"{master}\"`, or take `{below}` out of `{master}`");
-            mistakes.add_for(entry.node, Diagnostic::new(message, span, "").help(help));
+            diagnostics.add_for(entry.node, Diagnostic::new(message, span, "").help(help));
             continue;
         }
         let Some(other) = first.get(&(entry.owner, below)) else {
@@ -93,7 +93,7 @@ fn takers(all: &[Entry], entries: &Entries, links: &Links, mistakes: &mut Mistak
                 other.name()
             );
             let diagnostic = Diagnostic::new(message, span, "again here").and(link_span(other), "first here");
-            mistakes.add_for(entry.node, diagnostic.help(help));
+            diagnostics.add_for(entry.node, diagnostic.help(help));
         }
     }
 }
@@ -136,7 +136,7 @@ fn excludes(first: &Device, second: &Device) -> Option<(String, &'static str)> {
 }
 
 /// Two tunnels of a type differ in their ends, their key, or in what they are on.
-fn tunnels(all: &[Entry], mistakes: &mut Mistakes) {
+fn tunnels(all: &[Entry], diagnostics: &mut DiagnosticList) {
     type Key<'a> = (usize, usize, [IpAddr; 2], Option<u32>, Option<&'a str>);
     let mut known: HashMap<Key, &Span> = HashMap::new();
     for entry in all {
@@ -164,12 +164,12 @@ fn tunnels(all: &[Entry], mistakes: &mut Mistakes) {
         };
         let diagnostic =
             Diagnostic::new(message, name.span.clone(), "again here").and(first.clone(), "first here");
-        mistakes.add_for(entry.node, diagnostic.help(help));
+        diagnostics.add_for(entry.node, diagnostic.help(help));
     }
 }
 
 /// Two interfaces of type wireguard do not listen on one port.
-fn ports(all: &[Entry], mistakes: &mut Mistakes) {
+fn ports(all: &[Entry], diagnostics: &mut DiagnosticList) {
     let mut known: HashMap<(usize, u16), &Span> = HashMap::new();
     for entry in all {
         let Some(Device::Wireguard(wireguard)) = &entry.spec.device else {
@@ -182,7 +182,7 @@ fn ports(all: &[Entry], mistakes: &mut Mistakes) {
             let message = format!("two interfaces of type wireguard have `listen_port = {port}`");
             let diagnostic =
                 Diagnostic::new(message, name.span.clone(), "again here").and(first.clone(), "first here");
-            mistakes.add_for(
+            diagnostics.add_for(
                 entry.node,
                 diagnostic.help("give one of them another `listen_port`"),
             );
@@ -191,7 +191,7 @@ fn ports(all: &[Entry], mistakes: &mut Mistakes) {
 }
 
 /// An endpoint without a port is at the port of the peer, which says one then.
-fn endpoint(scene: &Scene, entry: Entry, peer: &Peer, entries: &Entries, mistakes: &mut Mistakes) {
+fn endpoint(scene: &Scene, entry: Entry, peer: &Peer, entries: &Entries, diagnostics: &mut DiagnosticList) {
     let (Who::Inside(end), Some((address, None))) = (&peer.who, peer.endpoint) else {
         return;
     };
@@ -207,5 +207,5 @@ fn endpoint(scene: &Scene, entry: Entry, peer: &Peer, entries: &Entries, mistake
     let message = format!("the endpoint has no port, and `{named}` has no `listen_port`");
     let help = format!("add `listen_port = 51820` to `{named}`, or remove `endpoint = \"{address}\"`");
     let span = peer.endpoint_span.clone();
-    mistakes.add_for(entry.node, Diagnostic::new(message, span, "").help(help));
+    diagnostics.add_for(entry.node, Diagnostic::new(message, span, "").help(help));
 }

@@ -7,7 +7,7 @@ use crate::Diagnostic;
 use crate::file::{Span, Spanned, suggest};
 use crate::links::{Device, MacRule, Setting, Shape, Vlans, bridge::Bridge, sort};
 use crate::model::Kind;
-use crate::resolve::diagnostics::Mistakes;
+use crate::resolve::diagnostics::DiagnosticList;
 use crate::resolve::links::Links;
 use crate::resolve::{Scene, addresses};
 
@@ -18,7 +18,7 @@ struct Membership<'a> {
     node: usize,
 }
 
-/// By the owner of the namespace and the interface's name; in an order, so that mistakes are told the same way every time.
+/// By the owner of the namespace and the interface's name; in an order, so that errors are told the same way every time.
 type Memberships<'a> = BTreeMap<(usize, &'a str), Membership<'a>>;
 
 pub(super) fn resolve(
@@ -26,7 +26,7 @@ pub(super) fn resolve(
     all: &[Entry],
     entries: &Entries,
     links: &mut Links,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) {
     let mut members = Memberships::new();
     for entry in all {
@@ -39,7 +39,7 @@ pub(super) fn resolve(
                 &master.value,
                 &master.span,
                 &mut members,
-                mistakes,
+                diagnostics,
             );
         }
         let takes = entry.sort().is_some_and(|sort| sort.takes_ports);
@@ -49,14 +49,14 @@ pub(super) fn resolve(
                 entry.name()
             );
             let help = "remove `ports`, or write `type = \"bridge\"`, `\"bond\"` or `\"vrf\"`";
-            mistakes.add_for(
+            diagnostics.add_for(
                 entry.node,
                 Diagnostic::new(message, port.span.clone(), "").help(help),
             );
             continue;
         }
         for port in &entry.spec.ports {
-            if addresses::interface_is_there(scene, links, entry.node, port, mistakes) {
+            if addresses::interface_is_there(scene, links, entry.node, port, diagnostics) {
                 let master = entry.spec.name.value.as_str();
                 join(
                     scene,
@@ -65,20 +65,20 @@ pub(super) fn resolve(
                     master,
                     &port.span,
                     &mut members,
-                    mistakes,
+                    diagnostics,
                 );
             }
         }
     }
-    members.retain(|(owner, name), it| fits(scene, *owner, name, it, entries, links, mistakes));
-    for of_circle in loops(&members, mistakes) {
+    members.retain(|(owner, name), it| fits(scene, *owner, name, it, entries, links, diagnostics));
+    for of_circle in loops(&members, diagnostics) {
         members.remove(&of_circle);
     }
     for ((owner, name), it) in &members {
         note(*owner, name, it.master, entries, scene, links);
     }
     unbridge(scene, &members, links);
-    set(scene, all, entries, &members, links, mistakes);
+    set(scene, all, entries, &members, links, diagnostics);
 }
 
 /// Notes that an interface is in another; it can be in one only.
@@ -89,7 +89,7 @@ fn join<'a>(
     master: &'a str,
     span: &Span,
     members: &mut Memberships<'a>,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) {
     let it = Membership {
         master,
@@ -109,7 +109,7 @@ fn join<'a>(
         before.master
     );
     let diagnostic = Diagnostic::new(message, span.clone(), "again here").and(before.span, "first here");
-    mistakes.add_for(
+    diagnostics.add_for(
         entry.node,
         diagnostic.help("an interface is in one bridge, bond or VRF: remove one"),
     );
@@ -138,10 +138,10 @@ fn fits(
     it: &Membership,
     entries: &Entries,
     links: &Links,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> bool {
     let mut wrong = |message: String, help: String| {
-        mistakes.add_for(it.node, Diagnostic::new(message, it.span.clone(), "").help(help));
+        diagnostics.add_for(it.node, Diagnostic::new(message, it.span.clone(), "").help(help));
         false
     };
     if name == it.master {
@@ -206,7 +206,7 @@ fn fits(
 }
 
 /// Interfaces that are in each other; one of each circle is returned.
-fn loops<'a>(members: &Memberships<'a>, mistakes: &mut Mistakes) -> Vec<(usize, &'a str)> {
+fn loops<'a>(members: &Memberships<'a>, diagnostics: &mut DiagnosticList) -> Vec<(usize, &'a str)> {
     let mut found = Vec::new();
     // Where walks from earlier interfaces came by: each is gone once.
     let mut seen: HashMap<(usize, &str), usize> = HashMap::new();
@@ -225,7 +225,7 @@ fn loops<'a>(members: &Memberships<'a>, mistakes: &mut Mistakes) -> Vec<(usize, 
         let Some(it) = members.get(&at) else { continue };
         let message = format!("`{}` and `{}` are in each other", at.1, it.master);
         let help = "one of them is the outer one: remove the other's `master` or `ports`";
-        mistakes.add_for(it.node, Diagnostic::new(message, it.span.clone(), "").help(help));
+        diagnostics.add_for(it.node, Diagnostic::new(message, it.span.clone(), "").help(help));
         found.push(at);
     }
     found
@@ -303,7 +303,7 @@ fn set(
     entries: &Entries,
     members: &Memberships,
     links: &mut Links,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) {
     let mut wanted: HashMap<(usize, &str), Setting<String>> = HashMap::new();
     let blank = |name: &str| Setting {
@@ -339,9 +339,9 @@ fn set(
             let message = format!("`{port}`, the primary of `{}`, is no port of it", key.1);
             let help = format!("add `\"{port}\"` to its `ports`, or name one that is there");
             let diagnostic = Diagnostic::new(message, entry.spec.name.span.clone(), "");
-            mistakes.add_for(entry.node, diagnostic.help(help));
+            diagnostics.add_for(entry.node, diagnostic.help(help));
         }
-        let Some(vlans) = vlans(scene, *entry, entries, members, links, mistakes) else {
+        let Some(vlans) = vlans(scene, *entry, entries, members, links, diagnostics) else {
             continue;
         };
         let setting = wanted.entry(key).or_insert_with(|| {
@@ -364,7 +364,7 @@ fn vlans(
     entries: &Entries,
     members: &Memberships,
     links: &Links,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut DiagnosticList,
 ) -> Option<Vlans> {
     let spec = entry.spec;
     let spans = [
@@ -374,7 +374,7 @@ fn vlans(
     ];
     let (key, span) = spans.into_iter().find_map(|(key, span)| Some((key, span?)))?;
     let mut wrong = |span: &Span, message: String, help: String| {
-        mistakes.add_for(entry.node, Diagnostic::new(message, span.clone(), "").help(help));
+        diagnostics.add_for(entry.node, Diagnostic::new(message, span.clone(), "").help(help));
     };
     let own = entry.sort().is_some_and(|sort| sort.name == "bridge");
     let is_switch_port = links

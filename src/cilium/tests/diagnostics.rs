@@ -4,11 +4,11 @@ use super::*;
 use crate::lab::Diagnostic;
 
 /// What is wrong with a text: the places, and what is said of each.
-fn mistakes(text: &str) -> Vec<(String, String)> {
+fn diagnostics(text: &str) -> Vec<(String, String)> {
     let read = manifest::read([("test.yaml".to_owned(), text.to_owned())]);
-    let told = read.mistakes.iter().map(|mistake| {
-        let place = mistake.labels[0].span.clone();
-        (text[place].to_owned(), mistake.message.clone())
+    let told = read.diagnostics.iter().map(|diagnostic| {
+        let place = diagnostic.labels[0].span.clone();
+        (text[place].to_owned(), diagnostic.message.clone())
     });
     told.collect()
 }
@@ -16,7 +16,7 @@ fn mistakes(text: &str) -> Vec<(String, String)> {
 /// What is wrong with the policy with something replaced.
 fn wrong(from: &str, to: &str) -> Vec<(String, String)> {
     assert!(RACK.contains(from), "{from}");
-    mistakes(&RACK.replace(from, to))
+    diagnostics(&RACK.replace(from, to))
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn what_is_missing_is_told() {
         assert!(told.iter().any(|it| it.1 == message), "{message}: {told:?}");
     }
     let twice = format!("{RACK}    - peerAddress: 10.0.0.1/32\n      peerASN: 1\n");
-    assert!(mistakes(&twice)[0].1.contains("stands twice"));
+    assert!(diagnostics(&twice)[0].1.contains("stands twice"));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn rules_of_the_newer_resources() {
             "cannot be cut",
         ),
     ] {
-        let told = mistakes(&object(kind, spec));
+        let told = diagnostics(&object(kind, spec));
         assert!(
             told.iter().any(|it| it.1.contains(message)),
             "{kind} {spec}: {told:?}"
@@ -216,10 +216,10 @@ fn all_that_is_wrong_is_told_at_once_with_its_file() {
         ),
         ("c.yaml".to_owned(), "a: [\n".to_owned()),
     ]);
-    let sorted = read.files.sorted(read.mistakes);
+    let sorted = read.files.sorted(read.diagnostics);
     let counts: Vec<_> = sorted
         .iter()
-        .map(|(file, mistakes)| (file.name.as_str(), mistakes.len()))
+        .map(|(file, diagnostics)| (file.name.as_str(), diagnostics.len()))
         .collect();
     assert_eq!(counts, [("a.yaml", 2), ("b.yaml", 1), ("c.yaml", 1)]);
 }
@@ -227,7 +227,7 @@ fn all_that_is_wrong_is_told_at_once_with_its_file() {
 /// What is said of a text that can be used as it is.
 fn warnings(text: &str) -> Vec<String> {
     let read = manifest::read([("test.yaml".to_owned(), text.to_owned())]);
-    assert!(read.mistakes.is_empty(), "{:?}", read.mistakes);
+    assert!(read.diagnostics.is_empty(), "{:?}", read.diagnostics);
     read.lines(&read.warnings)
 }
 
@@ -247,7 +247,7 @@ fn a_namespace_that_is_none_of_a_kind_is_a_warning() {
             !kind.is_namespaced(),
             "{kind:?}"
         );
-        assert!(!read.mistakes.iter().any(is_told), "{:?}", read.mistakes);
+        assert!(!read.diagnostics.iter().any(is_told), "{:?}", read.diagnostics);
         for object in &read.objects {
             assert_eq!(object.reference.namespace.is_empty(), !kind.is_namespaced());
         }
@@ -290,7 +290,7 @@ fn objects_without_a_meaning_are_kept_in_their_order() {
         + &object("apps/v1", "Deployment")
         + &object("cilium.io/v2", "CiliumNetworkPolicy");
     let read = manifest::read([("test.yaml".to_owned(), text)]);
-    assert!(read.mistakes.is_empty(), "{:?}", read.mistakes);
+    assert!(read.diagnostics.is_empty(), "{:?}", read.diagnostics);
     let kinds: Vec<_> = read.written().iter().map(|it| it["kind"].clone()).collect();
     assert_eq!(
         kinds,
@@ -321,6 +321,6 @@ fn a_slip_of_the_pen_makes_no_object_without_a_meaning() {
         ("v1", "\"a b\""),
     ] {
         let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{ name: it }}\nspec: {{}}\n");
-        assert!(!mistakes(&text).is_empty(), "{version} {kind}");
+        assert!(!diagnostics(&text).is_empty(), "{version} {kind}");
     }
 }
