@@ -1,5 +1,5 @@
-mod generations;
 mod diagnostics;
+mod generations;
 
 use super::*;
 use crate::cilium::manifest::Manifests;

@@ -111,7 +111,12 @@ fn show(files: &[File], name: &str) -> Result<(), Failure> {
                 return Ok(());
             }
             Err(diagnostics) if file.stem() == name => {
-                view::tell_styled(&view::diagnostics::render(&file.place, text, &diagnostics, color()));
+                view::tell_styled(&view::diagnostics::render(
+                    &file.place,
+                    text,
+                    &diagnostics,
+                    color(),
+                ));
                 return Err(Failure::wrong(format!("{} cannot be used as it is", file.place)));
             }
             _ => {}

@@ -1,7 +1,12 @@
 //! A router's configuration text, as both engines find it in the node.
 
+use super::frr;
+use crate::lab::engines::Engine;
 use crate::lab::model::ConfigPlace;
 use crate::lab::plan::NodeStep;
+
+/// Routes are given to the kernel whole.
+const WHOLE_ROUTES: &str = "no zebra nexthop kernel enable\n";
 
 /// What lines are that complaints name without a file.
 pub const LINES: &str = "lines without a file's name are the lab file's";
@@ -20,7 +25,17 @@ pub fn integrated(node: &NodeStep) -> String {
 
 /// The lines before the lab's text.
 pub fn preamble(node: &NodeStep) -> String {
-    preamble_of(&node.hostname, node.config.as_deref().unwrap_or_default())
+    let config = node.config.as_deref().unwrap_or_default();
+    let mut lines = preamble_of(&node.hostname, config);
+    let is_said = || {
+        config
+            .lines()
+            .any(|line| line.contains("zebra nexthop kernel enable"))
+    };
+    if node.engine == Some(Engine::Frr) && frr::leaves_next_hops() && !is_said() {
+        lines.push_str(WHOLE_ROUTES);
+    }
+    lines
 }
 
 /// The same, for a node that is not planned yet.

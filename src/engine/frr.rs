@@ -24,6 +24,7 @@ use crate::lab::plan::NodeStep;
 
 pub mod compare;
 pub mod front;
+pub mod redial;
 mod told;
 
 /// How long vtysh may take to look at a configuration.
@@ -57,6 +58,13 @@ pub fn installed() -> bool {
     has("zebra") && vtysh().is_some()
 }
 
+/// Whether the FRR that is installed leaves it to the kernel to take a next hop out of a group, which does so where an interface has
+/// lost its carrier. One that is dormant, as those of a lab's cut links are, keeps its next hop, and loses a part of all packets: such
+/// an FRR is told not to use groups.
+pub fn leaves_next_hops() -> bool {
+    has(MANAGER)
+}
+
 fn vtysh() -> Option<&'static str> {
     ["/usr/bin/vtysh", "/usr/local/bin/vtysh", "/bin/vtysh"]
         .into_iter()
@@ -84,8 +92,8 @@ pub fn unknown_lines(config: &str) -> Vec<(usize, String)> {
         let (number, rest) = line.strip_prefix("line ")?.split_once(':')?;
         Some((number.parse().ok()?, rest.trim().to_owned()))
     });
-    let cut =
-        cut_lines(config).map(|(number, line, diagnostic)| (number, format!("{line}: {}", diagnostic.message)));
+    let cut = cut_lines(config)
+        .map(|(number, line, diagnostic)| (number, format!("{line}: {}", diagnostic.message)));
     lines.chain(cut).collect()
 }
 

@@ -423,7 +423,11 @@ fn what_a_kind_says_of_a_node_is_told_where_the_kind_is_named() {
         let diagnostic = diagnostics.iter().find(|it| it.message.contains(message));
         let diagnostic = diagnostic.unwrap_or_else(|| panic!("{said}: {diagnostics:?}"));
         let named = text.find("\"acme\"").unwrap();
-        assert_eq!(diagnostic.labels[0].span, named..named + 6, "{said}: {diagnostic:?}");
+        assert_eq!(
+            diagnostic.labels[0].span,
+            named..named + 6,
+            "{said}: {diagnostic:?}"
+        );
     }
 }
 

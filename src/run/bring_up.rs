@@ -15,6 +15,7 @@ use super::late;
 use super::management::MAIN;
 use super::probe::rest;
 use super::protocol::ServiceState;
+use super::redial;
 use super::stages::waits;
 use super::state::Living;
 use crate::engine::frr::front;
@@ -41,6 +42,7 @@ pub(super) async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure
     let is_early = engine.is_some() && speaker::starts_itself(step);
     if let Some(engine) = engine.as_ref().filter(|_| is_early) {
         waits(lab, node, what_starts(step));
+        let _starting = lab.redial.start();
         engine
             .start(step, inside)
             .instrument(info_span!("engine"))
@@ -48,6 +50,7 @@ pub(super) async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure
     }
     let early = start_image(inside).await?;
     run_all(inside, &step.exec, first).await?;
+    let starting = lab.redial.start();
     if let Some(engine) = engine.filter(|_| !is_early) {
         waits(lab, node, what_starts(step));
         engine
@@ -55,6 +58,8 @@ pub(super) async fn bring_up(inside: &Inside, first: bool) -> Result<(), Failure
             .instrument(info_span!("engine"))
             .await?;
     }
+    redial::begin(inside);
+    drop(starting);
     tokio::try_join!(cluster::start_agent(inside), cluster_dns::start(inside))?;
     lab.reach(&[node], Stage::Configured);
     let before = state.services.borrow().len();

@@ -19,7 +19,7 @@ use super::init::{InitHandle, Start, Started};
 use super::logs;
 use super::long_running::Service;
 use super::printed::Kept;
-use super::probe::{exists, listens, rest};
+use super::probe::{self, exists, listens, rest};
 use super::protocol::{ServiceState, ServiceStatus};
 use super::stages;
 use super::state::Living;
@@ -261,8 +261,14 @@ impl engine::Inside for Inside {
                 Probe::Tcp(port) => listens(&self.init, *port),
                 Probe::File(path) => exists(&self.init, path),
                 Probe::Exec(command) => {
+                    let answered = &self.lab.nodes[self.node].answered;
+                    answered
+                        .borrow_mut()
+                        .get_or_insert_with(|| "nothing yet".to_owned());
                     let finished = engine::Inside::command(self, "ready", &command.argv()).await;
-                    finished.is_ok_and(|finished| finished.status == 0)
+                    let holds = matches!(&finished, Ok(finished) if finished.status == 0);
+                    answered.replace((!holds).then(|| probe::answer(finished)));
+                    holds
                 }
             };
             if holds {

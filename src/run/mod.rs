@@ -61,6 +61,7 @@ mod printed;
 mod probe;
 mod proxy;
 mod reaper;
+mod redial;
 mod sandbox;
 mod seed;
 mod services;

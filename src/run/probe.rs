@@ -6,10 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::init::InitHandle;
+use crate::engine::Finished;
+use crate::failure::Failure;
 use crate::kernel::process_root::{self, Root};
 
 /// Between two looks at a condition the kernel has no event for.
 const LOOK: Duration = Duration::from_millis(10);
+/// More of an answer is not told, in bytes.
+const MOST_ANSWERED: usize = 512;
 /// The longest there is.
 const LONGEST_REST: Duration = Duration::from_secs(2);
 
@@ -43,6 +47,20 @@ pub(super) fn rest(look: Duration) -> Duration {
     (look * 20).clamp(LOOK, LONGEST_REST)
 }
 
+/// What a command answered that was asked whether something is ready, and is not: its last line, or how it ended.
+pub(super) fn answer(finished: Result<Finished, Failure>) -> String {
+    let finished = match finished {
+        Ok(finished) => finished,
+        Err(failure) => return failure.message,
+    };
+    let last = finished.output.lines().rfind(|line| !line.trim().is_empty());
+    let Some(last) = last else {
+        return format!("status {}, and nothing else", finished.status);
+    };
+    let end = last.floor_char_boundary(MOST_ANSWERED);
+    format!("status {}: {}", finished.status, last[..end].trim())
+}
+
 /// Whether a path exists in the root of a node. Asked by the inode alone: the name is the lab file's.
 pub(super) fn exists(init: &InitHandle, path: &str) -> bool {
     open(init, path).is_ok()
@@ -69,6 +87,21 @@ mod tests {
         assert!(listed(8080));
         assert!(!listed(80) && !listed(8081) && !listed(0x90));
         assert!(!is_listed(&b""[..], 80));
+    }
+
+    #[test]
+    fn answers_are_told_in_short() {
+        let said = |status, output: &str| {
+            let output = output.to_owned();
+            answer(Ok(Finished { status, output }))
+        };
+        assert_eq!(said(1, "one\nno route\n\n"), "status 1: no route");
+        assert_eq!(said(7, ""), "status 7, and nothing else");
+        assert_eq!(
+            said(1, &"é".repeat(9999)).len(),
+            "status 1: ".len() + MOST_ANSWERED
+        );
+        assert_eq!(answer(Err(Failure::host("the node ended"))), "the node ended");
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::nat::Nat;
 use super::printed::Printed;
 use super::protocol::ServiceStatus;
 use super::reaper::Reaper;
+use super::redial::Redial;
 use super::template::Template;
 use super::timeline::recorder::Recorder;
 use super::timeline::serve;
@@ -84,6 +85,8 @@ pub struct Living {
     pub late: RefCell<HashMap<usize, Late>>,
     /// What has become of its links.
     pub links: Links,
+    /// Who has begun to listen.
+    pub redial: Redial,
     /// Why the lab has to end, if nobody asked it to.
     pub lost: RefCell<Option<Failure>>,
 }
@@ -104,6 +107,8 @@ pub struct Node {
     pub at_rest: watch::Sender<bool>,
     /// What it is waiting for, in words.
     pub waiting_for: RefCell<String>,
+    /// What the command last answered that is asked whether a process is ready.
+    pub answered: RefCell<Option<String>>,
     /// Why it does not work, if it does not.
     pub trouble: RefCell<Option<String>>,
     /// When it became ready.
@@ -133,6 +138,7 @@ impl Node {
             stopped: watch::Sender::new(false),
             at_rest: watch::Sender::new(false),
             waiting_for: RefCell::default(),
+            answered: RefCell::default(),
             trouble: RefCell::default(),
             ready_since: Cell::default(),
             restarts: Cell::default(),

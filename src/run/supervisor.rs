@@ -215,6 +215,7 @@ async fn run(prepared: Prepared) -> Result<i32, Failure> {
         stopping: watch::Sender::new(false),
         ready: Default::default(),
         late: Default::default(),
+        redial: Default::default(),
         lost: Default::default(),
         links: Links::carried_by(impair),
     });
@@ -416,6 +417,9 @@ fn too_late(lab: &Living, limit: Duration) -> Failure {
             "" => step.name.clone(),
             what => format!("{} waits for {what}", step.name),
         };
+        if let Some(answer) = &*node.answered.borrow() {
+            line += &format!("\n    it last answered: {answer}");
+        }
         let telling = step.engine.iter().flat_map(|engine| engine.traits().telling);
         let words = telling.flat_map(|process| logs::last_words(&node.log, process, 2));
         words.for_each(|words| line += &format!("\n    {words}"));

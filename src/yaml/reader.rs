@@ -34,7 +34,8 @@ impl Reader {
     }
 
     pub fn wrong(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
-        self.diagnostics.push(Diagnostic::new(message, span, "").help(help));
+        self.diagnostics
+            .push(Diagnostic::new(message, span, "").help(help));
     }
 
     pub fn warn(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {

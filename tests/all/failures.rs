@@ -385,6 +385,26 @@ fn a_process_that_cannot_be_started() {
 }
 
 #[test]
+fn a_process_whose_command_never_says_that_it_is_ready() {
+    for (command, answer) in [
+        ("echo not today; false", "it last answered: status 1: not today"),
+        ("false", "it last answered: status 1, and nothing else"),
+        ("sleep infinity", "it last answered: nothing yet"),
+    ] {
+        let lab = one(&format!(
+            "run = [{{ name = \"web\", command = \"sleep infinity\", ready = {{ exec = \"sh -c '{command}'\" }} }}]"
+        ));
+        let done = lab.run(["up", "-d", "--timeout", "2s", lab.file()]);
+        refused(
+            &lab,
+            done,
+            1,
+            &["not ready within 2 s", "a waits for process web", answer],
+        );
+    }
+}
+
+#[test]
 fn a_process_that_is_never_ready() {
     let lab = one("run = [{ name = \"web\", command = \"sleep infinity\", ready = { tcp = 80 } }]");
     let done = lab.run(["up", "-d", "--timeout", "300ms", lab.file()]);

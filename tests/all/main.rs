@@ -56,6 +56,7 @@ mod impair_types;
 mod import;
 mod inspecting;
 mod interop;
+mod key_kinds;
 mod kubelet;
 mod kubelet_failures;
 mod kubelet_objects;

@@ -75,7 +75,9 @@ fn judge(file: &Path) -> Result<(), String> {
     }
     match diagnostics.is_empty() {
         true => Ok(()),
-        false => Err(format!("told without being expected: {diagnostics:#?}\n{rendered}")),
+        false => Err(format!(
+            "told without being expected: {diagnostics:#?}\n{rendered}"
+        )),
     }
 }
 

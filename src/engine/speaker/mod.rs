@@ -74,13 +74,25 @@ fn complaints(text: &str, place: Option<&ConfigPlace>, own: &Own) -> Option<Stri
 /// An error with its line, the words at fault underlined.
 fn complaint(text: &str, place: Option<&ConfigPlace>, diagnostic: &Diagnostic) -> String {
     let line = text.lines().nth(diagnostic.line - 1).unwrap_or_default();
-    underlined(&format!("{}: ", line_name(place, diagnostic.line)), line, diagnostic)
+    underlined(
+        &format!("{}: ", line_name(place, diagnostic.line)),
+        line,
+        diagnostic,
+    )
 }
 
 /// A line behind its number, with the words at fault underlined.
 pub fn underlined(number: &str, line: &str, diagnostic: &Diagnostic) -> String {
-    let before = line.get(..diagnostic.span.start).unwrap_or_default().chars().count();
-    let words = line.get(diagnostic.span.clone()).unwrap_or_default().chars().count();
+    let before = line
+        .get(..diagnostic.span.start)
+        .unwrap_or_default()
+        .chars()
+        .count();
+    let words = line
+        .get(diagnostic.span.clone())
+        .unwrap_or_default()
+        .chars()
+        .count();
     let mark = format!("{}{}", " ".repeat(before), "^".repeat(words.max(1)));
     let kind = match &diagnostic.kind {
         DiagnosticKind::Unknown => "unknown",

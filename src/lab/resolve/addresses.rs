@@ -33,7 +33,15 @@ pub(super) fn resolve(
                 continue;
             }
             for net in &addresses.nets {
-                place(scene, links, at, &addresses.interface, net, &mut placed, diagnostics);
+                place(
+                    scene,
+                    links,
+                    at,
+                    &addresses.interface,
+                    net,
+                    &mut placed,
+                    diagnostics,
+                );
             }
         }
     }

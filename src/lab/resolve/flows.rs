@@ -13,7 +13,12 @@ use crate::flow::{Flow, MOST_PPS_OF_ALL, Place, Target};
 use crate::model::{Kind, Node};
 
 /// All flows, in the order of the file.
-pub(super) fn resolve(scene: &Scene, links: &Links, nodes: &[Node], diagnostics: &mut DiagnosticList) -> Vec<Flow> {
+pub(super) fn resolve(
+    scene: &Scene,
+    links: &Links,
+    nodes: &[Node],
+    diagnostics: &mut DiagnosticList,
+) -> Vec<Flow> {
     let mut named: HashMap<&str, &FlowSpec> = HashMap::new();
     for spec in &scene.spec.flows {
         if named.insert(&spec.flow.name, spec).is_some() {

@@ -8,7 +8,11 @@ use crate::impair::{Impairment, Impairments};
 const HOST: &str = "host";
 
 /// What is said of a link, seen from its end in a node where the other is in none; `None` where it cannot be.
-pub(super) fn resolve(spec: &LinkSpec, kind: LinkType, diagnostics: &mut DiagnosticList) -> Option<Impairments> {
+pub(super) fn resolve(
+    spec: &LinkSpec,
+    kind: LinkType,
+    diagnostics: &mut DiagnosticList,
+) -> Option<Impairments> {
     let Some(said) = &spec.impair else {
         return Some(Impairments::default());
     };

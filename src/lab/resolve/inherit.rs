@@ -8,7 +8,7 @@ use super::diagnostics::DiagnosticList;
 use super::expand::{self, Expansion};
 use crate::Diagnostic;
 use crate::definition::Definition;
-use crate::file::{NodeSpec, Spanned, Spec, suggest};
+use crate::file::{NodeSpec, Span, Spanned, Spec, suggest};
 use crate::model::Kind;
 
 /// Every node with what it inherits.
@@ -76,11 +76,19 @@ fn one<'a>(
         overlay(&mut merged, layer);
     }
     if let (Some(definition), Some(vendor)) = (definition, &vendor) {
-        merged = expand::apply(expansion, spec, at, (definition, &vendor.span), merged, diagnostics);
+        merged = expand::apply(
+            expansion,
+            spec,
+            at,
+            (definition, &vendor.span),
+            merged,
+            diagnostics,
+        );
     } else if vendor.is_none() && kind.is_some() {
         without_file(at, &mut merged, diagnostics);
     }
     routers_only(at, kind.as_ref(), by_kind, node, &mut merged, diagnostics);
+    kubernetes_only(at, kind.as_ref(), by_kind, node, &mut merged, diagnostics);
     merged.kind = kind;
     merged.vendor = vendor;
     (merged, definition)
@@ -111,7 +119,12 @@ fn without_kind(name: &Spanned<String>, node: &NodeSpec) -> Diagnostic {
 }
 
 /// The table of the node's group.
-fn group<'a>(spec: &'a Spec, at: usize, node: &NodeSpec, diagnostics: &mut DiagnosticList) -> Option<&'a NodeSpec> {
+fn group<'a>(
+    spec: &'a Spec,
+    at: usize,
+    node: &NodeSpec,
+    diagnostics: &mut DiagnosticList,
+) -> Option<&'a NodeSpec> {
     let name = node.group.as_ref().or(spec.defaults.group.as_ref())?;
     let group = spec.groups.get(&name.value);
     if group.is_none() {
@@ -174,6 +187,48 @@ fn routers_only(
                 .help(help),
         );
     }
+}
+
+/// What a node is to its cluster, on one that is in none: an error where it was written for this node or its kind. What all nodes
+/// inherit concerns the Kubernetes nodes among them.
+fn kubernetes_only(
+    at: usize,
+    kind: Option<&Spanned<Kind>>,
+    by_kind: Option<&NodeSpec>,
+    node: &NodeSpec,
+    merged: &mut NodeSpec,
+    diagnostics: &mut DiagnosticList,
+) {
+    let Some(kind) = kind.filter(|kind| kind.value != Kind::K8s) else {
+        return;
+    };
+    (merged.role, merged.taints, merged.node_ips) = (None, None, None);
+    let layers = || [Some(node), by_kind].into_iter().flatten();
+    let written = [
+        (
+            "role",
+            layers().find_map(|layer| Some(layer.role.as_ref()?.span.clone())),
+        ),
+        ("taints", layers().find_map(|layer| first(&layer.taints))),
+        ("node_ips", layers().find_map(|layer| first(&layer.node_ips))),
+    ];
+    for (key, span) in written {
+        let Some(span) = span else { continue };
+        let message = format!("this node is in no Kubernetes cluster, so it has no use for `{key}`");
+        let help = format!("make it a Kubernetes node (`kind = \"k8s\"`), or remove `{key}`");
+        diagnostics.add_for(
+            at,
+            Diagnostic::new(message, span, "")
+                .and(kind.span.clone(), "its kind")
+                .help(help),
+        );
+    }
+}
+
+/// Where the first item of a list stands.
+fn first<T>(list: &Option<Vec<Spanned<T>>>) -> Option<Span> {
+    let item = list.as_ref()?.first()?;
+    Some(item.span.clone())
 }
 
 /// A Kubernetes node is played by nslab itself or by a kubelet; engines of routers that it inherits are not meant for it.

@@ -139,7 +139,13 @@ fn begin(scene: &Scene, entry: Entry, links: &mut Links, diagnostics: &mut Diagn
 }
 
 /// What an entry says of itself, and of the interface below it.
-fn judge(scene: &Scene, entry: Entry, entries: &Entries, links: &mut Links, diagnostics: &mut DiagnosticList) {
+fn judge(
+    scene: &Scene,
+    entry: Entry,
+    entries: &Entries,
+    links: &mut Links,
+    diagnostics: &mut DiagnosticList,
+) {
     below(scene, entry, entries, links, diagnostics);
     mac(entry, diagnostics);
     mtu(scene, entry, links, diagnostics);
@@ -260,7 +266,13 @@ fn mtu(scene: &Scene, entry: Entry, links: &mut Links, diagnostics: &mut Diagnos
 }
 
 /// The other end of a pair: it is there, of the same type, and names this one.
-fn other_end(scene: &Scene, entry: Entry, end: &links::End, entries: &Entries, diagnostics: &mut DiagnosticList) {
+fn other_end(
+    scene: &Scene,
+    entry: Entry,
+    end: &links::End,
+    entries: &Entries,
+    diagnostics: &mut DiagnosticList,
+) {
     let (Some(kind), span) = (&entry.spec.kind, end.span.clone()) else {
         return;
     };
@@ -348,7 +360,13 @@ fn twice(all: &[Entry], links: &mut Links, diagnostics: &mut DiagnosticList) {
 }
 
 /// Appends the devices to the links, each after the one that it is on.
-fn make(scene: &Scene, all: &[Entry], entries: &Entries, links: &mut Links, diagnostics: &mut DiagnosticList) {
+fn make(
+    scene: &Scene,
+    all: &[Entry],
+    entries: &Entries,
+    links: &mut Links,
+    diagnostics: &mut DiagnosticList,
+) {
     let mut done: HashSet<(usize, &str)> = HashSet::new();
     for entry in all {
         let mut way: Vec<Entry> = Vec::new();

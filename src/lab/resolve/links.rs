@@ -278,7 +278,12 @@ fn next(mac: Mac) -> Mac {
 }
 
 /// One end: the node is there, the name is free, its addresses are noted.
-fn port(scene: &Scene, end: &EndpointSpec, links: &mut Links, diagnostics: &mut DiagnosticList) -> Option<Port> {
+fn port(
+    scene: &Scene,
+    end: &EndpointSpec,
+    links: &mut Links,
+    diagnostics: &mut DiagnosticList,
+) -> Option<Port> {
     let Some(&node) = scene.index.get(end.node.value.as_str()) else {
         let help = suggest::cure(&end.node.value, scene.names(), "the nodes are", "add the node");
         let message = format!("there is no node `{}`", end.node.value.escape_debug());
@@ -314,7 +319,13 @@ fn port(scene: &Scene, end: &EndpointSpec, links: &mut Links, diagnostics: &mut 
 }
 
 /// Counts the ports of bridges.
-fn bridge_port(scene: &Scene, node: usize, end: &EndpointSpec, links: &mut Links, diagnostics: &mut DiagnosticList) {
+fn bridge_port(
+    scene: &Scene,
+    node: usize,
+    end: &EndpointSpec,
+    links: &mut Links,
+    diagnostics: &mut DiagnosticList,
+) {
     if scene.kind(node) != Kind::Bridge {
         return;
     }

@@ -146,8 +146,9 @@ fn with(spec: &Spec, expansion: &Expansion) -> (Lab, Vec<Diagnostic>) {
     let sources = expansion.sources;
     let mut diagnostics = DiagnosticList::default();
     names::check(spec, &mut diagnostics);
-    let (mut nodes, kinds): (Vec<_>, Vec<_>) =
-        inherit::apply(spec, expansion, &mut diagnostics).into_iter().unzip();
+    let (mut nodes, kinds): (Vec<_>, Vec<_>) = inherit::apply(spec, expansion, &mut diagnostics)
+        .into_iter()
+        .unzip();
     let renamed = expand::is_wanted(spec).then(|| expand::renamed(spec, &kinds));
     let spec = renamed.as_ref().unwrap_or(spec);
     names::interfaces(spec, &mut nodes, &kinds, &mut diagnostics);
@@ -241,10 +242,28 @@ fn build(scene: &Scene, diagnostics: &mut DiagnosticList) -> Lab {
 }
 
 /// The interfaces by which everything leaves with their address.
-fn masquerade(scene: &Scene, links: &links::Links, at: usize, diagnostics: &mut DiagnosticList) -> Vec<String> {
+fn masquerade(
+    scene: &Scene,
+    links: &links::Links,
+    at: usize,
+    diagnostics: &mut DiagnosticList,
+) -> Vec<String> {
     let interfaces = scene.nodes[at].masquerade.iter().flatten();
     let is_there = |interface: &&file::Spanned<String>| {
-        addresses::interface_is_there(scene, links, at, interface, diagnostics)
+        let port = (scene.owners[at], interface.value.clone());
+        let Some(master) = links.bridge_ports.get(&port) else {
+            return addresses::interface_is_there(scene, links, at, interface, diagnostics);
+        };
+        let message = format!(
+            "`{}` is in `{master}` and has no address that anything could leave with",
+            interface.value
+        );
+        let help = format!("write `masquerade = [\"{master}\"]`, where the addresses are");
+        diagnostics.add_for(
+            at,
+            Diagnostic::new(message, interface.span.clone(), "").help(help),
+        );
+        false
     };
     interfaces
         .filter(is_there)

@@ -68,7 +68,13 @@ pub(super) fn expand(
 }
 
 /// What a Kubernetes node has for its pods.
-fn node(at: usize, networks: &[IpNet], whole: &mut Spec, nodes: &mut Vec<NodeSpec>, diagnostics: &mut DiagnosticList) {
+fn node(
+    at: usize,
+    networks: &[IpNet],
+    whole: &mut Spec,
+    nodes: &mut Vec<NodeSpec>,
+    diagnostics: &mut DiagnosticList,
+) {
     let name = whole.nodes[at].0.clone();
     let span = nodes[at]
         .pods

@@ -191,7 +191,13 @@ fn has_check(checks: &BTreeSet<&str>, name: &str, span: &Span, diagnostics: &mut
     diagnostics.add(Diagnostic::new(message, span.clone(), "").help(help));
 }
 
-fn read(scene: &Scene, manifest: &mut Manifest, room: &mut usize, span: &Span, diagnostics: &mut DiagnosticList) {
+fn read(
+    scene: &Scene,
+    manifest: &mut Manifest,
+    room: &mut usize,
+    span: &Span,
+    diagnostics: &mut DiagnosticList,
+) {
     if !(0..scene.nodes.len()).any(|at| scene.kind(at) == Kind::K8s) {
         let message = "there is no Kubernetes node that could obey this manifest";
         let help = "give the nodes it is for `kind = \"k8s\"`, or remove the step";

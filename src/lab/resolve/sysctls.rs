@@ -52,7 +52,14 @@ fn of_namespace(
 }
 
 /// A sysctl that names an interface names one that is there.
-fn check(scene: &Scene, links: &Links, node: usize, name: &str, span: &Span, diagnostics: &mut DiagnosticList) {
+fn check(
+    scene: &Scene,
+    links: &Links,
+    node: usize,
+    name: &str,
+    span: &Span,
+    diagnostics: &mut DiagnosticList,
+) {
     let path = sysctl_path(name);
     if let Some(interface) = interface(&path) {
         let interface = Spanned::new(interface.to_owned(), span.clone());

@@ -100,7 +100,13 @@ fn cycles(scene: &Scene, edges: &[Vec<Edge>], diagnostics: &mut DiagnosticList) 
 }
 
 /// Tells a cycle as a path, each step where it is written.
-fn tell(scene: &Scene, edges: &[Vec<Edge>], way: &[(usize, usize)], back: usize, diagnostics: &mut DiagnosticList) {
+fn tell(
+    scene: &Scene,
+    edges: &[Vec<Edge>],
+    way: &[(usize, usize)],
+    back: usize,
+    diagnostics: &mut DiagnosticList,
+) {
     let begin = way.iter().position(|(at, _)| *at == back).unwrap_or_default();
     let steps = way[begin..]
         .iter()
