@@ -62,6 +62,7 @@ pub fn ready(lab: &Lab, progress: &dyn Fn(Progress)) -> Result<Ready, Failure> {
         };
         let found = bring(store, image, &lab.registries, progress).map_err(|failure| Failure {
             message: format!("the image of {name}: {}", failure.message),
+            help: failure.help.clone().or_else(|| elsewhere(&image.source)),
             ..failure
         })?;
         let store::Image {
@@ -80,6 +81,17 @@ pub fn ready(lab: &Lab, progress: &dyn Fn(Progress)) -> Result<Ready, Failure> {
         ready.leases.push(lease);
     }
     Ok(ready)
+}
+
+/// What is left to do where a registry does not have an image, and has not said why.
+fn elsewhere(source: &Source) -> Option<String> {
+    let Source::Registry(name) = source else {
+        return None;
+    };
+    Some(format!(
+        "one that was built on this machine is `docker-daemon:{name}`; for an imported topology `--image-map {name}=tools` has this \
+         machine's programs in its place, and `--image-map {name}=frr` its FRR"
+    ))
 }
 
 /// Brings the images that a cluster's nodes are to have into the store, and adds them to those that come from files.

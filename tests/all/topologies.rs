@@ -35,6 +35,11 @@ fn what_builtin_would_lose_is_refused_and_told_whichever_way_it_comes() {
             "c/r.conf:5: ",
         ),
         (
+            "binds: [ 'c/ospfd.conf:/etc/frr/ospfd.conf', 'daemons:/etc/frr/daemons' ]",
+            vec![("c/ospfd.conf", OSPF), ("daemons", all)],
+            "c/ospfd.conf:5: ",
+        ),
+        (
             "binds: [ 'c:/etc/frr' ]",
             vec![("c/frr.conf", OSPF), ("c/daemons", all)],
             "c/frr.conf:5: ",
@@ -65,6 +70,46 @@ fn what_builtin_would_lose_is_refused_and_told_whichever_way_it_comes() {
             done.err
         );
         done.expect(0);
+        lab.ok(["down", "x"]);
+    }
+}
+
+/// In an image each of FRR's daemons reads a file of its own where there is no frr.conf.
+#[test]
+fn files_of_single_daemons_are_read() {
+    let bgpd = |own: u8, other: u8| {
+        format!(
+            "hostname bgpd\npassword zebra\nrouter bgp 6500{own}\n no bgp ebgp-requires-policy\n neighbor 10.0.0.{other} \
+             remote-as 6500{other}\n network 10.1.{own}.0/24\nline vty\n"
+        )
+    };
+    let zebra = |own: u8| {
+        format!(
+            "hostname zebra\ninterface eth1\n ip address 10.0.0.{own}/24\nip route 10.1.{own}.0/24 blackhole\n"
+        )
+    };
+    let mut topology = "name: x\ntopology:\n  nodes:\n".to_owned();
+    let mut files = vec![("daemons".to_owned(), "bgpd=yes\n".to_owned())];
+    for (own, other) in [(1, 2), (2, 1)] {
+        files.push((format!("r{own}/zebra.conf"), zebra(own)));
+        files.push((format!("r{own}/bgpd.conf"), bgpd(own, other)));
+        topology += &format!(
+            "    r{own}:\n      kind: linux\n      image: frrouting/frr\n      binds:\n        - daemons:/etc/frr/daemons\n        \
+             - r{own}/zebra.conf:/etc/frr/zebra.conf\n        - r{own}/bgpd.conf:/etc/frr/bgpd.conf\n"
+        );
+    }
+    topology += "  links: [ { endpoints: ['r1:eth1', 'r2:eth1'] } ]\n";
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()))
+        .collect();
+    for engine in ["builtin", "frr"].into_iter().take(if has_frr() { 2 } else { 1 }) {
+        let (lab, path) = lab(&topology, &files);
+        lab.run(["up", "-d", "--engine", engine, &path]).expect(0);
+        until("the neighbor's network", || {
+            lab.sh("r1", "vtysh -c 'show ip route bgp'")
+                .contains("10.1.2.0/24")
+        });
         lab.ok(["down", "x"]);
     }
 }
@@ -539,4 +584,20 @@ fn the_same_kind_file_twice_is_one_cluster_and_another_is_a_second() {
         lab.nodes.iter().filter(|node| node.kubernetes.is_some()).count(),
         2
     );
+}
+
+#[test]
+fn an_image_that_is_not_to_be_had_is_refused_with_what_else_it_could_be() {
+    let image = "127.0.0.1:1/built/here:1";
+    let topology = format!("name: x\ntopology:\n  nodes:\n    r: {{ kind: linux, image: '{image}' }}\n");
+    let (lab, path) = lab(&topology, &[]);
+    lab.run(["up", "-d", &path]).refused(
+        3,
+        &[
+            "the image of r: ",
+            &format!("docker-daemon:{image}"),
+            &format!("--image-map {image}=tools"),
+        ],
+    );
+    lab.ok(["up", "-d", "--image-map", &format!("{image}=tools"), &path]);
 }

@@ -7,7 +7,9 @@ use crate::lab::model::Command;
 const INITS: [&str; 5] = ["tini", "dumb-init", "catatonit", "docker-init", "tini-static"];
 /// What FRR's images run.
 const FRR_START: [&str; 3] = ["docker-start", "docker-start.sh", "watchfrr"];
-/// FRR's own script.
+/// What FRR reads.
+pub(super) const FRR_CONF: &str = "/etc/frr/frr.conf";
+/// Where FRR's own script is.
 pub(super) const FRR_SCRIPT: &str = "/usr/lib/frr/frrinit.sh";
 /// Programs that install packages.
 const INSTALLERS: [&str; 10] = [

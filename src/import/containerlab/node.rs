@@ -385,12 +385,12 @@ pub(super) fn files(reader: &mut Reader, merged: &Definition, role: Role, node: 
                 true => ContentSpec::Text(config.value.clone()),
                 false => ContentSpec::From(config.clone()),
             };
-            put("/etc/frr/frr.conf", &config.span, content, Some("frr:frr"));
+            put(container::FRR_CONF, &config.span, content, Some("frr:frr"));
         }
         None if kind.is_some() => {
             let span = kind.map_or(0..0, |kind| kind.span.clone());
             let text = ContentSpec::Text(FRR_DEFAULT.to_owned());
-            put("/etc/frr/frr.conf", &span, text, Some("frr:frr"));
+            put(container::FRR_CONF, &span, text, Some("frr:frr"));
         }
         Some(config) => {
             let message = "only routers have a `startup-config`: FRR's, which becomes /etc/frr/frr.conf";
@@ -422,11 +422,18 @@ fn commands(
     if serves.as_ref().is_some_and(|serves| serves.https) {
         context.remarks.https.insert(name.value.clone());
     }
+    let line = merged
+        .image
+        .as_ref()
+        .map_or(1, |image| context.files.line(image.span.start).1);
+    if let Some((first, command)) = own_files(merged).filter(|_| role == Role::Frr) {
+        exec.push(Exec {
+            command,
+            may_fail: false,
+            line: context.files.line(first.start).1,
+        });
+    }
     if role == Role::Frr && !replaced {
-        let line = merged
-            .image
-            .as_ref()
-            .map_or(1, |image| context.files.line(image.span.start).1);
         exec.push(Exec {
             command: Command::Argv(vec![container::FRR_SCRIPT.into(), "start".into()]),
             may_fail: false,
@@ -469,6 +476,31 @@ fn commands(
     });
     let run: Vec<Spanned<Process>> = main.into_iter().chain(web).collect();
     node.run = (!run.is_empty()).then_some(run);
+}
+
+/// What gathers the files that FRR's daemons have each for itself, and where the first of them is said: in an image they read those
+/// where there is no /etc/frr/frr.conf, and here there is one.
+fn own_files(merged: &Definition) -> Option<(Span, Command)> {
+    let at = |path: &str| {
+        let mut binds = merged.binds.iter();
+        binds.find(|bind| bind.target.trim_end_matches('/') == path)
+    };
+    if at("/etc/frr").or_else(|| at(container::FRR_CONF)).is_some() || merged.startup_config.is_some() {
+        return None;
+    }
+    let names = ["zebra", "staticd"].into_iter().chain(daemons::OPTIONAL);
+    let paths = names.map(|name| format!("/etc/frr/{name}.conf"));
+    let found: Vec<(Span, String)> = paths
+        .filter_map(|path| Some((at(&path)?.source.span.clone(), path)))
+        .collect();
+    let paths: Vec<&str> = found.iter().map(|(_, path)| path.as_str()).collect();
+    let command = match paths.as_slice() {
+        // So it is known where its lines stand.
+        [path] => Command::Argv(["cp", path, container::FRR_CONF].map(str::to_owned).to_vec()),
+        paths => Command::Shell(format!("cat {} > {}", paths.join(" "), container::FRR_CONF)),
+    };
+    let (first, _) = found.into_iter().next()?;
+    Some((first, command))
 }
 
 /// The web server that an image would have started.
