@@ -174,7 +174,7 @@ impl ConfigReview {
             let note = format!("{}: {place}: FRR leaves this line out: {said}", node.name);
             self.notes.push(note);
         };
-        if let Some(config) = &given.config {
+        for config in &given.config {
             for (number, said) in frr::unknown_lines(&config.text).into_iter().take(MOST) {
                 let place = match &config.place {
                     Place::File(path) => format!("{path}:{number}"),

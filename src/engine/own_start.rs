@@ -8,6 +8,7 @@ use commands::Commands;
 
 use super::frr;
 use crate::bgp::config::{Config, Diagnostic, Reader};
+use crate::lab::daemons;
 use crate::lab::model::{Command, Node};
 
 mod commands;
@@ -47,8 +48,8 @@ pub struct Typed {
 /// What a router will be given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
-    /// What FRR will read at its start.
-    pub config: Option<Text>,
+    /// What FRR will read at its start: its file, or without one those of its daemons.
+    pub config: Vec<Text>,
     /// The daemons that will run beside zebra and staticd.
     pub daemons: BTreeSet<&'static str>,
     /// Lines of the configuration that commands type.
@@ -111,9 +112,23 @@ pub fn of(node: &Node, read: &dyn Fn(&Path) -> Option<String>) -> Given {
         commands.take(&process.command, 1);
     }
     Given {
-        config: commands.file(CONFIGURATION),
+        config: configuration(&commands),
         daemons: commands.enabled,
         typed: commands.typed,
+    }
+}
+
+fn configuration(commands: &Commands) -> Vec<Text> {
+    if let Some(text) = commands.file(CONFIGURATION) {
+        return vec![text];
+    }
+    // A node has the file, unless the whole directory is another.
+    let directory = Path::new(CONFIGURATION).parent();
+    match commands.is_bound(directory.unwrap_or(Path::new("/"))) {
+        true => daemons::own_files()
+            .filter_map(|path| commands.file(&path))
+            .collect(),
+        false => Vec::new(),
     }
 }
 

@@ -10,6 +10,8 @@ use crate::lab::file::Span;
 #[derive(Debug, Clone)]
 pub(super) struct Unset {
     pub name: String,
+    /// Whether it is written `${X}`. Without braces most are variables of a shell's own.
+    pub is_in_braces: bool,
     pub span: Span,
 }
 
@@ -70,7 +72,7 @@ fn not_set(unset: &Unset) -> Diagnostic {
     let help = format!(
         "set it (`export {name}=…`; with sudo, `sudo {name}=… nslab …`), or give it a default: `${{{name}:=…}}`"
     );
-    Diagnostic::new(message, unset.span.clone(), "nothing stands here").help(help)
+    Diagnostic::new(message, unset.span.clone(), "it stays as it is written").help(help)
 }
 
 fn template(span: Span) -> Diagnostic {

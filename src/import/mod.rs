@@ -248,10 +248,14 @@ pub fn read(inputs: Vec<Input>, sources: &dyn Sources, options: &Options) -> Imp
     // Where something is wrong, those are told that it comes from.
     let is_right = context.reader.diagnostics.is_empty() && context.faults.is_empty();
     let mut told = BTreeSet::new();
-    for unset in context.unset.iter().filter(|_| is_right).take(MOST_UNSET) {
+    let in_braces = context
+        .unset
+        .iter()
+        .filter(|unset| is_right && unset.is_in_braces);
+    for unset in in_braces.take(MOST_UNSET) {
         let (file, line) = context.files.line(unset.span.start);
         let note = format!(
-            "{file}, line {line}: the variable `{}` is not set, and nothing stands in its place",
+            "{file}, line {line}: the variable `{}` is not set, and stays as it is written",
             unset.name
         );
         if told.insert(note.clone()) {

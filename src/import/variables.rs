@@ -1,5 +1,6 @@
 //! Variables of the environment in containerlab's files, replaced in the text before it is read as YAML, as there:
-//! `$X`, `${X}`, `${X:-word}`, `${X-word}`, `${X:=word}`, `${X=word}`, `${X:+word}`, `${X+word}`; `$$` is a dollar.
+//! `$X`, `${X}`, `${X:-word}`, `${X-word}`, `${X:=word}`, `${X=word}`, `${X:+word}`, `${X+word}`; `$$` is a dollar. One that is not
+//! set and has no word stays as it is written, since it may be a shell's, or a part of a hashed password.
 
 use std::collections::BTreeMap;
 
@@ -36,10 +37,12 @@ pub(super) fn replace(
                 let name = text[at..at + length]
                     .trim_start_matches(['$', '{'])
                     .trim_end_matches('}');
-                let is_name = !name.is_empty() && name_length(name) == name.len();
+                let is_name =
+                    name.starts_with(|c: char| !c.is_ascii_digit()) && name_length(name) == name.len();
                 if is_name && !environment.contains_key(name) {
                     unset.push(Unset {
                         name: name.to_owned(),
+                        is_in_braces: text[at..].starts_with("${"),
                         span: begin + at..begin + at + length,
                     });
                 }
@@ -92,7 +95,8 @@ fn variable(
     }
     let Some(inner) = after.strip_prefix('{') else {
         let length = name_length(after);
-        let value = environment.get(&after[..length]).cloned().unwrap_or_default();
+        let found = environment.get(&after[..length]).cloned();
+        let value = found.unwrap_or_else(|| text[..1 + length].to_owned());
         return Ok((length > 0).then_some((value, 1 + length)));
     };
     let length = name_length(inner);
@@ -102,7 +106,8 @@ fn variable(
     let (name, tail) = inner.split_at(length);
     let found = environment.get(name).map(String::as_str);
     if tail.starts_with('}') {
-        return Ok(Some((found.unwrap_or_default().into(), 2 + length + 1)));
+        let length = 2 + length + 1;
+        return Ok(Some((found.unwrap_or(&text[..length]).into(), length)));
     }
     let (colon, operator) = match tail.strip_prefix(':') {
         Some(operator) => (1, operator),
@@ -175,7 +180,8 @@ mod tests {
     #[test]
     fn every_form() {
         for (written, meant) in [
-            ("$A ${A} $B ${B}.", "one one  ."),
+            ("$A ${A} $B ${B}.", "one one $B ${B}."),
+            ("$6$salt$hash ${B:-$C}", "$6$salt$hash $C"),
             ("${A:-x} ${B:-x} ${EMPTY:-x} ${EMPTY-x}", "one x x "),
             ("${A:=x} ${B:=x} ${B=x y}", "one x x y"),
             ("${A:+x} ${B:+x} ${EMPTY:+x} ${EMPTY+x}", "x   x"),

@@ -52,6 +52,12 @@ const fn daemon(name: &'static str, stanzas: &'static [&'static str], loopback: 
     }
 }
 
+/// The files that daemons read, each its own, where there is no /etc/frr/frr.conf.
+pub fn own_files() -> impl Iterator<Item = String> {
+    let names = ["zebra", "staticd"].into_iter().chain(OPTIONAL);
+    names.map(|name| format!("/etc/frr/{name}.conf"))
+}
+
 /// Their names.
 pub const OPTIONAL: [&str; 18] = {
     let mut names = [""; 18];

@@ -401,6 +401,11 @@ fn what_bgpd_refuses_is_told_before_anything_is_made() {
             "Can not configure the local system as neighbor",
         ),
         (
+            " neighbor 127.0.0.1 remote-as 1\n neighbor ::1 remote-as 1\n neighbor l interface remote-as external\n neighbor l \
+             ebgp-multihop 2\n",
+            "Operation not allowed on a directly connected neighbor",
+        ),
+        (
             " neighbor G peer-group\n bgp listen range 10.0.0.0/24 peer-group G\n",
             "Specify remote-as or peer-group remote AS first",
         ),

@@ -41,6 +41,11 @@ fn what_builtin_would_lose_is_refused_and_told_whichever_way_it_comes() {
         ),
         (
             "binds: [ 'c:/etc/frr' ]",
+            vec![("c/ospfd.conf", OSPF), ("c/daemons", all)],
+            "c/ospfd.conf:5: ",
+        ),
+        (
+            "binds: [ 'c:/etc/frr' ]",
             vec![("c/frr.conf", OSPF), ("c/daemons", all)],
             "c/frr.conf:5: ",
         ),
@@ -85,18 +90,23 @@ fn files_of_single_daemons_are_read() {
     };
     let zebra = |own: u8| {
         format!(
-            "hostname zebra\ninterface eth1\n ip address 10.0.0.{own}/24\nip route 10.1.{own}.0/24 blackhole\n"
+            "hostname zebra\ninterface eth1\n ip address 10.0.0.{own}/24\ninterface lo\n ip address 10.1.{own}.1/24\n"
         )
     };
     let mut topology = "name: x\ntopology:\n  nodes:\n".to_owned();
-    let mut files = vec![("daemons".to_owned(), "bgpd=yes\n".to_owned())];
+    let mut files = Vec::new();
     for (own, other) in [(1, 2), (2, 1)] {
         files.push((format!("r{own}/zebra.conf"), zebra(own)));
         files.push((format!("r{own}/bgpd.conf"), bgpd(own, other)));
-        topology += &format!(
-            "    r{own}:\n      kind: linux\n      image: frrouting/frr\n      binds:\n        - daemons:/etc/frr/daemons\n        \
-             - r{own}/zebra.conf:/etc/frr/zebra.conf\n        - r{own}/bgpd.conf:/etc/frr/bgpd.conf\n"
-        );
+        files.push((format!("r{own}/daemons"), "bgpd=yes\n".to_owned()));
+        topology += &format!("    r{own}:\n      kind: linux\n      image: frrouting/frr\n      binds:\n");
+        // Each by itself, or the whole directory.
+        match own {
+            1 => ["daemons", "zebra.conf", "bgpd.conf"]
+                .iter()
+                .for_each(|name| topology += &format!("        - r1/{name}:/etc/frr/{name}\n")),
+            _ => topology += "        - r2:/etc/frr\n",
+        }
     }
     topology += "  links: [ { endpoints: ['r1:eth1', 'r2:eth1'] } ]\n";
     let files: Vec<(&str, &str)> = files

@@ -105,7 +105,8 @@ impl Edit<'_> {
         let PeerName::Address(address) = name else {
             return Ok(());
         };
-        match self.own.addresses.contains(address) {
+        // bgpd does not know those of the loopback itself.
+        match self.own.addresses.contains(address) && !address.is_loopback() {
             true => Err(Refusal::invalid("Can not configure the local system as neighbor")),
             false => Ok(()),
         }

@@ -157,6 +157,10 @@ impl Edit<'_> {
         let ttl: u8 = arguments.optional("hops")?.unwrap_or(FARTHEST);
         let (name, group) = (peer_name(arguments)?, arguments.text("peer")?);
         let (is_group, no) = (self.is_group(arguments)?, arguments.no());
+        if matches!(name, PeerName::Interface(_)) && !is_group && !no {
+            let why = "Operation not allowed on a directly connected neighbor";
+            return Err(Refusal::invalid(why));
+        }
         let bgp = self.bgp()?;
         // An internal one has as many as it needs.
         if bgp.is_internal(&name) == Some(true) {

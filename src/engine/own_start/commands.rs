@@ -59,6 +59,11 @@ impl<'n> Commands<'n> {
         commands
     }
 
+    /// Whether a directory is one of the host's.
+    pub fn is_bound(&self, directory: &Path) -> bool {
+        self.binds.iter().any(|bind| Path::new(&bind.target) == directory)
+    }
+
     /// The next command, which stands in this line of the lab file.
     pub fn take(&mut self, command: &Command, line: usize) {
         self.argv(command.argv(), line, DEEPEST);

@@ -137,9 +137,18 @@ async fn live(router: &mut Router, host_events: &mut Receiver<HostEvent>) {
     }
 }
 
+/// The text of FRR's file, or without one those of its daemons, as these read it.
+fn configuration() -> String {
+    if Path::new(CONFIGURATION).exists() {
+        return fs::read_to_string(CONFIGURATION).unwrap_or_default();
+    }
+    let texts = daemons::own_files().filter_map(|path| fs::read_to_string(path).ok());
+    texts.map(|text| text + "\n").collect()
+}
+
 /// The configuration as it stands in the node. What cannot be taken of it is told and left out, as vtysh does.
 fn load(plays_bgp: bool, own: &Own) -> Config {
-    let text = fs::read_to_string(CONFIGURATION).unwrap_or_default();
+    let text = configuration();
     let (mut config, diagnostics) = Config::parse_at(&text, own);
     for diagnostic in diagnostics {
         log(&format!("{CONFIGURATION}: {diagnostic}"));

@@ -488,9 +488,7 @@ fn own_files(merged: &Definition) -> Option<(Span, Command)> {
     if at("/etc/frr").or_else(|| at(container::FRR_CONF)).is_some() || merged.startup_config.is_some() {
         return None;
     }
-    let names = ["zebra", "staticd"].into_iter().chain(daemons::OPTIONAL);
-    let paths = names.map(|name| format!("/etc/frr/{name}.conf"));
-    let found: Vec<(Span, String)> = paths
+    let found: Vec<(Span, String)> = daemons::own_files()
         .filter_map(|path| Some((at(&path)?.source.span.clone(), path)))
         .collect();
     let paths: Vec<&str> = found.iter().map(|(_, path)| path.as_str()).collect();
