@@ -1,6 +1,9 @@
 //! What a container's image does around its commands, and what of that has another form here: the image's own start, programs
 //! that only wait for others, packages that are installed.
 
+use super::definition::Definition;
+use crate::lab::daemons;
+use crate::lab::file::Span;
 use crate::lab::model::Command;
 
 /// Programs whose work a node's own init does: they start another and wait for it.
@@ -191,6 +194,29 @@ fn commands(line: &str) -> Vec<(&str, &str)> {
     }
     found.push((&line[begin..], ""));
     found
+}
+
+/// What gathers the files that FRR's daemons have each for itself, and where the first of them is said: in an image they read those
+/// where there is no /etc/frr/frr.conf, and here there is one.
+pub(super) fn own_files(merged: &Definition) -> Option<(Span, Command)> {
+    let at = |path: &str| {
+        let mut binds = merged.binds.iter();
+        binds.find(|bind| bind.target.trim_end_matches('/') == path)
+    };
+    if at("/etc/frr").or_else(|| at(FRR_CONF)).is_some() || merged.startup_config.is_some() {
+        return None;
+    }
+    let found: Vec<(Span, String)> = daemons::own_files()
+        .filter_map(|path| Some((at(&path)?.source.span.clone(), path)))
+        .collect();
+    let paths: Vec<&str> = found.iter().map(|(_, path)| path.as_str()).collect();
+    let command = match paths.as_slice() {
+        // So it is known where its lines stand.
+        [path] => Command::Argv(["cp", path, FRR_CONF].map(str::to_owned).to_vec()),
+        paths => Command::Shell(format!("cat {} > {}", paths.join(" "), FRR_CONF)),
+    };
+    let (first, _) = found.into_iter().next()?;
+    Some((first, command))
 }
 
 #[cfg(test)]

@@ -426,7 +426,7 @@ fn commands(
         .image
         .as_ref()
         .map_or(1, |image| context.files.line(image.span.start).1);
-    if let Some((first, command)) = own_files(merged).filter(|_| role == Role::Frr) {
+    if let Some((first, command)) = container::own_files(merged).filter(|_| role == Role::Frr) {
         exec.push(Exec {
             command,
             may_fail: false,
@@ -476,29 +476,6 @@ fn commands(
     });
     let run: Vec<Spanned<Process>> = main.into_iter().chain(web).collect();
     node.run = (!run.is_empty()).then_some(run);
-}
-
-/// What gathers the files that FRR's daemons have each for itself, and where the first of them is said: in an image they read those
-/// where there is no /etc/frr/frr.conf, and here there is one.
-fn own_files(merged: &Definition) -> Option<(Span, Command)> {
-    let at = |path: &str| {
-        let mut binds = merged.binds.iter();
-        binds.find(|bind| bind.target.trim_end_matches('/') == path)
-    };
-    if at("/etc/frr").or_else(|| at(container::FRR_CONF)).is_some() || merged.startup_config.is_some() {
-        return None;
-    }
-    let found: Vec<(Span, String)> = daemons::own_files()
-        .filter_map(|path| Some((at(&path)?.source.span.clone(), path)))
-        .collect();
-    let paths: Vec<&str> = found.iter().map(|(_, path)| path.as_str()).collect();
-    let command = match paths.as_slice() {
-        // So it is known where its lines stand.
-        [path] => Command::Argv(["cp", path, container::FRR_CONF].map(str::to_owned).to_vec()),
-        paths => Command::Shell(format!("cat {} > {}", paths.join(" "), container::FRR_CONF)),
-    };
-    let (first, _) = found.into_iter().next()?;
-    Some((first, command))
 }
 
 /// The web server that an image would have started.
