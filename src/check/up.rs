@@ -188,7 +188,10 @@ impl Up {
             down.args(["down", &lab.lab]);
             down.env("NSLAB_RUN_DIR", lab.path.parent().unwrap_or(&lab.path));
             output::run(&mut down, Instant::now() + DOWN, None::<&File>)?;
-        } else if let Ok(pidfd) = process::pidfd(self.child.id().cast_signed()) {
+        } else if let Ok(None) = self.child.try_wait()
+            // Once it has been waited for, its number may be another's.
+            && let Ok(pidfd) = process::pidfd(self.child.id().cast_signed())
+        {
             let _ = process::signal(&pidfd, libc::SIGTERM);
         }
         // Its last words must not keep it from ending.

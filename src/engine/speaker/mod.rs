@@ -119,7 +119,9 @@ impl Engine for Builtin {
 
     fn better(&self, config: &str) -> Option<Chosen> {
         let (_, diagnostics) = Config::parse(config);
-        Config::needs_frr(&diagnostics).then_some(Chosen::Frr)
+        // A line that is wrong on every engine is to be told, whatever else the text needs.
+        let only = diagnostics.iter().all(|it| it.kind == DiagnosticKind::NeedsFrr);
+        (only && Config::needs_frr(&diagnostics)).then_some(Chosen::Frr)
     }
 
     fn preflight(&self, node: &NodeStep, own: &Own) -> Result<(), Failure> {
@@ -176,6 +178,15 @@ fn refusal(node: &str, complaints: String) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_with_an_error_is_not_said_to_be_for_another_engine() {
+        let ospf = "router ospf\n network 10.0.0.0/8 area 0\n";
+        assert!(Builtin.better(ospf).is_some());
+        let error = "router bgp 65001\n neigbhor 10.0.0.1 remote-as 65002\n";
+        assert!(Builtin.better(error).is_none());
+        assert!(Builtin.better(&format!("{ospf}{error}")).is_none());
+    }
 
     #[test]
     fn errors_are_underlined_all_at_once() {
