@@ -103,10 +103,10 @@ fn lab(kind: &str, key: &str, place: &str, line: &str) -> String {
     text
 }
 
-fn told(text: &str) -> Vec<String> {
+fn errors(text: &str) -> Vec<String> {
     let sources = Memory::default().with("x", "").with("x.txt", "");
-    let told = load(text, &sources).err().unwrap_or_default();
-    told.into_iter().map(|told| told.message).collect()
+    let diagnostics = load(text, &sources).err().unwrap_or_default();
+    diagnostics.into_iter().map(|error| error.message).collect()
 }
 
 #[test]
@@ -126,12 +126,12 @@ fn every_key_is_judged() {
 fn a_key_without_effect_on_a_kind_is_refused() {
     for (key, example, on) in KEYS {
         for kind in KINDS {
-            let told = told(&lab(kind, key, "nodes", &format!("{key} = {example}")));
+            let errors = errors(&lab(kind, key, "nodes", &format!("{key} = {example}")));
             if on.contains(&kind) {
-                assert_eq!(told, <[String; 0]>::default(), "`{key}` on {kind}");
+                assert_eq!(errors, <[String; 0]>::default(), "`{key}` on {kind}");
             } else {
                 assert!(
-                    !told.is_empty(),
+                    !errors.is_empty(),
                     "`{key}` is taken on {kind}, where it does nothing"
                 );
             }
@@ -145,11 +145,14 @@ fn what_a_node_is_to_its_cluster_is_inherited_by_those_in_one() {
     for (key, example) in [("role", "\"worker\""), ("taints", "[\"a=b:NoSchedule\"]")] {
         let line = format!("{key} = {example}");
         assert_eq!(
-            told(&lab("host", key, "defaults", &line)),
+            errors(&lab("host", key, "defaults", &line)),
             <[String; 0]>::default(),
             "{key}"
         );
-        let told = told(&lab("host", key, "kinds", &line));
-        assert!(told.iter().any(|told| told.contains(key)), "{key}: {told:?}");
+        let errors = errors(&lab("host", key, "kinds", &line));
+        assert!(
+            errors.iter().any(|error| error.contains(key)),
+            "{key}: {errors:?}"
+        );
     }
 }

@@ -95,6 +95,7 @@ mod testing;
 mod timeline;
 mod timeline_large;
 mod topologies;
+mod topology_clusters;
 mod traces;
 mod trust_requests;
 mod trust_rundir;
