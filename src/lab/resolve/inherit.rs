@@ -159,15 +159,15 @@ fn routers_only(
         Kind::Pod => "pod",
         _ => "host",
     };
-    if let Some(config) = merged.config.take() {
-        let message = format!("a {word} runs no routing engine, so it has no use for `config`");
-        let help = "make it a router (`kind = \"router\"`), or remove `config`";
+    let why = format!("a {word} runs no routing engine");
+    let mut useless = |key, span| {
         diagnostics.add_for(
             at,
-            Diagnostic::new(message, config.span, "")
-                .and(kind.span.clone(), "its kind")
-                .help(help),
+            without_use(key, span, &why, &kind.span, "a router (`kind = \"router\"`)"),
         );
+    };
+    if let Some(config) = merged.config.take() {
+        useless("config", config.span);
     }
     if kind.value == Kind::K8s {
         return kubernetes_engine(at, merged, diagnostics);
@@ -178,15 +178,15 @@ fn routers_only(
         .or(by_kind.and_then(|layer| layer.engine.as_ref()));
     merged.engine = None;
     if let Some(engine) = written {
-        let message = format!("a {word} runs no routing engine, so it has no use for `engine`");
-        let help = "make it a router (`kind = \"router\"`), or remove `engine`";
-        diagnostics.add_for(
-            at,
-            Diagnostic::new(message, engine.span.clone(), "")
-                .and(kind.span.clone(), "its kind")
-                .help(help),
-        );
+        useless("engine", engine.span.clone());
     }
+}
+
+/// A key that has no effect on nodes of its node's kind, and on what node it would have one.
+fn without_use(key: &str, span: Span, why: &str, kind: &Span, node: &str) -> Diagnostic {
+    Diagnostic::new(format!("{why}, so it has no use for `{key}`"), span, "")
+        .and(kind.clone(), "its kind")
+        .help(format!("make it {node}, or remove `{key}`"))
 }
 
 /// What a node is to its cluster, on one that is in none: an error where it was written for this node or its kind. What all nodes
@@ -214,14 +214,9 @@ fn kubernetes_only(
     ];
     for (key, span) in written {
         let Some(span) = span else { continue };
-        let message = format!("this node is in no Kubernetes cluster, so it has no use for `{key}`");
-        let help = format!("make it a Kubernetes node (`kind = \"k8s\"`), or remove `{key}`");
-        diagnostics.add_for(
-            at,
-            Diagnostic::new(message, span, "")
-                .and(kind.span.clone(), "its kind")
-                .help(help),
-        );
+        let why = "this node is in no Kubernetes cluster";
+        let node = "a Kubernetes node (`kind = \"k8s\"`)";
+        diagnostics.add_for(at, without_use(key, span, why, &kind.span, node));
     }
 }
 
