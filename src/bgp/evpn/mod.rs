@@ -3,10 +3,15 @@
 //! Routes stand in a table of their own, as they are no prefixes. A VNI has no table: what it imports is found by its route
 //! targets when it is asked for.
 
+pub mod bounds;
 mod host;
 mod table;
 mod targets;
 
+pub use bounds::Bound;
 pub use host::{LocalMac, LocalVni, Overlay};
 pub use table::{EvpnDestination, EvpnPath, EvpnTable, better};
 pub use targets::{VniFacts, automatic_target};
+
+#[cfg(test)]
+mod tests;

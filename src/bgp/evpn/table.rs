@@ -1,10 +1,12 @@
 //! The table of EVPN routes: what every source says, and which of it is the best.
 
 use std::cmp::{Ordering, Reverse};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use crate::table::{NextHopState, Route, Rules, SourceId, compare, reason_between};
+use super::bounds::{self, Bound};
+use crate::table::{NextHopState, Route, Rules, SourceId, SourceKind, compare, reason_between};
 use crate::wire::{Esi, EvpnKey, EvpnNlri, EvpnRoute, Mac, Rd, Vni};
 
 /// What one source says about a route.
@@ -145,6 +147,16 @@ fn reason(is_mac: bool, a: &EvpnPath, b: &EvpnPath, current: Option<Source>, rul
     )
 }
 
+/// One fewer leads to a tunnel's end.
+fn uncount(vteps: &mut BTreeMap<IpAddr, usize>, vtep: &IpAddr) {
+    if let Some(count) = vteps.get_mut(vtep) {
+        *count -= 1;
+        if *count == 0 {
+            vteps.remove(vtep);
+        }
+    }
+}
+
 /// All routes of EVPN.
 #[derive(Debug, Default)]
 pub struct EvpnTable {
@@ -153,6 +165,10 @@ pub struct EvpnTable {
     distinguishers: BTreeMap<EvpnRoute, BTreeSet<Rd>>,
     /// The MAC addresses that an IP address is said to have.
     of_address: HashMap<IpAddr, BTreeSet<Mac>>,
+    /// How many routes there are of a MAC address.
+    of_mac: HashMap<Mac, usize>,
+    /// How many paths lead to a tunnel's end.
+    vteps: BTreeMap<IpAddr, usize>,
     changed: BTreeSet<EvpnKey>,
     /// How often the best of a distinguisher's routes has changed.
     versions: BTreeMap<Rd, u64>,
@@ -161,7 +177,13 @@ pub struct EvpnTable {
 
 impl EvpnTable {
     /// Puts in what a source says, in the place of what it said before.
-    pub fn insert(&mut self, key: EvpnKey, path: EvpnPath) {
+    ///
+    /// # Errors
+    /// There is no room for more of a neighbor's: nothing is changed.
+    pub fn insert(&mut self, key: EvpnKey, path: EvpnPath) -> Result<(), Bound> {
+        if path.route.source.kind != SourceKind::Local {
+            self.has_room(&key, &path)?;
+        }
         let all = self.distinguishers.entry(key.route.clone()).or_default();
         all.insert(key.rd);
         if let EvpnRoute::MacIp {
@@ -170,24 +192,67 @@ impl EvpnTable {
         {
             self.of_address.entry(*ip).or_default().insert(*mac);
         }
-        let destination = self.destinations.entry(key.clone()).or_default();
-        let source = path.route.key();
+        let destination = match self.destinations.entry(key.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                if let EvpnRoute::MacIp { mac, .. } = &key.route {
+                    *self.of_mac.entry(*mac).or_default() += 1;
+                }
+                place.insert(EvpnDestination::default())
+            }
+        };
+        let (source, vtep) = (path.route.key(), path.vtep());
         let known = destination.paths.iter_mut().find(|it| it.route.key() == source);
         match known {
             Some(known) if known.says_the_same(&path) => {
                 known.route.set_stale(path.route.is_stale());
-                return;
+                return Ok(());
             }
             Some(known) => {
                 destination.renewed |= destination.best == Some(source);
-                *known = path;
+                let before = std::mem::replace(known, path);
+                uncount(&mut self.vteps, &before.vtep());
             }
             None => {
                 *self.counts.entry(source.0).or_default() += 1;
                 destination.paths.push(path);
             }
         }
+        *self.vteps.entry(vtep).or_default() += 1;
         self.changed.insert(key);
+        Ok(())
+    }
+
+    /// Whether there is room for what a neighbor says.
+    fn has_room(&self, key: &EvpnKey, path: &EvpnPath) -> Result<(), Bound> {
+        let within = |is_within: bool, bound| if is_within { Ok(()) } else { Err(bound) };
+        let source = path.route.key();
+        let vtep = path.vtep();
+        within(
+            self.vteps.contains_key(&vtep) || self.vteps.len() < bounds::VTEPS,
+            Bound::Vteps,
+        )?;
+        let known = self.destinations.get(key);
+        let replaces = |it: &EvpnDestination| it.paths.iter().any(|path| path.route.key() == source);
+        if known.is_some_and(replaces) {
+            return Ok(());
+        }
+        within(self.count(source.0) < bounds::ROUTES, Bound::Routes)?;
+        if known.is_some() {
+            return Ok(());
+        }
+        let distinguishers = self.distinguishers.get(&key.route).map_or(0, BTreeSet::len);
+        within(distinguishers < bounds::DISTINGUISHERS, Bound::Distinguishers)?;
+        let EvpnRoute::MacIp { mac, ip, .. } = &key.route else {
+            return Ok(());
+        };
+        let of_mac = self.of_mac.get(mac).copied().unwrap_or(0);
+        within(of_mac < bounds::ROUTES_OF_MAC, Bound::RoutesOfMac)?;
+        let of_address = ip.and_then(|ip| self.of_address.get(&ip));
+        within(
+            of_address.is_none_or(|all| all.contains(mac) || all.len() < bounds::MACS_OF_ADDRESS),
+            Bound::MacsOfAddress,
+        )
     }
 
     /// Takes out what a source says about a route. Returns whether it said anything.
@@ -195,21 +260,20 @@ impl EvpnTable {
         let Some(destination) = self.destinations.get_mut(key) else {
             return false;
         };
-        let before = destination.paths.len();
-        destination
-            .paths
-            .retain(|path| path.route.key() != (source, path_id));
-        if destination.paths.len() == before {
+        let mut paths = destination.paths.iter();
+        let Some(at) = paths.position(|path| path.route.key() == (source, path_id)) else {
             return false;
-        }
-        self.uncount(source, 1);
+        };
+        let gone = destination.paths.remove(at);
+        uncount(&mut self.vteps, &gone.vtep());
+        self.uncount(source);
         self.changed.insert(key.clone());
         true
     }
 
-    fn uncount(&mut self, source: SourceId, gone: usize) {
+    fn uncount(&mut self, source: SourceId) {
         if let Some(count) = self.counts.get_mut(&source) {
-            *count = count.saturating_sub(gone);
+            *count = count.saturating_sub(1);
             if *count == 0 {
                 self.counts.remove(&source);
             }
@@ -232,15 +296,16 @@ impl EvpnTable {
             let before = gone.len();
             destination.paths.retain(|path| {
                 let goes = goes(path);
-                gone.extend(goes.then_some(path.route.source.id));
+                gone.extend(goes.then_some((path.route.source.id, path.vtep())));
                 !goes
             });
             if gone.len() > before {
                 self.changed.insert(key.clone());
             }
         }
-        for source in gone {
-            self.uncount(source, 1);
+        for (source, vtep) in gone {
+            self.uncount(source);
+            uncount(&mut self.vteps, &vtep);
         }
     }
 
@@ -272,10 +337,30 @@ impl EvpnTable {
         }
     }
 
-    /// The routers that routes lead to.
-    pub fn vteps(&self) -> BTreeSet<IpAddr> {
-        let all = self.destinations.values().flat_map(|it| &it.paths);
-        all.map(EvpnPath::vtep).collect()
+    /// The routers that routes lead to, in order.
+    pub fn vteps(&self) -> impl Iterator<Item = IpAddr> {
+        self.vteps.keys().copied()
+    }
+
+    /// Whether a route leads to a router.
+    pub fn leads_to(&self, vtep: IpAddr) -> bool {
+        self.vteps.contains_key(&vtep)
+    }
+
+    /// Takes out what neighbors say of MAC addresses that are not theirs to say. Returns whether there was any.
+    pub fn remove_macs(&mut self, own: &BTreeSet<Mac>) -> bool {
+        let keys = self.destinations.keys();
+        let is_own = |key: &&EvpnKey| matches!(&key.route, EvpnRoute::MacIp { mac, .. } if own.contains(mac));
+        let found: Vec<EvpnKey> = keys.filter(is_own).cloned().collect();
+        let mut any = false;
+        for key in found {
+            let paths = self.destinations.get(&key).into_iter().flat_map(|it| &it.paths);
+            let foreign = paths.filter(|path| path.route.source.kind != SourceKind::Local);
+            for (source, path_id) in foreign.map(|path| path.route.key()).collect::<Vec<_>>() {
+                any |= self.remove(&key, source, path_id);
+            }
+        }
+        any
     }
 
     /// All routes are to be decided about again.
@@ -305,6 +390,14 @@ impl EvpnTable {
     }
 
     fn forget(&mut self, key: &EvpnKey) {
+        if let EvpnRoute::MacIp { mac, .. } = &key.route
+            && let Some(count) = self.of_mac.get_mut(mac)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.of_mac.remove(mac);
+            }
+        }
         if let Some(all) = self.distinguishers.get_mut(&key.route) {
             all.remove(&key.rd);
             if all.is_empty() {

@@ -129,7 +129,7 @@ impl Line<'_> {
                 object.put("ipLen", prefix.prefix_len());
                 object.put("ip", text(prefix.addr()));
             }
-            EvpnRoute::Other { .. } => {}
+            EvpnRoute::AutoDiscovery { .. } | EvpnRoute::Segment { .. } | EvpnRoute::Other { .. } => {}
         }
         object.put_some("metric", attributes.med);
         object.put_some("locPrf", attributes.local_pref);

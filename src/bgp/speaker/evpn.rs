@@ -9,7 +9,8 @@ use super::evpn_overlay::Placed;
 use super::import_policy::Received;
 use super::{Action, OWN, Peer, Speaker};
 use crate::config::Bgp;
-use crate::evpn::{EvpnPath, EvpnTable, LocalVni, Overlay, VniFacts, better};
+use crate::evpn::bounds::{self, Told};
+use crate::evpn::{Bound, EvpnPath, EvpnTable, LocalVni, Overlay, VniFacts, better};
 use crate::session::Time;
 use crate::table::{NextHopState, Path, Route, SourceId};
 use crate::wire::{
@@ -21,8 +22,6 @@ use crate::wire::{
 const OWN_WEIGHT: u32 = 32768;
 /// The number of the default VRF's distinguisher; those of VNIs follow.
 const OF_VRF: u16 = 1;
-/// With more routers than these it is looked which of them are still needed.
-const MANY: usize = 4096;
 /// Rounds in which MAC addresses that have moved away are given up.
 const ROUNDS: usize = 4;
 
@@ -48,6 +47,12 @@ pub(super) struct Evpn {
     pub(super) placed: Placed,
     /// Routers, and whether there is a way to them.
     vteps: BTreeMap<IpAddr, bool>,
+    /// MAC addresses of this router's own interfaces.
+    own_macs: BTreeSet<Mac>,
+    /// Bounds that were told.
+    told_bounds: Told<SourceId>,
+    /// Bounds that are to be told.
+    pub(super) reached: Vec<(SourceId, Bound)>,
 }
 
 impl Speaker {
@@ -171,11 +176,14 @@ impl Speaker {
             // What is not known is not passed on (RFC 7606 section 5.4).
             let is_known = !matches!(nlri.key.route, EvpnRoute::Other { .. });
             match &path {
-                Ok(path) if is_known => {
-                    let state = self.state_of_vtep(next_hop.address());
+                Ok(path) if is_known && !self.is_own_mac(nlri) => {
+                    let state = self.state_of_vtep(path.next_hop.address());
                     let route = Route::new(Arc::clone(path), nlri.path_id.unwrap_or(0), state, now);
                     let path = EvpnPath::of(nlri, route);
-                    self.evpn.table.insert(nlri.key.clone(), path);
+                    if let Err(bound) = self.evpn.table.insert(nlri.key.clone(), path) {
+                        self.unlearn_evpn(source, nlri);
+                        self.evpn.reached.push((source, bound));
+                    }
                 }
                 _ => self.unlearn_evpn(source, nlri),
             }
@@ -187,9 +195,48 @@ impl Speaker {
         self.evpn.table.remove(&nlri.key, source, path_id);
     }
 
+    /// Whether a neighbor says something of a MAC address that is this router's own (bgpd: "self mac").
+    fn is_own_mac(&self, nlri: &EvpnNlri) -> bool {
+        matches!(&nlri.key.route, EvpnRoute::MacIp { mac, .. } if self.evpn.own_macs.contains(mac))
+    }
+
+    /// The interfaces are others: what neighbors say of their MAC addresses is not theirs to say.
+    pub(super) fn note_own_macs(&mut self) {
+        let octets = |it: &super::Interface| <[u8; 6]>::try_from(it.link.address.as_slice()).ok();
+        let own = self.interfaces.iter().filter_map(octets).map(Mac);
+        let own: BTreeSet<Mac> = own.filter(|mac| mac.is_of_host()).collect();
+        if own != self.evpn.own_macs {
+            self.evpn.table.remove_macs(&own);
+            self.evpn.own_macs = own;
+        }
+    }
+
+    /// Tells of bounds that were reached, of each once.
+    fn tell_bounds(&mut self, actions: &mut Vec<Action>) {
+        for (source, bound) in std::mem::take(&mut self.evpn.reached) {
+            if self.evpn.told_bounds.is_news(source, bound) {
+                let peer = self.peers.get(&source);
+                let who = peer.map_or("EVPN".to_owned(), |peer| {
+                    format!("EVPN of neighbor {}", peer.name)
+                });
+                actions.push(Action::Log(format!("{who}: {bound}")));
+            }
+        }
+    }
+
+    /// Whether frames can be sent to a tunnel's end: it is another router's, and there is a way to it.
+    fn is_vtep(&self, vtep: IpAddr) -> bool {
+        let is_own = || self.evpn.local.values().any(|local| local.vtep == vtep);
+        bounds::is_of_router(vtep) && !is_own() && self.is_reachable(vtep)
+    }
+
     fn state_of_vtep(&mut self, vtep: IpAddr) -> NextHopState {
+        if self.evpn.vteps.len() >= 2 * bounds::VTEPS {
+            let table = &self.evpn.table;
+            self.evpn.vteps.retain(|vtep, _| table.leads_to(*vtep));
+        }
         let known = self.evpn.vteps.get(&vtep).copied();
-        let is_reachable = known.unwrap_or_else(|| self.is_reachable(vtep));
+        let is_reachable = known.unwrap_or_else(|| self.is_vtep(vtep));
         self.evpn.vteps.insert(vtep, is_reachable);
         match is_reachable {
             true => NextHopState::Reachable(0),
@@ -201,6 +248,10 @@ impl Speaker {
     pub(super) fn note_bridging(&mut self, local: Vec<LocalVni>) {
         let before = std::mem::take(&mut self.evpn.local);
         for vni in local {
+            if self.evpn.local.len() >= bounds::VNIS {
+                self.evpn.reached.push((OWN, Bound::Vnis));
+                break;
+            }
             // Of two devices for one network the first is meant.
             self.evpn.local.entry(vni.vni).or_insert(vni);
         }
@@ -304,6 +355,7 @@ impl Speaker {
             }
         }
         self.place(&changed, actions);
+        self.tell_bounds(actions);
         let changed: Vec<EvpnKey> = changed.into_iter().collect();
         self.export_evpn(&changed, configured, actions);
     }
@@ -314,14 +366,8 @@ impl Speaker {
     }
 
     fn resolve_vteps(&mut self) {
-        let known: BTreeSet<IpAddr> = match self.evpn.vteps.len() > MANY {
-            true => self.evpn.table.vteps(),
-            false => self.evpn.vteps.keys().copied().collect(),
-        };
-        let vteps: BTreeMap<IpAddr, bool> = known
-            .into_iter()
-            .map(|vtep| (vtep, self.is_reachable(vtep)))
-            .collect();
+        let known = self.evpn.table.vteps();
+        let vteps: BTreeMap<IpAddr, bool> = known.map(|vtep| (vtep, self.is_vtep(vtep))).collect();
         if vteps != self.evpn.vteps {
             let is_reachable = |vtep| vteps.get(&vtep).copied().unwrap_or(false);
             self.evpn.table.resolve(is_reachable, OWN);
@@ -358,7 +404,8 @@ impl Speaker {
         }
         self.evpn.own = wanted.keys().cloned().collect();
         for (key, path) in wanted {
-            self.evpn.table.insert(key, path);
+            // This router's own routes have no bound but what its kernel has.
+            let _ = self.evpn.table.insert(key, path);
         }
     }
 
@@ -519,7 +566,10 @@ impl Speaker {
     /// Forgets what a neighbor says in a family.
     pub(super) fn remove_source(&mut self, id: SourceId, family: Family) {
         match family {
-            Family::L2vpnEvpn => self.evpn.table.remove_source(id),
+            Family::L2vpnEvpn => {
+                self.evpn.table.remove_source(id);
+                self.evpn.told_bounds.forget(id);
+            }
             _ => self.tables.get_mut(family).remove_source(id),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::{Action, OWN, Speaker};
-use crate::evpn::{Overlay, VniFacts};
+use crate::evpn::{Bound, Overlay, VniFacts, bounds};
 use crate::wire::{EvpnKey, EvpnRoute, Mac, PmsiTunnel};
 
 /// What is in the kernel.
@@ -13,6 +13,21 @@ pub(super) struct Placed {
     floods: BTreeSet<(u32, IpAddr)>,
     macs: BTreeMap<(u32, Mac), IpAddr>,
     neighbors: BTreeMap<(u32, IpAddr), Mac>,
+    /// Whether something was left out because there was no room for it.
+    is_partial: bool,
+}
+
+/// Puts in a value, or takes it out. Returns the one before, and whether there was no room.
+fn replace<K: Ord, V: Copy>(all: &mut BTreeMap<K, V>, key: K, value: &mut Option<V>) -> (Option<V>, bool) {
+    let is_full = value.is_some() && all.len() >= bounds::ENTRIES && !all.contains_key(&key);
+    if is_full {
+        *value = None;
+    }
+    let before = match *value {
+        Some(value) => all.insert(key, value),
+        None => all.remove(&key),
+    };
+    (before, is_full)
 }
 
 impl Placed {
@@ -107,23 +122,36 @@ impl Speaker {
         for vni in flooded {
             self.place_floods(vni, facts.get(&vni), actions);
         }
+        let (mut is_full, mut has_gone) = (false, false);
         for (vni, mac) in concerned.macs {
-            let vtep = facts.get(&vni).and_then(|_| self.has_moved(vni, mac));
-            let before = match vtep {
-                Some(vtep) => self.evpn.placed.macs.insert((vni, mac), vtep),
-                None => self.evpn.placed.macs.remove(&(vni, mac)),
-            };
+            let known = facts.get(&vni).filter(|_| mac.is_of_host());
+            let mut vtep = known.and_then(|_| self.has_moved(vni, mac));
+            let (before, no_room) = replace(&mut self.evpn.placed.macs, (vni, mac), &mut vtep);
+            is_full |= no_room;
+            has_gone |= before.is_some() && vtep.is_none();
             let entry = |vtep| Overlay::Mac { vni, mac, vtep };
             change(before.map(entry), vtep.map(entry), actions);
         }
         for (vni, ip) in concerned.neighbors {
-            let mac = facts.get(&vni).and_then(|facts| self.host_of(facts, ip));
-            let before = match mac {
-                Some(mac) => self.evpn.placed.neighbors.insert((vni, ip), mac),
-                None => self.evpn.placed.neighbors.remove(&(vni, ip)),
-            };
+            let known = facts
+                .get(&vni)
+                .filter(|_| bounds::is_of_host(ip) && !self.is_own_address(ip));
+            let host = known.and_then(|facts| self.host_of(facts, ip));
+            let mut mac = host.filter(|mac| mac.is_of_host());
+            let (before, no_room) = replace(&mut self.evpn.placed.neighbors, (vni, ip), &mut mac);
+            is_full |= no_room;
+            has_gone |= before.is_some() && mac.is_none();
             let entry = |mac| Overlay::Neighbor { vni, ip, mac };
             change(before.map(entry), mac.map(entry), actions);
+        }
+        if is_full {
+            self.evpn.reached.push((OWN, Bound::Entries));
+        }
+        // What was left out has its turn once there is room again.
+        self.evpn.stale_overlay |= has_gone && self.evpn.placed.is_partial;
+        self.evpn.placed.is_partial |= is_full;
+        if all && !is_full {
+            self.evpn.placed.is_partial = false;
         }
     }
 

@@ -395,7 +395,7 @@ impl Speaker {
         }
     }
 
-    fn is_own_address(&self, address: std::net::IpAddr) -> bool {
+    pub(super) fn is_own_address(&self, address: std::net::IpAddr) -> bool {
         let all = self.interfaces.iter().flat_map(|it| &it.addresses);
         all.into_iter().any(|net| net.addr() == address)
     }

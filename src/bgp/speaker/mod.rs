@@ -273,6 +273,7 @@ impl Speaker {
                 self.interfaces = interfaces;
                 let places = self.interfaces.iter().map(|it| it.index).zip(0..);
                 self.interface_places = places.collect();
+                self.note_own_macs();
                 self.choose_id();
                 self.find_nearer();
                 self.configure_peers(now, &mut actions);

@@ -3,6 +3,7 @@
 mod add_path;
 mod aggregates;
 mod evpn;
+mod evpn_hostile;
 mod flow;
 mod hierarchies;
 mod hostile;

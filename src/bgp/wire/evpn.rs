@@ -11,9 +11,11 @@ use super::path_attribute::PMSI_TUNNEL;
 use super::reader::Reader;
 use super::types::NotThat;
 
-/// MAC/IP Advertisement, Inclusive Multicast Ethernet Tag, IP Prefix.
+/// Ethernet Auto-Discovery, MAC/IP Advertisement, Inclusive Multicast Ethernet Tag, Ethernet Segment, IP Prefix.
+const AUTO_DISCOVERY: u8 = 1;
 const MAC_IP: u8 = 2;
 const MULTICAST: u8 = 3;
+const SEGMENT: u8 = 4;
 const PREFIX: u8 = 5;
 /// Octets of a distinguisher.
 const RD: usize = 8;
@@ -143,6 +145,13 @@ impl Vni {
 /// What a route is about, without its distinguisher. The order is that in which FRR shows routes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EvpnRoute {
+    /// Type 1: a router is attached to an Ethernet segment.
+    AutoDiscovery {
+        /// The segment.
+        esi: Esi,
+        /// Ethernet Tag; all ones of the segment as a whole.
+        tag: u32,
+    },
     /// Type 2: a host's MAC address, and perhaps its IP address.
     MacIp {
         /// Ethernet Tag.
@@ -156,6 +165,13 @@ pub enum EvpnRoute {
     Multicast {
         /// Ethernet Tag.
         tag: u32,
+        /// The router.
+        originator: IpAddr,
+    },
+    /// Type 4: a router is attached to an Ethernet segment, and would speak for it.
+    Segment {
+        /// The segment.
+        esi: Esi,
         /// The router.
         originator: IpAddr,
     },
@@ -180,8 +196,10 @@ impl EvpnRoute {
     /// The number of the type.
     pub fn kind(&self) -> u8 {
         match self {
+            EvpnRoute::AutoDiscovery { .. } => AUTO_DISCOVERY,
             EvpnRoute::MacIp { .. } => MAC_IP,
             EvpnRoute::Multicast { .. } => MULTICAST,
+            EvpnRoute::Segment { .. } => SEGMENT,
             EvpnRoute::Prefix { .. } => PREFIX,
             EvpnRoute::Other { kind, .. } => *kind,
         }
@@ -192,12 +210,16 @@ impl EvpnRoute {
 impl fmt::Display for EvpnRoute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            EvpnRoute::AutoDiscovery { esi, tag } => write!(f, "[1]:[{tag}]:[{esi}]:[32]:[0.0.0.0]:[0]"),
             EvpnRoute::MacIp { tag, mac, ip } => {
                 write!(f, "[2]:[{tag}]:[48]:[{mac}]")?;
                 ip.map_or(Ok(()), |ip| write!(f, ":[{}]:[{ip}]", length_of(ip)))
             }
             EvpnRoute::Multicast { tag, originator } => {
                 write!(f, "[3]:[{tag}]:[{}]:[{originator}]", length_of(*originator))
+            }
+            EvpnRoute::Segment { esi, originator } => {
+                write!(f, "[4]:[{esi}]:[{}]:[{originator}]", length_of(*originator))
             }
             EvpnRoute::Prefix { tag, prefix } => {
                 write!(f, "[5]:[{tag}]:[{}]:[{}]", prefix.prefix_len(), prefix.addr())
@@ -229,7 +251,7 @@ pub struct EvpnNlri {
     pub path_id: Option<u32>,
     /// The Ethernet segment, of types 2 and 5.
     pub esi: Esi,
-    /// The network of a MAC address, or of a prefix.
+    /// The network of a MAC address, or of a prefix; the label of type 1.
     pub vni: Vni,
     /// The network that packets are routed in (type 2, second label).
     pub l3vni: Option<Vni>,
@@ -250,6 +272,15 @@ impl From<EvpnKey> for EvpnNlri {
     }
 }
 
+impl fmt::Display for Esi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, octet) in self.0.iter().enumerate() {
+            write!(f, "{}{octet:02x}", if at == 0 { "" } else { ":" })?;
+        }
+        Ok(())
+    }
+}
+
 impl EvpnNlri {
     /// Appends it.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -260,6 +291,15 @@ impl EvpnNlri {
         let start = out.len();
         out.extend(self.key.rd.0);
         match &self.key.route {
+            EvpnRoute::AutoDiscovery { esi, tag } => {
+                out.extend(esi.0);
+                out.extend(tag.to_be_bytes());
+                out.extend(self.vni.octets());
+            }
+            EvpnRoute::Segment { esi, originator } => {
+                out.extend(esi.0);
+                counted(Some(*originator), out);
+            }
             EvpnRoute::MacIp { tag, mac, ip } => {
                 out.extend(self.esi.0);
                 out.extend(tag.to_be_bytes());
@@ -331,6 +371,19 @@ fn decode(kind: u8, value: &[u8]) -> Option<EvpnNlri> {
     let rd = Rd(reader.array()?);
     let of = |route| EvpnNlri::from(EvpnKey { rd, route });
     let nlri = match kind {
+        AUTO_DISCOVERY => {
+            let esi = Esi(reader.array()?);
+            let tag = reader.u32()?;
+            EvpnNlri {
+                vni: Vni::read(&mut reader)?,
+                ..of(EvpnRoute::AutoDiscovery { esi, tag })
+            }
+        }
+        SEGMENT => {
+            let esi = Esi(reader.array()?);
+            let originator = read_counted(&mut reader)??;
+            of(EvpnRoute::Segment { esi, originator })
+        }
         MAC_IP => {
             let esi = Esi(reader.array()?);
             let tag = reader.u32()?;

@@ -83,7 +83,31 @@ fn seeds() -> Vec<Vec<u8>> {
         &[24, 10, 9, 0, 0, 0, 0, 0, 0, 0, 0, 10],
     ]
     .concat();
-    let routes = [&mac_ip[..], &multicast, &of_prefix, &[9, 3, 1, 2, 3]].concat();
+    let discovery = [
+        &[1, 25][..],
+        rd,
+        &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 0, 0, 0, 0, 0, 10],
+    ]
+    .concat();
+    let segment = [&[4, 23][..], rd, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 32, 10, 0, 0, 2]].concat();
+    // A host with the label of a network that packets are routed in.
+    let routed = [
+        &[2, 40][..],
+        rd,
+        &[0; 14],
+        &[48, 2, 0, 0, 0, 0, 2, 32, 10, 9, 0, 2, 0, 0, 10, 0, 15, 161],
+    ]
+    .concat();
+    let routes = [
+        &mac_ip[..],
+        &multicast,
+        &of_prefix,
+        &discovery,
+        &segment,
+        &routed,
+        &[9, 3, 1, 2, 3],
+    ]
+    .concat();
     let of_evpn = |code: u8, head: &[u8]| {
         let mut value = vec![0, 25, 70];
         value.extend(head);

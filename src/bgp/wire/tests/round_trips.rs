@@ -72,10 +72,16 @@ fn arbitrary_evpn(add_path: bool) -> impl Strategy<Value = Vec<EvpnNlri>> {
                 ip,
             }
         }),
-        (any::<u32>(), address).prop_map(|(tag, originator)| EvpnRoute::Multicast { tag, originator }),
+        (any::<u32>(), address.clone())
+            .prop_map(|(tag, originator)| EvpnRoute::Multicast { tag, originator }),
+        any::<([u8; 10], u32)>().prop_map(|(esi, tag)| EvpnRoute::AutoDiscovery { esi: Esi(esi), tag }),
+        (any::<[u8; 10]>(), address).prop_map(|(esi, originator)| EvpnRoute::Segment {
+            esi: Esi(esi),
+            originator
+        }),
         (any::<u32>(), arbitrary_net(true)).prop_map(|(tag, prefix)| EvpnRoute::Prefix { tag, prefix }),
         (any::<u32>(), arbitrary_net(false)).prop_map(|(tag, prefix)| EvpnRoute::Prefix { tag, prefix }),
-        (prop::sample::select(vec![1u8, 4, 6, 11, 255]), value)
+        (prop::sample::select(vec![0u8, 6, 11, 255]), value)
             .prop_map(|(kind, value)| EvpnRoute::Other { kind, value }),
     ];
     let beside = any::<([u8; 8], u32, [u8; 10], u32, Option<u32>, u128)>();
@@ -97,7 +103,8 @@ fn arbitrary_evpn(add_path: bool) -> impl Strategy<Value = Vec<EvpnNlri>> {
                 (nlri.esi, nlri.vni) = (Esi(esi), label(vni));
                 nlri.gateway = Some(gateway).filter(|it| !it.is_unspecified());
             }
-            EvpnRoute::Multicast { .. } | EvpnRoute::Other { .. } => {}
+            EvpnRoute::AutoDiscovery { .. } => nlri.vni = label(vni),
+            EvpnRoute::Multicast { .. } | EvpnRoute::Segment { .. } | EvpnRoute::Other { .. } => {}
         }
         nlri
     });
