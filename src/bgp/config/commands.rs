@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::edit::{Handler, Place, Rows};
 use super::grammar::{Command, Table};
-use super::{evpn, general, lists, neighbor_discovery, neighbor_families, neighbors, route_maps, routers};
+use super::{evpn, general, lists, neighbor_discovery, neighbor_families, neighbors, route_maps, routers, vrf};
 
 /// Every command and where it may stand.
 pub(super) static TABLE: LazyLock<Table<Place, Handler>> = LazyLock::new(|| {
@@ -31,6 +31,7 @@ const EVERYWHERE: &[Place] = &[
     Place::Ipv6,
     Place::Evpn,
     Place::Vni,
+    Place::Vrf,
     Place::Line,
 ];
 
@@ -57,6 +58,8 @@ const PARTS: &[(&[Place], Rows)] = &[
     (&[Place::Ipv4, Place::Ipv6], neighbor_families::INSIDE),
     (&[Place::Ipv6], neighbor_families::FAMILY6),
     (TOP, evpn::TOP),
+    (TOP, vrf::TOP),
+    (&[Place::Vrf], vrf::VRF),
     (&[Place::Bgp], evpn::ENTER),
     (&[Place::Evpn], evpn::EVPN),
     (&[Place::Evpn], neighbor_families::EVPN),

@@ -23,6 +23,10 @@ pub enum Mode {
     Family(Family),
     /// In a `vni` of `address-family l2vpn evpn`.
     Vni(u32),
+    /// In `vrf`.
+    Vrf(String),
+    /// In `router bgp … vrf` and what is within, of this VRF.
+    Within(String, Box<Mode>),
     /// In `line vty`.
     Line,
 }
@@ -39,6 +43,7 @@ pub enum Place {
     Ipv6,
     Evpn,
     Vni,
+    Vrf,
     Line,
 }
 
@@ -54,6 +59,8 @@ impl Mode {
             Mode::Family(Family::Ipv6Unicast) => Place::Ipv6,
             Mode::Family(Family::L2vpnEvpn) => Place::Evpn,
             Mode::Vni(_) => Place::Vni,
+            Mode::Vrf(_) => Place::Vrf,
+            Mode::Within(_, mode) => mode.place(),
             Mode::Line => Place::Line,
         }
     }
@@ -64,7 +71,32 @@ impl Mode {
             Mode::Configure => None,
             Mode::Family(_) => Some(Mode::Bgp),
             Mode::Vni(_) => Some(Mode::Family(Family::L2vpnEvpn)),
+            Mode::Within(vrf, mode) => mode.parent().map(|parent| parent.within(Some(vrf.clone()))),
             _ => Some(Mode::Configure),
+        }
+    }
+
+    /// The same in a VRF, if it is one of `router bgp`.
+    pub(super) fn within(self, vrf: Option<String>) -> Mode {
+        match (self, vrf) {
+            (mode @ (Mode::Bgp | Mode::Family(_) | Mode::Vni(_)), Some(vrf)) => Mode::Within(vrf, Box::new(mode)),
+            (mode, _) => mode,
+        }
+    }
+
+    /// The VRF, and the mode within it.
+    pub(super) fn apart(self) -> (Option<String>, Mode) {
+        match self {
+            Mode::Within(vrf, mode) => (Some(vrf), *mode),
+            mode => (None, mode),
+        }
+    }
+
+    /// The VRF whose `router bgp` it is in.
+    pub fn vrf(&self) -> Option<&str> {
+        match self {
+            Mode::Within(vrf, _) => Some(vrf),
+            _ => None,
         }
     }
 
@@ -77,6 +109,8 @@ impl Mode {
             Mode::Bgp => "config-router",
             Mode::Family(_) => "config-router-af",
             Mode::Vni(_) => "config-router-af-vni",
+            Mode::Vrf(_) => "config-vrf",
+            Mode::Within(_, mode) => mode.prompt(),
             Mode::Line => "config-line",
         }
     }
@@ -92,6 +126,8 @@ pub(super) type Rows = &'static [(&'static str, Handler)];
 pub(super) struct Edit<'c> {
     pub config: &'c mut Config,
     pub mode: &'c mut Mode,
+    /// The VRF whose `router bgp` the mode is in; none for the default one.
+    pub vrf: &'c mut Option<String>,
     /// What the line does, if it leaves a mode.
     pub applied: &'c mut Applied,
     /// What vtysh prints though the line is taken.
@@ -117,10 +153,11 @@ impl Edit<'_> {
     }
 
     pub fn bgp(&mut self) -> Result<&mut Bgp, Refusal> {
-        self.config
-            .bgp
-            .as_mut()
-            .ok_or_else(|| Refusal::invalid("there is no `router bgp`"))
+        let bgp = match self.vrf {
+            None => self.config.bgp.as_mut(),
+            Some(vrf) => self.config.vrfs.get_mut(vrf).and_then(|vrf| vrf.bgp.as_mut()),
+        };
+        bgp.ok_or_else(|| Refusal::invalid("there is no `router bgp`"))
     }
 
     /// The family commands belong to: outside of an `address-family` it is IPv4 unicast.

@@ -6,6 +6,7 @@ use super::argument::Arguments;
 use super::diagnostic::Refusal;
 use super::edit::{Edit, Mode, Rows, switch};
 use super::policy::Family;
+use super::vrf;
 use crate::wire::{ExtendedCommunity, Rd};
 
 /// What is said in `address-family l2vpn evpn`.
@@ -14,11 +15,30 @@ pub struct Evpn {
     /// `advertise-all-vni`.
     pub advertise_all_vni: bool,
     /// `advertise ipv4 unicast`.
-    pub advertise_ipv4: bool,
+    pub advertise_ipv4: Option<Advertise>,
     /// `advertise ipv6 unicast`.
-    pub advertise_ipv6: bool,
+    pub advertise_ipv6: Option<Advertise>,
+    /// `default-originate ipv4`, and `ipv6`.
+    pub default_originate: (bool, bool),
+    /// `rd` and `route-target` of the VRF itself.
+    pub own: VniSettings,
     /// `vni`.
     pub vnis: BTreeMap<u32, VniSettings>,
+}
+
+/// How a VRF's prefixes are told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Advertise {
+    /// Chooses and changes them.
+    pub route_map: Option<String>,
+}
+
+impl Evpn {
+    /// Whether prefixes of a VRF are told.
+    pub fn tells_prefixes(&self) -> bool {
+        let says = self.advertise_ipv4.is_some() || self.advertise_ipv6.is_some();
+        says || self.default_originate.0 || self.default_originate.1
+    }
 }
 
 /// What is said of a VNI; what is not said is automatic.
@@ -39,6 +59,7 @@ pub(super) const TOP: Rows = &[
         if let Some(known) = e.config.l3vni.filter(|known| *known != vni) {
             return Err(Refusal::invalid(format!("VNI {known} is already configured")));
         }
+        vrf::is_free(e.config, vni, None)?;
         e.config.l3vni = Some(vni);
         Ok(())
     }),
@@ -63,13 +84,40 @@ pub(super) const ENTER: Rows = &[("address-family l2vpn evpn", |e, _| {
 /// Commands of the family.
 pub(super) const EVPN: Rows = &[
     ("[no] advertise-all-vni", |e, a| {
+        let other = vrf::that_tells_vnis(e.config, e.vrf.as_deref());
+        if let Some(other) = other.filter(|_| !a.no()) {
+            return Err(Refusal::invalid(format!("Please unconfigure EVPN in VRF {other}")));
+        }
         switch(&mut e.bgp()?.evpn.advertise_all_vni, a)
     }),
-    ("[no] advertise ipv4 unicast", |e, a| {
-        switch(&mut e.bgp()?.evpn.advertise_ipv4, a)
+    ("advertise (ipv4|ipv6) unicast [route-map <map:word>]", |e, a| {
+        let route_map = a.get("map").map(str::to_owned);
+        *advertised(e, a)? = Some(Advertise { route_map });
+        Ok(())
     }),
-    ("[no] advertise ipv6 unicast", |e, a| {
-        switch(&mut e.bgp()?.evpn.advertise_ipv6, a)
+    ("no advertise (ipv4|ipv6) unicast [route-map <map:word>]", |e, a| {
+        *advertised(e, a)? = None;
+        Ok(())
+    }),
+    ("[no] default-originate (ipv4|ipv6)", |e, a| {
+        let (ipv4, ipv6) = &mut e.bgp()?.evpn.default_originate;
+        switch(if a.has("ipv6") { ipv6 } else { ipv4 }, a)
+    }),
+    ("[no] rd <rd:word>", |e, a| {
+        rd(&mut e.bgp()?.evpn.own, a, "VRF")
+    }),
+    ("[no] route-target (both|import|export) <target:word>", |e, a| {
+        let target = target(a)?;
+        let (import, export) = (!a.has("export"), !a.has("import"));
+        let own = &mut e.bgp()?.evpn.own;
+        if a.no() {
+            let is_known = (!import || own.import.contains(&target)) && (!export || own.export.contains(&target));
+            if !is_known {
+                return Err(Refusal::invalid("RT specified does not match configuration for this VRF"));
+            }
+        }
+        retarget(own, a, target);
+        Ok(())
     }),
     ("vni <vni:1-16777215>", |e, a| {
         let vni = a.value("vni")?;
@@ -92,37 +140,10 @@ pub(super) const VNI: Rows = &[
         *e.mode = Mode::Family(Family::L2vpnEvpn);
         Ok(())
     }),
-    ("rd ~ <rd:word>", |e, a| {
-        let rd =
-            match a.get("rd") {
-                None => None,
-                Some(text) => Some(text.parse::<Rd>().map_err(|_| {
-                    Refusal::Invalid("Malformed Route Distinguisher".to_owned(), a.span("rd"))
-                })?),
-            };
-        let known = &mut vni(e)?.rd;
-        if a.no() && rd.is_some() && *known != rd {
-            return Err(Refusal::invalid(
-                "RD specified does not match configuration for this VNI",
-            ));
-        }
-        *known = rd.filter(|_| !a.no());
-        Ok(())
-    }),
+    ("rd ~ <rd:word>", |e, a| rd(vni(e)?, a, "VNI")),
     ("[no] route-target (both|import|export) <target:word>", |e, a| {
         let target = target(a)?;
-        let (import, export) = (!a.has("export"), !a.has("import"));
-        let settings = vni(e)?;
-        for (wanted, list) in [(import, &mut settings.import), (export, &mut settings.export)] {
-            if !wanted {
-                continue;
-            }
-            list.retain(|known| *known != target);
-            if !a.no() {
-                list.push(target);
-                list.sort_unstable();
-            }
-        }
+        retarget(vni(e)?, a, target);
         Ok(())
     }),
     ("no route-target (import|export)", |e, a| {
@@ -134,6 +155,43 @@ pub(super) const VNI: Rows = &[
         Ok(())
     }),
 ];
+
+fn advertised<'e>(edit: &'e mut Edit, arguments: &Arguments) -> Result<&'e mut Option<Advertise>, Refusal> {
+    let evpn = &mut edit.bgp()?.evpn;
+    Ok(match arguments.has("ipv6") {
+        true => &mut evpn.advertise_ipv6,
+        false => &mut evpn.advertise_ipv4,
+    })
+}
+
+/// `rd`, of what the words say.
+fn rd(settings: &mut VniSettings, arguments: &Arguments, of: &str) -> Result<(), Refusal> {
+    let malformed = || Refusal::Invalid("Malformed Route Distinguisher".to_owned(), arguments.span("rd"));
+    let rd = arguments.get("rd").map(|text| text.parse::<Rd>().map_err(|_| malformed()));
+    let rd = rd.transpose()?;
+    if arguments.no() && rd.is_some() && settings.rd != rd {
+        return Err(Refusal::invalid(format!(
+            "RD specified does not match configuration for this {of}"
+        )));
+    }
+    settings.rd = rd.filter(|_| !arguments.no());
+    Ok(())
+}
+
+/// `route-target`.
+fn retarget(settings: &mut VniSettings, arguments: &Arguments, target: ExtendedCommunity) {
+    let (import, export) = (!arguments.has("export"), !arguments.has("import"));
+    for (wanted, list) in [(import, &mut settings.import), (export, &mut settings.export)] {
+        if !wanted {
+            continue;
+        }
+        list.retain(|known| *known != target);
+        if !arguments.no() {
+            list.push(target);
+            list.sort_unstable();
+        }
+    }
+}
 
 fn vni<'e>(edit: &'e mut Edit) -> Result<&'e mut VniSettings, Refusal> {
     let Mode::Vni(vni) = *edit.mode else {
@@ -155,6 +213,18 @@ pub(crate) fn target_text(target: &ExtendedCommunity) -> String {
     text.strip_prefix("RT:").map_or(text.clone(), str::to_owned)
 }
 
+impl VniSettings {
+    /// As FRR prints it.
+    fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::from_iter(self.rd.map(|rd| format!("rd {rd}")));
+        for (word, targets) in [("import", &self.import), ("export", &self.export)] {
+            let line = |target| format!("route-target {word} {}", target_text(target));
+            lines.extend(targets.iter().map(line));
+        }
+        lines
+    }
+}
+
 impl Evpn {
     /// As FRR prints it.
     pub(super) fn lines(&self) -> Vec<String> {
@@ -164,19 +234,18 @@ impl Evpn {
         }
         for (vni, settings) in &self.vnis {
             lines.push(format!("vni {vni}"));
-            lines.extend(settings.rd.map(|rd| format!(" rd {rd}")));
-            let all = [("import", &settings.import), ("export", &settings.export)];
-            for (word, targets) in all {
-                let line = |target| format!(" route-target {word} {}", target_text(target));
-                lines.extend(targets.iter().map(line));
-            }
+            lines.extend(settings.lines().into_iter().map(|line| format!(" {line}")));
             lines.push("exit-vni".to_owned());
         }
-        for (is_on, name) in [(self.advertise_ipv4, "ipv4"), (self.advertise_ipv6, "ipv6")] {
-            if is_on {
-                lines.push(format!("advertise {name} unicast"));
-            }
+        for (told, name) in [(&self.advertise_ipv4, "ipv4"), (&self.advertise_ipv6, "ipv6")] {
+            let Some(told) = told else { continue };
+            let map = told.route_map.as_ref().map(|map| format!(" route-map {map}"));
+            lines.push(format!("advertise {name} unicast{}", map.unwrap_or_default()));
         }
+        let (ipv4, ipv6) = self.default_originate;
+        lines.extend(ipv4.then(|| "default-originate ipv4".to_owned()));
+        lines.extend(ipv6.then(|| "default-originate ipv6".to_owned()));
+        lines.extend(self.own.lines());
         lines
     }
 }

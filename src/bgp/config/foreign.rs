@@ -10,7 +10,7 @@ use super::grammar::{Command, FaultKind, Table};
 const COMMANDS: &str = include_str!("frr/commands");
 
 /// The modes by their headings.
-const MODES: [(&str, &[Mode]); 10] = [
+const MODES: [(&str, &[Mode]); 11] = [
     ("# configure", &[Mode::In(Place::Configure)]),
     ("# interface", &[Mode::In(Place::Interface)]),
     ("# route-map", &[Mode::In(Place::RouteMap)]),
@@ -19,6 +19,7 @@ const MODES: [(&str, &[Mode]); 10] = [
     ("# ipv6", &[Mode::In(Place::Ipv6)]),
     ("# evpn", &[Mode::In(Place::Evpn)]),
     ("# vni", &[Mode::In(Place::Vni)]),
+    ("# vrf", &[Mode::In(Place::Vrf)]),
     ("# line", &[Mode::In(Place::Line)]),
     ("# enable", &[Mode::Enable]),
 ];
@@ -87,6 +88,7 @@ fn alone(place: Place) -> &'static [Place] {
         Place::Ipv6 => &[Place::Ipv6],
         Place::Evpn => &[Place::Evpn],
         Place::Vni => &[Place::Vni],
+        Place::Vrf => &[Place::Vrf],
         Place::Line => &[Place::Line],
     }
 }

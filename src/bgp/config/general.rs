@@ -213,7 +213,7 @@ fn defaults(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
         }
     };
     let old = std::mem::replace(&mut edit.config.profile, profile);
-    if let Some(bgp) = &mut edit.config.bgp {
+    for bgp in edit.config.instances_mut() {
         bgp.rebase(old, profile);
     }
     Ok(())

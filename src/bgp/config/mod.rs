@@ -36,6 +36,7 @@ mod route_maps;
 mod router;
 mod routers;
 mod settings;
+mod vrf;
 
 #[cfg(test)]
 mod tests;
@@ -45,7 +46,7 @@ pub use diagnostic::{Diagnostic, DiagnosticKind, Refusal};
 pub use edit::{Mode, Place};
 pub use effective::{Effective, EffectiveFamily};
 pub(crate) use evpn::target_text;
-pub use evpn::{Evpn, VniSettings};
+pub use evpn::{Advertise, Evpn, VniSettings};
 pub use foreign::executes;
 pub use mark::mark;
 pub use model::*;
@@ -56,3 +57,4 @@ pub use pipe::{Pipe, cut, pipe};
 pub use policy::*;
 pub use router::*;
 pub use settings::*;
+pub use vrf::{L3Vni, Vrf};

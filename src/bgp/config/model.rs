@@ -8,6 +8,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::neighbor_discovery::NeighborDiscovery;
 use super::policy::{AccessRule, CommunityRule, Lists, PrefixRule, RouteMap};
 use super::router::Bgp;
+use super::vrf::Vrf;
 
 /// Whose defaults are in force (`frr defaults`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -99,6 +100,8 @@ pub struct Config {
     pub l3vni: Option<u32>,
     /// `router bgp`.
     pub bgp: Option<Bgp>,
+    /// `vrf` and `router bgp … vrf`.
+    pub vrfs: BTreeMap<String, Vrf>,
     /// `access-list`.
     pub access_lists: Lists<AccessRule>,
     /// `ipv6 access-list`.
@@ -138,6 +141,7 @@ impl Default for Config {
             static_routes: BTreeSet::new(),
             l3vni: None,
             bgp: None,
+            vrfs: BTreeMap::new(),
             access_lists: Ordered::default(),
             access_lists6: Ordered::default(),
             prefix_lists: Ordered::default(),
@@ -148,6 +152,24 @@ impl Default for Config {
             large_community_lists: Ordered::default(),
             route_maps: Ordered::default(),
         }
+    }
+}
+
+impl Config {
+    /// All of BGP: that of the default VRF, and those of others.
+    pub fn instances_mut(&mut self) -> impl Iterator<Item = &mut Bgp> {
+        let others = self.vrfs.values_mut().filter_map(|vrf| vrf.bgp.as_mut());
+        self.bgp.iter_mut().chain(others)
+    }
+
+    /// The VRF that a VNI is said to route packets of; none for the default one.
+    pub fn vrf_of_l3vni(&self, vni: u32) -> Option<Option<&str>> {
+        if self.l3vni == Some(vni) {
+            return Some(None);
+        }
+        let mut vrfs = self.vrfs.iter();
+        let found = vrfs.find(|(_, vrf)| vrf.l3vni.is_some_and(|it| it.vni == vni));
+        found.map(|(name, _)| Some(name.as_str()))
     }
 }
 

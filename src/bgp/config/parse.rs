@@ -98,12 +98,16 @@ pub(super) fn take(
         return Ok((Applied::Nothing, String::new()));
     }
     let (place, found) = find(mode, line)?;
-    let mut there = place.clone();
+    if place.vrf().is_some() && is_of_neighbors(text) {
+        return Err(Stop::Foreign(place, false));
+    }
+    let (mut vrf, mut there) = place.clone().apart();
     let (mut applied, mut said) = (Applied::Done, String::new());
     let outcome = (found.id)(
         &mut Edit {
             config,
             mode: &mut there,
+            vrf: &mut vrf,
             applied: &mut applied,
             said: &mut said,
             own,
@@ -120,11 +124,20 @@ pub(super) fn take(
         *mode = place;
         return Err(Stop::Refusal(refusal));
     }
-    *mode = there;
-    if let Some(bgp) = &mut config.bgp {
+    *mode = there.within(vrf);
+    for bgp in config.instances_mut() {
         bgp.settle();
     }
     Ok((applied, said))
+}
+
+/// Whether a line is about neighbors: a VRF's BGP has none here.
+fn is_of_neighbors(line: &str) -> bool {
+    let mut words = line.split_whitespace().skip_while(|word| *word == "no");
+    let first = words.next().unwrap_or_default();
+    let is_short_for = |word: &str, whole: &str, least: usize| word.len() >= least && whole.starts_with(word);
+    is_short_for(first, "neighbor", 3)
+        || (first == "bgp" && words.next().is_some_and(|word| is_short_for(word, "listen", 2)))
 }
 
 /// Finds a line's command where it stands, else further out.
@@ -205,12 +218,12 @@ impl Foreign {
         let inner = indentation(line) > self.indentation;
         match text {
             "exit" | "quit" | "exit-vrf" if !inner => (true, true),
-            "exit-address-family" if self.mode == Mode::Bgp => (true, true),
+            "exit-address-family" if self.mode.place() == Place::Bgp => (true, true),
             "end" => (false, true),
             _ if inner => (true, false),
             _ => {
                 let known = TABLE.find(Place::Configure, line).is_ok();
-                let family = self.mode == Mode::Bgp && text.starts_with("address-family");
+                let family = self.mode.place() == Place::Bgp && text.starts_with("address-family");
                 (!(known || family), known || family)
             }
         }

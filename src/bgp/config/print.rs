@@ -35,11 +35,18 @@ impl Config {
         page.part(self.kept_as(&["debug"]));
         page.part(self.kept_as(&["password", "enable", "username", "banner"]));
         page.part(self.static_routes.iter().map(static_route));
+        for (name, vrf) in &self.vrfs {
+            page.part(vrf.lines(name));
+        }
         for (name, interface) in &self.interfaces {
             page.part(interface_lines(name, interface));
         }
         if let Some(bgp) = &self.bgp {
-            page.part(print_router::router(bgp, self.profile));
+            page.part(print_router::router(bgp, self.profile, None));
+        }
+        for (name, vrf) in &self.vrfs {
+            let lines = vrf.bgp.as_ref().map(|bgp| print_router::router(bgp, self.profile, Some(name)));
+            page.part(lines.unwrap_or_default());
         }
         print_policy::lists(&mut page, self);
         print_policy::route_maps(&mut page, self);

@@ -7,8 +7,9 @@ use super::print_neighbors::{beside, family_settings, in_order, sessions};
 use super::router::{Aggregate, Bgp, FamilyTable, Flags, MAX_MED, MAXIMUM_PATHS, Network};
 
 /// The whole block.
-pub(super) fn router(bgp: &Bgp, profile: Profile) -> Vec<String> {
-    let mut lines = vec![format!("router bgp {}", bgp.asn)];
+pub(super) fn router(bgp: &Bgp, profile: Profile, vrf: Option<&str>) -> Vec<String> {
+    let vrf = vrf.map(|vrf| format!(" vrf {vrf}")).unwrap_or_default();
+    let mut lines = vec![format!("router bgp {}{vrf}", bgp.asn)];
     lines.extend(globals(bgp, profile).into_iter().map(|line| format!(" {line}")));
     lines.extend(sessions(bgp).into_iter().map(|line| format!(" {line}")));
     lines.extend(listening(bgp).into_iter().map(|line| format!(" {line}")));

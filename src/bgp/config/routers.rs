@@ -15,12 +15,19 @@ use super::router::{
     Aggregate, Bgp, Earlier, Flags, Group, MAX_MED, MAXIMUM_PATHS, Network, Redistribute, Source,
 };
 use super::settings::{Addpath, Timers};
+use super::vrf;
 
 /// Commands at the top.
 pub(super) const ROUTER: Rows = &[
     ("router bgp [<asn:1-4294967295>]", enter),
+    ("router bgp <asn:1-4294967295> vrf <vrf:word>", enter),
+    ("no router bgp <asn:1-4294967295> vrf <vrf:word>", vrf::leave),
     ("no router bgp [<asn:1-4294967295>]", |e, a| {
         let asn: Option<u32> = a.optional("asn")?;
+        let has_more = e.config.vrfs.values().any(|vrf| vrf.bgp.is_some());
+        if asn.is_none() && has_more {
+            return Err(Refusal::invalid("Please specify ASN and VRF"));
+        }
         match &e.config.bgp {
             Some(bgp) if asn.is_none_or(|asn| asn == bgp.asn) => e.config.bgp = None,
             None if asn.is_none() => return Err(Refusal::invalid("No BGP process is configured")),
@@ -339,7 +346,15 @@ pub(super) fn timers(arguments: &Arguments, wrong: &str) -> Result<Timers, Refus
 }
 
 fn enter(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    match (&edit.config.bgp, arguments.optional::<u32>("asn")?) {
+    *edit.vrf = arguments.get("vrf").filter(|name| *name != "default").map(str::to_owned);
+    if let Some(name) = edit.vrf.as_ref().filter(|name| !vrf::is_name(name)) {
+        return Err(Refusal::Invalid(format!("`{name}` is no name of a VRF"), arguments.span("vrf")));
+    }
+    let known = match edit.vrf {
+        None => edit.config.bgp.as_ref(),
+        Some(vrf) => edit.config.vrfs.get(vrf).and_then(|vrf| vrf.bgp.as_ref()),
+    };
+    match (known, arguments.optional::<u32>("asn")?) {
         (Some(bgp), Some(asn)) if bgp.asn != asn => {
             return Err(Refusal::Bare(format!(
                 "BGP is already running; AS is {}",
@@ -352,7 +367,10 @@ fn enter(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
             if let Some(version) = edit.config.version {
                 bgp.be_of(version, edit.config.profile);
             }
-            edit.config.bgp = Some(bgp);
+            match &*edit.vrf {
+                None => edit.config.bgp = Some(bgp),
+                Some(vrf) => edit.config.vrfs.entry(vrf.clone()).or_default().bgp = Some(bgp),
+            }
         }
         (Some(_), _) => {}
     }

@@ -362,7 +362,7 @@ impl Speaker {
 
     fn tells_prefixes(&self) -> bool {
         let bgp = self.config.bgp.as_ref();
-        bgp.is_some_and(|bgp| bgp.evpn.advertise_ipv4 || bgp.evpn.advertise_ipv6)
+        bgp.is_some_and(|bgp| bgp.evpn.tells_prefixes())
     }
 
     fn resolve_vteps(&mut self) {
@@ -493,8 +493,8 @@ impl Speaker {
             .chain([ExtendedCommunity::of_router_mac(vni.bridge.2)])
             .collect();
         let families = [
-            (Family::Ipv4Unicast, bgp.evpn.advertise_ipv4),
-            (Family::Ipv6Unicast, bgp.evpn.advertise_ipv6),
+            (Family::Ipv4Unicast, bgp.evpn.advertise_ipv4.is_some()),
+            (Family::Ipv6Unicast, bgp.evpn.advertise_ipv6.is_some()),
         ];
         let mut all = Vec::new();
         for (family, _) in families.into_iter().filter(|(_, is_told)| *is_told) {

@@ -119,6 +119,8 @@ pub fn complaint(diagnostic: &Diagnostic, line: &str, mode: &Mode) -> (Status, S
 /// FRR 8.4's number of a mode.
 fn number(mode: &Mode) -> u8 {
     match mode {
+        Mode::Within(_, mode) => number(mode),
+        Mode::Vrf(_) => 12,
         Mode::Configure => 4,
         Mode::Interface(_) => 17,
         Mode::Bgp => 25,

@@ -5,7 +5,7 @@ use super::commands::{Level, TABLE};
 use super::message::Candidate;
 use super::outcome::Outcome;
 use crate::config::grammar::{self, CandidateKind};
-use crate::config::{self, Mode, PeerName};
+use crate::config::{self, Mode, PeerName, Place};
 use crate::show::View;
 
 /// Words of the session in every place of the configuration.
@@ -126,7 +126,7 @@ fn in_configuration(mode: &Mode, line: &str) -> Vec<grammar::Candidate> {
             "exit-address-family",
             "Exit from Address Family configuration mode",
         );
-        let closing = matches!(mode, Mode::Family(_)).then_some(&closing);
+        let closing = matches!(mode.place(), Place::Ipv4 | Place::Ipv6 | Place::Evpn).then_some(&closing);
         let own = SESSION.iter().chain(closing);
         let own = own.filter(|(word, _)| word.starts_with(last));
         candidates.extend(own.map(|(word, help)| grammar::Candidate {
