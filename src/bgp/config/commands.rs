@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use super::edit::{Handler, Place, Rows};
 use super::grammar::{Command, Table};
-use super::{evpn, general, lists, neighbor_discovery, neighbor_families, neighbors, route_maps, routers, vrf};
+use super::{
+    evpn, general, lists, neighbor_discovery, neighbor_families, neighbors, route_maps, routers, vrf,
+};
 
 /// Every command and where it may stand.
 pub(super) static TABLE: LazyLock<Table<Place, Handler>> = LazyLock::new(|| {

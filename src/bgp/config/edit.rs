@@ -79,7 +79,9 @@ impl Mode {
     /// The same in a VRF, if it is one of `router bgp`.
     pub(super) fn within(self, vrf: Option<String>) -> Mode {
         match (self, vrf) {
-            (mode @ (Mode::Bgp | Mode::Family(_) | Mode::Vni(_)), Some(vrf)) => Mode::Within(vrf, Box::new(mode)),
+            (mode @ (Mode::Bgp | Mode::Family(_) | Mode::Vni(_)), Some(vrf)) => {
+                Mode::Within(vrf, Box::new(mode))
+            }
             (mode, _) => mode,
         }
     }

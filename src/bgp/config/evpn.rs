@@ -86,7 +86,9 @@ pub(super) const EVPN: Rows = &[
     ("[no] advertise-all-vni", |e, a| {
         let other = vrf::that_tells_vnis(e.config, e.vrf.as_deref());
         if let Some(other) = other.filter(|_| !a.no()) {
-            return Err(Refusal::invalid(format!("Please unconfigure EVPN in VRF {other}")));
+            return Err(Refusal::invalid(format!(
+                "Please unconfigure EVPN in VRF {other}"
+            )));
         }
         switch(&mut e.bgp()?.evpn.advertise_all_vni, a)
     }),
@@ -95,25 +97,29 @@ pub(super) const EVPN: Rows = &[
         *advertised(e, a)? = Some(Advertise { route_map });
         Ok(())
     }),
-    ("no advertise (ipv4|ipv6) unicast [route-map <map:word>]", |e, a| {
-        *advertised(e, a)? = None;
-        Ok(())
-    }),
+    (
+        "no advertise (ipv4|ipv6) unicast [route-map <map:word>]",
+        |e, a| {
+            *advertised(e, a)? = None;
+            Ok(())
+        },
+    ),
     ("[no] default-originate (ipv4|ipv6)", |e, a| {
         let (ipv4, ipv6) = &mut e.bgp()?.evpn.default_originate;
         switch(if a.has("ipv6") { ipv6 } else { ipv4 }, a)
     }),
-    ("[no] rd <rd:word>", |e, a| {
-        rd(&mut e.bgp()?.evpn.own, a, "VRF")
-    }),
+    ("[no] rd <rd:word>", |e, a| rd(&mut e.bgp()?.evpn.own, a, "VRF")),
     ("[no] route-target (both|import|export) <target:word>", |e, a| {
         let target = target(a)?;
         let (import, export) = (!a.has("export"), !a.has("import"));
         let own = &mut e.bgp()?.evpn.own;
         if a.no() {
-            let is_known = (!import || own.import.contains(&target)) && (!export || own.export.contains(&target));
+            let is_known =
+                (!import || own.import.contains(&target)) && (!export || own.export.contains(&target));
             if !is_known {
-                return Err(Refusal::invalid("RT specified does not match configuration for this VRF"));
+                return Err(Refusal::invalid(
+                    "RT specified does not match configuration for this VRF",
+                ));
             }
         }
         retarget(own, a, target);
@@ -167,7 +173,9 @@ fn advertised<'e>(edit: &'e mut Edit, arguments: &Arguments) -> Result<&'e mut O
 /// `rd`, of what the words say.
 fn rd(settings: &mut VniSettings, arguments: &Arguments, of: &str) -> Result<(), Refusal> {
     let malformed = || Refusal::Invalid("Malformed Route Distinguisher".to_owned(), arguments.span("rd"));
-    let rd = arguments.get("rd").map(|text| text.parse::<Rd>().map_err(|_| malformed()));
+    let rd = arguments
+        .get("rd")
+        .map(|text| text.parse::<Rd>().map_err(|_| malformed()));
     let rd = rd.transpose()?;
     if arguments.no() && rd.is_some() && settings.rd != rd {
         return Err(Refusal::invalid(format!(

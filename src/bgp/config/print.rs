@@ -45,7 +45,10 @@ impl Config {
             page.part(print_router::router(bgp, self.profile, None));
         }
         for (name, vrf) in &self.vrfs {
-            let lines = vrf.bgp.as_ref().map(|bgp| print_router::router(bgp, self.profile, Some(name)));
+            let lines = vrf
+                .bgp
+                .as_ref()
+                .map(|bgp| print_router::router(bgp, self.profile, Some(name)));
             page.part(lines.unwrap_or_default());
         }
         print_policy::lists(&mut page, self);

@@ -346,9 +346,15 @@ pub(super) fn timers(arguments: &Arguments, wrong: &str) -> Result<Timers, Refus
 }
 
 fn enter(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
-    *edit.vrf = arguments.get("vrf").filter(|name| *name != "default").map(str::to_owned);
+    *edit.vrf = arguments
+        .get("vrf")
+        .filter(|name| *name != "default")
+        .map(str::to_owned);
     if let Some(name) = edit.vrf.as_ref().filter(|name| !vrf::is_name(name)) {
-        return Err(Refusal::Invalid(format!("`{name}` is no name of a VRF"), arguments.span("vrf")));
+        return Err(Refusal::Invalid(
+            format!("`{name}` is no name of a VRF"),
+            arguments.span("vrf"),
+        ));
     }
     let known = match edit.vrf {
         None => edit.config.bgp.as_ref(),

@@ -34,7 +34,10 @@ pub(super) const TOP: Rows = &[
     ("vrf <name:word>", |e, a| {
         let name = a.text("name")?;
         if !is_name(&name) {
-            return Err(Refusal::Invalid(format!("`{name}` is no name of a VRF"), a.span("name")));
+            return Err(Refusal::Invalid(
+                format!("`{name}` is no name of a VRF"),
+                a.span("name"),
+            ));
         }
         e.config.vrfs.entry(name.clone()).or_default().is_said = true;
         *e.mode = Mode::Vrf(name);
@@ -73,7 +76,10 @@ pub(super) const VRF: Rows = &[
         }
         is_free(e.config, vni, Some(&name))?;
         let prefix_routes_only = a.has("prefix-routes-only");
-        e.config.vrfs.entry(name).or_default().l3vni = Some(L3Vni { vni, prefix_routes_only });
+        e.config.vrfs.entry(name).or_default().l3vni = Some(L3Vni {
+            vni,
+            prefix_routes_only,
+        });
         Ok(())
     }),
     ("no vni <vni:1-16777215> [prefix-routes-only]", |e, a| {
@@ -90,7 +96,9 @@ pub(super) const VRF: Rows = &[
 /// Whether a VRF's device can have a name.
 pub(super) fn is_name(name: &str) -> bool {
     let is_plain = |it: u8| it.is_ascii_graphic() && it != b'/';
-    (1..=LONGEST).contains(&name.len()) && name.bytes().all(is_plain) && !matches!(name, "." | ".." | "default" | "all")
+    (1..=LONGEST).contains(&name.len())
+        && name.bytes().all(is_plain)
+        && !matches!(name, "." | ".." | "default" | "all")
 }
 
 fn name(edit: &Edit) -> Result<String, Refusal> {
@@ -150,7 +158,11 @@ impl Vrf {
         }
         let mut lines = vec![format!("vrf {name}")];
         lines.extend(self.l3vni.map(|it| {
-            let more = if it.prefix_routes_only { " prefix-routes-only" } else { "" };
+            let more = if it.prefix_routes_only {
+                " prefix-routes-only"
+            } else {
+                ""
+            };
             format!(" vni {}{more}", it.vni)
         }));
         lines.push("exit-vrf".to_owned());

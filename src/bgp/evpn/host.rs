@@ -30,6 +30,15 @@ pub struct LocalMac {
     pub port: String,
 }
 
+impl Overlay {
+    /// The network.
+    pub fn vni(&self) -> u32 {
+        match self {
+            Overlay::Flood { vni, .. } | Overlay::Mac { vni, .. } | Overlay::Neighbor { vni, .. } => *vni,
+        }
+    }
+}
+
 /// An entry of a forwarding database, or of a neighbor table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Overlay {

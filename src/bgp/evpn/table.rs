@@ -170,6 +170,8 @@ pub struct EvpnTable {
     /// How many paths lead to a tunnel's end.
     vteps: BTreeMap<IpAddr, usize>,
     changed: BTreeSet<EvpnKey>,
+    /// Routes of which any path has changed since that was asked last.
+    touched: BTreeSet<EvpnKey>,
     /// How often the best of a distinguisher's routes has changed.
     versions: BTreeMap<Rd, u64>,
     counts: HashMap<SourceId, usize>,
@@ -363,6 +365,11 @@ impl EvpnTable {
         any
     }
 
+    /// Routes of hosts and prefixes of which any path has changed since this was asked last, the best or another.
+    pub fn take_touched(&mut self) -> BTreeSet<EvpnKey> {
+        std::mem::take(&mut self.touched)
+    }
+
     /// All routes are to be decided about again.
     pub fn reconsider(&mut self) {
         self.changed.extend(self.destinations.keys().cloned());
@@ -371,6 +378,12 @@ impl EvpnTable {
     /// Decides about what has changed, and returns those routes whose best is another.
     pub fn decide(&mut self, rules: &Rules) -> Vec<EvpnKey> {
         let mut news = Vec::new();
+        self.touched.extend(
+            self.changed
+                .iter()
+                .filter(|key| matches!(key.route.kind(), 2 | 5))
+                .cloned(),
+        );
         for key in std::mem::take(&mut self.changed) {
             let Some(destination) = self.destinations.get_mut(&key) else {
                 continue;

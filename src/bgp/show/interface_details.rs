@@ -393,6 +393,7 @@ mod tests {
             kind,
             parent,
             master,
+            table: None,
         };
         let interfaces = &mut network.nodes[node].interfaces;
         interfaces[1].link = link(0x1043, LinkKind::Veth, Some(3), None);

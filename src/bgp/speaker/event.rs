@@ -214,6 +214,8 @@ pub enum Action {
     Close(ConnectionId),
     /// Put a route into the kernel, in the place of the one there is; without a way, take it out.
     Forward(IpNet, Option<Arc<Way>>),
+    /// The same of a VRF's route, into the kernel's table of this number. Its ways need no network on their interfaces.
+    ForwardIn(u32, IpNet, Option<Arc<Way>>),
     /// Put an entry into a bridge, a VXLAN device or a neighbor table, in the place of the one there is.
     Place(Overlay),
     /// Take one out.

@@ -8,18 +8,12 @@ use super::evpn_out::ToldAll;
 use super::evpn_overlay::Placed;
 use super::import_policy::Received;
 use super::{Action, OWN, Peer, Speaker};
-use crate::config::Bgp;
 use crate::evpn::bounds::{self, Told};
 use crate::evpn::{Bound, EvpnPath, EvpnTable, LocalVni, Overlay, VniFacts, better};
 use crate::session::Time;
-use crate::table::{NextHopState, Path, Route, SourceId};
-use crate::wire::{
-    Attributes, EvpnKey, EvpnNlri, EvpnRoute, ExtendedCommunity, Family, Mac, NextHop, PmsiTunnel, Update,
-    Vni,
-};
+use crate::table::{NextHopState, Route, SourceId};
+use crate::wire::{EvpnKey, EvpnNlri, EvpnRoute, Family, Mac, Update};
 
-/// The weight of a router's own routes.
-const OWN_WEIGHT: u32 = 32768;
 /// The number of the default VRF's distinguisher; those of VNIs follow.
 const OF_VRF: u16 = 1;
 /// Rounds in which MAC addresses that have moved away are given up.
@@ -32,13 +26,13 @@ pub(super) struct Evpn {
     /// VXLAN devices, by their networks.
     pub(super) local: BTreeMap<u32, LocalVni>,
     /// The numbers at the end of automatic distinguishers.
-    numbers: BTreeMap<u32, u16>,
+    pub(super) numbers: BTreeMap<u32, u16>,
     /// Hosts at this router, and how often each has moved.
-    hosts: BTreeMap<(u32, Mac), u32>,
+    pub(super) hosts: BTreeMap<(u32, Mac), u32>,
     /// Hosts that the bridge still has on a port though they are elsewhere by now.
     moved_away: BTreeSet<(u32, Mac)>,
     /// Own routes that are in the table.
-    own: BTreeSet<EvpnKey>,
+    pub(super) own: BTreeSet<EvpnKey>,
     /// Whether own routes are to be looked at.
     stale_own: bool,
     /// Whether all that is in the kernel is to be looked at.
@@ -93,7 +87,7 @@ impl Speaker {
 
     /// Whether a VNI is one that packets are routed in.
     pub fn is_l3vni(&self, vni: u32) -> bool {
-        self.config.l3vni == Some(vni)
+        self.config.vrf_of_l3vni(vni).is_some()
     }
 
     /// VNIs of which this router tells.
@@ -106,15 +100,24 @@ impl Speaker {
         self.evpn.local.values().filter(move |_| tells)
     }
 
-    /// The distinguisher and the targets of a VNI.
+    /// The distinguisher and the targets of a VNI: of one that packets are routed in, those of its VRF.
     pub fn vni_facts(&self, vni: u32) -> Option<VniFacts> {
         let bgp = self.config.bgp.as_ref()?;
-        let number = match self.is_l3vni(vni) {
-            true => OF_VRF,
-            false => self.evpn.numbers.get(&vni).copied().unwrap_or(OF_VRF),
+        let (bgp, router_id, number, said) = match self.config.vrf_of_l3vni(vni) {
+            None => (
+                bgp,
+                self.router_id(),
+                *self.evpn.numbers.get(&vni)?,
+                bgp.evpn.vnis.get(&vni),
+            ),
+            Some(None) => (bgp, self.router_id(), OF_VRF, Some(&bgp.evpn.own)),
+            Some(Some(name)) => {
+                let vrf = self.vrfs.get(name)?;
+                let bgp = vrf.speaker.config.bgp.as_ref()?;
+                (bgp, vrf.speaker.router_id(), vrf.number, Some(&bgp.evpn.own))
+            }
         };
-        let said = bgp.evpn.vnis.get(&vni);
-        Some(VniFacts::of(bgp.asn, self.router_id(), vni, number, said))
+        Some(VniFacts::of(bgp.asn, router_id, vni, number, said))
     }
 
     /// The best of what a VNI takes of a route, this router's own included.
@@ -261,12 +264,13 @@ impl Speaker {
             if is_new {
                 self.evpn.placed.forget_vni(vni.vni);
             }
-            self.number(vni.vni);
         }
         for gone in before.keys().filter(|vni| !local.contains_key(vni)) {
             self.evpn.placed.forget_vni(*gone);
-            self.evpn.numbers.remove(gone);
         }
+        self.evpn.local = local;
+        self.number_vnis();
+        let local = std::mem::take(&mut self.evpn.local);
         let here: BTreeSet<(u32, Mac)> = local
             .values()
             .flat_map(|it| it.macs.iter().map(|mac| (it.vni, mac.mac)))
@@ -287,15 +291,24 @@ impl Speaker {
         self.evpn.stale_overlay = true;
     }
 
-    /// Gives a VNI's distinguisher the lowest number that is free.
-    fn number(&mut self, vni: u32) {
-        if self.evpn.numbers.contains_key(&vni) {
-            return;
+    /// Gives each VNI's distinguisher a number; those that packets are routed in have their VRF's.
+    fn number_vnis(&mut self) {
+        let is_bare = |vni: &u32| !self.evpn.numbers.contains_key(vni) && !self.is_l3vni(*vni);
+        let bare: Vec<u32> = self.evpn.local.keys().copied().filter(is_bare).collect();
+        for vni in bare {
+            let number = self.free_number();
+            self.evpn.numbers.insert(vni, number);
         }
-        let taken: BTreeSet<u16> = self.evpn.numbers.values().copied().collect();
-        if let Some(free) = (OF_VRF + 1..=u16::MAX).find(|number| !taken.contains(number)) {
-            self.evpn.numbers.insert(vni, free);
-        }
+        let known = &self.evpn.local;
+        self.evpn.numbers.retain(|vni, _| known.contains_key(vni));
+    }
+
+    /// The lowest number that no distinguisher ends with.
+    pub(super) fn free_number(&self) -> u16 {
+        let vrfs = self.vrfs.values().map(|vrf| vrf.number);
+        let taken: BTreeSet<u16> = self.evpn.numbers.values().copied().chain(vrfs).collect();
+        let mut free = (OF_VRF + 1..=u16::MAX).filter(|number| !taken.contains(number));
+        free.next().unwrap_or(OF_VRF)
     }
 
     /// How often a host has moved that is at another router, whether it may move, and the router: the best of all that is said.
@@ -341,6 +354,9 @@ impl Speaker {
         if others {
             self.resolve_vteps();
         }
+        if configured {
+            self.number_vnis();
+        }
         self.evpn.stale_overlay |= configured;
         self.evpn.stale_own |= configured || (others && self.tells_prefixes());
         let rules = self.rules(Family::L2vpnEvpn);
@@ -350,7 +366,9 @@ impl Speaker {
                 self.originate_evpn(now);
             }
             changed.extend(self.evpn.table.decide(&rules));
-            if !self.give_up_moved(&changed) {
+            let touched = self.evpn.table.take_touched();
+            self.evpn.stale_own |= self.import_into_vrfs(&touched, now, actions);
+            if !self.give_up_moved(&changed) && !self.evpn.stale_own {
                 break;
             }
         }
@@ -393,158 +411,6 @@ impl Speaker {
         }
         self.evpn.stale_own |= !moved.is_empty();
         !moved.is_empty()
-    }
-
-    /// Puts this router's own routes into the table, and takes out those it has no longer.
-    fn originate_evpn(&mut self, now: Time) {
-        let wanted = self.own_evpn(now);
-        let before = std::mem::take(&mut self.evpn.own);
-        for key in before.iter().filter(|key| !wanted.contains_key(key)) {
-            self.evpn.table.remove(key, OWN, 0);
-        }
-        self.evpn.own = wanted.keys().cloned().collect();
-        for (key, path) in wanted {
-            // This router's own routes have no bound but what its kernel has.
-            let _ = self.evpn.table.insert(key, path);
-        }
-    }
-
-    fn own_evpn(&mut self, now: Time) -> BTreeMap<EvpnKey, EvpnPath> {
-        let mut wanted = BTreeMap::new();
-        let Some(bgp) = self.config.bgp.clone() else {
-            return wanted;
-        };
-        let local: Vec<LocalVni> = self.told_vnis().cloned().collect();
-        for vni in &local {
-            let Some(facts) = self.vni_facts(vni.vni) else {
-                continue;
-            };
-            match self.is_l3vni(vni.vni) {
-                true => self.own_prefixes(&bgp, vni, &facts, now, &mut wanted),
-                false => self.own_hosts(vni, &facts, now, &mut wanted),
-            }
-        }
-        wanted
-    }
-
-    /// A VNI's hosts, and this router as one that is to have broadcasts.
-    fn own_hosts(
-        &mut self,
-        vni: &LocalVni,
-        facts: &VniFacts,
-        now: Time,
-        wanted: &mut BTreeMap<EvpnKey, EvpnPath>,
-    ) {
-        let mut attributes = Attributes {
-            extended_communities: [ExtendedCommunity::VXLAN]
-                .into_iter()
-                .chain(facts.export.clone())
-                .collect(),
-            ..Attributes::default()
-        };
-        let of = |route| EvpnNlri {
-            vni: Vni(vni.vni),
-            ..EvpnNlri::from(EvpnKey { rd: facts.rd, route })
-        };
-        let mut hosts: Vec<(Mac, Option<IpAddr>)> = vni.macs.iter().map(|it| (it.mac, None)).collect();
-        hosts.extend(vni.neighbors.iter().map(|(ip, mac)| (*mac, Some(*ip))));
-        for (mac, ip) in hosts {
-            let Some(sequence) = self.evpn.hosts.get(&(vni.vni, mac)).copied() else {
-                continue;
-            };
-            let mut attributes = attributes.clone();
-            if sequence > 0 {
-                let mobility = ExtendedCommunity::of_mobility(sequence, false);
-                attributes.extended_communities.push(mobility);
-            }
-            let nlri = of(EvpnRoute::MacIp { tag: 0, mac, ip });
-            let path = self.own_evpn_path(attributes, vni.vtep, OWN_WEIGHT, &nlri, now);
-            wanted.insert(nlri.key, path);
-        }
-        let tunnel = PmsiTunnel {
-            kind: PmsiTunnel::INGRESS_REPLICATION,
-            vni: Vni(vni.vni),
-            endpoint: Some(vni.vtep),
-        };
-        tunnel.put(&mut attributes);
-        let nlri = EvpnNlri {
-            vni: Vni::default(),
-            ..of(EvpnRoute::Multicast {
-                tag: 0,
-                originator: vni.vtep,
-            })
-        };
-        let path = self.own_evpn_path(attributes, vni.vtep, OWN_WEIGHT, &nlri, now);
-        wanted.insert(nlri.key, path);
-    }
-
-    /// The default VRF's prefixes (RFC 9136 section 4.4.1).
-    fn own_prefixes(
-        &mut self,
-        bgp: &Bgp,
-        vni: &LocalVni,
-        facts: &VniFacts,
-        now: Time,
-        wanted: &mut BTreeMap<EvpnKey, EvpnPath>,
-    ) {
-        let beside: Vec<ExtendedCommunity> = [ExtendedCommunity::VXLAN]
-            .into_iter()
-            .chain(facts.export.clone())
-            .chain([ExtendedCommunity::of_router_mac(vni.bridge.2)])
-            .collect();
-        let families = [
-            (Family::Ipv4Unicast, bgp.evpn.advertise_ipv4.is_some()),
-            (Family::Ipv6Unicast, bgp.evpn.advertise_ipv6.is_some()),
-        ];
-        let mut all = Vec::new();
-        for (family, _) in families.into_iter().filter(|(_, is_told)| *is_told) {
-            let destinations = self.tables.get(family).all();
-            all.extend(destinations.filter_map(|(id, destination)| {
-                let best = destination.best()?;
-                let prefix = self.tables.get(family).prefix(id);
-                Some((prefix, (*best.attributes).clone(), best.weight))
-            }));
-        }
-        for (prefix, mut attributes, weight) in all {
-            attributes.extended_communities.extend(beside.iter().copied());
-            let key = EvpnKey {
-                rd: facts.rd,
-                route: EvpnRoute::Prefix { tag: 0, prefix },
-            };
-            let nlri = EvpnNlri {
-                vni: Vni(vni.vni),
-                ..EvpnNlri::from(key)
-            };
-            let path = self.own_evpn_path(attributes, vni.vtep, weight, &nlri, now);
-            wanted.insert(nlri.key, path);
-        }
-    }
-
-    fn own_evpn_path(
-        &mut self,
-        attributes: Attributes,
-        vtep: IpAddr,
-        weight: u32,
-        nlri: &EvpnNlri,
-        now: Time,
-    ) -> EvpnPath {
-        let path = Path {
-            source: self.own_source(OWN),
-            attributes: Arc::new(attributes),
-            next_hop: match vtep {
-                IpAddr::V4(address) => NextHop::V4(address),
-                IpAddr::V6(global) => NextHop::V6 {
-                    global,
-                    link_local: None,
-                },
-            },
-            weight,
-            tag: 0,
-            distance: None,
-            table: None,
-        };
-        let path = self.paths.of(path);
-        EvpnPath::of(nlri, Route::new(path, 0, NextHopState::Reachable(0), now))
     }
 
     /// Marks what a neighbor says in a family as said before its restart.

@@ -50,6 +50,32 @@ impl Placed {
         floods.chain(macs).chain(neighbors)
     }
 
+    /// Where a MAC address is from now on, if anywhere.
+    pub(super) fn change_mac(
+        &mut self,
+        key: (u32, Mac),
+        mut vtep: Option<IpAddr>,
+        entry: impl Fn(IpAddr) -> Overlay,
+        actions: &mut Vec<Action>,
+    ) -> (bool, bool) {
+        let (before, is_full) = replace(&mut self.macs, key, &mut vtep);
+        change(before.map(&entry), vtep.map(&entry), actions);
+        (is_full, before.is_some() && vtep.is_none())
+    }
+
+    /// Which MAC address an IP address has from now on, if any.
+    pub(super) fn change_neighbor(
+        &mut self,
+        key: (u32, IpAddr),
+        mut mac: Option<Mac>,
+        entry: impl Fn(Mac) -> Overlay,
+        actions: &mut Vec<Action>,
+    ) -> (bool, bool) {
+        let (before, is_full) = replace(&mut self.neighbors, key, &mut mac);
+        change(before.map(&entry), mac.map(&entry), actions);
+        (is_full, before.is_some() && mac.is_none())
+    }
+
     /// A network's device is gone, and with it what was put there.
     pub(super) fn forget_vni(&mut self, gone: u32) {
         self.floods.retain(|(vni, _)| *vni != gone);
@@ -106,7 +132,8 @@ impl Speaker {
         }
         if all {
             // What is there already may be without any route by now.
-            for placed in self.evpn.placed.all() {
+            // (What is in networks that packets are routed in is the VRFs' own.)
+            for placed in self.evpn.placed.all().filter(|it| !self.is_l3vni(it.vni())) {
                 match placed {
                     Overlay::Flood { vni, vtep } => drop(concerned.floods.insert((vni, vtep))),
                     Overlay::Mac { vni, mac, .. } => drop(concerned.macs.insert((vni, mac))),
@@ -125,24 +152,22 @@ impl Speaker {
         let (mut is_full, mut has_gone) = (false, false);
         for (vni, mac) in concerned.macs {
             let known = facts.get(&vni).filter(|_| mac.is_of_host());
-            let mut vtep = known.and_then(|_| self.has_moved(vni, mac));
-            let (before, no_room) = replace(&mut self.evpn.placed.macs, (vni, mac), &mut vtep);
-            is_full |= no_room;
-            has_gone |= before.is_some() && vtep.is_none();
+            let vtep = known.and_then(|_| self.has_moved(vni, mac));
             let entry = |vtep| Overlay::Mac { vni, mac, vtep };
-            change(before.map(entry), vtep.map(entry), actions);
+            let (no_room, gone) = self.evpn.placed.change_mac((vni, mac), vtep, entry, actions);
+            is_full |= no_room;
+            has_gone |= gone;
         }
         for (vni, ip) in concerned.neighbors {
             let known = facts
                 .get(&vni)
                 .filter(|_| bounds::is_of_host(ip) && !self.is_own_address(ip));
             let host = known.and_then(|facts| self.host_of(facts, ip));
-            let mut mac = host.filter(|mac| mac.is_of_host());
-            let (before, no_room) = replace(&mut self.evpn.placed.neighbors, (vni, ip), &mut mac);
-            is_full |= no_room;
-            has_gone |= before.is_some() && mac.is_none();
+            let mac = host.filter(|mac| mac.is_of_host());
             let entry = |mac| Overlay::Neighbor { vni, ip, mac };
-            change(before.map(entry), mac.map(entry), actions);
+            let (no_room, gone) = self.evpn.placed.change_neighbor((vni, ip), mac, entry, actions);
+            is_full |= no_room;
+            has_gone |= gone;
         }
         if is_full {
             self.evpn.reached.push((OWN, Bound::Entries));

@@ -20,6 +20,8 @@ pub struct Link {
     pub parent: Option<u32>,
     /// The bridge or the like that it is in.
     pub master: Option<u32>,
+    /// The kernel's table, of a VRF's device.
+    pub table: Option<u32>,
 }
 
 /// What a device is, as far as FRR tells them apart.

@@ -13,6 +13,7 @@ mod event;
 mod evpn;
 mod evpn_out;
 mod evpn_overlay;
+mod evpn_own;
 mod export;
 mod export_cache;
 mod export_paths;
@@ -38,7 +39,11 @@ mod restart;
 mod session_input;
 mod sessions;
 mod update_groups;
+mod vrf;
+mod vrf_routes;
 
+#[cfg(test)]
+pub(super) mod simulated_vrfs;
 #[cfg(test)]
 pub(super) mod simulator;
 #[cfg(test)]
@@ -65,6 +70,7 @@ pub use peer::{Advertised, Peer};
 pub use policy_query::Filtered;
 pub use record::{Loss, LostRoutes, Messages, Record, TcpFigures};
 pub use restart::Away;
+pub use vrf::VrfDevice;
 
 use super::config::{self, Config, Own};
 use super::policy::Policy;
@@ -120,6 +126,12 @@ pub struct Speaker {
     announcements: export::Announcements,
     /// Routes of EVPN, and what hangs on them.
     evpn: evpn::Evpn,
+    /// VRFs by name.
+    vrfs: BTreeMap<String, vrf::Vrf>,
+    /// Interfaces of VRFs, their devices among them.
+    enslaved: Vec<Interface>,
+    /// What makes it the speaker of a VRF.
+    inner: vrf::Inner,
 }
 
 /// Routes may lead over each other so deep within one event. Those that take each other's way away, and so would never
@@ -172,6 +184,9 @@ impl Speaker {
             update_groups: None,
             announcements: export::Announcements::default(),
             evpn: evpn::Evpn::default(),
+            vrfs: BTreeMap::new(),
+            enslaved: Vec::new(),
+            inner: vrf::Inner::default(),
         }
     }
 
@@ -195,7 +210,7 @@ impl Speaker {
         &self.hostname
     }
 
-    /// The kernel's interfaces.
+    /// The kernel's interfaces, but for those of VRFs.
     pub fn interfaces(&self) -> &[Interface] {
         &self.interfaces
     }
@@ -222,7 +237,7 @@ impl Speaker {
             let interfaces = self
                 .interfaces
                 .iter()
-                .filter(move |it| (it.name == "lo") == loopback);
+                .filter(move |it| (it.name == "lo" || it.link.kind == LinkKind::Vrf) == loopback);
             let nets = interfaces.flat_map(|it| &it.addresses).map(IpNet::addr);
             let v4 = nets.filter_map(|address| match address {
                 IpAddr::V4(address) if names_a_router(address) => Some(address),
@@ -248,7 +263,8 @@ impl Speaker {
         #[cfg(test)]
         self.peers.check();
         let own = self.end_of_patience().into_iter().chain(self.end_of_startup());
-        own.chain(self.peers.deadline()).min()
+        let vrfs = self.vrfs.values().filter_map(|vrf| vrf.speaker.deadline());
+        own.chain(self.peers.deadline()).chain(vrfs).min()
     }
 
     /// Takes note of an event.
@@ -266,10 +282,12 @@ impl Speaker {
             Event::Configure(config) => {
                 self.choose_id();
                 self.configure(*config, now, &mut actions);
+                self.configure_vrfs(now, &mut actions);
                 resolve = true;
             }
             Event::Interfaces(interfaces) => {
                 self.note_links(&interfaces, now);
+                let interfaces = self.sort_interfaces(interfaces);
                 self.interfaces = interfaces;
                 let places = self.interfaces.iter().map(|it| it.index).zip(0..);
                 self.interface_places = places.collect();
@@ -277,6 +295,7 @@ impl Speaker {
                 self.choose_id();
                 self.find_nearer();
                 self.configure_peers(now, &mut actions);
+                self.tell_vrfs_of_interfaces(now, &mut actions);
                 resolve = true;
             }
             Event::Routes(routes) => {
@@ -327,6 +346,7 @@ impl Speaker {
                 }
                 self.end_overflows(&ids, now, &mut actions);
                 self.end_patience(&ids, now);
+                self.tick_vrfs(now, &mut actions);
                 if self.end_pauses(now, &mut actions) {
                     for table in [&mut self.tables.ipv4, &mut self.tables.ipv6] {
                         table.reconsider();
@@ -385,6 +405,12 @@ impl Speaker {
         for family in Family::UNICAST {
             let changed = changed.get(family);
             others |= !changed.is_empty();
+            if self.inner.name.is_some() {
+                let table = self.tables.get(family);
+                self.inner
+                    .decided
+                    .extend(changed.iter().map(|id| table.prefix(*id)));
+            }
             self.identify(family, changed, configured);
             self.export(family, changed, configured, now, actions);
         }

@@ -134,8 +134,11 @@ impl Speaker {
         route.source.kind == SourceKind::External && !is_far(&peer.effective, bgp)
     }
 
-    /// A link-local next hop is on the link to whoever told it.
+    /// A link-local next hop is on the link to whoever told it, and what came by EVPN goes over the tunnel.
     fn on_the_link(&self, route: &Path) -> Option<Hop> {
+        if let Some(hop) = self.over_tunnel(route) {
+            return Some(hop);
+        }
         let address: Ipv6Addr = route.next_hop.link_local()?;
         let peer = self.peers.get(&route.source.id)?;
         let interface = self.interface_of(peer).filter(|it| it.up)?;

@@ -214,6 +214,7 @@ impl Network {
             Action::Report(id) => self.later(node, Event::Sent(id)),
             Action::HangUp(_)
             | Action::Forward(..)
+            | Action::ForwardIn(..)
             | Action::Log(_)
             | Action::Place(_)
             | Action::TakeOut(_) => {}

@@ -4,6 +4,7 @@ mod add_path;
 mod aggregates;
 mod evpn;
 mod evpn_hostile;
+mod evpn_vrf;
 mod flow;
 mod hierarchies;
 mod hostile;
