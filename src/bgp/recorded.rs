@@ -19,6 +19,7 @@ pub fn data(file: &str) -> String {
 /// A node of a network at this moment.
 pub fn view(network: &Network, node: usize) -> View<'_> {
     View {
+        outer: None,
         speaker: &network.nodes[node].speaker,
         now: network.now,
         unix: Duration::from_secs(1_795_573_800) + network.now,

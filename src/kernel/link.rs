@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_route::link::{
     AfSpecBridge, BridgeFlag, BridgeVlanInfo, BridgeVlanInfoFlags, InfoBridge, InfoData, InfoKind, InfoVeth,
-    LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkMode, State,
+    InfoVrf, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkMode, State,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
@@ -290,6 +290,8 @@ pub struct Interface {
     pub parent_is_elsewhere: bool,
     /// The bridge or the like that it is in.
     pub master: Option<u32>,
+    /// The table of routes, of a VRF's device.
+    pub table: Option<u32>,
     /// Its alias, where it was given one.
     pub alias: Option<String>,
     /// What has passed.
@@ -366,6 +368,7 @@ pub(super) fn interface(link: LinkMessage) -> Option<Interface> {
         parent: None,
         parent_is_elsewhere: false,
         master: None,
+        table: None,
         alias: None,
         traffic: Traffic::default(),
     };
@@ -389,10 +392,18 @@ pub(super) fn interface(link: LinkMessage) -> Option<Interface> {
             LinkAttribute::LinkNetNsId(_) => found.parent_is_elsewhere = true,
             LinkAttribute::Controller(index) => found.master = Some(index).filter(|index| *index > 0),
             LinkAttribute::LinkInfo(infos) => {
-                found.kind = infos.into_iter().find_map(|info| match info {
-                    LinkInfo::Kind(kind) => Some(kind),
-                    _ => None,
-                });
+                for info in infos {
+                    match info {
+                        LinkInfo::Kind(kind) => found.kind = Some(kind),
+                        LinkInfo::Data(InfoData::Vrf(data)) => {
+                            found.table = data.into_iter().find_map(|it| match it {
+                                InfoVrf::TableId(table) => Some(table),
+                                _ => None,
+                            });
+                        }
+                        _ => {}
+                    }
+                }
             }
             _ => {}
         }

@@ -84,11 +84,9 @@ pub(super) const ENTER: Rows = &[("address-family l2vpn evpn", |e, _| {
 /// Commands of the family.
 pub(super) const EVPN: Rows = &[
     ("[no] advertise-all-vni", |e, a| {
-        let other = vrf::that_tells_vnis(e.config, e.vrf.as_deref());
-        if let Some(other) = other.filter(|_| !a.no()) {
-            return Err(Refusal::invalid(format!(
-                "Please unconfigure EVPN in VRF {other}"
-            )));
+        // Of VNIs the default VRF tells.
+        if e.vrf.is_some() && !a.no() {
+            return Err(Refusal::invalid("Please unconfigure EVPN in VRF default"));
         }
         switch(&mut e.bgp()?.evpn.advertise_all_vni, a)
     }),
@@ -108,7 +106,24 @@ pub(super) const EVPN: Rows = &[
         let (ipv4, ipv6) = &mut e.bgp()?.evpn.default_originate;
         switch(if a.has("ipv6") { ipv6 } else { ipv4 }, a)
     }),
-    ("[no] rd <rd:word>", |e, a| rd(&mut e.bgp()?.evpn.own, a, "VRF")),
+    ("[no] rd <rd:word>", |e, a| {
+        let given = a.get("rd").unwrap_or_default().parse::<Rd>().ok();
+        let known = &mut e.bgp()?.evpn.own.rd;
+        // As with FRR such a line is taken, whatever is said of it.
+        let words = match (given, *known) {
+            (None, _) => "% Malformed Route Distinguisher",
+            (Some(_), None) if a.no() => "% RD is not configured for this VRF",
+            (Some(given), Some(known)) if a.no() && given != known => {
+                "% RD specified does not match configuration for this VRF"
+            }
+            _ => {
+                *known = given.filter(|_| !a.no());
+                return Ok(());
+            }
+        };
+        e.say(words);
+        Ok(())
+    }),
     ("[no] route-target (both|import|export) <target:word>", |e, a| {
         let target = target(a)?;
         let (import, export) = (!a.has("export"), !a.has("import"));
@@ -146,7 +161,7 @@ pub(super) const VNI: Rows = &[
         *e.mode = Mode::Family(Family::L2vpnEvpn);
         Ok(())
     }),
-    ("rd ~ <rd:word>", |e, a| rd(vni(e)?, a, "VNI")),
+    ("rd ~ <rd:word>", |e, a| rd(vni(e)?, a)),
     ("[no] route-target (both|import|export) <target:word>", |e, a| {
         let target = target(a)?;
         retarget(vni(e)?, a, target);
@@ -170,17 +185,17 @@ fn advertised<'e>(edit: &'e mut Edit, arguments: &Arguments) -> Result<&'e mut O
     })
 }
 
-/// `rd`, of what the words say.
-fn rd(settings: &mut VniSettings, arguments: &Arguments, of: &str) -> Result<(), Refusal> {
+/// `rd` of a VNI.
+fn rd(settings: &mut VniSettings, arguments: &Arguments) -> Result<(), Refusal> {
     let malformed = || Refusal::Invalid("Malformed Route Distinguisher".to_owned(), arguments.span("rd"));
     let rd = arguments
         .get("rd")
         .map(|text| text.parse::<Rd>().map_err(|_| malformed()));
     let rd = rd.transpose()?;
     if arguments.no() && rd.is_some() && settings.rd != rd {
-        return Err(Refusal::invalid(format!(
-            "RD specified does not match configuration for this {of}"
-        )));
+        return Err(Refusal::invalid(
+            "RD specified does not match configuration for this VNI",
+        ));
     }
     settings.rd = rd.filter(|_| !arguments.no());
     Ok(())

@@ -260,8 +260,8 @@ fn what_frr_alone_has_is_told_once_for_a_block() {
             (16, "advertise-svi-ip"),
             (18, "bgp confederation identifier 5"),
             (19, "address-family ipv4 vpn"),
-            (23, "router bgp 3 vrf x"),
-            (29, "vrf x"),
+            (24, "neighbor 2.2.2.2 remote-as 3"),
+            (30, "ip route 1.0.0.0/8 2.2.2.2"),
             (33, "ip ospf area 0"),
         ]
     );

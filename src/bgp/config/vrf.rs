@@ -14,8 +14,6 @@ const LONGEST: usize = 15;
 pub struct Vrf {
     /// `vni`: the VNI that its packets are routed in between routers.
     pub l3vni: Option<L3Vni>,
-    /// Whether `vrf` was said, and not only `router bgp … vrf`.
-    pub is_said: bool,
     /// `router bgp … vrf`.
     pub bgp: Option<Bgp>,
 }
@@ -39,23 +37,17 @@ pub(super) const TOP: Rows = &[
                 a.span("name"),
             ));
         }
-        e.config.vrfs.entry(name.clone()).or_default().is_said = true;
         *e.mode = Mode::Vrf(name);
         Ok(())
     }),
     ("no vrf <name:word>", |e, a| {
         let name = a.text("name")?;
+        // As with FRR one that is not there is none either way.
         match e.config.vrfs.get_mut(&name) {
-            None => Err(Refusal::invalid(format!("VRF {name} not found"))),
-            Some(vrf) if vrf.bgp.is_some() => {
-                (vrf.l3vni, vrf.is_said) = (None, false);
-                Ok(())
-            }
-            Some(_) => {
-                e.config.vrfs.remove(&name);
-                Ok(())
-            }
+            Some(vrf) if vrf.bgp.is_some() => vrf.l3vni = None,
+            _ => drop(e.config.vrfs.remove(&name)),
         }
+        Ok(())
     }),
 ];
 
@@ -74,6 +66,10 @@ pub(super) const VRF: Rows = &[
                 known.vni
             )));
         }
+        if known.is_some() {
+            // As with FRR it stays as it was said first.
+            return Ok(());
+        }
         is_free(e.config, vni, Some(&name))?;
         let prefix_routes_only = a.has("prefix-routes-only");
         e.config.vrfs.entry(name).or_default().l3vni = Some(L3Vni {
@@ -84,11 +80,16 @@ pub(super) const VRF: Rows = &[
     }),
     ("no vni <vni:1-16777215> [prefix-routes-only]", |e, a| {
         let (name, vni) = (name(e)?, a.value::<u32>("vni")?);
-        let vrf = e.config.vrfs.entry(name.clone()).or_default();
-        if vrf.l3vni.is_none_or(|known| known.vni != vni) {
-            return Err(Refusal::Bare(format!("VNI {vni} doesn't exist in VRF: {name} ")));
-        }
+        let known = e.config.vrfs.get_mut(&name);
+        let known = known.filter(|vrf| vrf.l3vni.is_some_and(|known| known.vni == vni));
+        let Some(vrf) = known else {
+            e.say(&format!("VNI {vni} doesn't exist in VRF: {name} "));
+            return Ok(());
+        };
         vrf.l3vni = None;
+        if *vrf == Vrf::default() {
+            e.config.vrfs.remove(&name);
+        }
         Ok(())
     }),
 ];
@@ -126,16 +127,6 @@ pub(super) fn is_free(config: &Config, vni: u32, vrf: Option<&str>) -> Result<()
     }
 }
 
-/// Another instance that tells of all VNIs: there is one at most.
-pub(super) fn that_tells_vnis(config: &Config, vrf: Option<&str>) -> Option<String> {
-    let own = config.bgp.as_ref().map(|bgp| (None, bgp));
-    let others = config.vrfs.iter();
-    let others = others.filter_map(|(name, vrf)| Some((Some(name.as_str()), vrf.bgp.as_ref()?)));
-    let mut all = own.into_iter().chain(others);
-    let found = all.find(|(name, bgp)| bgp.evpn.advertise_all_vni && *name != vrf);
-    found.map(|(name, _)| name.unwrap_or("default").to_owned())
-}
-
 /// `no router bgp … vrf`.
 pub(super) fn leave(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusal> {
     let (asn, name): (u32, String) = (arguments.value("asn")?, arguments.text("vrf")?);
@@ -153,7 +144,8 @@ pub(super) fn leave(edit: &mut Edit, arguments: &Arguments) -> Result<(), Refusa
 impl Vrf {
     /// As FRR prints it.
     pub(super) fn lines(&self, name: &str) -> Vec<String> {
-        if !self.is_said {
+        // As with FRR one of which nothing is said here is not shown.
+        if self.l3vni.is_none() {
             return Vec::new();
         }
         let mut lines = vec![format!("vrf {name}")];

@@ -12,7 +12,7 @@ const DAEMONS: [&str; 4] = ["zebra", "bgpd", "watchfrr", "staticd"];
 
 /// `show ip protocol`.
 pub(super) fn protocols(view: &View, arguments: &Arguments) -> String {
-    if let Some(refusal) = ip_route::refusal(arguments) {
+    if let Some(refusal) = ip_route::refusal(view, arguments) {
         return refusal;
     }
     let config = view.speaker.config();

@@ -23,7 +23,8 @@ pub(super) enum Origination {
 impl<'s> Path<'s> {
     /// The lines of a route.
     pub(super) fn detail(&self, view: &View<'s>) -> String {
-        let mut out = format!("  {}\n", self.path_line(view));
+        let mut out = self.imported_line(view);
+        let _ = writeln!(out, "  {}", self.path_line(view));
         let _ = writeln!(out, "    {}", self.way_line(view));
         out += &self.second_way();
         let _ = writeln!(out, "      {}", self.attributes_line(view));
@@ -105,9 +106,42 @@ impl<'s> Path<'s> {
         }
         let from = self
             .peer(view)
-            .map_or_else(|| self.own_address().to_string(), |peer| view.shown(peer));
+            .map_or_else(|| self.teller(view), |peer| view.shown(peer));
         let _ = write!(line, " from {from} ({})", self.told_by_id());
+        if self.route.is_imported() {
+            line += " announce-nh-self";
+        }
         line
+    }
+
+    /// Whoever told it that is no neighbor here: this router, or a neighbor that EVPN brought it from.
+    fn teller(&self, view: &View<'s>) -> String {
+        let shows = view.bgp().is_some_and(|bgp| bgp.flags.show_hostname);
+        match (
+            self.route.source.address,
+            view.speaker.name_by_evpn(self.route.source.id),
+        ) {
+            (Some(address), Some(name)) if shows => format!("{name}({address})"),
+            (Some(address), _) => address.to_string(),
+            (None, _) => self.own_address().to_string(),
+        }
+    }
+
+    /// The route of EVPN that a VRF's route was made of.
+    fn imported_line(&self, view: &View<'s>) -> String {
+        let outer = view
+            .outer
+            .zip(view.speaker.vrf_name())
+            .filter(|_| self.route.is_imported());
+        let found = outer.and_then(|(outer, name)| outer.imported_from(name, self.route.path_id));
+        let Some((key, path)) = found else {
+            return String::new();
+        };
+        let second = path.l3vni.map(|vni| format!("/{}", vni.0)).unwrap_or_default();
+        format!(
+            "  Imported from {}:{}, VNI {}{second}\n",
+            key.rd, key.route, path.vni.0
+        )
     }
 
     /// The address FRR gives to itself as a neighbor.

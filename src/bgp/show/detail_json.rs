@@ -48,6 +48,7 @@ impl<'s> Path<'s> {
         let attributes = &self.route.attributes;
         let mut object = Object::new();
         object.put("aspath", self.path_as_json());
+        object.put_if("announceNexthopSelf", self.route.is_imported());
         object.put_if("stale", self.route.is_stale());
         if let Some((asn, id)) = attributes.aggregator {
             object.put("aggregatorAs", asn);
@@ -201,6 +202,16 @@ impl<'s> Path<'s> {
             if let PeerName::Interface(name) = &peer.name {
                 object.put("interface", name.as_str());
             }
+            object.put(
+                "type",
+                if self.is_internal() {
+                    "internal"
+                } else {
+                    "external"
+                },
+            );
+        } else if self.route.is_imported() {
+            object.put_some("hostname", view.speaker.name_by_evpn(self.route.source.id));
             object.put(
                 "type",
                 if self.is_internal() {

@@ -154,7 +154,10 @@ fn head(view: &View, first: &Path, paths: &[Path]) -> String {
     );
     match paths.iter().position(Path::is_best) {
         Some(at) => {
-            let _ = write!(out, "best #{}, table default", at + 1);
+            let _ = match view.outer {
+                None => write!(out, "best #{}, table default", at + 1),
+                Some(_) => write!(out, "best #{}, vrf {}", at + 1, view.vrf_name()),
+            };
             let communities = first.destination.best().map(|it| &it.attributes.communities);
             let has = |community| communities.is_some_and(|it| it.contains(&community));
             if let Some((_, meaning)) = MEANINGS.iter().find(|(community, _)| has(*community)) {

@@ -8,31 +8,31 @@ use super::json::{Json, Object, text};
 use super::path::NARROW;
 use crate::config::Arguments;
 use crate::evpn::{EvpnDestination, EvpnPath};
-use crate::table::{Reason, SourceKind};
+use crate::table::SourceKind;
 use crate::wire::{EvpnKey, EvpnRoute, Rd};
 
-const KINDS: &str = "EVPN type-1 prefix: [1]:[EthTag]:[ESI]:[IPlen]:[VTEP-IP]:[Frag-id]\n\
+pub(super) const KINDS: &str = "EVPN type-1 prefix: [1]:[EthTag]:[ESI]:[IPlen]:[VTEP-IP]:[Frag-id]\n\
     EVPN type-2 prefix: [2]:[EthTag]:[MAClen]:[MAC]:[IPlen]:[IP]\n\
     EVPN type-3 prefix: [3]:[EthTag]:[IPlen]:[OrigIP]\n\
     EVPN type-4 prefix: [4]:[ESI]:[IPlen]:[OrigIP]\n\
     EVPN type-5 prefix: [5]:[EthTag]:[IPlen]:[IP]\n\n";
 /// What FRR says is the length of each.
-const LENGTH: u16 = 352;
+pub(super) const LENGTH: u16 = 352;
 const INDENT: usize = 20;
 /// What a line's status leaves of that.
 const COLUMN: usize = 17;
 
 /// A line's route among all that is known of it.
-struct Line<'s> {
-    key: EvpnKey,
-    path: &'s EvpnPath,
-    is_best: bool,
-    reason: Option<&'static str>,
+pub(super) struct Line<'s> {
+    pub(super) key: EvpnKey,
+    pub(super) path: &'s EvpnPath,
+    pub(super) is_best: bool,
+    pub(super) reason: Option<&'static str>,
 }
 
-type Lines<'s> = Vec<Line<'s>>;
+pub(super) type Lines<'s> = Vec<Line<'s>>;
 
-fn lines<'s>(key: &EvpnKey, destination: &'s EvpnDestination) -> Lines<'s> {
+pub(super) fn lines<'s>(key: &EvpnKey, destination: &'s EvpnDestination) -> Lines<'s> {
     let best = destination.best().map(|best| best.route.key());
     // The newest first, as FRR keeps them.
     let paths = destination.paths().iter().rev();
@@ -155,16 +155,16 @@ impl Line<'_> {
     }
 }
 
-fn communities(path: &EvpnPath) -> String {
+pub(super) fn communities(path: &EvpnPath) -> String {
     let all = path.route.attributes.extended_communities.iter();
     let all: Vec<String> = all.map(ToString::to_string).collect();
     all.join(" ")
 }
 
 /// Routes by their distinguishers.
-type ByRd<'s> = BTreeMap<Rd, Vec<(EvpnKey, Lines<'s>)>>;
+pub(super) type ByRd<'s> = BTreeMap<Rd, Vec<(EvpnKey, Lines<'s>)>>;
 
-fn by_rd<'s>(view: &View<'s>, takes: impl Fn(&EvpnKey) -> bool) -> ByRd<'s> {
+pub(super) fn by_rd<'s>(view: &View<'s>, takes: impl Fn(&EvpnKey) -> bool) -> ByRd<'s> {
     let mut all: ByRd = BTreeMap::new();
     for (key, destination) in view.speaker.evpn_table().iter().filter(|(key, _)| takes(key)) {
         let of_rd = all.entry(key.rd).or_default();
@@ -173,7 +173,7 @@ fn by_rd<'s>(view: &View<'s>, takes: impl Fn(&EvpnKey) -> bool) -> ByRd<'s> {
     all
 }
 
-fn head(view: &View, version: u64) -> String {
+pub(super) fn head(view: &View, version: u64) -> String {
     format!(
         "BGP table version is {version}, local router ID is {}\n\
          Status codes: s suppressed, d damped, h history, * valid, > best, i - internal\n\
@@ -183,7 +183,7 @@ fn head(view: &View, version: u64) -> String {
 }
 
 /// Lines of a route. FRR names it once, or in other answers on `each` of them.
-fn body(view: &View, lines: &Lines, each: bool) -> String {
+pub(super) fn body(view: &View, lines: &Lines, each: bool) -> String {
     let all = lines.iter().enumerate();
     all.map(|(at, line)| line.text(view, each || at == 0)).collect()
 }
@@ -243,7 +243,7 @@ fn route_object(key: &EvpnKey) -> Object {
 }
 
 /// The number of the type that is asked for.
-fn kind(arguments: &Arguments) -> Option<u8> {
+pub(super) fn kind(arguments: &Arguments) -> Option<u8> {
     let words = [
         ("ead", 1),
         ("1", 1),
@@ -261,7 +261,7 @@ fn kind(arguments: &Arguments) -> Option<u8> {
 }
 
 /// FRR has each path in a list of its own here.
-fn paths_alone(view: &View, lines: &Lines) -> Vec<Json> {
+pub(super) fn paths_alone(view: &View, lines: &Lines) -> Vec<Json> {
     lines
         .iter()
         .map(|line| Json::from(vec![line.json(view)]))
@@ -307,70 +307,5 @@ pub(super) fn routes(view: &View, arguments: &Arguments) -> String {
         out.extend(routes.iter().map(|(_, lines)| body(view, lines, true)));
     }
     let _ = writeln!(out, "\nDisplayed {prefixes} prefixes ({paths} paths){of_kind}");
-    out
-}
-
-/// `show bgp l2vpn evpn route vni VNI [json]`: what a VNI has and takes.
-pub(super) fn of_vni(view: &View, arguments: &Arguments) -> String {
-    let json = arguments.has("json");
-    let vni = arguments.get("vni").and_then(|vni| vni.parse::<u32>().ok());
-    let known = vni.filter(|vni| view.speaker.told_vnis().any(|it| it.vni == *vni));
-    let known = known.filter(|vni| !view.speaker.is_l3vni(*vni));
-    let Some(facts) = known.and_then(|vni| view.speaker.vni_facts(vni)) else {
-        return match json {
-            true => "{\n}\n".to_owned(),
-            false => "VNI not found\n".to_owned(),
-        };
-    };
-    let table = view.speaker.evpn_table();
-    let mut all: Vec<(EvpnRoute, Lines)> = Vec::new();
-    for route in table.routes().filter(|route| matches!(route.kind(), 2 | 3)) {
-        let best = view
-            .speaker
-            .best_in_vni(&facts, route)
-            .map(|best| best.route.key());
-        let of_each = view.speaker.in_vni(&facts, route);
-        let of_each = of_each.filter_map(|(key, _)| Some((table.get(&key)?.paths(), key)));
-        let found: Vec<(EvpnKey, &EvpnPath)> = of_each
-            .flat_map(|(paths, key)| paths.iter().rev().map(move |path| (key.clone(), path)))
-            .filter(|(_, path)| path.route.is_reachable())
-            .collect();
-        let several = found.len() > 1;
-        let lines: Lines = found
-            .into_iter()
-            .map(|(key, path)| Line {
-                is_best: best == Some(path.route.key()),
-                reason: match several {
-                    true => table.get(&key).and_then(EvpnDestination::reason),
-                    false => Some(Reason::Only.name()),
-                },
-                key,
-                path,
-            })
-            .collect();
-        if !lines.is_empty() {
-            all.push((route.clone(), lines));
-        }
-    }
-    let paths: usize = all.iter().map(|(_, lines)| lines.len()).sum();
-    if json {
-        let mut object = Object::new();
-        for (route, lines) in &all {
-            let of_route = Object::new()
-                .with("prefix", text(route))
-                .with("prefixLen", LENGTH)
-                .with("paths", paths_alone(view, lines));
-            object.put(route.to_string(), of_route);
-        }
-        object.put("numPrefix", all.len());
-        object.put("numPaths", paths);
-        return object.pretty() + "\n";
-    }
-    if all.is_empty() {
-        return "No EVPN prefixes exist for this VNI\n".to_owned();
-    }
-    let mut out = head(view, all.len() as u64);
-    out.extend(all.iter().map(|(_, lines)| body(view, lines, true)));
-    let _ = writeln!(out, "\nDisplayed {} prefixes ({paths} paths)\n", all.len());
     out
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 
 use super::View;
+use super::evpn_vrf;
 use super::json::{Json, Object, text};
 use crate::config::{Arguments, target_text};
 use crate::evpn::{LocalVni, Overlay, VniFacts};
@@ -13,29 +14,35 @@ use crate::wire::{ExtendedCommunity, Mac};
 const NO_BGP: &str = "No BGP process is configured\n";
 
 /// A VNI as it is shown.
-struct Vni<'s> {
-    local: &'s LocalVni,
-    facts: VniFacts,
-    is_l3: bool,
+pub(super) struct Vni<'s> {
+    pub(super) local: &'s LocalVni,
+    pub(super) facts: VniFacts,
+    pub(super) is_l3: bool,
+    /// The VRF that its bridge is in, or whose packets are routed in it.
+    pub(super) vrf: &'s str,
 }
 
-fn known<'s>(view: &View<'s>) -> Vec<Vni<'s>> {
+pub(super) fn known<'s>(view: &View<'s>) -> Vec<Vni<'s>> {
     let all = view.speaker.told_vnis();
     all.filter_map(|local| {
         Some(Vni {
             local,
             facts: view.speaker.vni_facts(local.vni)?,
             is_l3: view.speaker.is_l3vni(local.vni),
+            vrf: match view.speaker.config().vrf_of_l3vni(local.vni) {
+                Some(vrf) => vrf.unwrap_or("default"),
+                None => view.speaker.vrf_of(local.bridge.0).unwrap_or("default"),
+            },
         })
     })
     .collect()
 }
 
-fn asked(arguments: &Arguments) -> Option<u32> {
+pub(super) fn asked(arguments: &Arguments) -> Option<u32> {
     arguments.get("vni")?.parse().ok()
 }
 
-fn targets(all: &[ExtendedCommunity]) -> Vec<String> {
+pub(super) fn targets(all: &[ExtendedCommunity]) -> Vec<String> {
     all.iter().map(target_text).collect()
 }
 
@@ -97,7 +104,7 @@ pub(super) fn of_bgp(view: &View, arguments: &Arguments) -> String {
             vni.facts.rd.to_string(),
             targets(&vni.facts.import).join(", "),
             targets(&vni.facts.export).join(", "),
-            "default",
+            vni.vrf,
         );
     }
     out
@@ -105,21 +112,15 @@ pub(super) fn of_bgp(view: &View, arguments: &Arguments) -> String {
 
 fn one(vni: &Vni) -> String {
     let local = vni.local;
-    let mut out = format!(
-        "VNI: {} (known to the kernel)\n  Type: {}\n  Tenant-Vrf: default\n  RD: {}\n  Originator IP: {}\n",
-        local.vni,
-        if vni.is_l3 { "L3" } else { "L2" },
-        vni.facts.rd,
-        local.vtep,
-    );
-    if !vni.is_l3 {
-        let _ = write!(
-            out,
-            "  Mcast group: 0.0.0.0\n  Advertise-gw-macip : Disabled\n  Advertise-svi-macip : Disabled\n  \
+    let mut out = match vni.is_l3 {
+        true => evpn_vrf::of_bgp(vni),
+        false => format!(
+            "VNI: {} (known to the kernel)\n  Type: L2\n  Tenant-Vrf: {}\n  RD: {}\n  Originator IP: {}\n  \
+             Mcast group: 0.0.0.0\n  Advertise-gw-macip : Disabled\n  Advertise-svi-macip : Disabled\n  \
              SVI interface : {}\n",
-            local.bridge.1
-        );
-    }
+            local.vni, vni.vrf, vni.facts.rd, local.vtep, local.bridge.1
+        ),
+    };
     let lists = [("Import", &vni.facts.import), ("Export", &vni.facts.export)];
     for (name, all) in lists {
         let _ = writeln!(out, "  {name} Route Target:");
@@ -136,18 +137,24 @@ fn one_as_json(vni: &Vni, is_alone: bool) -> Object {
         true => ("importRts", "exportRts"),
         false => ("importRTs", "exportRTs"),
     };
-    let mut object = Object::new()
-        .with("vni", local.vni)
-        .with("type", if vni.is_l3 { "L3" } else { "L2" })
-        .with("inKernel", "True")
-        .with("rd", text(vni.facts.rd))
-        .with("originatorIp", text(local.vtep))
-        .with("mcastGroup", "0.0.0.0")
-        .with("advertiseGatewayMacip", "Disabled")
-        .with("advertiseSviMacIp", "Disabled");
-    if is_alone {
-        object.put("sviInterface", local.bridge.1.clone());
-    }
+    let mut object = match vni.is_l3 {
+        true => evpn_vrf::of_bgp_as_json(vni, is_alone),
+        false => {
+            let mut object = Object::new()
+                .with("vni", local.vni)
+                .with("type", "L2")
+                .with("inKernel", "True")
+                .with("rd", text(vni.facts.rd))
+                .with("originatorIp", text(local.vtep))
+                .with("mcastGroup", "0.0.0.0")
+                .with("advertiseGatewayMacip", "Disabled")
+                .with("advertiseSviMacIp", "Disabled");
+            if is_alone {
+                object.put("sviInterface", local.bridge.1.clone());
+            }
+            object
+        }
+    };
     let list =
         |all: &[ExtendedCommunity]| -> Vec<Json> { targets(all).into_iter().map(Json::from).collect() };
     object.put(import, list(&vni.facts.import));
@@ -235,7 +242,10 @@ pub(super) fn of_kernel(view: &View, arguments: &Arguments) -> String {
     for vni in &all {
         let local = vni.local;
         let (macs, arps) = match vni.is_l3 {
-            true => (0, 0),
+            true => {
+                let routers = view.speaker.routers_of(vni.vrf).len();
+                (routers, routers)
+            }
             false => (hosts(view, local).len(), addresses(view, local).len()),
         };
         let vteps = vteps(view, local);
@@ -246,19 +256,23 @@ pub(super) fn of_kernel(view: &View, arguments: &Arguments) -> String {
         let _ = writeln!(
             out,
             "{:<10} {kind:<4} {:<21} {macs:<8} {arps:<8} {remote:<15} {:<37}",
-            local.vni, local.device.1, "default"
+            local.vni, local.device.1, vni.vrf
         );
-        let mut of_vni = Object::new()
-            .with("vni", local.vni)
-            .with("type", kind)
-            .with("vxlanIf", local.device.1.clone())
-            .with("numMacs", macs)
-            .with("numArpNd", arps);
+        let mut of_vni = Object::new().with("vni", local.vni);
+        if !vni.is_l3 {
+            of_vni.put("type", kind);
+        }
+        of_vni.put("vxlanIf", local.device.1.clone());
+        of_vni.put("numMacs", macs);
+        of_vni.put("numArpNd", arps);
         match vni.is_l3 {
-            true => of_vni.put("numRemoteVteps", remote),
+            true => {
+                of_vni.put("numRemoteVteps", remote);
+                of_vni.put("type", kind);
+            }
             false => of_vni.put("numRemoteVteps", vteps.len()),
         }
-        of_vni.put("tenantVrf", "default");
+        of_vni.put("tenantVrf", vni.vrf);
         if !vteps.is_empty() {
             let list: Vec<Json> = vteps.into_iter().map(text).collect();
             of_vni.put("remoteVteps", list);
@@ -271,29 +285,30 @@ pub(super) fn of_kernel(view: &View, arguments: &Arguments) -> String {
     }
 }
 
+/// `show evpn vni detail [json]`.
+pub(super) fn all_of_kernel(view: &View, arguments: &Arguments) -> String {
+    if !is_on(view) {
+        return String::new();
+    }
+    let all = known(view);
+    match arguments.has("json") {
+        true => {
+            let all = all.iter().map(|vni| Json::from(kernel_one_as_json(view, vni)));
+            Json::Array(all.collect()).pretty() + "\n"
+        }
+        false => all.iter().map(|vni| kernel_one(view, vni) + "\n").collect(),
+    }
+}
+
 fn kernel_one(view: &View, vni: &Vni) -> String {
     let local = vni.local;
     if vni.is_l3 {
-        let told = view.speaker.told_vnis().map(|it| it.vni);
-        let l2: Vec<String> = told
-            .filter(|it| *it != local.vni)
-            .map(|it| format!("{it} "))
-            .collect();
-        return format!(
-            "VNI: {}\n  Type: L3\n  Tenant VRF: default\n  Local Vtep Ip: {}\n  Vxlan-Intf: {}\n  SVI-If: {}\n  State: Up\n  \
-             VNI Filter: none\n  System MAC: {mac}\n  Router MAC: {mac}\n  L2 VNIs: {}\n",
-            local.vni,
-            local.vtep,
-            local.device.1,
-            local.bridge.1,
-            l2.concat(),
-            mac = local.bridge.2,
-        );
+        return evpn_vrf::of_kernel(view, vni);
     }
     let mut out = format!(
-        "VNI: {}\n Type: L2\n Tenant VRF: default\n VxLAN interface: {}\n VxLAN ifIndex: {}\n SVI interface: {}\n \
+        "VNI: {}\n Type: L2\n Tenant VRF: {}\n VxLAN interface: {}\n VxLAN ifIndex: {}\n SVI interface: {}\n \
          SVI ifIndex: {}\n Local VTEP IP: {}\n Mcast group: 0.0.0.0\n",
-        local.vni, local.device.1, local.device.0, local.bridge.1, local.bridge.0, local.vtep,
+        local.vni, vni.vrf, local.device.1, local.device.0, local.bridge.1, local.bridge.0, local.vtep,
     );
     let vteps = vteps(view, local);
     match vteps.is_empty() {
@@ -316,10 +331,13 @@ fn kernel_one(view: &View, vni: &Vni) -> String {
 
 fn kernel_one_as_json(view: &View, vni: &Vni) -> Object {
     let local = vni.local;
+    if vni.is_l3 {
+        return evpn_vrf::of_kernel_as_json(view, vni);
+    }
     let mut object = Object::new()
         .with("vni", local.vni)
-        .with("type", if vni.is_l3 { "L3" } else { "L2" })
-        .with("vrf", "default")
+        .with("type", "L2")
+        .with("vrf", vni.vrf)
         .with("vxlanInterface", local.device.1.clone())
         .with("ifindex", local.device.0)
         .with("sviInterface", local.bridge.1.clone())

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::View;
 use super::buckets;
+use super::evpn_vrf;
 use super::facts::is_up;
 use super::json::{Object, text};
 use super::rib;
@@ -57,56 +58,93 @@ pub(super) fn peer_hash(view: &View, _: &Arguments) -> String {
     out
 }
 
-/// `show bgp vrf INSTANCE vni`: what the default one has of EVPN's VRFs.
-pub(super) fn vni(view: &View, arguments: &Arguments) -> String {
-    let instance = arguments.get("instance").unwrap_or_default();
-    if view.bgp().is_none() || instance != "default" {
-        return format!("BGP instance for VRF {instance} not found\n");
-    }
-    let vni = view.speaker.config().l3vni.unwrap_or(0);
-    format!(
-        "BGP VRF: default\n  Local-Ip: 0.0.0.0\n  L3-VNI: {vni}\n  Rmac: 00:00:00:00:00:00\n  VNI Filter: none\n  \
-         L2-VNI List:\n    \n  Export-RTs:\n    \n  Import-RTs:\n    \n  RD: 0:0\n"
-    )
+/// An instance as `show bgp vrfs` has it.
+struct Instance<'s> {
+    kind: (&'static str, &'static str),
+    view: View<'s>,
+    l3vni: u32,
+    mac: String,
+    interface: String,
+}
+
+fn all_instances<'s>(view: &View<'s>) -> Vec<Instance<'s>> {
+    let routed = evpn_vrf::routed(view);
+    let one = |kind, view: View<'s>| {
+        let name = view.vrf_name();
+        // (bgpd's default one has none of it, whatever its VNI.)
+        let local = routed
+            .iter()
+            .find(|it| it.vrf == name && it.is_up && name != "default");
+        let local = local.and_then(|it| it.local);
+        Instance {
+            kind,
+            view,
+            l3vni: local.map_or(0, |it| it.vni),
+            mac: local.map_or("00:00:00:00:00:00".to_owned(), |it| it.bridge.2.to_string()),
+            interface: local.map_or("unknown".to_owned(), |it| it.bridge.1.clone()),
+        }
+    };
+    let default = view.bgp().map(|_| one(("DFLT", "DFLT"), *view));
+    let vrfs = view.speaker.vrfs().filter_map(|(name, _)| view.within(name));
+    default
+        .into_iter()
+        .chain(vrfs.map(|view| one((" VRF", "VRF"), view)))
+        .collect()
 }
 
 /// `show bgp vrfs`.
 pub(super) fn vrfs(view: &View, arguments: &Arguments) -> String {
-    let count = usize::from(view.bgp().is_some());
-    let peers = view.peers();
-    let up = peers.iter().filter(|peer| is_up(peer)).count();
-    let router_id = view.speaker.router_id();
+    let all = all_instances(view);
+    let counts = |view: &View| {
+        let peers = view.peers();
+        (peers.len(), peers.iter().filter(|peer| is_up(peer)).count())
+    };
     if arguments.has("json") {
         let mut vrfs = Object::new();
-        if count > 0 {
+        for it in &all {
+            let (peers, up) = counts(&it.view);
             let vrf = Object::new()
-                .with("type", "DFLT")
-                .with("vrfId", 0)
-                .with("routerId", text(router_id))
-                .with("numConfiguredPeers", peers.len())
+                .with("type", it.kind.1)
+                .with("vrfId", it.view.vrf_id().map_or(-1, i64::from))
+                .with("routerId", text(it.view.speaker.router_id()))
+                .with("numConfiguredPeers", peers)
                 .with("numEstablishedPeers", up)
-                .with("l3vni", 0)
-                .with("rmac", "00:00:00:00:00:00")
-                .with("interface", "unknown");
-            vrfs.put("default", vrf);
+                .with("l3vni", it.l3vni)
+                .with("rmac", it.mac.clone())
+                .with("interface", it.interface.clone());
+            vrfs.put(it.view.vrf_name(), vrf);
         }
-        return Object::new().with("vrfs", vrfs).with("totalVrfs", count).pretty() + "\n";
+        return Object::new()
+            .with("vrfs", vrfs)
+            .with("totalVrfs", all.len())
+            .pretty()
+            + "\n";
     }
     let mut out = String::new();
-    if count > 0 {
-        let row = |cells: [&str; 6]| {
-            let [kind, id, router, configured, up, name] = cells;
-            format!("{kind:4}  {id:<5}  {router:<16}  {configured:<9}  {up:<10}  {name:<37}\n")
-        };
+    let row = |cells: [&str; 6]| {
+        let [kind, id, router, configured, up, name] = cells;
+        format!("{kind:4}  {id:<5}  {router:<16}  {configured:<9}  {up:<10}  {name:<37}\n")
+    };
+    let mac = |id: &str, mac: &str, interface: &str| format!("{:11}  {id:<16}  {mac:<21}  {interface}\n", "");
+    if !all.is_empty() {
         out += &row(["Type", "Id", "routerId", "#PeersCfg", "#PeersEstb", "Name"]);
-        let mac =
-            |id: &str, mac: &str, interface: &str| format!("{:11}  {id:<16}  {mac:<21}  {interface}\n", "");
         out += &mac("L3-VNI", "RouterMAC", "Interface");
-        let (router_id, configured, up) = (router_id.to_string(), peers.len().to_string(), up.to_string());
-        out += &row(["DFLT", "0", &router_id, &configured, &up, "default"]);
-        out += &mac("0", "00:00:00:00:00:00", &format!("{:<20}", "unknown"));
     }
-    let _ = writeln!(out, "\nTotal number of VRFs (including default): {count}");
+    for it in &all {
+        let (peers, up) = counts(&it.view);
+        let id = it.view.vrf_id().map_or("-".to_owned(), |id| id.to_string());
+        let router_id = it.view.speaker.router_id().to_string();
+        out += &row([
+            it.kind.0,
+            &id,
+            &router_id,
+            &peers.to_string(),
+            &up.to_string(),
+            it.view.vrf_name(),
+        ]);
+        out += &mac(&it.l3vni.to_string(), &it.mac, &format!("{:<20}", it.interface));
+    }
+    let _ = writeln!(out, "\nTotal number of VRFs (including default): {}", all.len());
     out
 }
 

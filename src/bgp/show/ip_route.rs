@@ -75,10 +75,16 @@ pub(super) fn family(arguments: &Arguments) -> Family {
 }
 
 /// What is said where another than the one table is meant.
-pub(super) fn refusal(arguments: &Arguments) -> Option<String> {
+pub(super) fn refusal(view: &View, arguments: &Arguments) -> Option<String> {
     let vrf = arguments
         .get("vrf_name")
         .filter(|name| !matches!(*name, "default" | "all"))?;
+    if Some(vrf) == view.speaker.vrf_name() {
+        return view
+            .vrf_id()
+            .is_none()
+            .then(|| format!("% VRF {vrf} not active\n"));
+    }
     Some(format!("% VRF {vrf} not found\n"))
 }
 
@@ -90,7 +96,7 @@ fn is_elsewhere(arguments: &Arguments) -> bool {
 
 /// `show ip route`, with all that takes a part of it.
 pub(super) fn table(view: &View, arguments: &Arguments) -> String {
-    if let Some(refusal) = refusal(arguments) {
+    if let Some(refusal) = refusal(view, arguments) {
         return refusal;
     }
     let family = family(arguments);
@@ -125,9 +131,10 @@ pub(super) fn table(view: &View, arguments: &Arguments) -> String {
         Family::Ipv6Unicast => CODES6,
     };
     let name = match arguments.get("vrf_name") {
-        _ if arguments.has("table") => "VRF default table 254:\n",
-        Some("all") => "VRF default:\n",
-        _ => "",
+        _ if arguments.has("table") => "VRF default table 254:\n".to_owned(),
+        Some("all") => "VRF default:\n".to_owned(),
+        _ if view.outer.is_some() => format!("VRF {}:\n", view.vrf_name()),
+        _ => String::new(),
     };
     let lines = rib
         .iter()
@@ -155,6 +162,9 @@ fn line(view: &View, prefix: &IpNet, entry: &Entry) -> String {
             }
         }
         let _ = write!(out, " {}", shown(view, way, " via ", ""));
+        if entry.is_imported {
+            out += " onlink";
+        }
         if entry.protocol.weighs() {
             out += ", weight 1";
         }
@@ -215,7 +225,7 @@ pub(super) fn age(view: &View, entry: &Entry) -> std::time::Duration {
 
 /// `show ip route PREFIX` and `show ip route ADDRESS`.
 pub(super) fn entry(view: &View, arguments: &Arguments) -> String {
-    if let Some(refusal) = refusal(arguments) {
+    if let Some(refusal) = refusal(view, arguments) {
         return refusal;
     }
     let family = family(arguments);
@@ -260,6 +270,9 @@ fn answer(view: &View, prefix: &IpNet, entry: &Entry) -> String {
     if entry.tag != 0 {
         let _ = write!(out, ", tag {}", entry.tag);
     }
+    if view.outer.is_some() {
+        let _ = write!(out, ", vrf {}", view.vrf_name());
+    }
     if entry.selected {
         out += ", best";
     }
@@ -273,6 +286,9 @@ fn answer(view: &View, prefix: &IpNet, entry: &Entry) -> String {
             shown(view, way, "", "via "),
             depth = 2 * depth
         );
+        if entry.is_imported {
+            out += " onlink";
+        }
         if entry.protocol.weighs() {
             out += ", weight 1";
         }
@@ -306,7 +322,7 @@ pub(super) fn counts(rib: &Rib) -> Vec<(&'static str, usize, usize)> {
 
 /// `show ip route summary`.
 pub(super) fn summary(view: &View, arguments: &Arguments) -> String {
-    if let Some(refusal) = refusal(arguments) {
+    if let Some(refusal) = refusal(view, arguments) {
         return refusal;
     }
     if is_elsewhere(arguments) {
@@ -321,7 +337,8 @@ pub(super) fn summary(view: &View, arguments: &Arguments) -> String {
     if arguments.has("json") {
         return ip_route_json::summary(&counts, arguments.has("prefix")).pretty() + "\n";
     }
-    let mut out = format!("{:<20} {head:<20} FIB  (vrf default)\n", "Route Source");
+    let vrf = view.vrf_name();
+    let mut out = format!("{:<20} {head:<20} FIB  (vrf {vrf})\n", "Route Source");
     let (mut routes, mut installed) = (0, 0);
     for (name, all, used) in &counts {
         let _ = writeln!(out, "{name:<20} {all:<20} {used:<20} ");

@@ -19,11 +19,12 @@ const USE_DISTANCE: u8 = 64;
 /// That a route is in the kernel (zebra/rib.h).
 const INSTALLED: u8 = 16;
 /// Flags of a way (lib/nexthop.h).
-const ACTIVE: u8 = 1;
-const FIB: u8 = 2;
-const RECURSIVE: u8 = 4;
-/// The kernel's main table.
-const MAIN: u8 = 254;
+const ACTIVE: u16 = 1;
+const FIB: u16 = 2;
+/// NEXTHOP_FLAG_ONLINK and NEXTHOP_FLAG_EVPN.
+const ONLINK: u16 = 8;
+const EVPN: u16 = 0x100;
+const RECURSIVE: u16 = 4;
 
 /// The ways of all routes. Several routes share them, and what one of them has in the kernel is there for all.
 pub(super) struct Used {
@@ -89,15 +90,15 @@ fn route(view: &View, prefix: &IpNet, entry: &Entry, used: &Used) -> Json {
         .with("prefix", text(prefix))
         .with("prefixLen", prefix.prefix_len())
         .with("protocol", entry.protocol.name())
-        .with("vrfId", 0)
-        .with("vrfName", "default");
+        .with("vrfId", view.vrf_id().unwrap_or(0))
+        .with("vrfName", view.vrf_name());
     object.put_if("selected", entry.selected);
     object.put_if("destSelected", entry.selected);
     object.put("distance", entry.distance);
     object.put("metric", entry.metric);
     object.put_if("installed", entry.installed());
     object.put_some("tag", Some(entry.tag).filter(|tag| *tag != 0));
-    object.put("table", MAIN);
+    object.put("table", view.table());
     object.put("internalStatus", if entry.installed() { INSTALLED } else { 0 });
     object.put("internalFlags", flags(entry));
     object.put("internalNextHopNum", ways.len());
@@ -127,9 +128,12 @@ fn flags(entry: &Entry) -> u8 {
 fn next_hop(view: &View, entry: &Entry, group: Group, depth: usize, way: &Way) -> Json {
     let recursive = !way.over.is_empty();
     let fib = way.active && !recursive && group.installed;
-    let mut flags = 0;
+    let mut flags = 0_u16;
     for (flag, is_set) in [(ACTIVE, way.active), (FIB, fib), (RECURSIVE, recursive)] {
         flags |= if is_set { flag } else { 0 };
+    }
+    if entry.is_imported {
+        flags |= ONLINK | EVPN;
     }
     let mut object = Object::new().with("flags", flags);
     object.put_if("fib", fib);
@@ -167,6 +171,7 @@ fn next_hop(view: &View, entry: &Entry, group: Group, depth: usize, way: &Way) -
     }
     object.put_if("resolver", depth > 0);
     object.put_if("active", way.active);
+    object.put_if("onLink", entry.is_imported);
     object.put_if("recursive", recursive);
     object.put_some("weight", entry.protocol.weighs().then_some(1));
     object.into()

@@ -10,7 +10,9 @@ mod detail;
 mod detail_json;
 mod entry;
 mod evpn;
+mod evpn_routes;
 mod evpn_vni;
+mod evpn_vrf;
 mod facts;
 mod general;
 mod groups;
@@ -43,6 +45,7 @@ mod scope;
 mod statistics;
 mod summary;
 mod update_groups;
+mod vrf;
 
 #[cfg(test)]
 mod tests;
@@ -56,12 +59,15 @@ pub(crate) use facts::remote_as;
 pub(crate) use general::GENERAL;
 pub(crate) use idle::answers as idle_answers;
 pub use long::{Begin, Beginning, Long};
+pub(crate) use vrf::answer;
 
 /// A speaker as it is shown at a moment.
 #[derive(Clone, Copy)]
 pub struct View<'s> {
     /// The speaker.
     pub speaker: &'s Speaker,
+    /// The router that it is a VRF of; none for the router itself.
+    pub outer: Option<&'s Speaker>,
     /// The moment, on the speaker's own clock.
     pub now: Time,
     /// The same moment as the time since 1970: some answers tell the hour.
@@ -164,7 +170,7 @@ pub const ROWS: &[(&str, Show)] = &[
     ("show bgp listeners", instances::listeners),
     ("show bgp mac hash", instances::macs),
     ("show bgp peerhash", instances::peer_hash),
-    ("show bgp vrf <instance> vni", instances::vni),
+    ("show bgp vrf <instance> vni", evpn_vrf::of_instance),
     ("show [ip] bgp vrfs [json]", instances::vrfs),
     ("show [ip] bgp views", instances::views),
     (
@@ -208,14 +214,32 @@ pub const ROWS: &[(&str, Show)] = &[
         evpn::routes,
     ),
     (
-        "show bgp l2vpn evpn route vni <vni:1-16777215> [json]",
-        evpn::of_vni,
+        "show bgp l2vpn evpn route vni (all|<vni:1-16777215>) [type (ead|1|macip|2|multicast|3)] [json]",
+        evpn_routes::of_vni,
     ),
     (
         "show bgp l2vpn evpn vni [<vni:1-16777215>] [json]",
         evpn_vni::of_bgp,
     ),
     ("show evpn vni [<vni:1-16777215>] [json]", evpn_vni::of_kernel),
+    ("show evpn vni detail [json]", evpn_vni::all_of_kernel),
+    (
+        "show evpn rmac vni (all|<vni:1-16777215>) [json]",
+        evpn_vrf::router_macs,
+    ),
+    (
+        "show evpn rmac vni <vni:1-16777215> mac <mac>",
+        evpn_vrf::router_mac,
+    ),
+    (
+        "show evpn next-hops vni (all|<vni:1-16777215>) [json]",
+        evpn_vrf::next_hops,
+    ),
+    (
+        "show evpn next-hops vni <vni:1-16777215> ip <address>",
+        evpn_vrf::next_hop,
+    ),
+    ("show vrf vni [json]", evpn_vrf::vrfs),
     ("show evpn mac vni (all|<vni:1-16777215>) [json]", evpn_vni::macs),
     (
         "show evpn arp-cache vni (all|<vni:1-16777215>) [json]",

@@ -32,7 +32,7 @@ struct Wanted {
 /// `show ip nht [ADDRESS]` and `show ipv6 nht [ADDRESS]`.
 pub(super) fn tracked(view: &View, arguments: &Arguments) -> String {
     let family = ip_route::family(arguments);
-    if let Some(refusal) = ip_route::refusal(arguments) {
+    if let Some(refusal) = ip_route::refusal(view, arguments) {
         return refusal;
     }
     let head = match arguments.get("vrf_name") {

@@ -116,6 +116,7 @@ impl<'s> Path<'s> {
     pub(super) fn hostname(&self, view: &View<'s>) -> Option<&'s str> {
         match self.is_own() {
             true => Some(view.hostname()),
+            false if self.route.is_imported() => view.speaker.name_by_evpn(self.route.source.id),
             false => self.peer(view)?.record.name.as_deref(),
         }
     }
@@ -171,9 +172,14 @@ impl<'s> Path<'s> {
         };
         let shows = view.bgp().is_some_and(|bgp| bgp.flags.show_nexthop_hostname);
         match self.hostname(view).filter(|_| shows) {
-            Some(name) => format!("{address}({name})"),
-            None => address.to_string(),
+            Some(name) => format!("{address}({name}){}", self.mark()),
+            None => format!("{address}{}", self.mark()),
         }
+    }
+
+    /// What stands behind the next hop of a route that came by EVPN.
+    fn mark(&self) -> &'static str {
+        if self.route.is_imported() { "<" } else { "" }
     }
 
     /// The route among the others of its prefix.
@@ -208,6 +214,7 @@ impl<'s> Path<'s> {
         );
         object.put("path", text(&attributes.as_path));
         object.put("origin", text(attributes.origin));
+        object.put_if("announceNexthopSelf", self.route.is_imported());
         object.put("nexthops", self.next_hops(view));
         object.into()
     }

@@ -13,6 +13,10 @@ impl<'s> Path<'s> {
             let id = view.speaker.path_id(self.family, kind, &self.prefix, self.route);
             id.unwrap_or(0)
         });
+        if self.route.is_imported() {
+            // (The number that it has here nobody told.)
+            return None;
+        }
         let received = self.route.path_id;
         (received > 0 || told_as != [0, 0]).then_some((received, told_as))
     }

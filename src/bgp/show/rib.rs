@@ -62,6 +62,8 @@ pub(super) struct Entry {
     pub ways: Vec<Way>,
     /// Whether it is the one that is used.
     pub selected: bool,
+    /// Whether it came by EVPN into a VRF: its ways are tunnels.
+    pub is_imported: bool,
 }
 
 /// The distance of routes that are not used.
@@ -91,6 +93,7 @@ impl Entry {
             since: None,
             ways,
             selected: false,
+            is_imported: false,
         }
     }
 
@@ -189,6 +192,7 @@ fn learned(view: &View, family: Family, put: &mut impl FnMut(IpNet, Entry)) {
             metric: best.attributes.med.unwrap_or(0),
             since: Some(best.since()),
             tag: best.tag,
+            is_imported: best.is_imported(),
             ..entry
         };
         put(prefix, entry);

@@ -36,9 +36,10 @@ pub(super) fn heading(view: &View, family: Family, columns: Columns) -> String {
         return String::new();
     };
     format!(
-        "BGP table version is {}, local router ID is {}, vrf id 0\nDefault local pref {}, local AS {}\n{}{}{}",
+        "BGP table version is {}, local router ID is {}, vrf id {}\nDefault local pref {}, local AS {}\n{}{}{}",
         view.speaker.table(family).version(),
         view.speaker.router_id(),
+        view.vrf_id().map_or("-".to_owned(), |id| id.to_string()),
         bgp.local_preference,
         bgp.asn,
         legend(view),
@@ -140,8 +141,10 @@ impl Shape {
             return String::new();
         };
         format!(
-            "{{\n \"vrfId\": 0,\n \"vrfName\": \"default\",\n \"tableVersion\": {},\n \"routerId\": \"{}\",\n \
+            "{{\n \"vrfId\": {},\n \"vrfName\": \"{}\",\n \"tableVersion\": {},\n \"routerId\": \"{}\",\n \
              \"defaultLocPrf\": {},\n \"localAS\": {},\n \"routes\": {{ ",
+            view.vrf_id().map_or(-1, i64::from),
+            view.vrf_name(),
             view.speaker.table(self.family).version(),
             view.speaker.router_id(),
             bgp.local_preference,
@@ -190,7 +193,11 @@ impl Shape {
 pub(super) fn table(view: &View, arguments: &Arguments) -> String {
     match super::long::table(view, arguments) {
         Beginning::Whole(answer) => answer,
-        Beginning::Long(long) => long.rest(view),
+        Beginning::Long(long) => {
+            let is_one_of_all = arguments.get("instance") == Some("all") && !arguments.has("json");
+            let heading = is_one_of_all.then(|| format!("\nInstance {}:\n", view.vrf_name()));
+            heading.unwrap_or_default() + &long.rest(view)
+        }
     }
 }
 

@@ -35,8 +35,8 @@ impl<'l> Scope<'l> {
     /// What is said where another than the one router is meant.
     pub(super) fn refusal(&self, view: &View) -> Option<String> {
         let words = match () {
-            () if self.stranger().is_some() && self.json => "View/Vrf is unknown",
-            () if self.stranger().is_some() => "BGP instance not found",
+            () if self.stranger(view).is_some() && self.json => "View/Vrf is unknown",
+            () if self.stranger(view).is_some() => "BGP instance not found",
             () if view.bgp().is_none() => "Default BGP instance not found",
             () => return None,
         };
@@ -46,10 +46,11 @@ impl<'l> Scope<'l> {
         })
     }
 
-    /// Another instance than the one there is. As with FRR that is the default VRF, and no view.
-    fn stranger(&self) -> Option<&'l str> {
+    /// Another instance than the one that is viewed. As with FRR that is a VRF, and no view.
+    fn stranger(&self, view: &View) -> Option<&'l str> {
         let is_other = |name: &&str| match *name {
             "all" => false,
+            name if !self.is_view && Some(name) == view.speaker.vrf_name() => false,
             "default" => self.is_view,
             _ => true,
         };
@@ -58,7 +59,7 @@ impl<'l> Scope<'l> {
 
     /// The same of commands about routes, whose words are others.
     pub(super) fn refusal_of_routes(&self, view: &View) -> Option<String> {
-        match self.stranger() {
+        match self.stranger(view) {
             Some(name) if !self.json => Some(unknown(name)),
             _ => self.refusal(view),
         }
@@ -66,7 +67,7 @@ impl<'l> Scope<'l> {
 
     /// The same of commands that say it as text alone.
     pub(super) fn refusal_in_words(&self, view: &View) -> Option<String> {
-        self.stranger().map(unknown).or_else(|| self.refusal(view))
+        self.stranger(view).map(unknown).or_else(|| self.refusal(view))
     }
 
     /// The same of commands that FRR has for instances that it finds by no name, `default` included.

@@ -97,13 +97,16 @@ fn all(view: &View, bgp: &Bgp, families: &[Family], wanted: &Wanted) -> String {
     let mut out = String::new();
     for family in families {
         if !view.peers_in(*family).is_empty() {
-            let of = if view.is_ten() { "" } else { " (VRF default)" };
+            let of = match view.is_ten() {
+                true => String::new(),
+                false => format!(" (VRF {})", view.vrf_name()),
+            };
             let _ = writeln!(out, "\n{family} Summary{of}:");
             out += &one(view, bgp, *family, wanted);
         }
     }
     match out.is_empty() {
-        true => "% No BGP neighbors found in VRF default\n".to_owned(),
+        true => format!("% No BGP neighbors found in VRF {}\n", view.vrf_name()),
         false => out,
     }
 }
@@ -116,7 +119,7 @@ fn one(view: &View, bgp: &Bgp, family: Family, wanted: &Wanted) -> String {
         .filter(|peer| wanted.takes(view, peer))
         .collect();
     if peers.is_empty() {
-        return "% No BGP neighbors found in VRF default\n".to_owned();
+        return format!("% No BGP neighbors found in VRF {}\n", view.vrf_name());
     }
     if wanted.failed && shown.is_empty() {
         return "% No failed BGP neighbors found\n".to_owned();

@@ -3,10 +3,12 @@
 use super::{ROWS, Show};
 use crate::config::grammar::{Command, Table};
 use crate::recorded::{self, Mask, view};
+use crate::speaker::simulated_vrfs::routed;
 use crate::speaker::simulator::{Network, clos, published};
 
 fn ask(network: &Network, node: usize, line: &str) -> String {
-    let commands = ROWS.iter().map(|(pattern, show)| Command {
+    let rows = ROWS.iter().chain(super::GENERAL);
+    let commands = rows.map(|(pattern, show)| Command {
         modes: &[()],
         pattern,
         id: *show,
@@ -16,7 +18,7 @@ fn ask(network: &Network, node: usize, line: &str) -> String {
         .find((), line)
         .unwrap_or_else(|fault| panic!("{line}: {fault:?}"));
     let view = view(network, node);
-    (found.id)(&view, &found.arguments)
+    super::answer(*found.id, &view, &found.arguments)
 }
 
 /// What differs from one run to the next: times, messages, the order of arrival, MAC addresses.
@@ -92,6 +94,24 @@ fn a_clos_answers_as_frr_does() {
     network.set(1, true);
     network.run(15);
     compare(&network, leaves[0], "clos.leaf0");
+}
+
+/// FRR's VRFs were network namespaces, which have their own numbers of interfaces and their main table.
+#[test]
+fn routing_between_networks_of_evpn_answers_as_frr_does() {
+    const MORE: &[Mask] = &[
+        (r"ifIndex: \d+", "ifIndex: 0"),
+        (
+            r#""(ifindex|sviIfindex|interfaceIndex|table|nexthopGroupId|installedNexthopGroupId)":\d+"#,
+            "\"$1\":0",
+        ),
+        (r#""(?:lastUpdate|uptime)":\{?[^}]*?"string":[^}]*\}"#, "LAST"),
+        (r"Last update:? .*", "LAST"),
+        (r"(?m)(^|\s)(RIB entries|Peers) .*", "$1$2"),
+    ];
+    let network = routed();
+    let masks: Vec<Mask> = MASKS.iter().chain(MORE).copied().collect();
+    recorded::compare("evpn-routed.leaf1", &masks, |command| ask(&network, 0, command));
 }
 
 #[test]

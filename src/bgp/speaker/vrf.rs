@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
-use super::vrf_routes::Imports;
+use super::vrf_routes::{Imports, router_of};
 use super::{Action, Event, Hop, Interface, LinkKind, Speaker};
 use crate::config::{Config, L3Vni};
 use crate::evpn::LocalVni;
@@ -291,6 +291,12 @@ impl Vrf {
             let best = table.get(&prefix).and_then(|it| it.best());
             let is_told = best.is_some_and(|best| !best.is_imported());
             self.is_news |= is_told || self.imports.is_told(&prefix);
+            let used = table
+                .get(&prefix)
+                .filter(|it| it.best().is_some_and(|best| best.is_imported()));
+            let routers = used.into_iter().flat_map(|it| it.multipath());
+            let routers = routers.filter_map(|route| router_of(route)).collect();
+            self.imports.use_routers(prefix, routers);
         }
     }
 

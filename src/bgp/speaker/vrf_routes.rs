@@ -11,7 +11,7 @@ use super::{Action, OWN, Speaker, family_of};
 use crate::evpn::{Bound, EvpnPath, Overlay, VniFacts, bounds};
 use crate::session::Time;
 use crate::table::{NextHopState, Path, Route, Source, SourceId};
-use crate::wire::{EvpnKey, EvpnRoute, Mac, NextHop};
+use crate::wire::{Attributes, EvpnKey, EvpnRoute, Mac, NextHop};
 
 /// A route of EVPN's in a VRF.
 #[derive(Debug, Clone)]
@@ -20,12 +20,10 @@ struct Imported {
     source: (SourceId, u32),
     /// What tells it from others of its prefix.
     number: u32,
-    /// The router it leads to.
-    router: Router,
 }
 
 /// The end of a tunnel that routed packets go to, and the MAC address they have there.
-type Router = (IpAddr, Mac);
+pub(super) type Router = (IpAddr, Mac);
 
 /// What of EVPN is in a VRF.
 #[derive(Debug, Default)]
@@ -34,7 +32,9 @@ pub(super) struct Imports {
     /// Numbers that are free, and the first that was never given.
     free: Vec<u32>,
     next: u32,
-    /// How many routes lead to a router.
+    /// The routers that packets to a prefix go to.
+    used: BTreeMap<IpNet, BTreeSet<Router>>,
+    /// How many prefixes lead to a router.
     routers: BTreeMap<Router, usize>,
     /// The same routers by their MAC addresses.
     by_mac: BTreeSet<(Mac, IpAddr)>,
@@ -53,9 +53,9 @@ impl Imports {
     }
 
     /// The routes of EVPN that are in the VRF, with their numbers there.
-    pub(super) fn origins(&self) -> impl Iterator<Item = (u32, &EvpnKey)> {
+    fn origins(&self) -> impl Iterator<Item = (u32, (SourceId, u32), &EvpnKey)> {
         let all = self.routes.iter();
-        all.flat_map(|(key, all)| all.iter().map(move |it| (it.number, key)))
+        all.flat_map(|(key, all)| all.iter().map(move |it| (it.number, it.source, key)))
     }
 
     fn number(&mut self) -> u32 {
@@ -86,7 +86,7 @@ impl Imports {
     }
 
     /// Routers that routes lead to.
-    pub(super) fn routers(&self) -> impl Iterator<Item = Router> {
+    fn routers(&self) -> impl Iterator<Item = Router> {
         self.routers.keys().copied()
     }
 
@@ -103,12 +103,43 @@ impl Imports {
         (*found == mac).then_some(*vtep)
     }
 
-    /// How many prefixes lead to a router, and which.
-    pub(super) fn prefixes_to(&self, vtep: IpAddr) -> Vec<IpNet> {
-        let leads = |all: &Vec<Imported>| all.iter().any(|it| it.router.0 == vtep);
-        let keys = self.routes.iter().filter(|(_, all)| leads(all));
-        keys.filter_map(|(key, _)| prefix_of(&key.route)).collect()
+    /// The prefixes that lead to a router.
+    fn prefixes_to(&self, vtep: IpAddr) -> Vec<IpNet> {
+        let leads = |all: &BTreeSet<Router>| all.iter().any(|(it, _)| *it == vtep);
+        let found = self.used.iter().filter(|(_, all)| leads(all));
+        found.map(|(prefix, _)| *prefix).collect()
     }
+
+    /// Packets to a prefix go to these routers from now on.
+    pub(super) fn use_routers(&mut self, prefix: IpNet, routers: BTreeSet<Router>) {
+        let before = match routers.is_empty() {
+            true => self.used.remove(&prefix),
+            false => self.used.insert(prefix, routers.clone()),
+        };
+        let before = before.unwrap_or_default();
+        for new in routers.difference(&before) {
+            self.count(*new);
+        }
+        for gone in before.difference(&routers) {
+            self.uncount(*gone);
+        }
+    }
+}
+
+/// The router that a route in a VRF leads to, if it came by EVPN.
+pub(super) fn router_of(route: &Path) -> Option<Router> {
+    let vtep = match route.next_hop.address() {
+        IpAddr::V6(it) => it.to_ipv4_mapped().map_or(IpAddr::V6(it), IpAddr::V4),
+        v4 => v4,
+    };
+    let mac = router_mac(&route.attributes)?;
+    route.is_imported().then_some((vtep, mac))
+}
+
+/// The MAC address of the router that routed packets go to, as it says.
+fn router_mac(attributes: &Attributes) -> Option<Mac> {
+    let mut all = attributes.extended_communities.iter();
+    all.find_map(|it| it.router_mac()).filter(|mac| mac.is_of_host())
 }
 
 /// The prefix that a route of EVPN is in a VRF: of a host with an IP address, or a prefix.
@@ -135,14 +166,6 @@ fn global(global: Ipv6Addr) -> NextHop {
     NextHop::V6 {
         global,
         link_local: None,
-    }
-}
-
-impl EvpnPath {
-    /// The MAC address of the router, to which routed packets go.
-    pub(super) fn router_mac(&self) -> Option<Mac> {
-        let mut all = self.route.attributes.extended_communities.iter();
-        all.find_map(|it| it.router_mac()).filter(|mac| mac.is_of_host())
     }
 }
 
@@ -186,7 +209,7 @@ impl Speaker {
             .filter_map(|key| prefix_of(&key.route).map(|prefix| (key, prefix)))
             .collect();
         if all.is_empty() && is_same {
-            return;
+            return self.place_routers(name, vni, actions);
         }
         let names: BTreeMap<SourceId, String> = self
             .peers
@@ -202,11 +225,11 @@ impl Speaker {
         for (key, prefix) in all {
             let destination = self.evpn.table.get(&key);
             let paths = destination.map(|it| it.paths()).unwrap_or_default();
-            let wanted: Vec<(&EvpnPath, Mac)> = paths
+            let wanted: Vec<&EvpnPath> = paths
                 .iter()
                 .filter(|path| path.route.source.id != OWN && path.route.is_reachable())
                 .filter(|path| facts.imports(&path.route.attributes.extended_communities))
-                .filter_map(|path| Some((path, path.router_mac()?)))
+                .filter(|path| router_mac(&path.route.attributes).is_some())
                 .collect();
             vrf.take_paths(&key, prefix, &wanted, now);
         }
@@ -278,27 +301,21 @@ impl Speaker {
 
 impl super::vrf::Vrf {
     /// What EVPN says of a prefix by one of its routes is this, and no more.
-    fn take_paths(&mut self, key: &EvpnKey, prefix: IpNet, wanted: &[(&EvpnPath, Mac)], now: Time) {
+    fn take_paths(&mut self, key: &EvpnKey, prefix: IpNet, wanted: &[&EvpnPath], now: Time) {
         let before = self.imports.routes.remove(key).unwrap_or_default();
         let table = self.speaker.tables.get_mut(family_of(&prefix));
         let (stays, goes): (Vec<Imported>, Vec<Imported>) = before
             .into_iter()
-            .partition(|it| wanted.iter().any(|(path, _)| path.route.key() == it.source));
+            .partition(|it| wanted.iter().any(|path| path.route.key() == it.source));
         for gone in goes {
             table.remove(&prefix, from_evpn(gone.source.0), gone.number);
             self.imports.free.push(gone.number);
-            self.imports.uncount(gone.router);
         }
         let mut after = Vec::new();
-        for (path, mac) in wanted {
+        for path in wanted {
             let source = path.route.key();
-            let router = (path.vtep(), *mac);
             let known = stays.iter().find(|it| it.source == source);
             let number = known.map_or_else(|| self.imports.number(), |it| it.number);
-            self.imports.count(router);
-            if let Some(known) = known {
-                self.imports.uncount(known.router);
-            }
             let route = path.route.path();
             let shared = Path {
                 source: Arc::new(Source {
@@ -318,11 +335,7 @@ impl super::vrf::Vrf {
                 .tables
                 .get_mut(family_of(&prefix))
                 .insert(&prefix, route);
-            after.push(Imported {
-                source,
-                number,
-                router,
-            });
+            after.push(Imported { source, number });
         }
         if !after.is_empty() {
             self.imports.routes.insert(key.clone(), after);
@@ -332,11 +345,13 @@ impl super::vrf::Vrf {
 
 impl Speaker {
     /// The route of EVPN that a VRF's route was made of.
-    pub fn imported_from(&self, vrf: &str, number: u32) -> Option<(&EvpnKey, u32)> {
-        let vrf = self.vrfs.get(vrf)?;
-        let vni = vrf.imports.facts.as_ref().map(|(_, vni, _)| *vni)?;
-        let found = vrf.imports.origins().find(|(it, _)| *it == number);
-        found.map(|(_, key)| (key, vni))
+    pub fn imported_from(&self, vrf: &str, number: u32) -> Option<(&EvpnKey, &EvpnPath)> {
+        let mut origins = self.vrfs.get(vrf)?.imports.origins();
+        let (source, key) = origins.find_map(|(it, source, key)| (it == number).then_some((source, key)))?;
+        let mut paths = self.evpn.table.get(key)?.paths().iter();
+        paths
+            .find(|path| path.route.key() == source)
+            .map(|path| (key, path))
     }
 
     /// Routers that a VRF's packets are sent to, and their MAC addresses, in order.

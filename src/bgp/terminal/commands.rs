@@ -25,8 +25,8 @@ pub(super) type Handler = fn(&mut Terminal, &View, &Arguments) -> Outcome;
 pub(super) enum Exec {
     /// It only shows.
     Show(Show),
-    /// It shows a whole table.
-    Long(Begin),
+    /// It shows a whole table, piece by piece or at once.
+    Long((Begin, Show)),
     /// It always says the same.
     Said(&'static str),
     /// It does something.
@@ -39,7 +39,7 @@ pub(super) static TABLE: LazyLock<Table<Level, Exec>> = LazyLock::new(|| {
     let shows = show::ROWS.iter().chain(show::GENERAL);
     let shows = shows.map(|(pattern, show)| {
         let long = show::LONG.iter().find(|(long, _)| long == pattern);
-        let id = long.map_or(Exec::Show(*show), |(_, begin)| Exec::Long(*begin));
+        let id = long.map_or(Exec::Show(*show), |(_, begin)| Exec::Long((*begin, *show)));
         row(BOTH, pattern, id)
     });
     let said = IDLE.iter();

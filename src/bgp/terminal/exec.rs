@@ -8,7 +8,7 @@ use super::message::{ClientAction, Status};
 use super::outcome::Outcome;
 use super::{Stage, Terminal, help};
 use crate::config::{self, Arguments, Diagnostic, Mode};
-use crate::show::{Beginning, View};
+use crate::show::{self, Beginning, View};
 
 impl Terminal {
     /// A command of the exec mode.
@@ -36,11 +36,15 @@ impl Terminal {
             }
         };
         let mut outcome = match found.id {
-            Exec::Show(show) => Outcome::printed(show(view, &found.arguments)),
+            Exec::Show(answer) => Outcome::printed(show::answer(*answer, view, &found.arguments)),
             Exec::Said(_) if view.speaker.uses_evpn() && is_about_evpn(filtered.command) => Outcome::printed(
                 "% nslab's speaker has EVPN and does not show this of it; the engine `frr` does\n",
             ),
-            Exec::Long(begin) => match begin(view, &found.arguments) {
+            // What is made piece by piece is made of the router's own tables.
+            Exec::Long((_, whole)) if found.arguments.has("vrf") => {
+                Outcome::printed(show::answer(*whole, view, &found.arguments))
+            }
+            Exec::Long((begin, _)) => match begin(view, &found.arguments) {
                 Beginning::Whole(answer) => Outcome::printed(answer),
                 Beginning::Long(long) if filtered.is_whole() => Outcome::begun(view, long),
                 Beginning::Long(long) => Outcome::printed(long.rest(view)),

@@ -43,6 +43,7 @@ impl Session {
 
     fn line(&mut self, line: &str) -> Answer {
         let view = View {
+            outer: None,
             speaker: &self.network.nodes[self.node].speaker,
             now: self.network.now,
             unix: Duration::from_secs(1_795_573_800),
@@ -194,6 +195,7 @@ fn what_is_said_again_changes_nothing() {
     let mut session = Session::new();
     session.printed(&["conf t", "router bgp 65010"]);
     let view = View {
+        outer: None,
         speaker: &session.network.nodes[1].speaker,
         now: session.network.now,
         unix: Duration::ZERO,

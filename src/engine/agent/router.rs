@@ -197,7 +197,7 @@ impl VirtualRouter {
             Action::Report(id) => self.connections.report(id),
             Action::Close(id) => self.connections.close(id),
             // What Cilium's agent learns is not for the kernel.
-            Action::Forward(..) | Action::Place(_) | Action::TakeOut(_) => {}
+            Action::Forward(..) | Action::ForwardIn(..) | Action::Place(_) | Action::TakeOut(_) => {}
             Action::Log(text) => log(&text),
         }
     }

@@ -91,6 +91,21 @@ impl Forwarding {
         self.waiting.push(change);
     }
 
+    /// The same of a VRF's route, in a table of its own. Its ways lead over tunnels, to routers that no network there holds.
+    pub fn forward_in(&mut self, table: u32, to: IpNet, way: Option<&speaker::Way>) {
+        let mut change = Change {
+            table: Some(table),
+            ..change(to, way)
+        };
+        if let Some(Way::Hops(hops)) = &mut change.way {
+            for hop in hops.iter_mut().filter(|hop| hop.via.is_some()) {
+                hop.onlink = true;
+            }
+        }
+        self.stale.remove(&(to, Some(table)));
+        self.waiting.push(change);
+    }
+
     /// A route that moves to another table leaves the one it was in; in the main one there may be none.
     fn take_out(&mut self, to: IpNet, table: Option<u32>) {
         self.stale.remove(&(to, table));

@@ -18,6 +18,7 @@ impl Router {
             self.speaker.note_tcp(&self.connections.figures());
         }
         let view = View {
+            outer: None,
             speaker: &self.speaker,
             now: self.began.elapsed(),
             unix: since_1970(),
@@ -50,6 +51,7 @@ impl Router {
     /// The next piece of a long answer; after the last one the lines that have waited for it.
     pub(super) fn go_on(&mut self, id: u64) {
         let view = View {
+            outer: None,
             speaker: &self.speaker,
             now: self.began.elapsed(),
             unix: since_1970(),

@@ -107,6 +107,7 @@ fn device(link: &link::Interface) -> Link {
         },
         parent: link.parent,
         master: link.master,
+        table: link.table,
     }
 }
 

@@ -17,7 +17,7 @@ use super::sessions::Sessions;
 use super::{interfaces, statics};
 use crate::bgp::config::{Config, Own};
 use crate::bgp::session::{State, Time};
-use crate::bgp::speaker::{Action, Event, KernelRoute, Speaker};
+use crate::bgp::speaker::{Action, Event, KernelRoute, LinkKind, Speaker};
 use crate::kernel::netlink::Netlink;
 use crate::kernel::watch::Changes;
 use crate::kernel::{Error, Result, tcp};
@@ -201,6 +201,12 @@ impl Router {
                         tell_all(self.forwarding.flush());
                     }
                 }
+                Action::ForwardIn(table, to, way) => {
+                    self.forwarding.forward_in(table, to, way.as_deref());
+                    if self.forwarding.is_full() {
+                        tell_all(self.forwarding.flush());
+                    }
+                }
                 Action::Place(overlay) => self.bridging.place(overlay, true),
                 Action::TakeOut(overlay) => self.bridging.place(overlay, false),
                 Action::Log(text) => log(&text),
@@ -253,6 +259,7 @@ impl Router {
             &config,
             &self.network,
         ));
+        self.tell_of_vrfs(&before, &config);
         let has_bgp = config.bgp.is_some();
         if !has_bgp {
             tell(self.connections.listen(None));
@@ -272,6 +279,21 @@ impl Router {
             tell(self.connections.listen(Some(PORT)));
         }
         self.choose_statics();
+    }
+
+    /// Says which VRFs have no device: until there is one nothing of them is in the kernel.
+    fn tell_of_vrfs(&self, before: &Config, config: &Config) {
+        let has_device = |name: &str| {
+            let mut all = self.network.interfaces.iter();
+            all.any(|it| it.name == name && it.link.kind == LinkKind::Vrf)
+        };
+        let new = config.vrfs.keys().filter(|name| !before.vrfs.contains_key(*name));
+        for name in new.filter(|name| !has_device(name)) {
+            log(&format!(
+                "vrf {name}: there is no such device. `{name} = {{ type = \"vrf\", table = 1001 }}` among the node's interfaces makes one \
+                 where the kernel has the module vrf (CONFIG_NET_VRF)"
+            ));
+        }
     }
 
     /// Looks for neighbors where the configuration wants it, and knows those again that were met before.
