@@ -151,6 +151,15 @@ pub(super) const EVPN: Rows = &[
         "[no] neighbor <peer> attribute-unchanged [{as-path|next-hop|med}]",
         attribute_unchanged,
     ),
+    ("[no] neighbor <peer> route-map <name:word> (in|out)", |e, a| {
+        e.peer_family(a)?;
+        if !a.no() {
+            e.look_for_route_map(&a.text("name")?);
+        }
+        filter(e, a, |family| {
+            (&mut family.route_map_in, &mut family.route_map_out)
+        })
+    }),
 ];
 
 /// Commands of IPv6 unicast.

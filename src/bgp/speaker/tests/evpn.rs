@@ -217,3 +217,42 @@ fn prefixes_are_told_in_the_vni_of_the_default_vrf() {
     // (What came from here has this AS in its path.)
     assert_eq!(told, [format!("10.0.1.1:1 [5]:[0]:[32]:[10.0.1.1] {beside}")]);
 }
+
+#[test]
+fn route_maps_of_a_neighbor_change_and_refuse_its_routes() {
+    let mut network = fabric();
+    bridging(&mut network, 1, &[1]);
+    bridging(&mut network, 2, &[2]);
+    let configure = |network: &mut Network, direction: &str, map: &str| {
+        let more = format!("  neighbor 10.9.2.254 route-map M {direction}\n");
+        let (config, diagnostics) = Config::parse(&format!("{}{map}", leaf(2, &more)));
+        assert_eq!(diagnostics, []);
+        network.handle_event(2, Event::Configure(Box::new(config)));
+        network.run(2);
+    };
+    let communities = |network: &Network, node: usize, rd: &str| -> Vec<String> {
+        let table = network.nodes[node].speaker.evpn_table().iter();
+        let of_rd = table.filter(|(key, _)| key.rd.to_string() == rd);
+        let best = of_rd.map(|(_, destination)| destination.best().unwrap());
+        best.flat_map(|best| {
+            best.route
+                .attributes
+                .communities
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        })
+        .collect()
+    };
+    let sets = "route-map M permit 10\n set community 65002:7\n";
+    configure(&mut network, "in", sets);
+    assert_eq!(communities(&network, 2, "10.0.1.1:2"), ["65002:7"; 3]);
+    configure(&mut network, "out", sets);
+    assert_eq!(communities(&network, 1, "10.0.1.2:2"), ["65002:7"; 3]);
+    configure(&mut network, "in", "route-map M deny 10\n");
+    assert_eq!(overlay(&network, 2), []);
+    assert_eq!(overlay(&network, 1), all_of(2, 2));
+    configure(&mut network, "out", "route-map M deny 10\n");
+    assert_eq!(overlay(&network, 1), []);
+    assert_eq!(overlay(&network, 2), all_of(1, 1));
+}
