@@ -125,17 +125,24 @@ pub(super) const EVPN: Rows = &[
         Ok(())
     }),
     ("[no] route-target (both|import|export) <target:word>", |e, a| {
-        let target = target(a)?;
         let (import, export) = (!a.has("export"), !a.has("import"));
         let own = &mut e.bgp()?.evpn.own;
-        if a.no() {
-            let is_known =
-                (!import || own.import.contains(&target)) && (!export || own.export.contains(&target));
-            if !is_known {
-                return Err(Refusal::invalid(
-                    "RT specified does not match configuration for this VRF",
-                ));
-            }
+        // What is not there is told before the target is looked at.
+        let is_set = (import && !own.import.is_empty()) || (export && !own.export.is_empty());
+        if a.no() && !is_set {
+            let which = match (import, export) {
+                (true, false) => "Import",
+                (false, true) => "Export",
+                _ => "Import/Export",
+            };
+            let why = format!("{which} RT is not configured for this VRF");
+            return Err(Refusal::invalid(why));
+        }
+        let target = target(a)?;
+        let is_known = (import && own.import.contains(&target)) || (export && own.export.contains(&target));
+        if a.no() && !is_known {
+            let why = "RT specified does not match configuration for this VRF";
+            return Err(Refusal::invalid(why));
         }
         retarget(own, a, target);
         Ok(())

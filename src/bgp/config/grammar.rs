@@ -148,7 +148,7 @@ impl<M: Copy + PartialEq, I> Table<M, I> {
             let (ended, next): (Vec<_>, Vec<_>) = next.into_iter().partition(takes_rest);
             done.extend(ended);
             if next.is_empty() && done.is_empty() {
-                return Err(self.unknown(&paths, line, word));
+                return Err(self.unknown(&paths, word));
             }
             if next.is_empty() {
                 paths = next;
@@ -223,10 +223,8 @@ impl<M: Copy + PartialEq, I> Table<M, I> {
         next
     }
 
-    fn unknown(&self, paths: &[Path], line: &str, word: &Range<usize>) -> Fault {
-        if let Some(fault) = self.ambiguity(paths, line) {
-            return fault;
-        }
+    /// A word that goes no further. As with FRR the line is no command then, though words before it are short for several.
+    fn unknown(&self, paths: &[Path], word: &Range<usize>) -> Fault {
         Fault {
             kind: FaultKind::Unknown,
             span: word.clone(),
@@ -456,6 +454,7 @@ mod tests {
         let (kind, word, expected) = fault("n");
         assert_eq!((kind, word.as_str()), (Ambiguous, "n"));
         assert_eq!(expected, ["neighbor", "no"]);
+        assert_eq!(fault("n x y").0, Unknown);
         let (kind, word, expected) = fault("s c x");
         assert_eq!((kind, word.as_str()), (Unknown, "x"));
         assert_eq!(expected, ["AA:NN", "none"]);
