@@ -159,13 +159,10 @@ fn a_cut_link_is_an_outage_of_that_length() {
         (least..=most).contains(&length),
         "{length} is not in {least}..{most}: {cut}"
     );
-    // One packet each 5 ms: as many are lost as it lasted.
+    // One packet each 5 ms at most, and fewer where the machine is busy: so many take at least so long.
     assert_eq!(number(outage, "packets"), lost, "{cut}");
     let packets_take = (lost + 1) * 5_000_000;
-    assert!(
-        length.abs_diff(packets_take) <= 16_000_000,
-        "{length} for {lost} packets"
-    );
+    assert!(length + 16_000_000 >= packets_take, "{length} for {lost} packets");
     let began = number(outage, "began_ns");
     assert!(began > number(&cut, "began_ns") && began + length < number(&cut, "last_sent_ns") + 5_000_000);
     assert_eq!(cut["trouble"], Value::Null);
