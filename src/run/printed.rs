@@ -293,11 +293,12 @@ impl Pump {
         }
     }
 
-    /// Reads what the pipe holds: what was written before the end is in it. Others may go on writing.
+    /// Reads what the pipe holds: what was written before the end is in it. Others may go on writing. The kernel is asked, not
+    /// tokio, which knows nothing yet of a pipe that it has not waited for.
     fn drain(&mut self, log: &Log, reader: &pipe::Receiver, buffer: &mut [u8]) {
         let mut total = 0;
         while total <= PIPE
-            && let Ok(size @ 1..) = reader.try_read(buffer)
+            && let Ok(size @ 1..) = nix::unistd::read(reader, buffer)
         {
             self.take(log, &buffer[..size]);
             total += size;
@@ -337,4 +338,41 @@ impl Pump {
 /// A line in pieces that are short enough; an empty one is one.
 fn pieces(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.chunks(LINE).chain(line.is_empty().then_some(&[][..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write as _};
+
+    use super::*;
+
+    #[test]
+    fn what_a_command_has_written_is_kept_though_it_ended_before_anybody_looked() {
+        let directory = tempfile::tempdir().unwrap();
+        let writer = LogWriter::new(directory.path().join("log"), None);
+        let log = Log {
+            node: 0,
+            writer: Rc::new(RefCell::new(writer)),
+            ear: None,
+        };
+        // It stays open: a daemon that the command left behind has it.
+        let (reader, mut left_behind) = io::pipe().unwrap();
+        left_behind.write_all(b"last words\n").unwrap();
+        let kept = Kept::default();
+        let pump = Pump {
+            name: "c".to_owned(),
+            kept: Some(Arc::clone(&kept)),
+            line: Vec::new(),
+        };
+        let (ended, has_ended) = oneshot::channel();
+        let (drained, is_drained) = oneshot::channel();
+        ended.send(()).unwrap();
+        let runtime = event_loop::start().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let reader = pipe::Receiver::from_owned_fd(reader.into()).unwrap();
+            tokio::task::spawn_local(pump.run(log, reader, has_ended, drained));
+            is_drained.await.unwrap();
+        });
+        assert_eq!(*kept.lock().unwrap(), b"last words\n");
+    }
 }
